@@ -1,0 +1,26 @@
+# A static binary on nothing: no shell, no package manager, no root.
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG VERSION=dev
+RUN CGO_ENABLED=0 go build -trimpath \
+      -ldflags "-s -w -X github.com/prometheus/common/version.Version=${VERSION}" \
+      -o /out/smspager ./cmd/smspager \
+ && mkdir -p /out/data
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /usr/local/go/lib/time/zoneinfo.zip
+COPY --from=build /out/smspager /smspager
+# 65532 is the "nonroot" user of common base images. The outbox is in /data.
+COPY --from=build --chown=65532:65532 /out/data /data
+ENV ZONEINFO=/usr/local/go/lib/time/zoneinfo.zip
+USER 65532:65532
+WORKDIR /data
+VOLUME /data
+EXPOSE 9879 9880
+HEALTHCHECK --interval=15s --timeout=5s --start-period=5s CMD ["/smspager", "health"]
+ENTRYPOINT ["/smspager"]
+CMD ["serve", "--config.file=/etc/smspager/smspager.yml"]

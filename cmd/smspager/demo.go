@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/promslog"
+
+	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/receiver/config"
+	apiconsole "github.com/smspager/smspager/receiver/console"
+	"github.com/smspager/smspager/receiver/intake"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// demoPhone is a number that France reserves for fiction.
+const demoPhone = "+33639981234"
+
+// demoTimeout bounds every wait of the demo.
+const demoTimeout = 20 * time.Second
+
+// demo is the subcommand demo.
+type demo struct{}
+
+func addDemo(app *kingpin.Application) (string, func(context.Context, console) error) {
+	var d demo
+	cmd := app.Command("demo", "The whole chain on this machine, with no account: a provider's simulator, the receiver, two notifications captured from a real Alertmanager, "+
+		"the SMS as the phone shows them, and their receipts.\n\nExample: smspager demo")
+	return cmd.FullCommand(), d.run
+}
+
+func (d *demo) run(ctx context.Context, c console) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "smspager-demo-")
+	if err != nil {
+		return fmt.Errorf("the demo needs a temporary folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+
+	sim := textinghousetest.NewServer(textinghousetest.Options{StatusDelay: 150 * time.Millisecond})
+	defer sim.Close()
+	fmt.Fprintf(c.out, "1. A simulator of TextingHouse's API listens on %s\n", sim.URL)
+
+	token := rand.Text()
+	cfg, err := config.Parse(filepath.Join(dir, "smspager.yml"), fmt.Appendf(nil, `
+textinghouse: {user: %s, password: %q, endpoints: [%q], callback_token: %s}
+receivers:
+  - {name: sms, to: [%q]}
+`, sim.ClientOptions().User, sim.ClientOptions().Password, sim.URL, token, demoPhone))
+	if err != nil {
+		return err
+	}
+	logger := promslog.New(&promslog.Config{Writer: c.err, Level: warnLevel()})
+	r, err := receiver.New(cfg, receiver.Options{Logger: logger})
+	if err != nil {
+		return err
+	}
+	running := make(chan error, 1)
+	go func() { running <- r.Run(ctx) }()
+	defer func() {
+		cancel()
+		err = errors.Join(err, <-running)
+	}()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("the demo needs a local port: %w", err)
+	}
+	server := newServer(r.Handler(), logger)
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+	base := "http://" + listener.Addr().String()
+	sim.Update(cfg.TextingHouse.User, func(a *textinghousetest.Account) {
+		a.ReceiptURL, a.AllReceipts = base+"/textinghouse/"+token+"/dlr", true
+	})
+	fmt.Fprintf(c.out, "2. smspager takes webhooks at %s/alertmanager, and keeps messages in SQLite\n", base)
+
+	phone := sim.Phone(demoPhone)
+	for i, step := range []struct {
+		what    string
+		payload []byte
+	}{
+		{"Alertmanager posts a group that fires", firingPayload},
+		{"Alertmanager posts that it is resolved", resolvedPayload},
+	} {
+		fmt.Fprintf(c.out, "\n%d. %s (captured from Alertmanager 0.34.2, its times moved to today)\n", i+3, step.what)
+		if err := d.page(ctx, c.out, base, recent(step.payload), phone); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(c.out, "\nThat is the whole chain. Next: copy config.example.yml to smspager.yml, put in your account and number, then prove it, for free, with\n"+
+		"  smspager send -c smspager.yml --to=999 --wait \"test\"")
+	return nil
+}
+
+// recent moves the times of a captured payload: what it tells of began seven
+// minutes ago.
+func recent(payload []byte) []byte {
+	now := time.Now().UTC()
+	for captured, at := range map[string]time.Time{
+		"2026-11-23T19:24:46.962Z": now.Add(-7 * time.Minute), // startsAt
+		"2026-11-23T19:31:46.946Z": now,                       // endsAt of the resolved one
+	} {
+		payload = bytes.ReplaceAll(payload, []byte(captured), at.AppendFormat(nil, time.RFC3339))
+	}
+	return payload
+}
+
+func warnLevel() *promslog.Level {
+	level := promslog.NewLevel()
+	_ = level.Set("warn") // a level that promslog knows
+	return level
+}
+
+// page posts a notification and follows its message until it is delivered.
+func (d *demo) page(ctx context.Context, out io.Writer, base string, payload []byte, phone *textinghousetest.Phone) error {
+	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
+	defer cancel()
+	start := time.Now()
+	var accepted intake.Result
+	if err := callJSON(ctx, http.MethodPost, base+"/alertmanager", payload, &accepted); err != nil {
+		return fmt.Errorf("the webhook failed: %w", err)
+	}
+	fmt.Fprintf(out, "   answered 200 after %s: %s, message %s is on disk\n", time.Since(start).Round(100*time.Microsecond), accepted.Status, accepted.Messages[0])
+	sms, err := phone.Next(ctx)
+	if err != nil {
+		return fmt.Errorf("the phone got nothing: %w", err)
+	}
+	fmt.Fprintf(out, "   the phone of +%s shows:\n", sms.To)
+	drawSMS(out, sms.Text)
+	for {
+		var m apiconsole.Message
+		if err := callJSON(ctx, http.MethodGet, base+"/api/v1/messages/"+accepted.Messages[0], nil, &m); err != nil {
+			return fmt.Errorf("the message cannot be read: %w", err)
+		}
+		if outbox.State(m.State).Final() {
+			for _, e := range m.Events {
+				fmt.Fprintf(out, "   +%-6s %-9s %s\n", time.Time(e.At).Sub(time.Time(m.CreatedAt)).Round(time.Millisecond), e.Type, e.Detail)
+			}
+			if m.State != string(outbox.Delivered) {
+				return fmt.Errorf("the message ended as %s instead of delivered", m.State)
+			}
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the message is still %s after %s", m.State, demoTimeout)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// callJSON makes a request and reads its answer.
+func callJSON(ctx context.Context, method, url string, body []byte, answer any) error {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return fmt.Errorf("%s answers %s: %s", url, resp.Status, bytes.TrimSpace(text))
+	}
+	return json.NewDecoder(resp.Body).Decode(answer)
+}

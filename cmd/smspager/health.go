@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+)
+
+// health is the subcommand health: a check for images that have no shell.
+type health struct{ url string }
+
+func addHealth(app *kingpin.Application) (string, func(context.Context, console) error) {
+	var h health
+	cmd := app.Command("health", "Ask a running smspager whether it is ready; exit code 0 if it is. For container health checks.\n\n"+
+		"Example: smspager health --url=http://127.0.0.1:9879/-/ready")
+	cmd.Flag("url", "What to ask.").Default("http://127.0.0.1:9879/-/ready").StringVar(&h.url)
+	return cmd.FullCommand(), h.run
+}
+
+func (h *health) run(ctx context.Context, c console) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url, nil)
+	if err != nil {
+		return fmt.Errorf("--url: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(c.out, io.LimitReader(resp.Body, 4096)); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", h.url, resp.Status)
+	}
+	return nil
+}

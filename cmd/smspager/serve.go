@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	"github.com/prometheus/common/promslog"
+	promslogflag "github.com/prometheus/common/promslog/flag"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/receiver/config"
+)
+
+// closeTimeout is how long connections may take to end once everything is sent.
+const closeTimeout = 5 * time.Second
+
+// server is the subcommand serve.
+type server struct {
+	configFile    string
+	publicAddress string
+	web           *web.FlagConfig
+	log           promslog.Config
+}
+
+func addServe(app *kingpin.Application) (string, func(context.Context, console) error) {
+	var s server
+	cmd := app.Command("serve", "Take Alertmanager's notifications in and send them.\n\n"+
+		"Example: smspager serve --config.file=smspager.yml --public.listen-address=:9880\n\n"+
+		"SIGHUP and POST /-/reload read the configuration again; SIGTERM ends the program once what is under way is sent.")
+	cmd.Flag("config.file", "The configuration file.").Default("smspager.yml").StringVar(&s.configFile)
+	cmd.Flag("public.listen-address", "Address for the provider's callbacks, and for nothing else; they are then not served on the other one. Without it, callbacks are served with everything else.").
+		PlaceHolder("ADDRESS").StringVar(&s.publicAddress)
+	s.web = kingpinflag.AddFlags(cmd, ":9879")
+	promslogflag.AddFlags(app, &s.log)
+	return cmd.FullCommand(), s.run
+}
+
+func (s *server) run(ctx context.Context, c console) error {
+	s.log.Writer = c.err
+	logger := promslog.New(&s.log)
+	logger.Info("starting smspager", "version", version.Info(), "build", version.BuildContext())
+
+	load := func() (*config.Config, error) { return receiver.LoadConfig(s.configFile) }
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector("smspager"),
+	)
+	r, err := receiver.New(cfg, receiver.Options{Logger: logger, Registry: reg, Load: load})
+	if err != nil {
+		return err
+	}
+
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	handler := r.Handler()
+	var servers []*http.Server
+	failed := make(chan error, 2)
+	if s.publicAddress != "" {
+		handler = r.PrivateHandler()
+		listener, err := net.Listen("tcp", s.publicAddress)
+		if err != nil {
+			return errors.Join(fmt.Errorf("--public.listen-address: %w", err), r.Close())
+		}
+		logger.Info("Listening for callbacks on", "address", listener.Addr())
+		public := newServer(r.PublicHandler(), logger)
+		servers = append(servers, public)
+		go func() { failed <- public.Serve(listener) }()
+	}
+	private := newServer(handler, logger)
+	servers = append(servers, private)
+	go func() { failed <- web.ListenAndServe(private, s.web, logger) }()
+
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-reload:
+				_ = r.Reload() // logs and counts its errors
+			}
+		}
+	}()
+
+	// A listener that fails ends the program; what is under way is finished first.
+	var serveErr error
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case serveErr = <-failed:
+		case <-ctx.Done():
+			logger.Info("stopping; what is under way is finished first")
+		}
+		stop()
+	})
+	err = r.Run(ctx)
+	watching.Wait()
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	for _, s := range servers {
+		err = errors.Join(err, s.Shutdown(closing))
+	}
+	logger.Info("smspager has stopped")
+	return errors.Join(serveErr, err)
+}
+
+// newServer is an HTTP server whose clients cannot hold connections for ever.
+func newServer(h http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       5 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/promslog"
+
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// simulate is the subcommand simulate.
+type simulate struct {
+	listen, user, password, receiptURL, replyURL string
+	credit                                       float64
+	senders, faults                              []string
+	delay                                        time.Duration
+}
+
+func addSimulate(app *kingpin.Application) (string, func(context.Context, console) error) {
+	var s simulate
+	cmd := app.Command("simulate", "TextingHouse's API on your own machine, to try smspager or anything else against: no text leaves it.\n\n"+
+		"Example: smspager simulate --listen=127.0.0.1:9880 --user=acme --password=test --receipts=http://127.0.0.1:9879/textinghouse/TOKEN/dlr --fault=status=503,times=3\n\n"+
+		"Faults: latency=200ms, hang, hang-after, status=503, status-after=503, drop-before, drop-after, garbage, err=300, callback-lost, callback-repeat=3, callback-delay=5s, callback-reorder; "+
+		"each may be followed by ,times=N ,p=0.1 ,cmd=sendsms.")
+	cmd.Flag("listen", "Address to listen on.").Default("127.0.0.1:9880").StringVar(&s.listen)
+	cmd.Flag("user", "The account's user.").Default("acme").StringVar(&s.user)
+	cmd.Flag("password", "The account's password; it protects nothing.").Default("test").StringVar(&s.password)
+	cmd.Flag("credit", "The account's credit, in segments.").Default("1000").Float64Var(&s.credit)
+	cmd.Flag("sender", "An allowed sender ID; may be repeated.").StringsVar(&s.senders)
+	cmd.Flag("receipts", "URL that statuses are called back to.").StringVar(&s.receiptURL)
+	cmd.Flag("replies", "URL that replies are called back to.").StringVar(&s.replyURL)
+	cmd.Flag("delay", "Time between the steps of a status.").Default("500ms").DurationVar(&s.delay)
+	cmd.Flag("fault", "A way to misbehave; may be repeated.").StringsVar(&s.faults)
+	return cmd.FullCommand(), s.run
+}
+
+func (s *simulate) run(ctx context.Context, c console) error {
+	var faults []textinghousetest.Fault
+	for _, text := range s.faults {
+		f, err := textinghousetest.ParseFault(text)
+		if err != nil {
+			return fmt.Errorf("--%w", err)
+		}
+		faults = append(faults, f)
+	}
+	logger := promslog.New(&promslog.Config{Writer: c.err})
+	sim := textinghousetest.New(textinghousetest.Options{
+		Accounts: []textinghousetest.Account{{
+			User: s.user, Password: s.password, Credit: s.credit, Senders: s.senders, ReceiptURL: s.receiptURL, ReplyURL: s.replyURL,
+		}},
+		StatusDelay: s.delay, Logger: logger,
+	})
+	defer sim.Close()
+	for _, f := range faults {
+		sim.AddFault(f)
+	}
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	fmt.Fprintf(c.out, "endpoint: http://%s%s\n", listener.Addr(), textinghousetest.Path)
+	mux := http.NewServeMux()
+	mux.Handle(textinghousetest.Path, sim)
+	server := newServer(mux, logger)
+	go show(ctx, c, sim, logger)
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// show prints each SMS that is taken.
+func show(ctx context.Context, c console, sim *textinghousetest.Simulator, logger *slog.Logger) {
+	every := sim.Phone("")
+	for {
+		sms, err := every.Next(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				logger.Debug("no more messages", "err", err)
+			}
+			return
+		}
+		fmt.Fprintf(c.out, "\nto %s, id %s, climsgid %s\n", sms.To, sms.APIID, sms.ClientID)
+		drawSMS(c.out, sms.Text)
+	}
+}

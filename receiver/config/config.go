@@ -1,0 +1,135 @@
+// Package config reads smspager's YAML file.
+//
+// Reading is strict, and tells every fault at once, each with its place:
+//
+//	smspager.yml:12:7: receivers[0].max_segments: must be 1 to 10, is 0
+//
+// docs/configuration.md describes every key.
+package config
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+)
+
+// Config is a configuration that Load or Parse has checked. File names in it
+// are absolute, secrets are read, and defaults are filled in.
+type Config struct {
+	TextingHouse TextingHouse `yaml:"textinghouse"`
+	Storage      Storage      `yaml:"storage"`
+	Webhook      Webhook      `yaml:"webhook"`
+	Probe        Probe        `yaml:"probe"`
+	Templates    []string     `yaml:"templates"` // patterns of template files
+	Contacts     []Contact    `yaml:"contacts"`
+	Receivers    []Receiver   `yaml:"receivers"`
+}
+
+// TextingHouse is the account that sends.
+type TextingHouse struct {
+	User              string         `yaml:"user"`
+	Password          Secret         `yaml:"password"`
+	PasswordFile      string         `yaml:"password_file"`
+	Endpoints         []string       `yaml:"endpoints"`
+	SenderID          string         `yaml:"sender_id"`
+	Timeout           time.Duration  `yaml:"timeout"`
+	Concurrency       int            `yaml:"concurrency"`
+	CallbackToken     Secret         `yaml:"callback_token"` // "": no callbacks
+	CallbackTokenFile string         `yaml:"callback_token_file"`
+	CallbackNetworks  []netip.Prefix `yaml:"callback_networks"` // empty: any
+}
+
+// Storage is where messages are kept.
+type Storage struct {
+	SQLite    string        `yaml:"sqlite"` // a file
+	Retention time.Duration `yaml:"retention"`
+}
+
+// Webhook is Alertmanager's side.
+type Webhook struct {
+	Token        Secret `yaml:"token"` // "": none is needed
+	TokenFile    string `yaml:"token_file"`
+	MaxBodyBytes int64  `yaml:"max_body_bytes"`
+}
+
+// Probe is the test of the chain.
+type Probe struct {
+	Interval time.Duration `yaml:"interval"` // 0: none
+}
+
+// Contact is a person with a number.
+type Contact struct {
+	Name   string      `yaml:"name"`
+	Number e164.Number `yaml:"number"`
+}
+
+// Receiver is what is done for one of Alertmanager's receivers.
+type Receiver struct {
+	Name         string        `yaml:"name"`
+	To           []string      `yaml:"to"`       // contacts or numbers, as written
+	Numbers      []e164.Number `yaml:"-"`        // those of To, each once
+	ToLabel      string        `yaml:"to_label"` // "": none
+	Text         string        `yaml:"text"`
+	MaxSegments  int           `yaml:"max_segments"`
+	SendResolved bool          `yaml:"send_resolved"`
+	DedupeWindow time.Duration `yaml:"dedupe_window"`
+	MaxAge       time.Duration `yaml:"max_age"`
+}
+
+const day = 24 * time.Hour
+
+func defaults() Config {
+	return Config{
+		TextingHouse: TextingHouse{
+			Endpoints: []string{"https://api.textinghouse.com/http/v1/do", "https://api2.textinghouse.com/http/v1/do"},
+			Timeout:   10 * time.Second, Concurrency: 16,
+		},
+		Storage: Storage{SQLite: "smspager.db", Retention: 90 * day},
+		Webhook: Webhook{MaxBodyBytes: 4 << 20},
+	}
+}
+
+func defaultReceiver() Receiver {
+	return Receiver{
+		Text: `{{ template "sms.default" . }}`, MaxSegments: 2, SendResolved: true,
+		DedupeWindow: 10 * time.Minute, MaxAge: time.Hour,
+	}
+}
+
+// Check is a check that config leaves to other rooms. It reports a fault with
+// the path of its key, such as "receivers[0].text".
+type Check func(cfg *Config, report func(path string, err error))
+
+// Load reads a file. The error is an Errors, unless the file cannot be read.
+func Load(path string, checks ...Check) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data, checks...)
+}
+
+// Parse reads a configuration from memory. name stands for the file in errors,
+// and relative file names are relative to its folder.
+func Parse(name string, data []byte, checks ...Check) (*Config, error) {
+	d := newDecoder(name)
+	cfg := defaults()
+	if d.decodeDocument(data, &cfg) {
+		dir, err := filepath.Abs(filepath.Dir(name))
+		if err != nil {
+			return nil, err
+		}
+		v := &validator{decoder: d, dir: dir}
+		v.validate(&cfg)
+		for _, check := range checks {
+			check(&cfg, func(path string, err error) { d.fault(path, "%v", err) })
+		}
+	}
+	if len(d.faults) > 0 {
+		return nil, d.faults.sorted()
+	}
+	return &cfg, nil
+}

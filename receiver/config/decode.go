@@ -1,0 +1,245 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"gopkg.in/yaml.v3"
+)
+
+// position is a place in the file, from 1.
+type position struct{ line, column int }
+
+// decoder puts a YAML document into a Config. It goes on after a fault, and
+// remembers where each key stands.
+type decoder struct {
+	file   string
+	faults Errors
+	places map[string]position // by path: of a key, or of an item of a list
+}
+
+func newDecoder(file string) *decoder {
+	return &decoder{file: filepath.ToSlash(file), places: map[string]position{"": {1, 1}}}
+}
+
+// fault reports a fault of the key at a path. A key that is missing is reported
+// where its parent stands.
+func (d *decoder) fault(path, format string, args ...any) {
+	at, known := d.places[path]
+	for parent := path; !known; at, known = d.places[parent] {
+		parent = parent[:max(0, strings.LastIndexAny(parent, ".["))]
+	}
+	d.faults = append(d.faults, &Error{File: d.file, Line: at.line, Column: at.column, Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// yamlError is how yaml.v3 begins an error.
+var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
+
+// decodeDocument reads the one document of a file. It is false where there is
+// nothing to go on with.
+func (d *decoder) decodeDocument(data []byte, cfg *Config) bool {
+	documents := yaml.NewDecoder(bytes.NewReader(data))
+	var root, second yaml.Node
+	switch err := documents.Decode(&root); {
+	case errors.Is(err, io.EOF):
+		d.fault("", "the file is empty; see config.example.yml")
+		return false
+	case err != nil:
+		d.syntaxFault(err)
+		return false
+	}
+	if err := documents.Decode(&second); err == nil {
+		d.places[""] = position{max(1, second.Line), 1}
+		d.fault("", "a second document begins; a configuration is one")
+		return false
+	} else if !errors.Is(err, io.EOF) {
+		d.syntaxFault(err)
+		return false
+	}
+	node := root.Content[0]
+	if node.Kind != yaml.MappingNode {
+		d.fault("", "must be a mapping of keys to values; see config.example.yml")
+		return false
+	}
+	d.decode("", node, reflect.ValueOf(cfg).Elem())
+	return true
+}
+
+func (d *decoder) syntaxFault(err error) {
+	m := yamlError.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
+	e := &Error{File: d.file, Line: 1, Column: 1, Message: "not YAML: " + err.Error()}
+	if m != nil {
+		if line, err := strconv.Atoi(m[1]); err == nil {
+			e.Line = max(1, line)
+		}
+		e.Message = "not YAML: " + m[2]
+	}
+	d.faults = append(d.faults, e)
+}
+
+// decode puts a node into a value by the value's type.
+func (d *decoder) decode(path string, node *yaml.Node, v reflect.Value) {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	switch v.Interface().(type) {
+	case time.Duration:
+		if s, ok := d.scalar(path, node, "a duration such as 10m"); ok {
+			t, err := model.ParseDuration(s)
+			if err != nil {
+				d.fault(path, "must be a duration such as 30s, 10m or 90d, is %q", s)
+				return
+			}
+			v.SetInt(int64(t))
+		}
+		return
+	case netip.Prefix:
+		if s, ok := d.scalar(path, node, "a network such as 203.0.113.0/24"); ok {
+			p, err := netip.ParsePrefix(s)
+			if err != nil {
+				d.fault(path, "must be a network such as 203.0.113.0/24, is %q", s)
+				return
+			}
+			v.Set(reflect.ValueOf(p))
+		}
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		d.decodeMapping(path, node, v)
+	case reflect.Slice:
+		d.decodeSequence(path, node, v)
+	case reflect.String:
+		if s, ok := d.scalar(path, node, "a text"); ok {
+			v.SetString(s)
+		}
+	case reflect.Bool:
+		var b bool
+		if node.Tag != "!!bool" || node.Decode(&b) != nil {
+			d.fault(path, "must be true or false")
+			return
+		}
+		v.SetBool(b)
+	case reflect.Int, reflect.Int64:
+		var n int64
+		if node.Tag != "!!int" || node.Decode(&n) != nil {
+			d.fault(path, "must be a whole number")
+			return
+		}
+		v.SetInt(n)
+	default:
+		panic("config: a field of type " + v.Type().String())
+	}
+}
+
+// scalar is a node's text, whatever type YAML would make of it.
+func (d *decoder) scalar(path string, node *yaml.Node, want string) (string, bool) {
+	if node.Kind != yaml.ScalarNode {
+		d.fault(path, "must be %s, not a list or mapping", want)
+		return "", false
+	}
+	if node.Tag == "!!null" {
+		d.fault(path, "has no value; give %s, or leave the key out", want)
+		return "", false
+	}
+	return node.Value, true
+}
+
+func (d *decoder) decodeMapping(path string, node *yaml.Node, v reflect.Value) {
+	if node.Tag == "!!null" {
+		return // a key with nothing below it
+	}
+	if node.Kind != yaml.MappingNode {
+		d.fault(path, "must be a mapping of keys to values")
+		return
+	}
+	fields := make(map[string]reflect.Value)
+	var names []string
+	for i := range v.NumField() {
+		if name := v.Type().Field(i).Tag.Get("yaml"); name != "-" {
+			fields[name] = v.Field(i)
+			names = append(names, name)
+		}
+	}
+	seen := make(map[string]bool)
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		at := strings.TrimPrefix(path+"."+key.Value, ".")
+		again := seen[key.Value]
+		seen[key.Value] = true
+		if !again {
+			d.places[at] = position{key.Line, key.Column}
+		}
+		field, known := fields[key.Value]
+		switch {
+		case again:
+			d.faults = append(d.faults, &Error{d.file, key.Line, key.Column, at, "stands here a second time; remove one of the two"})
+		case !known:
+			d.fault(at, "unknown key%s", suggestion(key.Value, names))
+		default:
+			d.decode(at, value, field)
+		}
+	}
+}
+
+func (d *decoder) decodeSequence(path string, node *yaml.Node, v reflect.Value) {
+	if node.Kind != yaml.SequenceNode {
+		d.fault(path, "must be a list")
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(node.Content), len(node.Content)))
+	for i, item := range node.Content {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		d.places[at] = position{item.Line, item.Column}
+		if r, ok := v.Index(i).Addr().Interface().(*Receiver); ok {
+			*r = defaultReceiver()
+		}
+		d.decode(at, item, v.Index(i))
+	}
+}
+
+// suggestion names the known key that an unknown one was probably meant to be,
+// or else all of them.
+func suggestion(key string, known []string) string {
+	best, least := "", 3
+	for _, k := range known {
+		if n := distance(key, k); n < least && n < len(k) {
+			best, least = k, n
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("; did you mean %s?", best)
+	}
+	return "; known: " + strings.Join(known, ", ")
+}
+
+// distance is the number of letters to insert, delete or replace (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,32 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// hidden stands for a secret wherever one is printed.
+const hidden = "<secret>"
+
+// Secret is a password or token. However it is printed, it does not show.
+type Secret string
+
+// Reveal is the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// Format implements fmt.Formatter for every verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.shown()) }
+
+// MarshalText implements encoding.TextMarshaler, for JSON and YAML.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.shown()), nil }
+
+// LogValue implements slog.LogValuer.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.shown()) }
+
+func (s Secret) shown() string {
+	if s == "" {
+		return ""
+	}
+	return hidden
+}

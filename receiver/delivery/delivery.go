@@ -1,0 +1,374 @@
+// Package delivery takes messages from the outbox to the provider, and the
+// provider's word on them back.
+//
+// One goroutine, Run, decides what goes next (see schedule): messages of one
+// recipient and group in their order, the same text to the same number never
+// within the provider's flood window, nothing while the account is refused. A
+// bounded number of attempts run beside it (see attempt). What the provider
+// took is followed by its callbacks (see Receive) and, where none comes, by
+// asking (see poller) until a final status is known.
+//
+// An attempt is marked in the store before its request is written. After a
+// crash, or an answer that leaves the outcome open, the provider is asked by
+// the message's id before anything is sent again.
+package delivery
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
+)
+
+const (
+	// accountRetry is how often a refused account is tried again.
+	accountRetry = time.Minute
+	// storeRetry is how often the store is tried again.
+	storeRetry = time.Second
+	// heldTexts is how many texts of waiting messages are kept in memory.
+	heldTexts = 10_000
+)
+
+// Gateway sends. *textinghouse.Client is one.
+type Gateway interface {
+	Send(context.Context, textinghouse.SMS) (apiID string, err error)
+	Status(ctx context.Context, apiID string) (textinghouse.Status, error)
+	StatusByClientID(ctx context.Context, clientID string) (textinghouse.Status, error)
+}
+
+// Settings can be changed while Run runs.
+type Settings struct {
+	Gateway     Gateway
+	SenderID    string        // "" for a number that can be replied to
+	Timeout     time.Duration // of the gateway's requests
+	Concurrency int           // requests that send at the same time
+	Callbacks   Callbacks     // without a token, statuses are asked for sooner
+}
+
+// Options are what New needs. The zero value of each field but Store works.
+type Options struct {
+	Store      outbox.Store
+	Logger     *slog.Logger          // nil: nothing is logged
+	Registerer prometheus.Registerer // nil: nothing is measured
+	// OnFinal is told of every message that reaches a final state, from
+	// whatever goroutine brought it there. It must not block.
+	OnFinal func(outbox.Message)
+}
+
+// Delivery sends what is in an outbox.
+type Delivery struct {
+	store    outbox.Store
+	logger   *slog.Logger
+	metrics  *metrics
+	onFinal  func(outbox.Message)
+	settings atomic.Pointer[Settings]
+
+	poller   *poller
+	recorder *recorder
+
+	mu      sync.Mutex
+	inbox   []outbox.Message // handed over, not yet scheduled
+	refusal string           // why the account is refused, "" while it is not
+
+	wake     chan struct{} // the inbox has something
+	settled  chan result   // attempts that ended
+	changed  chan struct{} // the settings are new
+	waiting  atomic.Int64  // messages that are not sent yet
+	oldest   atomic.Int64  // when the oldest of them came in, Unix ms, 0 without one
+	queue    *schedule     // Run's alone, as are the fields below
+	known    map[string]*job
+	ages     ages // of known, with some that are gone
+	running  int
+	heldText int
+}
+
+// New makes a Delivery. Configure must be called before Run.
+func New(o Options) *Delivery {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnFinal == nil {
+		o.OnFinal = func(outbox.Message) {}
+	}
+	d := &Delivery{
+		store:   o.Store,
+		logger:  o.Logger,
+		onFinal: o.OnFinal,
+		wake:    make(chan struct{}, 1),
+		settled: make(chan result),
+		changed: make(chan struct{}, 1),
+		queue:   newSchedule(),
+		known:   make(map[string]*job),
+	}
+	d.metrics = newMetrics(o.Registerer, d)
+	d.poller = newPoller(d)
+	d.recorder = newRecorder(d.logger)
+	return d
+}
+
+// Configure sets or replaces the settings. An account that is refused is tried
+// again at once, as its password may be new.
+func (d *Delivery) Configure(s Settings) {
+	d.settings.Store(&s)
+	signal(d.changed)
+}
+
+// Handover gives messages that the store holds to Run, to be sent or, where the
+// provider has them already, followed. It never blocks.
+func (d *Delivery) Handover(ms ...outbox.Message) {
+	d.mu.Lock()
+	for _, m := range ms {
+		switch m.State {
+		case outbox.Queued, outbox.Sending:
+			d.inbox = append(d.inbox, m)
+		case outbox.Accepted:
+			d.poller.add(m)
+		}
+	}
+	d.mu.Unlock()
+	signal(d.wake)
+}
+
+// Refusal says why the provider refuses the whole account, "" while it does not.
+func (d *Delivery) Refusal() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refusal
+}
+
+// Run sends until the context ends. Then it starts nothing new, lets the
+// requests under way finish, and returns when all of its goroutines have. It
+// may be called once.
+func (d *Delivery) Run(ctx context.Context) error {
+	if d.settings.Load() == nil {
+		return errors.New("delivery: Run before Configure")
+	}
+	// Requests outlive ctx by the time that one may take, and a little.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var background sync.WaitGroup
+	background.Go(func() { d.poller.run(ctx) })
+	background.Go(func() { d.recorder.run(ctx) })
+	background.Go(func() { d.load(ctx) })
+
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		timer.Reset(d.dispatch(work))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-d.wake:
+			d.takeInbox()
+		case r := <-d.settled:
+			d.settle(r)
+		case <-d.changed:
+			d.accountWorks()
+		}
+	}
+
+	grace := time.AfterFunc(d.settings.Load().Timeout+time.Second, cancel)
+	defer grace.Stop()
+	for d.running > 0 {
+		d.settle(<-d.settled)
+	}
+	background.Wait()
+	return nil
+}
+
+// load reads what earlier runs left open.
+func (d *Delivery) load(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := d.loadOnce(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		d.logger.Error("cannot read the open messages; trying again", "err", err)
+		sleep(ctx, storeRetry)
+	}
+}
+
+func (d *Delivery) loadOnce(ctx context.Context) error {
+	for m, err := range d.store.Open(ctx) {
+		if err != nil {
+			return err
+		}
+		d.Handover(m)
+	}
+	return nil
+}
+
+// takeInbox schedules what was handed over.
+func (d *Delivery) takeInbox() {
+	d.mu.Lock()
+	ms := d.inbox
+	d.inbox = nil
+	d.mu.Unlock()
+	now := time.Now()
+	for _, m := range ms {
+		if d.known[m.ID] != nil {
+			continue
+		}
+		keep := d.heldText < heldTexts
+		if keep {
+			d.heldText++
+		}
+		j := d.queue.newJob(m, keep)
+		d.known[m.ID] = j
+		heap.Push(&d.ages, m.ID)
+		d.queue.add(j, now)
+	}
+	d.measure()
+}
+
+// dispatch starts what can be started, and returns the time until more can.
+func (d *Delivery) dispatch(work context.Context) time.Duration {
+	settings := d.settings.Load()
+	for d.running < settings.Concurrency {
+		now := time.Now()
+		j, due := d.queue.next(now)
+		if j == nil {
+			if due.IsZero() {
+				return time.Hour
+			}
+			return due.Sub(now)
+		}
+		d.running++
+		go func() { d.settled <- d.attempt(work, *settings, j) }()
+	}
+	return time.Hour // a result comes first
+}
+
+// settle takes in what became of an attempt.
+func (d *Delivery) settle(r result) {
+	d.running--
+	now := time.Now()
+	switch {
+	case r.refused != nil:
+		d.accountRefused(r.refused, now)
+	case r.answered:
+		d.accountWorks()
+	}
+	if !r.again.IsZero() {
+		d.queue.again(r.job, r.again, now)
+		return
+	}
+	d.queue.done(r.job, r.taken, now)
+	delete(d.known, r.job.id)
+	if r.job.message != nil {
+		d.heldText--
+	}
+	d.measure()
+}
+
+func (d *Delivery) accountRefused(err error, now time.Time) {
+	d.mu.Lock()
+	first := d.refusal == ""
+	d.refusal = err.Error()
+	d.mu.Unlock()
+	d.queue.block(now.Add(accountRetry))
+	d.metrics.refused.Set(1)
+	if first {
+		d.logger.Error("the provider refuses the whole account: nothing is sent until this is mended; messages are kept", "err", err, "retry", accountRetry)
+	}
+}
+
+// accountWorks lets everything that waited for the account go.
+func (d *Delivery) accountWorks() {
+	d.mu.Lock()
+	was := d.refusal
+	d.refusal = ""
+	d.mu.Unlock()
+	if was == "" {
+		return
+	}
+	d.queue.unblock(time.Now())
+	d.metrics.refused.Set(0)
+	d.logger.Info("sending resumes after the account was refused", "was", was)
+}
+
+// measure updates what the gauges show.
+func (d *Delivery) measure() {
+	for len(d.ages) > 0 && d.known[d.ages[0]] == nil {
+		heap.Pop(&d.ages)
+	}
+	var oldest int64
+	if len(d.ages) > 0 {
+		oldest = outbox.MadeAt(d.ages[0]).UnixMilli()
+	}
+	d.waiting.Store(int64(len(d.known)))
+	d.oldest.Store(oldest)
+}
+
+// ages is a heap of message ids, which sort by age.
+type ages []string
+
+func (a ages) Len() int           { return len(a) }
+func (a ages) Less(i, j int) bool { return a[i] < a[j] }
+func (a ages) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
+func (a *ages) Push(x any)        { *a = append(*a, x.(string)) }
+func (a *ages) Pop() any {
+	last := (*a)[len(*a)-1]
+	*a = (*a)[:len(*a)-1]
+	return last
+}
+
+// apply makes a change in the store and tells those who follow the message.
+func (d *Delivery) apply(ctx context.Context, c outbox.Change) (outbox.Message, bool, error) {
+	m, applied, err := d.store.Apply(ctx, c)
+	if err != nil || !applied {
+		return m, applied, err
+	}
+	if c.To == "" {
+		return m, true, nil
+	}
+	d.metrics.changed(m, c)
+	switch {
+	case m.State == outbox.Accepted:
+		d.poller.add(m)
+	case m.State.Final():
+		d.poller.remove(m.ID)
+		d.logFinal(m, c)
+		d.onFinal(m)
+	}
+	return m, true, nil
+}
+
+func (d *Delivery) logFinal(m outbox.Message, c outbox.Change) {
+	level := slog.LevelInfo
+	if m.State != outbox.Delivered {
+		level = slog.LevelWarn
+	}
+	d.logger.Log(context.Background(), level, "message "+string(m.State), "id", m.ID, "to", m.To, "receiver", m.Receiver,
+		"after", c.At.Sub(m.CreatedAt).Round(time.Millisecond), "detail", c.Detail)
+}
+
+// signal wakes whoever waits on a channel of length one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// sleep waits for a while, or until the context ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// describe is a duration as people read it in an event.
+func describe(d time.Duration) string { return fmt.Sprint(d.Round(100 * time.Millisecond)) }

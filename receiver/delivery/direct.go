@@ -1,0 +1,109 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
+)
+
+// SendNow takes a notification's messages to the provider at once, past a
+// store that does not work: a page beats a record of it. It returns nil when
+// the provider has all of them; they are recorded when the store works again.
+//
+// What happened is kept in n.Messages. A caller that failed calls again with
+// the same n: what was taken is not sent again, what may have been is asked for.
+func (d *Delivery) SendNow(ctx context.Context, n *outbox.Notification) error {
+	s := d.settings.Load()
+	errs := make([]error, len(n.Messages))
+	slots := make(chan struct{}, s.Concurrency)
+	var sending sync.WaitGroup
+	for i := range n.Messages {
+		slots <- struct{}{}
+		sending.Go(func() {
+			errs[i] = d.sendNow(ctx, *s, &n.Messages[i])
+			<-slots
+		})
+	}
+	sending.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	kept := *n
+	kept.Messages = slices.Clone(n.Messages)
+	d.recorder.later(func(ctx context.Context) error { return d.keep(ctx, kept) })
+	return nil
+}
+
+// sendNow sends one message and notes in it what became of it.
+func (d *Delivery) sendNow(ctx context.Context, s Settings, m *outbox.Message) error {
+	if m.State == outbox.Accepted {
+		return nil
+	}
+	note := func(state outbox.State, event outbox.EventType, detail string) {
+		m.State, m.UpdatedAt = state, time.Now()
+		m.Events = append(m.Events, outbox.Event{At: m.UpdatedAt, Type: event, Detail: detail})
+		if state == outbox.Accepted {
+			m.AcceptedAt = m.UpdatedAt
+			d.metrics.changed(*m, outbox.Change{To: state, At: m.UpdatedAt})
+		}
+	}
+	doubt := m.State == outbox.Sending
+	if doubt {
+		switch _, err := s.Gateway.StatusByClientID(ctx, m.ID); {
+		case err == nil:
+			note(outbox.Accepted, outbox.EventAccepted, "the provider has it, says getstatus")
+			return nil
+		case !hasCode(err, textinghouse.CodeUnknownClientID):
+			return err
+		case time.Since(m.AttemptedAt) >= resendWindow && time.Since(m.AttemptedAt) < s.Timeout:
+			return fmt.Errorf("message %s may still be on its way to the provider", m.ID)
+		}
+	}
+	m.Attempts++
+	note(outbox.Sending, outbox.EventAttempt, "at once, as the outbox cannot be written")
+	m.AttemptedAt = m.UpdatedAt
+	apiID, err := s.Gateway.Send(ctx, textinghouse.SMS{To: string(m.To), Text: m.Text, ClientID: m.ID, From: s.SenderID})
+	switch {
+	case err == nil:
+		m.APIID = apiID
+		note(outbox.Accepted, outbox.EventAccepted, "")
+		return nil
+	case doubt && hasCode(err, textinghouse.CodeFlood):
+		note(outbox.Accepted, outbox.EventAccepted, "the provider has it: it answered the second attempt with "+err.Error())
+		return nil
+	case doubt || textinghouse.MayHaveBeenTaken(err):
+		note(outbox.Sending, outbox.EventRetry, err.Error())
+	default:
+		note(outbox.Queued, outbox.EventRetry, err.Error())
+	}
+	return err
+}
+
+// keep stores what SendNow sent. The store may have it already, as queued, if
+// it failed only in saying so.
+func (d *Delivery) keep(ctx context.Context, n outbox.Notification) error {
+	added, err := d.store.Add(ctx, n)
+	if err != nil {
+		return err
+	}
+	for _, m := range n.Messages {
+		if added.Duplicate && slices.Contains(added.IDs, m.ID) {
+			if _, _, err := d.apply(ctx, outbox.Taken(m.ID, m.APIID, m.AcceptedAt, "sent past the outbox")); err != nil {
+				return err
+			}
+		}
+	}
+	d.Handover(n.Messages...)
+	return nil
+}
+
+func hasCode(err error, code textinghouse.Code) bool {
+	var refusal *textinghouse.Error
+	return errors.As(err, &refusal) && refusal.Code == code
+}

@@ -1,0 +1,73 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+type metrics struct {
+	states    *prometheus.CounterVec
+	segments  *prometheus.CounterVec
+	accepted  prometheus.Histogram
+	delivered prometheus.Histogram
+	refused   prometheus.Gauge
+	callbacks *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
+	f := promauto.With(reg)
+	m := &metrics{
+		states: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "smspager_messages_total", Help: "Messages that entered a state. Each is counted once per state, and again when it is sent again.",
+		}, []string{"state"}),
+		segments: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "smspager_segments_total", Help: "SMS parts that the provider took, which is what it bills.",
+		}, []string{"encoding"}),
+		accepted: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "smspager_message_accepted_seconds", Help: "Time from a webhook to the provider's acceptance of a message.",
+			Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600},
+		}),
+		delivered: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "smspager_message_delivered_seconds", Help: "Time from a webhook to the receipt that says that the phone has a message.",
+			Buckets: []float64{.1, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 1800, 3600, 86400},
+		}),
+		refused: f.NewGauge(prometheus.GaugeOpts{
+			Name: "smspager_account_refused", Help: "1 while the provider refuses the whole account (authentication, credit), and nothing is sent.",
+		}),
+		callbacks: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "smspager_callbacks_total", Help: "Callbacks of the provider, receipts (dlr) and replies (mo), by what became of them.",
+		}, []string{"kind", "outcome"}),
+	}
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "smspager_messages_waiting", Help: "Messages that the provider does not have yet.",
+	}, func() float64 { return float64(d.waiting.Load()) })
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "smspager_oldest_waiting_seconds", Help: "Age of the oldest message that the provider does not have yet.",
+	}, func() float64 {
+		oldest := d.oldest.Load()
+		if oldest == 0 {
+			return 0
+		}
+		return max(0, time.Since(time.UnixMilli(oldest)).Seconds())
+	})
+	for _, s := range outbox.States() {
+		m.states.WithLabelValues(string(s))
+	}
+	return m
+}
+
+// changed counts a message that entered a state by a change.
+func (m *metrics) changed(msg outbox.Message, c outbox.Change) {
+	m.states.WithLabelValues(string(msg.State)).Inc()
+	if msg.State == outbox.Accepted {
+		m.segments.WithLabelValues(msg.Encoding).Add(float64(msg.Segments))
+		m.accepted.Observe(c.At.Sub(msg.CreatedAt).Seconds())
+	}
+	if msg.State == outbox.Delivered {
+		m.delivered.Observe(c.At.Sub(msg.CreatedAt).Seconds())
+	}
+}

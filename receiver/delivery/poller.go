@@ -1,0 +1,186 @@
+package delivery
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
+)
+
+const (
+	// firstPoll is how long a receipt is waited for before the provider is asked.
+	firstPoll = time.Minute
+	// firstPollAlone is the same where no callbacks are set up.
+	firstPollAlone = 5 * time.Second
+	// maxPollGap bounds the pause between two questions, which grows with age.
+	maxPollGap = 6 * time.Hour
+	// pollFor is how long a final status is waited for.
+	pollFor = 72 * time.Hour
+	// pollers is how many questions are asked at the same time.
+	pollers = 4
+)
+
+// poller asks for the statuses that no callback brought. When it asks depends
+// only on when the provider took the message, so that a restart asks nothing twice.
+type poller struct {
+	d    *Delivery
+	wake chan struct{}
+
+	mu    sync.Mutex
+	polls map[string]*poll
+	queue pollHeap
+}
+
+// poll is a message whose final status is not known.
+type poll struct {
+	id, apiID string
+	accepted  time.Time
+	due       time.Time
+}
+
+func newPoller(d *Delivery) *poller {
+	return &poller{d: d, wake: make(chan struct{}, 1), polls: make(map[string]*poll)}
+}
+
+// add follows a message, unless it is followed already.
+func (p *poller) add(m outbox.Message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.polls[m.ID]; known != nil {
+		if known.apiID == "" {
+			known.apiID = m.APIID
+		}
+		return
+	}
+	q := &poll{id: m.ID, apiID: m.APIID, accepted: m.AcceptedAt}
+	p.polls[m.ID] = q
+	p.push(q)
+}
+
+// remove ends the following of a message.
+func (p *poller) remove(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.polls, id) // and from the queue when its time comes
+}
+
+func (p *poller) push(q *poll) {
+	first := firstPollAlone
+	if s := p.d.settings.Load(); s != nil && s.Callbacks.Token != "" {
+		first = firstPoll
+	}
+	q.due = nextPoll(q.accepted, time.Now(), first)
+	heap.Push(&p.queue, q)
+	if p.queue[0] == q {
+		signal(p.wake)
+	}
+}
+
+// nextPoll is when to ask next about a message that was accepted at a time:
+// each gap is half of the message's age, within bounds.
+func nextPoll(accepted, now time.Time, first time.Duration) time.Time {
+	at := accepted.Add(first)
+	for !at.After(now) && at.Before(accepted.Add(pollFor)) {
+		at = at.Add(min(max(first, at.Sub(accepted)/2), maxPollGap))
+	}
+	return at
+}
+
+// run asks until the context ends.
+func (p *poller) run(ctx context.Context) {
+	slots := make(chan struct{}, pollers)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		q, wait := p.next(time.Now())
+		if q == nil {
+			timer.Reset(wait)
+			select {
+			case <-ctx.Done():
+				return
+			case <-timer.C:
+			case <-p.wake:
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case slots <- struct{}{}:
+		}
+		asking.Go(func() {
+			p.ask(ctx, q)
+			<-slots
+		})
+	}
+}
+
+// next takes out a poll that is due, or says how long none is.
+func (p *poller) next(now time.Time) (*poll, time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.queue) > 0 {
+		q := p.queue[0]
+		switch {
+		case p.polls[q.id] != q:
+			heap.Pop(&p.queue)
+		case q.due.After(now):
+			return nil, q.due.Sub(now)
+		default:
+			heap.Pop(&p.queue)
+			return q, 0
+		}
+	}
+	return nil, time.Hour
+}
+
+// ask asks for one status.
+func (p *poller) ask(ctx context.Context, q *poll) {
+	s := p.d.settings.Load()
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	p.mu.Lock()
+	apiID := q.apiID
+	p.mu.Unlock()
+	var status textinghouse.Status
+	var err error
+	if apiID != "" {
+		status, err = s.Gateway.Status(ctx, apiID)
+	} else {
+		status, err = s.Gateway.StatusByClientID(ctx, q.id)
+	}
+	now := time.Now()
+	if err == nil {
+		p.d.record(ctx, statusChange(q.id, "", status, now, "getstatus"))
+	} else {
+		p.d.logger.Warn("cannot ask for a status; asking again later", "id", q.id, "err", err)
+	}
+	if (err != nil || !status.Final()) && now.Sub(q.accepted) >= pollFor {
+		p.d.record(ctx, outbox.Untold(q.id, now, "no final status within "+describe(pollFor)))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.polls[q.id] == q {
+		p.push(q)
+	}
+}
+
+// pollHeap orders polls by due time.
+type pollHeap []*poll
+
+func (h pollHeap) Len() int           { return len(h) }
+func (h pollHeap) Less(a, b int) bool { return h[a].due.Before(h[b].due) }
+func (h pollHeap) Swap(a, b int)      { h[a], h[b] = h[b], h[a] }
+func (h *pollHeap) Push(x any)        { *h = append(*h, x.(*poll)) }
+func (h *pollHeap) Pop() any {
+	old := *h
+	q := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return q
+}

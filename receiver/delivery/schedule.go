@@ -1,0 +1,266 @@
+package delivery
+
+import (
+	"container/heap"
+	"hash/maphash"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// floodWindow is how long the provider refuses the same text to the same
+// number after it took it (error 350; seed, 4.3). A little is added for clocks
+// that differ and for the way there.
+const floodWindow = 10*time.Second + 250*time.Millisecond
+
+// job is a message that is to be sent.
+type job struct {
+	id      string
+	lane    lane
+	flood   uint64          // of recipient and text
+	message *outbox.Message // nil: to be read from the store, as a long queue holds no texts
+	expires time.Time
+
+	doubt     bool      // an earlier attempt may have been taken: the provider is asked first
+	attempted time.Time // when the last attempt began
+	failures  int       // in a row; sets the backoff
+
+	due    time.Time // when it is to run next, while it waits in the heap
+	parked bool      // it waits for the account, not for its own time
+}
+
+// lane is what messages queue up in: those of one recipient and group go one
+// after the other.
+type lane struct {
+	to    e164.Number
+	group uint64
+}
+
+// schedule decides which message goes next. It knows no clock, no network and
+// no store: its owner, one goroutine, tells it the time.
+type schedule struct {
+	seed    maphash.Seed
+	lanes   map[lane][]*job // the first of each is the one that may run
+	heap    jobHeap         // the first of each lane, unless it runs or waits for a flood to end
+	floods  map[uint64]*flood
+	ending  []ending // floods that end by themselves, in order
+	blocked time.Time
+	trial   *job // the one job that runs although the account is blocked
+}
+
+// flood keeps one text to one number from being sent twice within the window.
+type flood struct {
+	holder  *job      // is being sent, or may have been taken
+	free    time.Time // end of the window of what was taken
+	waiting []*job
+}
+
+type ending struct {
+	key uint64
+	at  time.Time
+}
+
+func newSchedule() *schedule {
+	return &schedule{seed: maphash.MakeSeed(), lanes: make(map[lane][]*job), floods: make(map[uint64]*flood)}
+}
+
+// newJob makes the job for a message. keep says whether to hold its text in memory.
+func (s *schedule) newJob(m outbox.Message, keep bool) *job {
+	j := &job{
+		id:        m.ID,
+		lane:      lane{m.To, maphash.String(s.seed, m.GroupKey)},
+		flood:     maphash.Comparable(s.seed, [2]string{string(m.To), m.Text}),
+		expires:   m.ExpiresAt,
+		doubt:     m.State == outbox.Sending,
+		attempted: m.AttemptedAt,
+	}
+	if keep {
+		j.message = &m
+	}
+	return j
+}
+
+// add queues a job in its lane, in the order of ids.
+func (s *schedule) add(j *job, now time.Time) {
+	queue := append(s.lanes[j.lane], j)
+	for i := len(queue) - 1; i > 1 && queue[i-1].id > j.id; i-- {
+		queue[i-1], queue[i] = queue[i], queue[i-1]
+	}
+	s.lanes[j.lane] = queue
+	if queue[0] == j {
+		s.wait(j, now)
+	}
+}
+
+// next takes out a job that is to run now. Without one it returns nil and the
+// time of the next, zero where none waits.
+func (s *schedule) next(now time.Time) (*job, time.Time) {
+	s.endFloods(now)
+	for len(s.heap) > 0 {
+		j := s.heap[0]
+		if j.due.After(now) {
+			return nil, j.due
+		}
+		heap.Pop(&s.heap)
+		tooOld := !j.doubt && now.After(j.expires)
+		switch {
+		case tooOld: // runs to be given up; it sends nothing
+			return j, now
+		case s.isBlocked() && (s.trial != nil || now.Before(s.blocked)):
+			s.park(j, now)
+		case !s.enterFlood(j, now):
+		default:
+			if s.isBlocked() {
+				s.trial = j
+			}
+			return j, now
+		}
+	}
+	return nil, time.Time{}
+}
+
+// wait lets a job run at a time, or when it is too old, whatever comes first.
+func (s *schedule) wait(j *job, at time.Time) {
+	if !j.doubt && j.expires.Before(at) {
+		at = j.expires.Add(time.Millisecond)
+	}
+	j.due = at
+	heap.Push(&s.heap, j)
+}
+
+// again puts a job that ran back, to run again at a time.
+func (s *schedule) again(j *job, at, now time.Time) {
+	if s.trial == j {
+		s.trial = nil
+		s.blocked = now.Add(accountRetry)
+	}
+	if !j.doubt {
+		s.leaveFlood(j, now, now)
+	}
+	s.wait(j, at)
+}
+
+// done removes a job that ran; the next in its lane may run. taken is when the
+// provider took it, zero if it did not.
+func (s *schedule) done(j *job, taken, now time.Time) {
+	if s.trial == j {
+		s.trial = nil
+	}
+	free := now
+	if !taken.IsZero() {
+		free = taken.Add(floodWindow)
+	}
+	s.leaveFlood(j, free, now)
+	queue := s.lanes[j.lane]
+	queue[0] = nil
+	if queue = queue[1:]; len(queue) == 0 {
+		delete(s.lanes, j.lane)
+		return
+	}
+	s.lanes[j.lane] = queue
+	s.wait(queue[0], now)
+}
+
+// isBlocked reports whether the account refuses everything.
+func (s *schedule) isBlocked() bool { return !s.blocked.IsZero() }
+
+// block stops sending until a time, when one message tries again.
+func (s *schedule) block(until time.Time) { s.blocked = until }
+
+// unblock resumes sending, all that waited for it included.
+func (s *schedule) unblock(now time.Time) {
+	if !s.isBlocked() {
+		return
+	}
+	s.blocked, s.trial = time.Time{}, nil
+	for _, j := range s.heap {
+		if j.parked {
+			j.parked, j.due = false, now
+		}
+	}
+	heap.Init(&s.heap)
+}
+
+// park lets a job wait for the account. A blocked account is tried again at
+// s.blocked, by one job; the others look again a minute later.
+func (s *schedule) park(j *job, now time.Time) {
+	j.parked = true
+	at := s.blocked
+	if !at.After(now) {
+		at = now.Add(accountRetry)
+	}
+	s.wait(j, at)
+}
+
+// enterFlood lets a job have its text and number to itself, or makes it wait.
+func (s *schedule) enterFlood(j *job, now time.Time) bool {
+	f := s.floods[j.flood]
+	switch {
+	case f == nil:
+		f = &flood{}
+		s.floods[j.flood] = f
+	case f.holder == j:
+		return true
+	case f.holder != nil:
+		f.waiting = append(f.waiting, j)
+		return false
+	case now.Before(f.free) && !j.doubt:
+		s.wait(j, f.free)
+		return false
+	}
+	f.holder = j
+	return true
+}
+
+// leaveFlood gives the text and number free from a time on.
+func (s *schedule) leaveFlood(j *job, free, now time.Time) {
+	f := s.floods[j.flood]
+	if f == nil || f.holder != j {
+		return
+	}
+	f.holder = nil
+	if free.After(f.free) {
+		f.free = free
+	}
+	for _, w := range f.waiting {
+		s.wait(w, f.free)
+	}
+	f.waiting = nil
+	if f.free.After(now) {
+		s.ending = append(s.ending, ending{j.flood, f.free})
+	} else {
+		delete(s.floods, j.flood)
+	}
+}
+
+// endFloods forgets the windows that are over.
+func (s *schedule) endFloods(now time.Time) {
+	for len(s.ending) > 0 && !s.ending[0].at.After(now) {
+		key := s.ending[0].key
+		if f := s.floods[key]; f != nil && f.holder == nil && !f.free.After(now) {
+			delete(s.floods, key)
+		}
+		s.ending = s.ending[1:]
+	}
+}
+
+// jobHeap orders jobs by due time, then by age.
+type jobHeap []*job
+
+func (h jobHeap) Len() int { return len(h) }
+func (h jobHeap) Less(a, b int) bool {
+	if !h[a].due.Equal(h[b].due) {
+		return h[a].due.Before(h[b].due)
+	}
+	return h[a].id < h[b].id
+}
+func (h jobHeap) Swap(a, b int) { h[a], h[b] = h[b], h[a] }
+func (h *jobHeap) Push(x any)   { *h = append(*h, x.(*job)) }
+func (h *jobHeap) Pop() any {
+	old := *h
+	j := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return j
+}

@@ -1,0 +1,66 @@
+package e164_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/smspager/smspager/receiver/e164"
+)
+
+func TestParse(t *testing.T) {
+	for _, tc := range []struct {
+		in   string
+		want e164.Number // "" where an error is due
+	}{
+		{"+33612345678", "+33612345678"},
+		{" +33 6 12.34-56 (78) ", "+33612345678"},
+		{"0033612345678", "+33612345678"},
+		{"999", "999"},
+		{"+4915112345678", "+4915112345678"},
+		{"0612345678", ""},
+		{"33612345678", ""},
+		{"+0612345678", ""},
+		{"+331234", ""},
+		{"+1234567890123456", ""},
+		{"+336123a5678", ""},
+		{"+٣٣٦١٢٣٤٥٦٧٨", ""},
+		{"+", ""},
+		{"", ""},
+	} {
+		got, err := e164.Parse(tc.in)
+		if got != tc.want || (err == nil) != (tc.want != "") {
+			t.Errorf("Parse(%q) = %q, %v, want %q", tc.in, got, err, tc.want)
+		}
+	}
+}
+
+// FuzzParse: a number that was accepted is accepted again, unchanged.
+func FuzzParse(f *testing.F) {
+	f.Add("+33 6 12 34 56 78")
+	f.Fuzz(func(t *testing.T, s string) {
+		n, err := e164.Parse(s)
+		if err != nil {
+			return
+		}
+		if again, err := e164.Parse(string(n)); err != nil || again != n {
+			t.Fatalf("Parse(%q) = %q, but Parse(%q) = %q, %v", s, n, n, again, err)
+		}
+	})
+}
+
+func TestLogValueHidesTheMiddle(t *testing.T) {
+	var out bytes.Buffer
+	slog.New(slog.NewTextHandler(&out, nil)).Info("sent", "to", e164.Number("+33612345678"))
+	if strings.Contains(out.String(), "612345") || !strings.Contains(out.String(), "+3361*****78") {
+		t.Errorf("the log line is %s", out.String())
+	}
+}
+
+func ExampleParse() {
+	n, _ := e164.Parse("+33 6 12 34 56 78")
+	fmt.Println(n, n.Short())
+	// Output: +33612345678 +3361*****78
+}

@@ -1,0 +1,318 @@
+// Package intake takes Alertmanager's notifications in: it reads the webhook,
+// finds the receiver, drops repeats, decides who is to be told what, and puts
+// the messages into the outbox. Only when they are on disk is a notification
+// accepted.
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+// Receiver is what is done for one of Alertmanager's receivers.
+type Receiver struct {
+	Name         string
+	To           []e164.Number
+	ToLabel      string // label or annotation that names more of them, "" for none
+	Text         *templating.Text
+	MaxSegments  int
+	SendResolved bool
+	DedupeWindow time.Duration
+	MaxAge       time.Duration
+}
+
+// Settings can be changed while notifications come in.
+type Settings struct {
+	Receivers    []Receiver
+	Contacts     map[string]e164.Number // by name, for ToLabel
+	Token        string                 // that the webhook must bring, "" for none
+	MaxBodyBytes int64
+}
+
+// Store takes messages. An outbox.Store is one.
+type Store interface {
+	Add(context.Context, outbox.Notification) (outbox.Added, error)
+}
+
+// Sender sends what the store has, or, when there is no store, without it.
+type Sender interface {
+	Handover(...outbox.Message)
+	SendNow(context.Context, *outbox.Notification) error
+}
+
+// Options are what New needs. Store and Sender are required.
+type Options struct {
+	Store      Store
+	Sender     Sender
+	Logger     *slog.Logger          // nil: nothing is logged
+	Registerer prometheus.Registerer // nil: nothing is measured
+}
+
+// Intake takes notifications in.
+type Intake struct {
+	store    Store
+	sender   Sender
+	logger   *slog.Logger
+	metrics  *metrics
+	memory   *memory
+	settings atomic.Pointer[Settings]
+	stopping bool
+	stopMu   sync.RWMutex // held for reading while a notification is taken in
+	ids      *outbox.IDs
+}
+
+// Status is the outcome of a notification.
+type Status string
+
+const (
+	Accepted  Status = "accepted"  // its messages are on disk, or the provider has them
+	Duplicate Status = "duplicate" // it is a repeat; the ids are the original's
+	Ignored   Status = "ignored"   // nobody is to be told
+)
+
+// Result is the answer to a notification.
+type Result struct {
+	Status   Status   `json:"status"`
+	Messages []string `json:"messages"`
+}
+
+// UnknownReceiverError is the error for a receiver that is not configured.
+type UnknownReceiverError struct {
+	Name  string
+	Known []string
+}
+
+func (e *UnknownReceiverError) Error() string {
+	return fmt.Sprintf("no receiver %s is configured; known: %s", quote(e.Name), strings.Join(e.Known, ", "))
+}
+
+// New makes an Intake. Configure must be called before the first notification.
+func New(o Options) *Intake {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Intake{
+		store: o.Store, sender: o.Sender, logger: o.Logger, metrics: newMetrics(o.Registerer),
+		memory: newMemory(), ids: outbox.NewIDs(),
+	}
+}
+
+// Configure sets or replaces the settings.
+func (in *Intake) Configure(s Settings) {
+	for _, r := range s.Receivers {
+		in.metrics.begin(r.Name)
+	}
+	in.settings.Store(&s)
+}
+
+// Stop has every later notification refused, as the program ends, and returns
+// when those under way are done.
+func (in *Intake) Stop() {
+	in.stopMu.Lock()
+	defer in.stopMu.Unlock()
+	in.stopping = true
+}
+
+// ErrStopping is the error for a notification that comes after Stop.
+var ErrStopping = errors.New("shutting down; try again")
+
+// Notify takes a notification in for a receiver, named as configured or, as
+// Alertmanager writes it, with regular expression characters escaped. An error
+// that is not an *UnknownReceiverError means that nothing was accepted, and that
+// the same notification should be tried again.
+func (in *Intake) Notify(ctx context.Context, name string, n templating.Notification) (Result, error) {
+	arrived := time.Now()
+	r, err := Find(in.settings.Load().Receivers, name)
+	if err != nil {
+		return Result{}, err
+	}
+	n.Receiver = r.Name
+	result, err := in.notify(ctx, r, n, arrived)
+	switch {
+	case err != nil:
+		in.metrics.notifications.WithLabelValues(r.Name, "failed").Inc()
+		in.logger.Error("a notification was not accepted", "receiver", r.Name, "group", n.GroupKey, "err", err)
+	default:
+		in.metrics.notifications.WithLabelValues(r.Name, string(result.Status)).Inc()
+		in.logger.Info("notification "+string(result.Status), "receiver", r.Name, "group", n.GroupKey,
+			"status", n.Status, "alerts", len(n.Alerts), "messages", result.Messages)
+	}
+	return result, err
+}
+
+// Find finds a receiver by its name, as configured or as Alertmanager writes it,
+// with regular expression characters escaped. The error is an
+// *UnknownReceiverError.
+func Find(receivers []Receiver, name string) (*Receiver, error) {
+	var known []string
+	for i := range receivers {
+		if receivers[i].Name == name {
+			return &receivers[i], nil
+		}
+		known = append(known, receivers[i].Name)
+	}
+	for i := range receivers {
+		if regexp.QuoteMeta(receivers[i].Name) == name {
+			return &receivers[i], nil
+		}
+	}
+	return nil, &UnknownReceiverError{Name: name, Known: known}
+}
+
+// Wants reports whether the receiver wants to be told of a notification.
+func (r *Receiver) Wants(n templating.Notification) bool {
+	return r.SendResolved || n.Status != string(model.AlertResolved)
+}
+
+// Render makes the text of a notification, without the resolved alerts where
+// the receiver does not want them.
+func (r *Receiver) Render(n templating.Notification) templating.Rendering {
+	if !r.SendResolved {
+		n.Alerts = slices.DeleteFunc(slices.Clone(n.Alerts), func(a template.Alert) bool { return a.Status == string(model.AlertResolved) })
+	}
+	return r.Text.Render(n, r.MaxSegments)
+}
+
+func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (Result, error) {
+	in.stopMu.RLock()
+	defer in.stopMu.RUnlock()
+	if in.stopping {
+		return Result{}, ErrStopping
+	}
+	if !r.Wants(n) {
+		return Result{Status: Ignored, Messages: []string{}}, nil
+	}
+	key, within := keyOf(r.Name, &n), window(&n, r.DedupeWindow)
+	known := in.memory.enter(key)
+	defer known.mu.Unlock()
+	if known.repeats(arrived, within) {
+		in.metrics.duplicates.WithLabelValues("memory").Inc()
+		return Result{Status: Duplicate, Messages: known.ids}, nil
+	}
+	out := known.unsent
+	if out == nil {
+		out = in.messages(r, n, arrived)
+		if len(out.Messages) == 0 {
+			return Result{Status: Ignored, Messages: []string{}}, nil
+		}
+	}
+	out.Key, out.SeenAt, out.Window = key, arrived, within
+	added, err := in.store.Add(ctx, *out)
+	if err != nil {
+		in.metrics.storeFailures.Inc()
+		in.logger.Error("the outbox cannot be written; sending past it", "receiver", r.Name, "group", n.GroupKey, "err", err)
+		if sendErr := in.sender.SendNow(ctx, out); sendErr != nil {
+			known.unsent = out
+			return Result{}, fmt.Errorf("cannot store it (%w) and cannot send it at once (%w)", err, sendErr)
+		}
+		added = outbox.Added{IDs: ids(out.Messages)}
+	}
+	known.seen, known.ids, known.unsent = arrived, added.IDs, nil
+	if added.Duplicate {
+		in.metrics.duplicates.WithLabelValues("store").Inc()
+		return Result{Status: Duplicate, Messages: added.IDs}, nil
+	}
+	if err == nil {
+		in.metrics.queued.Add(float64(len(out.Messages)))
+		in.sender.Handover(out.Messages...)
+	}
+	return Result{Status: Accepted, Messages: added.IDs}, nil
+}
+
+// messages makes the messages that a notification becomes, none where nobody
+// is to be told.
+func (in *Intake) messages(r *Receiver, n templating.Notification, arrived time.Time) *outbox.Notification {
+	to := in.recipients(r, &n)
+	if len(to) == 0 {
+		in.metrics.nobody.WithLabelValues(r.Name).Inc()
+		in.logger.Error("a notification names nobody to page: give the receiver a number in to, or its alerts one in "+r.ToLabel,
+			"receiver", r.Name, "group", n.GroupKey)
+		return &outbox.Notification{}
+	}
+	rendered := r.Render(n)
+	if rendered.Err != nil {
+		in.metrics.fallbacks.WithLabelValues(r.Name).Inc()
+		in.logger.Error("the template failed; the built-in text is sent instead", "receiver", r.Name, "group", n.GroupKey, "err", rendered.Err)
+	}
+	out := &outbox.Notification{}
+	for _, number := range to {
+		out.Messages = append(out.Messages, outbox.Message{
+			ID: in.ids.New(arrived), To: number, Receiver: r.Name, GroupKey: n.GroupKey,
+			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
+			State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, ExpiresAt: arrived.Add(r.MaxAge),
+			Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},
+		})
+	}
+	return out
+}
+
+// describe tells what templating did to a text, for its history.
+func describe(r templating.Rendering) string {
+	var parts []string
+	if r.Err != nil {
+		parts = append(parts, "the template failed: "+r.Err.Error())
+	}
+	if r.Hidden > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d alerts shown", r.Shown, r.Shown+r.Hidden))
+	}
+	if r.Cut {
+		parts = append(parts, "cut to fit")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// recipients are the receiver's own and those that its alerts name, each once.
+func (in *Intake) recipients(r *Receiver, n *templating.Notification) []e164.Number {
+	to := slices.Clone(r.To)
+	if r.ToLabel == "" {
+		return to
+	}
+	contacts := in.settings.Load().Contacts
+	for _, a := range n.Alerts {
+		for _, names := range []string{a.Labels[r.ToLabel], a.Annotations[r.ToLabel]} {
+			for name := range strings.FieldsFuncSeq(names, func(c rune) bool { return c == ',' || c == ';' || c == '\n' }) {
+				name = strings.TrimSpace(name)
+				number, known := contacts[name]
+				if !known {
+					var err error
+					if number, err = e164.Parse(name); err != nil {
+						if name != "" {
+							in.metrics.badRecipients.WithLabelValues(r.Name).Inc()
+							in.logger.Warn("an alert names a recipient that is neither a contact nor a number; it is left out",
+								"receiver", r.Name, "label", r.ToLabel, "alert", a.Labels[model.AlertNameLabel])
+						}
+						continue
+					}
+				}
+				if !slices.Contains(to, number) {
+					to = append(to, number)
+				}
+			}
+		}
+	}
+	return to
+}
+
+func ids(ms []outbox.Message) []string {
+	var all []string
+	for _, m := range ms {
+		all = append(all, m.ID)
+	}
+	return all
+}

@@ -1,0 +1,39 @@
+package outbox
+
+import (
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+)
+
+// IDs makes message ids: ULIDs, each greater than those before it, as lanes
+// and lists are ordered by them. It is safe for concurrent use.
+type IDs struct {
+	mu      sync.Mutex
+	entropy *ulid.MonotonicEntropy
+}
+
+// NewIDs makes a source of ids.
+func NewIDs() *IDs { return &IDs{entropy: ulid.Monotonic(rand.Reader, 0)} }
+
+// New makes an id for a message of a time.
+func (s *IDs) New(at time.Time) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, err := ulid.New(ulid.Timestamp(at), s.entropy)
+	if err != nil { // so many in one millisecond that the counter ran over
+		id = ulid.MustNew(ulid.Timestamp(at), rand.Reader)
+	}
+	return id.String()
+}
+
+// MadeAt is the time that an id was made for, zero if it is no id.
+func MadeAt(id string) time.Time {
+	u, err := ulid.ParseStrict(id)
+	if err != nil {
+		return time.Time{}
+	}
+	return u.Timestamp()
+}

@@ -1,0 +1,41 @@
+package outbox
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Pruning goes in small steps with pauses, so that webhooks wait for none.
+const (
+	pruneInterval = time.Hour
+	pruneBatch    = 500
+	prunePause    = 50 * time.Millisecond
+)
+
+// Retain deletes finished messages once they are older than retention, until
+// the context ends.
+func Retain(ctx context.Context, store Store, retention time.Duration, logger *slog.Logger) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	total := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		n, err := store.Prune(ctx, time.Now().Add(-retention), pruneBatch)
+		switch total += n; {
+		case err != nil && ctx.Err() == nil:
+			logger.Error("cannot delete old messages; trying again later", "err", err)
+		case n == pruneBatch:
+			timer.Reset(prunePause)
+			continue
+		case total > 0:
+			logger.Info("deleted old messages", "count", total, "retention", retention)
+		}
+		total = 0
+		timer.Reset(pruneInterval)
+	}
+}

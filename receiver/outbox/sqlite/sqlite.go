@@ -1,0 +1,162 @@
+// Package sqlite keeps the outbox in one SQLite file: the store for one
+// smspager on one machine, with nothing to install.
+//
+// One goroutine writes, and commits what arrived while it was busy as one
+// transaction (see writer); readers have read-only connections of their own.
+// The journal is a WAL with synchronous=FULL: a commit that was acknowledged
+// survives a crash and a power cut, as far as the disk keeps its word.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite" // registers the driver "sqlite"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// readers is how many connections read at the same time.
+const readers = 4
+
+// Store is an outbox.Store in a file.
+type Store struct {
+	lock   *flock.Flock
+	readDB *sql.DB
+	writer *writer
+}
+
+var _ outbox.Store = (*Store)(nil)
+
+// Open opens the file at path, and makes it where there is none. It fails at
+// once while another process has it open, as two senders on one outbox would
+// send everything twice.
+func Open(ctx context.Context, path string) (_ *Store, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, fmt.Errorf("make the folder of the database: %w", err)
+	}
+	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock the database: %w", err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("%s is in use by another smspager: stop that one, or set storage.sqlite to another file", path)
+	}
+	s := &Store{lock: lock}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open %s: %w", path, err)
+			s.closeAll()
+		}
+	}()
+
+	// Not every system has fdatasync; where it is missing fsync does the same, slower.
+	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
+		return nil, err
+	}
+	writeDB, err := sql.Open("sqlite", dsn(path, "rw"))
+	if err != nil {
+		return nil, err
+	}
+	writeDB.SetMaxOpenConns(1)
+	s.writer = &writer{db: writeDB}
+	if err := create(path); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, writeDB); err != nil {
+		return nil, err
+	}
+	if err := s.writer.start(ctx); err != nil {
+		return nil, err
+	}
+	if s.readDB, err = sql.Open("sqlite", dsn(path, "ro")); err != nil {
+		return nil, err
+	}
+	s.readDB.SetMaxOpenConns(readers)
+	return s, nil
+}
+
+// create makes an empty file that only its owner can read: it will hold phone
+// numbers and what is broken where.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // and must not be opened here: closing it would drop SQLite's locks
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// dsn is the data source name: a URL, as only that form honours the mode, with
+// the pragmas that each connection starts with.
+func dsn(path, mode string) string {
+	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}}
+	q.Add("_pragma", "busy_timeout(5000)")
+	if mode == "rw" {
+		q.Add("_pragma", "journal_mode(WAL)")
+		q.Add("_pragma", "synchronous(FULL)")
+		q.Add("_pragma", "journal_size_limit(16777216)")
+	}
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err != nil {
+		return fmt.Errorf("read the migrations: %w", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// Close waits for the writes under way, then closes the file.
+func (s *Store) Close() error { return s.closeAll() }
+
+func (s *Store) closeAll() error {
+	var errs []error
+	if s.readDB != nil {
+		errs = append(errs, s.readDB.Close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.close())
+	}
+	return errors.Join(append(errs, s.lock.Close())...)
+}
+
+// millis is a time as the tables hold it.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// timeOf reads a time from a table.
+func timeOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

@@ -1,0 +1,162 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/outboxtest"
+	"github.com/smspager/smspager/receiver/outbox/sqlite"
+)
+
+func open(t testing.TB, path string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestStore(t *testing.T) {
+	outboxtest.Run(t, func(t *testing.T) outbox.Store {
+		return open(t, filepath.Join(t.TempDir(), "odd name?#%20", "outbox.db"))
+	})
+}
+
+func TestReopenKeepsEverything(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	m := outboxtest.NewMessage(0, "999")
+	s := open(t, path)
+	if _, err := s.Add(context.Background(), outbox.Notification{Messages: []outbox.Message{m}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := open(t, path).Get(context.Background(), m.ID); err != nil || got.Text != m.Text {
+		t.Errorf("after reopening: %+v, %v", got, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file's mode is %v (%v), want only its owner to read it", info.Mode(), err)
+	}
+}
+
+func TestSecondProcessIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	open(t, path)
+	_, err := sqlite.Open(context.Background(), path)
+	if err == nil || !strings.Contains(err.Error(), "in use by another smspager") {
+		t.Errorf("a second Open gives %v", err)
+	}
+}
+
+func TestNotADatabaseIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	if err := os.WriteFile(path, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := sqlite.Open(context.Background(), path)
+	if err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("opening a text file gives %v", err)
+	}
+}
+
+// parameter is a placeholder in a query.
+var parameter = regexp.MustCompile(`\?[0-9]*`)
+
+func TestQueriesUseIndexes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	open(t, path)
+	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for name, query := range sqlite.HotQueries {
+		rows, err := db.Query("EXPLAIN QUERY PLAN " + parameter.ReplaceAllString(query, "'1'"))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(detail, "TEMP B-TREE") || (strings.HasPrefix(detail, "SCAN") && !strings.Contains(detail, "INDEX")) {
+				t.Errorf("%s: %s", name, detail)
+			}
+		}
+		rows.Close()
+	}
+}
+
+// BenchmarkAdd stores notifications of one message from many clients at once,
+// beside a bare write and fdatasync of the same file system.
+func BenchmarkAdd(b *testing.B) {
+	for _, clients := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
+			s := open(b, filepath.Join(b.TempDir(), "outbox.db"))
+			benchmark(b, clients, func(i int) error {
+				_, err := s.Add(context.Background(), outbox.Notification{
+					Key: outbox.Key{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24), 1}, SeenAt: time.Now(), Window: time.Minute,
+					Messages: []outbox.Message{outboxtest.NewMessage(i%1e6, "999")},
+				})
+				return err
+			})
+		})
+	}
+	b.Run("bare-fdatasync", func(b *testing.B) {
+		f, err := os.Create(filepath.Join(b.TempDir(), "bare"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer f.Close()
+		block := make([]byte, 4096)
+		benchmark(b, 1, func(int) error {
+			if _, err := f.Write(block); err != nil {
+				return err
+			}
+			return fdatasync(f)
+		})
+	})
+}
+
+// benchmark calls do b.N times from a number of clients at once.
+func benchmark(b *testing.B, clients int, do func(i int) error) {
+	b.Helper()
+	var next atomic.Int64
+	errs := make(chan error, clients)
+	b.ResetTimer()
+	for range clients {
+		go func() {
+			for {
+				i := next.Add(1)
+				if i > int64(b.N) {
+					errs <- nil
+					return
+				}
+				if err := do(int(i)); err != nil {
+					errs <- err
+					return
+				}
+			}
+		}()
+	}
+	for range clients {
+		if err := <-errs; err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const columns = `id, recipient, receiver, group_key, text, encoding, segments,
+  state, api_id, attempts, created_at, updated_at, expires_at, attempted_at, accepted_at`
+
+// A key seen long ago, or, where the clock was set back, in the future, is
+// seen for the first time again.
+const insertNotification = `
+INSERT INTO notifications (key, seen_at, message_ids) VALUES (?1, ?2, ?4)
+ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at, message_ids = excluded.message_ids
+WHERE seen_at <= ?2 - ?3 OR seen_at > ?2 + ?3`
+
+const selectOriginal = `SELECT message_ids FROM notifications WHERE key = ?1`
+
+const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+const insertEvent = `
+INSERT INTO events (message_id, n, at, type, detail)
+SELECT ?1, COALESCE(MAX(n), 0) + 1, ?2, ?3, ?4 FROM events WHERE message_id = ?1`
+
+const changeMessage = `
+UPDATE messages SET
+  state        = CASE WHEN ?2 = '' THEN state ELSE ?2 END,
+  updated_at   = CASE WHEN ?2 IN ('', state) THEN updated_at ELSE ?3 END,
+  status       = max(status, ?4),
+  api_id       = CASE WHEN api_id = '' THEN ?5 ELSE api_id END,
+  attempts     = attempts + ?6,
+  attempted_at = CASE WHEN ?6 THEN ?3 ELSE attempted_at END,
+  accepted_at  = CASE WHEN ?2 = 'accepted' THEN ?3 ELSE accepted_at END
+WHERE id = ?1 AND instr(?7, ' ' || state || ' ') AND (?4 < 0 OR status < ?4)
+RETURNING ` + columns
+
+const pruneMessages = `
+DELETE FROM messages WHERE id IN (
+  SELECT id FROM messages WHERE state NOT IN ('queued', 'sending', 'accepted') AND updated_at < ?1
+  ORDER BY updated_at LIMIT ?2)
+RETURNING id`
+
+const pruneEvents = `DELETE FROM events WHERE message_id = ?1`
+
+const pruneNotifications = `
+DELETE FROM notifications WHERE key IN (SELECT key FROM notifications WHERE seen_at < ?1 LIMIT ?2)`
+
+// statements are the writer's, prepared once.
+type statements struct {
+	insertNotification, selectOriginal, insertMessage, insertEvent, changeMessage,
+	pruneMessages, pruneEvents, pruneNotifications *sql.Stmt
+}
+
+func prepare(ctx context.Context, conn *sql.Conn) (s statements, err error) {
+	for _, p := range []struct {
+		stmt  **sql.Stmt
+		query string
+	}{
+		{&s.insertNotification, insertNotification},
+		{&s.selectOriginal, selectOriginal},
+		{&s.insertMessage, insertMessage},
+		{&s.insertEvent, insertEvent},
+		{&s.changeMessage, changeMessage},
+		{&s.pruneMessages, pruneMessages},
+		{&s.pruneEvents, pruneEvents},
+		{&s.pruneNotifications, pruneNotifications},
+	} {
+		if *p.stmt, err = conn.PrepareContext(ctx, p.query); err != nil {
+			return s, fmt.Errorf("prepare a statement: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// Add implements outbox.Store.
+func (s *Store) Add(ctx context.Context, n outbox.Notification) (added outbox.Added, err error) {
+	ids := make([]string, len(n.Messages))
+	for i, m := range n.Messages {
+		ids[i] = m.ID
+	}
+	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
+		added = outbox.Added{IDs: ids}
+		if n.Key != (outbox.Key{}) {
+			r, err := st.insertNotification.ExecContext(ctx, n.Key[:], millis(n.SeenAt), n.Window.Milliseconds(), strings.Join(ids, " "))
+			if err != nil {
+				return err
+			}
+			if rows, err := r.RowsAffected(); err != nil {
+				return err
+			} else if rows == 0 {
+				var original string
+				if err := st.selectOriginal.QueryRowContext(ctx, n.Key[:]).Scan(&original); err != nil {
+					return err
+				}
+				added = outbox.Added{Duplicate: true, IDs: strings.Fields(original)}
+				return nil
+			}
+		}
+		for i := range n.Messages {
+			if err := st.insert(ctx, &n.Messages[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return outbox.Added{}, fmt.Errorf("store messages: %w", err)
+	}
+	return added, nil
+}
+
+func (st *statements) insert(ctx context.Context, m *outbox.Message) error {
+	_, err := st.insertMessage.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Text, m.Encoding, m.Segments,
+		string(m.State), m.APIID, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
+	if err != nil {
+		return err
+	}
+	for _, e := range m.Events {
+		if err := st.event(ctx, m.ID, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *statements) event(ctx context.Context, id string, e outbox.Event) error {
+	_, err := st.insertEvent.ExecContext(ctx, id, millis(e.At), string(e.Type), e.Detail)
+	return err
+}
+
+// Apply implements outbox.Store.
+func (s *Store) Apply(ctx context.Context, c outbox.Change) (m outbox.Message, applied bool, err error) {
+	from := " "
+	for _, state := range c.From {
+		from += string(state) + " "
+	}
+	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
+		row := st.changeMessage.QueryRowContext(ctx, c.ID, string(c.To), millis(c.At), int(c.Status), c.APIID, c.Attempt, from)
+		var err error
+		switch m, err = scan(row); {
+		case errors.Is(err, sql.ErrNoRows):
+			applied = false
+			return nil
+		case err != nil:
+			return err
+		}
+		applied = true
+		return st.event(ctx, c.ID, outbox.Event{At: c.At, Type: c.Event, Detail: c.Detail})
+	})
+	if err != nil {
+		return outbox.Message{}, false, fmt.Errorf("change message %s: %w", c.ID, err)
+	}
+	return m, applied, nil
+}
+
+// Prune implements outbox.Store.
+func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
+	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
+		if _, err := st.pruneNotifications.ExecContext(ctx, millis(before), limit); err != nil {
+			return err
+		}
+		ids, err := texts(st.pruneMessages.QueryContext(ctx, millis(before), limit))
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if _, err := st.pruneEvents.ExecContext(ctx, id); err != nil {
+				return err
+			}
+		}
+		pruned = len(ids)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("prune messages: %w", err)
+	}
+	return pruned, nil
+}
+
+// texts reads all rows of one text column.
+func texts(rows *sql.Rows, err error) ([]string, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, rows.Err()
+}

@@ -1,0 +1,73 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+)
+
+// ErrNotFound is returned for an id that no message has.
+var ErrNotFound = errors.New("no such message")
+
+// Key tells notifications apart; the zero Key is like no other, not even itself.
+type Key [32]byte
+
+// Notification is what one webhook POST puts into the outbox.
+type Notification struct {
+	Key      Key
+	SeenAt   time.Time
+	Window   time.Duration // the same Key seen less than this before SeenAt makes it a duplicate
+	Messages []Message     // with their first Events
+}
+
+// Added says what became of a Notification.
+type Added struct {
+	Duplicate bool     // nothing was stored: it is a repeat
+	IDs       []string // the messages', or the original's messages' for a repeat
+}
+
+// Query selects messages. Zero fields select all.
+type Query struct {
+	State    State
+	To       e164.Number
+	Receiver string
+	Before   string // only messages with a smaller ID, that is older ones
+	Limit    int    // at most so many; must be positive
+}
+
+// Store keeps notifications, messages and events. It is safe for concurrent
+// use. What a nil error acknowledges is on disk and survives a crash.
+type Store interface {
+	// Add stores a notification's messages and events, all or nothing, unless
+	// the notification is a repeat. Two Adds of one Key at the same time store once.
+	Add(context.Context, Notification) (Added, error)
+
+	// Apply makes a change and returns the message as it is then, without
+	// Events. The bool is false, and nothing was changed, where the message
+	// does not exist or is not in one of the change's From states.
+	Apply(context.Context, Change) (Message, bool, error)
+
+	// Open yields every message that is not in a final state, oldest first,
+	// without Events.
+	Open(context.Context) iter.Seq2[Message, error]
+
+	// Get returns a message with its Events, or ErrNotFound.
+	Get(ctx context.Context, id string) (Message, error)
+
+	// FindAPIID returns the id of the message that the provider knows by
+	// apiID, or ErrNotFound.
+	FindAPIID(ctx context.Context, apiID string) (id string, err error)
+
+	// List returns messages with their Events, newest first.
+	List(context.Context, Query) ([]Message, error)
+
+	// Prune deletes at most limit messages, with their events, that are in a
+	// final state since before the given time, and returns how many it deleted.
+	Prune(ctx context.Context, before time.Time, limit int) (int, error)
+
+	// Close ends the store's work and waits for what is under way.
+	Close() error
+}

@@ -1,0 +1,219 @@
+// Package receiver is smspager as a library: Alertmanager's webhook in, SMS out
+// through TextingHouse, each stored before it is answered for and followed
+// until it is delivered.
+//
+// New assembles the rooms, Handler is the HTTP side, and Run sends until its
+// context ends:
+//
+//	cfg, err := receiver.LoadConfig("smspager.yml")
+//	…
+//	r, err := receiver.New(cfg, receiver.Options{Logger: logger})
+//	…
+//	go http.ListenAndServe(":9879", r.Handler())
+//	err = r.Run(ctx)
+//
+// Two receivers in one process share nothing.
+package receiver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/console"
+	"github.com/smspager/smspager/receiver/delivery"
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/intake"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/sqlite"
+	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/templating"
+)
+
+// Options are what a Receiver may be given. The zero value works.
+type Options struct {
+	Logger   *slog.Logger         // nil: nothing is logged
+	Registry *prometheus.Registry // what /metrics shows and the metrics join; nil: one of its own
+	// Load reads the configuration that POST /-/reload applies; nil: that path answers 404.
+	Load func() (*config.Config, error)
+}
+
+// Receiver takes notifications and sends messages.
+type Receiver struct {
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	metrics  *metrics
+	load     func() (*config.Config, error)
+
+	store    outbox.Store
+	intake   *intake.Intake
+	delivery *delivery.Delivery
+	watch    *delivery.Watch
+	console  *console.Console
+
+	configuring sync.Mutex
+	cfg         *config.Config
+	running     atomic.Bool
+	stop        sync.Once
+	stopErr     error
+}
+
+// New opens the outbox and makes a Receiver. The caller must Run or Close it.
+func New(cfg *config.Config, o Options) (*Receiver, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	store, err := sqlite.Open(context.Background(), cfg.Storage.SQLite)
+	if err != nil {
+		return nil, err
+	}
+	r := &Receiver{
+		logger: o.Logger, registry: o.Registry, load: o.Load, store: store, cfg: cfg,
+		metrics: newMetrics(o.Registry),
+		watch:   delivery.NewWatch(o.Registry, o.Logger),
+		console: console.New(store, o.Logger),
+	}
+	r.delivery = delivery.New(delivery.Options{Store: store, Logger: o.Logger, Registerer: o.Registry, OnFinal: r.watch.Final})
+	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, Logger: o.Logger, Registerer: o.Registry})
+	if err := r.configure(cfg); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// Run sends until the context ends, then lets what is under way finish and
+// closes the outbox. Notifications that come after that are refused, so that
+// Alertmanager tries them again later.
+func (r *Receiver) Run(ctx context.Context) error {
+	var background sync.WaitGroup
+	background.Go(func() { r.watch.Run(ctx, r.delivery) })
+	background.Go(func() { outbox.Retain(ctx, r.store, r.cfg.Storage.Retention, r.logger) })
+	background.Go(func() {
+		<-ctx.Done()
+		r.intake.Stop()
+		r.running.Store(false)
+	})
+	r.running.Store(true)
+	err := r.delivery.Run(ctx)
+	background.Wait()
+	return errors.Join(err, r.Close())
+}
+
+// Close closes the outbox of a Receiver that does not Run.
+func (r *Receiver) Close() error {
+	r.stop.Do(func() {
+		r.intake.Stop()
+		r.stopErr = r.store.Close()
+	})
+	return r.stopErr
+}
+
+// Notify takes a notification in as the webhook does. See intake.Intake.Notify
+// for its errors.
+func (r *Receiver) Notify(ctx context.Context, name string, n templating.Notification) (intake.Result, error) {
+	return r.intake.Notify(ctx, name, n)
+}
+
+// Reload applies what Options.Load reads. The old configuration stays where the
+// new one is refused.
+func (r *Receiver) Reload() error {
+	if r.load == nil {
+		return errors.New("this receiver was made without Options.Load")
+	}
+	cfg, err := r.load()
+	if err == nil {
+		err = r.Apply(cfg)
+	}
+	r.metrics.reloaded(err)
+	if err != nil {
+		r.logger.Error("the configuration was not reloaded; the old one stays", "err", err)
+		return err
+	}
+	r.logger.Info("the configuration was reloaded")
+	return nil
+}
+
+// Apply applies a configuration, or leaves the old one in place where it fails.
+// storage cannot change while the receiver runs.
+func (r *Receiver) Apply(cfg *config.Config) error {
+	r.configuring.Lock()
+	defer r.configuring.Unlock()
+	if cfg.Storage != r.cfg.Storage {
+		return errors.New("storage cannot change by a reload; restart smspager")
+	}
+	return r.configure(cfg)
+}
+
+// configure gives each room its part. Nothing is changed where it fails.
+func (r *Receiver) configure(cfg *config.Config) error {
+	receivers, err := compile(cfg)
+	if err != nil {
+		return err
+	}
+	client, err := NewClient(cfg, r.metrics.observe)
+	if err != nil {
+		return err
+	}
+	contacts := make(map[string]e164.Number)
+	for _, c := range cfg.Contacts {
+		contacts[c.Name] = c.Number
+	}
+	r.intake.Configure(intake.Settings{
+		Receivers: receivers, Contacts: contacts,
+		Token: cfg.Webhook.Token.Reveal(), MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
+	})
+	r.delivery.Configure(delivery.Settings{
+		Gateway: client, SenderID: cfg.TextingHouse.SenderID, Timeout: cfg.TextingHouse.Timeout, Concurrency: cfg.TextingHouse.Concurrency,
+		Callbacks: delivery.Callbacks{Token: cfg.TextingHouse.CallbackToken.Reveal(), Networks: cfg.TextingHouse.CallbackNetworks},
+	})
+	r.watch.Configure(client, cfg.Probe.Interval)
+	r.cfg = cfg
+	return nil
+}
+
+// NewClient makes the client of the account that a configuration names. observe
+// may be nil.
+func NewClient(cfg *config.Config, observe func(textinghouse.Exchange)) (*textinghouse.Client, error) {
+	return textinghouse.NewClient(textinghouse.Options{
+		User: cfg.TextingHouse.User, Password: cfg.TextingHouse.Password.Reveal(), Endpoints: cfg.TextingHouse.Endpoints,
+		Timeout: cfg.TextingHouse.Timeout, MaxConns: cfg.TextingHouse.Concurrency, Observe: observe,
+	})
+}
+
+// Handler serves everything: the webhook, the callbacks, the API, /metrics,
+// /-/healthy, /-/ready and, with Options.Load, /-/reload.
+func (r *Receiver) Handler() http.Handler {
+	mux := http.NewServeMux()
+	r.private(mux)
+	r.public(mux)
+	return mux
+}
+
+// PublicHandler serves only what the provider calls back.
+func (r *Receiver) PublicHandler() http.Handler {
+	mux := http.NewServeMux()
+	r.public(mux)
+	return mux
+}
+
+// PrivateHandler serves what PublicHandler does not.
+func (r *Receiver) PrivateHandler() http.Handler {
+	mux := http.NewServeMux()
+	r.private(mux)
+	return mux
+}
+
+// LoadConfig reads a configuration file with all of its checks, those of the
+// templates included. The error tells every fault at once.
+func LoadConfig(path string) (*config.Config, error) {
+	return config.Load(path, checkTemplates)
+}

@@ -1,0 +1,297 @@
+package textinghouse
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	defaultTimeout  = 10 * time.Second
+	defaultMaxConns = 16
+	// avoidFor is how long an endpoint that failed is passed over for another.
+	avoidFor = 30 * time.Second
+	// maxClientID and maxSenderID are in characters (seed, 4.3).
+	maxClientID = 32
+	maxSenderID = 11
+	// testNumber takes free test messages (seed, 4.8).
+	testNumber = "999"
+)
+
+// Options are what NewClient needs. User and Password are required.
+type Options struct {
+	User      string
+	Password  string
+	Endpoints []string          // absolute URLs in order of preference; nil: DefaultEndpoints
+	Timeout   time.Duration     // of a whole call; 0: 10 s
+	MaxConns  int               // connections kept open per endpoint; 0: 16
+	Transport http.RoundTripper // nil: one of its own, which honours HTTPS_PROXY and its like
+	Observe   func(Exchange)    // told of every request; may be nil
+}
+
+// String keeps the password out of logs.
+func (o Options) String() string {
+	return fmt.Sprintf("textinghouse.Options{User: %q, Endpoints: %q}", o.User, o.Endpoints)
+}
+
+// GoString keeps the password out of logs.
+func (o Options) GoString() string { return o.String() }
+
+// Client talks to one account. It is safe for concurrent use.
+type Client struct {
+	user, password string
+	endpoints      []*endpoint
+	timeout        time.Duration
+	http           *http.Client
+	observe        func(Exchange)
+}
+
+// endpoint is one of the provider's URLs.
+type endpoint struct {
+	url, host string
+	failed    atomic.Int64 // when it last failed, Unix ns; 0: it works
+}
+
+// NewClient makes a Client. It makes no request.
+func NewClient(o Options) (*Client, error) {
+	if o.User == "" || o.Password == "" {
+		return nil, errors.New("textinghouse: user and password are required")
+	}
+	if o.Endpoints == nil {
+		o.Endpoints = DefaultEndpoints()
+	}
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.MaxConns == 0 {
+		o.MaxConns = defaultMaxConns
+	}
+	if o.Transport == nil {
+		o.Transport = newTransport(o.MaxConns)
+	}
+	if o.Observe == nil {
+		o.Observe = func(Exchange) {}
+	}
+	c := &Client{
+		user: o.User, password: o.Password, timeout: o.Timeout, observe: o.Observe,
+		http: &http.Client{
+			Transport: o.Transport,
+			// A redirect would be followed with a GET, or take the password elsewhere.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+	for _, raw := range o.Endpoints {
+		u, err := url.Parse(raw)
+		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+			return nil, errors.New("textinghouse: an endpoint must be an http or https URL without user and password")
+		}
+		c.endpoints = append(c.endpoints, &endpoint{url: raw, host: u.Host})
+	}
+	if len(c.endpoints) == 0 {
+		return nil, errors.New("textinghouse: no endpoints")
+	}
+	return c, nil
+}
+
+func newTransport(maxConns int) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   5 * time.Second,
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+		MaxIdleConns:          0,
+		MaxIdleConnsPerHost:   maxConns,
+		IdleConnTimeout:       90 * time.Second,
+		ResponseHeaderTimeout: 0, // the call's timeout covers it
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true,
+	}
+}
+
+// SMS is a message to be sent.
+type SMS struct {
+	To         string // E.164 with a plus sign, or 999
+	Text       string // what is not in the GSM alphabet makes the provider use UCS-2
+	ClientID   string // ours, at most 32 characters; "" for none
+	From       string // sender ID, at most 11 of a-zA-Z0-9; "" for a number that can be replied to
+	Commercial bool   // iscom=Y: sent in permitted hours only, with a STOP mention
+}
+
+// Send sends a message and returns the provider's id for it. See
+// MayHaveBeenTaken for its errors.
+func (c *Client) Send(ctx context.Context, m SMS) (apiID string, err error) {
+	to, err := wireNumber(m.To)
+	switch {
+	case err != nil:
+		return "", err
+	case m.Text == "":
+		return "", errors.New("sendsms: the text is empty")
+	case len(m.ClientID) > maxClientID:
+		return "", fmt.Errorf("sendsms: the client message ID has more than %d characters", maxClientID)
+	case len(m.From) > maxSenderID || strings.IndexFunc(m.From, notAlphanumeric) >= 0:
+		return "", fmt.Errorf("sendsms: a sender ID has at most %d characters of a-zA-Z0-9", maxSenderID)
+	}
+	form := url.Values{"to": {to}, "txt": {m.Text}, "iscom": {"N"}}
+	if m.Commercial {
+		form.Set("iscom", "Y")
+	}
+	if m.ClientID != "" {
+		form.Set("climsgid", m.ClientID)
+	}
+	if m.From != "" {
+		form.Set("from", m.From)
+	}
+	return call(ctx, c, commandSend, form, parseID)
+}
+
+// Status asks for the status of a message by the provider's id.
+func (c *Client) Status(ctx context.Context, apiID string) (Status, error) {
+	return call(ctx, c, commandStatus, url.Values{"api_id": {apiID}}, parseStatus)
+}
+
+// StatusByClientID asks for the status of a message by our id.
+func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status, error) {
+	return call(ctx, c, commandStatus, url.Values{"climsgid": {clientID}}, parseStatus)
+}
+
+// Credit reads the account's balance.
+func (c *Client) Credit(ctx context.Context) (Credit, error) {
+	return call(ctx, c, commandCredit, url.Values{}, parseCredit)
+}
+
+// wireNumber is a number as the API takes it: digits only.
+func wireNumber(to string) (string, error) {
+	if to == testNumber {
+		return to, nil
+	}
+	digits, ok := strings.CutPrefix(to, "+")
+	if !ok || len(digits) < 7 || len(digits) > 15 || digits[0] == '0' || strings.Trim(digits, "0123456789") != "" {
+		return "", errors.New("sendsms: the recipient must be an E.164 number with a plus sign, or 999")
+	}
+	return digits, nil
+}
+
+func notAlphanumeric(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+}
+
+// call makes a request to the endpoints in order, until one of them may have
+// received it.
+func call[T any](ctx context.Context, c *Client, command string, form url.Values, value func(string) (T, bool)) (T, error) {
+	form.Set("user", c.user)
+	form.Set("pass", c.password)
+	form.Set("cmd", command)
+	body := form.Encode()
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	var none T
+	var failures []error
+	for _, e := range c.inOrder(time.Now()) {
+		start := time.Now()
+		statusCode, reply, err := c.post(ctx, command, e, body)
+		var v T
+		if err == nil {
+			v, err = parse(command, statusCode, strings.ReplaceAll(reply, c.password, "****"), value)
+		}
+		c.observe(Exchange{Command: command, Endpoint: e.host, Outcome: outcome(err), Duration: time.Since(start)})
+		e.note(err, ctx.Err() == nil)
+		if err == nil {
+			return v, nil
+		}
+		var transport *TransportError
+		if !errors.As(err, &transport) || transport.Written || ctx.Err() != nil {
+			return none, err
+		}
+		failures = append(failures, err)
+	}
+	return none, errors.Join(failures...)
+}
+
+// inOrder is the endpoints in order of preference, those that failed lately
+// last, the longest ago first.
+func (c *Client) inOrder(now time.Time) []*endpoint {
+	var healthy, avoided []*endpoint
+	for _, e := range c.endpoints {
+		failed := e.failed.Load()
+		if failed == 0 || now.Sub(time.Unix(0, failed)) >= avoidFor {
+			healthy = append(healthy, e)
+			continue
+		}
+		i := len(avoided)
+		for i > 0 && avoided[i-1].failed.Load() > failed {
+			i--
+		}
+		avoided = append(avoided[:i], append([]*endpoint{e}, avoided[i:]...)...)
+	}
+	return append(healthy, avoided...)
+}
+
+// note remembers whether the endpoint works. A request that its caller gave up
+// says nothing of it.
+func (e *endpoint) note(err error, inTime bool) {
+	var refusal *Error
+	switch {
+	case err == nil, errors.As(err, &refusal):
+		e.failed.Store(0)
+	case inTime || errors.Is(err, context.DeadlineExceeded):
+		e.failed.Store(time.Now().UnixNano())
+	}
+}
+
+// post makes one request. It is never repeated by net/http once its bytes were
+// written: a POST is not idempotent to it.
+func (c *Client) post(ctx context.Context, command string, e *endpoint, form string) (statusCode int, body string, err error) {
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url, strings.NewReader(form))
+	if err != nil {
+		return 0, "", &TransportError{Command: command, Endpoint: e.host, Err: errors.New("the endpoint's URL is unusable")}
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("User-Agent", "smspager")
+	resp, err := c.http.Do(req)
+	if err == nil {
+		defer resp.Body.Close()
+		var b []byte
+		if b, err = io.ReadAll(io.LimitReader(resp.Body, maxReplyBytes+1)); err == nil {
+			if len(b) > maxReplyBytes {
+				return 0, "", &UnreadableReplyError{Command: command, StatusCode: resp.StatusCode, Excerpt: strings.ReplaceAll(excerpt(string(b)), c.password, "****")}
+			}
+			return resp.StatusCode, string(b), nil
+		}
+	}
+	if inner := (*url.Error)(nil); errors.As(err, &inner) {
+		err = inner.Err // without "Post URL", which the endpoint's host replaces
+	}
+	return 0, "", &TransportError{Command: command, Endpoint: e.host, Written: connected.Load(), Err: err}
+}
+
+// outcome is an error as a metric's label.
+func outcome(err error) string {
+	var refusal *Error
+	var unreadable *UnreadableReplyError
+	var netErr net.Error
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &refusal):
+		return strconv.Itoa(int(refusal.Code))
+	case errors.As(err, &unreadable) && unreadable.StatusCode != http.StatusOK:
+		return "http_" + strconv.Itoa(unreadable.StatusCode)
+	case errors.As(err, &unreadable):
+		return "unreadable"
+	case errors.As(err, &netErr) && netErr.Timeout():
+		return "timeout"
+	}
+	return "transport"
+}

@@ -1,0 +1,96 @@
+package textinghouse
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+const (
+	maxReplyBytes   = 4 << 10
+	maxExcerptRunes = 80
+	maxAPIIDBytes   = 64
+)
+
+// parse reads a reply's body: the part that value accepts, or an error. An ERR
+// counts whatever the HTTP status is; a value only under 200.
+func parse[T any](command string, statusCode int, body string, value func(string) (T, bool)) (T, error) {
+	line := strings.TrimSpace(body)
+	var none T
+	if refusal, ok := parseError(line); ok {
+		refusal.Command = command
+		return none, refusal
+	}
+	if statusCode == http.StatusOK {
+		if v, ok := value(line); ok {
+			return v, nil
+		}
+	}
+	return none, &UnreadableReplyError{Command: command, StatusCode: statusCode, Excerpt: excerpt(body)}
+}
+
+// parseError reads "ERR: code | description".
+func parseError(line string) (*Error, bool) {
+	rest, ok := strings.CutPrefix(line, "ERR:")
+	if !ok {
+		return nil, false
+	}
+	code, description, ok := strings.Cut(rest, "|")
+	n, isNumber := number(strings.TrimSpace(code))
+	if !ok || !isNumber {
+		return nil, false
+	}
+	return &Error{Code: Code(n), Description: excerpt(description)}, true
+}
+
+// parseID reads "ID:<api_id>".
+func parseID(line string) (string, bool) {
+	id, ok := strings.CutPrefix(line, "ID:")
+	id = strings.TrimSpace(id)
+	return id, ok && validAPIID(id)
+}
+
+func validAPIID(id string) bool {
+	printable := func(r rune) bool { return r > ' ' && r < 0x7f }
+	return id != "" && len(id) <= maxAPIIDBytes && strings.IndexFunc(id, func(r rune) bool { return !printable(r) }) < 0
+}
+
+// parseStatus reads a bare status code.
+func parseStatus(line string) (Status, bool) {
+	n, ok := number(line)
+	return Status(n), ok
+}
+
+// parseCredit reads a bare number, which may be below zero.
+func parseCredit(line string) (Credit, bool) {
+	if strings.Trim(line, "0123456789.-") != "" {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(line, 64)
+	return Credit(f), err == nil
+}
+
+// number reads a code of at most six digits.
+func number(s string) (int, bool) {
+	if s == "" || len(s) > 6 || strings.Trim(s, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.Atoi(s)
+	return n, err == nil
+}
+
+// excerpt is the beginning of a reply, fit for a log line.
+func excerpt(s string) string {
+	var out []rune
+	for _, r := range strings.TrimSpace(s) {
+		if len(out) == maxExcerptRunes {
+			break
+		}
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			r = ' '
+		}
+		out = append(out, r)
+	}
+	return string(out)
+}

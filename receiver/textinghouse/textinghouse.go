@@ -1,0 +1,208 @@
+// Package textinghouse is a client of TextingHouse's HTTP API "SMS PRO"
+// (documentation 1.1.1 of 11/07/2022, called the seed below). It can be used alone.
+//
+// A request is a form POST of user, pass and cmd with the command's parameters;
+// the password never stands in a URL. The reply is one line of plain text:
+//
+//	sendsms    ID:<api_id>
+//	getstatus  a status code (seed, 5.1)
+//	getcredit  a number
+//	any        ERR: <code> | <description>   (seed, 5.2)
+//
+// Anything else is an *UnreadableReplyError. An ERR is an *Error, a request that
+// brought no reply a *TransportError. What a caller must know after a failed
+// Send is whether the provider may have the message: see MayHaveBeenTaken.
+//
+// Statuses come by callback, too: ParseReceipt and ParseReply read what the
+// provider POSTs.
+package textinghouse
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// The commands (seed, 4.2).
+const (
+	commandSend   = "sendsms"
+	commandStatus = "getstatus"
+	commandCredit = "getcredit"
+)
+
+// DefaultEndpoints are the provider's, in order of preference.
+func DefaultEndpoints() []string {
+	return []string{"https://api.textinghouse.com/http/v1/do", "https://api2.textinghouse.com/http/v1/do"}
+}
+
+// Code is an error code (seed, 5.2).
+type Code int
+
+const (
+	CodeMissingParameter   Code = 100 // a parameter is missing
+	CodeAuthentication     Code = 101 // wrong user, password or address
+	CodeInsufficientCredit Code = 104 // no credit left
+	CodeUnknownAPIID       Code = 201 // getstatus: no such api_id
+	CodeUnknownClientID    Code = 202 // getstatus: no such climsgid
+	CodeProcessing         Code = 300 // the provider failed
+	CodeFlood              Code = 350 // the same text to the same number within 10 seconds
+	CodeStopMissing        Code = 400 // a commercial message without "STOP sms-s.top"
+)
+
+// AccountWide reports whether the code refuses everything that the account
+// sends, not just this message.
+func (c Code) AccountWide() bool {
+	return c == CodeAuthentication || c == CodeInsufficientCredit
+}
+
+// Permanent reports whether the same request would be refused for ever.
+func (c Code) Permanent() bool {
+	switch c {
+	case CodeMissingParameter, CodeUnknownAPIID, CodeUnknownClientID, CodeStopMissing:
+		return true
+	}
+	return false
+}
+
+// Retryable reports whether the same request may succeed a little later. A code
+// that the seed does not know is taken for a passing one.
+func (c Code) Retryable() bool { return !c.AccountWide() && !c.Permanent() }
+
+// String is the seed's description.
+func (c Code) String() string {
+	switch c {
+	case CodeMissingParameter:
+		return "missing parameter"
+	case CodeAuthentication:
+		return "authentication failure: invalid username, password or IP address"
+	case CodeInsufficientCredit:
+		return "insufficient credit"
+	case CodeUnknownAPIID:
+		return "unknown api_id"
+	case CodeUnknownClientID:
+		return "unknown climsgid"
+	case CodeProcessing:
+		return "error processing request"
+	case CodeFlood:
+		return "flood detected: the same text went to this number less than 10 seconds ago"
+	case CodeStopMissing:
+		return "STOP mention missing in a commercial message"
+	}
+	return "unknown error code " + strconv.Itoa(int(c))
+}
+
+// Status is a message's status (seed, 5.1).
+type Status int
+
+const (
+	StatusProcessing         Status = 0
+	StatusSent               Status = 1 // awaiting the final status
+	StatusReceived           Status = 3
+	StatusExpired            Status = 4 // or out of reach
+	StatusNotSubscribed      Status = 5
+	StatusNotReceived        Status = 6
+	StatusProhibited         Status = 7
+	StatusInsufficientCredit Status = 20
+)
+
+// Known reports whether the seed knows the status.
+func (s Status) Known() bool {
+	switch s {
+	case StatusProcessing, StatusSent, StatusReceived, StatusExpired, StatusNotSubscribed, StatusNotReceived, StatusProhibited, StatusInsufficientCredit:
+		return true
+	}
+	return false
+}
+
+// Final reports whether the status never changes. An unknown one is not final:
+// a known one may follow.
+func (s Status) Final() bool { return s.Known() && s != StatusProcessing && s != StatusSent }
+
+// Delivered reports whether the phone has the message.
+func (s Status) Delivered() bool { return s == StatusReceived }
+
+// String is the seed's description.
+func (s Status) String() string {
+	switch s {
+	case StatusProcessing:
+		return "processing in progress"
+	case StatusSent:
+		return "sent, awaiting the final status"
+	case StatusReceived:
+		return "received"
+	case StatusExpired:
+		return "expired or out of reach"
+	case StatusNotSubscribed:
+		return "not subscribed"
+	case StatusNotReceived:
+		return "not received"
+	case StatusProhibited:
+		return "prohibited sending"
+	case StatusInsufficientCredit:
+		return "insufficient credit"
+	}
+	return "unknown status " + strconv.Itoa(int(s))
+}
+
+// Credit is an account's balance, in the unit that the provider prints it in.
+type Credit float64
+
+// Exchange is one HTTP request and what came of it, for metrics.
+type Exchange struct {
+	Command  string // "sendsms", "getstatus" or "getcredit"
+	Endpoint string // the endpoint's host
+	Outcome  string // "ok", an error code, "http_503", "unreadable", "timeout" or "transport"
+	Duration time.Duration
+}
+
+// Error is an ERR reply: the provider understood the request and refused it.
+type Error struct {
+	Command     string
+	Code        Code
+	Description string // as the provider put it, at most 80 printable characters
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s: error %d: %s", e.Command, int(e.Code), e.Code)
+}
+
+// UnreadableReplyError is a reply that is not in the provider's form: of a
+// proxy, say, or an error page.
+type UnreadableReplyError struct {
+	Command    string
+	StatusCode int    // of HTTP
+	Excerpt    string // at most 80 printable characters
+}
+
+func (e *UnreadableReplyError) Error() string {
+	return fmt.Sprintf("%s: unreadable reply (HTTP %d): %q", e.Command, e.StatusCode, e.Excerpt)
+}
+
+// TransportError is a request that brought no reply.
+type TransportError struct {
+	Command  string
+	Endpoint string // its host
+	Written  bool   // a connection was there: the request may have arrived
+	Err      error
+}
+
+func (e *TransportError) Error() string {
+	return fmt.Sprintf("%s: %s: %v", e.Command, e.Endpoint, e.Err)
+}
+
+func (e *TransportError) Unwrap() error { return e.Err }
+
+// MayHaveBeenTaken reports whether the provider may have taken the message that
+// a Send failed for with err. If so it must not be sent again before
+// StatusByClientID has said that the provider does not know it. It certainly
+// was not taken where the provider said so (ERR), where no connection came
+// about, and where the request was refused before it was made.
+func MayHaveBeenTaken(err error) bool {
+	var transport *TransportError
+	if errors.As(err, &transport) {
+		return transport.Written
+	}
+	var unreadable *UnreadableReplyError
+	return errors.As(err, &unreadable)
+}

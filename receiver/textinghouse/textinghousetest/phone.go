@@ -1,0 +1,119 @@
+package textinghousetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/textinghouse"
+)
+
+// Phone is who has a number: it reads what was sent to it, in order, and replies.
+// A Phone is for one goroutine.
+type Phone struct {
+	sim    *Simulator
+	number string
+	seen   int // messages of the simulator that were looked at
+	last   *message
+}
+
+// Phone is that of a number ("+33612345678"), or with "" one that reads what is
+// sent to any. It begins with the first message.
+func (s *Simulator) Phone(number string) *Phone {
+	return &Phone{sim: s, number: strings.TrimPrefix(number, "+")}
+}
+
+// Next waits for the next SMS to this number.
+func (p *Phone) Next(ctx context.Context) (SMS, error) {
+	for {
+		p.sim.mu.Lock()
+		arrived := p.sim.arrived
+		for p.seen < len(p.sim.messages) {
+			m := p.sim.messages[p.seen]
+			p.seen++
+			if p.number == "" || m.To == p.number {
+				p.last = m
+				sms := m.snapshot()
+				p.sim.mu.Unlock()
+				return sms, nil
+			}
+		}
+		p.sim.mu.Unlock()
+		select {
+		case <-arrived:
+		case <-p.sim.closed:
+			return SMS{}, errors.New("the simulator was closed")
+		case <-ctx.Done():
+			return SMS{}, fmt.Errorf("no further SMS to %s (%w); it got: %s", p.number, ctx.Err(), p.got())
+		}
+	}
+}
+
+// got tells what this number received.
+func (p *Phone) got() string {
+	var texts []string
+	for _, m := range p.sim.Messages() {
+		if m.To == p.number {
+			texts = append(texts, fmt.Sprintf("%q", m.Text))
+		}
+	}
+	if len(texts) == 0 {
+		return "nothing"
+	}
+	return strings.Join(texts, ", ")
+}
+
+// Reply answers the SMS that Next returned last. A named sender cannot be
+// replied to.
+func (p *Phone) Reply(text string) error {
+	p.sim.mu.Lock()
+	defer p.sim.mu.Unlock()
+	switch m := p.last; {
+	case m == nil:
+		return errors.New("there is no SMS to reply to")
+	case m.From != "":
+		return fmt.Errorf("an SMS of the named sender %s cannot be replied to", m.From)
+	case m.account.ReplyURL == "":
+		return errors.New("the account has no URL for replies")
+	default:
+		p.sim.callbacks.reply(m, text, time.Now())
+		return nil
+	}
+}
+
+// WaitStatus waits until a message has a status.
+func (s *Simulator) WaitStatus(ctx context.Context, apiID string, status textinghouse.Status) error {
+	for {
+		s.mu.Lock()
+		arrived, m := s.arrived, s.byAPIID[apiID]
+		if m != nil && m.Status() == status {
+			s.mu.Unlock()
+			return nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return fmt.Errorf("message %s did not get status %d: %w", apiID, int(status), ctx.Err())
+		}
+	}
+}
+
+// WaitCallbacks waits until so many callbacks were answered or given up.
+func (s *Simulator) WaitCallbacks(ctx context.Context, n int) error {
+	for {
+		s.mu.Lock()
+		arrived := s.arrived
+		s.mu.Unlock()
+		if got := len(s.Callbacks()); got >= n {
+			return nil
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return fmt.Errorf("%d callbacks instead of %d: %w", len(s.Callbacks()), n, ctx.Err())
+		}
+	}
+}

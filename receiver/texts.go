@@ -1,0 +1,73 @@
+package receiver
+
+import (
+	"fmt"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/intake"
+	"github.com/smspager/smspager/templating"
+)
+
+// checkTemplates is the config.Check of what a configuration's templates say.
+func checkTemplates(cfg *config.Config, report func(path string, err error)) {
+	set, err := templating.New(templating.Options{Globs: cfg.Templates})
+	if err != nil {
+		report("templates", err)
+		return
+	}
+	for i, r := range cfg.Receivers {
+		if _, err := set.Text(r.Text); err != nil {
+			report(fmt.Sprintf("receivers[%d].text", i), err)
+		}
+	}
+}
+
+// compile parses the templates of a configuration and makes its receivers.
+func compile(cfg *config.Config) ([]intake.Receiver, error) {
+	set, err := templating.New(templating.Options{Globs: cfg.Templates})
+	if err != nil {
+		return nil, err
+	}
+	var receivers []intake.Receiver
+	for _, r := range cfg.Receivers {
+		text, err := set.Text(r.Text)
+		if err != nil {
+			return nil, fmt.Errorf("receiver %q: %w", r.Name, err)
+		}
+		receivers = append(receivers, intake.Receiver{
+			Name: r.Name, To: r.Numbers, ToLabel: r.ToLabel, Text: text, MaxSegments: r.MaxSegments,
+			SendResolved: r.SendResolved, DedupeWindow: r.DedupeWindow, MaxAge: r.MaxAge,
+		})
+	}
+	return receivers, nil
+}
+
+// Preview is what a notification would become.
+type Preview struct {
+	Receiver string // the one that it is for
+	Ignored  bool   // the receiver does not want it: it is resolved
+	templating.Rendering
+}
+
+// NewPreview renders a notification as a configuration's receiver would. An
+// empty name is the payload's own, or, where that is not configured, the only
+// receiver there is. Nothing is stored and nothing is sent.
+func NewPreview(cfg *config.Config, name string, n templating.Notification) (Preview, error) {
+	receivers, err := compile(cfg)
+	if err != nil {
+		return Preview{}, err
+	}
+	var r *intake.Receiver
+	if name == "" {
+		if r, err = intake.Find(receivers, n.Receiver); err != nil && len(receivers) == 1 {
+			r, err = &receivers[0], nil
+		}
+	} else {
+		r, err = intake.Find(receivers, name)
+	}
+	if err != nil {
+		return Preview{}, err
+	}
+	n.Receiver = r.Name
+	return Preview{Receiver: r.Name, Ignored: !r.Wants(n), Rendering: r.Render(n)}, nil
+}

@@ -1,0 +1,215 @@
+package gsm7_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/smspager/smspager/templating/gsm7"
+)
+
+// row is a line of the oracle; see testdata/README.md.
+type row struct {
+	Text       string `json:"text"`
+	Encoding   string `json:"encoding"`
+	Units      int    `json:"septets_or_units"`
+	Segments   int    `json:"segments"`
+	ProviderOK bool   `json:"provider_ok"`
+}
+
+func oracle(t testing.TB) []row {
+	t.Helper()
+	var rows []row
+	for _, name := range []string{"testdata/oracle.jsonl", "testdata/disagree.jsonl"} {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		lines := bufio.NewScanner(f)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			var r row
+			if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+				t.Fatal(err)
+			}
+			rows = append(rows, r)
+		}
+		if err := lines.Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(rows) < 600 {
+		t.Fatalf("the oracle has %d rows", len(rows))
+	}
+	return rows
+}
+
+func TestOracle(t *testing.T) {
+	for _, r := range oracle(t) {
+		want := gsm7.Size{Encoding: r.Encoding, Units: r.Units, Segments: r.Segments}
+		if got := gsm7.Measure(r.Text); got != want {
+			t.Errorf("Measure(%q) = %v, want %v", r.Text, got, want)
+		}
+		parts := gsm7.Segments(r.Text)
+		if len(parts) != r.Segments || strings.Join(parts, "") != r.Text {
+			t.Errorf("Segments(%q) = %q, want %d parts", r.Text, parts, r.Segments)
+		}
+		// Of what the provider allows only the middle dot is not in GSM.
+		allowed := !strings.ContainsFunc(r.Text, func(c rune) bool { return !gsm7.Allowed(c) })
+		if want := r.ProviderOK && !strings.Contains(r.Text, "·"); allowed != want {
+			t.Errorf("all of %q allowed: %v, want %v", r.Text, allowed, want)
+		}
+	}
+}
+
+func TestTransliterate(t *testing.T) {
+	for _, tc := range []struct{ in, want string }{
+		{"", ""},
+		{"plain text, 100% {a|b} [c] ~^", "plain text, 100% {a|b} [c] ~^"},
+		{"Ää àÅå ÆæßÇ èéÉ ìÖöò ØøÑñ Üüù §¤£¿¡", "Ää àÅå ÆæßÇ èéÉ ìÖöò ØøÑñ Üüù §¤£¿¡"},
+		{"node_cpu_seconds\tC:\\logs `x`", "node-cpu-seconds C:/logs 'x'"},
+		{"a\r\nb\rc\u2028d\u0085e", "a\nb\nc\nd\ne"},
+		{"≥ 75 °C, 1 200 €, ¥5 × 3 ≠ 2 → x", ">= 75 degC, 1 200 EUR, JPY5 x 3 != 2 -> x"},
+		{"L’hôte « Orléans » – où, ça, naïve… Cœur", "L'hote \" Orléans \" - où, ca, naive... Coeur"},
+		{"„münchen“ ÄÖÜ äöü ß ẞ", "\"münchen\" ÄÖÜ äöü ß Ss"},
+		{"e\u0301a\u0308", "éä"}, // accents apart
+		{"Сервер не отвечает", "Server ne otvechaet"},
+		{"服务器", "FuWuQi"},
+		{"Αθήνα", "Athina"},
+		{"🔥 API down ⚠️ ✅", "FIRE API down ! OK"},
+		{"👍🏽", "+1"},
+		{"👨‍👩‍👧‍👦", "?"},
+		{"\x00\x1b\x7fx", "x"},
+		{"\x1b", "?"},
+		{"\xff\xfe", "?"},
+		{"·", "."},
+		{"\u200b", "?"},
+	} {
+		if got := gsm7.Transliterate(tc.in); got != tc.want {
+			t.Errorf("Transliterate(%q) = %q, want %q", tc.in, got, tc.want)
+		}
+	}
+}
+
+func TestChanges(t *testing.T) {
+	got := gsm7.Changes("a_b_c € ok \u200b")
+	want := []gsm7.Change{{From: "_", To: "-", Count: 2}, {From: "€", To: "EUR", Count: 1}, {From: "\u200b", To: "", Count: 1}}
+	if !slices.Equal(got, want) {
+		t.Errorf("Changes = %v, want %v", got, want)
+	}
+	if got := gsm7.Changes("plain"); got != nil {
+		t.Errorf("Changes of a plain text = %v", got)
+	}
+}
+
+func TestTruncate(t *testing.T) {
+	words := strings.TrimSpace(strings.Repeat("word ", 60))
+	long := strings.Repeat("x", 400)
+	for _, tc := range []struct {
+		name, in string
+		max      int
+		want     string
+	}{
+		{"it fits", "short", 1, "short"},
+		{"at a word", words, 1, strings.TrimSpace(strings.Repeat("word ", 31)) + "..."},
+		{"a word that never ends", long, 1, strings.Repeat("x", 157) + "..."},
+		{"two segments", long, 2, strings.Repeat("x", 303) + "..."},
+		{"not in an escape pair", strings.Repeat("{", 200), 1, strings.Repeat("{", 78) + "..."},
+		{"not in a surrogate pair", strings.Repeat("🔥", 50), 1, strings.Repeat("🔥", 33) + "..."},
+		{"no half URL", strings.Repeat("a ", 40) + "https://example.com/" + strings.Repeat("p", 100), 1, strings.TrimSpace(strings.Repeat("a ", 40)) + "..."},
+		{"nothing but a URL", "https://example.com/" + long, 1, "..."},
+		{"nothing fits", "x", 0, ""},
+	} {
+		if got := gsm7.Truncate(tc.in, tc.max); got != tc.want {
+			t.Errorf("%s: Truncate = %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+func FuzzLaws(f *testing.F) {
+	for _, r := range oracle(f) {
+		f.Add(r.Text, 1)
+	}
+	f.Add("\xff\x00\x1b https://x/"+strings.Repeat("é_", 300), 3)
+	f.Fuzz(func(t *testing.T, s string, n int) {
+		parts := gsm7.Segments(s)
+		if strings.Join(parts, "") != s || len(parts) != gsm7.Measure(s).Segments {
+			t.Fatalf("the segments of %q are %q", s, parts)
+		}
+		spelt := gsm7.Transliterate(s)
+		if size := gsm7.Measure(spelt); size.Encoding != gsm7.GSM7 {
+			t.Fatalf("Transliterate(%q) = %q needs %s", s, spelt, size.Encoding)
+		}
+		for _, r := range spelt {
+			if !gsm7.Allowed(r) {
+				t.Fatalf("Transliterate(%q) = %q holds %q", s, spelt, r)
+			}
+		}
+		if again := gsm7.Transliterate(spelt); again != spelt {
+			t.Fatalf("Transliterate(%q) = %q, and again %q", s, spelt, again)
+		}
+		if s != "" && spelt == "" {
+			t.Fatalf("Transliterate(%q) is empty", s)
+		}
+		n = 1 + abs(n)%5
+		for _, text := range []string{spelt, s} {
+			if cut := gsm7.Truncate(text, n); gsm7.Measure(cut).Segments > n || utf8.ValidString(text) && !utf8.ValidString(cut) {
+				t.Fatalf("Truncate(%q, %d) = %q", text, n, cut)
+			}
+		}
+	})
+}
+
+func abs(n int) int {
+	if n < 0 {
+		return -(n + 1)
+	}
+	return n
+}
+
+func ExampleMeasure() {
+	fmt.Println(gsm7.Measure("Disk full on db-1"))
+	fmt.Println(gsm7.Measure("Disk full on db-1 🔥"))
+	// Output:
+	// {gsm7 17 1}
+	// {ucs2 20 1}
+}
+
+func ExampleSegments() {
+	parts := gsm7.Segments(strings.Repeat("0123456789", 17))
+	fmt.Println(len(parts), len(parts[0]), len(parts[1]))
+	// Output: 2 153 17
+}
+
+func ExampleTransliterate() {
+	fmt.Println(gsm7.Transliterate("Température ≥ 75 °C sur l’hôte node_1"))
+	// Output: Température >= 75 degC sur l'hote node-1
+}
+
+func ExampleTruncate() {
+	fmt.Println(gsm7.Truncate("The disk of db-1 is full. "+strings.Repeat("See the runbook. ", 9), 1))
+	// Output: The disk of db-1 is full. See the runbook. See the runbook. See the runbook. See the runbook. See the runbook. See the runbook. See the runbook. See the...
+}
+
+// text140 is a page of 140 characters.
+var text140 = ("CRITICAL KubePodCrashLooping payments: Pod is crash looping. checkout-api-6c9f7d5b8d-x2lqp, since 03:14. " + strings.Repeat("Runbook k8s. ", 9))[:140]
+
+func BenchmarkMeasure(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		gsm7.Measure(text140)
+	}
+}
+
+func BenchmarkTransliterateASCII(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		gsm7.Transliterate(text140)
+	}
+}

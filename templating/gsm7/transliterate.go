@@ -1,0 +1,158 @@
+package gsm7
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/anyascii/go"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Transliterate spells a text with the characters that TextingHouse allows (its
+// documentation, 5.3) and the GSM alphabet has. Any bytes go in; each character
+// that cannot be sent becomes one or more that can, by a table of our own for
+// what alerts contain and by anyascii for the rest of Unicode, or is left out. A
+// text that is not empty does not become empty: "?" stands for what cannot be
+// spelt. To transliterate twice is to do it once.
+func Transliterate(s string) string {
+	if sendable(s) {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	spell(s, func(_ rune, to string) { b.WriteString(to) })
+	if b.Len() == 0 {
+		return "?"
+	}
+	return b.String()
+}
+
+// Change is a character that Transliterate replaces.
+type Change struct {
+	From  string // the character
+	To    string // what stands in its place, "" where it is left out
+	Count int    // how often
+}
+
+// Changes tells what Transliterate does to a text, in the order of first
+// appearance.
+func Changes(s string) []Change {
+	var changes []Change
+	at := make(map[rune]int)
+	spell(s, func(r rune, to string) {
+		if to == string(r) {
+			return
+		}
+		i, seen := at[r]
+		if !seen {
+			i = len(changes)
+			at[r] = i
+			changes = append(changes, Change{From: string(r), To: to})
+		}
+		changes[i].Count++
+	})
+	return changes
+}
+
+// Allowed reports whether a character can be sent: the provider allows it (its
+// documentation, 5.3) and the GSM alphabet has it. The middle dot, which the
+// provider allows, is in neither table.
+func Allowed(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r >= ' ' && r <= '~' && r != '_' && r != '`' && r != '\\' || r == '\n'
+	}
+	return strings.ContainsRune(allowedBeyondASCII, r)
+}
+
+const allowedBeyondASCII = "ÄäàÅåÆæßÇèéÉìÖöòØøÑñÜüù¤§£¿¡"
+
+// sendable reports whether every character can be sent as it is.
+func sendable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= utf8.RuneSelf {
+			for _, r := range s[i:] {
+				if !Allowed(r) {
+					return false
+				}
+			}
+			// A letter with its accent apart would not be allowed.
+			return true
+		}
+		if !Allowed(rune(s[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+// spell calls emit with each character of a text, as NFC has it, and with what
+// stands for it.
+func spell(s string, emit func(from rune, to string)) {
+	s = norm.NFC.String(strings.ToValidUTF8(s, "\uFFFD"))
+	previous := rune(0)
+	for _, r := range s {
+		switch {
+		case r == '\n' && previous == '\r': // CRLF is one line's end
+		case Allowed(r):
+			emit(r, string(r))
+		default:
+			emit(r, spelling(r))
+		}
+		previous = r
+	}
+}
+
+// spelling is what stands for a character that is not allowed.
+func spelling(r rune) string {
+	if to, ok := readable[r]; ok {
+		return to
+	}
+	switch {
+	case unicode.Is(unicode.Zs, r):
+		return " "
+	case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.Variation_Selector), skinTone(r):
+		return ""
+	}
+	ascii := anyascii.TransliterateRune(r)
+	if len(ascii) > 2 && ascii[0] == ':' && ascii[len(ascii)-1] == ':' {
+		return "" // the name of an emoji: long, and seldom news
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case Allowed(r):
+			return r
+		case r == '_':
+			return '-'
+		case r == '`':
+			return '\''
+		case r == '\\':
+			return '/'
+		}
+		return -1
+	}, ascii)
+}
+
+func skinTone(r rune) bool { return r >= 0x1F3FB && r <= 0x1F3FF }
+
+// readable is how the characters that alerts contain read best.
+var readable = map[rune]string{
+	'_': "-", '`': "'", '\\': "/", '\t': " ", '\r': "\n", '\v': "\n", '\f': "\n",
+	'\u0085': "\n", '\u2028': "\n", '\u2029': "\n",
+	'\uFFFD': "?",
+	'€':      "EUR", '¥': "JPY", '¢': "c", '©': "(c)", '®': "(r)", '™': "(tm)",
+	'°': "deg", '℃': "degC", '℉': "degF", 'µ': "u", 'μ': "u", 'Ω': "Ohm", '№': "no.", '‰': "o/oo",
+	'²': "2", '³': "3", '¹': "1", '½': "1/2", '¼': "1/4", '¾': "3/4",
+	'≥': ">=", '≤': "<=", '≠': "!=", '≈': "~", '±': "+/-", '×': "x", '÷': "/", '−': "-", '∞': "inf", '√': "sqrt", '∑': "sum", '∆': "delta",
+	'→': "->", '←': "<-", '↔': "<->", '⇒': "=>", '⇐': "<=", '↑': "up", '↓': "down", '➡': "->", '⬅': "<-", '⬆': "up", '⬇': "down",
+	'‘': "'", '’': "'", '‚': "'", '‛': "'", '′': "'", '´': "'", 'ʼ': "'", '‹': "'", '›': "'",
+	'“': "\"", '”': "\"", '„': "\"", '‟': "\"", '″': "\"", '«': "\"", '»': "\"",
+	'‐': "-", '‑': "-", '‒': "-", '–': "-", '—': "-", '―': "-", '­': "", '¯': "-",
+	'…': "...", '·': ".", '•': "-", '‣': "-", '◦': "-", '▪': "-", '¦': "|", '¬': "not ", '¶': "\n",
+	'ç': "c", 'ª': "a", 'º': "o",
+	'🔥': "FIRE", '🚨': "ALERT", '⚠': "!", '❗': "!", '‼': "!!", '❓': "?", '❔': "?",
+	'✅': "OK", '✔': "OK", '☑': "OK", '👍': "+1", '👎': "-1", '🆗': "OK",
+	'❌': "X", '✖': "X", '✗': "X", '✘': "X", '⛔': "STOP", '🛑': "STOP", '🚫': "NO",
+	'🔴': "RED", '🟠': "ORANGE", '🟡': "YELLOW", '🟢': "GREEN", '🔵': "BLUE", '⚪': "WHITE", '⚫': "BLACK",
+	'💀': "DEAD", '☠': "DEAD", '💥': "CRASH", '📈': "up", '📉': "down", 'ℹ': "i", '🆘': "SOS",
+}

@@ -1,0 +1,176 @@
+// Package templating turns a group of alerts into the text of an SMS. It can be
+// used alone.
+//
+// Templates are Go's, with Alertmanager's data and functions, so that existing
+// ones work, and some of our own (see the functions of this package's FuncMap in
+// funcs.go and docs/templates.md). A Set parses them once; a Text renders
+// notifications:
+//
+//	set, err := templating.New(templating.Options{})
+//	text, err := set.Text(`{{ template "sms.default" . }}`)
+//	rendering := text.Render(notification, 2)
+//
+// What a template makes is spelt with what an SMS can hold, and fitted: as many
+// alerts as there is room for are given to the template, the severest and newest
+// first, and it is told how many are hidden; if even one is too long, the text is
+// cut at a word. Rendering never fails: where a template does, a plain text built
+// in goes out in its place.
+package templating
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"text/template"
+	"time"
+
+	alertmanager "github.com/prometheus/alertmanager/template"
+)
+
+// Notification is what a template is about: Alertmanager's data for one group
+// of alerts, and what the webhook tells besides.
+type Notification struct {
+	alertmanager.Data
+	GroupKey        string
+	TruncatedAlerts uint64 // alerts that Alertmanager left out (max_alerts)
+	// MayStillFire says that the listed alerts are resolved, but some of those
+	// that were left out may fire. Status is then "firing".
+	MayStillFire bool
+}
+
+// Options are what New may be given. The zero value works.
+type Options struct {
+	Globs []string         // patterns of template files
+	Now   func() time.Time // nil: time.Now
+}
+
+// Set is a set of parsed templates: the built-in ones and the user's.
+type Set struct {
+	templates *template.Template
+	now       func() time.Time
+	samples   []Notification
+}
+
+//go:embed default.tmpl
+var defaultTemplates string
+
+//go:embed samples/*.json
+var sampleFiles embed.FS
+
+// New parses the built-in templates and the files. A file may replace a
+// built-in template by defining one of its name.
+func New(o Options) (*Set, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Set{now: o.Now}
+	// The functions bound here only let templates parse; each instance binds its own.
+	s.templates = template.New("").Option("missingkey=zero").Funcs(funcs(&instance{now: o.Now}))
+	if _, err := s.templates.New("default.tmpl").Parse(defaultTemplates); err != nil {
+		return nil, err
+	}
+	for _, glob := range o.Globs {
+		files, err := filepath.Glob(glob)
+		if err != nil {
+			return nil, fmt.Errorf("%s: not a file pattern: %w", glob, err)
+		}
+		if len(files) == 0 {
+			return nil, fmt.Errorf("%s: no such template file", glob)
+		}
+		slices.Sort(files)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			if _, err := s.templates.New(file).Parse(string(text)); err != nil {
+				return nil, located(err)
+			}
+		}
+	}
+	var err error
+	s.samples, err = readSamples()
+	return s, err
+}
+
+// located takes the prefix "template: " off an error, so that it begins with
+// its file and line.
+func located(err error) error {
+	return errors.New(strings.TrimPrefix(err.Error(), "template: "))
+}
+
+// readSamples reads the notifications that templates are tried on.
+func readSamples() (samples []Notification, err error) {
+	names, err := fs.Glob(sampleFiles, "samples/*.json")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		body, err := sampleFiles.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		var n Notification
+		if err := json.Unmarshal(body, &n); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		samples = append(samples, n)
+	}
+	return samples, nil
+}
+
+// Text is one template, ready to render. It is safe for concurrent use.
+type Text struct {
+	now       func() time.Time
+	instances sync.Pool
+}
+
+// instance is a copy of the templates whose functions know what is rendered. It
+// serves one rendering at a time.
+type instance struct {
+	templates *template.Template
+	now       func() time.Time
+	view      *view
+}
+
+// Text parses a receiver's text and tries it on samples: one that fails on them,
+// or makes nothing of any, is an error.
+func (s *Set) Text(source string) (*Text, error) {
+	parsed, err := s.templates.Clone()
+	if err != nil {
+		return nil, err
+	}
+	if parsed, err = parsed.New("text").Parse(source); err != nil {
+		return nil, located(err)
+	}
+	t := &Text{now: s.now}
+	t.instances.New = func() any {
+		in := &instance{now: s.now}
+		copied, err := parsed.Clone()
+		if err != nil {
+			return err // only of a template that was executed; parsed never is
+		}
+		in.templates = copied.Funcs(funcs(in))
+		return in
+	}
+	empty := 0
+	for _, n := range s.samples {
+		r := t.Render(n, 2)
+		if errors.Is(r.Err, errEmpty) {
+			empty++
+		} else if r.Err != nil {
+			return nil, fmt.Errorf("fails on a sample notification (%s, receiver %s): %w", n.NotificationReason, n.Receiver, r.Err)
+		}
+	}
+	if empty == len(s.samples) {
+		return nil, errEmpty
+	}
+	return t, nil
+}
