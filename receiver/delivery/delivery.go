@@ -254,6 +254,7 @@ func (d *Delivery) settle(r result) {
 	now := time.Now()
 	switch {
 	case r.refused != nil:
+		r.job.parked = true
 		d.accountRefused(r.refused, now)
 	case r.answered:
 		d.accountWorks()

@@ -22,7 +22,7 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
 		states: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_messages_total", Help: "Messages that entered a state. Each is counted once per state, and again when it is sent again.",
+			Name: "smspager_messages_total", Help: "Messages that the provider accepted, and messages by the state they ended in.",
 		}, []string{"state"}),
 		segments: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_segments_total", Help: "SMS parts that the provider took, which is what it bills.",
@@ -55,13 +55,18 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 		return max(0, time.Since(time.UnixMilli(oldest)).Seconds())
 	})
 	for _, s := range outbox.States() {
-		m.states.WithLabelValues(string(s))
+		if s == outbox.Accepted || s.Final() {
+			m.states.WithLabelValues(string(s))
+		}
 	}
 	return m
 }
 
 // changed counts a message that entered a state by a change.
 func (m *metrics) changed(msg outbox.Message, c outbox.Change) {
+	if msg.State != outbox.Accepted && !msg.State.Final() {
+		return
+	}
 	m.states.WithLabelValues(string(msg.State)).Inc()
 	if msg.State == outbox.Accepted {
 		m.segments.WithLabelValues(msg.Encoding).Add(float64(msg.Segments))

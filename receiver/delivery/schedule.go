@@ -103,6 +103,7 @@ func (s *schedule) next(now time.Time) (*job, time.Time) {
 			return nil, j.due
 		}
 		heap.Pop(&s.heap)
+		j.parked = false
 		tooOld := !j.doubt && now.After(j.expires)
 		switch {
 		case tooOld: // runs to be given up; it sends nothing

@@ -1,0 +1,640 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/smspager/smspager/receiver/delivery"
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/sqlite"
+	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+const alice e164.Number = "+33612345678"
+
+// world is a Delivery between a real outbox and the simulator, in a bubble whose
+// clock is the test's.
+type world struct {
+	t      *testing.T
+	dir    string
+	store  *sqlite.Store
+	sim    *textinghousetest.Simulator
+	d      *delivery.Delivery
+	reg    *prometheus.Registry
+	ids    *outbox.IDs
+	stop   func()
+	alter  func(*delivery.Settings)
+	wraps  func(outbox.Store) outbox.Store
+	finals []outbox.Message
+}
+
+// inWorld runs a test with a Delivery that runs. Callbacks count as set up, so
+// that no status is asked for in the first minute.
+func inWorld(t *testing.T, o textinghousetest.Options, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, dir: t.TempDir(), sim: textinghousetest.New(o), ids: outbox.NewIDs(), alter: func(*delivery.Settings) {}, wraps: func(s outbox.Store) outbox.Store { return s }}
+		defer w.sim.Close()
+		w.start()
+		test(w)
+		w.halt()
+	})
+}
+
+// start opens the outbox and runs a new Delivery on it, as a new process would.
+func (w *world) start() {
+	w.t.Helper()
+	store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.store, w.reg = store, prometheus.NewRegistry()
+	w.d = delivery.New(delivery.Options{Store: w.wraps(store), Registerer: w.reg, OnFinal: func(m outbox.Message) { w.finals = append(w.finals, m) }})
+	w.d.Configure(w.settings())
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.d.Run(ctx) }()
+	w.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+		if err := store.Close(); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+func (w *world) halt() {
+	if w.stop != nil {
+		w.stop()
+		w.stop = nil
+	}
+}
+
+func (w *world) settings() delivery.Settings {
+	client, err := textinghouse.NewClient(textinghouse.Options{
+		User: "acme", Password: "correct horse", Endpoints: []string{"http://127.0.0.1/"}, Transport: w.sim.Transport(),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s := delivery.Settings{Gateway: client, Timeout: 10 * time.Second, Concurrency: 16, Callbacks: delivery.Callbacks{Token: "x"}}
+	w.alter(&s)
+	return s
+}
+
+// message makes one, as intake would.
+func (w *world) message(to e164.Number, group, text string) outbox.Message {
+	now := time.Now()
+	return outbox.Message{
+		ID: w.ids.New(now), To: to, Receiver: "oncall", GroupKey: group, Text: text, Encoding: "gsm7", Segments: 1,
+		State: outbox.Queued, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(time.Hour),
+		Events: []outbox.Event{{At: now, Type: outbox.EventQueued}},
+	}
+}
+
+// put stores messages and hands them over.
+func (w *world) put(ms ...outbox.Message) {
+	w.t.Helper()
+	if _, err := w.store.Add(context.Background(), outbox.Notification{SeenAt: time.Now(), Messages: ms}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.d.Handover(ms...)
+}
+
+func (w *world) get(id string) outbox.Message {
+	w.t.Helper()
+	m, err := w.store.Get(context.Background(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return m
+}
+
+// after lets time pass, and everything happen that is due until then.
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// expect checks a message's state and how often the provider took it.
+func (w *world) expect(id string, state outbox.State, taken int) {
+	w.t.Helper()
+	if m := w.get(id); m.State != state || w.sim.Taken(id) != taken {
+		w.t.Errorf("the message is %s and was taken %d times, want %s and %d; its last events: %+v",
+			m.State, w.sim.Taken(id), state, taken, m.Events[max(0, len(m.Events)-4):])
+	}
+}
+
+func (w *world) texts() (texts []string) {
+	for _, m := range w.sim.Messages() {
+		texts = append(texts, m.Text)
+	}
+	return texts
+}
+
+func TestSendsAtOnceAndFollowsToTheEnd(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: time.Second}, func(w *world) {
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		synctest.Wait()
+		w.expect(m.ID, outbox.Accepted, 1)
+		sent := w.sim.Messages()[0]
+		if sent.Commercial || sent.ClientID != m.ID || sent.To != "33612345678" {
+			t.Errorf("sent %+v", sent)
+		}
+		after(2 * time.Second)
+		for _, status := range []textinghouse.Status{0, 1, 0, 3, 1, 4} {
+			if _, err := w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: m.ID, APIID: sent.APIID, Status: status}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.expect(m.ID, outbox.Delivered, 1)
+		var got []string
+		for _, e := range w.get(m.ID).Events {
+			got = append(got, string(e.Type))
+		}
+		if want := []string{"queued", "attempt", "accepted", "status", "status", "delivered"}; !slices.Equal(got, want) {
+			t.Errorf("its events are %v, want %v", got, want)
+		}
+		if len(w.finals) != 1 || w.finals[0].State != outbox.Delivered {
+			t.Errorf("OnFinal was told %+v", w.finals)
+		}
+	})
+}
+
+// TestFaults: whatever happens to the first request, the message is taken once.
+func TestFaults(t *testing.T) {
+	type fault = textinghousetest.Fault
+	for _, tc := range []struct {
+		name   string
+		faults []fault
+		asks   int // getstatus requests that are due
+		within time.Duration
+	}{
+		{"not taken, 5xx", []fault{{Kind: textinghousetest.HTTPStatus, N: 503, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
+		{"taken, 5xx", []fault{{Kind: textinghousetest.StatusAfter, N: 502, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
+		{"not taken, dropped", []fault{{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
+		{"taken, dropped", []fault{{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
+		{"taken, garbage", []fault{{Kind: textinghousetest.Garbage, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
+		{"not taken, hangs", []fault{{Kind: textinghousetest.Hang, Command: "sendsms", Times: 1}}, 1, 13 * time.Second},
+		{"taken, hangs", []fault{{Kind: textinghousetest.HangAfter, Command: "sendsms", Times: 1}}, 1, 13 * time.Second},
+		{"error 300", []fault{{Kind: textinghousetest.Err, N: 300, Times: 1}}, 0, 2 * time.Second},
+		{"an unknown error", []fault{{Kind: textinghousetest.Err, N: 999, Times: 1}}, 0, 2 * time.Second},
+		{"taken, dropped, and asking fails for long", []fault{
+			{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1}, {Kind: textinghousetest.HTTPStatus, N: 503, Command: "getstatus", Times: 6},
+		}, 7, 3 * time.Minute},
+		{"dropped ten times", []fault{{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 10}}, 10, 10 * time.Minute},
+		{"taken at the third attempt, dropped", []fault{
+			{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 2}, {Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1},
+		}, 3, time.Minute},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			// No receipts, so that only what is tested asks for statuses.
+			inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
+				for _, f := range tc.faults {
+					w.sim.AddFault(f)
+				}
+				m := w.message(alice, "g", "disk full")
+				w.put(m)
+				synctest.Wait()
+				began := time.Now()
+				for w.get(m.ID).State != outbox.Accepted && time.Since(began) < time.Hour {
+					after(100 * time.Millisecond)
+				}
+				if took := time.Since(began); took > tc.within {
+					t.Errorf("took %s, want at most %s", took, tc.within)
+				}
+				w.expect(m.ID, outbox.Accepted, 1)
+				if asks := w.sim.Requests("acme", "getstatus"); asks != tc.asks {
+					// Requests that a fault answers are not counted by the simulator.
+					failed := 0
+					for _, f := range tc.faults {
+						if f.Command == "getstatus" {
+							failed += f.Times
+						}
+					}
+					if asks+failed != tc.asks {
+						t.Errorf("asked %d times, want %d", asks+failed, tc.asks)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestOneAfterTheOtherInALane(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 300, Times: 3})
+		first, second, third := w.message(alice, "g", "firing"), w.message(alice, "g", "still firing"), w.message(alice, "g", "resolved")
+		w.put(first)
+		synctest.Wait()
+		w.put(second, third)
+		after(time.Minute)
+		if got, want := w.texts(), []string{"firing", "still firing", "resolved"}; !slices.Equal(got, want) {
+			t.Errorf("sent %q, want %q", got, want)
+		}
+	})
+}
+
+func TestOtherLanesDoNotWait(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Hang, Command: "sendsms", Times: 1})
+		stuck := w.message(alice, "g", "stuck")
+		w.put(stuck)
+		synctest.Wait()
+		w.put(w.message(alice, "h", "another group"), w.message("+33612345679", "g", "another person"))
+		synctest.Wait()
+		if got := len(w.texts()); got != 2 {
+			t.Errorf("%d messages went out beside the one that is stuck, want 2", got)
+		}
+	})
+}
+
+func TestSameTextWaitsForTheFloodToEnd(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		var ids []string
+		for i := range 3 {
+			m := w.message(alice, fmt.Sprint("group ", i), "same text")
+			ids = append(ids, m.ID)
+			w.put(m)
+		}
+		synctest.Wait()
+		if got := len(w.texts()); got != 1 {
+			t.Errorf("%d went out at once, want 1", got)
+		}
+		after(21 * time.Second)
+		for _, id := range ids {
+			if m := w.get(id); m.Attempts != 1 {
+				t.Errorf("needed %d attempts, want 1: %+v", m.Attempts, m.Events)
+			}
+			w.expect(id, w.get(id).State, 1)
+		}
+		if w.sim.Requests("acme", "sendsms") != 3 {
+			t.Errorf("%d requests, want 3", w.sim.Requests("acme", "sendsms"))
+		}
+	})
+}
+
+func TestFloodOfAnotherProgramIsWaitedFor(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		if _, err := w.settings().Gateway.Send(context.Background(), textinghouse.SMS{To: string(alice), Text: "same text"}); err != nil {
+			t.Fatal(err)
+		}
+		m := w.message(alice, "g", "same text")
+		w.put(m)
+		after(11 * time.Second)
+		w.expect(m.ID, outbox.Accepted, 1)
+	})
+}
+
+func TestFloodOnAResendMeansTaken(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		// The provider takes it and drops the connection; then claims not to know it.
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 202, Command: "getstatus", Times: 1})
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		after(5 * time.Second)
+		w.expect(m.ID, outbox.Accepted, 1)
+		if last := w.get(m.ID).Events[len(w.get(m.ID).Events)-1]; !strings.Contains(last.Detail, "350") {
+			t.Errorf("the last event is %+v", last)
+		}
+	})
+}
+
+func TestPermanentRefusalFailsAtOnce(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 100, Command: "sendsms", Times: 1})
+		m, next := w.message(alice, "g", "refused"), w.message(alice, "g", "the next")
+		w.put(m, next)
+		synctest.Wait()
+		w.expect(m.ID, outbox.Failed, 0)
+		w.expect(next.ID, outbox.Accepted, 1)
+	})
+}
+
+func TestRefusedAccountKeepsEverything(t *testing.T) {
+	for _, code := range []int{101, 104} {
+		inWorld(t, textinghousetest.Options{}, func(w *world) {
+			w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: code, Command: "sendsms"})
+			var ids []string
+			for i := range 20 {
+				m := w.message(alice, fmt.Sprint(i), fmt.Sprint("text ", i))
+				ids = append(ids, m.ID)
+				w.put(m)
+				synctest.Wait()
+			}
+			if w.d.Refusal() == "" || gauge(w, "smspager_account_refused") != 1 || gauge(w, "smspager_messages_waiting") != 20 {
+				t.Errorf("refusal %q, waiting %v", w.d.Refusal(), gauge(w, "smspager_messages_waiting"))
+			}
+			attempts := func() (n int) {
+				for _, id := range ids {
+					n += w.get(id).Attempts
+				}
+				return n
+			}
+			before := attempts()
+			after(10 * time.Minute)
+			if n := attempts() - before; n < 9 || n > 11 {
+				t.Errorf("%d attempts in ten minutes, want one a minute", n)
+			}
+			w.sim.ClearFaults()
+			after(61 * time.Second)
+			for _, id := range ids {
+				w.expect(id, outbox.Accepted, 1)
+			}
+			if w.d.Refusal() != "" || gauge(w, "smspager_account_refused") != 0 {
+				t.Error("still refused")
+			}
+		})
+	}
+}
+
+func TestReloadTriesARefusedAccountAtOnce(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 101, Times: 1})
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		after(time.Second)
+		w.expect(m.ID, outbox.Queued, 0)
+		w.d.Configure(w.settings())
+		synctest.Wait()
+		w.expect(m.ID, outbox.Accepted, 1)
+	})
+}
+
+func TestTooOldIsNotSent(t *testing.T) {
+	for name, fault := range map[string]textinghousetest.Fault{
+		"the provider fails":     {Kind: textinghousetest.Err, N: 300},
+		"the account is refused": {Kind: textinghousetest.Err, N: 104},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, textinghousetest.Options{}, func(w *world) {
+				w.sim.AddFault(fault)
+				m, young := w.message(alice, "g", "old"), w.message(alice, "h", "young")
+				young.ExpiresAt = young.ExpiresAt.Add(time.Hour)
+				w.put(m, young)
+				after(time.Hour + time.Minute)
+				w.expect(m.ID, outbox.Expired, 0)
+				w.sim.ClearFaults()
+				after(2 * time.Minute)
+				w.expect(young.ID, outbox.Delivered, 1)
+				w.expect(m.ID, outbox.Expired, 0)
+			})
+		})
+	}
+}
+
+// TestCrash: a new process on the outbox that one left in the middle of a send.
+func TestCrash(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		taken bool
+		age   time.Duration // of the attempt when the new process starts
+	}{
+		{"taken", true, time.Second},
+		{"not taken", false, time.Second},
+		{"taken long ago", true, time.Minute},
+		{"not taken, long ago", false, time.Minute},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
+				w.halt()
+				store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.store = store
+				m := w.message(alice, "g", "disk full")
+				if _, err := store.Add(context.Background(), outbox.Notification{Messages: []outbox.Message{m}}); err != nil {
+					t.Fatal(err)
+				}
+				if _, _, err := store.Apply(context.Background(), outbox.Attempted(m.ID, time.Now(), "")); err != nil {
+					t.Fatal(err)
+				}
+				if tc.taken {
+					if _, err := w.settings().Gateway.Send(context.Background(), textinghouse.SMS{To: string(alice), Text: m.Text, ClientID: m.ID}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				store.Close()
+				time.Sleep(tc.age)
+				w.start()
+				after(15 * time.Second)
+				w.expect(m.ID, outbox.Accepted, 1)
+				if asks := w.sim.Requests("acme", "getstatus"); asks != 1 {
+					t.Errorf("asked %d times, want 1", asks)
+				}
+			})
+		})
+	}
+}
+
+func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: time.Hour}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 3 * time.Second, Times: 1})
+		under, behind := w.message(alice, "g", "under way"), w.message(alice, "g", "behind")
+		w.put(under, behind)
+		synctest.Wait()
+		began := time.Now()
+		w.halt()
+		if took := time.Since(began); took != 3*time.Second {
+			t.Errorf("stopping took %s, want 3s", took)
+		}
+		w.start()
+		synctest.Wait()
+		w.expect(under.ID, outbox.Accepted, 1)
+		w.expect(behind.ID, outbox.Accepted, 1)
+		if w.sim.Requests("acme", "getstatus") != 0 {
+			t.Error("what was finished was asked for")
+		}
+	})
+}
+
+func TestStoppingGivesBackWhatHangs(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: time.Hour}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter, Times: 1})
+		m := w.message(alice, "g", "hangs")
+		w.put(m)
+		synctest.Wait()
+		w.halt()
+		w.start()
+		after(time.Second)
+		w.expect(m.ID, outbox.Accepted, 1)
+	})
+}
+
+func TestPolling(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: 5 * time.Minute}, func(w *world) {
+		m := w.message(alice, "g", "no receipts come")
+		w.put(m)
+		after(59 * time.Second)
+		if n := w.sim.Requests("acme", "getstatus"); n != 0 {
+			t.Errorf("asked %d times within the first minute", n)
+		}
+		after(2 * time.Second)
+		if n := w.sim.Requests("acme", "getstatus"); n != 1 {
+			t.Errorf("asked %d times after a minute, want 1", n)
+		}
+		after(30 * time.Minute)
+		w.expect(m.ID, outbox.Delivered, 1)
+		asked := w.sim.Requests("acme", "getstatus")
+		after(80 * time.Hour)
+		if n := w.sim.Requests("acme", "getstatus"); n != asked {
+			t.Errorf("asked %d times more after the final status", n-asked)
+		}
+	})
+}
+
+func TestPollingEnds(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.sim.Outcome(string(alice), textinghousetest.Never)
+		m := w.message(alice, "g", "never delivered")
+		w.put(m)
+		after(71 * time.Hour)
+		w.expect(m.ID, outbox.Accepted, 1)
+		if n := w.sim.Requests("acme", "getstatus"); n < 15 || n > 40 {
+			t.Errorf("asked %d times in 71 hours", n)
+		}
+		after(12 * time.Hour)
+		w.expect(m.ID, outbox.Unknown, 1)
+		// A restart does not begin anew.
+		w.halt()
+		asked := w.sim.Requests("acme", "getstatus")
+		w.start()
+		after(24 * time.Hour)
+		if n := w.sim.Requests("acme", "getstatus"); n != asked {
+			t.Errorf("asked %d times after the end", n-asked)
+		}
+	})
+}
+
+func TestWithoutCallbacksStatusesAreAskedForSoon(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = func(s *delivery.Settings) { s.Callbacks.Token = "" }
+		w.d.Configure(w.settings())
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		after(6 * time.Second)
+		w.expect(m.ID, outbox.Delivered, 1)
+	})
+}
+
+func TestReceiptBeforeTheAnswer(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: time.Hour}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter, Command: "sendsms", Times: 1})
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		synctest.Wait()
+		outcome, err := w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: m.ID, APIID: "5d72", Status: 3})
+		if outcome != delivery.OutcomeApplied || err != nil {
+			t.Errorf("Receive = %q, %v", outcome, err)
+		}
+		w.expect(m.ID, outbox.Delivered, 1)
+		after(time.Hour)
+		w.expect(m.ID, outbox.Delivered, 1)
+		if m := w.get(m.ID); m.APIID != "5d72" {
+			t.Errorf("its api_id is %q", m.APIID)
+		}
+	})
+}
+
+func TestReceiptsOfNothing(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		synctest.Wait()
+		for name, tc := range map[string]struct {
+			receipt textinghouse.Receipt
+			want    delivery.Outcome
+		}{
+			"an unknown id":     {textinghouse.Receipt{ClientID: "nobody's", Status: 3}, delivery.OutcomeUnknownID},
+			"an unknown api_id": {textinghouse.Receipt{APIID: "nobody's", Status: 3}, delivery.OutcomeUnknownID},
+			"an unknown status": {textinghouse.Receipt{ClientID: m.ID, Status: 17}, delivery.OutcomeUnknownStatus},
+		} {
+			if got, err := w.d.Receive(context.Background(), tc.receipt); got != tc.want || err != nil {
+				t.Errorf("%s gives %q, %v, want %q", name, got, err, tc.want)
+			}
+		}
+		w.expect(m.ID, outbox.Accepted, 1)
+		if got, err := w.d.Receive(context.Background(), textinghouse.Receipt{APIID: w.get(m.ID).APIID, Status: 6}); got != delivery.OutcomeApplied || err != nil {
+			t.Errorf("a receipt by api_id gives %q, %v", got, err)
+		}
+		w.expect(m.ID, outbox.Failed, 1)
+		if got, err := w.d.Reply(context.Background(), textinghouse.Reply{ClientID: m.ID, From: string(alice), Text: "ok"}); got != delivery.OutcomeApplied || err != nil {
+			t.Errorf("a reply gives %q, %v", got, err)
+		}
+		if last := w.get(m.ID).Events[len(w.get(m.ID).Events)-1]; last.Type != outbox.EventReply || last.Detail != "ok" {
+			t.Errorf("the reply left %+v", last)
+		}
+	})
+}
+
+func TestConcurrencyIsBounded(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = func(s *delivery.Settings) { s.Concurrency = 4 }
+		w.d.Configure(w.settings())
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: time.Second})
+		for i := range 10 {
+			w.put(w.message(alice, fmt.Sprint(i), fmt.Sprint("text ", i)))
+		}
+		for _, want := range []int{0, 4, 8, 10} {
+			synctest.Wait()
+			if got := len(w.texts()); got != want {
+				t.Errorf("%d are sent, want %d", got, want)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+func gauge(w *world, name string) float64 {
+	w.t.Helper()
+	families, err := w.reg.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	w.t.Fatalf("no metric %s", name)
+	return 0
+}
+
+func TestMetrics(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		after(2 * time.Minute)
+		if err := testutil.GatherAndCompare(w.reg, strings.NewReader(`
+# HELP smspager_messages_total Messages that the provider accepted, and messages by the state they ended in.
+# TYPE smspager_messages_total counter
+smspager_messages_total{state="accepted"} 1
+smspager_messages_total{state="delivered"} 1
+smspager_messages_total{state="expired"} 0
+smspager_messages_total{state="failed"} 0
+smspager_messages_total{state="superseded"} 0
+smspager_messages_total{state="unknown"} 0
+# HELP smspager_segments_total SMS parts that the provider took, which is what it bills.
+# TYPE smspager_segments_total counter
+smspager_segments_total{encoding="gsm7"} 1
+`), "smspager_messages_total", "smspager_segments_total"); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,44 @@
+package textinghousetest
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+)
+
+// Transport takes requests to the simulator without a network: for tests in a
+// testing/synctest bubble, whose clock stands still while a network is waited for.
+func (s *Simulator) Transport() http.RoundTripper { return transport{s} }
+
+type transport struct{ sim *Simulator }
+
+// RoundTrip implements http.RoundTripper.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{})
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	answered := make(chan *http.Response, 1)
+	go func() {
+		defer func() {
+			if recover() != nil { // http.ErrAbortHandler: the connection is dropped
+				answered <- nil
+			}
+		}()
+		w := httptest.NewRecorder()
+		t.sim.ServeHTTP(w, r.Clone(ctx))
+		answered <- w.Result()
+	}()
+	select {
+	case resp := <-answered:
+		if resp == nil {
+			return nil, io.ErrUnexpectedEOF
+		}
+		return resp, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
