@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// TestMain lets the test binary be smspager itself, so that tests can run it as
+// a process and kill it.
+func TestMain(m *testing.M) {
+	if os.Getenv("SMSPAGER_TEST_MAIN") == "1" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// command runs smspager as a process of its own.
+func command(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "SMSPAGER_TEST_MAIN=1")
+	return cmd
+}
+
+// smspager runs a subcommand in this process.
+func smspager(t testing.TB, stdin string, args ...string) (code int, out, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var o, e bytes.Buffer
+	code = run(ctx, args, strings.NewReader(stdin), &o, &e)
+	return code, o.String(), e.String()
+}
+
+const callbackToken = "0123456789abcdef-token"
+
+// configFile writes a configuration file for a simulator's account.
+func configFile(t testing.TB, sim *textinghousetest.Server, tail string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "smspager.yml")
+	account := sim.ClientOptions()
+	writeFile(t, file, fmt.Sprintf("textinghouse: {user: %s, password: %q, endpoints: [%q], callback_token: %s, timeout: 2s}\n%s",
+		account.User, account.Password, sim.URL, callbackToken, tail))
+	return file
+}
+
+func writeFile(t testing.TB, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const oneReceiver = `
+receivers:
+  - {name: sms, to: ["+33612345678"], max_age: 1h}
+`
+
+// process is a running smspager serve.
+type process struct {
+	t       testing.TB
+	cmd     *exec.Cmd
+	url     string // of the private listener
+	public  string // of the public one, "" without
+	started time.Duration
+
+	mu   sync.Mutex
+	log  strings.Builder
+	read chan struct{} // closed when its output has ended
+}
+
+var listening = regexp.MustCompile(`msg="Listening (on|for callbacks on)" (?:.* )?address=(\S+)`)
+
+// serveProcess starts smspager serve and waits until it is ready.
+func serveProcess(t testing.TB, file string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, read: make(chan struct{})}
+	p.cmd = command(append([]string{"serve", "--config.file=" + file, "--web.listen-address=127.0.0.1:0"}, args...)...)
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill(); <-p.read; _ = p.cmd.Wait() })
+	found := make(chan [2]string, 2)
+	go func() {
+		defer close(p.read)
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
+			p.mu.Lock()
+			p.log.WriteString(lines.Text() + "\n")
+			p.mu.Unlock()
+			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+				found <- [2]string{m[1], "http://" + m[2]}
+			}
+		}
+	}()
+	wants := 1
+	for _, a := range args {
+		if strings.HasPrefix(a, "--public.listen-address") {
+			wants++
+		}
+	}
+	for range wants {
+		select {
+		case f := <-found:
+			if f[0] == "on" {
+				p.url = f[1]
+			} else {
+				p.public = f[1]
+			}
+		case <-p.read:
+			t.Fatalf("serve ended:\n%s", p.output())
+		case <-time.After(20 * time.Second):
+			t.Fatalf("serve does not listen:\n%s", p.output())
+		}
+	}
+	for {
+		if resp, err := http.Get(p.url + "/-/ready"); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				p.started = time.Since(began)
+				return p
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (p *process) output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// wait waits for the process to end, and returns its exit code.
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.read:
+	case <-time.After(20 * time.Second):
+		p.t.Fatalf("serve does not end:\n%s", p.output())
+	}
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// notification is a payload of one alert.
+func notification(n int) string {
+	return fmt.Sprintf(`{"version":"4","receiver":"sms","status":"firing","groupKey":"g%d","notification_reason":"first notification",
+		"alerts":[{"status":"firing","labels":{"alertname":"Alert%d","severity":"critical"},"startsAt":"2026-11-23T19:24:46Z"}],
+		"groupLabels":{"alertname":"Alert%d"},"commonLabels":{"alertname":"Alert%d","severity":"critical"}}`, n, n, n, n)
+}
+
+// post posts a notification and returns the ids of its messages; none where it
+// was not accepted.
+func post(url, body string) (ids []string, code int) {
+	resp, err := http.Post(url+"/alertmanager", "application/json", strings.NewReader(body))
+	if err != nil {
+		return nil, 0
+	}
+	defer resp.Body.Close()
+	var answer struct{ Messages []string }
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(b, &answer) != nil {
+		return nil, resp.StatusCode
+	}
+	return answer.Messages, resp.StatusCode
+}
+
+// need skips a test whose real part is missing; .ci/run installs them all, and
+// there it is a failure.
+func need(t *testing.T, program, install string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("SMSPAGER_REQUIRE_ALL") != "" {
+		t.Fatalf("%s is not installed: %s", program, install)
+	}
+	t.Skipf("%s is not installed: %s", program, install)
+	return ""
+}

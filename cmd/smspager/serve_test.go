@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// TestKill9 kills the process in the middle of its work, again and again. Every
+// notification that was answered 200 must have been sent exactly once.
+func TestKill9(t *testing.T) {
+	sim := textinghousetest.NewServer(textinghousetest.Options{})
+	defer sim.Close()
+	sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 20 * time.Millisecond, Command: "sendsms"})
+	file := configFile(t, sim, oneReceiver)
+	var mu sync.Mutex
+	accepted := make(map[string]bool)
+	next := 0
+	for round := range 6 {
+		p := serveProcess(t, file)
+		var posting sync.WaitGroup
+		stop := make(chan struct{})
+		for range 8 {
+			posting.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					mu.Lock()
+					next++
+					n := next
+					mu.Unlock()
+					ids, _ := post(p.url, notification(n))
+					mu.Lock()
+					for _, id := range ids {
+						accepted[id] = true
+					}
+					mu.Unlock()
+					time.Sleep(2 * time.Millisecond)
+				}
+			})
+		}
+		time.Sleep(time.Duration(60+37*round) * time.Millisecond)
+		if err := p.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		close(stop)
+		posting.Wait()
+		p.wait()
+	}
+	if len(accepted) < 50 {
+		t.Fatalf("only %d notifications were accepted", len(accepted))
+	}
+	p := serveProcess(t, file)
+	allTaken := func() (missing, twice int) {
+		for id := range accepted {
+			switch sim.Taken(id) {
+			case 0:
+				missing++
+			case 1:
+			default:
+				twice++
+			}
+		}
+		return missing, twice
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	missing, twice := allTaken()
+	for missing > 0 && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+		missing, twice = allTaken()
+	}
+	time.Sleep(100 * time.Millisecond) // for what would come twice
+	_, twice = allTaken()
+	asked := sim.Requests("acme", "getstatus")
+	t.Logf("%d accepted, %d missing, %d twice, %d asked for", len(accepted), missing, twice, asked)
+	if missing > 0 || twice > 0 {
+		t.Errorf("of %d accepted, %d were not sent and %d twice\n%s", len(accepted), missing, twice, p.output())
+	}
+}
+
+// TestSIGTERMUnderLoad: what was accepted before the end is sent, before it or
+// after the next start, and the process ends in good order.
+func TestSIGTERMUnderLoad(t *testing.T) {
+	sim := textinghousetest.NewServer(textinghousetest.Options{})
+	defer sim.Close()
+	sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 50 * time.Millisecond, Command: "sendsms"})
+	file := configFile(t, sim, oneReceiver)
+	p := serveProcess(t, file)
+	var posting sync.WaitGroup
+	var mu sync.Mutex
+	accepted := make(map[string]bool)
+	codes := make(map[int]int)
+	for client := range 8 {
+		posting.Go(func() {
+			for n := range 60 {
+				ids, code := post(p.url, notification(client*1000+n))
+				mu.Lock()
+				codes[code]++
+				for _, id := range ids {
+					accepted[id] = true
+				}
+				enough := len(accepted) == 200
+				mu.Unlock()
+				if enough {
+					_ = p.cmd.Process.Signal(syscall.SIGTERM)
+				}
+			}
+		})
+	}
+	posting.Wait()
+	if code := p.wait(); code != 0 || !strings.Contains(p.output(), "smspager has stopped") {
+		t.Errorf("exit code %d\n%s", code, p.output())
+	}
+	for code := range codes {
+		if code != 0 && code != http.StatusOK && code != http.StatusServiceUnavailable {
+			t.Errorf("a webhook was answered %d", code)
+		}
+	}
+	serveProcess(t, file)
+	deadline := time.Now().Add(30 * time.Second)
+	for id := range accepted {
+		for sim.Taken(id) == 0 && time.Now().Before(deadline) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if n := sim.Taken(id); n != 1 {
+			t.Errorf("message %s was taken %d times", id, n)
+		}
+	}
+	if asked := sim.Requests("acme", "getstatus"); asked > 0 {
+		t.Errorf("%d messages were left in doubt by an orderly end", asked)
+	}
+	t.Logf("%d accepted; answers %v", len(accepted), codes)
+}
+
+func TestPublicListener(t *testing.T) {
+	sim := textinghousetest.NewServer(textinghousetest.Options{})
+	defer sim.Close()
+	p := serveProcess(t, configFile(t, sim, oneReceiver), "--public.listen-address=127.0.0.1:0")
+	for path, want := range map[string]int{
+		p.public + "/textinghouse/" + callbackToken + "/dlr": 400, p.url + "/textinghouse/" + callbackToken + "/dlr": 404,
+		p.public + "/alertmanager": 404, p.url + "/alertmanager": 400, p.public + "/-/reload": 404, p.url + "/-/reload": 200,
+	} {
+		resp, err := http.Post(path, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("POST %s answers %d, want %d", path, resp.StatusCode, want)
+		}
+	}
+}
+
+func TestSIGHUPReloads(t *testing.T) {
+	sim := textinghousetest.NewServer(textinghousetest.Options{})
+	defer sim.Close()
+	file := configFile(t, sim, oneReceiver)
+	p := serveProcess(t, file)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, file, strings.ReplaceAll(string(text), "name: sms", "name: renamed"))
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for !strings.Contains(p.output(), "the configuration was reloaded") {
+		time.Sleep(time.Millisecond)
+	}
+	if _, code := post(p.url, notification(1)); code != http.StatusNotFound {
+		t.Errorf("the old receiver answers %d after a reload", code)
+	}
+	writeFile(t, file, "nonsense: true")
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for !strings.Contains(p.output(), "was not reloaded") {
+		time.Sleep(time.Millisecond)
+	}
+	if _, code := post(p.url, strings.Replace(notification(1), `"sms"`, `"renamed"`, 1)); code != http.StatusOK {
+		t.Errorf("after a bad reload the receiver answers %d", code)
+	}
+}
+
+func TestSecondProcessOnOneOutboxEnds(t *testing.T) {
+	sim := textinghousetest.NewServer(textinghousetest.Options{})
+	defer sim.Close()
+	file := configFile(t, sim, oneReceiver)
+	serveProcess(t, file)
+	out, err := command("serve", "--config.file="+file, "--web.listen-address=127.0.0.1:0").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "in use by another smspager") {
+		t.Errorf("a second process: %v\n%s", err, out)
+	}
+}
+
+func TestPortInUseEndsTheProgram(t *testing.T) {
+	sim := textinghousetest.NewServer(textinghousetest.Options{})
+	defer sim.Close()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	out, err := command("serve", "--config.file="+configFile(t, sim, oneReceiver), "--web.listen-address="+taken.Addr().String()).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "address already in use") {
+		t.Errorf("a port in use: %v\n%s", err, out)
+	}
+}
+
+// TestSecretsStayOut: whatever happens, no secret and no whole number is in the
+// log or the metrics.
+func TestSecretsStayOut(t *testing.T) {
+	sim := textinghousetest.NewServer(textinghousetest.Options{})
+	defer sim.Close()
+	for _, f := range []string{"err=101,times=1", "status=503,times=1", "garbage,times=1", "drop-after,times=1"} {
+		fault, err := textinghousetest.ParseFault(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sim.AddFault(fault)
+	}
+	p := serveProcess(t, configFile(t, sim, oneReceiver), "--log.level=debug")
+	for n := range 3 {
+		post(p.url, notification(n))
+	}
+	resp, err := http.Post(p.url+"/textinghouse/wrong-token-wrong-token/dlr", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	time.Sleep(300 * time.Millisecond)
+	resp, err = http.Get(p.url + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	metrics, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"correct horse", "correct+horse", callbackToken, "wrong-token-wrong", "612345678", "33612345"} {
+		if strings.Contains(p.output(), secret) {
+			t.Errorf("the log holds %q:\n%s", secret, p.output())
+		}
+		if strings.Contains(string(metrics), secret) {
+			t.Errorf("the metrics hold %q", secret)
+		}
+	}
+	if !strings.Contains(p.output(), "level=") {
+		t.Error("there is no log")
+	}
+}
+
+// TestAlertmanager runs the real Alertmanager in front: an alert posted to its
+// API arrives on the phone, and so does its end.
+func TestAlertmanager(t *testing.T) {
+	binary := need(t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager")
+	sim := textinghousetest.NewServer(textinghousetest.Options{})
+	defer sim.Close()
+	p := serveProcess(t, configFile(t, sim, `
+webhook: {token: s3cret-t0ken}
+receivers:
+  - {name: sms.oncall+primary, to: ["+33612345678"]}
+`))
+	dir := t.TempDir()
+	file := filepath.Join(dir, "alertmanager.yml")
+	writeFile(t, file, fmt.Sprintf(`
+route: {receiver: sms.oncall+primary, group_by: [alertname], group_wait: 100ms, group_interval: 300ms, repeat_interval: 1h}
+receivers:
+  - name: sms.oncall+primary
+    webhook_configs:
+      - url: %s/alertmanager
+        send_resolved: true
+        http_config: {authorization: {type: Bearer, credentials: s3cret-t0ken}}
+`, p.url))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	am := exec.Command(binary, "--config.file="+file, "--storage.path="+dir, "--web.listen-address="+address, "--cluster.listen-address=")
+	var log strings.Builder
+	am.Stdout, am.Stderr = &log, &log
+	if err := am.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = am.Process.Kill()
+		_ = am.Wait()
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	began := time.Now().Add(-time.Minute)
+	alert := func(endsAt time.Time) {
+		t.Helper()
+		body := fmt.Sprintf(`[{"labels":{"alertname":"DiskFull","severity":"critical","instance":"db-1:9100"},"annotations":{"summary":"The disk of db-1 is full."},
+			"startsAt":%q,"endsAt":%q,"generatorURL":"http://prometheus.example:9090/graph"}]`, began.Format(time.RFC3339), endsAt.Format(time.RFC3339))
+		for {
+			resp, err := http.Post("http://"+address+"/api/v2/alerts", "application/json", strings.NewReader(body))
+			if err == nil {
+				resp.Body.Close()
+				if resp.StatusCode == http.StatusOK {
+					return
+				}
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("Alertmanager does not take the alert: %v", err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	phone := sim.Phone("+33612345678")
+	alert(time.Now().Add(time.Hour))
+	sms, err := phone.Next(ctx)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, p.output())
+	}
+	if want := "CRITICAL DiskFull: The disk of db-1 is full"; !strings.HasPrefix(sms.Text, want) {
+		t.Errorf("the SMS is %q, want %q first", sms.Text, want)
+	}
+	alert(time.Now().Add(-time.Second))
+	if sms, err = phone.Next(ctx); err != nil {
+		t.Fatalf("%v\n%s", err, p.output())
+	}
+	if !strings.HasPrefix(sms.Text, "RESOLVED DiskFull") {
+		t.Errorf("the SMS is %q", sms.Text)
+	}
+	if n := len(sim.Messages()); n != 2 {
+		t.Errorf("%d messages were sent, want 2", n)
+	}
+}
