@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,9 +33,12 @@ func newDecoder(file string) *decoder {
 	return &decoder{file: filepath.ToSlash(file), places: map[string]position{"": {1, 1}}}
 }
 
-// fault reports a fault of the key at a path. A key that is missing is reported
-// where its parent stands.
+// fault reports a fault of the key at a path, unless it has one already. A key
+// that is missing is reported where its parent stands.
 func (d *decoder) fault(path, format string, args ...any) {
+	if slices.ContainsFunc(d.faults, func(e *Error) bool { return e.Path == path && path != "" }) {
+		return
+	}
 	at, known := d.places[path]
 	for parent := path; !known; at, known = d.places[parent] {
 		parent = parent[:max(0, strings.LastIndexAny(parent, ".["))]

@@ -53,6 +53,10 @@ func (v *validator) validate(cfg *Config) {
 }
 
 func (v *validator) textingHouse(t *TextingHouse) {
+	if _, given := v.places["textinghouse"]; !given {
+		v.fault("textinghouse", "is missing; give the account's user and password_file")
+		return
+	}
 	if t.User == "" {
 		v.fault("textinghouse.user", "is missing; give the user of the HTTP API (in the portal: Options)")
 	}
@@ -109,7 +113,7 @@ func (v *validator) secret(path string, s *Secret, file string) bool {
 		return false
 	}
 	if inline && *s == "" {
-		v.fault(path, "is empty")
+		v.fault(path, "is empty; put the secret here, or name a file that holds it with %s_file", path[strings.LastIndexByte(path, '.')+1:])
 		return false
 	}
 	if file == "" {
