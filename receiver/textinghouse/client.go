@@ -56,6 +56,12 @@ type Client struct {
 	observe        func(Exchange)
 }
 
+// String keeps the password out of logs.
+func (c *Client) String() string { return fmt.Sprintf("textinghouse.Client{User: %q}", c.user) }
+
+// GoString keeps the password out of logs.
+func (c *Client) GoString() string { return c.String() }
+
 // endpoint is one of the provider's URLs.
 type endpoint struct {
 	url, host string

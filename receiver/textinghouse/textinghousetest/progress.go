@@ -110,17 +110,16 @@ func frenchHoliday(year int, month time.Month, day int) bool {
 	return false
 }
 
-// easter is Easter Sunday, by the anonymous Gregorian computus.
+// easter is Easter Sunday, by the computus of Meeus, Jones and Butcher.
 func easter(year int) time.Time {
 	a, b, c := year%19, year/100, year%100
 	d, e := b/4, b%4
-	g := (8*b + 13) / 25
+	f := (b + 8) / 25
+	g := (b - f + 1) / 3
 	h := (19*a + b - d - g + 15) % 30
 	i, k := c/4, c%4
 	l := (32 + 2*e + 2*i - h - k) % 7
-	m := (a + 11*h + 19*l) / 433
-	n := h + l - 7*m + 90
-	month := n / 25
-	day := (n + 33*month + 19) % 32
-	return time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
+	m := (a + 11*h + 22*l) / 451
+	n := h + l - 7*m + 114
+	return time.Date(year, time.Month(n/31), n%31+1, 0, 0, 0, 0, time.UTC)
 }
