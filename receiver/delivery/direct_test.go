@@ -1,0 +1,132 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// flaky is a store that can be broken.
+type flaky struct {
+	outbox.Store
+	broken atomic.Bool
+}
+
+var errBroken = errors.New("disk full")
+
+func (f *flaky) Add(ctx context.Context, n outbox.Notification) (outbox.Added, error) {
+	if f.broken.Load() {
+		return outbox.Added{}, errBroken
+	}
+	return f.Store.Add(ctx, n)
+}
+
+func (f *flaky) Apply(ctx context.Context, c outbox.Change) (outbox.Message, bool, error) {
+	if f.broken.Load() {
+		return outbox.Message{}, false, errBroken
+	}
+	return f.Store.Apply(ctx, c)
+}
+
+// inBrokenWorld runs a test with a store that can be broken.
+func inBrokenWorld(t *testing.T, test func(w *world, store *flaky)) {
+	t.Helper()
+	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
+		w.halt()
+		store := &flaky{}
+		w.wraps = func(s outbox.Store) outbox.Store {
+			store.Store = s
+			return store
+		}
+		w.start()
+		test(w, store)
+	})
+}
+
+func TestSendNowIsRecordedLater(t *testing.T) {
+	inBrokenWorld(t, func(w *world, store *flaky) {
+		store.broken.Store(true)
+		n := outbox.Notification{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{w.message(alice, "g", "disk full"), w.message("+33612345679", "g", "disk full")}}
+		if err := w.d.SendNow(context.Background(), &n); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Minute)
+		store.broken.Store(false)
+		after(2 * time.Second)
+		for _, m := range n.Messages {
+			w.expect(m.ID, outbox.Accepted, 1)
+			if got := w.get(m.ID); got.APIID == "" || got.Attempts != 1 || got.AcceptedAt.IsZero() {
+				t.Errorf("recorded as %+v", got)
+			}
+		}
+		if a, err := w.store.Add(context.Background(), n); err != nil || !a.Duplicate {
+			t.Errorf("the notification is not known: %+v, %v", a, err)
+		}
+	})
+}
+
+func TestSendNowDoesNotSendTwice(t *testing.T) {
+	inBrokenWorld(t, func(w *world, store *flaky) {
+		store.broken.Store(true)
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
+		n := outbox.Notification{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{w.message(alice, "g", "disk full"), w.message("+33612345679", "g", "disk full")}}
+		if err := w.d.SendNow(context.Background(), &n); err == nil {
+			t.Fatal("one of them is in doubt, yet all is well")
+		}
+		after(time.Second)
+		if err := w.d.SendNow(context.Background(), &n); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range n.Messages {
+			if taken := w.sim.Taken(m.ID); taken != 1 {
+				t.Errorf("taken %d times", taken)
+			}
+		}
+	})
+}
+
+// TestStoreFailsWhileSending: what is stored goes out though nothing can be
+// recorded, and is recorded when it can be again.
+func TestStoreFailsWhileSending(t *testing.T) {
+	inBrokenWorld(t, func(w *world, store *flaky) {
+		m := w.message(alice, "g", "disk full")
+		if _, err := store.Add(context.Background(), outbox.Notification{Messages: []outbox.Message{m}}); err != nil {
+			t.Fatal(err)
+		}
+		store.broken.Store(true)
+		w.d.Handover(m)
+		synctest.Wait()
+		w.expect(m.ID, outbox.Queued, 1)
+		store.broken.Store(false)
+		after(2 * time.Second)
+		w.expect(m.ID, outbox.Accepted, 1)
+	})
+}
+
+// TestStoppingRecordsWhatIsKnown: an outcome that the store refused is tried once
+// more at the end.
+func TestStoppingRecordsWhatIsKnown(t *testing.T) {
+	inBrokenWorld(t, func(w *world, store *flaky) {
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		synctest.Wait()
+		store.broken.Store(true)
+		second := w.message(alice, "h", "another")
+		if _, err := w.store.Add(context.Background(), outbox.Notification{Messages: []outbox.Message{second}}); err != nil {
+			t.Fatal(err)
+		}
+		w.d.Handover(second)
+		synctest.Wait()
+		store.broken.Store(false)
+		w.halt()
+		w.start()
+		after(time.Second)
+		w.expect(second.ID, outbox.Accepted, 1)
+	})
+}

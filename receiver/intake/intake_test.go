@@ -1,0 +1,280 @@
+package intake_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/intake"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+// fake is a store and a sender that do as they are told.
+type fake struct {
+	mu       sync.Mutex
+	storeErr error
+	sendErr  error
+	added    []outbox.Notification
+	sentNow  [][]string // the ids of each SendNow
+	handed   []string
+	enter    chan struct{} // if set, Add waits until it is closed
+}
+
+func (f *fake) Add(_ context.Context, n outbox.Notification) (outbox.Added, error) {
+	if f.enter != nil {
+		<-f.enter
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.storeErr != nil {
+		return outbox.Added{}, f.storeErr
+	}
+	f.added = append(f.added, n)
+	return outbox.Added{IDs: ids(n.Messages)}, nil
+}
+
+func (f *fake) Handover(ms ...outbox.Message) { f.handed = append(f.handed, ids(ms)...) }
+
+func (f *fake) SendNow(_ context.Context, n *outbox.Notification) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sentNow = append(f.sentNow, ids(n.Messages))
+	if f.sendErr == nil {
+		return nil
+	}
+	n.Messages[0].State = outbox.Accepted // one of them got through
+	return f.sendErr
+}
+
+func ids(ms []outbox.Message) (all []string) {
+	for _, m := range ms {
+		all = append(all, m.ID)
+	}
+	return all
+}
+
+func newIntake(t testing.TB, f *fake) *intake.Intake {
+	t.Helper()
+	set, err := templating.New(templating.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := set.Text(`{{ template "sms.default" . }}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := intake.New(intake.Options{Store: f, Sender: f})
+	in.Configure(intake.Settings{MaxBodyBytes: 1 << 20, Receivers: []intake.Receiver{{
+		Name: "sms", To: []e164.Number{"+33612345678", "+33612345679"}, Text: text, MaxSegments: 2, SendResolved: true, DedupeWindow: 10 * time.Minute, MaxAge: time.Hour,
+	}}})
+	return in
+}
+
+func decode(t testing.TB, body string) templating.Notification {
+	t.Helper()
+	n, err := intake.Decode([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+const firing = `{"version":"4","status":"firing","groupKey":"g","notification_reason":"first notification","alerts":[{"status":"firing","labels":{"alertname":"A"}}]}`
+
+// TestFailOpen: where the store fails the messages go out at once, and a
+// notification that was partly sent is completed, not repeated.
+func TestFailOpen(t *testing.T) {
+	f := &fake{storeErr: errors.New("disk full"), sendErr: errors.New("provider down")}
+	in := newIntake(t, f)
+	if _, err := in.Notify(context.Background(), "sms", decode(t, firing)); err == nil || !strings.Contains(err.Error(), "disk full") || !strings.Contains(err.Error(), "provider down") {
+		t.Errorf("with neither store nor provider: %v", err)
+	}
+	f.sendErr = nil
+	result, err := in.Notify(context.Background(), "sms", decode(t, firing))
+	if err != nil || result.Status != intake.Accepted || !slices.Equal(result.Messages, f.sentNow[1]) {
+		t.Errorf("with the provider alone: %+v, %v", result, err)
+	}
+	if !slices.Equal(f.sentNow[0], f.sentNow[1]) {
+		t.Errorf("the second try has other ids: %v", f.sentNow)
+	}
+	again, err := in.Notify(context.Background(), "sms", decode(t, firing))
+	if err != nil || again.Status != intake.Duplicate || !slices.Equal(again.Messages, result.Messages) || len(f.sentNow) != 2 {
+		t.Errorf("the repeat gives %+v, %v", again, err)
+	}
+}
+
+// TestStoreComesBack: what was partly sent past the store is stored as it is.
+func TestStoreComesBack(t *testing.T) {
+	f := &fake{storeErr: errors.New("disk full"), sendErr: errors.New("provider down")}
+	in := newIntake(t, f)
+	if _, err := in.Notify(context.Background(), "sms", decode(t, firing)); err == nil {
+		t.Fatal("accepted by nobody")
+	}
+	f.storeErr = nil
+	result, err := in.Notify(context.Background(), "sms", decode(t, firing))
+	if err != nil || !slices.Equal(result.Messages, f.sentNow[0]) || !slices.Equal(f.handed, f.sentNow[0]) {
+		t.Fatalf("gives %+v, %v", result, err)
+	}
+	if ms := f.added[0].Messages; ms[0].State != outbox.Accepted || ms[1].State != outbox.Queued {
+		t.Errorf("stored as %s and %s", ms[0].State, ms[1].State)
+	}
+}
+
+// TestSecondWaitsForTheFirst: of two at the same instant the second learns the
+// outcome of the first.
+func TestSecondWaitsForTheFirst(t *testing.T) {
+	f := &fake{enter: make(chan struct{})}
+	in := newIntake(t, f)
+	results := make(chan intake.Result, 2)
+	for range 2 {
+		go func() {
+			r, err := in.Notify(context.Background(), "sms", decode(t, firing))
+			if err != nil {
+				t.Error(err)
+			}
+			results <- r
+		}()
+	}
+	close(f.enter)
+	a, b := <-results, <-results
+	if a.Status == b.Status || !slices.Equal(a.Messages, b.Messages) || len(f.added) != 1 {
+		t.Errorf("give %+v and %+v", a, b)
+	}
+}
+
+func TestStopRefusesAndWaits(t *testing.T) {
+	f := &fake{enter: make(chan struct{})}
+	in := newIntake(t, f)
+	done := make(chan error, 1)
+	go func() {
+		_, err := in.Notify(context.Background(), "sms", decode(t, firing))
+		done <- err
+	}()
+	close(f.enter)
+	in.Stop()
+	if _, err := in.Notify(context.Background(), "sms", decode(t, firing)); !errors.Is(err, intake.ErrStopping) {
+		t.Errorf("after Stop: %v", err)
+	}
+	if err := <-done; err != nil && !errors.Is(err, intake.ErrStopping) {
+		t.Error(err)
+	}
+}
+
+// TestKeys tells which notifications are the same one.
+func TestKeys(t *testing.T) {
+	body := func(change func(n map[string]any)) string {
+		var n map[string]any
+		if err := json.Unmarshal([]byte(`{"version":"4","status":"firing","groupKey":"g","truncatedAlerts":0,"externalURL":"a","notification_reason":"first notification","alerts":[
+			{"status":"firing","fingerprint":"1","startsAt":"2026-11-23T19:24:46.5Z"},{"status":"resolved","fingerprint":"2","startsAt":"2026-11-23T19:24:46Z"}]}`), &n); err != nil {
+			t.Fatal(err)
+		}
+		change(n)
+		b, err := json.Marshal(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	alert := func(n map[string]any, i int) map[string]any { return n["alerts"].([]any)[i].(map[string]any) }
+	for name, tc := range map[string]struct {
+		same   bool
+		change func(n map[string]any)
+	}{
+		"nothing":          {true, func(map[string]any) {}},
+		"the external URL": {true, func(n map[string]any) { n["externalURL"] = "b" }},
+		"the reason":       {true, func(n map[string]any) { n["notification_reason"] = "new alerts added" }},
+		"the order":        {true, func(n map[string]any) { a := n["alerts"].([]any); a[0], a[1] = a[1], a[0] }},
+		"the time's form":  {true, func(n map[string]any) { alert(n, 1)["startsAt"] = "2026-11-23T20:24:46.000+01:00" }},
+		"an annotation":    {true, func(n map[string]any) { alert(n, 0)["annotations"] = map[string]any{"x": "y"} }},
+		"the group":        {false, func(n map[string]any) { n["groupKey"] = "h" }},
+		"what is cut":      {false, func(n map[string]any) { n["truncatedAlerts"] = 1 }},
+		"a status":         {false, func(n map[string]any) { alert(n, 0)["status"] = "resolved" }},
+		"a fingerprint":    {false, func(n map[string]any) { alert(n, 0)["fingerprint"] = "3" }},
+		"a start":          {false, func(n map[string]any) { alert(n, 0)["startsAt"] = "2026-11-23T19:24:46.6Z" }},
+		"one alert less":   {false, func(n map[string]any) { n["alerts"] = n["alerts"].([]any)[:1] }},
+	} {
+		in := newIntake(t, &fake{})
+		if _, err := in.Notify(context.Background(), "sms", decode(t, body(func(map[string]any) {}))); err != nil {
+			t.Fatal(err)
+		}
+		r, err := in.Notify(context.Background(), "sms", decode(t, body(tc.change)))
+		if err != nil || (r.Status == intake.Duplicate) != tc.same {
+			t.Errorf("with another %s: %s, %v", name, r.Status, err)
+		}
+	}
+}
+
+func TestDecodeFillsIn(t *testing.T) {
+	n := decode(t, `{"version":"4","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"A"}},{"status":"firing","labels":{"alertname":"B"}}]}`)
+	if n.Alerts[0].Fingerprint == "" || n.Alerts[0].Fingerprint == n.Alerts[1].Fingerprint || !strings.Contains(n.GroupKey, n.Alerts[0].Fingerprint) {
+		t.Errorf("fingerprints %q and %q, group key %q", n.Alerts[0].Fingerprint, n.Alerts[1].Fingerprint, n.GroupKey)
+	}
+	real, err := os.ReadFile(filepath.Join("..", "testdata", "payloads", "01-single-firing-critical.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := strings.Replace(string(real), `"fingerprint":"791c9fe9a1467b96"`, `"fingerprint":""`, 1)
+	if got := decode(t, without).Alerts[0].Fingerprint; got != "791c9fe9a1467b96" {
+		t.Errorf("the fingerprint is computed as %s", got)
+	}
+}
+
+// FuzzDecode: no body makes it panic; what is accepted is a notification.
+func FuzzDecode(f *testing.F) {
+	names, err := filepath.Glob("../testdata/payloads/*.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range append(names, "../testdata/grafana.json") {
+		body, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body)
+	}
+	f.Add([]byte(`{"version":"4","status":"firing","alerts":[{"status":"firing","labels":[1],"startsAt":{}}],"truncatedAlerts":-1}`))
+	in := newIntake(f, &fake{})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		n, err := intake.Decode(body)
+		if err != nil {
+			if len(err.Error()) > 400 {
+				t.Fatalf("a long error: %v", err)
+			}
+			return
+		}
+		if len(n.Alerts) == 0 || n.GroupKey == "" || n.Status != "firing" && n.Status != "resolved" {
+			t.Fatalf("%s is accepted as %+v", body, n)
+		}
+		if _, err := in.Notify(context.Background(), "sms", n); err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+	})
+}
+
+func BenchmarkDecodeAndRender(b *testing.B) {
+	body, err := os.ReadFile("../testdata/payloads/03-group-three-firing.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	in := newIntake(b, &fake{})
+	for i := 0; b.Loop(); i++ {
+		n, err := intake.Decode(body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		n.GroupKey = fmt.Sprint(i)
+		if _, err := in.Notify(context.Background(), "sms", n); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
