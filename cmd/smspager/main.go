@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -27,6 +28,9 @@ type console struct {
 	in       io.Reader
 	out, err io.Writer
 }
+
+// stdinArgument stands for "-", standard input, in parsed arguments.
+const stdinArgument = "/dev/stdin"
 
 // exitError ends the program with a code of its own. A nil err prints nothing.
 type exitError struct {
@@ -58,6 +62,12 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 		commands[name] = command
 	}
 
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if arg == "-" { // which kingpin would drop
+			args[i] = stdinArgument
+		}
+	}
 	chosen, err := app.Parse(args)
 	if terminated >= 0 { // --help or --version
 		return terminated

@@ -73,7 +73,7 @@ func (p *preview) run(_ context.Context, c console) error {
 		if p.receiver == "" {
 			p.receiver = cfg.Receivers[0].Name
 		}
-	case "-":
+	case stdinArgument:
 		body, err = io.ReadAll(c.in)
 	default:
 		body, err = os.ReadFile(p.payload)
