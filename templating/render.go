@@ -222,14 +222,18 @@ func severityRank(labels alertmanager.KV) int {
 }
 
 // age is how long an alert has been firing, or fired until it was resolved; 0
-// where the payload does not tell.
+// where the payload does not tell, and where it began less than a minute ago,
+// which is no news to who is paged at once.
 func age(a alertmanager.Alert, now time.Time) time.Duration {
-	end := now
-	if a.Status != string(model.AlertFiring) && !a.EndsAt.IsZero() {
-		end = a.EndsAt
+	end, least := now, time.Minute
+	if a.Status != string(model.AlertFiring) {
+		least = time.Second
+		if !a.EndsAt.IsZero() {
+			end = a.EndsAt
+		}
 	}
-	if a.StartsAt.IsZero() || end.Before(a.StartsAt) {
-		return 0
+	if d := end.Sub(a.StartsAt); !a.StartsAt.IsZero() && d >= least {
+		return d
 	}
-	return end.Sub(a.StartsAt)
+	return 0
 }

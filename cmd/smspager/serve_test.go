@@ -79,13 +79,11 @@ func TestKill9(t *testing.T) {
 		return missing, twice
 	}
 	deadline := time.Now().Add(30 * time.Second)
-	missing, twice := allTaken()
-	for missing > 0 && time.Now().Before(deadline) {
+	for missing, _ := allTaken(); missing > 0 && time.Now().Before(deadline); missing, _ = allTaken() {
 		time.Sleep(20 * time.Millisecond)
-		missing, twice = allTaken()
 	}
 	time.Sleep(100 * time.Millisecond) // for what would come twice
-	_, twice = allTaken()
+	missing, twice := allTaken()
 	asked := sim.Requests("acme", "getstatus")
 	t.Logf("%d accepted, %d missing, %d twice, %d asked for", len(accepted), missing, twice, asked)
 	if missing > 0 || twice > 0 {

@@ -6,6 +6,7 @@ package e164
 import (
 	"errors"
 	"log/slog"
+	"regexp"
 	"strings"
 )
 
@@ -60,6 +61,15 @@ func (n Number) Short() string {
 		return string(n)
 	}
 	return string(n[:5]) + "*****" + string(n[len(n)-2:])
+}
+
+// inText is what a number looks like within a text.
+var inText = regexp.MustCompile(`\+[1-9][0-9]{6,14}`)
+
+// Redact shortens every number in a text that is to be logged, such as a group
+// key, which holds the values of labels.
+func Redact(text string) string {
+	return inText.ReplaceAllStringFunc(text, func(n string) string { return Number(n).Short() })
 }
 
 // LogValue keeps whole numbers out of logs.

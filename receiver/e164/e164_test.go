@@ -59,6 +59,13 @@ func TestLogValueHidesTheMiddle(t *testing.T) {
 	}
 }
 
+func TestRedact(t *testing.T) {
+	const text, want = `{}:{phone="+33612345678", other="+49 is a prefix, 3+4"}`, `{}:{phone="+3361*****78", other="+49 is a prefix, 3+4"}`
+	if got := e164.Redact(text); got != want {
+		t.Errorf("Redact(%s) = %s, want %s", text, got, want)
+	}
+}
+
 func ExampleParse() {
 	n, _ := e164.Parse("+33 6 12 34 56 78")
 	fmt.Println(n, n.Short())

@@ -147,10 +147,10 @@ func (in *Intake) Notify(ctx context.Context, name string, n templating.Notifica
 	switch {
 	case err != nil:
 		in.metrics.notifications.WithLabelValues(r.Name, "failed").Inc()
-		in.logger.Error("a notification was not accepted", "receiver", r.Name, "group", n.GroupKey, "err", err)
+		in.logger.Error("a notification was not accepted", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", err)
 	default:
 		in.metrics.notifications.WithLabelValues(r.Name, string(result.Status)).Inc()
-		in.logger.Info("notification "+string(result.Status), "receiver", r.Name, "group", n.GroupKey,
+		in.logger.Info("notification "+string(result.Status), "receiver", r.Name, "group", e164.Redact(n.GroupKey),
 			"status", n.Status, "alerts", len(n.Alerts), "messages", result.Messages)
 	}
 	return result, err
@@ -216,7 +216,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	added, err := in.store.Add(ctx, *out)
 	if err != nil {
 		in.metrics.storeFailures.Inc()
-		in.logger.Error("the outbox cannot be written; sending past it", "receiver", r.Name, "group", n.GroupKey, "err", err)
+		in.logger.Error("the outbox cannot be written; sending past it", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", err)
 		if sendErr := in.sender.SendNow(ctx, out); sendErr != nil {
 			known.unsent = out
 			return Result{}, fmt.Errorf("cannot store it (%w) and cannot send it at once (%w)", err, sendErr)
@@ -242,13 +242,13 @@ func (in *Intake) messages(r *Receiver, n templating.Notification, arrived time.
 	if len(to) == 0 {
 		in.metrics.nobody.WithLabelValues(r.Name).Inc()
 		in.logger.Error("a notification names nobody to page: give the receiver a number in to, or its alerts one in "+r.ToLabel,
-			"receiver", r.Name, "group", n.GroupKey)
+			"receiver", r.Name, "group", e164.Redact(n.GroupKey))
 		return &outbox.Notification{}
 	}
 	rendered := r.Render(n)
 	if rendered.Err != nil {
 		in.metrics.fallbacks.WithLabelValues(r.Name).Inc()
-		in.logger.Error("the template failed; the built-in text is sent instead", "receiver", r.Name, "group", n.GroupKey, "err", rendered.Err)
+		in.logger.Error("the template failed; the built-in text is sent instead", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", rendered.Err)
 	}
 	out := &outbox.Notification{}
 	for _, number := range to {

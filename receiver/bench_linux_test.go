@@ -1,0 +1,134 @@
+package receiver_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// clients posts b.N notifications over real HTTP from a number of clients, and
+// reports the median and the 99th percentile of what a client waits.
+func clients(b *testing.B, n int, post func(client *http.Client, i int) error) {
+	b.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}}
+	defer client.CloseIdleConnections()
+	var next atomic.Int64
+	took := make(chan []time.Duration, n)
+	errs := make(chan error, n)
+	b.ResetTimer()
+	for range n {
+		go func() {
+			var mine []time.Duration
+			var err error
+			for err == nil {
+				i := next.Add(1)
+				if i > int64(b.N) {
+					break
+				}
+				began := time.Now()
+				err = post(client, int(i))
+				mine = append(mine, time.Since(began))
+			}
+			took <- mine
+			errs <- err
+		}()
+	}
+	var all []time.Duration
+	for range n {
+		all = append(all, <-took...)
+		if err := <-errs; err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "accepted/s")
+}
+
+// BenchmarkWebhook measures from a client's POST to its 200, each notification a
+// new one with one recipient. The provider hangs, so that what is measured is
+// taking in, not sending. Beside it stands a bare append and fdatasync of 4 KiB.
+func BenchmarkWebhook(b *testing.B) {
+	b.Run("bare-fdatasync", func(b *testing.B) {
+		f, err := os.Create(filepath.Join(b.TempDir(), "bare"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer f.Close()
+		block := make([]byte, 4096)
+		for b.Loop() {
+			if _, err := f.Write(block); err != nil {
+				b.Fatal(err)
+			}
+			if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	for _, n := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
+			c := start(b, textinghousetest.Options{}, simple)
+			c.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Hang})
+			run := time.Now().UnixNano() // the outbox is new, but b.N grows
+			clients(b, n, func(client *http.Client, i int) error {
+				body := fmt.Sprintf(`{"version":"4","receiver":"sms","status":"firing","groupKey":"g%d-%d","notification_reason":"first notification",
+					"alerts":[{"status":"firing","labels":{"alertname":"DiskFull","instance":"db-%d:9100","severity":"critical"},"annotations":{"summary":"The disk is full."},"startsAt":"2026-11-23T19:24:46Z"}],
+					"groupLabels":{"alertname":"DiskFull"},"commonLabels":{"alertname":"DiskFull","severity":"critical"}}`, run, i, i)
+				resp, err := client.Post(c.http.URL+"/alertmanager", "application/json", strings.NewReader(body))
+				if err != nil {
+					return err
+				}
+				defer resp.Body.Close()
+				if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+					return fmt.Errorf("answered %s: %w", resp.Status, err)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// BenchmarkTenRecipients pages ten people through a provider that takes 50 ms,
+// and reports the time from the 200 until the last message is taken, as a
+// multiple of the provider's latency.
+func BenchmarkTenRecipients(b *testing.B) {
+	const latency = 50 * time.Millisecond
+	var to []string
+	for i := range 10 {
+		to = append(to, fmt.Sprintf("%q", fmt.Sprintf("+3361234567%d", i)))
+	}
+	c := start(b, textinghousetest.Options{}, "receivers:\n  - {name: sms, to: ["+strings.Join(to, ", ")+"]}\n")
+	c.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: latency, Command: "sendsms"})
+	phone := c.sim.Phone("")
+	var sent, answered []time.Duration
+	for i := 0; b.Loop(); i++ {
+		body := fmt.Sprintf(`{"version":"4","status":"firing","groupKey":"g%d","alerts":[{"status":"firing","labels":{"alertname":"DiskFull%d"}}],"commonLabels":{"alertname":"DiskFull%d"}}`, i, i, i)
+		began := time.Now()
+		c.post("/alertmanager/sms", body)
+		ok := time.Now()
+		answered = append(answered, ok.Sub(began))
+		for range 10 {
+			m, err := phone.Next(within(b))
+			if err != nil || m.Text == "" {
+				b.Fatal(err)
+			}
+		}
+		sent = append(sent, time.Since(ok))
+	}
+	slices.Sort(sent)
+	slices.Sort(answered)
+	b.ReportMetric(float64(sent[len(sent)/2])/float64(latency), "latencies-until-sent")
+	b.ReportMetric(float64(answered[len(answered)/2].Microseconds()), "µs-until-200")
+}
