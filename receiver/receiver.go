@@ -94,9 +94,12 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 // closes the outbox. Notifications that come after that are refused, so that
 // Alertmanager tries them again later.
 func (r *Receiver) Run(ctx context.Context) error {
+	r.configuring.Lock()
+	retention := r.cfg.Storage.Retention // a reload cannot change it
+	r.configuring.Unlock()
 	var background sync.WaitGroup
 	background.Go(func() { r.watch.Run(ctx, r.delivery) })
-	background.Go(func() { outbox.Retain(ctx, r.store, r.cfg.Storage.Retention, r.logger) })
+	background.Go(func() { outbox.Retain(ctx, r.store, retention, r.logger) })
 	background.Go(func() {
 		<-ctx.Done()
 		r.intake.Stop()

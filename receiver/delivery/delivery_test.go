@@ -638,3 +638,46 @@ smspager_segments_total{encoding="gsm7"} 1
 		}
 	})
 }
+
+// slowAnswers is a store that lets a test act between two changes.
+type slowAnswers struct {
+	outbox.Store
+	before func(outbox.Change)
+}
+
+func (s *slowAnswers) Apply(ctx context.Context, c outbox.Change) (outbox.Message, bool, error) {
+	if s.before != nil {
+		s.before(c)
+	}
+	return s.Store.Apply(ctx, c)
+}
+
+// TestReceiptWhileTheAnswerIsRecorded: the answer to the request is recorded
+// between a receipt's finding the message unsent and its saying that it was taken.
+func TestReceiptWhileTheAnswerIsRecorded(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
+		w.halt()
+		slow := &slowAnswers{}
+		w.wraps = func(s outbox.Store) outbox.Store {
+			slow.Store = s
+			return slow
+		}
+		w.start()
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter, Command: "sendsms", Times: 1})
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		synctest.Wait()
+		slow.before = func(c outbox.Change) {
+			if c.Event == outbox.EventAccepted {
+				slow.before = nil
+				if _, _, err := slow.Store.Apply(context.Background(), outbox.Taken(m.ID, "5d72", time.Now(), "the answer")); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if _, err := w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: m.ID, Status: 3}); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(m.ID, outbox.Delivered, 1)
+	})
+}

@@ -56,10 +56,12 @@ func (d *Delivery) reported(ctx context.Context, id, apiID string, change func(i
 	if _, applied, err := d.apply(ctx, change(id, now)); err != nil || applied {
 		return OutcomeApplied, err
 	}
-	if _, taken, err := d.apply(ctx, outbox.Taken(id, apiID, now, "the provider has it: its callback came first")); err != nil {
+	// Whether this or the answer to the request tells first that it was taken
+	// does not matter: it is accepted after this, or final.
+	if _, _, err := d.apply(ctx, outbox.Taken(id, apiID, now, "the provider has it: its callback came first")); err != nil {
 		return "", err
-	} else if taken {
-		_, _, err := d.apply(ctx, change(id, now))
+	}
+	if _, applied, err := d.apply(ctx, change(id, now)); err != nil || applied {
 		return OutcomeApplied, err
 	}
 	switch _, err := d.store.Get(ctx, id); {
