@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -642,12 +643,13 @@ smspager_segments_total{encoding="gsm7"} 1
 // slowAnswers is a store that lets a test act between two changes.
 type slowAnswers struct {
 	outbox.Store
-	before func(outbox.Change)
+	armed  atomic.Bool
+	before func() // is called once it is armed, before a message is recorded as taken
 }
 
 func (s *slowAnswers) Apply(ctx context.Context, c outbox.Change) (outbox.Message, bool, error) {
-	if s.before != nil {
-		s.before(c)
+	if c.Event == outbox.EventAccepted && s.armed.Swap(false) {
+		s.before()
 	}
 	return s.Store.Apply(ctx, c)
 }
@@ -667,14 +669,12 @@ func TestReceiptWhileTheAnswerIsRecorded(t *testing.T) {
 		m := w.message(alice, "g", "disk full")
 		w.put(m)
 		synctest.Wait()
-		slow.before = func(c outbox.Change) {
-			if c.Event == outbox.EventAccepted {
-				slow.before = nil
-				if _, _, err := slow.Store.Apply(context.Background(), outbox.Taken(m.ID, "5d72", time.Now(), "the answer")); err != nil {
-					t.Error(err)
-				}
+		slow.before = func() {
+			if _, _, err := slow.Store.Apply(context.Background(), outbox.Taken(m.ID, "5d72", time.Now(), "the answer")); err != nil {
+				t.Error(err)
 			}
 		}
+		slow.armed.Store(true)
 		if _, err := w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: m.ID, Status: 3}); err != nil {
 			t.Fatal(err)
 		}
