@@ -16,7 +16,7 @@ COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /usr/local/go/lib/time/zon
 COPY --from=build /out/smspager /smspager
 # 65532 is the "nonroot" user of common base images. The outbox is in /data.
 COPY --from=build --chown=65532:65532 /out/data /data
-ENV ZONEINFO=/usr/local/go/lib/time/zoneinfo.zip
+ENV ZONEINFO=/usr/local/go/lib/time/zoneinfo.zip TMPDIR=/data
 USER 65532:65532
 WORKDIR /data
 VOLUME /data

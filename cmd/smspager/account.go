@@ -139,11 +139,14 @@ func (s *sender) run(ctx context.Context, c console) error {
 	}
 }
 
-func segments(n int) string {
+func segments(n int) string { return count(n, "segment") }
+
+// count is a number of things.
+func count(n int, thing string) string {
 	if n == 1 {
-		return "1 segment"
+		return "1 " + thing
 	}
-	return fmt.Sprintf("%d segments", n)
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // statusCommand is the subcommand status.

@@ -54,7 +54,7 @@ func (cc *checkConfig) run(_ context.Context, c console) error {
 	} else {
 		for _, r := range results {
 			if r.OK {
-				fmt.Fprintf(c.out, "%s: valid, %d receivers\n", r.File, r.Receivers)
+				fmt.Fprintf(c.out, "%s: valid, %s\n", r.File, count(r.Receivers, "receiver"))
 			} else {
 				fmt.Fprintln(c.err, r.Error)
 			}

@@ -41,18 +41,30 @@ type exitError struct {
 func (e *exitError) Error() string { return fmt.Sprint(e.err) }
 func (e *exitError) Unwrap() error { return e.err }
 
+// terminated is how kingpin ends the program.
+type terminated int
+
 // run parses the command line, runs the subcommand and returns the exit code.
-func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) int {
+func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) (code int) {
 	c := console{in, out, stderr}
 	app := kingpin.New("smspager", "Alertmanager in, SMS that arrive out, through TextingHouse.\n\n"+
-		"Try it with no account: smspager demo\n"+
-		"Run it:                 smspager serve --config.file=smspager.yml")
+		"Try it with no account: smspager demo\n\n"+
+		"Run it: smspager serve --config.file=smspager.yml")
 	app.UsageWriter(out)
 	app.ErrorWriter(stderr)
 	app.Version(version.Print("smspager"))
 	app.HelpFlag.Short('h')
-	terminated := -1
-	app.Terminate(func(code int) { terminated = code })
+	// After --help and --version kingpin ends the program here, or would go on.
+	app.Terminate(func(code int) { panic(terminated(code)) })
+	defer func() {
+		if p := recover(); p != nil {
+			end, ok := p.(terminated)
+			if !ok {
+				panic(p)
+			}
+			code = int(end)
+		}
+	}()
 
 	commands := make(map[string]func(context.Context, console) error)
 	for _, add := range []func(*kingpin.Application) (string, func(context.Context, console) error){
@@ -69,9 +81,6 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 		}
 	}
 	chosen, err := app.Parse(args)
-	if terminated >= 0 { // --help or --version
-		return terminated
-	}
 	if err != nil {
 		fmt.Fprintf(stderr, "smspager: %v; see smspager --help\n", err)
 		return 2
@@ -80,7 +89,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 	if err == nil {
 		return 0
 	}
-	code := 1
+	code = 1
 	var exit *exitError
 	if errors.As(err, &exit) {
 		code, err = exit.code, exit.err

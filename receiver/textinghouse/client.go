@@ -201,7 +201,7 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var none T
-	var failures []error
+	var failures unreached
 	for _, e := range c.inOrder(time.Now()) {
 		start := time.Now()
 		statusCode, reply, err := c.post(ctx, command, e, body)
@@ -220,7 +220,7 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 		}
 		failures = append(failures, err)
 	}
-	return none, errors.Join(failures...)
+	return none, failures
 }
 
 // inOrder is the endpoints in order of preference, those that failed lately

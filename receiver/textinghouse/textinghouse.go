@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -192,6 +193,19 @@ func (e *TransportError) Error() string {
 }
 
 func (e *TransportError) Unwrap() error { return e.Err }
+
+// unreached are the failures of all endpoints, none of which got the request.
+type unreached []error
+
+func (u unreached) Error() string {
+	var all []string
+	for _, err := range u {
+		all = append(all, err.Error())
+	}
+	return strings.Join(all, "; ")
+}
+
+func (u unreached) Unwrap() []error { return u }
 
 // MayHaveBeenTaken reports whether the provider may have taken the message that
 // a Send failed for with err. If so it must not be sent again before
