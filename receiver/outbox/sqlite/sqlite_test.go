@@ -3,7 +3,9 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,6 +44,9 @@ func TestReopenKeepsEverything(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after an orderly end the journal is still there (%v)", err)
 	}
 	if got, err := open(t, path).Get(context.Background(), m.ID); err != nil || got.Text != m.Text {
 		t.Errorf("after reopening: %+v, %v", got, err)

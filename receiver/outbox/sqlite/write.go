@@ -58,11 +58,14 @@ type statements struct {
 	pruneMessages, pruneEvents, pruneNotifications *sql.Stmt
 }
 
-func prepare(ctx context.Context, conn *sql.Conn) (s statements, err error) {
-	for _, p := range []struct {
-		stmt  **sql.Stmt
-		query string
-	}{
+// query is a statement and its text.
+type query struct {
+	stmt **sql.Stmt
+	text string
+}
+
+func (s *statements) all() []query {
+	return []query{
 		{&s.insertNotification, insertNotification},
 		{&s.selectOriginal, selectOriginal},
 		{&s.insertMessage, insertMessage},
@@ -71,12 +74,26 @@ func prepare(ctx context.Context, conn *sql.Conn) (s statements, err error) {
 		{&s.pruneMessages, pruneMessages},
 		{&s.pruneEvents, pruneEvents},
 		{&s.pruneNotifications, pruneNotifications},
-	} {
-		if *p.stmt, err = conn.PrepareContext(ctx, p.query); err != nil {
-			return s, fmt.Errorf("prepare a statement: %w", err)
+	}
+}
+
+func (s *statements) prepare(ctx context.Context, conn *sql.Conn) (err error) {
+	for _, q := range s.all() {
+		if *q.stmt, err = conn.PrepareContext(ctx, q.text); err != nil {
+			return fmt.Errorf("prepare a statement: %w", err)
 		}
 	}
-	return s, nil
+	return nil
+}
+
+// close lets SQLite close the connection, and with the last one fold the
+// journal into the file.
+func (s *statements) close() {
+	for _, q := range s.all() {
+		if *q.stmt != nil {
+			_ = (*q.stmt).Close()
+		}
+	}
 }
 
 // Add implements outbox.Store.

@@ -41,7 +41,7 @@ func (w *writer) start(ctx context.Context) (err error) {
 	if w.conn, err = w.db.Conn(ctx); err != nil {
 		return err
 	}
-	if w.stmts, err = prepare(ctx, w.conn); err != nil {
+	if err := w.stmts.prepare(ctx, w.conn); err != nil {
 		return err
 	}
 	w.writes = make(chan write, maxBatch)
@@ -142,6 +142,7 @@ func (w *writer) close() error {
 		close(w.writes)
 		<-w.done
 	}
+	w.stmts.close()
 	if w.conn != nil {
 		_ = w.conn.Close()
 	}
