@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -52,6 +53,9 @@ func addServe(app *kingpin.Application) (string, func(context.Context, console) 
 }
 
 func (s *server) run(ctx context.Context, c console) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // a pager waits most of the time: memory is dearer than collecting it
+	}
 	s.log.Writer = c.err
 	logger := promslog.New(&s.log)
 	logger.Info("starting smspager", "version", version.Info(), "build", version.BuildContext())

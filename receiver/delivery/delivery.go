@@ -34,8 +34,10 @@ const (
 	accountRetry = time.Minute
 	// storeRetry is how often the store is tried again.
 	storeRetry = time.Second
+	// loadBatch is how many messages of earlier runs are read at a time.
+	loadBatch = 1000
 	// heldTexts is how many texts of waiting messages are kept in memory.
-	heldTexts = 10_000
+	heldTexts = 2000
 )
 
 // Gateway sends. *textinghouse.Client is one.
@@ -80,6 +82,7 @@ type Delivery struct {
 	refusal string           // why the account is refused, "" while it is not
 
 	wake     chan struct{} // the inbox has something
+	emptied  chan struct{} // the inbox was scheduled
 	settled  chan result   // attempts that ended
 	changed  chan struct{} // the settings are new
 	waiting  atomic.Int64  // messages that are not sent yet
@@ -104,6 +107,7 @@ func New(o Options) *Delivery {
 		logger:  o.Logger,
 		onFinal: o.OnFinal,
 		wake:    make(chan struct{}, 1),
+		emptied: make(chan struct{}, 1),
 		settled: make(chan result),
 		changed: make(chan struct{}, 1),
 		queue:   newSchedule(),
@@ -198,11 +202,19 @@ func (d *Delivery) load(ctx context.Context) {
 }
 
 func (d *Delivery) loadOnce(ctx context.Context) error {
+	loaded := 0
 	for m, err := range d.store.Open(ctx) {
 		if err != nil {
 			return err
 		}
 		d.Handover(m)
+		if loaded++; loaded%loadBatch == 0 { // no faster than it is scheduled
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-d.emptied:
+			}
+		}
 	}
 	return nil
 }
@@ -213,6 +225,7 @@ func (d *Delivery) takeInbox() {
 	ms := d.inbox
 	d.inbox = nil
 	d.mu.Unlock()
+	signal(d.emptied)
 	now := time.Now()
 	for _, m := range ms {
 		if d.known[m.ID] != nil {
