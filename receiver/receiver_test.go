@@ -438,3 +438,26 @@ func TestFailedDeliveryIsToldWithItsReason(t *testing.T) {
 		t.Errorf("the last event is %+v", last)
 	}
 }
+
+// TestEveryMetricIsDocumented wants each metric in docs/metrics.md.
+func TestEveryMetricIsDocumented(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	c.until(c.post("/alertmanager", payload(t, "payloads/01-single-firing-critical.json")).Messages[0], "delivered")
+	docs := readFile(t, "../docs/metrics.md")
+	_, text := c.do("GET", "/metrics", "")
+	seen := 0
+	for line := range strings.Lines(text) {
+		name, ok := strings.CutPrefix(line, "# HELP smspager_")
+		if !ok {
+			continue
+		}
+		name, _, _ = strings.Cut(name, " ")
+		seen++
+		if !strings.Contains(docs, "`"+name+"`") && !strings.Contains(docs, "`"+name+"{") {
+			t.Errorf("docs/metrics.md lacks %s", name)
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d metrics are shown", seen)
+	}
+}

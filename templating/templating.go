@@ -2,9 +2,8 @@
 // used alone.
 //
 // Templates are Go's, with Alertmanager's data and functions, so that existing
-// ones work, and some of our own (see the functions of this package's FuncMap in
-// funcs.go and docs/templates.md). A Set parses them once; a Text renders
-// notifications:
+// ones work, and some of our own (docs/configuration.md lists them). A Set
+// parses them once; a Text renders notifications:
 //
 //	set, err := templating.New(templating.Options{})
 //	text, err := set.Text(`{{ template "sms.default" . }}`)

@@ -223,11 +223,12 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 		}
 		added = outbox.Added{IDs: ids(out.Messages)}
 	}
-	known.seen, known.ids, known.unsent = arrived, added.IDs, nil
-	if added.Duplicate {
+	known.unsent = nil
+	if added.Duplicate { // first seen at a time that only the store knows
 		in.metrics.duplicates.WithLabelValues("store").Inc()
 		return Result{Status: Duplicate, Messages: added.IDs}, nil
 	}
+	known.seen, known.ids = arrived, added.IDs
 	if err == nil {
 		in.metrics.queued.Add(float64(len(out.Messages)))
 		in.sender.Handover(out.Messages...)

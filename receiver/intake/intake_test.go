@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
@@ -28,6 +29,8 @@ type fake struct {
 	sentNow  [][]string // the ids of each SendNow
 	handed   []string
 	enter    chan struct{} // if set, Add waits until it is closed
+
+	duplicateOf []string // if set, everything is a repeat of these
 }
 
 func (f *fake) Add(_ context.Context, n outbox.Notification) (outbox.Added, error) {
@@ -38,6 +41,9 @@ func (f *fake) Add(_ context.Context, n outbox.Notification) (outbox.Added, erro
 	defer f.mu.Unlock()
 	if f.storeErr != nil {
 		return outbox.Added{}, f.storeErr
+	}
+	if f.duplicateOf != nil {
+		return outbox.Added{Duplicate: true, IDs: f.duplicateOf}, nil
 	}
 	f.added = append(f.added, n)
 	return outbox.Added{IDs: ids(n.Messages)}, nil
@@ -277,4 +283,22 @@ func BenchmarkDecodeAndRender(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestWindowCountsFromTheFirstSighting: a repeat that only the store knew does
+// not begin a new window.
+func TestWindowCountsFromTheFirstSighting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{duplicateOf: []string{"original"}}
+		in := newIntake(t, f)
+		first, err := in.Notify(context.Background(), "sms", decode(t, firing))
+		if err != nil || first.Status != intake.Duplicate {
+			t.Fatalf("gives %+v, %v", first, err)
+		}
+		f.duplicateOf = nil // its window is over
+		time.Sleep(9 * time.Minute)
+		if again, err := in.Notify(context.Background(), "sms", decode(t, firing)); err != nil || again.Status != intake.Accepted {
+			t.Errorf("after the window: %+v, %v", again, err)
+		}
+	})
 }

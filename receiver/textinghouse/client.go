@@ -242,12 +242,14 @@ func (c *Client) inOrder(now time.Time) []*endpoint {
 	return append(healthy, avoided...)
 }
 
-// note remembers whether the endpoint works. A request that its caller gave up
-// says nothing of it.
+// note remembers whether the endpoint works. A refusal that is no fault of the
+// request's is one of the endpoint's; a request that its caller gave up says
+// nothing of it.
 func (e *endpoint) note(err error, inTime bool) {
 	var refusal *Error
+	refused := errors.As(err, &refusal)
 	switch {
-	case err == nil, errors.As(err, &refusal):
+	case err == nil, refused && (!refusal.Code.Retryable() || refusal.Code == CodeFlood):
 		e.failed.Store(0)
 	case inTime || errors.Is(err, context.DeadlineExceeded):
 		e.failed.Store(time.Now().UnixNano())

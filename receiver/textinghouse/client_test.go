@@ -256,6 +256,15 @@ func TestEndpoints(t *testing.T) {
 	if _, err := c.Status(context.Background(), "x"); err != nil || hits[1].Load() != 1 {
 		t.Errorf("after a 503 the next endpoint is not asked: %v", err)
 	}
+	for code, second := range map[int]string{300: "ok", 777: "ok", 350: "refused", 101: "refused"} {
+		c := client(t, textinghouse.Options{Endpoints: []string{answering(t, 200, fmt.Sprintf("ERR: %d | x", code)), answering(t, 200, "ID:ok")}})
+		if _, err := c.Send(context.Background(), sms); err == nil {
+			t.Errorf("error %d is hidden by another endpoint", code)
+		}
+		if id, _ := c.Send(context.Background(), sms); (id == "ok") != (second == "ok") {
+			t.Errorf("after error %d the next endpoint gives %q, want %s", code, id, second)
+		}
+	}
 	all := client(t, textinghouse.Options{Endpoints: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}})
 	if _, err := all.Send(context.Background(), sms); err == nil || textinghouse.MayHaveBeenTaken(err) || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "127.0.0.1:2") {
 		t.Errorf("where none answers the error is %v", err)
