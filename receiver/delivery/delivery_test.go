@@ -6,145 +6,34 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/smspager/smspager/receiver/delivery"
-	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-const alice e164.Number = "+33612345678"
-
 // world is a Delivery between a real outbox and the simulator, in a bubble whose
+
 // clock is the test's.
-type world struct {
-	t      *testing.T
-	dir    string
-	store  *sqlite.Store
-	sim    *textinghousetest.Simulator
-	d      *delivery.Delivery
-	reg    *prometheus.Registry
-	ids    *outbox.IDs
-	stop   func()
-	alter  func(*delivery.Settings)
-	wraps  func(outbox.Store) outbox.Store
-	finals []outbox.Message
-}
 
 // inWorld runs a test with a Delivery that runs. Callbacks count as set up, so
+
 // that no status is asked for in the first minute.
-func inWorld(t *testing.T, o textinghousetest.Options, test func(w *world)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, dir: t.TempDir(), sim: textinghousetest.New(o), ids: outbox.NewIDs(), alter: func(*delivery.Settings) {}, wraps: func(s outbox.Store) outbox.Store { return s }}
-		defer w.sim.Close()
-		w.start()
-		test(w)
-		w.halt()
-	})
-}
 
 // start opens the outbox and runs a new Delivery on it, as a new process would.
-func (w *world) start() {
-	w.t.Helper()
-	store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.store, w.reg = store, prometheus.NewRegistry()
-	w.d = delivery.New(delivery.Options{Store: w.wraps(store), Registerer: w.reg, OnFinal: func(m outbox.Message) { w.finals = append(w.finals, m) }})
-	w.d.Configure(w.settings())
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.d.Run(ctx) }()
-	w.stop = func() {
-		cancel()
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
-		if err := store.Close(); err != nil {
-			w.t.Error(err)
-		}
-	}
-}
-
-func (w *world) halt() {
-	if w.stop != nil {
-		w.stop()
-		w.stop = nil
-	}
-}
-
-func (w *world) settings() delivery.Settings {
-	client, err := textinghouse.NewClient(textinghouse.Options{
-		User: "acme", Password: "correct horse", Endpoints: []string{"http://127.0.0.1/"}, Transport: w.sim.Transport(),
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	s := delivery.Settings{Gateway: client, Timeout: 10 * time.Second, Concurrency: 16, Callbacks: delivery.Callbacks{Token: "x"}}
-	w.alter(&s)
-	return s
-}
 
 // message makes one, as intake would.
-func (w *world) message(to e164.Number, group, text string) outbox.Message {
-	now := time.Now()
-	return outbox.Message{
-		ID: w.ids.New(now), To: to, Receiver: "oncall", GroupKey: group, Text: text, Encoding: "gsm7", Segments: 1,
-		State: outbox.Queued, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(time.Hour),
-		Events: []outbox.Event{{At: now, Type: outbox.EventQueued}},
-	}
-}
 
 // put stores messages and hands them over.
-func (w *world) put(ms ...outbox.Message) {
-	w.t.Helper()
-	if _, err := w.store.Add(context.Background(), outbox.Notification{SeenAt: time.Now(), Messages: ms}); err != nil {
-		w.t.Fatal(err)
-	}
-	w.d.Handover(ms...)
-}
-
-func (w *world) get(id string) outbox.Message {
-	w.t.Helper()
-	m, err := w.store.Get(context.Background(), id)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return m
-}
 
 // after lets time pass, and everything happen that is due until then.
-func after(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
 
 // expect checks a message's state and how often the provider took it.
-func (w *world) expect(id string, state outbox.State, taken int) {
-	w.t.Helper()
-	if m := w.get(id); m.State != state || w.sim.Taken(id) != taken {
-		w.t.Errorf("the message is %s and was taken %d times, want %s and %d; its last events: %+v",
-			m.State, w.sim.Taken(id), state, taken, m.Events[max(0, len(m.Events)-4):])
-	}
-}
-
-func (w *world) texts() (texts []string) {
-	for _, m := range w.sim.Messages() {
-		texts = append(texts, m.Text)
-	}
-	return texts
-}
 
 func TestSendsAtOnceAndFollowsToTheEnd(t *testing.T) {
 	inWorld(t, textinghousetest.Options{StatusDelay: time.Second}, func(w *world) {
@@ -177,6 +66,7 @@ func TestSendsAtOnceAndFollowsToTheEnd(t *testing.T) {
 }
 
 // TestFaults: whatever happens to the first request, the message is taken once.
+
 func TestFaults(t *testing.T) {
 	type fault = textinghousetest.Fault
 	for _, tc := range []struct {
@@ -400,6 +290,7 @@ func TestTooOldIsNotSent(t *testing.T) {
 }
 
 // TestCrash: a new process on the outbox that one left in the middle of a send.
+
 func TestCrash(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -478,112 +369,6 @@ func TestStoppingGivesBackWhatHangs(t *testing.T) {
 	})
 }
 
-func TestPolling(t *testing.T) {
-	inWorld(t, textinghousetest.Options{StatusDelay: 5 * time.Minute}, func(w *world) {
-		m := w.message(alice, "g", "no receipts come")
-		w.put(m)
-		after(59 * time.Second)
-		if n := w.sim.Requests("acme", "getstatus"); n != 0 {
-			t.Errorf("asked %d times within the first minute", n)
-		}
-		after(2 * time.Second)
-		if n := w.sim.Requests("acme", "getstatus"); n != 1 {
-			t.Errorf("asked %d times after a minute, want 1", n)
-		}
-		after(30 * time.Minute)
-		w.expect(m.ID, outbox.Delivered, 1)
-		asked := w.sim.Requests("acme", "getstatus")
-		after(80 * time.Hour)
-		if n := w.sim.Requests("acme", "getstatus"); n != asked {
-			t.Errorf("asked %d times more after the final status", n-asked)
-		}
-	})
-}
-
-func TestPollingEnds(t *testing.T) {
-	inWorld(t, textinghousetest.Options{}, func(w *world) {
-		w.sim.Outcome(string(alice), textinghousetest.Never)
-		m := w.message(alice, "g", "never delivered")
-		w.put(m)
-		after(71 * time.Hour)
-		w.expect(m.ID, outbox.Accepted, 1)
-		if n := w.sim.Requests("acme", "getstatus"); n < 15 || n > 40 {
-			t.Errorf("asked %d times in 71 hours", n)
-		}
-		after(12 * time.Hour)
-		w.expect(m.ID, outbox.Unknown, 1)
-		// A restart does not begin anew.
-		w.halt()
-		asked := w.sim.Requests("acme", "getstatus")
-		w.start()
-		after(24 * time.Hour)
-		if n := w.sim.Requests("acme", "getstatus"); n != asked {
-			t.Errorf("asked %d times after the end", n-asked)
-		}
-	})
-}
-
-func TestWithoutCallbacksStatusesAreAskedForSoon(t *testing.T) {
-	inWorld(t, textinghousetest.Options{}, func(w *world) {
-		w.alter = func(s *delivery.Settings) { s.Callbacks.Token = "" }
-		w.d.Configure(w.settings())
-		m := w.message(alice, "g", "disk full")
-		w.put(m)
-		after(6 * time.Second)
-		w.expect(m.ID, outbox.Delivered, 1)
-	})
-}
-
-func TestReceiptBeforeTheAnswer(t *testing.T) {
-	inWorld(t, textinghousetest.Options{StatusDelay: time.Hour}, func(w *world) {
-		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter, Command: "sendsms", Times: 1})
-		m := w.message(alice, "g", "disk full")
-		w.put(m)
-		synctest.Wait()
-		outcome, err := w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: m.ID, APIID: "5d72", Status: 3})
-		if outcome != delivery.OutcomeApplied || err != nil {
-			t.Errorf("Receive = %q, %v", outcome, err)
-		}
-		w.expect(m.ID, outbox.Delivered, 1)
-		after(time.Hour)
-		w.expect(m.ID, outbox.Delivered, 1)
-		if m := w.get(m.ID); m.APIID != "5d72" {
-			t.Errorf("its api_id is %q", m.APIID)
-		}
-	})
-}
-
-func TestReceiptsOfNothing(t *testing.T) {
-	inWorld(t, textinghousetest.Options{}, func(w *world) {
-		m := w.message(alice, "g", "disk full")
-		w.put(m)
-		synctest.Wait()
-		for name, tc := range map[string]struct {
-			receipt textinghouse.Receipt
-			want    delivery.Outcome
-		}{
-			"an unknown id":     {textinghouse.Receipt{ClientID: "nobody's", Status: 3}, delivery.OutcomeUnknownID},
-			"an unknown api_id": {textinghouse.Receipt{APIID: "nobody's", Status: 3}, delivery.OutcomeUnknownID},
-			"an unknown status": {textinghouse.Receipt{ClientID: m.ID, Status: 17}, delivery.OutcomeUnknownStatus},
-		} {
-			if got, err := w.d.Receive(context.Background(), tc.receipt); got != tc.want || err != nil {
-				t.Errorf("%s gives %q, %v, want %q", name, got, err, tc.want)
-			}
-		}
-		w.expect(m.ID, outbox.Accepted, 1)
-		if got, err := w.d.Receive(context.Background(), textinghouse.Receipt{APIID: w.get(m.ID).APIID, Status: 6}); got != delivery.OutcomeApplied || err != nil {
-			t.Errorf("a receipt by api_id gives %q, %v", got, err)
-		}
-		w.expect(m.ID, outbox.Failed, 1)
-		if got, err := w.d.Reply(context.Background(), textinghouse.Reply{ClientID: m.ID, From: string(alice), Text: "ok"}); got != delivery.OutcomeApplied || err != nil {
-			t.Errorf("a reply gives %q, %v", got, err)
-		}
-		if last := w.get(m.ID).Events[len(w.get(m.ID).Events)-1]; last.Type != outbox.EventReply || last.Detail != "ok" {
-			t.Errorf("the reply left %+v", last)
-		}
-	})
-}
-
 func TestConcurrencyIsBounded(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = func(s *delivery.Settings) { s.Concurrency = 4 }
@@ -602,82 +387,8 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	})
 }
 
-func gauge(w *world, name string) float64 {
-	w.t.Helper()
-	families, err := w.reg.Gather()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == name {
-			return f.GetMetric()[0].GetGauge().GetValue()
-		}
-	}
-	w.t.Fatalf("no metric %s", name)
-	return 0
-}
-
-func TestMetrics(t *testing.T) {
-	inWorld(t, textinghousetest.Options{}, func(w *world) {
-		m := w.message(alice, "g", "disk full")
-		w.put(m)
-		after(2 * time.Minute)
-		if err := testutil.GatherAndCompare(w.reg, strings.NewReader(`
-# HELP smspager_messages_total Messages that the provider accepted, and messages by the state they ended in.
-# TYPE smspager_messages_total counter
-smspager_messages_total{state="accepted"} 1
-smspager_messages_total{state="delivered"} 1
-smspager_messages_total{state="expired"} 0
-smspager_messages_total{state="failed"} 0
-smspager_messages_total{state="superseded"} 0
-smspager_messages_total{state="unknown"} 0
-# HELP smspager_segments_total SMS parts that the provider took, which is what it bills.
-# TYPE smspager_segments_total counter
-smspager_segments_total{encoding="gsm7"} 1
-`), "smspager_messages_total", "smspager_segments_total"); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // slowAnswers is a store that lets a test act between two changes.
-type slowAnswers struct {
-	outbox.Store
-	armed  atomic.Bool
-	before func() // is called once it is armed, before a message is recorded as taken
-}
-
-func (s *slowAnswers) Apply(ctx context.Context, c outbox.Change) (outbox.Message, bool, error) {
-	if c.Event == outbox.EventAccepted && s.armed.Swap(false) {
-		s.before()
-	}
-	return s.Store.Apply(ctx, c)
-}
 
 // TestReceiptWhileTheAnswerIsRecorded: the answer to the request is recorded
+
 // between a receipt's finding the message unsent and its saying that it was taken.
-func TestReceiptWhileTheAnswerIsRecorded(t *testing.T) {
-	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
-		w.halt()
-		slow := &slowAnswers{}
-		w.wraps = func(s outbox.Store) outbox.Store {
-			slow.Store = s
-			return slow
-		}
-		w.start()
-		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter, Command: "sendsms", Times: 1})
-		m := w.message(alice, "g", "disk full")
-		w.put(m)
-		synctest.Wait()
-		slow.before = func() {
-			if _, _, err := slow.Store.Apply(context.Background(), outbox.Taken(m.ID, "5d72", time.Now(), "the answer")); err != nil {
-				t.Error(err)
-			}
-		}
-		slow.armed.Store(true)
-		if _, err := w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: m.ID, Status: 3}); err != nil {
-			t.Fatal(err)
-		}
-		w.expect(m.ID, outbox.Delivered, 1)
-	})
-}

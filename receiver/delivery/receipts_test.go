@@ -1,0 +1,185 @@
+package delivery_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/smspager/smspager/receiver/delivery"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+func TestPolling(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: 5 * time.Minute}, func(w *world) {
+		m := w.message(alice, "g", "no receipts come")
+		w.put(m)
+		after(59 * time.Second)
+		if n := w.sim.Requests("acme", "getstatus"); n != 0 {
+			t.Errorf("asked %d times within the first minute", n)
+		}
+		after(2 * time.Second)
+		if n := w.sim.Requests("acme", "getstatus"); n != 1 {
+			t.Errorf("asked %d times after a minute, want 1", n)
+		}
+		after(30 * time.Minute)
+		w.expect(m.ID, outbox.Delivered, 1)
+		asked := w.sim.Requests("acme", "getstatus")
+		after(80 * time.Hour)
+		if n := w.sim.Requests("acme", "getstatus"); n != asked {
+			t.Errorf("asked %d times more after the final status", n-asked)
+		}
+	})
+}
+
+func TestPollingEnds(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.sim.Outcome(string(alice), textinghousetest.Never)
+		m := w.message(alice, "g", "never delivered")
+		w.put(m)
+		after(71 * time.Hour)
+		w.expect(m.ID, outbox.Accepted, 1)
+		if n := w.sim.Requests("acme", "getstatus"); n < 15 || n > 40 {
+			t.Errorf("asked %d times in 71 hours", n)
+		}
+		after(12 * time.Hour)
+		w.expect(m.ID, outbox.Unknown, 1)
+		// A restart does not begin anew.
+		w.halt()
+		asked := w.sim.Requests("acme", "getstatus")
+		w.start()
+		after(24 * time.Hour)
+		if n := w.sim.Requests("acme", "getstatus"); n != asked {
+			t.Errorf("asked %d times after the end", n-asked)
+		}
+	})
+}
+
+func TestWithoutCallbacksStatusesAreAskedForSoon(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = func(s *delivery.Settings) { s.Callbacks.Token = "" }
+		w.d.Configure(w.settings())
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		after(6 * time.Second)
+		w.expect(m.ID, outbox.Delivered, 1)
+	})
+}
+
+func TestReceiptBeforeTheAnswer(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: time.Hour}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter, Command: "sendsms", Times: 1})
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		synctest.Wait()
+		outcome, err := w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: m.ID, APIID: "5d72", Status: 3})
+		if outcome != delivery.OutcomeApplied || err != nil {
+			t.Errorf("Receive = %q, %v", outcome, err)
+		}
+		w.expect(m.ID, outbox.Delivered, 1)
+		after(time.Hour)
+		w.expect(m.ID, outbox.Delivered, 1)
+		if m := w.get(m.ID); m.APIID != "5d72" {
+			t.Errorf("its api_id is %q", m.APIID)
+		}
+	})
+}
+
+func TestReceiptsOfNothing(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		synctest.Wait()
+		for name, tc := range map[string]struct {
+			receipt textinghouse.Receipt
+			want    delivery.Outcome
+		}{
+			"an unknown id":     {textinghouse.Receipt{ClientID: "nobody's", Status: 3}, delivery.OutcomeUnknownID},
+			"an unknown api_id": {textinghouse.Receipt{APIID: "nobody's", Status: 3}, delivery.OutcomeUnknownID},
+			"an unknown status": {textinghouse.Receipt{ClientID: m.ID, Status: 17}, delivery.OutcomeUnknownStatus},
+		} {
+			if got, err := w.d.Receive(context.Background(), tc.receipt); got != tc.want || err != nil {
+				t.Errorf("%s gives %q, %v, want %q", name, got, err, tc.want)
+			}
+		}
+		w.expect(m.ID, outbox.Accepted, 1)
+		if got, err := w.d.Receive(context.Background(), textinghouse.Receipt{APIID: w.get(m.ID).APIID, Status: 6}); got != delivery.OutcomeApplied || err != nil {
+			t.Errorf("a receipt by api_id gives %q, %v", got, err)
+		}
+		w.expect(m.ID, outbox.Failed, 1)
+		if got, err := w.d.Reply(context.Background(), textinghouse.Reply{ClientID: m.ID, From: string(alice), Text: "ok"}); got != delivery.OutcomeApplied || err != nil {
+			t.Errorf("a reply gives %q, %v", got, err)
+		}
+		if last := w.get(m.ID).Events[len(w.get(m.ID).Events)-1]; last.Type != outbox.EventReply || last.Detail != "ok" {
+			t.Errorf("the reply left %+v", last)
+		}
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		after(2 * time.Minute)
+		if err := testutil.GatherAndCompare(w.reg, strings.NewReader(`
+# HELP smspager_messages_total Messages that the provider accepted, and messages by the state they ended in.
+# TYPE smspager_messages_total counter
+smspager_messages_total{state="accepted"} 1
+smspager_messages_total{state="delivered"} 1
+smspager_messages_total{state="expired"} 0
+smspager_messages_total{state="failed"} 0
+smspager_messages_total{state="superseded"} 0
+smspager_messages_total{state="unknown"} 0
+# HELP smspager_segments_total SMS parts that the provider took, which is what it bills.
+# TYPE smspager_segments_total counter
+smspager_segments_total{encoding="gsm7"} 1
+`), "smspager_messages_total", "smspager_segments_total"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+type slowAnswers struct {
+	outbox.Store
+	armed  atomic.Bool
+	before func() // is called once it is armed, before a message is recorded as taken
+}
+
+func (s *slowAnswers) Apply(ctx context.Context, c outbox.Change) (outbox.Message, bool, error) {
+	if c.Event == outbox.EventAccepted && s.armed.Swap(false) {
+		s.before()
+	}
+	return s.Store.Apply(ctx, c)
+}
+
+func TestReceiptWhileTheAnswerIsRecorded(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
+		w.halt()
+		slow := &slowAnswers{}
+		w.wraps = func(s outbox.Store) outbox.Store {
+			slow.Store = s
+			return slow
+		}
+		w.start()
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter, Command: "sendsms", Times: 1})
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		synctest.Wait()
+		slow.before = func() {
+			if _, _, err := slow.Store.Apply(context.Background(), outbox.Taken(m.ID, "5d72", time.Now(), "the answer")); err != nil {
+				t.Error(err)
+			}
+		}
+		slow.armed.Store(true)
+		if _, err := w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: m.ID, Status: 3}); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(m.ID, outbox.Delivered, 1)
+	})
+}

@@ -1,0 +1,148 @@
+package delivery_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/smspager/smspager/receiver/delivery"
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/sqlite"
+	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+const alice e164.Number = "+33612345678"
+
+type world struct {
+	t      *testing.T
+	dir    string
+	store  *sqlite.Store
+	sim    *textinghousetest.Simulator
+	d      *delivery.Delivery
+	reg    *prometheus.Registry
+	ids    *outbox.IDs
+	stop   func()
+	alter  func(*delivery.Settings)
+	wraps  func(outbox.Store) outbox.Store
+	finals []outbox.Message
+}
+
+func inWorld(t *testing.T, o textinghousetest.Options, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, dir: t.TempDir(), sim: textinghousetest.New(o), ids: outbox.NewIDs(), alter: func(*delivery.Settings) {}, wraps: func(s outbox.Store) outbox.Store { return s }}
+		defer w.sim.Close()
+		w.start()
+		test(w)
+		w.halt()
+	})
+}
+
+func (w *world) start() {
+	w.t.Helper()
+	store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.store, w.reg = store, prometheus.NewRegistry()
+	w.d = delivery.New(delivery.Options{Store: w.wraps(store), Registerer: w.reg, OnFinal: func(m outbox.Message) { w.finals = append(w.finals, m) }})
+	w.d.Configure(w.settings())
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.d.Run(ctx) }()
+	w.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+		if err := store.Close(); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+func (w *world) halt() {
+	if w.stop != nil {
+		w.stop()
+		w.stop = nil
+	}
+}
+
+func (w *world) settings() delivery.Settings {
+	client, err := textinghouse.NewClient(textinghouse.Options{
+		User: "acme", Password: "correct horse", Endpoints: []string{"http://127.0.0.1/"}, Transport: w.sim.Transport(),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s := delivery.Settings{Gateway: client, Timeout: 10 * time.Second, Concurrency: 16, Callbacks: delivery.Callbacks{Token: "x"}}
+	w.alter(&s)
+	return s
+}
+
+func (w *world) message(to e164.Number, group, text string) outbox.Message {
+	now := time.Now()
+	return outbox.Message{
+		ID: w.ids.New(now), To: to, Receiver: "oncall", GroupKey: group, Text: text, Encoding: "gsm7", Segments: 1,
+		State: outbox.Queued, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(time.Hour),
+		Events: []outbox.Event{{At: now, Type: outbox.EventQueued}},
+	}
+}
+
+func (w *world) put(ms ...outbox.Message) {
+	w.t.Helper()
+	if _, err := w.store.Add(context.Background(), outbox.Notification{SeenAt: time.Now(), Messages: ms}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.d.Handover(ms...)
+}
+
+func (w *world) get(id string) outbox.Message {
+	w.t.Helper()
+	m, err := w.store.Get(context.Background(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return m
+}
+
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (w *world) expect(id string, state outbox.State, taken int) {
+	w.t.Helper()
+	if m := w.get(id); m.State != state || w.sim.Taken(id) != taken {
+		w.t.Errorf("the message is %s and was taken %d times, want %s and %d; its last events: %+v",
+			m.State, w.sim.Taken(id), state, taken, m.Events[max(0, len(m.Events)-4):])
+	}
+}
+
+func (w *world) texts() (texts []string) {
+	for _, m := range w.sim.Messages() {
+		texts = append(texts, m.Text)
+	}
+	return texts
+}
+
+func gauge(w *world, name string) float64 {
+	w.t.Helper()
+	families, err := w.reg.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	w.t.Fatalf("no metric %s", name)
+	return 0
+}

@@ -1,0 +1,271 @@
+package receiver_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/smspager/smspager/receiver/console"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+func TestAnswers(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, `
+webhook: {token: t0p-secret, max_body_bytes: 100000}
+receivers:
+  - {name: sms.a+b, to: ["`+alice+`"]}
+  - {name: quiet, to: ["`+alice+`"], send_resolved: false}
+  - {name: by-label, to_label: phone}
+`)
+	alert := `{"status":"firing","labels":{"alertname":"A"},"startsAt":"2026-11-23T19:24:46Z"}`
+	body := func(receiver, status, alerts, more string) string {
+		return fmt.Sprintf(`{"version":"4","receiver":%q,"status":%q,"alerts":%s,"groupKey":"g"%s}`, receiver, status, alerts, more)
+	}
+	one := "[" + alert + "]"
+	for _, tc := range []struct {
+		name, method, path, body, auth string
+		code                           int
+		answer                         string // contained in the answer
+	}{
+		{"no token", "POST", "/alertmanager", body("quiet", "firing", one, ""), "", 401, "webhook.token_file"},
+		{"wrong token", "POST", "/alertmanager", body("quiet", "firing", one, ""), "Bearer nope", 401, `{"error":"the webhook needs`},
+		{"basic authentication", "POST", "/alertmanager", body("quiet", "firing", one, ""), "Basic t0p-secret", 401, ""},
+		{"GET", "GET", "/alertmanager", "", "Bearer t0p-secret", 405, `the webhook takes POST`},
+		{"too large", "POST", "/alertmanager", strings.Repeat(" ", 100001), "Bearer t0p-secret", 413, "webhook.max_body_bytes"},
+		{"not JSON", "POST", "/alertmanager", "hello", "Bearer t0p-secret", 400, "not a JSON object"},
+		{"empty", "POST", "/alertmanager", "", "Bearer t0p-secret", 400, "not a JSON object"},
+		{"null", "POST", "/alertmanager", "null", "Bearer t0p-secret", 400, "it is null"},
+		{"a list", "POST", "/alertmanager", "[]", "Bearer t0p-secret", 400, "not a JSON object"},
+		{"trailing garbage", "POST", "/alertmanager", body("quiet", "firing", one, "") + "x", "Bearer t0p-secret", 400, "not a JSON object"},
+		{"no version", "POST", "/alertmanager", `{"alerts":` + one + `}`, "Bearer t0p-secret", 400, `no \"version\"`},
+		{"another version", "POST", "/alertmanager", `{"version":"3"}`, "Bearer t0p-secret", 400, `version \"3\"`},
+		{"only a version", "POST", "/alertmanager", `{"version":"4"}`, "Bearer t0p-secret", 400, `\"alerts\" must be`},
+		{"no alerts", "POST", "/alertmanager", body("quiet", "firing", "[]", ""), "Bearer t0p-secret", 400, `\"alerts\" must be`},
+		{"null alerts", "POST", "/alertmanager", body("quiet", "firing", "null", ""), "Bearer t0p-secret", 400, `\"alerts\" must be`},
+		{"a null alert", "POST", "/alertmanager", body("quiet", "firing", "[null]", ""), "Bearer t0p-secret", 400, "alerts[0]: must be an object"},
+		{"an unknown status", "POST", "/alertmanager", body("quiet", "burning", one, ""), "Bearer t0p-secret", 400, "status must be"},
+		{"an unknown alert status", "POST", "/alertmanager", body("quiet", "firing", `[{"status":"x"}]`, ""), "Bearer t0p-secret", 400, "alerts[0]: status must be"},
+		{"unknown receiver", "POST", "/alertmanager", body("nobody", "firing", one, ""), "Bearer t0p-secret", 404, `no receiver \"nobody\" is configured; known: sms.a+b, quiet, by-label`},
+		{"unknown receiver in the path", "POST", "/alertmanager/nobody", body("quiet", "firing", one, ""), "Bearer t0p-secret", 404, "known:"},
+		{"unknown path", "POST", "/alertmanagers", "", "", 404, `{"error":`},
+		{"accepted", "POST", "/alertmanager", body(`sms\.a\+b`, "firing", one, ""), "Bearer t0p-secret", 200, `{"status":"accepted","messages":["0`},
+		{"again", "POST", "/alertmanager/sms.a+b", body("x", "firing", one, `,"notification_reason":"first notification","externalURL":"http://other"`), "bearer t0p-secret", 200, `{"status":"duplicate","messages":["0`},
+		{"a wanted repeat", "POST", "/alertmanager/sms.a+b", body("x", "firing", one, `,"notification_reason":"repeat interval elapsed"`), "Bearer t0p-secret", 200, `duplicate`},
+		{"another group", "POST", "/alertmanager/sms.a+b", strings.Replace(body("x", "firing", one, ""), `"g"`, `"h"`, 1), "Bearer t0p-secret", 200, `accepted`},
+		{"resolved is not wanted", "POST", "/alertmanager", body("quiet", "resolved", `[{"status":"resolved"}]`, ""), "Bearer t0p-secret", 200, `{"status":"ignored","messages":[]}`},
+		{"resolved, but cut", "POST", "/alertmanager", body("quiet", "resolved", `[{"status":"resolved"}]`, `,"truncatedAlerts":3`), "Bearer t0p-secret", 200, `accepted`},
+		{"nobody is named", "POST", "/alertmanager", body("by-label", "firing", one, ""), "Bearer t0p-secret", 200, `{"status":"ignored","messages":[]}`},
+		{"odd types", "POST", "/alertmanager", `{"version":"4","receiver":"quiet","status":"firing","alerts":[{"status":"firing","labels":{"a":1,"b":null,"c":{"d":[]}},"annotations":[],"startsAt":5,"endsAt":{},"fingerprint":7}],
+			"truncatedAlerts":"x","groupLabels":3,"commonLabels":null,"externalURL":false,"groupKey":9,"Status":"trap","alertS":[]}`, "Bearer t0p-secret", 200, `accepted`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			code, answer := c.do(tc.method, tc.path, tc.body, "Authorization", tc.auth)
+			if code != tc.code || !strings.Contains(answer, tc.answer) || strings.Contains(answer, "t0p-secret") {
+				t.Errorf("answers %d %s, want %d %s", code, answer, tc.code, tc.answer)
+			}
+			if !strings.HasPrefix(answer, "{") {
+				t.Errorf("answers no JSON object: %s", answer)
+			}
+		})
+	}
+}
+
+func TestCallbackAnswers(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	c.sim.Outcome(alice, textinghousetest.Never)
+	id := c.post("/alertmanager", payload(t, "payloads/01-single-firing-critical.json")).Messages[0]
+	c.until(id, "accepted")
+	dlr, mo := "/textinghouse/"+token+"/dlr", "/textinghouse/"+token+"/mo"
+	for _, tc := range []struct {
+		name, method, path, body string
+		code                     int
+		state                    string
+	}{
+		{"wrong token", "POST", "/textinghouse/nope/dlr", `{"climsgid":"` + id + `","status":"3"}`, 404, "accepted"},
+		{"unknown path", "POST", "/textinghouse/" + token + "/xyz", "", 404, "accepted"},
+		{"GET", "GET", dlr, "", 405, "accepted"},
+		{"not JSON", "POST", dlr, "status=3", 400, "accepted"},
+		{"no id", "POST", dlr, `{"status":"3"}`, 400, "accepted"},
+		{"no status", "POST", dlr, `{"climsgid":"` + id + `"}`, 400, "accepted"},
+		{"unknown id", "POST", dlr, `{"climsgid":"other","status":"3"}`, 200, "accepted"},
+		{"unknown status", "POST", dlr, `{"climsgid":"` + id + `","status":"42"}`, 200, "accepted"},
+		{"temporary", "POST", dlr, `{"climsgid":"` + id + `","status":1,"more":[]}`, 200, "accepted"},
+		{"a reply", "POST", mo, `{"climsgid":"` + id + `","from":"33612345678","txt":"ok","date":"2026-11-24 03:20:00"}`, 200, "accepted"},
+		{"a reply without a date", "POST", mo, `{"climsgid":"` + id + `","from":"33612345678","txt":"ok"}`, 400, "accepted"},
+		{"final", "POST", dlr, `{"climsgid":"` + id + `","status":4}`, 200, "failed"},
+		{"late", "POST", dlr, `{"climsgid":"` + id + `","status":"3"}`, 200, "failed"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			code, answer := c.do(tc.method, tc.path, tc.body)
+			if m := c.message(id); code != tc.code || m.State != tc.state {
+				t.Errorf("answers %d %s, and the message is %s; want %d and %s", code, answer, m.State, tc.code, tc.state)
+			}
+		})
+	}
+	events := c.message(id).Events
+	if e := events[len(events)-2]; e.Type != "reply" || e.Detail != "ok" {
+		t.Errorf("the event before the last is %+v", e)
+	}
+}
+
+func TestCallbackNetworks(t *testing.T) {
+	for network, code := range map[string]int{"127.0.0.0/8": 200, "203.0.113.0/24": 404} {
+		c := start(t, textinghousetest.Options{}, simple)
+		c.write(simple)
+		text := strings.Replace(readFile(t, c.file), "callback_token:", "callback_networks: ["+network+"], callback_token:", 1)
+		writeFile(t, c.file, text)
+		if err := c.r.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.status("POST", "/textinghouse/"+token+"/dlr", `{"climsgid":"x","status":"3"}`); got != code {
+			t.Errorf("%s answers %d, want %d", network, got, code)
+		}
+	}
+}
+
+func TestAPI(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, captured)
+	var ids []string
+	for _, name := range []string{"01-single-firing-critical", "03-group-three-firing", "08-forty-alerts-max-5"} {
+		a := c.post("/alertmanager", payload(t, "payloads/"+name+".json"))
+		ids = append(ids, a.Messages...)
+		c.until(a.Messages[0], "delivered")
+	}
+	list := func(query string) (got []int, next string) {
+		code, text := c.do("GET", "/api/v1/messages"+query, "")
+		var page console.Page
+		if err := json.Unmarshal([]byte(text), &page); err != nil || code != 200 {
+			t.Fatalf("%s answers %d %s", query, code, text)
+		}
+		for _, m := range page.Messages {
+			got = append(got, slices.Index(ids, m.ID))
+		}
+		return got, page.Next
+	}
+	for query, want := range map[string][]int{
+		"":                          {2, 1, 0},
+		"?limit=2":                  {2, 1},
+		"?receiver=sms":             {2, 0},
+		"?state=delivered":          {2, 1, 0},
+		"?state=failed":             nil,
+		"?to=%2B33612345678":        {2, 1, 0},
+		"?to=+33612345678":          {2, 1, 0},
+		"?to=999":                   nil,
+		"?limit=2&before=" + ids[1]: {0},
+	} {
+		if got, _ := list(query); !slices.Equal(got, want) {
+			t.Errorf("%s lists %v, want %v", query, got, want)
+		}
+	}
+	if _, next := list("?limit=2"); next != ids[1] {
+		t.Errorf("next is %q, want %q", next, ids[1])
+	}
+	if _, next := list("?limit=3"); next != "" {
+		t.Errorf("next on the last page is %q", next)
+	}
+	for query, want := range map[string]string{
+		"?state=x": "state must be one of", "?limit=0": "limit must be", "?limit=501": "limit must be", "?to=0612": "must be an E.164 number", "?colour=red": "unknown parameter",
+	} {
+		if code, answer := c.do("GET", "/api/v1/messages"+query, ""); code != 400 || !strings.Contains(answer, want) {
+			t.Errorf("%s answers %d %s", query, code, answer)
+		}
+	}
+	if code := c.status("GET", "/api/v1/messages/nope", ""); code != 404 {
+		t.Errorf("an unknown id answers %d", code)
+	}
+	_, raw := c.do("GET", "/api/v1/messages/"+ids[0], "")
+	for _, field := range []string{"id", "to", "receiver", "group_key", "text", "encoding", "segments", "state", "api_id", "attempts", "created_at", "updated_at", "events"} {
+		if !strings.Contains(raw, `"`+field+`":`) {
+			t.Errorf("a message lacks %s: %s", field, raw)
+		}
+	}
+}
+
+func TestPublicAndPrivateHandlersShareNothing(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	for _, tc := range []struct {
+		handler http.Handler
+		path    string
+		code    int
+	}{
+		{c.r.PublicHandler(), "/textinghouse/" + token + "/dlr", 400},
+		{c.r.PublicHandler(), "/alertmanager", 404},
+		{c.r.PublicHandler(), "/metrics", 404},
+		{c.r.PublicHandler(), "/api/v1/messages", 404},
+		{c.r.PublicHandler(), "/-/healthy", 404},
+		{c.r.PrivateHandler(), "/textinghouse/" + token + "/dlr", 404},
+		{c.r.PrivateHandler(), "/alertmanager", 400},
+	} {
+		if code := serve(tc.handler, "POST", tc.path); code != tc.code {
+			t.Errorf("POST %s answers %d, want %d", tc.path, code, tc.code)
+		}
+	}
+}
+
+func TestRefusedAccountIsReadyAndSaysSo(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	c.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 101, Command: "sendsms"})
+	id := c.post("/alertmanager", payload(t, "payloads/01-single-firing-critical.json")).Messages[0]
+	for c.metric("smspager_account_refused") != "1" {
+	}
+	if code, text := c.do("GET", "/-/ready", ""); code != 200 || !strings.Contains(text, "error 101") {
+		t.Errorf("/-/ready answers %d %s", code, text)
+	}
+	c.sim.ClearFaults()
+	if code, text := c.do("POST", "/-/reload", ""); code != 200 {
+		t.Errorf("/-/reload answers %d %s", code, text)
+	}
+	c.until(id, "delivered")
+}
+
+func TestReload(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	c.write("receivers:\n  - {name: new, to: [\"" + bob + "\"]}\n")
+	if code, text := c.do("POST", "/-/reload", ""); code != 200 {
+		t.Fatalf("answers %d %s", code, text)
+	}
+	id := c.post("/alertmanager/new", payload(t, "payloads/01-single-firing-critical.json")).Messages[0]
+	if m := c.until(id, "delivered"); m.To != bob {
+		t.Errorf("sent to %s", m.To)
+	}
+	for name, tail := range map[string]string{
+		"a fault":         "receivers:\n  - {name: worse}\n",
+		"another storage": "storage: {sqlite: other.db}\n" + simple,
+	} {
+		c.write(tail)
+		if code, text := c.do("POST", "/-/reload", ""); code != 500 || !strings.Contains(text, "the old configuration stays") {
+			t.Errorf("%s answers %d %s", name, code, text)
+		}
+		if c.metric("smspager_config_last_reload_successful") != "0" {
+			t.Errorf("%s counts as successful", name)
+		}
+	}
+	if code := c.status("POST", "/alertmanager/new", payload(t, "payloads/03-group-three-firing.json")); code != 200 {
+		t.Errorf("after refused reloads the old receiver answers %d", code)
+	}
+}
+
+func TestEveryMetricIsDocumented(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	c.until(c.post("/alertmanager", payload(t, "payloads/01-single-firing-critical.json")).Messages[0], "delivered")
+	docs := readFile(t, "../docs/metrics.md")
+	_, text := c.do("GET", "/metrics", "")
+	seen := 0
+	for line := range strings.Lines(text) {
+		name, ok := strings.CutPrefix(line, "# HELP smspager_")
+		if !ok {
+			continue
+		}
+		name, _, _ = strings.Cut(name, " ")
+		seen++
+		if !strings.Contains(docs, "`"+name+"`") && !strings.Contains(docs, "`"+name+"{") {
+			t.Errorf("docs/metrics.md lacks %s", name)
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d metrics are shown", seen)
+	}
+}
