@@ -18,9 +18,10 @@ const (
 	maxBackoff   = 30 * time.Second
 )
 
-// resendWindow is how old an attempt of unknown outcome may be for the message
-// to be sent again at once: should the old request still arrive, the provider's
-// flood rule refuses one of the two. After it the old request must have ended.
+// resendWindow is how old the first attempt of unknown outcome may be for the
+// message to be sent again at once: should an old request still arrive, the
+// provider's flood rule refuses one of the two. After it all of them must have
+// ended.
 const resendWindow = 10 * time.Second
 
 // result is what became of an attempt.
@@ -72,6 +73,9 @@ func (d *Delivery) attemptMessage(ctx context.Context, s Settings, j *job, m out
 	case !open: // a receipt has ended it meanwhile
 		return result{job: j}
 	}
+	if !j.doubt || !now.Before(j.attempted.Add(s.Timeout)) {
+		j.first = now
+	}
 	j.attempted = now
 	apiID, err := s.Gateway.Send(ctx, textinghouse.SMS{To: string(m.To), Text: m.Text, ClientID: m.ID, From: s.SenderID})
 	if err == nil {
@@ -101,8 +105,7 @@ func (d *Delivery) ask(ctx context.Context, s Settings, j *job) (r result, settl
 		j.failures++
 		return result{job: j, again: now.Add(backoff(j.failures)), answered: true}, true
 	}
-	age, ends := now.Sub(j.attempted), j.attempted.Add(s.Timeout)
-	if age >= resendWindow && now.Before(ends) {
+	if ends := j.attempted.Add(s.Timeout); now.Sub(j.first) >= resendWindow && now.Before(ends) {
 		return result{job: j, again: ends, answered: true}, true
 	}
 	return result{}, false

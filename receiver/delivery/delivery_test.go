@@ -72,7 +72,7 @@ func TestFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		faults []fault
-		asks   int // getstatus requests that are due
+		asks   int // getstatus requests that are due, -1 for any number
 		within time.Duration
 	}{
 		{"not taken, 5xx", []fault{{Kind: textinghousetest.HTTPStatus, N: 503, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
@@ -87,7 +87,7 @@ func TestFaults(t *testing.T) {
 		{"taken, dropped, and asking fails for long", []fault{
 			{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1}, {Kind: textinghousetest.HTTPStatus, N: 503, Command: "getstatus", Times: 6},
 		}, 7, 3 * time.Minute},
-		{"dropped ten times", []fault{{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 10}}, 10, 10 * time.Minute},
+		{"dropped ten times", []fault{{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 10}}, -1, 10 * time.Minute},
 		{"taken at the third attempt, dropped", []fault{
 			{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 2}, {Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1},
 		}, 3, time.Minute},
@@ -109,7 +109,7 @@ func TestFaults(t *testing.T) {
 					t.Errorf("took %s, want at most %s", took, tc.within)
 				}
 				w.expect(m.ID, outbox.Accepted, 1)
-				if asks := w.sim.Requests("acme", "getstatus"); asks != tc.asks {
+				if asks := w.sim.Requests("acme", "getstatus"); tc.asks >= 0 && asks != tc.asks {
 					// Requests that a fault answers are not counted by the simulator.
 					failed := 0
 					for _, f := range tc.faults {
@@ -392,3 +392,35 @@ func TestConcurrencyIsBounded(t *testing.T) {
 // TestReceiptWhileTheAnswerIsRecorded: the answer to the request is recorded
 
 // between a receipt's finding the message unsent and its saying that it was taken.
+
+// TestResendsKeepWithinTheFloodWindow: all attempts whose requests may still be
+// on their way began within ten seconds.
+func TestResendsKeepWithinTheFloodWindow(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		const timeout = 30 * time.Second
+		w.alter = func(s *delivery.Settings) { s.Timeout = timeout }
+		w.d.Configure(w.settings())
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropBefore, Command: "sendsms"})
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		after(5 * time.Minute)
+		var first, last time.Time
+		attempts := 0
+		for _, e := range w.get(m.ID).Events {
+			if e.Type != outbox.EventAttempt {
+				continue
+			}
+			attempts++
+			if e.At.Sub(last) >= timeout {
+				first = e.At
+			}
+			if e.At.Sub(first) > 10*time.Second {
+				t.Errorf("attempt %d began %s after the first, %s after the last", attempts, e.At.Sub(first), e.At.Sub(last))
+			}
+			last = e.At
+		}
+		if attempts < 10 {
+			t.Errorf("only %d attempts in five minutes", attempts)
+		}
+	})
+}

@@ -23,6 +23,7 @@ type job struct {
 	expires time.Time
 
 	doubt     bool      // an earlier attempt may have been taken: the provider is asked first
+	first     time.Time // when the first attempt began whose request may still be on its way
 	attempted time.Time // when the last attempt began
 	failures  int       // in a row; sets the backoff
 
@@ -73,6 +74,7 @@ func (s *schedule) newJob(m outbox.Message, keep bool) *job {
 		flood:     maphash.Comparable(s.seed, [2]string{string(m.To), m.Text}),
 		expires:   m.ExpiresAt,
 		doubt:     m.State == outbox.Sending,
+		first:     m.AttemptedAt,
 		attempted: m.AttemptedAt,
 	}
 	if keep {
