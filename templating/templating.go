@@ -80,7 +80,7 @@ func New(o Options) (*Set, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: not a file pattern: %w", glob, err)
 		}
-		if len(files) == 0 {
+		if len(files) == 0 && !strings.ContainsAny(glob, "*?[") { // a pattern may match nothing yet
 			return nil, fmt.Errorf("%s: no such template file", glob)
 		}
 		slices.Sort(files)

@@ -100,6 +100,33 @@ func TestSmallestFile(t *testing.T) {
 	}
 }
 
+// TestDefaultsWrittenOut: a file that gives every default is the smallest file.
+func TestDefaultsWrittenOut(t *testing.T) {
+	dir := t.TempDir()
+	for _, secret := range []string{"textinghouse.password", "callback.token"} {
+		write(t, filepath.Join(dir, secret), "0123456789abcdef\n")
+	}
+	file := filepath.Join(dir, "smspager.yml")
+	write(t, file, read(t, "testdata/design.yml"))
+	whole, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, `
+textinghouse: {user: acme, password_file: textinghouse.password, callback_token_file: callback.token, callback_networks: []}
+templates: [templates/*.tmpl]
+contacts: [{name: alice, number: "+33612345678"}]
+receivers: [{name: oncall, to: [alice, "+4915112345678"]}]
+`)
+	small, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(whole, small) {
+		t.Errorf("the defaults written out give\n%+v, left out\n%+v", whole, small)
+	}
+}
+
 func TestRecipientsAreResolved(t *testing.T) {
 	cfg, err := config.Parse("x.yml", []byte(`
 textinghouse: {user: acme, password: x}

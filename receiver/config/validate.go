@@ -191,7 +191,7 @@ func (v *validator) receivers(receivers []Receiver, contacts map[string]e164.Num
 				r.Numbers = append(r.Numbers, number)
 			}
 		}
-		if _, set := v.places[path+".to_label"]; set && strings.TrimSpace(r.ToLabel) == "" {
+		if r.ToLabel != "" && strings.TrimSpace(r.ToLabel) == "" {
 			v.fault(path+".to_label", "must name a label or annotation")
 		}
 		if strings.TrimSpace(r.Text) == "" {
