@@ -192,6 +192,9 @@ func short(d time.Duration) string {
 
 // plain is the text where no template can be used. It cannot fail.
 func plain(v *view, now time.Time) string {
+	if v.MayStillFire { // what is listed is resolved
+		return fmt.Sprintf("%s: %d resolved, %d more may still fire", subject(v), v.ResolvedCount, v.TruncatedAlerts)
+	}
 	var b strings.Builder
 	if v.Status == string(model.AlertResolved) {
 		b.WriteString("RESOLVED")

@@ -202,6 +202,15 @@ func TestFallback(t *testing.T) {
 	}
 }
 
+func TestFallbackDoesNotCallResolvedAlertsFiring(t *testing.T) {
+	n := payload(t, "testdata/payloads/09-truncation-hides-firing.json")
+	n.NotificationReason = "another"
+	r := text(t, `x{{ if eq .NotificationReason "another" }}{{ index .Alerts 99 }}{{ end }}`).Render(n, 2)
+	if want := "TargetDown: 5 resolved, 35 more may still fire"; r.Err == nil || r.Text != want {
+		t.Errorf("gives %q, %v, want %q", r.Text, r.Err, want)
+	}
+}
+
 func TestEndlessOutputIsCut(t *testing.T) {
 	r := text(t, `{{ range 1000000000 }}word {{ end }}`).Render(group(1), 1)
 	check(t, r, 1)
