@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -83,6 +84,10 @@ func TestTransliterate(t *testing.T) {
 		{"服务器", "FuWuQi"},
 		{"Αθήνα", "Athina"},
 		{"🔥 API down ⚠️ ✅", "FIRE API down ! OK"},
+		{"🔥API 3✅Resolved", "FIRE API 3 OK Resolved"},
+		{"🔥🔥 ⚠️disk", "FIRE FIRE !disk"},
+		{"3μs at 5 kΩ", "3us at 5 kOhm"},
+		{"μονάδα ΩΡΑ", "monada ORA"},
 		{"👍🏽", "+1"},
 		{"👨‍👩‍👧‍👦", "?"},
 		{"\x00\x1b\x7fx", "x"},
@@ -98,8 +103,9 @@ func TestTransliterate(t *testing.T) {
 }
 
 func TestChanges(t *testing.T) {
-	got := gsm7.Changes("a_b_c € ok \u200b")
-	want := []gsm7.Change{{From: "_", To: "-", Count: 2}, {From: "€", To: "EUR", Count: 1}, {From: "\u200b", To: "", Count: 1}}
+	got := gsm7.Changes("a_b_c € ok \u200b 🔥🔥a\r\n")
+	want := []gsm7.Change{{From: "_", To: "-", Count: 2}, {From: "€", To: "EUR", Count: 1}, {From: "\u200b", To: "", Count: 1},
+		{From: "🔥", To: "FIRE", Count: 2}, {From: "\r", To: "\n", Count: 1}}
 	if !slices.Equal(got, want) {
 		t.Errorf("Changes = %v, want %v", got, want)
 	}
@@ -124,11 +130,44 @@ func TestTruncate(t *testing.T) {
 		{"not in a surrogate pair", strings.Repeat("🔥", 50), 1, strings.Repeat("🔥", 33) + "..."},
 		{"no half URL", strings.Repeat("a ", 40) + "https://example.com/" + strings.Repeat("p", 100), 1, strings.TrimSpace(strings.Repeat("a ", 40)) + "..."},
 		{"nothing but a URL", "https://example.com/" + long, 1, "..."},
+		{"dots apart from a URL", "See https://example.com/runbook, or " + long, 1, "See https://example.com/runbook, or " + strings.Repeat("x", 121) + "..."},
+		{"dots apart from a URL at the end", strings.Repeat("a ", 70) + "https://x/y " + strings.Repeat("b", 39), 1, strings.Repeat("a ", 70) + "https://x/y ..."},
+		{"no room for dots apart from a URL", strings.Repeat("a ", 72) + "https://x/yz1 " + strings.Repeat("b", 39), 1, strings.TrimSpace(strings.Repeat("a ", 72)) + "..."},
+		{"without its scheme", strings.Repeat("a ", 75) + "www.example.com/" + long, 1, strings.TrimSpace(strings.Repeat("a ", 75)) + "..."},
+		{"any number of segments", "short", math.MaxInt, "short"},
 		{"nothing fits", "x", 0, ""},
 	} {
 		if got := gsm7.Truncate(tc.in, tc.max); got != tc.want {
 			t.Errorf("%s: Truncate = %q, want %q", tc.name, got, tc.want)
 		}
+	}
+}
+
+func TestTruncateBefore(t *testing.T) {
+	words := strings.TrimSpace(strings.Repeat("word ", 60))
+	for _, tc := range []struct {
+		name, in, tail string
+		max            int
+		want           string
+	}{
+		{"it fits", "short", " +4 more", 1, "short +4 more"},
+		{"only the text is cut", words, " +4 more", 1, strings.TrimSpace(strings.Repeat("word ", 30)) + "... +4 more"},
+		{"nothing but the tail", "https://example.com/" + strings.Repeat("x", 400), " +4 more", 1, "... +4 more"},
+		{"a tail that is too long", "short", words, 1, "short"},
+		{"any number of segments", words, " +4 more", math.MaxInt, words + " +4 more"},
+	} {
+		if got := gsm7.TruncateBefore(tc.in, tc.tail, tc.max); got != tc.want {
+			t.Errorf("%s: TruncateBefore = %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	if n := testing.AllocsPerRun(100, func() { gsm7.Measure(text140) }); n != 0 {
+		t.Errorf("Measure allocates %v times", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { gsm7.Transliterate(text140) }); n != 0 {
+		t.Errorf("Transliterate of what can be sent allocates %v times", n)
 	}
 }
 
@@ -162,6 +201,10 @@ func FuzzLaws(f *testing.F) {
 			if cut := gsm7.Truncate(text, n); gsm7.Measure(cut).Segments > n || utf8.ValidString(text) && !utf8.ValidString(cut) {
 				t.Fatalf("Truncate(%q, %d) = %q", text, n, cut)
 			}
+			const tail = " +4 more"
+			if cut := gsm7.TruncateBefore(text, tail, n); gsm7.Measure(cut).Segments > n || !strings.HasSuffix(cut, tail) {
+				t.Fatalf("TruncateBefore(%q, %q, %d) = %q", text, tail, n, cut)
+			}
 		}
 	})
 }
@@ -190,6 +233,25 @@ func ExampleSegments() {
 func ExampleTransliterate() {
 	fmt.Println(gsm7.Transliterate("Température ≥ 75 °C sur l’hôte node_1"))
 	// Output: Température >= 75 degC sur l'hote node-1
+}
+
+func ExampleChanges() {
+	for _, c := range gsm7.Changes("node_cpu_seconds ≥ 0.9") {
+		fmt.Printf("%s becomes %s, %d times\n", c.From, c.To, c.Count)
+	}
+	// Output:
+	// _ becomes -, 2 times
+	// ≥ becomes >=, 1 times
+}
+
+func ExampleAllowed() {
+	fmt.Println(gsm7.Allowed('é'), gsm7.Allowed('_'), gsm7.Allowed('€'))
+	// Output: true false false
+}
+
+func ExampleTruncateBefore() {
+	fmt.Println(gsm7.TruncateBefore("The disk of db-1 is full. "+strings.Repeat("See the runbook. ", 9), " +4 more", 1))
+	// Output: The disk of db-1 is full. See the runbook. See the runbook. See the runbook. See the runbook. See the runbook. See the runbook. See the runbook. See... +4 more
 }
 
 func ExampleTruncate() {

@@ -41,6 +41,9 @@ func Changes(s string) []Change {
 	var changes []Change
 	at := make(map[rune]int)
 	spell(s, func(r rune, to string) {
+		if word, ok := pictographs[r]; ok {
+			to = word
+		}
 		if to == string(r) {
 			return
 		}
@@ -90,22 +93,46 @@ func sendable(s string) bool {
 // stands for it.
 func spell(s string, emit func(from rune, to string)) {
 	s = norm.NFC.String(strings.ToValidUTF8(s, "\uFFFD"))
-	previous := rune(0)
-	for _, r := range s {
-		switch {
-		case r == '\n' && previous == '\r': // CRLF is one line's end
-		case Allowed(r):
-			emit(r, string(r))
-		default:
-			emit(r, spelling(r))
+	previous, last := rune(0), byte(0) // what was read, and written, before
+	for i, r := range s {
+		to, rest := string(r), s[i+utf8.RuneLen(r):]
+		if word, ok := pictographs[r]; ok {
+			to = amid(last, word, rest)
+		} else if !Allowed(r) {
+			to = spelling(r, previous, rest)
+		}
+		if r != '\n' || previous != '\r' { // CRLF is one line's end
+			emit(r, to)
+		}
+		if to != "" {
+			last = to[len(to)-1]
 		}
 		previous = r
 	}
 }
 
-// spelling is what stands for a character that is not allowed.
-func spelling(r rune) string {
-	if to, ok := readable[r]; ok {
+// amid sets a pictograph's word apart from the letters and digits around it.
+func amid(last byte, word, rest string) string {
+	next, _ := utf8.DecodeRuneInString(strings.TrimPrefix(rest, "\uFE0F"))
+	if isAlphanumeric(last) && isAlphanumeric(word[0]) {
+		word = " " + word
+	}
+	if isAlphanumeric(word[len(word)-1]) && (unicode.IsLetter(next) || unicode.IsDigit(next)) {
+		word += " "
+	}
+	return word
+}
+
+func isAlphanumeric(b byte) bool {
+	return '0' <= b && b <= '9' || 'A' <= b && b <= 'Z' || 'a' <= b && b <= 'z'
+}
+
+// spelling is what stands for a character that is not allowed, between the one
+// before it and what follows.
+func spelling(r, previous rune, rest string) string {
+	next, _ := utf8.DecodeRuneInString(rest)
+	inGreekWord := unicode.Is(unicode.Greek, r) && (unicode.Is(unicode.Greek, previous) || unicode.Is(unicode.Greek, next))
+	if to, ok := readable[r]; ok && !inGreekWord { // μ and Ω are units elsewhere
 		return to
 	}
 	switch {
@@ -150,9 +177,15 @@ var readable = map[rune]string{
 	'‐': "-", '‑': "-", '‒': "-", '–': "-", '—': "-", '―': "-", '­': "", '¯': "-",
 	'…': "...", '·': ".", '•': "-", '‣': "-", '◦': "-", '▪': "-", '¦': "|", '¬': "not ", '¶': "\n",
 	'ç': "c", 'ª': "a", 'º': "o",
+}
+
+// pictographs are words for those that alerts contain. They are kept apart from
+// the letters and digits around them.
+var pictographs = map[rune]string{
 	'🔥': "FIRE", '🚨': "ALERT", '⚠': "!", '❗': "!", '‼': "!!", '❓': "?", '❔': "?",
 	'✅': "OK", '✔': "OK", '☑': "OK", '👍': "+1", '👎': "-1", '🆗': "OK",
 	'❌': "X", '✖': "X", '✗': "X", '✘': "X", '⛔': "STOP", '🛑': "STOP", '🚫': "NO",
 	'🔴': "RED", '🟠': "ORANGE", '🟡': "YELLOW", '🟢': "GREEN", '🔵': "BLUE", '⚪': "WHITE", '⚫': "BLACK",
+	'🟥': "RED", '🟧': "ORANGE", '🟨': "YELLOW", '🟩': "GREEN", '🟦': "BLUE", '⬜': "WHITE", '⬛': "BLACK",
 	'💀': "DEAD", '☠': "DEAD", '💥': "CRASH", '📈': "up", '📉': "down", 'ℹ': "i", '🆘': "SOS",
 }
