@@ -1,22 +1,17 @@
-// Package gsm7 measures, splits, cuts and spells texts for SMS.
+// Package gsm7 measures, splits, cuts, spells and encodes texts for SMS.
 //
 // A text whose every character is in the GSM 7-bit default alphabet or its
 // extension table (3GPP TS 23.038, 6.2.1 and 6.2.1.1) is sent in septets, any
 // other in UCS-2, which takes more than twice the space:
 //
-//	            one segment   each of several
-//	gsm7        160 septets   153 septets
-//	ucs2         70 units      67 units      (UTF-16 code units)
+//	            one segment   each of several   with 16-bit references
+//	gsm7        160 septets   153 septets       152 septets
+//	ucs2         70 units      67 units          66 units    (UTF-16 code units)
 //
 // A character of the extension table takes two septets: an escape and itself.
 // Neither such a pair nor a surrogate pair is split between segments (3GPP TS
 // 23.040, 9.2.3.24.1 for the former). A segment is what is billed.
 package gsm7
-
-import (
-	"strings"
-	"unicode/utf8"
-)
 
 // Encoding says how a text is sent.
 type Encoding = string
@@ -26,12 +21,23 @@ const (
 	UCS2 Encoding = "ucs2"
 )
 
-// Units in a segment: of a text that is one, and of one that is several, where
-// the user data header takes its part (3GPP TS 23.040, 9.2.3.24).
+// Concatenation says how the segments of a long text refer to one another: by a
+// reference number of 8 bits, as nearly everywhere, or of 16. The header that
+// holds it takes 6 or 7 of a segment's 140 octets (3GPP TS 23.040, 9.2.3.24.1
+// and 9.2.3.24.8). The functions of this package are the methods of Concat8.
+type Concatenation uint8
+
 const (
-	singleSeptets, joinedSeptets = 160, 153
-	singleUCS2, joinedUCS2       = 70, 67
+	Concat8 Concatenation = iota
+	Concat16
 )
+
+// Units in a segment that is the whole text.
+const singleSeptets, singleUCS2 = 160, 70
+
+// septets and ucs2 are the units in each of several segments.
+func (c Concatenation) septets() int { return 153 - int(c) }
+func (c Concatenation) ucs2() int    { return 67 - int(c) }
 
 // Size is what a text takes.
 type Size struct {
@@ -41,13 +47,19 @@ type Size struct {
 }
 
 // Measure returns the size of a text. Bytes that are not UTF-8 count as U+FFFD.
-func Measure(s string) Size {
+func Measure(s string) Size { return Concat8.Measure(s) }
+
+// Segments returns the parts that a text is sent in. Joined they are the text.
+func Segments(s string) []string { return Concat8.Segments(s) }
+
+// Measure returns the size of a text, as the function does.
+func (c Concatenation) Measure(s string) Size {
 	septets, ok := countSeptets(s)
 	switch {
 	case ok && septets <= singleSeptets:
 		return Size{GSM7, septets, 1}
 	case ok:
-		return Size{GSM7, septets, pack(s, joinedSeptets, septetsOf, nil)}
+		return Size{GSM7, septets, pack(s, c.septets(), septetsOf, nil)}
 	}
 	units := 0
 	for _, r := range s {
@@ -56,12 +68,12 @@ func Measure(s string) Size {
 	if units <= singleUCS2 {
 		return Size{UCS2, units, 1}
 	}
-	return Size{UCS2, units, pack(s, joinedUCS2, unitsOf, nil)}
+	return Size{UCS2, units, pack(s, c.ucs2(), unitsOf, nil)}
 }
 
-// Segments returns the parts that a text is sent in. Joined they are the text.
-func Segments(s string) []string {
-	size := Measure(s)
+// Segments returns the parts that a text is sent in, as the function does.
+func (c Concatenation) Segments(s string) []string {
+	size := c.Measure(s)
 	if size.Segments == 1 {
 		return []string{s}
 	}
@@ -72,9 +84,9 @@ func Segments(s string) []string {
 		begin = at
 	}
 	if size.Encoding == GSM7 {
-		pack(s, joinedSeptets, septetsOf, cut)
+		pack(s, c.septets(), septetsOf, cut)
 	} else {
-		pack(s, joinedUCS2, unitsOf, cut)
+		pack(s, c.ucs2(), unitsOf, cut)
 	}
 	return append(parts, s[begin:])
 }
@@ -101,7 +113,7 @@ func pack(s string, capacity int, width func(rune) int, cut func(at int)) int {
 // in neither table.
 func countSeptets(s string) (septets int, ok bool) {
 	for i := 0; i < len(s); i++ {
-		w := width[s[i]]
+		w := widthsOfASCII[s[i]]
 		if w == 0 {
 			return countSeptetsOfRunes(s[i:], septets)
 		}
@@ -122,20 +134,6 @@ func countSeptetsOfRunes(s string, septets int) (int, bool) {
 	return septets, true
 }
 
-// septetsOf is 1 for a character of the default alphabet, 2 for one of the
-// extension table, 0 for any other.
-func septetsOf(r rune) int {
-	switch {
-	case r < utf8.RuneSelf:
-		return int(width[byte(r)])
-	case r == '€':
-		return 2
-	case strings.ContainsRune(alphabetBeyondASCII, r):
-		return 1
-	}
-	return 0
-}
-
 // unitsOf is the number of UTF-16 code units.
 func unitsOf(r rune) int {
 	if r > 0xffff {
@@ -143,24 +141,3 @@ func unitsOf(r rune) int {
 	}
 	return 1
 }
-
-// The default alphabet (3GPP TS 23.038, 6.2.1) is, besides line feed and
-// carriage return, of these characters, and its extension table (6.2.1.1), of
-// the euro sign, form feed and those in extensionASCII.
-const (
-	alphabetASCII       = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
-	alphabetBeyondASCII = "£¥èéùìòÇØøÅåΔΦΓΛΩΠΨΣΘΞÆæßÉ¤¡ÄÖÑÜ§¿äöñüà"
-	extensionASCII      = "\f^{}\\[~]|"
-)
-
-// width is the septets of an ASCII character, 0 for those in neither table and
-// for bytes beyond ASCII.
-var width = func() (w [256]uint8) {
-	for _, r := range alphabetASCII + "\n\r" {
-		w[r] = 1
-	}
-	for _, r := range extensionASCII {
-		w[r] = 2
-	}
-	return w
-}()

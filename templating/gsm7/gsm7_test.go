@@ -162,6 +162,48 @@ func TestTruncateBefore(t *testing.T) {
 	}
 }
 
+func TestTruncateUnits(t *testing.T) {
+	for _, tc := range []struct {
+		in   string
+		max  int
+		want string
+	}{
+		{"The disk is full", 16, "The disk is full"},
+		{"The disk is full", 15, "The disk is..."},
+		{"The {disk} is full", 12, "The..."},
+		{"Диск полон", 9, "Диск..."},
+		{"https://example.com/runbook", 20, "..."},
+		{"The disk", 2, ""},
+		{"The disk", -1, ""},
+		{"", 0, ""},
+	} {
+		if got := gsm7.TruncateUnits(tc.in, tc.max); got != tc.want {
+			t.Errorf("TruncateUnits(%q, %d) = %q, want %q", tc.in, tc.max, got, tc.want)
+		}
+	}
+}
+
+func TestShorten(t *testing.T) {
+	for _, tc := range []struct {
+		in   string
+		max  int
+		want string
+	}{
+		{"kubernetes-prod-worker-6d5b8d9c4-7f9c", 37, "kubernetes-prod-worker-6d5b8d9c4-7f9c"},
+		{"kubernetes-prod-worker-6d5b8d9c4-7f9c", 24, "kubernetes-prod...-7f9c"},
+		{"checkout-api-6c9f7d5b8d-x2lqp", 20, "checkout...-x2lqp"},
+		{"NodeFilesystemAlmostOutOfSpace", 20, "NodeFilesys...fSpace"},
+		{"имя-очень-длинное-конец", 12, "имя-оч...нец"},
+		{"abcdef", 3, "..."},
+		{"abcdef", 2, ""},
+	} {
+		got := gsm7.Shorten(tc.in, tc.max)
+		if got != tc.want {
+			t.Errorf("Shorten(%q, %d) = %q, want %q", tc.in, tc.max, got, tc.want)
+		}
+	}
+}
+
 func TestNoAllocation(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { gsm7.Measure(text140) }); n != 0 {
 		t.Errorf("Measure allocates %v times", n)
@@ -204,6 +246,11 @@ func FuzzLaws(f *testing.F) {
 			const tail = " +4 more"
 			if cut := gsm7.TruncateBefore(text, tail, n); gsm7.Measure(cut).Segments > n || !strings.HasSuffix(cut, tail) {
 				t.Fatalf("TruncateBefore(%q, %q, %d) = %q", text, tail, n, cut)
+			}
+			for name, cut := range map[string]string{"TruncateUnits": gsm7.TruncateUnits(text, 7*n), "Shorten": gsm7.Shorten(text, 7*n)} {
+				if gsm7.Measure(cut).Units > 7*n || utf8.ValidString(text) && !utf8.ValidString(cut) || text != "" && cut == "" {
+					t.Fatalf("%s(%q, %d) = %q", name, text, 7*n, cut)
+				}
 			}
 		}
 	})
@@ -252,6 +299,16 @@ func ExampleAllowed() {
 func ExampleTruncateBefore() {
 	fmt.Println(gsm7.TruncateBefore("The disk of db-1 is full. "+strings.Repeat("See the runbook. ", 9), " +4 more", 1))
 	// Output: The disk of db-1 is full. See the runbook. See the runbook. See the runbook. See the runbook. See the runbook. See the runbook. See the runbook. See... +4 more
+}
+
+func ExampleTruncateUnits() {
+	fmt.Println(gsm7.TruncateUnits("The disk of db-1 is full", 20))
+	// Output: The disk of db-1...
+}
+
+func ExampleShorten() {
+	fmt.Println(gsm7.Shorten("kubernetes-prod-worker-6d5b8d9c4-7f9c", 24))
+	// Output: kubernetes-prod...-7f9c
 }
 
 func ExampleTruncate() {

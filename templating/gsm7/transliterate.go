@@ -95,11 +95,13 @@ func spell(s string, emit func(from rune, to string)) {
 	s = norm.NFC.String(strings.ToValidUTF8(s, "\uFFFD"))
 	previous, last := rune(0), byte(0) // what was read, and written, before
 	for i, r := range s {
-		to, rest := string(r), s[i+utf8.RuneLen(r):]
-		if word, ok := pictographs[r]; ok {
-			to = amid(last, word, rest)
-		} else if !Allowed(r) {
-			to = spelling(r, previous, rest)
+		to, rest := s[i:i+utf8.RuneLen(r)], s[i+utf8.RuneLen(r):]
+		if r >= utf8.RuneSelf || !Allowed(r) {
+			if word, ok := pictographs[r]; ok {
+				to = amid(last, word, rest)
+			} else if !Allowed(r) {
+				to = spelling(r, previous, rest)
+			}
 		}
 		if r != '\n' || previous != '\r' { // CRLF is one line's end
 			emit(r, to)
@@ -189,3 +191,14 @@ var pictographs = map[rune]string{
 	'🟥': "RED", '🟧': "ORANGE", '🟨': "YELLOW", '🟩': "GREEN", '🟦': "BLUE", '⬜': "WHITE", '⬛': "BLACK",
 	'💀': "DEAD", '☠': "DEAD", '💥': "CRASH", '📈': "up", '📉': "down", 'ℹ': "i", '🆘': "SOS",
 }
+
+// Cheap replaces characters that take two septets where one that takes a single
+// septet reads the same: "(" for "[" and "{", "/" for "|" and "\".
+func Cheap(s string) string {
+	if !strings.ContainsAny(s, `[]{}|\`) {
+		return s
+	}
+	return cheaper.Replace(s)
+}
+
+var cheaper = strings.NewReplacer("[", "(", "]", ")", "{", "(", "}", ")", "|", "/", `\`, "/")

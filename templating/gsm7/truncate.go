@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// ellipsis marks a text that was cut.
+// ellipsis stands for what was cut. A dot costs one septet, unlike "…".
 const ellipsis = "..."
 
-// Truncate returns a text of at most maxSegments segments: s itself where it
+// Truncate returns a text of at most so many segments: the whole text where it
 // fits, else its beginning, cut at a word, with "..." in the place of the rest.
 // A URL is never cut in two: it is left out whole. Below one segment nothing fits.
 func Truncate(s string, maxSegments int) string {
@@ -22,14 +22,61 @@ func TruncateBefore(s, tail string, maxSegments int) string {
 	if maxSegments < 1 {
 		return ""
 	}
-	fits := func(text string) bool { return Measure(text).Segments <= maxSegments }
-	// Every segment holds a character, so that more segments than bytes allow nothing more.
-	longest := min(maxSegments, len(s)+len(tail)+1) * singleSeptets * utf8.UTFMax
+	most := min(maxSegments, len(s)+len(tail)+1) // each holds a character
+	return truncate(s, tail, most*singleSeptets, func(size Size) bool { return size.Segments <= maxSegments })
+}
+
+// TruncateUnits is Truncate to so many septets or, of a text that needs UCS-2,
+// UTF-16 code units. Fewer than three hold nothing that was cut.
+func TruncateUnits(s string, maxUnits int) string {
+	return truncate(s, "", max(0, maxUnits), func(size Size) bool { return size.Units <= maxUnits })
+}
+
+// Shorten returns a name of at most so many septets or UTF-16 code units: where
+// it is longer, both its ends, which tell more than its middle, with "..."
+// between them. It is cut beside a separator (one of -_./:) where one is near.
+func Shorten(name string, maxUnits int) string {
+	fits := func(s string) bool { return Measure(s).Units <= maxUnits }
+	if fits(name) {
+		return name
+	}
+	begins := make([]int, 0, len(name)+1) // of characters
+	for i := range name {
+		begins = append(begins, i)
+	}
+	begins = append(begins, len(name))
+	// The end gets two fifths of the room.
+	room := maxUnits - len(ellipsis)
+	last := sort.Search(len(begins)-1, func(i int) bool { return Measure(name[begins[i]:]).Units <= room*2/5 })
+	end := name[begins[last]:]
+	if at := strings.IndexAny(end, separators); at >= 0 && at < len(end)-3 {
+		end = end[at:]
+	}
+	first := sort.Search(last, func(i int) bool { return !fits(name[:begins[i+1]] + ellipsis + end) })
+	begin := name[:begins[first]]
+	if at := strings.LastIndexAny(begin, separators); at > 0 && at >= len(begin)-4 {
+		begin = begin[:at]
+	}
+	if short := begin + ellipsis + end; fits(short) {
+		return short
+	}
+	return TruncateUnits(name, maxUnits)
+}
+
+const separators = "-_./:"
+
+// truncate cuts a text of which no more than so many characters can fit.
+func truncate(s, tail string, maxCharacters int, fitting func(Size) bool) string {
+	fits := func(text string) bool { return fitting(Measure(text)) }
+	longest := maxCharacters * utf8.UTFMax
 	if len(s) <= longest && fits(s+tail) {
 		return s + tail
 	}
 	if !fits(ellipsis + tail) {
-		return TruncateBefore(s, "", maxSegments)
+		if tail == "" {
+			return ""
+		}
+		return truncate(s, "", maxCharacters, fitting)
 	}
 	if len(s) > longest {
 		s = s[:characterAt(s, longest)]

@@ -1,0 +1,88 @@
+package gsm7
+
+import "unicode/utf8"
+
+// The GSM 7-bit default alphabet in the order of its septets (3GPP TS 23.038,
+// 6.2.1). At 0x1b stands the escape to the extension table, which is not a
+// character.
+const alphabet = "@£$¥èéùìòÇ\nØø\rÅå" +
+	"Δ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ" +
+	" !\"#¤%&'()*+,-./" +
+	"0123456789:;<=>?" +
+	"¡ABCDEFGHIJKLMNO" +
+	"PQRSTUVWXYZÄÖÑÜ§" +
+	"¿abcdefghijklmno" +
+	"pqrstuvwxyzäöñüà"
+
+const escape = 0x1b
+
+// extension is the extension table (6.2.1.1): what a septet means after an
+// escape.
+var extension = map[byte]rune{
+	0x0a: '\f', 0x14: '^', 0x28: '{', 0x29: '}', 0x2f: '\\',
+	0x3c: '[', 0x3d: '~', 0x3e: ']', 0x40: '|', 0x65: '€',
+}
+
+// A code is a character's septet. Those of the extension table have the high
+// bit set.
+type code = uint8
+
+const (
+	extended code = 0x80
+	absent   code = extended | escape // an escape after an escape is no character
+)
+
+// tabled is beyond every character of the tables but the euro sign.
+const tabled = 'Ω' + 1
+
+// codes holds the codes of characters below tabled.
+var codes = func() (table [tabled]code) {
+	for r := range table {
+		table[r] = absent
+	}
+	for septet, r := range characters {
+		if r != escape {
+			table[r] = code(septet)
+		}
+	}
+	for septet, r := range extension {
+		if r < tabled {
+			table[r] = extended | septet
+		}
+	}
+	return table
+}()
+
+// characters is the alphabet, by septet.
+var characters = []rune(alphabet)
+
+func codeOf(r rune) code {
+	switch {
+	case uint32(r) < tabled:
+		return codes[r]
+	case r == '€':
+		return extended | 0x65
+	}
+	return absent
+}
+
+// septetsOf is 1 for a character of the default alphabet, 2 for one of the
+// extension table, 0 for any other.
+func septetsOf(r rune) int {
+	switch c := codeOf(r); {
+	case c == absent:
+		return 0
+	case c < extended:
+		return 1
+	}
+	return 2
+}
+
+// widthsOfASCII are the septets of ASCII characters, 0 for those in neither
+// table and for bytes beyond ASCII.
+var widthsOfASCII = func() (widths [256]uint8) {
+	for b := range utf8.RuneSelf {
+		widths[b] = uint8(septetsOf(rune(b)))
+	}
+	return widths
+}()
