@@ -16,7 +16,7 @@ func checkTemplates(cfg *config.Config, report func(path string, err error)) {
 		return
 	}
 	for i, r := range cfg.Receivers {
-		if _, err := set.Text(r.Text); err != nil {
+		if _, err := set.Text(r.Text, r.Zone); err != nil {
 			report(fmt.Sprintf("receivers[%d].text", i), err)
 		}
 	}
@@ -30,7 +30,7 @@ func compile(cfg *config.Config) ([]intake.Receiver, error) {
 	}
 	var receivers []intake.Receiver
 	for _, r := range cfg.Receivers {
-		text, err := set.Text(r.Text)
+		text, err := set.Text(r.Text, r.Zone)
 		if err != nil {
 			return nil, fmt.Errorf("receiver %q: %w", r.Name, err)
 		}
@@ -44,8 +44,9 @@ func compile(cfg *config.Config) ([]intake.Receiver, error) {
 
 // Preview is what a notification would become.
 type Preview struct {
-	Receiver string // the one that it is for
-	Ignored  bool   // the receiver does not want it: it is resolved
+	Receiver    string // the one that it is for
+	Ignored     bool   // the receiver does not want it: it is resolved
+	MaxSegments int
 	templating.Rendering
 }
 
@@ -69,5 +70,5 @@ func NewPreview(cfg *config.Config, name string, n templating.Notification) (Pre
 		return Preview{}, err
 	}
 	n.Receiver = r.Name
-	return Preview{Receiver: r.Name, Ignored: !r.Wants(n), Rendering: r.Render(n)}, nil
+	return Preview{Receiver: r.Name, Ignored: !r.Wants(n), MaxSegments: r.MaxSegments, Rendering: r.Render(n)}, nil
 }

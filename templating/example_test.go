@@ -16,7 +16,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	text, err := set.Text(`{{ template "sms.default" . }}`)
+	text, err := set.Text(`{{ template "sms.default" . }}`, nil)
 	if err != nil {
 		panic(err)
 	}
@@ -29,7 +29,7 @@ func Example() {
 			StartsAt:    time.Date(2026, 11, 24, 1, 0, 0, 0, time.UTC),
 		}},
 		CommonLabels: template.KV{"alertname": "DiskFull"},
-	}}, 1)
+	}}, templating.Budget{MaxSegments: 1})
 	fmt.Println(r.Text)
 	fmt.Println(r.Size)
 	// Output:

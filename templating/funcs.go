@@ -1,28 +1,22 @@
 package templating
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"text/template"
 	"time"
 
 	alertmanager "github.com/prometheus/alertmanager/template"
-	"github.com/prometheus/common/model"
+
+	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// funcs are the functions that templates have: Alertmanager's, with an
-// injected clock, and ours.
-//
-//	severity VIEW      the highest severity that fires, in capitals, or FIRING
-//	subject VIEW       what the group is about: alert name and group labels
-//	summary ALERT      its summary (or description, or message), without the last stop
-//	where ALERT VIEW   the labels that tell it from others, as short as they can be
-//	item ALERT VIEW    its line in a list
-//	mentions TEXT PLACE  whether a text names a place already
-//	age ALERT          how long it fires, or fired: "7m", "2h14m", "3d4h"
+// funcs are the functions that templates have: Alertmanager's, with an injected
+// clock, those that suit an SMS, and those that the built-in templates are made
+// of. docs/templates.md shows each.
 func funcs(in *instance) template.FuncMap {
 	fm := template.FuncMap{}
 	maps.Copy(fm, template.FuncMap(alertmanager.DefaultFuncs))
@@ -32,143 +26,75 @@ func funcs(in *instance) template.FuncMap {
 		// Alertmanager executes a route label as a template; here labels are data.
 		"routeLabels": func(name string) string { return in.view.RouteLabels[name] },
 
+		"tail":     in.beginTail,
+		"duration": duration,
+		"clock":    func(t time.Time) string { return clock(t, in.now(), in.zone) },
+		"short":    func(septets int, v any) string { return shortened(fmt.Sprint(v), septets) },
+		"cheap":    func(v any) string { return gsm7.Cheap(gsm7.Transliterate(fmt.Sprint(v))) },
+		"uniq":     uniq,
+		"list":     list,
+		"plural":   plural,
+
 		"severity": severity,
 		"subject":  subject,
 		"summary":  summary,
 		"where":    where,
 		"item":     item,
 		"mentions": mentions,
-		"age":      func(a alertmanager.Alert) string { return short(age(a, in.now())) },
+		"age":      func(a alertmanager.Alert) string { return duration(age(a, in.now())) },
+
+		valueFunc: in.value,
 	})
+	maps.Copy(fm, in.effort.funcs())
 	return fm
 }
 
-// severity is the severest of the alerts that fire, "FIRING" where none tells.
-func severity(v *view) string {
-	for _, a := range v.Alerts {
-		if s := cmp.Or(a.Labels["severity"], a.Labels["priority"]); s != "" && a.Status == string(model.AlertFiring) && !strings.EqualFold(s, "none") {
-			return strings.ToUpper(s)
-		}
-	}
-	return "FIRING"
-}
-
-// context are labels that say in which of several like places something is.
-var context = []string{"cluster", "environment", "env", "region"}
-
-// subject is what all alerts of the group have in common.
-func subject(v *view) string {
-	name := cmp.Or(v.CommonLabels[model.AlertNameLabel], v.GroupLabels[model.AlertNameLabel])
-	words := []string{name}
-	if name == "" {
-		words = nil
-	}
-	single := len(v.Alerts) == 1 && v.hidden == 0
-	add := func(value string) {
-		if value == "" || value == name || slices.Contains(words, value) {
-			return
-		}
-		if single && mentions(summary(v.Alerts[0])+" "+where(v.Alerts[0], v), value) {
-			return
-		}
-		words = append(words, value)
-	}
-	for _, p := range v.GroupLabels.SortedPairs() {
-		switch {
-		case p.Name == model.AlertNameLabel || p.Name == "severity" || p.Name == "priority" || len(v.GroupLabels) > 4:
-		case name == "" && p.Name != "grafana_folder":
-			add(p.Name + " " + p.Value)
-		default:
-			add(p.Value)
-		}
-	}
-	for _, label := range context {
-		add(v.CommonLabels[label])
-	}
-	if len(words) == 0 {
-		return "alert"
-	}
-	return strings.Join(words, " ")
-}
-
-// summary is what an alert says of itself.
-func summary(a alertmanager.Alert) string {
-	s := cmp.Or(a.Annotations["summary"], a.Annotations["message"], a.Annotations["description"], a.Annotations["title"])
-	return strings.TrimRight(strings.Join(strings.Fields(s), " "), ".")
-}
-
-// places are labels that name where an alert is, the most telling first; of a
-// pair the first stands before the second with a slash.
-var places = [][]string{
-	{"namespace", "pod"}, {"pod"}, {"namespace", "deployment"}, {"namespace", "statefulset"}, {"namespace", "daemonset"}, {"namespace", "job_name"},
-	{"instance", "mountpoint"}, {"instance", "device"}, {"instance"}, {"node"}, {"host"}, {"hostname"}, {"nodename"}, {"device"}, {"queue"},
-	{"namespace", "service"}, {"service"}, {"namespace"}, {"job"},
-}
-
-// where names the place of an alert. In a group of several, what they have in
-// common is left out.
-func where(a alertmanager.Alert, v *view) string {
-	several := len(v.Alerts)+v.hidden > 1
-	for _, names := range places {
-		var all, telling []string
-		for _, name := range names {
-			if value := a.Labels[name]; value != "" {
-				all = append(all, value)
-				if !several || v.CommonLabels[name] == "" {
-					telling = append(telling, value)
-				}
-			}
-		}
-		if len(all) < len(names) || len(telling) == 0 {
-			continue
-		}
-		if len(telling) == 2 && !strings.HasPrefix(telling[1], "/") { // unlike a path
-			return telling[0] + "/" + telling[1]
-		}
-		return strings.Join(telling, "")
-	}
+// beginTail makes what follows the part of the text that is never cut.
+func (in *instance) beginTail() string {
+	in.tail = in.out.Len()
 	return ""
 }
 
-// mentions reports whether a text names a place, by its whole name or, of a
-// host with a domain or port, by its first part.
-func mentions(text, place string) bool {
-	if place == "" || strings.Contains(text, place) {
-		return true
+// value is what is written of a value: all of it, or what the limit allows.
+func (in *instance) value(v any) any {
+	if in.tail >= 0 || !in.tight {
+		return v
 	}
-	host, _, isHost := strings.Cut(place, ".")
-	if !isHost {
-		host, _, isHost = strings.Cut(place, ":")
+	s, ok := v.(string)
+	if !ok {
+		s = fmt.Sprint(v)
 	}
-	return isHost && len(host) >= 3 && strings.Trim(host, "0123456789") != "" && strings.Contains(text, host)
+	const plenty = 16 << 10 // bytes; no text is that long
+	if len(s) > plenty {
+		s = s[:plenty]
+	}
+	units := gsm7.Measure(gsm7.Transliterate(s)).Units
+	in.longest = max(in.longest, units)
+	if in.limit == 0 || units <= in.limit {
+		return v
+	}
+	short := shortened(s, in.limit)
+	if what := (Shortening{From: s, To: short}); !slices.Contains(in.shortened, what) {
+		in.shortened = append(in.shortened, what)
+	}
+	return short
 }
 
-// item is an alert's line in a list: its name where the group has several, and
-// where it is, or else its summary.
-func item(a alertmanager.Alert, v *view) string {
-	var words []string
-	if name := a.Labels[model.AlertNameLabel]; v.CommonLabels[model.AlertNameLabel] == "" && name != "" {
-		words = append(words, name)
+// shortened keeps both ends of a name, and the beginning of words.
+func shortened(s string, septets int) string {
+	s = gsm7.Transliterate(s)
+	if gsm7.Measure(s).Units <= septets {
+		return s
 	}
-	place, said := where(a, v), summary(a)
-	shared := v.CommonAnnotations["summary"] != "" || a.Status != string(model.AlertFiring)
-	switch {
-	case place == "" && (!shared || len(words) == 0):
-		words = append(words, said)
-	case len(words) > 0 && !shared && said != "" && mentions(said, place):
-		words = append(words, said)
-	default:
-		words = append(words, place)
+	if strings.ContainsAny(s, " \n") || strings.Contains(s, "://") {
+		return gsm7.TruncateUnits(s, septets)
 	}
-	if line := strings.TrimSpace(strings.Join(words, " ")); line != "" {
-		return line
-	}
-	return "alert"
+	return gsm7.Shorten(s, septets)
 }
 
-// short is a duration with its two largest units: "45s", "7m", "2h14m", "3d4h".
-// It is "" for 0.
-func short(d time.Duration) string {
+// duration is a length of time with its two largest units: "45s", "7m", "2h14m",
+// "3d4h". It is "" for 0 and less.
+func duration(d time.Duration) string {
 	const day = 24 * time.Hour
 	two := func(large time.Duration, largeUnit string, small time.Duration, smallUnit string) string {
 		s := fmt.Sprintf("%d%s", d/large, largeUnit)
@@ -190,31 +116,127 @@ func short(d time.Duration) string {
 	return two(day, "d", time.Hour, "h")
 }
 
-// plain is the text where no template can be used. It cannot fail.
-func plain(v *view, now time.Time) string {
-	if v.MayStillFire { // what is listed is resolved
-		return fmt.Sprintf("%s: %d resolved, %d more may still fire", subject(v), v.ResolvedCount, v.TruncatedAlerts)
+// clock is a time of day: "03:14", on another day than today "Mon 03:14", a week
+// or more away "3 Nov 03:14". Without a zone it is "03:14 UTC".
+func clock(t, now time.Time, zone *time.Location) string {
+	layout := "15:04"
+	if zone == nil {
+		zone = time.UTC
+		layout += " UTC"
 	}
-	var b strings.Builder
-	if v.Status == string(model.AlertResolved) {
-		b.WriteString("RESOLVED")
-	} else {
-		b.WriteString(severity(v))
+	t, now = t.In(zone), now.In(zone)
+	const week = 6 * 24 * time.Hour
+	switch {
+	case t.Format(time.DateOnly) == now.Format(time.DateOnly):
+	case now.Sub(t).Abs() < week:
+		layout = "Mon " + layout
+	default:
+		layout = "2 Jan " + layout
 	}
-	b.WriteString(" " + subject(v))
-	for _, a := range v.Alerts {
-		if said := summary(a); said != "" {
-			b.WriteString(": " + said)
+	return t.Format(layout)
+}
+
+// uniq is the different values, in the order in which they come: of strings, or
+// of a label of alerts, where alerts without it are left out.
+//
+//	uniq STRINGS
+//	uniq LABEL ALERTS
+func uniq(args ...any) ([]string, error) {
+	var values []string
+	switch len(args) {
+	case 1:
+		strings, err := toStrings(args[0])
+		if err != nil {
+			return nil, fmt.Errorf("uniq: %w", err)
 		}
-		if place := where(a, v); !mentions(summary(a), place) {
-			b.WriteString(", " + place)
+		values = strings
+	case 2:
+		label, isString := args[0].(string)
+		alerts, isAlerts := toAlerts(args[1])
+		if !isString || !isAlerts {
+			return nil, fmt.Errorf("uniq: wants a label's name and alerts, as in {{ .Alerts | uniq \"instance\" }}, has %T and %T", args[0], args[1])
 		}
-		if d := short(age(a, now)); d != "" {
-			b.WriteString(", " + d)
+		for _, a := range alerts {
+			if value := a.Labels[label]; value != "" {
+				values = append(values, value)
+			}
+		}
+	default:
+		return nil, fmt.Errorf("uniq: wants strings, or a label's name and alerts, has %d arguments", len(args))
+	}
+	seen := make(map[string]bool, len(values))
+	return slices.DeleteFunc(slices.Clone(values), func(value string) bool {
+		if seen[value] {
+			return true
+		}
+		seen[value] = true
+		return false
+	}), nil
+}
+
+func toAlerts(v any) (alertmanager.Alerts, bool) {
+	switch alerts := v.(type) {
+	case alertmanager.Alerts:
+		return alerts, true
+	case []alertmanager.Alert:
+		return alerts, true
+	}
+	return nil, false
+}
+
+func toStrings(v any) ([]string, error) {
+	if s, ok := v.([]string); ok {
+		return s, nil
+	}
+	r := reflect.ValueOf(v)
+	if r.Kind() != reflect.Slice {
+		return nil, fmt.Errorf("wants a list of strings, has %T", v)
+	}
+	values := make([]string, r.Len())
+	for i := range values {
+		values[i] = fmt.Sprint(r.Index(i).Interface())
+	}
+	return values, nil
+}
+
+// list writes the first so many strings and how many more there are, "db-01,
+// db-02 +3". With any other arguments it is Alertmanager's: the arguments as a
+// list.
+//
+//	list NUMBER STRINGS
+func list(args ...any) (any, error) {
+	if len(args) == 2 {
+		number, isNumber := args[0].(int)
+		values, err := toStrings(args[1])
+		if isNumber && err == nil {
+			shown := min(max(number, 0), len(values))
+			text := strings.Join(values[:shown], ", ")
+			if rest := len(values) - shown; rest > 0 {
+				text = strings.TrimSpace(fmt.Sprintf("%s +%d", text, rest))
+			}
+			return text, nil
 		}
 	}
-	if v.hidden > 0 {
-		fmt.Fprintf(&b, " +%d more", v.hidden)
+	if args == nil {
+		args = []any{}
 	}
-	return b.String()
+	return args, nil
+}
+
+// plural is a number and its noun: "1 alert", "3 alerts". A noun whose plural is
+// another gives it too.
+//
+//	plural NUMBER SINGULAR [PLURAL]
+func plural(number any, singular string, other ...string) (string, error) {
+	if len(other) > 1 {
+		return "", fmt.Errorf("plural: wants one plural of %q, has %d", singular, len(other))
+	}
+	text := fmt.Sprint(number)
+	switch {
+	case text == "1":
+		return text + " " + singular, nil
+	case len(other) == 1:
+		return text + " " + other[0], nil
+	}
+	return text + " " + singular + "s", nil
 }

@@ -1,6 +1,7 @@
 package templating_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/prometheus/alertmanager/template"
@@ -33,7 +34,11 @@ func FuzzRender(f *testing.F) {
 			})
 		}
 		most := 1 + int(segments)%4
-		r := tmpl.Render(n, most)
+		const code = "Re 4821"
+		r := tmpl.Render(n, templating.Budget{MaxSegments: most, Tail: code})
+		if !strings.HasSuffix(r.Text, "\n"+code) {
+			t.Errorf("%q does not end with its tail", r.Text)
+		}
 		check(t, r, most)
 		if r.Err != nil {
 			t.Errorf("the default template fails: %v", r.Err)
@@ -46,12 +51,17 @@ func BenchmarkRender(b *testing.B) {
 	for _, size := range []struct {
 		name string
 		n    int
-	}{{"alerts=1", 1}, {"alerts=5", 5}, {"alerts=100", 100}} {
+	}{{"alerts=1", 1}, {"alerts=5", 5}, {"alerts=100", 100}, {"alerts=10000,annotation=10KB", 10_000}} {
 		b.Run(size.name, func(b *testing.B) {
 			n := group(size.n)
+			if size.n == 10_000 {
+				for i := range n.Alerts {
+					n.Alerts[i].Annotations = template.KV{"summary": strings.Repeat("many words ", 1000)}
+				}
+			}
 			b.ReportAllocs()
 			for b.Loop() {
-				tmpl.Render(n, 2)
+				tmpl.Render(n, templating.Budget{MaxSegments: 2})
 			}
 		})
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -15,30 +14,48 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-const (
-	// maxOutput bounds what a template may write, in bytes. Ten segments hold
-	// 1,530 septets.
-	maxOutput = 64 << 10
-	// maxAlerts bounds the alerts that a template is given. More than these
-	// never fit, as each takes at least a separator and a character.
-	maxAlerts = 500
-)
+// Budget is the room for a text.
+type Budget struct {
+	MaxSegments int    // less than 1: 1
+	Tail        string // a last line that always stays, such as a code to reply with
+}
 
 // Rendering is a text and how it came about.
 type Rendering struct {
 	Text   string
 	Size   gsm7.Size
-	Shown  int    // alerts that the template was given
-	Hidden int    // alerts that it was not given, those that Alertmanager left out included
-	Cut    bool   // the text was cut at a word
-	Raw    string // what the template made, before it was spelt and cut
-	Err    error  // why the template could not be used; Text is then the built-in plain text
+	Shown  int  // alerts that the template was given
+	Hidden int  // alerts that it was not given, those that Alertmanager left out included
+	Cut    bool // the text was cut at a word
+	// Shortened are values that were written shorter than they are, in order.
+	Shortened []Shortening
+	// Err says why the template could not be used; Text is then the built-in plain text.
+	Err error
+
+	raw   string // what the template made, before it was spelt and cut
+	tight bool
 }
 
-var (
-	errEmpty   = errors.New("the template makes an empty text")
-	errTooLong = fmt.Errorf("the template makes more than %d bytes", maxOutput)
-)
+// Shortening is a value and what was written of it.
+type Shortening struct{ From, To string }
+
+// Changes are the characters that an SMS cannot hold, or for which a cheaper
+// spelling saved a segment, and what was written in their place.
+func (r *Rendering) Changes() []gsm7.Change {
+	changes := gsm7.Changes(r.raw)
+	if !r.tight {
+		return changes
+	}
+	for _, bracket := range "[]{}|" {
+		from := string(bracket)
+		if n := strings.Count(r.raw, from); n > 0 {
+			changes = append(changes, gsm7.Change{From: from, To: gsm7.Cheap(from), Count: n})
+		}
+	}
+	return changes
+}
+
+var errEmpty = errors.New("the template makes an empty text")
 
 // view is what a template sees: the notification with as many of its alerts as
 // are to be shown.
@@ -53,6 +70,7 @@ type view struct {
 
 	hidden     int
 	hiddenTold bool
+	hosts      map[string]string // of each instance, see shortHosts
 }
 
 // Hidden is the number of alerts that the template is not given.
@@ -61,127 +79,176 @@ func (v *view) Hidden() int {
 	return v.hidden
 }
 
-// Render makes the text of a notification, of at most maxSegments segments.
-func (t *Text) Render(n Notification, maxSegments int) Rendering {
+// Render makes the text of a notification.
+func (t *Text) Render(n Notification, b Budget) Rendering {
+	b.MaxSegments = max(1, b.MaxSegments)
 	alerts := bySeverity(n.Alerts)
 	v := &view{
 		Data: n.Data, GroupKey: n.GroupKey, TruncatedAlerts: n.TruncatedAlerts, MayStillFire: n.MayStillFire,
 		FiringCount: len(n.Alerts.Firing()), ResolvedCount: len(n.Alerts.Resolved()),
 		Repeated: n.NotificationReason == "repeat interval elapsed",
 	}
-	r, err := t.fit(v, alerts, maxSegments)
+	r, err := t.fit(v, alerts, b)
 	if err != nil {
-		v.Alerts = alerts[:min(1, len(alerts))]
-		v.hidden = hidden(v, alerts, len(v.Alerts))
-		text := gsm7.Transliterate(plain(v, t.now()))
-		r = Rendering{Shown: len(v.Alerts), Hidden: v.hidden, Raw: text, Err: err}
-		r.Text = gsm7.Truncate(text, maxSegments)
-		r.Cut = r.Text != text
+		v.show(alerts, min(1, len(alerts)))
+		a := attempt{Rendering: Rendering{Shown: len(v.Alerts), Hidden: v.hidden, Err: err}}
+		a.raw = plain(v, t.now())
+		a.body = gsm7.Transliterate(a.raw)
+		if !v.MayStillFire { // which tells already
+			a.tail = more(v.hidden)
+		}
+		a.tail += lastLine(b.Tail)
+		r = a.cut(b.MaxSegments)
 	}
 	r.Size = gsm7.Measure(r.Text)
 	return r
 }
 
-// hidden is how many alerts are not among the first so many.
-func hidden(v *view, alerts alertmanager.Alerts, shown int) int {
+// show makes the first so many alerts those that a template is given.
+func (v *view) show(alerts alertmanager.Alerts, shown int) {
 	const most = 1 << 31 // a payload can claim any number
-	return len(alerts) - shown + int(min(v.TruncatedAlerts, most))
+	v.Alerts = alerts[:shown]
+	v.hidden, v.hiddenTold = len(alerts)-shown+int(min(v.TruncatedAlerts, most)), false
 }
 
-// fit gives the template as many alerts as there is room for.
-func (t *Text) fit(v *view, alerts alertmanager.Alerts, maxSegments int) (Rendering, error) {
-	in, ok := t.instances.Get().(*instance)
-	if !ok {
-		return Rendering{}, errors.New("the templates cannot be copied")
+// more tells how many alerts are hidden.
+func more(hidden int) string {
+	if hidden == 0 {
+		return ""
 	}
-	defer t.instances.Put(in)
-	try := func(shown int) (r Rendering, err error) {
-		v.Alerts = alerts[:shown]
-		v.hidden, v.hiddenTold = hidden(v, alerts, shown), false
-		r = Rendering{Shown: shown, Hidden: v.hidden}
-		r.Raw, err = in.execute(v)
-		if err != nil && !errors.Is(err, errTooLong) {
-			return r, err
-		}
-		r.Text = gsm7.Transliterate(strings.TrimSpace(r.Raw))
-		if r.Hidden > 0 && !v.hiddenTold {
-			r.Text += fmt.Sprintf(" +%d more", r.Hidden)
-		}
-		return r, nil
-	}
-	fits := func(r Rendering) bool { return gsm7.Measure(r.Text).Segments <= maxSegments }
-
-	most := min(len(alerts), maxAlerts)
-	all, err := try(most)
-	if err != nil || fits(all) {
-		return all, err
-	}
-	var best Rendering
-	if most > 1 {
-		// The most alerts that fit: a template shows more the more it is given.
-		tooMany := 1 + sort.Search(most-1, func(i int) bool {
-			if err != nil {
-				return true
-			}
-			var r Rendering
-			if r, err = try(1 + i); err != nil || !fits(r) {
-				return true
-			}
-			best = r
-			return false
-		})
-		if err != nil || tooMany > 1 {
-			return best, err
-		}
-	}
-	one, err := try(min(1, most))
-	if err != nil {
-		return one, err
-	}
-	if len(one.Raw) == len(all.Raw) { // it does not list alerts
-		one = all
-	}
-	one.Text = gsm7.Truncate(one.Text, maxSegments)
-	one.Cut = true
-	return one, nil
+	return fmt.Sprintf(" +%d more", hidden)
 }
 
-// execute runs the template within bounds. What was written is returned even
-// where it became too long.
-func (in *instance) execute(v *view) (text string, err error) {
-	in.view = v
-	var out boundedWriter
+func lastLine(tail string) string {
+	if tail == "" {
+		return ""
+	}
+	return "\n" + gsm7.Transliterate(tail)
+}
+
+// squeeze is how values are written to save room.
+type squeeze struct {
+	tight bool // what loses nothing: cheap spellings, and hosts without what all have in common
+	limit int  // septets that a value may take; 0: any
+}
+
+// instance is a copy of the templates whose functions know what is rendered. It
+// serves one rendering at a time.
+type instance struct {
+	*Text
+	view *view
+	squeeze
+	effort    effort
+	out       boundedWriter
+	tail      int // where the tail begins in out; -1: there is none
+	longest   int // septets or units of the longest value
+	shortened []Shortening
+	execute   func() error
+}
+
+// attempt is what the template makes in one way.
+type attempt struct {
+	Rendering
+	body, tail string
+	longest    int
+	tooLong    bool // the template was stopped
+}
+
+func (a *attempt) segments() int {
+	if a.tooLong {
+		return maxOutput
+	}
+	return gsm7.Measure(a.body + a.tail).Segments
+}
+
+// whole is the rendering of a text that fits.
+func (a *attempt) whole() Rendering {
+	a.Text = a.body + a.tail
+	return a.Rendering
+}
+
+// cut is the rendering of one that does not.
+func (a *attempt) cut(maxSegments int) Rendering {
+	a.Text = gsm7.TruncateBefore(a.body, a.tail, maxSegments)
+	a.Cut = a.Text != a.body+a.tail
+	return a.Rendering
+}
+
+// try executes the template with the first so many alerts.
+func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squeeze) (attempt, error) {
+	in.view.show(alerts, shown)
+	in.squeeze, in.effort, in.tail, in.longest, in.shortened = s, effort{}, -1, 0, nil
+	in.out = boundedWriter{}
+	in.view.hosts = nil
+	if s.tight {
+		in.view.hosts = shortHosts(in.view.Alerts)
+	}
+	err := in.run()
+	a := attempt{Rendering: Rendering{Shown: shown, Hidden: in.view.hidden, Shortened: in.shortened}, longest: in.longest, tooLong: in.out.full}
+	a.raw, a.tight = in.out.String(), s.tight
+	if err != nil && !a.tooLong {
+		return a, err
+	}
+	body, tail := a.raw, ""
+	if in.tail >= 0 {
+		body, tail = a.raw[:in.tail], a.raw[in.tail:]
+	}
+	if a.body = strings.TrimSpace(gsm7.Transliterate(tidy(body))); a.body == "?" && strings.TrimSpace(body) != "?" {
+		a.body = "" // it holds nothing that can be spelt
+	}
+	if s.tight {
+		a.body = gsm7.Cheap(a.body)
+	}
+	if a.body == "" && strings.TrimSpace(tail) == "" {
+		return a, errEmpty
+	}
+	if !in.view.hiddenTold {
+		a.tail = more(in.view.hidden)
+	}
+	last := lastLine(b.Tail)
+	if said := strings.TrimSpace(tail); said != "" {
+		between := body[len(strings.TrimRight(body, " \n")):] + tail[:len(tail)-len(strings.TrimLeft(tail, " \n"))]
+		said = between[:min(1, len(between))] + gsm7.Transliterate(tidy(said))
+		if gsm7.Measure(a.tail+said+last).Units > b.MaxSegments*singleSegment*3/4 {
+			a.body += said // too long to stay
+		} else {
+			a.tail += said
+		}
+	}
+	a.tail += last
+	return a, nil
+}
+
+// run executes the template. What was written is in out even where it fails.
+func (in *instance) run() (err error) {
 	defer func() {
-		in.view = nil
 		if p := recover(); p != nil {
-			text, err = "", fmt.Errorf("the template panics: %v", p)
+			err = fmt.Errorf("the template panics: %v", p)
 		}
 	}()
-	err = in.templates.ExecuteTemplate(&out, "text", v)
-	switch {
-	case out.full:
-		return out.String(), errTooLong
-	case err != nil:
-		return "", located(err)
-	case strings.TrimSpace(out.String()) == "":
-		return "", errEmpty
+	if err = in.execute(); err != nil && !in.out.full {
+		return located(err)
 	}
-	return out.String(), nil
+	return err
 }
 
-// boundedWriter stops a template that writes too much.
-type boundedWriter struct {
-	strings.Builder
-	full bool
-}
-
-func (w *boundedWriter) Write(p []byte) (int, error) {
-	if room := maxOutput - w.Len(); len(p) > room {
-		w.full = true
-		w.Builder.Write(p[:room])
-		return room, errTooLong
+// tidy leaves out spaces that nobody sees: at lines' ends, several in a row, and
+// more than one empty line.
+func tidy(s string) string {
+	if !strings.Contains(s, "  ") && !strings.Contains(s, " \n") && !strings.Contains(s, "\n\n\n") && !strings.Contains(s, "\n ") {
+		return s
 	}
-	return w.Builder.Write(p)
+	lines := strings.Split(s, "\n")
+	kept := lines[:0]
+	for i, line := range lines {
+		words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
+		line = strings.Join(words, " ")
+		if line == "" && i > 1 && len(kept) > 0 && kept[len(kept)-1] == "" {
+			continue
+		}
+		kept = append(kept, line)
+	}
+	return strings.Join(kept, "\n")
 }
 
 // bySeverity orders alerts for someone who sees only the first: firing before

@@ -2,18 +2,21 @@
 // used alone.
 //
 // Templates are Go's, with Alertmanager's data and functions, so that existing
-// ones work, and some of our own (docs/configuration.md lists them). A Set
-// parses them once; a Text renders notifications:
+// ones work, and some of our own (docs/templates.md shows them). A Set parses
+// them once; a Text renders notifications:
 //
 //	set, err := templating.New(templating.Options{})
-//	text, err := set.Text(`{{ template "sms.default" . }}`)
-//	rendering := text.Render(notification, 2)
+//	text, err := set.Text(`{{ template "sms.default" . }}`, nil)
+//	rendering := text.Render(notification, templating.Budget{MaxSegments: 2})
 //
 // What a template makes is spelt with what an SMS can hold, and fitted: as many
 // alerts as there is room for are given to the template, the severest and newest
-// first, and it is told how many are hidden; if even one is too long, the text is
-// cut at a word. Rendering never fails: where a template does, a plain text built
-// in goes out in its place.
+// first, and it is told how many are hidden; if even one is too long, its values
+// are shortened, and at last the text is cut at a word. What follows {{ tail }} in
+// a template, and the tail of a Budget, stay whatever is cut. A segment is not
+// filled with a few septets where a tighter spelling or shorter values do.
+// Rendering never fails: where a template does, a plain text built in goes out in
+// its place.
 package templating
 
 import (
@@ -57,8 +60,8 @@ type Set struct {
 	samples   []Notification
 }
 
-//go:embed default.tmpl
-var defaultTemplates string
+//go:embed *.tmpl
+var builtIn embed.FS
 
 //go:embed samples/*.json
 var sampleFiles embed.FS
@@ -71,8 +74,8 @@ func New(o Options) (*Set, error) {
 	}
 	s := &Set{now: o.Now}
 	// The functions bound here only let templates parse; each instance binds its own.
-	s.templates = template.New("").Option("missingkey=zero").Funcs(funcs(&instance{now: o.Now}))
-	if _, err := s.templates.New("default.tmpl").Parse(defaultTemplates); err != nil {
+	s.templates = template.New("").Option("missingkey=zero").Funcs(funcs(&instance{Text: &Text{now: o.Now}}))
+	if _, err := s.templates.ParseFS(builtIn, "*.tmpl"); err != nil {
 		return nil, err
 	}
 	for _, glob := range o.Globs {
@@ -94,6 +97,7 @@ func New(o Options) (*Set, error) {
 			}
 		}
 	}
+	instrument(s.templates, template.New(""))
 	var err error
 	s.samples, err = readSamples()
 	return s, err
@@ -128,40 +132,43 @@ func readSamples() (samples []Notification, err error) {
 // Text is one template, ready to render. It is safe for concurrent use.
 type Text struct {
 	now       func() time.Time
+	zone      *time.Location // nil: UTC, which is said
 	instances sync.Pool
 }
 
-// instance is a copy of the templates whose functions know what is rendered. It
-// serves one rendering at a time.
-type instance struct {
-	templates *template.Template
-	now       func() time.Time
-	view      *view
-}
-
 // Text parses a receiver's text and tries it on samples: one that fails on them,
-// or makes nothing of any, is an error.
-func (s *Set) Text(source string) (*Text, error) {
+// or makes nothing of any, is an error. Times of day are those of the zone; nil
+// is UTC, and then the text says so.
+func (s *Set) Text(source string, zone *time.Location) (*Text, error) {
 	parsed, err := s.templates.Clone()
 	if err != nil {
 		return nil, err
 	}
-	if parsed, err = parsed.New("text").Parse(source); err != nil {
+	name := "text"
+	for parsed.Lookup(name) != nil { // the user's own, which the source may mean
+		name = "receiver's " + name
+	}
+	if parsed, err = parsed.New(name).Parse(source); err != nil {
 		return nil, located(err)
 	}
-	t := &Text{now: s.now}
+	if err := undefined(parsed, name, map[string]bool{}); err != nil {
+		return nil, err
+	}
+	instrument(parsed, s.templates)
+	t := &Text{now: s.now, zone: zone}
 	t.instances.New = func() any {
-		in := &instance{now: s.now}
+		in := &instance{Text: t}
 		copied, err := parsed.Clone()
 		if err != nil {
 			return err // only of a template that was executed; parsed never is
 		}
-		in.templates = copied.Funcs(funcs(in))
+		copied = copied.Funcs(funcs(in))
+		in.execute = func() error { return copied.ExecuteTemplate(&in.out, name, in.view) }
 		return in
 	}
 	empty := 0
 	for _, n := range s.samples {
-		r := t.Render(n, 2)
+		r := t.Render(n, Budget{MaxSegments: 2})
 		if errors.Is(r.Err, errEmpty) {
 			empty++
 		} else if r.Err != nil {

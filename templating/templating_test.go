@@ -1,7 +1,6 @@
 package templating_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -28,7 +27,7 @@ func text(t testing.TB, source string, globs ...string) *templating.Text {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := set.Text(source)
+	text, err := set.Text(source, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,41 +48,6 @@ func payload(t testing.TB, name string) templating.Notification {
 		n.Status, n.MayStillFire = "firing", true // as the intake does
 	}
 	return n
-}
-
-// TestPayloads shows the text of every captured payload, at two segments and at
-// one, in testdata/payloads.golden: read it after a change.
-func TestPayloads(t *testing.T) {
-	names, err := filepath.Glob("testdata/payloads/*.json")
-	if err != nil || len(names) != 15 {
-		t.Fatalf("%d payloads, %v", len(names), err)
-	}
-	var out bytes.Buffer
-	tmpl := text(t, byDefault)
-	for _, name := range names {
-		for _, segments := range []int{2, 1} {
-			r := tmpl.Render(payload(t, name), segments)
-			if r.Err != nil {
-				t.Errorf("%s: %v", name, r.Err)
-			}
-			check(t, r, segments)
-			fmt.Fprintf(&out, "== %s, at most %d: %d septets, %d segments, %d shown, %d hidden, cut %v\n%s\n\n",
-				filepath.Base(name), segments, r.Size.Units, r.Size.Segments, r.Shown, r.Hidden, r.Cut, r.Text)
-		}
-	}
-	const golden = "testdata/payloads.golden"
-	if *update {
-		if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(want, out.Bytes()) {
-		t.Errorf("the texts have changed; if that is right, run go test ./templating -update\n%s", out.String())
-	}
 }
 
 // check is what holds for every rendering.
@@ -108,7 +72,7 @@ func TestLabelValuesAreNotTemplates(t *testing.T) {
 		`x{{ routeLabels "team" }}`:   "x{{ .Status }}",
 		`{{ .CommonLabels.query }} a`: `{job="api",code=~"5.."} a`,
 	} {
-		if r := text(t, source).Render(n, 2); !strings.Contains(r.Text, want) || r.Err != nil {
+		if r := text(t, source).Render(n, templating.Budget{MaxSegments: 2}); !strings.Contains(r.Text, want) || r.Err != nil {
 			t.Errorf("%s gives %q, %v, want %q in it", source, r.Text, r.Err, want)
 		}
 	}
@@ -123,39 +87,9 @@ func TestAlertmanagersTemplates(t *testing.T) {
 		`{{ .CommonLabels.Remove (stringSlice "alertname") | len }} {{ reReplaceAll "a" "b" "aaa" }}`:           " bbb",
 		`{{ (now).Format "15:04" }} {{ .ExternalURL }}`:                                                         "19:34 http://alertmanager.example:9093",
 	} {
-		if r := text(t, source).Render(n, 2); !strings.Contains(r.Text, want) || r.Err != nil {
+		if r := text(t, source).Render(n, templating.Budget{MaxSegments: 2}); !strings.Contains(r.Text, want) || r.Err != nil {
 			t.Errorf("%s gives %q, %v, want %q in it", source, r.Text, r.Err, want)
 		}
-	}
-}
-
-func TestFitting(t *testing.T) {
-	n := group(40)
-	list := text(t, `{{ len .Alerts.Firing }} of {{ .FiringCount }}:{{ range .Alerts }} {{ .Labels.instance }}{{ end }}`)
-	r := list.Render(n, 1)
-	check(t, r, 1)
-	if r.Shown+r.Hidden != 40 || r.Hidden == 0 || r.Cut || !strings.HasSuffix(r.Text, fmt.Sprintf(" +%d more", r.Hidden)) {
-		t.Errorf("gives %+v", r)
-	}
-	// One more would not have fitted.
-	if longer := r.Size.Units + len(" node-00.example"); longer <= 160 {
-		t.Errorf("%d septets leave room for another alert", r.Size.Units)
-	}
-	if first := n.Alerts[39].Labels["instance"]; !strings.Contains(r.Text, ": "+first) {
-		t.Errorf("%q does not begin with the newest, %s", r.Text, first)
-	}
-	told := text(t, `{{ range .Alerts }}{{ .Labels.instance }} {{ end }}and {{ .Hidden }} others`).Render(n, 1)
-	if !strings.HasSuffix(told.Text, fmt.Sprintf("and %d others", told.Hidden)) {
-		t.Errorf("a template that tells what is hidden gives %q", told.Text)
-	}
-	all := text(t, `{{ len .Alerts }} alerts`).Render(n, 1)
-	if all.Text != "40 alerts" || all.Hidden != 0 {
-		t.Errorf("what fits gives %+v", all)
-	}
-	unlisted := text(t, `{{ .CommonAnnotations.long }}{{ if not .CommonAnnotations.long }}-{{ end }}`)
-	n.CommonAnnotations = map[string]string{"long": strings.Repeat("many words ", 100)}
-	if r := unlisted.Render(n, 1); !r.Cut || r.Hidden != 0 || !strings.HasSuffix(r.Text, "...") {
-		t.Errorf("a long text without a list gives %+v", r)
 	}
 }
 
@@ -179,22 +113,22 @@ func TestFallback(t *testing.T) {
 	n.NotificationReason = "another"
 	// On the samples, whose reasons are known, these templates work.
 	for source, want := range map[string]string{
-		`{{ if eq .NotificationReason "another" }}{{ template "nope" }}{{ end }}x`:                                           `"nope" not defined`,
-		`{{ if eq .NotificationReason "another" }}{{ index .Alerts 99 }}{{ end }}x`:                                          "out of range",
-		`{{ if ne .NotificationReason "another" }}x{{ end }}`:                                                                "empty text",
-		`{{ define "r" }}{{ template "r" . }}{{ end }}{{ if eq .NotificationReason "another" }}{{ template "r" }}{{ end }}x`: "exceeded maximum template depth",
-		`x{{ if eq .NotificationReason "another" }}{{ reReplaceAll "(" "" "x" }}{{ end }}`:                                   "missing closing",
+		`{{ if eq .NotificationReason "another" }}{{ index .Alerts 99 }}{{ end }}x`:                                            "out of range",
+		`{{ if ne .NotificationReason "another" }}x{{ end }}`:                                                                  "empty text",
+		`{{ define "r" }}{{ template "r" . }}{{ end }}{{ if eq .NotificationReason "another" }}{{ template "r" . }}{{ end }}x`: "nested more than 1000 deep",
+		`x{{ if eq .NotificationReason "another" }}{{ reReplaceAll "(" "" "x" }}{{ end }}`:                                     "missing closing",
+		`x{{ if eq .NotificationReason "another" }}{{ range 1000000000 }}{{ end }}{{ end }}`:                                   "takes more than 1048576 steps",
 	} {
 		set, err := templating.New(templating.Options{Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}
-		tmpl, err := set.Text(source)
+		tmpl, err := set.Text(source, nil)
 		if err != nil {
 			t.Errorf("%s: %v", source, err)
 			continue
 		}
-		r := tmpl.Render(n, 2)
+		r := tmpl.Render(n, templating.Budget{MaxSegments: 2})
 		check(t, r, 2)
 		if r.Err == nil || !strings.Contains(r.Err.Error(), want) || !strings.HasPrefix(r.Text, "CRITICAL KubePodCrashLooping") {
 			t.Errorf("%s gives %q, %v", source, r.Text, r.Err)
@@ -205,14 +139,14 @@ func TestFallback(t *testing.T) {
 func TestFallbackDoesNotCallResolvedAlertsFiring(t *testing.T) {
 	n := payload(t, "testdata/payloads/09-truncation-hides-firing.json")
 	n.NotificationReason = "another"
-	r := text(t, `x{{ if eq .NotificationReason "another" }}{{ index .Alerts 99 }}{{ end }}`).Render(n, 2)
-	if want := "TargetDown: 5 resolved, 35 more may still fire"; r.Err == nil || r.Text != want {
+	r := text(t, `x{{ if eq .NotificationReason "another" }}{{ index .Alerts 99 }}{{ end }}`).Render(n, templating.Budget{MaxSegments: 2})
+	if want := "CRITICAL TargetDown: 5 resolved, up to 35 more may still fire"; r.Err == nil || r.Text != want {
 		t.Errorf("gives %q, %v, want %q", r.Text, r.Err, want)
 	}
 }
 
 func TestEndlessOutputIsCut(t *testing.T) {
-	r := text(t, `{{ range 1000000000 }}word {{ end }}`).Render(group(1), 1)
+	r := text(t, `{{ range 1000000000 }}word {{ end }}`).Render(group(1), templating.Budget{MaxSegments: 1})
 	check(t, r, 1)
 	if !r.Cut || !strings.HasPrefix(r.Text, "word word") {
 		t.Errorf("gives %+v", r)
@@ -225,7 +159,7 @@ func TestHugeGroup(t *testing.T) {
 		n.Alerts[i].Annotations = map[string]string{"summary": strings.Repeat("x", 10_000)}
 	}
 	n.TruncatedAlerts = 1 << 63
-	r := text(t, byDefault).Render(n, 2)
+	r := text(t, byDefault).Render(n, templating.Budget{MaxSegments: 2})
 	check(t, r, 2)
 	if r.Shown == 0 {
 		t.Errorf("gives %+v", r)
@@ -242,7 +176,7 @@ func TestOddNotifications(t *testing.T) {
 		"no labels":        {Data: dataOf("firing", payloadAlert)},
 		"two of no labels": {Data: dataOf("firing", payloadAlert, payloadAlert)},
 	} {
-		r := tmpl.Render(n, 2)
+		r := tmpl.Render(n, templating.Budget{MaxSegments: 2})
 		check(t, r, 2)
 		t.Logf("%s: %q", name, r.Text)
 		if r.Err != nil {
@@ -276,7 +210,7 @@ func TestErrorsTellWhere(t *testing.T) {
 		`{{ template "no" }}`: `"no" not defined`,
 		" {{/* nothing */}} ": "empty text",
 	} {
-		if _, err := set.Text(source); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := set.Text(source, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s gives %v, want %q", source, err, want)
 		}
 	}
@@ -287,7 +221,7 @@ func TestUsersFilesReplaceTheDefault(t *testing.T) {
 	if err := os.WriteFile(mine, []byte(`{{ define "sms.default" }}mine: {{ .Status }}{{ end }}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := text(t, byDefault, mine).Render(group(1), 1); r.Text != "mine: firing" {
+	if r := text(t, byDefault, mine).Render(group(1), templating.Budget{MaxSegments: 1}); r.Text != "mine: firing" {
 		t.Errorf("gives %q", r.Text)
 	}
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,6 +119,47 @@ func TestCheckConfig(t *testing.T) {
 	}
 }
 
+// TestPreviewWatches saves a template, breaks it and repairs it.
+func TestPreviewWatches(t *testing.T) {
+	dir := t.TempDir()
+	file, tmpl := filepath.Join(dir, "smspager.yml"), filepath.Join(dir, "t.tmpl")
+	writeFile(t, tmpl, `{{ define "mine" }}first {{ .Status }}{{ end }}`)
+	writeFile(t, file, `
+textinghouse: {user: acme, password: x}
+templates: [t.tmpl]
+receivers: [{name: sms, to: ["999"], text: '{{ template "mine" . }}'}]
+`)
+	ctx, cancel := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	ended := make(chan int)
+	go func() {
+		ended <- run(ctx, []string{"preview", "-c", file, "--watch"}, strings.NewReader(""), in, in)
+		in.Close()
+	}()
+	lines := bufio.NewScanner(out)
+	expect := func(want string) {
+		t.Helper()
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), want) {
+				return
+			}
+		}
+		t.Fatalf("%q is not shown", want)
+	}
+	expect("| first firing ")
+	expect("waiting for a file")
+	writeFile(t, tmpl, `{{ define "mine" }}{{ nope }}{{ end }}`)
+	expect(`t.tmpl:1: function "nope" not defined`)
+	expect("waiting for a file")
+	writeFile(t, tmpl, `{{ define "mine" }}second one, {{ .Status }}{{ end }}`)
+	expect("| second one, firing ")
+	cancel()
+	go io.Copy(io.Discard, out)
+	if code := <-ended; code != 0 {
+		t.Errorf("exits with %d", code)
+	}
+}
+
 func TestPreview(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "smspager.yml")
 	writeFile(t, file, `
@@ -125,11 +169,11 @@ receivers:
   - {name: small, to: ["999"], max_segments: 1, send_resolved: false, text: '{{ .CommonLabels.alertname }}_{{ range .Alerts }}{{ .Annotations.description }} {{ end }}'}
 `)
 	code, out, stderr := smspager(t, "", "preview", "-c", file)
-	if code != 0 || !strings.Contains(out, "| CRITICAL KubePodCrashLooping prod-eu-1:  |") || !strings.Contains(out, "segment 1 of 1: 1") || !strings.Contains(out, "1 segment to pay") {
+	if code != 0 || !strings.Contains(out, "| CRITICAL KubePodCrashLooping prod-eu-1:  |") || !strings.Contains(out, "segment 1 of 1: 1") || !strings.Contains(out, "Cost: 1 segment of the 2 allowed") {
 		t.Errorf("exits with %d: %s%s", code, out, stderr)
 	}
 	code, out, _ = smspager(t, string(resolvedPayload), "preview", "-c", file, "--receiver=small", "-")
-	for _, want := range []string{"send_resolved: false", "Receiver small", `"_" to "-" (1)`} {
+	for _, want := range []string{"send_resolved: false", "Receiver small", `"_" as "-" (1)`} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("exits with %d, without %q: %s", code, want, out)
 		}
@@ -138,6 +182,9 @@ receivers:
 	var p previewed
 	if err := json.Unmarshal([]byte(out), &p); err != nil || code != 0 || p.Receiver != "small" || len(p.Segments) != 1 || p.Cut || len(p.Changes) != 1 {
 		t.Errorf("exits with %d: %s", code, out)
+	}
+	if len(p.Segments) != 1 || p.Segments[0].Septets != p.Septets || p.Segments[0].Room != 160 || p.MaxSegments != 1 || p.Segments[0].Text != p.Text {
+		t.Errorf("the segments are %+v", p.Segments)
 	}
 	for args, want := range map[string]string{"no-such.json": "no such file", "-": "not a JSON object"} {
 		if code, _, stderr := smspager(t, "x", "preview", "-c", file, args); code != 1 || !strings.Contains(stderr, want) {

@@ -27,12 +27,23 @@ func drawSMS(w io.Writer, text string) {
 
 // used tells how full a segment is.
 func used(part string, parts int) string {
-	size := gsm7.Measure(part)
-	capacity, unit := []int{160, 153}, "septets"
+	size, unit := gsm7.Measure(part), "septets"
 	if size.Encoding == gsm7.UCS2 {
-		capacity, unit = []int{70, 67}, "UCS-2 units"
+		unit = "UCS-2 units"
 	}
-	return fmt.Sprintf("%d of %d %s", size.Units, capacity[min(1, parts-1)], unit)
+	return fmt.Sprintf("%d of %d %s", size.Units, room(size.Encoding, parts), unit)
+}
+
+// room is what a segment holds, in septets or UCS-2 units.
+func room(encoding gsm7.Encoding, parts int) int {
+	alone, joined := 160, 153
+	if encoding == gsm7.UCS2 {
+		alone, joined = 70, 67
+	}
+	if parts == 1 {
+		return alone
+	}
+	return joined
 }
 
 // wrap breaks a text into lines, at spaces where there are some.

@@ -4,10 +4,14 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 
@@ -28,14 +32,16 @@ var resolvedPayload []byte
 // preview is the subcommand preview.
 type preview struct {
 	configFile, receiver, payload, output string
+	watch                                 bool
 }
 
 func addPreview(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var p preview
-	cmd := app.Command("preview", "Show the SMS that a notification would give. Nothing is sent, and the network is not used.\n\n"+
-		"Example: smspager preview -c smspager.yml --receiver=oncall payload.json")
+	cmd := app.Command("preview", "Show the SMS that a notification would give, and what was done to make it fit. Nothing is sent, and the network is not used.\n\n"+
+		"Example: smspager preview -c smspager.yml --receiver=oncall --watch payload.json")
 	cmd.Flag("config.file", "The configuration file.").Short('c').Default("smspager.yml").StringVar(&p.configFile)
 	cmd.Flag("receiver", "The receiver; by default the payload's, or the only one configured.").StringVar(&p.receiver)
+	cmd.Flag("watch", "Show it again whenever the configuration, a template or the payload is saved, until interrupted.").BoolVar(&p.watch)
 	outputFlag(cmd, &p.output)
 	cmd.Arg("payload", "A webhook's body, as Alertmanager posts it; - reads standard input. Without it a captured one is used.").StringVar(&p.payload)
 	return cmd.FullCommand(), p.run
@@ -43,17 +49,30 @@ func addPreview(app *kingpin.Application) (string, func(context.Context, console
 
 // previewed is the JSON form.
 type previewed struct {
-	Receiver      string          `json:"receiver"`
-	Ignored       bool            `json:"ignored"`
-	Text          string          `json:"text"`
-	Encoding      string          `json:"encoding"`
-	Septets       int             `json:"septets"` // UTF-16 units where the encoding is ucs2
-	Segments      []string        `json:"segments"`
-	Shown         int             `json:"shown"`
-	Hidden        int             `json:"hidden"`
-	Cut           bool            `json:"cut"`
-	Changes       []changedString `json:"changes"`
-	TemplateError string          `json:"template_error,omitempty"`
+	Receiver      string             `json:"receiver"`
+	Ignored       bool               `json:"ignored"`
+	Text          string             `json:"text"`
+	Encoding      string             `json:"encoding"`
+	Septets       int                `json:"septets"` // UTF-16 units where the encoding is ucs2
+	Segments      []previewedSegment `json:"segments"`
+	MaxSegments   int                `json:"max_segments"`
+	Shown         int                `json:"shown"`
+	Hidden        int                `json:"hidden"`
+	Cut           bool               `json:"cut"`
+	Shortened     []shortenedValue   `json:"shortened"`
+	Changes       []changedString    `json:"changes"`
+	TemplateError string             `json:"template_error,omitempty"`
+}
+
+type previewedSegment struct {
+	Text    string `json:"text"`
+	Septets int    `json:"septets"`
+	Room    int    `json:"room"` // septets that the segment can hold
+}
+
+type shortenedValue struct {
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 type changedString struct {
@@ -62,16 +81,67 @@ type changedString struct {
 	Count int    `json:"count"`
 }
 
-func (p *preview) run(_ context.Context, c console) error {
-	cfg, err := receiver.LoadConfig(p.configFile)
-	if err != nil {
+func (p *preview) run(ctx context.Context, c console) error {
+	if !p.watch {
+		_, err := p.show(c)
 		return err
 	}
-	body := firingPayload
+	if p.payload == stdinArgument {
+		return errors.New("standard input cannot be watched; give the payload as a file")
+	}
+	const pause = 200 * time.Millisecond
+	var patterns []string // of the template files, as the last good configuration names them
+	seen := ""
+	for {
+		if now := p.saved(patterns); now != seen {
+			seen = now
+			globs, err := p.show(c)
+			if err != nil {
+				fmt.Fprintf(c.err, "smspager: %s\n", strings.TrimSpace(err.Error()))
+			} else if !slices.Equal(globs, patterns) {
+				patterns = globs
+				seen = p.saved(patterns)
+			}
+			if p.output == "text" {
+				fmt.Fprintf(c.out, "-- %s; waiting for a file to be saved, Ctrl-C ends\n", time.Now().Format(time.TimeOnly))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// saved tells when each file that the text depends on was saved.
+func (p *preview) saved(patterns []string) string {
+	var b strings.Builder
+	for _, pattern := range append([]string{p.configFile, p.payload}, patterns...) {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			continue // reported by show
+		}
+		for _, name := range names {
+			if info, err := os.Stat(name); err == nil {
+				fmt.Fprintln(&b, name, info.Size(), info.ModTime().UnixNano())
+			}
+		}
+	}
+	return b.String()
+}
+
+// show renders once. It returns the patterns of the template files.
+func (p *preview) show(c console) ([]string, error) {
+	cfg, err := receiver.LoadConfig(p.configFile)
+	if err != nil {
+		return nil, err
+	}
+	body, name := firingPayload, p.receiver
 	switch p.payload {
 	case "":
-		if p.receiver == "" {
-			p.receiver = cfg.Receivers[0].Name
+		if name == "" {
+			name = cfg.Receivers[0].Name
 		}
 	case stdinArgument:
 		body, err = io.ReadAll(c.in)
@@ -79,31 +149,43 @@ func (p *preview) run(_ context.Context, c console) error {
 		body, err = os.ReadFile(p.payload)
 	}
 	if err != nil {
-		return err
+		return cfg.Templates, err
 	}
 	n, err := intake.Decode(body)
 	if err != nil {
-		return err
+		return cfg.Templates, err
 	}
-	r, err := receiver.NewPreview(cfg, p.receiver, n)
+	r, err := receiver.NewPreview(cfg, name, n)
 	if err != nil {
-		return err
+		return cfg.Templates, err
 	}
 	if p.output == "json" {
-		out := previewed{
-			Receiver: r.Receiver, Ignored: r.Ignored, Text: r.Text, Encoding: r.Size.Encoding, Septets: r.Size.Units,
-			Segments: gsm7.Segments(r.Text), Shown: r.Shown, Hidden: r.Hidden, Cut: r.Cut, Changes: []changedString{},
-		}
-		for _, ch := range gsm7.Changes(r.Raw) {
-			out.Changes = append(out.Changes, changedString(ch))
-		}
-		if r.Err != nil {
-			out.TemplateError = r.Err.Error()
-		}
-		return json.NewEncoder(c.out).Encode(out)
+		return cfg.Templates, json.NewEncoder(c.out).Encode(inJSON(r))
 	}
 	draw(c.out, r)
-	return nil
+	return cfg.Templates, nil
+}
+
+func inJSON(r receiver.Preview) previewed {
+	out := previewed{
+		Receiver: r.Receiver, Ignored: r.Ignored, Text: r.Text, Encoding: r.Size.Encoding, Septets: r.Size.Units, MaxSegments: r.MaxSegments,
+		Shown: r.Shown, Hidden: r.Hidden, Cut: r.Cut, Shortened: []shortenedValue{}, Changes: []changedString{},
+	}
+	parts := gsm7.Segments(r.Text)
+	for _, part := range parts {
+		size := gsm7.Measure(part)
+		out.Segments = append(out.Segments, previewedSegment{Text: part, Septets: size.Units, Room: room(size.Encoding, len(parts))})
+	}
+	for _, s := range r.Shortened {
+		out.Shortened = append(out.Shortened, shortenedValue(s))
+	}
+	for _, ch := range r.Changes() {
+		out.Changes = append(out.Changes, changedString(ch))
+	}
+	if r.Err != nil {
+		out.TemplateError = r.Err.Error()
+	}
+	return out
 }
 
 func draw(w io.Writer, r receiver.Preview) {
@@ -112,21 +194,20 @@ func draw(w io.Writer, r receiver.Preview) {
 		fmt.Fprintln(w, "Nothing would be sent: the group is resolved, and the receiver has send_resolved: false. The text would be:")
 	}
 	drawSMS(w, r.Text)
-	fmt.Fprintf(w, "%s, %d septets or units, %s to pay for each recipient\n", r.Size.Encoding, r.Size.Units, segments(r.Size.Segments))
+	fmt.Fprintf(w, "Cost: %s of the %d allowed, for each recipient (%s, %d septets)\n", segments(r.Size.Segments), r.MaxSegments, r.Size.Encoding, r.Size.Units)
 	if r.Err != nil {
 		fmt.Fprintf(w, "The template failed, and the built-in text stands in: %v\n", r.Err)
 	}
 	if r.Hidden > 0 {
-		fmt.Fprintf(w, "Shown: %d of %d alerts; the severest and newest first.\n", r.Shown, r.Shown+r.Hidden)
+		fmt.Fprintf(w, "Hidden: %d of %d alerts; the severest and newest are shown.\n", r.Hidden, r.Shown+r.Hidden)
+	}
+	for _, s := range r.Shortened {
+		fmt.Fprintf(w, "Shortened: %q to %q\n", gsm7.TruncateUnits(s.From, 3*phoneWidth), s.To)
 	}
 	if r.Cut {
-		fmt.Fprintln(w, "Cut at a word, as the text is longer than max_segments allows.")
+		fmt.Fprintln(w, "Cut: the text is longer than max_segments allows.")
 	}
-	if changes := gsm7.Changes(r.Raw); len(changes) > 0 {
-		var list []string
-		for _, ch := range changes {
-			list = append(list, fmt.Sprintf("%q to %q (%d)", ch.From, ch.To, ch.Count))
-		}
-		fmt.Fprintf(w, "Spelt otherwise, as an SMS cannot hold it: %s\n", strings.Join(list, ", "))
+	for _, ch := range r.Changes() {
+		fmt.Fprintf(w, "Spelt otherwise: %q as %q (%d)\n", ch.From, ch.To, ch.Count)
 	}
 }

@@ -68,15 +68,17 @@ type Contact struct {
 
 // Receiver is what is done for one of Alertmanager's receivers.
 type Receiver struct {
-	Name         string        `yaml:"name"`
-	To           []string      `yaml:"to"`       // contacts or numbers, as written
-	Numbers      []e164.Number `yaml:"-"`        // those of To, each once
-	ToLabel      string        `yaml:"to_label"` // "": none
-	Text         string        `yaml:"text"`
-	MaxSegments  int           `yaml:"max_segments"`
-	SendResolved bool          `yaml:"send_resolved"`
-	DedupeWindow time.Duration `yaml:"dedupe_window"`
-	MaxAge       time.Duration `yaml:"max_age"`
+	Name         string         `yaml:"name"`
+	To           []string       `yaml:"to"`       // contacts or numbers, as written
+	Numbers      []e164.Number  `yaml:"-"`        // those of To, each once
+	ToLabel      string         `yaml:"to_label"` // "": none
+	Text         string         `yaml:"text"`
+	MaxSegments  int            `yaml:"max_segments"`
+	Timezone     string         `yaml:"timezone"` // of times of day in texts; "": UTC, which is said
+	Zone         *time.Location `yaml:"-"`        // that of Timezone; nil where there is none
+	SendResolved bool           `yaml:"send_resolved"`
+	DedupeWindow time.Duration  `yaml:"dedupe_window"`
+	MaxAge       time.Duration  `yaml:"max_age"`
 }
 
 const day = 24 * time.Hour

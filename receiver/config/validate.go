@@ -197,6 +197,13 @@ func (v *validator) receivers(receivers []Receiver, contacts map[string]e164.Num
 		if strings.TrimSpace(r.Text) == "" {
 			v.fault(path+".text", "must be a template, or be left out")
 		}
+		if r.Timezone != "" {
+			zone, err := time.LoadLocation(r.Timezone)
+			if err != nil {
+				v.fault(path+".timezone", "%q is not a timezone; give one of the IANA database, such as Europe/Paris", r.Timezone)
+			}
+			r.Zone = zone
+		}
 		if r.MaxSegments < 1 || r.MaxSegments > 10 {
 			v.fault(path+".max_segments", "must be 1 to 10, is %d", r.MaxSegments)
 		}

@@ -186,7 +186,7 @@ func (r *Receiver) Render(n templating.Notification) templating.Rendering {
 	if !r.SendResolved {
 		n.Alerts = slices.DeleteFunc(slices.Clone(n.Alerts), func(a template.Alert) bool { return a.Status == string(model.AlertResolved) })
 	}
-	return r.Text.Render(n, r.MaxSegments)
+	return r.Text.Render(n, templating.Budget{MaxSegments: r.MaxSegments})
 }
 
 func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (Result, error) {
@@ -271,6 +271,9 @@ func describe(r templating.Rendering) string {
 	}
 	if r.Hidden > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %d alerts shown", r.Shown, r.Shown+r.Hidden))
+	}
+	if n := len(r.Shortened); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d values shortened", n))
 	}
 	if r.Cut {
 		parts = append(parts, "cut to fit")

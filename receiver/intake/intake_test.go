@@ -75,7 +75,7 @@ func newIntake(t testing.TB, f *fake) *intake.Intake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := set.Text(`{{ template "sms.default" . }}`)
+	text, err := set.Text(`{{ template "sms.default" . }}`, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,125 @@
+package templating
+
+import (
+	"errors"
+	"sort"
+
+	alertmanager "github.com/prometheus/alertmanager/template"
+
+	"github.com/smspager/smspager/templating/gsm7"
+)
+
+const (
+	// maxAlerts bounds the alerts that a template is given. More than these
+	// never fit, as each takes at least a separator and a character.
+	maxAlerts = 500
+	// singleSegment and joinedSegment are the septets in a segment.
+	singleSegment, joinedSegment = 160, 153
+	// spill is how many septets are too few to pay a segment for.
+	spill = 16
+	// shortest is the fewest septets that a value is shortened to.
+	shortest = 16
+)
+
+// fit writes as much as there is room for. It takes the first of these that
+// fits: everything; everything, tightly spelt; fewer alerts; one alert with its
+// values shortened; that, cut at a word. Tight spelling that saves a segment is
+// preferred, and so are shorter values where a segment holds only a few septets.
+func (t *Text) fit(v *view, alerts alertmanager.Alerts, b Budget) (Rendering, error) {
+	in, ok := t.instances.Get().(*instance)
+	if !ok {
+		return Rendering{}, errors.New("the templates cannot be copied")
+	}
+	in.view = v
+	defer func() {
+		in.view, in.shortened, in.out = nil, nil, boundedWriter{}
+		t.instances.Put(in)
+	}()
+
+	most := min(len(alerts), maxAlerts)
+	loose, err := in.try(alerts, most, b, squeeze{})
+	if err != nil && !loose.tooLong {
+		return loose.Rendering, err
+	}
+	if loose.segments() == 1 {
+		return loose.whole(), nil
+	}
+	tight, err := in.try(alerts, most, b, squeeze{tight: true})
+	if err != nil && !tight.tooLong {
+		return tight.Rendering, err
+	}
+	all := loose
+	if tight.segments() < loose.segments() {
+		all = tight
+	}
+	if segments := all.segments(); segments <= b.MaxSegments {
+		if segments > 1 && spills(&all) {
+			if r, ok := in.shorten(alerts, most, b, tight.longest, max(shortest, tight.longest/2), segments-1); ok {
+				return r, nil
+			}
+		}
+		return all.whole(), nil
+	}
+
+	if fewer, err := in.fewer(alerts, most, b); err != nil || fewer.Text != "" {
+		return fewer, err
+	}
+	one, err := in.try(alerts, min(1, most), b, squeeze{tight: true})
+	if err != nil && !one.tooLong {
+		return one.Rendering, err
+	}
+	shown, longest := one.Shown, one.longest
+	if len(one.raw) == len(all.raw) { // it does not list alerts
+		one, shown = all, most
+	}
+	if r, ok := in.shorten(alerts, shown, b, longest, shortest, b.MaxSegments); ok {
+		return r, nil
+	}
+	if short, err := in.try(alerts, shown, b, squeeze{tight: true, limit: shortest}); err == nil {
+		one = short
+	}
+	return one.cut(b.MaxSegments), nil
+}
+
+// spills reports whether the last segment of several holds only a few septets.
+func spills(a *attempt) bool {
+	size := gsm7.Measure(a.body + a.tail)
+	room := (size.Segments - 1) * joinedSegment
+	if size.Segments == 2 {
+		room = singleSegment
+	}
+	return size.Units-room <= spill
+}
+
+// fewer shows the most alerts that fit, of at most so many; its text is empty
+// where not even one does. A template shows more the more it is given.
+func (in *instance) fewer(alerts alertmanager.Alerts, most int, b Budget) (best Rendering, err error) {
+	sort.Search(most-1, func(i int) bool {
+		a, failure := in.try(alerts, 1+i, b, squeeze{tight: true})
+		switch {
+		case err != nil:
+		case failure != nil && !a.tooLong:
+			err = failure
+		case a.segments() <= b.MaxSegments:
+			best = a.whole()
+			return false
+		}
+		return true
+	})
+	return best, err
+}
+
+// shorten writes the longest values that fit, none shorter than so many septets.
+func (in *instance) shorten(alerts alertmanager.Alerts, shown int, b Budget, longest, least, maxSegments int) (best Rendering, ok bool) {
+	// No value of more septets than this fits.
+	longest = min(longest-1, maxSegments*singleSegment)
+	sort.Search(longest-least+1, func(i int) bool {
+		a, err := in.try(alerts, shown, b, squeeze{tight: true, limit: longest - i})
+		if err != nil || a.segments() > maxSegments {
+			return false
+		}
+		best, ok = a.whole(), true
+		return true
+	})
+	return best, ok
+}

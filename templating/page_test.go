@@ -1,0 +1,151 @@
+package templating_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/templating"
+	"github.com/smspager/smspager/templating/gsm7"
+)
+
+// TestPage keeps docs/templates.md true: its examples are what comes out.
+func TestPage(t *testing.T) {
+	const name = "../docs/templates.md"
+	body, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(body)
+	for _, block := range []struct {
+		name string
+		body string
+	}{{"functions", functionsOfPage(t)}, {"texts", textsOfPage(t)}} {
+		between := regexp.MustCompile(`(?s)(<!-- ` + block.name + `: [^\n]*-->\n).*?(<!-- end -->)`)
+		at := between.FindStringSubmatchIndex(page)
+		if at == nil {
+			t.Fatalf("%s has no place for the %s", name, block.name)
+		}
+		page = page[:at[3]] + block.body + page[at[4]:]
+	}
+	if page == string(body) {
+		return
+	}
+	if !*update {
+		t.Errorf("the examples of %s are not what comes out; if what comes out is right, run go test ./templating -update", name)
+		return
+	}
+	if err := os.WriteFile(name, []byte(page), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func functionsOfPage(t *testing.T) string {
+	paris, err := time.LoadLocation("Europe/Paris")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := payload(t, "testdata/payloads/05-some-resolved-mixed.json")
+	var b strings.Builder
+	b.WriteString("| function | is | example | gives |\n|---|---|---|---|\n")
+	for _, f := range []struct{ name, is, example string }{
+		{"`since TIME`", "Alertmanager's: how long ago", `{{ range .Alerts.Firing }}{{ since .StartsAt }} {{ end }}`},
+		{"`duration DURATION`", "a length of time with its two largest units", `{{ range .Alerts.Firing }}{{ since .StartsAt | duration }} {{ end }}`},
+		{"`age ALERT`", "how long an alert fires, or fired until it was resolved; nothing in its first minute", `{{ range .Alerts }}{{ age . }} {{ end }}`},
+		{"`clock TIME`", "the time of day in the receiver's `timezone`, on another day with the weekday, a week away with the date; without a `timezone`, in UTC, which is then said", `{{ range .Alerts.Resolved }}{{ clock .EndsAt }} {{ end }}`},
+		{"`short NUMBER TEXT`", "at most so many septets: both ends of a name, the beginning of words", `{{ .CommonLabels.alertname | short 22 }}; {{ .CommonAnnotations.summary | short 22 }}`},
+		{"`uniq LABEL ALERTS`", "the label's different values", `{{ .Alerts | uniq "instance" | join " " }}`},
+		{"`uniq STRINGS`", "the different strings", `{{ stringSlice "a" "b" "a" | uniq | join " " }}`},
+		{"`list NUMBER STRINGS`", "the first so many, and how many more", `{{ .Alerts | uniq "instance" | list 2 }}`},
+		{"`plural NUMBER NOUN [PLURAL]`", "the number and its noun", `{{ plural 1 "alert" }}, {{ plural .FiringCount "alert" }}, {{ plural 3 "query" "queries" }}`},
+		{"`cheap TEXT`", "`(` for `[` and `{`, `/` for `|`: one septet for two", `{{ cheap "rate(x[5m]) {a|b}" }}`},
+		{"`tail`", "what follows stays whatever is cut", `{{ .CommonAnnotations.summary }}{{ tail }} https://wiki.example/disk`},
+		{"`severity .`", "the severest of the alerts that fire, in capitals", `{{ severity . }}`},
+		{"`subject .`", "what the group has in common", `{{ subject . }}`},
+		{"`summary ALERT`", "its summary, message, description or title, the first that there is, without its last full stop", `{{ summary (index .Alerts 0) }}`},
+		{"`where ALERT .`", "its place: pod, instance, host, service...; of several alerts, what tells them apart", `{{ where (index .Alerts 0) . }}`},
+		{"`item ALERT .`", "its line in a list: name where they differ, and place or summary", `{{ item (index .Alerts 0) . }}`},
+		{"`mentions TEXT PLACE`", "whether a text names a place", `{{ mentions "disk of node04 is full" "node04.example:9100" }}`},
+	} {
+		set, err := templating.New(templating.Options{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tmpl, err := set.Text("x "+f.example, paris) // some write nothing where nothing fires
+		if err != nil {
+			t.Fatalf("%s: %v", f.name, err)
+		}
+		r := tmpl.Render(n, templating.Budget{MaxSegments: 2})
+		if r.Err != nil {
+			t.Errorf("%s: %v", f.name, r.Err)
+		}
+		fmt.Fprintf(&b, "| %s | %s | `%s` | %s |\n", f.name, strings.ReplaceAll(f.is, "|", `\|`), strings.ReplaceAll(f.example, "|", `\|`), strings.TrimPrefix(r.Text, "x "))
+	}
+	return b.String()
+}
+
+func textsOfPage(t *testing.T) string {
+	names, err := filepath.Glob("testdata/payloads/*.json")
+	if err != nil || len(names) != 17 {
+		t.Fatalf("%d payloads, %v", len(names), err)
+	}
+	var b strings.Builder
+	tmpl := text(t, byDefault)
+	for _, name := range names {
+		fmt.Fprintf(&b, "### %s\n\n", strings.TrimSuffix(filepath.Base(name), ".json"))
+		var first string
+		for _, segments := range []int{2, 1} {
+			r := tmpl.Render(payload(t, name), templating.Budget{MaxSegments: segments})
+			if r.Err != nil {
+				t.Errorf("%s: %v", name, r.Err)
+			}
+			check(t, r, segments)
+			if r.Text == first {
+				continue
+			}
+			first = r.Text
+			how := fmt.Sprintf("%d septets, %s", r.Size.Units, plural(r.Size.Segments, "segment"))
+			if r.Hidden > 0 {
+				how += fmt.Sprintf(", %d of %d alerts", r.Shown, r.Shown+r.Hidden)
+			}
+			if n := len(r.Shortened); n > 0 {
+				how += ", " + plural(n, "value") + " shortened"
+			}
+			if r.Cut {
+				how += ", cut"
+			}
+			fmt.Fprintf(&b, "%s:\n\n```\n%s\n```\n\n", how, r.Text)
+		}
+	}
+	return b.String()
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// TestDefaultsAreCheap: what is ours in the built-in texts takes a septet for
+// each character.
+func TestDefaultsAreCheap(t *testing.T) {
+	names, err := filepath.Glob("testdata/payloads/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := text(t, byDefault)
+	for _, name := range names {
+		if strings.Contains(name, "template-quotes") {
+			continue // its summary is full of braces
+		}
+		r := tmpl.Render(payload(t, name), templating.Budget{MaxSegments: 2})
+		if r.Text != gsm7.Cheap(r.Text) {
+			t.Errorf("%s: %q holds a character of two septets", name, r.Text)
+		}
+	}
+}
