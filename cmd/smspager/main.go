@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // for timezone, where the machine has no zones
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"

@@ -202,7 +202,7 @@ func draw(w io.Writer, r receiver.Preview) {
 		fmt.Fprintf(w, "Hidden: %d of %d alerts; the severest and newest are shown.\n", r.Hidden, r.Shown+r.Hidden)
 	}
 	for _, s := range r.Shortened {
-		fmt.Fprintf(w, "Shortened: %q to %q\n", gsm7.TruncateUnits(s.From, 3*phoneWidth), s.To)
+		fmt.Fprintf(w, "Shortened: %q to %q\n", s.From, s.To)
 	}
 	if r.Cut {
 		fmt.Fprintln(w, "Cut: the text is longer than max_segments allows.")

@@ -1,0 +1,104 @@
+// Command texts compares the texts of smspager's built-in template with those
+// that sachet sends where no template is configured, in segments, for payloads
+// captured from Alertmanager:
+//
+//	go run ./bench/texts [FILE...]
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/alertmanager/template"
+
+	"github.com/smspager/smspager/receiver/intake"
+	"github.com/smspager/smspager/templating"
+	"github.com/smspager/smspager/templating/gsm7"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "texts:", err)
+		os.Exit(1)
+	}
+}
+
+func run(files []string) error {
+	if len(files) == 0 {
+		var err error
+		if files, err = filepath.Glob("templating/testdata/payloads/*.json"); err != nil {
+			return err
+		}
+	}
+	// Minutes after the payloads were captured.
+	set, err := templating.New(templating.Options{Now: func() time.Time { return time.Date(2026, 11, 23, 19, 34, 0, 0, time.UTC) }})
+	if err != nil {
+		return err
+	}
+	text, err := set.Text(`{{ template "sms.default" . }}`, nil)
+	if err != nil {
+		return err
+	}
+	ours, theirs := 0, 0
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		n, err := intake.Decode(body)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		r := text.Render(n, templating.Budget{MaxSegments: 2})
+		var data template.Data // as they decode it
+		if err := json.Unmarshal(body, &data); err != nil {
+			return err
+		}
+		other := sachet(data)
+		size := gsm7.Measure(other)
+		ours, theirs = ours+r.Size.Segments, theirs+size.Segments
+		fmt.Printf("== %s\n-- smspager, %v:\n%s\n-- sachet, %v:\n%s\n\n", filepath.Base(file), r.Size, r.Text, size, strings.TrimRight(other, "\n"))
+	}
+	fmt.Printf("%d payloads: smspager %d segments, sachet %d: %.1f times as many\n", len(files), ours, theirs, float64(theirs)/float64(ours))
+	return nil
+}
+
+// sachet is the text of sachet's newAlertText (github.com/messagebird/sachet,
+// 65fcbca, cmd/sachet/handlers.go, BSD-2-Clause), firing before resolved, which
+// it leaves to chance.
+func sachet(data template.Data) string {
+	switch len(data.Alerts) {
+	case 0:
+		return "Alert \n" + strings.Join(data.CommonLabels.Values(), " | ")
+	case 1:
+		var tuples []string
+		for name, value := range data.Alerts[0].Labels {
+			tuples = append(tuples, name+"= "+value)
+		}
+		slices.Sort(tuples)
+		return strings.ToUpper(data.Status) + " \n" + strings.Join(tuples, "\n")
+	}
+	var b strings.Builder
+	for _, part := range []struct {
+		name   string
+		alerts template.Alerts
+	}{{"Firing", data.Alerts.Firing()}, {"Resolved", data.Alerts.Resolved()}} {
+		if len(part.alerts) == 0 {
+			continue
+		}
+		b.WriteString(part.name + ": \n")
+		for _, a := range part.alerts {
+			b.WriteString(a.Labels["alertname"] + " @" + a.Labels["instance"])
+			if exported := a.Labels["exported_instance"]; exported != "" {
+				b.WriteString(" (" + exported + ")")
+			}
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
