@@ -71,3 +71,22 @@ type Store interface {
 	// Close ends the store's work and waits for what is under way.
 	Close() error
 }
+
+// Shared is a Store that several processes use at the same time.
+type Shared interface {
+	Store
+
+	// Lead waits until this process is the one that sends. The lease ends when it
+	// no longer is, or ctx ends; release gives it up and must be called once.
+	Lead(ctx context.Context) (lease context.Context, release func(), err error)
+
+	// Listen tells of what any process did, from the moment it calls ready until
+	// ctx ends or the connection is lost. It may miss some, and tell some twice.
+	Listen(ctx context.Context, ready func(), told func(Hint)) error
+}
+
+// Hint is a message that was added, or that reached a final state.
+type Hint struct {
+	ID    string
+	Ended bool
+}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ func Run(t *testing.T, open func(*testing.T) outbox.Store) {
 		test func(*testing.T, outbox.Store)
 	}{
 		{"a message comes back as it was stored", testRoundTrip},
+		{"what a database cannot hold is stored all the same", testOddBytes},
 		{"a repeat within the window is not stored", testDuplicate},
 		{"a repeat is told from others across clock changes", testClockSetBack},
 		{"of two at once one is stored", testConcurrentDuplicate},
@@ -106,6 +108,17 @@ func testRoundTrip(t *testing.T, s outbox.Store) {
 		if _, err := s.FindAPIID(context.Background(), unknown); !errors.Is(err, outbox.ErrNotFound) {
 			t.Errorf("FindAPIID(%q) gives %v, want ErrNotFound", unknown, err)
 		}
+	}
+}
+
+func testOddBytes(t *testing.T, s outbox.Store) {
+	m := NewMessage(0, "999")
+	m.GroupKey, m.Receiver = "nul \x00, not UTF-8 \xff", "\x00"
+	m.Events[0].Detail = "\xff\x00"
+	add(t, s, m)
+	apply(t, s, outbox.Taken(m.ID, "id\x00", epoch, "\x00"), true)
+	if got := get(t, s, m.ID); got.Text != m.Text || len(got.Events) != 2 {
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -372,5 +385,45 @@ func testClosed(t *testing.T, s outbox.Store) {
 	}
 	if err := s.Close(); err != nil {
 		t.Errorf("a second Close gives %v", err)
+	}
+}
+
+// BenchmarkAdd stores b.N notifications of one message from a number of clients
+// at once.
+func BenchmarkAdd(b *testing.B, s outbox.Store, clients int) {
+	Concurrently(b, clients, func(i int) error {
+		_, err := s.Add(context.Background(), outbox.Notification{
+			Key: outbox.Key{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24), 1}, SeenAt: time.Now(), Window: time.Minute,
+			Messages: []outbox.Message{NewMessage(i%1e6, "999")},
+		})
+		return err
+	})
+}
+
+// Concurrently calls do b.N times from a number of clients at once.
+func Concurrently(b *testing.B, clients int, do func(i int) error) {
+	b.Helper()
+	var next atomic.Int64
+	errs := make(chan error, clients)
+	b.ResetTimer()
+	for range clients {
+		go func() {
+			for {
+				i := next.Add(1)
+				if i > int64(b.N) {
+					errs <- nil
+					return
+				}
+				if err := do(int(i)); err != nil {
+					errs <- err
+					return
+				}
+			}
+		}()
+	}
+	for range clients {
+		if err := <-errs; err != nil {
+			b.Fatal(err)
+		}
 	}
 }

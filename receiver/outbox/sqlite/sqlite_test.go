@@ -10,9 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/outboxtest"
@@ -112,14 +110,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 func BenchmarkAdd(b *testing.B) {
 	for _, clients := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			s := open(b, filepath.Join(b.TempDir(), "outbox.db"))
-			benchmark(b, clients, func(i int) error {
-				_, err := s.Add(context.Background(), outbox.Notification{
-					Key: outbox.Key{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24), 1}, SeenAt: time.Now(), Window: time.Minute,
-					Messages: []outbox.Message{outboxtest.NewMessage(i%1e6, "999")},
-				})
-				return err
-			})
+			outboxtest.BenchmarkAdd(b, open(b, filepath.Join(b.TempDir(), "outbox.db")), clients)
 		})
 	}
 	b.Run("bare-fdatasync", func(b *testing.B) {
@@ -129,39 +120,11 @@ func BenchmarkAdd(b *testing.B) {
 		}
 		defer f.Close()
 		block := make([]byte, 4096)
-		benchmark(b, 1, func(int) error {
+		outboxtest.Concurrently(b, 1, func(int) error {
 			if _, err := f.Write(block); err != nil {
 				return err
 			}
 			return fdatasync(f)
 		})
 	})
-}
-
-// benchmark calls do b.N times from a number of clients at once.
-func benchmark(b *testing.B, clients int, do func(i int) error) {
-	b.Helper()
-	var next atomic.Int64
-	errs := make(chan error, clients)
-	b.ResetTimer()
-	for range clients {
-		go func() {
-			for {
-				i := next.Add(1)
-				if i > int64(b.N) {
-					errs <- nil
-					return
-				}
-				if err := do(int(i)); err != nil {
-					errs <- err
-					return
-				}
-			}
-		}()
-	}
-	for range clients {
-		if err := <-errs; err != nil {
-			b.Fatal(err)
-		}
-	}
 }

@@ -1,0 +1,168 @@
+// Package postgres keeps the outbox in a PostgreSQL database (15 or later), which
+// several smspagers can use at the same time: each takes webhooks and callbacks,
+// and one of them, the leader, sends (see Store.Lead).
+//
+// One goroutine of each process writes, and commits what arrived while it was
+// busy as one transaction (see group); readers use connections of a pool.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/group"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	// readers is how many connections read at the same time; one more writes.
+	readers = 4
+	// patience is how long the database may take over one thing. A webhook that
+	// waits for it must still have time to be sent past it.
+	patience = 4 * time.Second
+)
+
+// Store is an outbox.Shared in a database.
+type Store struct {
+	config *pgxpool.Config
+	pool   *pgxpool.Pool
+	group  *group.Writer[pgx.Tx]
+}
+
+var _ outbox.Shared = (*Store)(nil)
+
+// Open connects to the database at a URL such as
+// postgres://smspager:secret@db.example/smspager, or a string of keywords and
+// values, and makes its tables where there are none. Errors hold no password.
+func Open(ctx context.Context, dsn string) (*Store, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("open the outbox: not a PostgreSQL URL; write it as postgres://user:password@host:5432/database")
+	}
+	params := config.ConnConfig.RuntimeParams
+	if params["application_name"] == "" {
+		params["application_name"] = "smspager"
+	}
+	config.ConnConfig.ConnectTimeout = patience
+	config.MaxConns = readers + 1
+	s := &Store{config: config}
+	if err := s.migrate(ctx); err != nil {
+		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
+	}
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
+	}
+	s.group = group.New(group.Options[pgx.Tx]{Transaction: s.transaction, Alone: ofAStatement})
+	return s, nil
+}
+
+// migrate brings the tables up to date. Of several processes that start at the
+// same time one does, under an advisory lock.
+func (s *Store) migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDB(*s.config.ConnConfig)
+	defer db.Close()
+	if err := db.PingContext(ctx); err != nil {
+		return err
+	}
+	if err := supported(ctx, db); err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
+	if err != nil {
+		return fmt.Errorf("read the migrations: %w", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+func supported(ctx context.Context, db *sql.DB) error {
+	const oldest = 15_00_00
+	var version int
+	if err := db.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
+		return err
+	}
+	if version < oldest {
+		return fmt.Errorf("the server is PostgreSQL %d; smspager needs 15 or later", version/10000)
+	}
+	return nil
+}
+
+// ofAStatement reports whether the server refused a statement, as opposed to
+// being away.
+func ofAStatement(err error) bool {
+	var refusal *pgconn.PgError
+	return errors.As(err, &refusal) && !strings.HasPrefix(refusal.Code, "57P") // the server stops
+}
+
+func (s *Store) transaction(batch []group.Work[pgx.Tx]) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience) // a batch belongs to no single caller
+	defer cancel()
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		for _, work := range batch {
+			if err := work(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Close waits for the writes under way, then disconnects.
+func (s *Store) Close() error {
+	s.group.Close()
+	s.pool.Close()
+	return nil
+}
+
+// storable is a text without what PostgreSQL cannot hold: NUL, and bytes that
+// are not UTF-8.
+func storable(s string) string {
+	if strings.IndexByte(s, 0) < 0 && isValid(s) {
+		return s
+	}
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
+}
+
+func isValid(s string) bool { return strings.ToValidUTF8(s, "") == s }
+
+// millis is a time as the tables hold it.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// timeOf reads a time from a table.
+func timeOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

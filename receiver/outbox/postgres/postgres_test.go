@@ -1,0 +1,251 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/outboxtest"
+	"github.com/smspager/smspager/receiver/outbox/postgres"
+	"github.com/smspager/smspager/receiver/outbox/postgres/postgrestest"
+)
+
+// server is one for all tests; each has a database of its own.
+var server *postgrestest.Server
+
+func TestMain(m *testing.M) {
+	var err error
+	server, err = postgrestest.Start()
+	if err != nil && (!errors.Is(err, postgrestest.ErrMissing) || os.Getenv("SMSPAGER_REQUIRE_ALL") != "") {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if server != nil {
+		if err := server.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	os.Exit(code)
+}
+
+func database(t testing.TB) string {
+	t.Helper()
+	if server == nil {
+		t.Skip(postgrestest.ErrMissing)
+	}
+	url, err := server.Database()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+func open(t testing.TB, url string) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Open(context.Background(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestStore(t *testing.T) {
+	outboxtest.Run(t, func(t *testing.T) outbox.Store { return open(t, database(t)) })
+}
+
+// TestReplicas: the suite's questions of two at once, asked of two processes.
+func TestReplicas(t *testing.T) {
+	url := database(t)
+	stores := make([]*postgres.Store, 3)
+	var opening sync.WaitGroup
+	for i := range stores {
+		opening.Go(func() { stores[i] = open(t, url) }) // they migrate at the same time
+	}
+	opening.Wait()
+	ctx := context.Background()
+	const keys = 40
+	var mu sync.Mutex
+	stored := make(map[byte]int)
+	var adding sync.WaitGroup
+	for _, s := range stores {
+		for key := range byte(keys) {
+			adding.Go(func() {
+				added, err := s.Add(ctx, outbox.Notification{
+					Key: outbox.Key{key + 1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{outboxtest.NewMessage(int(key), "999")},
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if !added.Duplicate {
+					stored[key]++
+				}
+			})
+		}
+	}
+	adding.Wait()
+	for key := range byte(keys) {
+		if stored[key] != 1 {
+			t.Errorf("notification %d was stored %d times", key, stored[key])
+		}
+	}
+	open := 0
+	for m, err := range stores[2].Open(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		open++
+		// All of them change it at once; one may, and each event has its place.
+		var applying sync.WaitGroup
+		for _, s := range stores {
+			applying.Go(func() {
+				if _, _, err := s.Apply(ctx, outbox.Attempted(m.ID, time.Now(), "")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		applying.Wait()
+		if got, err := stores[0].Get(ctx, m.ID); err != nil || got.Attempts != 3 || len(got.Events) != 4 {
+			t.Fatalf("after three attempts: %+v, %v", got, err)
+		}
+	}
+	if open != keys {
+		t.Errorf("%d messages are open", open)
+	}
+}
+
+func TestLead(t *testing.T) {
+	url := database(t)
+	first, second := open(t, url), open(t, url)
+	ctx := t.Context()
+	lease, release, err := first.Lead(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leads := make(chan func(), 1)
+	go func() {
+		if _, release, err := second.Lead(ctx); err == nil {
+			leads <- release
+		}
+	}()
+	select {
+	case <-leads:
+		t.Fatal("two lead")
+	case <-time.After(1500 * time.Millisecond): // real time: the server's clock cannot be faked
+	}
+	release()
+	if lease.Err() == nil {
+		t.Error("the lease outlives its release")
+	}
+	select {
+	case releaseSecond := <-leads:
+		defer releaseSecond()
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody leads after the leader has gone")
+	}
+}
+
+func TestLeadEndsWithTheDatabase(t *testing.T) {
+	url := database(t)
+	s := open(t, url)
+	lease, release, err := s.Lead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if err := server.Exec(url, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-lease.Done():
+	case <-time.After(10 * time.Second):
+		t.Error("the lease goes on without its session")
+	}
+}
+
+func TestListen(t *testing.T) {
+	url := database(t)
+	one, other := open(t, url), open(t, url)
+	ready := make(chan struct{})
+	hints := make(chan outbox.Hint, 10)
+	go one.Listen(t.Context(), func() { close(ready) }, func(h outbox.Hint) { hints <- h })
+	<-ready
+	ctx := context.Background()
+	m := outboxtest.NewMessage(1, "999")
+	if _, err := other.Add(ctx, outbox.Notification{Messages: []outbox.Message{m}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := other.Apply(ctx, outbox.Refused(m.ID, time.Now(), "")); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []outbox.Hint{{ID: m.ID}, {ID: m.ID, Ended: true}} {
+		select {
+		case got := <-hints:
+			if got != want {
+				t.Errorf("told %+v, want %+v", got, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("never told %+v", want)
+		}
+	}
+}
+
+func TestSurvivesTheServersCrash(t *testing.T) {
+	s := open(t, database(t))
+	ctx := context.Background()
+	before, during, after := outboxtest.NewMessage(1, "999"), outboxtest.NewMessage(2, "999"), outboxtest.NewMessage(3, "999")
+	add := func(m outbox.Message) error {
+		_, err := s.Add(ctx, outbox.Notification{Messages: []outbox.Message{m}})
+		return err
+	}
+	if err := add(before); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := add(during); err == nil {
+		t.Error("a message is stored while there is no database")
+	}
+	if err := server.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := add(after); err != nil {
+		t.Errorf("the store does not heal: %v", err)
+	}
+	for id, want := range map[string]error{before.ID: nil, during.ID: outbox.ErrNotFound, after.ID: nil} {
+		if _, err := s.Get(ctx, id); !errors.Is(err, want) {
+			t.Errorf("Get(%s) gives %v, want %v", id, err, want)
+		}
+	}
+}
+
+func TestBadURL(t *testing.T) {
+	for url, want := range map[string]string{
+		"postgres://acme:hunter2@127.0.0.1:1/x":   "connect",
+		"postgres://acme:hunter2@host:port:1/x":   "write it as postgres://",
+		"host=127.0.0.1 port=1 password=hunter2 ": "connect",
+	} {
+		_, err := postgres.Open(context.Background(), url)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("gives %v, want %q and no password", err, want)
+		}
+	}
+}
+
+func BenchmarkAdd(b *testing.B) {
+	for _, clients := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
+			outboxtest.BenchmarkAdd(b, open(b, database(b)), clients)
+		})
+	}
+}

@@ -1,0 +1,174 @@
+// Package postgrestest runs a PostgreSQL server for tests and measurements: a
+// real one, with data of its own, on a free port of 127.0.0.1.
+package postgrestest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrMissing says that PostgreSQL is not installed.
+var ErrMissing = errors.New("PostgreSQL's initdb and postgres are not installed: apt-get install postgresql")
+
+// Server is a running server.
+type Server struct {
+	bin, dir  string
+	port      int
+	cmd       *exec.Cmd
+	databases atomic.Int64
+}
+
+// Start makes a database cluster in a new folder and starts its server. Root,
+// as which PostgreSQL does not run, becomes another user for it. What it prints
+// is in the folder's file log.
+func Start() (_ *Server, err error) {
+	s := &Server{}
+	if s.bin, err = binaries(); err != nil {
+		return nil, err
+	}
+	if s.dir, err = os.MkdirTemp("", "postgrestest"); err != nil {
+		return nil, err
+	}
+	if attr := s.attributes(); attr.Credential != nil {
+		if err := os.Chown(s.dir, int(attr.Credential.Uid), int(attr.Credential.Gid)); err != nil {
+			return nil, err
+		}
+	}
+	initdb := exec.Command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", "smspager", "--auth=trust", "--encoding=UTF8", "--no-locale")
+	initdb.SysProcAttr, initdb.Dir = s.attributes(), s.dir
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out)), s.Close())
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s.port = l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	if err := s.Run(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// binaries is the folder of PostgreSQL's programs: that of the PATH, or where
+// Debian puts them.
+func binaries() (string, error) {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(path), nil
+	}
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil || len(found) == 0 {
+		return "", ErrMissing
+	}
+	return filepath.Dir(found[len(found)-1]), nil
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+func (s *Server) attributes() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setpgid: true}
+	if os.Geteuid() != 0 {
+		return attr
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, errU := strconv.ParseUint(u.Uid, 10, 32)
+		gid, errG := strconv.ParseUint(u.Gid, 10, 32)
+		if errU == nil && errG == nil {
+			attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+			break
+		}
+	}
+	return attr
+}
+
+// Run starts the server again after Stop or Kill, and waits until it answers.
+func (s *Server) Run() error {
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.cmd = exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-p", strconv.Itoa(s.port),
+		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=100")
+	s.cmd.SysProcAttr, s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.attributes(), s.dir, log, log
+	if err := s.cmd.Start(); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	const patience = 30 * time.Second
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		err := s.exec("postgres", "SELECT 1")
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("postgres does not answer: %w", err)
+		}
+	}
+}
+
+// Database makes an empty database and returns its URL.
+func (s *Server) Database() (url string, err error) {
+	name := fmt.Sprintf("test%d", s.databases.Add(1))
+	if err := s.exec("postgres", "CREATE DATABASE "+name); err != nil {
+		return "", err
+	}
+	return s.url(name), nil
+}
+
+func (s *Server) url(database string) string {
+	return fmt.Sprintf("postgres://smspager@127.0.0.1:%d/%s", s.port, database)
+}
+
+// Exec runs a statement in the database of a URL.
+func (s *Server) Exec(url, statement string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, statement)
+	return err
+}
+
+func (s *Server) exec(database, statement string) error { return s.Exec(s.url(database), statement) }
+
+// Stop ends the server in order, its sessions included.
+func (s *Server) Stop() error { return s.end(syscall.SIGINT) }
+
+// Kill ends it as a crash does.
+func (s *Server) Kill() error { return s.end(syscall.SIGQUIT) }
+
+func (s *Server) end(sig syscall.Signal) error {
+	if s.cmd == nil || s.cmd.Process == nil {
+		return nil
+	}
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		return err
+	}
+	_ = s.cmd.Wait() // it ends with an error when it was killed
+	s.cmd = nil
+	return nil
+}
+
+// Close ends the server and removes its data.
+func (s *Server) Close() error { return errors.Join(s.end(syscall.SIGINT), os.RemoveAll(s.dir)) }

@@ -1,0 +1,154 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// openPage bounds one read of Open, so that no transaction is held for long.
+const openPage = 1000
+
+// The index messages_open has the same condition, and holds open messages only.
+const selectOpen = `SELECT ` + columns + ` FROM messages
+WHERE state IN ('queued', 'sending', 'accepted') AND id > $1 ORDER BY id LIMIT $2`
+
+const selectByAPIID = `SELECT id FROM messages WHERE api_id = $1 AND api_id <> '' LIMIT 1`
+
+// scan reads the columns of a message.
+func scan(row pgx.Row) (m outbox.Message, err error) {
+	var to, state string
+	var created, updated, expires, attempted, accepted int64
+	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Text, &m.Encoding, &m.Segments,
+		&state, &m.APIID, &m.Attempts, &created, &updated, &expires, &attempted, &accepted)
+	m.To, m.State = e164.Number(to), outbox.State(state)
+	m.CreatedAt, m.UpdatedAt, m.ExpiresAt = timeOf(created), timeOf(updated), timeOf(expires)
+	m.AttemptedAt, m.AcceptedAt = timeOf(attempted), timeOf(accepted)
+	return m, err
+}
+
+// messages runs a query for messages, without their events.
+func (s *Store) messages(ctx context.Context, query string, args ...any) ([]outbox.Message, error) {
+	rows, err := s.pool.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (outbox.Message, error) { return scan(row) })
+}
+
+// Open implements outbox.Store.
+func (s *Store) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
+	return func(yield func(outbox.Message, error) bool) {
+		after := ""
+		for {
+			read, cancel := context.WithTimeout(ctx, patience)
+			ms, err := s.messages(read, selectOpen, after, openPage)
+			cancel()
+			if err != nil {
+				yield(outbox.Message{}, fmt.Errorf("read open messages: %w", err))
+				return
+			}
+			for _, m := range ms {
+				if !yield(m, nil) {
+					return
+				}
+				after = m.ID
+			}
+			if len(ms) < openPage {
+				return
+			}
+		}
+	}
+}
+
+// Get implements outbox.Store.
+func (s *Store) Get(ctx context.Context, id string) (outbox.Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ms, err := s.messages(ctx, `SELECT `+columns+` FROM messages WHERE id = $1`, storable(id))
+	if err == nil && len(ms) == 0 {
+		return outbox.Message{}, outbox.ErrNotFound
+	}
+	if err == nil {
+		err = s.readEvents(ctx, ms)
+	}
+	if err != nil {
+		return outbox.Message{}, fmt.Errorf("read message %s: %w", id, err)
+	}
+	return ms[0], nil
+}
+
+// FindAPIID implements outbox.Store.
+func (s *Store) FindAPIID(ctx context.Context, apiID string) (id string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err = s.pool.QueryRow(ctx, selectByAPIID, storable(apiID)).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", outbox.ErrNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("find a message by its api_id: %w", err)
+	}
+	return id, nil
+}
+
+// List implements outbox.Store.
+func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var where []string
+	var args []any
+	for _, f := range []struct{ condition, value string }{
+		{"state = ", string(q.State)},
+		{"recipient = ", string(q.To)},
+		{"receiver = ", q.Receiver},
+		{"id < ", q.Before},
+	} {
+		if f.value != "" {
+			args = append(args, storable(f.value))
+			where = append(where, f.condition+"$"+strconv.Itoa(len(args)))
+		}
+	}
+	query := `SELECT ` + columns + ` FROM messages`
+	if len(where) > 0 {
+		query += ` WHERE ` + strings.Join(where, ` AND `)
+	}
+	args = append(args, q.Limit)
+	ms, err := s.messages(ctx, query+` ORDER BY id DESC LIMIT $`+strconv.Itoa(len(args)), args...)
+	if err == nil {
+		err = s.readEvents(ctx, ms)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list messages: %w", err)
+	}
+	return ms, nil
+}
+
+// readEvents fills in the events of messages.
+func (s *Store) readEvents(ctx context.Context, ms []outbox.Message) error {
+	at := make(map[string]int, len(ms))
+	ids := make([]string, len(ms))
+	for i, m := range ms {
+		at[m.ID], ids[i] = i, m.ID
+	}
+	rows, err := s.pool.Query(ctx, `SELECT message_id, at, type, detail FROM events WHERE message_id = ANY ($1) ORDER BY message_id, n`, ids)
+	if err != nil {
+		return err
+	}
+	var id, kind, detail string
+	var ms64 int64
+	_, err = pgx.ForEachRow(rows, []any{&id, &ms64, &kind, &detail}, func() error {
+		m := &ms[at[id]]
+		m.Events = append(m.Events, outbox.Event{At: timeOf(ms64), Type: outbox.EventType(kind), Detail: detail})
+		return nil
+	})
+	return err
+}

@@ -1,0 +1,163 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const columns = `id, recipient, receiver, group_key, text, encoding, segments,
+  state, api_id, attempts, created_at, updated_at, expires_at, attempted_at, accepted_at`
+
+// A key seen long ago, or, where the clock was set back, in the future, is
+// seen for the first time again.
+const insertNotification = `
+INSERT INTO notifications AS n (key, seen_at, message_ids) VALUES ($1, $2::bigint, $4)
+ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at, message_ids = excluded.message_ids
+WHERE n.seen_at <= $2::bigint - $3::bigint OR n.seen_at > $2::bigint + $3::bigint`
+
+const selectOriginal = `SELECT message_ids FROM notifications WHERE key = $1`
+
+const insertMessage = `INSERT INTO messages (` + columns + `)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+
+const insertEvent = `
+INSERT INTO events (message_id, n, at, type, detail)
+SELECT $1, COALESCE(MAX(n), 0) + 1, $2, $3, $4 FROM events WHERE message_id = $1`
+
+const changeMessage = `
+UPDATE messages SET
+  state        = CASE WHEN $2::text = '' THEN state ELSE $2 END,
+  updated_at   = CASE WHEN $2 IN ('', state) THEN updated_at ELSE $3::bigint END,
+  status       = greatest(status, $4::integer),
+  api_id       = CASE WHEN api_id = '' THEN $5 ELSE api_id END,
+  attempts     = attempts + $6::integer,
+  attempted_at = CASE WHEN $6 > 0 THEN $3 ELSE attempted_at END,
+  accepted_at  = CASE WHEN $2 = 'accepted' THEN $3 ELSE accepted_at END
+WHERE id = $1 AND state = ANY ($7::text[]) AND ($4 < 0 OR status < $4)
+RETURNING ` + columns
+
+const pruneMessages = `
+DELETE FROM messages WHERE id IN (
+  SELECT id FROM messages WHERE state NOT IN ('queued', 'sending', 'accepted') AND updated_at < $1
+  ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING id`
+
+const pruneEvents = `DELETE FROM events WHERE message_id = ANY ($1)`
+
+const pruneNotifications = `
+DELETE FROM notifications WHERE key IN (
+  SELECT key FROM notifications WHERE seen_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
+
+// Add implements outbox.Store.
+func (s *Store) Add(ctx context.Context, n outbox.Notification) (added outbox.Added, err error) {
+	ids := make([]string, len(n.Messages))
+	for i, m := range n.Messages {
+		ids[i] = m.ID
+	}
+	err = s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		added = outbox.Added{IDs: ids}
+		if n.Key != (outbox.Key{}) {
+			tag, err := tx.Exec(ctx, insertNotification, n.Key[:], millis(n.SeenAt), n.Window.Milliseconds(), strings.Join(ids, " "))
+			if err != nil {
+				return err
+			}
+			if tag.RowsAffected() == 0 {
+				var original string
+				if err := tx.QueryRow(ctx, selectOriginal, n.Key[:]).Scan(&original); err != nil {
+					return err
+				}
+				added = outbox.Added{Duplicate: true, IDs: strings.Fields(original)}
+				return nil
+			}
+		}
+		var b pgx.Batch
+		for i := range n.Messages {
+			queueInsert(&b, &n.Messages[i])
+		}
+		hint(&b, hintAdded, ids)
+		return tx.SendBatch(ctx, &b).Close()
+	})
+	if err != nil {
+		return outbox.Added{}, fmt.Errorf("store messages: %w", err)
+	}
+	return added, nil
+}
+
+func queueInsert(b *pgx.Batch, m *outbox.Message) {
+	b.Queue(insertMessage, m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Text), m.Encoding, m.Segments,
+		string(m.State), storable(m.APIID), m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
+	for _, e := range m.Events {
+		queueEvent(b, m.ID, e)
+	}
+}
+
+func queueEvent(b *pgx.Batch, id string, e outbox.Event) {
+	b.Queue(insertEvent, id, millis(e.At), string(e.Type), storable(e.Detail))
+}
+
+// Apply implements outbox.Store.
+func (s *Store) Apply(ctx context.Context, c outbox.Change) (m outbox.Message, applied bool, err error) {
+	from := make([]string, len(c.From))
+	for i, state := range c.From {
+		from[i] = string(state)
+	}
+	attempts := 0
+	if c.Attempt {
+		attempts = 1
+	}
+	err = s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		row := tx.QueryRow(ctx, changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from)
+		var err error
+		switch m, err = scan(row); {
+		case errors.Is(err, pgx.ErrNoRows):
+			applied = false
+			return nil
+		case err != nil:
+			return err
+		}
+		applied = true
+		var b pgx.Batch
+		queueEvent(&b, c.ID, outbox.Event{At: c.At, Type: c.Event, Detail: c.Detail})
+		if c.To.Final() && c.To != "" {
+			hint(&b, hintEnded, []string{c.ID})
+		}
+		return tx.SendBatch(ctx, &b).Close()
+	})
+	if err != nil {
+		return outbox.Message{}, false, fmt.Errorf("change message %s: %w", c.ID, err)
+	}
+	return m, applied, nil
+}
+
+// Prune implements outbox.Store.
+func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
+	err = s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, pruneNotifications, millis(before), limit); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, pruneMessages, millis(before), limit)
+		if err != nil {
+			return err
+		}
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, pruneEvents, ids); err != nil {
+			return err
+		}
+		pruned = len(ids)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("prune messages: %w", err)
+	}
+	return pruned, nil
+}
