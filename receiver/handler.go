@@ -42,6 +42,11 @@ func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "smspager is starting or shutting down.")
 		return
 	}
+	if err := r.store.Trouble(); err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, "The outbox cannot be written: %v. Pages are sent without a record; it is tried again.\n", err)
+		return
+	}
 	fmt.Fprintln(w, "smspager is ready.")
 	if refusal := r.delivery.Refusal(); refusal != "" {
 		fmt.Fprintf(w, "Nothing is sent, as the provider refuses the account: %s. Messages are kept and tried again every minute.\n", refusal)

@@ -63,7 +63,16 @@ func (c *chain) write(tail string) {
 	}
 }
 
+// run starts the receiver, and waits until it is ready.
 func (c *chain) run() {
+	c.t.Helper()
+	c.begin()
+	for c.status("GET", "/-/ready", "") != http.StatusOK {
+		time.Sleep(time.Millisecond) // until Run has begun
+	}
+}
+
+func (c *chain) begin() {
 	c.t.Helper()
 	load := func() (*config.Config, error) { return receiver.LoadConfig(c.file) }
 	cfg, err := load()
@@ -91,9 +100,6 @@ func (c *chain) run() {
 			c.t.Error(err)
 		}
 		c.http.Close()
-	}
-	for c.status("GET", "/-/ready", "") != http.StatusOK {
-		time.Sleep(time.Millisecond) // until Run has begun
 	}
 }
 

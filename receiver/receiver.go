@@ -31,6 +31,7 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/intake"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/postgres"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
@@ -51,7 +52,7 @@ type Receiver struct {
 	metrics  *metrics
 	load     func() (*config.Config, error)
 
-	store    outbox.Store
+	store    *outbox.Guard
 	intake   *intake.Intake
 	delivery *delivery.Delivery
 	watch    *delivery.Watch
@@ -65,6 +66,9 @@ type Receiver struct {
 }
 
 // New opens the outbox and makes a Receiver. The caller must Run or Close it.
+// An outbox that cannot be opened now, because its disk is full or its database
+// away, is tried again while pages are sent without it; one that another process
+// uses is an error.
 func New(cfg *config.Config, o Options) (*Receiver, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -72,9 +76,13 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
-	store, err := sqlite.Open(context.Background(), cfg.Storage.SQLite)
+	store, err := outbox.NewGuard(func(ctx context.Context) (outbox.Store, error) { return open(ctx, cfg.Storage) }, o.Logger)
 	if err != nil {
 		return nil, err
+	}
+	var shared outbox.Shared
+	if cfg.Storage.PostgresURL != "" {
+		shared = store
 	}
 	r := &Receiver{
 		logger: o.Logger, registry: o.Registry, load: o.Load, store: store, cfg: cfg,
@@ -82,12 +90,27 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		watch:   delivery.NewWatch(o.Registry, o.Logger),
 		console: console.New(store, o.Logger),
 	}
-	r.delivery = delivery.New(delivery.Options{Store: store, Logger: o.Logger, Registerer: o.Registry, OnFinal: r.watch.Final})
+	r.delivery = delivery.New(delivery.Options{Store: store, Shared: shared, Logger: o.Logger, Registerer: o.Registry, OnFinal: r.watch.Final})
 	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, Logger: o.Logger, Registerer: o.Registry})
 	if err := r.configure(cfg); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// open opens the outbox that a configuration names.
+func open(ctx context.Context, s config.Storage) (outbox.Store, error) {
+	if s.PostgresURL != "" {
+		return asStore(postgres.Open(ctx, s.PostgresURL.Reveal()))
+	}
+	return asStore(sqlite.Open(ctx, s.SQLite))
+}
+
+func asStore[S outbox.Store](s S, err error) (outbox.Store, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Run sends until the context ends, then lets what is under way finish and
@@ -218,5 +241,15 @@ func (r *Receiver) PrivateHandler() http.Handler {
 // LoadConfig reads a configuration file with all of its checks, those of the
 // templates included. The error tells every fault at once.
 func LoadConfig(path string) (*config.Config, error) {
-	return config.Load(path, checkTemplates)
+	return config.Load(path, checkTemplates, checkStorage)
+}
+
+// checkStorage is the config.Check of the database's URL.
+func checkStorage(cfg *config.Config, report func(path string, err error)) {
+	if cfg.Storage.PostgresURL == "" {
+		return
+	}
+	if err := postgres.CheckURL(cfg.Storage.PostgresURL.Reveal()); err != nil {
+		report("storage", err)
+	}
 }

@@ -44,8 +44,10 @@ type TextingHouse struct {
 
 // Storage is where messages are kept.
 type Storage struct {
-	SQLite    string        `yaml:"sqlite"` // a file
-	Retention time.Duration `yaml:"retention"`
+	SQLite          string        `yaml:"sqlite"`       // a file; "" with PostgreSQL
+	PostgresURL     Secret        `yaml:"postgres_url"` // "": SQLite
+	PostgresURLFile string        `yaml:"postgres_url_file"`
+	Retention       time.Duration `yaml:"retention"`
 }
 
 // Webhook is Alertmanager's side.

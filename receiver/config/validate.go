@@ -29,11 +29,7 @@ var (
 
 func (v *validator) validate(cfg *Config) {
 	v.textingHouse(&cfg.TextingHouse)
-	if cfg.Storage.SQLite == "" {
-		v.fault("storage.sqlite", "must name a file")
-	}
-	cfg.Storage.SQLite = v.absolute(cfg.Storage.SQLite)
-	v.between("storage.retention", cfg.Storage.Retention, day, 3650*day)
+	v.storage(&cfg.Storage)
 
 	v.secret("webhook.token", &cfg.Webhook.Token, cfg.Webhook.TokenFile)
 	if n := cfg.Webhook.MaxBodyBytes; n < 1<<10 || n > 1<<30 {
@@ -50,6 +46,22 @@ func (v *validator) validate(cfg *Config) {
 	}
 	contacts := v.contacts(cfg.Contacts)
 	v.receivers(cfg.Receivers, contacts)
+}
+
+func (v *validator) storage(s *Storage) {
+	_, sqlite := v.places["storage.sqlite"]
+	v.secret("storage.postgres_url", &s.PostgresURL, s.PostgresURLFile)
+	switch postgres := s.PostgresURL != "" || s.PostgresURLFile != ""; {
+	case postgres && sqlite:
+		v.fault("storage.sqlite", "stands beside PostgreSQL; remove one of the two")
+	case postgres:
+		s.SQLite = ""
+	case s.SQLite == "":
+		v.fault("storage.sqlite", "must name a file")
+	default:
+		s.SQLite = v.absolute(s.SQLite)
+	}
+	v.between("storage.retention", s.Retention, day, 3650*day)
 }
 
 func (v *validator) textingHouse(t *TextingHouse) {

@@ -66,6 +66,10 @@ func (d *Delivery) attemptMessage(ctx context.Context, s Settings, j *job, m out
 	}
 	_, open, err := d.apply(ctx, outbox.Attempted(j.id, now, ""))
 	switch {
+	case err != nil && d.shared != nil:
+		// Another process may be sending it.
+		d.logger.Error("cannot mark an attempt in the outbox; trying again", "id", j.id, "err", err)
+		return result{job: j, again: now.Add(storeRetry)}
 	case err != nil:
 		// A page beats a record of it. Only a crash before the record can be
 		// made up for would let this message be sent again.

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -36,6 +37,8 @@ const (
 	storeRetry = time.Second
 	// loadBatch is how many messages of earlier runs are read at a time.
 	loadBatch = 1000
+	// recentIDs is how many messages are remembered of which no hint is needed.
+	recentIDs = 4096
 	// heldTexts is how many texts of waiting messages are kept in memory.
 	heldTexts = 2000
 )
@@ -59,6 +62,7 @@ type Settings struct {
 // Options are what New needs. The zero value of each field but Store works.
 type Options struct {
 	Store      outbox.Store
+	Shared     outbox.Shared         // Store, where several processes use it; nil: this one is alone
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
 	// OnFinal is told of every message that reaches a final state, from
@@ -69,6 +73,8 @@ type Options struct {
 // Delivery sends what is in an outbox.
 type Delivery struct {
 	store    outbox.Store
+	shared   outbox.Shared // the store, where several processes use it; nil otherwise
+	leading  atomic.Bool   // this process is the one that sends
 	logger   *slog.Logger
 	metrics  *metrics
 	onFinal  func(outbox.Message)
@@ -76,6 +82,8 @@ type Delivery struct {
 
 	poller   *poller
 	recorder *recorder
+	recent   *lru.Cache[string, struct{}] // ids that were handed over lately
+	loading  sync.Mutex
 
 	mu      sync.Mutex
 	inbox   []outbox.Message // handed over, not yet scheduled
@@ -104,15 +112,17 @@ func New(o Options) *Delivery {
 	}
 	d := &Delivery{
 		store:   o.Store,
+		shared:  o.Shared,
 		logger:  o.Logger,
 		onFinal: o.OnFinal,
 		wake:    make(chan struct{}, 1),
 		emptied: make(chan struct{}, 1),
 		settled: make(chan result),
 		changed: make(chan struct{}, 1),
-		queue:   newSchedule(),
-		known:   make(map[string]*job),
 	}
+	d.recent, _ = lru.New[string, struct{}](recentIDs) // an error only for a size below 1
+	d.leading.Store(o.Shared == nil)
+	d.forget()
 	d.metrics = newMetrics(o.Registerer, d)
 	d.poller = newPoller(d)
 	d.recorder = newRecorder(d.logger)
@@ -127,10 +137,15 @@ func (d *Delivery) Configure(s Settings) {
 }
 
 // Handover gives messages that the store holds to Run, to be sent or, where the
-// provider has them already, followed. It never blocks.
+// provider has them already, followed. It never blocks. Where another process is
+// the one that sends, that one finds them in the store.
 func (d *Delivery) Handover(ms ...outbox.Message) {
+	if !d.leading.Load() {
+		return
+	}
 	d.mu.Lock()
 	for _, m := range ms {
+		d.recent.Add(m.ID, struct{}{})
 		switch m.State {
 		case outbox.Queued, outbox.Sending:
 			d.inbox = append(d.inbox, m)
@@ -156,12 +171,24 @@ func (d *Delivery) Run(ctx context.Context) error {
 	if d.settings.Load() == nil {
 		return errors.New("delivery: Run before Configure")
 	}
+	var background sync.WaitGroup
+	background.Go(func() { d.recorder.run(ctx) })
+	defer background.Wait()
+	if d.shared == nil {
+		d.send(ctx)
+		return nil
+	}
+	d.takeTurns(ctx)
+	return nil
+}
+
+// send sends what the store holds until the context ends.
+func (d *Delivery) send(ctx context.Context) {
 	// Requests outlive ctx by the time that one may take, and a little.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var background sync.WaitGroup
 	background.Go(func() { d.poller.run(ctx) })
-	background.Go(func() { d.recorder.run(ctx) })
 	background.Go(func() { d.load(ctx) })
 
 	timer := time.NewTimer(time.Hour)
@@ -186,11 +213,13 @@ func (d *Delivery) Run(ctx context.Context) error {
 		d.settle(<-d.settled)
 	}
 	background.Wait()
-	return nil
 }
 
-// load reads what earlier runs left open.
+// load reads what is open in the store: left by earlier runs, or added by other
+// processes.
 func (d *Delivery) load(ctx context.Context) {
+	d.loading.Lock()
+	defer d.loading.Unlock()
 	for ctx.Err() == nil {
 		err := d.loadOnce(ctx)
 		if err == nil || ctx.Err() != nil {
@@ -347,7 +376,7 @@ func (d *Delivery) apply(ctx context.Context, c outbox.Change) (outbox.Message, 
 	}
 	d.metrics.changed(m, c)
 	switch {
-	case m.State == outbox.Accepted:
+	case m.State == outbox.Accepted && d.leading.Load():
 		d.poller.add(m)
 	case m.State.Final():
 		d.poller.remove(m.ID)

@@ -15,6 +15,7 @@ type metrics struct {
 	accepted  prometheus.Histogram
 	delivered prometheus.Histogram
 	refused   prometheus.Gauge
+	leading   prometheus.Gauge
 	callbacks *prometheus.CounterVec
 }
 
@@ -38,6 +39,9 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 		refused: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_account_refused", Help: "1 while the provider refuses the whole account (authentication, credit), and nothing is sent.",
 		}),
+		leading: f.NewGauge(prometheus.GaugeOpts{
+			Name: "smspager_leading", Help: "1 while this process is the one that sends; without replicas always.",
+		}),
 		callbacks: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_callbacks_total", Help: "Callbacks of the provider, receipts (dlr) and replies (mo), by what became of them.",
 		}, []string{"kind", "outcome"}),
@@ -54,6 +58,9 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 		}
 		return max(0, time.Since(time.UnixMilli(oldest)).Seconds())
 	})
+	if d.leading.Load() {
+		m.leading.Set(1)
+	}
 	for _, s := range outbox.States() {
 		if s == outbox.Accepted || s.Final() {
 			m.states.WithLabelValues(string(s))

@@ -60,6 +60,14 @@ func (p *poller) add(m outbox.Message) {
 	p.push(q)
 }
 
+// forget ends the following of all.
+func (p *poller) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.polls)
+	p.queue = nil
+}
+
 // remove ends the following of a message.
 func (p *poller) remove(id string) {
 	p.mu.Lock()

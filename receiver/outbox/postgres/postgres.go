@@ -51,9 +51,12 @@ var _ outbox.Shared = (*Store)(nil)
 // postgres://smspager:secret@db.example/smspager, or a string of keywords and
 // values, and makes its tables where there are none. Errors hold no password.
 func Open(ctx context.Context, dsn string) (*Store, error) {
+	if err := CheckURL(dsn); err != nil {
+		return nil, err
+	}
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
-		return nil, errors.New("open the outbox: not a PostgreSQL URL; write it as postgres://user:password@host:5432/database")
+		return nil, err
 	}
 	params := config.ConnConfig.RuntimeParams
 	if params["application_name"] == "" {
@@ -70,6 +73,15 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	}
 	s.group = group.New(group.Options[pgx.Tx]{Transaction: s.transaction, Alone: ofAStatement})
 	return s, nil
+}
+
+// CheckURL returns an error for what is not a database's URL. It holds nothing
+// of it, as there may be a password in it.
+func CheckURL(dsn string) error {
+	if _, err := pgxpool.ParseConfig(dsn); err != nil {
+		return errors.New("not a PostgreSQL URL; write it as postgres://user:password@host:5432/database")
+	}
+	return nil
 }
 
 // migrate brings the tables up to date. Of several processes that start at the

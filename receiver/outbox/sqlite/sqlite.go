@@ -54,7 +54,7 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 		return nil, fmt.Errorf("lock the database: %w", err)
 	}
 	if !locked {
-		return nil, fmt.Errorf("%s is in use by another smspager: stop that one, or set storage.sqlite to another file", path)
+		return nil, fmt.Errorf("%s is %w: stop that one, or set storage.sqlite to another file", path, outbox.ErrInUse)
 	}
 	s := &Store{lock: lock}
 	defer func() {

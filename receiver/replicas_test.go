@@ -1,0 +1,163 @@
+package receiver_test
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox/postgres/postgrestest"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// database starts a PostgreSQL server with an empty database.
+func database(t *testing.T) (server *postgrestest.Server, url string) {
+	t.Helper()
+	server, err := postgrestest.Start()
+	if errors.Is(err, postgrestest.ErrMissing) && os.Getenv("SMSPAGER_REQUIRE_ALL") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if url, err = server.Database(); err != nil {
+		t.Fatal(err)
+	}
+	return server, url
+}
+
+// replica starts another receiver with the configuration of one.
+func (c *chain) replica() *chain {
+	c.t.Helper()
+	other := &chain{t: c.t, sim: c.sim, file: c.file}
+	other.run()
+	c.t.Cleanup(func() { other.stop() })
+	return other
+}
+
+func (c *chain) leads() bool { return c.metric("smspager_leading") == "1" }
+
+func (c *chain) untilLeading() {
+	c.t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !c.leads(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			c.t.Fatal("it does not lead")
+		}
+	}
+}
+
+func TestReplicas(t *testing.T) {
+	_, url := database(t)
+	one := start(t, textinghousetest.Options{}, "storage: {postgres_url: \""+url+"\"}"+simple)
+	one.untilLeading()
+	two := one.replica()
+
+	// The other takes the webhook, this one sends, the other takes the receipt.
+	first := two.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json"))
+	began := time.Now()
+	m := two.until(first.Messages[0], "delivered")
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v: the hint does not work", took)
+	}
+	if m.Attempts != 1 || two.leads() {
+		t.Errorf("%d attempts, the second leads: %v", m.Attempts, two.leads())
+	}
+	// A twin, whichever replica it comes to.
+	for _, c := range []*chain{one, two} {
+		if a := c.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json")); a.Status != "duplicate" || a.Messages[0] != first.Messages[0] {
+			t.Errorf("the twin gives %+v", a)
+		}
+	}
+	// The leader goes; the other takes over what is new.
+	one.stop()
+	second := two.post("/alertmanager/sms", payload(t, "payloads/02-single-resolved.json"))
+	two.until(second.Messages[0], "delivered")
+	if !two.leads() || len(two.sim.Messages()) != 2 {
+		t.Errorf("the second leads: %v; the provider has %d messages", two.leads(), len(two.sim.Messages()))
+	}
+}
+
+func TestDatabaseAway(t *testing.T) {
+	server, url := database(t)
+	c := start(t, textinghousetest.Options{}, "storage: {postgres_url: \""+url+"\"}"+simple)
+	c.untilLeading()
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	// Past the outbox, and not ready.
+	past := c.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json"))
+	if len(c.sim.Messages()) != 1 {
+		t.Errorf("the provider has %d messages", len(c.sim.Messages()))
+	}
+	if code, text := c.do("GET", "/-/ready", ""); code != http.StatusServiceUnavailable || !strings.Contains(text, "cannot be written") {
+		t.Errorf("ready answers %d %s", code, text)
+	}
+	if err := server.Run(); err != nil {
+		t.Fatal(err)
+	}
+	c.untilLeading()
+	for deadline := time.Now().Add(15 * time.Second); c.status("GET", "/-/ready", "") != http.StatusOK; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not become ready again")
+		}
+	}
+	c.waitFor(past.Messages[0])
+	c.until(past.Messages[0], "accepted") // its receipt came while there was no database; the provider is asked later
+	next := c.post("/alertmanager/sms", payload(t, "payloads/02-single-resolved.json"))
+	c.until(next.Messages[0], "delivered")
+	if len(c.sim.Messages()) != 2 {
+		t.Errorf("the provider has %d messages", len(c.sim.Messages()))
+	}
+}
+
+// TestOutboxBrokenAtStart: pages go out although the outbox cannot be opened,
+// and are recorded once it can.
+func TestOutboxBrokenAtStart(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "broken.db")
+	if err := os.WriteFile(file, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &chain{t: t, sim: textinghousetest.NewServer(textinghousetest.Options{}), file: filepath.Join(dir, "smspager.yml")}
+	t.Cleanup(c.sim.Close)
+	c.write("storage: {sqlite: broken.db}" + simple)
+	c.begin()
+	t.Cleanup(func() { c.stop() })
+	if code, text := c.do("GET", "/-/ready", ""); code != http.StatusServiceUnavailable {
+		t.Errorf("ready answers %d %s", code, text)
+	}
+	past := c.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json"))
+	if len(c.sim.Messages()) != 1 {
+		t.Errorf("the provider has %d messages", len(c.sim.Messages()))
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(15 * time.Second); c.status("GET", "/-/ready", "") != http.StatusOK; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not become ready")
+		}
+	}
+	c.waitFor(past.Messages[0])
+	if c.until(past.Messages[0], "delivered"); len(c.sim.Messages()) != 1 {
+		t.Errorf("the provider has %d messages", len(c.sim.Messages()))
+	}
+}
+
+// waitFor waits until a message is in the outbox.
+func (c *chain) waitFor(id string) {
+	c.t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); c.status("GET", "/api/v1/messages/"+id, "") != http.StatusOK; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			c.t.Fatal("it is never recorded")
+		}
+	}
+}
