@@ -39,7 +39,7 @@ type chain struct {
 // receivers is the tail of a configuration file: what differs between tests.
 const simple = `
 receivers:
-  - {name: sms, to: ["` + alice + `"]}
+  - {name: sms, to: ["` + alice + `"], limits: []}
 `
 
 // start starts a chain. tail is the rest of the configuration file.

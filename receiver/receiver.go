@@ -197,7 +197,14 @@ func (r *Receiver) configure(cfg *config.Config) error {
 		Receivers: receivers, Contacts: contacts,
 		Token: cfg.Webhook.Token.Reveal(), MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
 	})
+	limits := make(map[string][]delivery.Limit)
+	for _, rc := range cfg.Receivers {
+		for _, l := range rc.Limits {
+			limits[rc.Name] = append(limits[rc.Name], delivery.Limit(l))
+		}
+	}
 	r.delivery.Configure(delivery.Settings{
+		Limits: limits, MaxPerSecond: cfg.TextingHouse.MaxPerSecond,
 		Gateway: client, SenderID: cfg.TextingHouse.SenderID, Timeout: cfg.TextingHouse.Timeout, Concurrency: cfg.TextingHouse.Concurrency,
 		Callbacks: delivery.Callbacks{Token: cfg.TextingHouse.CallbackToken.Reveal(), Networks: cfg.TextingHouse.CallbackNetworks},
 	})

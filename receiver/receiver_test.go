@@ -16,14 +16,13 @@ import (
 
 const captured = `
 receivers:
-  - {name: sms, to: ["` + alice + `"]}
-  - {name: sms-oncall, to: ["` + alice + `"]}
-  - {name: sms.oncall+primary, to: ["` + alice + `"]}
-  - {name: sms/team-db, to: ["` + alice + `"], to_label: oncall_phone}
+  - {name: sms, to: ["` + alice + `"], limits: []}
+  - {name: sms-oncall, to: ["` + alice + `"], limits: []}
+  - {name: sms.oncall+primary, to: ["` + alice + `"], limits: []}
+  - {name: sms/team-db, to: ["` + alice + `"], to_label: oncall_phone, limits: []}
 `
 
 // TestEveryPayload takes each captured payload from the webhook to the receipt.
-
 func TestEveryPayload(t *testing.T) {
 	names, err := filepath.Glob("testdata/payloads/*.json")
 	if err != nil || len(names) != 15 {

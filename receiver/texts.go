@@ -35,7 +35,7 @@ func compile(cfg *config.Config) ([]intake.Receiver, error) {
 			return nil, fmt.Errorf("receiver %q: %w", r.Name, err)
 		}
 		receivers = append(receivers, intake.Receiver{
-			Name: r.Name, To: r.Numbers, ToLabel: r.ToLabel, Text: text, MaxSegments: r.MaxSegments,
+			Name: r.Name, To: r.Numbers, ToLabel: r.ToLabel, Text: text, MaxSegments: r.MaxSegments, Urgent: r.Urgent,
 			SendResolved: r.SendResolved, DedupeWindow: r.DedupeWindow, MaxAge: r.MaxAge,
 		})
 	}

@@ -27,6 +27,9 @@ type Rendering struct {
 	Shown  int  // alerts that the template was given
 	Hidden int  // alerts that it was not given, those that Alertmanager left out included
 	Cut    bool // the text was cut at a word
+	// Headline is what it is about, in a few words: severity and what the group
+	// has in common.
+	Headline string
 	// Shortened are values that were written shorter than they are, in order.
 	Shortened []Shortening
 	// Err says why the template could not be used; Text is then the built-in plain text.
@@ -101,6 +104,8 @@ func (t *Text) Render(n Notification, b Budget) Rendering {
 		r = a.cut(b.MaxSegments)
 	}
 	r.Size = gsm7.Measure(r.Text)
+	v.show(alerts, min(1, len(alerts)))
+	r.Headline = headline(v)
 	return r
 }
 
@@ -275,7 +280,11 @@ func statusRank(status string) int {
 // severityRank is lower the severer an alert is. The names are those that
 // Prometheus's, Zabbix's and Grafana's users give.
 func severityRank(labels alertmanager.KV) int {
-	switch strings.ToLower(cmp.Or(labels["severity"], labels["priority"])) {
+	return severityRankOf(cmp.Or(labels["severity"], labels["priority"]))
+}
+
+func severityRankOf(severity string) int {
+	switch strings.ToLower(severity) {
 	case "critical", "page", "disaster", "emergency", "fatal", "alert", "p1":
 		return 0
 	case "error", "high", "major", "p2":

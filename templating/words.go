@@ -164,6 +164,26 @@ func item(a alertmanager.Alert, v *view) string {
 	return "alert"
 }
 
+// headline is what a group is about, in a few words.
+func headline(v *view) string {
+	const longest = 50 // septets
+	about := severity(v)
+	if v.Status == string(model.AlertResolved) && !v.MayStillFire {
+		about = "RESOLVED"
+	}
+	return shortened(about+" "+subject(v), longest)
+}
+
+// Rank is lower the severer a headline's first word is; what is resolved comes
+// last.
+func Rank(headline string) int {
+	word, _, _ := strings.Cut(headline, " ")
+	if word == "RESOLVED" {
+		return severityRankOf("") + 1
+	}
+	return severityRankOf(word)
+}
+
 // plain is the text where no template can be used. It cannot fail.
 func plain(v *view, now time.Time) string {
 	if v.MayStillFire { // what is listed is resolved

@@ -68,7 +68,7 @@ func writeFile(t testing.TB, name, text string) {
 
 const oneReceiver = `
 receivers:
-  - {name: sms, to: ["+33612345678"], max_age: 1h}
+  - {name: sms, to: ["+33612345678"], max_age: 1h, limits: []}
 `
 
 // process is a running smspager serve.

@@ -37,6 +37,7 @@ type TextingHouse struct {
 	SenderID          string         `yaml:"sender_id"`
 	Timeout           time.Duration  `yaml:"timeout"`
 	Concurrency       int            `yaml:"concurrency"`
+	MaxPerSecond      int            `yaml:"max_per_second"` // 0: no limit
 	CallbackToken     Secret         `yaml:"callback_token"` // "": no callbacks
 	CallbackTokenFile string         `yaml:"callback_token_file"`
 	CallbackNetworks  []netip.Prefix `yaml:"callback_networks"` // empty: any
@@ -76,11 +77,20 @@ type Receiver struct {
 	ToLabel      string         `yaml:"to_label"` // "": none
 	Text         string         `yaml:"text"`
 	MaxSegments  int            `yaml:"max_segments"`
+	Limits       []Limit        `yaml:"limits"`   // to one recipient; none: no limits
+	Urgent       []string       `yaml:"urgent"`   // severities that limits do not hold back
 	Timezone     string         `yaml:"timezone"` // of times of day in texts; "": UTC, which is said
 	Zone         *time.Location `yaml:"-"`        // that of Timezone; nil where there is none
 	SendResolved bool           `yaml:"send_resolved"`
 	DedupeWindow time.Duration  `yaml:"dedupe_window"`
 	MaxAge       time.Duration  `yaml:"max_age"`
+}
+
+// Limit is a token bucket: it holds so many messages, and is filled anew within
+// such a time.
+type Limit struct {
+	Messages int           `yaml:"messages"`
+	Per      time.Duration `yaml:"per"`
 }
 
 const day = 24 * time.Hour
@@ -100,6 +110,8 @@ func defaultReceiver() Receiver {
 	return Receiver{
 		Text: `{{ template "sms.default" . }}`, MaxSegments: 2, SendResolved: true,
 		DedupeWindow: 10 * time.Minute, MaxAge: time.Hour,
+		// As goalert does: one a minute after a burst of 5, 5 in 15 minutes, 11 in an hour.
+		Limits: []Limit{{5, 5 * time.Minute}, {5, 15 * time.Minute}, {11, time.Hour}},
 	}
 }
 

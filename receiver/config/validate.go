@@ -85,6 +85,9 @@ func (v *validator) textingHouse(t *TextingHouse) {
 		v.fault("textinghouse.sender_id", "must be at most 11 of a-z, A-Z and 0-9, is %q", t.SenderID)
 	}
 	v.between("textinghouse.timeout", t.Timeout, time.Second, 5*time.Minute)
+	if n := t.MaxPerSecond; n < 0 || n > 10_000 {
+		v.fault("textinghouse.max_per_second", "must be 0 to 10000, is %d", n)
+	}
 	if t.Concurrency < 1 || t.Concurrency > 1000 {
 		v.fault("textinghouse.concurrency", "must be 1 to 1000, is %d", t.Concurrency)
 	}
@@ -208,6 +211,13 @@ func (v *validator) receivers(receivers []Receiver, contacts map[string]e164.Num
 		}
 		if strings.TrimSpace(r.Text) == "" {
 			v.fault(path+".text", "must be a template, or be left out")
+		}
+		for j, l := range r.Limits {
+			at := fmt.Sprintf("%s.limits[%d]", path, j)
+			if l.Messages < 1 || l.Messages > 1000 {
+				v.fault(at+".messages", "must be 1 to 1000, is %d", l.Messages)
+			}
+			v.between(at+".per", l.Per, time.Second, day)
 		}
 		if r.Timezone != "" {
 			zone, err := time.LoadLocation(r.Timezone)

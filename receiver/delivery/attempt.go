@@ -31,23 +31,24 @@ type result struct {
 	taken    time.Time // when the provider took it, zero if it did not
 	answered bool      // the provider did not refuse the account
 	refused  error     // it did
+	folded   bool      // the job, and those it was to be told with, are in a digest
+	late     bool      // it tells what was not sent in time
 }
 
 // attempt brings a message one step on: asks the provider about it if an earlier
 // attempt may have been taken, and sends it if not.
 func (d *Delivery) attempt(ctx context.Context, s Settings, j *job) result {
-	if j.message == nil {
-		m, err := d.store.Get(ctx, j.id)
-		if err != nil {
-			if errors.Is(err, outbox.ErrNotFound) {
-				return result{job: j}
-			}
-			d.logger.Error("cannot read a message; trying again", "id", j.id, "err", err)
-			return result{job: j, again: time.Now().Add(storeRetry)}
-		}
-		return d.attemptMessage(ctx, s, j, m) // j does not keep m: it may have to wait for long
+	m, err := d.messageOf(ctx, j) // j does not keep what it reads: it may have to wait for long
+	switch {
+	case errors.Is(err, outbox.ErrNotFound):
+		return result{job: j}
+	case err != nil:
+		d.logger.Error("cannot read a message; trying again", "id", j.id, "err", err)
+		return result{job: j, again: time.Now().Add(storeRetry)}
 	}
-	return d.attemptMessage(ctx, s, j, *j.message)
+	r := d.attemptMessage(ctx, s, j, m)
+	r.late = m.GroupKey == lateGroup
+	return r
 }
 
 func (d *Delivery) attemptMessage(ctx context.Context, s Settings, j *job, m outbox.Message) result {
@@ -60,7 +61,12 @@ func (d *Delivery) attemptMessage(ctx context.Context, s Settings, j *job, m out
 	if ctx.Err() != nil { // stopping: the next start goes on from here
 		return result{job: j, again: now}
 	}
+	if j.outdated != "" && !j.doubt {
+		d.record(ctx, outbox.Outdated(j.id, j.outdated, now))
+		return result{job: j}
+	}
 	if now.After(j.expires) {
+		defer d.tooLate(ctx, m)
 		d.record(ctx, outbox.TooOld(j.id, now, fmt.Sprintf("not sent within %s (max_age)", describe(j.expires.Sub(m.CreatedAt)))))
 		return result{job: j}
 	}

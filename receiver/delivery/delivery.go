@@ -26,6 +26,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
@@ -56,7 +57,10 @@ type Settings struct {
 	SenderID    string        // "" for a number that can be replied to
 	Timeout     time.Duration // of the gateway's requests
 	Concurrency int           // requests that send at the same time
-	Callbacks   Callbacks     // without a token, statuses are asked for sooner
+	// MaxPerSecond bounds what is sent; 0: nothing does.
+	MaxPerSecond int
+	Limits       map[string][]Limit // of each receiver
+	Callbacks    Callbacks          // without a token, statuses are asked for sooner
 }
 
 // Options are what New needs. The zero value of each field but Store works.
@@ -84,6 +88,8 @@ type Delivery struct {
 	recorder *recorder
 	recent   *lru.Cache[string, struct{}] // ids that were handed over lately
 	loading  sync.Mutex
+	ids      *outbox.IDs
+	late     late
 
 	mu      sync.Mutex
 	inbox   []outbox.Message // handed over, not yet scheduled
@@ -119,6 +125,8 @@ func New(o Options) *Delivery {
 		emptied: make(chan struct{}, 1),
 		settled: make(chan result),
 		changed: make(chan struct{}, 1),
+		ids:     outbox.NewIDs(),
+		late:    late{tells: make(map[e164.Number]*tally)},
 	}
 	d.recent, _ = lru.New[string, struct{}](recentIDs) // an error only for a size below 1
 	d.leading.Store(o.Shared == nil)
@@ -193,6 +201,10 @@ func (d *Delivery) send(ctx context.Context) {
 
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	sweep := time.NewTicker(time.Hour)
+	defer sweep.Stop()
+	d.setLimits()
+	d.remember(ctx)
 	for ctx.Err() == nil {
 		timer.Reset(d.dispatch(work))
 		select {
@@ -203,7 +215,10 @@ func (d *Delivery) send(ctx context.Context) {
 		case r := <-d.settled:
 			d.settle(r)
 		case <-d.changed:
+			d.setLimits()
 			d.accountWorks()
+		case now := <-sweep.C:
+			d.queue.forgetPeople(now)
 		}
 	}
 
@@ -285,6 +300,10 @@ func (d *Delivery) dispatch(work context.Context) time.Duration {
 			return due.Sub(now)
 		}
 		d.running++
+		if len(j.fold) > 0 {
+			go func() { d.settled <- d.fold(work, append([]*job{j}, j.fold...)) }()
+			continue
+		}
 		go func() { d.settled <- d.attempt(work, *settings, j) }()
 	}
 	return time.Hour // a result comes first
@@ -301,16 +320,38 @@ func (d *Delivery) settle(r result) {
 	case r.answered:
 		d.accountWorks()
 	}
+	others := r.job.fold
+	r.job.fold = nil
 	if !r.again.IsZero() {
 		d.queue.again(r.job, r.again, now)
+		for _, j := range others {
+			d.queue.again(j, r.again, now)
+		}
 		return
 	}
-	d.queue.done(r.job, r.taken, now)
-	delete(d.known, r.job.id)
-	if r.job.message != nil {
-		d.heldText--
+	if r.folded {
+		d.queue.charge(r.job.lane.to, now) // for the digest
+	}
+	if !r.taken.IsZero() && r.late {
+		d.toldLate(r.job.lane.to)
+	}
+	for _, j := range append(others, r.job) {
+		d.queue.done(j, r.taken, now)
+		delete(d.known, j.id)
+		if j.message != nil {
+			d.heldText--
+		}
 	}
 	d.measure()
+}
+
+func (d *Delivery) setLimits() {
+	s := d.settings.Load()
+	d.queue.limits = s.Limits
+	d.queue.pause = 0
+	if s.MaxPerSecond > 0 {
+		d.queue.pause = time.Second / time.Duration(s.MaxPerSecond)
+	}
 }
 
 func (d *Delivery) accountRefused(err error, now time.Time) {
@@ -371,24 +412,30 @@ func (d *Delivery) apply(ctx context.Context, c outbox.Change) (outbox.Message, 
 	if err != nil || !applied {
 		return m, applied, err
 	}
-	if c.To == "" {
-		return m, true, nil
-	}
-	d.metrics.changed(m, c)
 	switch {
+	case c.To == "":
+		return m, true, nil
+	case m.State.Final():
+		d.ended(m, c)
+		return m, true, nil
 	case m.State == outbox.Accepted && d.leading.Load():
 		d.poller.add(m)
-	case m.State.Final():
-		d.poller.remove(m.ID)
-		d.logFinal(m, c)
-		d.onFinal(m)
 	}
+	d.metrics.changed(m, c)
 	return m, true, nil
+}
+
+// ended tells those who follow a message that it has reached a final state.
+func (d *Delivery) ended(m outbox.Message, c outbox.Change) {
+	d.metrics.changed(m, c)
+	d.poller.remove(m.ID)
+	d.logFinal(m, c)
+	d.onFinal(m)
 }
 
 func (d *Delivery) logFinal(m outbox.Message, c outbox.Change) {
 	level := slog.LevelInfo
-	if m.State != outbox.Delivered {
+	if m.State != outbox.Delivered && m.State != outbox.Superseded {
 		level = slog.LevelWarn
 	}
 	d.logger.Log(context.Background(), level, "message "+string(m.State), "id", m.ID, "to", m.To, "receiver", m.Receiver,

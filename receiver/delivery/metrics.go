@@ -16,6 +16,7 @@ type metrics struct {
 	delivered prometheus.Histogram
 	refused   prometheus.Gauge
 	leading   prometheus.Gauge
+	digests   prometheus.Counter
 	callbacks *prometheus.CounterVec
 }
 
@@ -38,6 +39,9 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 		}),
 		refused: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_account_refused", Help: "1 while the provider refuses the whole account (authentication, credit), and nothing is sent.",
+		}),
+		digests: f.NewCounter(prometheus.CounterOpts{
+			Name: "smspager_digests_total", Help: "Digests: messages in the place of others that a recipient's limits held back.",
 		}),
 		leading: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_leading", Help: "1 while this process is the one that sends; without replicas always.",

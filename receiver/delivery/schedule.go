@@ -22,20 +22,31 @@ type job struct {
 	message *outbox.Message // nil: to be read from the store, as a long queue holds no texts
 	expires time.Time
 
+	receiver string
+	limited  bool   // the recipient's limits hold it back
+	paid     bool   // it is counted among what the recipient was sent
+	held     bool   // it waits for the limits
+	outdated string // the newer message that tells more; this one is not sent
+	missed   int    // older messages of its group that were not sent for it
+	fold     []*job // what waited with it for the limits: they are told in one digest
+
 	doubt     bool      // an earlier attempt may have been taken: the provider is asked first
 	first     time.Time // when the first attempt began whose request may still be on its way
 	attempted time.Time // when the last attempt began
 	failures  int       // in a row; sets the backoff
 
 	due    time.Time // when it is to run next, while it waits in the heap
+	at     int       // its place in the heap, -1 while it is not there
+	runs   bool      // it was given out by next
 	parked bool      // it waits for the account, not for its own time
 }
 
 // lane is what messages queue up in: those of one recipient and group go one
 // after the other.
 type lane struct {
-	to    e164.Number
-	group uint64
+	to      e164.Number
+	group   uint64
+	digests bool // none of which makes another needless
 }
 
 // schedule decides which message goes next. It knows no clock, no network and
@@ -45,7 +56,11 @@ type schedule struct {
 	lanes   map[lane][]*job // the first of each is the one that may run
 	heap    jobHeap         // the first of each lane, unless it runs or waits for a flood to end
 	floods  map[uint64]*flood
-	ending  []ending // floods that end by themselves, in order
+	people  map[e164.Number]*person
+	limits  map[string][]Limit // of each receiver
+	pause   time.Duration      // between any two messages; 0: none
+	paced   time.Time          // not before this
+	ending  []ending           // floods that end by themselves, in order
 	blocked time.Time
 	trial   *job // the one job that runs although the account is blocked
 }
@@ -63,16 +78,22 @@ type ending struct {
 }
 
 func newSchedule() *schedule {
-	return &schedule{seed: maphash.MakeSeed(), lanes: make(map[lane][]*job), floods: make(map[uint64]*flood)}
+	return &schedule{
+		seed: maphash.MakeSeed(), lanes: make(map[lane][]*job), floods: make(map[uint64]*flood), people: make(map[e164.Number]*person),
+	}
 }
 
 // newJob makes the job for a message. keep says whether to hold its text in memory.
 func (s *schedule) newJob(m outbox.Message, keep bool) *job {
 	j := &job{
 		id:        m.ID,
-		lane:      lane{m.To, maphash.String(s.seed, m.GroupKey)},
+		lane:      lane{m.To, maphash.String(s.seed, m.GroupKey), m.GroupKey == digestGroup},
 		flood:     maphash.Comparable(s.seed, [2]string{string(m.To), m.Text}),
 		expires:   m.ExpiresAt,
+		receiver:  m.Receiver,
+		limited:   !m.Urgent && m.To != testNumber && m.GroupKey != digestGroup,
+		paid:      m.GroupKey == digestGroup,
+		at:        -1,
 		doubt:     m.State == outbox.Sending,
 		first:     m.AttemptedAt,
 		attempted: m.AttemptedAt,
@@ -83,7 +104,8 @@ func (s *schedule) newJob(m outbox.Message, keep bool) *job {
 	return j
 }
 
-// add queues a job in its lane, in the order of ids.
+// add queues a job in its lane, in the order of ids. Those before it that were
+// not sent yet need not be, as it tells their group's newer state.
 func (s *schedule) add(j *job, now time.Time) {
 	queue := append(s.lanes[j.lane], j)
 	for i := len(queue) - 1; i > 1 && queue[i-1].id > j.id; i-- {
@@ -92,6 +114,37 @@ func (s *schedule) add(j *job, now time.Time) {
 	s.lanes[j.lane] = queue
 	if queue[0] == j {
 		s.wait(j, now)
+	}
+	newest := s.newest(j)
+	for _, older := range queue {
+		if older.id < newest.id && older.receiver == newest.receiver {
+			s.outdate(older, newest, now)
+		}
+	}
+}
+
+// newest is the last of a job's lane and receiver.
+func (s *schedule) newest(j *job) *job {
+	newest := j
+	for _, other := range s.lanes[j.lane] {
+		if other.id > newest.id && other.receiver == j.receiver {
+			newest = other
+		}
+	}
+	return newest
+}
+
+// outdate gives up a job for one that tells more, unless it may have been sent.
+func (s *schedule) outdate(j, by *job, now time.Time) {
+	if j.runs || j.doubt || j.outdated != "" || j.lane.digests {
+		return
+	}
+	j.outdated = by.id
+	by.missed += j.missed + 1
+	if j.at >= 0 { // it waits for something that it no longer needs
+		s.release(j)
+		j.due = now
+		heap.Fix(&s.heap, j.at)
 	}
 }
 
@@ -106,19 +159,42 @@ func (s *schedule) next(now time.Time) (*job, time.Time) {
 		}
 		heap.Pop(&s.heap)
 		j.parked = false
-		tooOld := !j.doubt && now.After(j.expires)
-		switch {
-		case tooOld: // runs to be given up; it sends nothing
-			return j, now
-		case s.isBlocked() && (s.trial != nil || now.Before(s.blocked)):
-			s.park(j, now)
-		case !s.enterFlood(j, now):
-		default:
-			if s.isBlocked() {
-				s.trial = j
-			}
+		s.release(j)
+		if !j.doubt && (now.After(j.expires) || j.outdated != "") { // runs to be given up; it sends nothing
+			j.runs = true
 			return j, now
 		}
+		if s.isBlocked() && (s.trial != nil || now.Before(s.blocked)) {
+			s.park(j, now)
+			continue
+		}
+		if at := s.allowed(j, now); at.After(now) {
+			s.hold(j, at)
+			continue
+		}
+		if others := s.heldWith(j, now); len(others) > 0 {
+			for _, other := range others {
+				s.release(other)
+				heap.Remove(&s.heap, other.at)
+				other.runs = true
+			}
+			j.fold, j.runs = others, true
+			return j, now
+		}
+		if s.pause > 0 && now.Before(s.paced) {
+			s.wait(j, s.paced)
+			continue
+		}
+		if !s.enterFlood(j, now) {
+			continue
+		}
+		if s.isBlocked() {
+			s.trial = j
+		}
+		s.pay(j, now)
+		s.paced = now.Add(s.pause)
+		j.runs = true
+		return j, now
 	}
 	return nil, time.Time{}
 }
@@ -134,6 +210,7 @@ func (s *schedule) wait(j *job, at time.Time) {
 
 // again puts a job that ran back, to run again at a time.
 func (s *schedule) again(j *job, at, now time.Time) {
+	j.runs = false
 	if s.trial == j {
 		s.trial = nil
 		s.blocked = now.Add(accountRetry)
@@ -142,6 +219,9 @@ func (s *schedule) again(j *job, at, now time.Time) {
 		s.leaveFlood(j, now, now)
 	}
 	s.wait(j, at)
+	if newest := s.newest(j); newest != j {
+		s.outdate(j, newest, now)
+	}
 }
 
 // done removes a job that ran; the next in its lane may run. taken is when the
@@ -258,12 +338,20 @@ func (h jobHeap) Less(a, b int) bool {
 	}
 	return h[a].id < h[b].id
 }
-func (h jobHeap) Swap(a, b int) { h[a], h[b] = h[b], h[a] }
-func (h *jobHeap) Push(x any)   { *h = append(*h, x.(*job)) }
+func (h jobHeap) Swap(a, b int) {
+	h[a], h[b] = h[b], h[a]
+	h[a].at, h[b].at = a, b
+}
+func (h *jobHeap) Push(x any) {
+	j := x.(*job)
+	j.at = len(*h)
+	*h = append(*h, j)
+}
 func (h *jobHeap) Pop() any {
 	old := *h
 	j := old[len(old)-1]
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
+	j.at = -1
 	return j
 }

@@ -32,6 +32,7 @@ type Receiver struct {
 	ToLabel      string // label or annotation that names more of them, "" for none
 	Text         *templating.Text
 	MaxSegments  int
+	Urgent       []string // severities that limits do not hold back
 	SendResolved bool
 	DedupeWindow time.Duration
 	MaxAge       time.Duration
@@ -255,12 +256,21 @@ func (in *Intake) messages(r *Receiver, n templating.Notification, arrived time.
 	for _, number := range to {
 		out.Messages = append(out.Messages, outbox.Message{
 			ID: in.ids.New(arrived), To: number, Receiver: r.Name, GroupKey: n.GroupKey,
+			Headline: rendered.Headline, Urgent: r.urgent(&n),
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
 			State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, ExpiresAt: arrived.Add(r.MaxAge),
 			Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},
 		})
 	}
 	return out
+}
+
+// urgent reports whether an alert that fires, or may, has a severity that limits
+// do not hold back.
+func (r *Receiver) urgent(n *templating.Notification) bool {
+	return slices.ContainsFunc(n.Alerts, func(a template.Alert) bool {
+		return (a.Status == string(model.AlertFiring) || n.MayStillFire) && slices.Contains(r.Urgent, a.Labels["severity"])
+	})
 }
 
 // describe tells what templating did to a text, for its history.

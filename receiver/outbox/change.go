@@ -74,6 +74,16 @@ func TooOld(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: unsent, To: Expired, At: at, Event: EventExpired, Detail: detail, Status: NoStatus}
 }
 
+// Outdated gives up a message that certainly was not taken for one that tells more.
+func Outdated(id, by string, at time.Time) Change {
+	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "a newer message of its group is sent instead: " + by, Status: NoStatus}
+}
+
+// Folded gives up a message that certainly was not taken for a digest.
+func Folded(id, by string, at time.Time) Change {
+	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "its recipient has had enough messages for now; told in the digest " + by, Status: NoStatus}
+}
+
 // Untold ends the wait for a final status that never came.
 func Untold(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: accepted, To: Unknown, At: at, Event: EventUnknown, Detail: detail, Status: NoStatus}

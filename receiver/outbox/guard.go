@@ -116,6 +116,17 @@ func (g *Guard) Apply(ctx context.Context, c Change) (Message, bool, error) {
 	return m, applied, err
 }
 
+// Fold implements Store.
+func (g *Guard) Fold(ctx context.Context, digest Message, ids []string) ([]Message, error) {
+	s, err := g.get()
+	if err != nil {
+		return nil, err
+	}
+	folded, err := s.Fold(ctx, digest, ids)
+	g.wrote(ctx, err)
+	return folded, err
+}
+
 // Open implements Store.
 func (g *Guard) Open(ctx context.Context) iter.Seq2[Message, error] {
 	s, err := g.get()

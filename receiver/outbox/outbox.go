@@ -9,6 +9,7 @@
 //
 //	queued → sending → accepted → delivered | failed | unknown
 //	queued | sending → expired
+//	queued → superseded
 //
 // A message in state sending may have been taken by the provider, one in state
 // queued certainly was not: after a crash this is what tells a message that
@@ -55,6 +56,8 @@ type Message struct {
 	To       e164.Number // the recipient
 	Receiver string      // the receiver it is for; ProbeReceiver for a probe
 	GroupKey string      // Alertmanager's group key; messages of one (To, GroupKey) go in order
+	Headline string      // what it is about, in a few words, for digests
+	Urgent   bool        // limits do not hold it back
 	Text     string
 	Encoding string // of Text: "gsm7" or "ucs2"
 	Segments int    // of Text: billed parts
@@ -88,14 +91,15 @@ type Event struct {
 type EventType string
 
 const (
-	EventQueued    EventType = "queued"
-	EventAttempt   EventType = "attempt" // an attempt begins
-	EventRetry     EventType = "retry"   // the attempt did not go through; Detail says why
-	EventAccepted  EventType = "accepted"
-	EventStatus    EventType = "status" // the provider gave a temporary status
-	EventDelivered EventType = "delivered"
-	EventFailed    EventType = "failed"
-	EventExpired   EventType = "expired"
-	EventUnknown   EventType = "unknown"
-	EventReply     EventType = "reply" // the phone answered
+	EventQueued     EventType = "queued"
+	EventAttempt    EventType = "attempt" // an attempt begins
+	EventRetry      EventType = "retry"   // the attempt did not go through; Detail says why
+	EventAccepted   EventType = "accepted"
+	EventStatus     EventType = "status" // the provider gave a temporary status
+	EventDelivered  EventType = "delivered"
+	EventFailed     EventType = "failed"
+	EventExpired    EventType = "expired"
+	EventSuperseded EventType = "superseded" // Detail names the message that tells more
+	EventUnknown    EventType = "unknown"
+	EventReply      EventType = "reply" // the phone answered
 )

@@ -50,6 +50,11 @@ type Store interface {
 	// does not exist or is not in one of the change's From states.
 	Apply(context.Context, Change) (Message, bool, error)
 
+	// Fold stores a digest, with its Events, in the place of messages that are
+	// queued and become superseded (Folded); all or nothing. It returns the
+	// messages that were, without Events; if none was, nothing is stored.
+	Fold(ctx context.Context, digest Message, ids []string) ([]Message, error)
+
 	// Open yields every message that is not in a final state, oldest first,
 	// without Events.
 	Open(context.Context) iter.Seq2[Message, error]

@@ -12,7 +12,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const columns = `id, recipient, receiver, group_key, text, encoding, segments,
+const columns = `id, recipient, receiver, group_key, headline, urgent, text, encoding, segments,
   state, api_id, attempts, created_at, updated_at, expires_at, attempted_at, accepted_at`
 
 // A key seen long ago, or, where the clock was set back, in the future, is
@@ -25,7 +25,7 @@ WHERE n.seen_at <= $2::bigint - $3::bigint OR n.seen_at > $2::bigint + $3::bigin
 const selectOriginal = `SELECT message_ids FROM notifications WHERE key = $1`
 
 const insertMessage = `INSERT INTO messages (` + columns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 
 const insertEvent = `
 INSERT INTO events (message_id, n, at, type, detail)
@@ -91,7 +91,7 @@ func (s *Store) Add(ctx context.Context, n outbox.Notification) (added outbox.Ad
 }
 
 func queueInsert(b *pgx.Batch, m *outbox.Message) {
-	b.Queue(insertMessage, m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Text), m.Encoding, m.Segments,
+	b.Queue(insertMessage, m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Headline), m.Urgent, storable(m.Text), m.Encoding, m.Segments,
 		string(m.State), storable(m.APIID), m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
 	for _, e := range m.Events {
 		queueEvent(b, m.ID, e)
@@ -104,6 +104,17 @@ func queueEvent(b *pgx.Batch, id string, e outbox.Event) {
 
 // Apply implements outbox.Store.
 func (s *Store) Apply(ctx context.Context, c outbox.Change) (m outbox.Message, applied bool, err error) {
+	err = s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+		m, applied, err = applyIn(ctx, tx, c)
+		return err
+	})
+	if err != nil {
+		return outbox.Message{}, false, fmt.Errorf("change message %s: %w", c.ID, err)
+	}
+	return m, applied, nil
+}
+
+func applyIn(ctx context.Context, tx pgx.Tx, c outbox.Change) (m outbox.Message, applied bool, err error) {
 	from := make([]string, len(c.From))
 	for i, state := range c.From {
 		from[i] = string(state)
@@ -112,28 +123,46 @@ func (s *Store) Apply(ctx context.Context, c outbox.Change) (m outbox.Message, a
 	if c.Attempt {
 		attempts = 1
 	}
+	m, err = scan(tx.QueryRow(ctx, changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from))
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return m, false, nil
+	case err != nil:
+		return m, false, err
+	}
+	var b pgx.Batch
+	queueEvent(&b, c.ID, outbox.Event{At: c.At, Type: c.Event, Detail: c.Detail})
+	if c.To != "" && c.To.Final() {
+		hint(&b, hintEnded, []string{c.ID})
+	}
+	return m, true, tx.SendBatch(ctx, &b).Close()
+}
+
+// Fold implements outbox.Store.
+func (s *Store) Fold(ctx context.Context, digest outbox.Message, ids []string) (folded []outbox.Message, err error) {
 	err = s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		row := tx.QueryRow(ctx, changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from)
-		var err error
-		switch m, err = scan(row); {
-		case errors.Is(err, pgx.ErrNoRows):
-			applied = false
+		folded = nil
+		for _, id := range ids {
+			m, applied, err := applyIn(ctx, tx, outbox.Folded(id, digest.ID, digest.CreatedAt))
+			if err != nil {
+				return err
+			}
+			if applied {
+				folded = append(folded, m)
+			}
+		}
+		if len(folded) == 0 {
 			return nil
-		case err != nil:
-			return err
 		}
-		applied = true
 		var b pgx.Batch
-		queueEvent(&b, c.ID, outbox.Event{At: c.At, Type: c.Event, Detail: c.Detail})
-		if c.To.Final() && c.To != "" {
-			hint(&b, hintEnded, []string{c.ID})
-		}
+		queueInsert(&b, &digest)
+		hint(&b, hintAdded, []string{digest.ID})
 		return tx.SendBatch(ctx, &b).Close()
 	})
 	if err != nil {
-		return outbox.Message{}, false, fmt.Errorf("change message %s: %w", c.ID, err)
+		return nil, fmt.Errorf("store a digest: %w", err)
 	}
-	return m, applied, nil
+	return folded, nil
 }
 
 // Prune implements outbox.Store.

@@ -11,7 +11,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const columns = `id, recipient, receiver, group_key, text, encoding, segments,
+const columns = `id, recipient, receiver, group_key, headline, urgent, text, encoding, segments,
   state, api_id, attempts, created_at, updated_at, expires_at, attempted_at, accepted_at`
 
 // A key seen long ago, or, where the clock was set back, in the future, is
@@ -23,7 +23,7 @@ WHERE seen_at <= ?2 - ?3 OR seen_at > ?2 + ?3`
 
 const selectOriginal = `SELECT message_ids FROM notifications WHERE key = ?1`
 
-const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 const insertEvent = `
 INSERT INTO events (message_id, n, at, type, detail)
@@ -134,7 +134,7 @@ func (s *Store) Add(ctx context.Context, n outbox.Notification) (added outbox.Ad
 }
 
 func (st *statements) insert(ctx context.Context, m *outbox.Message) error {
-	_, err := st.insertMessage.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Text, m.Encoding, m.Segments,
+	_, err := st.insertMessage.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Urgent, m.Text, m.Encoding, m.Segments,
 		string(m.State), m.APIID, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
 	if err != nil {
 		return err
@@ -154,27 +154,53 @@ func (st *statements) event(ctx context.Context, id string, e outbox.Event) erro
 
 // Apply implements outbox.Store.
 func (s *Store) Apply(ctx context.Context, c outbox.Change) (m outbox.Message, applied bool, err error) {
-	from := " "
-	for _, state := range c.From {
-		from += string(state) + " "
-	}
-	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
-		row := st.changeMessage.QueryRowContext(ctx, c.ID, string(c.To), millis(c.At), int(c.Status), c.APIID, c.Attempt, from)
-		var err error
-		switch m, err = scan(row); {
-		case errors.Is(err, sql.ErrNoRows):
-			applied = false
-			return nil
-		case err != nil:
-			return err
-		}
-		applied = true
-		return st.event(ctx, c.ID, outbox.Event{At: c.At, Type: c.Event, Detail: c.Detail})
+	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) (err error) {
+		m, applied, err = st.apply(ctx, c)
+		return err
 	})
 	if err != nil {
 		return outbox.Message{}, false, fmt.Errorf("change message %s: %w", c.ID, err)
 	}
 	return m, applied, nil
+}
+
+func (st *statements) apply(ctx context.Context, c outbox.Change) (m outbox.Message, applied bool, err error) {
+	from := " "
+	for _, state := range c.From {
+		from += string(state) + " "
+	}
+	m, err = scan(st.changeMessage.QueryRowContext(ctx, c.ID, string(c.To), millis(c.At), int(c.Status), c.APIID, c.Attempt, from))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return m, false, nil
+	case err != nil:
+		return m, false, err
+	}
+	return m, true, st.event(ctx, c.ID, outbox.Event{At: c.At, Type: c.Event, Detail: c.Detail})
+}
+
+// Fold implements outbox.Store.
+func (s *Store) Fold(ctx context.Context, digest outbox.Message, ids []string) (folded []outbox.Message, err error) {
+	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
+		folded = nil
+		for _, id := range ids {
+			m, applied, err := st.apply(ctx, outbox.Folded(id, digest.ID, digest.CreatedAt))
+			if err != nil {
+				return err
+			}
+			if applied {
+				folded = append(folded, m)
+			}
+		}
+		if len(folded) == 0 {
+			return nil
+		}
+		return st.insert(ctx, &digest)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store a digest: %w", err)
+	}
+	return folded, nil
 }
 
 // Prune implements outbox.Store.

@@ -15,6 +15,8 @@ CREATE TABLE messages (
   recipient    text    COLLATE "C" NOT NULL,
   receiver     text    COLLATE "C" NOT NULL,
   group_key    text    NOT NULL,
+  headline     text    NOT NULL,             -- what it is about, for digests
+  urgent       boolean NOT NULL,             -- limits do not hold it back
   text         text    NOT NULL,
   encoding     text    NOT NULL,
   segments     integer NOT NULL,

@@ -15,6 +15,8 @@ CREATE TABLE messages (
   recipient    TEXT    NOT NULL,
   receiver     TEXT    NOT NULL,
   group_key    TEXT    NOT NULL,
+  headline     TEXT    NOT NULL,             -- what it is about, for digests
+  urgent       INTEGER NOT NULL,             -- 1: limits do not hold it back
   text         TEXT    NOT NULL,
   encoding     TEXT    NOT NULL,
   segments     INTEGER NOT NULL,

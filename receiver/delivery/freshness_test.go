@@ -1,0 +1,310 @@
+package delivery_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/smspager/smspager/receiver/delivery"
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+	"github.com/smspager/smspager/templating/gsm7"
+)
+
+// usual are the limits that a configuration has by default.
+var usual = map[string][]delivery.Limit{"oncall": {{Messages: 5, Per: 5 * time.Minute}, {Messages: 5, Per: 15 * time.Minute}, {Messages: 11, Per: time.Hour}}}
+
+func limited(s *delivery.Settings) { s.Limits = usual }
+
+// outage makes the provider refuse everything for a time.
+func (w *world) outage(d time.Duration) {
+	w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 300, Command: "sendsms"})
+	time.AfterFunc(d, w.sim.ClearFaults)
+}
+
+func TestAfterAnOutageOnlyTheNewestStateIsSent(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.outage(40 * time.Minute)
+		var sent []outbox.Message
+		for i := range 5 {
+			m := w.message(alice, "g", fmt.Sprintf("firing %d", i))
+			w.put(m)
+			sent = append(sent, m)
+			after(5 * time.Minute)
+		}
+		last := w.message(alice, "g", "resolved, after 25m")
+		w.put(last, w.message(alice, "other", "another group"))
+		after(time.Hour)
+		if got := w.texts(); len(got) != 2 || !slices.Contains(got, "resolved, after 25m") || !slices.Contains(got, "another group") {
+			t.Errorf("sent %q", got)
+		}
+		for i, m := range sent {
+			got := w.get(m.ID)
+			successor := last.ID
+			if i+1 < len(sent) {
+				successor = sent[i+1].ID
+			}
+			if e := got.Events[len(got.Events)-1]; got.State != outbox.Superseded || e.Type != outbox.EventSuperseded || !strings.Contains(e.Detail, successor) {
+				t.Errorf("message %d is %s: %+v", i, got.State, e)
+			}
+		}
+	})
+}
+
+// TestSupersededAcrossARestart: what was stored before a crash is as stale after it.
+func TestSupersededAcrossARestart(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.outage(time.Minute)
+		old := w.message(alice, "g", "firing")
+		w.put(old)
+		synctest.Wait()
+		w.halt()
+		next := w.message(alice, "g", "resolved")
+		w.start()
+		w.put(next)
+		after(5 * time.Minute)
+		w.expect(old.ID, outbox.Superseded, 0)
+		if got := w.texts(); !slices.Equal(got, []string{"resolved"}) {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
+
+func TestStorm(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = limited
+		w.d.Configure(w.settings())
+		const alerts, groups = 5000, 50
+		var ids []string
+		for i := range alerts {
+			m := w.message(alice, fmt.Sprint("g", i%groups), fmt.Sprint("alert ", i))
+			m.Headline = fmt.Sprintf("WARNING Group%d", i%groups)
+			if i%groups == 7 {
+				m.Headline = "CRITICAL Group7"
+			}
+			w.put(m)
+			ids = append(ids, m.ID)
+			if i == 0 {
+				synctest.Wait()
+				w.expect(m.ID, outbox.Accepted, 1)
+			}
+			time.Sleep(time.Minute / alerts)
+		}
+		after(time.Hour)
+		texts := w.texts()
+		if len(texts) > 15 || texts[0] != "alert 0" {
+			t.Errorf("%d messages were sent: %q", len(texts), texts)
+		}
+		i := slices.IndexFunc(texts, func(text string) bool { return strings.Contains(text, " more in ") })
+		if i < 0 || !strings.Contains(texts[i], " groups: CRITICAL Group7, WARNING Group0, ") || !strings.Contains(texts[i], ", +") || gsm7.Measure(texts[i]).Segments > 2 {
+			t.Errorf("no digest in %q", texts)
+		}
+		// Every alert is accounted for: it was sent, or names what was sent for it.
+		told := 0
+		for _, id := range ids {
+			m := w.get(id)
+			switch last := m.Events[len(m.Events)-1]; m.State {
+			case outbox.Accepted, outbox.Delivered:
+				told++
+			case outbox.Superseded:
+				if !strings.Contains(last.Detail, "01") && !strings.Contains(last.Detail, "00") {
+					t.Fatalf("%+v names no other", last)
+				}
+				told++
+			default:
+				t.Fatalf("message %s is %s", id, m.State)
+			}
+		}
+		if told != alerts {
+			t.Errorf("%d of %d are accounted for", told, alerts)
+		}
+	})
+}
+
+func TestUrgentAndTestMessagesPass(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = limited
+		w.d.Configure(w.settings())
+		for i := range 20 {
+			m := w.message(alice, fmt.Sprint("g", i), fmt.Sprint("urgent ", i))
+			m.Urgent = true
+			w.put(m, w.message("999", fmt.Sprint("g", i), fmt.Sprint("test ", i)))
+		}
+		synctest.Wait()
+		if got := len(w.texts()); got != 40 {
+			t.Errorf("%d of 40 were sent", got)
+		}
+	})
+}
+
+func TestOneHeldBackIsSentAsItIs(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = limited
+		w.d.Configure(w.settings())
+		for i := range 6 {
+			w.put(w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i)))
+		}
+		synctest.Wait()
+		if got := len(w.texts()); got != 5 {
+			t.Errorf("%d were sent at once", got)
+		}
+		after(3 * time.Minute)
+		if got := w.texts(); len(got) != 6 || got[5] != "alert 5" {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
+
+func TestTooLateIsTold(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.outage(3 * time.Hour)
+		for i := range 4 {
+			m := w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i))
+			m.Headline = fmt.Sprintf("WARNING Group%d", i)
+			w.put(m)
+			after(20 * time.Minute)
+		}
+		after(4 * time.Hour)
+		if got, want := w.texts(), []string{"NOT SENT in time: 4 messages in 4 groups: WARNING Group0, WARNING Group1, WARNING Group2, WARNING Group3"}; !slices.Equal(got, want) {
+			t.Errorf("sent %q, want %q", got, want)
+		}
+	})
+}
+
+func TestMaxPerSecond(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = func(s *delivery.Settings) { s.MaxPerSecond = 4 }
+		w.d.Configure(w.settings())
+		for i := range 20 {
+			w.put(w.message(e164.Number(fmt.Sprintf("+336123456%02d", i)), "g", "text"))
+		}
+		synctest.Wait()
+		if got := len(w.texts()); got != 1 {
+			t.Errorf("%d were sent at once", got)
+		}
+		after(2 * time.Second)
+		if got := len(w.texts()); got != 9 {
+			t.Errorf("%d were sent within 2 s, want 9", got)
+		}
+		after(10 * time.Second)
+		if got := len(w.texts()); got != 20 {
+			t.Errorf("%d of 20 were sent", got)
+		}
+	})
+}
+
+// TestLawsOfTheSchedule holds over random histories of messages, outages,
+// restarts and answers that leave the outcome open.
+func TestLawsOfTheSchedule(t *testing.T) {
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			inWorld(t, textinghousetest.Options{}, func(w *world) {
+				w.alter = limited
+				w.d.Configure(w.settings())
+				random := rand.New(rand.NewPCG(seed, 0))
+				people := []e164.Number{alice, "+33612345679", "999"}
+				type sent struct {
+					id    string
+					group string
+					to    e164.Number
+				}
+				var all []sent
+				for range 150 {
+					switch random.IntN(12) {
+					case 0:
+						w.outage(time.Duration(random.IntN(20)) * time.Minute)
+					case 1:
+						w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
+					case 2:
+						w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 1})
+					case 3:
+						w.halt()
+						w.start()
+					default:
+						to, group := people[random.IntN(len(people))], fmt.Sprint("g", random.IntN(4))
+						m := w.message(to, group, fmt.Sprintf("%s %d", group, len(all)))
+						m.Headline, m.ExpiresAt = "WARNING "+group, m.CreatedAt.Add(24*time.Hour)
+						w.put(m)
+						all = append(all, sent{m.ID, group, to})
+					}
+					after(time.Duration(random.IntN(90)) * time.Second)
+				}
+				w.sim.ClearFaults()
+				after(26 * time.Hour)
+
+				// Each ends, is sent at most once, and in the order of its lane.
+				at := make(map[string]time.Time) // when the provider took it
+				for _, m := range w.sim.Messages() {
+					if _, twice := at[m.ClientID]; twice {
+						t.Errorf("%s was sent twice", m.ClientID)
+					}
+					at[m.ClientID] = m.At
+				}
+				newest := make(map[string]time.Time)
+				for _, s := range all {
+					m := w.get(s.id)
+					taken, was := at[s.id]
+					switch m.State {
+					case outbox.Delivered, outbox.Accepted:
+						if !was {
+							t.Errorf("%s is %s, but the provider has it not", s.id, m.State)
+						}
+						lane := string(s.to) + s.group
+						if taken.Before(newest[lane]) {
+							t.Errorf("%s was sent after a newer one of its group", s.id)
+						}
+						newest[lane] = taken
+					case outbox.Superseded:
+						if was {
+							t.Errorf("%s is superseded, but was sent", s.id)
+						}
+					default:
+						t.Errorf("%s ended as %s: %+v", s.id, m.State, m.Events)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestLimitsHold: without failures, no recipient gets more than the limits
+// allow, whatever comes in, restarts included.
+func TestLimitsHold(t *testing.T) {
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			inWorld(t, textinghousetest.Options{}, func(w *world) {
+				w.alter = limited
+				w.d.Configure(w.settings())
+				random := rand.New(rand.NewPCG(seed, 1))
+				for i := range 200 {
+					w.put(w.message(alice, fmt.Sprint("g", random.IntN(30)), fmt.Sprint("alert ", i)))
+					after(time.Duration(random.IntN(60)) * time.Second)
+					if random.IntN(40) == 0 {
+						w.halt()
+						w.start()
+					}
+				}
+				after(3 * time.Hour)
+				ms := w.sim.Messages()
+				for _, l := range usual["oncall"] {
+					for i := range ms {
+						for j := i; j < len(ms); j++ {
+							within := ms[j].At.Sub(ms[i].At)
+							if allowed := float64(l.Messages) * (1 + float64(within+time.Millisecond)/float64(l.Per)); float64(j-i+1) > allowed+0.1 { // the store keeps milliseconds
+								t.Errorf("%d messages within %s, by %s; %.1f are allowed", j-i+1, within, ms[j].At, allowed)
+							}
+						}
+					}
+				}
+				if len(ms) < 15 {
+					t.Errorf("only %d were sent", len(ms))
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,171 @@
+package delivery
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// testNumber takes free test messages, which no limit holds back.
+const testNumber e164.Number = "999"
+
+// Limit is a token bucket of a recipient: it holds so many messages, and is filled
+// anew within such a time. What is beyond waits, and is told in a digest when
+// the bucket allows one.
+type Limit struct {
+	Messages int
+	Per      time.Duration
+}
+
+// person is what a recipient was sent lately, and what waits for the limits.
+type person struct {
+	sent []time.Time
+	held map[*job]bool
+}
+
+// keepSent is how far back a limit looks: what is older has been filled anew.
+const (
+	keepSent     = 24 * time.Hour
+	keepSentMost = 100 // messages
+)
+
+// allows is when a bucket, from which messages were taken at times, allows one
+// more. What passes without being allowed leaves it empty, not in debt.
+func (l Limit) allows(taken []time.Time, now time.Time) time.Time {
+	each := l.Per / time.Duration(l.Messages) // until there is one more
+	full := each * time.Duration(l.Messages)
+	if len(taken) == 0 {
+		return now
+	}
+	level, last := full, taken[0]
+	for _, at := range taken {
+		level = min(full, level+at.Sub(last))
+		level, last = max(0, level-each), at
+	}
+	level = min(full, level+now.Sub(last))
+	return now.Add(max(0, each-level))
+}
+
+func (s *schedule) person(to e164.Number) *person {
+	p := s.people[to]
+	if p == nil {
+		p = &person{held: make(map[*job]bool)}
+		s.people[to] = p
+	}
+	return p
+}
+
+// allowed is when the limits let a job go.
+func (s *schedule) allowed(j *job, now time.Time) time.Time {
+	limits := s.limits[j.receiver]
+	p := s.people[j.lane.to]
+	if !j.limited || j.paid || j.doubt || len(limits) == 0 || p == nil {
+		return now
+	}
+	at := now
+	for _, l := range limits {
+		if free := l.allows(p.sent, now); free.After(at) {
+			at = free
+		}
+	}
+	return at
+}
+
+// pay counts a job among what its recipient was sent, once.
+func (s *schedule) pay(j *job, now time.Time) {
+	if j.paid || j.lane.to == testNumber || len(s.limits) == 0 {
+		j.paid = true
+		return
+	}
+	j.paid = true
+	s.charge(j.lane.to, now)
+}
+
+func (s *schedule) charge(to e164.Number, now time.Time) {
+	p := s.person(to)
+	old, _ := slices.BinarySearchFunc(p.sent, now.Add(-keepSent), time.Time.Compare)
+	old = max(old, len(p.sent)+1-keepSentMost)
+	p.sent = append(p.sent[old:], now)
+}
+
+// hold lets a job wait for the limits.
+func (s *schedule) hold(j *job, until time.Time) {
+	j.held = true
+	s.person(j.lane.to).held[j] = true
+	s.wait(j, until)
+}
+
+// release ends the wait for the limits.
+func (s *schedule) release(j *job) {
+	if !j.held {
+		return
+	}
+	j.held = false
+	delete(s.people[j.lane.to].held, j)
+}
+
+// heldWith are the jobs that wait for the limits of a job's recipient, the oldest
+// first.
+func (s *schedule) heldWith(j *job, now time.Time) []*job {
+	p := s.people[j.lane.to]
+	if p == nil || !j.limited || j.paid || j.doubt {
+		return nil
+	}
+	var others []*job
+	for other := range p.held {
+		if other.outdated == "" && !now.After(other.expires) {
+			others = append(others, other)
+		}
+	}
+	slices.SortFunc(others, func(a, b *job) int {
+		if a.id < b.id {
+			return -1
+		}
+		return 1
+	})
+	return others
+}
+
+// forgetPeople drops those whose past no longer matters.
+func (s *schedule) forgetPeople(now time.Time) {
+	for to, p := range s.people {
+		if len(p.held) == 0 && (len(p.sent) == 0 || now.Sub(p.sent[len(p.sent)-1]) > keepSent) {
+			delete(s.people, to)
+		}
+	}
+}
+
+// remember counts what the store says was sent lately, so that a restart gives
+// nobody a new allowance. Where it cannot be read, nothing is counted.
+func (d *Delivery) remember(ctx context.Context) {
+	const page, most = 500, 2000
+	if len(d.queue.limits) == 0 {
+		return
+	}
+	since := time.Now().Add(-6 * time.Hour)
+	var sent []outbox.Message
+	before := ""
+	for len(sent) < most {
+		ms, err := d.store.List(ctx, outbox.Query{Before: before, Limit: page})
+		if err != nil {
+			d.logger.Warn("cannot read what was sent lately; limits begin anew", "err", err)
+			break
+		}
+		for _, m := range ms {
+			before = m.ID
+			if !m.AttemptedAt.IsZero() && m.AttemptedAt.After(since) && m.To != testNumber {
+				sent = append(sent, m)
+			}
+		}
+		if len(ms) < page || outbox.MadeAt(before).Before(since) {
+			break
+		}
+	}
+	slices.SortFunc(sent, func(a, b outbox.Message) int { return a.AttemptedAt.Compare(b.AttemptedAt) })
+	for _, m := range sent {
+		d.queue.charge(m.To, m.AttemptedAt)
+	}
+}
