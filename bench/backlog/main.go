@@ -45,7 +45,7 @@ func run(n int) error {
 	defer sim.Close()
 	account := sim.ClientOptions()
 	file := filepath.Join(dir, "smspager.yml")
-	text := fmt.Sprintf("textinghouse: {user: %s, password: %q, endpoints: [%q], callback_token: 0123456789abcdef}\nreceivers: [{name: r, to: [\"999\"]}]\n", account.User, account.Password, sim.URL)
+	text := fmt.Sprintf("textinghouse: {user: %s, password: %q, endpoints: [%q], callback_token: 0123456789abcdef}\nreceivers: [{name: r, to: [\"999\"], limits: []}]\n", account.User, account.Password, sim.URL)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err
 	}

@@ -152,6 +152,11 @@ func (s *Server) Exec(url, statement string) error {
 
 func (s *Server) exec(database, statement string) error { return s.Exec(s.url(database), statement) }
 
+// EndSessions ends all sessions but its own, as a network that is reset does.
+func (s *Server) EndSessions() error {
+	return s.exec("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
+}
+
 // Stop ends the server in order, its sessions included.
 func (s *Server) Stop() error { return s.end(syscall.SIGINT) }
 
