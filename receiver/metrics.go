@@ -1,6 +1,8 @@
 package receiver
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -8,6 +10,8 @@ import (
 )
 
 type metrics struct {
+	client atomic.Pointer[textinghouse.Client]
+
 	requests   *prometheus.CounterVec
 	duration   *prometheus.HistogramVec
 	reloadOK   prometheus.Gauge
@@ -18,8 +22,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
 		requests: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_provider_requests_total", Help: "Requests to the provider, by command and outcome: ok, an error code, or what went wrong.",
-		}, []string{"command", "outcome"}),
+			Name: "smspager_provider_requests_total", Help: "Requests to the provider, by command, endpoint and outcome: ok, an error code, or what went wrong.",
+		}, []string{"command", "endpoint", "outcome"}),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "smspager_provider_request_duration_seconds", Help: "How long the provider took to answer.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
@@ -32,12 +36,39 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	m.reloaded(nil)
+	reg.MustRegister(endpoints{m})
 	return m
+}
+
+// endpoints collects the health of the provider's endpoints.
+type endpoints struct{ *metrics }
+
+var endpointUp = prometheus.NewDesc("smspager_endpoint_up", "1 where the last request to the provider's endpoint did not fail.", []string{"endpoint"}, nil)
+
+func (e endpoints) Describe(ch chan<- *prometheus.Desc) { ch <- endpointUp }
+
+func (e endpoints) Collect(ch chan<- prometheus.Metric) {
+	client := e.client.Load()
+	if client == nil {
+		return
+	}
+	seen := make(map[string]bool)
+	for _, h := range client.Endpoints() {
+		if seen[h.Endpoint] { // two paths of one host
+			continue
+		}
+		seen[h.Endpoint] = true
+		up := 0.0
+		if h.Up {
+			up = 1
+		}
+		ch <- prometheus.MustNewConstMetric(endpointUp, prometheus.GaugeValue, up, h.Endpoint)
+	}
 }
 
 // observe counts one exchange with the provider.
 func (m *metrics) observe(e textinghouse.Exchange) {
-	m.requests.WithLabelValues(e.Command, e.Outcome).Inc()
+	m.requests.WithLabelValues(e.Command, e.Endpoint, e.Outcome).Inc()
 	m.duration.WithLabelValues(e.Command).Observe(e.Duration.Seconds())
 }
 

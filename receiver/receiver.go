@@ -209,6 +209,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 		Callbacks: delivery.Callbacks{Token: cfg.TextingHouse.CallbackToken.Reveal(), Networks: cfg.TextingHouse.CallbackNetworks},
 	})
 	r.watch.Configure(client, cfg.Probe.Interval)
+	r.metrics.client.Store(client)
 	r.cfg = cfg
 	return nil
 }

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -264,82 +262,31 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 }
 
-// TestAlertmanager runs the real Alertmanager in front: an alert posted to its
-// API arrives on the phone, and so does its end.
-func TestAlertmanager(t *testing.T) {
-	binary := need(t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager")
+// TestBackup copies the outbox of a process that serves, and starts another on
+// the copy.
+func TestBackup(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
-	p := serveProcess(t, configFile(t, sim, `
-webhook: {token: s3cret-t0ken}
-receivers:
-  - {name: sms.oncall+primary, to: ["+33612345678"]}
-`))
+	file := configFile(t, sim, oneReceiver)
+	p := serveProcess(t, file)
+	ids, code := post(p.url, notification(1))
+	if code != http.StatusOK {
+		t.Fatalf("answers %d", code)
+	}
 	dir := t.TempDir()
-	file := filepath.Join(dir, "alertmanager.yml")
-	writeFile(t, file, fmt.Sprintf(`
-route: {receiver: sms.oncall+primary, group_by: [alertname], group_wait: 100ms, group_interval: 300ms, repeat_interval: 1h}
-receivers:
-  - name: sms.oncall+primary
-    webhook_configs:
-      - url: %s/alertmanager
-        send_resolved: true
-        http_config: {authorization: {type: Bearer, credentials: s3cret-t0ken}}
-`, p.url))
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	to := filepath.Join(dir, "copy.db")
+	if code, out, stderr := smspager(t, "", "backup", "-c", file, to); code != 0 || !strings.Contains(out, "holds 1 messages") {
+		t.Fatalf("exits with %d: %s%s", code, out, stderr)
 	}
-	address := listener.Addr().String()
-	listener.Close()
-	am := exec.Command(binary, "--config.file="+file, "--storage.path="+dir, "--web.listen-address="+address, "--cluster.listen-address=")
-	var log strings.Builder
-	am.Stdout, am.Stderr = &log, &log
-	if err := am.Start(); err != nil {
-		t.Fatal(err)
+	if code, _, stderr := smspager(t, "", "backup", "-c", file, to); code != 1 || !strings.Contains(stderr, "exists; name a new file") {
+		t.Errorf("over a file that exists it exits with %d: %s", code, stderr)
 	}
-	defer func() {
-		_ = am.Process.Kill()
-		_ = am.Wait()
-	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	began := time.Now().Add(-time.Minute)
-	alert := func(endsAt time.Time) {
-		t.Helper()
-		body := fmt.Sprintf(`[{"labels":{"alertname":"DiskFull","severity":"critical","instance":"db-1:9100"},"annotations":{"summary":"The disk of db-1 is full."},
-			"startsAt":%q,"endsAt":%q,"generatorURL":"http://prometheus.example:9090/graph"}]`, began.Format(time.RFC3339), endsAt.Format(time.RFC3339))
-		for {
-			resp, err := http.Post("http://"+address+"/api/v2/alerts", "application/json", strings.NewReader(body))
-			if err == nil {
-				resp.Body.Close()
-				if resp.StatusCode == http.StatusOK {
-					return
-				}
-			}
-			if ctx.Err() != nil {
-				t.Fatalf("Alertmanager does not take the alert: %v", err)
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
+	if info, err := os.Stat(to); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the copy's mode is %v (%v)", info.Mode(), err)
 	}
-	phone := sim.Phone("+33612345678")
-	alert(time.Now().Add(time.Hour))
-	sms, err := phone.Next(ctx)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, p.output())
-	}
-	if want := "CRITICAL DiskFull: The disk of db-1 is full"; !strings.HasPrefix(sms.Text, want) {
-		t.Errorf("the SMS is %q, want %q first", sms.Text, want)
-	}
-	alert(time.Now().Add(-time.Second))
-	if sms, err = phone.Next(ctx); err != nil {
-		t.Fatalf("%v\n%s", err, p.output())
-	}
-	if !strings.HasPrefix(sms.Text, "RESOLVED DiskFull") {
-		t.Errorf("the SMS is %q", sms.Text)
-	}
-	if n := len(sim.Messages()); n != 2 {
-		t.Errorf("%d messages were sent, want 2", n)
+	other := configFile(t, sim, "storage: {sqlite: "+to+"}"+oneReceiver)
+	restored := serveProcess(t, other)
+	if again, _ := post(restored.url, notification(1)); !slices.Equal(again, ids) {
+		t.Errorf("the copy knows %v, want %v", again, ids)
 	}
 }

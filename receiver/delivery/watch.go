@@ -17,6 +17,9 @@ import (
 // creditInterval is how often the credit is read.
 const creditInterval = 5 * time.Minute
 
+// recoverInterval is how often an endpoint that failed is tried.
+const recoverInterval = 10 * time.Second
+
 // Watch proves the chain: it sends to the provider's free test number through
 // the same outbox as a page, measures until the receipt is there, and reads the
 // account's credit.
@@ -34,6 +37,7 @@ type Watch struct {
 // Account has a credit. *textinghouse.Client is one.
 type Account interface {
 	Credit(context.Context) (textinghouse.Credit, error)
+	Recover(context.Context) // of endpoints that failed
 }
 
 type watchMetrics struct {
@@ -87,6 +91,9 @@ func (w *Watch) Run(ctx context.Context, d *Delivery) {
 	defer credit.Stop()
 	probe := time.NewTicker(time.Hour)
 	defer probe.Stop()
+	var recovering sync.WaitGroup
+	defer recovering.Wait()
+	recovering.Go(func() { w.recover(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -110,6 +117,25 @@ func (w *Watch) Run(ctx context.Context, d *Delivery) {
 			if interval > 0 {
 				w.probe(ctx, d, interval)
 			}
+		}
+	}
+}
+
+// recover has endpoints that failed tried, until the context ends.
+func (w *Watch) recover(ctx context.Context) {
+	ticker := time.NewTicker(recoverInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		w.mu.Lock()
+		account := w.credit
+		w.mu.Unlock()
+		if account != nil {
+			account.Recover(ctx)
 		}
 	}
 }

@@ -175,6 +175,34 @@ func (c *Client) Credit(ctx context.Context) (Credit, error) {
 	return call(ctx, c, commandCredit, url.Values{}, parseCredit)
 }
 
+// EndpointHealth says whether an endpoint works.
+type EndpointHealth struct {
+	Endpoint string // its host
+	Up       bool   // its last call did not fail
+}
+
+// Endpoints tells the health of the endpoints, in order of preference.
+func (c *Client) Endpoints() []EndpointHealth {
+	var all []EndpointHealth
+	for _, e := range c.endpoints {
+		all = append(all, EndpointHealth{Endpoint: e.host, Up: e.failed.Load() == 0})
+	}
+	return all
+}
+
+// Recover asks each endpoint whose last call failed for the credit, and no other.
+// One that answers is preferred again as before; one that does not is passed over
+// for longer, so that no message need try it. Call it every few seconds.
+func (c *Client) Recover(ctx context.Context) {
+	for _, e := range c.endpoints {
+		if e.failed.Load() == 0 || ctx.Err() != nil {
+			continue
+		}
+		alone := &Client{user: c.user, password: c.password, endpoints: []*endpoint{e}, timeout: c.timeout, http: c.http, observe: c.observe}
+		_, _ = alone.Credit(ctx) // which notes whether the endpoint works
+	}
+}
+
 // wireNumber is a number as the API takes it: digits only.
 func wireNumber(to string) (string, error) {
 	if to == testNumber {

@@ -1,0 +1,66 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// Backup copies the database at path, as it is at one moment, to a new file that
+// only its owner can read, and returns how many messages that holds. Another
+// process may have the database open and write to it.
+func Backup(ctx context.Context, path, to string) (messages int, err error) {
+	if _, err := os.Stat(path); err != nil {
+		return 0, fmt.Errorf("back up: %w", err)
+	}
+	if _, err := os.Stat(to); !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("back up: %s exists; name a new file", to)
+	}
+	db, err := sql.Open("sqlite", dsn(path, "ro"))
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("back up: %w", err), remove(to))
+		}
+	}()
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // an empty file may be written into
+	if err != nil {
+		return 0, err
+	}
+	if err := f.Close(); err != nil {
+		return 0, err
+	}
+	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", to); err != nil {
+		return 0, err
+	}
+	if f, err = os.Open(to); err != nil {
+		return 0, err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return 0, err
+	}
+	copied, err := sql.Open("sqlite", dsn(to, "ro"))
+	if err != nil {
+		return 0, err
+	}
+	defer copied.Close()
+	var check string
+	if err := copied.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&check); err != nil || check != "ok" {
+		return 0, fmt.Errorf("the copy is damaged: %s (%v)", check, err)
+	}
+	err = copied.QueryRowContext(ctx, "SELECT count(*) FROM messages").Scan(&messages)
+	return messages, err
+}
+
+func remove(file string) error {
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
