@@ -45,7 +45,10 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() {
-		if closeErr := w.close(); err == nil {
+		if err != nil {
+			err = fmt.Errorf("%w\nlogs: %s", err, w.dir)
+		}
+		if closeErr := w.close(err != nil); err == nil {
 			err = closeErr
 		}
 	}()

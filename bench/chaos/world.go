@@ -48,7 +48,7 @@ func newWorld(o options) (w *world, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, w.close())
+			err = errors.Join(err, w.close(false))
 		}
 	}()
 	w.binary = filepath.Join(w.dir, "smspager")
@@ -171,8 +171,8 @@ func (w *world) heal() error {
 	return w.ready()
 }
 
-// close ends everything. The logs stay where something was wrong.
-func (w *world) close() error {
+// close ends everything, and removes it unless the logs are to be kept.
+func (w *world) close(keep bool) error {
 	for _, r := range w.replicas {
 		r.end(syscall.SIGTERM)
 	}
@@ -186,5 +186,8 @@ func (w *world) close() error {
 	if w.small != "" {
 		errs = append(errs, syscall.Unmount(w.small, 0))
 	}
-	return errors.Join(append(errs, os.RemoveAll(w.dir))...)
+	if !keep {
+		errs = append(errs, os.RemoveAll(w.dir))
+	}
+	return errors.Join(errs...)
 }

@@ -61,7 +61,7 @@ func (d *Delivery) attemptMessage(ctx context.Context, s Settings, j *job, m out
 	if ctx.Err() != nil { // stopping: the next start goes on from here
 		return result{job: j, again: now}
 	}
-	if j.outdated != "" && !j.doubt {
+	if j.outdated != "" {
 		d.record(ctx, outbox.Outdated(j.id, j.outdated, now))
 		return result{job: j}
 	}
@@ -96,7 +96,7 @@ func (d *Delivery) attemptMessage(ctx context.Context, s Settings, j *job, m out
 }
 
 // ask finds out whether the provider has a message. settled is false where it
-// has not, and the message may be sent again now.
+// has not, and the message may be sent again or given up now.
 func (d *Delivery) ask(ctx context.Context, s Settings, j *job) (r result, settled bool) {
 	status, err := s.Gateway.StatusByClientID(ctx, j.id)
 	now := time.Now()
@@ -115,7 +115,8 @@ func (d *Delivery) ask(ctx context.Context, s Settings, j *job) (r result, settl
 		j.failures++
 		return result{job: j, again: now.Add(backoff(j.failures)), answered: true}, true
 	}
-	if ends := j.attempted.Add(s.Timeout); now.Sub(j.first) >= resendWindow && now.Before(ends) {
+	giveUp := j.outdated != "" || now.After(j.expires)
+	if ends := j.attempted.Add(s.Timeout); (giveUp || now.Sub(j.first) >= resendWindow) && now.Before(ends) {
 		return result{job: j, again: ends, answered: true}, true
 	}
 	return result{}, false

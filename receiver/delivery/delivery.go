@@ -159,6 +159,7 @@ func (d *Delivery) Handover(ms ...outbox.Message) {
 			d.inbox = append(d.inbox, m)
 		case outbox.Accepted:
 			d.poller.add(m)
+			d.inbox = append(d.inbox, m)
 		}
 	}
 	d.mu.Unlock()
@@ -197,7 +198,10 @@ func (d *Delivery) send(ctx context.Context) {
 	defer cancel()
 	var background sync.WaitGroup
 	background.Go(func() { d.poller.run(ctx) })
-	background.Go(func() { d.load(ctx) })
+	background.Go(func() {
+		d.recorder.settle(ctx, directGrace)
+		d.load(ctx)
+	})
 
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -272,6 +276,10 @@ func (d *Delivery) takeInbox() {
 	signal(d.emptied)
 	now := time.Now()
 	for _, m := range ms {
+		if m.State == outbox.Accepted {
+			d.queue.pass(d.queue.newJob(m, false), now)
+			continue
+		}
 		if d.known[m.ID] != nil {
 			continue
 		}

@@ -26,7 +26,9 @@ func (d *Delivery) SendNow(ctx context.Context, n *outbox.Notification) error {
 	for i := range n.Messages {
 		slots <- struct{}{}
 		sending.Go(func() {
-			errs[i] = d.sendNow(ctx, *s, &n.Messages[i])
+			if errs[i] = d.sendNow(ctx, *s, &n.Messages[i]); errs[i] == nil {
+				d.overtaken(n.Messages[i])
+			}
 			<-slots
 		})
 	}
@@ -38,6 +40,17 @@ func (d *Delivery) SendNow(ctx context.Context, n *outbox.Notification) error {
 	kept.Messages = slices.Clone(n.Messages)
 	d.recorder.later(func(ctx context.Context) error { return d.keep(ctx, kept) })
 	return nil
+}
+
+// overtaken keeps older messages from being sent after one that the provider has.
+func (d *Delivery) overtaken(m outbox.Message) {
+	if !d.leading.Load() {
+		return // whoever leads finds it in the store
+	}
+	d.mu.Lock()
+	d.inbox = append(d.inbox, m)
+	d.mu.Unlock()
+	signal(d.wake)
 }
 
 // sendNow sends one message and notes in it what became of it.

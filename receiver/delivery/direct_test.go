@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -129,4 +130,35 @@ func TestStoppingRecordsWhatIsKnown(t *testing.T) {
 		after(time.Second)
 		w.expect(second.ID, outbox.Accepted, 1)
 	})
+}
+
+// A page that went past the outbox makes the older ones of its group that wait
+// in it needless, though they are known to the store only.
+func TestOlderOnesDoNotFollowSendNow(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		inBrokenWorld(t, func(w *world, store *flaky) {
+			w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HTTPStatus, N: 503, Command: "sendsms", Times: 1})
+			older := w.message(alice, "g", "firing")
+			w.put(older)
+			synctest.Wait()
+			store.broken.Store(true)
+			n := outbox.Notification{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{w.message(alice, "g", "resolved")}}
+			if err := w.d.SendNow(context.Background(), &n); err != nil {
+				t.Fatal(err)
+			}
+			store.broken.Store(false)
+			if restart {
+				w.halt() // records what is left
+				w.start()
+			}
+			after(time.Minute)
+			if got, want := w.texts(), []string{"resolved"}; !slices.Equal(got, want) {
+				t.Errorf("restart %t: sent %q, want %q", restart, got, want)
+			}
+			w.expect(n.Messages[0].ID, outbox.Accepted, 1)
+			if got := w.get(older.ID).State; got != outbox.Superseded {
+				t.Errorf("restart %t: the older one is %s", restart, got)
+			}
+		})
+	}
 }

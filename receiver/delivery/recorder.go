@@ -3,7 +3,9 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
+	"time"
 )
 
 // maxRecords bounds what is remembered while the store fails. Beyond it the
@@ -52,6 +54,21 @@ func (r *recorder) run(ctx context.Context) {
 	}
 }
 
+// settle waits until nothing is left to record, or for so long.
+func (r *recorder) settle(ctx context.Context, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for ctx.Err() == nil && r.pending() > 0 {
+		sleep(ctx, 50*time.Millisecond)
+	}
+}
+
+func (r *recorder) pending() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.records)
+}
+
 // flush records what there is, up to the first failure.
 func (r *recorder) flush(ctx context.Context) error {
 	for {
@@ -61,12 +78,13 @@ func (r *recorder) flush(ctx context.Context) error {
 			return nil
 		}
 		record := r.records[0]
-		r.mu.Unlock()
-		if err := record(ctx); err != nil {
-			return err
-		}
-		r.mu.Lock()
 		r.records = r.records[1:]
 		r.mu.Unlock()
+		if err := record(ctx); err != nil {
+			r.mu.Lock()
+			r.records = slices.Insert(r.records, 0, record)
+			r.mu.Unlock()
+			return err
+		}
 	}
 }

@@ -54,6 +54,7 @@ type lane struct {
 type schedule struct {
 	seed    maphash.Seed
 	lanes   map[lane][]*job // the first of each is the one that may run
+	passed  map[lane]*job   // the newest that was sent past a lane's queue
 	heap    jobHeap         // the first of each lane, unless it runs or waits for a flood to end
 	floods  map[uint64]*flood
 	people  map[e164.Number]*person
@@ -79,7 +80,7 @@ type ending struct {
 
 func newSchedule() *schedule {
 	return &schedule{
-		seed: maphash.MakeSeed(), lanes: make(map[lane][]*job), floods: make(map[uint64]*flood), people: make(map[e164.Number]*person),
+		seed: maphash.MakeSeed(), lanes: make(map[lane][]*job), passed: make(map[lane]*job), floods: make(map[uint64]*flood), people: make(map[e164.Number]*person),
 	}
 }
 
@@ -115,8 +116,24 @@ func (s *schedule) add(j *job, now time.Time) {
 	if queue[0] == j {
 		s.wait(j, now)
 	}
-	newest := s.newest(j)
-	for _, older := range queue {
+	s.freshen(j.lane, s.newest(j), now)
+}
+
+// pass takes in a message that the provider took before others of its lane:
+// those that are older need not be sent any more.
+func (s *schedule) pass(j *job, now time.Time) {
+	if len(s.lanes[j.lane]) == 0 {
+		return
+	}
+	if was := s.passed[j.lane]; was == nil || was.id < j.id {
+		s.passed[j.lane] = j
+	}
+	s.freshen(j.lane, j, now)
+}
+
+// freshen gives up what is older than a message of the same lane and receiver.
+func (s *schedule) freshen(l lane, newest *job, now time.Time) {
+	for _, older := range s.lanes[l] {
 		if older.id < newest.id && older.receiver == newest.receiver {
 			s.outdate(older, newest, now)
 		}
@@ -126,6 +143,9 @@ func (s *schedule) add(j *job, now time.Time) {
 // newest is the last of a job's lane and receiver.
 func (s *schedule) newest(j *job) *job {
 	newest := j
+	if past := s.passed[j.lane]; past != nil && past.id > j.id && past.receiver == j.receiver {
+		newest = past
+	}
 	for _, other := range s.lanes[j.lane] {
 		if other.id > newest.id && other.receiver == j.receiver {
 			newest = other
@@ -134,12 +154,16 @@ func (s *schedule) newest(j *job) *job {
 	return newest
 }
 
-// outdate gives up a job for one that tells more, unless it may have been sent.
+// outdate gives up a job for one that tells more. One that may have been sent
+// is given up when the provider says that it was not.
 func (s *schedule) outdate(j, by *job, now time.Time) {
-	if j.runs || j.doubt || j.outdated != "" || j.lane.digests {
+	if j.runs || j.outdated != "" || j.lane.digests {
 		return
 	}
 	j.outdated = by.id
+	if j.doubt {
+		return
+	}
 	by.missed += j.missed + 1
 	if j.at >= 0 { // it waits for something that it no longer needs
 		s.release(j)
@@ -239,6 +263,7 @@ func (s *schedule) done(j *job, taken, now time.Time) {
 	queue[0] = nil
 	if queue = queue[1:]; len(queue) == 0 {
 		delete(s.lanes, j.lane)
+		delete(s.passed, j.lane)
 		return
 	}
 	s.lanes[j.lane] = queue

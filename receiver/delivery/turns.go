@@ -13,12 +13,15 @@ const (
 	leadRetry = time.Second
 	// missedGap is how often the leader looks for messages of which no hint came.
 	missedGap = 15 * time.Second
+	// directGrace is how long other processes have, once the database is back,
+	// to record what they sent without it, before older messages are sent.
+	directGrace = 2 * storeRetry
 )
 
 // takeTurns sends while this process is the leader of those that share the
 // store, until the context ends.
 func (d *Delivery) takeTurns(ctx context.Context) {
-	failing := false
+	failing, again := false, false
 	for ctx.Err() == nil {
 		lease, release, err := d.shared.Lead(ctx)
 		if err != nil {
@@ -29,7 +32,10 @@ func (d *Delivery) takeTurns(ctx context.Context) {
 			sleep(ctx, leadRetry)
 			continue
 		}
-		failing = false
+		if failing || again {
+			sleep(lease, directGrace)
+		}
+		failing, again = false, true
 		d.logger.Info("this process sends")
 		d.leading.Store(true)
 		d.metrics.leading.Set(1)

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,16 +21,18 @@ import (
 const alice e164.Number = "+33612345678"
 
 type world struct {
-	t      *testing.T
-	dir    string
-	store  *sqlite.Store
-	sim    *textinghousetest.Simulator
-	d      *delivery.Delivery
-	reg    *prometheus.Registry
-	ids    *outbox.IDs
-	stop   func()
-	alter  func(*delivery.Settings)
-	wraps  func(outbox.Store) outbox.Store
+	t     *testing.T
+	dir   string
+	store *sqlite.Store
+	sim   *textinghousetest.Simulator
+	d     *delivery.Delivery
+	reg   *prometheus.Registry
+	ids   *outbox.IDs
+	stop  func()
+	alter func(*delivery.Settings)
+	wraps func(outbox.Store) outbox.Store
+
+	mu     sync.Mutex
 	finals []outbox.Message
 }
 
@@ -51,7 +54,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.store, w.reg = store, prometheus.NewRegistry()
-	w.d = delivery.New(delivery.Options{Store: w.wraps(store), Registerer: w.reg, OnFinal: func(m outbox.Message) { w.finals = append(w.finals, m) }})
+	w.d = delivery.New(delivery.Options{Store: w.wraps(store), Registerer: w.reg, OnFinal: w.final})
 	w.d.Configure(w.settings())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -65,6 +68,12 @@ func (w *world) start() {
 			w.t.Error(err)
 		}
 	}
+}
+
+func (w *world) final(m outbox.Message) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.finals = append(w.finals, m)
 }
 
 func (w *world) halt() {

@@ -76,7 +76,7 @@ func TooOld(id string, at time.Time, detail string) Change {
 
 // Outdated gives up a message that certainly was not taken for one that tells more.
 func Outdated(id, by string, at time.Time) Change {
-	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "a newer message of its group is sent instead: " + by, Status: NoStatus}
+	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "a newer message of its group is sent instead: " + by, Status: NoStatus}
 }
 
 // Folded gives up a message that certainly was not taken for a digest.
