@@ -14,7 +14,7 @@ import (
 )
 
 // database starts a PostgreSQL server with an empty database.
-func database(t *testing.T) (server *postgrestest.Server, url string) {
+func database(t testing.TB) (server *postgrestest.Server, url string) {
 	t.Helper()
 	server, err := postgrestest.Start()
 	if errors.Is(err, postgrestest.ErrMissing) && os.Getenv("SMSPAGER_REQUIRE_ALL") == "" {

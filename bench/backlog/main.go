@@ -1,34 +1,48 @@
 // Command backlog measures how smspager serve starts on an outbox in which many
 // messages wait: the time to the first send, the rate at which they go out, and
-// the memory that it takes. The provider is the simulator, which answers at once.
+// the memory and processor time that it takes. The provider is the simulator,
+// which answers at once.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/postgres"
+	"github.com/smspager/smspager/receiver/outbox/postgres/postgrestest"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
+type options struct {
+	waiting, ended int
+	database       string
+}
+
 func main() {
-	n := flag.Int("messages", 100_000, "messages that wait")
+	var o options
+	flag.IntVar(&o.waiting, "messages", 100_000, "messages that wait")
+	flag.IntVar(&o.ended, "ended", 0, "messages that were delivered before")
+	flag.StringVar(&o.database, "database", "sqlite", "sqlite or postgres")
 	flag.Parse()
-	if err := run(*n); err != nil {
+	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "backlog:", err)
 		os.Exit(1)
 	}
 }
 
-func run(n int) error {
+func run(o options) error {
+	n := o.waiting
 	dir, err := os.MkdirTemp("", "smspager-bench-")
 	if err != nil {
 		return err
@@ -38,14 +52,21 @@ func run(n int) error {
 	if out, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./cmd/smspager").CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
-	if err := fill(filepath.Join(dir, "smspager.db"), n); err != nil {
+	storage, store, end, err := open(dir, o.database)
+	if err != nil {
+		return err
+	}
+	defer end()
+	ids := outbox.NewIDs()
+	err = errors.Join(fill(store, ids, o.ended, outbox.Delivered), fill(store, ids, n, outbox.Queued), store.Close())
+	if err != nil {
 		return err
 	}
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
 	account := sim.ClientOptions()
 	file := filepath.Join(dir, "smspager.yml")
-	text := fmt.Sprintf("textinghouse: {user: %s, password: %q, endpoints: [%q], callback_token: 0123456789abcdef}\nreceivers: [{name: r, to: [\"999\"], limits: []}]\n", account.User, account.Password, sim.URL)
+	text := fmt.Sprintf("textinghouse: {user: %s, password: %q, endpoints: [%q], callback_token: 0123456789abcdef}\nstorage: {%s}\nreceivers: [{name: r, to: [\"999\"], limits: []}]\n", account.User, account.Password, sim.URL, storage)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -77,16 +98,39 @@ func run(n int) error {
 			last = time.Now()
 		}
 	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	_ = cmd.Wait() // what it says is on standard error
+	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	fmt.Printf("%s of processor time for each message\n", (used / time.Duration(n)).Round(time.Microsecond))
 	return nil
 }
 
-// fill puts waiting messages into a new outbox.
-func fill(path string, n int) error {
-	store, err := sqlite.Open(context.Background(), path)
-	if err != nil {
-		return err
+// open makes a new outbox, and says how the configuration names it.
+func open(dir, database string) (storage string, store outbox.Store, end func(), err error) {
+	ctx := context.Background()
+	switch database {
+	case "sqlite":
+		store, err = sqlite.Open(ctx, filepath.Join(dir, "smspager.db"))
+		return "sqlite: smspager.db", store, func() {}, err
+	case "postgres":
+		server, err := postgrestest.Start()
+		if err != nil {
+			return "", nil, nil, err
+		}
+		url, err := server.Database()
+		if err != nil {
+			return "", nil, nil, errors.Join(err, server.Close())
+		}
+		store, err = postgres.Open(ctx, url)
+		return "postgres_url: \"" + url + "\"", store, func() { _ = server.Close() }, err
 	}
-	ids := outbox.NewIDs()
+	return "", nil, nil, fmt.Errorf("--database must be sqlite or postgres, is %q", database)
+}
+
+// fill puts so many messages into the outbox.
+func fill(store outbox.Store, ids *outbox.IDs, n int, state outbox.State) error {
 	for done := 0; done < n; {
 		var batch outbox.Notification
 		for range min(1000, n-done) {
@@ -95,7 +139,7 @@ func fill(path string, n int) error {
 			batch.Messages = append(batch.Messages, outbox.Message{
 				ID: ids.New(now), To: e164.Number(fmt.Sprintf("+336%08d", done%1000)), Receiver: "r", GroupKey: fmt.Sprintf("{}:{alertname=\"Alert%d\"}", done),
 				Text: fmt.Sprintf("CRITICAL Alert%d: %s", done, strings.Repeat("the disk is full. ", 6)), Encoding: "gsm7", Segments: 1,
-				State: outbox.Queued, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(time.Hour),
+				State: state, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(time.Hour),
 				Events: []outbox.Event{{At: now, Type: outbox.EventQueued}},
 			})
 		}
@@ -103,7 +147,7 @@ func fill(path string, n int) error {
 			return err
 		}
 	}
-	return store.Close()
+	return nil
 }
 
 // peak is the most memory that a process had resident.
