@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -269,6 +270,52 @@ func TestEndpoints(t *testing.T) {
 	if _, err := all.Send(context.Background(), sms); err == nil || textinghouse.MayHaveBeenTaken(err) || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "127.0.0.1:2") {
 		t.Errorf("where none answers the error is %v", err)
 	}
+}
+
+// TestRecover: an endpoint that failed is asked again by Recover alone, and then
+// preferred as before.
+func TestRecover(t *testing.T) {
+	var hits atomic.Int64
+	var broken atomic.Bool
+	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hits.Add(1)
+		if broken.Load() {
+			w.WriteHeader(503)
+			return
+		}
+		fmt.Fprint(w, "3")
+	}))
+	t.Cleanup(first.Close)
+	c := client(t, textinghouse.Options{Endpoints: []string{first.URL, answering(t, 200, "3")}})
+	up := func() (up []bool) {
+		for _, e := range c.Endpoints() {
+			if e.Endpoint == "" || strings.Contains(e.Endpoint, "/") {
+				t.Errorf("an endpoint is called %q", e.Endpoint)
+			}
+			up = append(up, e.Up)
+		}
+		return up
+	}
+	ask := func() { _, _ = c.Status(context.Background(), "x") }
+	expect := func(when string, wantUp []bool, wantHits int64) {
+		t.Helper()
+		if got := up(); !slices.Equal(got, wantUp) || hits.Load() != wantHits {
+			t.Errorf("%s: up %v after %d requests, want %v after %d", when, got, hits.Load(), wantUp, wantHits)
+		}
+	}
+	c.Recover(t.Context())
+	expect("all is well", []bool{true, true}, 0)
+	broken.Store(true)
+	ask()
+	ask()
+	expect("the first has failed", []bool{false, true}, 1)
+	c.Recover(t.Context())
+	expect("it still fails", []bool{false, true}, 2)
+	broken.Store(false)
+	c.Recover(t.Context())
+	expect("it is back", []bool{true, true}, 3)
+	ask()
+	expect("it is preferred", []bool{true, true}, 4)
 }
 
 func TestConnectionsAreKept(t *testing.T) {

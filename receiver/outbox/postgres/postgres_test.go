@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/outboxtest"
@@ -238,6 +241,43 @@ func TestBadURL(t *testing.T) {
 		_, err := postgres.Open(context.Background(), url)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("gives %v, want %q and no password", err, want)
+		}
+	}
+}
+
+var (
+	listParameter = regexp.MustCompile(`ANY \(\$\d+`)
+	parameter     = regexp.MustCompile(`\$\d+`)
+)
+
+// TestQueriesUseIndexes: with scans of whole tables ruled out where there is
+// another way, none may be left, and nothing may be sorted.
+func TestQueriesUseIndexes(t *testing.T) {
+	url := database(t)
+	open(t, url)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), "SET enable_seqscan = off"); err != nil {
+		t.Fatal(err)
+	}
+	for name, query := range postgres.HotQueries {
+		query = parameter.ReplaceAllString(listParameter.ReplaceAllString(query, "ANY ('{1}'"), "'1'")
+		rows, err := conn.Query(t.Context(), "EXPLAIN "+query)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, step := range plan {
+			if strings.Contains(step, "Seq Scan") || strings.Contains(step, "Sort") {
+				t.Errorf("%s:\n%s", name, strings.Join(plan, "\n"))
+				break
+			}
 		}
 	}
 }

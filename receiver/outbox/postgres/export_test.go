@@ -1,0 +1,18 @@
+package postgres
+
+// HotQueries are the queries whose cost must not grow with the tables.
+var HotQueries = map[string]string{
+	"open":         selectOpen,
+	"find":         selectByAPIID,
+	"change":       changeMessage,
+	"event":        insertEvent,
+	"notification": insertNotification,
+	"original":     selectOriginal,
+	"prune":        pruneMessages,
+	"forget":       pruneNotifications,
+	"events":       pruneEvents,
+	"all":          "SELECT " + columns + " FROM messages ORDER BY id DESC LIMIT 50",
+	"state":        "SELECT " + columns + " FROM messages WHERE state = 'failed' AND id < 'x' ORDER BY id DESC LIMIT 50",
+	"recipient":    "SELECT " + columns + " FROM messages WHERE recipient = '999' AND id < 'x' ORDER BY id DESC LIMIT 50",
+	"receiver":     "SELECT " + columns + " FROM messages WHERE receiver = 'oncall' ORDER BY id DESC LIMIT 50",
+}
