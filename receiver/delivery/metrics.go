@@ -13,7 +13,7 @@ type metrics struct {
 	states    *prometheus.CounterVec
 	segments  *prometheus.CounterVec
 	accepted  prometheus.Histogram
-	delivered prometheus.Histogram
+	ended     *prometheus.HistogramVec
 	refused   prometheus.Gauge
 	leading   prometheus.Gauge
 	digests   prometheus.Counter
@@ -33,10 +33,10 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 			Name: "smspager_message_accepted_seconds", Help: "Time from a webhook to the provider's acceptance of a message.",
 			Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600},
 		}),
-		delivered: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "smspager_message_delivered_seconds", Help: "Time from a webhook to the receipt that says that the phone has a message.",
+		ended: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "smspager_message_ended_seconds", Help: "Time from a webhook to the receipt that says that the phone has a message, or to what else it ended in.",
 			Buckets: []float64{.1, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 1800, 3600, 86400},
-		}),
+		}, []string{"state"}),
 		refused: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_account_refused", Help: "1 while the provider refuses the whole account (authentication, credit), and nothing is sent.",
 		}),
@@ -83,7 +83,7 @@ func (m *metrics) changed(msg outbox.Message, c outbox.Change) {
 		m.segments.WithLabelValues(msg.Encoding).Add(float64(msg.Segments))
 		m.accepted.Observe(c.At.Sub(msg.CreatedAt).Seconds())
 	}
-	if msg.State == outbox.Delivered {
-		m.delivered.Observe(c.At.Sub(msg.CreatedAt).Seconds())
+	if msg.State.Final() {
+		m.ended.WithLabelValues(string(msg.State)).Observe(c.At.Sub(msg.CreatedAt).Seconds())
 	}
 }
