@@ -52,7 +52,7 @@ func (d *Delivery) attempt(ctx context.Context, s Settings, j *job) result {
 }
 
 func (d *Delivery) attemptMessage(ctx context.Context, s Settings, j *job, m outbox.Message) result {
-	if j.doubt {
+	if j.doubt || j.flooded {
 		if r, settled := d.ask(ctx, s, j); settled {
 			return r
 		}
@@ -115,6 +115,10 @@ func (d *Delivery) ask(ctx context.Context, s Settings, j *job) (r result, settl
 		j.failures++
 		return result{job: j, again: now.Add(backoff(j.failures)), answered: true}, true
 	}
+	j.flooded = false
+	if !j.doubt {
+		return result{}, false
+	}
 	giveUp := j.outdated != "" || now.After(j.expires)
 	if ends := j.attempted.Add(s.Timeout); (giveUp || now.Sub(j.first) >= resendWindow) && now.Before(ends) {
 		return result{job: j, again: ends, answered: true}, true
@@ -136,6 +140,8 @@ func (d *Delivery) failed(ctx context.Context, j *job, err error) result {
 		d.record(ctx, outbox.Taken(j.id, "", now, "the provider has it: it answered the second attempt with "+refusal.Error()))
 		return result{job: j, taken: now, answered: true}
 	case refusal.Code == textinghouse.CodeFlood:
+		// Another process may have sent this very message past the outbox.
+		j.flooded = true
 		retry.again = now.Add(floodWindow)
 	case refusal.Code.AccountWide():
 		retry.answered, retry.refused = false, err

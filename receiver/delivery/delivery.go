@@ -201,6 +201,9 @@ func (d *Delivery) send(ctx context.Context) {
 	background.Go(func() {
 		d.recorder.settle(ctx, directGrace)
 		d.load(ctx)
+		if d.shared != nil {
+			d.follow(ctx)
+		}
 	})
 
 	timer := time.NewTimer(time.Hour)

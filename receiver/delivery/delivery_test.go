@@ -204,6 +204,19 @@ func TestFloodOfAnotherProgramIsWaitedFor(t *testing.T) {
 	})
 }
 
+// Another process, which could not say so in the outbox, has sent the message.
+func TestFloodByTheMessageItself(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
+		m := w.message(alice, "g", "disk full")
+		if _, err := w.settings().Gateway.Send(context.Background(), textinghouse.SMS{To: string(alice), Text: m.Text, ClientID: m.ID}); err != nil {
+			t.Fatal(err)
+		}
+		w.put(m)
+		after(30 * time.Second)
+		w.expect(m.ID, outbox.Accepted, 1)
+	})
+}
+
 func TestFloodOnAResendMeansTaken(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		// The provider takes it and drops the connection; then claims not to know it.

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/sqlite"
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -161,4 +164,45 @@ func TestOlderOnesDoNotFollowSendNow(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The newer page has even arrived when the process starts that has the older
+// one to send.
+func TestOlderOnesDoNotFollowWhatArrived(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		older, doubted := w.message(alice, "g", "firing"), w.message(alice, "h", "firing")
+		w.halt()
+		store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.store = store
+		add := func(ms ...outbox.Message) {
+			t.Helper()
+			if _, err := store.Add(context.Background(), outbox.Notification{Messages: ms}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		apply := func(c outbox.Change) {
+			t.Helper()
+			if _, applied, err := store.Apply(context.Background(), c); err != nil || !applied {
+				t.Fatal(applied, err)
+			}
+		}
+		add(older, doubted)
+		apply(outbox.Attempted(doubted.ID, time.Now(), ""))
+		for _, group := range []string{"g", "h"} {
+			past := w.message(alice, group, "resolved")
+			past.State, past.AcceptedAt = outbox.Accepted, time.Now()
+			add(past)
+			apply(outbox.Ended(past.ID, "", time.Now(), outbox.Status(textinghouse.StatusReceived), true, ""))
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.start()
+		after(time.Minute)
+		w.expect(older.ID, outbox.Superseded, 0)
+		w.expect(doubted.ID, outbox.Superseded, 0)
+	})
 }

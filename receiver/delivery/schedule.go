@@ -31,6 +31,7 @@ type job struct {
 	fold     []*job // what waited with it for the limits: they are told in one digest
 
 	doubt     bool      // an earlier attempt may have been taken: the provider is asked first
+	flooded   bool      // the provider had its text from somebody already: likewise
 	first     time.Time // when the first attempt began whose request may still be on its way
 	attempted time.Time // when the last attempt began
 	failures  int       // in a row; sets the backoff
@@ -96,6 +97,7 @@ func (s *schedule) newJob(m outbox.Message, keep bool) *job {
 		paid:      m.GroupKey == digestGroup,
 		at:        -1,
 		doubt:     m.State == outbox.Sending,
+		outdated:  m.OutdatedBy,
 		first:     m.AttemptedAt,
 		attempted: m.AttemptedAt,
 	}

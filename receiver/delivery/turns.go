@@ -39,12 +39,9 @@ func (d *Delivery) takeTurns(ctx context.Context) {
 		d.logger.Info("this process sends")
 		d.leading.Store(true)
 		d.metrics.leading.Set(1)
-		var following sync.WaitGroup
-		following.Go(func() { d.follow(lease) })
 		d.send(lease)
 		d.leading.Store(false)
 		d.metrics.leading.Set(0)
-		following.Wait()
 		d.forget()
 		if ctx.Err() == nil {
 			d.logger.Error("this process no longer sends", "why", context.Cause(lease))

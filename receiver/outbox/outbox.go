@@ -62,9 +62,12 @@ type Message struct {
 	Encoding string // of Text: "gsm7" or "ucs2"
 	Segments int    // of Text: billed parts
 
-	State    State
-	APIID    string // the provider's id, "" until it is known
-	Attempts int    // how often the provider was tried
+	State State
+	APIID string // the provider's id, "" until it is known
+	// OutdatedBy is the newer message of the same recipient, group and receiver
+	// that the provider took past this one, "" without one: this one need not be sent.
+	OutdatedBy string
+	Attempts   int // how often the provider was tried
 
 	CreatedAt   time.Time // when the notification came in
 	UpdatedAt   time.Time // when State last changed

@@ -43,6 +43,8 @@ type Query struct {
 type Store interface {
 	// Add stores a notification's messages and events, all or nothing, unless
 	// the notification is a repeat. Two Adds of one Key at the same time store once.
+	// A message that is Accepted already outdates the older ones of its recipient,
+	// group and receiver that are not.
 	Add(context.Context, Notification) (Added, error)
 
 	// Apply makes a change and returns the message as it is then, without

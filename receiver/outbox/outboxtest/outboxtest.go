@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(*testing.T) outbox.Store) {
 		{"statuses only rise", testStatusesRise},
 		{"a status needs an acceptance before it", testStatusNeedsAcceptance},
 		{"a digest takes the place of what is queued", testFold},
+		{"what was sent past the outbox outdates what is older", testOutdated},
 		{"open messages come oldest first", testOpen},
 		{"lists are filtered and paged", testList},
 		{"only finished messages are pruned", testPrune},
@@ -319,6 +320,36 @@ func testFold(t *testing.T, s outbox.Store) {
 	apply(t, s, outbox.Returned(sending.ID, epoch, ""), true)
 	if _, err := s.Fold(context.Background(), digest, []string{sending.ID}); err == nil || get(t, s, sending.ID).State != outbox.Queued {
 		t.Errorf("a digest that cannot be stored gives %v and leaves %s", err, get(t, s, sending.ID).State)
+	}
+}
+
+func testOutdated(t *testing.T, s outbox.Store) {
+	queued, doubted, taken := NewMessage(0, "999"), NewMessage(1, "999"), NewMessage(2, "999")
+	others := []outbox.Message{NewMessage(3, "999"), NewMessage(4, "+33612345678"), NewMessage(5, "999")}
+	others[0].GroupKey, others[2].Receiver = "another", "another"
+	newer := NewMessage(9, "999")
+	add(t, s, append(others, queued, doubted, taken, newer)...)
+	apply(t, s, outbox.Attempted(doubted.ID, epoch, ""), true)
+	apply(t, s, outbox.Taken(taken.ID, "", epoch, ""), true)
+	past := NewMessage(8, "999")
+	past.State, past.AcceptedAt = outbox.Accepted, epoch
+	add(t, s, past)
+	for _, m := range append(others, taken, newer, past) {
+		if by := get(t, s, m.ID).OutdatedBy; by != "" {
+			t.Errorf("%+v is outdated by %s", m, by)
+		}
+	}
+	open := make(map[string]string)
+	for m, err := range s.Open(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		open[m.ID] = m.OutdatedBy
+	}
+	for _, m := range []outbox.Message{queued, doubted} {
+		if open[m.ID] != past.ID {
+			t.Errorf("message of second %v is outdated by %q, want %s", m.CreatedAt.Second(), open[m.ID], past.ID)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package postgres
 // HotQueries are the queries whose cost must not grow with the tables.
 var HotQueries = map[string]string{
 	"open":         selectOpen,
+	"outdate":      outdateOlder,
 	"find":         selectByAPIID,
 	"change":       changeMessage,
 	"event":        insertEvent,

@@ -28,7 +28,7 @@ func scan(row pgx.Row) (m outbox.Message, err error) {
 	var to, state string
 	var created, updated, expires, attempted, accepted int64
 	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Headline, &m.Urgent, &m.Text, &m.Encoding, &m.Segments,
-		&state, &m.APIID, &m.Attempts, &created, &updated, &expires, &attempted, &accepted)
+		&state, &m.APIID, &m.OutdatedBy, &m.Attempts, &created, &updated, &expires, &attempted, &accepted)
 	m.To, m.State = e164.Number(to), outbox.State(state)
 	m.CreatedAt, m.UpdatedAt, m.ExpiresAt = timeOf(created), timeOf(updated), timeOf(expires)
 	m.AttemptedAt, m.AcceptedAt = timeOf(attempted), timeOf(accepted)

@@ -13,7 +13,7 @@ import (
 )
 
 const columns = `id, recipient, receiver, group_key, headline, urgent, text, encoding, segments,
-  state, api_id, attempts, created_at, updated_at, expires_at, attempted_at, accepted_at`
+  state, api_id, outdated_by, attempts, created_at, updated_at, expires_at, attempted_at, accepted_at`
 
 // A key seen long ago, or, where the clock was set back, in the future, is
 // seen for the first time again.
@@ -25,7 +25,11 @@ WHERE n.seen_at <= $2::bigint - $3::bigint OR n.seen_at > $2::bigint + $3::bigin
 const selectOriginal = `SELECT message_ids FROM notifications WHERE key = $1`
 
 const insertMessage = `INSERT INTO messages (` + columns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+
+const outdateOlder = `
+UPDATE messages SET outdated_by = $4
+WHERE recipient = $1 AND group_key = $2 AND receiver = $3 AND id < $4 AND state IN ('queued', 'sending') AND outdated_by = ''`
 
 const insertEvent = `
 INSERT INTO events (message_id, n, at, type, detail)
@@ -92,9 +96,12 @@ func (s *Store) Add(ctx context.Context, n outbox.Notification) (added outbox.Ad
 
 func queueInsert(b *pgx.Batch, m *outbox.Message) {
 	b.Queue(insertMessage, m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Headline), m.Urgent, storable(m.Text), m.Encoding, m.Segments,
-		string(m.State), storable(m.APIID), m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
+		string(m.State), storable(m.APIID), m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
 	for _, e := range m.Events {
 		queueEvent(b, m.ID, e)
+	}
+	if m.State == outbox.Accepted {
+		b.Queue(outdateOlder, string(m.To), storable(m.GroupKey), storable(m.Receiver), m.ID)
 	}
 }
 

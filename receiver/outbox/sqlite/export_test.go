@@ -3,6 +3,7 @@ package sqlite
 // HotQueries are the queries whose cost must not grow with the table.
 var HotQueries = map[string]string{
 	"open":      selectOpen,
+	"outdate":   outdateOlder,
 	"find":      selectByAPIID,
 	"change":    changeMessage,
 	"original":  selectOriginal,

@@ -12,7 +12,7 @@ import (
 )
 
 const columns = `id, recipient, receiver, group_key, headline, urgent, text, encoding, segments,
-  state, api_id, attempts, created_at, updated_at, expires_at, attempted_at, accepted_at`
+  state, api_id, outdated_by, attempts, created_at, updated_at, expires_at, attempted_at, accepted_at`
 
 // A key seen long ago, or, where the clock was set back, in the future, is
 // seen for the first time again.
@@ -23,7 +23,11 @@ WHERE seen_at <= ?2 - ?3 OR seen_at > ?2 + ?3`
 
 const selectOriginal = `SELECT message_ids FROM notifications WHERE key = ?1`
 
-const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+const outdateOlder = `
+UPDATE messages SET outdated_by = ?4
+WHERE recipient = ?1 AND group_key = ?2 AND receiver = ?3 AND id < ?4 AND state IN ('queued', 'sending') AND outdated_by = ''`
 
 const insertEvent = `
 INSERT INTO events (message_id, n, at, type, detail)
@@ -54,7 +58,7 @@ DELETE FROM notifications WHERE key IN (SELECT key FROM notifications WHERE seen
 
 // statements are the writer's, prepared once.
 type statements struct {
-	insertNotification, selectOriginal, insertMessage, insertEvent, changeMessage,
+	insertNotification, selectOriginal, insertMessage, outdateOlder, insertEvent, changeMessage,
 	pruneMessages, pruneEvents, pruneNotifications *sql.Stmt
 }
 
@@ -69,6 +73,7 @@ func (s *statements) all() []query {
 		{&s.insertNotification, insertNotification},
 		{&s.selectOriginal, selectOriginal},
 		{&s.insertMessage, insertMessage},
+		{&s.outdateOlder, outdateOlder},
 		{&s.insertEvent, insertEvent},
 		{&s.changeMessage, changeMessage},
 		{&s.pruneMessages, pruneMessages},
@@ -135,7 +140,7 @@ func (s *Store) Add(ctx context.Context, n outbox.Notification) (added outbox.Ad
 
 func (st *statements) insert(ctx context.Context, m *outbox.Message) error {
 	_, err := st.insertMessage.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Urgent, m.Text, m.Encoding, m.Segments,
-		string(m.State), m.APIID, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
+		string(m.State), m.APIID, m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
 	if err != nil {
 		return err
 	}
@@ -144,7 +149,10 @@ func (st *statements) insert(ctx context.Context, m *outbox.Message) error {
 			return err
 		}
 	}
-	return nil
+	if m.State == outbox.Accepted {
+		_, err = st.outdateOlder.ExecContext(ctx, string(m.To), m.GroupKey, m.Receiver, m.ID)
+	}
+	return err
 }
 
 func (st *statements) event(ctx context.Context, id string, e outbox.Event) error {

@@ -23,6 +23,7 @@ CREATE TABLE messages (
   state        text    COLLATE "C" NOT NULL,
   status       integer NOT NULL DEFAULT -1,  -- the provider's latest code, -1 before the first
   api_id       text    COLLATE "C" NOT NULL DEFAULT '',
+  outdated_by  text    COLLATE "C" NOT NULL DEFAULT '', -- the newer message of its group that was sent past it
   attempts     integer NOT NULL DEFAULT 0,
   created_at   bigint  NOT NULL,
   updated_at   bigint  NOT NULL,
@@ -35,6 +36,7 @@ CREATE INDEX messages_state     ON messages (state, id);
 CREATE INDEX messages_recipient ON messages (recipient, id);
 CREATE INDEX messages_receiver  ON messages (receiver, id);
 CREATE INDEX messages_api_id    ON messages (api_id) WHERE api_id <> '';
+CREATE INDEX messages_unsent   ON messages (recipient, group_key, id) WHERE state IN ('queued', 'sending');
 CREATE INDEX messages_open      ON messages (id) WHERE state IN ('queued', 'sending', 'accepted');
 CREATE INDEX messages_finished  ON messages (updated_at) WHERE state NOT IN ('queued', 'sending', 'accepted');
 
