@@ -53,7 +53,7 @@ func (t *Text) fit(v *view, alerts alertmanager.Alerts, b Budget) (Rendering, er
 		all = tight
 	}
 	if segments := all.segments(); segments <= b.MaxSegments {
-		if segments > 1 && spills(&all) {
+		if segments > 1 && tight.segments() == segments && spills(&tight) {
 			if r, ok := in.shorten(alerts, most, b, tight.longest, max(shortest, tight.longest/2), segments-1); ok {
 				return r, nil
 			}

@@ -131,6 +131,32 @@ func TestAFewSeptetsDoNotCostASegment(t *testing.T) {
 	}
 }
 
+// Tight spelling alone saves nothing, but leaves only a few septets over.
+func TestAFewSeptetsOfTheTightSpelling(t *testing.T) {
+	n := group(1)
+	n.CommonAnnotations = map[string]string{"summary": strings.TrimSpace(strings.Repeat("word ", 28))}
+	r := text(t, strings.Repeat("[]", 11)+`{{ .CommonAnnotations.summary }}`).Render(n, templating.Budget{MaxSegments: 2})
+	check(t, r, 1)
+	if len(r.Shortened) != 1 || r.Cut || !strings.HasPrefix(r.Text, "()()") {
+		t.Errorf("gives %+v", r)
+	}
+}
+
+func TestAgesOfDaysAreShortWhereThatSavesASegment(t *testing.T) {
+	n := group(8)
+	for i := range n.Alerts {
+		n.Alerts[i].StartsAt = now().Add(-30 * time.Hour)
+	}
+	tmpl := text(t, `{{ range .Alerts }}{{ .Labels.instance }} {{ age . }} {{ end }}`)
+	if r := tmpl.Render(n, templating.Budget{MaxSegments: 2}); r.Size.Segments != 1 || !strings.Contains(r.Text, " 1d ") {
+		t.Errorf("gives %+v", r)
+	}
+	n.Alerts = n.Alerts[:2]
+	if r := tmpl.Render(n, templating.Budget{MaxSegments: 2}); !strings.Contains(r.Text, " 1d6h") {
+		t.Errorf("where nothing is saved it gives %+v", r)
+	}
+}
+
 func TestTailStays(t *testing.T) {
 	n := long()
 	n.TruncatedAlerts = 3

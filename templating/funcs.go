@@ -41,7 +41,7 @@ func funcs(in *instance) template.FuncMap {
 		"where":    where,
 		"item":     item,
 		"mentions": mentions,
-		"age":      func(a alertmanager.Alert) string { return duration(age(a, in.now())) },
+		"age":      in.age,
 
 		valueFunc: in.value,
 	})
@@ -53,6 +53,16 @@ func funcs(in *instance) template.FuncMap {
 func (in *instance) beginTail() string {
 	in.tail = in.out.Len()
 	return ""
+}
+
+// age is how long an alert fires or fired; of days, hours are left out to save room.
+func (in *instance) age(a alertmanager.Alert) string {
+	const day = 24 * time.Hour
+	d := age(a, in.now())
+	if in.tight && d > day {
+		d = d.Truncate(day)
+	}
+	return duration(d)
 }
 
 // value is what is written of a value: all of it, or what the limit allows.

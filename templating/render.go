@@ -133,7 +133,7 @@ func lastLine(tail string) string {
 
 // squeeze is how values are written to save room.
 type squeeze struct {
-	tight bool // what loses nothing: cheap spellings, and hosts without what all have in common
+	tight bool // what loses next to nothing: cheap spellings, hosts without what all have in common, ages in days
 	limit int  // septets that a value may take; 0: any
 }
 
