@@ -21,6 +21,9 @@ const (
 	defaultMaxConns = 16
 	// avoidFor is how long an endpoint that failed is passed over for another.
 	avoidFor = 30 * time.Second
+	// budgetShare is which part of a call's timeout an endpoint has to answer
+	// while another one works.
+	budgetShare = 4
 	// maxClientID and maxSenderID are in characters (seed, 4.3).
 	maxClientID = 32
 	maxSenderID = 11
@@ -33,7 +36,7 @@ type Options struct {
 	User      string
 	Password  string
 	Endpoints []string          // absolute URLs in order of preference; nil: DefaultEndpoints
-	Timeout   time.Duration     // of a whole call; 0: 10 s
+	Timeout   time.Duration     // of a whole call; 0: 10 s. An endpoint has a quarter of it while another one works
 	MaxConns  int               // connections kept open per endpoint; 0: 16
 	Transport http.RoundTripper // nil: one of its own, which honours HTTPS_PROXY and its like
 	Observe   func(Exchange)    // told of every request; may be nil
@@ -219,8 +222,8 @@ func notAlphanumeric(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 }
 
-// call makes a request to the endpoints in order, until one of them may have
-// received it.
+// call makes a request to the endpoints in order, until one of them answers.
+// What sends goes to no other once one may have received it.
 func call[T any](ctx context.Context, c *Client, command string, form url.Values, value func(string) (T, bool)) (T, error) {
 	form.Set("user", c.user)
 	form.Set("pass", c.password)
@@ -230,9 +233,15 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 	defer cancel()
 	var none T
 	var failures unreached
-	for _, e := range c.inOrder(time.Now()) {
+	endpoints, healthy := c.inOrder(time.Now())
+	for i, e := range endpoints {
+		attempt, done := ctx, context.CancelFunc(func() {})
+		if i+1 < healthy {
+			attempt, done = context.WithTimeout(ctx, c.timeout/budgetShare)
+		}
 		start := time.Now()
-		statusCode, reply, err := c.post(ctx, command, e, body)
+		statusCode, reply, err := c.post(attempt, command, e, body)
+		done()
 		var v T
 		if err == nil {
 			v, err = parse(command, statusCode, strings.ReplaceAll(reply, c.password, "****"), value)
@@ -242,8 +251,8 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 		if err == nil {
 			return v, nil
 		}
-		var transport *TransportError
-		if !errors.As(err, &transport) || transport.Written || ctx.Err() != nil {
+		var refusal *Error
+		if errors.As(err, &refusal) || command == commandSend && MayHaveBeenTaken(err) || ctx.Err() != nil {
 			return none, err
 		}
 		failures = append(failures, err)
@@ -251,9 +260,9 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 	return none, failures
 }
 
-// inOrder is the endpoints in order of preference, those that failed lately
-// last, the longest ago first.
-func (c *Client) inOrder(now time.Time) []*endpoint {
+// inOrder is the endpoints in order of preference: first those that are healthy,
+// whose number it returns too, then those that failed lately, the longest ago first.
+func (c *Client) inOrder(now time.Time) (all []*endpoint, n int) {
 	var healthy, avoided []*endpoint
 	for _, e := range c.endpoints {
 		failed := e.failed.Load()
@@ -267,7 +276,7 @@ func (c *Client) inOrder(now time.Time) []*endpoint {
 		}
 		avoided = append(avoided[:i], append([]*endpoint{e}, avoided[i:]...)...)
 	}
-	return append(healthy, avoided...)
+	return append(healthy, avoided...), len(healthy)
 }
 
 // note remembers whether the endpoint works. A refusal that is no fault of the

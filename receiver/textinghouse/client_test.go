@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/smspager/smspager/receiver/textinghouse"
@@ -251,11 +252,15 @@ func TestEndpoints(t *testing.T) {
 		t.Errorf("the endpoints were asked %d and %d times, want 3 and 0", hits[0].Load(), hits[1].Load())
 	}
 	broken.Store(true)
-	if _, err := c.Status(context.Background(), "x"); err == nil {
-		t.Error("a 503 is hidden by another endpoint, though the request may have been taken")
+	if _, err := c.Send(context.Background(), sms); !textinghouse.MayHaveBeenTaken(err) || hits[1].Load() != 0 {
+		t.Errorf("a 503 is hidden by another endpoint, though the request may have been taken: %v", err)
 	}
-	if _, err := c.Status(context.Background(), "x"); err != nil || hits[1].Load() != 1 {
+	if _, err := c.Status(context.Background(), "x"); err != nil || hits[0].Load() != 4 || hits[1].Load() != 1 {
 		t.Errorf("after a 503 the next endpoint is not asked: %v", err)
+	}
+	c = client(t, textinghouse.Options{Endpoints: endpoints})
+	if _, err := c.Status(context.Background(), "x"); err != nil || hits[0].Load() != 5 || hits[1].Load() != 2 {
+		t.Errorf("a question that an endpoint fails does not go to the next one: %v", err)
 	}
 	for code, second := range map[int]string{300: "ok", 777: "ok", 350: "refused", 101: "refused"} {
 		c := client(t, textinghouse.Options{Endpoints: []string{answering(t, 200, fmt.Sprintf("ERR: %d | x", code)), answering(t, 200, "ID:ok")}})
@@ -270,6 +275,40 @@ func TestEndpoints(t *testing.T) {
 	if _, err := all.Send(context.Background(), sms); err == nil || textinghouse.MayHaveBeenTaken(err) || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "127.0.0.1:2") {
 		t.Errorf("where none answers the error is %v", err)
 	}
+}
+
+// TestASlowEndpointIsLeft: while another one works an endpoint has a quarter of
+// the time. What it may have taken is asked of the other, not sent to it.
+func TestASlowEndpointIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sims := [2]*textinghousetest.Simulator{textinghousetest.New(textinghousetest.Options{}), textinghousetest.New(textinghousetest.Options{})}
+		defer sims[0].Close()
+		defer sims[1].Close()
+		route := routes{"slow": sims[0].Transport(), "quick": sims[1].Transport()}
+		c := client(t, textinghouse.Options{
+			User: "acme", Password: "correct horse", Endpoints: []string{"http://slow/", "http://quick/"}, Timeout: 8 * time.Second, Transport: route,
+		})
+		sims[0].AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter})
+		began := time.Now()
+		_, err := c.Send(t.Context(), sms)
+		if took := time.Since(began); !textinghouse.MayHaveBeenTaken(err) || took != 2*time.Second || len(sims[1].Messages()) != 0 {
+			t.Errorf("after %v the error is %v, and the other has %d messages", took, err, len(sims[1].Messages()))
+		}
+		if _, err := c.Send(t.Context(), sms); err != nil || len(sims[1].Messages()) != 1 || time.Since(began) != 2*time.Second {
+			t.Errorf("the next one: %v, after %v", err, time.Since(began))
+		}
+		sims[1].AddFault(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 7 * time.Second})
+		if _, err := c.Credit(t.Context()); err != nil || time.Since(began) != 9*time.Second {
+			t.Errorf("the one that is left has not all of the time: %v, after %v", err, time.Since(began))
+		}
+	})
+}
+
+// routes are transports by host.
+type routes map[string]http.RoundTripper
+
+func (r routes) RoundTrip(req *http.Request) (*http.Response, error) {
+	return r[req.URL.Host].RoundTrip(req)
 }
 
 // TestRecover: an endpoint that failed is asked again by Recover alone, and then
