@@ -132,7 +132,7 @@ func open(dir, database string) (storage string, store outbox.Store, end func(),
 // fill puts so many messages into the outbox.
 func fill(store outbox.Store, ids *outbox.IDs, n int, state outbox.State) error {
 	for done := 0; done < n; {
-		var batch outbox.Notification
+		var batch outbox.Entry
 		for range min(1000, n-done) {
 			now := time.Now()
 			done++

@@ -339,7 +339,7 @@ func TestCrash(t *testing.T) {
 				}
 				w.store = store
 				m := w.message(alice, "g", "disk full")
-				if _, err := store.Add(context.Background(), outbox.Notification{Messages: []outbox.Message{m}}); err != nil {
+				if _, err := store.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
 					t.Fatal(err)
 				}
 				if _, _, err := store.Apply(context.Background(), outbox.Attempted(m.ID, time.Now(), "")); err != nil {

@@ -158,10 +158,10 @@ func (d *Delivery) tooLate(ctx context.Context, m outbox.Message) {
 	text := told.text("NOT SENT in time: ", "messages")
 	d.late.mu.Unlock()
 	notice := d.notice(m.To, lateGroup, m.Receiver, time.Now(), text, "messages were too old to be sent (max_age)")
-	if _, err := d.store.Add(context.WithoutCancel(ctx), outbox.Notification{Messages: []outbox.Message{notice}}); err != nil {
+	if _, err := d.store.Add(context.WithoutCancel(ctx), outbox.Entry{Messages: []outbox.Message{notice}}); err != nil {
 		d.logger.Error("cannot store a notice of what was not sent; trying again", "err", err)
 		d.recorder.later(func(ctx context.Context) error {
-			_, err := d.store.Add(ctx, outbox.Notification{Messages: []outbox.Message{notice}})
+			_, err := d.store.Add(ctx, outbox.Entry{Messages: []outbox.Message{notice}})
 			return err
 		})
 	}

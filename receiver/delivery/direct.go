@@ -18,7 +18,7 @@ import (
 //
 // What happened is kept in n.Messages. A caller that failed calls again with
 // the same n: what was taken is not sent again, what may have been is asked for.
-func (d *Delivery) SendNow(ctx context.Context, n *outbox.Notification) error {
+func (d *Delivery) SendNow(ctx context.Context, n *outbox.Entry) error {
 	s := d.settings.Load()
 	errs := make([]error, len(n.Messages))
 	slots := make(chan struct{}, s.Concurrency)
@@ -100,7 +100,7 @@ func (d *Delivery) sendNow(ctx context.Context, s Settings, m *outbox.Message) e
 
 // keep stores what SendNow sent. The store may have it already, as queued, if
 // it failed only in saying so.
-func (d *Delivery) keep(ctx context.Context, n outbox.Notification) error {
+func (d *Delivery) keep(ctx context.Context, n outbox.Entry) error {
 	added, err := d.store.Add(ctx, n)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ type flaky struct {
 
 var errBroken = errors.New("disk full")
 
-func (f *flaky) Add(ctx context.Context, n outbox.Notification) (outbox.Added, error) {
+func (f *flaky) Add(ctx context.Context, n outbox.Entry) (outbox.Added, error) {
 	if f.broken.Load() {
 		return outbox.Added{}, errBroken
 	}
@@ -56,7 +56,7 @@ func inBrokenWorld(t *testing.T, test func(w *world, store *flaky)) {
 func TestSendNowIsRecordedLater(t *testing.T) {
 	inBrokenWorld(t, func(w *world, store *flaky) {
 		store.broken.Store(true)
-		n := outbox.Notification{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{w.message(alice, "g", "disk full"), w.message("+33612345679", "g", "disk full")}}
+		n := outbox.Entry{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{w.message(alice, "g", "disk full"), w.message("+33612345679", "g", "disk full")}}
 		if err := w.d.SendNow(context.Background(), &n); err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func TestSendNowDoesNotSendTwice(t *testing.T) {
 	inBrokenWorld(t, func(w *world, store *flaky) {
 		store.broken.Store(true)
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
-		n := outbox.Notification{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{w.message(alice, "g", "disk full"), w.message("+33612345679", "g", "disk full")}}
+		n := outbox.Entry{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{w.message(alice, "g", "disk full"), w.message("+33612345679", "g", "disk full")}}
 		if err := w.d.SendNow(context.Background(), &n); err == nil {
 			t.Fatal("one of them is in doubt, yet all is well")
 		}
@@ -100,7 +100,7 @@ func TestSendNowDoesNotSendTwice(t *testing.T) {
 func TestStoreFailsWhileSending(t *testing.T) {
 	inBrokenWorld(t, func(w *world, store *flaky) {
 		m := w.message(alice, "g", "disk full")
-		if _, err := store.Add(context.Background(), outbox.Notification{Messages: []outbox.Message{m}}); err != nil {
+		if _, err := store.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
 			t.Fatal(err)
 		}
 		store.broken.Store(true)
@@ -122,7 +122,7 @@ func TestStoppingRecordsWhatIsKnown(t *testing.T) {
 		synctest.Wait()
 		store.broken.Store(true)
 		second := w.message(alice, "h", "another")
-		if _, err := w.store.Add(context.Background(), outbox.Notification{Messages: []outbox.Message{second}}); err != nil {
+		if _, err := w.store.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{second}}); err != nil {
 			t.Fatal(err)
 		}
 		w.d.Handover(second)
@@ -145,7 +145,7 @@ func TestOlderOnesDoNotFollowSendNow(t *testing.T) {
 			w.put(older)
 			synctest.Wait()
 			store.broken.Store(true)
-			n := outbox.Notification{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{w.message(alice, "g", "resolved")}}
+			n := outbox.Entry{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{w.message(alice, "g", "resolved")}}
 			if err := w.d.SendNow(context.Background(), &n); err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +179,7 @@ func TestOlderOnesDoNotFollowWhatArrived(t *testing.T) {
 		w.store = store
 		add := func(ms ...outbox.Message) {
 			t.Helper()
-			if _, err := store.Add(context.Background(), outbox.Notification{Messages: ms}); err != nil {
+			if _, err := store.Add(context.Background(), outbox.Entry{Messages: ms}); err != nil {
 				t.Fatal(err)
 			}
 		}

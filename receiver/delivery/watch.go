@@ -150,7 +150,7 @@ func (w *Watch) probe(ctx context.Context, d *Delivery, interval time.Duration) 
 		Events: []outbox.Event{{At: now, Type: outbox.EventQueued}},
 	}
 	m.Text = "smspager probe " + m.ID
-	if _, err := d.store.Add(ctx, outbox.Notification{SeenAt: now, Messages: []outbox.Message{m}}); err != nil {
+	if _, err := d.store.Add(ctx, outbox.Entry{SeenAt: now, Messages: []outbox.Message{m}}); err != nil {
 		w.metrics.probes.WithLabelValues(string(outbox.Failed)).Inc()
 		w.logger.Error("cannot store a probe", "err", err)
 		return

@@ -106,7 +106,7 @@ func (w *world) message(to e164.Number, group, text string) outbox.Message {
 
 func (w *world) put(ms ...outbox.Message) {
 	w.t.Helper()
-	if _, err := w.store.Add(context.Background(), outbox.Notification{SeenAt: time.Now(), Messages: ms}); err != nil {
+	if _, err := w.store.Add(context.Background(), outbox.Entry{SeenAt: time.Now(), Messages: ms}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.d.Handover(ms...)

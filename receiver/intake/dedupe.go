@@ -77,7 +77,7 @@ type entry struct {
 	mu     sync.Mutex // held by whoever works on the notification
 	seen   time.Time  // the first sighting of what was stored, zero before it
 	ids    []string
-	unsent *outbox.Notification // what could not be stored and not be sent in whole
+	unsent *outbox.Entry // what could not be stored and not be sent in whole
 }
 
 func newMemory() *memory {

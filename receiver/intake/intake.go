@@ -48,13 +48,13 @@ type Settings struct {
 
 // Store takes messages. An outbox.Store is one.
 type Store interface {
-	Add(context.Context, outbox.Notification) (outbox.Added, error)
+	Add(context.Context, outbox.Entry) (outbox.Added, error)
 }
 
 // Sender sends what the store has, or, when there is no store, without it.
 type Sender interface {
 	Handover(...outbox.Message)
-	SendNow(context.Context, *outbox.Notification) error
+	SendNow(context.Context, *outbox.Entry) error
 }
 
 // Options are what New needs. Store and Sender are required.
@@ -239,20 +239,20 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 
 // messages makes the messages that a notification becomes, none where nobody
 // is to be told.
-func (in *Intake) messages(r *Receiver, n templating.Notification, arrived time.Time) *outbox.Notification {
+func (in *Intake) messages(r *Receiver, n templating.Notification, arrived time.Time) *outbox.Entry {
 	to := in.recipients(r, &n)
 	if len(to) == 0 {
 		in.metrics.nobody.WithLabelValues(r.Name).Inc()
 		in.logger.Error("a notification names nobody to page: give the receiver a number in to, or its alerts one in "+r.ToLabel,
 			"receiver", r.Name, "group", e164.Redact(n.GroupKey))
-		return &outbox.Notification{}
+		return &outbox.Entry{}
 	}
 	rendered := r.Render(n)
 	if rendered.Err != nil {
 		in.metrics.fallbacks.WithLabelValues(r.Name).Inc()
 		in.logger.Error("the template failed; the built-in text is sent instead", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", rendered.Err)
 	}
-	out := &outbox.Notification{}
+	out := &outbox.Entry{}
 	for _, number := range to {
 		out.Messages = append(out.Messages, outbox.Message{
 			ID: in.ids.New(arrived), To: number, Receiver: r.Name, GroupKey: n.GroupKey,

@@ -25,7 +25,7 @@ type fake struct {
 	mu       sync.Mutex
 	storeErr error
 	sendErr  error
-	added    []outbox.Notification
+	added    []outbox.Entry
 	sentNow  [][]string // the ids of each SendNow
 	handed   []string
 	enter    chan struct{} // if set, Add waits until it is closed
@@ -33,7 +33,7 @@ type fake struct {
 	duplicateOf []string // if set, everything is a repeat of these
 }
 
-func (f *fake) Add(_ context.Context, n outbox.Notification) (outbox.Added, error) {
+func (f *fake) Add(_ context.Context, n outbox.Entry) (outbox.Added, error) {
 	if f.enter != nil {
 		<-f.enter
 	}
@@ -51,7 +51,7 @@ func (f *fake) Add(_ context.Context, n outbox.Notification) (outbox.Added, erro
 
 func (f *fake) Handover(ms ...outbox.Message) { f.handed = append(f.handed, ids(ms)...) }
 
-func (f *fake) SendNow(_ context.Context, n *outbox.Notification) error {
+func (f *fake) SendNow(_ context.Context, n *outbox.Entry) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sentNow = append(f.sentNow, ids(n.Messages))

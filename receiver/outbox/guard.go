@@ -95,13 +95,15 @@ func (g *Guard) wrote(ctx context.Context, err error) {
 }
 
 // Add implements Store.
-func (g *Guard) Add(ctx context.Context, n Notification) (Added, error) {
+func (g *Guard) Add(ctx context.Context, e Entry) (Added, error) {
 	s, err := g.get()
 	if err != nil {
 		return Added{}, err
 	}
-	added, err := s.Add(ctx, n)
-	g.wrote(ctx, err)
+	added, err := s.Add(ctx, e)
+	if !errors.Is(err, ErrConflict) {
+		g.wrote(ctx, err)
+	}
 	return added, err
 }
 
@@ -161,6 +163,42 @@ func (g *Guard) List(ctx context.Context, q Query) ([]Message, error) {
 		return nil, err
 	}
 	return s.List(ctx, q)
+}
+
+// Segments implements Store.
+func (g *Guard) Segments(ctx context.Context, since time.Time) (int, error) {
+	s, err := g.get()
+	if err != nil {
+		return 0, err
+	}
+	return s.Segments(ctx, since)
+}
+
+// Page implements Store.
+func (g *Guard) Page(ctx context.Context, id string) (Page, error) {
+	s, err := g.get()
+	if err != nil {
+		return Page{}, err
+	}
+	return s.Page(ctx, id)
+}
+
+// Pages implements Store.
+func (g *Guard) Pages(ctx context.Context, q PageQuery) ([]Page, error) {
+	s, err := g.get()
+	if err != nil {
+		return nil, err
+	}
+	return s.Pages(ctx, q)
+}
+
+// Marks implements Store.
+func (g *Guard) Marks(ctx context.Context, kind string) ([]Mark, error) {
+	s, err := g.get()
+	if err != nil {
+		return nil, err
+	}
+	return s.Marks(ctx, kind)
 }
 
 // Prune implements Store.

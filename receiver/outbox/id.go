@@ -29,6 +29,13 @@ func (s *IDs) New(at time.Time) string {
 	return id.String()
 }
 
+// FirstID is not greater than any id that was made for a time or a later one.
+func FirstID(at time.Time) string {
+	var id ulid.ULID
+	_ = id.SetTime(ulid.Timestamp(at)) // fails in the year 10889
+	return id.String()
+}
+
 // MadeAt is the time that an id was made for, zero if it is no id.
 func MadeAt(id string) time.Time {
 	u, err := ulid.ParseStrict(id)

@@ -58,6 +58,7 @@ type Message struct {
 	GroupKey string      // Alertmanager's group key; messages of one (To, GroupKey) go in order
 	Headline string      // what it is about, in a few words, for digests
 	Urgent   bool        // limits do not hold it back
+	PageID   string      // the Page that it tells of, "" for none
 	Text     string
 	Encoding string // of Text: "gsm7" or "ucs2"
 	Segments int    // of Text: billed parts
@@ -71,6 +72,7 @@ type Message struct {
 
 	CreatedAt   time.Time // when the notification came in
 	UpdatedAt   time.Time // when State last changed
+	NotBefore   time.Time // its recipient wants no such messages earlier; zero: at once
 	ExpiresAt   time.Time // not sent after this
 	AttemptedAt time.Time // when the last attempt began, zero before it
 	AcceptedAt  time.Time // when the provider was known to have it, zero before

@@ -9,21 +9,40 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// ErrNotFound is returned for an id that no message has.
-var ErrNotFound = errors.New("no such message")
+var (
+	// ErrNotFound is returned for an id that no message or page has.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict is returned for an Entry whose page or mark was changed since it
+	// was read, or whose new page is not the only current one of its group or
+	// code. Nothing was stored; what it was made from should be read again.
+	ErrConflict = errors.New("changed meanwhile")
+)
 
-// Key tells notifications apart; the zero Key is like no other, not even itself.
+// Key tells entries apart; the zero Key is like no other, not even itself.
 type Key [32]byte
 
-// Notification is what one webhook POST puts into the outbox.
-type Notification struct {
+// Entry is what is stored at once: for a notification, a reply, or a step of an
+// escalation.
+type Entry struct {
 	Key      Key
 	SeenAt   time.Time
 	Window   time.Duration // the same Key seen less than this before SeenAt makes it a duplicate
-	Messages []Message     // with their first Events
+	Messages []Message     // new ones, with their first Events
+	Page     *Page         // as it is to be, with the Events to add; nil: none
+	Marks    []Mark        // as they are to be
+	Notes    []Change      // of messages that are there; one that cannot be made is passed over
 }
 
-// Added says what became of a Notification.
+// IDs are the new messages'.
+func (e *Entry) IDs() []string {
+	ids := make([]string, len(e.Messages))
+	for i, m := range e.Messages {
+		ids[i] = m.ID
+	}
+	return ids
+}
+
+// Added says what became of an Entry.
 type Added struct {
 	Duplicate bool     // nothing was stored: it is a repeat
 	IDs       []string // the messages', or the original's messages' for a repeat
@@ -34,6 +53,7 @@ type Query struct {
 	State    State
 	To       e164.Number
 	Receiver string
+	Page     string // the page that they are of
 	Before   string // only messages with a smaller ID, that is older ones
 	Limit    int    // at most so many; must be positive
 }
@@ -41,11 +61,11 @@ type Query struct {
 // Store keeps notifications, messages and events. It is safe for concurrent
 // use. What a nil error acknowledges is on disk and survives a crash.
 type Store interface {
-	// Add stores a notification's messages and events, all or nothing, unless
-	// the notification is a repeat. Two Adds of one Key at the same time store once.
-	// A message that is Accepted already outdates the older ones of its recipient,
-	// group and receiver that are not.
-	Add(context.Context, Notification) (Added, error)
+	// Add stores an entry, all or nothing, unless it is a repeat. Two Adds of one
+	// Key at the same time store once. ErrConflict tells that its page or a mark is
+	// not what it was made from. A message that is Accepted already outdates the
+	// older ones of its recipient, group and receiver that are not.
+	Add(context.Context, Entry) (Added, error)
 
 	// Apply makes a change and returns the message as it is then, without
 	// Events. The bool is false, and nothing was changed, where the message
@@ -71,8 +91,23 @@ type Store interface {
 	// List returns messages with their Events, newest first.
 	List(context.Context, Query) ([]Message, error)
 
-	// Prune deletes at most limit messages, with their events, that are in a
-	// final state since before the given time, and returns how many it deleted.
+	// Segments is how many segments the provider took of messages that were made
+	// at or after a time; those to the test number, which are free, do not count.
+	Segments(ctx context.Context, since time.Time) (int, error)
+
+	// Page returns a page with its Events, or ErrNotFound.
+	Page(ctx context.Context, id string) (Page, error)
+
+	// Pages returns pages without Events, newest first, or, of those that are due,
+	// the one that has been due for longest first.
+	Pages(context.Context, PageQuery) ([]Page, error)
+
+	// Marks returns the marks of a kind, in the order of their names.
+	Marks(ctx context.Context, kind string) ([]Mark, error)
+
+	// Prune deletes at most limit messages, and as many pages, with their events,
+	// that are in a final state since before the given time, and returns how many
+	// messages it deleted.
 	Prune(ctx context.Context, before time.Time, limit int) (int, error)
 
 	// Close ends the store's work and waits for what is under way.

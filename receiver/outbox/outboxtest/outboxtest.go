@@ -43,6 +43,12 @@ func Run(t *testing.T, open func(*testing.T) outbox.Store) {
 		{"open messages come oldest first", testOpen},
 		{"lists are filtered and paged", testList},
 		{"only finished messages are pruned", testPrune},
+		{"a page comes back as it was stored", testPageRoundTrip},
+		{"what is made from an old state is not stored", testConflicts},
+		{"of many changes at once one is made", testConcurrentChanges},
+		{"pages are filtered and paged", testPages},
+		{"notes are made once", testNotes},
+		{"segments are counted", testSegments},
 		{"a closed store says so", testClosed},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, open(t)) })
@@ -62,7 +68,7 @@ func NewMessage(second int, to e164.Number) outbox.Message {
 
 func add(t *testing.T, s outbox.Store, ms ...outbox.Message) {
 	t.Helper()
-	if _, err := s.Add(context.Background(), outbox.Notification{SeenAt: epoch, Messages: ms}); err != nil {
+	if _, err := s.Add(context.Background(), outbox.Entry{SeenAt: epoch, Messages: ms}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -129,7 +135,7 @@ func testOddBytes(t *testing.T, s outbox.Store) {
 func testDuplicate(t *testing.T, s outbox.Store) {
 	seen := func(key byte, second int, window time.Duration) outbox.Added {
 		t.Helper()
-		a, err := s.Add(context.Background(), outbox.Notification{
+		a, err := s.Add(context.Background(), outbox.Entry{
 			Key: outbox.Key{key}, SeenAt: epoch.Add(time.Duration(second) * time.Second), Window: window,
 			Messages: []outbox.Message{NewMessage(second, "999"), NewMessage(second, "+33612345678")},
 		})
@@ -157,7 +163,7 @@ func testDuplicate(t *testing.T, s outbox.Store) {
 		t.Errorf("%d messages are stored (%v), want 6", len(ms), err)
 	}
 	for range 2 {
-		if a, err := s.Add(context.Background(), outbox.Notification{SeenAt: epoch, Window: time.Hour}); err != nil || a.Duplicate {
+		if a, err := s.Add(context.Background(), outbox.Entry{SeenAt: epoch, Window: time.Hour}); err != nil || a.Duplicate {
 			t.Errorf("a notification without a key gives %+v, %v", a, err)
 		}
 	}
@@ -168,7 +174,7 @@ func testClockSetBack(t *testing.T, s outbox.Store) {
 		at        time.Duration
 		duplicate bool
 	}{{0, false}, {-5 * time.Second, true}, {-11 * time.Minute, false}, {-10 * time.Minute, true}} {
-		a, err := s.Add(context.Background(), outbox.Notification{Key: outbox.Key{1}, SeenAt: epoch.Add(step.at), Window: 10 * time.Minute})
+		a, err := s.Add(context.Background(), outbox.Entry{Key: outbox.Key{1}, SeenAt: epoch.Add(step.at), Window: 10 * time.Minute})
 		if err != nil || a.Duplicate != step.duplicate {
 			t.Errorf("at %s: %+v, %v, want duplicate %v", step.at, a, err, step.duplicate)
 		}
@@ -181,7 +187,7 @@ func testConcurrentDuplicate(t *testing.T, s outbox.Store) {
 	var stored int
 	for range 32 {
 		wg.Go(func() {
-			a, err := s.Add(context.Background(), outbox.Notification{
+			a, err := s.Add(context.Background(), outbox.Entry{
 				Key: outbox.Key{1}, SeenAt: epoch, Window: time.Minute, Messages: []outbox.Message{NewMessage(0, "999")},
 			})
 			mu.Lock()
@@ -211,7 +217,7 @@ func testBadRowFailsAlone(t *testing.T, s outbox.Store) {
 			if i%8 == 0 {
 				ms = append(ms, taken) // its id exists
 			}
-			_, err := s.Add(context.Background(), outbox.Notification{SeenAt: epoch, Messages: ms})
+			_, err := s.Add(context.Background(), outbox.Entry{SeenAt: epoch, Messages: ms})
 			if (err != nil) != (i%8 == 0) {
 				t.Errorf("notification %d: %v", i, err)
 			}
@@ -450,7 +456,7 @@ func testClosed(t *testing.T, s outbox.Store) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Add(context.Background(), outbox.Notification{Messages: []outbox.Message{NewMessage(0, "999")}}); err == nil {
+	if _, err := s.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{NewMessage(0, "999")}}); err == nil {
 		t.Error("Add works on a closed store")
 	}
 	if _, _, err := s.Apply(context.Background(), outbox.TooOld("x", epoch, "")); err == nil {
@@ -465,7 +471,7 @@ func testClosed(t *testing.T, s outbox.Store) {
 // at once.
 func BenchmarkAdd(b *testing.B, s outbox.Store, clients int) {
 	Concurrently(b, clients, func(i int) error {
-		_, err := s.Add(context.Background(), outbox.Notification{
+		_, err := s.Add(context.Background(), outbox.Entry{
 			Key: outbox.Key{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24), 1}, SeenAt: time.Now(), Window: time.Minute,
 			Messages: []outbox.Message{NewMessage(i%1e6, "999")},
 		})

@@ -81,7 +81,7 @@ func TestReplicas(t *testing.T) {
 	for _, s := range stores {
 		for key := range byte(keys) {
 			adding.Go(func() {
-				added, err := s.Add(ctx, outbox.Notification{
+				added, err := s.Add(ctx, outbox.Entry{
 					Key: outbox.Key{key + 1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{outboxtest.NewMessage(int(key), "999")},
 				})
 				if err != nil {
@@ -184,7 +184,7 @@ func TestListen(t *testing.T) {
 	<-ready
 	ctx := context.Background()
 	m := outboxtest.NewMessage(1, "999")
-	if _, err := other.Add(ctx, outbox.Notification{Messages: []outbox.Message{m}}); err != nil {
+	if _, err := other.Add(ctx, outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := other.Apply(ctx, outbox.Refused(m.ID, time.Now(), "")); err != nil {
@@ -207,7 +207,7 @@ func TestSurvivesTheServersCrash(t *testing.T) {
 	ctx := context.Background()
 	before, during, after := outboxtest.NewMessage(1, "999"), outboxtest.NewMessage(2, "999"), outboxtest.NewMessage(3, "999")
 	add := func(m outbox.Message) error {
-		_, err := s.Add(ctx, outbox.Notification{Messages: []outbox.Message{m}})
+		_, err := s.Add(ctx, outbox.Entry{Messages: []outbox.Message{m}})
 		return err
 	}
 	if err := add(before); err != nil {
@@ -251,7 +251,7 @@ var (
 )
 
 // TestQueriesUseIndexes: with scans of whole tables ruled out where there is
-// another way, none may be left, and nothing may be sorted.
+// another way, none may be left, and nothing may be sorted but a few rows.
 func TestQueriesUseIndexes(t *testing.T) {
 	url := database(t)
 	open(t, url)
@@ -274,7 +274,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for _, step := range plan {
-			if strings.Contains(step, "Seq Scan") || strings.Contains(step, "Sort") {
+			if strings.Contains(step, "Seq Scan") || strings.Contains(step, "Sort") && !postgres.FewRows[name] {
 				t.Errorf("%s:\n%s", name, strings.Join(plan, "\n"))
 				break
 			}

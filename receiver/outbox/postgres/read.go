@@ -26,11 +26,11 @@ const selectByAPIID = `SELECT id FROM messages WHERE api_id = $1 AND api_id <> '
 // scan reads the columns of a message.
 func scan(row pgx.Row) (m outbox.Message, err error) {
 	var to, state string
-	var created, updated, expires, attempted, accepted int64
-	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Headline, &m.Urgent, &m.Text, &m.Encoding, &m.Segments,
-		&state, &m.APIID, &m.OutdatedBy, &m.Attempts, &created, &updated, &expires, &attempted, &accepted)
+	var created, updated, notBefore, expires, attempted, accepted int64
+	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Headline, &m.Urgent, &m.PageID, &m.Text, &m.Encoding, &m.Segments,
+		&state, &m.APIID, &m.OutdatedBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted)
 	m.To, m.State = e164.Number(to), outbox.State(state)
-	m.CreatedAt, m.UpdatedAt, m.ExpiresAt = timeOf(created), timeOf(updated), timeOf(expires)
+	m.CreatedAt, m.UpdatedAt, m.NotBefore, m.ExpiresAt = timeOf(created), timeOf(updated), timeOf(notBefore), timeOf(expires)
 	m.AttemptedAt, m.AcceptedAt = timeOf(attempted), timeOf(accepted)
 	return m, err
 }
@@ -110,6 +110,7 @@ func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 		{"state = ", string(q.State)},
 		{"recipient = ", string(q.To)},
 		{"receiver = ", q.Receiver},
+		{"page_id <> '' AND page_id = ", q.Page},
 		{"id < ", q.Before},
 	} {
 		if f.value != "" {

@@ -12,8 +12,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const columns = `id, recipient, receiver, group_key, headline, urgent, text, encoding, segments,
-  state, api_id, outdated_by, attempts, created_at, updated_at, expires_at, attempted_at, accepted_at`
+const columns = `id, recipient, receiver, group_key, headline, urgent, page_id, text, encoding, segments,
+  state, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
 
 // A key seen long ago, or, where the clock was set back, in the future, is
 // seen for the first time again.
@@ -25,11 +25,11 @@ WHERE n.seen_at <= $2::bigint - $3::bigint OR n.seen_at > $2::bigint + $3::bigin
 const selectOriginal = `SELECT message_ids FROM notifications WHERE key = $1`
 
 const insertMessage = `INSERT INTO messages (` + columns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
 
 const outdateOlder = `
 UPDATE messages SET outdated_by = $4
-WHERE recipient = $1 AND group_key = $2 AND receiver = $3 AND id < $4 AND state IN ('queued', 'sending') AND outdated_by = ''`
+WHERE recipient = $1 AND md5(group_key) = md5($2) AND group_key = $2 AND receiver = $3 AND id < $4 AND state IN ('queued', 'sending') AND outdated_by = ''`
 
 const insertEvent = `
 INSERT INTO events (message_id, n, at, type, detail)
@@ -60,33 +60,25 @@ DELETE FROM notifications WHERE key IN (
   SELECT key FROM notifications WHERE seen_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
 
 // Add implements outbox.Store.
-func (s *Store) Add(ctx context.Context, n outbox.Notification) (added outbox.Added, err error) {
-	ids := make([]string, len(n.Messages))
-	for i, m := range n.Messages {
-		ids[i] = m.ID
-	}
+func (s *Store) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, err error) {
+	ids := e.IDs()
 	err = s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		added = outbox.Added{IDs: ids}
-		if n.Key != (outbox.Key{}) {
-			tag, err := tx.Exec(ctx, insertNotification, n.Key[:], millis(n.SeenAt), n.Window.Milliseconds(), strings.Join(ids, " "))
+		if e.Key != (outbox.Key{}) {
+			tag, err := tx.Exec(ctx, insertNotification, e.Key[:], millis(e.SeenAt), e.Window.Milliseconds(), strings.Join(ids, " "))
 			if err != nil {
 				return err
 			}
 			if tag.RowsAffected() == 0 {
 				var original string
-				if err := tx.QueryRow(ctx, selectOriginal, n.Key[:]).Scan(&original); err != nil {
+				if err := tx.QueryRow(ctx, selectOriginal, e.Key[:]).Scan(&original); err != nil {
 					return err
 				}
 				added = outbox.Added{Duplicate: true, IDs: strings.Fields(original)}
 				return nil
 			}
 		}
-		var b pgx.Batch
-		for i := range n.Messages {
-			queueInsert(&b, &n.Messages[i])
-		}
-		hint(&b, hintAdded, ids)
-		return tx.SendBatch(ctx, &b).Close()
+		return add(ctx, tx, &e)
 	})
 	if err != nil {
 		return outbox.Added{}, fmt.Errorf("store messages: %w", err)
@@ -94,9 +86,37 @@ func (s *Store) Add(ctx context.Context, n outbox.Notification) (added outbox.Ad
 	return added, nil
 }
 
+// add writes what an entry holds.
+func add(ctx context.Context, tx pgx.Tx, e *outbox.Entry) error {
+	if e.Page != nil {
+		if err := writePage(ctx, tx, e.Page); err != nil {
+			return err
+		}
+	}
+	for _, m := range e.Marks {
+		if err := writeMark(ctx, tx, m); err != nil {
+			return err
+		}
+	}
+	for _, c := range e.Notes {
+		if _, _, err := applyIn(ctx, tx, c); err != nil {
+			return err
+		}
+	}
+	if len(e.Messages) == 0 {
+		return nil
+	}
+	var b pgx.Batch
+	for i := range e.Messages {
+		queueInsert(&b, &e.Messages[i])
+	}
+	hint(&b, hintAdded, e.IDs())
+	return tx.SendBatch(ctx, &b).Close()
+}
+
 func queueInsert(b *pgx.Batch, m *outbox.Message) {
-	b.Queue(insertMessage, m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Headline), m.Urgent, storable(m.Text), m.Encoding, m.Segments,
-		string(m.State), storable(m.APIID), m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
+	b.Queue(insertMessage, m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Headline), m.Urgent, m.PageID, storable(m.Text), m.Encoding, m.Segments,
+		string(m.State), storable(m.APIID), m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
 	for _, e := range m.Events {
 		queueEvent(b, m.ID, e)
 	}
@@ -190,7 +210,15 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 			return err
 		}
 		pruned = len(ids)
-		return nil
+		if rows, err = tx.Query(ctx, prunePages, millis(before), limit); err != nil {
+			return err
+		}
+		pages, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, prunePageEvents, pages)
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("prune messages: %w", err)

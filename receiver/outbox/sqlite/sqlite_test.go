@@ -37,7 +37,7 @@ func TestReopenKeepsEverything(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "outbox.db")
 	m := outboxtest.NewMessage(0, "999")
 	s := open(t, path)
-	if _, err := s.Add(context.Background(), outbox.Notification{Messages: []outbox.Message{m}}); err != nil {
+	if _, err := s.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const columns = `id, recipient, receiver, group_key, headline, urgent, text, encoding, segments,
-  state, api_id, outdated_by, attempts, created_at, updated_at, expires_at, attempted_at, accepted_at`
+const columns = `id, recipient, receiver, group_key, headline, urgent, page_id, text, encoding, segments,
+  state, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
 
 // A key seen long ago, or, where the clock was set back, in the future, is
 // seen for the first time again.
@@ -23,7 +23,7 @@ WHERE seen_at <= ?2 - ?3 OR seen_at > ?2 + ?3`
 
 const selectOriginal = `SELECT message_ids FROM notifications WHERE key = ?1`
 
-const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 const outdateOlder = `
 UPDATE messages SET outdated_by = ?4
@@ -59,7 +59,8 @@ DELETE FROM notifications WHERE key IN (SELECT key FROM notifications WHERE seen
 // statements are the writer's, prepared once.
 type statements struct {
 	insertNotification, selectOriginal, insertMessage, outdateOlder, insertEvent, changeMessage,
-	pruneMessages, pruneEvents, pruneNotifications *sql.Stmt
+	insertPage, updatePage, insertPageEvent, insertMark, updateMark,
+	pruneMessages, pruneEvents, prunePages, prunePageEvents, pruneNotifications *sql.Stmt
 }
 
 // query is a statement and its text.
@@ -76,8 +77,15 @@ func (s *statements) all() []query {
 		{&s.outdateOlder, outdateOlder},
 		{&s.insertEvent, insertEvent},
 		{&s.changeMessage, changeMessage},
+		{&s.insertPage, insertPage},
+		{&s.updatePage, updatePage},
+		{&s.insertPageEvent, insertPageEvent},
+		{&s.insertMark, insertMark},
+		{&s.updateMark, updateMark},
 		{&s.pruneMessages, pruneMessages},
 		{&s.pruneEvents, pruneEvents},
+		{&s.prunePages, prunePages},
+		{&s.prunePageEvents, prunePageEvents},
 		{&s.pruneNotifications, pruneNotifications},
 	}
 }
@@ -102,15 +110,12 @@ func (s *statements) close() {
 }
 
 // Add implements outbox.Store.
-func (s *Store) Add(ctx context.Context, n outbox.Notification) (added outbox.Added, err error) {
-	ids := make([]string, len(n.Messages))
-	for i, m := range n.Messages {
-		ids[i] = m.ID
-	}
+func (s *Store) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, err error) {
+	ids := e.IDs()
 	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
 		added = outbox.Added{IDs: ids}
-		if n.Key != (outbox.Key{}) {
-			r, err := st.insertNotification.ExecContext(ctx, n.Key[:], millis(n.SeenAt), n.Window.Milliseconds(), strings.Join(ids, " "))
+		if e.Key != (outbox.Key{}) {
+			r, err := st.insertNotification.ExecContext(ctx, e.Key[:], millis(e.SeenAt), e.Window.Milliseconds(), strings.Join(ids, " "))
 			if err != nil {
 				return err
 			}
@@ -118,19 +123,14 @@ func (s *Store) Add(ctx context.Context, n outbox.Notification) (added outbox.Ad
 				return err
 			} else if rows == 0 {
 				var original string
-				if err := st.selectOriginal.QueryRowContext(ctx, n.Key[:]).Scan(&original); err != nil {
+				if err := st.selectOriginal.QueryRowContext(ctx, e.Key[:]).Scan(&original); err != nil {
 					return err
 				}
 				added = outbox.Added{Duplicate: true, IDs: strings.Fields(original)}
 				return nil
 			}
 		}
-		for i := range n.Messages {
-			if err := st.insert(ctx, &n.Messages[i]); err != nil {
-				return err
-			}
-		}
-		return nil
+		return st.add(ctx, &e)
 	})
 	if err != nil {
 		return outbox.Added{}, fmt.Errorf("store messages: %w", err)
@@ -138,9 +138,34 @@ func (s *Store) Add(ctx context.Context, n outbox.Notification) (added outbox.Ad
 	return added, nil
 }
 
+// add writes what an entry holds.
+func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
+	if e.Page != nil {
+		if err := st.writePage(ctx, e.Page); err != nil {
+			return err
+		}
+	}
+	for _, m := range e.Marks {
+		if err := st.writeMark(ctx, m); err != nil {
+			return err
+		}
+	}
+	for i := range e.Messages {
+		if err := st.insert(ctx, &e.Messages[i]); err != nil {
+			return err
+		}
+	}
+	for _, c := range e.Notes {
+		if _, _, err := st.apply(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (st *statements) insert(ctx context.Context, m *outbox.Message) error {
-	_, err := st.insertMessage.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Urgent, m.Text, m.Encoding, m.Segments,
-		string(m.State), m.APIID, m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
+	_, err := st.insertMessage.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Urgent, m.PageID, m.Text, m.Encoding, m.Segments,
+		string(m.State), m.APIID, m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
 	if err != nil {
 		return err
 	}
@@ -227,6 +252,15 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 			}
 		}
 		pruned = len(ids)
+		pages, err := texts(st.prunePages.QueryContext(ctx, millis(before), limit))
+		if err != nil {
+			return err
+		}
+		for _, id := range pages {
+			if _, err := st.prunePageEvents.ExecContext(ctx, id); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 	if err != nil {

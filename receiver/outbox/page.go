@@ -1,0 +1,97 @@
+package outbox
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// PageState is a page's place in its life.
+type PageState string
+
+const (
+	PageOpen         PageState = "open"         // somebody is to answer
+	PageAcknowledged PageState = "acknowledged" // somebody has
+	PageSilenced     PageState = "silenced"     // somebody has, and silenced its alerts
+	PageResolved     PageState = "resolved"     // final: nothing fires any more
+	PageExpired      PageState = "expired"      // final: nothing was heard of it for long
+)
+
+// PageStates lists every PageState.
+func PageStates() []PageState {
+	return []PageState{PageOpen, PageAcknowledged, PageSilenced, PageResolved, PageExpired}
+}
+
+// Current reports whether the page is not over. A receiver's group has at most
+// one current page, and so has a code.
+func (s PageState) Current() bool { return s != PageResolved && s != PageExpired }
+
+// Page is a group of alerts that somebody is to answer for. On-call moves it on,
+// by Entries that are guarded by its Version.
+type Page struct {
+	ID       string // a ULID
+	Receiver string
+	GroupKey string
+	Code     string // what a phone names it by, some digits
+	State    PageState
+	Version  int    // counts what was stored: in an Entry the one that was read, 0 for a new page
+	Headline string // what it is about, in a few words
+	Severity string
+
+	OpenedAt       time.Time
+	UpdatedAt      time.Time
+	DueAt          time.Time // when something is to be done about it, zero for never
+	AcknowledgedAt time.Time // zero before it was
+	AcknowledgedBy string    // a contact's name, or a number in short; "" before
+
+	Doc    json.RawMessage // on-call's own
+	Events []PageEvent     // oldest first; filled by Store.Page, and added by Store.Add
+}
+
+// PageEvent is one line of a page's history.
+type PageEvent struct {
+	At     time.Time
+	Type   PageEventType
+	Who    string // who did it or whom it was done to, "" for smspager itself
+	Detail string // for people
+}
+
+// PageEventType says what happened.
+type PageEventType string
+
+const (
+	PageEventOpened       PageEventType = "opened"
+	PageEventNotified     PageEventType = "notified" // Alertmanager told more of it
+	PageEventPaged        PageEventType = "paged"    // somebody was sent a text
+	PageEventEscalated    PageEventType = "escalated"
+	PageEventUnreached    PageEventType = "unreached" // a text did not arrive, or nobody knows whether
+	PageEventRepeated     PageEventType = "repeated"
+	PageEventAcknowledged PageEventType = "acknowledged"
+	PageEventSilencing    PageEventType = "silencing" // a silence was asked for
+	PageEventSilenced     PageEventType = "silenced"
+	PageEventNotSilenced  PageEventType = "not_silenced" // Alertmanager would not
+	PageEventUndone       PageEventType = "undone"
+	PageEventReopened     PageEventType = "reopened"
+	PageEventResolved     PageEventType = "resolved"
+	PageEventExpired      PageEventType = "expired"
+)
+
+// PageQuery selects pages. Zero fields select all.
+type PageQuery struct {
+	State    PageState
+	Current  bool // only those that are not over
+	Receiver string
+	GroupKey string
+	Code     string
+	DueBy    time.Time // only those that are due at this time
+	Before   string    // only pages with a smaller ID, that is older ones
+	Limit    int       // at most so many; must be positive
+}
+
+// Mark is a small fact that outlives a restart: of a heartbeat, a contact, a
+// calendar.
+type Mark struct {
+	Kind, Name string
+	Version    int // counts what was stored: in an Entry the one that was read, 0 for a new mark
+	At         time.Time
+	Doc        json.RawMessage
+}

@@ -1,0 +1,217 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const pageColumns = `id, receiver, group_key, code, state, version, headline, severity,
+  opened_at, updated_at, due_at, acknowledged_at, acknowledged_by, doc`
+
+// A page that is not the only current one of its group or code is not inserted.
+const insertPage = `
+INSERT INTO pages (` + pageColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+ON CONFLICT DO NOTHING`
+
+const updatePage = `
+UPDATE pages SET receiver = ?2, group_key = ?3, code = ?4, state = ?5, version = version + 1, headline = ?7, severity = ?8,
+  opened_at = ?9, updated_at = ?10, due_at = ?11, acknowledged_at = ?12, acknowledged_by = ?13, doc = ?14
+WHERE id = ?1 AND version = ?6`
+
+const insertPageEvent = `
+INSERT INTO page_events (page_id, n, at, type, who, detail)
+SELECT ?1, COALESCE(MAX(n), 0) + 1, ?2, ?3, ?4, ?5 FROM page_events WHERE page_id = ?1`
+
+const selectPageEvents = `SELECT at, type, who, detail FROM page_events WHERE page_id = ? ORDER BY n`
+
+const insertMark = `
+INSERT INTO marks (kind, name, version, at, doc) VALUES (?1, ?2, 1, ?4, ?5)
+ON CONFLICT DO NOTHING`
+
+const updateMark = `
+UPDATE marks SET version = version + 1, at = ?4, doc = ?5 WHERE kind = ?1 AND name = ?2 AND version = ?3`
+
+const selectMarks = `SELECT name, version, at, doc FROM marks WHERE kind = ? ORDER BY name`
+
+// The ids begin with the time, so that they are those of a day or so.
+const selectSegments = `
+SELECT COALESCE(SUM(segments), 0) FROM messages WHERE id >= ? AND accepted_at > 0 AND recipient <> '999'`
+
+const prunePages = `
+DELETE FROM pages WHERE id IN (
+  SELECT id FROM pages INDEXED BY pages_finished WHERE state IN ('resolved', 'expired') AND updated_at < ?1
+  ORDER BY updated_at LIMIT ?2)
+RETURNING id`
+
+const prunePageEvents = `DELETE FROM page_events WHERE page_id = ?1`
+
+// writePage writes a page with its events, or fails with ErrConflict.
+func (st *statements) writePage(ctx context.Context, p *outbox.Page) error {
+	stmt := st.updatePage
+	if p.Version == 0 {
+		stmt = st.insertPage
+	}
+	err := guarded(stmt.ExecContext(ctx, p.ID, p.Receiver, p.GroupKey, p.Code, string(p.State), p.Version, p.Headline, p.Severity,
+		millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), p.AcknowledgedBy, string(p.Doc)))
+	if err != nil {
+		return err
+	}
+	for _, e := range p.Events {
+		if _, err := st.insertPageEvent.ExecContext(ctx, p.ID, millis(e.At), string(e.Type), e.Who, e.Detail); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *statements) writeMark(ctx context.Context, m outbox.Mark) error {
+	stmt := st.updateMark
+	if m.Version == 0 {
+		stmt = st.insertMark
+	}
+	return guarded(stmt.ExecContext(ctx, m.Kind, m.Name, m.Version, millis(m.At), string(m.Doc)))
+}
+
+// guarded is ErrConflict where a statement changed nothing.
+func guarded(r sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	if rows, err := r.RowsAffected(); err != nil || rows > 0 {
+		return err
+	}
+	return outbox.ErrConflict
+}
+
+// pages runs a query for pages, without their events.
+func (s *Store) pages(ctx context.Context, query string, args ...any) ([]outbox.Page, error) {
+	rows, err := s.readDB.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ps []outbox.Page
+	for rows.Next() {
+		var p outbox.Page
+		var state, doc string
+		var opened, updated, due, acknowledged int64
+		if err := rows.Scan(&p.ID, &p.Receiver, &p.GroupKey, &p.Code, &state, &p.Version, &p.Headline, &p.Severity,
+			&opened, &updated, &due, &acknowledged, &p.AcknowledgedBy, &doc); err != nil {
+			return nil, err
+		}
+		p.State, p.Doc = outbox.PageState(state), json.RawMessage(doc)
+		p.OpenedAt, p.UpdatedAt, p.DueAt, p.AcknowledgedAt = timeOf(opened), timeOf(updated), timeOf(due), timeOf(acknowledged)
+		ps = append(ps, p)
+	}
+	return ps, rows.Err()
+}
+
+// Page implements outbox.Store.
+func (s *Store) Page(ctx context.Context, id string) (outbox.Page, error) {
+	ps, err := s.pages(ctx, `SELECT `+pageColumns+` FROM pages WHERE id = ?`, id)
+	if err == nil && len(ps) == 0 {
+		return outbox.Page{}, outbox.ErrNotFound
+	}
+	if err == nil {
+		ps[0].Events, err = s.pageEvents(ctx, id)
+	}
+	if err != nil {
+		return outbox.Page{}, fmt.Errorf("read page %s: %w", id, err)
+	}
+	return ps[0], nil
+}
+
+func (s *Store) pageEvents(ctx context.Context, id string) ([]outbox.PageEvent, error) {
+	rows, err := s.readDB.QueryContext(ctx, selectPageEvents, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var events []outbox.PageEvent
+	for rows.Next() {
+		var at int64
+		var kind string
+		var e outbox.PageEvent
+		if err := rows.Scan(&at, &kind, &e.Who, &e.Detail); err != nil {
+			return nil, err
+		}
+		e.At, e.Type = timeOf(at), outbox.PageEventType(kind)
+		events = append(events, e)
+	}
+	return events, rows.Err()
+}
+
+// Pages implements outbox.Store.
+func (s *Store) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
+	query, args := pagesQuery(q)
+	ps, err := s.pages(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list pages: %w", err)
+	}
+	return ps, nil
+}
+
+func pagesQuery(q outbox.PageQuery) (query string, args []any) {
+	var where []string
+	if q.Current {
+		where = append(where, "state NOT IN ('resolved', 'expired')")
+	}
+	for _, f := range []struct{ condition, value string }{
+		{"state = ?", string(q.State)},
+		{"receiver = ?", q.Receiver},
+		{"group_key = ?", q.GroupKey},
+		{"code = ?", q.Code},
+		{"id < ?", q.Before},
+	} {
+		if f.value != "" {
+			where = append(where, f.condition)
+			args = append(args, f.value)
+		}
+	}
+	order := "id DESC"
+	if !q.DueBy.IsZero() {
+		where = append(where, "due_at > 0 AND due_at <= ?")
+		args = append(args, millis(q.DueBy))
+		order = "due_at"
+	}
+	query = `SELECT ` + pageColumns + ` FROM pages`
+	if len(where) > 0 {
+		query += ` WHERE ` + strings.Join(where, ` AND `)
+	}
+	return query + ` ORDER BY ` + order + ` LIMIT ?`, append(args, q.Limit)
+}
+
+// Marks implements outbox.Store.
+func (s *Store) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
+	rows, err := s.readDB.QueryContext(ctx, selectMarks, kind)
+	if err != nil {
+		return nil, fmt.Errorf("read marks of kind %s: %w", kind, err)
+	}
+	defer rows.Close()
+	var ms []outbox.Mark
+	for rows.Next() {
+		m := outbox.Mark{Kind: kind}
+		var at int64
+		var doc string
+		if err := rows.Scan(&m.Name, &m.Version, &at, &doc); err != nil {
+			return nil, fmt.Errorf("read marks of kind %s: %w", kind, err)
+		}
+		m.At, m.Doc = timeOf(at), json.RawMessage(doc)
+		ms = append(ms, m)
+	}
+	return ms, rows.Err()
+}
+
+// Segments implements outbox.Store.
+func (s *Store) Segments(ctx context.Context, since time.Time) (n int, err error) {
+	if err := s.readDB.QueryRowContext(ctx, selectSegments, outbox.FirstID(since)).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count segments: %w", err)
+	}
+	return n, nil
+}
