@@ -1,0 +1,129 @@
+// Package rota tells who is on duty when: by an iCalendar file (ParseCalendar)
+// or by people who take turns (Turns).
+//
+// Shifts may overlap: where they do, the shortest is in force, as it is the
+// exception to a longer one ("Bob covers Wednesday night"); of equally long
+// ones the one that begins last; and of those that begin together all, so that
+// two may be on duty at once. A Timeline is what comes of it, gaps included.
+package rota
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Shift is a time in which somebody is on duty.
+type Shift struct {
+	Start, End time.Time // End is no longer part of it
+	Names      []string  // as the source writes them: a contact's name, an attendee, a summary
+}
+
+// Rota knows shifts.
+type Rota interface {
+	// Shifts are those of which a part is between from and to, by start.
+	Shifts(from, to time.Time) []Shift
+}
+
+// Span is a time in which the same people are on duty: those whom the shifts in
+// force name. Without shifts it is a gap.
+type Span struct {
+	Start, End time.Time
+	Shifts     []Shift
+}
+
+// Gap reports whether nobody is on duty.
+func (s Span) Gap() bool { return len(s.Shifts) == 0 }
+
+// At is the span of a moment; only its Shifts are meant, as it may go on before
+// and after it.
+func At(r Rota, at time.Time) Span {
+	return inForce(r.Shifts(at, at.Add(time.Nanosecond)), at, at.Add(time.Nanosecond))
+}
+
+// Timeline is the spans between two moments, one after the other without a break.
+func Timeline(r Rota, from, to time.Time) []Span {
+	shifts := r.Shifts(from, to)
+	edges := []time.Time{from, to}
+	for _, s := range shifts {
+		for _, edge := range []time.Time{s.Start, s.End} {
+			if edge.After(from) && edge.Before(to) {
+				edges = append(edges, edge)
+			}
+		}
+	}
+	slices.SortFunc(edges, time.Time.Compare)
+	edges = slices.CompactFunc(edges, time.Time.Equal)
+	var spans []Span
+	for i := range len(edges) - 1 {
+		span := inForce(shifts, edges[i], edges[i+1])
+		if n := len(spans); n > 0 && slices.EqualFunc(spans[n-1].Shifts, span.Shifts, sameShift) {
+			spans[n-1].End = span.End
+			continue
+		}
+		spans = append(spans, span)
+	}
+	return spans
+}
+
+func sameShift(a, b Shift) bool {
+	return a.Start.Equal(b.Start) && a.End.Equal(b.End) && slices.Equal(a.Names, b.Names)
+}
+
+// inForce picks the shifts that are in force in a time in which none begins or ends.
+func inForce(shifts []Shift, from, to time.Time) Span {
+	span := Span{Start: from, End: to}
+	for _, s := range shifts {
+		if s.Start.After(from) || !s.End.After(from) {
+			continue
+		}
+		if len(span.Shifts) > 0 {
+			switch precedence(s, span.Shifts[0]) {
+			case -1:
+				span.Shifts = nil
+			case 1:
+				continue
+			}
+		}
+		span.Shifts = append(span.Shifts, s)
+	}
+	return span
+}
+
+// precedence is below zero where a is in force rather than b.
+func precedence(a, b Shift) int {
+	return cmp.Or(cmp.Compare(a.End.Sub(a.Start), b.End.Sub(b.Start)), b.Start.Compare(a.Start))
+}
+
+// sorted orders shifts by start, and lets each stand once.
+func sorted(shifts []Shift) []Shift {
+	slices.SortStableFunc(shifts, func(a, b Shift) int {
+		return cmp.Or(a.Start.Compare(b.Start), a.End.Compare(b.End), slices.Compare(a.Names, b.Names))
+	})
+	return slices.CompactFunc(shifts, sameShift)
+}
+
+// Turns is people who are on duty one after the other, each for some days.
+type Turns struct {
+	// Start is when the first one's first turn begins. The others begin at the same
+	// time of day in its location, whatever the clocks do.
+	Start time.Time
+	Days  int // of a turn, at least 1
+	Names []string
+}
+
+// Shifts implements Rota.
+func (t Turns) Shifts(from, to time.Time) []Shift {
+	var shifts []Shift
+	// A day has up to 25 hours: begin early enough.
+	n := max(0, int(from.Sub(t.Start)/(time.Duration(t.Days)*25*time.Hour))-1)
+	for ; ; n++ {
+		s := Shift{Start: t.Start.AddDate(0, 0, n*t.Days), End: t.Start.AddDate(0, 0, (n+1)*t.Days), Names: []string{t.Names[n%len(t.Names)]}}
+		if !s.Start.Before(to) {
+			return shifts
+		}
+		if s.End.After(from) {
+			shifts = append(shifts, s)
+		}
+	}
+}
