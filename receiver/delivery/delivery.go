@@ -93,6 +93,7 @@ type Delivery struct {
 
 	mu      sync.Mutex
 	inbox   []outbox.Message // handed over, not yet scheduled
+	loaded  bool             // all messages of earlier runs are in the inbox, or were
 	refusal string           // why the account is refused, "" while it is not
 
 	wake     chan struct{} // the inbox has something
@@ -208,7 +209,7 @@ func (d *Delivery) send(ctx context.Context) {
 
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	sweep := time.NewTicker(time.Hour)
+	sweep := time.NewTicker(time.Minute)
 	defer sweep.Stop()
 	d.setLimits()
 	d.remember(ctx)
@@ -226,6 +227,7 @@ func (d *Delivery) send(ctx context.Context) {
 			d.accountWorks()
 		case now := <-sweep.C:
 			d.queue.forgetPeople(now)
+			d.queue.forgetPassed(now)
 		}
 	}
 
@@ -244,7 +246,14 @@ func (d *Delivery) load(ctx context.Context) {
 	defer d.loading.Unlock()
 	for ctx.Err() == nil {
 		err := d.loadOnce(ctx)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
+			d.mu.Lock()
+			d.loaded = true
+			d.mu.Unlock()
+			signal(d.wake)
+			return
+		}
+		if ctx.Err() != nil {
 			return
 		}
 		d.logger.Error("cannot read the open messages; trying again", "err", err)
@@ -273,14 +282,14 @@ func (d *Delivery) loadOnce(ctx context.Context) error {
 // takeInbox schedules what was handed over.
 func (d *Delivery) takeInbox() {
 	d.mu.Lock()
-	ms := d.inbox
-	d.inbox = nil
+	ms, loaded := d.inbox, d.loaded
+	d.inbox, d.loaded = nil, false
 	d.mu.Unlock()
 	signal(d.emptied)
 	now := time.Now()
 	for _, m := range ms {
 		if m.State == outbox.Accepted {
-			d.queue.pass(d.queue.newJob(m, false), now)
+			d.queue.sent(d.queue.newJob(m, false).lane, m.ID, now)
 			continue
 		}
 		if d.known[m.ID] != nil {
@@ -294,6 +303,9 @@ func (d *Delivery) takeInbox() {
 		d.known[m.ID] = j
 		heap.Push(&d.ages, m.ID)
 		d.queue.add(j, now)
+	}
+	if loaded {
+		d.queue.loaded(now)
 	}
 	d.measure()
 }

@@ -1,7 +1,9 @@
 package delivery_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -72,6 +74,48 @@ func TestSupersededAcrossARestart(t *testing.T) {
 		if got := w.texts(); !slices.Equal(got, []string{"resolved"}) {
 			t.Errorf("sent %q", got)
 		}
+	})
+}
+
+// slow is a store that takes its time to tell what is open.
+type slow struct{ outbox.Store }
+
+func (s slow) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
+	return func(yield func(outbox.Message, error) bool) {
+		time.Sleep(3 * time.Second)
+		for m, err := range s.Store.Open(ctx) {
+			if !yield(m, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestOlderOnesTurnUpLate: what is new after a start goes at once; what is older
+// and turns up later does not follow it.
+func TestOlderOnesTurnUpLate(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.outage(time.Minute)
+		old, alone := w.message(alice, "g", "firing"), w.message(alice, "h", "alone")
+		w.put(old, alone)
+		synctest.Wait()
+		w.halt()
+		after(time.Minute)
+		w.wraps = func(s outbox.Store) outbox.Store { return slow{s} }
+		w.start()
+		next := w.message(alice, "g", "resolved")
+		w.put(next)
+		after(time.Second)
+		w.expect(next.ID, outbox.Accepted, 1)
+		after(5 * time.Minute)
+		w.expect(old.ID, outbox.Superseded, 0)
+		if got := w.texts(); !slices.Equal(got, []string{"resolved", "alone"}) {
+			t.Errorf("sent %q", got)
+		}
+		later := w.message(alice, "g", "firing again")
+		w.put(later)
+		after(time.Second)
+		w.expect(later.ID, outbox.Accepted, 1)
 	})
 }
 

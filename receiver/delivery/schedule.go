@@ -42,12 +42,12 @@ type job struct {
 	parked bool      // it waits for the account, not for its own time
 }
 
-// lane is what messages queue up in: those of one recipient and group go one
-// after the other.
+// lane is what messages queue up in: those of one recipient, group and receiver
+// go one after the other.
 type lane struct {
 	to      e164.Number
-	group   uint64
-	digests bool // none of which makes another needless
+	group   uint64 // of receiver and group key
+	digests bool   // none of which makes another needless
 }
 
 // schedule decides which message goes next. It knows no clock, no network and
@@ -55,7 +55,7 @@ type lane struct {
 type schedule struct {
 	seed    maphash.Seed
 	lanes   map[lane][]*job // the first of each is the one that may run
-	passed  map[lane]*job   // the newest that was sent past a lane's queue
+	passed  map[lane]passed // the newest that was sent of each lane, as long as an older one may turn up
 	heap    jobHeap         // the first of each lane, unless it runs or waits for a flood to end
 	floods  map[uint64]*flood
 	people  map[e164.Number]*person
@@ -65,7 +65,18 @@ type schedule struct {
 	ending  []ending           // floods that end by themselves, in order
 	blocked time.Time
 	trial   *job // the one job that runs although the account is blocked
+	loading bool // messages of earlier runs are still being added
+	shared  bool // other processes add messages, of which this one may hear late
 }
+
+// passed is a message that was sent.
+type passed struct {
+	id string
+	at time.Time
+}
+
+// passedFor is how long what other processes added may take to turn up.
+const passedFor = 2 * missedGap
 
 // flood keeps one text to one number from being sent twice within the window.
 type flood struct {
@@ -79,9 +90,11 @@ type ending struct {
 	at  time.Time
 }
 
-func newSchedule() *schedule {
+// newSchedule makes one to which messages of earlier runs are to be added; see loaded.
+func newSchedule(shared bool) *schedule {
 	return &schedule{
-		seed: maphash.MakeSeed(), lanes: make(map[lane][]*job), passed: make(map[lane]*job), floods: make(map[uint64]*flood), people: make(map[e164.Number]*person),
+		seed: maphash.MakeSeed(), lanes: make(map[lane][]*job), passed: make(map[lane]passed), floods: make(map[uint64]*flood), people: make(map[e164.Number]*person),
+		loading: true, shared: shared,
 	}
 }
 
@@ -89,7 +102,7 @@ func newSchedule() *schedule {
 func (s *schedule) newJob(m outbox.Message, keep bool) *job {
 	j := &job{
 		id:        m.ID,
-		lane:      lane{m.To, maphash.String(s.seed, m.GroupKey), m.GroupKey == digestGroup},
+		lane:      lane{m.To, maphash.Comparable(s.seed, [2]string{m.Receiver, m.GroupKey}), m.GroupKey == digestGroup},
 		flood:     maphash.Comparable(s.seed, [2]string{string(m.To), m.Text}),
 		expires:   m.ExpiresAt,
 		receiver:  m.Receiver,
@@ -118,55 +131,80 @@ func (s *schedule) add(j *job, now time.Time) {
 	if queue[0] == j {
 		s.wait(j, now)
 	}
-	s.freshen(j.lane, s.newest(j), now)
+	s.freshen(j.lane, now)
 }
 
-// pass takes in a message that the provider took before others of its lane:
-// those that are older need not be sent any more.
-func (s *schedule) pass(j *job, now time.Time) {
-	if len(s.lanes[j.lane]) == 0 {
+// sent takes in that the provider took a message of a lane: those that are older
+// need not be sent any more.
+func (s *schedule) sent(l lane, id string, now time.Time) {
+	if len(s.lanes[l]) == 0 && !s.loading && !s.shared {
 		return
 	}
-	if was := s.passed[j.lane]; was == nil || was.id < j.id {
-		s.passed[j.lane] = j
+	if id > s.passed[l].id {
+		s.passed[l] = passed{id, now}
 	}
-	s.freshen(j.lane, j, now)
+	s.freshen(l, now)
 }
 
-// freshen gives up what is older than a message of the same lane and receiver.
-func (s *schedule) freshen(l lane, newest *job, now time.Time) {
+// loaded ends the time in which messages of earlier runs turn up.
+func (s *schedule) loaded(now time.Time) {
+	s.loading = false
+	s.forgetPassed(now)
+}
+
+// forgetPassed drops what can make nothing needless any more.
+func (s *schedule) forgetPassed(now time.Time) {
+	for l, p := range s.passed {
+		if len(s.lanes[l]) == 0 && !s.loading && (!s.shared || now.Sub(p.at) > passedFor) {
+			delete(s.passed, l)
+		}
+	}
+}
+
+// freshen gives up what is older than the newest of its lane.
+func (s *schedule) freshen(l lane, now time.Time) {
+	newest := s.newest(l)
 	for _, older := range s.lanes[l] {
-		if older.id < newest.id && older.receiver == newest.receiver {
+		if older != newest {
 			s.outdate(older, newest, now)
 		}
 	}
 }
 
-// newest is the last of a job's lane and receiver.
-func (s *schedule) newest(j *job) *job {
-	newest := j
-	if past := s.passed[j.lane]; past != nil && past.id > j.id && past.receiver == j.receiver {
-		newest = past
+// newest is the last of a lane's queue, or nil where a newer one was sent already.
+func (s *schedule) newest(l lane) *job {
+	queue := s.lanes[l]
+	if len(queue) == 0 {
+		return nil
 	}
-	for _, other := range s.lanes[j.lane] {
-		if other.id > newest.id && other.receiver == j.receiver {
-			newest = other
-		}
+	newest := queue[len(queue)-1]
+	if first := queue[0]; first.id > newest.id { // it runs already
+		newest = first
+	}
+	if s.passed[l].id > newest.id {
+		return nil
 	}
 	return newest
 }
 
-// outdate gives up a job for one that tells more. One that may have been sent
-// is given up when the provider says that it was not.
+// outdate gives up a job for one that tells more, which is nil where it was sent
+// already. One that may have been sent is given up when the provider says that it
+// was not.
 func (s *schedule) outdate(j, by *job, now time.Time) {
 	if j.runs || j.outdated != "" || j.lane.digests {
 		return
 	}
-	j.outdated = by.id
+	if by != nil {
+		j.outdated = by.id
+	} else {
+		j.outdated = s.passed[j.lane].id
+	}
 	if j.doubt {
 		return
 	}
-	by.missed += j.missed + 1
+	if by != nil {
+		by.missed += j.missed + 1
+	}
 	if j.at >= 0 { // it waits for something that it no longer needs
 		s.release(j)
 		j.due = now
@@ -245,7 +283,7 @@ func (s *schedule) again(j *job, at, now time.Time) {
 		s.leaveFlood(j, now, now)
 	}
 	s.wait(j, at)
-	if newest := s.newest(j); newest != j {
+	if newest := s.newest(j.lane); newest != j {
 		s.outdate(j, newest, now)
 	}
 }
@@ -265,11 +303,16 @@ func (s *schedule) done(j *job, taken, now time.Time) {
 	queue[0] = nil
 	if queue = queue[1:]; len(queue) == 0 {
 		delete(s.lanes, j.lane)
-		delete(s.passed, j.lane)
-		return
+	} else {
+		s.lanes[j.lane] = queue
+		s.wait(queue[0], now)
 	}
-	s.lanes[j.lane] = queue
-	s.wait(queue[0], now)
+	switch {
+	case !taken.IsZero():
+		s.sent(j.lane, j.id, now)
+	case len(queue) == 0 && !s.loading && !s.shared:
+		delete(s.passed, j.lane)
+	}
 }
 
 // isBlocked reports whether the account refuses everything.

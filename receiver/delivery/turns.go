@@ -89,8 +89,8 @@ func (d *Delivery) hinted(ctx context.Context, h outbox.Hint) {
 func (d *Delivery) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.inbox, d.refusal = nil, ""
-	d.queue, d.known, d.ages, d.heldText = newSchedule(), make(map[string]*job), nil, 0
+	d.inbox, d.refusal, d.loaded = nil, "", false
+	d.queue, d.known, d.ages, d.heldText = newSchedule(d.shared != nil), make(map[string]*job), nil, 0
 	d.waiting.Store(0)
 	d.oldest.Store(0)
 	if d.poller != nil {
