@@ -7,6 +7,9 @@ import (
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/smspager/smspager/receiver/console"
+	"github.com/smspager/smspager/receiver/oncall"
 )
 
 // private adds what people and Alertmanager use.
@@ -15,6 +18,10 @@ func (r *Receiver) private(mux *http.ServeMux) {
 	mux.Handle("/alertmanager/{receiver...}", r.intake)
 	mux.HandleFunc("GET /api/v1/messages", r.console.ServeList)
 	mux.HandleFunc("GET /api/v1/messages/{id}", r.console.ServeMessage)
+	mux.HandleFunc("GET /api/v1/pages", r.console.ServePages)
+	mux.HandleFunc("GET /api/v1/pages/{id}", r.console.ServePage)
+	mux.HandleFunc("GET /api/v1/contacts", r.serveContacts)
+	mux.HandleFunc("POST /api/v1/contacts/{name}/verify", r.serveVerify)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r.registry, promhttp.HandlerOpts{Registry: r.registry}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "smspager is healthy.") })
 	mux.HandleFunc("GET /-/ready", r.serveReady)
@@ -61,8 +68,48 @@ func (r *Receiver) serveReload(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "smspager has reloaded its configuration.")
 }
 
+// Contact is a contact as the API shows it.
+type Contact struct {
+	Name       string        `json:"name"`
+	State      string        `json:"state"` // "verified", "unverified" or "stopped"
+	VerifiedAt *console.Time `json:"verified_at"`
+	StoppedAt  *console.Time `json:"stopped_at"`
+}
+
+func (r *Receiver) serveContacts(w http.ResponseWriter, _ *http.Request) {
+	contacts := []Contact{}
+	for _, c := range r.oncall.Contacts() {
+		shown := Contact{Name: c.Name, State: c.State()}
+		if !c.Verified.IsZero() {
+			shown.VerifiedAt = (*console.Time)(&c.Verified)
+		}
+		if !c.Stopped.IsZero() {
+			shown.StoppedAt = (*console.Time)(&c.Stopped)
+		}
+		contacts = append(contacts, shown)
+	}
+	answer(w, http.StatusOK, map[string]any{"contacts": contacts})
+}
+
+// serveVerify sends a contact a code to answer.
+func (r *Receiver) serveVerify(w http.ResponseWriter, req *http.Request) {
+	switch err := r.oncall.Verify(req.Context(), req.PathValue("name")); {
+	case errors.Is(err, oncall.ErrUnknownContact):
+		fail(w, http.StatusNotFound, err)
+	case err != nil:
+		r.logger.Error("a verification could not be sent", "err", err)
+		fail(w, http.StatusServiceUnavailable, errors.New("the text could not be stored; try again (the log says why)"))
+	default:
+		answer(w, http.StatusOK, map[string]string{"status": "sent"})
+	}
+}
+
 func fail(w http.ResponseWriter, code int, err error) {
+	answer(w, code, map[string]string{"error": err.Error()})
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
+	_ = json.NewEncoder(w).Encode(v) // a client that is gone needs no answer
 }

@@ -136,7 +136,7 @@ func TestAPI(t *testing.T) {
 	}
 	list := func(query string) (got []int, next string) {
 		code, text := c.do("GET", "/api/v1/messages"+query, "")
-		var page console.Page
+		var page console.Messages
 		if err := json.Unmarshal([]byte(text), &page); err != nil || code != 200 {
 			t.Fatalf("%s answers %d %s", query, code, text)
 		}

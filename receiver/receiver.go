@@ -18,6 +18,7 @@ package receiver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -28,8 +29,8 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/console"
 	"github.com/smspager/smspager/receiver/delivery"
-	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/intake"
+	"github.com/smspager/smspager/receiver/oncall"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
@@ -43,6 +44,9 @@ type Options struct {
 	Registry *prometheus.Registry // what /metrics shows and the metrics join; nil: one of its own
 	// Load reads the configuration that POST /-/reload applies; nil: that path answers 404.
 	Load func() (*config.Config, error)
+	// Transport takes the requests to the provider, Alertmanager and calendars; nil:
+	// transports of their own.
+	Transport http.RoundTripper
 }
 
 // Receiver takes notifications and sends messages.
@@ -51,9 +55,11 @@ type Receiver struct {
 	registry *prometheus.Registry
 	metrics  *metrics
 	load     func() (*config.Config, error)
+	via      http.RoundTripper // nil: the network
 
 	store    *outbox.Guard
 	intake   *intake.Intake
+	oncall   *oncall.OnCall
 	delivery *delivery.Delivery
 	watch    *delivery.Watch
 	console  *console.Console
@@ -85,18 +91,42 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		shared = store
 	}
 	r := &Receiver{
-		logger: o.Logger, registry: o.Registry, load: o.Load, store: store, cfg: cfg,
+		logger: o.Logger, registry: o.Registry, load: o.Load, via: o.Transport, store: store, cfg: cfg,
 		metrics: newMetrics(o.Registry),
-		watch:   delivery.NewWatch(o.Registry, o.Logger),
-		console: console.New(store, o.Logger),
 	}
-	r.delivery = delivery.New(delivery.Options{Store: store, Shared: shared, Logger: o.Logger, Registerer: o.Registry, OnFinal: r.watch.Final})
-	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, Logger: o.Logger, Registerer: o.Registry})
+	r.delivery = delivery.New(delivery.Options{
+		Store: store, Shared: shared, Logger: o.Logger, Registerer: o.Registry,
+		OnFinal: func(m outbox.Message) {
+			r.watch.Final(m)
+			r.oncall.Final(m)
+		},
+		Reply: func(ctx context.Context, reply textinghouse.Reply) (string, error) {
+			outcome, err := r.oncall.Reply(ctx, reply)
+			return string(outcome), err
+		},
+		Pages: pages{r},
+	})
+	r.oncall = oncall.New(oncall.Options{
+		Store: store, Sender: r.delivery, Shared: shared != nil, Logger: o.Logger, Registerer: o.Registry, Transport: o.Transport, Healthy: r.healthy,
+	})
+	r.watch = delivery.NewWatch(o.Registry, o.Logger, r.oncall.Credit)
+	r.console = console.New(store, o.Logger)
+	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: r.oncall, Logger: o.Logger, Registerer: o.Registry})
 	if err := r.configure(cfg); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
+
+// pages are those of a Receiver's on-call room, which is made after the rooms
+// that need it.
+type pages struct{ r *Receiver }
+
+func (p pages) Merge(ctx context.Context, made outbox.Page) (*outbox.Page, error) {
+	return p.r.oncall.Merge(ctx, made)
+}
+
+func (p pages) Stored() { p.r.oncall.Stored() }
 
 // open opens the outbox that a configuration names.
 func open(ctx context.Context, s config.Storage) (outbox.Store, error) {
@@ -122,6 +152,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	r.configuring.Unlock()
 	var background sync.WaitGroup
 	background.Go(func() { r.watch.Run(ctx, r.delivery) })
+	background.Go(func() { r.oncall.Run(ctx) })
 	background.Go(func() { outbox.Retain(ctx, r.store, retention, r.logger) })
 	background.Go(func() {
 		<-ctx.Done()
@@ -185,17 +216,17 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	client, err := NewClient(cfg, r.metrics.observe)
+	client, err := newClient(cfg, r.metrics.observe, r.via)
 	if err != nil {
 		return err
 	}
-	contacts := make(map[string]e164.Number)
-	for _, c := range cfg.Contacts {
-		contacts[c.Name] = c.Number
+	render := make(map[string]oncall.Render)
+	for i := range receivers {
+		render[receivers[i].Name] = receivers[i].Render
 	}
+	r.oncall.Configure(cfg, render)
 	r.intake.Configure(intake.Settings{
-		Receivers: receivers, Contacts: contacts,
-		Token: cfg.Webhook.Token.Reveal(), MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
+		Receivers: receivers, Token: cfg.Webhook.Token.Reveal(), MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
 	})
 	limits := make(map[string][]delivery.Limit)
 	for _, rc := range cfg.Receivers {
@@ -204,7 +235,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 		}
 	}
 	r.delivery.Configure(delivery.Settings{
-		Limits: limits, MaxPerSecond: cfg.TextingHouse.MaxPerSecond,
+		Limits: limits, DailyBudget: cfg.Credit.DailyBudget, MaxPerSecond: cfg.TextingHouse.MaxPerSecond,
 		Gateway: client, SenderID: cfg.TextingHouse.SenderID, Timeout: cfg.TextingHouse.Timeout, Concurrency: cfg.TextingHouse.Concurrency,
 		Callbacks: delivery.Callbacks{Token: cfg.TextingHouse.CallbackToken.Reveal(), Networks: cfg.TextingHouse.CallbackNetworks},
 	})
@@ -214,12 +245,32 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	return nil
 }
 
+// healthy says why smspager or the provider is not well, as far as it knows.
+func (r *Receiver) healthy() error {
+	if err := r.store.Trouble(); err != nil {
+		return fmt.Errorf("the outbox cannot be written: %w", err)
+	}
+	if refusal := r.delivery.Refusal(); refusal != "" {
+		return fmt.Errorf("the provider refuses the account: %s", refusal)
+	}
+	for _, e := range r.metrics.client.Load().Endpoints() {
+		if e.Up {
+			return nil
+		}
+	}
+	return errors.New("no endpoint of the provider works")
+}
+
 // NewClient makes the client of the account that a configuration names. observe
 // may be nil.
 func NewClient(cfg *config.Config, observe func(textinghouse.Exchange)) (*textinghouse.Client, error) {
+	return newClient(cfg, observe, nil)
+}
+
+func newClient(cfg *config.Config, observe func(textinghouse.Exchange), via http.RoundTripper) (*textinghouse.Client, error) {
 	return textinghouse.NewClient(textinghouse.Options{
 		User: cfg.TextingHouse.User, Password: cfg.TextingHouse.Password.Reveal(), Endpoints: cfg.TextingHouse.Endpoints,
-		Timeout: cfg.TextingHouse.Timeout, MaxConns: cfg.TextingHouse.Concurrency, Observe: observe,
+		Timeout: cfg.TextingHouse.Timeout, MaxConns: cfg.TextingHouse.Concurrency, Observe: observe, Transport: via,
 	})
 }
 

@@ -3,8 +3,11 @@ package receiver
 import (
 	"fmt"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/intake"
+	"github.com/smspager/smspager/receiver/oncall"
 	"github.com/smspager/smspager/templating"
 )
 
@@ -35,7 +38,7 @@ func compile(cfg *config.Config) ([]intake.Receiver, error) {
 			return nil, fmt.Errorf("receiver %q: %w", r.Name, err)
 		}
 		receivers = append(receivers, intake.Receiver{
-			Name: r.Name, To: r.Numbers, ToLabel: r.ToLabel, Text: text, MaxSegments: r.MaxSegments, Urgent: r.Urgent,
+			Name: r.Name, To: r.Recipients, Pages: r.Pages(), ToLabel: r.ToLabel, Text: text, MaxSegments: r.MaxSegments, Urgent: r.Urgent,
 			SendResolved: r.SendResolved, DedupeWindow: r.DedupeWindow, MaxAge: r.MaxAge,
 		})
 	}
@@ -70,5 +73,9 @@ func NewPreview(cfg *config.Config, name string, n templating.Notification) (Pre
 		return Preview{}, err
 	}
 	n.Receiver = r.Name
-	return Preview{Receiver: r.Name, Ignored: !r.Wants(n), MaxSegments: r.MaxSegments, Rendering: r.Render(n)}, nil
+	tail := ""
+	if r.Pages && n.Status != string(model.AlertResolved) {
+		tail = oncall.SampleTail
+	}
+	return Preview{Receiver: r.Name, Ignored: !r.Wants(n), MaxSegments: r.MaxSegments, Rendering: r.Render(n, tail)}, nil
 }

@@ -27,7 +27,7 @@ func funcs(in *instance) template.FuncMap {
 		"routeLabels": func(name string) string { return in.view.RouteLabels[name] },
 
 		"tail":     in.beginTail,
-		"duration": duration,
+		"duration": Duration,
 		"clock":    func(t time.Time) string { return clock(t, in.now(), in.zone) },
 		"short":    func(septets int, v any) string { return shortened(fmt.Sprint(v), septets) },
 		"cheap":    func(v any) string { return gsm7.Cheap(gsm7.Transliterate(fmt.Sprint(v))) },
@@ -62,7 +62,7 @@ func (in *instance) age(a alertmanager.Alert) string {
 	if in.tight && d > day {
 		d = d.Truncate(day)
 	}
-	return duration(d)
+	return Duration(d)
 }
 
 // value is what is written of a value: all of it, or what the limit allows.
@@ -102,9 +102,9 @@ func shortened(s string, septets int) string {
 	return gsm7.Shorten(s, septets)
 }
 
-// duration is a length of time with its two largest units: "45s", "7m", "2h14m",
+// Duration is a length of time with its two largest units: "45s", "7m", "2h14m",
 // "3d4h". It is "" for 0 and less.
-func duration(d time.Duration) string {
+func Duration(d time.Duration) string {
 	const day = 24 * time.Hour
 	two := func(large time.Duration, largeUnit string, small time.Duration, smallUnit string) string {
 		s := fmt.Sprintf("%d%s", d/large, largeUnit)

@@ -270,6 +270,44 @@ func bySeverity(alerts alertmanager.Alerts) alertmanager.Alerts {
 	return sorted
 }
 
+// Severest is a notification with at most so many of its alerts: firing before
+// resolved, severe before mild, new before old. Those left out are counted in
+// TruncatedAlerts.
+func Severest(n Notification, most int) Notification {
+	if len(n.Alerts) > most {
+		n.TruncatedAlerts += uint64(len(n.Alerts) - most)
+		n.Alerts = bySeverity(n.Alerts)[:most]
+	}
+	return n
+}
+
+// Severity is that of the severest alert that fires, or may, as its label severity
+// (or priority) has it; "" where no label tells, or nothing fires.
+func Severity(n Notification) string {
+	for _, a := range bySeverity(n.Alerts) {
+		if s := cmp.Or(a.Labels["severity"], a.Labels["priority"]); s != "" && (n.MayStillFire || a.Status == string(model.AlertFiring)) {
+			return s
+		}
+	}
+	return ""
+}
+
+// Severities are those of the alerts that fire, or may, and of all where none does:
+// what the label severity (or priority) says, "" for an alert without it, each once.
+func Severities(n Notification) []string {
+	alerts := alertmanager.Alerts(n.Alerts.Firing())
+	if n.MayStillFire || len(alerts) == 0 {
+		alerts = n.Alerts
+	}
+	var all []string
+	for _, a := range alerts {
+		if s := cmp.Or(a.Labels["severity"], a.Labels["priority"]); !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 func statusRank(status string) int {
 	if status == string(model.AlertFiring) {
 		return 0

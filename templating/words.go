@@ -207,7 +207,7 @@ func plain(v *view, now time.Time) string {
 		if place := where(a, v); !mentions(summary(a), place) {
 			b.WriteString(", " + place)
 		}
-		if d := duration(age(a, now)); d != "" {
+		if d := Duration(age(a, now)); d != "" {
 			b.WriteString(", " + d)
 		}
 	}

@@ -25,7 +25,12 @@ type Config struct {
 	Probe        Probe        `yaml:"probe"`
 	Templates    []string     `yaml:"templates"` // patterns of template files
 	Contacts     []Contact    `yaml:"contacts"`
+	Rotas        []Rota       `yaml:"rotas"`
 	Receivers    []Receiver   `yaml:"receivers"`
+	Alertmanager Alertmanager `yaml:"alertmanager"`
+	Heartbeats   []Heartbeat  `yaml:"heartbeats"`
+	Alive        Alive        `yaml:"alive"`
+	Credit       Credit       `yaml:"credit"`
 }
 
 // TextingHouse is the account that sends.
@@ -65,15 +70,17 @@ type Probe struct {
 
 // Contact is a person with a number.
 type Contact struct {
-	Name   string      `yaml:"name"`
-	Number e164.Number `yaml:"number"`
+	Name    string      `yaml:"name"`
+	Number  e164.Number `yaml:"number"`
+	Aliases []string    `yaml:"aliases"` // what calendars call the person
+	Quiet   Quiet       `yaml:"quiet"`
 }
 
 // Receiver is what is done for one of Alertmanager's receivers.
 type Receiver struct {
 	Name         string         `yaml:"name"`
-	To           []string       `yaml:"to"`       // contacts or numbers, as written
-	Numbers      []e164.Number  `yaml:"-"`        // those of To, each once
+	To           []string       `yaml:"to"`       // contacts, numbers or rotas, as written
+	Recipients   []Recipient    `yaml:"-"`        // those of To, each once
 	ToLabel      string         `yaml:"to_label"` // "": none
 	Text         string         `yaml:"text"`
 	MaxSegments  int            `yaml:"max_segments"`
@@ -84,6 +91,10 @@ type Receiver struct {
 	SendResolved bool           `yaml:"send_resolved"`
 	DedupeWindow time.Duration  `yaml:"dedupe_window"`
 	MaxAge       time.Duration  `yaml:"max_age"`
+	Acknowledge  bool           `yaml:"acknowledge"` // somebody is to answer
+	Escalate     []Step         `yaml:"escalate"`    // who is paged while nobody does
+	Repeat       time.Duration  `yaml:"repeat"`      // how often it is sent again while nobody does; 0: never
+	NoReceipt    time.Duration  `yaml:"no_receipt"`  // how long a receipt is waited for before the next step; 0: not
 }
 
 // Limit is a token bucket: it holds so many messages, and is filled anew within
@@ -101,19 +112,24 @@ func defaults() Config {
 			Endpoints: []string{"https://api.textinghouse.com/http/v1/do", "https://api2.textinghouse.com/http/v1/do"},
 			Timeout:   10 * time.Second, Concurrency: 16,
 		},
-		Storage: Storage{SQLite: "smspager.db", Retention: 90 * day},
-		Webhook: Webhook{MaxBodyBytes: 4 << 20},
+		Storage:      Storage{SQLite: "smspager.db", Retention: 90 * day},
+		Webhook:      Webhook{MaxBodyBytes: 4 << 20},
+		Alertmanager: Alertmanager{MaxSilence: day},
+		Alive:        Alive{Interval: time.Minute},
 	}
 }
 
-func defaultReceiver() Receiver {
-	return Receiver{
+// setDefaults fills in what an item of a list has where the file is silent.
+func (r *Receiver) setDefaults() {
+	*r = Receiver{
 		Text: `{{ template "sms.default" . }}`, MaxSegments: 2, SendResolved: true,
 		DedupeWindow: 10 * time.Minute, MaxAge: time.Hour,
 		// As goalert does: one a minute after a burst of 5, 5 in 15 minutes, 11 in an hour.
 		Limits: []Limit{{5, 5 * time.Minute}, {5, 15 * time.Minute}, {11, time.Hour}},
 	}
 }
+
+func (r *Rota) setDefaults() { r.Refresh, r.Turns.Days = 15*time.Minute, 7 }
 
 // Check is a check that config leaves to other rooms. It reports a fault with
 // the path of its key, such as "receivers[0].text".

@@ -18,7 +18,6 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/e164"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -85,10 +84,12 @@ func TestSmallestFile(t *testing.T) {
 			Endpoints: []string{"https://api.textinghouse.com/http/v1/do", "https://api2.textinghouse.com/http/v1/do"},
 			Timeout:   10 * time.Second, Concurrency: 16,
 		},
-		Storage: config.Storage{SQLite: filepath.Join(dir, "smspager.db"), Retention: 90 * 24 * time.Hour},
-		Webhook: config.Webhook{MaxBodyBytes: 4194304},
+		Storage:      config.Storage{SQLite: filepath.Join(dir, "smspager.db"), Retention: 90 * 24 * time.Hour},
+		Webhook:      config.Webhook{MaxBodyBytes: 4194304},
+		Alertmanager: config.Alertmanager{MaxSilence: 24 * time.Hour},
+		Alive:        config.Alive{Interval: time.Minute},
 		Receivers: []config.Receiver{{
-			Name: "oncall", To: []string{"+33612345678"}, Numbers: []e164.Number{"+33612345678"}, Text: `{{ template "sms.default" . }}`,
+			Name: "oncall", To: []string{"+33612345678"}, Recipients: []config.Recipient{{Number: "+33612345678"}}, Text: `{{ template "sms.default" . }}`,
 			MaxSegments: 2, SendResolved: true, DedupeWindow: 10 * time.Minute, MaxAge: time.Hour,
 			Limits: []config.Limit{{5, 5 * time.Minute}, {5, 15 * time.Minute}, {11, time.Hour}},
 		}},
@@ -131,14 +132,16 @@ receivers: [{name: oncall, to: [alice, "+4915112345678"]}]
 func TestRecipientsAreResolved(t *testing.T) {
 	cfg, err := config.Parse("x.yml", []byte(`
 textinghouse: {user: acme, password: x}
-contacts: [{name: alice, number: "+33 6 12 34 56 78"}]
-receivers: [{name: r, to: [alice, "+33612345678", "0049 1511 2345678", "999"]}]
+contacts: [{name: alice, number: "+33 6 12 34 56 78"}, {name: bob, number: "+33612345679"}]
+rotas: [{name: week, turns: {start: 2026-11-02 09:00, people: [alice]}}]
+receivers: [{name: r, to: [alice, "+33612345678", "0049 1511 2345678", "+33612345679", "rota:week", "999"]}]
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []e164.Number{"+33612345678", "+4915112345678", "999"}; !slices.Equal(cfg.Receivers[0].Numbers, want) {
-		t.Errorf("the numbers are %v, want %v", cfg.Receivers[0].Numbers, want)
+	want := []config.Recipient{{Name: "alice", Number: "+33612345678"}, {Number: "+4915112345678"}, {Name: "bob", Number: "+33612345679"}, {Rota: "week"}, {Number: "999"}}
+	if !slices.Equal(cfg.Receivers[0].Recipients, want) {
+		t.Errorf("the recipients are %v, want %v", cfg.Receivers[0].Recipients, want)
 	}
 }
 
@@ -189,8 +192,12 @@ func TestExample(t *testing.T) {
 	dir := t.TempDir()
 	example := read(t, "../../config.example.yml")
 	write(t, filepath.Join(dir, "smspager.yml"), example)
-	for _, secret := range []string{"textinghouse.password", "callback.token", "webhook.token"} {
-		write(t, filepath.Join(dir, secret), "0123456789abcdef\n")
+	for _, secret := range []string{"textinghouse.password", "callback.token", "webhook.token", "calendar.url", "alertmanager.token", "alive.url"} {
+		text := "0123456789abcdef\n"
+		if strings.HasSuffix(secret, ".url") {
+			text = "https://calendar.example/0123456789abcdef\n"
+		}
+		write(t, filepath.Join(dir, secret), text)
 	}
 	cfg, err := config.Load(filepath.Join(dir, "smspager.yml"))
 	if err != nil {

@@ -205,8 +205,8 @@ func (d *decoder) decodeSequence(path string, node *yaml.Node, v reflect.Value) 
 	for i, item := range node.Content {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		d.places[at] = position{item.Line, item.Column}
-		if r, ok := v.Index(i).Addr().Interface().(*Receiver); ok {
-			*r = defaultReceiver()
+		if item, ok := v.Index(i).Addr().Interface().(interface{ setDefaults() }); ok {
+			item.setDefaults()
 		}
 		d.decode(at, item, v.Index(i))
 	}

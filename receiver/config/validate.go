@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +44,10 @@ func (v *validator) validate(cfg *Config) {
 		cfg.Templates[i] = v.absolute(pattern)
 	}
 	contacts := v.contacts(cfg.Contacts)
-	v.receivers(cfg.Receivers, contacts)
+	known := people{contacts: contacts, rotas: v.rotas(cfg.Rotas, contacts)}
+	v.receivers(cfg, known)
+	v.heartbeats(cfg, known)
+	v.rest(cfg, known)
 }
 
 func (v *validator) storage(s *Storage) {
@@ -166,8 +168,8 @@ func (v *validator) contacts(contacts []Contact) map[string]e164.Number {
 			v.fault(path+".name", "is missing; give the contact a name for to")
 		case twice:
 			v.fault(path+".name", "%q is the name of a contact before; give each its own", c.Name)
-		case err == nil, strings.ContainsAny(c.Name, ",;\n"):
-			v.fault(path+".name", "must not look like a number or hold a comma, is %q", c.Name)
+		case err == nil, strings.ContainsAny(c.Name, ",;\n"), strings.HasPrefix(c.Name, rotaPrefix):
+			v.fault(path+".name", "must not look like a number or a rota, or hold a comma, is %q", c.Name)
 		}
 		number, err := e164.Parse(string(c.Number))
 		if err != nil {
@@ -175,11 +177,13 @@ func (v *validator) contacts(contacts []Contact) map[string]e164.Number {
 		}
 		c.Number = number
 		numbers[c.Name] = number
+		v.quiet(path+".quiet", &c.Quiet)
 	}
 	return numbers
 }
 
-func (v *validator) receivers(receivers []Receiver, contacts map[string]e164.Number) {
+func (v *validator) receivers(cfg *Config, known people) {
+	receivers := cfg.Receivers
 	if len(receivers) == 0 {
 		v.fault("receivers", "is missing; name at least one of Alertmanager's receivers and whom to page")
 	}
@@ -189,8 +193,8 @@ func (v *validator) receivers(receivers []Receiver, contacts map[string]e164.Num
 		switch {
 		case r.Name == "":
 			v.fault(path+".name", "is missing; give the name of the receiver in Alertmanager's configuration")
-		case strings.HasPrefix(r.Name, "probe:"):
-			v.fault(path+".name", "must not begin with probe:, as smspager's own messages do")
+		case strings.HasPrefix(r.Name, "probe:"), strings.HasPrefix(r.Name, "smspager:"):
+			v.fault(path+".name", "must not begin with probe: or smspager:, as smspager's own messages do")
 		case names[r.Name]:
 			v.fault(path+".name", "%q is the name of a receiver before; give each its own", r.Name)
 		}
@@ -198,14 +202,8 @@ func (v *validator) receivers(receivers []Receiver, contacts map[string]e164.Num
 		if len(r.To) == 0 && r.ToLabel == "" {
 			v.fault(path+".to", "names nobody; give contacts or numbers, or set to_label")
 		}
-		for j, name := range r.To {
-			number, err := recipient(name, contacts)
-			if err != nil {
-				v.fault(fmt.Sprintf("%s.to[%d]", path, j), "%v", err)
-			} else if !slices.Contains(r.Numbers, number) {
-				r.Numbers = append(r.Numbers, number)
-			}
-		}
+		r.Recipients = v.recipients(path+".to", r.To, known)
+		v.paging(path, r, cfg, known)
 		if r.ToLabel != "" && strings.TrimSpace(r.ToLabel) == "" {
 			v.fault(path+".to_label", "must name a label or annotation")
 		}
@@ -219,41 +217,13 @@ func (v *validator) receivers(receivers []Receiver, contacts map[string]e164.Num
 			}
 			v.between(at+".per", l.Per, time.Second, day)
 		}
-		if r.Timezone != "" {
-			zone, err := time.LoadLocation(r.Timezone)
-			if err != nil {
-				v.fault(path+".timezone", "%q is not a timezone; give one of the IANA database, such as Europe/Paris", r.Timezone)
-			}
-			r.Zone = zone
-		}
+		r.Zone = v.zone(path+".timezone", r.Timezone)
 		if r.MaxSegments < 1 || r.MaxSegments > 10 {
 			v.fault(path+".max_segments", "must be 1 to 10, is %d", r.MaxSegments)
 		}
 		v.between(path+".dedupe_window", r.DedupeWindow, time.Second, day)
 		v.between(path+".max_age", r.MaxAge, time.Minute, 7*day)
 	}
-}
-
-// recipient finds the number of a contact, or reads one.
-func recipient(name string, contacts map[string]e164.Number) (e164.Number, error) {
-	if number, known := contacts[name]; known {
-		return number, nil
-	}
-	number, err := e164.Parse(name)
-	switch {
-	case err == nil:
-		return number, nil
-	case strings.Trim(name, "+0123456789 .-()") == "":
-		return "", fmt.Errorf("%w, is %q", err, name)
-	case len(contacts) == 0:
-		return "", fmt.Errorf("no contact is named %q; add it to contacts, or give a number", name)
-	}
-	var known []string
-	for contact := range contacts {
-		known = append(known, contact)
-	}
-	slices.Sort(known)
-	return "", fmt.Errorf("no contact is named %q; known: %s", name, strings.Join(known, ", "))
 }
 
 func (v *validator) between(path string, d, least, most time.Duration) {

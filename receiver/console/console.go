@@ -27,9 +27,11 @@ const (
 type Store interface {
 	Get(ctx context.Context, id string) (outbox.Message, error)
 	List(context.Context, outbox.Query) ([]outbox.Message, error)
+	Page(ctx context.Context, id string) (outbox.Page, error)
+	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
 }
 
-// Console serves the API under /api/v1/messages.
+// Console serves the API under /api/v1/messages and /api/v1/pages.
 type Console struct {
 	store  Store
 	logger *slog.Logger
@@ -49,6 +51,7 @@ type Message struct {
 	To        string  `json:"to"`
 	Receiver  string  `json:"receiver"`
 	GroupKey  string  `json:"group_key"`
+	Page      string  `json:"page"` // the id of the page that it tells of, "" for none
 	Text      string  `json:"text"`
 	Encoding  string  `json:"encoding"`
 	Segments  int     `json:"segments"`
@@ -78,8 +81,8 @@ func (t Time) MarshalText() ([]byte, error) {
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (t *Time) UnmarshalText(b []byte) error { return (*time.Time)(t).UnmarshalText(b) }
 
-// Page is the answer of the list.
-type Page struct {
+// Messages is the answer of the list of messages.
+type Messages struct {
 	Messages []Message `json:"messages"`
 	Next     string    `json:"next"` // the "before" of the next page, "" on the last
 }
@@ -97,7 +100,7 @@ func (c *Console) ServeList(w http.ResponseWriter, r *http.Request) {
 		c.unavailable(w, err)
 		return
 	}
-	page := Page{Messages: []Message{}}
+	page := Messages{Messages: []Message{}}
 	if len(ms) == q.Limit {
 		ms = ms[:q.Limit-1]
 		page.Next = ms[len(ms)-1].ID
@@ -151,8 +154,8 @@ func parseQuery(values url.Values) (q outbox.Query, err error) {
 		case "before":
 			q.Before = value
 		case "limit":
-			if q.Limit, err = strconv.Atoi(value); err != nil || q.Limit < 1 || q.Limit > maxLimit {
-				return q, fmt.Errorf("limit must be a number from 1 to %d", maxLimit)
+			if q.Limit, err = parseLimit(value); err != nil {
+				return q, err
 			}
 		default:
 			return q, fmt.Errorf("unknown parameter %q; known: state, to, receiver, limit, before", name)
@@ -161,9 +164,17 @@ func parseQuery(values url.Values) (q outbox.Query, err error) {
 	return q, nil
 }
 
+func parseLimit(value string) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, fmt.Errorf("limit must be a number from 1 to %d", maxLimit)
+	}
+	return n, nil
+}
+
 func show(m outbox.Message) Message {
 	s := Message{
-		ID: m.ID, To: string(m.To), Receiver: m.Receiver, GroupKey: m.GroupKey, Text: m.Text, Encoding: m.Encoding, Segments: m.Segments,
+		ID: m.ID, To: string(m.To), Receiver: m.Receiver, GroupKey: m.GroupKey, Page: m.PageID, Text: m.Text, Encoding: m.Encoding, Segments: m.Segments,
 		State: string(m.State), APIID: m.APIID, Attempts: m.Attempts, CreatedAt: Time(m.CreatedAt), UpdatedAt: Time(m.UpdatedAt),
 		Events: []Event{},
 	}

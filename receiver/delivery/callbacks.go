@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 
-	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
@@ -26,23 +25,20 @@ type Callbacks struct {
 
 // ServeReceipt answers POST /textinghouse/{token}/dlr.
 func (d *Delivery) ServeReceipt(w http.ResponseWriter, r *http.Request) {
-	serveCallback(d, w, r, "dlr", textinghouse.ParseReceipt, d.Receive)
+	serveCallback(d, w, r, "dlr", textinghouse.ParseReceipt, func(ctx context.Context, receipt textinghouse.Receipt) (string, error) {
+		outcome, err := d.Receive(ctx, receipt)
+		return string(outcome), err
+	})
 }
 
 // ServeReply answers POST /textinghouse/{token}/mo.
 func (d *Delivery) ServeReply(w http.ResponseWriter, r *http.Request) {
-	serveCallback(d, w, r, "mo", textinghouse.ParseReply, func(ctx context.Context, reply textinghouse.Reply) (Outcome, error) {
-		outcome, err := d.Reply(ctx, reply)
-		if err == nil {
-			d.logger.Info("a phone replied", "from", e164.Number(reply.From), "message", reply.ClientID, "outcome", outcome)
-		}
-		return outcome, err
-	})
+	serveCallback(d, w, r, "mo", textinghouse.ParseReply, d.reply)
 }
 
 // serveCallback admits, reads and handles one callback. Who has no business
 // here gets the same 404 as for a path that does not exist.
-func serveCallback[T any](d *Delivery, w http.ResponseWriter, r *http.Request, kind string, parse func([]byte) (T, error), handle func(context.Context, T) (Outcome, error)) {
+func serveCallback[T any](d *Delivery, w http.ResponseWriter, r *http.Request, kind string, parse func([]byte) (T, error), handle func(context.Context, T) (outcome string, err error)) {
 	answer := func(code int, outcome string, err error) {
 		d.metrics.callbacks.WithLabelValues(kind, outcome).Inc()
 		body := map[string]string{"status": outcome}
@@ -80,7 +76,7 @@ func serveCallback[T any](d *Delivery, w http.ResponseWriter, r *http.Request, k
 		answer(http.StatusServiceUnavailable, "failed", errors.New("could not be stored; try again"))
 		return
 	}
-	answer(http.StatusOK, string(outcome), nil)
+	answer(http.StatusOK, outcome, nil)
 }
 
 // admit reports whether a request has the token and comes from a network that

@@ -60,6 +60,7 @@ type Settings struct {
 	// MaxPerSecond bounds what is sent; 0: nothing does.
 	MaxPerSecond int
 	Limits       map[string][]Limit // of each receiver
+	DailyBudget  int                // segments, beyond which what is not critical is told in digests; 0: none
 	Callbacks    Callbacks          // without a token, statuses are asked for sooner
 }
 
@@ -72,6 +73,20 @@ type Options struct {
 	// OnFinal is told of every message that reaches a final state, from
 	// whatever goroutine brought it there. It must not block.
 	OnFinal func(outbox.Message)
+	// Reply takes in a text from a phone, and says what became of it. An error
+	// means that it could not be stored. Nil: phones are not listened to.
+	Reply func(context.Context, textinghouse.Reply) (outcome string, err error)
+	// Pages is needed where entries have pages.
+	Pages Pages
+}
+
+// Pages knows pages. An oncall.OnCall is one.
+type Pages interface {
+	// Merge makes the page of an entry that was sent without the store fit what is
+	// stored by then; nil where it is needless.
+	Merge(context.Context, outbox.Page) (*outbox.Page, error)
+	// Stored is told that an entry with a page is stored.
+	Stored()
 }
 
 // Delivery sends what is in an outbox.
@@ -82,6 +97,8 @@ type Delivery struct {
 	logger   *slog.Logger
 	metrics  *metrics
 	onFinal  func(outbox.Message)
+	reply    func(context.Context, textinghouse.Reply) (string, error)
+	pages    Pages
 	settings atomic.Pointer[Settings]
 
 	poller   *poller
@@ -117,11 +134,16 @@ func New(o Options) *Delivery {
 	if o.OnFinal == nil {
 		o.OnFinal = func(outbox.Message) {}
 	}
+	if o.Reply == nil {
+		o.Reply = func(context.Context, textinghouse.Reply) (string, error) { return "ignored", nil }
+	}
 	d := &Delivery{
 		store:   o.Store,
 		shared:  o.Shared,
 		logger:  o.Logger,
 		onFinal: o.OnFinal,
+		reply:   o.Reply,
+		pages:   o.Pages,
 		wake:    make(chan struct{}, 1),
 		emptied: make(chan struct{}, 1),
 		settled: make(chan result),
@@ -371,6 +393,7 @@ func (d *Delivery) settle(r result) {
 func (d *Delivery) setLimits() {
 	s := d.settings.Load()
 	d.queue.limits = s.Limits
+	d.queue.budget.daily = s.DailyBudget
 	d.queue.pause = 0
 	if s.MaxPerSecond > 0 {
 		d.queue.pause = time.Second / time.Duration(s.MaxPerSecond)

@@ -82,6 +82,7 @@ type tally struct {
 	messages int
 	groups   map[string]bool
 	names    map[string]int
+	pages    bool // somebody is to answer one of them
 }
 
 func (t *tally) add(m outbox.Message, messages int) {
@@ -91,6 +92,7 @@ func (t *tally) add(m outbox.Message, messages int) {
 	t.messages += messages
 	t.groups[m.Receiver+" "+m.GroupKey] = true
 	t.names[m.Headline]++
+	t.pages = t.pages || m.PageID != ""
 }
 
 // text is "14 more in 9 groups: CRITICAL TargetDown, WARNING DiskFull (3)", the
@@ -107,6 +109,10 @@ func (t *tally) text(before, what string) string {
 		}
 		return strings.Compare(a, b)
 	})
+	tail := ""
+	if t.pages {
+		tail = "\nAnswer ? for their codes"
+	}
 	text := head
 	for i, name := range names {
 		if n := t.names[name]; n > 1 {
@@ -120,13 +126,13 @@ func (t *tally) text(before, what string) string {
 		if left := len(names) - i - 1; left > 0 {
 			rest = fmt.Sprintf(", +%d", left)
 		}
-		if longer := text + separator + name; gsm7.Measure(longer+rest).Segments <= digestSegments {
+		if longer := text + separator + name; gsm7.Measure(longer+rest+tail).Segments <= digestSegments {
 			text = longer
 			continue
 		}
-		return gsm7.Truncate(text+fmt.Sprintf("%s+%d", separator, len(names)-i), digestSegments)
+		return gsm7.TruncateBefore(text+fmt.Sprintf("%s+%d", separator, len(names)-i), tail, digestSegments)
 	}
-	return text
+	return text + tail
 }
 
 func counted(n int, noun string) string {

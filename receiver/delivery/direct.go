@@ -102,6 +102,13 @@ func (d *Delivery) sendNow(ctx context.Context, s Settings, m *outbox.Message) e
 // it failed only in saying so.
 func (d *Delivery) keep(ctx context.Context, n outbox.Entry) error {
 	added, err := d.store.Add(ctx, n)
+	for errors.Is(err, outbox.ErrConflict) {
+		if n.Page, err = d.pages.Merge(ctx, *n.Page); err != nil {
+			return err
+		}
+		n.OfPage()
+		added, err = d.store.Add(ctx, n)
+	}
 	if err != nil {
 		return err
 	}
@@ -113,6 +120,9 @@ func (d *Delivery) keep(ctx context.Context, n outbox.Entry) error {
 		}
 	}
 	d.Handover(n.Messages...)
+	if n.Page != nil {
+		d.pages.Stored()
+	}
 	return nil
 }
 

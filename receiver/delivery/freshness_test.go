@@ -220,6 +220,110 @@ func TestTooLateIsTold(t *testing.T) {
 	})
 }
 
+// TestQuietHours: what may wait is told in one digest when they end, what may not
+// at once, and limits that end earlier fold nothing of it.
+func TestQuietHours(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = limited
+		w.d.Configure(w.settings())
+		morning := time.Now().Add(8 * time.Hour)
+		quiet := func(group, text string) outbox.Message {
+			m := w.message(alice, group, text)
+			m.Headline, m.NotBefore, m.ExpiresAt = "WARNING "+group, morning, morning.Add(time.Hour)
+			return m
+		}
+		w.put(quiet("Disk", "disk"), quiet("Load", "load"), quiet("Certificate", "certificate"))
+		for i := range 7 { // two of them beyond the limits
+			m := w.message(alice, fmt.Sprint("g", i), fmt.Sprint("critical ", i))
+			m.Headline, m.ExpiresAt = "CRITICAL g", morning
+			w.put(m)
+		}
+		after(time.Hour)
+		night := w.texts()
+		if len(night) != 6 || night[5] != "2 more in 2 groups: CRITICAL g (2)" {
+			t.Errorf("in the night %q were sent", night)
+		}
+		w.halt()
+		w.start()
+		resolved := quiet("Load", "resolved")
+		resolved.Headline = "RESOLVED Load"
+		w.put(resolved)
+		after(6*time.Hour + 59*time.Minute)
+		if got := w.texts(); len(got) != 6 {
+			t.Errorf("before the morning %q were sent", got[6:])
+		}
+		after(2 * time.Minute)
+		if got := w.texts(); len(got) != 7 || got[6] != "4 more in 3 groups: WARNING Certificate, WARNING Disk, RESOLVED Load" {
+			t.Errorf("in the morning %q were sent", got[6:])
+		}
+	})
+}
+
+func TestOneQuietMessageIsSentAsItIs(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		m := w.message(alice, "g", "disk full")
+		m.NotBefore, m.Urgent, m.ExpiresAt = time.Now().Add(time.Hour), true, time.Now().Add(2*time.Hour)
+		w.put(m)
+		after(59 * time.Minute)
+		w.expect(m.ID, outbox.Queued, 0)
+		after(90 * time.Second)
+		w.expect(m.ID, outbox.Accepted, 1)
+	})
+}
+
+// TestDailyBudget: once it is spent, what is not critical comes as digests.
+func TestDailyBudget(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = func(s *delivery.Settings) { s.DailyBudget = 4 }
+		w.d.Configure(w.settings())
+		time.Sleep(time.Until(time.Now().Truncate(24 * time.Hour).Add(30 * time.Hour))) // six in the morning
+		put := func(severity string, i int) {
+			m := w.message(alice, fmt.Sprint(severity, i), fmt.Sprint(severity, " ", i))
+			m.Headline, m.ExpiresAt = fmt.Sprint(severity, " g", i), m.CreatedAt.Add(24*time.Hour)
+			w.put(m)
+			after(time.Second)
+		}
+		for i := range 4 {
+			put("WARNING", i)
+		}
+		w.halt()
+		w.start() // what was spent is known after a restart
+		for i := range 3 {
+			put("INFO", i)
+			put("CRITICAL", i)
+		}
+		if got := w.texts(); len(got) != 7 || got[4] != "CRITICAL 0" || got[6] != "CRITICAL 2" {
+			t.Errorf("sent %q", got)
+		}
+		after(2 * time.Hour)
+		if got := w.texts(); len(got) != 8 || !strings.HasPrefix(got[7], "3 more in 3 groups: INFO g0") {
+			t.Errorf("an hour later %q were sent", got[7:])
+		}
+		after(20 * time.Hour) // another day
+		put("WARNING", 9)
+		if got := w.texts(); len(got) != 9 || got[8] != "WARNING 9" {
+			t.Errorf("the next day %q were sent", got[8:])
+		}
+	})
+}
+
+func TestADigestOfPagesTellsHowToGetTheCodes(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = limited
+		w.d.Configure(w.settings())
+		for i := range 8 {
+			m := w.message(alice, fmt.Sprint("g", i), fmt.Sprint("page ", i))
+			m.PageID, m.Headline = fmt.Sprint("page", i), strings.Repeat("CRITICAL long name ", 3)+fmt.Sprint(i)
+			w.put(m)
+		}
+		after(10 * time.Minute)
+		got := w.texts()
+		if len(got) != 6 || !strings.HasSuffix(got[5], "\nAnswer ? for their codes") || gsm7.Measure(got[5]).Segments > 2 {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
+
 func TestMaxPerSecond(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = func(s *delivery.Settings) { s.MaxPerSecond = 4 }

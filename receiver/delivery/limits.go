@@ -58,25 +58,63 @@ func (s *schedule) person(to e164.Number) *person {
 	return p
 }
 
-// allowed is when the limits let a job go.
+// budget is how many segments may be spent in a day (UTC) before what is not
+// critical is told in digests only.
+type budget struct {
+	daily int // 0: any number
+	spent int
+	day   time.Time
+}
+
+// overBudget is how often a recipient gets a digest once the budget is spent.
+var overBudget = Limit{Messages: 1, Per: time.Hour}
+
+func (b *budget) spend(segments int, now time.Time) {
+	if today := now.UTC().Truncate(24 * time.Hour); today.After(b.day) {
+		b.day, b.spent = today, 0
+	}
+	b.spent += segments
+}
+
+// isSpent reports whether nothing is left for today.
+func (b *budget) isSpent(now time.Time) bool {
+	b.spend(0, now)
+	return b.daily > 0 && b.spent >= b.daily
+}
+
+// allowed is when the limits, the budget and the recipient's quiet hours let a
+// job go.
 func (s *schedule) allowed(j *job, now time.Time) time.Time {
-	limits := s.limits[j.receiver]
-	p := s.people[j.lane.to]
-	if !j.limited || j.paid || j.doubt || len(limits) == 0 || p == nil {
+	if j.doubt {
 		return now
 	}
 	at := now
-	for _, l := range limits {
+	if j.notBefore.After(at) {
+		at = j.notBefore
+	}
+	p := s.people[j.lane.to]
+	if j.paid || p == nil {
+		return at
+	}
+	later := func(l Limit) {
 		if free := l.allows(p.sent, now); free.After(at) {
 			at = free
 		}
+	}
+	if j.limited {
+		for _, l := range s.limits[j.receiver] {
+			later(l)
+		}
+	}
+	if j.low && s.budget.isSpent(now) {
+		later(overBudget)
 	}
 	return at
 }
 
 // pay counts a job among what its recipient was sent, once.
 func (s *schedule) pay(j *job, now time.Time) {
-	if j.paid || j.lane.to == testNumber || len(s.limits) == 0 {
+	if j.paid || j.lane.to == testNumber || len(s.limits) == 0 && s.budget.daily == 0 {
 		j.paid = true
 		return
 	}
@@ -91,14 +129,14 @@ func (s *schedule) charge(to e164.Number, now time.Time) {
 	p.sent = append(p.sent[old:], now)
 }
 
-// hold lets a job wait for the limits.
+// hold lets a job wait for the limits, or for the morning.
 func (s *schedule) hold(j *job, until time.Time) {
 	j.held = true
 	s.person(j.lane.to).held[j] = true
 	s.wait(j, until)
 }
 
-// release ends the wait for the limits.
+// release ends the wait.
 func (s *schedule) release(j *job) {
 	if !j.held {
 		return
@@ -107,16 +145,20 @@ func (s *schedule) release(j *job) {
 	delete(s.people[j.lane.to].held, j)
 }
 
-// heldWith are the jobs that wait for the limits of a job's recipient, the oldest
-// first.
+// heldWith are the jobs that wait for the limits or the morning of a job's
+// recipient, the oldest first.
 func (s *schedule) heldWith(j *job, now time.Time) []*job {
 	p := s.people[j.lane.to]
-	if p == nil || !j.limited || j.paid || j.doubt {
+	if p == nil || !j.limited && j.notBefore.IsZero() || j.paid || j.doubt {
 		return nil
 	}
 	var others []*job
+	spent := s.budget.isSpent(now)
 	for other := range p.held {
-		if other.outdated == "" && !now.After(other.expires) {
+		if spent && other.low && !j.low { // the budget does not touch what is critical
+			continue
+		}
+		if other.outdated == "" && !now.After(other.expires) && !other.notBefore.After(now) {
 			others = append(others, other)
 		}
 	}
@@ -142,7 +184,15 @@ func (s *schedule) forgetPeople(now time.Time) {
 // nobody a new allowance. Where it cannot be read, nothing is counted.
 func (d *Delivery) remember(ctx context.Context) {
 	const page, most = 500, 2000
-	if len(d.queue.limits) == 0 {
+	if d.queue.budget.daily > 0 {
+		today := time.Now().UTC().Truncate(24 * time.Hour)
+		spent, err := d.store.Segments(ctx, today)
+		if err != nil {
+			d.logger.Warn("cannot read what was spent today; the budget begins anew", "err", err)
+		}
+		d.queue.budget.day, d.queue.budget.spent = today, spent
+	}
+	if len(d.queue.limits) == 0 && d.queue.budget.daily == 0 {
 		return
 	}
 	since := time.Now().Add(-6 * time.Hour)

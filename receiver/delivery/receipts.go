@@ -30,14 +30,6 @@ func (d *Delivery) Receive(ctx context.Context, r textinghouse.Receipt) (Outcome
 	})
 }
 
-// Reply takes in an answer from a phone (MO) and notes it with the message it
-// answers. An error means that it could not be stored.
-func (d *Delivery) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, error) {
-	return d.reported(ctx, r.ClientID, r.APIID, func(id string, at time.Time) outbox.Change {
-		return outbox.Replied(id, at, r.Text)
-	})
-}
-
 // reported makes the change that a callback brings to the message it is about.
 // A callback may come before the answer to the request that sent the message:
 // it proves that the provider has it.

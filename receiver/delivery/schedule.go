@@ -7,6 +7,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
 )
 
 // floodWindow is how long the provider refuses the same text to the same
@@ -22,13 +23,16 @@ type job struct {
 	message *outbox.Message // nil: to be read from the store, as a long queue holds no texts
 	expires time.Time
 
-	receiver string
-	limited  bool   // the recipient's limits hold it back
-	paid     bool   // it is counted among what the recipient was sent
-	held     bool   // it waits for the limits
-	outdated string // the newer message that tells more; this one is not sent
-	missed   int    // older messages of its group that were not sent for it
-	fold     []*job // what waited with it for the limits: they are told in one digest
+	notBefore time.Time // it waits until then, zero: not
+	segments  int
+	receiver  string
+	limited   bool   // the recipient's limits hold it back
+	low       bool   // so does a budget that is spent
+	paid      bool   // it is counted among what the recipient was sent
+	held      bool   // it waits for the limits, or for its recipient's morning
+	outdated  string // the newer message that tells more; this one is not sent
+	missed    int    // older messages of its group that were not sent for it
+	fold      []*job // what waited with it for the limits: they are told in one digest
 
 	doubt     bool      // an earlier attempt may have been taken: the provider is asked first
 	flooded   bool      // the provider had its text from somebody already: likewise
@@ -60,9 +64,10 @@ type schedule struct {
 	floods  map[uint64]*flood
 	people  map[e164.Number]*person
 	limits  map[string][]Limit // of each receiver
-	pause   time.Duration      // between any two messages; 0: none
-	paced   time.Time          // not before this
-	ending  []ending           // floods that end by themselves, in order
+	budget  budget
+	pause   time.Duration // between any two messages; 0: none
+	paced   time.Time     // not before this
+	ending  []ending      // floods that end by themselves, in order
 	blocked time.Time
 	trial   *job // the one job that runs although the account is blocked
 	loading bool // messages of earlier runs are still being added
@@ -105,8 +110,11 @@ func (s *schedule) newJob(m outbox.Message, keep bool) *job {
 		lane:      lane{m.To, maphash.Comparable(s.seed, [2]string{m.Receiver, m.GroupKey}), m.GroupKey == digestGroup},
 		flood:     maphash.Comparable(s.seed, [2]string{string(m.To), m.Text}),
 		expires:   m.ExpiresAt,
+		notBefore: m.NotBefore,
+		segments:  m.Segments,
 		receiver:  m.Receiver,
 		limited:   !m.Urgent && m.To != testNumber && m.GroupKey != digestGroup,
+		low:       !m.Urgent && m.To != testNumber && m.GroupKey != digestGroup && templating.Rank(m.Headline) > 0,
 		paid:      m.GroupKey == digestGroup,
 		at:        -1,
 		doubt:     m.State == outbox.Sending,
@@ -309,6 +317,9 @@ func (s *schedule) done(j *job, taken, now time.Time) {
 	}
 	switch {
 	case !taken.IsZero():
+		if j.lane.to != testNumber {
+			s.budget.spend(j.segments, now)
+		}
 		s.sent(j.lane, j.id, now)
 	case len(queue) == 0 && !s.loading && !s.shared:
 		delete(s.passed, j.lane)

@@ -29,6 +29,8 @@ type Watch struct {
 	metrics watchMetrics
 	changed chan struct{}
 
+	onCredit func(context.Context, textinghouse.Credit, time.Time)
+
 	mu       sync.Mutex
 	interval time.Duration // between probes, 0 for none
 	credit   Account
@@ -48,11 +50,15 @@ type watchMetrics struct {
 	creditRead  prometheus.Gauge
 }
 
-// NewWatch makes a Watch for a Delivery, whose OnFinal must call Final.
-func NewWatch(reg prometheus.Registerer, logger *slog.Logger) *Watch {
+// NewWatch makes a Watch for a Delivery, whose OnFinal must call Final. onCredit is
+// told of each reading of the credit; it may be nil.
+func NewWatch(reg prometheus.Registerer, logger *slog.Logger, onCredit func(context.Context, textinghouse.Credit, time.Time)) *Watch {
+	if onCredit == nil {
+		onCredit = func(context.Context, textinghouse.Credit, time.Time) {}
+	}
 	f := promauto.With(reg)
 	w := &Watch{
-		logger: logger, ids: outbox.NewIDs(), changed: make(chan struct{}, 1),
+		logger: logger, ids: outbox.NewIDs(), changed: make(chan struct{}, 1), onCredit: onCredit,
 		metrics: watchMetrics{
 			probes: f.NewCounterVec(prometheus.CounterOpts{
 				Name: "smspager_probes_total", Help: "Test messages to 999, by the state they ended in.",
@@ -183,4 +189,5 @@ func (w *Watch) readCredit(ctx context.Context) {
 	}
 	w.metrics.credit.Set(float64(credit))
 	w.metrics.creditRead.SetToCurrentTime()
+	w.onCredit(ctx, credit, time.Now())
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
+	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
@@ -28,8 +29,9 @@ import (
 // Receiver is what is done for one of Alertmanager's receivers.
 type Receiver struct {
 	Name         string
-	To           []e164.Number
+	To           []config.Recipient
 	ToLabel      string // label or annotation that names more of them, "" for none
+	Pages        bool   // somebody is to answer
 	Text         *templating.Text
 	MaxSegments  int
 	Urgent       []string // severities that limits do not hold back
@@ -41,8 +43,7 @@ type Receiver struct {
 // Settings can be changed while notifications come in.
 type Settings struct {
 	Receivers    []Receiver
-	Contacts     map[string]e164.Number // by name, for ToLabel
-	Token        string                 // that the webhook must bring, "" for none
+	Token        string // that the webhook must bring, "" for none
 	MaxBodyBytes int64
 }
 
@@ -51,16 +52,33 @@ type Store interface {
 	Add(context.Context, outbox.Entry) (outbox.Added, error)
 }
 
+// OnCall knows people, pages and heartbeats. An oncall.OnCall is one.
+type OnCall interface {
+	// People are those whom recipients name, without those who want no texts.
+	People(to []config.Recipient, severities []string, at time.Time) []outbox.Person
+	// Named finds whom a label names.
+	Named(name string) (config.Recipient, bool)
+	// Turn decides what a notification does to its page, and who is told.
+	Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error)
+	// Merge makes the page of an entry fit what is stored; nil where it is needless.
+	Merge(context.Context, outbox.Page) (*outbox.Page, error)
+	// Stored is told that an entry with a page of its is stored.
+	Stored()
+	// Beat takes in what may be a heartbeat, and reports whether the receiver has one.
+	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool
+}
+
 // Sender sends what the store has, or, when there is no store, without it.
 type Sender interface {
 	Handover(...outbox.Message)
 	SendNow(context.Context, *outbox.Entry) error
 }
 
-// Options are what New needs. Store and Sender are required.
+// Options are what New needs. Store, Sender and OnCall are required.
 type Options struct {
 	Store      Store
 	Sender     Sender
+	OnCall     OnCall
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
 }
@@ -69,6 +87,7 @@ type Options struct {
 type Intake struct {
 	store    Store
 	sender   Sender
+	onCall   OnCall
 	logger   *slog.Logger
 	metrics  *metrics
 	memory   *memory
@@ -109,7 +128,7 @@ func New(o Options) *Intake {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Intake{
-		store: o.Store, sender: o.Sender, logger: o.Logger, metrics: newMetrics(o.Registerer),
+		store: o.Store, sender: o.Sender, onCall: o.OnCall, logger: o.Logger, metrics: newMetrics(o.Registerer),
 		memory: newMemory(), ids: outbox.NewIDs(),
 	}
 }
@@ -139,8 +158,12 @@ var ErrStopping = errors.New("shutting down; try again")
 // the same notification should be tried again.
 func (in *Intake) Notify(ctx context.Context, name string, n templating.Notification) (Result, error) {
 	arrived := time.Now()
+	beats := in.onCall.Beat(ctx, name, &n, arrived)
 	r, err := Find(in.settings.Load().Receivers, name)
 	if err != nil {
+		if beats { // and nothing else
+			return Result{Status: Accepted, Messages: []string{}}, nil
+		}
 		return Result{}, err
 	}
 	n.Receiver = r.Name
@@ -182,12 +205,12 @@ func (r *Receiver) Wants(n templating.Notification) bool {
 }
 
 // Render makes the text of a notification, without the resolved alerts where
-// the receiver does not want them.
-func (r *Receiver) Render(n templating.Notification) templating.Rendering {
+// the receiver does not want them. It ends with the tail.
+func (r *Receiver) Render(n templating.Notification, tail string) templating.Rendering {
 	if !r.SendResolved {
 		n.Alerts = slices.DeleteFunc(slices.Clone(n.Alerts), func(a template.Alert) bool { return a.Status == string(model.AlertResolved) })
 	}
-	return r.Text.Render(n, templating.Budget{MaxSegments: r.MaxSegments})
+	return r.Text.Render(n, templating.Budget{MaxSegments: r.MaxSegments, Tail: tail})
 }
 
 func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (Result, error) {
@@ -196,7 +219,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	if in.stopping {
 		return Result{}, ErrStopping
 	}
-	if !r.Wants(n) {
+	if !r.Wants(n) && !r.Pages { // the end of a page is taken in all the same
 		return Result{Status: Ignored, Messages: []string{}}, nil
 	}
 	key, within := keyOf(r.Name, &n), window(&n, r.DedupeWindow)
@@ -207,14 +230,25 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 		return Result{Status: Duplicate, Messages: known.ids}, nil
 	}
 	out := known.unsent
-	if out == nil {
-		out = in.messages(r, n, arrived)
-		if len(out.Messages) == 0 {
-			return Result{Status: Ignored, Messages: []string{}}, nil
+	added, err := outbox.Added{}, outbox.ErrConflict
+	for tries := 0; tries < maxConflicts && errors.Is(err, outbox.ErrConflict); tries++ {
+		switch {
+		case out == nil || out != known.unsent:
+			if out, err = in.entry(ctx, r, n, arrived); err != nil {
+				return Result{}, err
+			}
+			if out == nil {
+				return Result{Status: Ignored, Messages: []string{}}, nil
+			}
+		case tries > 0: // what was sent already stays as it is
+			if out.Page, err = in.onCall.Merge(ctx, *out.Page); err != nil {
+				continue
+			}
+			out.OfPage()
 		}
+		out.Key, out.SeenAt, out.Window = key, arrived, within
+		added, err = in.store.Add(ctx, *out)
 	}
-	out.Key, out.SeenAt, out.Window = key, arrived, within
-	added, err := in.store.Add(ctx, *out)
 	if err != nil {
 		in.metrics.storeFailures.Inc()
 		in.logger.Error("the outbox cannot be written; sending past it", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", err)
@@ -222,7 +256,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 			known.unsent = out
 			return Result{}, fmt.Errorf("cannot store it (%w) and cannot send it at once (%w)", err, sendErr)
 		}
-		added = outbox.Added{IDs: ids(out.Messages)}
+		added = outbox.Added{IDs: out.IDs()}
 	}
 	known.unsent = nil
 	if added.Duplicate { // first seen at a time that only the store knows
@@ -233,36 +267,61 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	if err == nil {
 		in.metrics.queued.Add(float64(len(out.Messages)))
 		in.sender.Handover(out.Messages...)
+		if out.Page != nil {
+			in.onCall.Stored()
+		}
+	}
+	if len(out.Messages) == 0 && !r.Wants(n) {
+		return Result{Status: Ignored, Messages: []string{}}, nil
 	}
 	return Result{Status: Accepted, Messages: added.IDs}, nil
 }
 
-// messages makes the messages that a notification becomes, none where nobody
-// is to be told.
-func (in *Intake) messages(r *Receiver, n templating.Notification, arrived time.Time) *outbox.Entry {
-	to := in.recipients(r, &n)
-	if len(to) == 0 {
-		in.metrics.nobody.WithLabelValues(r.Name).Inc()
-		in.logger.Error("a notification names nobody to page: give the receiver a number in to, or its alerts one in "+r.ToLabel,
-			"receiver", r.Name, "group", e164.Redact(n.GroupKey))
-		return &outbox.Entry{}
+// maxConflicts is how often an entry is made anew because its page was changed
+// meanwhile.
+const maxConflicts = 20
+
+// entry makes what a notification becomes, nil where nobody is to be told.
+func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (*outbox.Entry, error) {
+	turn, err := in.onCall.Turn(ctx, r.Name, &n, in.recipients(r, &n, arrived), arrived)
+	if err != nil {
+		return nil, err
 	}
-	rendered := r.Render(n)
+	if len(turn.To) == 0 && turn.Page == nil {
+		if r.Wants(n) {
+			in.metrics.nobody.WithLabelValues(r.Name).Inc()
+			in.logger.Error("a notification names nobody to page: give the receiver a number in to, or its alerts one in its to_label "+r.ToLabel,
+				"receiver", r.Name, "group", e164.Redact(n.GroupKey))
+		}
+		return nil, nil
+	}
+	out := &outbox.Entry{Page: turn.Page}
+	if len(turn.To) == 0 && turn.Page != nil && !turn.Page.State.Current() {
+		return out, nil
+	}
+	rendered := r.Render(n, turn.Tail)
 	if rendered.Err != nil {
 		in.metrics.fallbacks.WithLabelValues(r.Name).Inc()
 		in.logger.Error("the template failed; the built-in text is sent instead", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", rendered.Err)
 	}
-	out := &outbox.Entry{}
-	for _, number := range to {
+	if turn.Page != nil && turn.Page.State.Current() {
+		turn.Page.Headline = rendered.Headline
+	}
+	for _, person := range turn.To {
+		expires := arrived.Add(r.MaxAge)
+		if person.NotBefore.After(arrived) {
+			expires = person.NotBefore.Add(r.MaxAge)
+		}
 		out.Messages = append(out.Messages, outbox.Message{
-			ID: in.ids.New(arrived), To: number, Receiver: r.Name, GroupKey: n.GroupKey,
+			ID: in.ids.New(arrived), To: person.Number, Receiver: r.Name, GroupKey: n.GroupKey,
 			Headline: rendered.Headline, Urgent: r.urgent(&n),
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
-			State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, ExpiresAt: arrived.Add(r.MaxAge),
+			State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: expires,
 			Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},
 		})
 	}
-	return out
+	out.OfPage()
+	return out, nil
 }
 
 // urgent reports whether an alert that fires, or may, has a severity that limits
@@ -292,41 +351,32 @@ func describe(r templating.Rendering) string {
 }
 
 // recipients are the receiver's own and those that its alerts name, each once.
-func (in *Intake) recipients(r *Receiver, n *templating.Notification) []e164.Number {
+func (in *Intake) recipients(r *Receiver, n *templating.Notification, at time.Time) []outbox.Person {
 	to := slices.Clone(r.To)
-	if r.ToLabel == "" {
-		return to
-	}
-	contacts := in.settings.Load().Contacts
-	for _, a := range n.Alerts {
-		for _, names := range []string{a.Labels[r.ToLabel], a.Annotations[r.ToLabel]} {
-			for name := range strings.FieldsFuncSeq(names, func(c rune) bool { return c == ',' || c == ';' || c == '\n' }) {
-				name = strings.TrimSpace(name)
-				number, known := contacts[name]
-				if !known {
-					var err error
-					if number, err = e164.Parse(name); err != nil {
-						if name != "" {
-							in.metrics.badRecipients.WithLabelValues(r.Name).Inc()
-							in.logger.Warn("an alert names a recipient that is neither a contact nor a number; it is left out",
-								"receiver", r.Name, "label", r.ToLabel, "alert", a.Labels[model.AlertNameLabel])
-						}
-						continue
-					}
-				}
-				if !slices.Contains(to, number) {
-					to = append(to, number)
-				}
+	if r.ToLabel != "" {
+		for _, a := range n.Alerts {
+			for _, names := range []string{a.Labels[r.ToLabel], a.Annotations[r.ToLabel]} {
+				to = append(to, in.named(r, a, names)...)
 			}
 		}
 	}
-	return to
+	return in.onCall.People(to, templating.Severities(*n), at)
 }
 
-func ids(ms []outbox.Message) []string {
-	var all []string
-	for _, m := range ms {
-		all = append(all, m.ID)
+// named are those whom a label of an alert names.
+func (in *Intake) named(r *Receiver, a template.Alert, names string) (to []config.Recipient) {
+	for name := range strings.FieldsFuncSeq(names, func(c rune) bool { return c == ',' || c == ';' || c == '\n' }) {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		recipient, known := in.onCall.Named(name)
+		if !known {
+			in.metrics.badRecipients.WithLabelValues(r.Name).Inc()
+			in.logger.Warn("an alert names a recipient that is neither a contact nor a rota nor a number; it is left out",
+				"receiver", r.Name, "label", r.ToLabel, "alert", a.Labels[model.AlertNameLabel])
+			continue
+		}
+		to = append(to, recipient)
 	}
-	return all
+	return to
 }

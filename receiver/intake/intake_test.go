@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/intake"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -62,6 +63,29 @@ func (f *fake) SendNow(_ context.Context, n *outbox.Entry) error {
 	return f.sendErr
 }
 
+// It is an on-call room without pages, too.
+func (f *fake) People(to []config.Recipient, _ []string, _ time.Time) (people []outbox.Person) {
+	for _, r := range to {
+		people = append(people, outbox.Person{Number: r.Number})
+	}
+	return people
+}
+
+func (f *fake) Named(name string) (config.Recipient, bool) {
+	number, err := e164.Parse(name)
+	return config.Recipient{Number: number}, err == nil
+}
+
+func (f *fake) Turn(_ context.Context, _ string, _ *templating.Notification, to []outbox.Person, _ time.Time) (outbox.Turn, error) {
+	return outbox.Turn{To: to}, nil
+}
+
+func (f *fake) Merge(context.Context, outbox.Page) (*outbox.Page, error) { return nil, nil }
+
+func (f *fake) Stored() {}
+
+func (f *fake) Beat(context.Context, string, *templating.Notification, time.Time) bool { return false }
+
 func ids(ms []outbox.Message) (all []string) {
 	for _, m := range ms {
 		all = append(all, m.ID)
@@ -79,9 +103,9 @@ func newIntake(t testing.TB, f *fake) *intake.Intake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := intake.New(intake.Options{Store: f, Sender: f})
+	in := intake.New(intake.Options{Store: f, Sender: f, OnCall: f})
 	in.Configure(intake.Settings{MaxBodyBytes: 1 << 20, Receivers: []intake.Receiver{{
-		Name: "sms", To: []e164.Number{"+33612345678", "+33612345679"}, Text: text, MaxSegments: 2, SendResolved: true, DedupeWindow: 10 * time.Minute, MaxAge: time.Hour,
+		Name: "sms", To: []config.Recipient{{Number: "+33612345678"}, {Number: "+33612345679"}}, Text: text, MaxSegments: 2, SendResolved: true, DedupeWindow: 10 * time.Minute, MaxAge: time.Hour,
 	}}})
 	return in
 }

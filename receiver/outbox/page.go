@@ -3,6 +3,8 @@ package outbox
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
 )
 
 // PageState is a page's place in its life.
@@ -74,6 +76,28 @@ const (
 	PageEventResolved     PageEventType = "resolved"
 	PageEventExpired      PageEventType = "expired"
 )
+
+// Person is a recipient: a number, the contact whose it is, and when to be told.
+type Person struct {
+	Name      string // the contact's, "" for a bare number
+	Number    e164.Number
+	NotBefore time.Time // quiet hours end then; zero: at once
+}
+
+// String is what others call the person: the name, or the end of the number.
+func (p Person) String() string {
+	if p.Name != "" {
+		return p.Name
+	}
+	return ".." + string(p.Number[max(0, len(p.Number)-4):])
+}
+
+// Turn is what a notification does to the page of its group, and who is told.
+type Turn struct {
+	To   []Person
+	Page *Page  // to be stored with the messages; nil: none
+	Tail string // what the text must end with
+}
 
 // PageQuery selects pages. Zero fields select all.
 type PageQuery struct {

@@ -42,6 +42,17 @@ func (e *Entry) IDs() []string {
 	return ids
 }
 
+// OfPage makes the messages those of the entry's page, or of none.
+func (e *Entry) OfPage() {
+	id := ""
+	if e.Page != nil {
+		id = e.Page.ID
+	}
+	for i := range e.Messages {
+		e.Messages[i].PageID = id
+	}
+}
+
 // Added says what became of an Entry.
 type Added struct {
 	Duplicate bool     // nothing was stored: it is a repeat

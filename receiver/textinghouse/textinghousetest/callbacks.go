@@ -61,7 +61,10 @@ func newCallbacks(s *Simulator) *callbacks {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &callbacks{
 		sim: s, ctx: ctx, cancel: cancel,
-		client: &http.Client{Timeout: callbackTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: callbackWorkers}},
+		client: &http.Client{Timeout: callbackTimeout, Transport: s.options.Transport},
+	}
+	if c.client.Transport == nil {
+		c.client.Transport = &http.Transport{MaxIdleConnsPerHost: callbackWorkers}
 	}
 	for i := range c.queues {
 		q := &queue{wake: make(chan struct{}, 1)}

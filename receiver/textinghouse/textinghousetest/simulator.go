@@ -56,8 +56,9 @@ type Options struct {
 	Location                  *time.Location
 	WeekdayOpen, WeekdayClose int
 	// Holiday reports public holidays; nil: those of France.
-	Holiday func(year int, month time.Month, day int) bool
-	Logger  *slog.Logger // nil: nothing is logged
+	Holiday   func(year int, month time.Month, day int) bool
+	Transport http.RoundTripper // of callbacks; nil: the network
+	Logger    *slog.Logger      // nil: nothing is logged
 }
 
 // SMS is a message that the simulator took.

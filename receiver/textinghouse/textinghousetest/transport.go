@@ -10,9 +10,12 @@ import (
 
 // Transport takes requests to the simulator without a network: for tests in a
 // testing/synctest bubble, whose clock stands still while a network is waited for.
-func (s *Simulator) Transport() http.RoundTripper { return transport{s} }
+func (s *Simulator) Transport() http.RoundTripper { return Transport(s) }
 
-type transport struct{ sim *Simulator }
+// Transport takes requests to a handler without a network.
+func Transport(h http.Handler) http.RoundTripper { return transport{h} }
+
+type transport struct{ handler http.Handler }
 
 // RoundTrip implements http.RoundTripper.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -29,7 +32,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			}
 		}()
 		w := httptest.NewRecorder()
-		t.sim.ServeHTTP(w, r.Clone(ctx))
+		t.handler.ServeHTTP(w, r.Clone(ctx))
 		answered <- w.Result()
 	}()
 	select {

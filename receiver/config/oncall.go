@@ -1,0 +1,363 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+)
+
+// Recipient is whom a list such as to names.
+type Recipient struct {
+	Name   string      // the contact's, "" for a bare number and a rota
+	Number e164.Number // "" for a rota
+	Rota   string      // "" for a contact and a number
+}
+
+// rotaPrefix stands before the name of a rota in a list of recipients.
+const rotaPrefix = "rota:"
+
+// Step is one of an escalation.
+type Step struct {
+	After      time.Duration `yaml:"after"` // since the page opened
+	To         []string      `yaml:"to"`
+	Recipients []Recipient   `yaml:"-"`
+}
+
+// Quiet is when a contact is left alone by what may wait.
+type Quiet struct {
+	From       string         `yaml:"from"` // "22:00"; "": never
+	To         string         `yaml:"to"`
+	Timezone   string         `yaml:"timezone"`
+	Severities []string       `yaml:"severities"` // those that may wait
+	Zone       *time.Location `yaml:"-"`
+	FromMinute int            `yaml:"-"` // of the day
+	ToMinute   int            `yaml:"-"`
+}
+
+// Rota tells who is on duty: by a calendar, or by turns.
+type Rota struct {
+	Name            string         `yaml:"name"`
+	Calendar        string         `yaml:"calendar"` // a file
+	CalendarURL     Secret         `yaml:"calendar_url"`
+	CalendarURLFile string         `yaml:"calendar_url_file"`
+	Refresh         time.Duration  `yaml:"refresh"` // of the calendar
+	Turns           Turns          `yaml:"turns"`
+	Timezone        string         `yaml:"timezone"` // of Turns.Start, and of what a calendar gives none; "": UTC
+	Zone            *time.Location `yaml:"-"`
+	Default         []string       `yaml:"default"` // who is on duty in a gap
+	Recipients      []Recipient    `yaml:"-"`       // those of Default
+}
+
+// Turns is people who are on duty one after the other.
+type Turns struct {
+	Start     string    `yaml:"start"` // "2026-11-02 09:00"; "": no turns
+	Days      int       `yaml:"days"`
+	People    []string  `yaml:"people"` // contacts
+	StartTime time.Time `yaml:"-"`
+}
+
+// Alertmanager is where silences go.
+type Alertmanager struct {
+	URLs         []string      `yaml:"urls"` // of one cluster; the first that answers takes the silence; none: no silences
+	User         string        `yaml:"user"`
+	Password     Secret        `yaml:"password"`
+	PasswordFile string        `yaml:"password_file"`
+	Token        Secret        `yaml:"token"`
+	TokenFile    string        `yaml:"token_file"`
+	MaxSilence   time.Duration `yaml:"max_silence"`
+}
+
+// Heartbeat is an alert that always fires, and who is told when it stops.
+type Heartbeat struct {
+	Name       string        `yaml:"name"`
+	Receiver   string        `yaml:"receiver"`
+	Timeout    time.Duration `yaml:"timeout"`
+	To         []string      `yaml:"to"`
+	Recipients []Recipient   `yaml:"-"`
+}
+
+// Alive is a URL elsewhere that is called while all is well here.
+type Alive struct {
+	URL      Secret        `yaml:"url"` // "": none
+	URLFile  string        `yaml:"url_file"`
+	Interval time.Duration `yaml:"interval"`
+}
+
+// Credit guards the account's credit.
+type Credit struct {
+	WarnBelow   int64       `yaml:"warn_below"` // in the provider's unit; 0: no warning
+	WarnDays    int         `yaml:"warn_days"`  // days that the credit lasts; 0: no warning
+	DailyBudget int         `yaml:"daily_budget"`
+	To          []string    `yaml:"to"`
+	Recipients  []Recipient `yaml:"-"`
+}
+
+// Pages reports whether a receiver's notifications want an answer.
+func (r *Receiver) Pages() bool { return r.Acknowledge || len(r.Escalate) > 0 }
+
+// people are those whom lists of recipients may name.
+type people struct {
+	contacts map[string]e164.Number
+	rotas    map[string]bool
+}
+
+// recipients resolves a list of recipients, each once.
+func (v *validator) recipients(path string, names []string, known people) []Recipient {
+	var all []Recipient
+	for i, name := range names {
+		r, err := known.find(name)
+		if err != nil {
+			v.fault(fmt.Sprintf("%s[%d]", path, i), "%v", err)
+			continue
+		}
+		if !slices.ContainsFunc(all, func(other Recipient) bool { return other.Number == r.Number && other.Rota == r.Rota }) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// find finds a rota or a contact, or reads a number.
+func (p people) find(name string) (Recipient, error) {
+	if rota, ok := strings.CutPrefix(name, rotaPrefix); ok {
+		if !p.rotas[rota] {
+			return Recipient{}, fmt.Errorf("no rota is named %q%s", rota, knownNames(p.rotas, "; add it to rotas"))
+		}
+		return Recipient{Rota: rota}, nil
+	}
+	if number, ok := p.contacts[name]; ok {
+		return Recipient{Name: name, Number: number}, nil
+	}
+	number, err := e164.Parse(name)
+	switch {
+	case err == nil:
+		for contact, of := range p.contacts {
+			if of == number {
+				return Recipient{Name: contact, Number: number}, nil
+			}
+		}
+		return Recipient{Number: number}, nil
+	case strings.Trim(name, "+0123456789 .-()") == "":
+		return Recipient{}, fmt.Errorf("%w, is %q", err, name)
+	}
+	return Recipient{}, fmt.Errorf("no contact is named %q%s", name, knownNames(p.contacts, "; add it to contacts, or give a number"))
+}
+
+// knownNames lists names for an error, or says what to do where there are none.
+func knownNames[V any](names map[string]V, none string) string {
+	if len(names) == 0 {
+		return none
+	}
+	var known []string
+	for name := range names {
+		known = append(known, name)
+	}
+	slices.Sort(known)
+	return "; known: " + strings.Join(known, ", ")
+}
+
+func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[string]bool {
+	names := make(map[string]bool)
+	for i := range rotas {
+		r, path := &rotas[i], fmt.Sprintf("rotas[%d]", i)
+		switch {
+		case strings.TrimSpace(r.Name) == "":
+			v.fault(path+".name", "is missing; give the rota a name for to: rota:NAME")
+		case names[r.Name]:
+			v.fault(path+".name", "%q is the name of a rota before; give each its own", r.Name)
+		case strings.ContainsAny(r.Name, ",;\n"):
+			v.fault(path+".name", "must not hold a comma, is %q", r.Name)
+		}
+		names[r.Name] = true
+		r.Zone = v.zone(path+".timezone", r.Timezone)
+		if r.Zone == nil {
+			r.Zone = time.UTC
+		}
+		v.secret(path+".calendar_url", &r.CalendarURL, r.CalendarURLFile)
+		if r.CalendarURL != "" {
+			v.url(v.given(path+".calendar_url"), r.CalendarURL)
+		}
+		_, turns := v.places[path+".turns"]
+		given := 0
+		for _, is := range []bool{turns, r.Calendar != "", r.CalendarURL != "" || r.CalendarURLFile != ""} {
+			if is {
+				given++
+			}
+		}
+		if given != 1 {
+			v.fault(path, "needs one of turns, calendar and calendar_url_file")
+		}
+		if r.Calendar != "" {
+			r.Calendar = v.absolute(r.Calendar)
+		}
+		v.between(path+".refresh", r.Refresh, 10*time.Second, day)
+		if turns {
+			v.turns(path+".turns", &r.Turns, r.Zone, contacts)
+		}
+		for j, name := range r.Default {
+			if strings.HasPrefix(name, rotaPrefix) {
+				v.fault(fmt.Sprintf("%s.default[%d]", path, j), "must be a contact or a number, not a rota")
+			}
+		}
+		r.Recipients = v.recipients(path+".default", r.Default, people{contacts: contacts})
+	}
+	return names
+}
+
+func (v *validator) turns(path string, t *Turns, zone *time.Location, contacts map[string]e164.Number) {
+	var err error
+	if t.StartTime, err = time.ParseInLocation("2006-01-02 15:04", t.Start, zone); err != nil {
+		v.fault(path+".start", "must be when the first turn begins, such as 2026-11-02 09:00, is %q", t.Start)
+	}
+	if t.Days < 1 || t.Days > 366 {
+		v.fault(path+".days", "must be 1 to 366, is %d", t.Days)
+	}
+	if len(t.People) == 0 {
+		v.fault(path+".people", "names nobody; give contacts")
+	}
+	for i, name := range t.People {
+		if _, known := contacts[name]; !known {
+			v.fault(fmt.Sprintf("%s.people[%d]", path, i), "no contact is named %q%s", name, knownNames(contacts, "; add it to contacts"))
+		}
+	}
+}
+
+// quiet checks a contact's quiet hours.
+func (v *validator) quiet(path string, q *Quiet) {
+	if _, given := v.places[path]; !given {
+		return
+	}
+	minute := func(key, s string) int {
+		t, err := time.Parse("15:04", s)
+		if err != nil {
+			v.fault(path+"."+key, "must be a time of day such as 22:00, is %q", s)
+		}
+		return t.Hour()*60 + t.Minute()
+	}
+	q.FromMinute, q.ToMinute = minute("from", q.From), minute("to", q.To)
+	if q.From != "" && q.FromMinute == q.ToMinute {
+		v.fault(path+".to", "must be another time than from")
+	}
+	if len(q.Severities) == 0 {
+		v.fault(path+".severities", "is missing; name those that may wait until the morning, such as [warning, info]")
+	}
+	if q.Zone = v.zone(path+".timezone", q.Timezone); q.Zone == nil {
+		q.Zone = time.UTC
+	}
+}
+
+// zone finds a time zone; nil for "" and where it has reported a fault.
+func (v *validator) zone(path, name string) *time.Location {
+	if name == "" {
+		return nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		v.fault(path, "%q is not a timezone; give one of the IANA database, such as Europe/Paris", name)
+	}
+	return zone
+}
+
+// url checks a URL that may hold a secret. It does not print it.
+func (v *validator) url(path string, s Secret) {
+	u, err := url.Parse(s.Reveal())
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		v.fault(path, "must be a URL, beginning with https://")
+	}
+}
+
+// paging checks what a receiver does for an answer.
+func (v *validator) paging(path string, r *Receiver, cfg *Config, known people) {
+	key := path + ".acknowledge"
+	if !r.Acknowledge {
+		key = path + ".escalate"
+	}
+	switch {
+	case !r.Pages():
+	case cfg.TextingHouse.SenderID != "":
+		v.fault(key, "wants an answer, but nobody can reply to a named sender; remove textinghouse.sender_id")
+	case cfg.TextingHouse.CallbackToken == "" && cfg.TextingHouse.CallbackTokenFile == "":
+		v.fault(key, "wants an answer, but replies come by callback; set textinghouse.callback_token_file")
+	}
+	var before time.Duration
+	for i := range r.Escalate {
+		s, at := &r.Escalate[i], fmt.Sprintf("%s.escalate[%d]", path, i)
+		v.between(at+".after", s.After, time.Second, day)
+		if s.After < before {
+			v.fault(at+".after", "must not be less than that of the step before")
+		}
+		before = s.After
+		if len(s.To) == 0 {
+			v.fault(at+".to", "names nobody; give contacts, numbers or rota:NAME")
+		}
+		s.Recipients = v.recipients(at+".to", s.To, known)
+	}
+	for key, d := range map[string]time.Duration{"repeat": r.Repeat, "no_receipt": r.NoReceipt} {
+		if d == 0 {
+			continue
+		}
+		v.between(path+"."+key, d, time.Second, day)
+		if !r.Pages() {
+			v.fault(path+"."+key, "is for pages that want an answer; set acknowledge or escalate")
+		}
+	}
+}
+
+func (v *validator) heartbeats(cfg *Config, known people) {
+	names := make(map[string]bool)
+	for i := range cfg.Heartbeats {
+		h, path := &cfg.Heartbeats[i], fmt.Sprintf("heartbeats[%d]", i)
+		switch {
+		case strings.TrimSpace(h.Name) == "":
+			v.fault(path+".name", "is missing; say whose heartbeat it is")
+		case names[h.Name]:
+			v.fault(path+".name", "%q is the name of a heartbeat before; give each its own", h.Name)
+		}
+		names[h.Name] = true
+		if h.Receiver == "" {
+			v.fault(path+".receiver", "is missing; give the name of the receiver in Alertmanager that the alert is routed to")
+		}
+		v.between(path+".timeout", h.Timeout, time.Second, 7*day)
+		if len(h.To) == 0 {
+			v.fault(path+".to", "names nobody; give contacts, numbers or rota:NAME")
+		}
+		h.Recipients = v.recipients(path+".to", h.To, known)
+	}
+}
+
+func (v *validator) rest(cfg *Config, known people) {
+	a := &cfg.Alertmanager
+	for i, raw := range a.URLs {
+		u, err := url.Parse(raw)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+			v.fault(fmt.Sprintf("alertmanager.urls[%d]", i), "must be Alertmanager's URL, such as http://localhost:9093")
+		}
+	}
+	v.secret("alertmanager.password", &a.Password, a.PasswordFile)
+	v.secret("alertmanager.token", &a.Token, a.TokenFile)
+	if a.User != "" && a.Token != "" {
+		v.fault("alertmanager.user", "stands beside a token; remove one of the two")
+	}
+	v.between("alertmanager.max_silence", a.MaxSilence, time.Minute, 30*day)
+
+	v.secret("alive.url", &cfg.Alive.URL, cfg.Alive.URLFile)
+	if cfg.Alive.URL != "" {
+		v.url(v.given("alive.url"), cfg.Alive.URL)
+	}
+	v.between("alive.interval", cfg.Alive.Interval, 10*time.Second, day)
+
+	c := &cfg.Credit
+	for key, n := range map[string]int64{"warn_below": c.WarnBelow, "warn_days": int64(c.WarnDays), "daily_budget": int64(c.DailyBudget)} {
+		if n < 0 {
+			v.fault("credit."+key, "must not be below 0, is %d", n)
+		}
+	}
+	if len(c.To) == 0 && (c.WarnBelow > 0 || c.WarnDays > 0) {
+		v.fault("credit.to", "names nobody; say who is warned")
+	}
+	c.Recipients = v.recipients("credit.to", c.To, known)
+}

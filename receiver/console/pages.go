@@ -1,0 +1,154 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// Page is a page as the API shows it. Events and Messages are those of one page only.
+type Page struct {
+	ID             string      `json:"id"`
+	Receiver       string      `json:"receiver"`
+	GroupKey       string      `json:"group_key"`
+	Code           string      `json:"code"`
+	State          string      `json:"state"`
+	Headline       string      `json:"headline"`
+	Severity       string      `json:"severity"`
+	OpenedAt       Time        `json:"opened_at"`
+	UpdatedAt      Time        `json:"updated_at"`
+	AcknowledgedAt *Time       `json:"acknowledged_at"` // null before it was
+	AcknowledgedBy string      `json:"acknowledged_by"`
+	DueAt          *Time       `json:"due_at"` // when something is done about it, null for never
+	Events         []PageEvent `json:"events,omitempty"`
+	Messages       []Message   `json:"messages,omitempty"` // oldest first
+}
+
+// PageEvent is a line of a page's history as the API shows it.
+type PageEvent struct {
+	At     Time   `json:"at"`
+	Type   string `json:"type"`
+	Who    string `json:"who"`
+	Detail string `json:"detail"`
+}
+
+// Pages is the answer of the list of pages.
+type Pages struct {
+	Pages []Page `json:"pages"`
+	Next  string `json:"next"` // the "before" of the next page of the list, "" on the last
+}
+
+// ServePages answers GET /api/v1/pages.
+func (c *Console) ServePages(w http.ResponseWriter, r *http.Request) {
+	q, err := parsePageQuery(r.URL.Query())
+	if err != nil {
+		reply(w, http.StatusBadRequest, err)
+		return
+	}
+	q.Limit++ // one more tells whether there is a next page
+	ps, err := c.store.Pages(r.Context(), q)
+	if err != nil {
+		c.unavailable(w, err)
+		return
+	}
+	answer := Pages{Pages: []Page{}}
+	if len(ps) == q.Limit {
+		ps = ps[:q.Limit-1]
+		answer.Next = ps[len(ps)-1].ID
+	}
+	for _, p := range ps {
+		answer.Pages = append(answer.Pages, showPage(p))
+	}
+	reply(w, http.StatusOK, answer)
+}
+
+// ServePage answers GET /api/v1/pages/{id}; the id may be the page's code, too.
+func (c *Console) ServePage(w http.ResponseWriter, r *http.Request) {
+	p, err := c.page(r.Context(), r.PathValue("id"))
+	var ms []outbox.Message
+	if err == nil {
+		ms, err = c.store.List(r.Context(), outbox.Query{Page: p.ID, Limit: maxLimit})
+	}
+	switch {
+	case errors.Is(err, outbox.ErrNotFound):
+		reply(w, http.StatusNotFound, errors.New("no page has this id or code; GET /api/v1/pages lists them"))
+		return
+	case err != nil:
+		c.unavailable(w, err)
+		return
+	}
+	answer := showPage(p)
+	for _, e := range p.Events {
+		answer.Events = append(answer.Events, PageEvent{At: Time(e.At), Type: string(e.Type), Who: e.Who, Detail: e.Detail})
+	}
+	for _, m := range slices.Backward(ms) {
+		answer.Messages = append(answer.Messages, show(m))
+	}
+	reply(w, http.StatusOK, answer)
+}
+
+func (c *Console) page(ctx context.Context, id string) (outbox.Page, error) {
+	p, err := c.store.Page(ctx, id)
+	if !errors.Is(err, outbox.ErrNotFound) || id == "" {
+		return p, err
+	}
+	ps, err := c.store.Pages(ctx, outbox.PageQuery{Code: id, Limit: 1})
+	if err == nil && len(ps) == 0 {
+		err = outbox.ErrNotFound
+	}
+	if err != nil {
+		return outbox.Page{}, err
+	}
+	return c.store.Page(ctx, ps[0].ID)
+}
+
+func parsePageQuery(values url.Values) (q outbox.PageQuery, err error) {
+	q.Limit = defaultLimit
+	for name, given := range values {
+		value := given[0]
+		switch name {
+		case "state":
+			q.State = outbox.PageState(value)
+			if value == "current" {
+				q.State, q.Current = "", true
+			} else if value != "" && !slices.Contains(outbox.PageStates(), q.State) {
+				return q, fmt.Errorf("state must be current or one of %v", outbox.PageStates())
+			}
+		case "receiver":
+			q.Receiver = value
+		case "code":
+			q.Code = value
+		case "before":
+			q.Before = value
+		case "limit":
+			if q.Limit, err = parseLimit(value); err != nil {
+				return q, err
+			}
+		default:
+			return q, fmt.Errorf("unknown parameter %q; known: state, receiver, code, limit, before", name)
+		}
+	}
+	return q, nil
+}
+
+func showPage(p outbox.Page) Page {
+	return Page{
+		ID: p.ID, Receiver: p.Receiver, GroupKey: p.GroupKey, Code: p.Code, State: string(p.State), Headline: p.Headline, Severity: p.Severity,
+		OpenedAt: Time(p.OpenedAt), UpdatedAt: Time(p.UpdatedAt), AcknowledgedAt: orNull(p.AcknowledgedAt), AcknowledgedBy: p.AcknowledgedBy, DueAt: orNull(p.DueAt),
+	}
+}
+
+// orNull is null for a time that is not.
+func orNull(t time.Time) *Time {
+	if t.IsZero() {
+		return nil
+	}
+	shown := Time(t)
+	return &shown
+}

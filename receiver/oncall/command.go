@@ -1,0 +1,182 @@
+package oncall
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/smspager/smspager/templating/gsm7"
+)
+
+// verb is what a reply asks for.
+type verb string
+
+const (
+	verbAcknowledge verb = "acknowledge"
+	verbSilence     verb = "silence"
+	verbUndo        verb = "undo"
+	verbStatus      verb = "status"
+	verbWho         verb = "who"
+	verbHelp        verb = "help"
+	verbStop        verb = "stop"
+	verbStart       verb = "start"
+	verbVerify      verb = "verify"
+	verbUnknown     verb = "unknown"
+)
+
+// command is a reply that was understood.
+type command struct {
+	verb verb
+	code string        // of a page, or of a verification; "" without one
+	long time.Duration // of a silence
+}
+
+// words are what people write for each verb, without accents and in lower case.
+var words = map[string]verb{
+	"ok": verbAcknowledge, "okay": verbAcknowledge, "oki": verbAcknowledge, "k": verbAcknowledge, "ack": verbAcknowledge, "acknowledge": verbAcknowledge,
+	"acknowledged": verbAcknowledge, "yes": verbAcknowledge, "y": verbAcknowledge, "oui": verbAcknowledge, "+1": verbAcknowledge,
+	"s": verbSilence, "silence": verbSilence, "mute": verbSilence, "snooze": verbSilence,
+	"undo": verbUndo, "annuler": verbUndo,
+	"?": verbStatus, "status": verbStatus, "open": verbStatus,
+	"who": verbWho, "qui": verbWho, "duty": verbWho,
+	"help": verbHelp, "aide": verbHelp, "h": verbHelp,
+	"stop": verbStop, "start": verbStart,
+}
+
+// Codes of pages have 4 or 5 digits, those of verifications 6.
+const (
+	shortestCode = 4
+	longestCode  = 5
+	verifyCode   = 6
+)
+
+// parseCommand reads a reply, typed by thumbs at night: case, accents and
+// punctuation do not matter, "re" before the code is what the page itself says.
+// What is not clearly a command is unknown; only an acknowledgement may be
+// followed by other words.
+func parseCommand(text string) command {
+	tokens := tokenize(text)
+	if len(tokens) > 0 && tokens[0] == "re" {
+		tokens = tokens[1:]
+	}
+	c := command{verb: verbUnknown}
+	said := verbUnknown
+	for i, token := range tokens {
+		if v, ok := words[token]; ok && said == verbUnknown {
+			said = v
+			continue
+		}
+		if isDigits(token) && len(token) >= shortestCode && len(token) <= verifyCode && c.code == "" {
+			c.code = token
+			continue
+		}
+		if d, ok := parseLong(tokens, i); ok && c.long == 0 {
+			c.long = d
+			if isDigits(token) {
+				tokens[i+1] = "" // its unit
+			}
+			continue
+		}
+		if token == "" {
+			continue
+		}
+		if said == verbAcknowledge && c.long == 0 { // "ok on my way"
+			break
+		}
+		return command{verb: verbUnknown}
+	}
+	verification := len(c.code) > longestCode
+	switch {
+	case c.long > 0 && !verification && (said == verbSilence || said == verbUnknown && c.code != ""):
+		c.verb = verbSilence
+	case c.long > 0:
+		return command{verb: verbUnknown}
+	case verification && said == verbUnknown:
+		c.verb = verbVerify
+	case verification:
+		return command{verb: verbUnknown}
+	case said == verbUnknown && c.code != "":
+		c.verb = verbAcknowledge
+	case said == verbAcknowledge, said == verbUndo:
+		c.verb = said
+	case c.code != "" || said == verbSilence:
+		return command{verb: verbUnknown}
+	default:
+		c.verb = said
+	}
+	return c
+}
+
+// tokenize splits a text into words, numbers and "?", in lower case and without
+// accents. A number and its unit ("2h") stay together.
+func tokenize(text string) []string {
+	plain := strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, norm.NFD.String(gsm7.Transliterate(text)))
+	plain = strings.ReplaceAll(plain, "?", " ? ")
+	fields := strings.FieldsFunc(plain, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '?' && r != '+'
+	})
+	const most = 40
+	if len(fields) > most {
+		fields = fields[:most]
+	}
+	// "ok?" asks nothing more.
+	if len(fields) > 1 && fields[len(fields)-1] == "?" {
+		fields = fields[:len(fields)-1]
+	}
+	return fields
+}
+
+func isDigits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// units of a silence's length.
+var units = map[string]time.Duration{
+	"m": time.Minute, "min": time.Minute, "mins": time.Minute, "minutes": time.Minute, "minute": time.Minute, "mn": time.Minute,
+	"h": time.Hour, "hr": time.Hour, "hrs": time.Hour, "hour": time.Hour, "hours": time.Hour, "heure": time.Hour, "heures": time.Hour,
+	"d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour, "j": 24 * time.Hour, "jour": 24 * time.Hour, "jours": 24 * time.Hour,
+}
+
+// parseLong reads "2h", "90min", "1h30" or, in two words, "2 h".
+func parseLong(tokens []string, i int) (time.Duration, bool) {
+	token := tokens[i]
+	if isDigits(token) && i+1 < len(tokens) && units[tokens[i+1]] > 0 {
+		token += tokens[i+1]
+	}
+	var total time.Duration
+	last := time.Duration(0) // the unit before
+	for token != "" {
+		n := strings.IndexFunc(token, func(r rune) bool { return !unicode.IsDigit(r) })
+		if n == 0 || n > 3 || n < 0 && (last != time.Hour || len(token) > 2) {
+			return 0, false
+		}
+		if n < 0 { // 1h30
+			token += "m"
+			n = len(token) - 1
+		}
+		amount, err := strconv.Atoi(token[:n])
+		if err != nil {
+			return 0, false
+		}
+		rest := token[n:]
+		end := strings.IndexFunc(rest, unicode.IsDigit)
+		if end < 0 {
+			end = len(rest)
+		}
+		unit := units[rest[:end]]
+		if unit == 0 || last != 0 && unit >= last {
+			return 0, false
+		}
+		total += time.Duration(amount) * unit
+		last, token = unit, rest[end:]
+	}
+	return total, total > 0
+}

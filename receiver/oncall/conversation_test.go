@@ -1,0 +1,436 @@
+package oncall_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+func TestAcknowledgedByReply(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL DiskFull: DiskFull on db-1, for 10m\nRe CODE")
+		after(2 * time.Minute)
+		a.say("ok")
+		a.expect(time.Second, "OK, "+a.code+" is yours: CRITICAL DiskFull")
+		b.silent(time.Hour)
+		w.resolve()
+		a.expect(time.Second, "RESOLVED DiskFull: db-1, after 1h12m")
+		b.silent(time.Hour)
+		p := w.page()
+		if got, want := history(p), "opened, paged alice, acknowledged alice, resolved"; got != want {
+			t.Errorf("the history is %q, want %q", got, want)
+		}
+		if p.State != "resolved" || p.AcknowledgedBy != "alice" || len(p.Messages) != 3 || p.Code != a.code {
+			t.Errorf("the page is %+v", p)
+		}
+		if n := w.metric("smspager_page_acknowledged_seconds"); n != 1 {
+			t.Errorf("%v acknowledgements are measured", n)
+		}
+	})
+}
+
+func TestEscalatedUntilSomebodyAnswers(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b, c := w.phone(alice), w.phone(bob), w.phone(carol)
+		w.fire()
+		a.expect(time.Second, "CRITICAL DiskFull...")
+		b.silent(4*time.Minute + 59*time.Second)
+		b.expect(2*time.Second, "STILL CRITICAL DiskFull: DiskFull on db-1, for 15m\nNo answer from alice. Re CODE")
+		c.silent(9*time.Minute + 58*time.Second)
+		c.expect(3*time.Second, "STILL CRITICAL DiskFull: DiskFull on db-1, for 25m\nNo answer from bob. Re CODE")
+		if a.codeOf("Re "+a.code) != c.code || b.code != c.code {
+			t.Errorf("the codes are %s, %s and %s", a.code, b.code, c.code)
+		}
+		c.say("ack %s", c.code)
+		c.expect(time.Second, "OK, "+c.code+" is yours: CRITICAL DiskFull")
+		a.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull")
+		b.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull")
+		// Too late, and told so.
+		b.say("4821 no")
+		b.expect(time.Second, "Not understood...")
+		b.say("ok")
+		b.expect(time.Second, "carol has "+c.code+" since ...")
+		w.resolve()
+		for _, p := range []*phone{a, b, c} {
+			p.expect(time.Second, "RESOLVED DiskFull...")
+		}
+		if got, want := history(w.page()), "opened, paged alice, escalated, paged bob, escalated, paged carol, acknowledged carol, resolved"; got != want {
+			t.Errorf("the history is %q, want %q", got, want)
+		}
+		if n := w.metric("smspager_escalations_total", "receiver", "oncall"); n != 2 {
+			t.Errorf("%v escalations are counted", n)
+		}
+	})
+}
+
+func TestResolutionStopsTheEscalation(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		after(4 * time.Minute)
+		w.resolve()
+		a.expect(time.Second, "RESOLVED...")
+		b.silent(2 * time.Hour)
+		a.say("ok")
+		a.expect(time.Second, a.code+" is resolved, since ...")
+	})
+}
+
+// TestResolvedThoughNobodyIsToldOfIt: send_resolved: false ends the page all the same.
+func TestResolvedThoughNobodyIsToldOfIt(t *testing.T) {
+	inWorld(t, strings.Replace(escalating, "limits: []", "limits: []\n    send_resolved: false", 1), func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		w.resolve()
+		b.silent(2 * time.Hour)
+		a.silent(time.Second)
+		if p := w.page(); p.State != "resolved" {
+			t.Errorf("the page is %s", p.State)
+		}
+	})
+}
+
+func TestUndeliveredGoesOnAtOnce(t *testing.T) {
+	for _, status := range []textinghouse.Status{4, 5, 6, 7, 20} {
+		inWorld(t, escalating, func(w *world) {
+			w.sim.Outcome(alice, status)
+			b := w.phone(bob)
+			w.fire()
+			b.expect(10*time.Second, "STILL CRITICAL DiskFull...\nNot reached: alice. Re CODE")
+			b.silent(10 * time.Minute) // the next step keeps its time
+			w.phone(carol).expect(6*time.Minute, "STILL CRITICAL DiskFull...\nNo answer from bob. Re CODE")
+			if got := history(w.page()); !strings.HasPrefix(got, "opened, paged alice, unreached, escalated, paged bob") {
+				t.Errorf("status %d: the history is %q", status, got)
+			}
+		})
+	}
+}
+
+// TestOneOfTwoIsEnough: while one of those who were paged may have the page, the
+// others wait.
+func TestOneOfTwoIsEnough(t *testing.T) {
+	inWorld(t, strings.Replace(escalating, "to: [alice]\n", "to: [alice, carol]\n", 1), func(w *world) {
+		w.sim.Outcome(alice, 6)
+		b := w.phone(bob)
+		w.fire()
+		b.silent(4 * time.Minute)
+		b.expect(2*time.Minute, "STILL...\nNo answer from alice, carol. Re CODE")
+	})
+}
+
+func TestNoReceipt(t *testing.T) {
+	inWorld(t, strings.Replace(escalating, "limits: []", "limits: []\n    no_receipt: 90s", 1), func(w *world) {
+		w.sim.Outcome(alice, textinghousetest.Never)
+		b, c := w.phone(bob), w.phone(carol)
+		w.fire()
+		b.silent(88 * time.Second)
+		b.expect(4*time.Second, "STILL...\nNot reached: alice. Re CODE")
+		c.silent(13 * time.Minute) // bob's came
+		c.expect(2*time.Minute, "STILL...")
+	})
+}
+
+func TestRepeatedUntilSomebodyAnswers(t *testing.T) {
+	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true, repeat: 10m}]\n", func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL DiskFull: DiskFull on db-1, for 10m\nRe CODE")
+		a.expect(10*time.Minute+time.Second, "STILL CRITICAL DiskFull: DiskFull on db-1, for 20m\nRe CODE")
+		a.expect(10*time.Minute+time.Second, "STILL CRITICAL DiskFull: DiskFull on db-1, for 30m\nRe CODE")
+		a.say("yes")
+		a.expect(time.Second, "OK, ...")
+		a.silent(2 * time.Hour)
+	})
+}
+
+func TestCoveredNotificationsWakeNobodyElse(t *testing.T) {
+	inWorld(t, strings.Replace(escalating, "to: [alice]\n", "to: [alice, bob]\n", 1), func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		b.expect(time.Second, "CRITICAL...")
+		a.say("ok")
+		a.expect(time.Second, "OK...")
+		b.expect(time.Second, "alice has...")
+		after(4 * time.Hour)
+		w.notify("oncall", "disk", "repeat interval elapsed", disk)
+		a.expect(time.Second, "STILL CRITICAL...Re CODE")
+		b.silent(time.Hour)
+		// What was not answered is a page again, for all.
+		load := alert{name: "LoadHigh", severity: "critical", instance: "db-2"}
+		w.notify("oncall", "disk", "new alerts added", disk, load)
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		b.expect(time.Second, "CRITICAL...Re CODE")
+		w.phone(carol).expect(16*time.Minute, "STILL CRITICAL...Re CODE")
+		if p := w.page(); p.State != "open" || !strings.Contains(history(p), "acknowledged alice, notified, notified, reopened, paged alice, paged bob, escalated") {
+			t.Errorf("the page is %s: %s", p.State, history(p))
+		}
+	})
+}
+
+func TestMoreOfAnOpenPageGoesToAllWhoWerePaged(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		b.expect(6*time.Minute, "STILL...")
+		w.notify("oncall", "disk", "new alerts added", disk, alert{name: "LoadHigh", severity: "warning", instance: "db-2"})
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		b.expect(time.Second, "CRITICAL...Re CODE")
+		w.phone(carol).expect(11*time.Minute, "STILL...") // the clock of the page goes on
+	})
+}
+
+func TestWhichPage(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		load := alert{name: "LoadHigh", severity: "warning", instance: "db-2"}
+		w.fire()
+		a.expect(time.Second, "CRITICAL DiskFull...Re CODE")
+		first := a.code
+		w.notify("oncall", "load", "first notification", load)
+		a.expect(time.Second, "WARNING LoadHigh...Re CODE")
+		second := a.code
+		if first == second {
+			t.Fatalf("both pages have the code %s", first)
+		}
+		// By the text that is answered; by a code, which comes before it.
+		a.say("%s ok", first)
+		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull")
+		a.say("ok") // answers that confirmation, which is about the first
+		a.expect(time.Second, first+" is yours already...")
+		a.say("help")
+		a.expect(time.Second, "OK or a code: I have it...")
+		a.say("undo")
+		a.expect(time.Second, "Undone: "+first+" is open again: CRITICAL DiskFull")
+		// A text that is about no page: never guessed.
+		after(11 * time.Second) // the provider refuses the same text sooner
+		a.say("help")
+		a.expect(time.Second, "OK or a code...")
+		a.say("ok")
+		text := a.expect(time.Second, "Which one? Answer with its code.\n...")
+		if !strings.Contains(text, "\n"+second+" WARNING LoadHigh, ") || !strings.Contains(text, "\n"+first+" CRITICAL DiskFull, ") {
+			t.Errorf("the list is %q", text)
+		}
+		wrong := "1234"
+		if wrong == first || wrong == second {
+			wrong = "4321"
+		}
+		a.say("%s", wrong)
+		a.expect(time.Second, "No page "+wrong+". Yours are:\n...")
+		a.say("?")
+		a.expect(time.Second, "2 open:\n"+second+" WARNING LoadHigh, ...")
+		a.say("%s", second)
+		a.expect(time.Second, "OK, "+second+" is yours: WARNING LoadHigh")
+		a.say("who")
+		a.expect(time.Second, "oncall: alice")
+		a.say("ok") // the only one that is open
+		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull")
+	})
+}
+
+func TestUndoGoesOnWhereItWas(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b, c := w.phone(alice), w.phone(bob), w.phone(carol)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		b.expect(6*time.Minute, "STILL...")
+		b.say("ok")
+		b.expect(time.Second, "OK...")
+		a.expect(time.Second, "bob has...")
+		after(time.Hour)
+		b.say("undo")
+		b.expect(time.Second, "Undone: "+b.code+" is open again: CRITICAL DiskFull")
+		a.expect(time.Second, "bob gave "+b.code+" back, it is open again: CRITICAL DiskFull. Re CODE")
+		c.silent(9 * time.Minute)
+		c.expect(2*time.Minute, "STILL...No answer from bob. Re CODE")
+	})
+}
+
+func TestUnknownSendersAreNeverAnswered(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		after(time.Second)
+		apiID := w.sim.Messages()[0].APIID
+		body := `{"apimsgid":"` + apiID + `","from":"33699999999","txt":"ok","date":"2000-01-01 00:00:00"}`
+		for range 2 {
+			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
+				t.Errorf("it is answered %d %s", code, text)
+			}
+		}
+		after(time.Second)
+		if n := len(w.sim.Messages()); n != 1 {
+			t.Errorf("%d messages were sent", n)
+		}
+		p := w.page()
+		if p.State != "open" {
+			t.Errorf("the page is %s", p.State)
+		}
+		events := p.Messages[0].Events
+		recorded := 0
+		for _, e := range events {
+			if e.Type == "reply" {
+				recorded++
+			}
+		}
+		if recorded != 1 || w.metric("smspager_replies_total", "outcome", "stranger") != 1 {
+			t.Errorf("it is recorded %d times: %+v", recorded, events)
+		}
+	})
+}
+
+// TestRepeatedCallbacksActOnce also where the replies come late and out of order.
+func TestRepeatedCallbacksActOnce(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.CallbackRepeat, N: 4, Times: 1})
+		a.say("ok")
+		a.expect(time.Second, "OK...")
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.CallbackRepeat, N: 3, Times: 1})
+		a.say("undo")
+		a.expect(time.Second, "Undone...")
+		a.silent(time.Minute)
+		// The callback of the first reply once more: it does not acknowledge again.
+		for _, c := range w.sim.Callbacks() {
+			if strings.Contains(c.Body, `"txt":"ok"`) {
+				if code, _ := w.do("POST", "/textinghouse/"+token+"/mo", c.Body); code != 200 {
+					t.Errorf("it is answered %d", code)
+				}
+			}
+		}
+		after(time.Second)
+		if p := w.page(); p.State != "open" || history(p) != "opened, paged alice, acknowledged alice, undone alice" {
+			t.Errorf("the page is %s: %s", p.State, history(p))
+		}
+	})
+}
+
+func TestStopAndStart(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		a.say("STOP")
+		a.expect(time.Second, "You get no more texts from smspager...")
+		b.expect(time.Second, "alice has stopped texts from smspager and is not paged any more.")
+		// Nobody who has the page can answer it any more.
+		b.expect(5*time.Second, "STILL CRITICAL DiskFull...Not reached: alice. Re CODE")
+		w.phone(carol).expect(time.Second, "alice has stopped...")
+		b.say("ok")
+		b.expect(time.Second, "OK...")
+		w.notify("oncall", "load", "first notification", alert{name: "LoadHigh", severity: "warning", instance: "db-2"})
+		b.expect(10*time.Second, "STILL WARNING LoadHigh...Re CODE") // at once, as nobody is left before
+		a.silent(time.Hour)
+		if w.metric("smspager_contact", "contact", "alice", "state", "stopped") != 1 {
+			t.Error("the metrics do not show that alice has stopped")
+		}
+		a.say("start")
+		a.expect(time.Second, "You get texts again...")
+		w.notify("oncall", "net", "first notification", alert{name: "NetDown", severity: "critical", instance: "gw-1"})
+		a.expect(time.Second, "CRITICAL NetDown...Re CODE")
+	})
+}
+
+func TestVerification(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		if code, text := w.do("POST", "/api/v1/contacts/alice/verify", ""); code != 200 {
+			t.Fatalf("it is answered %d %s", code, text)
+		}
+		if code, _ := w.do("POST", "/api/v1/contacts/nobody/verify", ""); code != 404 {
+			t.Errorf("an unknown contact is answered %d", code)
+		}
+		text := a.expect(time.Second, "smspager: answer ...")
+		code := strings.Fields(text)[2]
+		state := func(want string) {
+			t.Helper()
+			if w.metric("smspager_contact", "contact", "alice", "state", want) != 1 {
+				t.Errorf("alice is not %s", want)
+			}
+		}
+		state("unverified")
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		b.expect(6*time.Minute, "STILL...")
+		b.say("%s", code) // not bob's
+		b.expect(time.Second, "That is not the code of a verification...")
+		state("unverified")
+		a.say("%s", code)
+		a.expect(time.Second, "Thank you, alice is verified.")
+		state("verified")
+		w.halt()
+		w.start(escalating)
+		state("verified")
+	})
+}
+
+// TestMachinesDoNotTalkForEver: a phone that answers everything is answered a few
+// times.
+func TestMachinesDoNotTalkForEver(t *testing.T) {
+	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
+		for _, text := range []string{"I am out of office", "?"} {
+			a := w.phone(alice)
+			w.notify("oncall", text, "first notification", disk)
+			before := len(w.sim.Messages())
+			for range 200 {
+				after(time.Second)
+				for len(w.sim.Messages()) > before {
+					before++
+				}
+				a.expect(time.Second, "...")
+				a.say("%s", text)
+				after(time.Second)
+				if len(w.sim.Messages()) == before {
+					break
+				}
+			}
+			if n := len(w.sim.Messages()); n > 20 {
+				t.Errorf("%d messages were sent", n)
+			}
+		}
+	})
+}
+
+func TestPagesExpire(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		first := a.code
+		after(37 * time.Hour)
+		if p := w.page(); p.State != "expired" {
+			t.Errorf("the page is %s", p.State)
+		}
+		a.say("%s", first)
+		a.expect(time.Second, first+" is expired...")
+		w.notify("oncall", "disk", "repeat interval elapsed", disk)
+		a.expect(time.Second, "STILL CRITICAL...")
+		if a.code == first {
+			t.Errorf("the new page has the old code %s", first)
+		}
+	})
+}
+
+func TestByLabel(t *testing.T) {
+	inWorld(t, team+"receivers: [{name: oncall, to_label: instance, limits: [], acknowledge: true}]\n", func(w *world) {
+		const dave = "+33612345600"
+		d := w.phone(dave)
+		a := disk
+		a.instance = dave
+		w.notify("oncall", "disk", "first notification", a)
+		d.expect(time.Second, "CRITICAL DiskFull...Re CODE")
+		d.say("ok") // registered by the page alone
+		d.expect(time.Second, "OK, ...")
+	})
+}

@@ -1,0 +1,305 @@
+// Package oncall makes an on-call system of a pager: it knows people, opens a page
+// for what wants an answer, and sees to it that somebody answers.
+//
+// A page is the group of a receiver that wants answers, while it fires (see
+// Turn, which intake asks about each notification). It has a code that phones
+// answer with, and a history. While nobody answers, it is escalated, step by
+// step, and at once where a text did not arrive; an acknowledgement, a silence or
+// the end of the alerts stops that.
+//
+// Phones answer by text (see Reply): they acknowledge, silence in Alertmanager,
+// take back, and ask. Everything that is to be done is in the outbox, with a time;
+// a step is stored together with the messages that it sends, guarded by the page's
+// version. So it is taken once, whatever crashes and however many processes there
+// are.
+//
+// Besides, heartbeats are watched (see Beat), rotas tell who is on duty (see
+// Roster), and the credit is guarded (see Credit).
+package oncall
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/oncall/silencer"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+const (
+	// storeRetry is how often the store is tried again.
+	storeRetry = time.Second
+	// sharedGap is how often other processes' work is looked for; alone nobody
+	// else works.
+	sharedGap = 2 * time.Second
+	aloneGap  = time.Minute
+	// clientTimeout is of requests to Alertmanager.
+	clientTimeout = 10 * time.Second
+)
+
+// Store is what on-call reads and writes. An outbox.Store is one.
+type Store interface {
+	Add(context.Context, outbox.Entry) (outbox.Added, error)
+	Get(ctx context.Context, id string) (outbox.Message, error)
+	List(context.Context, outbox.Query) ([]outbox.Message, error)
+	FindAPIID(ctx context.Context, apiID string) (id string, err error)
+	Page(ctx context.Context, id string) (outbox.Page, error)
+	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
+	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
+}
+
+// Sender sends what the store has.
+type Sender interface {
+	Handover(...outbox.Message)
+}
+
+// Render makes the text of a notification, with a tail that it must end with.
+type Render func(n templating.Notification, tail string) templating.Rendering
+
+// Options are what New needs. Store and Sender are required.
+type Options struct {
+	Store      Store
+	Sender     Sender
+	Shared     bool                  // other processes use the store, too
+	Logger     *slog.Logger          // nil: nothing is logged
+	Registerer prometheus.Registerer // nil: nothing is measured
+	Transport  http.RoundTripper     // of requests to Alertmanager, calendars and the URL of alive; nil: the network
+	// Healthy says why smspager or the provider is not well; nil: they always are.
+	Healthy func() error
+}
+
+// OnCall is the on-call system of a configuration.
+type OnCall struct {
+	store    Store
+	sender   Sender
+	logger   *slog.Logger
+	metrics  *metrics
+	client   *http.Client
+	healthy  func() error
+	ids      *outbox.IDs
+	gap      time.Duration // between looks at the store
+	settings atomic.Pointer[settings]
+	contacts contacts
+	limiter  limiter
+
+	wake         chan struct{} // pages may be due
+	beatsChanged chan struct{}
+	rotasChanged chan struct{}
+	mu           sync.Mutex
+	again        map[string]bool // pages that are to be looked at
+	reviewAll    bool            // all of them are
+	beats        map[string]time.Time
+	watchedSince map[string]time.Time // heartbeats; not in here: for ever
+	downFrom     time.Time            // when smspager was down last
+	downTo       time.Time
+}
+
+// settings are a configuration, and what is made of it.
+type settings struct {
+	cfg       *config.Config
+	receivers map[string]*config.Receiver
+	render    map[string]Render
+	directory *directory
+	roster    *Roster
+	silencer  *silencer.Silencer // nil: there is none
+}
+
+// New makes an OnCall. Configure must be called before anything else.
+func New(o Options) *OnCall {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Healthy == nil {
+		o.Healthy = func() error { return nil }
+	}
+	oc := &OnCall{
+		store: o.Store, sender: o.Sender, logger: o.Logger, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, healthy: o.Healthy, ids: outbox.NewIDs(), gap: aloneGap,
+		wake: make(chan struct{}, 1), beatsChanged: make(chan struct{}, 1), rotasChanged: make(chan struct{}, 1),
+		again: make(map[string]bool), beats: make(map[string]time.Time), watchedSince: make(map[string]time.Time),
+		limiter: limiter{answered: make(map[e164.Number][]answeredAt)},
+	}
+	if o.Shared {
+		oc.gap = sharedGap
+	}
+	oc.metrics = newMetrics(o.Registerer, oc)
+	return oc
+}
+
+// Configure sets or replaces the configuration. render makes the texts of each
+// receiver.
+func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
+	s := &settings{
+		cfg: cfg, render: render, receivers: make(map[string]*config.Receiver),
+		directory: newDirectory(cfg), roster: NewRoster(cfg, o.client), silencer: o.silencerOf(cfg.Alertmanager),
+	}
+	for i := range cfg.Receivers {
+		s.receivers[cfg.Receivers[i].Name] = &cfg.Receivers[i]
+	}
+	before := o.settings.Swap(s)
+	if before != nil { // a heartbeat that is new is waited for from now on
+		o.mu.Lock()
+		for _, h := range cfg.Heartbeats {
+			known := false
+			for _, old := range before.cfg.Heartbeats {
+				known = known || old.Name == h.Name
+			}
+			if !known {
+				o.watchedSince[h.Name] = time.Now()
+			}
+		}
+		o.mu.Unlock()
+		s.roster.inherit(before.roster)
+	}
+	o.metrics.beatUp.Reset()
+	o.metrics.beatLast.Reset()
+	signal(o.beatsChanged)
+	signal(o.rotasChanged)
+	o.reviewSoon()
+}
+
+// reviewSoon has all pages looked at.
+func (o *OnCall) reviewSoon() {
+	o.mu.Lock()
+	o.reviewAll = true
+	o.mu.Unlock()
+	signal(o.wake)
+}
+
+// Run does what on-call has to do until the context ends, and returns when all of
+// its goroutines have.
+func (o *OnCall) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { o.runContacts(ctx) })
+	running.Go(func() { o.runRotas(ctx) })
+	running.Go(func() { o.runPages(ctx) })
+	running.Go(func() { o.runAlive(ctx) })
+	running.Go(func() { o.runHeartbeats(ctx) })
+	running.Go(func() { o.runCheck(ctx) })
+}
+
+// runContacts keeps what is known of contacts up to date, until the context ends.
+func (o *OnCall) runContacts(ctx context.Context) {
+	for ctx.Err() == nil {
+		wait := o.gap
+		if err := o.contacts.load(ctx, o.store); err != nil && ctx.Err() == nil {
+			o.logger.Error("cannot read what is known of contacts; trying again", "err", err)
+			wait = storeRetry
+		}
+		sleep(ctx, wait)
+	}
+}
+
+// calendarMark is the kind of marks that keep calendars: the last good copy of
+// each rota's, so that it is known although its server is away at the start.
+const calendarMark = "calendar"
+
+// runRotas reads the calendars of rotas, until the context ends.
+func (o *OnCall) runRotas(ctx context.Context) {
+	for ctx.Err() == nil {
+		s := o.settings.Load()
+		o.loadCopies(ctx, s.roster)
+		reading, stop := context.WithCancel(ctx)
+		var all sync.WaitGroup
+		for _, d := range s.roster.duties {
+			if d.Turns.Start == "" {
+				all.Go(func() { o.runRota(reading, s.roster, d) })
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-o.rotasChanged:
+		}
+		stop()
+		all.Wait()
+	}
+}
+
+func (o *OnCall) runRota(ctx context.Context, r *Roster, d *duty) {
+	for ctx.Err() == nil {
+		fresh, err := d.load(ctx, r.client)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			o.logger.Error("a rota cannot be read; what was read last is used", "err", err)
+		case err == nil:
+			o.metrics.rotaRead.WithLabelValues(d.Name).SetToCurrentTime()
+			if fresh != nil && d.Calendar == "" {
+				o.keepCopy(ctx, d.Name, fresh)
+			}
+		}
+		sleep(ctx, d.Refresh)
+	}
+}
+
+// loadCopies uses the copies of calendars that were not read yet.
+func (o *OnCall) loadCopies(ctx context.Context, r *Roster) {
+	marks, err := o.store.Marks(ctx, calendarMark)
+	if err != nil {
+		if ctx.Err() == nil {
+			o.logger.Error("cannot read the copies of calendars", "err", err)
+		}
+		return
+	}
+	for _, m := range marks {
+		d := r.find(m.Name)
+		var text string
+		if d == nil || d.CalendarURL == "" || d.known() || json.Unmarshal(m.Doc, &text) != nil {
+			continue
+		}
+		if err := d.use([]byte(text)); err != nil {
+			o.logger.Error("the copy of a calendar cannot be used", "rota", m.Name, "err", err)
+		}
+	}
+}
+
+// keepCopy stores a calendar that was read, unless it is stored already.
+func (o *OnCall) keepCopy(ctx context.Context, name string, data []byte) {
+	err := retrying(ctx, func() error {
+		marks, err := o.store.Marks(ctx, calendarMark)
+		if err != nil {
+			return err
+		}
+		mark := outbox.Mark{Kind: calendarMark, Name: name}
+		for _, m := range marks {
+			if m.Name == name {
+				mark = m
+			}
+		}
+		doc, err := json.Marshal(string(data))
+		if err != nil || string(doc) == string(mark.Doc) {
+			return err
+		}
+		mark.At, mark.Doc = time.Now(), doc
+		return o.add(ctx, outbox.Entry{Marks: []outbox.Mark{mark}})
+	})
+	if err != nil && ctx.Err() == nil {
+		o.logger.Error("cannot keep a copy of a calendar", "rota", name, "err", err)
+	}
+}
+
+// signal wakes whoever waits on a channel of length one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// sleep waits for a while, or until the context ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

@@ -1,0 +1,338 @@
+package oncall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/oncall/rota"
+)
+
+const (
+	// calendarTimeout and maxCalendarBytes bound the reading of a calendar.
+	calendarTimeout  = 10 * time.Second
+	maxCalendarBytes = 8 << 20
+)
+
+// Roster is who is on duty by the rotas of a configuration. It is safe for
+// concurrent use.
+type Roster struct {
+	contacts []config.Contact
+	client   *http.Client
+	duties   []*duty
+}
+
+// duty is one rota.
+type duty struct {
+	config.Rota
+	names map[string]string // of contacts, by what they are called
+
+	mu       sync.Mutex
+	rota     rota.Rota // nil until it is read
+	etag     string
+	loadedAt time.Time // when it was read last
+	err      error     // why it could not be read the last time
+}
+
+// NewRoster makes a Roster. Calendars are read by Load. A nil client is one of
+// its own.
+func NewRoster(cfg *config.Config, client *http.Client) *Roster {
+	if client == nil {
+		client = &http.Client{Timeout: calendarTimeout}
+	}
+	r := &Roster{contacts: cfg.Contacts, client: client}
+	names := make(map[string]string)
+	for _, c := range cfg.Contacts {
+		for _, name := range append([]string{c.Name}, c.Aliases...) {
+			if name = plain(name); name != "" {
+				names[name] = c.Name
+			}
+		}
+	}
+	for _, rc := range cfg.Rotas {
+		d := &duty{Rota: rc, names: names}
+		if rc.Turns.Start != "" {
+			d.rota = rota.Turns{Start: rc.Turns.StartTime, Days: rc.Turns.Days, Names: rc.Turns.People}
+		}
+		r.duties = append(r.duties, d)
+	}
+	return r
+}
+
+// Load reads the calendars of all rotas. The error tells those that failed; each
+// keeps what it had.
+func (r *Roster) Load(ctx context.Context) error {
+	var errs []error
+	for _, d := range r.duties {
+		if _, err := d.load(ctx, r.client); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// load reads the calendar of a rota, if it has one, and returns it where it is new.
+func (d *duty) load(ctx context.Context, client *http.Client) (fresh []byte, err error) {
+	if d.Turns.Start != "" {
+		return nil, nil
+	}
+	data, etag, err := d.read(ctx, client)
+	if err == nil && data != nil {
+		err = d.use(data)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil {
+		d.err = fmt.Errorf("rota %q: %w", d.Name, err)
+		return nil, d.err
+	}
+	d.err, d.loadedAt, d.etag = nil, time.Now(), etag
+	return data, nil
+}
+
+// use takes a calendar as the rota.
+func (d *duty) use(data []byte) error {
+	c, err := rota.ParseCalendar(data, d.Zone)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rota = c
+	return nil
+}
+
+// read reads the file, or asks for the URL. The data is nil where it has not changed.
+func (d *duty) read(ctx context.Context, client *http.Client) (data []byte, etag string, err error) {
+	if d.Calendar != "" {
+		f, err := os.Open(d.Calendar)
+		if err != nil {
+			return nil, "", err
+		}
+		defer f.Close()
+		data, err = readCalendar(f)
+		return data, "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, calendarTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.CalendarURL.Reveal(), nil)
+	if err != nil {
+		return nil, "", errors.New("the calendar's URL is unusable")
+	}
+	d.mu.Lock()
+	if d.etag != "" {
+		req.Header.Set("If-None-Match", d.etag)
+	}
+	etag = d.etag
+	d.mu.Unlock()
+	resp, err := client.Do(req)
+	if err != nil {
+		if inner := (*url.Error)(nil); errors.As(err, &inner) {
+			err = inner.Err // without the URL, which is a secret
+		}
+		return nil, "", fmt.Errorf("the calendar cannot be read: %w", err)
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusNotModified:
+		return nil, etag, nil
+	case http.StatusOK:
+		data, err = readCalendar(resp.Body)
+		return data, resp.Header.Get("ETag"), err
+	}
+	return nil, "", fmt.Errorf("the calendar cannot be read: its server answers %s", resp.Status)
+}
+
+func readCalendar(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxCalendarBytes+1))
+	if err == nil && len(data) > maxCalendarBytes {
+		err = fmt.Errorf("the calendar has more than %d bytes", maxCalendarBytes)
+	}
+	if err == nil && len(data) == 0 {
+		err = errors.New("the calendar is empty")
+	}
+	return data, err
+}
+
+// Duty is a time in which the same people are on duty.
+type Duty struct {
+	Start, End time.Time
+	Contacts   []string // who it is; those of Default where Gap is set
+	Gap        bool     // nobody is
+	// Unknown is what a shift calls somebody who is no contact; set only in a gap.
+	Unknown []string
+}
+
+// Rotas are the names of the rotas.
+func (r *Roster) Rotas() []string {
+	var names []string
+	for _, d := range r.duties {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
+func (r *Roster) find(name string) *duty {
+	i := slices.IndexFunc(r.duties, func(d *duty) bool { return d.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return r.duties[i]
+}
+
+// Timeline is who is on duty by a rota between two moments, without a break. It is
+// nil for a rota that is not there.
+func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
+	d := r.find(name)
+	if d == nil {
+		return nil
+	}
+	d.mu.Lock()
+	of := d.rota
+	d.mu.Unlock()
+	if of == nil {
+		return []Duty{d.person(rota.Span{Start: from, End: to})}
+	}
+	var duties []Duty
+	for _, span := range rota.Timeline(of, from, to) {
+		duties = append(duties, d.person(span))
+	}
+	return duties
+}
+
+// At is who is on duty by a rota at a moment. End is when that changes, at most a
+// month away.
+func (r *Roster) At(name string, at time.Time) Duty {
+	const ahead = 31 * 24 * time.Hour
+	timeline := r.Timeline(name, at, at.Add(ahead))
+	if len(timeline) == 0 {
+		return Duty{Start: at, End: at, Gap: true}
+	}
+	now := timeline[0]
+	for _, next := range timeline[1:] {
+		if next.Gap != now.Gap || !slices.Equal(next.Contacts, now.Contacts) {
+			break
+		}
+		now.End = next.End
+	}
+	return now
+}
+
+// person names the contacts of a span.
+func (d *duty) person(span rota.Span) Duty {
+	on := Duty{Start: span.Start, End: span.End}
+	for _, shift := range span.Shifts {
+		known := d.match(shift.Names)
+		if len(known) == 0 && len(shift.Names) > 0 {
+			on.Unknown = append(on.Unknown, shift.Names[0])
+		}
+		for _, contact := range known {
+			if !slices.Contains(on.Contacts, contact) {
+				on.Contacts = append(on.Contacts, contact)
+			}
+		}
+	}
+	if len(on.Contacts) > 0 {
+		on.Unknown = nil
+		return on
+	}
+	on.Gap = true
+	for _, r := range d.Recipients {
+		on.Contacts = append(on.Contacts, recipientName(r))
+	}
+	return on
+}
+
+func recipientName(r config.Recipient) string {
+	if r.Name != "" {
+		return r.Name
+	}
+	return string(r.Number)
+}
+
+// match finds the contacts whom a shift names: those with such a name, alias or
+// address, or else those whose name or alias is among its words.
+func (d *duty) match(names []string) []string {
+	var exact []string
+	add := func(to []string, contact string) []string {
+		if slices.Contains(to, contact) {
+			return to
+		}
+		return append(to, contact)
+	}
+	for _, name := range names {
+		local, _, _ := strings.Cut(name, "@")
+		for _, called := range []string{plain(name), plain(local)} {
+			if contact, ok := d.names[called]; ok {
+				exact = add(exact, contact)
+			}
+		}
+	}
+	if exact != nil {
+		return exact
+	}
+	var within []string
+	for _, name := range names {
+		words := " " + plain(name) + " "
+		var called []string
+		for c := range d.names {
+			if strings.Contains(words, " "+c+" ") {
+				called = append(called, c)
+			}
+		}
+		slices.Sort(called)
+		for _, c := range called {
+			within = add(within, d.names[c])
+		}
+	}
+	return within
+}
+
+// plain is a name in lower case, without accents and with single spaces.
+func plain(name string) string {
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.Is(unicode.Mn, r):
+			return -1
+		case unicode.IsLetter(r), unicode.IsDigit(r), r == '@', r == '.', r == '+':
+			return unicode.ToLower(r)
+		}
+		return ' '
+	}, norm.NFD.String(name))
+	return strings.Join(strings.Fields(name), " ")
+}
+
+// known reports whether the rota was read.
+func (d *duty) known() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rota != nil
+}
+
+// inherit takes over what another roster has read of the same calendars.
+func (r *Roster) inherit(from *Roster) {
+	for _, d := range r.duties {
+		old := from.find(d.Name)
+		if old == nil || old.Calendar != d.Calendar || old.CalendarURL != d.CalendarURL || d.known() {
+			continue
+		}
+		old.mu.Lock()
+		known, etag := old.rota, old.etag
+		old.mu.Unlock()
+		d.mu.Lock()
+		d.rota, d.etag = known, etag
+		d.mu.Unlock()
+	}
+}

@@ -1,0 +1,194 @@
+// Package silencer sets and ends silences in Alertmanager, by its API v2.
+package silencer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxAnswerBytes bounds what is read of an answer.
+const maxAnswerBytes = 16 << 20
+
+// Options are what New needs. URLs is required.
+type Options struct {
+	URLs           []string // of one cluster's Alertmanagers; the first that answers is asked
+	User, Password string   // basic authentication; "" for none
+	Token          string   // bearer token; "" for none
+	Client         *http.Client
+}
+
+// Silencer talks to a cluster of Alertmanagers. It is safe for concurrent use.
+type Silencer struct{ o Options }
+
+// New makes a Silencer.
+func New(o Options) *Silencer {
+	if o.Client == nil {
+		o.Client = &http.Client{Timeout: 10 * time.Second}
+	}
+	return &Silencer{o}
+}
+
+// Silence is one of Alertmanager's.
+type Silence struct {
+	ID        string    `json:"id,omitempty"`
+	Matchers  []Matcher `json:"matchers"`
+	StartsAt  time.Time `json:"startsAt"`
+	EndsAt    time.Time `json:"endsAt"`
+	CreatedBy string    `json:"createdBy"`
+	Comment   string    `json:"comment"`
+	Status    *Status   `json:"status,omitempty"` // set by Alertmanager
+}
+
+// Matcher matches a label's exact value, unless IsRegex is set.
+type Matcher struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	IsRegex bool   `json:"isRegex"`
+	IsEqual bool   `json:"isEqual"`
+}
+
+// Status is "active", "pending" or "expired".
+type Status struct {
+	State string `json:"state"`
+}
+
+// RefusedError is Alertmanager's answer to a silence that it will never take.
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string { return "Alertmanager refuses it: " + e.Reason }
+
+// Exact are the matchers of every label of an alert.
+func Exact(labels map[string]string) []Matcher {
+	var ms []Matcher
+	for name, value := range labels {
+		ms = append(ms, Matcher{Name: name, Value: value, IsEqual: true})
+	}
+	return ms
+}
+
+// Set sets a silence and returns its id.
+func (s *Silencer) Set(ctx context.Context, silence Silence) (id string, err error) {
+	body, err := json.Marshal(silence)
+	if err != nil {
+		return "", err
+	}
+	var answer struct {
+		SilenceID string `json:"silenceID"`
+	}
+	if err := s.call(ctx, http.MethodPost, "/api/v2/silences", body, &answer); err != nil {
+		return "", err
+	}
+	if answer.SilenceID == "" {
+		return "", errors.New("Alertmanager's answer holds no silenceID") //nolint:staticcheck // a name
+	}
+	return answer.SilenceID, nil
+}
+
+// Find returns the silences that are not expired and whose comment begins thus.
+func (s *Silencer) Find(ctx context.Context, comment string) ([]Silence, error) {
+	var all []Silence
+	if err := s.call(ctx, http.MethodGet, "/api/v2/silences", nil, &all); err != nil {
+		return nil, err
+	}
+	var found []Silence
+	for _, silence := range all {
+		if strings.HasPrefix(silence.Comment, comment) && (silence.Status == nil || silence.Status.State != "expired") {
+			found = append(found, silence)
+		}
+	}
+	return found, nil
+}
+
+// Expire ends a silence. One that is over, or is not there, is no error.
+func (s *Silencer) Expire(ctx context.Context, id string) error {
+	err := s.call(ctx, http.MethodDelete, "/api/v2/silence/"+url.PathEscape(id), nil, nil)
+	var gone *RefusedError
+	if errors.As(err, &gone) {
+		return nil
+	}
+	var failed *failedError
+	if errors.As(err, &failed) && failed.code == http.StatusInternalServerError && strings.Contains(failed.reason, "already expired") {
+		return nil // before 0.28
+	}
+	return err
+}
+
+// failedError is an answer that may be another one later.
+type failedError struct {
+	code   int
+	reason string
+}
+
+func (e *failedError) Error() string {
+	return fmt.Sprintf("Alertmanager answers %d: %s", e.code, e.reason)
+}
+
+// call asks the Alertmanagers in order, until one answers.
+func (s *Silencer) call(ctx context.Context, method, path string, body []byte, answer any) error {
+	var errs []error
+	for _, base := range s.o.URLs {
+		err := s.once(ctx, method, strings.TrimSuffix(base, "/")+path, body, answer)
+		var refused *RefusedError
+		if err == nil || errors.As(err, &refused) {
+			return err
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Silencer) once(ctx context.Context, method, address string, body []byte, answer any) error {
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	switch {
+	case s.o.Token != "":
+		req.Header.Set("Authorization", "Bearer "+s.o.Token)
+	case s.o.User != "":
+		req.SetBasicAuth(s.o.User, s.o.Password)
+	}
+	resp, err := s.o.Client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+	if err != nil {
+		return fmt.Errorf("read Alertmanager's answer: %w", err)
+	}
+	switch code := resp.StatusCode; {
+	case code == http.StatusOK && answer == nil:
+		return nil
+	case code == http.StatusOK:
+		if err := json.Unmarshal(text, answer); err != nil {
+			return fmt.Errorf("Alertmanager's answer makes no sense: %w", err) //nolint:staticcheck // a name
+		}
+		return nil
+	case code == http.StatusBadRequest, code == http.StatusNotFound, code == http.StatusUnprocessableEntity:
+		return &RefusedError{excerpt(text)}
+	default:
+		return &failedError{code, excerpt(text)}
+	}
+}
+
+// excerpt is the beginning of an answer, in one line.
+func excerpt(text []byte) string {
+	const most = 120
+	line := strings.Join(strings.Fields(string(text)), " ")
+	if len(line) > most {
+		line = line[:most]
+	}
+	return strings.ToValidUTF8(line, "?")
+}

@@ -1,0 +1,205 @@
+package oncall
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+// Codes are drawn until one was not used for so long, but no more often.
+const (
+	codeRest  = 30 * 24 * time.Hour
+	codeTries = 20
+)
+
+// Turn decides what a notification does to the page of its group, and who is told
+// of it. to are those whom the receiver, and the labels of alerts, name. A receiver
+// that wants no answers has no pages: to is told.
+//
+// What it reads may change before it is stored, then storing gives ErrConflict
+// and Turn is to be asked again. Without an outbox it decides as for a group
+// without a page; what it returns is made right by Merge, once there is one.
+func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error) {
+	s := o.settings.Load()
+	r := s.receivers[receiver]
+	if r == nil || !r.Pages() {
+		return outbox.Turn{To: to}, nil
+	}
+	current, err := o.current(ctx, receiver, n.GroupKey)
+	if err != nil {
+		o.logger.Error("the page of a group cannot be read; a new one is assumed", "receiver", receiver, "err", err)
+	}
+	if n.Status == string(model.AlertResolved) {
+		return o.resolved(s, r, n, current, to, at, err != nil), nil
+	}
+	if current != nil {
+		return o.more(s, r, n, current, to, at), nil
+	}
+	if !slices.ContainsFunc(to, func(p outbox.Person) bool { return p.NotBefore.IsZero() }) && (len(to) > 0 || len(r.Escalate) == 0) {
+		return outbox.Turn{To: to}, nil // it can wait, and so can an answer
+	}
+	code, err := o.drawCode(ctx, at)
+	if err != nil {
+		return outbox.Turn{}, fmt.Errorf("draw a code: %w", err)
+	}
+	p := open(o.ids.New(at), code, receiver, n, at)
+	p.told(at, 0, outbox.PageEventPaged, to)
+	p.schedule(r)
+	return outbox.Turn{To: to, Page: p.stored(), Tail: p.tail("")}, nil
+}
+
+// more is a notification of a page that is there.
+func (o *OnCall) more(s *settings, r *config.Receiver, n *templating.Notification, p *page, to []outbox.Person, at time.Time) outbox.Turn {
+	covered := p.State != outbox.PageOpen && p.covers(n, at)
+	again := p.State != outbox.PageOpen && !covered
+	p.heard(n, at)
+	severities := templating.Severities(*n)
+	p.note(at, outbox.PageEventNotified, "", n.NotificationReason)
+	switch {
+	case covered: // who has it is kept up to date, and nobody else is woken
+		p.Covered = p.Firing
+		to = nil
+		for _, person := range p.People {
+			if string(person.Number) == p.Number {
+				to = []outbox.Person{s.told(person.Number, severities, at)}
+			}
+		}
+	case again:
+		why := "alerts fire that were not answered"
+		if p.State == outbox.PageSilenced && !p.QuietTill.After(at) {
+			why = "the silence has ended"
+		}
+		to = o.withPaged(s, p, severities, to, at)
+		p.begin(at)
+		p.People, p.Silence = nil, nil
+		p.note(at, outbox.PageEventReopened, "", why)
+		p.told(at, 0, outbox.PageEventPaged, to)
+	default:
+		to = o.withPaged(s, p, severities, to, at)
+		for _, person := range to {
+			if !slices.Contains(p.numbers(), person.Number) {
+				p.told(at, 0, outbox.PageEventPaged, []outbox.Person{person})
+			}
+		}
+		p.RepeatAt = at
+	}
+	p.schedule(r)
+	return outbox.Turn{To: to, Page: p.stored(), Tail: p.tail("")}
+}
+
+// withPaged adds those who were paged before.
+func (o *OnCall) withPaged(s *settings, p *page, severities []string, to []outbox.Person, at time.Time) []outbox.Person {
+	all := slices.Clone(to)
+	for _, number := range p.numbers() {
+		if !slices.ContainsFunc(all, func(other outbox.Person) bool { return other.Number == number }) && !o.contacts.stopped(number) {
+			all = append(all, s.told(number, severities, at))
+		}
+	}
+	return all
+}
+
+// resolved ends the page: everyone who was paged is told, and no one else. unread
+// says that whether there is a page is not known.
+func (o *OnCall) resolved(s *settings, r *config.Receiver, n *templating.Notification, p *page, to []outbox.Person, at time.Time, unread bool) outbox.Turn {
+	if p == nil && unread {
+		p = &page{Page: outbox.Page{ID: o.ids.New(at), Receiver: r.Name, GroupKey: n.GroupKey, Version: unreadVersion}}
+		p.end(outbox.PageResolved, outbox.PageEventResolved, at, n.NotificationReason)
+		if !r.SendResolved {
+			to = nil
+		}
+		return outbox.Turn{To: to, Page: p.stored()}
+	}
+	if p == nil {
+		if !r.SendResolved {
+			to = nil
+		}
+		return outbox.Turn{To: to}
+	}
+	p.end(outbox.PageResolved, outbox.PageEventResolved, at, n.NotificationReason)
+	turn := outbox.Turn{Page: p.stored()}
+	if r.SendResolved {
+		turn.To = o.withPaged(s, p, templating.Severities(*n), nil, at)
+	}
+	return turn
+}
+
+// unreadVersion is that of a page which ends one that could not be read. Storing it
+// always is a conflict, which Merge resolves.
+const unreadVersion = -1
+
+// current is the current page of a receiver's group, nil without one.
+func (o *OnCall) current(ctx context.Context, receiver, group string) (*page, error) {
+	ps, err := o.store.Pages(ctx, outbox.PageQuery{Current: true, Receiver: receiver, GroupKey: group, Limit: 1})
+	if err != nil || len(ps) == 0 {
+		return nil, err
+	}
+	return load(ps[0])
+}
+
+// drawCode draws a code that no page has or had lately, as far as the outbox tells.
+func (o *OnCall) drawCode(ctx context.Context, at time.Time) (code string, err error) {
+	for i := range codeTries {
+		digits := shortestCode
+		if i >= codeTries/2 {
+			digits = longestCode
+		}
+		if code, err = randomDigits(digits); err != nil {
+			return "", err
+		}
+		ps, err := o.store.Pages(ctx, outbox.PageQuery{Code: code, Limit: 1})
+		if err != nil || len(ps) == 0 || !ps[0].State.Current() && at.Sub(ps[0].OpenedAt) > codeRest {
+			break
+		}
+	}
+	return code, nil
+}
+
+// Stored is told that somebody else has stored a page of a Turn or a Merge.
+func (o *OnCall) Stored() { signal(o.wake) }
+
+// Merge makes the page of an entry fit what is stored by now, after the entry
+// was made from something else: from an older state, or without an outbox. It
+// returns nil where there is nothing to change any more. Messages of the entry are
+// of the page that is returned.
+func (o *OnCall) Merge(ctx context.Context, made outbox.Page) (*outbox.Page, error) {
+	current, err := o.current(ctx, made.Receiver, made.GroupKey)
+	if err != nil {
+		return nil, err
+	}
+	r := o.settings.Load().receivers[made.Receiver]
+	switch {
+	case made.State == outbox.PageResolved && current == nil:
+		return nil, nil
+	case made.State == outbox.PageResolved:
+		current.end(outbox.PageResolved, outbox.PageEventResolved, made.UpdatedAt, "")
+		return current.stored(), nil
+	case current == nil && made.Version == 0: // its code is taken
+		if made.Code, err = o.drawCode(ctx, made.OpenedAt); err != nil {
+			return nil, err
+		}
+		return &made, nil
+	case current == nil: // it is over
+		return nil, nil
+	}
+	other, err := load(made)
+	if err != nil {
+		return nil, err
+	}
+	current.Notification, current.Firing, current.HeardAt, current.Severity, current.Headline =
+		other.Notification, other.Firing, other.HeardAt, other.Severity, other.Headline
+	current.note(other.HeardAt, outbox.PageEventNotified, "", "while the outbox could not be written")
+	for _, person := range other.People {
+		if !slices.Contains(current.numbers(), person.Number) {
+			current.told(other.HeardAt, 0, outbox.PageEventPaged, []outbox.Person{person.person()})
+		}
+	}
+	current.schedule(r)
+	return current.stored(), nil
+}

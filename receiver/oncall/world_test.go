@@ -1,0 +1,372 @@
+package oncall_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/console"
+	"github.com/smspager/smspager/receiver/oncall/silencer"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+const (
+	alice = "+33612345678"
+	bob   = "+33612345679"
+	carol = "+33612345670"
+	token = "0123456789abcdef"
+)
+
+// team is the middle of a configuration: people, Alertmanager, and nothing else.
+const team = `
+contacts:
+  - {name: alice, number: "` + alice + `"}
+  - {name: bob, number: "` + bob + `"}
+  - {name: carol, number: "` + carol + `"}
+alertmanager: {urls: [http://alertmanager]}
+`
+
+// escalating is a receiver that wants an answer.
+const escalating = team + `
+receivers:
+  - name: oncall
+    to: [alice]
+    limits: []
+    escalate: [{after: 5m, to: [bob]}, {after: 15m, to: [carol]}]
+`
+
+// world is a whole receiver between a fake Alertmanager and the simulator's phones,
+// in a bubble whose clock runs as fast as nothing happens.
+type world struct {
+	t      *testing.T
+	dir    string
+	sim    *textinghousetest.Simulator
+	am     *alertmanager
+	routes routes
+	r      *receiver.Receiver
+	reg    *prometheus.Registry
+	stop   func()
+}
+
+func inWorld(t *testing.T, cfg string, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, dir: t.TempDir(), am: &alertmanager{}}
+		w.routes = routes{"alertmanager": textinghousetest.Transport(w.am), "smspager": textinghousetest.Transport(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+			w.r.Handler().ServeHTTP(rw, req)
+		}))}
+		w.sim = textinghousetest.New(textinghousetest.Options{
+			StatusDelay: time.Second, Transport: w.routes,
+			Accounts: []textinghousetest.Account{{
+				User: "acme", Password: "x", Credit: 1e6,
+				ReceiptURL: "http://smspager/textinghouse/" + token + "/dlr", ReplyURL: "http://smspager/textinghouse/" + token + "/mo",
+			}},
+		})
+		defer w.sim.Close()
+		w.routes["provider"] = w.sim.Transport()
+		w.start(cfg)
+		defer w.halt()
+		test(w)
+	})
+}
+
+// start runs smspager with a configuration, on the outbox that is there.
+func (w *world) start(cfg string) {
+	w.t.Helper()
+	w.reg = prometheus.NewRegistry()
+	r, err := receiver.New(w.config(cfg), receiver.Options{Transport: w.routes, Registry: w.reg})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.r = r
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	synctest.Wait()
+	w.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+func (w *world) config(cfg string) *config.Config {
+	w.t.Helper()
+	file := filepath.Join(w.dir, "smspager.yml")
+	text := "textinghouse: {user: acme, password: x, endpoints: [https://provider/do], callback_token: " + token + "}\n" + cfg
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := receiver.LoadConfig(file)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+func (w *world) halt() {
+	if w.stop != nil {
+		w.stop()
+		w.stop = nil
+	}
+}
+
+// routes are transports by host.
+type routes map[string]http.RoundTripper
+
+func (r routes) RoundTrip(req *http.Request) (*http.Response, error) {
+	to := r[req.URL.Host]
+	if to == nil {
+		return nil, fmt.Errorf("no host %s", req.URL.Host)
+	}
+	return to.RoundTrip(req)
+}
+
+// do makes a request to smspager.
+func (w *world) do(method, path, body string) (int, string) {
+	rec := httptest.NewRecorder()
+	w.r.Handler().ServeHTTP(rec, httptest.NewRequest(method, path, strings.NewReader(body)))
+	return rec.Code, rec.Body.String()
+}
+
+// alert is one of a group.
+type alert struct {
+	name, severity, instance string
+	resolved                 bool
+}
+
+// notify posts a notification about alerts of one group, and wants it to be taken in.
+func (w *world) notify(receiver, group, reason string, alerts ...alert) {
+	w.t.Helper()
+	status := "resolved"
+	var all []map[string]any
+	for _, a := range alerts {
+		s := "resolved"
+		if !a.resolved {
+			s, status = "firing", "firing"
+		}
+		all = append(all, map[string]any{
+			"status": s, "labels": map[string]string{"alertname": a.name, "severity": a.severity, "instance": a.instance},
+			"annotations": map[string]string{"summary": a.name + " on " + a.instance}, "startsAt": "1999-12-31T23:50:00Z",
+		})
+	}
+	body, err := json.Marshal(map[string]any{
+		"version": "4", "receiver": receiver, "status": status, "groupKey": "{}:{group=\"" + group + "\"}", "notification_reason": reason,
+		"alerts": all, "groupLabels": map[string]string{"alertname": alerts[0].name}, "commonLabels": map[string]string{"alertname": alerts[0].name, "severity": alerts[0].severity},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if code, text := w.do("POST", "/alertmanager/"+receiver, string(body)); code != http.StatusOK {
+		w.t.Fatalf("the notification is answered %d %s", code, text)
+	}
+}
+
+var disk = alert{name: "DiskFull", severity: "critical", instance: "db-1"}
+
+// fire posts that the disk is full; resolve that it no longer is.
+func (w *world) fire() { w.t.Helper(); w.notify("oncall", "disk", "first notification", disk) }
+
+func (w *world) resolve() {
+	w.t.Helper()
+	a := disk
+	a.resolved = true
+	w.notify("oncall", "disk", "all alerts resolved", a)
+}
+
+// phone is somebody with a phone, in a conversation.
+type phone struct {
+	w *world
+	*textinghousetest.Phone
+	name string
+	code string // of the last page that was read
+}
+
+func (w *world) phone(number string) *phone {
+	return &phone{w: w, Phone: w.sim.Phone(number), name: map[string]string{alice: "alice", bob: "bob", carol: "carol"}[number]}
+}
+
+// expect reads the next text, which must begin and end as given ("head ... tail"), within
+// a time.
+func (p *phone) expect(within time.Duration, want string) string {
+	p.w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	sms, err := p.Next(ctx)
+	if err != nil {
+		p.w.t.Fatalf("%s wants %q: %v", p.name, want, err)
+	}
+	text := strings.ReplaceAll(sms.Text, "Re "+p.codeOf(sms.Text), "Re CODE")
+	if head, tail, within := strings.Cut(want, "..."); !within && text != want || within && (!strings.HasPrefix(text, head) || !strings.HasSuffix(text, tail)) {
+		p.w.t.Fatalf("%s gets %q, want %q", p.name, sms.Text, want)
+	}
+	if code := p.codeOf(sms.Text); code != "?" {
+		p.code = code
+	}
+	return sms.Text
+}
+
+// codeOf is the code that a page's text ends with.
+func (p *phone) codeOf(text string) string {
+	if _, code, ok := strings.Cut(text, "Re "); ok {
+		return code
+	}
+	return "?"
+}
+
+// silent wants no text for a time.
+func (p *phone) silent(d time.Duration) {
+	p.w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	if sms, err := p.Next(ctx); err == nil {
+		p.w.t.Fatalf("%s gets %q, want nothing", p.name, sms.Text)
+	}
+}
+
+func (p *phone) say(format string, args ...any) {
+	p.w.t.Helper()
+	if err := p.Reply(fmt.Sprintf(format, args...)); err != nil {
+		p.w.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// page reads the latest page over the API.
+func (w *world) page() console.Page {
+	w.t.Helper()
+	_, text := w.do("GET", "/api/v1/pages?limit=1", "")
+	var list console.Pages
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Pages) != 1 {
+		w.t.Fatalf("%s (%v)", text, err)
+	}
+	_, text = w.do("GET", "/api/v1/pages/"+list.Pages[0].ID, "")
+	var p console.Page
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// history is the types of a page's events.
+func history(p console.Page) string {
+	var types []string
+	for _, e := range p.Events {
+		s := e.Type
+		if e.Who != "" {
+			s += " " + e.Who
+		}
+		types = append(types, s)
+	}
+	return strings.Join(types, ", ")
+}
+
+// metric is the value of a sample, 0 where there is none.
+func (w *world) metric(name string, labels ...string) float64 {
+	w.t.Helper()
+	families, err := w.reg.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+	next:
+		for _, m := range f.GetMetric() {
+			for i := 0; i+1 < len(labels); i += 2 {
+				found := false
+				for _, l := range m.GetLabel() {
+					found = found || l.GetName() == labels[i] && l.GetValue() == labels[i+1]
+				}
+				if !found {
+					continue next
+				}
+			}
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return 0
+}
+
+// alertmanager is as much of one as silences need.
+type alertmanager struct {
+	mu       sync.Mutex
+	silences []silencer.Silence
+	broken   bool   // answers 503
+	breakAt  int    // breaks once so many silences were set; 0: not
+	refusal  string // answers 400
+}
+
+func (a *alertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.broken:
+		http.Error(w, "away", http.StatusServiceUnavailable)
+	case a.refusal != "":
+		http.Error(w, a.refusal, http.StatusBadRequest)
+	case r.Method == http.MethodPost && r.URL.Path == "/api/v2/silences":
+		var s silencer.Silence
+		body, _ := io.ReadAll(r.Body)
+		if err := json.Unmarshal(body, &s); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		s.ID, s.Status = fmt.Sprint("silence-", len(a.silences)+1), &silencer.Status{State: "active"}
+		a.silences = append(a.silences, s)
+		if a.broken = len(a.silences) == a.breakAt; a.broken {
+			panic(http.ErrAbortHandler) // and the answer is lost
+		}
+		fmt.Fprintf(w, `{"silenceID":%q}`, s.ID)
+	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/silences":
+		_ = json.NewEncoder(w).Encode(a.silences)
+	case r.Method == http.MethodDelete:
+		for i := range a.silences {
+			if strings.HasSuffix(r.URL.Path, "/"+a.silences[i].ID) {
+				a.silences[i].Status.State = "expired"
+			}
+		}
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// set changes the fake.
+func (a *alertmanager) set(change func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change()
+}
+
+// active are the silences that are.
+func (a *alertmanager) active() (all []silencer.Silence) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.silences {
+		if s.Status.State == "active" {
+			all = append(all, s)
+		}
+	}
+	return all
+}
