@@ -44,6 +44,9 @@ type Options struct {
 	Registry *prometheus.Registry // what /metrics shows and the metrics join; nil: one of its own
 	// Load reads the configuration that POST /-/reload applies; nil: that path answers 404.
 	Load func() (*config.Config, error)
+	// Store is an outbox in the place of the one that the configuration names; New
+	// takes it over, and Close closes it. Nil: the configuration's.
+	Store outbox.Store
 	// Transport takes the requests to the provider, Alertmanager and calendars; nil:
 	// transports of their own.
 	Transport http.RoundTripper
@@ -82,12 +85,18 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
-	store, err := outbox.NewGuard(func(ctx context.Context) (outbox.Store, error) { return open(ctx, cfg.Storage) }, o.Logger)
+	_, several := o.Store.(outbox.Shared)
+	store, err := outbox.NewGuard(func(ctx context.Context) (outbox.Store, error) {
+		if o.Store != nil {
+			return o.Store, nil
+		}
+		return open(ctx, cfg.Storage)
+	}, o.Logger)
 	if err != nil {
 		return nil, err
 	}
 	var shared outbox.Shared
-	if cfg.Storage.PostgresURL != "" {
+	if several || o.Store == nil && cfg.Storage.PostgresURL != "" {
 		shared = store
 	}
 	r := &Receiver{

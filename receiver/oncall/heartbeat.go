@@ -21,7 +21,7 @@ const (
 	// aliveMark keeps when smspager itself was last known to run.
 	aliveMark = "alive"
 	// aliveGap is how often that is noted; downtime is what is longer than missing.
-	aliveGap = 30 * time.Second
+	aliveGap = time.Minute
 	missing  = 3 * aliveGap
 )
 
@@ -52,6 +52,7 @@ func (o *OnCall) Beat(ctx context.Context, receiver string, n *templating.Notifi
 		if err := retrying(ctx, func() error { return o.beat(ctx, s, h, at) }); err != nil {
 			o.logger.Error("a heartbeat cannot be stored; it is kept in memory", "heartbeat", h.Name, "err", err)
 		}
+		signal(o.beatsChanged)
 	}
 	return known
 }

@@ -41,7 +41,7 @@ const (
 	// sharedGap is how often other processes' work is looked for; alone nobody
 	// else works.
 	sharedGap = 2 * time.Second
-	aloneGap  = time.Minute
+	aloneGap  = 10 * time.Minute
 	// clientTimeout is of requests to Alertmanager.
 	clientTimeout = 10 * time.Second
 )

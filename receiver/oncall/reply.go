@@ -311,7 +311,7 @@ func (o *OnCall) askSilence(s *settings, p *page, by outbox.Person, long time.Du
 	refuse := func(format string, args ...any) answer {
 		return answer{outcome: OutcomeRefused, about: p, text: fmt.Sprintf(format, args...)}
 	}
-	alerts := len(p.Firing) + int(p.Notification.TruncatedAlerts)
+	alerts := len(p.Notification.Alerts) + int(min(p.Notification.TruncatedAlerts, 1<<20))
 	switch {
 	case p.isOver(now) != "":
 		return refuse("%s", p.isOver(now))

@@ -21,6 +21,8 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/console"
 	"github.com/smspager/smspager/receiver/oncall/silencer"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/sqlite"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -54,6 +56,7 @@ receivers:
 type world struct {
 	t      *testing.T
 	dir    string
+	wraps  func(outbox.Store) outbox.Store // nil: nothing does
 	sim    *textinghousetest.Simulator
 	am     *alertmanager
 	routes routes
@@ -88,7 +91,16 @@ func inWorld(t *testing.T, cfg string, test func(w *world)) {
 func (w *world) start(cfg string) {
 	w.t.Helper()
 	w.reg = prometheus.NewRegistry()
-	r, err := receiver.New(w.config(cfg), receiver.Options{Transport: w.routes, Registry: w.reg})
+	o := receiver.Options{Transport: w.routes, Registry: w.reg}
+	c := w.config(cfg)
+	if w.wraps != nil {
+		store, err := sqlite.Open(context.Background(), c.Storage.SQLite)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		o.Store = w.wraps(store)
+	}
+	r, err := receiver.New(c, o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -307,6 +319,28 @@ func (w *world) metric(name string, labels ...string) float64 {
 		}
 	}
 	return 0
+}
+
+// accountOf is the provider's account.
+type accountOf = textinghousetest.Account
+
+// counting answers 200 and counts.
+type counting struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (c *counting) RoundTrip(*http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+}
+
+func (c *counting) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
 }
 
 // alertmanager is as much of one as silences need.

@@ -1,0 +1,246 @@
+package oncall_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// death is the end of a process: from then on it neither reads nor writes, and
+// nothing that it asks of the network gets anywhere.
+type death struct {
+	mu     sync.Mutex
+	writes int
+	at     int           // the write at which it dies; 0: it lives
+	after  bool          // that one is still made
+	dead   chan struct{} // closed at its death
+	buried chan struct{} // closed when what hangs may go
+}
+
+var errDead = errors.New("the process is dead")
+
+// write counts a write, and dies at the one that is meant.
+func (d *death) write(do func() error) error {
+	d.mu.Lock()
+	d.writes++
+	now := d.writes == d.at
+	d.mu.Unlock()
+	if err := d.hang(); err != nil {
+		return err
+	}
+	if !now {
+		return do()
+	}
+	if d.after {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	close(d.dead)
+	return d.hang()
+}
+
+// hang hangs whoever is dead.
+func (d *death) hang() error {
+	select {
+	case <-d.dead:
+		<-d.buried
+		return errDead
+	default:
+		return nil
+	}
+}
+
+// mortal is a store whose process can die.
+type mortal struct {
+	outbox.Store
+	*death
+}
+
+func (m mortal) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, err error) {
+	if e.Page == nil && len(e.Messages) == 0 { // what only notes that the process lives
+		if err := m.hang(); err != nil {
+			return added, err
+		}
+		return m.Store.Add(ctx, e)
+	}
+	err = m.write(func() (err error) { added, err = m.Store.Add(ctx, e); return err })
+	return added, err
+}
+
+func (m mortal) Apply(ctx context.Context, c outbox.Change) (msg outbox.Message, applied bool, err error) {
+	err = m.write(func() (err error) { msg, applied, err = m.Store.Apply(ctx, c); return err })
+	return msg, applied, err
+}
+
+func (m mortal) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
+	_ = m.hang()
+	return m.Store.Open(ctx)
+}
+
+func (m mortal) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
+	if err := m.hang(); err != nil {
+		return nil, err
+	}
+	return m.Store.Pages(ctx, q)
+}
+
+func (m mortal) Page(ctx context.Context, id string) (outbox.Page, error) {
+	if err := m.hang(); err != nil {
+		return outbox.Page{}, err
+	}
+	return m.Store.Page(ctx, id)
+}
+
+func (m mortal) Close() error { return nil } // the test does
+
+// mortalTransport is a network that the dead do not reach.
+type mortalTransport struct {
+	http.RoundTripper
+	*death
+}
+
+func (m mortalTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := m.hang(); err != nil {
+		return nil, err
+	}
+	return m.RoundTripper.RoundTrip(r)
+}
+
+// story is a page that is escalated, answered and resolved. Each step is tried
+// until it is done, as Alertmanager and the provider do.
+func (w *world) story() {
+	w.fireUntilTaken(func() (int, string) { return w.do("POST", "/alertmanager/oncall", firing) })
+	a, b := w.phone(alice), w.phone(bob)
+	a.expect(20*time.Second, "CRITICAL DiskFull...Re CODE")
+	b.expect(6*time.Minute, "STILL CRITICAL DiskFull...No answer from alice. Re CODE")
+	after(time.Minute)
+	b.say("ok")
+	b.expect(30*time.Second, "OK, "+b.code+" is yours...")
+	a.expect(30*time.Second, "bob has "+b.code+"...")
+	after(time.Minute)
+	w.fireUntilTaken(func() (int, string) { return w.do("POST", "/alertmanager/oncall", resolved) })
+	a.expect(30*time.Second, "RESOLVED...")
+	b.expect(30*time.Second, "RESOLVED...")
+	after(time.Hour)
+}
+
+const (
+	firing = `{"version":"4","receiver":"oncall","status":"firing","groupKey":"g","notification_reason":"first notification",
+		"alerts":[{"status":"firing","labels":{"alertname":"DiskFull","severity":"critical"},"startsAt":"1999-12-31T23:50:00Z"}],"commonLabels":{"alertname":"DiskFull","severity":"critical"}}`
+	resolved = `{"version":"4","receiver":"oncall","status":"resolved","groupKey":"g","notification_reason":"all alerts resolved",
+		"alerts":[{"status":"resolved","labels":{"alertname":"DiskFull","severity":"critical"},"startsAt":"1999-12-31T23:50:00Z","endsAt":"2000-01-01T00:08:00Z"}],"commonLabels":{"alertname":"DiskFull","severity":"critical"}}`
+)
+
+// fireUntilTaken posts until it is answered 200.
+func (w *world) fireUntilTaken(post func() (int, string)) {
+	w.t.Helper()
+	for range 20 {
+		code := make(chan int, 1)
+		go func() {
+			c, _ := post()
+			code <- c
+		}()
+		select {
+		case c := <-code:
+			if c == http.StatusOK {
+				return
+			}
+		case <-time.After(10 * time.Second): // nobody answers
+		}
+		time.Sleep(time.Second)
+	}
+	w.t.Fatal("the notification is never taken")
+}
+
+// TestCrashAtEveryStep kills the process at each of its writes, just before and
+// just after it, and starts another: the story ends the same, each text comes once.
+func TestCrashAtEveryStep(t *testing.T) {
+	writes := 0
+	run := func(at int, after bool) {
+		t.Run(fmt.Sprintf("write %d, made %t", at, after), func(t *testing.T) {
+			inWorld(t, escalating, func(w *world) {
+				w.halt()
+				d := &death{at: at, after: after, dead: make(chan struct{}), buried: make(chan struct{})}
+				var first outbox.Store
+				w.wraps = func(s outbox.Store) outbox.Store {
+					first = s
+					return mortal{s, d}
+				}
+				network := w.routes
+				w.routes = routes{"provider": mortalTransport{network["provider"], d}, "alertmanager": mortalTransport{network["alertmanager"], d}}
+				w.start(escalating)
+				bury := w.stop
+				revived := make(chan struct{})
+				told := make(chan struct{})
+				go func() { // another process, once this one is dead
+					defer close(revived)
+					select {
+					case <-told:
+						return
+					case <-d.dead:
+					}
+					if err := first.Close(); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(time.Second)
+					w.wraps, w.routes = nil, network
+					w.start(escalating)
+				}()
+				w.story()
+				close(told)
+				<-revived
+				if at > 0 {
+					select {
+					case <-d.dead:
+					default:
+						t.Errorf("it was not killed")
+					}
+					w.halt()
+				}
+				close(d.buried)
+				bury()
+				w.stop = nil
+				if at == 0 {
+					writes = d.writes
+					first.Close()
+				}
+				w.judge()
+			})
+		})
+	}
+	run(0, false)
+	if writes < 20 {
+		t.Fatalf("the story takes %d writes", writes)
+	}
+	for at := 1; at <= writes; at++ {
+		run(at, false)
+		run(at, true)
+	}
+}
+
+// judge wants each text of the story once.
+func (w *world) judge() {
+	w.t.Helper()
+	want := map[string]int{
+		alice + " CRITICAL": 1, alice + " bob": 1, alice + " RESOLVED": 1,
+		bob + " STILL": 1, bob + " OK,": 1, bob + " RESOLVED": 1,
+	}
+	got := make(map[string]int)
+	for _, m := range w.sim.Messages() {
+		got["+"+m.To+" "+strings.Fields(m.Text)[0]]++
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		w.t.Errorf("the phones got %v, want %v", got, want)
+	}
+	synctest.Wait()
+}

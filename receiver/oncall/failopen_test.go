@@ -1,0 +1,142 @@
+package oncall_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// flaky is a store that can be broken: for writing, or altogether.
+type flaky struct {
+	outbox.Store
+	readOnly, away atomic.Bool
+}
+
+var errBroken = errors.New("disk full")
+
+func (f *flaky) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
+	if f.readOnly.Load() || f.away.Load() {
+		return outbox.Added{}, errBroken
+	}
+	return f.Store.Add(ctx, e)
+}
+
+func (f *flaky) Apply(ctx context.Context, c outbox.Change) (outbox.Message, bool, error) {
+	if f.readOnly.Load() || f.away.Load() {
+		return outbox.Message{}, false, errBroken
+	}
+	return f.Store.Apply(ctx, c)
+}
+
+func (f *flaky) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
+	if f.away.Load() {
+		return nil, errBroken
+	}
+	return f.Store.Pages(ctx, q)
+}
+
+func (f *flaky) Page(ctx context.Context, id string) (outbox.Page, error) {
+	if f.away.Load() {
+		return outbox.Page{}, errBroken
+	}
+	return f.Store.Page(ctx, id)
+}
+
+// inFlakyWorld runs a test with a store that can be broken, in both ways.
+func inFlakyWorld(t *testing.T, test func(w *world, broken func(bool))) {
+	for _, away := range []bool{false, true} {
+		inWorld(t, escalating, func(w *world) {
+			w.halt()
+			store := &flaky{}
+			w.wraps = func(s outbox.Store) outbox.Store {
+				store.Store = s
+				return store
+			}
+			w.start(escalating)
+			test(w, func(is bool) {
+				store.readOnly.Store(is)
+				store.away.Store(is && away)
+			})
+		})
+	}
+}
+
+func TestAPagePastTheOutbox(t *testing.T) {
+	inFlakyWorld(t, func(w *world, broken func(bool)) {
+		a, b := w.phone(alice), w.phone(bob)
+		broken(true)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		after(2 * time.Minute)
+		broken(false)
+		b.expect(4*time.Minute, "STILL CRITICAL...No answer from alice. Re CODE")
+		if a.code != b.code {
+			t.Errorf("the codes are %s and %s", a.code, b.code)
+		}
+		a.say("%s", a.code)
+		a.expect(time.Second, "OK, ...")
+		w.phone(carol).silent(time.Hour)
+	})
+}
+
+func TestResolvedPastTheOutbox(t *testing.T) {
+	inFlakyWorld(t, func(w *world, broken func(bool)) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		after(time.Minute)
+		broken(true)
+		w.resolve()
+		a.expect(time.Second, "RESOLVED...")
+		after(time.Minute)
+		broken(false)
+		b.silent(2 * time.Hour)
+		if p := w.page(); p.State != "resolved" {
+			t.Errorf("the page is %s", p.State)
+		}
+	})
+}
+
+// TestMorePastTheOutbox: what comes meanwhile is told, and is of the page that is
+// there.
+func TestMorePastTheOutbox(t *testing.T) {
+	inFlakyWorld(t, func(w *world, broken func(bool)) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		first := a.code
+		broken(true)
+		w.notify("oncall", "disk", "new alerts added", disk, alert{name: "LoadHigh", severity: "critical", instance: "db-2"})
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		after(time.Minute)
+		broken(false)
+		after(10 * time.Second)
+		a.say("ok") // the text that is answered is of the page, whatever its code
+		a.expect(time.Second, "OK, "+first+" is yours...")
+		if p := w.page(); p.State != "acknowledged" || len(p.Messages) != 3 {
+			t.Errorf("the page is %s with %d messages", p.State, len(p.Messages))
+		}
+		w.phone(bob).silent(time.Hour)
+	})
+}
+
+// TestAReplyWhileTheOutboxIsAway: what cannot be stored is answered 503, and acts
+// once when it comes again.
+func TestAReplyWhileTheOutboxIsAway(t *testing.T) {
+	inFlakyWorld(t, func(w *world, broken func(bool)) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		after(time.Second)
+		broken(true)
+		a.say("ok")
+		after(500 * time.Millisecond)
+		broken(false)
+		a.expect(20*time.Second, "OK, ...")
+		a.silent(time.Minute)
+	})
+}

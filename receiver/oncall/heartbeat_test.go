@@ -1,0 +1,178 @@
+package oncall_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+const watched = team + `
+receivers: [{name: oncall, to: [bob], limits: []}]
+heartbeats: [{name: prometheus-eu, receiver: watchdog, timeout: 5m, to: [alice]}]
+`
+
+var watchdog = alert{name: "Watchdog", severity: "none", instance: "eu"}
+
+// beat posts the Watchdog's notification.
+func (w *world) beat() {
+	w.t.Helper()
+	w.notify("watchdog", "watchdog", "repeat interval elapsed", watchdog)
+}
+
+func TestHeartbeat(t *testing.T) {
+	inWorld(t, watched, func(w *world) {
+		a := w.phone(alice)
+		for range 20 {
+			w.beat()
+			after(time.Minute)
+		}
+		a.silent(3 * time.Minute)
+		a.expect(time.Minute+time.Second, "DEAD heartbeat prometheus-eu: silent for 5m, last at 00:19 UTC. Alerts may not arrive.")
+		if w.metric("smspager_heartbeat_up", "heartbeat", "prometheus-eu") != 0 {
+			t.Error("the metric says that it is up")
+		}
+		a.silent(time.Hour) // it is told once
+		w.beat()
+		a.expect(time.Second, "ALIVE heartbeat prometheus-eu: it was silent for 1h5m.")
+		after(time.Minute)
+		if w.metric("smspager_heartbeat_up", "heartbeat", "prometheus-eu") != 1 {
+			t.Error("the metric says that it is not up")
+		}
+		// What is resolved is no beat.
+		gone := watchdog
+		gone.resolved = true
+		w.notify("watchdog", "watchdog", "all alerts resolved", gone)
+		a.expect(5*time.Minute+time.Second, "DEAD...silent for 5m, last at 01:24 UTC. Alerts may not arrive.")
+		if n := len(w.phone("").texts()); n != 3 {
+			t.Errorf("%d texts were sent, want 3", n)
+		}
+	})
+}
+
+// texts are all that were sent so far.
+func (p *phone) texts() (all []string) {
+	for _, m := range p.w.sim.Messages() {
+		all = append(all, m.Text)
+	}
+	return all
+}
+
+func TestHeartbeatNeverSeen(t *testing.T) {
+	inWorld(t, watched, func(w *world) {
+		a := w.phone(alice)
+		a.silent(9 * time.Minute)
+		w.halt()
+		w.start(watched) // which gives it no more time
+		a.expect(time.Minute+time.Second, "DEAD heartbeat prometheus-eu: never seen for 10m. Alerts may not arrive.")
+		w.beat()
+		a.expect(time.Second, "ALIVE heartbeat prometheus-eu: it was seen for the first time.")
+	})
+}
+
+// TestOwnDowntimeIsNotTheirs: but it is said.
+func TestOwnDowntimeIsNotTheirs(t *testing.T) {
+	inWorld(t, watched, func(w *world) {
+		a := w.phone(alice)
+		w.beat()
+		after(2 * time.Minute)
+		w.halt()
+		after(3 * time.Hour)
+		w.start(watched)
+		a.silent(4*time.Minute + 50*time.Second)
+		a.expect(15*time.Second, "DEAD heartbeat prometheus-eu: silent for 3h7m, last at 00:00 UTC. Alerts may not arrive. smspager itself was down from 00:02 to 03:02 UTC.")
+		w.beat()
+		a.expect(time.Second, "ALIVE...")
+		// A short restart gives no more time.
+		after(4 * time.Minute)
+		w.halt()
+		after(10 * time.Second)
+		w.start(watched)
+		a.expect(51*time.Second, "DEAD heartbeat prometheus-eu: silent for 5m...")
+	})
+}
+
+// TestHeartbeatBesideAReceiver: a receiver of the same name works as any other.
+func TestHeartbeatBesideAReceiver(t *testing.T) {
+	inWorld(t, strings.Replace(watched, "receiver: watchdog", "receiver: oncall", 1), func(w *world) {
+		w.notify("oncall", "x", "first notification", watchdog)
+		w.phone(bob).expect(time.Second, "OK Watchdog: alerts arrive...")
+		if got := w.metric("smspager_heartbeat_last_seen_timestamp_seconds"); got != 0 {
+			after(2 * time.Minute)
+		}
+		w.phone(alice).expect(6*time.Minute, "DEAD...")
+	})
+}
+
+func TestANewHeartbeatByReload(t *testing.T) {
+	inWorld(t, watched, func(w *world) {
+		w.beat()
+		after(time.Hour)
+		if err := w.r.Apply(w.config(strings.Replace(watched, "prometheus-eu", "prometheus-us", 1))); err != nil {
+			t.Fatal(err)
+		}
+		after(9 * time.Minute)
+		if got := w.phone("").texts(); len(got) != 1 { // of the old one
+			t.Errorf("sent %q", got)
+		}
+		after(2 * time.Minute)
+		if got := w.phone("").texts(); len(got) != 2 || !strings.HasPrefix(got[1], "DEAD heartbeat prometheus-us: never seen") {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
+
+func TestAliveElsewhere(t *testing.T) {
+	elsewhere := &counting{}
+	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: []}]\nalive: {url: \"https://elsewhere/ping/secret\", interval: 30s}\n", func(w *world) {
+		w.routes["elsewhere"] = elsewhere
+		after(5*time.Minute - time.Second)
+		if got := elsewhere.count(); got != 9 && got != 10 {
+			t.Errorf("it was called %d times in five minutes", got)
+		}
+		before := elsewhere.count()
+		w.sim.Update("acme", func(a *accountOf) { a.Password = "another" })
+		w.fire()
+		after(10 * time.Minute)
+		if got := elsewhere.count(); got > before+1 {
+			t.Errorf("while the account is refused it was called %d times", got-before)
+		}
+		w.sim.Update("acme", func(a *accountOf) { a.Password = "x" })
+		after(3 * time.Minute)
+		if got := elsewhere.count(); got < before+2 {
+			t.Error("it is not called again")
+		}
+		if n := w.metric("smspager_alive_calls_total", "outcome", "withheld"); n < 10 {
+			t.Errorf("%v calls were withheld", n)
+		}
+	})
+}
+
+func TestCreditGuard(t *testing.T) {
+	inWorld(t, team+"receivers: [{name: oncall, to: [bob], limits: []}]\ncredit: {warn_below: 100, warn_days: 10, to: [alice]}\n", func(w *world) {
+		a := w.phone(alice)
+		spend := func(perHour float64, hours int) {
+			for range hours {
+				w.sim.Update("acme", func(a *accountOf) { a.Credit -= perHour })
+				after(time.Hour)
+			}
+		}
+		after(10 * time.Minute)
+		spend(2000, 23)
+		a.silent(time.Second) // for a day the pace is not known
+		spend(2000, 4)
+		a.silent(time.Second) // 48,000 a day, 946,000 left: 20 days
+		spend(10_000, 12)
+		text := a.expect(time.Second, "CREDIT ...")
+		var left, days float64
+		if _, err := fmt.Sscanf(text, "CREDIT %f left at TextingHouse, it lasts %f days", &left, &days); err != nil || days > 10 || days < 8 {
+			t.Errorf("it says %q (%v)", text, err)
+		}
+		w.sim.Update("acme", func(a *accountOf) { a.Credit = 99 })
+		after(10 * time.Minute)
+		a.expect(time.Second, "CREDIT 99 left at TextingHouse, below 100. Without credit nobody is paged.")
+		w.halt()
+		w.start(team + "receivers: [{name: oncall, to: [bob], limits: []}]\ncredit: {warn_below: 100, warn_days: 10, to: [alice]}\n")
+		a.silent(2 * time.Hour) // each is told once
+	})
+}
