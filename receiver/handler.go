@@ -76,17 +76,22 @@ type Contact struct {
 	StoppedAt  *console.Time `json:"stopped_at"`
 }
 
+// NewContact is what is known of a contact, as the API shows it.
+func NewContact(c oncall.ContactState) Contact {
+	shown := Contact{Name: c.Name, State: c.State()}
+	if !c.Verified.IsZero() {
+		shown.VerifiedAt = (*console.Time)(&c.Verified)
+	}
+	if !c.Stopped.IsZero() {
+		shown.StoppedAt = (*console.Time)(&c.Stopped)
+	}
+	return shown
+}
+
 func (r *Receiver) serveContacts(w http.ResponseWriter, _ *http.Request) {
 	contacts := []Contact{}
 	for _, c := range r.oncall.Contacts() {
-		shown := Contact{Name: c.Name, State: c.State()}
-		if !c.Verified.IsZero() {
-			shown.VerifiedAt = (*console.Time)(&c.Verified)
-		}
-		if !c.Stopped.IsZero() {
-			shown.StoppedAt = (*console.Time)(&c.Stopped)
-		}
-		contacts = append(contacts, shown)
+		contacts = append(contacts, NewContact(c))
 	}
 	answer(w, http.StatusOK, map[string]any{"contacts": contacts})
 }

@@ -50,9 +50,9 @@ func (a *account) client() (*textinghouse.Client, string, error) {
 	return client, cfg.TextingHouse.SenderID, err
 }
 
-// print writes a value as JSON, or its text.
-func (a *account) print(w io.Writer, text string, v any) error {
-	if a.output == "json" {
+// printAs writes a value as JSON, or its text.
+func printAs(output string, w io.Writer, text string, v any) error {
+	if output == "json" {
 		return json.NewEncoder(w).Encode(v)
 	}
 	_, err := fmt.Fprintln(w, text)
@@ -113,7 +113,7 @@ func (s *sender) run(ctx context.Context, c console) error {
 		return err
 	}
 	if !s.wait {
-		return s.print(c.out, fmt.Sprintf("accepted: id %s, api_id %s, %s; follow it with: smspager status %s", r.ID, r.APIID, segments(r.Segments), r.APIID), r)
+		return printAs(s.output, c.out, fmt.Sprintf("accepted: id %s, api_id %s, %s; follow it with: smspager status %s", r.ID, r.APIID, segments(r.Segments), r.APIID), r)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
@@ -123,7 +123,7 @@ func (s *sender) run(ctx context.Context, c console) error {
 			r.learn(status)
 		}
 		if r.Final {
-			if err := s.print(c.out, fmt.Sprintf("%s: id %s, api_id %s, %s", r.Meaning, r.ID, r.APIID, segments(r.Segments)), r); err != nil {
+			if err := printAs(s.output, c.out, fmt.Sprintf("%s: id %s, api_id %s, %s", r.Meaning, r.ID, r.APIID, segments(r.Segments)), r); err != nil {
 				return err
 			}
 			if !status.Delivered() {
@@ -184,7 +184,7 @@ func (s *statusCommand) run(ctx context.Context, c console) error {
 		return err
 	}
 	r.learn(status)
-	if err := s.print(c.out, fmt.Sprintf("%d %s", int(status), r.Meaning), r); err != nil {
+	if err := printAs(s.output, c.out, fmt.Sprintf("%d %s", int(status), r.Meaning), r); err != nil {
 		return err
 	}
 	switch {
@@ -215,5 +215,5 @@ func (a *creditCommand) run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	return a.print(c.out, strings.TrimSpace(fmt.Sprint(credit)), map[string]any{"credit": credit})
+	return printAs(a.output, c.out, strings.TrimSpace(fmt.Sprint(credit)), map[string]any{"credit": credit})
 }

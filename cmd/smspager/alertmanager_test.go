@@ -25,6 +25,22 @@ type alertmanager struct {
 // group_interval.
 func startAlertmanager(t *testing.T, receiver, webhook, httpConfig string) *alertmanager {
 	t.Helper()
+	return startAlertmanagerAt(t, freeAddress(t), receiver, webhook, httpConfig)
+}
+
+// freeAddress is one on which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func startAlertmanagerAt(t *testing.T, address, receiver, webhook, httpConfig string) *alertmanager {
+	t.Helper()
 	binary := need(t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager")
 	dir := t.TempDir()
 	file := filepath.Join(dir, "alertmanager.yml")
@@ -35,12 +51,7 @@ receivers:
     webhook_configs:
       - {url: %[2]s, send_resolved: true, http_config: {%[3]s}}
 `, receiver, webhook, httpConfig))
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	am := &alertmanager{t: t, address: listener.Addr().String(), began: time.Now().Add(-time.Minute)}
-	listener.Close()
+	am := &alertmanager{t: t, address: address, began: time.Now().Add(-time.Minute)}
 	cmd := exec.Command(binary, "--config.file="+file, "--storage.path="+dir, "--web.listen-address="+am.address, "--cluster.listen-address=")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

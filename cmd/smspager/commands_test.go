@@ -31,7 +31,7 @@ func TestDemo(t *testing.T) {
 }
 
 func TestEverySubcommandHasHelpWithAnExample(t *testing.T) {
-	for _, name := range []string{"serve", "demo", "check-config", "preview", "send", "status", "credit", "simulate", "health", "backup"} {
+	for _, name := range []string{"serve", "demo", "check-config", "preview", "send", "status", "credit", "simulate", "health", "backup", "who", "pages", "page", "verify"} {
 		code, out, stderr := smspager(t, "", name, "--help")
 		if code != 0 || strings.Count(out, "Example: smspager "+name) != 1 {
 			t.Errorf("%s --help exits with %d: %s%s", name, code, out, stderr)

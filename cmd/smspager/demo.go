@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -32,16 +33,32 @@ const demoPhone = "+33639981234"
 const demoTimeout = 20 * time.Second
 
 // demo is the subcommand demo.
-type demo struct{}
+type demo struct{ onCall bool }
 
 func addDemo(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var d demo
 	cmd := app.Command("demo", "The whole chain on this machine, with no account: a provider's simulator, the receiver, two notifications captured from a real Alertmanager, "+
 		"the SMS as the phone shows them, and their receipts.\n\nExample: smspager demo")
+	cmd.Flag("on-call", "Play a night on call instead: a page, no answer, an escalation, an acknowledgement by reply, the resolution, and a heartbeat that stops and comes back. A minute of it takes a second or so.").BoolVar(&d.onCall)
 	return cmd.FullCommand(), d.run
 }
 
-func (d *demo) run(ctx context.Context, c console) (err error) {
+func (d *demo) run(ctx context.Context, c console) error {
+	if d.onCall {
+		return d.stage(ctx, c, onCallConfig, (*stage).night)
+	}
+	return d.stage(ctx, c, fmt.Sprintf("receivers:\n  - {name: sms, to: [%q]}\n", demoPhone), (*stage).chain)
+}
+
+// stage is the whole chain on this machine, for a demo to play on.
+type stage struct {
+	out  io.Writer
+	sim  *textinghousetest.Server
+	base string // smspager's URL
+}
+
+// stage sets the chain up, and plays.
+func (d *demo) stage(ctx context.Context, c console, receivers string, play func(*stage, context.Context) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "smspager-demo-")
@@ -55,15 +72,16 @@ func (d *demo) run(ctx context.Context, c console) (err error) {
 	fmt.Fprintf(c.out, "1. A simulator of TextingHouse's API listens on %s\n", sim.URL)
 
 	token := rand.Text()
-	cfg, err := config.Parse(filepath.Join(dir, "smspager.yml"), fmt.Appendf(nil, `
-textinghouse: {user: %s, password: %q, endpoints: [%q], callback_token: %s}
-receivers:
-  - {name: sms, to: [%q]}
-`, sim.ClientOptions().User, sim.ClientOptions().Password, sim.URL, token, demoPhone))
+	cfg, err := config.Parse(filepath.Join(dir, "smspager.yml"), fmt.Appendf(nil, "textinghouse: {user: %s, password: %q, endpoints: [%q], callback_token: %s}\n%s",
+		sim.ClientOptions().User, sim.ClientOptions().Password, sim.URL, token, receivers))
 	if err != nil {
 		return err
 	}
-	logger := promslog.New(&promslog.Config{Writer: c.err, Level: warnLevel()})
+	level := "warn"
+	if d.onCall {
+		level = "none" // a heartbeat that stops is an error, and the story tells of it
+	}
+	logger := quietLogger(c.err, level)
 	r, err := receiver.New(cfg, receiver.Options{Logger: logger})
 	if err != nil {
 		return err
@@ -84,10 +102,15 @@ receivers:
 	base := "http://" + listener.Addr().String()
 	sim.Update(cfg.TextingHouse.User, func(a *textinghousetest.Account) {
 		a.ReceiptURL, a.AllReceipts = base+"/textinghouse/"+token+"/dlr", true
+		a.ReplyURL = base + "/textinghouse/" + token + "/mo"
 	})
 	fmt.Fprintf(c.out, "2. smspager takes webhooks at %s/alertmanager, and keeps messages in SQLite\n", base)
+	return play(&stage{out: c.out, sim: sim, base: base}, ctx)
+}
 
-	phone := sim.Phone(demoPhone)
+// chain plays one page, from Alertmanager to the receipt.
+func (s *stage) chain(ctx context.Context) error {
+	phone := s.sim.Phone(demoPhone)
 	for i, step := range []struct {
 		what    string
 		payload []byte
@@ -95,13 +118,14 @@ receivers:
 		{"Alertmanager posts a group that fires", firingPayload},
 		{"Alertmanager posts that it is resolved", resolvedPayload},
 	} {
-		fmt.Fprintf(c.out, "\n%d. %s (captured from Alertmanager 0.34.2, its times moved to today)\n", i+3, step.what)
-		if err := d.page(ctx, c.out, base, recent(step.payload), phone); err != nil {
+		fmt.Fprintf(s.out, "\n%d. %s (captured from Alertmanager 0.34.2, its times moved to today)\n", i+3, step.what)
+		if err := s.page(ctx, recent(step.payload), phone); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintln(c.out, "\nThat is the whole chain. Next: copy config.example.yml to smspager.yml, put in your account and number, then prove it, for free, with\n"+
-		"  smspager send -c smspager.yml --to=999 --wait \"test\"")
+	fmt.Fprintln(s.out, "\nThat is the whole chain. Next: copy config.example.yml to smspager.yml, put in your account and number, then prove it, for free, with\n"+
+		"  smspager send -c smspager.yml --to=999 --wait \"test\"\n"+
+		"A night on call: smspager demo --on-call")
 	return nil
 }
 
@@ -118,36 +142,40 @@ func recent(payload []byte) []byte {
 	return payload
 }
 
-func warnLevel() *promslog.Level {
-	level := promslog.NewLevel()
-	_ = level.Set("warn") // a level that promslog knows
-	return level
+// quietLogger logs from a level on, nothing at level none.
+func quietLogger(w io.Writer, level string) *slog.Logger {
+	if level == "none" {
+		return slog.New(slog.DiscardHandler)
+	}
+	l := promslog.NewLevel()
+	_ = l.Set(level) // one that promslog knows
+	return promslog.New(&promslog.Config{Writer: w, Level: l})
 }
 
 // page posts a notification and follows its message until it is delivered.
-func (d *demo) page(ctx context.Context, out io.Writer, base string, payload []byte, phone *textinghousetest.Phone) error {
+func (s *stage) page(ctx context.Context, payload []byte, phone *textinghousetest.Phone) error {
 	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
 	defer cancel()
 	start := time.Now()
 	var accepted intake.Result
-	if err := callJSON(ctx, http.MethodPost, base+"/alertmanager", payload, &accepted); err != nil {
+	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager", payload, &accepted); err != nil {
 		return fmt.Errorf("the webhook failed: %w", err)
 	}
-	fmt.Fprintf(out, "   answered 200 after %s: %s, message %s is on disk\n", time.Since(start).Round(100*time.Microsecond), accepted.Status, accepted.Messages[0])
+	fmt.Fprintf(s.out, "   answered 200 after %s: %s, message %s is on disk\n", time.Since(start).Round(100*time.Microsecond), accepted.Status, accepted.Messages[0])
 	sms, err := phone.Next(ctx)
 	if err != nil {
 		return fmt.Errorf("the phone got nothing: %w", err)
 	}
-	fmt.Fprintf(out, "   the phone of +%s shows:\n", sms.To)
-	drawSMS(out, sms.Text)
+	fmt.Fprintf(s.out, "   the phone of +%s shows:\n", sms.To)
+	drawSMS(s.out, sms.Text)
 	for {
 		var m apiconsole.Message
-		if err := callJSON(ctx, http.MethodGet, base+"/api/v1/messages/"+accepted.Messages[0], nil, &m); err != nil {
+		if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/messages/"+accepted.Messages[0], nil, &m); err != nil {
 			return fmt.Errorf("the message cannot be read: %w", err)
 		}
 		if outbox.State(m.State).Final() {
 			for _, e := range m.Events {
-				fmt.Fprintf(out, "   +%-6s %-9s %s\n", time.Time(e.At).Sub(time.Time(m.CreatedAt)).Round(time.Millisecond), e.Type, e.Detail)
+				fmt.Fprintf(s.out, "   +%-6s %-9s %s\n", time.Time(e.At).Sub(time.Time(m.CreatedAt)).Round(time.Millisecond), e.Type, e.Detail)
 			}
 			if m.State != string(outbox.Delivered) {
 				return fmt.Errorf("the message ended as %s instead of delivered", m.State)

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -28,7 +30,8 @@ func addSimulate(app *kingpin.Application) (string, func(context.Context, consol
 	cmd := app.Command("simulate", "TextingHouse's API on your own machine, to try smspager or anything else against: no text leaves it.\n\n"+
 		"Example: smspager simulate --listen=127.0.0.1:9880 --user=acme --password=test --receipts=http://127.0.0.1:9879/textinghouse/TOKEN/dlr --fault=status=503,times=3\n\n"+
 		"Faults: latency=200ms, hang, hang-after, status=503, status-after=503, drop-before, drop-after, garbage, err=300, callback-lost, callback-repeat=3, callback-delay=5s, callback-reorder; "+
-		"each may be followed by ,times=N ,p=0.1 ,cmd=sendsms.")
+		"each may be followed by ,times=N ,p=0.1 ,cmd=sendsms.\n\n"+
+		"A line on standard input is a phone's answer to its latest text: \"+33612345678 ok\". It needs --replies.")
 	cmd.Flag("listen", "Address to listen on.").Default("127.0.0.1:9880").StringVar(&s.listen)
 	cmd.Flag("user", "The account's user.").Default("acme").StringVar(&s.user)
 	cmd.Flag("password", "The account's password; it protects nothing.").Default("test").StringVar(&s.password)
@@ -70,12 +73,28 @@ func (s *simulate) run(ctx context.Context, c console) error {
 	mux.Handle(textinghousetest.Path, sim)
 	server := newServer(mux, logger)
 	go show(ctx, c, sim, logger)
+	go answer(c, sim)
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+// answer lets phones answer: each line is a number and its text.
+func answer(c console, sim *textinghousetest.Simulator) {
+	lines := bufio.NewScanner(c.in)
+	for lines.Scan() {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" {
+			continue
+		}
+		number, text, _ := strings.Cut(line, " ")
+		if err := sim.Reply(number, strings.TrimSpace(text)); err != nil {
+			fmt.Fprintf(c.err, "smspager: %v; write a number and its answer, such as: +33612345678 ok\n", err)
+		}
+	}
 }
 
 // show prints each SMS that is taken.

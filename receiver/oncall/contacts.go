@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -38,7 +39,7 @@ type contacts struct {
 }
 
 // load reads the marks.
-func (c *contacts) load(ctx context.Context, store Store) error {
+func (c *contacts) load(ctx context.Context, store Marks) error {
 	ms, err := store.Marks(ctx, contactMark)
 	if err != nil {
 		return err
@@ -97,34 +98,24 @@ func (c ContactState) State() string {
 }
 
 // Contacts tells what is known of each contact of the configuration.
-func (o *OnCall) Contacts() []ContactState {
-	var all []ContactState
-	for _, c := range o.settings.Load().cfg.Contacts {
-		s := o.contacts.get(c.Number)
-		all = append(all, ContactState{Name: c.Name, Verified: s.VerifiedAt, Stopped: s.StoppedAt})
-	}
-	return all
-}
+func (o *OnCall) Contacts() []ContactState { return o.contacts.of(o.settings.Load().cfg) }
 
-// ContactStates tells the same by the marks of an outbox that is only read.
-func ContactStates(ctx context.Context, store interface {
-	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
-}, numbers map[string]e164.Number) (map[string]ContactState, error) {
-	ms, err := store.Marks(ctx, contactMark)
-	if err != nil {
+// ContactStates tells the same of a configuration and an outbox that is only read.
+func ContactStates(ctx context.Context, cfg *config.Config, store Marks) ([]ContactState, error) {
+	var known contacts
+	if err := known.load(ctx, store); err != nil {
 		return nil, err
 	}
-	all := make(map[string]ContactState)
-	for name, number := range numbers {
-		all[name] = ContactState{Name: name}
-		for _, m := range ms {
-			var s contactState
-			if e164.Number(m.Name) == number && json.Unmarshal(m.Doc, &s) == nil {
-				all[name] = ContactState{Name: name, Verified: s.VerifiedAt, Stopped: s.StoppedAt}
-			}
-		}
+	return known.of(cfg), nil
+}
+
+func (c *contacts) of(cfg *config.Config) []ContactState {
+	var all []ContactState
+	for _, contact := range cfg.Contacts {
+		s := c.get(contact.Number)
+		all = append(all, ContactState{Name: contact.Name, Verified: s.VerifiedAt, Stopped: s.StoppedAt})
 	}
-	return all, nil
+	return all
 }
 
 // ErrUnknownContact is returned for a name that no contact has.

@@ -182,8 +182,8 @@ receivers: [{name: r, to: ["rota:primary"]}]
 	if on := r.At("primary", from); !on.Gap || !slices.Equal(on.Contacts, []string{"bob"}) {
 		t.Errorf("before the calendar is read it is %+v", on)
 	}
-	if err := r.Load(t.Context()); err != nil {
-		t.Fatal(err)
+	if errs := r.Load(t.Context()); errs != nil {
+		t.Fatal(errs)
 	}
 	var got []string
 	for _, d := range r.Timeline("primary", from, from.AddDate(0, 0, 14)) {
@@ -195,8 +195,8 @@ receivers: [{name: r, to: ["rota:primary"]}]
 	if err := os.WriteFile(file, []byte("no calendar"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Load(t.Context()); err == nil || !strings.Contains(err.Error(), `rota "primary": not an iCalendar file`) {
-		t.Errorf("a broken file gives %v", err)
+	if errs := r.Load(t.Context()); len(errs) != 1 || !errs[0].File || !strings.Contains(errs[0].Error(), `rota "primary": not an iCalendar file`) {
+		t.Errorf("a broken file gives %v", errs)
 	}
 	if on := r.At("primary", from.AddDate(0, 0, 3)); on.Gap {
 		t.Error("a broken file replaces the good one")

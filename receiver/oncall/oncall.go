@@ -207,7 +207,9 @@ const calendarMark = "calendar"
 func (o *OnCall) runRotas(ctx context.Context) {
 	for ctx.Err() == nil {
 		s := o.settings.Load()
-		o.loadCopies(ctx, s.roster)
+		if err := s.roster.UseCopies(ctx, o.store); err != nil && ctx.Err() == nil {
+			o.logger.Error("the copies of calendars cannot be used", "err", err)
+		}
 		reading, stop := context.WithCancel(ctx)
 		var all sync.WaitGroup
 		for _, d := range s.roster.duties {
@@ -237,27 +239,6 @@ func (o *OnCall) runRota(ctx context.Context, r *Roster, d *duty) {
 			}
 		}
 		sleep(ctx, d.Refresh)
-	}
-}
-
-// loadCopies uses the copies of calendars that were not read yet.
-func (o *OnCall) loadCopies(ctx context.Context, r *Roster) {
-	marks, err := o.store.Marks(ctx, calendarMark)
-	if err != nil {
-		if ctx.Err() == nil {
-			o.logger.Error("cannot read the copies of calendars", "err", err)
-		}
-		return
-	}
-	for _, m := range marks {
-		d := r.find(m.Name)
-		var text string
-		if d == nil || d.CalendarURL == "" || d.known() || json.Unmarshal(m.Doc, &text) != nil {
-			continue
-		}
-		if err := d.use([]byte(text)); err != nil {
-			o.logger.Error("the copy of a calendar cannot be used", "rota", m.Name, "err", err)
-		}
 	}
 }
 

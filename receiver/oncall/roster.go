@@ -2,6 +2,7 @@ package oncall
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/oncall/rota"
+	"github.com/smspager/smspager/receiver/outbox"
 )
 
 const (
@@ -39,11 +41,9 @@ type duty struct {
 	config.Rota
 	names map[string]string // of contacts, by what they are called
 
-	mu       sync.Mutex
-	rota     rota.Rota // nil until it is read
-	etag     string
-	loadedAt time.Time // when it was read last
-	err      error     // why it could not be read the last time
+	mu   sync.Mutex
+	rota rota.Rota // nil until it is read
+	etag string
 }
 
 // NewRoster makes a Roster. Calendars are read by Load. A nil client is one of
@@ -71,20 +71,30 @@ func NewRoster(cfg *config.Config, client *http.Client) *Roster {
 	return r
 }
 
-// Load reads the calendars of all rotas. The error tells those that failed; each
-// keeps what it had.
-func (r *Roster) Load(ctx context.Context) error {
-	var errs []error
+// CalendarError tells why the calendar of a rota cannot be used.
+type CalendarError struct {
+	Rota string
+	File bool // it is a file, not a URL, which may be there again later
+	Err  error
+}
+
+func (e *CalendarError) Error() string { return fmt.Sprintf("rota %q: %v", e.Rota, e.Err) }
+func (e *CalendarError) Unwrap() error { return e.Err }
+
+// Load reads the calendars of all rotas, and returns what failed. Each rota that
+// failed keeps what it had.
+func (r *Roster) Load(ctx context.Context) []*CalendarError {
+	var errs []*CalendarError
 	for _, d := range r.duties {
 		if _, err := d.load(ctx, r.client); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // load reads the calendar of a rota, if it has one, and returns it where it is new.
-func (d *duty) load(ctx context.Context, client *http.Client) (fresh []byte, err error) {
+func (d *duty) load(ctx context.Context, client *http.Client) (fresh []byte, failure *CalendarError) {
 	if d.Turns.Start != "" {
 		return nil, nil
 	}
@@ -95,10 +105,9 @@ func (d *duty) load(ctx context.Context, client *http.Client) (fresh []byte, err
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err != nil {
-		d.err = fmt.Errorf("rota %q: %w", d.Name, err)
-		return nil, d.err
+		return nil, &CalendarError{Rota: d.Name, File: d.Calendar != "", Err: err}
 	}
-	d.err, d.loadedAt, d.etag = nil, time.Now(), etag
+	d.etag = etag
 	return data, nil
 }
 
@@ -312,6 +321,36 @@ func plain(name string) string {
 		return ' '
 	}, norm.NFD.String(name))
 	return strings.Join(strings.Fields(name), " ")
+}
+
+// Marks reads marks. An outbox.Store does.
+type Marks interface {
+	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
+}
+
+// UseCopies uses the last good copies that an outbox holds, for calendars that were
+// not read yet.
+func (r *Roster) UseCopies(ctx context.Context, store Marks) error {
+	marks, err := store.Marks(ctx, calendarMark)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, m := range marks {
+		d := r.find(m.Name)
+		if d == nil || d.CalendarURL == "" || d.known() {
+			continue
+		}
+		var text string
+		err := json.Unmarshal(m.Doc, &text)
+		if err == nil {
+			err = d.use([]byte(text))
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("the copy of rota %q: %w", m.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // known reports whether the rota was read.

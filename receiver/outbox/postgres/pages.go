@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -183,9 +184,37 @@ func pagesQuery(q outbox.PageQuery) (query string, args []any) {
 
 // Marks implements outbox.Store.
 func (s *Store) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
+	return marks(ctx, s.pool, kind)
+}
+
+// Reader reads marks of a database, and changes nothing in it.
+type Reader struct{ pool *pgxpool.Pool }
+
+// OpenReader connects to a database for reading, see Open.
+func OpenReader(ctx context.Context, dsn string) (*Reader, error) {
+	config, err := parse(dsn)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	return &Reader{pool}, err
+}
+
+// Marks returns the marks of a kind, as Store.Marks does.
+func (r *Reader) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
+	return marks(ctx, r.pool, kind)
+}
+
+// Close disconnects.
+func (r *Reader) Close() error {
+	r.pool.Close()
+	return nil
+}
+
+func marks(ctx context.Context, pool *pgxpool.Pool, kind string) ([]outbox.Mark, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, selectMarks, kind)
+	rows, err := pool.Query(ctx, selectMarks, kind)
 	if err != nil {
 		return nil, fmt.Errorf("read marks of kind %s: %w", kind, err)
 	}

@@ -51,6 +51,23 @@ var _ outbox.Shared = (*Store)(nil)
 // postgres://smspager:secret@db.example/smspager, or a string of keywords and
 // values, and makes its tables where there are none. Errors hold no password.
 func Open(ctx context.Context, dsn string) (*Store, error) {
+	config, err := parse(dsn)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{config: config}
+	if err := s.migrate(ctx); err != nil {
+		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
+	}
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
+	}
+	s.group = group.New(group.Options[pgx.Tx]{Transaction: s.transaction, Alone: ofAStatement})
+	return s, nil
+}
+
+// parse reads a database's URL.
+func parse(dsn string) (*pgxpool.Config, error) {
 	if err := CheckURL(dsn); err != nil {
 		return nil, err
 	}
@@ -64,15 +81,7 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	}
 	config.ConnConfig.ConnectTimeout = patience
 	config.MaxConns = readers + 1
-	s := &Store{config: config}
-	if err := s.migrate(ctx); err != nil {
-		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
-	}
-	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
-		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
-	}
-	s.group = group.New(group.Options[pgx.Tx]{Transaction: s.transaction, Alone: ofAStatement})
-	return s, nil
+	return config, nil
 }
 
 // CheckURL returns an error for what is not a database's URL. It holds nothing

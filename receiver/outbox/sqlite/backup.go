@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/smspager/smspager/receiver/outbox"
 )
 
 // Backup copies the database at path, as it is at one moment, to a new file that
@@ -57,6 +59,27 @@ func Backup(ctx context.Context, path, to string) (messages int, err error) {
 	err = copied.QueryRowContext(ctx, "SELECT count(*) FROM messages").Scan(&messages)
 	return messages, err
 }
+
+// Reader reads marks of a database that another process may have open.
+type Reader struct{ db *sql.DB }
+
+// OpenReader opens the database at path for reading. It is an error if it is not
+// there.
+func OpenReader(path string) (*Reader, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", dsn(path, "ro"))
+	return &Reader{db}, err
+}
+
+// Marks returns the marks of a kind, as Store.Marks does.
+func (r *Reader) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
+	return marks(ctx, r.db, kind)
+}
+
+// Close closes the database.
+func (r *Reader) Close() error { return r.db.Close() }
 
 func remove(file string) error {
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -189,7 +189,11 @@ func pagesQuery(q outbox.PageQuery) (query string, args []any) {
 
 // Marks implements outbox.Store.
 func (s *Store) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
-	rows, err := s.readDB.QueryContext(ctx, selectMarks, kind)
+	return marks(ctx, s.readDB, kind)
+}
+
+func marks(ctx context.Context, db *sql.DB, kind string) ([]outbox.Mark, error) {
+	rows, err := db.QueryContext(ctx, selectMarks, kind)
 	if err != nil {
 		return nil, fmt.Errorf("read marks of kind %s: %w", kind, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,25 @@ func (p *Phone) got() string {
 func (p *Phone) Reply(text string) error {
 	p.sim.mu.Lock()
 	defer p.sim.mu.Unlock()
-	switch m := p.last; {
+	return p.sim.reply(p.last, text)
+}
+
+// Reply answers the latest SMS to a number ("+33612345678").
+func (s *Simulator) Reply(number, text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	to := strings.TrimPrefix(number, "+")
+	for _, m := range slices.Backward(s.messages) {
+		if m.To == to {
+			return s.reply(m, text)
+		}
+	}
+	return fmt.Errorf("no SMS was sent to %s", number)
+}
+
+// reply answers a message. s.mu is held.
+func (s *Simulator) reply(m *message, text string) error {
+	switch {
 	case m == nil:
 		return errors.New("there is no SMS to reply to")
 	case m.From != "":
@@ -78,7 +97,7 @@ func (p *Phone) Reply(text string) error {
 	case m.account.ReplyURL == "":
 		return errors.New("the account has no URL for replies")
 	default:
-		p.sim.callbacks.reply(m, text, time.Now())
+		s.callbacks.reply(m, text, time.Now())
 		return nil
 	}
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	apiconsole "github.com/smspager/smspager/receiver/console"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// Numbers that France reserves for fiction.
+const (
+	demoAlice = "+33639980001"
+	demoBob   = "+33639980002"
+)
+
+// onCallConfig is that of the night: a second of it stands for a minute or so.
+const onCallConfig = `contacts:
+  - {name: alice, number: "` + demoAlice + `"}
+  - {name: bob, number: "` + demoBob + `"}
+receivers:
+  - name: sms
+    to: [alice]
+    escalate: [{after: 3s, to: [bob]}]
+heartbeats:
+  - {name: prometheus, receiver: watchdog, timeout: 2s, to: [alice]}
+`
+
+// watchdogPayload is Alertmanager's for the alert that always fires, shortened.
+const watchdogPayload = `{"version":"4","receiver":"watchdog","status":"firing","groupKey":"{}:{alertname=\"Watchdog\"}","notification_reason":"repeat interval elapsed",
+"alerts":[{"status":"firing","labels":{"alertname":"Watchdog","severity":"none"},"startsAt":"2026-11-23T19:24:46.962Z"}]}`
+
+// night plays a night on call.
+func (s *stage) night(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*demoTimeout)
+	defer cancel()
+	beating, stopBeats := context.WithCancel(ctx)
+	beats := make(chan struct{})
+	go func() {
+		defer close(beats)
+		for beating.Err() == nil {
+			_ = callJSON(beating, http.MethodPost, s.base+"/alertmanager/watchdog", []byte(watchdogPayload), new(any))
+			select {
+			case <-beating.Done():
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+	}()
+	defer func() {
+		stopBeats()
+		<-beats
+	}()
+	fmt.Fprintln(s.out, "3. Prometheus's Watchdog alert beats all the while")
+	alice, bob := &actor{s, "alice", s.sim.Phone(demoAlice)}, &actor{s, "bob", s.sim.Phone(demoBob)}
+
+	s.say("An alert fires. alice is paged; the text ends with the code of the page")
+	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager", recent(firingPayload), new(any)); err != nil {
+		return fmt.Errorf("the webhook failed: %w", err)
+	}
+	if err := alice.reads(ctx, "CRITICAL KubePodCrashLooping"); err != nil {
+		return err
+	}
+	s.say("alice sleeps. After her time bob is paged, and told why")
+	if err := bob.reads(ctx, "No answer from alice"); err != nil {
+		return err
+	}
+	s.say("bob answers: ok")
+	if err := bob.Reply("ok"); err != nil {
+		return err
+	}
+	for actor, want := range map[*actor]string{bob: "is yours", alice: "bob has"} {
+		if err := actor.reads(ctx, want); err != nil {
+			return err
+		}
+	}
+	s.say("The alert is resolved. Everyone who was paged is told, and nobody else")
+	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager", recent(resolvedPayload), new(any)); err != nil {
+		return fmt.Errorf("the webhook failed: %w", err)
+	}
+	for _, actor := range []*actor{alice, bob} {
+		if err := actor.reads(ctx, "RESOLVED"); err != nil {
+			return err
+		}
+	}
+	s.say("Prometheus dies: its heartbeat stops")
+	stopBeats()
+	<-beats
+	if err := alice.reads(ctx, "DEAD heartbeat prometheus"); err != nil {
+		return err
+	}
+	s.say("and comes back")
+	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager/watchdog", []byte(watchdogPayload), new(any)); err != nil {
+		return fmt.Errorf("the webhook failed: %w", err)
+	}
+	if err := alice.reads(ctx, "ALIVE heartbeat prometheus"); err != nil {
+		return err
+	}
+	return s.record(ctx)
+}
+
+// record shows what smspager page shows.
+func (s *stage) record(ctx context.Context) error {
+	var list apiconsole.Pages
+	if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/pages", nil, &list); err != nil {
+		return fmt.Errorf("the pages cannot be read: %w", err)
+	}
+	if len(list.Pages) != 1 || list.Pages[0].State != "resolved" || list.Pages[0].AcknowledgedBy != "bob" {
+		return fmt.Errorf("the page is not as it should be: %+v", list.Pages)
+	}
+	var page apiconsole.Page
+	if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/pages/"+list.Pages[0].ID, nil, &page); err != nil {
+		return fmt.Errorf("the page cannot be read: %w", err)
+	}
+	s.say("All of it is on record: smspager page " + page.Code)
+	drawPage(s.out, page)
+	fmt.Fprintln(s.out, "\nThat was a night on call. docs/on-call.md has what to set up, and a page to give to the team.")
+	return nil
+}
+
+func (s *stage) say(what string) { fmt.Fprintf(s.out, "\n-- %s\n", what) }
+
+// actor is somebody with a phone.
+type actor struct {
+	*stage
+	name string
+	*textinghousetest.Phone
+}
+
+// reads shows the next text, which must hold what is wanted.
+func (a *actor) reads(ctx context.Context, want string) error {
+	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
+	defer cancel()
+	sms, err := a.Next(ctx)
+	if err != nil {
+		return fmt.Errorf("%s's phone got nothing: %w", a.name, err)
+	}
+	fmt.Fprintf(a.out, "   %s's phone:\n", a.name)
+	drawSMS(a.out, sms.Text)
+	if !strings.Contains(sms.Text, want) {
+		return fmt.Errorf("%s's phone shows %q, which does not tell of %q", a.name, sms.Text, want)
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/smspager/smspager/receiver"
+	apiconsole "github.com/smspager/smspager/receiver/console"
+)
+
+// running is a smspager serve, asked over HTTP.
+type running struct{ url, output string }
+
+func (r *running) flags(cmd *kingpin.CmdClause) {
+	cmd.Flag("url", "Where smspager serve listens.").Default("http://127.0.0.1:9879").StringVar(&r.url)
+	outputFlag(cmd, &r.output)
+}
+
+// get reads a path's answer, or copies it as it is where JSON is wanted.
+func (r *running) get(ctx context.Context, out io.Writer, path string, answer any) (done bool, err error) {
+	if r.output == "json" {
+		var raw json.RawMessage
+		if err := callJSON(ctx, http.MethodGet, r.url+path, nil, &raw); err != nil {
+			return true, err
+		}
+		_, err := fmt.Fprintf(out, "%s\n", raw)
+		return true, err
+	}
+	return false, callJSON(ctx, http.MethodGet, r.url+path, nil, answer)
+}
+
+// pages is the subcommand pages.
+type pages struct {
+	running
+	state, receiver string
+	limit           int
+}
+
+func addPages(app *kingpin.Application) (string, func(context.Context, console) error) {
+	var p pages
+	cmd := app.Command("pages", "List pages, newest first: who is to answer, who has.\n\n"+
+		"Example: smspager pages --state=current")
+	p.flags(cmd)
+	cmd.Flag("state", "Only pages in this state: current (that are not over), open, acknowledged, silenced, resolved, expired.").StringVar(&p.state)
+	cmd.Flag("receiver", "Only pages of this receiver.").StringVar(&p.receiver)
+	cmd.Flag("limit", "At most so many.").Default("20").IntVar(&p.limit)
+	return cmd.FullCommand(), p.run
+}
+
+func (p *pages) run(ctx context.Context, c console) error {
+	q := url.Values{"limit": {strconv.Itoa(p.limit)}}
+	for name, value := range map[string]string{"state": p.state, "receiver": p.receiver} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	var list apiconsole.Pages
+	if done, err := p.get(ctx, c.out, "/api/v1/pages?"+q.Encode(), &list); done || err != nil {
+		return err
+	}
+	if len(list.Pages) == 0 {
+		fmt.Fprintln(c.out, "No such pages.")
+	}
+	for _, page := range list.Pages {
+		by := ""
+		if page.AcknowledgedBy != "" {
+			by = " by " + page.AcknowledgedBy
+		}
+		fmt.Fprintf(c.out, "%-5s  %s  %-12s  %s%s  %s\n", page.Code, local(page.OpenedAt), page.State, page.Headline, by, page.ID)
+	}
+	return nil
+}
+
+func local(t apiconsole.Time) string { return time.Time(t).Local().Format("2006-01-02 15:04:05") }
+
+// pageCommand is the subcommand page.
+type pageCommand struct {
+	running
+	id string
+}
+
+func addPage(app *kingpin.Application) (string, func(context.Context, console) error) {
+	var p pageCommand
+	cmd := app.Command("page", "Show one page and its history: who was paged and when it arrived, who answered, what was escalated.\n\n"+
+		"Example: smspager page 4821")
+	p.flags(cmd)
+	cmd.Arg("id", "The page's id, or its code.").Required().StringVar(&p.id)
+	return cmd.FullCommand(), p.run
+}
+
+func (p *pageCommand) run(ctx context.Context, c console) error {
+	var page apiconsole.Page
+	if done, err := p.get(ctx, c.out, "/api/v1/pages/"+url.PathEscape(p.id), &page); done || err != nil {
+		return err
+	}
+	drawPage(c.out, page)
+	return nil
+}
+
+// drawPage shows a page, and below it everything that happened, in order of time.
+func drawPage(w io.Writer, p apiconsole.Page) {
+	fmt.Fprintf(w, "%s, code %s, receiver %s: %s\n", p.Headline, p.Code, p.Receiver, p.State)
+	if p.AcknowledgedAt != nil {
+		fmt.Fprintf(w, "answered by %s, %s after it opened\n", p.AcknowledgedBy, time.Time(*p.AcknowledgedAt).Sub(time.Time(p.OpenedAt)).Round(time.Second))
+	}
+	opened := time.Time(p.OpenedAt)
+	events := p.Events
+	for _, m := range p.Messages {
+		for _, e := range m.Events {
+			switch e.Type {
+			case "accepted", "delivered", "failed", "expired", "superseded", "unknown":
+				events = append(events, apiconsole.PageEvent{At: e.At, Type: "text " + e.Type, Who: m.To, Detail: e.Detail})
+			case "reply":
+				events = append(events, apiconsole.PageEvent{At: e.At, Type: "reply", Who: m.To, Detail: e.Detail})
+			}
+		}
+	}
+	slices.SortStableFunc(events, func(a, b apiconsole.PageEvent) int { return time.Time(a.At).Compare(time.Time(b.At)) })
+	for _, e := range events {
+		fmt.Fprintf(w, "  %s  +%-8s %-16s %-14s %s\n", local(e.At), time.Time(e.At).Sub(opened).Round(time.Second), e.Type, e.Who, e.Detail)
+	}
+}
+
+// verify is the subcommand verify.
+type verify struct {
+	running
+	name     string
+	wait     bool
+	patience time.Duration
+}
+
+func addVerify(app *kingpin.Application) (string, func(context.Context, console) error) {
+	var v verify
+	cmd := app.Command("verify", "Send a contact a code. Once its phone has answered with it, it is known that texts arrive there, and that answers come back.\n\n"+
+		"Example: smspager verify alice --wait\n\nExit codes: 0 sent (with --wait: verified), 1 an error, 4 not verified in time.")
+	v.flags(cmd)
+	cmd.Flag("wait", "Wait for the answer.").BoolVar(&v.wait)
+	cmd.Flag("wait.timeout", "How long to wait.").Default("10m").DurationVar(&v.patience)
+	cmd.Arg("contact", "The contact's name.").Required().StringVar(&v.name)
+	return cmd.FullCommand(), v.run
+}
+
+func (v *verify) run(ctx context.Context, c console) error {
+	var sent struct {
+		Status string `json:"status"`
+	}
+	asked := time.Now()
+	if err := callJSON(ctx, http.MethodPost, v.url+"/api/v1/contacts/"+url.PathEscape(v.name)+"/verify", nil, &sent); err != nil {
+		return err
+	}
+	if !v.wait {
+		return printAs(v.output, c.out, fmt.Sprintf("a code is on its way to %s; the answer proves the phone: smspager verify %s --wait", v.name, v.name), map[string]string{"contact": v.name, "state": "sent"})
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.patience)
+	defer cancel()
+	for {
+		var list struct{ Contacts []receiver.Contact }
+		if err := callJSON(ctx, http.MethodGet, v.url+"/api/v1/contacts", nil, &list); err != nil && ctx.Err() == nil {
+			return err
+		}
+		for _, contact := range list.Contacts {
+			if contact.Name == v.name && contact.VerifiedAt != nil && !time.Time(*contact.VerifiedAt).Before(asked.Truncate(time.Millisecond)) {
+				return printAs(v.output, c.out, v.name+" is verified", map[string]string{"contact": v.name, "state": "verified"})
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return &exitError{exitOpen, fmt.Errorf("%s has not answered within %s; the code is good for a day", v.name, v.patience)}
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/receiver/oncall"
+)
+
+// who is the subcommand who.
+type who struct{ configFile, at, output string }
+
+func addWho(app *kingpin.Application) (string, func(context.Context, console) error) {
+	var w who
+	cmd := app.Command("who", "Tell who is on duty by each rota, now or at another time.\n\n"+
+		"Example: smspager who -c smspager.yml --at=\"2026-12-24 18:00\"")
+	cmd.Flag("config.file", "The configuration file.").Short('c').Default("smspager.yml").StringVar(&w.configFile)
+	cmd.Flag("at", "When: RFC 3339, or 2026-12-24 18:00 in the machine's zone; default: now.").StringVar(&w.at)
+	outputFlag(cmd, &w.output)
+	return cmd.FullCommand(), w.run
+}
+
+// onDuty is the JSON form of who is on duty.
+type onDuty struct {
+	Rota     string    `json:"rota"`
+	Contacts []string  `json:"contacts"`
+	Gap      bool      `json:"gap"` // nobody is; the contacts are the rota's default
+	Unknown  []string  `json:"unknown,omitempty"`
+	Start    time.Time `json:"start"`
+	End      time.Time `json:"end"`
+}
+
+func asOnDuty(rota string, d oncall.Duty) onDuty {
+	o := onDuty{Rota: rota, Contacts: d.Contacts, Gap: d.Gap, Unknown: d.Unknown, Start: d.Start, End: d.End}
+	if o.Contacts == nil {
+		o.Contacts = []string{}
+	}
+	return o
+}
+
+func (w *who) run(ctx context.Context, c console) error {
+	at := time.Now()
+	if w.at != "" {
+		var err error
+		if at, err = parseTime(w.at); err != nil {
+			return err
+		}
+	}
+	cfg, err := receiver.LoadConfig(w.configFile)
+	if err != nil {
+		return err
+	}
+	duty, err := receiver.NewDuty(ctx, cfg)
+	if err != nil {
+		fmt.Fprintf(c.err, "smspager: warning: copies of calendars cannot be read from the outbox: %v\n", err)
+	}
+	for _, err := range duty.Calendars {
+		fmt.Fprintf(c.err, "smspager: warning: %v; its last good copy is used, if there is one\n", err)
+	}
+	all := []onDuty{}
+	for _, rota := range duty.Roster.Rotas() {
+		all = append(all, asOnDuty(rota, duty.Roster.At(rota, at)))
+	}
+	if w.output == "json" {
+		return json.NewEncoder(c.out).Encode(all)
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(c.out, "No rota is configured (rotas).")
+	}
+	for _, on := range all {
+		fmt.Fprintf(c.out, "%s: %s, until %s\n", on.Rota, on.who(), on.End.Local().Format(shiftLayout))
+	}
+	return nil
+}
+
+const shiftLayout = "Mon 2 Jan 15:04"
+
+func (o onDuty) who() string {
+	names := strings.Join(o.Contacts, ", ")
+	if !o.Gap {
+		return names
+	}
+	if len(o.Unknown) > 0 {
+		names += fmt.Sprintf(" (%q is no contact)", o.Unknown[0])
+	}
+	if len(o.Contacts) == 0 {
+		return "GAP, and no default" + names
+	}
+	return "GAP, default " + names
+}
+
+func parseTime(s string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	t, err := time.ParseInLocation("2006-01-02 15:04", s, time.Local)
+	if err != nil {
+		return t, fmt.Errorf("--at must be like 2026-12-24T18:00:00Z or 2026-12-24 18:00, is %q", s)
+	}
+	return t, nil
+}
