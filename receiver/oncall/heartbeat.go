@@ -114,7 +114,12 @@ func (o *OnCall) heartbeatTexts(h *config.Heartbeat, at time.Time, text string) 
 }
 
 // runHeartbeats tells of heartbeats that stop, until the context ends.
-func (o *OnCall) runHeartbeats(ctx context.Context) {
+func (o *OnCall) runHeartbeats(ctx context.Context, began <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-began: // what smspager missed is known
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -206,20 +211,21 @@ func (o *OnCall) ownDowntime(after time.Time) string {
 }
 
 // runAlive notes that smspager runs, until the context ends. At the start it finds
-// out how long it did not: beats of that time could not be seen.
-func (o *OnCall) runAlive(ctx context.Context) {
+// out how long it did not: beats of that time could not be seen. Then it closes began.
+func (o *OnCall) runAlive(ctx context.Context, began chan<- struct{}) {
 	ticker := time.NewTicker(aliveGap)
 	defer ticker.Stop()
-	for began := false; ; {
+	for {
 		now := time.Now()
 		marks, err := o.store.Marks(ctx, aliveMark)
 		mark := outbox.Mark{Kind: aliveMark, Name: "smspager"}
 		if err == nil && len(marks) > 0 {
 			mark = marks[0]
 		}
-		if err == nil && !began {
-			began = true
+		if err == nil && began != nil {
 			o.beganAt(mark.At, now)
+			close(began)
+			began = nil
 		}
 		if err == nil {
 			mark.At, mark.Doc = now, []byte("{}")

@@ -182,8 +182,9 @@ func (o *OnCall) Run(ctx context.Context) {
 	running.Go(func() { o.runContacts(ctx) })
 	running.Go(func() { o.runRotas(ctx) })
 	running.Go(func() { o.runPages(ctx) })
-	running.Go(func() { o.runAlive(ctx) })
-	running.Go(func() { o.runHeartbeats(ctx) })
+	began := make(chan struct{})
+	running.Go(func() { o.runAlive(ctx, began) })
+	running.Go(func() { o.runHeartbeats(ctx, began) })
 	running.Go(func() { o.runCheck(ctx) })
 }
 

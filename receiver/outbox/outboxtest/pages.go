@@ -146,7 +146,7 @@ func testConflicts(t *testing.T, s outbox.Store) {
 
 func ptr[T any](v T) *T { return &v }
 
-// Of many that change a page at once, one does.
+// Of many that change a page at once, one does, and what is written beside them is.
 func testConcurrentChanges(t *testing.T, s outbox.Store) {
 	p := NewPage(0, "g", "4821")
 	write(t, s, outbox.Entry{Page: &p}, false)
@@ -164,8 +164,16 @@ func testConcurrentChanges(t *testing.T, s outbox.Store) {
 			}
 		})
 	}
+	for i := range 16 {
+		wg.Go(func() {
+			m := NewMessage(100+i, "+33612345678")
+			if _, err := s.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	wg.Wait()
-	ms, err := s.List(context.Background(), outbox.Query{Limit: 50})
+	ms, err := s.List(context.Background(), outbox.Query{To: "999", Limit: 50})
 	if changed.Load() != 1 || len(ms) != 1 || err != nil || page(t, s, p.ID).Version != 2 {
 		t.Errorf("%d changed it, with %d messages (%v)", changed.Load(), len(ms), err)
 	}

@@ -62,7 +62,7 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
 	}
-	s.group = group.New(group.Options[pgx.Tx]{Transaction: s.transaction, Alone: ofAStatement})
+	s.group = group.New(group.Options[pgx.Tx]{Transaction: s.transaction, Alone: ofOne})
 	return s, nil
 }
 
@@ -134,6 +134,9 @@ func supported(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
+// ofOne reports whether a failure is one of the writes' own, and not the server's.
+func ofOne(err error) bool { return errors.Is(err, outbox.ErrConflict) || ofAStatement(err) }
+
 // ofAStatement reports whether the server refused a statement, as opposed to
 // being away.
 func ofAStatement(err error) bool {
@@ -141,17 +144,44 @@ func ofAStatement(err error) bool {
 	return errors.As(err, &refusal) && !strings.HasPrefix(refusal.Code, "57P") // the server stops
 }
 
+// transaction runs a batch in one. A connection that turns out to be dead before
+// the commit is sent, as all are after the server was restarted or has ended its
+// sessions, is replaced by another: nothing was written then, and pages need not be
+// sent past the outbox for it.
 func (s *Store) transaction(batch []group.Work[pgx.Tx]) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience) // a batch belongs to no single caller
 	defer cancel()
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		for _, work := range batch {
-			if err := work(ctx, tx); err != nil {
-				return err
-			}
+	var err error
+	for range s.config.MaxConns + 1 {
+		var again bool
+		if again, err = s.try(ctx, batch); !again {
+			break
 		}
-		return nil
-	})
+	}
+	return err
+}
+
+// try runs a batch on one connection. again says that its connection was dead, and
+// that nothing was written.
+func (s *Store) try(ctx context.Context, batch []group.Work[pgx.Tx]) (again bool, err error) {
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		return lost(ctx, err), err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after a commit it does nothing
+	for _, work := range batch {
+		if err := work(ctx, tx); err != nil {
+			return lost(ctx, err), err
+		}
+	}
+	return false, tx.Commit(ctx)
+}
+
+// lost reports whether an error is that of a connection which was there and is not
+// any more, so that another may do.
+func lost(ctx context.Context, err error) bool {
+	var unreachable *pgconn.ConnectError
+	return ctx.Err() == nil && !ofOne(err) && !errors.As(err, &unreachable)
 }
 
 // Close waits for the writes under way, then disconnects.

@@ -232,6 +232,30 @@ func TestSurvivesTheServersCrash(t *testing.T) {
 	}
 }
 
+// TestSessionsEnd: where the server has only ended its sessions, nothing fails.
+func TestSessionsEnd(t *testing.T) {
+	s := open(t, database(t))
+	ctx := context.Background()
+	for i := range 5 {
+		// Have every connection of the pool open.
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { _, _ = s.List(ctx, outbox.Query{Limit: 1}) })
+		}
+		wg.Wait()
+		if err := server.EndSessions(); err != nil {
+			t.Fatal(err)
+		}
+		m := outboxtest.NewMessage(i, "999")
+		if _, err := s.Add(ctx, outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
+			t.Errorf("round %d: %v", i, err)
+		}
+		if _, err := s.Get(ctx, m.ID); err != nil {
+			t.Errorf("round %d: %v", i, err)
+		}
+	}
+}
+
 func TestBadURL(t *testing.T) {
 	for url, want := range map[string]string{
 		"postgres://acme:hunter2@127.0.0.1:1/x":   "connect",
