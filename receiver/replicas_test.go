@@ -2,6 +2,7 @@ package receiver_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -158,6 +159,66 @@ func (c *chain) waitFor(id string) {
 	for deadline := time.Now().Add(15 * time.Second); c.status("GET", "/api/v1/messages/"+id, "") != http.StatusOK; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			c.t.Fatal("it is never recorded")
+		}
+	}
+}
+
+// TestEscalationOnReplicas: every step is taken once, by whichever replica is
+// there; answers come to any.
+func TestEscalationOnReplicas(t *testing.T) {
+	_, url := database(t)
+	one := start(t, textinghousetest.Options{}, "storage: {postgres_url: \""+url+"\"}"+`
+contacts:
+  - {name: alice, number: "`+alice+`"}
+  - {name: bob, number: "`+bob+`"}
+receivers:
+  - {name: sms, to: [alice], limits: [], escalate: [{after: 1s, to: [bob]}, {after: 4s, to: ["+33612345670"]}, {after: 8s, to: ["+33612345671"]}]}
+`)
+	one.untilLeading()
+	two := one.replica()
+	const pages = 10
+	for i := range pages {
+		c := []*chain{one, two}[i%2]
+		c.post("/alertmanager/sms", notification(fmt.Sprint("Disk", i)))
+	}
+	count := func(number string) (n int) {
+		for _, m := range one.sim.Messages() {
+			if "+"+m.To == number {
+				n++
+			}
+		}
+		return n
+	}
+	until := func(number string, n int) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); count(number) < n; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s got %d of %d texts", number, count(number), n)
+			}
+		}
+	}
+	until(alice, pages)
+	until(bob, pages)
+	// The leader goes; the other takes the next step. Answers come to the other.
+	one.stop()
+	until("+33612345670", pages)
+	phone := two.sim.Phone(bob)
+	for range pages {
+		sms, err := phone.Next(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, code, _ := strings.Cut(sms.Text, "Re "); code != "" {
+			if err := phone.Reply("ok " + code); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	until(bob, 2*pages) // "OK, … is yours"
+	time.Sleep(5 * time.Second)
+	for number, want := range map[string]int{alice: 2 * pages, bob: 2 * pages, "+33612345670": 2 * pages, "+33612345671": 0} { // each page, and who has it
+		if got := count(number); got != want {
+			t.Errorf("%s got %d texts, want %d", number, got, want)
 		}
 	}
 }

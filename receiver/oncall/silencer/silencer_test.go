@@ -1,0 +1,87 @@
+package silencer_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/oncall/silencer"
+)
+
+// answering is an Alertmanager that answers everything alike, and keeps the last
+// request.
+func answering(t *testing.T, code int, body string) (string, func() (r *http.Request, body string)) {
+	var last *http.Request
+	var sent string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		last, sent = r, string(b)
+		w.WriteHeader(code)
+		fmt.Fprint(w, body)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL, func() (*http.Request, string) { return last, sent }
+}
+
+func TestSet(t *testing.T) {
+	url, last := answering(t, 200, `{"silenceID":"abc"}`)
+	s := silencer.New(silencer.Options{URLs: []string{"http://127.0.0.1:1", url + "/prefix/"}, User: "acme", Password: "x"})
+	at := time.Date(2026, 11, 25, 3, 14, 0, 0, time.UTC)
+	id, err := s.Set(t.Context(), silencer.Silence{
+		Matchers: silencer.Exact(map[string]string{"alertname": "Größe{}"}), StartsAt: at, EndsAt: at.Add(time.Hour), CreatedBy: "alice", Comment: "page",
+	})
+	r, body := last()
+	user, password, _ := r.BasicAuth()
+	if id != "abc" || err != nil || r.URL.Path != "/prefix/api/v2/silences" || user != "acme" || password != "x" {
+		t.Errorf("gives %q, %v after %s by %s", id, err, r.URL, user)
+	}
+	if want := `{"matchers":[{"name":"alertname","value":"Größe{}","isRegex":false,"isEqual":true}],"startsAt":"2026-11-25T03:14:00Z","endsAt":"2026-11-25T04:14:00Z","createdBy":"alice","comment":"page"}`; body != want {
+		t.Errorf("posts %s, want %s", body, want)
+	}
+}
+
+func TestFind(t *testing.T) {
+	url, last := answering(t, 200, `[{"id":"1","comment":"page A, alert 1","status":{"state":"active"}},{"id":"2","comment":"page A, alert 2","status":{"state":"expired"}},{"id":"3","comment":"page B","status":{"state":"active"}}]`)
+	s := silencer.New(silencer.Options{URLs: []string{url}, Token: "t0ken"})
+	found, err := s.Find(t.Context(), "page A")
+	if r, _ := last(); err != nil || len(found) != 1 || found[0].ID != "1" || r.Header.Get("Authorization") != "Bearer t0ken" {
+		t.Errorf("finds %+v, %v", found, err)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	for _, tc := range []struct {
+		code     int
+		body     string
+		refused  bool
+		setErr   string
+		expireOK bool
+	}{
+		{200, `{"silenceID":"abc"}`, false, "", true},
+		{200, `{}`, false, "no silenceID", true},
+		{200, `<html>`, false, "makes no sense", true},
+		{400, `"bad matcher"`, true, "refuses it: \"bad matcher\"", true},
+		{404, `not found`, true, "refuses it", true},
+		{500, `silence abc already expired`, false, "answers 500", true},
+		{503, `away`, false, "answers 503: away", false},
+	} {
+		url, _ := answering(t, tc.code, tc.body)
+		s := silencer.New(silencer.Options{URLs: []string{url}})
+		_, err := s.Set(t.Context(), silencer.Silence{})
+		var refused *silencer.RefusedError
+		if (err == nil) != (tc.setErr == "") || err != nil && !strings.Contains(err.Error(), tc.setErr) || errors.As(err, &refused) != tc.refused {
+			t.Errorf("%d %s: Set gives %v", tc.code, tc.body, err)
+		}
+		if err := s.Expire(t.Context(), "abc"); (err == nil) != tc.expireOK {
+			t.Errorf("%d %s: Expire gives %v", tc.code, tc.body, err)
+		}
+	}
+	if _, err := silencer.New(silencer.Options{URLs: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}}).Set(t.Context(), silencer.Silence{}); err == nil {
+		t.Error("where none answers there is no error")
+	}
+}
