@@ -2,7 +2,8 @@
 // real processes, a real database and the simulator as the provider, faults come
 // one after the other while notifications do. After healing, every notification
 // that was answered 200 must have been sent exactly once to each recipient, or
-// name the newer one of its group that was, and in the order of its group.
+// name the newer one of its group that was, and in the order of its group; and every
+// page that nobody answered must have been escalated to the end, each step once.
 //
 //	go run ./bench/chaos --minutes=30 --database=postgres --seed=7
 //
@@ -11,6 +12,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -54,13 +56,13 @@ func run(ctx context.Context, o options) (err error) {
 	}()
 	posting, stop := context.WithCancel(ctx)
 	defer stop()
-	posted := w.post(posting)
+	posted, paged := w.post(posting), w.page(posting)
 	faults := w.breakThings(ctx, time.Now().Add(o.duration))
 	stop()
-	all := <-posted
+	all, pages := <-posted, <-paged
 	if err := w.heal(); err != nil {
 		return err
 	}
 	fmt.Fprintln(o.out, "faults:", faults)
-	return w.judge(ctx, all)
+	return errors.Join(w.judge(ctx, all), w.judgePages(ctx, pages))
 }

@@ -21,6 +21,11 @@ const token = "0123456789abcdef-chaos"
 // recipients of each notification.
 var recipients = []string{"+33612345678", "+33612345679"}
 
+// steps are whom a page goes to, one after the other, as nobody answers.
+var steps = []string{"+33612345670", "+33612345671", "+33612345672"}
+
+const escalateAfter = 4 * time.Second
+
 // world is what is broken: the provider, the database, and smspager's processes.
 type world struct {
 	options
@@ -82,8 +87,15 @@ func newWorld(o options) (w *world, err error) {
 	text := fmt.Sprintf(`textinghouse: {user: %s, password: %q, endpoints: [%q], timeout: 2s, callback_token: %s}
 storage: {%s}
 receivers:
-  - {name: sms, to: ["%s"], limits: [], max_age: 1d, text: '{{ .CommonAnnotations.summary }}{{ if not .CommonAnnotations.summary }}-{{ end }}'}
-`, account.User, account.Password, w.sim.URL, token, storage, strings.Join(recipients, `", "`))
+  - {name: sms, to: ["%s"], limits: [], max_age: 1d, text: &text '{{ .CommonAnnotations.summary }}{{ if not .CommonAnnotations.summary }}-{{ end }}'}
+  - name: oncall
+    to: ["%s"]
+    escalate: [{after: %s, to: ["%s"]}, {after: %s, to: ["%s"]}]
+    limits: []
+    max_age: 1d
+    text: *text
+`, account.User, account.Password, w.sim.URL, token, storage, strings.Join(recipients, `", "`),
+		steps[0], escalateAfter, steps[1], 2*escalateAfter, steps[2])
 	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
