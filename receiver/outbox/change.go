@@ -14,6 +14,7 @@ type Change struct {
 	Detail string
 
 	APIID   string // recorded unless "" or already known
+	By      string // recorded as OutdatedBy unless ""
 	Attempt bool   // counts as an attempt, begun at At
 	Status  Status // the provider's word that led here, NoStatus where it gave none
 }
@@ -76,12 +77,17 @@ func TooOld(id string, at time.Time, detail string) Change {
 
 // Outdated gives up a message that certainly was not taken for one that tells more.
 func Outdated(id, by string, at time.Time) Change {
-	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "a newer message of its group is sent instead: " + by, Status: NoStatus}
+	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "a newer message of its group is sent instead: " + by, By: by, Status: NoStatus}
 }
 
 // Folded gives up a message that certainly was not taken for a digest.
 func Folded(id, by string, at time.Time) Change {
-	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "its recipient has had enough messages for now; told in the digest " + by, Status: NoStatus}
+	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "its recipient has had enough messages for now; told in the digest " + by, By: by, Status: NoStatus}
+}
+
+// Held notes that a message waits.
+func Held(id string, at time.Time, detail string) Change {
+	return Change{ID: id, From: []State{Queued}, At: at, Event: EventHeld, Detail: detail, Status: NoStatus}
 }
 
 // Untold ends the wait for a final status that never came.

@@ -192,6 +192,15 @@ func (g *Guard) Pages(ctx context.Context, q PageQuery) ([]Page, error) {
 	return s.Pages(ctx, q)
 }
 
+// CountPages implements Store.
+func (g *Guard) CountPages(ctx context.Context) (map[PageState]int, error) {
+	s, err := g.get()
+	if err != nil {
+		return nil, err
+	}
+	return s.CountPages(ctx)
+}
+
 // Marks implements Store.
 func (g *Guard) Marks(ctx context.Context, kind string) ([]Mark, error) {
 	s, err := g.get()

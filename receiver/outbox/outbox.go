@@ -50,6 +50,9 @@ func (s State) Final() bool {
 	return true
 }
 
+// Undelivered reports whether a message that ended thus is not known to have arrived.
+func (s State) Undelivered() bool { return s == Failed || s == Expired || s == Unknown }
+
 // Message is one SMS to one recipient.
 type Message struct {
 	ID       string      // a ULID: made before the first attempt, the provider's climsgid
@@ -65,8 +68,8 @@ type Message struct {
 
 	State State
 	APIID string // the provider's id, "" until it is known
-	// OutdatedBy is the newer message of the same recipient, group and receiver
-	// that the provider took past this one, "" without one: this one need not be sent.
+	// OutdatedBy is the message that tells more, "" without one: this one need not be
+	// sent, or, superseded, was not.
 	OutdatedBy string
 	Attempts   int // how often the provider was tried
 
@@ -107,4 +110,5 @@ const (
 	EventSuperseded EventType = "superseded" // Detail names the message that tells more
 	EventUnknown    EventType = "unknown"
 	EventReply      EventType = "reply" // the phone answered
+	EventHeld       EventType = "held"  // it waits, for its recipient's limits or morning; Detail says until when
 )

@@ -117,5 +117,9 @@ type Mark struct {
 	Kind, Name string
 	Version    int // counts what was stored: in an Entry the one that was read, 0 for a new mark
 	At         time.Time
-	Doc        json.RawMessage
+	Doc        json.RawMessage // in an Entry nil deletes the mark
 }
+
+// MarkReply is the kind of marks that are pruned as messages are: texts from phones
+// that belong to nothing else.
+const MarkReply = "reply"

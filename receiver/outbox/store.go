@@ -113,12 +113,15 @@ type Store interface {
 	// the one that has been due for longest first.
 	Pages(context.Context, PageQuery) ([]Page, error)
 
+	// CountPages counts the pages that are not over, by state.
+	CountPages(context.Context) (map[PageState]int, error)
+
 	// Marks returns the marks of a kind, in the order of their names.
 	Marks(ctx context.Context, kind string) ([]Mark, error)
 
 	// Prune deletes at most limit messages, and as many pages, with their events,
-	// that are in a final state since before the given time, and returns how many
-	// messages it deleted.
+	// that are in a final state since before the given time, and as many marks of
+	// kind MarkReply; it returns how many messages it deleted.
 	Prune(ctx context.Context, before time.Time, limit int) (int, error)
 
 	// Close ends the store's work and waits for what is under way.
@@ -140,6 +143,7 @@ type Shared interface {
 
 // Hint is a message that was added, or that reached a final state.
 type Hint struct {
-	ID    string
-	Ended bool
+	ID          string
+	Ended       bool
+	Undelivered bool // it ended, and is not known to have arrived
 }

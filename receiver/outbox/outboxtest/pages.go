@@ -138,6 +138,13 @@ func testConflicts(t *testing.T, s outbox.Store) {
 	if a, err := s.Add(context.Background(), outbox.Entry{Key: key, SeenAt: epoch, Window: time.Hour, Marks: []outbox.Mark{mark}}); err != nil || !a.Duplicate {
 		t.Errorf("a repeat gives %+v, %v", a, err)
 	}
+	// A mark is deleted as it is changed.
+	for version, conflict := range map[int]bool{1: true, 2: false} {
+		write(t, s, outbox.Entry{Marks: []outbox.Mark{{Kind: "heartbeat", Name: "eu", Version: version}}}, conflict)
+	}
+	if ms, err := s.Marks(context.Background(), "heartbeat"); err != nil || len(ms) != 0 {
+		t.Errorf("the marks are %+v, %v", ms, err)
+	}
 	// Once a page is over, its group and code are free.
 	p.Version, p.State = 1, outbox.PageResolved
 	write(t, s, outbox.Entry{Page: &p}, false)
@@ -218,11 +225,25 @@ func testPages(t *testing.T, s outbox.Store) {
 			t.Errorf("%s: %v, want %v", name, got, tc.want)
 		}
 	}
+	counts, err := s.CountPages(context.Background())
+	if want := map[outbox.PageState]int{outbox.PageOpen: 2, outbox.PageAcknowledged: 2, outbox.PageSilenced: 2}; err != nil || fmt.Sprint(counts) != fmt.Sprint(want) {
+		t.Errorf("the counts are %v (%v), want %v", counts, err, want)
+	}
+	for i := range 3 {
+		for _, kind := range []string{outbox.MarkReply, "heartbeat"} {
+			write(t, s, outbox.Entry{Marks: []outbox.Mark{{Kind: kind, Name: fmt.Sprint(i), At: epoch.Add(time.Duration(2*i) * time.Second), Doc: []byte(`{}`)}}}, false)
+		}
+	}
 	if n, err := s.Prune(context.Background(), epoch.Add(4*time.Second), 10); n != 0 || err != nil {
 		t.Errorf("Prune gives %d, %v", n, err)
 	}
 	if _, err := s.Page(context.Background(), ids[3]); !errors.Is(err, outbox.ErrNotFound) {
 		t.Errorf("an old page that is over is still there: %v", err)
+	}
+	for kind, want := range map[string]int{outbox.MarkReply: 1, "heartbeat": 3} {
+		if ms, err := s.Marks(context.Background(), kind); len(ms) != want || err != nil {
+			t.Errorf("%d marks of kind %s are left (%v), want %d", len(ms), kind, err, want)
+		}
 	}
 	if got := pages(t, s, outbox.PageQuery{}); len(got) != 9 {
 		t.Errorf("%d pages are left, want 9", len(got))

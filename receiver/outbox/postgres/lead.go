@@ -28,8 +28,9 @@ const (
 const channel = "smspager_outbox"
 
 const (
-	hintAdded = "added"
-	hintEnded = "ended"
+	hintAdded       = "added"
+	hintEnded       = "ended"
+	hintUndelivered = "undelivered"
 )
 
 // hint tells all processes of messages, once the transaction is committed. The
@@ -158,7 +159,7 @@ func (s *Store) Listen(ctx context.Context, ready func(), told func(outbox.Hint)
 			continue
 		}
 		for _, id := range words[2:] {
-			told(outbox.Hint{ID: id, Ended: words[1] == hintEnded})
+			told(outbox.Hint{ID: id, Ended: words[1] != hintAdded, Undelivered: words[1] == hintUndelivered})
 		}
 	}
 }

@@ -41,6 +41,13 @@ ON CONFLICT DO NOTHING`
 const updateMark = `
 UPDATE marks SET version = version + 1, at = $4, doc = $5 WHERE kind = $1 AND name = $2 AND version = $3`
 
+const deleteMark = `DELETE FROM marks WHERE kind = $1 AND name = $2 AND version = $3`
+
+const pruneMarks = `
+DELETE FROM marks WHERE kind = $1 AND name IN (SELECT name FROM marks WHERE kind = $1 AND at < $2 LIMIT $3)`
+
+const countPages = `SELECT state, COUNT(*) FROM pages WHERE state NOT IN ('resolved', 'expired') GROUP BY state`
+
 const selectMarks = `SELECT name, version, at, doc FROM marks WHERE kind = $1 ORDER BY name`
 
 // The ids begin with the time, so that they are those of a day or so.
@@ -74,6 +81,9 @@ func writePage(ctx context.Context, tx pgx.Tx, p *outbox.Page) error {
 }
 
 func writeMark(ctx context.Context, tx pgx.Tx, m outbox.Mark) error {
+	if m.Doc == nil {
+		return guarded(tx.Exec(ctx, deleteMark, m.Kind, storable(m.Name), m.Version))
+	}
 	query := updateMark
 	if m.Version == 0 {
 		query = insertMark
@@ -180,6 +190,26 @@ func pagesQuery(q outbox.PageQuery) (query string, args []any) {
 	}
 	args = append(args, q.Limit)
 	return query + ` ORDER BY ` + order + ` LIMIT $` + strconv.Itoa(len(args)), args
+}
+
+// CountPages implements outbox.Store.
+func (s *Store) CountPages(ctx context.Context) (map[outbox.PageState]int, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, countPages)
+	if err != nil {
+		return nil, fmt.Errorf("count pages: %w", err)
+	}
+	counts := make(map[outbox.PageState]int)
+	var state string
+	var n int
+	if _, err := pgx.ForEachRow(rows, []any{&state, &n}, func() error {
+		counts[outbox.PageState(state)] = n
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("count pages: %w", err)
+	}
+	return counts, nil
 }
 
 // Marks implements outbox.Store.

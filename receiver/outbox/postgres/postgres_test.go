@@ -190,7 +190,7 @@ func TestListen(t *testing.T) {
 	if _, _, err := other.Apply(ctx, outbox.Refused(m.ID, time.Now(), "")); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []outbox.Hint{{ID: m.ID}, {ID: m.ID, Ended: true}} {
+	for _, want := range []outbox.Hint{{ID: m.ID}, {ID: m.ID, Ended: true, Undelivered: true}} {
 		select {
 		case got := <-hints:
 			if got != want {

@@ -41,6 +41,7 @@ UPDATE messages SET
   updated_at   = CASE WHEN $2 IN ('', state) THEN updated_at ELSE $3::bigint END,
   status       = greatest(status, $4::integer),
   api_id       = CASE WHEN api_id = '' THEN $5 ELSE api_id END,
+  outdated_by  = CASE WHEN $8::text = '' THEN outdated_by ELSE $8 END,
   attempts     = attempts + $6::integer,
   attempted_at = CASE WHEN $6 > 0 THEN $3 ELSE attempted_at END,
   accepted_at  = CASE WHEN $2 = 'accepted' THEN $3 ELSE accepted_at END
@@ -150,7 +151,7 @@ func applyIn(ctx context.Context, tx pgx.Tx, c outbox.Change) (m outbox.Message,
 	if c.Attempt {
 		attempts = 1
 	}
-	m, err = scan(tx.QueryRow(ctx, changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from))
+	m, err = scan(tx.QueryRow(ctx, changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from, c.By))
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return m, false, nil
@@ -160,7 +161,11 @@ func applyIn(ctx context.Context, tx pgx.Tx, c outbox.Change) (m outbox.Message,
 	var b pgx.Batch
 	queueEvent(&b, c.ID, outbox.Event{At: c.At, Type: c.Event, Detail: c.Detail})
 	if c.To != "" && c.To.Final() {
-		hint(&b, hintEnded, []string{c.ID})
+		what := hintEnded
+		if c.To.Undelivered() {
+			what = hintUndelivered
+		}
+		hint(&b, what, []string{c.ID})
 	}
 	return m, true, tx.SendBatch(ctx, &b).Close()
 }
@@ -210,6 +215,9 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 			return err
 		}
 		pruned = len(ids)
+		if _, err := tx.Exec(ctx, pruneMarks, outbox.MarkReply, millis(before), limit); err != nil {
+			return err
+		}
 		if rows, err = tx.Query(ctx, prunePages, millis(before), limit); err != nil {
 			return err
 		}

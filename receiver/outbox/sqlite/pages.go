@@ -37,6 +37,13 @@ ON CONFLICT DO NOTHING`
 const updateMark = `
 UPDATE marks SET version = version + 1, at = ?4, doc = ?5 WHERE kind = ?1 AND name = ?2 AND version = ?3`
 
+const deleteMark = `DELETE FROM marks WHERE kind = ?1 AND name = ?2 AND version = ?3`
+
+const pruneMarks = `
+DELETE FROM marks WHERE kind = ?1 AND name IN (SELECT name FROM marks WHERE kind = ?1 AND at < ?2 LIMIT ?3)`
+
+const countPages = `SELECT state, COUNT(*) FROM pages WHERE state NOT IN ('resolved', 'expired') GROUP BY state`
+
 const selectMarks = `SELECT name, version, at, doc FROM marks WHERE kind = ? ORDER BY name`
 
 // The ids begin with the time, so that they are those of a day or so.
@@ -71,6 +78,9 @@ func (st *statements) writePage(ctx context.Context, p *outbox.Page) error {
 }
 
 func (st *statements) writeMark(ctx context.Context, m outbox.Mark) error {
+	if m.Doc == nil {
+		return guarded(st.deleteMark.ExecContext(ctx, m.Kind, m.Name, m.Version))
+	}
 	stmt := st.updateMark
 	if m.Version == 0 {
 		stmt = st.insertMark
@@ -185,6 +195,25 @@ func pagesQuery(q outbox.PageQuery) (query string, args []any) {
 		query += ` WHERE ` + strings.Join(where, ` AND `)
 	}
 	return query + ` ORDER BY ` + order + ` LIMIT ?`, append(args, q.Limit)
+}
+
+// CountPages implements outbox.Store.
+func (s *Store) CountPages(ctx context.Context) (map[outbox.PageState]int, error) {
+	rows, err := s.readDB.QueryContext(ctx, countPages)
+	if err != nil {
+		return nil, fmt.Errorf("count pages: %w", err)
+	}
+	defer rows.Close()
+	counts := make(map[outbox.PageState]int)
+	for rows.Next() {
+		var state string
+		var n int
+		if err := rows.Scan(&state, &n); err != nil {
+			return nil, fmt.Errorf("count pages: %w", err)
+		}
+		counts[outbox.PageState(state)] = n
+	}
+	return counts, rows.Err()
 }
 
 // Marks implements outbox.Store.

@@ -39,6 +39,7 @@ UPDATE messages SET
   updated_at   = CASE WHEN ?2 IN ('', state) THEN updated_at ELSE ?3 END,
   status       = max(status, ?4),
   api_id       = CASE WHEN api_id = '' THEN ?5 ELSE api_id END,
+  outdated_by  = CASE WHEN ?8 = '' THEN outdated_by ELSE ?8 END,
   attempts     = attempts + ?6,
   attempted_at = CASE WHEN ?6 THEN ?3 ELSE attempted_at END,
   accepted_at  = CASE WHEN ?2 = 'accepted' THEN ?3 ELSE accepted_at END
@@ -59,7 +60,7 @@ DELETE FROM notifications WHERE key IN (SELECT key FROM notifications WHERE seen
 // statements are the writer's, prepared once.
 type statements struct {
 	insertNotification, selectOriginal, insertMessage, outdateOlder, insertEvent, changeMessage,
-	insertPage, updatePage, insertPageEvent, insertMark, updateMark,
+	insertPage, updatePage, insertPageEvent, insertMark, updateMark, deleteMark, pruneMarks,
 	pruneMessages, pruneEvents, prunePages, prunePageEvents, pruneNotifications *sql.Stmt
 }
 
@@ -82,6 +83,8 @@ func (s *statements) all() []query {
 		{&s.insertPageEvent, insertPageEvent},
 		{&s.insertMark, insertMark},
 		{&s.updateMark, updateMark},
+		{&s.deleteMark, deleteMark},
+		{&s.pruneMarks, pruneMarks},
 		{&s.pruneMessages, pruneMessages},
 		{&s.pruneEvents, pruneEvents},
 		{&s.prunePages, prunePages},
@@ -202,7 +205,7 @@ func (st *statements) apply(ctx context.Context, c outbox.Change) (m outbox.Mess
 	for _, state := range c.From {
 		from += string(state) + " "
 	}
-	m, err = scan(st.changeMessage.QueryRowContext(ctx, c.ID, string(c.To), millis(c.At), int(c.Status), c.APIID, c.Attempt, from))
+	m, err = scan(st.changeMessage.QueryRowContext(ctx, c.ID, string(c.To), millis(c.At), int(c.Status), c.APIID, c.Attempt, from, c.By))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return m, false, nil
@@ -252,6 +255,9 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 			}
 		}
 		pruned = len(ids)
+		if _, err := st.pruneMarks.ExecContext(ctx, outbox.MarkReply, millis(before), limit); err != nil {
+			return err
+		}
 		pages, err := texts(st.prunePages.QueryContext(ctx, millis(before), limit))
 		if err != nil {
 			return err
