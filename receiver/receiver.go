@@ -103,8 +103,9 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		logger: o.Logger, registry: o.Registry, load: o.Load, via: o.Transport, store: store, cfg: cfg,
 		metrics: newMetrics(o.Registry),
 	}
+	ids := outbox.NewIDs()
 	r.delivery = delivery.New(delivery.Options{
-		Store: store, Shared: shared, Logger: o.Logger, Registerer: o.Registry,
+		Store: store, Shared: shared, Logger: o.Logger, Registerer: o.Registry, IDs: ids,
 		OnFinal: func(m outbox.Message) {
 			r.watch.Final(m)
 			r.oncall.Final(m)
@@ -116,11 +117,12 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		Pages: pages{r},
 	})
 	r.oncall = oncall.New(oncall.Options{
-		Store: store, Sender: r.delivery, Shared: shared != nil, Logger: o.Logger, Registerer: o.Registry, Transport: o.Transport, Healthy: r.healthy,
+		Store: store, Sender: r.delivery, Shared: shared != nil, Logger: o.Logger, Registerer: o.Registry, IDs: ids,
+		Transport: o.Transport, Healthy: r.healthy,
 	})
 	r.watch = delivery.NewWatch(o.Registry, o.Logger, r.oncall.Credit)
 	r.console = console.New(store, o.Logger)
-	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: r.oncall, Logger: o.Logger, Registerer: o.Registry})
+	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: r.oncall, Logger: o.Logger, Registerer: o.Registry, IDs: ids})
 	if err := r.configure(cfg); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}

@@ -70,6 +70,7 @@ type Options struct {
 	Shared     outbox.Shared         // Store, where several processes use it; nil: this one is alone
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
+	IDs        *outbox.IDs           // of a process, so that what is newer has the greater one; nil: of its own
 	// OnFinal is told of every message that reaches a final state, from
 	// whatever goroutine brought it there. It must not block.
 	OnFinal func(outbox.Message)
@@ -131,6 +132,9 @@ func New(o Options) *Delivery {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.IDs == nil {
+		o.IDs = outbox.NewIDs()
+	}
 	if o.OnFinal == nil {
 		o.OnFinal = func(outbox.Message) {}
 	}
@@ -148,7 +152,7 @@ func New(o Options) *Delivery {
 		emptied: make(chan struct{}, 1),
 		settled: make(chan result),
 		changed: make(chan struct{}, 1),
-		ids:     outbox.NewIDs(),
+		ids:     o.IDs,
 		late:    late{tells: make(map[e164.Number]*tally)},
 	}
 	d.recent, _ = lru.New[string, struct{}](recentIDs) // an error only for a size below 1

@@ -81,6 +81,7 @@ type Options struct {
 	OnCall     OnCall
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
+	IDs        *outbox.IDs           // of a process, so that what is newer has the greater one; nil: of its own
 }
 
 // Intake takes notifications in.
@@ -127,9 +128,12 @@ func New(o Options) *Intake {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.IDs == nil {
+		o.IDs = outbox.NewIDs()
+	}
 	return &Intake{
 		store: o.Store, sender: o.Sender, onCall: o.OnCall, logger: o.Logger, metrics: newMetrics(o.Registerer),
-		memory: newMemory(), ids: outbox.NewIDs(),
+		memory: newMemory(), ids: o.IDs,
 	}
 }
 

@@ -73,6 +73,7 @@ type Options struct {
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
 	Transport  http.RoundTripper     // of requests to Alertmanager, calendars and the URL of alive; nil: the network
+	IDs        *outbox.IDs           // of a process, so that what is newer has the greater one; nil: of its own
 	// Healthy says why smspager or the provider is not well; nil: they always are.
 	Healthy func() error
 }
@@ -118,11 +119,14 @@ func New(o Options) *OnCall {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.IDs == nil {
+		o.IDs = outbox.NewIDs()
+	}
 	if o.Healthy == nil {
 		o.Healthy = func() error { return nil }
 	}
 	oc := &OnCall{
-		store: o.Store, sender: o.Sender, logger: o.Logger, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, healthy: o.Healthy, ids: outbox.NewIDs(), gap: aloneGap,
+		store: o.Store, sender: o.Sender, logger: o.Logger, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, healthy: o.Healthy, ids: o.IDs, gap: aloneGap,
 		wake: make(chan struct{}, 1), beatsChanged: make(chan struct{}, 1), rotasChanged: make(chan struct{}, 1),
 		again: make(map[string]bool), beats: make(map[string]time.Time), watchedSince: make(map[string]time.Time),
 		limiter: limiter{answered: make(map[e164.Number][]answeredAt)},

@@ -13,18 +13,22 @@ import (
 type IDs struct {
 	mu      sync.Mutex
 	entropy *ulid.MonotonicEntropy
+	last    uint64 // ms of the last one
 }
 
 // NewIDs makes a source of ids.
 func NewIDs() *IDs { return &IDs{entropy: ulid.Monotonic(rand.Reader, 0)} }
 
-// New makes an id for a message of a time.
+// New makes an id for a message of a time, or of that of the last one where that
+// was later.
 func (s *IDs) New(at time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id, err := ulid.New(ulid.Timestamp(at), s.entropy)
+	s.last = max(s.last, ulid.Timestamp(at))
+	id, err := ulid.New(s.last, s.entropy)
 	if err != nil { // so many in one millisecond that the counter ran over
-		id = ulid.MustNew(ulid.Timestamp(at), rand.Reader)
+		s.last++
+		id = ulid.MustNew(s.last, s.entropy)
 	}
 	return id.String()
 }
