@@ -137,7 +137,11 @@ func (p pages) Merge(ctx context.Context, made outbox.Page) (*outbox.Page, error
 	return p.r.oncall.Merge(ctx, made)
 }
 
-func (p pages) Stored() { p.r.oncall.Stored() }
+func (p pages) Past(made outbox.Page)     { p.r.oncall.Past(made) }
+func (p pages) Recorded(made outbox.Page) { p.r.oncall.Recorded(made) }
+func (p pages) Undelivered(ctx context.Context, id string) {
+	p.r.oncall.Undelivered(ctx, id)
+}
 
 // open opens the outbox that a configuration names.
 func open(ctx context.Context, s config.Storage) (outbox.Store, error) {

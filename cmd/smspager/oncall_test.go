@@ -239,7 +239,7 @@ func TestSilencesInAlertmanager(t *testing.T) {
 		}
 	}
 	say(t, phone, "UNDO")
-	next(t, phone, "Undone: "+code+" is open again and not silenced")
+	next(t, phone, "Undone: "+code+" is open and not silenced")
 	am.get(t, "/api/v2/silences", &silences)
 	if len(silences) != 1 || silences[0].Status.State != "expired" {
 		t.Errorf("the silences are %+v", silences)

@@ -86,8 +86,12 @@ type Pages interface {
 	// Merge makes the page of an entry that was sent without the store fit what is
 	// stored by then; nil where it is needless.
 	Merge(context.Context, outbox.Page) (*outbox.Page, error)
-	// Stored is told that an entry with a page is stored.
-	Stored()
+	// Past and Recorded are told of the page of an entry: that it was sent without the
+	// store, and that it is recorded.
+	Past(outbox.Page)
+	Recorded(outbox.Page)
+	// Undelivered is told of a message that did not arrive, as some process found.
+	Undelivered(ctx context.Context, id string)
 }
 
 // Delivery sends what is in an outbox.

@@ -14,11 +14,8 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// Group keys of messages that tell of others. Alertmanager's are never like these.
-const (
-	digestGroup = "smspager:digest"
-	lateGroup   = "smspager:late"
-)
+// lateGroup is the group key of messages that tell of those that were too old.
+const lateGroup = "smspager:late"
 
 const (
 	// digestSegments is how long a digest may be.
@@ -42,7 +39,7 @@ func (d *Delivery) fold(ctx context.Context, jobs []*job) result {
 		}
 		told.add(m, 1+j.missed)
 	}
-	digest := d.notice(first.lane.to, digestGroup, first.receiver, now, told.text("", "more"), fmt.Sprintf("a digest of %d messages", len(jobs)))
+	digest := d.notice(first.lane.to, outbox.DigestGroup, first.receiver, now, told.text("", "more"), fmt.Sprintf("a digest of %d messages", len(jobs)))
 	folded, err := d.store.Fold(context.WithoutCancel(ctx), digest, ids)
 	if err != nil {
 		d.logger.Error("cannot store a digest; trying again", "err", err)
@@ -151,7 +148,7 @@ type late struct {
 // tooLate has the recipient of an expired message told. Each notice takes the
 // place of those before it that were not sent either.
 func (d *Delivery) tooLate(ctx context.Context, m outbox.Message) {
-	if m.GroupKey == digestGroup || m.GroupKey == lateGroup || m.Receiver == outbox.ProbeReceiver {
+	if m.GroupKey == outbox.DigestGroup || m.GroupKey == lateGroup || m.Receiver == outbox.ProbeReceiver {
 		return
 	}
 	d.late.mu.Lock()

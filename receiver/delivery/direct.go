@@ -38,6 +38,9 @@ func (d *Delivery) SendNow(ctx context.Context, n *outbox.Entry) error {
 	}
 	kept := *n
 	kept.Messages = slices.Clone(n.Messages)
+	if n.Page != nil {
+		d.pages.Past(*n.Page)
+	}
 	d.recorder.later(func(ctx context.Context) error { return d.keep(ctx, kept) })
 	return nil
 }
@@ -98,15 +101,24 @@ func (d *Delivery) sendNow(ctx context.Context, s Settings, m *outbox.Message) e
 	return err
 }
 
+// maxConflicts is how often an entry is made to fit at once.
+const maxConflicts = 20
+
 // keep stores what SendNow sent. The store may have it already, as queued, if
-// it failed only in saying so.
+// it failed only in saying so. What was changed meanwhile stands.
 func (d *Delivery) keep(ctx context.Context, n outbox.Entry) error {
-	added, err := d.store.Add(ctx, n)
-	for errors.Is(err, outbox.ErrConflict) {
-		if n.Page, err = d.pages.Merge(ctx, *n.Page); err != nil {
-			return err
+	made := n.Page
+	added, err := outbox.Added{}, outbox.ErrConflict
+	for tries := 0; tries < maxConflicts && errors.Is(err, outbox.ErrConflict); tries++ {
+		if made != nil {
+			if n.Page, err = d.pages.Merge(ctx, *made); err != nil {
+				return err
+			}
+			n.OfPage()
 		}
-		n.OfPage()
+		if tries > 0 {
+			n.Marks = nil
+		}
 		added, err = d.store.Add(ctx, n)
 	}
 	if err != nil {
@@ -120,8 +132,8 @@ func (d *Delivery) keep(ctx context.Context, n outbox.Entry) error {
 		}
 	}
 	d.Handover(n.Messages...)
-	if n.Page != nil {
-		d.pages.Stored()
+	if made != nil {
+		d.pages.Recorded(*made)
 	}
 	return nil
 }

@@ -73,6 +73,9 @@ func (d *Delivery) follow(lease context.Context) {
 func (d *Delivery) hinted(ctx context.Context, h outbox.Hint) {
 	if h.Ended {
 		d.poller.remove(h.ID)
+		if h.Undelivered && d.pages != nil {
+			d.pages.Undelivered(ctx, h.ID)
+		}
 		return
 	}
 	if d.recent.Contains(h.ID) {

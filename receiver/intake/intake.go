@@ -233,31 +233,29 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 		in.metrics.duplicates.WithLabelValues("memory").Inc()
 		return Result{Status: Duplicate, Messages: known.ids}, nil
 	}
-	out := known.unsent
+	var out *outbox.Entry
 	added, err := outbox.Added{}, outbox.ErrConflict
 	for tries := 0; tries < maxConflicts && errors.Is(err, outbox.ErrConflict); tries++ {
-		switch {
-		case out == nil || out != known.unsent:
-			if out, err = in.entry(ctx, r, n, arrived); err != nil {
-				return Result{}, err
-			}
-			if out == nil {
-				return Result{Status: Ignored, Messages: []string{}}, nil
-			}
-		case tries > 0: // what was sent already stays as it is
-			if out.Page, err = in.onCall.Merge(ctx, *out.Page); err != nil {
-				continue
-			}
-			out.OfPage()
+		if known.unsent != nil { // what was sent already stays as it is
+			out, err = in.merged(ctx, *known.unsent)
+		} else if out, err = in.entry(ctx, r, n, arrived); err != nil {
+			return Result{}, err
+		} else if out == nil {
+			return Result{Status: Ignored, Messages: []string{}}, nil
 		}
-		out.Key, out.SeenAt, out.Window = key, arrived, within
-		added, err = in.store.Add(ctx, *out)
+		if err == nil {
+			out.Key, out.SeenAt, out.Window = key, arrived, within
+			added, err = in.store.Add(ctx, *out)
+		}
 	}
 	if err != nil {
 		in.metrics.storeFailures.Inc()
 		in.logger.Error("the outbox cannot be written; sending past it", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", err)
-		if sendErr := in.sender.SendNow(ctx, out); sendErr != nil {
+		if known.unsent == nil {
 			known.unsent = out
+		}
+		out = known.unsent
+		if sendErr := in.sender.SendNow(ctx, out); sendErr != nil {
 			return Result{}, fmt.Errorf("cannot store it (%w) and cannot send it at once (%w)", err, sendErr)
 		}
 		added = outbox.Added{IDs: out.IDs()}
@@ -284,6 +282,17 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 // maxConflicts is how often an entry is made anew because its page was changed
 // meanwhile.
 const maxConflicts = 20
+
+// merged is an entry whose page fits what is stored.
+func (in *Intake) merged(ctx context.Context, made outbox.Entry) (out *outbox.Entry, err error) {
+	if made.Page != nil {
+		if made.Page, err = in.onCall.Merge(ctx, *made.Page); err != nil {
+			return nil, err
+		}
+		made.OfPage()
+	}
+	return &made, nil
+}
 
 // entry makes what a notification becomes, nil where nobody is to be told.
 func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (*outbox.Entry, error) {

@@ -1,6 +1,7 @@
 package oncall
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,9 +30,10 @@ const (
 
 // command is a reply that was understood.
 type command struct {
-	verb verb
-	code string        // of a page, or of a verification; "" without one
-	long time.Duration // of a silence
+	verb  verb
+	codes []string      // of pages, or of a verification
+	all   bool          // every page is meant
+	long  time.Duration // of a silence
 }
 
 // words are what people write for each verb, without accents and in lower case.
@@ -53,6 +55,15 @@ const (
 	verifyCode   = 6
 )
 
+// alone are words that mean an answer only where nothing but a code is beside them.
+var alone = []string{"yes", "y", "oui", "k", "+1"}
+
+// fillers say nothing.
+var fillers = []string{"the", "a", "code", "is", "it", "that", "this", "for", "my", "please", "pls", "now", "le", "la", "pour", "svp"}
+
+// every means all pages.
+var every = []string{"all", "tout", "tous", "toutes", "everything"}
+
 // parseCommand reads a reply, typed by thumbs at night: case, accents and
 // punctuation do not matter, "re" before the code is what the page itself says.
 // What is not clearly a command is unknown; only an acknowledgement may be
@@ -62,50 +73,50 @@ func parseCommand(text string) command {
 	if len(tokens) > 0 && tokens[0] == "re" {
 		tokens = tokens[1:]
 	}
-	c := command{verb: verbUnknown}
-	said := verbUnknown
+	unknown := command{verb: verbUnknown}
+	var c command
+	said, weak, chat := verbUnknown, false, false // chat: other words came, too
 	for i, token := range tokens {
-		if v, ok := words[token]; ok && said == verbUnknown {
-			said = v
-			continue
-		}
-		if isDigits(token) && len(token) >= shortestCode && len(token) <= verifyCode && c.code == "" {
-			c.code = token
-			continue
-		}
-		if d, ok := parseLong(tokens, i); ok && c.long == 0 {
-			c.long = d
+		v, isVerb := words[token]
+		long, isLong := parseLong(tokens, i)
+		switch {
+		case token == "" || slices.Contains(fillers, token):
+		case isVerb && said == verbUnknown:
+			said, weak = v, slices.Contains(alone, token)
+		case isDigits(token) && len(token) == verifyCode:
+			c.verb, c.codes = verbVerify, []string{token}
+		case isLong && c.long == 0:
+			c.long = long
 			if isDigits(token) {
 				tokens[i+1] = "" // its unit
 			}
-			continue
+		case isDigits(token) && len(token) >= shortestCode && len(token) <= longestCode:
+			if c.verb != verbVerify && !slices.Contains(c.codes, token) {
+				c.codes = append(c.codes, token)
+			}
+		case slices.Contains(every, token):
+			c.all = true
+		case said == verbAcknowledge: // "ok on my way"
+			chat = true
+		default:
+			return unknown
 		}
-		if token == "" {
-			continue
-		}
-		if said == verbAcknowledge && c.long == 0 { // "ok on my way"
-			break
-		}
-		return command{verb: verbUnknown}
 	}
-	verification := len(c.code) > longestCode
 	switch {
-	case c.long > 0 && !verification && (said == verbSilence || said == verbUnknown && c.code != ""):
+	case c.verb == verbVerify && (said == verbUnknown || said == verbAcknowledge):
+		return command{verb: verbVerify, codes: c.codes} // nothing else has so many digits
+	case c.verb == verbVerify, c.all && (len(c.codes) > 0 || said != verbAcknowledge), chat && weak:
+		return unknown
+	case said == verbUnknown && len(c.codes) > 0 && c.long > 0:
 		c.verb = verbSilence
-	case c.long > 0:
-		return command{verb: verbUnknown}
-	case verification && said == verbUnknown:
-		c.verb = verbVerify
-	case verification:
-		return command{verb: verbUnknown}
-	case said == verbUnknown && c.code != "":
+	case said == verbUnknown && len(c.codes) > 0:
 		c.verb = verbAcknowledge
-	case said == verbAcknowledge, said == verbUndo:
-		c.verb = said
-	case c.code != "" || said == verbSilence:
-		return command{verb: verbUnknown}
 	default:
 		c.verb = said
+	}
+	takesCode := c.verb == verbAcknowledge || c.verb == verbSilence || c.verb == verbUndo
+	if (c.verb == verbSilence) != (c.long > 0) && c.verb != verbAcknowledge || len(c.codes) > 0 && !takesCode {
+		return unknown
 	}
 	return c
 }

@@ -58,6 +58,15 @@ func (c *contacts) load(ctx context.Context, store Marks) error {
 	return nil
 }
 
+// loadContacts reads the marks of contacts.
+func (o *OnCall) loadContacts(ctx context.Context) error {
+	err := o.contacts.load(ctx, o.store)
+	if err != nil && ctx.Err() == nil {
+		o.logger.Error("cannot read what is known of contacts", "err", err)
+	}
+	return err
+}
+
 func (c *contacts) get(number e164.Number) contactState {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -124,11 +133,14 @@ var ErrUnknownContact = errors.New("no contact has this name")
 // Verify sends a contact a code. The reply that holds it proves that texts arrive,
 // and that answers do.
 func (o *OnCall) Verify(ctx context.Context, name string) error {
-	for {
+	return retrying(ctx, func() error {
 		s := o.settings.Load()
 		c := s.directory.byName[name]
 		if c == nil {
 			return ErrUnknownContact
+		}
+		if err := o.loadContacts(ctx); err != nil { // as they are stored now
+			return err
 		}
 		now := time.Now()
 		code, err := randomDigits(verifyCode)
@@ -138,11 +150,8 @@ func (o *OnCall) Verify(ctx context.Context, name string) error {
 		m := o.notice(outbox.Person{Name: c.Name, Number: c.Number}, "smspager:verify:"+name, now,
 			fmt.Sprintf("smspager: answer %s to prove that this is %s's phone and that its answers arrive.", code, c.Name))
 		mark := o.contacts.changed(c.Number, now, func(s *contactState) { s.Code, s.CodeAt = code, now })
-		err = o.add(ctx, outbox.Entry{Messages: []outbox.Message{m}, Marks: []outbox.Mark{mark}})
-		if !errors.Is(err, outbox.ErrConflict) {
-			return err
-		}
-	}
+		return o.add(ctx, outbox.Entry{Messages: []outbox.Message{m}, Marks: []outbox.Mark{mark}})
+	})
 }
 
 // randomDigits is a number of so many digits, the first of which is not 0.

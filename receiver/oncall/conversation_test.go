@@ -226,7 +226,7 @@ func TestWhichPage(t *testing.T) {
 		a.say("%s", wrong)
 		a.expect(time.Second, "No page "+wrong+". Yours are:\n...")
 		a.say("?")
-		a.expect(time.Second, "2 open:\n"+second+" WARNING LoadHigh, ...")
+		a.expect(time.Second, "2 pages:\n"+first+" CRITICAL DiskFull, ...")
 		a.say("%s", second)
 		a.expect(time.Second, "OK, "+second+" is yours: WARNING LoadHigh")
 		a.say("who")

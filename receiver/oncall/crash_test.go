@@ -177,7 +177,10 @@ func TestCrashAtEveryStep(t *testing.T) {
 					return mortal{s, d}
 				}
 				network := w.routes
-				w.routes = routes{"provider": mortalTransport{network["provider"], d}, "alertmanager": mortalTransport{network["alertmanager"], d}}
+				w.routes = &routes{}
+				for _, host := range []string{"provider", "alertmanager"} {
+					w.routes.set(host, mortalTransport{network.get(host), d})
+				}
 				w.start(escalating)
 				bury := w.stop
 				revived := make(chan struct{})

@@ -57,7 +57,7 @@ func (o *OnCall) credit(ctx context.Context, credit float64, at time.Time) error
 		}
 	}
 	before := state
-	state.take(reading{at, credit})
+	taken := state.take(reading{at, credit})
 	days := state.daysLeft(credit)
 	if !math.IsInf(days, 1) {
 		o.metrics.creditDays.Set(days)
@@ -75,7 +75,7 @@ func (o *OnCall) credit(ctx context.Context, credit float64, at time.Time) error
 	case days > 1.2*float64(guard.WarnDays): // so that it is not told again and again
 		state.Short = false
 	}
-	if len(state.Readings) == len(before.Readings) && state.Low == before.Low && state.Short == before.Short {
+	if !taken && state.Low == before.Low && state.Short == before.Short {
 		return nil // nothing worth a write
 	}
 	var ms []outbox.Message
@@ -93,10 +93,10 @@ func (o *OnCall) credit(ctx context.Context, credit float64, at time.Time) error
 	return o.add(ctx, outbox.Entry{Messages: ms, Marks: []outbox.Mark{mark}})
 }
 
-// take keeps a reading if an hour has passed since the last.
-func (s *creditState) take(r reading) {
+// take keeps a reading if an hour has passed since the last, and reports whether it does.
+func (s *creditState) take(r reading) bool {
 	if n := len(s.Readings); n > 0 && r.At.Sub(s.Readings[n-1].At) < readingGap {
-		return
+		return false
 	}
 	var kept []reading
 	for _, old := range s.Readings {
@@ -105,6 +105,7 @@ func (s *creditState) take(r reading) {
 		}
 	}
 	s.Readings = append(kept, r)
+	return true
 }
 
 // daysLeft is how long a credit lasts at the pace of the readings; infinite where

@@ -30,16 +30,33 @@ func TestQuietHours(t *testing.T) {
 		w.notify("oncall", "load", "first notification", load)
 		w.notify("oncall", "cert", "first notification", alert{name: "CertificateExpires", severity: "info", instance: "www"})
 		a.silent(time.Second)
-		b.silent(time.Hour) // what may wait is no page
+		b.silent(time.Hour) // what may wait is escalated by day
 		w.fire()
 		a.expect(time.Second, "CRITICAL DiskFull...Re CODE")
 		a.say("ok")
 		a.expect(time.Second, "OK...")
 		a.silent(5*time.Hour + 58*time.Minute)
-		a.expect(2*time.Minute, "2 more in 2 groups: WARNING LoadHigh, INFO CertificateExpires")
-		// By day a warning is a page.
+		a.expect(2*time.Minute, "2 more in 2 groups: WARNING LoadHigh, INFO CertificateExpires\nAnswer ? for their codes")
+		// By day nobody answers them.
+		b.expect(6*time.Minute, "STILL...No answer from alice. Re CODE")
+		b.expect(time.Minute, "STILL...No answer from alice. Re CODE")
 		w.notify("oncall", "net", "first notification", alert{name: "NetSlow", severity: "warning", instance: "gw"})
 		a.expect(time.Second, "WARNING NetSlow...Re CODE")
+	})
+}
+
+// TestWhatCanNoLongerWait: what gets worse at night is escalated at night.
+func TestWhatCanNoLongerWait(t *testing.T) {
+	inWorld(t, sleeping+"receivers: [{name: oncall, to: [alice], limits: [], escalate: [{after: 5m, to: [bob]}]}]\n", func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.notify("oncall", "load", "first notification", load)
+		after(time.Hour)
+		worse := load
+		worse.severity = "critical"
+		w.notify("oncall", "load", "new alerts added", worse)
+		a.expect(time.Second, "CRITICAL LoadHigh...Re CODE")
+		b.silent(4 * time.Minute)
+		b.expect(2*time.Minute, "STILL CRITICAL...No answer from alice. Re CODE")
 	})
 }
 
@@ -76,7 +93,7 @@ func TestRotaOfAURL(t *testing.T) {
 	var text atomic.Value
 	text.Store(calendar("On Call - Alice - Primary", "19991231T000000Z", "20000102T000000Z"))
 	inWorld(t, team+onDuty, func(w *world) {
-		w.routes["calendars"] = textinghousetest.Transport(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.routes.set("calendars", textinghousetest.Transport(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if hangs.Load() {
 				<-r.Context().Done()
 				return
@@ -88,7 +105,7 @@ func TestRotaOfAURL(t *testing.T) {
 				return
 			}
 			fmt.Fprint(rw, text.Load())
-		}))
+		})))
 		after(6 * time.Minute)
 		w.fire()
 		w.phone(alice).expect(time.Second, "CRITICAL...Re CODE")
@@ -151,7 +168,7 @@ receivers:
 		w.fire()
 		a.expect(time.Second, "CRITICAL...")
 		a.say("who?")
-		a.expect(time.Second, "primary: alice until Mon 09:00\nsecond: carol (default) until Tue 00:00")
+		a.expect(time.Second, "primary: alice until Mon 09:00 CET\nsecond: carol (default) until Tue 00:00 UTC")
 		w.phone(carol).expect(6*time.Minute, "STILL CRITICAL...")
 		after(3 * 24 * time.Hour)
 		w.notify("oncall", "load", "first notification", load)

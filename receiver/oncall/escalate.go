@@ -1,7 +1,9 @@
 package oncall
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,6 +19,8 @@ import (
 const (
 	// dueBatch is how many due pages are looked at before anything else is.
 	dueBatch = 100
+	// longestRetry is how long a page that cannot be looked after waits at most.
+	longestRetry = 30 * time.Second
 	// pageMessages is how many of a page's latest messages are looked at.
 	pageMessages = 500
 )
@@ -24,16 +28,13 @@ const (
 // Final takes in the end of a message. One of a page that did not arrive lets its
 // escalation go on at once.
 func (o *OnCall) Final(m outbox.Message) {
-	if m.PageID == "" || !undelivered(m.State) {
-		return
+	switch {
+	case !m.State.Undelivered():
+	case m.PageID != "":
+		o.lookAgain(m.PageID)
+	case m.GroupKey == outbox.DigestGroup: // it may have told of any
+		o.reviewSoon()
 	}
-	o.lookAgain(m.PageID)
-}
-
-// undelivered reports whether a message that ended thus is not known to have
-// arrived.
-func undelivered(s outbox.State) bool {
-	return s == outbox.Failed || s == outbox.Expired || s == outbox.Unknown
 }
 
 // lookAgain has a page looked at whether it is due or not.
@@ -44,12 +45,27 @@ func (o *OnCall) lookAgain(id string) {
 	signal(o.wake)
 }
 
+// Undelivered takes in that some process found that a message did not arrive.
+func (o *OnCall) Undelivered(ctx context.Context, id string) {
+	if m, err := o.store.Get(ctx, id); err == nil {
+		o.Final(m)
+	}
+}
+
+// failure is of a page that could not be looked after.
+type failure struct {
+	times  int
+	until  time.Time     // when it is tried again
+	unsent *outbox.Entry // some of which may have been sent past the store; nil: none
+}
+
 // runPages does what is due until the context ends. All that it goes by is in the
 // outbox, so that a restart changes nothing, and each step is guarded by the
 // page's version, so that of several processes one takes it.
 func (o *OnCall) runPages(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	failures := make(map[string]*failure)
 	for {
 		select {
 		case <-ctx.Done():
@@ -57,159 +73,227 @@ func (o *OnCall) runPages(ctx context.Context) {
 		case <-timer.C:
 		case <-o.wake:
 		}
-		wait, err := o.doDue(ctx)
+		wait, err := o.doDue(ctx, failures)
 		if err != nil && ctx.Err() == nil {
-			o.logger.Error("cannot look after the pages; trying again", "err", err)
-			wait = storeRetry
+			o.logger.Error("cannot read the pages; trying again", "err", err)
+			wait = min(wait, storeRetry)
 		}
 		timer.Reset(wait)
 	}
 }
 
-// doDue does what is due, and returns the time until more is.
-func (o *OnCall) doDue(ctx context.Context) (time.Duration, error) {
-	o.mu.Lock()
-	again, all := o.again, o.reviewAll
-	o.again, o.reviewAll = make(map[string]bool), false
-	o.mu.Unlock()
-	err := o.review(ctx, again, all)
-	if err != nil { // none is forgotten
-		o.mu.Lock()
-		for id := range again {
-			o.again[id] = true
-		}
-		o.reviewAll = o.reviewAll || all
-		o.mu.Unlock()
-		return 0, err
-	}
-	for {
-		ps, err := o.store.Pages(ctx, outbox.PageQuery{DueBy: time.Now(), Limit: dueBatch})
-		if err != nil {
-			return 0, err
-		}
-		for _, stored := range ps {
-			if err := o.lookAfter(ctx, stored.ID); err != nil {
-				return 0, err
-			}
-		}
-		if len(ps) < dueBatch {
+// doDue does what is due, and returns the time until more is. A page that cannot be
+// looked after is tried again a little later, and keeps no other waiting.
+func (o *OnCall) doDue(ctx context.Context, failures map[string]*failure) (wait time.Duration, err error) {
+	reviewed := o.review(ctx, failures)
+	for ctx.Err() == nil {
+		var due []string
+		if due, wait, err = o.due(ctx, time.Now(), failures); len(due) == 0 {
 			break
 		}
+		for _, id := range due {
+			o.try(ctx, id, failures)
+		}
 	}
-	next, err := o.store.Pages(ctx, outbox.PageQuery{DueBy: time.Now().Add(10 * pageFor), Limit: 1})
-	if err != nil {
-		return 0, err
+	for _, f := range failures {
+		wait = min(wait, max(0, time.Until(f.until)))
 	}
-	wait := o.gap
-	if len(next) > 0 {
-		wait = min(wait, max(0, time.Until(next[0].DueAt)))
+	return wait, cmp.Or(reviewed, err)
+}
+
+// due are pages that are due, without those that failed a moment ago, and the time
+// until others are.
+func (o *OnCall) due(ctx context.Context, now time.Time, failures map[string]*failure) (ids []string, wait time.Duration, err error) {
+	wait = o.gap
+	take := func(p *outbox.Page) {
+		switch {
+		case p.DueAt.IsZero(), failures[p.ID] != nil && now.Before(failures[p.ID].until):
+		case p.DueAt.After(now):
+			wait = min(wait, p.DueAt.Sub(now))
+		default:
+			ids = append(ids, p.ID)
+		}
 	}
-	return wait, nil
+	ahead := make(map[string]bool)
+	for _, p := range o.past.all() {
+		ahead[p.ID] = true
+		take(&p)
+	}
+	ps, err := o.store.Pages(ctx, outbox.PageQuery{DueBy: now.Add(10 * pageFor), Limit: dueBatch + len(failures) + len(ahead)})
+	for _, p := range ps {
+		if !ahead[p.ID] {
+			take(&p)
+		}
+	}
+	return ids, wait, err
 }
 
 // review looks at pages that may be due though their time has not come: some, or
 // all that are current.
-func (o *OnCall) review(ctx context.Context, ids map[string]bool, all bool) error {
-	for before := ""; all; {
+func (o *OnCall) review(ctx context.Context, failures map[string]*failure) error {
+	o.mu.Lock()
+	again, all := o.again, o.reviewAll
+	o.again, o.reviewAll = make(map[string]bool), false
+	o.mu.Unlock()
+	var err error
+	if all {
+		err = o.eachCurrent(ctx, func(p outbox.Page) error {
+			again[p.ID] = true
+			return nil
+		})
+	}
+	for id := range again {
+		if o.try(ctx, id, failures) {
+			delete(again, id)
+		}
+	}
+	o.mu.Lock() // none is forgotten
+	defer o.mu.Unlock()
+	for id := range again {
+		o.again[id] = true
+	}
+	o.reviewAll = o.reviewAll || all && err != nil
+	return err
+}
+
+// eachCurrent yields all pages that are current, newest first.
+func (o *OnCall) eachCurrent(ctx context.Context, yield func(outbox.Page) error) error {
+	for before := ""; ; {
 		ps, err := o.store.Pages(ctx, outbox.PageQuery{Current: true, Before: before, Limit: dueBatch})
 		if err != nil {
 			return err
 		}
 		for _, p := range ps {
-			ids[p.ID] = true
 			before = p.ID
+			if err := yield(p); err != nil {
+				return err
+			}
 		}
-		all = len(ps) == dueBatch
-	}
-	for id := range ids {
-		if err := o.lookAfter(ctx, id); err != nil {
-			return err
+		if len(ps) < dueBatch {
+			return nil
 		}
-		delete(ids, id)
 	}
-	return nil
+}
+
+// try looks after a page, unless it failed a moment ago, and reports whether it did.
+func (o *OnCall) try(ctx context.Context, id string, failures map[string]*failure) bool {
+	f := failures[id]
+	if f == nil {
+		f = &failure{}
+	} else if time.Now().Before(f.until) {
+		return false
+	}
+	err := retrying(ctx, func() error { return o.lookAfter(ctx, id, f) })
+	if err == nil {
+		delete(failures, id)
+		return true
+	}
+	if ctx.Err() == nil {
+		f.until = time.Now().Add(min(storeRetry<<min(f.times, 10), longestRetry))
+		if errors.Is(err, errUnreadable) { // time does not mend it
+			f.until = time.Now().Add(time.Hour)
+		}
+		f.times++
+		failures[id] = f
+		o.logger.Error("a page cannot be looked after; trying again", "page", id, "tries", f.times, "err", err)
+	}
+	return false
 }
 
 // lookAfter does what is due for a page.
-func (o *OnCall) lookAfter(ctx context.Context, id string) error {
-	return retrying(ctx, func() error {
-		stored, err := o.store.Page(ctx, id)
-		if errors.Is(err, outbox.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		p, err := load(stored)
-		if err != nil {
-			o.logger.Error("a page cannot be read; it is left alone", "page", id, "err", err)
-			return nil
-		}
-		if !p.State.Current() {
-			return nil
-		}
-		return o.step(ctx, p, time.Now())
-	})
+func (o *OnCall) lookAfter(ctx context.Context, id string, f *failure) error {
+	if f.unsent != nil {
+		return o.finish(ctx, f)
+	}
+	p, err := o.stored(ctx, id)
+	if errors.Is(err, outbox.ErrNotFound) {
+		return nil
+	}
+	if err != nil || !p.State.Current() {
+		return err
+	}
+	s := o.settings.Load()
+	return o.step(ctx, &visit{page: p, settings: s, receiver: s.receivers[p.Receiver], now: time.Now(), failure: f})
+}
+
+// visit is a page that is looked after.
+type visit struct {
+	page     *page
+	settings *settings
+	receiver *config.Receiver // nil: it is no longer configured
+	now      time.Time
+	failure  *failure
 }
 
 // step does the one thing that is due for a page that is current. The next is due
 // at once, or at its time.
-func (o *OnCall) step(ctx context.Context, p *page, now time.Time) error {
-	s := o.settings.Load()
-	r := s.receivers[p.Receiver]
+func (o *OnCall) step(ctx context.Context, v *visit) error {
+	p, r, now := v.page, v.receiver, v.now
 	due := p.DueAt
 	switch {
-	case p.Silence != nil && !p.Silence.NextAt.IsZero() && !now.Before(p.Silence.NextAt):
-		return o.attend(ctx, s, p, now)
-	case now.Sub(p.HeardAt) >= pageFor:
+	case !now.Before(p.expires()):
 		p.end(outbox.PageExpired, outbox.PageEventExpired, now, "nothing was heard of it for "+span(pageFor))
-		return o.save(ctx, p, r, nil)
+		return o.save(ctx, v, nil)
 	case p.State != outbox.PageOpen || r == nil:
 		p.schedule(r)
 		if p.DueAt.Equal(due) {
 			return nil
 		}
-		return o.save(ctx, p, r, nil)
+		return o.save(ctx, v, nil)
 	}
-	unreached, err := o.unreached(ctx, p, now.Sub(p.StepAt) >= r.NoReceipt && r.NoReceipt > 0 && !p.Judged)
+	impatient := r.NoReceipt > 0 && !p.Judged && now.Sub(p.StepAt) >= r.NoReceipt
+	last, err := o.reached(ctx, p)
 	if err != nil {
 		return err
 	}
+	lost := why(last, func(r reach) bool { return r.lost || impatient && !r.arrived })
 	at, more := p.nextStep(r)
 	switch {
+	case more && !now.Before(at) && why(last, func(r reach) bool { return r.lost || !r.sent }) != "":
+		return o.escalate(ctx, v, "Not reached:")
 	case more && !now.Before(at):
-		return o.escalate(ctx, s, r, p, now, "No answer from")
-	case more && unreached != "":
-		p.note(now, outbox.PageEventUnreached, "", unreached)
-		return o.escalate(ctx, s, r, p, now, "Not reached:")
+		return o.escalate(ctx, v, "No answer from")
+	case more && lost != "":
+		p.note(now, outbox.PageEventUnreached, "", lost)
+		return o.escalate(ctx, v, "Not reached:")
 	case r.Repeat > 0 && len(p.People) > 0 && now.Sub(p.RepeatAt) >= r.Repeat:
-		return o.repeat(ctx, s, r, p, now)
+		return o.repeat(ctx, v)
 	}
-	if !p.Judged && (unreached != "" || r.NoReceipt > 0 && now.Sub(p.StepAt) >= r.NoReceipt) {
+	if !p.Judged && (lost != "" || impatient) {
 		p.Judged = true
-		if unreached != "" {
-			p.note(now, outbox.PageEventUnreached, "", unreached+"; nobody else is to be paged")
-			o.logger.Error("a page reached nobody, and there is no further step", "page", p.ID, "receiver", p.Receiver, "why", unreached)
+		if lost != "" {
+			p.note(now, outbox.PageEventUnreached, "", lost+"; nobody else is to be paged")
+			o.logger.Error("a page reached nobody, and there is no further step", "page", p.ID, "receiver", p.Receiver, "why", lost)
 		}
-		return o.save(ctx, p, r, nil)
+		return o.save(ctx, v, nil)
 	}
 	if p.schedule(r); p.DueAt.Equal(due) {
 		return nil
 	}
-	return o.save(ctx, p, r, nil)
+	return o.save(ctx, v, nil)
 }
 
-// unreached says why nobody whom the last step paged can have the page: each one's
-// latest text did not arrive, or, where no receipt is waited for any longer, has
-// not arrived yet. It is "" where somebody has it or may get it.
-func (o *OnCall) unreached(ctx context.Context, p *page, impatient bool) (string, error) {
+// reach is how far the newest text got to somebody whom a page's last step paged.
+type reach struct {
+	who     string
+	detail  string
+	sent    bool // the provider took it
+	arrived bool
+	lost    bool // it will not arrive, or its owner wants no more texts
+}
+
+// reached is how far the last step's texts got.
+func (o *OnCall) reached(ctx context.Context, p *page) ([]reach, error) {
 	people := p.ofStep(p.Steps)
 	if len(people) == 0 {
-		return "", nil
+		return nil, nil
 	}
 	ms, err := o.store.List(ctx, outbox.Query{Page: p.ID, Limit: pageMessages})
+	if err != nil && p.Version == unrecorded {
+		return nil, nil // nothing is known of them yet
+	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	newest := make(map[e164.Number]outbox.Message)
 	for _, m := range ms { // newest first
@@ -217,23 +301,60 @@ func (o *OnCall) unreached(ctx context.Context, p *page, impatient bool) (string
 			newest[m.To] = m
 		}
 	}
-	var why []string
+	var all []reach
 	for _, person := range people {
-		m, sent := newest[person.Number]
+		r := reach{who: person.person().String()}
+		m, known := newest[person.Number]
+		if known {
+			if m, err = o.successor(ctx, m); err != nil {
+				return nil, err
+			}
+		}
 		switch {
 		case o.contacts.stopped(person.Number):
-			why = append(why, person.person().String()+" wants no more texts")
-		case !sent: // before what is looked at
-			return "", nil
-		case undelivered(m.State):
-			why = append(why, fmt.Sprintf("%s: %s", person.person(), lastDetail(m)))
-		case impatient && m.State != outbox.Delivered && m.State != outbox.Superseded:
-			why = append(why, person.person().String()+": no receipt")
+			r.lost, r.detail = true, "wants no more texts"
+		case !known: // before what is looked at, or not recorded yet
+			r.sent, r.arrived = true, true
+		case m.State.Undelivered():
+			r.lost, r.detail = true, lastDetail(m)
 		default:
-			return "", nil
+			r.sent, r.arrived, r.detail = m.State != outbox.Queued && m.State != outbox.Sending, m.State == outbox.Delivered, "no receipt"
 		}
+		all = append(all, r)
 	}
-	return strings.Join(why, "; "), nil
+	return all, nil
+}
+
+// successor is the message that tells what a superseded one was to tell.
+func (o *OnCall) successor(ctx context.Context, m outbox.Message) (outbox.Message, error) {
+	const most = 10 // one after the other
+	for range most {
+		if m.State != outbox.Superseded || m.OutdatedBy == "" {
+			break
+		}
+		next, err := o.store.Get(ctx, m.OutdatedBy)
+		if errors.Is(err, outbox.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return m, err
+		}
+		m = next
+	}
+	return m, nil
+}
+
+// why says why nobody has a page, where that holds for all whom it was sent to; it
+// is "" otherwise.
+func why(all []reach, without func(reach) bool) string {
+	var parts []string
+	for _, r := range all {
+		if !without(r) {
+			return ""
+		}
+		parts = append(parts, r.who+": "+r.detail)
+	}
+	return strings.Join(parts, "; ")
 }
 
 func lastDetail(m outbox.Message) string {
@@ -244,7 +365,8 @@ func lastDetail(m outbox.Message) string {
 }
 
 // escalate takes the next step.
-func (o *OnCall) escalate(ctx context.Context, s *settings, r *config.Receiver, p *page, now time.Time, why string) error {
+func (o *OnCall) escalate(ctx context.Context, v *visit, why string) error {
+	p, r, now := v.page, v.receiver, v.now
 	step := r.Escalate[p.Steps]
 	people := o.People(step.Recipients, templating.Severities(p.Notification), now)
 	if names := p.names(p.Steps); names != "" {
@@ -253,32 +375,27 @@ func (o *OnCall) escalate(ctx context.Context, s *settings, r *config.Receiver, 
 		why = ""
 	}
 	p.Steps++
-	p.StepAt, p.Judged = now, false
+	p.StepAt, p.Judged, p.AtOnce = now, false, len(people) == 0
 	p.note(now, outbox.PageEventEscalated, "", fmt.Sprintf("step %d of %d: %s", p.Steps, len(r.Escalate), strings.Join(step.To, ", ")))
-	if len(people) == 0 {
+	if p.AtOnce {
 		p.note(now, outbox.PageEventUnreached, "", "the step names nobody who can be paged")
 		o.logger.Error("a step of an escalation names nobody who can be paged; the next one is taken at once", "page", p.ID, "receiver", p.Receiver, "step", p.Steps)
-		p.From = now.Add(-until(r, p.Steps)) // the next is due now
 	}
 	p.told(now, p.Steps, outbox.PageEventPaged, people)
-	o.metrics.escalations.WithLabelValues(p.Receiver).Inc()
-	return o.save(ctx, p, r, o.texts(s, p, people, now, why))
-}
-
-// until is when a step is due after the page opened; of one that is not there, 0.
-func until(r *config.Receiver, step int) time.Duration {
-	if step >= len(r.Escalate) {
-		return 0
+	err := o.save(ctx, v, o.texts(v.settings, p, people, now, why))
+	if err == nil {
+		o.metrics.escalations.WithLabelValues(p.Receiver).Inc()
 	}
-	return r.Escalate[step].After
+	return err
 }
 
 // repeat pages everybody again.
-func (o *OnCall) repeat(ctx context.Context, s *settings, r *config.Receiver, p *page, now time.Time) error {
-	people := o.withPaged(s, p, templating.Severities(p.Notification), nil, now)
-	p.RepeatAt = now
-	p.note(now, outbox.PageEventRepeated, "", "nobody has answered")
-	return o.save(ctx, p, r, o.texts(s, p, people, now, ""))
+func (o *OnCall) repeat(ctx context.Context, v *visit) error {
+	p := v.page
+	people := o.withPaged(v.settings, p, templating.Severities(p.Notification), nil, v.now)
+	p.RepeatAt = v.now
+	p.note(v.now, outbox.PageEventRepeated, "", "nobody has answered")
+	return o.save(ctx, v, o.texts(v.settings, p, people, v.now, ""))
 }
 
 // texts are a page's text, as of now, for people.
@@ -300,10 +417,49 @@ func (o *OnCall) texts(s *settings, p *page, people []outbox.Person, now time.Ti
 	return ms
 }
 
-// save stores a page with messages that tell of it.
-func (o *OnCall) save(ctx context.Context, p *page, r *config.Receiver, ms []outbox.Message) error {
-	p.schedule(r)
-	return o.add(ctx, outbox.Entry{Messages: ms, Page: p.stored()})
+// save stores a page that was looked after, with messages that tell of it. Where the
+// store fails time and again they are sent past it, unless another process may do
+// the same.
+func (o *OnCall) save(ctx context.Context, v *visit, ms []outbox.Message) error {
+	v.page.schedule(v.receiver)
+	e := outbox.Entry{Key: newKey(), SeenAt: v.now, Window: pageFor, Messages: ms, Page: v.page.stored()}
+	if v.page.Version != unrecorded {
+		err := o.add(ctx, e)
+		if err == nil || errors.Is(err, outbox.ErrConflict) || ctx.Err() != nil || o.shared || v.failure.times == 0 {
+			return err
+		}
+	}
+	return o.sendNow(ctx, e, v.failure)
+}
+
+// sendNow sends an entry past the store. Of one that cannot be sent either some may
+// have been, so it is kept.
+func (o *OnCall) sendNow(ctx context.Context, e outbox.Entry, f *failure) error {
+	f.unsent = &e
+	if err := o.sender.SendNow(ctx, f.unsent); err != nil {
+		return err
+	}
+	f.unsent = nil
+	return nil
+}
+
+// finish stores what could neither be stored nor sent before, or sends it past the
+// store. Where the page was changed meanwhile only what may have been sent is left.
+func (o *OnCall) finish(ctx context.Context, f *failure) error {
+	e := *f.unsent
+	err := o.add(ctx, e)
+	if err == nil {
+		f.unsent = nil
+		return nil
+	}
+	if _, ahead := o.past.get(e.Page.ID); errors.Is(err, outbox.ErrConflict) && !ahead {
+		e.Messages = slices.DeleteFunc(e.Messages, func(m outbox.Message) bool { return m.State == outbox.Queued })
+		if len(e.Messages) == 0 {
+			f.unsent = nil
+			return nil
+		}
+	}
+	return o.sendNow(ctx, e, f)
 }
 
 // add stores an entry and hands its messages over.
@@ -319,12 +475,12 @@ func (o *OnCall) addOnce(ctx context.Context, e outbox.Entry) (duplicate bool, e
 		return added.Duplicate, err
 	}
 	for _, m := range e.Marks {
-		if m.Kind == contactMark {
-			if err := o.contacts.load(ctx, o.store); err != nil {
-				o.logger.Error("cannot read what is known of contacts; trying again", "err", err)
-			}
-			o.reviewSoon() // one who wants no more texts has no page any more
-			break
+		switch m.Kind {
+		case contactMark:
+			_ = o.loadContacts(ctx) // again soon, where it fails
+			o.reviewSoon()          // one who wants no more texts has no page any more
+		case silenceMark:
+			signal(o.silencesChanged)
 		}
 	}
 	o.sender.Handover(e.Messages...)
@@ -333,11 +489,22 @@ func (o *OnCall) addOnce(ctx context.Context, e outbox.Entry) (duplicate bool, e
 }
 
 // retrying does something again, from what is stored by then, where it was changed
-// meanwhile.
-func retrying(ctx context.Context, do func() error) error {
-	for {
-		if err := do(); !errors.Is(err, outbox.ErrConflict) || ctx.Err() != nil {
+// meanwhile. What is changed time and again is left, with ErrConflict.
+func retrying(ctx context.Context, do func() error) (err error) {
+	const most, hasty = 20, 3
+	for i := range most {
+		if err = do(); !errors.Is(err, outbox.ErrConflict) || ctx.Err() != nil {
 			return err
 		}
+		if i >= hasty {
+			sleep(ctx, time.Duration(i)*5*time.Millisecond)
+		}
 	}
+	return err
+}
+
+// newKey is one that is like no other.
+func newKey() (key outbox.Key) {
+	_, _ = rand.Read(key[:]) // it never fails
+	return key
 }

@@ -18,18 +18,25 @@ import (
 const (
 	// heartbeatMark is the kind of marks that keep heartbeats.
 	heartbeatMark = "heartbeat"
-	// aliveMark keeps when smspager itself was last known to run.
+	// aliveMark keeps when smspager itself was last known to run, which is noted every
+	// aliveGap and at the end.
 	aliveMark = "alive"
-	// aliveGap is how often that is noted; downtime is what is longer than missing.
-	aliveGap = time.Minute
-	missing  = 3 * aliveGap
+	aliveGap  = 15 * time.Second
+	// stoppedGap is how old that must be for smspager not to have run: of several
+	// processes, none.
+	stoppedGap = 3 * aliveGap
+	// storeGrace is how long heartbeats wait for the store at the start.
+	storeGrace = time.Minute
+	// saidGap is how long a downtime must be to be told of.
+	saidGap = time.Minute
 )
 
 // beatState is what is known of a heartbeat.
 type beatState struct {
-	SinceAt time.Time `json:"since_at"`         // when it was first waited for
-	LastAt  time.Time `json:"last_at,omitzero"` // its last beat
-	DeadAt  time.Time `json:"dead_at,omitzero"` // when its silence was told, zero while it is alive
+	SinceAt time.Time     `json:"since_at"`         // when it was first waited for
+	LastAt  time.Time     `json:"last_at,omitzero"` // its last beat
+	Missed  time.Duration `json:"missed,omitempty"` // how long smspager was down since
+	DeadAt  time.Time     `json:"dead_at,omitzero"` // when its silence was told, zero while it is alive
 }
 
 // Beat takes in a notification that may be a heartbeat: one that fires, of a
@@ -82,7 +89,7 @@ func (o *OnCall) beat(ctx context.Context, s *settings, h *config.Heartbeat, at 
 		ms = o.heartbeatTexts(h, at, fmt.Sprintf("ALIVE heartbeat %s: %s.%s", h.Name, silent, o.ownDowntime(state.LastAt)))
 		o.logger.Warn("a heartbeat is back", "heartbeat", h.Name, "dead_since", dead)
 	}
-	state.LastAt, state.DeadAt = at, time.Time{}
+	state.LastAt, state.DeadAt, state.Missed = at, time.Time{}, 0
 	return o.add(ctx, outbox.Entry{Messages: ms, Marks: []outbox.Mark{beatMark(mark, state, at)}})
 }
 
@@ -113,13 +120,24 @@ func (o *OnCall) heartbeatTexts(h *config.Heartbeat, at time.Time, text string) 
 	return ms
 }
 
+// watched is what heartbeats are judged by: the marks as they were last read, as the
+// store may fail, and what was sent past it.
+type watched struct {
+	marks  []outbox.Mark
+	told   map[string]time.Time     // when which heartbeat's silence was told past the store
+	unsent map[string]*outbox.Entry // what could not be stored; nil where nothing of it was tried to be sent
+}
+
 // runHeartbeats tells of heartbeats that stop, until the context ends.
 func (o *OnCall) runHeartbeats(ctx context.Context, began <-chan struct{}) {
+	begun, cancel := context.WithTimeout(ctx, storeGrace)
+	defer cancel()
 	select {
-	case <-ctx.Done():
-		return
 	case <-began: // what smspager missed is known
+	case <-begun.Done():
+		o.watchAnew()
 	}
+	w := &watched{told: make(map[string]time.Time), unsent: make(map[string]*outbox.Entry)}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -129,75 +147,129 @@ func (o *OnCall) runHeartbeats(ctx context.Context, began <-chan struct{}) {
 		case <-timer.C:
 		case <-o.beatsChanged:
 		}
-		wait := storeRetry
-		err := retrying(ctx, func() (err error) {
-			wait, err = o.checkHeartbeats(ctx, time.Now())
-			return err
-		})
-		if err != nil && ctx.Err() == nil {
-			o.logger.Error("cannot look after the heartbeats; trying again", "err", err)
-			wait = storeRetry
-		}
-		timer.Reset(wait)
+		timer.Reset(o.checkHeartbeats(ctx, w, time.Now()))
+	}
+}
+
+// watchAnew waits for all heartbeats from now on.
+func (o *OnCall) watchAnew() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, h := range o.settings.Load().cfg.Heartbeats {
+		o.watchedSince[h.Name] = time.Now()
 	}
 }
 
 // checkHeartbeats tells of those that are silent for too long, and returns the time
 // until the next may be.
-func (o *OnCall) checkHeartbeats(ctx context.Context, now time.Time) (time.Duration, error) {
+func (o *OnCall) checkHeartbeats(ctx context.Context, w *watched, now time.Time) time.Duration {
 	s := o.settings.Load()
 	wait := o.gap
 	if len(s.cfg.Heartbeats) == 0 {
-		return wait, nil
+		return wait
 	}
 	marks, err := o.store.Marks(ctx, heartbeatMark)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		w.marks = marks
+	} else if ctx.Err() == nil {
+		o.logger.Error("cannot read the heartbeats; what was read last is used", "err", err)
+		wait = storeRetry
 	}
 	for i := range s.cfg.Heartbeats {
 		h := &s.cfg.Heartbeats[i]
-		mark, state, err := findBeat(marks, h.Name)
-		if err != nil {
-			return 0, fmt.Errorf("heartbeat %s: %w", h.Name, err)
+		next, err := o.checkHeartbeat(ctx, w, h, now)
+		if err == nil {
+			delete(w.unsent, h.Name)
+			wait = min(wait, next)
+			continue
 		}
-		if state.SinceAt.IsZero() {
-			state.SinceAt = now
-			if err := o.add(ctx, outbox.Entry{Marks: []outbox.Mark{beatMark(mark, state, now)}}); err != nil {
-				return 0, err
+		wait = min(wait, storeRetry)
+		if ctx.Err() == nil && !errors.Is(err, outbox.ErrConflict) {
+			if _, known := w.unsent[h.Name]; !known {
+				w.unsent[h.Name] = nil
 			}
+			o.logger.Error("cannot look after a heartbeat; trying again", "heartbeat", h.Name, "err", err)
 		}
-		o.mu.Lock()
-		state.LastAt = latest(state.LastAt, o.beats[h.Name])
-		since := o.watchedSince[h.Name]
-		o.mu.Unlock()
-		o.metrics.beat(h.Name, state)
-		if !state.DeadAt.IsZero() {
-			continue
+	}
+	return wait
+}
+
+// checkHeartbeat looks at one heartbeat, and returns the time until it may be dead.
+func (o *OnCall) checkHeartbeat(ctx context.Context, w *watched, h *config.Heartbeat, now time.Time) (time.Duration, error) {
+	mark, state, err := findBeat(w.marks, h.Name)
+	if err != nil {
+		return 0, err
+	}
+	fresh := state.SinceAt.IsZero()
+	o.mu.Lock()
+	if last := o.beats[h.Name]; last.After(state.LastAt) { // which could not be stored
+		state.LastAt, state.Missed = last, 0
+	}
+	since := o.watchedSince[h.Name]
+	if fresh {
+		since = latest(since, state.LastAt)
+		if since.IsZero() {
+			since = now
 		}
-		// What came while smspager was down could not be seen. One that was never
-		// seen is given twice the time.
-		deadline := latest(state.LastAt, since).Add(h.Timeout)
-		if state.LastAt.IsZero() {
-			deadline = latest(state.SinceAt, since).Add(2 * h.Timeout)
-		}
-		if now.Before(deadline) {
-			wait = min(wait, deadline.Sub(now))
-			continue
-		}
-		text := fmt.Sprintf("DEAD heartbeat %s: never seen for %s. Alerts may not arrive.%s", h.Name, span(now.Sub(state.SinceAt)), o.ownDowntime(state.SinceAt))
-		if !state.LastAt.IsZero() {
-			text = fmt.Sprintf("DEAD heartbeat %s: silent for %s, last at %s. Alerts may not arrive.%s",
-				h.Name, span(now.Sub(state.LastAt)), state.LastAt.UTC().Format("15:04 MST"), o.ownDowntime(state.LastAt))
-		}
+		state.SinceAt, o.watchedSince[h.Name] = since, since
+	}
+	o.mu.Unlock()
+	told := w.told[h.Name]
+	if !told.After(state.LastAt) {
+		told = time.Time{}
+	}
+	state.DeadAt = latest(state.DeadAt, told)
+	o.metrics.beat(h.Name, state)
+	// What came while smspager was down could not be seen. One that was never seen is
+	// given twice the time.
+	deadline := latest(state.LastAt, since).Add(h.Timeout + state.Missed)
+	if state.LastAt.IsZero() {
+		deadline = latest(state.SinceAt, since).Add(2*h.Timeout + state.Missed)
+	}
+	e := outbox.Entry{Key: newKey(), SeenAt: now, Window: pageFor}
+	switch {
+	case !told.IsZero(): // the store is to know what was sent past it
+	case !state.DeadAt.IsZero():
+		return o.gap, nil
+	case now.Before(deadline) && !fresh:
+		return deadline.Sub(now), nil
+	case now.Before(deadline):
+	default:
 		state.DeadAt = now
-		o.logger.Error("a heartbeat is dead", "heartbeat", h.Name, "last", state.LastAt)
-		if err := o.add(ctx, outbox.Entry{Messages: o.heartbeatTexts(h, now, text), Marks: []outbox.Mark{beatMark(mark, state, now)}}); err != nil {
+		e.Messages = o.heartbeatTexts(h, now, o.deadText(h, state, now))
+	}
+	e.Marks = []outbox.Mark{beatMark(mark, state, now)}
+	unsent, again := w.unsent[h.Name]
+	if unsent != nil {
+		e = *unsent
+	}
+	err = o.add(ctx, e)
+	switch {
+	case err == nil:
+		delete(w.told, h.Name)
+		signal(o.beatsChanged) // to go on with the marks as they are now
+	case errors.Is(err, outbox.ErrConflict) || len(e.Messages) == 0 || o.shared || !again:
+		return 0, err
+	default:
+		w.unsent[h.Name] = &e
+		if err := o.sender.SendNow(ctx, &e); err != nil {
 			return 0, err
 		}
-		o.metrics.beat(h.Name, state)
-		return 0, nil // the marks have changed
+		w.told[h.Name] = now
 	}
-	return wait, nil
+	if len(e.Messages) > 0 {
+		o.logger.Error("a heartbeat is dead", "heartbeat", h.Name, "since", latest(state.LastAt, state.SinceAt))
+		o.metrics.beat(h.Name, state)
+	}
+	return o.gap, nil
+}
+
+func (o *OnCall) deadText(h *config.Heartbeat, state beatState, now time.Time) string {
+	if state.LastAt.IsZero() {
+		return fmt.Sprintf("DEAD heartbeat %s: never seen for %s. Alerts may not arrive.%s", h.Name, span(now.Sub(state.SinceAt)), o.ownDowntime(state.SinceAt))
+	}
+	return fmt.Sprintf("DEAD heartbeat %s: silent for %s, last at %s. Alerts may not arrive.%s",
+		h.Name, span(now.Sub(state.LastAt)), state.LastAt.UTC().Format("15:04 MST"), o.ownDowntime(state.LastAt))
 }
 
 // ownDowntime says when smspager itself was down after a time; "" if it was not.
@@ -216,45 +288,70 @@ func (o *OnCall) runAlive(ctx context.Context, began chan<- struct{}) {
 	ticker := time.NewTicker(aliveGap)
 	defer ticker.Stop()
 	for {
-		now := time.Now()
-		marks, err := o.store.Marks(ctx, aliveMark)
-		mark := outbox.Mark{Kind: aliveMark, Name: "smspager"}
-		if err == nil && len(marks) > 0 {
-			mark = marks[0]
-		}
-		if err == nil && began != nil {
-			o.beganAt(mark.At, now)
+		err := retrying(ctx, func() error { return o.noteAlive(ctx, began != nil, time.Now()) })
+		switch {
+		case err == nil && began != nil:
 			close(began)
 			began = nil
-		}
-		if err == nil {
-			mark.At, mark.Doc = now, []byte("{}")
-			err = o.add(ctx, outbox.Entry{Marks: []outbox.Mark{mark}})
-		}
-		if err != nil && !errors.Is(err, outbox.ErrConflict) && ctx.Err() == nil { // of several processes each may
-			o.logger.Error("cannot note that smspager runs", "err", err)
+		case err != nil && ctx.Err() == nil:
+			o.logger.Error("cannot note that smspager runs; trying again", "err", err)
 		}
 		select {
 		case <-ctx.Done():
+			// Best effort: without it, what is noted is a little older.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeRetry)
+			defer cancel()
+			_ = retrying(ctx, func() error { return o.noteAlive(ctx, false, time.Now()) })
 			return
 		case <-ticker.C:
 		}
 	}
 }
 
-// beganAt notes a downtime that ended now.
-func (o *OnCall) beganAt(last, now time.Time) {
-	if last.IsZero() || now.Sub(last) < missing {
-		return
+// noteAlive notes that smspager runs; at the start also how long it did not, in each
+// heartbeat.
+func (o *OnCall) noteAlive(ctx context.Context, starts bool, now time.Time) error {
+	marks, err := o.store.Marks(ctx, aliveMark)
+	if err != nil {
+		return err
+	}
+	mark := outbox.Mark{Kind: aliveMark, Name: "smspager"}
+	if len(marks) > 0 {
+		mark = marks[0]
+	}
+	last := mark.At
+	mark.At, mark.Doc = now, []byte("{}")
+	e := outbox.Entry{Marks: []outbox.Mark{mark}}
+	if starts && !last.IsZero() && now.After(last) && (!o.shared || now.Sub(last) >= stoppedGap) {
+		if err := o.missed(ctx, &e, last, now); err != nil {
+			return err
+		}
+	}
+	return o.add(ctx, e)
+}
+
+// missed adds to an entry what heartbeats missed while smspager did not run.
+func (o *OnCall) missed(ctx context.Context, e *outbox.Entry, from, to time.Time) error {
+	beats, err := o.store.Marks(ctx, heartbeatMark)
+	if err != nil {
+		return err
+	}
+	for _, mark := range beats {
+		_, state, err := findBeat(beats, mark.Name)
+		if err != nil {
+			return err
+		}
+		state.Missed += max(0, to.Sub(latest(from, state.LastAt)))
+		e.Marks = append(e.Marks, beatMark(mark, state, to))
+	}
+	if to.Sub(from) < saidGap {
+		return nil
 	}
 	o.mu.Lock()
-	o.downFrom, o.downTo = last, now
-	for _, h := range o.settings.Load().cfg.Heartbeats {
-		o.watchedSince[h.Name] = now
-	}
+	o.downFrom, o.downTo = from, to
 	o.mu.Unlock()
-	if len(o.settings.Load().cfg.Heartbeats) > 0 {
-		o.logger.Warn("smspager did not run; heartbeats of that time could not be seen, and are not missed", "from", last, "to", now)
+	if len(beats) > 0 {
+		o.logger.Warn("smspager did not run; heartbeats of that time could not be seen, and are not missed", "from", from, "to", to)
 	}
-	signal(o.beatsChanged)
+	return nil
 }

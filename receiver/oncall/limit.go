@@ -1,6 +1,7 @@
 package oncall
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 const (
 	answersPer10Minutes = 15
 	answersPerDay       = 100
-	unclearPerHour      = 3
-	unclearPerDay       = 6
+	unclearPerHour      = 6
+	unclearPerDay       = 20
 )
 
 // limiter remembers what was answered within a day.
@@ -27,37 +28,30 @@ type answeredAt struct {
 	unclear bool
 }
 
-// mayAnswer reports whether a number may be answered once more, and counts it.
-func (o *OnCall) mayAnswer(number e164.Number, v verb, now time.Time) bool {
-	const day = 24 * time.Hour
-	o.limiter.mu.Lock()
-	defer o.limiter.mu.Unlock()
-	var kept []answeredAt
-	recent, hour, unclear := 0, 0, 0
-	for _, a := range o.limiter.answered[number] {
-		age := now.Sub(a.at)
-		if age >= day {
-			continue
-		}
-		kept = append(kept, a)
-		if age < 10*time.Minute {
-			recent++
-		}
+// allows reports whether a number may be answered once more.
+func (l *limiter) allows(number e164.Number, v verb, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// The one that was so many answers ago must be older than the time in which no
+	// more are allowed.
+	var all, unclear []time.Time
+	for _, a := range l.answered[number] {
+		all = append(all, a.at)
 		if a.unclear {
-			unclear++
-			if age < time.Hour {
-				hour++
-			}
+			unclear = append(unclear, a.at)
 		}
 	}
-	allowed := recent < answersPer10Minutes && len(kept) < answersPerDay &&
-		(v != verbUnknown || hour < unclearPerHour && unclear < unclearPerDay)
-	if allowed {
-		kept = append(kept, answeredAt{now, v == verbUnknown})
-	} else {
-		o.metrics.unanswered.Inc()
-		o.logger.Warn("a reply is not answered, as its number was answered often enough", "to", number)
+	fewer := func(at []time.Time, most int, within time.Duration) bool {
+		return len(at) < most || now.Sub(at[len(at)-most]) >= within
 	}
-	o.limiter.answered[number] = kept
-	return allowed
+	return fewer(all, answersPer10Minutes, 10*time.Minute) && fewer(all, answersPerDay, 24*time.Hour) &&
+		(v != verbUnknown || fewer(unclear, unclearPerHour, time.Hour) && fewer(unclear, unclearPerDay, 24*time.Hour))
+}
+
+// count notes an answer to a number, and forgets those of a day ago.
+func (l *limiter) count(number e164.Number, v verb, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	recent := slices.DeleteFunc(l.answered[number], func(a answeredAt) bool { return now.Sub(a.at) >= 24*time.Hour })
+	l.answered[number] = append(recent, answeredAt{now, v == verbUnknown})
 }

@@ -104,13 +104,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
-	ps, err := c.store.Pages(ctx, outbox.PageQuery{Current: true, Limit: maxOpen})
+	counts, err := c.store.CountPages(ctx)
 	if err != nil {
 		return
-	}
-	counts := make(map[outbox.PageState]int)
-	for _, p := range ps {
-		counts[p.State]++
 	}
 	for _, state := range outbox.PageStates() {
 		if state.Current() {

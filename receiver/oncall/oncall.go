@@ -54,12 +54,15 @@ type Store interface {
 	FindAPIID(ctx context.Context, apiID string) (id string, err error)
 	Page(ctx context.Context, id string) (outbox.Page, error)
 	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
+	CountPages(context.Context) (map[outbox.PageState]int, error)
 	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
 }
 
 // Sender sends what the store has.
 type Sender interface {
 	Handover(...outbox.Message)
+	// SendNow sends an entry past a store that fails, which is recorded later.
+	SendNow(context.Context, *outbox.Entry) error
 }
 
 // Render makes the text of a notification, with a tail that it must end with.
@@ -87,14 +90,18 @@ type OnCall struct {
 	client   *http.Client
 	healthy  func() error
 	ids      *outbox.IDs
+	shared   bool
 	gap      time.Duration // between looks at the store
 	settings atomic.Pointer[settings]
 	contacts contacts
 	limiter  limiter
+	past     past
 
-	wake         chan struct{} // pages may be due
-	beatsChanged chan struct{}
-	rotasChanged chan struct{}
+	wake            chan struct{} // pages may be due
+	silencesChanged chan struct{}
+	beatsChanged    chan struct{}
+	rotasChanged    chan struct{}
+
 	mu           sync.Mutex
 	again        map[string]bool // pages that are to be looked at
 	reviewAll    bool            // all of them are
@@ -126,8 +133,9 @@ func New(o Options) *OnCall {
 		o.Healthy = func() error { return nil }
 	}
 	oc := &OnCall{
-		store: o.Store, sender: o.Sender, logger: o.Logger, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, healthy: o.Healthy, ids: o.IDs, gap: aloneGap,
-		wake: make(chan struct{}, 1), beatsChanged: make(chan struct{}, 1), rotasChanged: make(chan struct{}, 1),
+		store: o.Store, sender: o.Sender, logger: o.Logger, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, healthy: o.Healthy, ids: o.IDs, shared: o.Shared, gap: aloneGap,
+		wake: make(chan struct{}, 1), silencesChanged: make(chan struct{}, 1), beatsChanged: make(chan struct{}, 1), rotasChanged: make(chan struct{}, 1),
+		past:  past{pages: make(map[string]outbox.Page)},
 		again: make(map[string]bool), beats: make(map[string]time.Time), watchedSince: make(map[string]time.Time),
 		limiter: limiter{answered: make(map[e164.Number][]answeredAt)},
 	}
@@ -186,6 +194,7 @@ func (o *OnCall) Run(ctx context.Context) {
 	running.Go(func() { o.runContacts(ctx) })
 	running.Go(func() { o.runRotas(ctx) })
 	running.Go(func() { o.runPages(ctx) })
+	running.Go(func() { o.runSilences(ctx) })
 	began := make(chan struct{})
 	running.Go(func() { o.runAlive(ctx, began) })
 	running.Go(func() { o.runHeartbeats(ctx, began) })
@@ -196,8 +205,7 @@ func (o *OnCall) Run(ctx context.Context) {
 func (o *OnCall) runContacts(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := o.gap
-		if err := o.contacts.load(ctx, o.store); err != nil && ctx.Err() == nil {
-			o.logger.Error("cannot read what is known of contacts; trying again", "err", err)
+		if o.loadContacts(ctx) != nil {
 			wait = storeRetry
 		}
 		sleep(ctx, wait)

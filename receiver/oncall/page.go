@@ -2,6 +2,7 @@ package oncall
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,14 +42,14 @@ type body struct {
 	Covered      []string                `json:"covered,omitempty"` // of those that did when it was answered
 	People       []paged                 `json:"people"`            // in the order in which they were paged
 
-	HeardAt  time.Time `json:"heard_at"` // when the last notification came
-	From     time.Time `json:"from"`     // what the steps of the escalation count from
-	Steps    int       `json:"steps"`    // so many were taken
-	StepAt   time.Time `json:"step_at"`  // when the last was, or the page opened
-	Judged   bool      `json:"judged,omitempty"`
+	HeardAt  time.Time `json:"heard_at"`           // when the last notification came
+	From     time.Time `json:"from"`               // what the steps of the escalation count from
+	Steps    int       `json:"steps"`              // so many were taken
+	StepAt   time.Time `json:"step_at"`            // when the last was, or the page opened
+	AtOnce   bool      `json:"at_once,omitempty"`  // the last named nobody who can be paged
+	Judged   bool      `json:"judged,omitempty"`   // whether the last reached anybody is settled
 	RepeatAt time.Time `json:"repeat_at,omitzero"` // when all were last paged
 
-	Silence   *silence  `json:"silence,omitempty"`   // that is asked for, or there
 	QuietTill time.Time `json:"quiet_till,omitzero"` // when the silence ends
 	Number    string    `json:"number,omitempty"`    // of who answered
 }
@@ -62,12 +63,14 @@ type paged struct {
 
 func (p paged) person() outbox.Person { return outbox.Person{Name: p.Name, Number: p.Number} }
 
+var errUnreadable = errors.New("what is kept of it cannot be read")
+
 // load reads a stored page. Events are those to be added.
 func load(stored outbox.Page) (*page, error) {
 	p := &page{Page: stored}
 	p.Events = nil
 	if err := json.Unmarshal(stored.Doc, &p.body); err != nil {
-		return nil, fmt.Errorf("page %s: %w", stored.ID, err)
+		return nil, fmt.Errorf("page %s: %w: %w", stored.ID, errUnreadable, err)
 	}
 	return p, nil
 }
@@ -99,18 +102,43 @@ func alertKeys(n *templating.Notification) []string {
 	return keys
 }
 
-// open makes a page of a notification that fires.
-func open(id, code, receiver string, n *templating.Notification, at time.Time) *page {
+// open makes a page of a notification that fires, for people.
+func open(id, code, receiver string, n *templating.Notification, people []outbox.Person, at time.Time) *page {
 	p := &page{Page: outbox.Page{ID: id, Receiver: receiver, GroupKey: n.GroupKey, Code: code, State: outbox.PageOpen, OpenedAt: at}}
 	p.heard(n, at)
-	p.begin(at)
 	p.note(at, outbox.PageEventOpened, "", n.NotificationReason)
+	p.begin(people, at)
 	return p
 }
 
-// begin lets the escalation begin anew.
-func (p *page) begin(at time.Time) {
-	p.From, p.StepAt, p.RepeatAt, p.Steps, p.Judged = at, at, at, 0, false
+// reopen makes an answered page one that somebody is to answer, told to people.
+func (p *page) reopen(people []outbox.Person, at time.Time, why string) {
+	p.People = nil
+	p.note(at, outbox.PageEventReopened, "", why)
+	p.begin(people, at)
+}
+
+// begin pages people, and lets the escalation begin: when the first of them is
+// told, as some may have quiet hours.
+func (p *page) begin(people []outbox.Person, at time.Time) {
+	p.told(at, 0, outbox.PageEventPaged, people)
+	p.restart(firstTold(people, at))
+}
+
+// firstTold is when the first of people who are paged at a time is told.
+func firstTold(people []outbox.Person, at time.Time) time.Time {
+	var first time.Time
+	for _, person := range people {
+		if told := latest(at, person.NotBefore); first.IsZero() || told.Before(first) {
+			first = told
+		}
+	}
+	return latest(at, first)
+}
+
+// restart makes the page open, with the steps of the escalation still to be taken.
+func (p *page) restart(at time.Time) {
+	p.From, p.StepAt, p.RepeatAt, p.Steps, p.AtOnce, p.Judged = at, at, at, 0, false, false
 	p.State, p.AcknowledgedAt, p.AcknowledgedBy, p.Number, p.Covered, p.QuietTill = outbox.PageOpen, time.Time{}, "", "", nil, time.Time{}
 }
 
@@ -180,11 +208,8 @@ func (p *page) names(step int) string {
 	return strings.Join(all, ", ")
 }
 
-// covers reports whether what fires is what was answered, and no silence has ended.
-func (p *page) covers(n *templating.Notification, at time.Time) bool {
-	if p.State == outbox.PageSilenced && !at.Before(p.QuietTill) {
-		return false
-	}
+// covers reports whether what fires is what was answered.
+func (p *page) covers(n *templating.Notification) bool {
 	for _, key := range alertKeys(n) {
 		if _, known := slices.BinarySearch(p.Covered, key); !known {
 			return false
@@ -204,7 +229,7 @@ func (p *page) acknowledge(by outbox.Person, at time.Time, detail string) {
 // if its last step had been taken now.
 func (p *page) undo(r *config.Receiver, by outbox.Person, at time.Time) {
 	steps := p.Steps
-	p.begin(at)
+	p.restart(at)
 	p.Steps, p.Judged = steps, true
 	if steps > 0 && r != nil && steps <= len(r.Escalate) {
 		p.From = at.Add(-r.Escalate[steps-1].After)
@@ -219,20 +244,21 @@ func (p *page) end(state outbox.PageState, kind outbox.PageEventType, at time.Ti
 	p.note(at, kind, "", detail)
 }
 
+// expires is when the page is over if nothing more is heard of it. While it is
+// silenced nothing is.
+func (p *page) expires() time.Time { return latest(p.HeardAt, p.QuietTill).Add(pageFor) }
+
 // schedule sets when the page is to be looked at again.
 func (p *page) schedule(r *config.Receiver) {
 	if !p.State.Current() {
 		p.DueAt = time.Time{}
 		return
 	}
-	due := p.HeardAt.Add(pageFor)
+	due := p.expires()
 	earlier := func(at time.Time) {
 		if at.Before(due) {
 			due = at
 		}
-	}
-	if p.Silence != nil && !p.Silence.NextAt.IsZero() {
-		earlier(p.Silence.NextAt)
 	}
 	if p.State == outbox.PageOpen && r != nil {
 		if at, ok := p.nextStep(r); ok {
@@ -245,16 +271,16 @@ func (p *page) schedule(r *config.Receiver) {
 			earlier(p.RepeatAt.Add(r.Repeat))
 		}
 	}
-	p.DueAt = due
+	p.DueAt = due.Add(time.Millisecond - 1).Truncate(time.Millisecond) // as it is stored, and no sooner
 }
 
 // nextStep is when the next step of the escalation is to be taken: at once where
-// nobody could be paged before it.
+// nobody could be paged by the one before it.
 func (p *page) nextStep(r *config.Receiver) (time.Time, bool) {
 	if p.Steps >= len(r.Escalate) {
 		return time.Time{}, false
 	}
-	if len(p.People) == 0 {
+	if len(p.People) == 0 || p.AtOnce {
 		return p.StepAt, true
 	}
 	return p.From.Add(r.Escalate[p.Steps].After), true

@@ -55,10 +55,12 @@ func newDirectory(cfg *config.Config) *directory {
 			}
 		}
 	}
+	others := cfg.Credit.Recipients
 	for _, h := range cfg.Heartbeats {
-		for _, number := range d.numbers(h.Recipients, members) {
-			d.registered[number] = true
-		}
+		others = slices.Concat(others, h.Recipients)
+	}
+	for _, number := range d.numbers(others, members) {
+		d.registered[number] = true
 	}
 	return d
 }

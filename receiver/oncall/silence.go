@@ -2,38 +2,133 @@ package oncall
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/oncall/silencer"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
 )
 
 const (
-	// silenceRetry is how often Alertmanager is tried again, silenceTries times.
+	// silenceMark is the kind of marks that keep what is asked of Alertmanager.
+	silenceMark = "silence"
+	// silenceRetry is how often Alertmanager is tried again, silenceTries times; what
+	// must end is tried for longer, less often.
 	silenceRetry = 10 * time.Second
 	silenceTries = 6
+	endRetry     = time.Minute
+	// askFor bounds one try, and claimFor keeps other processes from it so long.
+	askFor   = 20 * time.Second
+	claimFor = 30 * time.Second
+	// asksAtOnce is how many silences are seen to at the same time.
+	asksAtOnce = 8
 )
 
-// silence is what a reply asked Alertmanager for. It is stored before Alertmanager
-// is asked, and done after a crash if it was not by then: what was set already is
-// found by its comment.
+// silenceEnded is why a page is one again.
+const silenceEnded = "the silence has ended"
+
+// silence is what a reply asked of Alertmanager. It is stored together with the page
+// before Alertmanager is asked, and done after a crash if it was not by then: what
+// was set already is found by its comment.
 type silence struct {
-	By      string        `json:"by"` // who asked
-	Number  e164.Number   `json:"number"`
-	Comment string        `json:"comment"`
-	For     time.Duration `json:"for"`
-	Until   time.Time     `json:"until"`
-	IDs     []string      `json:"ids,omitempty"` // of the silences that are set
-	End     bool          `json:"end,omitempty"` // they are to be ended
-	Tries   int           `json:"tries,omitempty"`
-	NextAt  time.Time     `json:"next_at,omitzero"` // when to try; zero: it is done
+	Page   string        `json:"page"` // its id
+	Code   string        `json:"code"`
+	By     string        `json:"by"` // who asked last: for it, or for its end
+	Number e164.Number   `json:"number"`
+	For    time.Duration `json:"for"`
+	Until  time.Time     `json:"until"`
+	Alerts []silenced    `json:"alerts"`
+
+	State  silenceState `json:"state"`
+	Tell   bool         `json:"tell,omitempty"` // who asked is to be told that it has ended
+	Late   bool         `json:"late,omitempty"` // and was told that it has not yet
+	Tries  int          `json:"tries,omitempty"`
+	NextAt time.Time    `json:"next_at"` // when something is to be done
+}
+
+type silenceState string
+
+const (
+	silenceWanted silenceState = "wanted" // Alertmanager is to have it
+	silenceSet    silenceState = "set"    // Alertmanager has it, until it ends by itself
+	silenceEnding silenceState = "ending" // Alertmanager is to have it no more
+)
+
+// silenced is an alert as it was when its silence was asked for.
+type silenced struct {
+	Fingerprint string            `json:"fingerprint"`
+	Labels      map[string]string `json:"labels"`
+}
+
+// silenceInStore is a silence and the mark that keeps it.
+type silenceInStore struct {
+	silence
+	mark outbox.Mark
+}
+
+func (w *silenceInStore) comment() string {
+	return fmt.Sprintf("smspager page %s (%s) by reply %s", w.Page, w.Code, w.mark.Name)
+}
+
+// stored is the mark as it is to be stored.
+func (w *silenceInStore) stored(at time.Time) outbox.Mark {
+	doc, err := json.Marshal(w.silence)
+	if err != nil {
+		panic(err) // of strings, numbers and times
+	}
+	return outbox.Mark{Kind: silenceMark, Name: w.mark.Name, Version: w.mark.Version, At: at, Doc: doc}
+}
+
+// deleted is what deletes the mark.
+func (w *silenceInStore) deleted() outbox.Mark {
+	return outbox.Mark{Kind: silenceMark, Name: w.mark.Name, Version: w.mark.Version}
+}
+
+// end lets the silence end.
+func (w *silenceInStore) end(now time.Time) {
+	w.State, w.Tries, w.NextAt, w.Tell, w.Late = silenceEnding, 0, now, false, false
+}
+
+// newSilence is one of what fires of a page.
+func newSilence(id string, p *page, by outbox.Person, long time.Duration, now time.Time) *silenceInStore {
+	w := &silenceInStore{mark: outbox.Mark{Name: id}, silence: silence{
+		Page: p.ID, Code: p.Code, By: by.String(), Number: by.Number, For: long, Until: now.Add(long), State: silenceWanted, NextAt: now,
+	}}
+	for _, a := range p.Notification.Alerts {
+		if a.Status == string(model.AlertFiring) {
+			w.Alerts = append(w.Alerts, silenced{a.Fingerprint, a.Labels})
+		}
+	}
+	return w
+}
+
+// silences are those that there is something to do about, the oldest first; with a
+// page's id, its own.
+func (o *OnCall) silences(ctx context.Context, page string) ([]*silenceInStore, error) {
+	marks, err := o.store.Marks(ctx, silenceMark)
+	if err != nil {
+		return nil, err
+	}
+	var all []*silenceInStore
+	for _, m := range marks {
+		w := &silenceInStore{mark: m}
+		if err := json.Unmarshal(m.Doc, &w.silence); err != nil {
+			return nil, fmt.Errorf("silence %s: %w", m.Name, err)
+		}
+		if page == "" || w.Page == page {
+			all = append(all, w)
+		}
+	}
+	return all, nil
 }
 
 // silencerOf makes the Silencer of a configuration, nil without one.
@@ -44,108 +139,266 @@ func (o *OnCall) silencerOf(a config.Alertmanager) *silencer.Silencer {
 	return silencer.New(silencer.Options{URLs: a.URLs, User: a.User, Password: a.Password.Reveal(), Token: a.Token.Reveal(), Client: o.client})
 }
 
-// attend does what was asked of Alertmanager, and tells what came of it.
-func (o *OnCall) attend(ctx context.Context, s *settings, p *page, now time.Time) error {
-	w := p.Silence
-	asker := s.told(w.Number, nil, now)
-	var err error
-	switch {
-	case s.silencer == nil:
-		err = &silencer.RefusedError{Reason: "alertmanager.urls is not set"}
-	case w.End:
-		err = o.expire(ctx, s, w)
-	default:
-		err = o.set(ctx, s, p, now)
-	}
-	w.Tries++
-	var refused *silencer.RefusedError
-	if err != nil && !errors.As(err, &refused) && w.Tries < silenceTries {
-		if ctx.Err() != nil {
-			return ctx.Err()
+// runSilences asks Alertmanager for what replies asked for, until the context ends.
+func (o *OnCall) runSilences(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-o.silencesChanged:
 		}
-		o.logger.Warn("Alertmanager cannot be asked; trying again", "page", p.ID, "try", w.Tries, "err", err)
-		w.NextAt = now.Add(silenceRetry)
-		return o.save(ctx, p, s.receivers[p.Receiver], nil)
-	}
-	w.NextAt = time.Time{}
-	var ms []outbox.Message
-	switch {
-	case err != nil && w.End:
-		o.logger.Error("a silence could not be ended", "page", p.ID, "err", err)
-		p.note(now, outbox.PageEventNotSilenced, w.By, "the silence could not be ended: "+err.Error())
-		ms = append(ms, o.about(p, asker, now, fmt.Sprintf("%s is open again, but its silence could NOT be ended: end it in Alertmanager. %s", p.Code, p.Headline)))
-	case err != nil:
-		o.logger.Error("a silence could not be set", "page", p.ID, "err", err)
-		p.note(now, outbox.PageEventNotSilenced, w.By, err.Error())
-		if s.silencer != nil {
-			_ = o.expire(ctx, s, w) // what was set for some of the alerts
+		wait, err := o.doSilences(ctx)
+		if err != nil && ctx.Err() == nil {
+			o.logger.Error("cannot see to the silences; trying again", "err", err)
+			wait = storeRetry
 		}
-		p.Silence = nil
-		ms = append(ms, o.about(p, asker, now, fmt.Sprintf("NOT silenced: %s. %s stays yours: %s", shortReason(err), p.Code, p.Headline)))
-		ms = append(ms, o.others(s, p, w.Number, now, fmt.Sprintf("%s has %s: %s", w.By, p.Code, p.Headline))...)
-	case w.End:
-		p.Silence = nil
-		p.note(now, outbox.PageEventUndone, w.By, "the silence has ended")
-		ms = append(ms, o.about(p, asker, now, fmt.Sprintf("Undone: %s is open again and not silenced. %s", p.Code, p.Headline)))
-	default:
-		p.State, p.QuietTill = outbox.PageSilenced, w.Until
-		p.note(now, outbox.PageEventSilenced, w.By, fmt.Sprintf("for %s, %d silences", span(w.For), len(w.IDs)))
-		ms = append(ms, o.about(p, asker, now, fmt.Sprintf("Silenced %s for %s: %s. UNDO %s ends it.", p.Code, span(w.For), p.Headline, p.Code)))
-		ms = append(ms, o.others(s, p, w.Number, now, fmt.Sprintf("%s silenced %s for %s: %s", w.By, p.Code, span(w.For), p.Headline))...)
+		timer.Reset(wait)
 	}
-	return o.save(ctx, p, s.receivers[p.Receiver], ms)
 }
 
-// shortReason is an error as a text can tell it.
-func shortReason(err error) string {
+// doSilences does what is due, and returns the time until more is.
+func (o *OnCall) doSilences(ctx context.Context) (time.Duration, error) {
+	all, err := o.silences(ctx, "")
+	if err != nil {
+		return 0, err
+	}
+	wait := o.gap
+	now := time.Now()
+	var asking errgroup.Group
+	asking.SetLimit(asksAtOnce)
+	for _, w := range all {
+		if left := w.NextAt.Sub(now); left > 0 {
+			wait = min(wait, left)
+			continue
+		}
+		wait = 0
+		asking.Go(func() error { return o.attend(ctx, w) })
+	}
+	return wait, asking.Wait()
+}
+
+// attend does what is due about a silence, and tells what came of it.
+func (o *OnCall) attend(ctx context.Context, w *silenceInStore) error {
+	now := time.Now()
+	w.Tries++
+	w.NextAt = now.Add(claimFor) // so that of several processes one asks
+	if err := o.add(ctx, outbox.Entry{Marks: []outbox.Mark{w.stored(now)}}); err != nil {
+		if errors.Is(err, outbox.ErrConflict) {
+			return nil
+		}
+		return err
+	}
+	s := o.settings.Load()
+	asking, cancel := context.WithTimeout(ctx, askFor)
+	fires, asked := s.ask(asking, w)
+	cancel()
+	if asked != nil && ctx.Err() == nil {
+		o.logger.Warn("Alertmanager does not do what is asked of it", "page", w.Page, "silence", w.State, "try", w.Tries, "err", asked)
+	}
+	// What was done is kept even when stopping.
+	return retrying(context.WithoutCancel(ctx), func() error {
+		stored, err := o.silences(ctx, w.Page)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(stored, func(other *silenceInStore) bool { return other.mark.Name == w.mark.Name })
+		if at < 0 || stored[at].State != w.State { // taken back meanwhile, which is to be done now
+			return nil
+		}
+		now, current := time.Now(), stored[at]
+		if ctx.Err() != nil {
+			current.Tries, current.NextAt = current.Tries-1, now
+			return o.add(context.WithoutCancel(ctx), outbox.Entry{Marks: []outbox.Mark{current.stored(now)}})
+		}
+		p, err := o.stored(ctx, w.Page)
+		if err != nil && !errors.Is(err, outbox.ErrNotFound) {
+			return err
+		}
+		return o.add(ctx, o.attended(s, p, current, stored[:at], fires, asked, now))
+	})
+}
+
+// ask asks Alertmanager for what is due about a silence: to set it, to end it, or, as
+// it has ended, whether its alerts fire.
+func (s *settings) ask(ctx context.Context, w *silenceInStore) (fires bool, err error) {
+	if s.silencer == nil {
+		return true, &silencer.RefusedError{Reason: "alertmanager.urls is not set"}
+	}
+	if w.State == silenceSet {
+		firing, err := s.silencer.Firing(ctx, w.common())
+		return slices.ContainsFunc(w.Alerts, func(a silenced) bool { return slices.Contains(firing, a.Fingerprint) }), err
+	}
+	there, err := s.silencer.Find(ctx, w.comment())
+	if err != nil {
+		return false, err
+	}
+	if w.State == silenceEnding {
+		for _, other := range there {
+			if err := s.silencer.Expire(ctx, other.ID); err != nil {
+				return false, err
+			}
+		}
+		return false, nil
+	}
+	for _, a := range w.Alerts {
+		comment := w.comment() + ", alert " + a.Fingerprint
+		if slices.ContainsFunc(there, func(other silencer.Silence) bool { return other.Comment == comment }) { // by an earlier try
+			continue
+		}
+		if _, err := s.silencer.Set(ctx, silencer.Silence{
+			Matchers: silencer.Exact(a.Labels), StartsAt: time.Now(), EndsAt: w.Until, CreatedBy: w.By, Comment: comment,
+		}); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// common are the labels that all alerts have.
+func (w *silence) common() map[string]string {
+	common := make(map[string]string)
+	for i, a := range w.Alerts {
+		for name, value := range a.Labels {
+			if i == 0 {
+				common[name] = value
+			}
+		}
+		for name, value := range common {
+			if other, ok := a.Labels[name]; !ok || other != value {
+				delete(common, name)
+			}
+		}
+	}
+	return common
+}
+
+// attended is what comes of Alertmanager's answer. p is the page, nil where it is
+// there no more; older are silences of it that were asked for before.
+func (o *OnCall) attended(s *settings, p *page, w *silenceInStore, older []*silenceInStore, fires bool, err error, now time.Time) outbox.Entry {
 	var refused *silencer.RefusedError
-	if errors.As(err, &refused) {
+	final := err == nil || errors.As(err, &refused) || w.Tries >= silenceTries
+	var e outbox.Entry
+	switch {
+	case p == nil: // pruned, long after it was over
+		e.Marks = []outbox.Mark{w.deleted()}
+		return e
+	case w.State == silenceEnding:
+		return o.ended(s, p, w, err, final, now)
+	case !final:
+		w.NextAt = now.Add(silenceRetry)
+		e.Marks = []outbox.Mark{w.stored(now)}
+		return e
+	case w.State == silenceSet:
+		return o.ranOut(s, p, w, fires || err != nil, now)
+	}
+	tell := func(format string, args ...any) {
+		e.Messages = append(e.Messages, o.askers(s, p, w, now, fmt.Sprintf(format, args...))...)
+	}
+	switch {
+	case err != nil:
+		w.end(now) // what was set of some of the alerts
+		p.note(now, outbox.PageEventNotSilenced, w.By, err.Error())
+		stays := fmt.Sprintf("%s is %s", p.Code, p.State)
+		if p.State == outbox.PageAcknowledged && p.Number == string(w.Number) {
+			stays = p.Code + " stays yours"
+		}
+		tell("NOT silenced: %s. %s: %s", shortReason(refused), stays, p.Headline)
+	case !p.State.Current():
+		w.end(now)
+		p.note(now, outbox.PageEventNotSilenced, w.By, "it is over")
+		tell("NOT silenced: %s is %s already: %s", p.Code, p.State, p.Headline)
+	default:
+		w.State, w.Tries, w.NextAt = silenceSet, 0, w.Until
+		for _, other := range older { // this one is in their place
+			if other.State != silenceEnding {
+				other.end(now)
+				e.Marks = append(e.Marks, other.stored(now))
+			}
+		}
+		p.note(now, outbox.PageEventSilenced, w.By, fmt.Sprintf("for %s, %s", span(w.For), counted(len(w.Alerts), "alert")))
+		if p.State == outbox.PageOpen {
+			tell("Silenced for %s, but %s is open again, as more has happened: %s. UNDO %s ends the silence.", span(w.For), p.Code, p.Headline, p.Code)
+			break
+		}
+		p.State, p.QuietTill = outbox.PageSilenced, w.Until
+		tell("Silenced %s for %s: %s. UNDO %s ends it.", p.Code, span(w.For), p.Headline, p.Code)
+	}
+	p.schedule(s.receivers[p.Receiver])
+	e.Page = p.stored()
+	e.Marks = append(e.Marks, w.stored(now))
+	return e
+}
+
+// ended is what comes of the try to end a silence: it is tried until it would have
+// ended by itself.
+func (o *OnCall) ended(s *settings, p *page, w *silenceInStore, err error, final bool, now time.Time) outbox.Entry {
+	e := outbox.Entry{Marks: []outbox.Mark{w.deleted()}}
+	switch {
+	case err == nil && w.Late:
+		e.Messages = o.askers(s, p, w, now, fmt.Sprintf("The silence of %s has ended now: %s", p.Code, p.Headline))
+	case err == nil && w.Tell:
+		e.Messages = o.askers(s, p, w, now, fmt.Sprintf("Undone: %s is %s and not silenced. %s", p.Code, p.State, p.Headline))
+	case err != nil && now.Before(w.Until):
+		w.NextAt = now.Add(silenceRetry)
+		if final {
+			w.NextAt = now.Add(endRetry)
+		}
+		if final && w.Tell && !w.Late {
+			w.Late = true
+			o.logger.Error("a silence cannot be ended; trying on until it ends by itself", "page", p.ID, "until", w.Until, "err", err)
+			p.note(now, outbox.PageEventNotSilenced, w.By, "the silence cannot be ended: "+err.Error())
+			e.Page = p.stored()
+			e.Messages = o.askers(s, p, w, now, fmt.Sprintf("%s is %s, but its silence could NOT be ended yet; end it in Alertmanager, or it is tried on. %s", p.Code, p.State, p.Headline))
+		}
+		e.Marks = []outbox.Mark{w.stored(now)}
+	}
+	return e
+}
+
+// ranOut is what comes of a silence that has ended by itself: what fires still is a
+// page again, as Alertmanager may not tell of it for hours; what does not is over,
+// as it does not tell of that at all.
+func (o *OnCall) ranOut(s *settings, p *page, w *silenceInStore, fires bool, now time.Time) outbox.Entry {
+	e := outbox.Entry{Marks: []outbox.Mark{w.deleted()}}
+	r := s.receivers[p.Receiver]
+	switch {
+	case p.State != outbox.PageSilenced || p.QuietTill.After(now):
+		return e
+	case r == nil: // it is no longer configured
+		p.State, p.QuietTill = outbox.PageAcknowledged, time.Time{}
+	case fires:
+		severities := templating.Severities(p.Notification)
+		people := o.withPaged(s, p, severities, o.People(r.Recipients, severities, now), now)
+		p.reopen(people, now, silenceEnded)
+		e.Messages = o.texts(s, p, people, now, "The silence has ended")
+	default:
+		p.end(outbox.PageResolved, outbox.PageEventResolved, now, "while it was silenced")
+		if r.SendResolved {
+			e.Messages = o.others(s, p, "", now, fmt.Sprintf("RESOLVED while %s was silenced: %s", p.Code, p.Headline))
+		}
+	}
+	p.schedule(r)
+	e.Page = p.stored()
+	return e
+}
+
+// shortReason is a failure as a text can tell it.
+func shortReason(refused *silencer.RefusedError) string {
+	if refused != nil {
 		return "Alertmanager refuses"
 	}
 	return "Alertmanager does not answer"
 }
 
-// set sets a silence for each alert that fires. Those that an earlier try has set
-// are found by their comments.
-func (o *OnCall) set(ctx context.Context, s *settings, p *page, now time.Time) error {
-	w := p.Silence
-	there, err := s.silencer.Find(ctx, w.Comment)
-	if err != nil {
-		return err
+// askers is a notice to who asked, as a list; empty where it wants no more texts.
+func (o *OnCall) askers(s *settings, p *page, w *silenceInStore, at time.Time, text string) []outbox.Message {
+	if o.contacts.stopped(w.Number) {
+		return nil
 	}
-	w.IDs = nil
-	for i, a := range p.Notification.Alerts {
-		if a.Status != string(model.AlertFiring) {
-			continue
-		}
-		comment := fmt.Sprintf("%s, alert %d", w.Comment, i+1)
-		if at := slices.IndexFunc(there, func(other silencer.Silence) bool { return other.Comment == comment }); at >= 0 {
-			w.IDs = append(w.IDs, there[at].ID)
-			continue
-		}
-		id, err := s.silencer.Set(ctx, silencer.Silence{
-			Matchers: silencer.Exact(a.Labels), StartsAt: now, EndsAt: w.Until, CreatedBy: w.By, Comment: comment,
-		})
-		if err != nil {
-			return err
-		}
-		w.IDs = append(w.IDs, id)
-	}
-	return nil
-}
-
-// expire ends every silence that was set.
-func (o *OnCall) expire(ctx context.Context, s *settings, w *silence) error {
-	there, err := s.silencer.Find(ctx, w.Comment)
-	if err != nil {
-		return err
-	}
-	for _, other := range there {
-		if err := s.silencer.Expire(ctx, other.ID); err != nil {
-			return err
-		}
-	}
-	return nil
+	return []outbox.Message{o.about(p, s.told(w.Number, nil, at), at, text)}
 }
 
 // others are notices to everybody who was paged but one.

@@ -2,6 +2,8 @@ package oncall_test
 
 import (
 	"fmt"
+	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -28,7 +30,7 @@ func TestSilencedByReply(t *testing.T) {
 		b.expect(6*time.Minute, "STILL...")
 		b.say("%s 2h", b.code)
 		b.expect(time.Second, "Silenced "+b.code+" for 2h: CRITICAL DiskFull. UNDO "+b.code+" ends it.")
-		a.expect(time.Second, "bob silenced "+b.code+" for 2h: CRITICAL DiskFull")
+		a.expect(time.Second, "bob has "+b.code+", and silences it for 2h: CRITICAL DiskFull")
 		active := w.am.active()
 		if len(active) != 3 {
 			t.Fatalf("%d silences are set, want 3", len(active))
@@ -46,12 +48,12 @@ func TestSilencedByReply(t *testing.T) {
 		// Undo ends them, and the escalation goes on.
 		b.say("undo")
 		a.expect(time.Second, "bob gave "+b.code+" back, it is open again: CRITICAL DiskFull. Re CODE")
-		b.expect(time.Second, "Undone: "+b.code+" is open again and not silenced. CRITICAL DiskFull")
+		b.expect(time.Second, "Undone: "+b.code+" is open and not silenced. CRITICAL DiskFull")
 		if left := w.am.active(); len(left) != 0 {
 			t.Errorf("%d silences are left", len(left))
 		}
 		w.phone(carol).expect(11*time.Minute, "STILL...")
-		if got := history(w.page()); !strings.HasSuffix(got, "acknowledged bob, silencing bob, silenced bob, undone bob, undone bob, escalated, paged carol") {
+		if got := history(w.page()); !strings.HasSuffix(got, "acknowledged bob, silencing bob, silenced bob, undone bob, escalated, paged carol") {
 			t.Errorf("the history is %q", got)
 		}
 	})
@@ -136,19 +138,221 @@ func TestSilencesThatAreRefused(t *testing.T) {
 	})
 }
 
-func TestAfterTheSilenceItIsAPageAgain(t *testing.T) {
+// TestAfterTheSilence: what fires still is a page again, without waiting for
+// Alertmanager to tell of it; what does not is over.
+func TestAfterTheSilence(t *testing.T) {
+	for _, fires := range []bool{true, false} {
+		inWorld(t, escalating, func(w *world) {
+			a, b := w.phone(alice), w.phone(bob)
+			w.fire()
+			a.expect(time.Second, "CRITICAL...")
+			b.expect(6*time.Minute, "STILL CRITICAL...")
+			a.say("s 1h")
+			a.expect(time.Second, "Silenced...")
+			b.expect(time.Second, "alice has...")
+			w.am.set(func() { w.am.fires = fires })
+			a.silent(59 * time.Minute)
+			if !fires {
+				a.expect(2*time.Minute, "RESOLVED while "+a.code+" was silenced: CRITICAL DiskFull")
+				b.expect(time.Second, "RESOLVED while...")
+				b.silent(40 * time.Hour)
+				return
+			}
+			a.expect(2*time.Minute, "STILL CRITICAL...\nThe silence has ended. Re CODE")
+			b.expect(time.Second, "STILL CRITICAL...\nThe silence has ended. Re CODE")
+			b.expect(6*time.Minute, "STILL CRITICAL...No answer from alice, bob. Re CODE")
+			if got := history(w.page()); !strings.Contains(got, "silenced alice, reopened, paged alice, paged bob, escalated, paged bob") {
+				t.Errorf("the history is %q", got)
+			}
+		})
+	}
+}
+
+// TestAlertmanagerIsAwayWhenTheSilenceEnds: what nobody knows of is a page.
+func TestAlertmanagerIsAwayWhenTheSilenceEnds(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
-		a, b := w.phone(alice), w.phone(bob)
+		a := w.phone(alice)
 		w.fire()
 		a.expect(time.Second, "CRITICAL...")
 		a.say("s 1h")
 		a.expect(time.Second, "Silenced...")
-		after(2 * time.Hour)
-		w.notify("oncall", "disk", "repeat interval elapsed", disk)
-		a.expect(time.Second, "STILL CRITICAL...Re CODE")
-		b.expect(6*time.Minute, "STILL CRITICAL...No answer from alice. Re CODE")
-		if got := history(w.page()); !strings.Contains(got, "silenced alice, notified, reopened, paged alice, escalated, paged bob") {
-			t.Errorf("the history is %q", got)
+		w.am.set(func() { w.am.broken = true })
+		a.silent(time.Hour)
+		a.expect(2*time.Minute, "STILL CRITICAL...The silence has ended. Re CODE")
+	})
+}
+
+// TestLongSilences: a page does not expire while it is silenced.
+func TestLongSilences(t *testing.T) {
+	inWorld(t, strings.Replace(escalating, "http://alertmanager]", "http://alertmanager], max_silence: 7d", 1), func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		a.say("s 4 days")
+		a.expect(time.Second, "Silenced...")
+		w.am.set(func() { w.am.fires = true })
+		a.silent(95 * time.Hour)
+		a.expect(2*time.Hour, "STILL CRITICAL...The silence has ended. Re CODE")
+	})
+}
+
+func TestASecondSilenceIsInThePlaceOfTheFirst(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		a.say("s 1h")
+		a.expect(time.Second, "Silenced...")
+		a.say("s 4h")
+		a.expect(time.Second, "Silenced "+a.code+" for 4h...")
+		after(time.Second)
+		if active := w.am.active(); len(active) != 1 || active[0].EndsAt.Sub(active[0].StartsAt).Round(time.Minute) != 4*time.Hour {
+			t.Errorf("%+v are active", active)
+		}
+		a.silent(2 * time.Hour)
+		a.say("undo")
+		a.expect(time.Second, "Undone...")
+		if left := w.am.active(); len(left) != 0 {
+			t.Errorf("%d silences are left", len(left))
+		}
+	})
+}
+
+// TestUndoEndsTheSilenceOfAPageThatIsOpenAgain as more has happened, or that is over.
+func TestUndoEndsTheSilenceOfAPageThatIsOpenAgain(t *testing.T) {
+	for _, over := range []bool{false, true} {
+		inWorld(t, escalating, func(w *world) {
+			a := w.phone(alice)
+			w.fire()
+			a.expect(time.Second, "CRITICAL...")
+			a.say("s 4h")
+			a.expect(time.Second, "Silenced...")
+			w.notify("oncall", "disk", "new alerts added", alert{name: "LoadHigh", severity: "critical", instance: "db-2"})
+			a.expect(time.Second, "CRITICAL LoadHigh...Re CODE")
+			want := "open"
+			if over {
+				w.resolve()
+				a.expect(time.Second, "RESOLVED...")
+				want = "resolved"
+			}
+			a.say("undo %s", a.code)
+			a.expect(time.Second, "Undone: "+a.code+" is "+want+" and not silenced. CRITICAL LoadHigh")
+			if left := w.am.active(); len(left) != 0 {
+				t.Errorf("%d silences are left", len(left))
+			}
+		})
+	}
+}
+
+// TestAnAlertmanagerThatHangs keeps nobody from being paged.
+func TestAnAlertmanagerThatHangs(t *testing.T) {
+	inWorld(t, strings.Replace(escalating, "http://alertmanager]", "http://alertmanager, http://other]", 1), func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.routes.set("alertmanager", hanging{})
+		w.routes.set("other", hanging{})
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		after(4*time.Minute + 40*time.Second)
+		for i := range 5 {
+			w.notify("oncall", fmt.Sprint("g", i), "first notification", alert{name: fmt.Sprint("A", i), severity: "critical", instance: "x"})
+			a.expect(time.Second, "CRITICAL...Re CODE")
+			a.say("%s 2h", a.code)
+			time.Sleep(time.Second)
+			b.silent(time.Second)
+		}
+		b.expect(12*time.Second, "STILL...")
+	})
+}
+
+// hanging never answers.
+type hanging struct{}
+
+func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// TestSilencedAsTheAlertsWere: what is set is of the alerts that fired when it was
+// asked for, each once, whatever fires by then.
+func TestSilencedAsTheAlertsWere(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.three()
+		a.expect(time.Second, "CRITICAL...")
+		w.am.set(func() { w.am.breakAt = 1 })
+		a.say("s 2h")
+		after(time.Second)
+		w.notify("oncall", "disk", "some alerts resolved", alert{name: "DiskFull", severity: "critical", instance: "db-2"}, alert{name: "DiskFull", severity: "critical", instance: "db-3"})
+		a.expect(time.Second, "CRITICAL...")
+		w.am.set(func() { w.am.broken, w.am.breakAt = false, 0 })
+		a.expect(15*time.Second, "Silenced...")
+		of := make(map[string]int)
+		for _, s := range w.am.active() {
+			for _, m := range s.Matchers {
+				if m.Name == "instance" {
+					of[m.Value]++
+				}
+			}
+		}
+		if want := map[string]int{"db-1": 1, "db-2": 1, "db-3": 1}; !maps.Equal(of, want) {
+			t.Errorf("silenced are %v, want %v", of, want)
+		}
+	})
+}
+
+// TestASilenceThatIsNeededNoMore: what was asked for and cannot be set at once is not
+// set later for what is over, and what was told to be NOT silenced is not in part.
+func TestASilenceThatIsNeededNoMore(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		w.am.set(func() { w.am.broken = true })
+		a.say("s 4h")
+		after(3 * time.Second)
+		w.resolve()
+		a.expect(time.Second, "RESOLVED...")
+		w.am.set(func() { w.am.broken = false })
+		a.expect(time.Minute, "NOT silenced: "+a.code+" is resolved already...")
+		after(time.Minute)
+		if left := w.am.active(); len(left) != 0 {
+			t.Errorf("%d silences are left", len(left))
+		}
+	})
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.three()
+		a.expect(time.Second, "CRITICAL...")
+		w.am.set(func() { w.am.breakAt = 2 })
+		a.say("s 4h")
+		a.expect(3*time.Minute, "NOT silenced: Alertmanager does not answer...")
+		after(10 * time.Minute)
+		w.am.set(func() { w.am.broken, w.am.breakAt = false, 0 })
+		after(2 * time.Minute)
+		if left := w.am.active(); len(left) != 0 {
+			t.Errorf("told NOT silenced, but %d silences are active", len(left))
+		}
+	})
+}
+
+// TestUndoWhileAlertmanagerIsAway: it is tried on, also once the page is over.
+func TestUndoWhileAlertmanagerIsAway(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		a.say("s 4h")
+		a.expect(time.Second, "Silenced...")
+		w.am.set(func() { w.am.broken = true })
+		a.say("undo")
+		a.expect(2*time.Minute, a.code+" is open, but its silence could NOT be ended yet; end it in Alertmanager, or it is tried on. CRITICAL DiskFull")
+		w.resolve()
+		a.expect(time.Second, "RESOLVED...")
+		after(10 * time.Minute)
+		w.am.set(func() { w.am.broken = false })
+		a.expect(2*time.Minute, "The silence of "+a.code+" has ended now: CRITICAL DiskFull")
+		if left := w.am.active(); len(left) != 0 {
+			t.Errorf("%d silences are left", len(left))
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // answerSegments is how long an answer to a phone may be.
-const answerSegments = 2
+const answerSegments = 3
 
 // SampleTail is what a page's text ends with, with a code made up.
 const SampleTail = "Re 4821"
@@ -63,7 +63,10 @@ func latest(a, b time.Time) time.Time {
 // line is a page in a list: its code, what it is about, since when, and who has it.
 func line(p *outbox.Page, now time.Time) string {
 	text := fmt.Sprintf("%s %s, %s", p.Code, p.Headline, span(now.Sub(p.OpenedAt)))
-	if p.AcknowledgedBy != "" {
+	switch {
+	case p.State == outbox.PageSilenced:
+		text += ", silenced"
+	case p.AcknowledgedBy != "":
 		text += ", " + p.AcknowledgedBy + " has it"
 	}
 	return text
@@ -86,6 +89,13 @@ func lines(head string, pages []*page, now time.Time) string {
 	return text
 }
 
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // span is a length of time, in two units.
 func span(d time.Duration) string { return cmp.Or(templating.Duration(d), "0s") }
 
@@ -103,7 +113,7 @@ func (s *settings) dutyText(now time.Time) string {
 		case on.Gap:
 			who += " (default)"
 		}
-		parts = append(parts, fmt.Sprintf("%s: %s until %s", name, who, on.End.In(s.roster.find(name).Zone).Format("Mon 15:04")))
+		parts = append(parts, fmt.Sprintf("%s: %s until %s", name, who, on.End.In(s.roster.find(name).Zone).Format("Mon 15:04 MST")))
 	}
 	if len(parts) == 0 {
 		for _, r := range s.cfg.Receivers {

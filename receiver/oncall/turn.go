@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -42,45 +43,42 @@ func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notifi
 	if current != nil {
 		return o.more(s, r, n, current, to, at), nil
 	}
-	if !slices.ContainsFunc(to, func(p outbox.Person) bool { return p.NotBefore.IsZero() }) && (len(to) > 0 || len(r.Escalate) == 0) {
-		return outbox.Turn{To: to}, nil // it can wait, and so can an answer
+	if len(to) == 0 && len(r.Escalate) == 0 {
+		return outbox.Turn{}, nil
 	}
 	code, err := o.drawCode(ctx, at)
 	if err != nil {
 		return outbox.Turn{}, fmt.Errorf("draw a code: %w", err)
 	}
-	p := open(o.ids.New(at), code, receiver, n, at)
-	p.told(at, 0, outbox.PageEventPaged, to)
+	p := open(o.ids.New(at), code, receiver, n, to, at)
 	p.schedule(r)
 	return outbox.Turn{To: to, Page: p.stored(), Tail: p.tail("")}, nil
 }
 
 // more is a notification of a page that is there.
 func (o *OnCall) more(s *settings, r *config.Receiver, n *templating.Notification, p *page, to []outbox.Person, at time.Time) outbox.Turn {
-	covered := p.State != outbox.PageOpen && p.covers(n, at)
-	again := p.State != outbox.PageOpen && !covered
+	holder := e164.Number(p.Number)
+	why := ""
+	switch {
+	case p.State == outbox.PageOpen:
+	case p.State == outbox.PageSilenced && !p.QuietTill.After(at):
+		why = silenceEnded
+	case !p.covers(n):
+		why = "alerts fire that were not answered"
+	case o.contacts.stopped(holder):
+		why = p.AcknowledgedBy + " wants no more texts"
+	}
+	answered := p.State != outbox.PageOpen && why == ""
 	p.heard(n, at)
 	severities := templating.Severities(*n)
 	p.note(at, outbox.PageEventNotified, "", n.NotificationReason)
 	switch {
-	case covered: // who has it is kept up to date, and nobody else is woken
+	case answered: // who has it is kept up to date, and nobody else is woken
 		p.Covered = p.Firing
-		to = nil
-		for _, person := range p.People {
-			if string(person.Number) == p.Number {
-				to = []outbox.Person{s.told(person.Number, severities, at)}
-			}
-		}
-	case again:
-		why := "alerts fire that were not answered"
-		if p.State == outbox.PageSilenced && !p.QuietTill.After(at) {
-			why = "the silence has ended"
-		}
+		to = []outbox.Person{s.told(holder, severities, at)}
+	case why != "":
 		to = o.withPaged(s, p, severities, to, at)
-		p.begin(at)
-		p.People, p.Silence = nil, nil
-		p.note(at, outbox.PageEventReopened, "", why)
-		p.told(at, 0, outbox.PageEventPaged, to)
+		p.reopen(to, at, why)
 	default:
 		to = o.withPaged(s, p, severities, to, at)
 		for _, person := range to {
@@ -88,7 +86,10 @@ func (o *OnCall) more(s *settings, r *config.Receiver, n *templating.Notificatio
 				p.told(at, 0, outbox.PageEventPaged, []outbox.Person{person})
 			}
 		}
-		p.RepeatAt = at
+		if told := firstTold(to, at); told.Before(p.From) { // what could wait no longer can
+			p.restart(told)
+		}
+		p.RepeatAt = latest(p.RepeatAt, at)
 	}
 	p.schedule(r)
 	return outbox.Turn{To: to, Page: p.stored(), Tail: p.tail("")}
@@ -109,7 +110,7 @@ func (o *OnCall) withPaged(s *settings, p *page, severities []string, to []outbo
 // says that whether there is a page is not known.
 func (o *OnCall) resolved(s *settings, r *config.Receiver, n *templating.Notification, p *page, to []outbox.Person, at time.Time, unread bool) outbox.Turn {
 	if p == nil && unread {
-		p = &page{Page: outbox.Page{ID: o.ids.New(at), Receiver: r.Name, GroupKey: n.GroupKey, Version: unreadVersion}}
+		p = &page{Page: outbox.Page{ID: o.ids.New(at), Receiver: r.Name, GroupKey: n.GroupKey, Version: unrecorded}}
 		p.end(outbox.PageResolved, outbox.PageEventResolved, at, n.NotificationReason)
 		if !r.SendResolved {
 			to = nil
@@ -130,12 +131,18 @@ func (o *OnCall) resolved(s *settings, r *config.Receiver, n *templating.Notific
 	return turn
 }
 
-// unreadVersion is that of a page which ends one that could not be read. Storing it
-// always is a conflict, which Merge resolves.
-const unreadVersion = -1
-
 // current is the current page of a receiver's group, nil without one.
 func (o *OnCall) current(ctx context.Context, receiver, group string) (*page, error) {
+	if ahead, ok := o.past.of(receiver, group); ok {
+		if !ahead.State.Current() {
+			return nil, nil
+		}
+		return load(ahead)
+	}
+	return o.currentStored(ctx, receiver, group)
+}
+
+func (o *OnCall) currentStored(ctx context.Context, receiver, group string) (*page, error) {
 	ps, err := o.store.Pages(ctx, outbox.PageQuery{Current: true, Receiver: receiver, GroupKey: group, Limit: 1})
 	if err != nil || len(ps) == 0 {
 		return nil, err
@@ -163,43 +170,3 @@ func (o *OnCall) drawCode(ctx context.Context, at time.Time) (code string, err e
 
 // Stored is told that somebody else has stored a page of a Turn or a Merge.
 func (o *OnCall) Stored() { signal(o.wake) }
-
-// Merge makes the page of an entry fit what is stored by now, after the entry
-// was made from something else: from an older state, or without an outbox. It
-// returns nil where there is nothing to change any more. Messages of the entry are
-// of the page that is returned.
-func (o *OnCall) Merge(ctx context.Context, made outbox.Page) (*outbox.Page, error) {
-	current, err := o.current(ctx, made.Receiver, made.GroupKey)
-	if err != nil {
-		return nil, err
-	}
-	r := o.settings.Load().receivers[made.Receiver]
-	switch {
-	case made.State == outbox.PageResolved && current == nil:
-		return nil, nil
-	case made.State == outbox.PageResolved:
-		current.end(outbox.PageResolved, outbox.PageEventResolved, made.UpdatedAt, "")
-		return current.stored(), nil
-	case current == nil && made.Version == 0: // its code is taken
-		if made.Code, err = o.drawCode(ctx, made.OpenedAt); err != nil {
-			return nil, err
-		}
-		return &made, nil
-	case current == nil: // it is over
-		return nil, nil
-	}
-	other, err := load(made)
-	if err != nil {
-		return nil, err
-	}
-	current.Notification, current.Firing, current.HeardAt, current.Severity, current.Headline =
-		other.Notification, other.Firing, other.HeardAt, other.Severity, other.Headline
-	current.note(other.HeardAt, outbox.PageEventNotified, "", "while the outbox could not be written")
-	for _, person := range other.People {
-		if !slices.Contains(current.numbers(), person.Number) {
-			current.told(other.HeardAt, 0, outbox.PageEventPaged, []outbox.Person{person.person()})
-		}
-	}
-	current.schedule(r)
-	return current.stored(), nil
-}

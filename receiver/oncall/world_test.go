@@ -59,7 +59,7 @@ type world struct {
 	wraps  func(outbox.Store) outbox.Store // nil: nothing does
 	sim    *textinghousetest.Simulator
 	am     *alertmanager
-	routes routes
+	routes *routes
 	r      *receiver.Receiver
 	reg    *prometheus.Registry
 	stop   func()
@@ -69,9 +69,11 @@ func inWorld(t *testing.T, cfg string, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, dir: t.TempDir(), am: &alertmanager{}}
-		w.routes = routes{"alertmanager": textinghousetest.Transport(w.am), "smspager": textinghousetest.Transport(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		w.routes = &routes{}
+		w.routes.set("alertmanager", textinghousetest.Transport(w.am))
+		w.routes.set("smspager", textinghousetest.Transport(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 			w.r.Handler().ServeHTTP(rw, req)
-		}))}
+		})))
 		w.sim = textinghousetest.New(textinghousetest.Options{
 			StatusDelay: time.Second, Transport: w.routes,
 			Accounts: []textinghousetest.Account{{
@@ -80,7 +82,7 @@ func inWorld(t *testing.T, cfg string, test func(w *world)) {
 			}},
 		})
 		defer w.sim.Close()
-		w.routes["provider"] = w.sim.Transport()
+		w.routes.set("provider", w.sim.Transport())
 		w.start(cfg)
 		defer w.halt()
 		test(w)
@@ -139,10 +141,18 @@ func (w *world) halt() {
 }
 
 // routes are transports by host.
-type routes map[string]http.RoundTripper
+type routes struct{ to sync.Map }
 
-func (r routes) RoundTrip(req *http.Request) (*http.Response, error) {
-	to := r[req.URL.Host]
+func (r *routes) set(host string, to http.RoundTripper) { r.to.Store(host, to) }
+
+func (r *routes) get(host string) http.RoundTripper {
+	to, _ := r.to.Load(host)
+	rt, _ := to.(http.RoundTripper)
+	return rt
+}
+
+func (r *routes) RoundTrip(req *http.Request) (*http.Response, error) {
+	to := r.get(req.URL.Host)
 	if to == nil {
 		return nil, fmt.Errorf("no host %s", req.URL.Host)
 	}
@@ -347,6 +357,7 @@ func (c *counting) count() int {
 type alertmanager struct {
 	mu       sync.Mutex
 	silences []silencer.Silence
+	fires    bool   // every alert of a silence fires
 	broken   bool   // answers 503
 	breakAt  int    // breaks once so many silences were set; 0: not
 	refusal  string // answers 400
@@ -375,6 +386,14 @@ func (a *alertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"silenceID":%q}`, s.ID)
 	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/silences":
 		_ = json.NewEncoder(w).Encode(a.silences)
+	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/alerts":
+		alerts := []map[string]string{}
+		for _, s := range a.silences {
+			if _, fingerprint, ok := strings.Cut(s.Comment, ", alert "); ok && a.fires {
+				alerts = append(alerts, map[string]string{"fingerprint": fingerprint})
+			}
+		}
+		_ = json.NewEncoder(w).Encode(alerts)
 	case r.Method == http.MethodDelete:
 		for i := range a.silences {
 			if strings.HasSuffix(r.URL.Path, "/"+a.silences[i].ID) {

@@ -95,6 +95,10 @@ type Event struct {
 	Detail string // for people; "" where Type says it all
 }
 
+// DigestGroup is the GroupKey of digests, which tell of several messages that limits
+// or quiet hours held back. Alertmanager's are never like this.
+const DigestGroup = "smspager:digest"
+
 // EventType says what happened.
 type EventType string
 

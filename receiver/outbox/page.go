@@ -121,5 +121,11 @@ type Mark struct {
 }
 
 // MarkReply is the kind of marks that are pruned as messages are: texts from phones
-// that belong to nothing else.
+// that answer no message of ours. Their Doc is a Reply.
 const MarkReply = "reply"
+
+// Reply is a text from a phone that answers no message of ours.
+type Reply struct {
+	From e164.Number `json:"from"`
+	Text string      `json:"text"`
+}

@@ -29,6 +29,7 @@ type Entry struct {
 	Window   time.Duration // the same Key seen less than this before SeenAt makes it a duplicate
 	Messages []Message     // new ones, with their first Events
 	Page     *Page         // as it is to be, with the Events to add; nil: none
+	Also     []*Page       // further pages, likewise
 	Marks    []Mark        // as they are to be
 	Notes    []Change      // of messages that are there; one that cannot be made is passed over
 }
@@ -40,6 +41,14 @@ func (e *Entry) IDs() []string {
 		ids[i] = m.ID
 	}
 	return ids
+}
+
+// AllPages are Page and Also.
+func (e *Entry) AllPages() []*Page {
+	if e.Page == nil {
+		return e.Also
+	}
+	return append([]*Page{e.Page}, e.Also...)
 }
 
 // OfPage makes the messages those of the entry's page, or of none.

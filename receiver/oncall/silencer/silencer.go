@@ -10,8 +10,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/prometheus/common/model"
 )
 
 // maxAnswerBytes bounds what is read of an answer.
@@ -60,7 +63,7 @@ type Status struct {
 	State string `json:"state"`
 }
 
-// RefusedError is Alertmanager's answer to a silence that it will never take.
+// RefusedError is Alertmanager's answer to what it will never do.
 type RefusedError struct{ Reason string }
 
 func (e *RefusedError) Error() string { return "Alertmanager refuses it: " + e.Reason }
@@ -121,6 +124,27 @@ func (s *Silencer) Expire(ctx context.Context, id string) error {
 	return err
 }
 
+// Firing returns the fingerprints of the alerts that fire, silenced ones included,
+// and that have labels.
+func (s *Silencer) Firing(ctx context.Context, labels map[string]string) (fingerprints []string, err error) {
+	query := url.Values{}
+	for name, value := range labels {
+		if model.LegacyValidation.IsValidLabelName(name) { // other names old ones do not read
+			query.Add("filter", name+"="+strconv.Quote(value))
+		}
+	}
+	var alerts []struct {
+		Fingerprint string `json:"fingerprint"`
+	}
+	if err := s.call(ctx, http.MethodGet, "/api/v2/alerts?"+query.Encode(), nil, &alerts); err != nil {
+		return nil, err
+	}
+	for _, a := range alerts {
+		fingerprints = append(fingerprints, a.Fingerprint)
+	}
+	return fingerprints, nil
+}
+
 // failedError is an answer that may be another one later.
 type failedError struct {
 	code   int
@@ -176,7 +200,7 @@ func (s *Silencer) once(ctx context.Context, method, address string, body []byte
 			return fmt.Errorf("Alertmanager's answer makes no sense: %w", err) //nolint:staticcheck // a name
 		}
 		return nil
-	case code == http.StatusBadRequest, code == http.StatusNotFound, code == http.StatusUnprocessableEntity:
+	case code == http.StatusBadRequest, code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound, code == http.StatusUnprocessableEntity:
 		return &RefusedError{excerpt(text)}
 	default:
 		return &failedError{code, excerpt(text)}

@@ -89,8 +89,8 @@ func (s *Store) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, er
 
 // add writes what an entry holds.
 func add(ctx context.Context, tx pgx.Tx, e *outbox.Entry) error {
-	if e.Page != nil {
-		if err := writePage(ctx, tx, e.Page); err != nil {
+	for _, p := range e.AllPages() {
+		if err := writePage(ctx, tx, p); err != nil {
 			return err
 		}
 	}

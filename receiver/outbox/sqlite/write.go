@@ -143,8 +143,8 @@ func (s *Store) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, er
 
 // add writes what an entry holds.
 func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
-	if e.Page != nil {
-		if err := st.writePage(ctx, e.Page); err != nil {
+	for _, p := range e.AllPages() {
+		if err := st.writePage(ctx, p); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,145 @@
+package oncall
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// past are pages that were sent past a store which failed: their newest state is not
+// in it yet, and decides what is done until it is.
+type past struct {
+	mu    sync.Mutex
+	pages map[string]outbox.Page
+}
+
+// unrecorded is the Version of a page whose newest state is not in the store.
+// Storing it always is a conflict: it is recorded in its turn, by Merge.
+const unrecorded = -1
+
+// Past takes in a page that was sent past the store, and that is recorded later.
+func (o *OnCall) Past(made outbox.Page) {
+	made.Version, made.Events = unrecorded, nil
+	o.past.mu.Lock()
+	o.past.pages[made.ID] = made
+	o.past.mu.Unlock()
+	signal(o.wake)
+}
+
+// Recorded takes in that a page which was sent past the store is recorded.
+func (o *OnCall) Recorded(made outbox.Page) {
+	o.past.mu.Lock()
+	if newest, ok := o.past.pages[made.ID]; ok && newest.UpdatedAt.Equal(made.UpdatedAt) && bytes.Equal(newest.Doc, made.Doc) {
+		delete(o.past.pages, made.ID)
+	}
+	o.past.mu.Unlock()
+	signal(o.wake)
+}
+
+func (p *past) get(id string) (outbox.Page, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	page, ok := p.pages[id]
+	return page, ok
+}
+
+// of is the newest page of a receiver's group.
+func (p *past) of(receiver, group string) (newest outbox.Page, ok bool) {
+	for _, page := range p.all() {
+		if page.Receiver == receiver && page.GroupKey == group && page.ID > newest.ID {
+			newest, ok = page, true
+		}
+	}
+	return newest, ok
+}
+
+func (p *past) all() []outbox.Page {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]outbox.Page, 0, len(p.pages))
+	for _, page := range p.pages {
+		all = append(all, page)
+	}
+	return all
+}
+
+// stored is a page as it is in the store, or past it.
+func (o *OnCall) stored(ctx context.Context, id string) (*page, error) {
+	stored, ok := o.past.get(id)
+	if !ok {
+		var err error
+		if stored, err = o.store.Page(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return load(stored)
+}
+
+// Merge makes a page that was made past the store, or from an older state of it, fit
+// what is stored by now: what was done since stands, and what was done to the page
+// made is added. It returns nil where there is nothing to store. Messages of the
+// page made are of the page that is returned.
+func (o *OnCall) Merge(ctx context.Context, made outbox.Page) (*outbox.Page, error) {
+	other, err := load(made)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := o.store.Page(ctx, made.ID)
+	var base *page
+	switch {
+	case err == nil:
+		base, err = load(stored)
+	case errors.Is(err, outbox.ErrNotFound):
+		base, err = o.currentStored(ctx, made.Receiver, made.GroupKey)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case base == nil && !made.State.Current():
+		return nil, nil
+	case base == nil:
+		made.Version = 0
+		taken, err := o.store.Pages(ctx, outbox.PageQuery{Code: made.Code, Current: true, Limit: 1})
+		if err == nil && len(taken) > 0 {
+			made.Code, err = o.drawCode(ctx, made.OpenedAt)
+		}
+		return &made, err
+	case base.State.Current() && !made.State.Current() && base.HeardAt.After(made.UpdatedAt):
+		return nil, nil // it has fired again since
+	}
+	base.merge(other, &made)
+	base.schedule(o.settings.Load().receivers[made.Receiver])
+	return base.stored(), nil
+}
+
+// merge adds what was done to another state of the page.
+func (p *page) merge(other *page, made *outbox.Page) {
+	p.Events = made.Events
+	p.UpdatedAt = latest(p.UpdatedAt, made.UpdatedAt)
+	if !p.State.Current() {
+		return
+	}
+	if !made.State.Current() {
+		p.State = made.State
+		return
+	}
+	if other.HeardAt.After(p.HeardAt) {
+		p.Notification, p.Firing, p.HeardAt, p.Severity, p.Headline = other.Notification, other.Firing, other.HeardAt, made.Severity, made.Headline
+	}
+	if made.State == outbox.PageOpen && p.State != outbox.PageOpen && other.From.After(p.AcknowledgedAt) { // reopened since
+		p.restart(other.From)
+	}
+	for _, person := range other.People {
+		if !slices.Contains(p.People, person) {
+			p.People = append(p.People, person)
+		}
+	}
+	if other.Steps > p.Steps {
+		p.Steps, p.StepAt, p.From, p.AtOnce, p.Judged = other.Steps, other.StepAt, other.From, other.AtOnce, other.Judged
+	}
+	p.RepeatAt = latest(p.RepeatAt, other.RepeatAt)
+}
