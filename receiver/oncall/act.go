@@ -86,7 +86,7 @@ func (o *OnCall) pagesOf(ctx context.Context, number e164.Number) ([]*page, erro
 		return err
 	})
 	slices.SortFunc(all, func(a, b *page) int {
-		return cmp.Or(templating.Rank(a.Severity)-templating.Rank(b.Severity), a.OpenedAt.Compare(b.OpenedAt))
+		return cmp.Or(templating.Rank(a.Severity)-templating.Rank(b.Severity), strings.Compare(a.ID, b.ID))
 	})
 	return all, err
 }

@@ -1,6 +1,7 @@
 package oncall_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -188,54 +189,6 @@ func TestMoreOfAnOpenPageGoesToAllWhoWerePaged(t *testing.T) {
 	})
 }
 
-func TestWhichPage(t *testing.T) {
-	inWorld(t, escalating, func(w *world) {
-		a := w.phone(alice)
-		load := alert{name: "LoadHigh", severity: "warning", instance: "db-2"}
-		w.fire()
-		a.expect(time.Second, "CRITICAL DiskFull...Re CODE")
-		first := a.code
-		w.notify("oncall", "load", "first notification", load)
-		a.expect(time.Second, "WARNING LoadHigh...Re CODE")
-		second := a.code
-		if first == second {
-			t.Fatalf("both pages have the code %s", first)
-		}
-		// By the text that is answered; by a code, which comes before it.
-		a.say("%s ok", first)
-		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull")
-		a.say("ok") // answers that confirmation, which is about the first
-		a.expect(time.Second, first+" is yours already...")
-		a.say("help")
-		a.expect(time.Second, "OK or a code: I have it...")
-		a.say("undo")
-		a.expect(time.Second, "Undone: "+first+" is open again: CRITICAL DiskFull")
-		// A text that is about no page: never guessed.
-		after(11 * time.Second) // the provider refuses the same text sooner
-		a.say("help")
-		a.expect(time.Second, "OK or a code...")
-		a.say("ok")
-		text := a.expect(time.Second, "Which one? Answer with its code.\n...")
-		if !strings.Contains(text, "\n"+second+" WARNING LoadHigh, ") || !strings.Contains(text, "\n"+first+" CRITICAL DiskFull, ") {
-			t.Errorf("the list is %q", text)
-		}
-		wrong := "1234"
-		if wrong == first || wrong == second {
-			wrong = "4321"
-		}
-		a.say("%s", wrong)
-		a.expect(time.Second, "No page "+wrong+". Yours are:\n...")
-		a.say("?")
-		a.expect(time.Second, "2 pages:\n"+first+" CRITICAL DiskFull, ...")
-		a.say("%s", second)
-		a.expect(time.Second, "OK, "+second+" is yours: WARNING LoadHigh")
-		a.say("who")
-		a.expect(time.Second, "oncall: alice")
-		a.say("ok") // the only one that is open
-		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull")
-	})
-}
-
 func TestUndoGoesOnWhereItWas(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b, c := w.phone(alice), w.phone(bob), w.phone(carol)
@@ -251,154 +204,6 @@ func TestUndoGoesOnWhereItWas(t *testing.T) {
 		a.expect(time.Second, "bob gave "+b.code+" back, it is open again: CRITICAL DiskFull. Re CODE")
 		c.silent(9 * time.Minute)
 		c.expect(2*time.Minute, "STILL...No answer from bob. Re CODE")
-	})
-}
-
-func TestUnknownSendersAreNeverAnswered(t *testing.T) {
-	inWorld(t, escalating, func(w *world) {
-		a := w.phone(alice)
-		w.fire()
-		a.expect(time.Second, "CRITICAL...")
-		after(time.Second)
-		apiID := w.sim.Messages()[0].APIID
-		body := `{"apimsgid":"` + apiID + `","from":"33699999999","txt":"ok","date":"2000-01-01 00:00:00"}`
-		for range 2 {
-			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
-				t.Errorf("it is answered %d %s", code, text)
-			}
-		}
-		after(time.Second)
-		if n := len(w.sim.Messages()); n != 1 {
-			t.Errorf("%d messages were sent", n)
-		}
-		p := w.page()
-		if p.State != "open" {
-			t.Errorf("the page is %s", p.State)
-		}
-		events := p.Messages[0].Events
-		recorded := 0
-		for _, e := range events {
-			if e.Type == "reply" {
-				recorded++
-			}
-		}
-		if recorded != 1 || w.metric("smspager_replies_total", "outcome", "stranger") != 1 {
-			t.Errorf("it is recorded %d times: %+v", recorded, events)
-		}
-	})
-}
-
-// TestRepeatedCallbacksActOnce also where the replies come late and out of order.
-func TestRepeatedCallbacksActOnce(t *testing.T) {
-	inWorld(t, escalating, func(w *world) {
-		a := w.phone(alice)
-		w.fire()
-		a.expect(time.Second, "CRITICAL...")
-		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.CallbackRepeat, N: 4, Times: 1})
-		a.say("ok")
-		a.expect(time.Second, "OK...")
-		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.CallbackRepeat, N: 3, Times: 1})
-		a.say("undo")
-		a.expect(time.Second, "Undone...")
-		a.silent(time.Minute)
-		// The callback of the first reply once more: it does not acknowledge again.
-		for _, c := range w.sim.Callbacks() {
-			if strings.Contains(c.Body, `"txt":"ok"`) {
-				if code, _ := w.do("POST", "/textinghouse/"+token+"/mo", c.Body); code != 200 {
-					t.Errorf("it is answered %d", code)
-				}
-			}
-		}
-		after(time.Second)
-		if p := w.page(); p.State != "open" || history(p) != "opened, paged alice, acknowledged alice, undone alice" {
-			t.Errorf("the page is %s: %s", p.State, history(p))
-		}
-	})
-}
-
-func TestStopAndStart(t *testing.T) {
-	inWorld(t, escalating, func(w *world) {
-		a, b := w.phone(alice), w.phone(bob)
-		w.fire()
-		a.expect(time.Second, "CRITICAL...")
-		a.say("STOP")
-		a.expect(time.Second, "You get no more texts from smspager...")
-		b.expect(time.Second, "alice has stopped texts from smspager and is not paged any more.")
-		// Nobody who has the page can answer it any more.
-		b.expect(5*time.Second, "STILL CRITICAL DiskFull...Not reached: alice. Re CODE")
-		w.phone(carol).expect(time.Second, "alice has stopped...")
-		b.say("ok")
-		b.expect(time.Second, "OK...")
-		w.notify("oncall", "load", "first notification", alert{name: "LoadHigh", severity: "warning", instance: "db-2"})
-		b.expect(10*time.Second, "STILL WARNING LoadHigh...Re CODE") // at once, as nobody is left before
-		a.silent(time.Hour)
-		if w.metric("smspager_contact", "contact", "alice", "state", "stopped") != 1 {
-			t.Error("the metrics do not show that alice has stopped")
-		}
-		a.say("start")
-		a.expect(time.Second, "You get texts again...")
-		w.notify("oncall", "net", "first notification", alert{name: "NetDown", severity: "critical", instance: "gw-1"})
-		a.expect(time.Second, "CRITICAL NetDown...Re CODE")
-	})
-}
-
-func TestVerification(t *testing.T) {
-	inWorld(t, escalating, func(w *world) {
-		a, b := w.phone(alice), w.phone(bob)
-		if code, text := w.do("POST", "/api/v1/contacts/alice/verify", ""); code != 200 {
-			t.Fatalf("it is answered %d %s", code, text)
-		}
-		if code, _ := w.do("POST", "/api/v1/contacts/nobody/verify", ""); code != 404 {
-			t.Errorf("an unknown contact is answered %d", code)
-		}
-		text := a.expect(time.Second, "smspager: answer ...")
-		code := strings.Fields(text)[2]
-		state := func(want string) {
-			t.Helper()
-			if w.metric("smspager_contact", "contact", "alice", "state", want) != 1 {
-				t.Errorf("alice is not %s", want)
-			}
-		}
-		state("unverified")
-		w.fire()
-		a.expect(time.Second, "CRITICAL...")
-		b.expect(6*time.Minute, "STILL...")
-		b.say("%s", code) // not bob's
-		b.expect(time.Second, "That is not the code of a verification...")
-		state("unverified")
-		a.say("%s", code)
-		a.expect(time.Second, "Thank you, alice is verified.")
-		state("verified")
-		w.halt()
-		w.start(escalating)
-		state("verified")
-	})
-}
-
-// TestMachinesDoNotTalkForEver: a phone that answers everything is answered a few
-// times.
-func TestMachinesDoNotTalkForEver(t *testing.T) {
-	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
-		for _, text := range []string{"I am out of office", "?"} {
-			a := w.phone(alice)
-			w.notify("oncall", text, "first notification", disk)
-			before := len(w.sim.Messages())
-			for range 200 {
-				after(time.Second)
-				for len(w.sim.Messages()) > before {
-					before++
-				}
-				a.expect(time.Second, "...")
-				a.say("%s", text)
-				after(time.Second)
-				if len(w.sim.Messages()) == before {
-					break
-				}
-			}
-			if n := len(w.sim.Messages()); n > 20 {
-				t.Errorf("%d messages were sent", n)
-			}
-		}
 	})
 }
 
@@ -432,5 +237,21 @@ func TestByLabel(t *testing.T) {
 		d.expect(time.Second, "CRITICAL DiskFull...Re CODE")
 		d.say("ok") // registered by the page alone
 		d.expect(time.Second, "OK, ...")
+	})
+}
+
+// TestAStepThatNamesNobody is passed over at once, and shifts no later step.
+func TestAStepThatNamesNobody(t *testing.T) {
+	steps := strings.Replace(escalating, "{after: 5m, to: [bob]}, {after: 15m, to: [carol]}", "{after: 5m, to: [bob]}, {after: 15m, to: [alice]}, {after: 1h, to: [carol]}", 1)
+	inWorld(t, steps, func(w *world) {
+		a, c := w.phone(alice), w.phone(carol)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		w.do("POST", "/textinghouse/"+token+"/mo", fmt.Sprintf(`{"climsgid":"x","from":%q,"txt":"stop","date":"2000-01-01 00:00:03"}`, bob[1:]))
+		c.expect(time.Second, "bob has stopped...")
+		a.expect(time.Second, "bob has stopped...")
+		a.expect(6*time.Minute, "STILL...Re CODE") // in bob's place, ten minutes early
+		c.silent(50 * time.Minute)
+		c.expect(6*time.Minute, "STILL...No answer from alice. Re CODE")
 	})
 }

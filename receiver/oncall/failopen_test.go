@@ -3,6 +3,7 @@ package oncall_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -49,20 +50,26 @@ func (f *flaky) Page(ctx context.Context, id string) (outbox.Page, error) {
 // inFlakyWorld runs a test with a store that can be broken, in both ways.
 func inFlakyWorld(t *testing.T, test func(w *world, broken func(bool))) {
 	for _, away := range []bool{false, true} {
-		inWorld(t, escalating, func(w *world) {
-			w.halt()
-			store := &flaky{}
-			w.wraps = func(s outbox.Store) outbox.Store {
-				store.Store = s
-				return store
-			}
-			w.start(escalating)
+		withFlaky(t, escalating, func(w *world, store *flaky) {
 			test(w, func(is bool) {
 				store.readOnly.Store(is)
 				store.away.Store(is && away)
 			})
 		})
 	}
+}
+
+func withFlaky(t *testing.T, cfg string, test func(w *world, store *flaky)) {
+	inWorld(t, cfg, func(w *world) {
+		w.halt()
+		store := &flaky{}
+		w.wraps = func(s outbox.Store) outbox.Store {
+			store.Store = s
+			return store
+		}
+		w.start(cfg)
+		test(w, store)
+	})
 }
 
 func TestAPagePastTheOutbox(t *testing.T) {
@@ -138,5 +145,81 @@ func TestAReplyWhileTheOutboxIsAway(t *testing.T) {
 		broken(false)
 		a.expect(20*time.Second, "OK, ...")
 		a.silent(time.Minute)
+	})
+}
+
+// TestEscalationPastTheOutbox: a step is taken although it cannot be stored, once.
+func TestEscalationPastTheOutbox(t *testing.T) {
+	withFlaky(t, escalating, func(w *world, store *flaky) {
+		b, c := w.phone(bob), w.phone(carol)
+		w.fire()
+		after(time.Minute)
+		store.readOnly.Store(true)
+		b.expect(4*time.Minute+10*time.Second, "STILL CRITICAL...No answer from alice. Re CODE")
+		after(time.Minute)
+		store.readOnly.Store(false)
+		c.expect(10*time.Minute, "STILL CRITICAL...No answer from bob. Re CODE")
+		b.silent(time.Hour)
+		if p := w.page(); !strings.Contains(history(p), "escalated, paged bob, escalated, paged carol") || len(p.Messages) != 3 {
+			t.Errorf("the page has %d messages; its history is %s", len(p.Messages), history(p))
+		}
+	})
+}
+
+// TestDeadPastTheOutbox: silence is told although it cannot be stored, once.
+func TestDeadPastTheOutbox(t *testing.T) {
+	withFlaky(t, watched, func(w *world, store *flaky) {
+		a := w.phone(alice)
+		w.beat()
+		after(time.Minute)
+		store.readOnly.Store(true)
+		a.expect(5*time.Minute, "DEAD...")
+		a.silent(time.Hour)
+		store.readOnly.Store(false)
+		a.silent(time.Minute)
+		w.halt()
+		w.start(watched) // which knows that it was told
+		a.silent(time.Hour)
+		w.beat()
+		a.expect(time.Second, "ALIVE...")
+	})
+}
+
+// TestFiresAnewAfterResolvedLate: what is recorded late does not end a newer page.
+func TestFiresAnewAfterResolvedLate(t *testing.T) {
+	inFlakyWorld(t, func(w *world, broken func(bool)) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		after(time.Minute)
+		broken(true)
+		w.resolve()
+		a.expect(time.Second, "RESOLVED...")
+		after(time.Minute + 300*time.Millisecond)
+		broken(false)
+		w.notify("oncall", "disk", "first notification", alert{name: "DiskFull", severity: "critical", instance: "db-9"})
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		b.expect(6*time.Minute, "STILL CRITICAL...Re CODE")
+		if p := w.page(); p.State != "open" {
+			t.Errorf("the page is %s: %s", p.State, history(p))
+		}
+	})
+}
+
+// TestResolvedBeforeFiringIsRecorded: a page that is recorded late is not open again.
+func TestResolvedBeforeFiringIsRecorded(t *testing.T) {
+	inFlakyWorld(t, func(w *world, broken func(bool)) {
+		a, b := w.phone(alice), w.phone(bob)
+		broken(true)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		after(time.Minute + 300*time.Millisecond)
+		broken(false)
+		w.resolve()
+		a.expect(time.Second, "RESOLVED...")
+		b.silent(2 * time.Hour)
+		if p := w.page(); p.State != "resolved" {
+			t.Errorf("the page is %s: %s", p.State, history(p))
+		}
 	})
 }

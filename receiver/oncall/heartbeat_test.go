@@ -93,6 +93,20 @@ func TestOwnDowntimeIsNotTheirs(t *testing.T) {
 	})
 }
 
+// TestABeatLostInAShortDowntime is not missed.
+func TestABeatLostInAShortDowntime(t *testing.T) {
+	inWorld(t, watched, func(w *world) {
+		w.beat()
+		after(3*time.Minute + 5*time.Second)
+		w.halt()
+		after(2*time.Minute + 50*time.Second) // one of every 4 minutes is lost
+		w.start(watched)
+		w.phone(alice).silent(2*time.Minute - 10*time.Second)
+		w.beat()
+		w.phone(alice).silent(4 * time.Minute)
+	})
+}
+
 // TestHeartbeatBesideAReceiver: a receiver of the same name works as any other.
 func TestHeartbeatBesideAReceiver(t *testing.T) {
 	inWorld(t, strings.Replace(watched, "receiver: watchdog", "receiver: oncall", 1), func(w *world) {

@@ -44,6 +44,9 @@ func TestSilencedByReply(t *testing.T) {
 				t.Errorf("silence %d is %+v", i, s)
 			}
 		}
+		if n := w.metric("smspager_page_acknowledged_seconds"); n != 1 {
+			t.Errorf("%v answers are measured", n)
+		}
 		w.phone(carol).silent(90 * time.Minute)
 		// Undo ends them, and the escalation goes on.
 		b.say("undo")

@@ -1,0 +1,332 @@
+package oncall_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+func TestWhichPage(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		load := alert{name: "LoadHigh", severity: "warning", instance: "db-2"}
+		w.fire()
+		a.expect(time.Second, "CRITICAL DiskFull...Re CODE")
+		first := a.code
+		w.notify("oncall", "load", "first notification", load)
+		a.expect(time.Second, "WARNING LoadHigh...Re CODE")
+		second := a.code
+		if first == second {
+			t.Fatalf("both pages have the code %s", first)
+		}
+		// By the text that is answered; by a code, which comes before it.
+		a.say("%s ok", first)
+		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull")
+		a.say("ok") // answers that confirmation, which is about the first
+		a.expect(time.Second, first+" is yours already...")
+		a.say("help")
+		a.expect(time.Second, "OK or a code: I have it...")
+		a.say("undo")
+		a.expect(time.Second, "Undone: "+first+" is open again: CRITICAL DiskFull")
+		// A text that is about no page: never guessed.
+		after(11 * time.Second) // the provider refuses the same text sooner
+		a.say("help")
+		a.expect(time.Second, "OK or a code...")
+		a.say("ok")
+		text := a.expect(time.Second, "Which one? Answer with its code.\n...")
+		if !strings.Contains(text, "\n"+second+" WARNING LoadHigh, ") || !strings.Contains(text, "\n"+first+" CRITICAL DiskFull, ") {
+			t.Errorf("the list is %q", text)
+		}
+		wrong := "1234"
+		if wrong == first || wrong == second {
+			wrong = "4321"
+		}
+		a.say("%s", wrong)
+		a.expect(time.Second, "No page "+wrong+". Yours are:\n...")
+		a.say("?")
+		a.expect(time.Second, "2 pages:\n"+first+" CRITICAL DiskFull, ...")
+		a.say("%s", second)
+		a.expect(time.Second, "OK, "+second+" is yours: WARNING LoadHigh")
+		a.say("who")
+		a.expect(time.Second, "oncall: alice")
+		a.say("ok") // the only one that is open
+		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull")
+	})
+}
+
+func TestUnknownSendersAreNeverAnswered(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		after(time.Second)
+		apiID := w.sim.Messages()[0].APIID
+		body := `{"apimsgid":"` + apiID + `","from":"33699999999","txt":"ok","date":"2000-01-01 00:00:00"}`
+		for range 2 {
+			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
+				t.Errorf("it is answered %d %s", code, text)
+			}
+		}
+		after(time.Second)
+		if n := len(w.sim.Messages()); n != 1 {
+			t.Errorf("%d messages were sent", n)
+		}
+		p := w.page()
+		if p.State != "open" {
+			t.Errorf("the page is %s", p.State)
+		}
+		events := p.Messages[0].Events
+		recorded := 0
+		for _, e := range events {
+			if e.Type == "reply" {
+				recorded++
+			}
+		}
+		if recorded != 1 || w.metric("smspager_replies_total", "outcome", "stranger") != 1 {
+			t.Errorf("it is recorded %d times: %+v", recorded, events)
+		}
+	})
+}
+
+// TestRepeatedCallbacksActOnce also where the replies come late and out of order.
+func TestRepeatedCallbacksActOnce(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.CallbackRepeat, N: 4, Times: 1})
+		a.say("ok")
+		a.expect(time.Second, "OK...")
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.CallbackRepeat, N: 3, Times: 1})
+		a.say("undo")
+		a.expect(time.Second, "Undone...")
+		a.silent(time.Minute)
+		// The callback of the first reply once more: it does not acknowledge again.
+		for _, c := range w.sim.Callbacks() {
+			if strings.Contains(c.Body, `"txt":"ok"`) {
+				if code, _ := w.do("POST", "/textinghouse/"+token+"/mo", c.Body); code != 200 {
+					t.Errorf("it is answered %d", code)
+				}
+			}
+		}
+		after(time.Second)
+		if p := w.page(); p.State != "open" || history(p) != "opened, paged alice, acknowledged alice, undone alice" {
+			t.Errorf("the page is %s: %s", p.State, history(p))
+		}
+	})
+}
+
+func TestStopAndStart(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		a.say("STOP")
+		a.expect(time.Second, "You get no more texts from smspager...")
+		b.expect(time.Second, "alice has stopped texts from smspager and is not paged any more.")
+		// Nobody who has the page can answer it any more.
+		b.expect(5*time.Second, "STILL CRITICAL DiskFull...Not reached: alice. Re CODE")
+		w.phone(carol).expect(time.Second, "alice has stopped...")
+		b.say("ok")
+		b.expect(time.Second, "OK...")
+		w.notify("oncall", "load", "first notification", alert{name: "LoadHigh", severity: "warning", instance: "db-2"})
+		b.expect(10*time.Second, "STILL WARNING LoadHigh...Re CODE") // at once, as nobody is left before
+		a.silent(time.Hour)
+		if w.metric("smspager_contact", "contact", "alice", "state", "stopped") != 1 {
+			t.Error("the metrics do not show that alice has stopped")
+		}
+		a.say("start")
+		a.expect(time.Second, "You get texts again...")
+		w.notify("oncall", "net", "first notification", alert{name: "NetDown", severity: "critical", instance: "gw-1"})
+		a.expect(time.Second, "CRITICAL NetDown...Re CODE")
+	})
+}
+
+func TestVerification(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		if code, text := w.do("POST", "/api/v1/contacts/alice/verify", ""); code != 200 {
+			t.Fatalf("it is answered %d %s", code, text)
+		}
+		if code, _ := w.do("POST", "/api/v1/contacts/nobody/verify", ""); code != 404 {
+			t.Errorf("an unknown contact is answered %d", code)
+		}
+		text := a.expect(time.Second, "smspager: answer ...")
+		code := strings.Fields(text)[2]
+		state := func(want string) {
+			t.Helper()
+			if w.metric("smspager_contact", "contact", "alice", "state", want) != 1 {
+				t.Errorf("alice is not %s", want)
+			}
+		}
+		state("unverified")
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		b.expect(6*time.Minute, "STILL...")
+		b.say("%s", code) // not bob's
+		b.expect(time.Second, "That is not the code of a verification...")
+		state("unverified")
+		a.say("%s", code)
+		a.expect(time.Second, "Thank you, alice is verified.")
+		state("verified")
+		w.halt()
+		w.start(escalating)
+		state("verified")
+	})
+}
+
+// TestMachinesDoNotTalkForEver: a phone that answers everything is answered a few
+// times.
+func TestMachinesDoNotTalkForEver(t *testing.T) {
+	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
+		for _, text := range []string{"I am out of office", "?"} {
+			a := w.phone(alice)
+			w.notify("oncall", text, "first notification", disk)
+			before := len(w.sim.Messages())
+			for range 200 {
+				after(time.Second)
+				for len(w.sim.Messages()) > before {
+					before++
+				}
+				a.expect(time.Second, "...")
+				a.say("%s", text)
+				after(time.Second)
+				if len(w.sim.Messages()) == before {
+					break
+				}
+			}
+			if n := len(w.sim.Messages()); n > 20 {
+				t.Errorf("%d messages were sent", n)
+			}
+		}
+	})
+}
+
+// TestUnclearTextsAreAnsweredLess than commands are, which still are.
+func TestUnclearTextsAreAnsweredLess(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		answered := func(within time.Duration, every time.Duration) (n int) {
+			for until := time.Now().Add(within); time.Now().Before(until); time.Sleep(every) {
+				before := len(w.sim.Messages())
+				a.say("what %d", time.Now().Unix())
+				time.Sleep(2 * time.Second)
+				n += len(w.sim.Messages()) - before
+			}
+			return n
+		}
+		if n := answered(time.Hour, 5*time.Minute); n != 6 {
+			t.Errorf("%d are answered in an hour", n)
+		}
+		before := len(w.sim.Messages())
+		a.say("ok")
+		after(time.Second)
+		if n := len(w.sim.Messages()) - before; n != 3 || w.page().State != "acknowledged" {
+			t.Errorf("a command leads to %d texts, to three who were paged; the page is %s", n, w.page().State)
+		}
+		if n := answered(22*time.Hour, 20*time.Minute); n != 14 {
+			t.Errorf("%d more are answered in a day", n)
+		}
+	})
+}
+
+// TestAcknowledgedAndUndoneForEver is answered no more at some time, and tells
+// nobody else either.
+func TestAcknowledgedAndUndoneForEver(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		b.expect(6*time.Minute, "STILL...Re CODE")
+		before := len(w.sim.Messages())
+		for range 40 {
+			b.say("%s", b.code)
+			after(7 * time.Second)
+			b.say("undo %s", b.code)
+			after(7 * time.Second)
+		}
+		if n := len(w.sim.Messages()) - before; n != 30 {
+			t.Errorf("%d texts were sent in 10 minutes, want 15 answers and what they tell", n)
+		}
+	})
+}
+
+// TestAReplyToAPageThatIsOver does not answer another.
+func TestAReplyToAPageThatIsOver(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		first, text := a.code, w.page().Messages[0].ID
+		w.resolve()
+		a.expect(time.Second, "RESOLVED...")
+		w.notify("oncall", "other", "first notification", alert{name: "LoadHigh", severity: "critical", instance: "db-2"})
+		a.expect(time.Second, "CRITICAL LoadHigh...")
+		body := fmt.Sprintf(`{"climsgid":%q,"from":%q,"txt":"ok","date":"2000-01-01 00:00:03"}`, text, alice[1:])
+		for range 30 { // the same callback again is the same reply, and nothing is answered to it
+			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
+				t.Fatalf("it is answered %d %s", code, text)
+			}
+		}
+		a.expect(time.Second, first+" is resolved, since 0s: CRITICAL DiskFull\nYours are:\n...")
+		if p := w.page(); p.State != "open" {
+			t.Errorf("the other page is %s", p.State)
+		}
+		a.say("?") // which is answered still
+		a.expect(time.Second, "1 page:\n"+a.code+" CRITICAL LoadHigh, ...")
+	})
+}
+
+// TestSeveralAtOnce by their codes, or all of them.
+func TestSeveralAtOnce(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		var codes []string
+		for i := range 4 {
+			w.notify("oncall", fmt.Sprint(i), "first notification", alert{name: fmt.Sprint("Service", i), severity: "critical", instance: "x"})
+			a.expect(time.Second, "CRITICAL...Re CODE")
+			codes = append(codes, a.code)
+		}
+		for range codes {
+			b.expect(6*time.Minute, "STILL...")
+		}
+		a.say("%s %s", codes[0], codes[2])
+		a.expect(time.Second, "OK, "+codes[0]+" is yours: CRITICAL Service0\nOK, "+codes[2]+" is yours: CRITICAL Service2")
+		b.expect(time.Second, "alice has:\n...") // in one text
+		b.silent(time.Second)
+		a.say("ok all")
+		a.expect(time.Second, "OK, "+codes[1]+" is yours: CRITICAL Service1\nOK, "+codes[3]+" is yours: CRITICAL Service3")
+		b.expect(time.Second, "alice has:\n...")
+		w.phone(carol).silent(time.Hour)
+		a.say("ok all")
+		a.expect(time.Second, "No page of yours is open.")
+		a.say("undo %s %s", codes[0], codes[1])
+		a.expect(time.Second, "Nothing was done: one code at a time for that, please.")
+	})
+}
+
+// TestUndoOfSomebodyElses is by its code alone.
+func TestUndoOfSomebodyElses(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		b.expect(6*time.Minute, "STILL...Re CODE")
+		a.say("ok")
+		a.expect(time.Second, "OK...")
+		b.expect(time.Second, "alice has...")
+		b.say("undo")
+		b.expect(time.Second, "alice has "+b.code+"...")
+		if p := w.page(); p.State != "acknowledged" {
+			t.Errorf("the page is %s", p.State)
+		}
+		b.say("undo %s", b.code)
+		b.expect(time.Second, "Undone: "+b.code+" is open again...")
+		a.expect(time.Second, "bob took "+b.code+"...")
+	})
+}
