@@ -112,14 +112,13 @@ func (s *schedule) allowed(j *job, now time.Time) time.Time {
 	return at
 }
 
-// pay counts a job among what its recipient was sent, once.
+// pay counts a job among what its recipient was sent, once. What no limit holds back
+// does not count either.
 func (s *schedule) pay(j *job, now time.Time) {
-	if j.paid || j.lane.to == testNumber || len(s.limits) == 0 && s.budget.daily == 0 {
-		j.paid = true
-		return
+	if !j.paid && j.limited && (len(s.limits) > 0 || s.budget.daily > 0) {
+		s.charge(j.lane.to, now)
 	}
 	j.paid = true
-	s.charge(j.lane.to, now)
 }
 
 func (s *schedule) charge(to e164.Number, now time.Time) {
@@ -129,11 +128,39 @@ func (s *schedule) charge(to e164.Number, now time.Time) {
 	p.sent = append(p.sent[old:], now)
 }
 
+// hold is that a job which tells of a page has to wait.
+type hold struct {
+	id    string
+	until time.Time
+	quiet bool // for its recipient's morning, not for the limits
+}
+
 // hold lets a job wait for the limits, or for the morning.
 func (s *schedule) hold(j *job, until time.Time) {
+	if j.pages { // once
+		j.pages = false
+		s.holds = append(s.holds, hold{j.id, until, until.Equal(j.notBefore)})
+	}
 	j.held = true
 	s.person(j.lane.to).held[j] = true
 	s.wait(j, until)
+}
+
+// noteHolds has noted, in messages that tell of pages, what they wait for: their
+// timeline must tell why a phone was silent.
+func (d *Delivery) noteHolds(now time.Time) {
+	for _, h := range d.queue.holds {
+		why := "beyond the limits of its recipient, until "
+		if h.quiet {
+			why = "in the quiet hours of its recipient, until "
+		}
+		held := outbox.Held(h.id, now, why+h.until.UTC().Format("15:04:05 MST"))
+		d.recorder.later(func(ctx context.Context) error {
+			_, _, err := d.apply(ctx, held)
+			return err
+		})
+	}
+	d.queue.holds = nil
 }
 
 // release ends the wait.
@@ -206,7 +233,8 @@ func (d *Delivery) remember(ctx context.Context) {
 		}
 		for _, m := range ms {
 			before = m.ID
-			if !m.AttemptedAt.IsZero() && m.AttemptedAt.After(since) && m.To != testNumber {
+			counts := (!m.Urgent || m.GroupKey == outbox.DigestGroup) && m.To != testNumber
+			if counts && !m.AttemptedAt.IsZero() && m.AttemptedAt.After(since) {
 				sent = append(sent, m)
 			}
 		}

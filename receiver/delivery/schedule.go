@@ -10,11 +10,6 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// floodWindow is how long the provider refuses the same text to the same
-// number after it took it (error 350; seed, 4.3). A little is added for clocks
-// that differ and for the way there.
-const floodWindow = 10*time.Second + 250*time.Millisecond
-
 // job is a message that is to be sent.
 type job struct {
 	id      string
@@ -28,6 +23,7 @@ type job struct {
 	receiver  string
 	limited   bool   // the recipient's limits hold it back
 	low       bool   // so does a budget that is spent
+	pages     bool   // it tells of a page, and it is not noted that it waits
 	paid      bool   // it is counted among what the recipient was sent
 	held      bool   // it waits for the limits, or for its recipient's morning
 	outdated  string // the newer message that tells more; this one is not sent
@@ -64,6 +60,7 @@ type schedule struct {
 	floods  map[uint64]*flood
 	people  map[e164.Number]*person
 	limits  map[string][]Limit // of each receiver
+	holds   []hold             // to be noted
 	budget  budget
 	pause   time.Duration // between any two messages; 0: none
 	paced   time.Time     // not before this
@@ -82,18 +79,6 @@ type passed struct {
 
 // passedFor is how long what other processes added may take to turn up.
 const passedFor = 2 * missedGap
-
-// flood keeps one text to one number from being sent twice within the window.
-type flood struct {
-	holder  *job      // is being sent, or may have been taken
-	free    time.Time // end of the window of what was taken
-	waiting []*job
-}
-
-type ending struct {
-	key uint64
-	at  time.Time
-}
 
 // newSchedule makes one to which messages of earlier runs are to be added; see loaded.
 func newSchedule(shared bool) *schedule {
@@ -115,6 +100,7 @@ func (s *schedule) newJob(m outbox.Message, keep bool) *job {
 		receiver:  m.Receiver,
 		limited:   !m.Urgent && m.To != testNumber && m.GroupKey != outbox.DigestGroup,
 		low:       !m.Urgent && m.To != testNumber && m.GroupKey != outbox.DigestGroup && templating.Rank(m.Headline) > 0,
+		pages:     m.PageID != "",
 		paid:      m.GroupKey == outbox.DigestGroup,
 		at:        -1,
 		doubt:     m.State == outbox.Sending,
@@ -355,58 +341,6 @@ func (s *schedule) park(j *job, now time.Time) {
 		at = now.Add(accountRetry)
 	}
 	s.wait(j, at)
-}
-
-// enterFlood lets a job have its text and number to itself, or makes it wait.
-func (s *schedule) enterFlood(j *job, now time.Time) bool {
-	f := s.floods[j.flood]
-	switch {
-	case f == nil:
-		f = &flood{}
-		s.floods[j.flood] = f
-	case f.holder == j:
-		return true
-	case f.holder != nil:
-		f.waiting = append(f.waiting, j)
-		return false
-	case now.Before(f.free) && !j.doubt:
-		s.wait(j, f.free)
-		return false
-	}
-	f.holder = j
-	return true
-}
-
-// leaveFlood gives the text and number free from a time on.
-func (s *schedule) leaveFlood(j *job, free, now time.Time) {
-	f := s.floods[j.flood]
-	if f == nil || f.holder != j {
-		return
-	}
-	f.holder = nil
-	if free.After(f.free) {
-		f.free = free
-	}
-	for _, w := range f.waiting {
-		s.wait(w, f.free)
-	}
-	f.waiting = nil
-	if f.free.After(now) {
-		s.ending = append(s.ending, ending{j.flood, f.free})
-	} else {
-		delete(s.floods, j.flood)
-	}
-}
-
-// endFloods forgets the windows that are over.
-func (s *schedule) endFloods(now time.Time) {
-	for len(s.ending) > 0 && !s.ending[0].at.After(now) {
-		key := s.ending[0].key
-		if f := s.floods[key]; f != nil && f.holder == nil && !f.free.After(now) {
-			delete(s.floods, key)
-		}
-		s.ending = s.ending[1:]
-	}
 }
 
 // jobHeap orders jobs by due time, then by age.
