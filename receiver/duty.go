@@ -18,7 +18,7 @@ type Duty struct {
 	Roster   *oncall.Roster
 	Contacts []oncall.ContactState
 	// Calendars are those that could not be read. Their last good copies, which the
-	// outbox keeps of those of URLs, are in the roster.
+	// outbox keeps, are in the roster.
 	Calendars []*oncall.CalendarError
 }
 

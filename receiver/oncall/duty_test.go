@@ -6,15 +6,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/oncall"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -88,24 +85,29 @@ receivers:
   - {name: oncall, to: ["rota:primary"], limits: [], escalate: [{after: 5m, to: [carol]}]}
 `
 
+// serveCalendar serves a calendar, whose server may hang.
+func (w *world) serveCalendar(text *atomic.Value, hangs *atomic.Bool) {
+	w.routes.set("calendars", textinghousetest.Transport(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if hangs.Load() {
+			<-r.Context().Done()
+			return
+		}
+		etag := fmt.Sprintf(`"%x"`, sha256.Sum256([]byte(text.Load().(string))))
+		rw.Header().Set("ETag", etag)
+		if r.Header.Get("If-None-Match") == etag {
+			rw.WriteHeader(http.StatusNotModified)
+			return
+		}
+		fmt.Fprint(rw, text.Load())
+	})))
+}
+
 func TestRotaOfAURL(t *testing.T) {
 	var hangs atomic.Bool
 	var text atomic.Value
 	text.Store(calendar("On Call - Alice - Primary", "19991231T000000Z", "20000102T000000Z"))
 	inWorld(t, team+onDuty, func(w *world) {
-		w.routes.set("calendars", textinghousetest.Transport(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			if hangs.Load() {
-				<-r.Context().Done()
-				return
-			}
-			etag := fmt.Sprintf(`"%x"`, sha256.Sum256([]byte(text.Load().(string))))
-			rw.Header().Set("ETag", etag)
-			if r.Header.Get("If-None-Match") == etag {
-				rw.WriteHeader(http.StatusNotModified)
-				return
-			}
-			fmt.Fprint(rw, text.Load())
-		})))
+		w.serveCalendar(&text, &hangs)
 		after(6 * time.Minute)
 		w.fire()
 		w.phone(alice).expect(time.Second, "CRITICAL...Re CODE")
@@ -176,49 +178,47 @@ receivers:
 	})
 }
 
-func TestRoster(t *testing.T) {
+// TestAZoneIsChanged: a calendar that was read is read anew, and not known by its ETag.
+func TestAZoneIsChanged(t *testing.T) {
+	var text atomic.Value
+	text.Store(strings.Replace(calendar("alice", "20000101T000000", "20000101T100000"), "END:VCALENDAR",
+		"BEGIN:VEVENT\r\nUID:2\r\nSUMMARY:bob\r\nDTSTART:20000101T100000\r\nDTEND:20000103T100000\r\nEND:VEVENT\r\nEND:VCALENDAR", 1))
+	zone := func(name string) string {
+		return team + strings.Replace(onDuty, "refresh: 5m", "refresh: 5m, timezone: "+name, 1)
+	}
+	inWorld(t, zone("UTC"), func(w *world) {
+		w.serveCalendar(&text, &atomic.Bool{})
+		after(6 * time.Minute)
+		if err := w.r.Apply(w.config(zone("Asia/Tokyo"))); err != nil {
+			t.Fatal(err)
+		}
+		after(90 * time.Minute) // where it is 10:36
+		w.fire()
+		w.phone(bob).expect(time.Second, "CRITICAL...")
+	})
+}
+
+// TestABrokenFileAtTheStart: what was read last is used.
+func TestABrokenFileAtTheStart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "primary.ics")
-	text := calendar("Smith, Alice <alice.smith@example.com>", "20261102T080000Z", "20261109T080000Z")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(calendar("alice", "19991231T000000Z", "20000102T000000Z")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := config.Parse("x.yml", []byte(`
-textinghouse: {user: acme, password: x}
-contacts:
-  - {name: alice, number: "`+alice+`", aliases: ["alice smith", "alice.smith@example.com"]}
-  - {name: bob, number: "`+bob+`"}
-rotas:
-  - {name: primary, calendar: "`+file+`", default: [bob]}
-receivers: [{name: r, to: ["rota:primary"]}]
-`))
-	if err != nil {
-		t.Fatal(err)
+	cfg := func(file string) string {
+		return team + strings.Replace(onDuty, `calendar_url: "https://calendars/secret/primary.ics"`, "calendar: "+file, 1)
 	}
-	r := oncall.NewRoster(cfg, nil)
-	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	if on := r.At("primary", from); !on.Gap || !slices.Equal(on.Contacts, []string{"bob"}) {
-		t.Errorf("before the calendar is read it is %+v", on)
-	}
-	if errs := r.Load(t.Context()); errs != nil {
-		t.Fatal(errs)
-	}
-	var got []string
-	for _, d := range r.Timeline("primary", from, from.AddDate(0, 0, 14)) {
-		got = append(got, fmt.Sprint(d.Start.Format("2 Jan 15:04"), " ", d.Contacts, " ", d.Gap))
-	}
-	if want := []string{"1 Nov 00:00 [bob] true", "2 Nov 08:00 [alice] false", "9 Nov 08:00 [bob] true"}; !slices.Equal(got, want) {
-		t.Errorf("it is %q, want %q", got, want)
-	}
-	if err := os.WriteFile(file, []byte("no calendar"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if errs := r.Load(t.Context()); len(errs) != 1 || !errs[0].File || !strings.Contains(errs[0].Error(), `rota "primary": not an iCalendar file`) {
-		t.Errorf("a broken file gives %v", errs)
-	}
-	if on := r.At("primary", from.AddDate(0, 0, 3)); on.Gap {
-		t.Error("a broken file replaces the good one")
-	}
-	if r.Timeline("other", from, from) != nil {
-		t.Error("a rota that is not there has a timeline")
-	}
+	inWorld(t, cfg(file), func(w *world) {
+		after(time.Minute)
+		w.halt()
+		if err := os.WriteFile(file, []byte("half a calen"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.start(cfg(file))
+		w.fire()
+		w.phone(alice).expect(time.Second, "CRITICAL...Re CODE")
+		w.halt()
+		w.start(cfg(file + ".other")) // of which there is no copy
+		w.notify("oncall", "load", "first notification", load)
+		w.phone(carol).expect(time.Second, "WARNING...")
+	})
 }

@@ -156,7 +156,11 @@ func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
 	for i := range cfg.Receivers {
 		s.receivers[cfg.Receivers[i].Name] = &cfg.Receivers[i]
 	}
-	before := o.settings.Swap(s)
+	before := o.settings.Load()
+	if before != nil {
+		s.roster.inherit(before.roster)
+	}
+	o.settings.Store(s)
 	if before != nil { // a heartbeat that is new is waited for from now on
 		o.mu.Lock()
 		for _, h := range cfg.Heartbeats {
@@ -169,7 +173,6 @@ func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
 			}
 		}
 		o.mu.Unlock()
-		s.roster.inherit(before.roster)
 	}
 	o.metrics.beatUp.Reset()
 	o.metrics.beatLast.Reset()
@@ -213,7 +216,7 @@ func (o *OnCall) runContacts(ctx context.Context) {
 }
 
 // calendarMark is the kind of marks that keep calendars: the last good copy of
-// each rota's, so that it is known although its server is away at the start.
+// each rota's, so that it is known although it cannot be read at the start.
 const calendarMark = "calendar"
 
 // runRotas reads the calendars of rotas, until the context ends.
@@ -247,8 +250,8 @@ func (o *OnCall) runRota(ctx context.Context, r *Roster, d *duty) {
 			o.logger.Error("a rota cannot be read; what was read last is used", "err", err)
 		case err == nil:
 			o.metrics.rotaRead.WithLabelValues(d.Name).SetToCurrentTime()
-			if fresh != nil && d.Calendar == "" {
-				o.keepCopy(ctx, d.Name, fresh)
+			if fresh != nil {
+				o.keepCopy(ctx, d, fresh)
 			}
 		}
 		sleep(ctx, d.Refresh)
@@ -256,19 +259,19 @@ func (o *OnCall) runRota(ctx context.Context, r *Roster, d *duty) {
 }
 
 // keepCopy stores a calendar that was read, unless it is stored already.
-func (o *OnCall) keepCopy(ctx context.Context, name string, data []byte) {
+func (o *OnCall) keepCopy(ctx context.Context, d *duty, data []byte) {
 	err := retrying(ctx, func() error {
 		marks, err := o.store.Marks(ctx, calendarMark)
 		if err != nil {
 			return err
 		}
-		mark := outbox.Mark{Kind: calendarMark, Name: name}
+		mark := outbox.Mark{Kind: calendarMark, Name: d.Name}
 		for _, m := range marks {
-			if m.Name == name {
+			if m.Name == d.Name {
 				mark = m
 			}
 		}
-		doc, err := json.Marshal(string(data))
+		doc, err := json.Marshal(calendarCopy{Source: d.source(), Text: string(data)})
 		if err != nil || string(doc) == string(mark.Doc) {
 			return err
 		}
@@ -276,7 +279,7 @@ func (o *OnCall) keepCopy(ctx context.Context, name string, data []byte) {
 		return o.add(ctx, outbox.Entry{Marks: []outbox.Mark{mark}})
 	})
 	if err != nil && ctx.Err() == nil {
-		o.logger.Error("cannot keep a copy of a calendar", "rota", name, "err", err)
+		o.logger.Error("cannot keep a copy of a calendar", "rota", d.Name, "err", err)
 	}
 }
 

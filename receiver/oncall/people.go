@@ -166,7 +166,7 @@ func (o *OnCall) onDuty(rota string, at time.Time) []string {
 	on := o.settings.Load().roster.At(rota, at)
 	if on.Gap {
 		o.metrics.gaps.WithLabelValues(rota).Inc()
-		o.logger.Error("nobody is on duty by a rota; its default is paged instead", "rota", rota, "default", on.Contacts, "unknown", on.Unknown)
+		o.logger.Error("nobody is on duty by a rota; its default is paged instead", "rota", rota, "default", e164.Redact(strings.Join(on.Contacts, ", ")), "unknown", e164.Redact(strings.Join(on.Unknown, ", ")))
 	}
 	return on.Contacts
 }

@@ -2,6 +2,7 @@ package oncall
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -180,7 +182,7 @@ type Duty struct {
 	Start, End time.Time
 	Contacts   []string // who it is; those of Default where Gap is set
 	Gap        bool     // nobody is
-	// Unknown is what a shift calls somebody who is no contact; set only in a gap.
+	// Unknown is what the shifts of a gap are called, which name no contact.
 	Unknown []string
 }
 
@@ -215,10 +217,27 @@ func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
 		return []Duty{d.person(rota.Span{Start: from, End: to})}
 	}
 	var duties []Duty
-	for _, span := range rota.Timeline(of, from, to) {
-		duties = append(duties, d.person(span))
+	for _, span := range rota.Timeline(ofContacts{of, d}, from, to) {
+		on := d.person(span)
+		if on.Gap {
+			for _, shift := range of.Shifts(span.Start, span.End) {
+				on.Unknown = append(on.Unknown, shift.Label())
+			}
+		}
+		duties = append(duties, on)
 	}
 	return duties
+}
+
+// ofContacts are the shifts of a rota that name contacts: what else is in a
+// calendar, such as holidays, relieves nobody of a duty.
+type ofContacts struct {
+	rota.Rota
+	duty *duty
+}
+
+func (c ofContacts) Shifts(from, to time.Time) []rota.Shift {
+	return slices.DeleteFunc(c.Rota.Shifts(from, to), func(s rota.Shift) bool { return len(c.duty.match(s)) == 0 })
 }
 
 // At is who is on duty by a rota at a moment. End is when that changes, at most a
@@ -241,25 +260,18 @@ func (r *Roster) At(name string, at time.Time) Duty {
 
 // person names the contacts of a span.
 func (d *duty) person(span rota.Span) Duty {
-	on := Duty{Start: span.Start, End: span.End}
+	on := Duty{Start: span.Start, End: span.End, Gap: span.Gap()}
 	for _, shift := range span.Shifts {
-		known := d.match(shift.Names)
-		if len(known) == 0 && len(shift.Names) > 0 {
-			on.Unknown = append(on.Unknown, shift.Names[0])
-		}
-		for _, contact := range known {
+		for _, contact := range d.match(shift) {
 			if !slices.Contains(on.Contacts, contact) {
 				on.Contacts = append(on.Contacts, contact)
 			}
 		}
 	}
-	if len(on.Contacts) > 0 {
-		on.Unknown = nil
-		return on
-	}
-	on.Gap = true
-	for _, r := range d.Recipients {
-		on.Contacts = append(on.Contacts, recipientName(r))
+	if on.Gap {
+		for _, r := range d.Recipients {
+			on.Contacts = append(on.Contacts, recipientName(r))
+		}
 	}
 	return on
 }
@@ -271,42 +283,66 @@ func recipientName(r config.Recipient) string {
 	return string(r.Number)
 }
 
-// match finds the contacts whom a shift names: those with such a name, alias or
-// address, or else those whose name or alias is among its words.
-func (d *duty) match(names []string) []string {
-	var exact []string
-	add := func(to []string, contact string) []string {
-		if slices.Contains(to, contact) {
-			return to
+// match finds the contacts whom a shift names: its attendees, by their names or
+// addresses, or else its summary.
+func (d *duty) match(shift rota.Shift) []string {
+	var found []string
+	add := func(contacts ...string) {
+		for _, contact := range contacts {
+			if !slices.Contains(found, contact) {
+				found = append(found, contact)
+			}
 		}
-		return append(to, contact)
 	}
-	for _, name := range names {
+	for _, name := range shift.Names {
+		if contact, ok := d.called(name); ok {
+			add(contact)
+		} else {
+			add(d.within(name)...)
+		}
+	}
+	if found != nil {
+		return found
+	}
+	if contact, ok := d.called(shift.Summary); ok {
+		return []string{contact}
+	}
+	return d.within(shift.Summary)
+}
+
+// called is the contact of a name, an alias, or an address whose local part is one.
+func (d *duty) called(name string) (contact string, ok bool) {
+	if contact, ok = d.names[plain(name)]; !ok {
 		local, _, _ := strings.Cut(name, "@")
-		for _, called := range []string{plain(name), plain(local)} {
-			if contact, ok := d.names[called]; ok {
-				exact = add(exact, contact)
+		contact, ok = d.names[plain(local)]
+	}
+	return contact, ok
+}
+
+// joins stand between the names of people who share a shift.
+var joins = regexp.MustCompile(`(?i)\s*[,/&;]\s*|\s+(?:\+|and|et|und|y)\s+`)
+
+// within are the contacts among the words of a text: of "Alice / Bob" both, of "Alice
+// covers for Bob" and "Alice (until six: Bob)" the first one.
+func (d *duty) within(text string) []string {
+	if begin := strings.IndexAny(text, "(["); begin > 0 {
+		text = text[:begin]
+	}
+	var found []string
+	for _, part := range joins.Split(text, -1) {
+		words := " " + plain(part) + " "
+		first, name := len(words), ""
+		for called := range d.names {
+			at := strings.Index(words, " "+called+" ")
+			if at >= 0 && (at < first || at == first && len(called) > len(name)) {
+				first, name = at, called
 			}
 		}
-	}
-	if exact != nil {
-		return exact
-	}
-	var within []string
-	for _, name := range names {
-		words := " " + plain(name) + " "
-		var called []string
-		for c := range d.names {
-			if strings.Contains(words, " "+c+" ") {
-				called = append(called, c)
-			}
-		}
-		slices.Sort(called)
-		for _, c := range called {
-			within = add(within, d.names[c])
+		if name != "" && !slices.Contains(found, d.names[name]) {
+			found = append(found, d.names[name])
 		}
 	}
-	return within
+	return found
 }
 
 // plain is a name in lower case, without accents and with single spaces.
@@ -328,6 +364,17 @@ type Marks interface {
 	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
 }
 
+// calendarCopy is a calendar as the outbox keeps it.
+type calendarCopy struct {
+	Source string `json:"source"` // a hash of the file's name, or of the URL
+	Text   string `json:"text"`
+}
+
+// source tells where the calendar is from, without telling the URL, which is a secret.
+func (d *duty) source() string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(d.Calendar+d.CalendarURL.Reveal())))
+}
+
 // UseCopies uses the last good copies that an outbox holds, for calendars that were
 // not read yet.
 func (r *Roster) UseCopies(ctx context.Context, store Marks) error {
@@ -338,13 +385,13 @@ func (r *Roster) UseCopies(ctx context.Context, store Marks) error {
 	var errs []error
 	for _, m := range marks {
 		d := r.find(m.Name)
-		if d == nil || d.CalendarURL == "" || d.known() {
+		if d == nil || d.known() {
 			continue
 		}
-		var text string
-		err := json.Unmarshal(m.Doc, &text)
-		if err == nil {
-			err = d.use([]byte(text))
+		var kept calendarCopy
+		err := json.Unmarshal(m.Doc, &kept)
+		if err == nil && kept.Source == d.source() {
+			err = d.use([]byte(kept.Text))
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("the copy of rota %q: %w", m.Name, err))
@@ -364,7 +411,7 @@ func (d *duty) known() bool {
 func (r *Roster) inherit(from *Roster) {
 	for _, d := range r.duties {
 		old := from.find(d.Name)
-		if old == nil || old.Calendar != d.Calendar || old.CalendarURL != d.CalendarURL || d.known() {
+		if old == nil || old.Calendar != d.Calendar || old.CalendarURL != d.CalendarURL || old.Zone.String() != d.Zone.String() || d.known() {
 			continue
 		}
 		old.mu.Lock()

@@ -19,8 +19,8 @@ const (
 )
 
 // Calendar is a rota in an iCalendar file (RFC 5545), as Google, Outlook and
-// PagerDuty write it: each event is a shift, its attendees, or without any its
-// summary, say whose.
+// PagerDuty write it: each event is a shift, its attendees, or its summary, say
+// whose.
 type Calendar struct {
 	events []event
 }
@@ -31,6 +31,7 @@ type event struct {
 	when     *recurrence
 	length   time.Duration // on the wall
 	names    []string
+	summary  string
 	replaces time.Time // on the wall of the event that recurs: its occurrence that this one replaces; zero: none
 	canceled bool
 }
@@ -135,7 +136,7 @@ func (p *calendarParser) zoneOf(prop *ics.IANAProperty) (zone, error) {
 
 func (p *calendarParser) parse(e *ics.VEvent) (event, error) {
 	base := &e.ComponentBase
-	ev := event{uid: e.Id(), names: namesOf(e), canceled: property(base, ics.ComponentPropertyStatus) == string(ics.ObjectStatusCancelled)}
+	ev := event{uid: e.Id(), names: namesOf(e), summary: property(base, ics.ComponentPropertySummary), canceled: property(base, ics.ComponentPropertyStatus) == string(ics.ObjectStatusCancelled)}
 	var err error
 	if ev.when, err = parseRecurrence(base, p.zoneOf); err != nil {
 		return ev, err
@@ -224,8 +225,7 @@ func property(base *ics.ComponentBase, name ics.ComponentProperty) string {
 	return ""
 }
 
-// namesOf are the attendees' names and addresses, where there are none the summary.
-// Those who declined do not count.
+// namesOf are the attendees' names and addresses. Those who declined do not count.
 func namesOf(e *ics.VEvent) []string {
 	var names []string
 	for _, a := range e.Attendees() {
@@ -241,9 +241,6 @@ func namesOf(e *ics.VEvent) []string {
 				names = append(names, name)
 			}
 		}
-	}
-	if summary := property(&e.ComponentBase, ics.ComponentPropertySummary); summary != "" {
-		names = append(names, summary)
 	}
 	return names
 }
@@ -284,7 +281,7 @@ func (c *Calendar) Shifts(from, to time.Time) []Shift {
 		// A day more on both sides, as on the wall a moment may be another day.
 		walls := e.when.between(e.when.zone.wall(from).Add(-e.length-24*time.Hour), e.when.zone.wall(to).Add(24*time.Hour))
 		for _, wall := range walls {
-			s := Shift{Start: e.when.zone.moment(wall), End: e.when.zone.moment(wall.Add(e.length)), Names: e.names}
+			s := Shift{Start: e.when.zone.moment(wall), End: e.when.zone.moment(wall.Add(e.length)), Names: e.names, Summary: e.summary}
 			if s.Start.Before(to) && s.End.After(from) {
 				shifts = append(shifts, s)
 			}

@@ -16,7 +16,16 @@ import (
 // Shift is a time in which somebody is on duty.
 type Shift struct {
 	Start, End time.Time // End is no longer part of it
-	Names      []string  // as the source writes them: a contact's name, an attendee, a summary
+	Names      []string  // of whose it is, as the source writes them: attendees' names and addresses
+	Summary    string    // of an event; it may name somebody, too
+}
+
+// Label is what a shift is known by: whose it is first of all, or its summary.
+func (s Shift) Label() string {
+	if len(s.Names) > 0 {
+		return s.Names[0]
+	}
+	return s.Summary
 }
 
 // Rota knows shifts.
@@ -34,12 +43,6 @@ type Span struct {
 
 // Gap reports whether nobody is on duty.
 func (s Span) Gap() bool { return len(s.Shifts) == 0 }
-
-// At is the span of a moment; only its Shifts are meant, as it may go on before
-// and after it.
-func At(r Rota, at time.Time) Span {
-	return inForce(r.Shifts(at, at.Add(time.Nanosecond)), at, at.Add(time.Nanosecond))
-}
 
 // Timeline is the spans between two moments, one after the other without a break.
 func Timeline(r Rota, from, to time.Time) []Span {
@@ -67,7 +70,7 @@ func Timeline(r Rota, from, to time.Time) []Span {
 }
 
 func sameShift(a, b Shift) bool {
-	return a.Start.Equal(b.Start) && a.End.Equal(b.End) && slices.Equal(a.Names, b.Names)
+	return a.Start.Equal(b.Start) && a.End.Equal(b.End) && a.Summary == b.Summary && slices.Equal(a.Names, b.Names)
 }
 
 // inForce picks the shifts that are in force in a time in which none begins or ends.
@@ -98,7 +101,7 @@ func precedence(a, b Shift) int {
 // sorted orders shifts by start, and lets each stand once.
 func sorted(shifts []Shift) []Shift {
 	slices.SortStableFunc(shifts, func(a, b Shift) int {
-		return cmp.Or(a.Start.Compare(b.Start), a.End.Compare(b.End), slices.Compare(a.Names, b.Names))
+		return cmp.Or(a.Start.Compare(b.Start), a.End.Compare(b.End), slices.Compare(a.Names, b.Names), cmp.Compare(a.Summary, b.Summary))
 	})
 	return slices.CompactFunc(shifts, sameShift)
 }

@@ -42,6 +42,11 @@ func moment(t testing.TB, s string) time.Time {
 	return at
 }
 
+// at is the span of a moment.
+func at(r rota.Rota, moment time.Time) rota.Span {
+	return rota.Timeline(r, moment, moment.Add(time.Nanosecond))[0]
+}
+
 // timeline is one line a span, in the time of Paris.
 func timeline(t testing.TB, r rota.Rota, from, to string) []string {
 	t.Helper()
@@ -49,7 +54,7 @@ func timeline(t testing.TB, r rota.Rota, from, to string) []string {
 	for _, span := range rota.Timeline(r, moment(t, from), moment(t, to)) {
 		var names []string
 		for _, s := range span.Shifts {
-			names = append(names, s.Names[0])
+			names = append(names, s.Label())
 		}
 		lines = append(lines, fmt.Sprintf("%s %s", span.Start.In(paris).Format("Mon 2 Jan 15:04"), strings.Join(names, " + ")))
 	}
@@ -94,11 +99,11 @@ func TestCalendars(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for file, want := range map[string][]string{
-		"pagerduty.ics": {"Bob Jones", "bob@example.com", "On Call - Bob Jones - Primary"},
+		"pagerduty.ics": {"On Call - Bob Jones - Primary", "Bob Jones", "bob@example.com"},
 		"google.ics":    {"bob"},
 	} {
-		shifts := rota.At(calendar(t, file), moment(t, "2026-10-28 12:00")).Shifts
-		if len(shifts) != 1 || !slices.Equal(shifts[0].Names, want) {
+		shifts := at(calendar(t, file), moment(t, "2026-10-28 12:00")).Shifts
+		if len(shifts) != 1 || !slices.Equal(append([]string{shifts[0].Summary}, shifts[0].Names...), want) {
 			t.Errorf("%s: %+v, want %q", file, shifts, want)
 		}
 	}
@@ -129,8 +134,7 @@ func TestClocksChange(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, day := range []string{"2026-03-28", "2026-10-24"} {
-				at := moment(t, day+" 23:00")
-				s := rota.At(c, at).Shifts[0]
+				s := at(c, moment(t, day+" 23:00")).Shifts[0]
 				if got, want := s.End.In(paris).Format("15:04"), "09:00"; got != want || s.Start.In(paris).Format("15:04") != "21:00" {
 					t.Errorf("the night of %s is from %s to %s", day, s.Start.In(paris), s.End.In(paris))
 				}
@@ -221,19 +225,19 @@ func FuzzCalendar(f *testing.F) {
 			return
 		}
 		from, to := moment(t, "2026-10-01 00:00"), moment(t, "2026-12-01 00:00")
-		at := from
+		end := from
 		for _, span := range rota.Timeline(c, from, to) {
-			if !span.Start.Equal(at) || !span.End.After(at) {
-				t.Fatalf("a span from %s to %s follows one that ends at %s", span.Start, span.End, at)
+			if !span.Start.Equal(end) || !span.End.After(end) {
+				t.Fatalf("a span from %s to %s follows one that ends at %s", span.Start, span.End, end)
 			}
-			at = span.End
-			now := rota.At(c, span.Start)
-			if now.Gap() != span.Gap() || !span.Gap() && !slices.Equal(now.Shifts[0].Names, span.Shifts[0].Names) {
+			end = span.End
+			now := at(c, span.Start)
+			if now.Gap() != span.Gap() || !span.Gap() && now.Shifts[0].Label() != span.Shifts[0].Label() {
 				t.Fatalf("at %s it is %+v, in the timeline %+v", span.Start, now.Shifts, span.Shifts)
 			}
 		}
-		if !at.Equal(to) {
-			t.Fatalf("the timeline ends at %s", at)
+		if !end.Equal(to) {
+			t.Fatalf("the timeline ends at %s", end)
 		}
 	})
 }
