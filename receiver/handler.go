@@ -20,6 +20,7 @@ func (r *Receiver) private(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/messages/{id}", r.console.ServeMessage)
 	mux.HandleFunc("GET /api/v1/pages", r.console.ServePages)
 	mux.HandleFunc("GET /api/v1/pages/{id}", r.console.ServePage)
+	mux.HandleFunc("GET /api/v1/replies", r.console.ServeReplies)
 	mux.HandleFunc("GET /api/v1/contacts", r.serveContacts)
 	mux.HandleFunc("POST /api/v1/contacts/{name}/verify", r.serveVerify)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r.registry, promhttp.HandlerOpts{Registry: r.registry}))

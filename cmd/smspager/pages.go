@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -117,7 +118,10 @@ func drawPage(w io.Writer, p apiconsole.Page) {
 	for _, m := range p.Messages {
 		for _, e := range m.Events {
 			switch e.Type {
-			case "accepted", "delivered", "failed", "expired", "superseded", "unknown":
+			case "accepted":
+				line, _, _ := strings.Cut(m.Text, "\n")
+				events = append(events, apiconsole.PageEvent{At: e.At, Type: "text sent", Who: m.To, Detail: strings.TrimSpace(fmt.Sprintf("%q %s", line, e.Detail))})
+			case "held", "delivered", "failed", "expired", "superseded", "unknown":
 				events = append(events, apiconsole.PageEvent{At: e.At, Type: "text " + e.Type, Who: m.To, Detail: e.Detail})
 			case "reply":
 				events = append(events, apiconsole.PageEvent{At: e.At, Type: "reply", Who: m.To, Detail: e.Detail})

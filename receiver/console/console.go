@@ -29,9 +29,10 @@ type Store interface {
 	List(context.Context, outbox.Query) ([]outbox.Message, error)
 	Page(ctx context.Context, id string) (outbox.Page, error)
 	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
+	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
 }
 
-// Console serves the API under /api/v1/messages and /api/v1/pages.
+// Console serves the API under /api/v1/messages, /api/v1/pages and /api/v1/replies.
 type Console struct {
 	store  Store
 	logger *slog.Logger
@@ -47,20 +48,21 @@ func New(store Store, logger *slog.Logger) *Console {
 
 // Message is a message as the API shows it.
 type Message struct {
-	ID        string  `json:"id"`
-	To        string  `json:"to"`
-	Receiver  string  `json:"receiver"`
-	GroupKey  string  `json:"group_key"`
-	Page      string  `json:"page"` // the id of the page that it tells of, "" for none
-	Text      string  `json:"text"`
-	Encoding  string  `json:"encoding"`
-	Segments  int     `json:"segments"`
-	State     string  `json:"state"`
-	APIID     string  `json:"api_id"`
-	Attempts  int     `json:"attempts"`
-	CreatedAt Time    `json:"created_at"`
-	UpdatedAt Time    `json:"updated_at"`
-	Events    []Event `json:"events"`
+	ID           string  `json:"id"`
+	To           string  `json:"to"`
+	Receiver     string  `json:"receiver"`
+	GroupKey     string  `json:"group_key"`
+	Page         string  `json:"page"` // the id of the page that it tells of, "" for none
+	Text         string  `json:"text"`
+	Encoding     string  `json:"encoding"`
+	Segments     int     `json:"segments"`
+	State        string  `json:"state"`
+	SupersededBy string  `json:"superseded_by"` // the id of the message that tells more, such as a digest, "" without one
+	APIID        string  `json:"api_id"`
+	Attempts     int     `json:"attempts"`
+	CreatedAt    Time    `json:"created_at"`
+	UpdatedAt    Time    `json:"updated_at"`
+	Events       []Event `json:"events"`
 }
 
 // Event is a line of a message's history as the API shows it.
@@ -175,7 +177,7 @@ func parseLimit(value string) (int, error) {
 func show(m outbox.Message) Message {
 	s := Message{
 		ID: m.ID, To: string(m.To), Receiver: m.Receiver, GroupKey: m.GroupKey, Page: m.PageID, Text: m.Text, Encoding: m.Encoding, Segments: m.Segments,
-		State: string(m.State), APIID: m.APIID, Attempts: m.Attempts, CreatedAt: Time(m.CreatedAt), UpdatedAt: Time(m.UpdatedAt),
+		State: string(m.State), SupersededBy: m.OutdatedBy, APIID: m.APIID, Attempts: m.Attempts, CreatedAt: Time(m.CreatedAt), UpdatedAt: Time(m.UpdatedAt),
 		Events: []Event{},
 	}
 	for _, e := range m.Events {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -27,7 +28,7 @@ type Page struct {
 	AcknowledgedBy string      `json:"acknowledged_by"`
 	DueAt          *Time       `json:"due_at"` // when something is done about it, null for never
 	Events         []PageEvent `json:"events,omitempty"`
-	Messages       []Message   `json:"messages,omitempty"` // oldest first
+	Messages       []Message   `json:"messages,omitempty"` // oldest first, with the digests that tell of it
 }
 
 // PageEvent is a line of a page's history as the API shows it.
@@ -73,7 +74,7 @@ func (c *Console) ServePage(w http.ResponseWriter, r *http.Request) {
 	p, err := c.page(r.Context(), r.PathValue("id"))
 	var ms []outbox.Message
 	if err == nil {
-		ms, err = c.store.List(r.Context(), outbox.Query{Page: p.ID, Limit: maxLimit})
+		ms, err = c.messagesOf(r.Context(), p)
 	}
 	switch {
 	case errors.Is(err, outbox.ErrNotFound):
@@ -91,6 +92,34 @@ func (c *Console) ServePage(w http.ResponseWriter, r *http.Request) {
 		answer.Messages = append(answer.Messages, show(m))
 	}
 	reply(w, http.StatusOK, answer)
+}
+
+// messagesOf are the messages that tell of a page, newest first: its own, and those
+// that were sent in their place.
+func (c *Console) messagesOf(ctx context.Context, p outbox.Page) ([]outbox.Message, error) {
+	ms, err := c.store.List(ctx, outbox.Query{Page: p.ID, Limit: maxLimit})
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]bool)
+	for _, m := range ms {
+		known[m.ID] = true
+	}
+	for i := 0; i < len(ms) && len(ms) < 2*maxLimit; i++ { // those that are added included
+		by := ms[i].OutdatedBy
+		if ms[i].State != outbox.Superseded || by == "" || known[by] {
+			continue
+		}
+		known[by] = true
+		switch m, err := c.store.Get(ctx, by); {
+		case err == nil:
+			ms = append(ms, m)
+		case !errors.Is(err, outbox.ErrNotFound): // it may be pruned
+			return nil, err
+		}
+	}
+	slices.SortFunc(ms, func(a, b outbox.Message) int { return strings.Compare(b.ID, a.ID) })
+	return ms, nil
 }
 
 func (c *Console) page(ctx context.Context, id string) (outbox.Page, error) {

@@ -74,6 +74,18 @@ func TestUnknownSendersAreNeverAnswered(t *testing.T) {
 		if n := len(w.sim.Messages()); n != 1 {
 			t.Errorf("%d messages were sent", n)
 		}
+		// One that answers nothing is recorded, too.
+		for _, text := range []string{"Win a car", "wer ist da?"} {
+			if code, answer := w.do("POST", "/textinghouse/"+token+"/mo", `{"climsgid":"x","from":"33699999999","txt":"`+text+`","date":"2000-01-01 00:00:00"}`); code != 200 {
+				t.Errorf("it is answered %d %s", code, answer)
+			}
+		}
+		if _, list := w.do("GET", "/api/v1/replies?limit=1", ""); !strings.Contains(list, `{"replies":[{"id":"`) || !strings.Contains(list, `"from":"+33699999999","text":"wer ist da?"}]}`) {
+			t.Errorf("the replies are %s", list)
+		}
+		if code, answer := w.do("GET", "/api/v1/replies?to=x", ""); code != 400 || !strings.Contains(answer, "known: limit") {
+			t.Errorf("an unknown parameter is answered %d %s", code, answer)
+		}
 		p := w.page()
 		if p.State != "open" {
 			t.Errorf("the page is %s", p.State)
@@ -85,7 +97,7 @@ func TestUnknownSendersAreNeverAnswered(t *testing.T) {
 				recorded++
 			}
 		}
-		if recorded != 1 || w.metric("smspager_replies_total", "outcome", "stranger") != 1 {
+		if recorded != 1 || w.metric("smspager_replies_total", "outcome", "stranger") != 3 {
 			t.Errorf("it is recorded %d times: %+v", recorded, events)
 		}
 	})
@@ -328,5 +340,23 @@ func TestUndoOfSomebodyElses(t *testing.T) {
 		b.say("undo %s", b.code)
 		b.expect(time.Second, "Undone: "+b.code+" is open again...")
 		a.expect(time.Second, "bob took "+b.code+"...")
+	})
+}
+
+// TestAPageShowsTheDigestThatTellsOfIt in the place of the text that it stands for.
+func TestAPageShowsTheDigestThatTellsOfIt(t *testing.T) {
+	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]", 1), func(w *world) {
+		for i := range 3 {
+			w.notify("oncall", fmt.Sprint(i), "first notification", alert{name: fmt.Sprint("Service", i), severity: "critical", instance: "x"})
+		}
+		after(3 * time.Minute)
+		p := w.page()
+		var told []string
+		for _, m := range p.Messages {
+			told = append(told, m.State+" "+m.Text)
+		}
+		if len(told) != 2 || !strings.HasPrefix(told[0], "superseded CRITICAL Service2") || !strings.HasPrefix(told[1], "delivered 2 more in 2 groups: ") || p.Messages[0].SupersededBy != p.Messages[1].ID {
+			t.Errorf("the page has %q", told)
+		}
 	})
 }

@@ -1,0 +1,51 @@
+package console
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// Reply is a text from a phone that answers no message of ours, as the API shows it.
+// Those that do are events of the message.
+type Reply struct {
+	ID   string `json:"id"`
+	At   Time   `json:"at"`
+	From string `json:"from"`
+	Text string `json:"text"`
+}
+
+// ServeReplies answers GET /api/v1/replies.
+func (c *Console) ServeReplies(w http.ResponseWriter, r *http.Request) {
+	limit := defaultLimit
+	for name, given := range r.URL.Query() {
+		err := fmt.Errorf("unknown parameter %q; known: limit", name)
+		if name == "limit" {
+			limit, err = parseLimit(given[0])
+		}
+		if err != nil {
+			reply(w, http.StatusBadRequest, err)
+			return
+		}
+	}
+	marks, err := c.store.Marks(r.Context(), outbox.MarkReply)
+	if err != nil {
+		c.unavailable(w, err)
+		return
+	}
+	slices.SortFunc(marks, func(a, b outbox.Mark) int { return strings.Compare(b.Name, a.Name) }) // newest first
+	all := []Reply{}
+	for _, m := range marks[:min(len(marks), limit)] {
+		var kept outbox.Reply
+		if err := json.Unmarshal(m.Doc, &kept); err != nil {
+			c.unavailable(w, fmt.Errorf("reply %s: %w", m.Name, err))
+			return
+		}
+		all = append(all, Reply{ID: m.Name, At: Time(m.At), From: string(kept.From), Text: kept.Text})
+	}
+	reply(w, http.StatusOK, map[string][]Reply{"replies": all})
+}
