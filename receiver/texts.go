@@ -48,6 +48,7 @@ func compile(cfg *config.Config) ([]intake.Receiver, error) {
 // Preview is what a notification would become.
 type Preview struct {
 	Receiver    string // the one that it is for
+	Addressed   string // the one that the payload itself names, where that is another
 	Ignored     bool   // the receiver does not want it: it is resolved
 	MaxSegments int
 	templating.Rendering
@@ -72,10 +73,14 @@ func NewPreview(cfg *config.Config, name string, n templating.Notification) (Pre
 	if err != nil {
 		return Preview{}, err
 	}
+	addressed := n.Receiver
+	if other, err := intake.Find(receivers, addressed); err == nil && other == r {
+		addressed = ""
+	}
 	n.Receiver = r.Name
 	tail := ""
 	if r.Pages && n.Status != string(model.AlertResolved) {
 		tail = oncall.SampleTail
 	}
-	return Preview{Receiver: r.Name, Ignored: !r.Wants(n), MaxSegments: r.MaxSegments, Rendering: r.Render(n, tail)}, nil
+	return Preview{Receiver: r.Name, Addressed: addressed, Ignored: !r.Wants(n), MaxSegments: r.MaxSegments, Rendering: r.Render(n, tail)}, nil
 }

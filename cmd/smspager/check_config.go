@@ -9,6 +9,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/receiver/e164"
 )
 
 // checkConfig is the subcommand check-config.
@@ -90,12 +91,20 @@ func check(ctx context.Context, file string, now time.Time) checked {
 			r.Warnings = append(r.Warnings, err.Error())
 		}
 	}
+	numbers := make(map[e164.Number]string)
+	for _, contact := range cfg.Contacts {
+		if first, known := numbers[contact.Number]; known {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("contacts %s and %s have one number: whatever it answers counts as of %s", first, contact.Name, first))
+		} else {
+			numbers[contact.Number] = contact.Name
+		}
+	}
 	r.replies = cfg.TextingHouse.CallbackToken != ""
 	for _, contact := range duty.Contacts {
 		r.Contacts = append(r.Contacts, receiver.NewContact(contact))
 	}
-	for _, rota := range duty.Roster.Rotas() {
-		for _, d := range duty.Roster.Timeline(rota, now, now.Add(ahead)) {
+	for _, rota := range cfg.Rotas {
+		for _, d := range duty.Roster.Timeline(rota.Name, now, now.Add(ahead)) {
 			r.Duty = append(r.Duty, asOnDuty(rota, d))
 		}
 	}
@@ -126,6 +135,6 @@ func (r *checked) draw(c console) {
 			rota = on.Rota
 			fmt.Fprintf(c.out, "rota %s:\n", rota)
 		}
-		fmt.Fprintf(c.out, "  %s to %s  %s\n", on.Start.Local().Format(shiftLayout), on.End.Local().Format(shiftLayout), on.who())
+		fmt.Fprintf(c.out, "  %s to %s  %s\n", on.Start.Format(shiftLayout), on.End.Format(shiftLayout), on.who())
 	}
 }

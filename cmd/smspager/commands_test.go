@@ -197,7 +197,7 @@ receivers:
 }
 
 func TestSimulateIsAnEndpoint(t *testing.T) {
-	cmd := command("simulate", "--listen=127.0.0.1:0", "--delay=0s", "--fault=err=300,times=1")
+	cmd := command("simulate", "--listen=127.0.0.1:0", "--delay=0s", "--fault=err=300,times=1", "--outcome=+33612345678=6")
 	out, err := os.CreateTemp(t.TempDir(), "out")
 	if err != nil {
 		t.Fatal(err)
@@ -231,6 +231,12 @@ func TestSimulateIsAnEndpoint(t *testing.T) {
 		t.Errorf("exit code %d: %s%s", code, out, stderr)
 	}
 	read("| a test ")
+	if code, out, stderr := smspager(t, "", "send", "-c", file, "--to=+33612345678", "--wait", "another"); code != 3 || !strings.Contains(out+stderr, "not received") {
+		t.Errorf("one that is to expire exits with %d: %s%s", code, out, stderr)
+	}
+	if code, _, stderr := smspager(t, "", "simulate", "--outcome=6"); code != 1 || !strings.Contains(stderr, "such as +33612345678=6") {
+		t.Errorf("an outcome of nobody exits with %d: %s", code, stderr)
+	}
 	if code, _, stderr := smspager(t, "", "simulate", "--fault=explode"); code != 1 || !strings.Contains(stderr, "unknown kind; known: latency") {
 		t.Errorf("an unknown fault exits with %d: %s", code, stderr)
 	}
@@ -240,6 +246,9 @@ func TestHealth(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
 	p := serveProcess(t, configFile(t, sim, oneReceiver))
+	if code, out, _ := smspager(t, "", "health", "--url="+p.url); code != 0 || !strings.Contains(out, "smspager is ready.") {
+		t.Errorf("health of a base URL exits with %d: %s", code, out)
+	}
 	if code, out, _ := smspager(t, "", "health", "--url="+p.url+"/-/ready"); code != 0 || !strings.Contains(out, "smspager is ready.") {
 		t.Errorf("exits with %d: %s", code, out)
 	}

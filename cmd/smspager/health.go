@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -17,7 +18,7 @@ func addHealth(app *kingpin.Application) (string, func(context.Context, console)
 	var h health
 	cmd := app.Command("health", "Ask a running smspager whether it is ready; exit code 0 if it is. For container health checks.\n\n"+
 		"Example: smspager health --url=http://127.0.0.1:9879/-/ready")
-	cmd.Flag("url", "What to ask.").Default("http://127.0.0.1:9879/-/ready").StringVar(&h.url)
+	cmd.Flag("url", "Where smspager serve listens, or what to ask there: without a path, /-/ready.").Default("http://127.0.0.1:9879/-/ready").StringVar(&h.url)
 	return cmd.FullCommand(), h.run
 }
 
@@ -28,6 +29,9 @@ func (h *health) run(ctx context.Context, c console) error {
 	if err != nil {
 		return fmt.Errorf("--url: %w", err)
 	}
+	if strings.Trim(req.URL.Path, "/") == "" {
+		req.URL.Path = "/-/ready"
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err
@@ -37,7 +41,7 @@ func (h *health) run(ctx context.Context, c console) error {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", h.url, resp.Status)
+		return fmt.Errorf("%s answers %s", req.URL, resp.Status)
 	}
 	return nil
 }

@@ -173,6 +173,24 @@ receivers:
 	if code, _, stderr := smspager(t, "", "check-config", file); code != 1 || !strings.Contains(stderr, `rota "second": not an iCalendar file`) {
 		t.Errorf("a broken calendar exits with %d: %s", code, stderr)
 	}
+	if code, out, _ := smspager(t, "", "who", "-c", file); code != 0 || !strings.Contains(out, "second: not known, as its calendar cannot be read; default alice, until ") {
+		t.Errorf("who with a broken calendar exits with %d: %s", code, out)
+	}
+	// In the rota's zone, if it names one; and who shares a phone is told.
+	writeFile(t, file, `
+textinghouse: {user: acme, password: x}
+contacts:
+  - {name: alice, number: "+33612345678"}
+  - {name: bob, number: "+33612345678"}
+rotas: [{name: primary, timezone: Asia/Tokyo, turns: {start: 2026-11-02 09:00, people: [alice, bob]}}]
+receivers: [{name: sms, to: ["rota:primary"]}]
+`)
+	if _, out, _ := smspager(t, "", "who", "-c", file, "--at=2026-12-24T18:00:00Z"); out != "primary: bob, until Mon 28 Dec 09:00 JST\n" {
+		t.Errorf("who in Tokyo: %s", out)
+	}
+	if code, _, stderr := smspager(t, "", "check-config", file); code != 0 || !strings.Contains(stderr, "contacts alice and bob have one number: whatever it answers counts as of alice") {
+		t.Errorf("check-config exits with %d: %s", code, stderr)
+	}
 }
 
 func localTime(t *testing.T, s string) string {

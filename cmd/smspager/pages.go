@@ -164,6 +164,9 @@ func (v *verify) run(ctx context.Context, c console) error {
 	if !v.wait {
 		return printAs(v.output, c.out, fmt.Sprintf("a code is on its way to %s; the answer proves the phone: smspager verify %s --wait", v.name, v.name), map[string]string{"contact": v.name, "state": "sent"})
 	}
+	if v.output == "text" {
+		fmt.Fprintf(c.out, "a code is on its way to %s; waiting up to %s for the answer\n", v.name, v.patience)
+	}
 	ctx, cancel := context.WithTimeout(ctx, v.patience)
 	defer cancel()
 	for {

@@ -155,6 +155,9 @@ func (p *preview) show(c console) ([]string, error) {
 	if err != nil {
 		return cfg.Templates, err
 	}
+	if p.payload == "" {
+		n.Receiver = name
+	}
 	r, err := receiver.NewPreview(cfg, name, n)
 	if err != nil {
 		return cfg.Templates, err
@@ -190,6 +193,9 @@ func inJSON(r receiver.Preview) previewed {
 
 func draw(w io.Writer, r receiver.Preview) {
 	fmt.Fprintf(w, "Receiver %s:\n", r.Receiver)
+	if r.Addressed != "" {
+		fmt.Fprintf(w, "(The payload itself is for receiver %s.)\n", r.Addressed)
+	}
 	if r.Ignored {
 		fmt.Fprintln(w, "Nothing would be sent: the group is resolved, and the receiver has send_resolved: false. The text would be:")
 	}

@@ -275,6 +275,11 @@ func TestBackup(t *testing.T) {
 	}
 	dir := t.TempDir()
 	to := filepath.Join(dir, "copy.db")
+	none := filepath.Join(t.TempDir(), "none.yml")
+	writeFile(t, none, "textinghouse: {user: acme, password: x}\nreceivers: [{name: r, to: [\"999\"]}]\n")
+	if code, _, stderr := smspager(t, "", "backup", "-c", none, to); code != 1 || !strings.Contains(stderr, "there is no outbox yet at ") {
+		t.Errorf("without an outbox backup exits with %d: %s", code, stderr)
+	}
 	if code, out, stderr := smspager(t, "", "backup", "-c", file, to); code != 0 || !strings.Contains(out, "holds 1 messages") {
 		t.Fatalf("exits with %d: %s%s", code, out, stderr)
 	}

@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/promslog"
 
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -21,7 +23,7 @@ import (
 type simulate struct {
 	listen, user, password, receiptURL, replyURL string
 	credit                                       float64
-	senders, faults                              []string
+	senders, faults, outcomes                    []string
 	delay                                        time.Duration
 }
 
@@ -40,6 +42,7 @@ func addSimulate(app *kingpin.Application) (string, func(context.Context, consol
 	cmd.Flag("receipts", "URL that statuses are called back to.").StringVar(&s.receiptURL)
 	cmd.Flag("replies", "URL that replies are called back to.").StringVar(&s.replyURL)
 	cmd.Flag("delay", "Time between the steps of a status.").Default("500ms").DurationVar(&s.delay)
+	cmd.Flag("outcome", "The final status of texts to a number, such as +33612345678=6 (expired); may be repeated. Other numbers end with 3 (received).").StringsVar(&s.outcomes)
 	cmd.Flag("fault", "A way to misbehave; may be repeated.").StringsVar(&s.faults)
 	return cmd.FullCommand(), s.run
 }
@@ -64,6 +67,13 @@ func (s *simulate) run(ctx context.Context, c console) error {
 	for _, f := range faults {
 		sim.AddFault(f)
 	}
+	for _, text := range s.outcomes {
+		number, status, err := parseOutcome(text)
+		if err != nil {
+			return err
+		}
+		sim.Outcome(number, status)
+	}
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
@@ -80,6 +90,15 @@ func (s *simulate) run(ctx context.Context, c console) error {
 		return err
 	}
 	return nil
+}
+
+func parseOutcome(text string) (number string, status textinghouse.Status, err error) {
+	number, code, _ := strings.Cut(text, "=")
+	n, err := strconv.Atoi(code)
+	if status = textinghouse.Status(n); number == "" || err != nil || !status.Final() {
+		return "", 0, fmt.Errorf("--outcome must be a number and a final status, such as +33612345678=6, is %q", text)
+	}
+	return number, status, nil
 }
 
 // answer lets phones answer: each line is a number and its text.

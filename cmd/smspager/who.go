@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/oncall"
 )
 
@@ -30,14 +31,20 @@ func addWho(app *kingpin.Application) (string, func(context.Context, console) er
 type onDuty struct {
 	Rota     string    `json:"rota"`
 	Contacts []string  `json:"contacts"`
-	Gap      bool      `json:"gap"` // nobody is; the contacts are the rota's default
+	Gap      bool      `json:"gap"`              // nobody is; the contacts are the rota's default
+	Unread   bool      `json:"unread,omitempty"` // who is is not known; likewise
 	Unknown  []string  `json:"unknown,omitempty"`
 	Start    time.Time `json:"start"`
 	End      time.Time `json:"end"`
 }
 
-func asOnDuty(rota string, d oncall.Duty) onDuty {
-	o := onDuty{Rota: rota, Contacts: d.Contacts, Gap: d.Gap, Unknown: d.Unknown, Start: d.Start, End: d.End}
+// asOnDuty shows times in the rota's zone, or else in the machine's.
+func asOnDuty(rota config.Rota, d oncall.Duty) onDuty {
+	zone := time.Local
+	if rota.Timezone != "" {
+		zone = rota.Zone
+	}
+	o := onDuty{Rota: rota.Name, Contacts: d.Contacts, Gap: d.Gap, Unread: d.Unread, Unknown: d.Unknown, Start: d.Start.In(zone), End: d.End.In(zone)}
 	if o.Contacts == nil {
 		o.Contacts = []string{}
 	}
@@ -64,8 +71,8 @@ func (w *who) run(ctx context.Context, c console) error {
 		fmt.Fprintf(c.err, "smspager: warning: %v; its last good copy is used, if there is one\n", err)
 	}
 	all := []onDuty{}
-	for _, rota := range duty.Roster.Rotas() {
-		all = append(all, asOnDuty(rota, duty.Roster.At(rota, at)))
+	for _, rota := range cfg.Rotas {
+		all = append(all, asOnDuty(rota, duty.Roster.At(rota.Name, at)))
 	}
 	if w.output == "json" {
 		return json.NewEncoder(c.out).Encode(all)
@@ -74,17 +81,23 @@ func (w *who) run(ctx context.Context, c console) error {
 		fmt.Fprintln(c.out, "No rota is configured (rotas).")
 	}
 	for _, on := range all {
-		fmt.Fprintf(c.out, "%s: %s, until %s\n", on.Rota, on.who(), on.End.Local().Format(shiftLayout))
+		fmt.Fprintf(c.out, "%s: %s, until %s\n", on.Rota, on.who(), on.End.Format(shiftLayout))
 	}
 	return nil
 }
 
-const shiftLayout = "Mon 2 Jan 15:04"
+const shiftLayout = "Mon 2 Jan 15:04 MST"
 
 func (o onDuty) who() string {
 	names := strings.Join(o.Contacts, ", ")
 	if !o.Gap {
 		return names
+	}
+	switch {
+	case o.Unread && len(o.Contacts) == 0:
+		return "not known, as its calendar cannot be read, and no default"
+	case o.Unread:
+		return "not known, as its calendar cannot be read; default " + names
 	}
 	if len(o.Unknown) > 0 {
 		names += fmt.Sprintf(" (%q is no contact)", o.Unknown[0])

@@ -87,6 +87,9 @@ func (d *decoder) syntaxFault(err error) {
 			e.Line = max(1, line)
 		}
 		e.Message = "not YAML: " + m[2]
+		if strings.Contains(m[2], "cannot start any token") {
+			e.Message += "; indent with spaces, not with tabs, and put texts that begin with @, % or ` into quotes"
+		}
 	}
 	d.faults = append(d.faults, e)
 }

@@ -188,8 +188,11 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 				given++
 			}
 		}
-		if given != 1 {
-			v.fault(path, "needs one of turns, calendar and calendar_url_file")
+		switch {
+		case given == 0:
+			v.fault(path, "says nothing of who is on duty; give turns, calendar or calendar_url_file")
+		case given > 1:
+			v.fault(path, "has more than one of turns, calendar and calendar_url_file; keep one")
 		}
 		if r.Calendar != "" {
 			r.Calendar = v.absolute(r.Calendar)
@@ -286,7 +289,7 @@ func (v *validator) paging(path string, r *Receiver, cfg *Config, known people) 
 	var before time.Duration
 	for i := range r.Escalate {
 		s, at := &r.Escalate[i], fmt.Sprintf("%s.escalate[%d]", path, i)
-		v.between(at+".after", s.After, time.Second, day)
+		v.required(at+".after", "say how long after the page opened", s.After, time.Second, day)
 		if s.After < before {
 			v.fault(at+".after", "must not be less than that of the step before")
 		}
@@ -321,7 +324,7 @@ func (v *validator) heartbeats(cfg *Config, known people) {
 		if h.Receiver == "" {
 			v.fault(path+".receiver", "is missing; give the name of the receiver in Alertmanager that the alert is routed to")
 		}
-		v.between(path+".timeout", h.Timeout, time.Second, 7*day)
+		v.required(path+".timeout", "say how long it may be silent: a few times the interval at which Alertmanager repeats it", h.Timeout, time.Second, 7*day)
 		if len(h.To) == 0 {
 			v.fault(path+".to", "names nobody; give contacts, numbers or rota:NAME")
 		}
@@ -339,8 +342,14 @@ func (v *validator) rest(cfg *Config, known people) {
 	}
 	v.secret("alertmanager.password", &a.Password, a.PasswordFile)
 	v.secret("alertmanager.token", &a.Token, a.TokenFile)
-	if a.User != "" && a.Token != "" {
+	password := a.Password != "" || a.PasswordFile != ""
+	switch {
+	case a.User != "" && a.Token != "":
 		v.fault("alertmanager.user", "stands beside a token; remove one of the two")
+	case a.User != "" && !password:
+		v.fault("alertmanager.user", "needs a password; name a file that holds it with password_file")
+	case a.User == "" && password:
+		v.fault(v.given("alertmanager.password"), "needs a user")
 	}
 	v.between("alertmanager.max_silence", a.MaxSilence, time.Minute, 30*day)
 

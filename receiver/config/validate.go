@@ -226,6 +226,15 @@ func (v *validator) receivers(cfg *Config, known people) {
 	}
 }
 
+// required is between of what has no default.
+func (v *validator) required(path, what string, d, least, most time.Duration) {
+	if _, given := v.places[path]; !given {
+		v.fault(path, "is missing; %s", what)
+		return
+	}
+	v.between(path, d, least, most)
+}
+
 func (v *validator) between(path string, d, least, most time.Duration) {
 	if d < least || d > most {
 		v.fault(path, "must be %s to %s, is %s", model.Duration(least), model.Duration(most), model.Duration(d))

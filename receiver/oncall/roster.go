@@ -182,6 +182,7 @@ type Duty struct {
 	Start, End time.Time
 	Contacts   []string // who it is; those of Default where Gap is set
 	Gap        bool     // nobody is
+	Unread     bool     // the calendar was never read, so that it is not known who is; the Default is paged
 	// Unknown is what the shifts of a gap are called, which name no contact.
 	Unknown []string
 }
@@ -214,7 +215,9 @@ func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
 	of := d.rota
 	d.mu.Unlock()
 	if of == nil {
-		return []Duty{d.person(rota.Span{Start: from, End: to})}
+		unread := d.person(rota.Span{Start: from, End: to})
+		unread.Unread = true
+		return []Duty{unread}
 	}
 	var duties []Duty
 	for _, span := range rota.Timeline(ofContacts{of, d}, from, to) {

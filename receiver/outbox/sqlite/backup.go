@@ -15,7 +15,9 @@ import (
 // only its owner can read, and returns how many messages that holds. Another
 // process may have the database open and write to it.
 func Backup(ctx context.Context, path, to string) (messages int, err error) {
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("back up: there is no outbox yet at %s (storage.sqlite); smspager serve makes it", path)
+	} else if err != nil {
 		return 0, fmt.Errorf("back up: %w", err)
 	}
 	if _, err := os.Stat(to); !errors.Is(err, fs.ErrNotExist) {
