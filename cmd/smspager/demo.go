@@ -123,7 +123,7 @@ func (s *stage) chain(ctx context.Context) error {
 			return err
 		}
 	}
-	fmt.Fprintln(s.out, "\nThat is the whole chain. Next: copy config.example.yml to smspager.yml, put in your account and number, then prove it, for free, with\n"+
+	fmt.Fprintln(s.out, "\nThat is the whole chain. Next: write smspager.yml with your account and number (README.md has the five lines), then prove it, for free, with\n"+
 		"  smspager send -c smspager.yml --to=999 --wait \"test\"\n"+
 		"A night on call: smspager demo --on-call")
 	return nil

@@ -42,7 +42,7 @@ type server struct {
 func addServe(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var s server
 	cmd := app.Command("serve", "Take Alertmanager's notifications in and send them.\n\n"+
-		"Example: smspager serve --config.file=smspager.yml --public.listen-address=:9880\n\n"+
+		"Example: smspager serve --config.file=smspager.yml --public.listen-address=:9881\n\n"+
 		"SIGHUP and POST /-/reload read the configuration again; SIGTERM ends the program once what is under way is sent.")
 	cmd.Flag("config.file", "The configuration file.").Default("smspager.yml").StringVar(&s.configFile)
 	cmd.Flag("public.listen-address", "Address for the provider's callbacks, and for nothing else; they are then not served on the other one. Without it, callbacks are served with everything else.").
