@@ -14,9 +14,11 @@ import (
 // faulty is a store with single faults, that counts what is asked of it.
 type faulty struct {
 	outbox.Store
-	contactsFail atomic.Int64           // so many reads of contacts do
-	unwritable   atomic.Pointer[string] // a page that cannot be stored
-	unreadable   atomic.Bool            // what is kept of pages is
+	contactsFail atomic.Int64                    // so many reads of contacts do
+	pagesFail    atomic.Int64                    // so many reads of lists of pages do
+	ofCode       func(code string) []outbox.Page // nil: the store's answer
+	unwritable   atomic.Pointer[string]          // a page that cannot be stored
+	unreadable   atomic.Bool                     // what is kept of pages is
 	writes       atomic.Int64
 	reads        atomic.Int64 // of single pages
 }
@@ -34,6 +36,16 @@ func (f *faulty) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) 
 		return outbox.Added{}, errBroken
 	}
 	return f.Store.Add(ctx, e)
+}
+
+func (f *faulty) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
+	if f.pagesFail.Add(-1) >= 0 {
+		return nil, errBroken
+	}
+	if f.ofCode != nil && q.Code != "" {
+		return f.ofCode(q.Code), nil
+	}
+	return f.Store.Pages(ctx, q)
 }
 
 func (f *faulty) Page(ctx context.Context, id string) (outbox.Page, error) {
@@ -69,6 +81,19 @@ func TestContactsThatCannotBeReadOnce(t *testing.T) {
 		a.expect(20*time.Second, "You get no more...") // as the callback comes again
 		a.say("start")
 		a.expect(time.Second, "You get texts again...")
+	})
+}
+
+// TestPagesThatCannotBeReadOnce: what is to be looked at is not forgotten.
+func TestPagesThatCannotBeReadOnce(t *testing.T) {
+	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		f.pagesFail.Store(3)
+		a.say("stop")
+		b.expect(time.Second, "alice has stopped...")
+		b.expect(10*time.Second, "STILL CRITICAL...Not reached: alice. Re CODE")
 	})
 }
 
@@ -121,6 +146,26 @@ func TestReloadsWriteNothing(t *testing.T) {
 		after(time.Second)
 		if n := f.writes.Load() - before; n != 0 {
 			t.Errorf("a reload leads to %d writes", n)
+		}
+	})
+}
+
+// TestCodesRest: one that is current, or was a code within a month, is not used.
+func TestCodesRest(t *testing.T) {
+	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
+		var drawn []string
+		f.ofCode = func(code string) []outbox.Page {
+			drawn = append(drawn, code)
+			ago := []time.Duration{50 * 24 * time.Hour, 29 * 24 * time.Hour, 31 * 24 * time.Hour}[len(drawn)-1]
+			state := outbox.PageResolved
+			if len(drawn) == 1 {
+				state = outbox.PageAcknowledged
+			}
+			return []outbox.Page{{ID: "x", Code: code, State: state, OpenedAt: time.Now().Add(-ago)}}
+		}
+		w.fire()
+		if p := w.page(); len(drawn) != 3 || p.Code != drawn[2] {
+			t.Errorf("of %q the code is %s", drawn, p.Code)
 		}
 	})
 }

@@ -190,5 +190,10 @@ func TestCreditGuard(t *testing.T) {
 		w.halt()
 		w.start(team + "receivers: [{name: oncall, to: [bob], limits: []}]\ncredit: {warn_below: 100, warn_days: 10, to: [alice]}\n")
 		a.silent(2 * time.Hour) // each is told once
+		w.sim.Update("acme", func(a *accountOf) { a.Credit = 1e6 })
+		a.silent(10 * time.Minute)
+		w.sim.Update("acme", func(a *accountOf) { a.Credit = 98 })
+		after(10 * time.Minute)
+		a.expect(time.Second, "CREDIT 98 left at TextingHouse, below 100...")
 	})
 }
