@@ -19,7 +19,6 @@ package oncall
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -212,74 +211,6 @@ func (o *OnCall) runContacts(ctx context.Context) {
 			wait = storeRetry
 		}
 		sleep(ctx, wait)
-	}
-}
-
-// calendarMark is the kind of marks that keep calendars: the last good copy of
-// each rota's, so that it is known although it cannot be read at the start.
-const calendarMark = "calendar"
-
-// runRotas reads the calendars of rotas, until the context ends.
-func (o *OnCall) runRotas(ctx context.Context) {
-	for ctx.Err() == nil {
-		s := o.settings.Load()
-		if err := s.roster.UseCopies(ctx, o.store); err != nil && ctx.Err() == nil {
-			o.logger.Error("the copies of calendars cannot be used", "err", err)
-		}
-		reading, stop := context.WithCancel(ctx)
-		var all sync.WaitGroup
-		for _, d := range s.roster.duties {
-			if d.Turns.Start == "" {
-				all.Go(func() { o.runRota(reading, s.roster, d) })
-			}
-		}
-		select {
-		case <-ctx.Done():
-		case <-o.rotasChanged:
-		}
-		stop()
-		all.Wait()
-	}
-}
-
-func (o *OnCall) runRota(ctx context.Context, r *Roster, d *duty) {
-	for ctx.Err() == nil {
-		fresh, err := d.load(ctx, r.client)
-		switch {
-		case err != nil && ctx.Err() == nil:
-			o.logger.Error("a rota cannot be read; what was read last is used", "err", err)
-		case err == nil:
-			o.metrics.rotaRead.WithLabelValues(d.Name).SetToCurrentTime()
-			if fresh != nil {
-				o.keepCopy(ctx, d, fresh)
-			}
-		}
-		sleep(ctx, d.Refresh)
-	}
-}
-
-// keepCopy stores a calendar that was read, unless it is stored already.
-func (o *OnCall) keepCopy(ctx context.Context, d *duty, data []byte) {
-	err := retrying(ctx, func() error {
-		marks, err := o.store.Marks(ctx, calendarMark)
-		if err != nil {
-			return err
-		}
-		mark := outbox.Mark{Kind: calendarMark, Name: d.Name}
-		for _, m := range marks {
-			if m.Name == d.Name {
-				mark = m
-			}
-		}
-		doc, err := json.Marshal(calendarCopy{Source: d.source(), Text: string(data)})
-		if err != nil || string(doc) == string(mark.Doc) {
-			return err
-		}
-		mark.At, mark.Doc = time.Now(), doc
-		return o.add(ctx, outbox.Entry{Marks: []outbox.Mark{mark}})
-	})
-	if err != nil && ctx.Err() == nil {
-		o.logger.Error("cannot keep a copy of a calendar", "rota", d.Name, "err", err)
 	}
 }
 

@@ -1,0 +1,142 @@
+package outboxtest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+func testFinalStates(t *testing.T, s outbox.Store) {
+	at := epoch.Add(time.Minute)
+	changes := func(id string) []outbox.Change {
+		return []outbox.Change{
+			outbox.Attempted(id, at, ""), outbox.Returned(id, at, ""), outbox.Doubted(id, at, ""), outbox.Taken(id, "x", at, ""),
+			outbox.Progressed(id, "x", at, 1, ""), outbox.Ended(id, "x", at, 3, true, ""), outbox.Ended(id, "x", at, 4, false, ""),
+			outbox.Refused(id, at, ""), outbox.TooOld(id, at, ""), outbox.Untold(id, at, ""),
+		}
+	}
+	for _, state := range outbox.States() {
+		if !state.Final() {
+			continue
+		}
+		m := NewMessage(0, "999")
+		m.State = state
+		add(t, s, m)
+		for _, c := range changes(m.ID) {
+			apply(t, s, c, false)
+		}
+		apply(t, s, outbox.Replied(m.ID, at, "ok"), true)
+		if got := get(t, s, m.ID); got.State != state || got.APIID != "" || len(got.Events) != 2 {
+			t.Errorf("%s became %+v", state, got)
+		}
+	}
+	apply(t, s, outbox.Taken("no such id", "x", at, ""), false)
+}
+
+func testStatusesRise(t *testing.T, s outbox.Store) {
+	m := NewMessage(0, "999")
+	add(t, s, m)
+	apply(t, s, outbox.Attempted(m.ID, epoch.Add(time.Second), ""), true)
+	if got := apply(t, s, outbox.Taken(m.ID, "5d72", epoch.Add(2*time.Second), ""), true); got.State != outbox.Accepted || got.APIID != "5d72" ||
+		got.Attempts != 1 || !got.AttemptedAt.Equal(epoch.Add(time.Second)) || !got.AcceptedAt.Equal(epoch.Add(2*time.Second)) || got.Text != m.Text {
+		t.Errorf("Apply returns %+v", got)
+	}
+	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(3*time.Second), 1, ""), true)
+	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(4*time.Second), 1, ""), false)
+	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(5*time.Second), 0, ""), false)
+	apply(t, s, outbox.Ended(m.ID, "other", epoch.Add(6*time.Second), 3, true, ""), true)
+	apply(t, s, outbox.Ended(m.ID, "", epoch.Add(7*time.Second), 6, false, ""), false)
+	got := get(t, s, m.ID)
+	want := []outbox.EventType{outbox.EventQueued, outbox.EventAttempt, outbox.EventAccepted, outbox.EventStatus, outbox.EventDelivered}
+	if got.State != outbox.Delivered || !slices.Equal(types(got), want) || got.APIID != "5d72" || !got.UpdatedAt.Equal(epoch.Add(6*time.Second)) {
+		t.Errorf("ends as %+v", got)
+	}
+}
+
+func testStatusNeedsAcceptance(t *testing.T, s outbox.Store) {
+	m := NewMessage(0, "999")
+	add(t, s, m)
+	apply(t, s, outbox.Attempted(m.ID, epoch, ""), true)
+	apply(t, s, outbox.Ended(m.ID, "5d72", epoch, 3, true, ""), false)
+	apply(t, s, outbox.Taken(m.ID, "5d72", epoch.Add(time.Second), "by callback"), true)
+	apply(t, s, outbox.Taken(m.ID, "other", epoch.Add(2*time.Second), "late answer"), false)
+	apply(t, s, outbox.Returned(m.ID, epoch, "a late error"), false)
+	apply(t, s, outbox.Ended(m.ID, "5d72", epoch.Add(3*time.Second), 3, true, ""), true)
+	if got := get(t, s, m.ID); got.State != outbox.Delivered || got.APIID != "5d72" || !got.AcceptedAt.Equal(epoch.Add(time.Second)) {
+		t.Errorf("ends as %+v", got)
+	}
+}
+
+func testFold(t *testing.T, s outbox.Store) {
+	queued, sending, late := NewMessage(0, "999"), NewMessage(1, "999"), NewMessage(2, "999")
+	add(t, s, queued, sending, late)
+	apply(t, s, outbox.Attempted(sending.ID, epoch, ""), true)
+	fold := func(ids ...string) (outbox.Message, []outbox.Message) {
+		t.Helper()
+		digest := NewMessage(3, "999")
+		folded, err := s.Fold(context.Background(), digest, ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return digest, folded
+	}
+	digest, folded := fold(queued.ID, sending.ID, "nope", late.ID)
+	if len(folded) != 2 || folded[0].ID != queued.ID || folded[1].ID != late.ID || folded[0].State != outbox.Superseded {
+		t.Errorf("folded %+v", folded)
+	}
+	if m := get(t, s, digest.ID); m.State != outbox.Queued || len(m.Events) != 1 {
+		t.Errorf("the digest is %+v", m)
+	}
+	if m := get(t, s, queued.ID); m.State != outbox.Superseded || !strings.Contains(m.Events[1].Detail, digest.ID) {
+		t.Errorf("what it tells is %+v", m)
+	}
+	if m := get(t, s, sending.ID); m.State != outbox.Sending {
+		t.Errorf("what is being sent is %+v", m)
+	}
+	again, folded := fold(queued.ID, sending.ID)
+	if _, err := s.Get(context.Background(), again.ID); len(folded) != 0 || !errors.Is(err, outbox.ErrNotFound) {
+		t.Errorf("a digest of nothing is stored (%v), of %+v", err, folded)
+	}
+	if _, err := s.Fold(context.Background(), digest, []string{sending.ID}); err != nil {
+		t.Error(err)
+	}
+	apply(t, s, outbox.Returned(sending.ID, epoch, ""), true)
+	if _, err := s.Fold(context.Background(), digest, []string{sending.ID}); err == nil || get(t, s, sending.ID).State != outbox.Queued {
+		t.Errorf("a digest that cannot be stored gives %v and leaves %s", err, get(t, s, sending.ID).State)
+	}
+}
+
+func testOutdated(t *testing.T, s outbox.Store) {
+	queued, doubted, taken := NewMessage(0, "999"), NewMessage(1, "999"), NewMessage(2, "999")
+	others := []outbox.Message{NewMessage(3, "999"), NewMessage(4, "+33612345678"), NewMessage(5, "999")}
+	others[0].GroupKey, others[2].Receiver = "another", "another"
+	newer := NewMessage(9, "999")
+	add(t, s, append(others, queued, doubted, taken, newer)...)
+	apply(t, s, outbox.Attempted(doubted.ID, epoch, ""), true)
+	apply(t, s, outbox.Taken(taken.ID, "", epoch, ""), true)
+	past := NewMessage(8, "999")
+	past.State, past.AcceptedAt = outbox.Accepted, epoch
+	add(t, s, past)
+	for _, m := range append(others, taken, newer, past) {
+		if by := get(t, s, m.ID).OutdatedBy; by != "" {
+			t.Errorf("%+v is outdated by %s", m, by)
+		}
+	}
+	open := make(map[string]string)
+	for m, err := range s.Open(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		open[m.ID] = m.OutdatedBy
+	}
+	for _, m := range []outbox.Message{queued, doubted} {
+		if open[m.ID] != past.ID {
+			t.Errorf("message of second %v is outdated by %q, want %s", m.CreatedAt.Second(), open[m.ID], past.ID)
+		}
+	}
+}
