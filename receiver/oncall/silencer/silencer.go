@@ -90,7 +90,7 @@ func (s *Silencer) Set(ctx context.Context, silence Silence) (id string, err err
 		return "", err
 	}
 	if answer.SilenceID == "" {
-		return "", errors.New("Alertmanager's answer holds no silenceID") //nolint:staticcheck // a name
+		return "", errors.New("the answer of Alertmanager holds no silenceID")
 	}
 	return answer.SilenceID, nil
 }
@@ -197,7 +197,7 @@ func (s *Silencer) once(ctx context.Context, method, address string, body []byte
 		return nil
 	case code == http.StatusOK:
 		if err := json.Unmarshal(text, answer); err != nil {
-			return fmt.Errorf("Alertmanager's answer makes no sense: %w", err) //nolint:staticcheck // a name
+			return fmt.Errorf("the answer of Alertmanager makes no sense: %w", err)
 		}
 		return nil
 	case code == http.StatusBadRequest, code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound, code == http.StatusUnprocessableEntity:
