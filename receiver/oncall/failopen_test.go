@@ -60,16 +60,11 @@ func inFlakyWorld(t *testing.T, test func(w *world, broken func(bool))) {
 }
 
 func withFlaky(t *testing.T, cfg string, test func(w *world, store *flaky)) {
-	inWorld(t, cfg, func(w *world) {
-		w.halt()
-		store := &flaky{}
-		w.wraps = func(s outbox.Store) outbox.Store {
-			store.Store = s
-			return store
-		}
-		w.start(cfg)
-		test(w, store)
-	})
+	var store flaky
+	inWrappedWorld(t, cfg, func(s outbox.Store) outbox.Store {
+		store.Store = s
+		return &store
+	}, func(w *world) { test(w, &store) })
 }
 
 func TestAPagePastTheOutbox(t *testing.T) {

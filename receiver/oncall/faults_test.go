@@ -58,16 +58,11 @@ func (f *faulty) Page(ctx context.Context, id string) (outbox.Page, error) {
 }
 
 func inFaultyWorld(t *testing.T, cfg string, test func(w *world, f *faulty)) {
-	inWorld(t, cfg, func(w *world) {
-		w.halt()
-		f := &faulty{}
-		w.wraps = func(s outbox.Store) outbox.Store {
-			f.Store = s
-			return f
-		}
-		w.start(cfg)
-		test(w, f)
-	})
+	var f faulty
+	inWrappedWorld(t, cfg, func(s outbox.Store) outbox.Store {
+		f.Store = s
+		return &f
+	}, func(w *world) { test(w, &f) })
 }
 
 // TestContactsThatCannotBeReadOnce: what was stored is known a moment later.

@@ -65,8 +65,14 @@ type world struct {
 
 func inWorld(t *testing.T, cfg string, test func(w *world)) {
 	t.Helper()
+	inWrappedWorld(t, cfg, nil, test)
+}
+
+// inWrappedWorld is inWorld, with something around its store.
+func inWrappedWorld(t *testing.T, cfg string, wraps func(outbox.Store) outbox.Store, test func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, dir: t.TempDir(), am: &alertmanager{}}
+		w := &world{t: t, dir: t.TempDir(), wraps: wraps, am: &alertmanager{}}
 		w.routes = &routes{}
 		w.routes.set("alertmanager", textinghousetest.Transport(w.am))
 		w.routes.set("smspager", textinghousetest.Transport(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
