@@ -139,6 +139,9 @@ func (p pages) Merge(ctx context.Context, made outbox.Page) (*outbox.Page, error
 
 func (p pages) Past(made outbox.Page)     { p.r.oncall.Past(made) }
 func (p pages) Recorded(made outbox.Page) { p.r.oncall.Recorded(made) }
+func (p pages) Needless(ctx context.Context, m outbox.Message) string {
+	return p.r.oncall.Needless(ctx, m)
+}
 func (p pages) Undelivered(ctx context.Context, id string) {
 	p.r.oncall.Undelivered(ctx, id)
 }

@@ -32,6 +32,7 @@ type result struct {
 	answered bool      // the provider did not refuse the account
 	refused  error     // it did
 	folded   bool      // the job, and those it was to be told with, are in a digest
+	alone    *job      // of those that were to be told in a digest the only one to be told
 	late     bool      // it tells what was not sent in time
 }
 
@@ -52,6 +53,8 @@ func (d *Delivery) attempt(ctx context.Context, s Settings, j *job) result {
 }
 
 func (d *Delivery) attemptMessage(ctx context.Context, s Settings, j *job, m outbox.Message) result {
+	lane := d.lanes.enter(m)
+	defer d.lanes.leave(lane)
 	if j.doubt || j.flooded {
 		if r, settled := d.ask(ctx, s, j); settled {
 			return r
@@ -63,6 +66,10 @@ func (d *Delivery) attemptMessage(ctx context.Context, s Settings, j *job, m out
 	}
 	if j.outdated != "" {
 		d.record(ctx, outbox.Outdated(j.id, j.outdated, now))
+		return result{job: j}
+	}
+	if why := d.needless(ctx, m, now); why != "" {
+		d.record(ctx, outbox.Needless(j.id, now, why))
 		return result{job: j}
 	}
 	if now.After(j.expires) {
@@ -87,6 +94,14 @@ func (d *Delivery) attemptMessage(ctx context.Context, s Settings, j *job, m out
 		j.first = now
 	}
 	j.attempted = now
+	if err := lane.begin(ctx); err != nil { // stopping
+		return result{job: j, again: now}
+	}
+	defer lane.end()
+	if lane.newest > m.ID {
+		d.record(ctx, outbox.Outdated(j.id, lane.newest, now))
+		return result{job: j}
+	}
 	apiID, err := s.Gateway.Send(ctx, textinghouse.SMS{To: string(m.To), Text: m.Text, ClientID: m.ID, From: s.SenderID})
 	if err == nil {
 		d.record(ctx, outbox.Taken(j.id, apiID, time.Now(), ""))

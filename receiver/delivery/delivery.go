@@ -83,6 +83,9 @@ type Pages interface {
 	// store, and that it is recorded.
 	Past(outbox.Page)
 	Recorded(outbox.Page)
+	// Needless says why a message that has waited need not be sent any more, "" if it
+	// must: somebody has the page that it tells of, or its recipient wants no texts.
+	Needless(context.Context, outbox.Message) string
 	// Undelivered is told of a message that did not arrive, as some process found.
 	Undelivered(ctx context.Context, id string)
 }
@@ -105,6 +108,7 @@ type Delivery struct {
 	loading  sync.Mutex
 	ids      *outbox.IDs
 	late     late
+	lanes    lanes
 
 	mu      sync.Mutex
 	inbox   []outbox.Message // handed over, not yet scheduled
@@ -150,6 +154,7 @@ func New(o Options) *Delivery {
 		settled: make(chan result),
 		changed: make(chan struct{}, 1),
 		ids:     o.IDs,
+		lanes:   lanes{used: make(map[[3]string]*track)},
 		late:    late{tells: make(map[e164.Number]*tally)},
 	}
 	d.recent, _ = lru.New[string, struct{}](recentIDs) // an error only for a size below 1

@@ -14,8 +14,12 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// lateGroup is the group key of messages that tell of those that were too old.
-const lateGroup = "smspager:late"
+// lateGroup and lateReceiver are those of messages that tell of others that were too
+// old. No receiver of the configuration is named thus.
+const (
+	lateGroup    = "smspager:late"
+	lateReceiver = "smspager:late"
+)
 
 const (
 	// digestSegments is how long a digest may be.
@@ -29,17 +33,28 @@ func (d *Delivery) fold(ctx context.Context, jobs []*job) result {
 	first, now := jobs[0], time.Now()
 	retry := result{job: first, again: now.Add(storeRetry)}
 	told := &tally{}
-	ids := make([]string, len(jobs))
-	for i, j := range jobs {
-		ids[i] = j.id
+	var ids []string
+	var alone *job // what is left, if it is one, and not too old
+	for _, j := range jobs {
 		m, err := d.messageOf(ctx, j)
 		if err != nil {
 			d.logger.Error("cannot read a message for a digest; trying again", "id", j.id, "err", err)
 			return retry
 		}
+		if why := d.needless(ctx, m, now); why != "" {
+			d.record(ctx, outbox.Needless(j.id, now, why))
+			continue
+		}
+		if alone = nil; len(ids) == 0 && !now.After(j.expires) {
+			alone = j
+		}
+		ids = append(ids, j.id)
 		told.add(m, 1+j.missed)
 	}
-	digest := d.notice(first.lane.to, outbox.DigestGroup, first.receiver, now, told.text("", "more"), fmt.Sprintf("a digest of %d messages", len(jobs)))
+	if len(ids) == 0 || alone != nil {
+		return result{job: first, alone: alone}
+	}
+	digest := d.notice(first.lane.to, outbox.DigestGroup, first.receiver, now, told.text("", fmt.Sprint(told.messages, " more")), "a digest of "+counted(len(ids), "message"))
 	folded, err := d.store.Fold(context.WithoutCancel(ctx), digest, ids)
 	if err != nil {
 		d.logger.Error("cannot store a digest; trying again", "err", err)
@@ -53,6 +68,15 @@ func (d *Delivery) fold(ctx context.Context, jobs []*job) result {
 		d.Handover(digest)
 	}
 	return result{job: first, folded: len(folded) > 0}
+}
+
+// needless says why a message that has waited need not be sent any more, "" if it must.
+func (d *Delivery) needless(ctx context.Context, m outbox.Message, now time.Time) string {
+	const fresh = 2 * time.Second
+	if d.pages == nil || now.Sub(m.CreatedAt) < fresh {
+		return ""
+	}
+	return d.pages.Needless(ctx, m)
 }
 
 // messageOf is a job's message, from memory or from the store.
@@ -95,7 +119,7 @@ func (t *tally) add(m outbox.Message, messages int) {
 // text is "14 more in 9 groups: CRITICAL TargetDown, WARNING DiskFull (3)", the
 // severest first, with as many names as fit.
 func (t *tally) text(before, what string) string {
-	head := fmt.Sprintf("%s%d %s in %s: ", before, t.messages, what, counted(len(t.groups), "group"))
+	head := fmt.Sprintf("%s%s in %s: ", before, what, counted(len(t.groups), "group"))
 	names := make([]string, 0, len(t.names))
 	for name := range t.names {
 		names = append(names, name)
@@ -158,9 +182,9 @@ func (d *Delivery) tooLate(ctx context.Context, m outbox.Message) {
 		d.late.tells[m.To] = told
 	}
 	told.add(m, 1)
-	text := told.text("NOT SENT in time: ", "messages")
+	text := told.text("NOT SENT in time: ", counted(told.messages, "message"))
 	d.late.mu.Unlock()
-	notice := d.notice(m.To, lateGroup, m.Receiver, time.Now(), text, "messages were too old to be sent (max_age)")
+	notice := d.notice(m.To, lateGroup, lateReceiver, time.Now(), text, "messages were too old to be sent (max_age)")
 	if _, err := d.store.Add(context.WithoutCancel(ctx), outbox.Entry{Messages: []outbox.Message{notice}}); err != nil {
 		d.logger.Error("cannot store a notice of what was not sent; trying again", "err", err)
 		d.recorder.later(func(ctx context.Context) error {

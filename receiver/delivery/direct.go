@@ -38,8 +38,8 @@ func (d *Delivery) SendNow(ctx context.Context, n *outbox.Entry) error {
 	}
 	kept := *n
 	kept.Messages = slices.Clone(n.Messages)
-	if n.Page != nil {
-		d.pages.Past(*n.Page)
+	for _, page := range n.AllPages() {
+		d.pages.Past(*page)
 	}
 	d.recorder.later(func(ctx context.Context) error { return d.keep(ctx, kept) })
 	return nil
@@ -61,6 +61,17 @@ func (d *Delivery) sendNow(ctx context.Context, s Settings, m *outbox.Message) e
 	if m.State == outbox.Accepted {
 		return nil
 	}
+	lane := d.lanes.enter(*m)
+	defer d.lanes.leave(lane)
+	if err := lane.begin(ctx); err != nil {
+		return err
+	}
+	defer lane.end()
+	defer func() {
+		if m.State == outbox.Accepted {
+			lane.newest = max(lane.newest, m.ID)
+		}
+	}()
 	note := func(state outbox.State, event outbox.EventType, detail string) {
 		m.State, m.UpdatedAt = state, time.Now()
 		m.Events = append(m.Events, outbox.Event{At: m.UpdatedAt, Type: event, Detail: detail})
@@ -107,14 +118,11 @@ const maxConflicts = 20
 // keep stores what SendNow sent. The store may have it already, as queued, if
 // it failed only in saying so. What was changed meanwhile stands.
 func (d *Delivery) keep(ctx context.Context, n outbox.Entry) error {
-	made := n.Page
+	made := n.AllPages()
 	added, err := outbox.Added{}, outbox.ErrConflict
 	for tries := 0; tries < maxConflicts && errors.Is(err, outbox.ErrConflict); tries++ {
-		if made != nil {
-			if n.Page, err = d.pages.Merge(ctx, *made); err != nil {
-				return err
-			}
-			n.OfPage()
+		if err := d.merge(ctx, &n, made); err != nil {
+			return err
 		}
 		if tries > 0 {
 			n.Marks = nil
@@ -132,8 +140,28 @@ func (d *Delivery) keep(ctx context.Context, n outbox.Entry) error {
 		}
 	}
 	d.Handover(n.Messages...)
-	if made != nil {
-		d.pages.Recorded(*made)
+	for _, page := range made {
+		d.pages.Recorded(*page)
+	}
+	return nil
+}
+
+// merge makes an entry's pages fit what is stored by now.
+func (d *Delivery) merge(ctx context.Context, n *outbox.Entry, made []*outbox.Page) error {
+	n.Page, n.Also = nil, nil
+	for _, page := range made {
+		switch merged, err := d.pages.Merge(ctx, *page); {
+		case err != nil:
+			return err
+		case merged == nil:
+		case n.Page == nil:
+			n.Page = merged
+		default:
+			n.Also = append(n.Also, merged)
+		}
+	}
+	if len(made) == 1 { // it may be another one by now, or none
+		n.OfPage()
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 type flaky struct {
 	outbox.Store
 	broken atomic.Bool
+	slowly atomic.Bool // it takes a while to
 }
 
 var errBroken = errors.New("disk full")
@@ -33,6 +34,9 @@ func (f *flaky) Add(ctx context.Context, n outbox.Entry) (outbox.Added, error) {
 
 func (f *flaky) Apply(ctx context.Context, c outbox.Change) (outbox.Message, bool, error) {
 	if f.broken.Load() {
+		if f.slowly.Load() {
+			time.Sleep(100 * time.Millisecond)
+		}
 		return outbox.Message{}, false, errBroken
 	}
 	return f.Store.Apply(ctx, c)
@@ -204,5 +208,37 @@ func TestOlderOnesDoNotFollowWhatArrived(t *testing.T) {
 		after(time.Minute)
 		w.expect(older.ID, outbox.Superseded, 0)
 		w.expect(doubted.ID, outbox.Superseded, 0)
+	})
+}
+
+// TestDirectDuringAnAttempt: what is sent past the outbox while an older message of
+// its group is about to be sent makes that one needless.
+func TestDirectDuringAnAttempt(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		store := &flaky{}
+		w.wraps = func(s outbox.Store) outbox.Store {
+			store.Store = s
+			return store
+		}
+		w.halt()
+		w.start()
+		store.slowly.Store(true)
+		store.broken.Store(true)
+		older := w.message(alice, "g", "older")
+		w.put(older)
+		after(50 * time.Millisecond)
+		newer := outbox.Entry{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{w.message(alice, "g", "newer")}}
+		if err := w.d.SendNow(context.Background(), &newer); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Second)
+		store.broken.Store(false)
+		after(time.Minute)
+		if got := w.texts(); !slices.Equal(got, []string{"newer"}) {
+			t.Errorf("sent %q", got)
+		}
+		if m := w.get(older.ID); m.State != outbox.Superseded || m.OutdatedBy != newer.Messages[0].ID {
+			t.Errorf("the older one is %s, for %q", m.State, m.OutdatedBy)
+		}
 	})
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"container/heap"
 	"context"
 	"slices"
 	"time"
@@ -20,39 +21,51 @@ type Limit struct {
 	Per      time.Duration
 }
 
-// person is what a recipient was sent lately, and what waits for the limits.
-type person struct {
-	sent []time.Time
-	held map[*job]bool
+// bucket is how full the bucket of a limit was at a time, in time: each message takes
+// as much as it takes to fill in. The zero value is full.
+type bucket struct {
+	level time.Duration
+	at    time.Time
 }
 
-// keepSent is how far back a limit looks: what is older has been filled anew.
-const (
-	keepSent     = 24 * time.Hour
-	keepSentMost = 100 // messages
-)
+// each is how long a message takes to be filled in.
+func (l Limit) each() time.Duration { return l.Per / time.Duration(l.Messages) }
 
-// allows is when a bucket, from which messages were taken at times, allows one
-// more. What passes without being allowed leaves it empty, not in debt.
-func (l Limit) allows(taken []time.Time, now time.Time) time.Time {
-	each := l.Per / time.Duration(l.Messages) // until there is one more
-	full := each * time.Duration(l.Messages)
-	if len(taken) == 0 {
-		return now
+func (l Limit) level(b bucket, now time.Time) time.Duration {
+	full := l.each() * time.Duration(l.Messages)
+	if b.at.IsZero() {
+		return full
 	}
-	level, last := full, taken[0]
-	for _, at := range taken {
-		level = min(full, level+at.Sub(last))
-		level, last = max(0, level-each), at
-	}
-	level = min(full, level+now.Sub(last))
-	return now.Add(max(0, each-level))
+	return min(full, b.level+max(0, now.Sub(b.at)))
+}
+
+// allows is when a bucket allows one more.
+func (l Limit) allows(b bucket, now time.Time) time.Time {
+	return now.Add(max(0, l.each()-l.level(b, now)))
+}
+
+// take takes a message from a bucket. What passes without being allowed leaves it
+// empty, not in debt.
+func (l Limit) take(b bucket, now time.Time) bucket {
+	return bucket{max(0, l.level(b, now)-l.each()), now}
+}
+
+// isFull reports whether nothing was taken that matters still.
+func (l Limit) isFull(b bucket, now time.Time) bool {
+	return l.level(b, now) == l.each()*time.Duration(l.Messages)
+}
+
+// person is what a recipient was sent lately, and what waits for the limits.
+type person struct {
+	buckets map[Limit]bucket
+	digests bucket // of overBudget, empty at first
+	held    map[*job]bool
 }
 
 func (s *schedule) person(to e164.Number) *person {
 	p := s.people[to]
 	if p == nil {
-		p = &person{held: make(map[*job]bool)}
+		p = &person{buckets: make(map[Limit]bucket), held: make(map[*job]bool)}
 		s.people[to] = p
 	}
 	return p
@@ -92,22 +105,27 @@ func (s *schedule) allowed(j *job, now time.Time) time.Time {
 	if j.notBefore.After(at) {
 		at = j.notBefore
 	}
+	over := j.low && s.budget.isSpent(now)
 	p := s.people[j.lane.to]
-	if j.paid || p == nil {
+	if j.paid || p == nil && !over {
 		return at
 	}
-	later := func(l Limit) {
-		if free := l.allows(p.sent, now); free.After(at) {
+	later := func(free time.Time) {
+		if free.After(at) {
 			at = free
 		}
 	}
 	if j.limited {
 		for _, l := range s.limits[j.receiver] {
-			later(l)
+			later(l.allows(p.buckets[l], now))
 		}
 	}
-	if j.low && s.budget.isSpent(now) {
-		later(overBudget)
+	if over {
+		p = s.person(j.lane.to)
+		if p.digests.at.IsZero() {
+			p.digests.at = now // an hour from now
+		}
+		later(overBudget.allows(p.digests, now))
 	}
 	return at
 }
@@ -115,17 +133,21 @@ func (s *schedule) allowed(j *job, now time.Time) time.Time {
 // pay counts a job among what its recipient was sent, once. What no limit holds back
 // does not count either.
 func (s *schedule) pay(j *job, now time.Time) {
-	if !j.paid && j.limited && (len(s.limits) > 0 || s.budget.daily > 0) {
-		s.charge(j.lane.to, now)
+	if !j.paid && j.limited {
+		s.charge(j.lane.to, now, j.low && s.budget.isSpent(now))
 	}
 	j.paid = true
 }
 
-func (s *schedule) charge(to e164.Number, now time.Time) {
+// charge counts a message; beyond the budget it stands for the digest of an hour.
+func (s *schedule) charge(to e164.Number, now time.Time, digest bool) {
 	p := s.person(to)
-	old, _ := slices.BinarySearchFunc(p.sent, now.Add(-keepSent), time.Time.Compare)
-	old = max(old, len(p.sent)+1-keepSentMost)
-	p.sent = append(p.sent[old:], now)
+	for _, l := range s.everyLimit {
+		p.buckets[l] = l.take(p.buckets[l], now)
+	}
+	if digest {
+		p.digests = overBudget.take(p.digests, now)
+	}
 }
 
 // hold is that a job which tells of a page has to wait.
@@ -135,15 +157,17 @@ type hold struct {
 	quiet bool // for its recipient's morning, not for the limits
 }
 
-// hold lets a job wait for the limits, or for the morning.
+// hold lets a job wait for the limits, or for the morning. It does not expire by that:
+// what is too old by then is told in a digest.
 func (s *schedule) hold(j *job, until time.Time) {
 	if j.pages { // once
 		j.pages = false
 		s.holds = append(s.holds, hold{j.id, until, until.Equal(j.notBefore)})
 	}
-	j.held = true
+	j.held, j.waited = true, true
 	s.person(j.lane.to).held[j] = true
-	s.wait(j, until)
+	j.due = until
+	heap.Push(&s.heap, j)
 }
 
 // noteHolds has noted, in messages that tell of pages, what they wait for: their
@@ -173,10 +197,10 @@ func (s *schedule) release(j *job) {
 }
 
 // heldWith are the jobs that wait for the limits or the morning of a job's
-// recipient, the oldest first.
+// recipient, the oldest first. The job waited for that, too.
 func (s *schedule) heldWith(j *job, now time.Time) []*job {
 	p := s.people[j.lane.to]
-	if p == nil || !j.limited && j.notBefore.IsZero() || j.paid || j.doubt {
+	if p == nil || j.paid || j.doubt {
 		return nil
 	}
 	var others []*job
@@ -185,7 +209,7 @@ func (s *schedule) heldWith(j *job, now time.Time) []*job {
 		if spent && other.low && !j.low { // the budget does not touch what is critical
 			continue
 		}
-		if other.outdated == "" && !now.After(other.expires) && !other.notBefore.After(now) {
+		if other.outdated == "" && !other.notBefore.After(now) {
 			others = append(others, other)
 		}
 	}
@@ -201,16 +225,22 @@ func (s *schedule) heldWith(j *job, now time.Time) []*job {
 // forgetPeople drops those whose past no longer matters.
 func (s *schedule) forgetPeople(now time.Time) {
 	for to, p := range s.people {
-		if len(p.held) == 0 && (len(p.sent) == 0 || now.Sub(p.sent[len(p.sent)-1]) > keepSent) {
+		for l, b := range p.buckets {
+			if l.isFull(b, now) {
+				delete(p.buckets, l)
+			}
+		}
+		if len(p.held)+len(p.buckets) == 0 && overBudget.isFull(p.digests, now) {
 			delete(s.people, to)
 		}
 	}
 }
 
-// remember counts what the store says was sent lately, so that a restart gives
-// nobody a new allowance. Where it cannot be read, nothing is counted.
+// remember counts what the store says was sent lately, so that a restart gives nobody
+// a new allowance: within twice the longest limit, of which the first half makes up
+// for what is not known of before. Where it cannot be read, nothing is counted.
 func (d *Delivery) remember(ctx context.Context) {
-	const page, most = 500, 2000
+	const page, most = 500, 100_000
 	if d.queue.budget.daily > 0 {
 		today := time.Now().UTC().Truncate(24 * time.Hour)
 		spent, err := d.store.Segments(ctx, today)
@@ -219,10 +249,14 @@ func (d *Delivery) remember(ctx context.Context) {
 		}
 		d.queue.budget.day, d.queue.budget.spent = today, spent
 	}
-	if len(d.queue.limits) == 0 && d.queue.budget.daily == 0 {
+	if len(d.queue.everyLimit) == 0 && d.queue.budget.daily == 0 {
 		return
 	}
-	since := time.Now().Add(-6 * time.Hour)
+	longest := overBudget.Per
+	for _, l := range d.queue.everyLimit {
+		longest = max(longest, l.Per)
+	}
+	since := time.Now().Add(-2 * longest)
 	var sent []outbox.Message
 	before := ""
 	for len(sent) < most {
@@ -244,6 +278,11 @@ func (d *Delivery) remember(ctx context.Context) {
 	}
 	slices.SortFunc(sent, func(a, b outbox.Message) int { return a.AttemptedAt.Compare(b.AttemptedAt) })
 	for _, m := range sent {
-		d.queue.charge(m.To, m.AttemptedAt)
+		if p := d.queue.person(m.To); len(p.buckets) == 0 {
+			for _, l := range d.queue.everyLimit {
+				p.buckets[l] = bucket{at: since} // at worst
+			}
+		}
+		d.queue.charge(m.To, m.AttemptedAt, m.GroupKey == outbox.DigestGroup)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -169,7 +170,7 @@ func (d *Delivery) dispatch(work context.Context) time.Duration {
 			return due.Sub(now)
 		}
 		d.running++
-		if len(j.fold) > 0 {
+		if j.folds {
 			go func() { d.settled <- d.fold(work, append([]*job{j}, j.fold...)) }()
 			continue
 		}
@@ -190,7 +191,7 @@ func (d *Delivery) settle(r result) {
 		d.accountWorks()
 	}
 	others := r.job.fold
-	r.job.fold = nil
+	r.job.fold, r.job.folds = nil, false
 	if !r.again.IsZero() {
 		d.queue.again(r.job, r.again, now)
 		for _, j := range others {
@@ -199,12 +200,16 @@ func (d *Delivery) settle(r result) {
 		return
 	}
 	if r.folded {
-		d.queue.charge(r.job.lane.to, now) // for the digest
+		d.queue.charge(r.job.lane.to, now, true) // for the digest
 	}
 	if !r.taken.IsZero() && r.late {
 		d.toldLate(r.job.lane.to)
 	}
 	for _, j := range append(others, r.job) {
+		if j == r.alone {
+			d.queue.again(j, now, now)
+			continue
+		}
 		d.queue.done(j, r.taken, now)
 		delete(d.known, j.id)
 		if j.message != nil {
@@ -216,7 +221,14 @@ func (d *Delivery) settle(r result) {
 
 func (d *Delivery) setLimits() {
 	s := d.settings.Load()
-	d.queue.limits = s.Limits
+	d.queue.limits, d.queue.everyLimit = s.Limits, nil
+	for _, limits := range s.Limits {
+		for _, l := range limits {
+			if !slices.Contains(d.queue.everyLimit, l) {
+				d.queue.everyLimit = append(d.queue.everyLimit, l)
+			}
+		}
+	}
 	d.queue.budget.daily = s.DailyBudget
 	d.queue.pause = 0
 	if s.MaxPerSecond > 0 {

@@ -26,9 +26,11 @@ type job struct {
 	pages     bool   // it tells of a page, and it is not noted that it waits
 	paid      bool   // it is counted among what the recipient was sent
 	held      bool   // it waits for the limits, or for its recipient's morning
+	waited    bool   // it did
 	outdated  string // the newer message that tells more; this one is not sent
 	missed    int    // older messages of its group that were not sent for it
-	fold      []*job // what waited with it for the limits: they are told in one digest
+	folds     bool   // it runs to be told in a digest
+	fold      []*job // with what waited with it for the limits
 
 	doubt     bool      // an earlier attempt may have been taken: the provider is asked first
 	flooded   bool      // the provider had its text from somebody already: likewise
@@ -53,22 +55,23 @@ type lane struct {
 // schedule decides which message goes next. It knows no clock, no network and
 // no store: its owner, one goroutine, tells it the time.
 type schedule struct {
-	seed    maphash.Seed
-	lanes   map[lane][]*job // the first of each is the one that may run
-	passed  map[lane]passed // the newest that was sent of each lane, as long as an older one may turn up
-	heap    jobHeap         // the first of each lane, unless it runs or waits for a flood to end
-	floods  map[uint64]*flood
-	people  map[e164.Number]*person
-	limits  map[string][]Limit // of each receiver
-	holds   []hold             // to be noted
-	budget  budget
-	pause   time.Duration // between any two messages; 0: none
-	paced   time.Time     // not before this
-	ending  []ending      // floods that end by themselves, in order
-	blocked time.Time
-	trial   *job // the one job that runs although the account is blocked
-	loading bool // messages of earlier runs are still being added
-	shared  bool // other processes add messages, of which this one may hear late
+	seed       maphash.Seed
+	lanes      map[lane][]*job // the first of each is the one that may run
+	passed     map[lane]passed // the newest that was sent of each lane, as long as an older one may turn up
+	heap       jobHeap         // the first of each lane, unless it runs or waits for a flood to end
+	floods     map[uint64]*flood
+	people     map[e164.Number]*person
+	limits     map[string][]Limit // of each receiver
+	everyLimit []Limit            // of any receiver, each once
+	holds      []hold             // to be noted
+	budget     budget
+	pause      time.Duration // between any two messages; 0: none
+	paced      time.Time     // not before this
+	ending     []ending      // floods that end by themselves, in order
+	blocked    time.Time
+	trial      *job // the one job that runs although the account is blocked
+	loading    bool // messages of earlier runs are still being added
+	shared     bool // other processes add messages, of which this one may hear late
 }
 
 // passed is a message that was sent.
@@ -217,8 +220,9 @@ func (s *schedule) next(now time.Time) (*job, time.Time) {
 		}
 		heap.Pop(&s.heap)
 		j.parked = false
+		held, late := j.held, now.After(j.expires)
 		s.release(j)
-		if !j.doubt && (now.After(j.expires) || j.outdated != "") { // runs to be given up; it sends nothing
+		if !j.doubt && (late && !j.waited || j.outdated != "") { // runs to be given up; it sends nothing
 			j.runs = true
 			return j, now
 		}
@@ -230,14 +234,16 @@ func (s *schedule) next(now time.Time) (*job, time.Time) {
 			s.hold(j, at)
 			continue
 		}
-		if others := s.heldWith(j, now); len(others) > 0 {
-			for _, other := range others {
-				s.release(other)
-				heap.Remove(&s.heap, other.at)
-				other.runs = true
+		if held || late && !j.doubt {
+			if others := s.heldWith(j, now); late || len(others) > 0 {
+				for _, other := range others {
+					s.release(other)
+					heap.Remove(&s.heap, other.at)
+					other.runs = true
+				}
+				j.fold, j.folds, j.runs = others, true, true
+				return j, now
 			}
-			j.fold, j.runs = others, true
-			return j, now
 		}
 		if s.pause > 0 && now.Before(s.paced) {
 			s.wait(j, s.paced)

@@ -24,7 +24,7 @@ func (o *OnCall) carryOut(ctx context.Context, c command, from e164.Number, abou
 		return answer{outcome: outcomeDone, text: s.dutyText(now)}, nil
 	case verbStatus:
 		all, err := o.pagesOf(ctx, "")
-		return answer{outcome: outcomeDone, text: openText(all, now)}, err
+		return answer{outcome: outcomeDone, text: openText(all, from, now)}, err
 	case verbUnknown:
 		return answer{outcome: outcomeUnclear, text: "Not understood, nothing was done. " + helpText}, nil
 	case verbStop, verbStart, verbVerify:
@@ -47,6 +47,9 @@ func (o *OnCall) carryOut(ctx context.Context, c command, from e164.Number, abou
 	switch c.verb {
 	case verbAcknowledge:
 		a := o.acknowledge(s, pages, by, now)
+		if problem.text != "" {
+			a.text += "\n" + problem.text
+		}
 		if c.long > 0 && a.outcome == outcomeDone {
 			a.text += fmt.Sprintf(". To silence it too: S %s", span(c.long))
 		}
@@ -69,7 +72,7 @@ func (o *OnCall) withOpen(ctx context.Context, a answer, pages []*page, from e16
 	}
 	mine, err := o.pagesOf(ctx, from)
 	if err == nil && len(mine) > 0 {
-		a.text = lines(a.text+"\nYours are:", mine, now)
+		a.text = lines(a.text+"\nYou were paged for:", mine, from, now)
 	}
 	return a, err
 }
@@ -78,12 +81,25 @@ func (o *OnCall) withOpen(ctx context.Context, a answer, pages []*page, from e16
 // number, those that it was paged for.
 func (o *OnCall) pagesOf(ctx context.Context, number e164.Number) ([]*page, error) {
 	var all []*page
-	err := o.eachCurrent(ctx, func(stored outbox.Page) error {
+	take := func(stored outbox.Page) {
 		p, err := load(stored)
-		if err == nil && (number == "" || slices.Contains(p.numbers(), number)) {
+		if err != nil { // it must not keep others from being answered
+			o.logger.Error("a page cannot be used", "err", err)
+		} else if number == "" || slices.Contains(p.numbers(), number) {
 			all = append(all, p)
 		}
-		return err
+	}
+	past := make(map[string]bool)
+	for _, p := range o.past.all() {
+		if past[p.ID] = true; p.State.Current() {
+			take(p)
+		}
+	}
+	err := o.eachCurrent(ctx, func(stored outbox.Page) error {
+		if !past[stored.ID] {
+			take(stored)
+		}
+		return nil
 	})
 	slices.SortFunc(all, func(a, b *page) int {
 		return cmp.Or(templating.Rank(a.Severity)-templating.Rank(b.Severity), strings.Compare(a.ID, b.ID))
@@ -93,7 +109,7 @@ func (o *OnCall) pagesOf(ctx context.Context, number e164.Number) ([]*page, erro
 
 // meant finds the pages that a command means: by their codes, by the message that was
 // answered, or the only one there is. It never guesses: without a page it
-// returns what to answer instead.
+// returns what to answer instead, and with pages what to say besides.
 func (o *OnCall) meant(ctx context.Context, c command, from e164.Number, about *page, now time.Time) ([]*page, answer, error) {
 	refuse := func(outcome Outcome, text string) ([]*page, answer, error) {
 		return nil, answer{outcome: outcome, text: text}, nil
@@ -109,21 +125,28 @@ func (o *OnCall) meant(ctx context.Context, c command, from e164.Number, about *
 	switch {
 	case len(c.codes) > 0:
 		var pages []*page
+		var unknown []string
 		for _, code := range c.codes {
-			stored, err := o.store.Pages(ctx, outbox.PageQuery{Code: code, Limit: 1})
+			p, err := o.coded(ctx, code)
 			if err != nil {
 				return nil, answer{}, err
 			}
-			if len(stored) == 0 || !stored[0].State.Current() && now.Sub(stored[0].UpdatedAt) >= pageFor {
-				return refuse(outcomeRefused, lines("No page "+code+". "+openHead(mine), mine, now))
-			}
-			p, err := load(stored[0])
-			if err != nil {
-				return nil, answer{}, err
+			if p == nil || !p.State.Current() && now.Sub(p.UpdatedAt) >= pageFor {
+				unknown = append(unknown, code)
+				continue
 			}
 			pages = append(pages, p)
 		}
-		return pages, answer{}, nil
+		no := "No page " + strings.Join(unknown, ", ") + "."
+		switch {
+		case len(unknown) == 0:
+			return pages, answer{}, nil
+		case len(pages) > 0:
+			return pages, answer{text: no}, nil
+		case len(mine) == 0:
+			return refuse(outcomeRefused, no+" None that you were paged for is open.")
+		}
+		return refuse(outcomeRefused, lines(no+" You were paged for:", mine, from, now))
 	case c.all && len(open) > 0:
 		return open, answer{}, nil
 	case c.all:
@@ -147,24 +170,31 @@ func (o *OnCall) meant(ctx context.Context, c command, from e164.Number, about *
 		return refuse(outcomeRefused, "No page of yours is open.")
 	}
 	if len(candidates) > 1 {
-		return refuse(outcomeAmbiguous, lines("Which one? Answer with its code.", mine, now))
+		return refuse(outcomeAmbiguous, lines("Which one? Answer with its code.", mine, from, now))
 	}
 	return candidates, answer{}, nil
 }
 
-func openHead(pages []*page) string {
-	if len(pages) == 0 {
-		return "None of yours is open."
+// coded is the newest page that has a code, nil without one.
+func (o *OnCall) coded(ctx context.Context, code string) (*page, error) {
+	for _, p := range o.past.all() {
+		if p.Code == code {
+			return load(p)
+		}
 	}
-	return "Yours are:"
+	stored, err := o.store.Pages(ctx, outbox.PageQuery{Code: code, Limit: 1})
+	if err != nil || len(stored) == 0 {
+		return nil, err
+	}
+	return load(stored[0])
 }
 
 // openText lists what is current.
-func openText(pages []*page, now time.Time) string {
+func openText(pages []*page, reader e164.Number, now time.Time) string {
 	if len(pages) == 0 {
 		return "Nothing is open."
 	}
-	return lines(counted(len(pages), "page")+":", pages, now)
+	return lines(counted(len(pages), "page")+":", pages, reader, now)
 }
 
 // isOver is what a command about a page that is over is answered; "" if it is not.
@@ -196,10 +226,16 @@ func (o *OnCall) acknowledge(s *settings, pages []*page, by outbox.Person, now t
 			texts = append(texts, fmt.Sprintf("%s has %s since %s: %s", p.AcknowledgedBy, p.Code, span(now.Sub(p.AcknowledgedAt)), p.Headline))
 		}
 	}
-	if len(pages) == 1 {
+	const most = 3 // told one by one
+	switch {
+	case len(pages) == 1:
 		a.about = pages[0]
+		a.text = texts[0]
+	case len(pages) > most && len(a.pages) == len(pages):
+		a.text = listed(fmt.Sprintf("OK, %d pages are yours:", len(pages)), pages, func(p *page) string { return p.Code + " " + p.Headline })
+	default:
+		a.text = strings.Join(texts, "\n")
 	}
-	a.text = strings.Join(texts, "\n")
 	a.others = o.tellWhoHas(s, a.pages, by, now)
 	return a
 }
@@ -225,7 +261,12 @@ func (o *OnCall) tellWhoHas(s *settings, pages []*page, by outbox.Person, now ti
 	}
 	var ms []outbox.Message
 	for _, number := range order {
-		ms = append(ms, o.notice(s.told(number, nil, now), "smspager:reply:"+o.ids.New(now), now, lines(by.String()+" has:", theirs[number], now)))
+		var severities []string
+		for _, p := range theirs[number] {
+			severities = append(severities, p.Severity)
+		}
+		text := listed(by.String()+" has:", theirs[number], func(p *page) string { return p.Code + " " + p.Headline })
+		ms = append(ms, o.notice(s.told(number, severities, now), "smspager:answered:"+o.ids.New(now), now, text))
 	}
 	return ms
 }
@@ -236,7 +277,7 @@ func (o *OnCall) askSilence(s *settings, p *page, by outbox.Person, long time.Du
 	refuse := func(format string, args ...any) answer {
 		return answer{outcome: outcomeRefused, about: p, text: fmt.Sprintf(format, args...)}
 	}
-	alerts := len(p.Notification.Alerts) + int(min(p.Notification.TruncatedAlerts, 1<<20))
+	w := newSilence(o.ids.New(now), p, by, long, now)
 	switch {
 	case p.isOver(now) != "":
 		return refuse("%s", p.isOver(now))
@@ -244,8 +285,8 @@ func (o *OnCall) askSilence(s *settings, p *page, by outbox.Person, long time.Du
 		return refuse("NOT silenced: silences are not set up here. OK %s acknowledges.", p.Code)
 	case long > s.cfg.Alertmanager.MaxSilence:
 		return refuse("NOT silenced: at most %s is allowed. OK %s acknowledges.", span(s.cfg.Alertmanager.MaxSilence), p.Code)
-	case alerts > maxAlerts:
-		return refuse("NOT silenced: %d alerts are too many for a text, use Alertmanager. OK %s acknowledges.", alerts, p.Code)
+	case p.Notification.TruncatedAlerts > 0 || len(w.Alerts) == 0 || len(w.Alerts) < len(p.Firing):
+		return refuse("NOT silenced: there are more alerts than a text can silence, use Alertmanager. OK %s acknowledges.", p.Code)
 	}
 	a := answer{outcome: outcomeDone, about: p, pages: []*page{p}}
 	does := "silences " + p.Code
@@ -254,7 +295,6 @@ func (o *OnCall) askSilence(s *settings, p *page, by outbox.Person, long time.Du
 		a.answered = []time.Duration{now.Sub(p.OpenedAt)}
 		p.acknowledge(by, now, "with a silence, "+span(now.Sub(p.OpenedAt))+" after it opened")
 	}
-	w := newSilence(o.ids.New(now), p, by, long, now)
 	a.marks = []outbox.Mark{w.stored(now)}
 	p.note(now, outbox.PageEventSilencing, by.String(), "for "+span(long))
 	a.others = o.others(s, p, by.Number, now, fmt.Sprintf("%s %s for %s: %s", by, does, span(long), p.Headline))

@@ -76,6 +76,7 @@ func parseCommand(text string) command {
 	unknown := command{verb: verbUnknown}
 	var c command
 	said, weak, chat := verbUnknown, false, false // chat: other words came, too
+	verification := ""
 	for i, token := range tokens {
 		v, isVerb := words[token]
 		long, isLong := parseLong(tokens, i)
@@ -83,15 +84,17 @@ func parseCommand(text string) command {
 		case token == "" || slices.Contains(fillers, token):
 		case isVerb && said == verbUnknown:
 			said, weak = v, slices.Contains(alone, token)
-		case isDigits(token) && len(token) == verifyCode:
-			c.verb, c.codes = verbVerify, []string{token}
+		case isVerb && v == said: // "yes ok"
+			weak = weak && slices.Contains(alone, token)
+		case isDigits(token) && len(token) == verifyCode && verification == "":
+			verification = token
 		case isLong && c.long == 0:
 			c.long = long
 			if isDigits(token) {
 				tokens[i+1] = "" // its unit
 			}
 		case isDigits(token) && len(token) >= shortestCode && len(token) <= longestCode:
-			if c.verb != verbVerify && !slices.Contains(c.codes, token) {
+			if !slices.Contains(c.codes, token) {
 				c.codes = append(c.codes, token)
 			}
 		case slices.Contains(every, token):
@@ -103,9 +106,9 @@ func parseCommand(text string) command {
 		}
 	}
 	switch {
-	case c.verb == verbVerify && (said == verbUnknown || said == verbAcknowledge):
-		return command{verb: verbVerify, codes: c.codes} // nothing else has so many digits
-	case c.verb == verbVerify, c.all && (len(c.codes) > 0 || said != verbAcknowledge), chat && weak:
+	case verification != "" && (said == verbUnknown || said == verbAcknowledge) && !chat && !c.all && len(c.codes) == 0 && c.long == 0:
+		return command{verb: verbVerify, codes: []string{verification}} // nothing else has so many digits
+	case verification != "" && !chat, c.all && (len(c.codes) > 0 || said != verbAcknowledge), chat && weak:
 		return unknown
 	case said == verbUnknown && len(c.codes) > 0 && c.long > 0:
 		c.verb = verbSilence

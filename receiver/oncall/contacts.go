@@ -147,7 +147,7 @@ func (o *OnCall) Verify(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		m := o.notice(outbox.Person{Name: c.Name, Number: c.Number}, "smspager:verify:"+name, now,
+		m := o.notice(outbox.Person{Name: c.Name, Number: c.Number}, verifyGroup+name, now,
 			fmt.Sprintf("smspager: answer %s to prove that this is %s's phone and that its answers arrive.", code, c.Name))
 		mark := o.contacts.changed(c.Number, now, func(s *contactState) { s.Code, s.CodeAt = code, now })
 		return o.add(ctx, outbox.Entry{Messages: []outbox.Message{m}, Marks: []outbox.Mark{mark}})

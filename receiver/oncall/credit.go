@@ -82,7 +82,7 @@ func (o *OnCall) credit(ctx context.Context, credit float64, at time.Time) error
 	for _, warning := range warnings {
 		o.logger.Warn("the credit is low", "credit", credit, "why", warning)
 		for _, person := range o.People(guard.Recipients, nil, at) {
-			ms = append(ms, o.notice(person, "smspager:credit:"+o.ids.New(at), at, fmt.Sprintf("CREDIT %.6g left at TextingHouse, %s. Without credit nobody is paged.", credit, warning)))
+			ms = append(ms, o.alarm(person, "smspager:credit:"+o.ids.New(at), at, fmt.Sprintf("CREDIT %.6g left at TextingHouse, %s. Without credit nobody is paged.", credit, warning)))
 		}
 	}
 	doc, err := json.Marshal(state)

@@ -108,7 +108,9 @@ func (o *OnCall) due(ctx context.Context, now time.Time, failures map[string]*fa
 	ahead := make(map[string]bool)
 	for _, p := range o.past.all() {
 		ahead[p.ID] = true
-		take(&p)
+		if !o.shared {
+			take(&p)
+		}
 	}
 	ps, err := o.store.Pages(ctx, outbox.PageQuery{DueBy: now.Add(10 * pageFor), Limit: dueBatch + len(failures) + len(ahead)})
 	for _, p := range ps {

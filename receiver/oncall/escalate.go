@@ -14,13 +14,20 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// pageMessages is how many of a page's latest messages are looked at.
-const pageMessages = 500
+const (
+	// pageMessages is how many of a page's latest messages are looked at.
+	pageMessages = 500
+	// lateStep is how late a step is for smspager to have been down.
+	lateStep = time.Minute
+)
 
 // lookAfter does what is due for a page.
 func (o *OnCall) lookAfter(ctx context.Context, id string, f *failure) error {
 	if f.unsent != nil {
 		return o.finish(ctx, f)
+	}
+	if _, ahead := o.past.get(id); ahead && o.shared {
+		return nil // others may know of it as well: once it is recorded, one of them takes the step
 	}
 	p, err := o.stored(ctx, id)
 	if errors.Is(err, outbox.ErrNotFound) {
@@ -51,6 +58,11 @@ func (o *OnCall) step(ctx context.Context, v *visit) error {
 	case !now.Before(p.expires()):
 		p.end(outbox.PageExpired, outbox.PageEventExpired, now, "nothing was heard of it for "+span(pageFor))
 		return o.save(ctx, v, nil)
+	case r != nil && !r.Pages():
+		p.end(outbox.PageExpired, outbox.PageEventExpired, now, "its receiver wants no answers any more")
+		return o.save(ctx, v, nil)
+	case p.State == outbox.PageAcknowledged && r != nil && o.contacts.stopped(e164.Number(p.Number)):
+		return o.handBack(ctx, v)
 	case p.State != outbox.PageOpen || r == nil:
 		p.schedule(r)
 		if p.DueAt.Equal(due) {
@@ -90,7 +102,7 @@ func (o *OnCall) step(ctx context.Context, v *visit) error {
 	return o.save(ctx, v, nil)
 }
 
-// reach is how far the newest text got to somebody whom a page's last step paged.
+// reach is how far texts of a page got to somebody whom its last step paged.
 type reach struct {
 	who     string
 	detail  string
@@ -112,30 +124,34 @@ func (o *OnCall) reached(ctx context.Context, p *page) ([]reach, error) {
 	if err != nil {
 		return nil, err
 	}
-	newest := make(map[e164.Number]outbox.Message)
-	for _, m := range ms { // newest first
-		if _, seen := newest[m.To]; !seen {
-			newest[m.To] = m
-		}
-	}
 	var all []reach
 	for _, person := range people {
 		r := reach{who: person.person().String()}
-		m, known := newest[person.Number]
-		if known {
+		if o.contacts.stopped(person.Number) {
+			r.lost, r.detail = true, "wants no more texts"
+			all = append(all, r)
+			continue
+		}
+		known := 0
+		for _, m := range ms { // newest first; any of them will do
+			if m.To != person.Number || m.CreatedAt.Before(p.StepAt.Truncate(time.Millisecond)) {
+				continue
+			}
 			if m, err = o.successor(ctx, m); err != nil {
 				return nil, err
 			}
+			known++
+			if known == 1 {
+				r.lost, r.detail = true, lastDetail(m)
+			}
+			if !m.State.Undelivered() {
+				r.lost, r.detail = false, "no receipt"
+			}
+			r.sent = r.sent || m.State != outbox.Queued && m.State != outbox.Sending && !m.State.Undelivered()
+			r.arrived = r.arrived || m.State == outbox.Delivered
 		}
-		switch {
-		case o.contacts.stopped(person.Number):
-			r.lost, r.detail = true, "wants no more texts"
-		case !known: // before what is looked at, or not recorded yet
+		if known == 0 { // before what is looked at, or not recorded yet
 			r.sent, r.arrived = true, true
-		case m.State.Undelivered():
-			r.lost, r.detail = true, lastDetail(m)
-		default:
-			r.sent, r.arrived, r.detail = m.State != outbox.Queued && m.State != outbox.Sending, m.State == outbox.Delivered, "no receipt"
 		}
 		all = append(all, r)
 	}
@@ -191,6 +207,9 @@ func (o *OnCall) escalate(ctx context.Context, v *visit, why string) error {
 	} else {
 		why = ""
 	}
+	if due := p.From.Add(step.After); now.Sub(due) > lateStep { // the next ones are given their time
+		p.From = now.Add(-step.After)
+	}
 	p.Steps++
 	p.StepAt, p.Judged, p.AtOnce = now, false, len(people) == 0
 	p.note(now, outbox.PageEventEscalated, "", fmt.Sprintf("step %d of %d: %s", p.Steps, len(r.Escalate), strings.Join(step.To, ", ")))
@@ -198,12 +217,23 @@ func (o *OnCall) escalate(ctx context.Context, v *visit, why string) error {
 		p.note(now, outbox.PageEventUnreached, "", "the step names nobody who can be paged")
 		o.logger.Error("a step of an escalation names nobody who can be paged; the next one is taken at once", "page", p.ID, "receiver", p.Receiver, "step", p.Steps)
 	}
+	again := len(p.People) > 0
 	p.told(now, p.Steps, outbox.PageEventPaged, people)
-	err := o.save(ctx, v, o.texts(v.settings, p, people, now, why))
+	err := o.save(ctx, v, o.texts(v.settings, p, people, again, now, why))
 	if err == nil {
 		o.metrics.escalations.WithLabelValues(p.Receiver).Inc()
 	}
 	return err
+}
+
+// handBack makes a page one that somebody is to answer, as who has it wants no more
+// texts.
+func (o *OnCall) handBack(ctx context.Context, v *visit) error {
+	p, severities := v.page, templating.Severities(v.page.Notification)
+	why := p.AcknowledgedBy + " wants no more texts"
+	people := o.withPaged(v.settings, p, severities, o.People(v.receiver.Recipients, severities, v.now), v.now)
+	p.reopen(people, v.now, why)
+	return o.save(ctx, v, o.texts(v.settings, p, people, true, v.now, why))
 }
 
 // repeat pages everybody again.
@@ -212,14 +242,17 @@ func (o *OnCall) repeat(ctx context.Context, v *visit) error {
 	people := o.withPaged(v.settings, p, templating.Severities(p.Notification), nil, v.now)
 	p.RepeatAt = v.now
 	p.note(v.now, outbox.PageEventRepeated, "", "nobody has answered")
-	return o.save(ctx, v, o.texts(v.settings, p, people, v.now, ""))
+	return o.save(ctx, v, o.texts(v.settings, p, people, true, v.now, ""))
 }
 
-// texts are a page's text, as of now, for people.
-func (o *OnCall) texts(s *settings, p *page, people []outbox.Person, now time.Time, why string) []outbox.Message {
+// texts are a page's text, as of now, for people; again where somebody was told of it
+// before.
+func (o *OnCall) texts(s *settings, p *page, people []outbox.Person, again bool, now time.Time, why string) []outbox.Message {
 	r := s.receivers[p.Receiver]
 	n := p.Notification
-	n.NotificationReason = "repeat interval elapsed" // it fires still
+	if again {
+		n.NotificationReason = "repeat interval elapsed"
+	}
 	rendered := s.render[p.Receiver](n, p.tail(why))
 	var ms []outbox.Message
 	for _, person := range people {

@@ -218,3 +218,37 @@ func TestResolvedBeforeFiringIsRecorded(t *testing.T) {
 		}
 	})
 }
+
+// TestAnswersPastTheOutbox: who answers has the page although nothing can be stored.
+func TestAnswersPastTheOutbox(t *testing.T) {
+	withFlaky(t, escalating, func(w *world, store *flaky) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL DiskFull...Re CODE")
+		after(time.Minute)
+		store.readOnly.Store(true)
+		w.notify("oncall", "load", "first notification", alert{name: "LoadHigh", severity: "critical", instance: "db-2"})
+		a.expect(time.Second, "CRITICAL LoadHigh...Re CODE") // which the outbox does not know
+		body := `{"climsgid":"x","from":"` + alice + `","txt":"ok all","date":"2000-01-01 00:01:00"}`
+		for range 2 {
+			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
+				t.Errorf("it is answered %d %s", code, text)
+			}
+		}
+		a.expect(time.Second, "OK, ... is yours: CRITICAL LoadHigh")
+		a.say("?")
+		a.expect(time.Second, "2 pages:...you have it")
+		a.say("%s 2h", a.code) // needs the outbox
+		a.silent(15 * time.Minute)
+		b.silent(time.Second)
+		store.readOnly.Store(false)
+		after(time.Minute)
+		a.say("undo %s", a.code)
+		a.expect(10*time.Second, "Undone...CRITICAL LoadHigh")
+		b.expect(6*time.Minute, "STILL CRITICAL LoadHigh...No answer from alice. Re CODE")
+		w.phone(carol).silent(time.Minute)
+		if got := history(w.page()); !strings.HasPrefix(got, "opened, paged alice, acknowledged alice, undone alice") {
+			t.Errorf("the history is %s", got)
+		}
+	})
+}

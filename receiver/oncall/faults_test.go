@@ -164,3 +164,40 @@ func TestCodesRest(t *testing.T) {
 		}
 	})
 }
+
+// badPage is a store of which one page's doc cannot be read.
+type badPage struct {
+	outbox.Store
+	id atomic.Pointer[string]
+}
+
+func (f *badPage) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
+	ps, err := f.Store.Pages(ctx, q)
+	if id := f.id.Load(); id != nil {
+		for i := range ps {
+			if ps[i].ID == *id {
+				ps[i].Doc = []byte(`{"people": 1}`)
+			}
+		}
+	}
+	return ps, err
+}
+
+func TestOneUnreadablePageDoesNotKeepReplies(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		w.halt()
+		f := &badPage{}
+		w.wraps = func(s outbox.Store) outbox.Store { f.Store = s; return f }
+		w.start(escalating)
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		id := w.page().ID
+		after(time.Second)
+		w.notify("oncall", "other", "first notification", other)
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		f.id.Store(&id)
+		a.say("%s", a.code)
+		a.expect(time.Minute, "OK, ...")
+	})
+}

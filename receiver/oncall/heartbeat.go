@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -115,7 +116,7 @@ func beatMark(mark outbox.Mark, state beatState, at time.Time) outbox.Mark {
 func (o *OnCall) heartbeatTexts(h *config.Heartbeat, at time.Time, text string) []outbox.Message {
 	var ms []outbox.Message
 	for _, person := range o.People(h.Recipients, nil, at) {
-		ms = append(ms, o.notice(person, "smspager:heartbeat:"+h.Name, at, text))
+		ms = append(ms, o.alarm(person, "smspager:heartbeat:"+h.Name, at, text))
 	}
 	return ms
 }
@@ -165,15 +166,15 @@ func (o *OnCall) watchAnew() {
 func (o *OnCall) checkHeartbeats(ctx context.Context, w *watched, now time.Time) time.Duration {
 	s := o.settings.Load()
 	wait := o.gap
-	if len(s.cfg.Heartbeats) == 0 {
-		return wait
-	}
 	marks, err := o.store.Marks(ctx, heartbeatMark)
 	if err == nil {
 		w.marks = marks
 	} else if ctx.Err() == nil {
 		o.logger.Error("cannot read the heartbeats; what was read last is used", "err", err)
 		wait = storeRetry
+	}
+	if err := o.forgetHeartbeats(ctx, s, w.marks, now); err != nil && ctx.Err() == nil {
+		o.logger.Error("cannot forget a heartbeat; trying again", "err", err)
 	}
 	for i := range s.cfg.Heartbeats {
 		h := &s.cfg.Heartbeats[i]
@@ -192,6 +193,22 @@ func (o *OnCall) checkHeartbeats(ctx context.Context, w *watched, now time.Time)
 		}
 	}
 	return wait
+}
+
+// forgetHeartbeats drops what is known of those that are not configured any more, so
+// that one that is configured again begins anew.
+func (o *OnCall) forgetHeartbeats(ctx context.Context, s *settings, marks []outbox.Mark, now time.Time) error {
+	const rest = time.Hour // while replicas are given another configuration, one after the other
+	for _, m := range marks {
+		known := slices.ContainsFunc(s.cfg.Heartbeats, func(h config.Heartbeat) bool { return h.Name == m.Name })
+		if known || now.Sub(m.At) < rest {
+			continue
+		}
+		if err := o.add(ctx, outbox.Entry{Marks: []outbox.Mark{{Kind: m.Kind, Name: m.Name, Version: m.Version}}}); err != nil && !errors.Is(err, outbox.ErrConflict) {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkHeartbeat looks at one heartbeat, and returns the time until it may be dead.

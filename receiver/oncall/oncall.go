@@ -102,8 +102,9 @@ type OnCall struct {
 	rotasChanged    chan struct{}
 
 	mu           sync.Mutex
-	again        map[string]bool // pages that are to be looked at
-	reviewAll    bool            // all of them are
+	again        map[string]bool          // pages that are to be looked at
+	actedPast    map[outbox.Key]time.Time // replies that were acted on past the store
+	reviewAll    bool                     // all of them are
 	beats        map[string]time.Time
 	watchedSince map[string]time.Time // heartbeats; not in here: for ever
 	downFrom     time.Time            // when smspager was down last
@@ -134,9 +135,9 @@ func New(o Options) *OnCall {
 	oc := &OnCall{
 		store: o.Store, sender: o.Sender, logger: o.Logger, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, healthy: o.Healthy, ids: o.IDs, shared: o.Shared, gap: aloneGap,
 		wake: make(chan struct{}, 1), silencesChanged: make(chan struct{}, 1), beatsChanged: make(chan struct{}, 1), rotasChanged: make(chan struct{}, 1),
-		past:  past{pages: make(map[string]outbox.Page)},
-		again: make(map[string]bool), beats: make(map[string]time.Time), watchedSince: make(map[string]time.Time),
-		limiter: limiter{answered: make(map[e164.Number][]answeredAt)},
+		past:  past{pages: make(map[string]ahead)},
+		again: make(map[string]bool), actedPast: make(map[outbox.Key]time.Time), beats: make(map[string]time.Time), watchedSince: make(map[string]time.Time),
+		limiter: limiter{replies: make(map[e164.Number][]repliedAt)},
 	}
 	if o.Shared {
 		oc.gap = sharedGap

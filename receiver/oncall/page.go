@@ -1,6 +1,7 @@
 package oncall
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -284,4 +285,24 @@ func (p *page) nextStep(r *config.Receiver) (time.Time, bool) {
 		return p.StepAt, true
 	}
 	return p.From.Add(r.Escalate[p.Steps].After), true
+}
+
+// Needless says why a message that has waited need not be sent any more, "" if it must:
+// its recipient wants no more texts, or somebody has the page that it tells of.
+func (o *OnCall) Needless(ctx context.Context, m outbox.Message) string {
+	if o.contacts.stopped(m.To) && !isAnswer(&m) {
+		return "its recipient wants no more texts"
+	}
+	if m.PageID == "" {
+		return ""
+	}
+	p, err := o.stored(ctx, m.PageID)
+	switch {
+	case err != nil: // rather once too often
+	case !p.State.Current() && m.CreatedAt.Before(p.UpdatedAt):
+		return "the page is " + string(p.State)
+	case p.State.Current() && p.State != outbox.PageOpen && m.CreatedAt.Before(p.AcknowledgedAt):
+		return p.AcknowledgedBy + " has the page"
+	}
+	return ""
 }

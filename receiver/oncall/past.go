@@ -1,7 +1,6 @@
 package oncall
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -14,18 +13,35 @@ import (
 // in it yet, and decides what is done until it is.
 type past struct {
 	mu    sync.Mutex
-	pages map[string]outbox.Page
+	pages map[string]ahead
+}
+
+// ahead is a page, and how often it is still to be recorded.
+type ahead struct {
+	outbox.Page
+	records int
 }
 
 // unrecorded is the Version of a page whose newest state is not in the store.
 // Storing it always is a conflict: it is recorded in its turn, by Merge.
 const unrecorded = -1
 
-// Past takes in a page that was sent past the store, and that is recorded later.
+// Past takes in a page that was sent past the store, and that is recorded later. What
+// else was sent of it meanwhile is merged.
 func (o *OnCall) Past(made outbox.Page) {
-	made.Version, made.Events = unrecorded, nil
 	o.past.mu.Lock()
-	o.past.pages[made.ID] = made
+	known := o.past.pages[made.ID]
+	if known.records > 0 {
+		base, err := load(known.Page)
+		other, otherErr := load(made)
+		if err == nil && otherErr == nil {
+			base.merge(other, &made)
+			base.schedule(o.settings.Load().receivers[made.Receiver])
+			made = *base.stored()
+		}
+	}
+	made.Version, made.Events = unrecorded, nil
+	o.past.pages[made.ID] = ahead{made, known.records + 1}
 	o.past.mu.Unlock()
 	signal(o.wake)
 }
@@ -33,18 +49,21 @@ func (o *OnCall) Past(made outbox.Page) {
 // Recorded takes in that a page which was sent past the store is recorded.
 func (o *OnCall) Recorded(made outbox.Page) {
 	o.past.mu.Lock()
-	if newest, ok := o.past.pages[made.ID]; ok && newest.UpdatedAt.Equal(made.UpdatedAt) && bytes.Equal(newest.Doc, made.Doc) {
+	if known := o.past.pages[made.ID]; known.records > 1 {
+		known.records--
+		o.past.pages[made.ID] = known
+	} else {
 		delete(o.past.pages, made.ID)
 	}
 	o.past.mu.Unlock()
-	signal(o.wake)
+	o.lookAgain(made.ID)
 }
 
 func (p *past) get(id string) (outbox.Page, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	page, ok := p.pages[id]
-	return page, ok
+	return page.Page, ok
 }
 
 // of is the newest page of a receiver's group.
@@ -62,7 +81,7 @@ func (p *past) all() []outbox.Page {
 	defer p.mu.Unlock()
 	all := make([]outbox.Page, 0, len(p.pages))
 	for _, page := range p.pages {
-		all = append(all, page)
+		all = append(all, page.Page)
 	}
 	return all
 }
@@ -129,6 +148,10 @@ func (p *page) merge(other *page, made *outbox.Page) {
 	}
 	if other.HeardAt.After(p.HeardAt) {
 		p.Notification, p.Firing, p.HeardAt, p.Severity, p.Headline = other.Notification, other.Firing, other.HeardAt, made.Severity, made.Headline
+	}
+	if p.State == outbox.PageOpen && made.State != outbox.PageOpen && !other.AcknowledgedAt.Before(p.From) { // answered since
+		p.State, p.AcknowledgedAt, p.AcknowledgedBy = made.State, made.AcknowledgedAt, made.AcknowledgedBy
+		p.Number, p.Covered, p.QuietTill = other.Number, other.Covered, other.QuietTill
 	}
 	if made.State == outbox.PageOpen && p.State != outbox.PageOpen && other.From.After(p.AcknowledgedAt) { // reopened since
 		p.restart(other.From)

@@ -39,6 +39,11 @@ func newDirectory(cfg *config.Config) *directory {
 		for _, name := range r.Turns.People {
 			numbers = append(numbers, d.byName[name].Number)
 		}
+		if r.Turns.Start == "" { // a calendar may name any contact
+			for _, c := range cfg.Contacts {
+				numbers = append(numbers, c.Number)
+			}
+		}
 		members[r.Name] = numbers
 	}
 	for _, r := range cfg.Receivers {
@@ -46,23 +51,25 @@ func newDirectory(cfg *config.Config) *directory {
 		for _, s := range r.Escalate {
 			team = append(team, d.numbers(s.Recipients, members)...)
 		}
-		for _, number := range team {
-			d.registered[number] = true
-			for _, other := range team {
-				if other != number && !slices.Contains(d.fellows[number], other) {
-					d.fellows[number] = append(d.fellows[number], other)
-				}
+		d.together(team)
+	}
+	for _, h := range cfg.Heartbeats {
+		d.together(d.numbers(h.Recipients, members))
+	}
+	d.together(d.numbers(cfg.Credit.Recipients, members))
+	return d
+}
+
+// together registers the numbers of people who are told of the same.
+func (d *directory) together(team []e164.Number) {
+	for _, number := range team {
+		d.registered[number] = true
+		for _, other := range team {
+			if other != number && !slices.Contains(d.fellows[number], other) {
+				d.fellows[number] = append(d.fellows[number], other)
 			}
 		}
 	}
-	others := cfg.Credit.Recipients
-	for _, h := range cfg.Heartbeats {
-		others = slices.Concat(others, h.Recipients)
-	}
-	for _, number := range d.numbers(others, members) {
-		d.registered[number] = true
-	}
-	return d
 }
 
 // numbers are those of recipients, and of the members of rotas.
@@ -104,12 +111,8 @@ func (o *OnCall) People(rs []config.Recipient, severities []string, at time.Time
 			add(r.Number)
 			continue
 		}
-		for _, name := range o.onDuty(r.Rota, at) {
-			if c := s.directory.byName[name]; c != nil {
-				add(c.Number)
-			} else if number, err := e164.Parse(name); err == nil {
-				add(number)
-			}
+		for _, number := range o.onDuty(s, r.Rota, at) {
+			add(number)
 		}
 	}
 	return all
@@ -160,13 +163,38 @@ func quietUntil(q *config.Quiet, at time.Time) time.Time {
 	return end
 }
 
-// onDuty is who a rota names at a moment. A gap falls to the rota's default, and
-// is told loudly.
-func (o *OnCall) onDuty(rota string, at time.Time) []string {
-	on := o.settings.Load().roster.At(rota, at)
-	if on.Gap {
-		o.metrics.gaps.WithLabelValues(rota).Inc()
-		o.logger.Error("nobody is on duty by a rota; its default is paged instead", "rota", rota, "default", e164.Redact(strings.Join(on.Contacts, ", ")), "unknown", e164.Redact(strings.Join(on.Unknown, ", ")))
+// onDuty is who a rota names at a moment. A gap falls to the rota's default, and so
+// does a duty of people who want no more texts; that is told loudly.
+func (o *OnCall) onDuty(s *settings, rota string, at time.Time) []e164.Number {
+	on := s.roster.At(rota, at)
+	var numbers []e164.Number
+	for _, name := range on.Contacts {
+		number, err := e164.Parse(name)
+		if c := s.directory.byName[name]; c != nil {
+			number, err = c.Number, nil
+		}
+		if err == nil && !o.contacts.stopped(number) {
+			numbers = append(numbers, number)
+		}
 	}
-	return on.Contacts
+	d := s.roster.find(rota)
+	why := ""
+	switch {
+	case on.Unread:
+		why = "the calendar of a rota was never read"
+	case on.Gap:
+		why = "nobody is on duty by a rota"
+	case len(numbers) == 0:
+		why = "who is on duty by a rota wants no more texts"
+		numbers = s.directory.numbers(d.Recipients, nil)
+	default:
+		return numbers
+	}
+	o.metrics.gaps.WithLabelValues(rota).Inc()
+	instead := "its default is paged instead"
+	if len(d.Recipients) == 0 {
+		instead = "it has no default, so nobody is paged by it"
+	}
+	o.logger.Error(why+"; "+instead, "rota", rota, "duty", e164.Redact(strings.Join(on.Contacts, ", ")), "unknown", e164.Redact(strings.Join(on.Unknown, ", ")))
+	return numbers
 }

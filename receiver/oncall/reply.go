@@ -57,7 +57,11 @@ func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, erro
 	} else {
 		entry.Marks = []outbox.Mark{o.noteReply(from, r.Text, now)}
 	}
-	if !o.registered(from, about) {
+	registered, err := o.registered(ctx, from, about)
+	if err != nil {
+		return "", err
+	}
+	if !registered {
 		repeated, err := o.addOnce(ctx, entry)
 		if err != nil || repeated {
 			return outcomeRepeated, err
@@ -67,21 +71,25 @@ func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, erro
 		return outcomeStranger, nil
 	}
 	c := parseCommand(r.Text)
-	mayAnswer := o.limiter.allows(from, c.verb, now)
+	mayAnswer, mayTell := o.limiter.allows(from, c.verb, now)
 	var done answer
-	var repeated bool
+	var repeated, decided bool
+	var e outbox.Entry
 	err = retrying(ctx, func() error {
 		var err error
+		decided = false
 		if done, err = o.carryOut(ctx, c, from, about, now); err != nil {
 			return err
 		}
-		e := entry
+		decided, e = true, entry
 		e.Marks = slices.Concat(entry.Marks, done.marks)
 		e.Also = o.toStore(done.pages)
-		if mayAnswer {
+		if mayTell {
 			e.Messages = done.others
+		}
+		if mayAnswer {
 			if done.text != "" {
-				m := o.notice(o.settings.Load().directory.person(from), "smspager:reply:"+o.ids.New(now), now, done.text)
+				m := o.notice(o.settings.Load().directory.person(from), replyGroup+o.ids.New(now), now, done.text)
 				if done.about != nil {
 					m.PageID = done.about.ID
 				}
@@ -91,15 +99,17 @@ func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, erro
 		repeated, err = o.addOnce(ctx, e)
 		return err
 	})
+	if err != nil && decided && len(done.marks) == 0 && !errors.Is(err, outbox.ErrConflict) && ctx.Err() == nil && !o.shared {
+		repeated, err = o.actPast(ctx, &e, now)
+	}
 	if err != nil {
 		return "", err
 	}
 	if repeated {
 		return outcomeRepeated, nil
 	}
-	if mayAnswer {
-		o.limiter.count(from, c.verb, now)
-	} else {
+	o.limiter.count(from, c.verb, mayAnswer, now)
+	if !mayAnswer {
 		o.metrics.unanswered.Inc()
 		o.logger.Warn("a reply is not answered, as its number was answered often enough", "to", from)
 	}
@@ -109,6 +119,32 @@ func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, erro
 	}
 	o.logger.Info("a phone replied", "from", from, "message", id, "command", c.verb, "outcome", done.outcome)
 	return done.outcome, nil
+}
+
+// actPast does what a reply asks for although the store fails: an acknowledgement must
+// not wait for a disk. It is recorded later; until then the same callback again is a
+// repeat.
+func (o *OnCall) actPast(ctx context.Context, e *outbox.Entry, now time.Time) (repeated bool, err error) {
+	o.mu.Lock()
+	for key, at := range o.actedPast {
+		if now.Sub(at) > replyWindow {
+			delete(o.actedPast, key)
+		}
+	}
+	_, repeated = o.actedPast[e.Key]
+	o.actedPast[e.Key] = now
+	o.mu.Unlock()
+	if repeated {
+		return true, nil
+	}
+	if err := o.sender.SendNow(ctx, e); err != nil {
+		o.mu.Lock()
+		delete(o.actedPast, e.Key)
+		o.mu.Unlock()
+		return false, err
+	}
+	o.logger.Error("a reply was acted on, although the outbox cannot be written; it is recorded later")
+	return false, nil
 }
 
 // toStore are pages as they are to be stored.
@@ -176,7 +212,11 @@ func (o *OnCall) answered(ctx context.Context, r textinghouse.Reply) (id string,
 }
 
 // registered reports whether a number may give commands: the configuration names
-// it, or the page that it answers was sent to it.
-func (o *OnCall) registered(from e164.Number, about *page) bool {
-	return o.settings.Load().directory.registered[from] || about != nil && slices.Contains(about.numbers(), from)
+// it, or a page was sent to it that it answers, or that is current.
+func (o *OnCall) registered(ctx context.Context, from e164.Number, about *page) (bool, error) {
+	if o.settings.Load().directory.registered[from] || about != nil && slices.Contains(about.numbers(), from) {
+		return true, nil
+	}
+	pages, err := o.pagesOf(ctx, from)
+	return len(pages) > 0, err
 }

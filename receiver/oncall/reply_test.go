@@ -1,6 +1,8 @@
 package oncall_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -45,7 +47,7 @@ func TestWhichPage(t *testing.T) {
 			wrong = "4321"
 		}
 		a.say("%s", wrong)
-		a.expect(time.Second, "No page "+wrong+". Yours are:\n...")
+		a.expect(time.Second, "No page "+wrong+". You were paged for:\n...")
 		a.say("?")
 		a.expect(time.Second, "2 pages:\n"+first+" CRITICAL DiskFull, ...")
 		a.say("%s", second)
@@ -145,7 +147,7 @@ func TestStopAndStart(t *testing.T) {
 		b.say("ok")
 		b.expect(time.Second, "OK...")
 		w.notify("oncall", "load", "first notification", alert{name: "LoadHigh", severity: "warning", instance: "db-2"})
-		b.expect(10*time.Second, "STILL WARNING LoadHigh...Re CODE") // at once, as nobody is left before
+		b.expect(10*time.Second, "WARNING LoadHigh...Re CODE") // at once, as nobody is left before
 		a.silent(time.Hour)
 		if w.metric("smspager_contact", "contact", "alice", "state", "stopped") != 1 {
 			t.Error("the metrics do not show that alice has stopped")
@@ -247,8 +249,8 @@ func TestUnclearTextsAreAnsweredLess(t *testing.T) {
 	})
 }
 
-// TestAcknowledgedAndUndoneForEver is answered no more at some time, and tells
-// nobody else either.
+// TestAcknowledgedAndUndoneForEver is answered no more at some time, and a little later
+// tells nobody else either.
 func TestAcknowledgedAndUndoneForEver(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -262,8 +264,8 @@ func TestAcknowledgedAndUndoneForEver(t *testing.T) {
 			b.say("undo %s", b.code)
 			after(7 * time.Second)
 		}
-		if n := len(w.sim.Messages()) - before; n != 30 {
-			t.Errorf("%d texts were sent in 10 minutes, want 15 answers and what they tell", n)
+		if n := len(w.sim.Messages()) - before; n != 15+40 {
+			t.Errorf("%d texts were sent in 10 minutes, want 15 answers and 40 to alice", n)
 		}
 	})
 }
@@ -285,7 +287,7 @@ func TestAReplyToAPageThatIsOver(t *testing.T) {
 				t.Fatalf("it is answered %d %s", code, text)
 			}
 		}
-		a.expect(time.Second, first+" is resolved, since 0s: CRITICAL DiskFull\nYours are:\n...")
+		a.expect(time.Second, first+" is resolved, since 0s: CRITICAL DiskFull\nYou were paged for:\n...")
 		if p := w.page(); p.State != "open" {
 			t.Errorf("the other page is %s", p.State)
 		}
@@ -358,5 +360,61 @@ func TestAPageShowsTheDigestThatTellsOfIt(t *testing.T) {
 		if len(told) != 2 || !strings.HasPrefix(told[0], "superseded CRITICAL Service2") || !strings.HasPrefix(told[1], "delivered 2 more in 2 groups: ") || p.Messages[0].SupersededBy != p.Messages[1].ID {
 			t.Errorf("the page has %q", told)
 		}
+	})
+}
+
+// Who has several pages is told to those who sleep in the morning, as it is of one page.
+func TestQuietHoursOfWhoHasSeveral(t *testing.T) {
+	inWorld(t, sleeping+"receivers: [{name: oncall, to: [alice, bob], limits: [], acknowledge: true}]\n", func(w *world) {
+		a, b := w.phone(alice), w.phone(bob) // it is night, alice sleeps
+		w.notify("oncall", "1", "first notification", load)
+		w.notify("oncall", "2", "first notification", alert{name: "CertExpires", severity: "warning", instance: "www"})
+		b.expect(time.Second, "WARNING...")
+		b.expect(time.Second, "WARNING...")
+		b.say("ok all")
+		b.expect(time.Second, "OK...")
+		a.silent(time.Hour)
+	})
+}
+
+// An acknowledgement beyond the number of answers is told to the others all the same.
+func TestAcknowledgedBeyondTheLimit(t *testing.T) {
+	inWorld(t, strings.Replace(escalating, "to: [alice]", "to: [alice, bob]", 1), func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		var codes []string
+		for i := range 16 {
+			w.notify("oncall", fmt.Sprint(i), "first notification", alert{name: fmt.Sprint("Service", i), severity: "critical", instance: "x"})
+			a.expect(time.Second, "CRITICAL...Re CODE")
+			b.expect(time.Second, "CRITICAL...Re CODE")
+			codes = append(codes, a.code)
+		}
+		for i, code := range codes {
+			a.say("%s", code)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			if _, err := b.Next(ctx); err != nil {
+				t.Errorf("bob is not told that alice has page %d", i)
+			}
+			cancel()
+		}
+	})
+}
+
+// Whom a label names may answer by the page's code, whatever text came last.
+func TestALabelsNumberAnswersByCode(t *testing.T) {
+	const dave = "+33612340000"
+	inWorld(t, team+"receivers: [{name: oncall, to_label: owner, limits: [], acknowledge: true}]\n", func(w *world) {
+		body, _ := json.Marshal(map[string]any{
+			"version": "4", "receiver": "oncall", "status": "firing", "groupKey": "{}:{group=\"disk\"}",
+			"alerts": []any{map[string]any{"status": "firing", "labels": map[string]string{"alertname": "DiskFull", "severity": "critical", "owner": dave}, "startsAt": "1999-12-31T23:50:00Z"}},
+		})
+		if code, text := w.do("POST", "/alertmanager/oncall", string(body)); code != 200 {
+			t.Fatal(code, text)
+		}
+		d := w.phone(dave)
+		d.expect(time.Second, "CRITICAL...Re CODE")
+		d.say("?")
+		d.expect(time.Second, "1 page:...")
+		d.say("%s", d.code)
+		d.expect(time.Minute, "OK, ...")
 	})
 }

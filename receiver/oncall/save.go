@@ -67,6 +67,7 @@ func (o *OnCall) addOnce(ctx context.Context, e outbox.Entry) (duplicate bool, e
 	if err != nil || added.Duplicate {
 		return added.Duplicate, err
 	}
+	o.sender.Handover(e.Messages...)
 	for _, m := range e.Marks {
 		switch m.Kind {
 		case contactMark:
@@ -76,7 +77,6 @@ func (o *OnCall) addOnce(ctx context.Context, e outbox.Entry) (duplicate bool, e
 			signal(o.silencesChanged)
 		}
 	}
-	o.sender.Handover(e.Messages...)
 	signal(o.wake)
 	return false, nil
 }

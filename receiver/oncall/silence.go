@@ -52,6 +52,9 @@ type silence struct {
 	Late   bool         `json:"late,omitempty"` // and was told that it has not yet
 	Tries  int          `json:"tries,omitempty"`
 	NextAt time.Time    `json:"next_at"` // when something is to be done
+	// AskedTill is how long at most Alertmanager is being asked, zero while it is not:
+	// what comes of that must be known before it is asked for something else.
+	AskedTill time.Time `json:"asked_till,omitzero"`
 }
 
 type silenceState string
@@ -94,7 +97,17 @@ func (w *silenceInStore) deleted() outbox.Mark {
 
 // end lets the silence end.
 func (w *silenceInStore) end(now time.Time) {
-	w.State, w.Tries, w.NextAt, w.Tell, w.Late = silenceEnding, 0, now, false, false
+	w.State, w.Tries, w.NextAt, w.Tell, w.Late = silenceEnding, 0, latest(now, w.AskedTill), false, false
+}
+
+// covers reports whether all that another one silences is silenced by it.
+func (w *silence) covers(other *silenceInStore) bool {
+	for _, a := range other.Alerts {
+		if !slices.ContainsFunc(w.Alerts, func(mine silenced) bool { return mine.Fingerprint == a.Fingerprint }) {
+			return false
+		}
+	}
+	return true
 }
 
 // newSilence is one of what fires of a page.
@@ -183,7 +196,7 @@ func (o *OnCall) doSilences(ctx context.Context) (time.Duration, error) {
 func (o *OnCall) attend(ctx context.Context, w *silenceInStore) error {
 	now := time.Now()
 	w.Tries++
-	w.NextAt = now.Add(claimFor) // so that of several processes one asks
+	w.NextAt, w.AskedTill = now.Add(claimFor), now.Add(claimFor) // so that of several processes one asks
 	if err := o.add(ctx, outbox.Entry{Marks: []outbox.Mark{w.stored(now)}}); err != nil {
 		if errors.Is(err, outbox.ErrConflict) {
 			return nil
@@ -204,10 +217,15 @@ func (o *OnCall) attend(ctx context.Context, w *silenceInStore) error {
 			return err
 		}
 		at := slices.IndexFunc(stored, func(other *silenceInStore) bool { return other.mark.Name == w.mark.Name })
-		if at < 0 || stored[at].State != w.State { // taken back meanwhile, which is to be done now
+		if at < 0 {
 			return nil
 		}
 		now, current := time.Now(), stored[at]
+		current.AskedTill = time.Time{}
+		if current.State != w.State { // taken back meanwhile, which is to be done now
+			current.NextAt = now
+			return o.add(context.WithoutCancel(ctx), outbox.Entry{Marks: []outbox.Mark{current.stored(now)}})
+		}
 		if ctx.Err() != nil {
 			current.Tries, current.NextAt = current.Tries-1, now
 			return o.add(context.WithoutCancel(ctx), outbox.Entry{Marks: []outbox.Mark{current.stored(now)}})
@@ -216,7 +234,7 @@ func (o *OnCall) attend(ctx context.Context, w *silenceInStore) error {
 		if err != nil && !errors.Is(err, outbox.ErrNotFound) {
 			return err
 		}
-		return o.add(ctx, o.attended(s, p, current, stored[:at], fires, asked, now))
+		return o.add(ctx, o.attended(s, p, current, slices.Delete(stored, at, at+1), fires, asked, now))
 	})
 }
 

@@ -130,7 +130,7 @@ func TestSilencesThatAreRefused(t *testing.T) {
 		w.notify("oncall", "targets", "first notification", many...)
 		a.expect(time.Second, "CRITICAL TargetDown...Re CODE")
 		a.say("s 2h")
-		a.expect(time.Second, "NOT silenced: 21 alerts are too many for a text, use Alertmanager. OK "+a.code+" acknowledges.")
+		a.expect(time.Second, "NOT silenced: there are more alerts than a text can silence, use Alertmanager. OK "+a.code+" acknowledges.")
 	})
 	inWorld(t, strings.Replace(escalating, "alertmanager: {urls: [http://alertmanager]}", "", 1), func(w *world) {
 		a := w.phone(alice)

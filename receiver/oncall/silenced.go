@@ -12,8 +12,8 @@ import (
 )
 
 // attended is what comes of Alertmanager's answer. p is the page, nil where it is
-// there no more; older are silences of it that were asked for before.
-func (o *OnCall) attended(s *settings, p *page, w *silenceInStore, older []*silenceInStore, fires bool, err error, now time.Time) outbox.Entry {
+// there no more; others are silences of it besides.
+func (o *OnCall) attended(s *settings, p *page, w *silenceInStore, others []*silenceInStore, fires bool, err error, now time.Time) outbox.Entry {
 	var refused *silencer.RefusedError
 	final := err == nil || errors.As(err, &refused) || w.Tries >= silenceTries
 	var e outbox.Entry
@@ -28,7 +28,7 @@ func (o *OnCall) attended(s *settings, p *page, w *silenceInStore, older []*sile
 		e.Marks = []outbox.Mark{w.stored(now)}
 		return e
 	case w.State == silenceSet:
-		return o.ranOut(s, p, w, fires || err != nil, now)
+		return o.ranOut(s, p, w, others, fires || err != nil, now)
 	}
 	tell := func(format string, args ...any) {
 		e.Messages = append(e.Messages, o.askers(s, p, w, now, fmt.Sprintf(format, args...))...)
@@ -48,10 +48,15 @@ func (o *OnCall) attended(s *settings, p *page, w *silenceInStore, older []*sile
 		tell("NOT silenced: %s is %s already: %s", p.Code, p.State, p.Headline)
 	default:
 		w.State, w.Tries, w.NextAt = silenceSet, 0, w.Until
-		for _, other := range older { // this one is in their place
-			if other.State != silenceEnding {
+		until := w.Until
+		for _, other := range others {
+			switch {
+			case other.State != silenceSet:
+			case other.mark.Name < w.mark.Name && w.covers(other): // it is in the place of the older one
 				other.end(now)
 				e.Marks = append(e.Marks, other.stored(now))
+			default:
+				until = latest(until, other.Until)
 			}
 		}
 		p.note(now, outbox.PageEventSilenced, w.By, fmt.Sprintf("for %s, %s", span(w.For), counted(len(w.Alerts), "alert")))
@@ -59,7 +64,7 @@ func (o *OnCall) attended(s *settings, p *page, w *silenceInStore, older []*sile
 			tell("Silenced for %s, but %s is open again, as more has happened: %s. UNDO %s ends the silence.", span(w.For), p.Code, p.Headline, p.Code)
 			break
 		}
-		p.State, p.QuietTill = outbox.PageSilenced, w.Until
+		p.State, p.QuietTill = outbox.PageSilenced, until
 		tell("Silenced %s for %s: %s. UNDO %s ends it.", p.Code, span(w.For), p.Headline, p.Code)
 	}
 	p.schedule(s.receivers[p.Receiver])
@@ -97,11 +102,17 @@ func (o *OnCall) ended(s *settings, p *page, w *silenceInStore, err error, final
 // ranOut is what comes of a silence that has ended by itself: what fires still is a
 // page again, as Alertmanager may not tell of it for hours; what does not is over,
 // as it does not tell of that at all.
-func (o *OnCall) ranOut(s *settings, p *page, w *silenceInStore, fires bool, now time.Time) outbox.Entry {
+func (o *OnCall) ranOut(s *settings, p *page, w *silenceInStore, others []*silenceInStore, fires bool, now time.Time) outbox.Entry {
 	e := outbox.Entry{Marks: []outbox.Mark{w.deleted()}}
 	r := s.receivers[p.Receiver]
+	var until time.Time // of what is silenced besides
+	for _, other := range others {
+		if other.State == silenceSet && other.Until.After(now) {
+			until = latest(until, other.Until)
+		}
+	}
 	switch {
-	case p.State != outbox.PageSilenced || p.QuietTill.After(now):
+	case p.State != outbox.PageSilenced:
 		return e
 	case r == nil: // it is no longer configured
 		p.State, p.QuietTill = outbox.PageAcknowledged, time.Time{}
@@ -109,7 +120,9 @@ func (o *OnCall) ranOut(s *settings, p *page, w *silenceInStore, fires bool, now
 		severities := templating.Severities(p.Notification)
 		people := o.withPaged(s, p, severities, o.People(r.Recipients, severities, now), now)
 		p.reopen(people, now, silenceEnded)
-		e.Messages = o.texts(s, p, people, now, "The silence has ended")
+		e.Messages = o.texts(s, p, people, true, now, "The silence has ended")
+	case !until.IsZero():
+		p.QuietTill = until
 	default:
 		p.end(outbox.PageResolved, outbox.PageEventResolved, now, "while it was silenced")
 		if r.SendResolved {

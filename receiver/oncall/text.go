@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
@@ -38,12 +39,34 @@ func (o *OnCall) notice(to outbox.Person, group string, at time.Time, text strin
 	}
 }
 
+// alarm is a notice that is not said again, and so may wait for longer.
+func (o *OnCall) alarm(to outbox.Person, group string, at time.Time, text string) outbox.Message {
+	m := o.notice(to, group, at, text)
+	m.ExpiresAt = latest(at, to.NotBefore).Add(alarmAge)
+	return m
+}
+
 // noticeReceiver stands as Receiver in messages that are of no receiver. The
 // configuration refuses receivers with this prefix.
 const noticeReceiver = "smspager:oncall"
 
-// noticeAge is how long a notice may wait to be sent.
-const noticeAge = time.Hour
+// noticeAge is how long a notice may wait to be sent, and alarmAge one that is not
+// said again.
+const (
+	noticeAge = time.Hour
+	alarmAge  = 24 * time.Hour
+)
+
+// replyGroup and verifyGroup begin the group keys of what phones asked for.
+const (
+	replyGroup  = "smspager:reply:"
+	verifyGroup = "smspager:verify:"
+)
+
+// isAnswer reports whether a message is one that its recipient asked for.
+func isAnswer(m *outbox.Message) bool {
+	return strings.HasPrefix(m.GroupKey, replyGroup) || strings.HasPrefix(m.GroupKey, verifyGroup)
+}
 
 // about is a notice to somebody who was paged, in the lane of the page: it comes
 // after the page, and in its place where that was not sent yet.
@@ -60,23 +83,31 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// line is a page in a list: its code, what it is about, since when, and who has it.
-func line(p *outbox.Page, now time.Time) string {
+// line is a page in a list for a phone: its code, what it is about, since when, and
+// who has it.
+func line(p *page, reader e164.Number, now time.Time) string {
 	text := fmt.Sprintf("%s %s, %s", p.Code, p.Headline, span(now.Sub(p.OpenedAt)))
 	switch {
 	case p.State == outbox.PageSilenced:
 		text += ", silenced"
-	case p.AcknowledgedBy != "":
+	case p.AcknowledgedBy == "":
+	case p.Number == string(reader):
+		text += ", you have it"
+	default:
 		text += ", " + p.AcknowledgedBy + " has it"
 	}
 	return text
 }
 
 // lines is pages one below the other, with as many as fit and how many more.
-func lines(head string, pages []*page, now time.Time) string {
+func lines(head string, pages []*page, reader e164.Number, now time.Time) string {
+	return listed(head, pages, func(p *page) string { return line(p, reader, now) })
+}
+
+func listed(head string, pages []*page, line func(*page) string) string {
 	text := head
 	for i, p := range pages {
-		longer := text + "\n" + line(&p.Page, now)
+		longer := text + "\n" + line(p)
 		rest := ""
 		if left := len(pages) - i - 1; left > 0 {
 			rest = fmt.Sprintf("\n+%d more", left)

@@ -85,6 +85,11 @@ func Folded(id, by string, at time.Time) Change {
 	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "its recipient has had enough messages for now; told in the digest " + by, By: by, Status: NoStatus}
 }
 
+// Needless gives up a message that certainly was not taken and that nobody needs any more.
+func Needless(id string, at time.Time, why string) Change {
+	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "it is not needed any more: " + why, Status: NoStatus}
+}
+
 // Held notes that a message waits.
 func Held(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: []State{Queued}, At: at, Event: EventHeld, Detail: detail, Status: NoStatus}

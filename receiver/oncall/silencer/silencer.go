@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,7 +66,10 @@ type Status struct {
 }
 
 // RefusedError is Alertmanager's answer to what it will never do.
-type RefusedError struct{ Reason string }
+type RefusedError struct {
+	Code   int // of HTTP
+	Reason string
+}
 
 func (e *RefusedError) Error() string { return "Alertmanager refuses it: " + e.Reason }
 
@@ -77,44 +82,67 @@ func Exact(labels map[string]string) []Matcher {
 	return ms
 }
 
-// Set sets a silence and returns its id.
+// Set sets a silence and returns its id. Where one Alertmanager did not answer, it may
+// have set it all the same: the next one is asked whether it has one with this comment.
 func (s *Silencer) Set(ctx context.Context, silence Silence) (id string, err error) {
 	body, err := json.Marshal(silence)
 	if err != nil {
 		return "", err
 	}
-	var answer struct {
-		SilenceID string `json:"silenceID"`
-	}
-	if err := s.call(ctx, http.MethodPost, "/api/v2/silences", body, &answer); err != nil {
-		return "", err
-	}
-	if answer.SilenceID == "" {
-		return "", errors.New("the answer of Alertmanager holds no silenceID")
-	}
-	return answer.SilenceID, nil
+	failed := false
+	err = s.each(func(base string) error {
+		if failed {
+			there, err := s.find(ctx, base, silence.Comment)
+			if err != nil {
+				return err
+			}
+			if len(there) > 0 {
+				id = there[0].ID
+				return nil
+			}
+		}
+		var answer struct {
+			SilenceID string `json:"silenceID"`
+		}
+		if err := s.once(ctx, http.MethodPost, base+"/api/v2/silences", body, &answer); err != nil {
+			var refusal *net.OpError
+			failed = failed || !errors.As(err, &refusal) || refusal.Op != "dial"
+			return err
+		}
+		if id = answer.SilenceID; id == "" {
+			return errors.New("the answer of Alertmanager holds no silenceID")
+		}
+		return nil
+	})
+	return id, err
 }
 
 // Find returns the silences that are not expired and whose comment begins thus.
-func (s *Silencer) Find(ctx context.Context, comment string) ([]Silence, error) {
+func (s *Silencer) Find(ctx context.Context, comment string) (found []Silence, err error) {
+	err = s.each(func(base string) error {
+		found, err = s.find(ctx, base, comment)
+		return err
+	})
+	return found, err
+}
+
+func (s *Silencer) find(ctx context.Context, base, comment string) ([]Silence, error) {
 	var all []Silence
-	if err := s.call(ctx, http.MethodGet, "/api/v2/silences", nil, &all); err != nil {
+	if err := s.once(ctx, http.MethodGet, base+"/api/v2/silences", nil, &all); err != nil {
 		return nil, err
 	}
-	var found []Silence
-	for _, silence := range all {
-		if strings.HasPrefix(silence.Comment, comment) && (silence.Status == nil || silence.Status.State != "expired") {
-			found = append(found, silence)
-		}
-	}
-	return found, nil
+	return slices.DeleteFunc(all, func(silence Silence) bool {
+		return !strings.HasPrefix(silence.Comment, comment) || silence.Status != nil && silence.Status.State == "expired"
+	}), nil
 }
 
 // Expire ends a silence. One that is over, or is not there, is no error.
 func (s *Silencer) Expire(ctx context.Context, id string) error {
-	err := s.call(ctx, http.MethodDelete, "/api/v2/silence/"+url.PathEscape(id), nil, nil)
+	err := s.each(func(base string) error {
+		return s.once(ctx, http.MethodDelete, base+"/api/v2/silence/"+url.PathEscape(id), nil, nil)
+	})
 	var gone *RefusedError
-	if errors.As(err, &gone) {
+	if errors.As(err, &gone) && gone.Code == http.StatusNotFound {
 		return nil
 	}
 	var failed *failedError
@@ -136,7 +164,10 @@ func (s *Silencer) Firing(ctx context.Context, labels map[string]string) (finger
 	var alerts []struct {
 		Fingerprint string `json:"fingerprint"`
 	}
-	if err := s.call(ctx, http.MethodGet, "/api/v2/alerts?"+query.Encode(), nil, &alerts); err != nil {
+	err = s.each(func(base string) error {
+		return s.once(ctx, http.MethodGet, base+"/api/v2/alerts?"+query.Encode(), nil, &alerts)
+	})
+	if err != nil {
 		return nil, err
 	}
 	for _, a := range alerts {
@@ -155,11 +186,11 @@ func (e *failedError) Error() string {
 	return fmt.Sprintf("Alertmanager answers %d: %s", e.code, e.reason)
 }
 
-// call asks the Alertmanagers in order, until one answers.
-func (s *Silencer) call(ctx context.Context, method, path string, body []byte, answer any) error {
+// each asks the Alertmanagers in order, until one answers.
+func (s *Silencer) each(ask func(base string) error) error {
 	var errs []error
 	for _, base := range s.o.URLs {
-		err := s.once(ctx, method, strings.TrimSuffix(base, "/")+path, body, answer)
+		err := ask(strings.TrimSuffix(base, "/"))
 		var refused *RefusedError
 		if err == nil || errors.As(err, &refused) {
 			return err
@@ -201,7 +232,7 @@ func (s *Silencer) once(ctx context.Context, method, address string, body []byte
 		}
 		return nil
 	case code == http.StatusBadRequest, code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound, code == http.StatusUnprocessableEntity:
-		return &RefusedError{excerpt(text)}
+		return &RefusedError{code, excerpt(text)}
 	default:
 		return &failedError{code, excerpt(text)}
 	}

@@ -1,0 +1,150 @@
+package oncall_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Of a calendar's people the team is told, too, when they stop texts.
+func TestStopOfACalendarsContact(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		w.halt()
+		file := filepath.Join(w.dir, "rota.ics")
+		if err := os.WriteFile(file, []byte(calendar("alice", "19991231T000000Z", "20000109T000000Z")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.start(team + "rotas: [{name: primary, calendar: " + file + ", default: [carol]}]\nreceivers: [{name: oncall, to: [\"rota:primary\"], limits: [], acknowledge: true}]\n")
+		a, c := w.phone(alice), w.phone(carol)
+		after(time.Second)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		w.resolve()
+		a.expect(time.Second, "RESOLVED...")
+		a.say("stop")
+		a.expect(time.Second, "You get no more...")
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if _, err := c.Next(ctx); err != nil {
+			t.Error("nobody is told that alice, who is on duty, has stopped")
+		}
+		w.notify("oncall", "other", "first notification", other)
+		after(10 * time.Second)
+		n := 0
+		for _, m := range w.sim.Messages() {
+			if strings.Contains(m.Text, "LoadHigh") {
+				n++
+			}
+		}
+		if n == 0 {
+			t.Error("who is on duty has stopped texts: a critical alert pages nobody, the default neither")
+		}
+	})
+}
+
+// One whose first text was delivered has the page, whatever comes of a later one.
+func TestAnUpdateThatFailsIsNotUnreached(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		after(time.Minute) // it is delivered
+		w.sim.Outcome(alice, 6)
+		w.notify("oncall", "disk", "new alerts added", disk, other)
+		a.expect(time.Second, "CRITICAL...")
+		b.silent(3 * time.Minute)
+	})
+}
+
+func TestNoReceiptOfAnUpdate(t *testing.T) {
+	inWorld(t, strings.Replace(escalating, "limits: []", "limits: []\n    no_receipt: 3m", 1), func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		after(2*time.Minute + 59*time.Second + 500*time.Millisecond)
+		w.notify("oncall", "disk", "new alerts added", disk, other)
+		a.expect(time.Second, "CRITICAL...")
+		b.silent(time.Minute)
+	})
+}
+
+// An update that the limits hold back does not make "No answer" a "Not reached".
+func TestHeldUpdateIsNotUnreached(t *testing.T) {
+	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 1h}]", 1), func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		after(time.Minute)
+		w.notify("oncall", "disk", "new alerts added", disk, other)
+		text := b.expect(5*time.Minute, "STILL...")
+		if !strings.Contains(text, "No answer from alice") {
+			t.Errorf("bob is told %q, but alice was reached", text)
+		}
+	})
+}
+
+// Who has a page and stops texts has it no more.
+func TestHolderStops(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		a.say("ok")
+		a.expect(time.Second, "OK...")
+		a.say("stop")
+		a.expect(time.Second, "You get no more...")
+		b.expect(time.Second, "alice has stopped...")
+		b.expect(10*time.Second, "CRITICAL DiskFull...Re CODE") // as nobody else has the page
+	})
+}
+
+// A page of a receiver that wants no answers any more ends with that.
+func TestAcknowledgeTakenOut(t *testing.T) {
+	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		if err := w.r.Apply(w.config(team + "receivers: [{name: oncall, to: [alice], limits: []}]\n")); err != nil {
+			t.Fatal(err)
+		}
+		w.resolve()
+		a.expect(time.Second, "RESOLVED...")
+		if p := w.page(); p.State != "expired" {
+			t.Errorf("the page is %s", p.State)
+		}
+	})
+}
+
+// Who has stopped texts gets none that waited.
+func TestStopEndsWhatWaits(t *testing.T) {
+	inWorld(t, sleeping+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
+		a := w.phone(alice)
+		w.notify("oncall", "x", "first notification", disk)
+		a.expect(time.Second, "CRITICAL...")
+		w.notify("oncall", "1", "first notification", load)
+		a.say("stop")
+		a.expect(time.Second, "You get no more...")
+		a.silent(12 * time.Hour)
+	})
+}
+
+// After smspager was down for long, the steps are not taken all at once.
+func TestStepsAfterADowntime(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		w.fire()
+		after(time.Minute)
+		w.halt()
+		time.Sleep(30 * time.Minute)
+		w.start(escalating)
+		b, c := w.phone(bob), w.phone(carol)
+		b.expect(10*time.Second, "STILL...")
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if sms, err := c.Next(ctx); err == nil {
+			t.Errorf("carol gets %q at the same time", sms.Text)
+		}
+	})
+}
