@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 )
 
@@ -103,12 +105,28 @@ func check(ctx context.Context, file string, now time.Time) checked {
 	for _, contact := range duty.Contacts {
 		r.Contacts = append(r.Contacts, receiver.NewContact(contact))
 	}
+	r.Warnings = append(r.Warnings, nobody(cfg, r.Contacts)...)
 	for _, rota := range cfg.Rotas {
 		for _, d := range duty.Roster.Timeline(rota.Name, now, now.Add(ahead)) {
 			r.Duty = append(r.Duty, asOnDuty(rota, d))
 		}
 	}
 	return r
+}
+
+// nobody warns of receivers that page nobody, as all whom they name have stopped texts.
+func nobody(cfg *config.Config, contacts []receiver.Contact) (warnings []string) {
+	stopped := make(map[string]bool)
+	for _, c := range contacts {
+		stopped[c.Name] = c.State == "stopped"
+	}
+	for _, r := range cfg.Receivers {
+		wants := func(to config.Recipient) bool { return to.Name == "" || !stopped[to.Name] }
+		if r.ToLabel == "" && !slices.ContainsFunc(r.Recipients, wants) {
+			warnings = append(warnings, fmt.Sprintf("receiver %s pages nobody at first: all of its to have stopped texts", r.Name))
+		}
+	}
+	return warnings
 }
 
 func (r *checked) draw(c console) {

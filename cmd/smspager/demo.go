@@ -123,7 +123,7 @@ func (s *stage) chain(ctx context.Context) error {
 			return err
 		}
 	}
-	fmt.Fprintln(s.out, "\nThat is the whole chain. Next: write smspager.yml with your account and number (README.md has the five lines), then prove it, for free, with\n"+
+	fmt.Fprintln(s.out, "\nThat is the whole chain. Next: write smspager.yml with your account and number (README.md has the smallest one), then prove it, for free, with\n"+
 		"  smspager send -c smspager.yml --to=999 --wait \"test\"\n"+
 		"A night on call: smspager demo --on-call")
 	return nil
@@ -203,7 +203,17 @@ func callJSON(ctx context.Context, method, url string, body []byte, answer any) 
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		return fmt.Errorf("%s answers %s: %s", url, resp.Status, bytes.TrimSpace(text))
+		var told struct{ Error string }
+		_ = json.Unmarshal(text, &told) // where it is not ours, the text tells
+		return &answerError{fmt.Sprintf("%s answers %s: %s", url, resp.Status, bytes.TrimSpace(text)), told.Error}
 	}
 	return json.NewDecoder(resp.Body).Decode(answer)
 }
+
+// answerError is an answer other than 200.
+type answerError struct {
+	message string
+	reason  string // as smspager gives it, "" where something else answers
+}
+
+func (e *answerError) Error() string { return e.message }

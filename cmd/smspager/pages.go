@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,13 +31,30 @@ func (r *running) flags(cmd *kingpin.CmdClause) {
 func (r *running) get(ctx context.Context, out io.Writer, path string, answer any) (done bool, err error) {
 	if r.output == "json" {
 		var raw json.RawMessage
-		if err := callJSON(ctx, http.MethodGet, r.url+path, nil, &raw); err != nil {
+		if err := r.call(ctx, http.MethodGet, path, &raw); err != nil {
 			return true, err
 		}
 		_, err := fmt.Fprintf(out, "%s\n", raw)
 		return true, err
 	}
-	return false, callJSON(ctx, http.MethodGet, r.url+path, nil, answer)
+	return false, r.call(ctx, http.MethodGet, path, answer)
+}
+
+// call asks it. What it answers to a wrong question is the error.
+func (r *running) call(ctx context.Context, method, path string, answer any) error {
+	if u, err := url.Parse(r.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("--url must be like http://127.0.0.1:9879, is %q", r.url)
+	}
+	err := callJSON(ctx, method, strings.TrimSuffix(r.url, "/")+path, nil, answer)
+	var refused *answerError
+	var unreached *url.Error
+	switch {
+	case errors.As(err, &refused) && refused.reason != "":
+		return errors.New(refused.reason)
+	case errors.As(err, &unreached):
+		return fmt.Errorf("smspager serve does not answer at %s (--url): %w", r.url, unreached.Err)
+	}
+	return err
 }
 
 // pages is the subcommand pages.
@@ -72,11 +90,11 @@ func (p *pages) run(ctx context.Context, c console) error {
 		fmt.Fprintln(c.out, "No such pages.")
 	}
 	for _, page := range list.Pages {
-		by := ""
+		state := page.State
 		if page.AcknowledgedBy != "" {
-			by = " by " + page.AcknowledgedBy
+			state += ", " + page.AcknowledgedBy
 		}
-		fmt.Fprintf(c.out, "%-5s  %s  %-12s  %s%s  %s\n", page.Code, local(page.OpenedAt), page.State, page.Headline, by, page.ID)
+		fmt.Fprintf(c.out, "%-5s  %s  %-20s  %s  (%s)\n", page.Code, local(page.OpenedAt), state, page.Headline, page.Receiver)
 	}
 	return nil
 }
@@ -111,7 +129,7 @@ func (p *pageCommand) run(ctx context.Context, c console) error {
 func drawPage(w io.Writer, p apiconsole.Page) {
 	fmt.Fprintf(w, "%s, code %s, receiver %s: %s\n", p.Headline, p.Code, p.Receiver, p.State)
 	if p.AcknowledgedAt != nil {
-		fmt.Fprintf(w, "answered by %s, %s after it opened\n", p.AcknowledgedBy, time.Time(*p.AcknowledgedAt).Sub(time.Time(p.OpenedAt)).Round(time.Second))
+		fmt.Fprintf(w, "answered by %s, %s after it opened\n", p.AcknowledgedBy, time.Time(*p.AcknowledgedAt).Sub(time.Time(p.OpenedAt)).Truncate(time.Second))
 	}
 	opened := time.Time(p.OpenedAt)
 	events := p.Events
@@ -127,10 +145,13 @@ func drawPage(w io.Writer, p apiconsole.Page) {
 				events = append(events, apiconsole.PageEvent{At: e.At, Type: "reply", Who: m.To, Detail: e.Detail})
 			}
 		}
+		if last := m.Events[len(m.Events)-1]; last.Type == "retry" { // nobody has it yet
+			events = append(events, apiconsole.PageEvent{At: last.At, Type: "text waits", Who: m.To, Detail: last.Detail})
+		}
 	}
 	slices.SortStableFunc(events, func(a, b apiconsole.PageEvent) int { return time.Time(a.At).Compare(time.Time(b.At)) })
 	for _, e := range events {
-		fmt.Fprintf(w, "  %s  +%-8s %-16s %-14s %s\n", local(e.At), time.Time(e.At).Sub(opened).Round(time.Second), e.Type, e.Who, e.Detail)
+		fmt.Fprintf(w, "  %s  +%-8s %-16s %-14s %s\n", local(e.At), time.Time(e.At).Sub(opened).Truncate(time.Second), e.Type, e.Who, e.Detail)
 	}
 }
 
@@ -158,7 +179,7 @@ func (v *verify) run(ctx context.Context, c console) error {
 		Status string `json:"status"`
 	}
 	asked := time.Now()
-	if err := callJSON(ctx, http.MethodPost, v.url+"/api/v1/contacts/"+url.PathEscape(v.name)+"/verify", nil, &sent); err != nil {
+	if err := v.call(ctx, http.MethodPost, "/api/v1/contacts/"+url.PathEscape(v.name)+"/verify", &sent); err != nil {
 		return err
 	}
 	if !v.wait {
@@ -171,7 +192,7 @@ func (v *verify) run(ctx context.Context, c console) error {
 	defer cancel()
 	for {
 		var list struct{ Contacts []receiver.Contact }
-		if err := callJSON(ctx, http.MethodGet, v.url+"/api/v1/contacts", nil, &list); err != nil && ctx.Err() == nil {
+		if err := v.call(ctx, http.MethodGet, "/api/v1/contacts", &list); err != nil && ctx.Err() == nil {
 			return err
 		}
 		for _, contact := range list.Contacts {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -65,6 +67,10 @@ func (s *server) run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
+	listeners, err := listen(s.web)
+	if err != nil {
+		return err
+	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
 		collectors.NewGoCollector(),
@@ -94,7 +100,13 @@ func (s *server) run(ctx context.Context, c console) error {
 	}
 	private := newServer(handler, logger)
 	servers = append(servers, private)
-	go func() { failed <- web.ListenAndServe(private, s.web, logger) }()
+	go func() {
+		if listeners == nil {
+			failed <- web.ListenAndServe(private, s.web, logger)
+		} else {
+			failed <- web.ServeMultiple(listeners, private, s.web, logger)
+		}
+	}()
 
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
@@ -126,10 +138,32 @@ func (s *server) run(ctx context.Context, c console) error {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	for _, s := range servers {
-		err = errors.Join(err, s.Shutdown(closing))
+		if s.Shutdown(closing) != nil { // a connection that asked for nothing yet counts as busy for 5 s
+			err = errors.Join(err, s.Close())
+		}
 	}
 	logger.Info("smspager has stopped")
 	return errors.Join(serveErr, err)
+}
+
+// listen takes the addresses to listen on before anything else is done, as another
+// smspager may have them; nil where the system hands over the sockets.
+func listen(flags *web.FlagConfig) (listeners []net.Listener, err error) {
+	vsock := func(address string) bool { return strings.HasPrefix(address, "vsock://") }
+	if flags.WebSystemdSocket != nil && *flags.WebSystemdSocket || slices.ContainsFunc(*flags.WebListenAddresses, vsock) {
+		return nil, nil
+	}
+	for _, address := range *flags.WebListenAddresses {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			for _, other := range listeners {
+				_ = other.Close()
+			}
+			return nil, fmt.Errorf("--web.listen-address: %w", err)
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
 }
 
 // newServer is an HTTP server whose clients cannot hold connections for ever.

@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/promslog"
 
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -42,7 +43,7 @@ func addSimulate(app *kingpin.Application) (string, func(context.Context, consol
 	cmd.Flag("receipts", "URL that statuses are called back to.").StringVar(&s.receiptURL)
 	cmd.Flag("replies", "URL that replies are called back to.").StringVar(&s.replyURL)
 	cmd.Flag("delay", "Time between the steps of a status.").Default("500ms").DurationVar(&s.delay)
-	cmd.Flag("outcome", "The final status of texts to a number, such as +33612345678=6 (expired); may be repeated. Other numbers end with 3 (received).").StringsVar(&s.outcomes)
+	cmd.Flag("outcome", "The final status of texts to a number, such as +33612345678=6 (not received); may be repeated. Other numbers end with 3 (received).").StringsVar(&s.outcomes)
 	cmd.Flag("fault", "A way to misbehave; may be repeated.").StringsVar(&s.faults)
 	return cmd.FullCommand(), s.run
 }
@@ -83,7 +84,7 @@ func (s *simulate) run(ctx context.Context, c console) error {
 	mux.Handle(textinghousetest.Path, sim)
 	server := newServer(mux, logger)
 	go show(ctx, c, sim, logger)
-	go answer(c, sim)
+	go s.answer(c, sim)
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -95,18 +96,23 @@ func (s *simulate) run(ctx context.Context, c console) error {
 func parseOutcome(text string) (number string, status textinghouse.Status, err error) {
 	number, code, _ := strings.Cut(text, "=")
 	n, err := strconv.Atoi(code)
-	if status = textinghouse.Status(n); number == "" || err != nil || !status.Final() {
+	to, numberErr := e164.Parse(number)
+	if status = textinghouse.Status(n); numberErr != nil || err != nil || !status.Final() {
 		return "", 0, fmt.Errorf("--outcome must be a number and a final status, such as +33612345678=6, is %q", text)
 	}
-	return number, status, nil
+	return string(to), status, nil
 }
 
 // answer lets phones answer: each line is a number and its text.
-func answer(c console, sim *textinghousetest.Simulator) {
+func (s *simulate) answer(c console, sim *textinghousetest.Simulator) {
 	lines := bufio.NewScanner(c.in)
 	for lines.Scan() {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" {
+			continue
+		}
+		if s.replyURL == "" {
+			fmt.Fprintln(c.err, "smspager: answers go nowhere; say where to with --replies")
 			continue
 		}
 		number, text, _ := strings.Cut(line, " ")

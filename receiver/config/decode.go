@@ -90,6 +90,9 @@ func (d *decoder) syntaxFault(err error) {
 		if strings.Contains(m[2], "cannot start any token") {
 			e.Message += "; indent with spaces, not with tabs, and put texts that begin with @, % or ` into quotes"
 		}
+		if strings.Contains(m[2], "did not find expected") {
+			e.Message += "; see whether the lines here and below are indented alike, and brackets and quotes closed"
+		}
 	}
 	d.faults = append(d.faults, e)
 }

@@ -78,7 +78,7 @@ func (c *Console) ServePage(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case errors.Is(err, outbox.ErrNotFound):
-		reply(w, http.StatusNotFound, errors.New("no page has this id or code; GET /api/v1/pages lists them"))
+		reply(w, http.StatusNotFound, errors.New("no page has this id or code; GET /api/v1/pages (smspager pages) lists them"))
 		return
 	case err != nil:
 		c.unavailable(w, err)

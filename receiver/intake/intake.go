@@ -303,8 +303,11 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 	if len(turn.To) == 0 && turn.Page == nil {
 		if r.Wants(n) {
 			in.metrics.nobody.WithLabelValues(r.Name).Inc()
-			in.logger.Error("a notification names nobody to page: give the receiver a number in to, or its alerts one in its to_label "+r.ToLabel,
-				"receiver", r.Name, "group", e164.Redact(n.GroupKey))
+			why := "a notification pages nobody: of those whom the receiver's to names, nobody is on duty and wants texts"
+			if r.ToLabel != "" {
+				why += "; and no alert names anybody in " + r.ToLabel
+			}
+			in.logger.Error(why, "receiver", r.Name, "group", e164.Redact(n.GroupKey))
 		}
 		return nil, nil
 	}

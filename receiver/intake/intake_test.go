@@ -249,6 +249,10 @@ func TestDecodeFillsIn(t *testing.T) {
 	if n.Alerts[0].Fingerprint == "" || n.Alerts[0].Fingerprint == n.Alerts[1].Fingerprint || !strings.Contains(n.GroupKey, n.Alerts[0].Fingerprint) {
 		t.Errorf("fingerprints %q and %q, group key %q", n.Alerts[0].Fingerprint, n.Alerts[1].Fingerprint, n.GroupKey)
 	}
+	n = decode(t, `{"version":"4","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"A","job":"x"}},{"status":"firing","labels":{"alertname":"A"}}]}`)
+	if len(n.CommonLabels) != 1 || n.CommonLabels["alertname"] != "A" || n.Alerts[0].Labels["job"] != "x" {
+		t.Errorf("the common labels are %v", n.CommonLabels)
+	}
 	real, err := os.ReadFile(filepath.Join("..", "testdata", "payloads", "01-single-firing-critical.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,6 +59,9 @@ func Decode(body []byte) (templating.Notification, error) {
 	n.NotificationReason = text(top["notification_reason"])
 	n.GroupLabels = labels(top["groupLabels"])
 	n.CommonLabels = labels(top["commonLabels"])
+	if _, given := top["commonLabels"]; !given {
+		n.CommonLabels = common(n.Alerts)
+	}
 	n.CommonAnnotations = labels(top["commonAnnotations"])
 	n.RouteLabels = labels(top["routeLabels"])
 	n.ExternalURL = text(top["externalURL"])
@@ -71,6 +75,15 @@ func Decode(body []byte) (templating.Notification, error) {
 		n.Status, n.MayStillFire = string(model.AlertFiring), true
 	}
 	return n, nil
+}
+
+// common are the labels that all alerts have, for payloads that do not tell.
+func common(alerts template.Alerts) template.KV {
+	kv := maps.Clone(alerts[0].Labels)
+	for _, a := range alerts[1:] {
+		maps.DeleteFunc(kv, func(name, value string) bool { return a.Labels[name] != value })
+	}
+	return kv
 }
 
 func decodeAlert(raw json.RawMessage) (a template.Alert, err error) {
