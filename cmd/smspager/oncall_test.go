@@ -81,7 +81,7 @@ func TestPagesAndVerify(t *testing.T) {
 	next(t, bob, "OK, "+code+" is yours")
 
 	exit, out, _ := smspager(t, "", "pages", "--url="+p.url, "--state=current")
-	if exit != 0 || !strings.HasPrefix(out, code+" ") || !strings.Contains(out, "acknowledged") || !strings.Contains(out, "CRITICAL Alert1 by bob") {
+	if exit != 0 || !strings.HasPrefix(out, code+" ") || !strings.Contains(out, "acknowledged, bob ") || !strings.Contains(out, "CRITICAL Alert1  (sms)") {
 		t.Errorf("pages exits with %d: %s", exit, out)
 	}
 	if exit, out, _ := smspager(t, "", "pages", "--url="+p.url, "--state=open"); exit != 0 || out != "No such pages.\n" {
@@ -117,6 +117,12 @@ func TestPagesAndVerify(t *testing.T) {
 	}
 	if code, _, stderr := smspager(t, "", "verify", "--url="+p.url, "bob", "--wait", "--wait.timeout=100ms"); code != exitOpen || !strings.Contains(stderr, "has not answered within 100ms") {
 		t.Errorf("verify without an answer exits with %d: %s", code, stderr)
+	}
+	if code, _, stderr := smspager(t, "", "pages", "--url=localhost:9879"); code != 1 || !strings.Contains(stderr, "--url must be like http://127.0.0.1:9879") {
+		t.Errorf("a URL without a scheme exits with %d: %s", code, stderr)
+	}
+	if code, _, stderr := smspager(t, "", "page", "--url=http://127.0.0.1:1", code); code != 1 || !strings.Contains(stderr, "smspager serve does not answer at http://127.0.0.1:1 (--url)") {
+		t.Errorf("where nothing listens page exits with %d: %s", code, stderr)
 	}
 	if code, _, stderr := smspager(t, "", "verify", "--url="+p.url, "carol"); code != 1 || !strings.Contains(stderr, "no contact has this name") {
 		t.Errorf("verify of nobody exits with %d: %s", code, stderr)
