@@ -20,7 +20,7 @@ const (
 	// heartbeatMark is the kind of marks that keep heartbeats.
 	heartbeatMark = "heartbeat"
 	// aliveMark keeps when smspager itself was last known to run, which is noted every
-	// aliveGap and at the end.
+	// aliveGap and at the end, where there are heartbeats.
 	aliveMark = "alive"
 	aliveGap  = 15 * time.Second
 	// stoppedGap is how old that must be for smspager not to have run: of several
@@ -337,6 +337,12 @@ func (o *OnCall) noteAlive(ctx context.Context, starts bool, now time.Time) erro
 		mark = marks[0]
 	}
 	last := mark.At
+	if len(o.settings.Load().cfg.Heartbeats) == 0 { // nothing can be missed
+		if mark.Version == 0 {
+			return nil
+		}
+		return o.add(ctx, outbox.Entry{Marks: []outbox.Mark{{Kind: aliveMark, Name: mark.Name, Version: mark.Version}}})
+	}
 	mark.At, mark.Doc = now, []byte("{}")
 	e := outbox.Entry{Marks: []outbox.Mark{mark}}
 	if starts && !last.IsZero() && now.After(last) && (!o.shared || now.Sub(last) >= stoppedGap) {
