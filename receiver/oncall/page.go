@@ -296,10 +296,20 @@ func (o *OnCall) Needless(ctx context.Context, m outbox.Message) string {
 	if m.PageID == "" {
 		return ""
 	}
-	p, err := o.stored(ctx, m.PageID)
+	p, ok := o.past.get(m.PageID)
+	var err error
+	if !ok {
+		p, err = o.store.Page(ctx, m.PageID)
+	}
+	ended := p.UpdatedAt
+	for _, e := range p.Events {
+		if e.Type == outbox.PageEventResolved || e.Type == outbox.PageEventExpired {
+			ended = e.At
+		}
+	}
 	switch {
 	case err != nil: // rather once too often
-	case !p.State.Current() && m.CreatedAt.Before(p.UpdatedAt):
+	case !p.State.Current() && m.CreatedAt.Before(ended):
 		return "the page is " + string(p.State)
 	case p.State.Current() && p.State != outbox.PageOpen && m.CreatedAt.Before(p.AcknowledgedAt):
 		return p.AcknowledgedBy + " has the page"
