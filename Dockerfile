@@ -20,7 +20,7 @@ ENV ZONEINFO=/usr/local/go/lib/time/zoneinfo.zip TMPDIR=/data
 USER 65532:65532
 WORKDIR /data
 VOLUME /data
-EXPOSE 9879 9880
+EXPOSE 9879 9881
 HEALTHCHECK --interval=15s --timeout=5s --start-period=5s CMD ["/smspager", "health"]
 ENTRYPOINT ["/smspager"]
 CMD ["serve", "--config.file=/etc/smspager/smspager.yml"]
