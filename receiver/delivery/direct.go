@@ -26,7 +26,7 @@ func (d *Delivery) SendNow(ctx context.Context, n *outbox.Entry) error {
 	for i := range n.Messages {
 		slots <- struct{}{}
 		sending.Go(func() {
-			if errs[i] = d.sendNow(ctx, *s, &n.Messages[i]); errs[i] == nil {
+			if errs[i] = d.sendNow(ctx, *s, &n.Messages[i]); errs[i] == nil && n.Messages[i].State == outbox.Accepted {
 				d.overtaken(n.Messages[i])
 			}
 			<-slots
@@ -58,7 +58,7 @@ func (d *Delivery) overtaken(m outbox.Message) {
 
 // sendNow sends one message and notes in it what became of it.
 func (d *Delivery) sendNow(ctx context.Context, s Settings, m *outbox.Message) error {
-	if m.State == outbox.Accepted {
+	if m.State == outbox.Accepted || m.State == outbox.Superseded {
 		return nil
 	}
 	lane := d.lanes.enter(*m)
@@ -81,6 +81,11 @@ func (d *Delivery) sendNow(ctx context.Context, s Settings, m *outbox.Message) e
 		}
 	}
 	doubt := m.State == outbox.Sending
+	if lane.newest > m.ID && !doubt {
+		m.OutdatedBy = lane.newest
+		note(outbox.Superseded, outbox.EventSuperseded, "a newer message of its group is sent instead: "+lane.newest)
+		return nil
+	}
 	if doubt {
 		switch _, err := s.Gateway.StatusByClientID(ctx, m.ID); {
 		case err == nil:
@@ -133,7 +138,7 @@ func (d *Delivery) keep(ctx context.Context, n outbox.Entry) error {
 		return err
 	}
 	for _, m := range n.Messages {
-		if added.Duplicate && slices.Contains(added.IDs, m.ID) {
+		if added.Duplicate && slices.Contains(added.IDs, m.ID) && m.State == outbox.Accepted {
 			if _, _, err := d.apply(ctx, outbox.Taken(m.ID, m.APIID, m.AcceptedAt, "sent past the outbox")); err != nil {
 				return err
 			}

@@ -242,3 +242,33 @@ func TestDirectDuringAnAttempt(t *testing.T) {
 		}
 	})
 }
+
+// An older message that could not be sent past the outbox is sent after a newer one of its lane.
+func TestOlderPastAfterNewerPast(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		store := &flaky{}
+		w.wraps = func(s outbox.Store) outbox.Store { store.Store = s; return store }
+		w.halt()
+		w.start()
+		store.broken.Store(true)
+		entry := func(n byte, text string) *outbox.Entry {
+			return &outbox.Entry{Key: outbox.Key{n}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{w.message(alice, "g", text)}}
+		}
+		older := entry(1, "FIRING")
+		after(time.Second)
+		newer := entry(2, "RESOLVED")
+		// the older waits for its turn behind a slow request of the newer one
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 3 * time.Second, Times: 1})
+		done := make(chan error, 2)
+		go func() { done <- w.d.SendNow(context.Background(), newer) }()
+		after(time.Second)
+		go func() { done <- w.d.SendNow(context.Background(), older) }()
+		<-done
+		<-done
+		if got := w.texts(); !slices.Equal(got, []string{"RESOLVED"}) {
+			t.Errorf("sent %q", got)
+		}
+		store.broken.Store(false)
+		after(time.Minute)
+	})
+}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -41,7 +42,20 @@ func (l *lanes) enter(m outbox.Message) *track {
 func (l *lanes) leave(t *track) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if t.users--; t.users == 0 {
+	switch t.users--; {
+	case t.users > 0:
+	case t.newest == "":
+		delete(l.used, t.key)
+	default: // what was sent past the outbox is not known to the schedule yet
+		const rest = time.Minute
+		time.AfterFunc(rest, func() { l.forget(t) })
+	}
+}
+
+func (l *lanes) forget(t *track) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t.users == 0 && l.used[t.key] == t {
 		delete(l.used, t.key)
 	}
 }

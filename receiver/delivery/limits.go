@@ -106,10 +106,10 @@ func (s *schedule) allowed(j *job, now time.Time) time.Time {
 		at = j.notBefore
 	}
 	over := j.low && s.budget.isSpent(now)
-	p := s.people[j.lane.to]
-	if j.paid || p == nil && !over {
+	if j.paid || !over && s.people[j.lane.to] == nil {
 		return at
 	}
+	p := s.person(j.lane.to)
 	later := func(free time.Time) {
 		if free.After(at) {
 			at = free
@@ -121,7 +121,6 @@ func (s *schedule) allowed(j *job, now time.Time) time.Time {
 		}
 	}
 	if over {
-		p = s.person(j.lane.to)
 		if p.digests.at.IsZero() {
 			p.digests.at = now // an hour from now
 		}
@@ -157,8 +156,7 @@ type hold struct {
 	quiet bool // for its recipient's morning, not for the limits
 }
 
-// hold lets a job wait for the limits, or for the morning. It does not expire by that:
-// what is too old by then is told in a digest.
+// hold lets a job wait for the limits, or for the morning.
 func (s *schedule) hold(j *job, until time.Time) {
 	if j.pages { // once
 		j.pages = false
@@ -233,6 +231,14 @@ func (s *schedule) forgetPeople(now time.Time) {
 		if len(p.held)+len(p.buckets) == 0 && overBudget.isFull(p.digests, now) {
 			delete(s.people, to)
 		}
+	}
+}
+
+// forgetLimits empties what is known of the past, to be counted anew.
+func (s *schedule) forgetLimits() {
+	for _, p := range s.people {
+		clear(p.buckets)
+		p.digests = bucket{}
 	}
 }
 

@@ -69,7 +69,10 @@ func (d *Delivery) send(ctx context.Context) {
 		case r := <-d.settled:
 			d.settle(r)
 		case <-d.changed:
-			d.setLimits()
+			if before := d.queue.everyLimit; d.setLimits() && before != nil {
+				d.queue.forgetLimits()
+				d.remember(ctx)
+			}
 			d.accountWorks()
 		case now := <-sweep.C:
 			d.queue.forgetPeople(now)
@@ -190,13 +193,15 @@ func (d *Delivery) settle(r result) {
 	case r.answered:
 		d.accountWorks()
 	}
-	others := r.job.fold
+	others, folded := r.job.fold, r.job.folds
 	r.job.fold, r.job.folds = nil, false
-	if !r.again.IsZero() {
+	switch {
+	case r.again.IsZero():
+	case folded:
+		d.queue.foldAgain(append(others, r.job), r.again, now)
+		return
+	default:
 		d.queue.again(r.job, r.again, now)
-		for _, j := range others {
-			d.queue.again(j, r.again, now)
-		}
 		return
 	}
 	if r.folded {
@@ -219,8 +224,10 @@ func (d *Delivery) settle(r result) {
 	d.measure()
 }
 
-func (d *Delivery) setLimits() {
+// setLimits takes the settings, and reports whether limits are others than before.
+func (d *Delivery) setLimits() (changed bool) {
 	s := d.settings.Load()
+	before := d.queue.everyLimit
 	d.queue.limits, d.queue.everyLimit = s.Limits, nil
 	for _, limits := range s.Limits {
 		for _, l := range limits {
@@ -234,6 +241,7 @@ func (d *Delivery) setLimits() {
 	if s.MaxPerSecond > 0 {
 		d.queue.pause = time.Second / time.Duration(s.MaxPerSecond)
 	}
+	return len(before) != len(d.queue.everyLimit) || slices.ContainsFunc(before, func(l Limit) bool { return !slices.Contains(d.queue.everyLimit, l) })
 }
 
 func (d *Delivery) accountRefused(err error, now time.Time) {

@@ -231,8 +231,14 @@ func (s *schedule) next(now time.Time) (*job, time.Time) {
 			continue
 		}
 		if at := s.allowed(j, now); at.After(now) {
-			s.hold(j, at)
-			continue
+			// Once it is too old, it is told in a digest, whatever the limits say.
+			if asleep := j.notBefore.After(now); asleep || !late {
+				if !asleep && j.expires.Before(at) {
+					at = j.expires.Add(time.Millisecond)
+				}
+				s.hold(j, at)
+				continue
+			}
 		}
 		if held || late && !j.doubt {
 			if others := s.heldWith(j, now); late || len(others) > 0 {
@@ -265,7 +271,7 @@ func (s *schedule) next(now time.Time) (*job, time.Time) {
 
 // wait lets a job run at a time, or when it is too old, whatever comes first.
 func (s *schedule) wait(j *job, at time.Time) {
-	if !j.doubt && j.expires.Before(at) {
+	if !j.doubt && !j.waited && j.expires.Before(at) {
 		at = j.expires.Add(time.Millisecond)
 	}
 	j.due = at
@@ -285,6 +291,17 @@ func (s *schedule) again(j *job, at, now time.Time) {
 	s.wait(j, at)
 	if newest := s.newest(j.lane); newest != j {
 		s.outdate(j, newest, now)
+	}
+}
+
+// foldAgain puts jobs that could not be told in a digest back, to be told at a time.
+func (s *schedule) foldAgain(jobs []*job, at, now time.Time) {
+	for _, j := range jobs {
+		j.runs = false
+		s.hold(j, at)
+		if newest := s.newest(j.lane); newest != j {
+			s.outdate(j, newest, now)
+		}
 	}
 }
 

@@ -86,7 +86,18 @@ func (o *OnCall) doDue(ctx context.Context, failures map[string]*failure) (wait 
 			o.try(ctx, id, failures)
 		}
 	}
-	for _, f := range failures {
+	for id, f := range failures {
+		if time.Until(f.until) <= 0 {
+			switch {
+			case f.unsent != nil: // some of it may have been sent
+				o.try(ctx, id, failures)
+			case err == nil: // it is not due any more
+				delete(failures, id)
+				continue
+			default:
+				f.until = time.Now().Add(storeRetry)
+			}
+		}
 		wait = min(wait, max(0, time.Until(f.until)))
 	}
 	return wait, cmp.Or(reviewed, err)

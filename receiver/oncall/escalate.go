@@ -134,7 +134,7 @@ func (o *OnCall) reached(ctx context.Context, p *page) ([]reach, error) {
 		}
 		known := 0
 		for _, m := range ms { // newest first; any of them will do
-			if m.To != person.Number || m.CreatedAt.Before(p.StepAt.Truncate(time.Millisecond)) {
+			if m.To != person.Number || latest(m.CreatedAt, m.NotBefore).Before(p.StepAt.Truncate(time.Millisecond)) {
 				continue
 			}
 			if m, err = o.successor(ctx, m); err != nil {

@@ -148,3 +148,36 @@ func TestStepsAfterADowntime(t *testing.T) {
 		}
 	})
 }
+
+// Whoever has stopped texts is sent a silenced page's, and nobody else is paged.
+func TestStoppedHolderOfASilence(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		a.say("%s 2h", a.code)
+		a.expect(5*time.Second, "Silenced...")
+		a.say("stop")
+		a.expect(5*time.Second, "You get no more texts...")
+		b.expect(5*time.Second, "alice has stopped...")
+		after(time.Minute)
+		w.am.silences[0].Status.State = "expired" // somebody ends it in Alertmanager, which tells that it fires still
+		w.notify("oncall", "disk", "repeat interval elapsed", disk)
+		a.silent(10 * time.Second)
+		b.expect(20*time.Minute, "STILL CRITICAL...")
+	})
+}
+
+// The first text goes out in the morning and does not arrive: the next step is to be taken at once.
+func TestQuietNotReached(t *testing.T) {
+	cfg := sleeping + `
+receivers:
+  - {name: oncall, to: [alice], limits: [], escalate: [{after: 30m, to: [bob]}]}
+`
+	inWorld(t, cfg, func(w *world) {
+		w.sim.Outcome(alice, 6)
+		w.notify("oncall", "g", "first notification", alert{name: "Slow", severity: "warning", instance: "x"})
+		after(7 * time.Hour)
+		w.phone(bob).expect(2*time.Minute, "STILL WARNING...Not reached: alice. Re CODE")
+	})
+}

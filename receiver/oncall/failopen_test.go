@@ -252,3 +252,91 @@ func TestAnswersPastTheOutbox(t *testing.T) {
 		}
 	})
 }
+
+// The same while the provider is away for a minute.
+func TestUndoPast(t *testing.T) {
+	withFlaky(t, escalating, func(w *world, store *flaky) {
+		b, c := w.phone(bob), w.phone(carol)
+		w.fire()
+		b.expect(5*time.Minute+time.Second, "STILL CRITICAL...Re CODE")
+		after(30 * time.Second)
+		store.readOnly.Store(true)
+		b.say("ok")
+		b.expect(5*time.Second, "OK, ...")
+		after(30 * time.Second)
+		b.say("undo")
+		b.expect(5*time.Second, "Undone: ...")
+		after(time.Minute)
+		store.readOnly.Store(false)
+		after(time.Minute)
+		if p := w.page(); p.State != "open" {
+			t.Errorf("the page is %s: %s", p.State, history(p))
+		}
+		c.expect(15*time.Minute, "STILL CRITICAL...")
+	})
+}
+
+func TestUndoPastStaysBroken(t *testing.T) {
+	withFlaky(t, escalating, func(w *world, store *flaky) {
+		b, c := w.phone(bob), w.phone(carol)
+		w.fire()
+		b.expect(5*time.Minute+time.Second, "STILL CRITICAL...Re CODE")
+		after(30 * time.Second)
+		store.readOnly.Store(true)
+		b.say("ok")
+		b.expect(5*time.Second, "OK, ...")
+		after(30 * time.Second)
+		b.say("undo")
+		b.expect(5*time.Second, "Undone: ...")
+		c.expect(15*time.Minute, "STILL CRITICAL...")
+	})
+}
+
+// A callback again, after the store works again and before the answer is recorded.
+func TestRepeatedReplyLosesTheAnswer(t *testing.T) {
+	withFlaky(t, escalating, func(w *world, store *flaky) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL DiskFull...Re CODE")
+		after(time.Minute)
+		store.readOnly.Store(true)
+		body := `{"climsgid":"x","from":"` + alice + `","txt":"ok","date":"2000-01-01 00:01:00"}`
+		mo := func() string {
+			code, text := w.do("POST", "/textinghouse/"+token+"/mo", body)
+			if code != 200 {
+				t.Errorf("it is answered %d %s", code, text)
+			}
+			return text
+		}
+		mo()
+		a.expect(time.Second, "OK, ... is yours: CRITICAL DiskFull")
+		after(30*time.Second + 500*time.Millisecond)
+		store.readOnly.Store(false)
+		if got := mo(); !strings.Contains(got, "repeated") {
+			t.Errorf("the same callback again is %s", got)
+		}
+		after(time.Minute)
+		if p := w.page(); p.State != "acknowledged" {
+			t.Errorf("the page is %s: %s", p.State, history(p))
+		}
+		a.silent(time.Second)
+		b.silent(time.Hour)
+	})
+}
+
+// A page that could not be looked after once, and needs nothing by the time it may be
+// tried again: runPages spins (the bubble's clock stands still, the test times out).
+func TestSpin(t *testing.T) {
+	withFlaky(t, escalating, func(w *world, store *flaky) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		after(5*time.Minute - 200*time.Millisecond)
+		store.readOnly.Store(true) // for half a second
+		after(500 * time.Millisecond)
+		store.readOnly.Store(false)
+		a.say("ok")
+		a.expect(5*time.Second, "OK, ...")
+		after(time.Hour)
+	})
+}

@@ -343,7 +343,16 @@ func (o *OnCall) noteAlive(ctx context.Context, starts bool, now time.Time) erro
 		}
 		return o.add(ctx, outbox.Entry{Marks: []outbox.Mark{{Kind: aliveMark, Name: mark.Name, Version: mark.Version}}})
 	}
-	mark.At, mark.Doc = now, []byte("{}")
+	if starts {
+		if err := o.watchNew(mark.Doc, now); err != nil {
+			return err
+		}
+	}
+	doc, err := json.Marshal(o.watchedNames())
+	if err != nil {
+		return err
+	}
+	mark.At, mark.Doc = now, doc
 	e := outbox.Entry{Marks: []outbox.Mark{mark}}
 	if starts && !last.IsZero() && now.After(last) && (!o.shared || now.Sub(last) >= stoppedGap) {
 		if err := o.missed(ctx, &e, last, now); err != nil {
@@ -351,6 +360,33 @@ func (o *OnCall) noteAlive(ctx context.Context, starts bool, now time.Time) erro
 		}
 	}
 	return o.add(ctx, e)
+}
+
+// watchNew waits from now on for the heartbeats that were not watched when smspager ran
+// last, as the mark of that says.
+func (o *OnCall) watchNew(doc json.RawMessage, now time.Time) error {
+	var before []string
+	if doc != nil {
+		if err := json.Unmarshal(doc, &before); err != nil {
+			return err
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, name := range o.watchedNames() {
+		if !slices.Contains(before, name) {
+			o.watchedSince[name] = now
+		}
+	}
+	return nil
+}
+
+func (o *OnCall) watchedNames() []string {
+	var names []string
+	for _, h := range o.settings.Load().cfg.Heartbeats {
+		names = append(names, h.Name)
+	}
+	return names
 }
 
 // missed adds to an entry what heartbeats missed while smspager did not run.

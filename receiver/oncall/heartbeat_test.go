@@ -197,3 +197,18 @@ func TestCreditGuard(t *testing.T) {
 		a.expect(time.Second, "CREDIT 98 left at TextingHouse, below 100...")
 	})
 }
+
+// A heartbeat that is taken out and put back by restarts within the hour is told dead at once.
+func TestHeartbeatBack(t *testing.T) {
+	inWorld(t, watched, func(w *world) {
+		a := w.phone(alice)
+		w.beat()
+		after(time.Minute)
+		w.halt()
+		w.start(escalating) // without it
+		after(20 * time.Minute)
+		w.halt()
+		w.start(watched)
+		a.silent(4 * time.Minute)
+	})
+}

@@ -165,3 +165,31 @@ func TestHeldTextsOfAnsweredPages(t *testing.T) {
 		a.silent(10 * time.Minute)
 	})
 }
+
+// TestStarved: a receiver without limits does not keep another's texts for ever.
+func TestStarved(t *testing.T) {
+	cfg := team + `
+receivers:
+  - {name: oncall, to: [alice], limits: [{messages: 5, per: 5m}]}
+  - {name: chatty, to: [alice], limits: []}
+`
+	inWorld(t, cfg, func(w *world) {
+		for i := range 3 * 60 * 2 {
+			w.notify("chatty", fmt.Sprint("c", i), "first notification", alert{name: fmt.Sprint("Note", i), severity: "info", instance: "x"})
+			if i == 20 {
+				w.notify("oncall", "disk", "first notification", disk)
+			}
+			after(30 * time.Second)
+		}
+		n := 0
+		for _, m := range w.sim.Messages() {
+			if strings.Contains(m.Text, "DiskFull") {
+				n++
+			}
+		}
+		_, text := w.do("GET", "/api/v1/messages?receiver=oncall", "")
+		if n == 0 {
+			t.Errorf("after %s: %s", 3*time.Hour, text)
+		}
+	})
+}

@@ -290,10 +290,12 @@ func (p *page) nextStep(r *config.Receiver) (time.Time, bool) {
 // Needless says why a message that has waited need not be sent any more, "" if it must:
 // its recipient wants no more texts, or somebody has the page that it tells of.
 func (o *OnCall) Needless(ctx context.Context, m outbox.Message) string {
-	if o.contacts.stopped(m.To) && !isAnswer(&m) {
+	switch {
+	case isAnswer(&m):
+		return ""
+	case o.contacts.stopped(m.To):
 		return "its recipient wants no more texts"
-	}
-	if m.PageID == "" {
+	case m.PageID == "":
 		return ""
 	}
 	p, ok := o.past.get(m.PageID)

@@ -153,8 +153,12 @@ func (p *page) merge(other *page, made *outbox.Page) {
 		p.State, p.AcknowledgedAt, p.AcknowledgedBy = made.State, made.AcknowledgedAt, made.AcknowledgedBy
 		p.Number, p.Covered, p.QuietTill = other.Number, other.Covered, other.QuietTill
 	}
-	if made.State == outbox.PageOpen && p.State != outbox.PageOpen && other.From.After(p.AcknowledgedAt) { // reopened since
+	reopened := slices.ContainsFunc(made.Events, func(e outbox.PageEvent) bool {
+		return (e.Type == outbox.PageEventReopened || e.Type == outbox.PageEventUndone) && e.At.After(p.AcknowledgedAt)
+	})
+	if made.State == outbox.PageOpen && p.State != outbox.PageOpen && reopened {
 		p.restart(other.From)
+		p.Steps, p.StepAt, p.AtOnce, p.Judged = other.Steps, other.StepAt, other.AtOnce, other.Judged
 	}
 	for _, person := range other.People {
 		if !slices.Contains(p.People, person) {

@@ -70,6 +70,9 @@ func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, erro
 		o.logger.Warn("a number that is not registered replied; it is not answered", "from", from, "message", id)
 		return outcomeStranger, nil
 	}
+	if o.actedOn(entry.Key) {
+		return outcomeRepeated, nil
+	}
 	c := parseCommand(r.Text)
 	mayAnswer, mayTell := o.limiter.allows(from, c.verb, now)
 	var done answer
@@ -119,6 +122,13 @@ func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, erro
 	}
 	o.logger.Info("a phone replied", "from", from, "message", id, "command", c.verb, "outcome", done.outcome)
 	return done.outcome, nil
+}
+
+// actedOn reports whether a reply was acted on past the store, which may not know of it.
+func (o *OnCall) actedOn(key outbox.Key) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.actedPast[key].IsZero()
 }
 
 // actPast does what a reply asks for although the store fails: an acknowledgement must

@@ -45,7 +45,12 @@ func (o *OnCall) finish(ctx context.Context, f *failure) error {
 		f.unsent = nil
 		return nil
 	}
-	if _, ahead := o.past.get(e.Page.ID); errors.Is(err, outbox.ErrConflict) && !ahead {
+	p, ahead := o.past.get(e.Page.ID)
+	if ahead && p.State != outbox.PageOpen { // nobody needs it any more
+		f.unsent = nil
+		return nil
+	}
+	if errors.Is(err, outbox.ErrConflict) && !ahead {
 		e.Messages = slices.DeleteFunc(e.Messages, func(m outbox.Message) bool { return m.State == outbox.Queued })
 		if len(e.Messages) == 0 {
 			f.unsent = nil

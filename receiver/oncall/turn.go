@@ -65,6 +65,8 @@ func (o *OnCall) more(s *settings, r *config.Receiver, n *templating.Notificatio
 		why = silenceEnded
 	case !p.covers(n):
 		why = "alerts fire that were not answered"
+	case o.contacts.stopped(holder):
+		why = p.AcknowledgedBy + " wants no more texts"
 	}
 	answered := p.State != outbox.PageOpen && why == ""
 	p.heard(n, at)

@@ -1,0 +1,167 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/delivery"
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+type noFold struct {
+	outbox.Store
+	broken atomic.Bool
+	calls  atomic.Int64
+}
+
+func (f *noFold) Fold(ctx context.Context, m outbox.Message, ids []string) ([]outbox.Message, error) {
+	f.calls.Add(1)
+	if f.broken.Load() {
+		time.Sleep(time.Millisecond)
+		return nil, errBroken
+	}
+	return f.Store.Fold(ctx, m, ids)
+}
+
+// TestFoldHotLoop: a digest that cannot be stored is tried again, but not all the time.
+func TestFoldHotLoop(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		store := &noFold{}
+		w.wraps = func(s outbox.Store) outbox.Store { store.Store = s; return store }
+		w.alter = func(s *delivery.Settings) {
+			s.Limits = map[string][]delivery.Limit{"oncall": {{Messages: 1, Per: 10 * time.Minute}}}
+		}
+		w.halt()
+		w.start()
+		for i := range 3 {
+			m := w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i))
+			m.ExpiresAt = time.Now().Add(2 * time.Minute)
+			w.put(m)
+		}
+		after(time.Minute)
+		store.broken.Store(true)
+		after(time.Minute + 10*time.Second)
+		if n := store.calls.Load(); n < 5 || n > 20 {
+			t.Errorf("%d tries in 10 s", n)
+		}
+		store.broken.Store(false)
+		after(time.Minute)
+		if got := w.texts(); len(got) != 2 || !strings.HasPrefix(got[1], "2 more in 2 groups") {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
+
+// TestMorningAfterAnError of the store: what waited is told in one digest still.
+func TestMorningAfterAnError(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		store := &noFold{}
+		w.wraps = func(s outbox.Store) outbox.Store { store.Store = s; return store }
+		w.halt()
+		w.start()
+		morning := time.Now().Add(8 * time.Hour)
+		for i := range 9 {
+			m := w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i))
+			m.NotBefore, m.ExpiresAt = morning, morning.Add(time.Hour)
+			w.put(m)
+		}
+		after(7 * time.Hour)
+		store.broken.Store(true)
+		after(time.Hour + 500*time.Millisecond)
+		store.broken.Store(false)
+		after(10 * time.Minute)
+		if got := w.texts(); len(got) != 1 || !strings.Contains(got[0], "9 more in 9 groups") {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
+
+// TestHeldOverARestart: what limits hold back does not expire by a restart.
+func TestHeldOverARestart(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = func(s *delivery.Settings) {
+			s.Limits = map[string][]delivery.Limit{"oncall": {{Messages: 1, Per: 3 * time.Hour}}}
+		}
+		w.d.Configure(w.settings())
+		for i := range 3 {
+			w.put(w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i)))
+		}
+		after(90 * time.Minute)
+		w.halt()
+		w.start()
+		after(4 * time.Hour)
+		for _, text := range w.texts() {
+			if strings.Contains(text, "NOT SENT") {
+				t.Errorf("sent %q", text)
+			}
+		}
+	})
+}
+
+// Stricter limits by a reload: everybody has a whole new allowance.
+func TestReloadedLimits(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		use := func(n int) {
+			w.alter = func(s *delivery.Settings) {
+				s.Limits = map[string][]delivery.Limit{"oncall": {{Messages: n, Per: time.Hour}}}
+			}
+			w.d.Configure(w.settings())
+			after(time.Second)
+		}
+		use(5)
+		for i := range 5 {
+			w.put(w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i)))
+		}
+		after(time.Second)
+		use(4)
+		for i := range 5 {
+			w.put(w.message(alice, fmt.Sprint("h", i), fmt.Sprint("more ", i)))
+		}
+		after(time.Second)
+		if got := w.texts(); len(got) != 5 {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
+
+// TestBudgetPanic: the budget is spent, there are limits, and the recipient is new.
+func TestBudgetPanic(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = func(s *delivery.Settings) { s.Limits = usual; s.DailyBudget = 1 }
+		w.d.Configure(w.settings())
+		m := w.message(alice, "g", "first")
+		m.Headline = "WARNING a"
+		w.put(m)
+		after(time.Second)
+		m = w.message(e164.Number("+33612345679"), "g", "second")
+		m.Headline = "WARNING b"
+		w.put(m)
+		after(2 * time.Hour)
+		if got := w.texts(); len(got) != 2 {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
+
+// TestBlockedLoop: what waited is too old while the account is refused.
+func TestBlockedLoop(t *testing.T) {
+	inWorld(t, textinghousetest.Options{Accounts: []textinghousetest.Account{{User: "acme", Password: "correct horse", Credit: 5}}}, func(w *world) {
+		w.alter = limited
+		w.d.Configure(w.settings())
+		for i := range 6 {
+			w.put(w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i)))
+		}
+		after(2 * time.Hour)
+		w.sim.Update("acme", func(a *textinghousetest.Account) { a.Credit = 100 })
+		after(2 * time.Minute)
+		if got := w.texts(); len(got) != 6 || !strings.HasPrefix(got[5], "1 more in 1 group: ") {
+			t.Errorf("sent %q", got)
+		}
+	})
+}

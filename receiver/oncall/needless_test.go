@@ -1,0 +1,109 @@
+package oncall_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+type down struct{}
+
+func (down) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("no route") }
+
+// What could be neither stored nor sent is sent after the page is over.
+func TestStaleEscalation(t *testing.T) {
+	withFlaky(t, escalating, func(w *world, store *flaky) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		after(4 * time.Minute)
+		store.readOnly.Store(true)
+		w.routes.set("provider", down{})
+		after(2 * time.Minute)
+		w.routes.set("provider", w.sim.Transport())
+		w.resolve()
+		a.expect(time.Second, "RESOLVED...")
+		b.silent(5 * time.Minute)
+	})
+}
+
+// A long outage: RESOLVED must come to those who were paged although something is noted in the page later.
+func TestQuietResolvedDroppedByUndo(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		b.expect(6*time.Minute, "STILL CRITICAL...Re CODE")
+		w.am.broken = true
+		a.say("%s 2h", a.code)
+		b.expect(time.Second, "alice has ...")
+		after(50 * time.Second)
+		w.routes.set("provider", down{})
+		w.resolve()
+		after(40 * time.Second)
+		w.routes.set("provider", w.sim.Transport())
+		b.expect(10*time.Minute, "RESOLVED...")
+	})
+}
+
+// An answer is dropped, as the page is over by the time that the provider works again.
+func TestAnswerDropped(t *testing.T) {
+	inWorld(t, strings.Replace(escalating, "limits: []", "limits: []\n    send_resolved: false", 1), func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		after(time.Minute)
+		w.routes.set("provider", down{})
+		a.say("ok")
+		after(10 * time.Second)
+		w.resolve()
+		after(10 * time.Second)
+		w.routes.set("provider", w.sim.Transport())
+		a.expect(time.Minute, "OK, ...")
+	})
+}
+
+// Control: without the silence RESOLVED comes.
+func TestResolvedControl(t *testing.T) {
+	inWorld(t, twoLimited, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		b.expect(time.Second, "CRITICAL...Re CODE")
+		after(time.Minute)
+		a.say("%s", a.code)
+		b.expect(time.Second, "alice has ...")
+		after(30 * time.Second)
+		w.resolve()
+		b.expect(15*time.Minute, "RESOLVED...")
+	})
+}
+
+const twoLimited = team + `
+receivers:
+  - name: oncall
+    to: [alice, bob]
+    limits: [{messages: 1, per: 10m}]
+    acknowledge: true
+`
+
+// RESOLVED that waits for limits is dropped, as the page's UpdatedAt moves on when a
+// silence that was asked for comes to nothing.
+func TestResolvedDropped(t *testing.T) {
+	inWorld(t, twoLimited, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...Re CODE")
+		b.expect(time.Second, "CRITICAL...Re CODE")
+		w.am.broken = true
+		after(time.Minute)
+		a.say("%s 2h", a.code)
+		b.expect(time.Second, "alice has ...")
+		after(30 * time.Second)
+		w.resolve()
+		a.expect(2*time.Minute, "NOT silenced: ...")
+		b.expect(15*time.Minute, "RESOLVED...")
+	})
+}
