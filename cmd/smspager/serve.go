@@ -56,7 +56,7 @@ func addServe(app *kingpin.Application) (string, func(context.Context, console) 
 
 func (s *server) run(ctx context.Context, c console) error {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // a pager waits most of the time: memory is dearer than collecting it
+		debug.SetGCPercent(30) // a pager waits most of the time: memory is dearer than collecting it
 	}
 	s.log.Writer = c.err
 	logger := promslog.New(&s.log)

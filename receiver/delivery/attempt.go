@@ -90,10 +90,10 @@ func (d *Delivery) attemptMessage(ctx context.Context, s Settings, j *job, m out
 	case !open: // a receipt has ended it meanwhile
 		return result{job: j}
 	}
-	if !j.doubt || !now.Before(j.attempted.Add(s.Timeout)) {
-		j.first = now
+	if j.tried == nil || !j.doubt || !now.Before(j.tried.last.Add(s.Timeout)) {
+		j.tried = &tried{first: now}
 	}
-	j.attempted = now
+	j.tried.last = now
 	if err := lane.begin(ctx); err != nil { // stopping
 		return result{job: j, again: now}
 	}
@@ -135,7 +135,11 @@ func (d *Delivery) ask(ctx context.Context, s Settings, j *job) (r result, settl
 		return result{}, false
 	}
 	giveUp := j.outdated != "" || now.After(j.expires)
-	if ends := j.attempted.Add(s.Timeout); (giveUp || now.Sub(j.first) >= resendWindow) && now.Before(ends) {
+	var before tried
+	if j.tried != nil {
+		before = *j.tried
+	}
+	if ends := before.last.Add(s.Timeout); (giveUp || now.Sub(before.first) >= resendWindow) && now.Before(ends) {
 		return result{job: j, again: ends, answered: true}, true
 	}
 	return result{}, false
@@ -198,7 +202,7 @@ func statusChange(id, apiID string, status textinghouse.Status, at time.Time, by
 }
 
 // backoff is the pause after so many failures in a row.
-func backoff(failures int) time.Duration {
+func backoff(failures int32) time.Duration {
 	d := maxBackoff
 	if shift := failures - 1; shift < 6 {
 		d = min(firstBackoff<<shift, maxBackoff)

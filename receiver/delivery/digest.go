@@ -49,7 +49,7 @@ func (d *Delivery) fold(ctx context.Context, jobs []*job) result {
 			alone = j
 		}
 		ids = append(ids, j.id)
-		told.add(m, 1+j.missed)
+		told.add(m, 1+int(j.missed))
 	}
 	if len(ids) == 0 || alone != nil {
 		return result{job: first, alone: alone}

@@ -15,9 +15,9 @@ const (
 	// accountRetry is how often a refused account is tried again.
 	accountRetry = time.Minute
 	// loadBatch is how many messages of earlier runs are read at a time.
-	loadBatch = 1000
+	loadBatch = 500
 	// heldTexts is how many texts of waiting messages are kept in memory.
-	heldTexts = 2000
+	heldTexts = 500
 )
 
 // Run sends until the context ends. Then it starts nothing new, lets the

@@ -10,38 +10,42 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// job is a message that is to be sent.
+// job is a message that is to be sent. There may be very many.
 type job struct {
-	id      string
-	lane    lane
-	flood   uint64          // of recipient and text
-	message *outbox.Message // nil: to be read from the store, as a long queue holds no texts
-	expires time.Time
-
-	notBefore time.Time // it waits until then, zero: not
-	segments  int
+	id        string
+	lane      lane
+	flood     uint64          // of recipient and text
+	message   *outbox.Message // nil: to be read from the store, as a long queue holds no texts
 	receiver  string
-	limited   bool   // the recipient's limits hold it back
-	low       bool   // so does a budget that is spent
-	pages     bool   // it tells of a page, and it is not noted that it waits
-	paid      bool   // it is counted among what the recipient was sent
-	held      bool   // it waits for the limits, or for its recipient's morning
-	waited    bool   // it did
 	outdated  string // the newer message that tells more; this one is not sent
-	missed    int    // older messages of its group that were not sent for it
-	folds     bool   // it runs to be told in a digest
-	fold      []*job // with what waited with it for the limits
+	fold      []*job // with what it is to be told in a digest
+	expires   time.Time
+	notBefore time.Time // it waits until then, zero: not
+	tried     *tried    // nil before the first attempt
+	due       time.Time // when it is to run next, while it waits in the heap
 
-	doubt     bool      // an earlier attempt may have been taken: the provider is asked first
-	flooded   bool      // the provider had its text from somebody already: likewise
-	first     time.Time // when the first attempt began whose request may still be on its way
-	attempted time.Time // when the last attempt began
-	failures  int       // in a row; sets the backoff
+	segments int32
+	missed   int32 // older messages of its group that were not sent for it
+	failures int32 // in a row; sets the backoff
+	at       int32 // its place in the heap, -1 while it is not there
 
-	due    time.Time // when it is to run next, while it waits in the heap
-	at     int       // its place in the heap, -1 while it is not there
-	runs   bool      // it was given out by next
-	parked bool      // it waits for the account, not for its own time
+	limited bool // the recipient's limits hold it back
+	low     bool // so does a budget that is spent
+	pages   bool // it tells of a page, and it is not noted that it waits
+	paid    bool // it is counted among what the recipient was sent
+	held    bool // it waits for the limits, or for its recipient's morning
+	waited  bool // it did
+	folds   bool // it runs to be told in a digest
+	doubt   bool // an earlier attempt may have been taken: the provider is asked first
+	flooded bool // the provider had its text from somebody already: likewise
+	runs    bool // it was given out by next
+	parked  bool // it waits for the account, not for its own time
+}
+
+// tried is when a message was tried to be sent.
+type tried struct {
+	first time.Time // when the first attempt began whose request may still be on its way
+	last  time.Time
 }
 
 // lane is what messages queue up in: those of one recipient, group and receiver
@@ -56,9 +60,10 @@ type lane struct {
 // no store: its owner, one goroutine, tells it the time.
 type schedule struct {
 	seed       maphash.Seed
-	lanes      map[lane][]*job // the first of each is the one that may run
-	passed     map[lane]passed // the newest that was sent of each lane, as long as an older one may turn up
-	heap       jobHeap         // the first of each lane, unless it runs or waits for a flood to end
+	interned   map[string]string // names and numbers, which many jobs have in common
+	lanes      map[lane][]*job   // the first of each is the one that may run
+	passed     map[lane]passed   // the newest that was sent of each lane, as long as an older one may turn up
+	heap       jobHeap           // the first of each lane, unless it runs or waits for a flood to end
 	floods     map[uint64]*flood
 	people     map[e164.Number]*person
 	limits     map[string][]Limit // of each receiver
@@ -86,21 +91,34 @@ const passedFor = 2 * missedGap
 // newSchedule makes one to which messages of earlier runs are to be added; see loaded.
 func newSchedule(shared bool) *schedule {
 	return &schedule{
-		seed: maphash.MakeSeed(), lanes: make(map[lane][]*job), passed: make(map[lane]passed), floods: make(map[uint64]*flood), people: make(map[e164.Number]*person),
+		seed: maphash.MakeSeed(), interned: make(map[string]string), lanes: make(map[lane][]*job), passed: make(map[lane]passed), floods: make(map[uint64]*flood), people: make(map[e164.Number]*person),
 		loading: true, shared: shared,
 	}
+}
+
+// intern returns an equal string that other jobs use, too.
+func intern[S ~string](s *schedule, text S) S {
+	const most = 10_000
+	if known, ok := s.interned[string(text)]; ok {
+		return S(known)
+	}
+	if len(s.interned) == most {
+		clear(s.interned)
+	}
+	s.interned[string(text)] = string(text)
+	return text
 }
 
 // newJob makes the job for a message. keep says whether to hold its text in memory.
 func (s *schedule) newJob(m outbox.Message, keep bool) *job {
 	j := &job{
 		id:        m.ID,
-		lane:      lane{m.To, maphash.Comparable(s.seed, [2]string{m.Receiver, m.GroupKey}), m.GroupKey == outbox.DigestGroup},
+		lane:      lane{intern(s, m.To), maphash.Comparable(s.seed, [2]string{m.Receiver, m.GroupKey}), m.GroupKey == outbox.DigestGroup},
 		flood:     maphash.Comparable(s.seed, [2]string{string(m.To), m.Text}),
 		expires:   m.ExpiresAt,
 		notBefore: m.NotBefore,
-		segments:  m.Segments,
-		receiver:  m.Receiver,
+		segments:  int32(m.Segments),
+		receiver:  intern(s, m.Receiver),
 		limited:   !m.Urgent && m.To != testNumber && m.GroupKey != outbox.DigestGroup,
 		low:       !m.Urgent && m.To != testNumber && m.GroupKey != outbox.DigestGroup && templating.Rank(m.Headline) > 0,
 		pages:     m.PageID != "",
@@ -108,8 +126,9 @@ func (s *schedule) newJob(m outbox.Message, keep bool) *job {
 		at:        -1,
 		doubt:     m.State == outbox.Sending,
 		outdated:  m.OutdatedBy,
-		first:     m.AttemptedAt,
-		attempted: m.AttemptedAt,
+	}
+	if !m.AttemptedAt.IsZero() {
+		j.tried = &tried{m.AttemptedAt, m.AttemptedAt}
 	}
 	if keep {
 		j.message = &m
@@ -205,7 +224,7 @@ func (s *schedule) outdate(j, by *job, now time.Time) {
 	if j.at >= 0 { // it waits for something that it no longer needs
 		s.release(j)
 		j.due = now
-		heap.Fix(&s.heap, j.at)
+		heap.Fix(&s.heap, int(j.at))
 	}
 }
 
@@ -244,7 +263,7 @@ func (s *schedule) next(now time.Time) (*job, time.Time) {
 			if others := s.heldWith(j, now); late || len(others) > 0 {
 				for _, other := range others {
 					s.release(other)
-					heap.Remove(&s.heap, other.at)
+					heap.Remove(&s.heap, int(other.at))
 					other.runs = true
 				}
 				j.fold, j.folds, j.runs = others, true, true
@@ -327,7 +346,7 @@ func (s *schedule) done(j *job, taken, now time.Time) {
 	switch {
 	case !taken.IsZero():
 		if j.lane.to != testNumber {
-			s.budget.spend(j.segments, now)
+			s.budget.spend(int(j.segments), now)
 		}
 		s.sent(j.lane, j.id, now)
 	case len(queue) == 0 && !s.loading && !s.shared:
@@ -378,11 +397,11 @@ func (h jobHeap) Less(a, b int) bool {
 }
 func (h jobHeap) Swap(a, b int) {
 	h[a], h[b] = h[b], h[a]
-	h[a].at, h[b].at = a, b
+	h[a].at, h[b].at = int32(a), int32(b)
 }
 func (h *jobHeap) Push(x any) {
 	j := x.(*job)
-	j.at = len(*h)
+	j.at = int32(len(*h))
 	*h = append(*h, j)
 }
 func (h *jobHeap) Pop() any {
