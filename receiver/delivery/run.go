@@ -116,6 +116,9 @@ func (d *Delivery) loadOnce(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if d.recent.Contains(m.ID) { // it is known, or has ended since it was read
+			continue
+		}
 		d.Handover(m)
 		if loaded++; loaded%loadBatch == 0 { // no faster than it is scheduled
 			select {

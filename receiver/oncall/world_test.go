@@ -58,9 +58,11 @@ type world struct {
 	sim    *textinghousetest.Simulator
 	am     *alertmanager
 	routes *routes
-	r      *receiver.Receiver
-	reg    *prometheus.Registry
-	stop   func()
+	// callbacks are the routes of the simulator, which are the same for all processes.
+	callbacks *routes
+	r         *receiver.Receiver
+	reg       *prometheus.Registry
+	stop      func()
 }
 
 func inWorld(t *testing.T, cfg string, test func(w *world)) {
@@ -74,10 +76,8 @@ func inWrappedWorld(t *testing.T, cfg string, wraps func(outbox.Store) outbox.St
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, dir: t.TempDir(), wraps: wraps, am: &alertmanager{}}
 		w.routes = &routes{}
+		w.callbacks = w.routes
 		w.routes.set("alertmanager", textinghousetest.Transport(w.am))
-		w.routes.set("smspager", textinghousetest.Transport(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-			w.r.Handler().ServeHTTP(rw, req)
-		})))
 		w.sim = textinghousetest.New(textinghousetest.Options{
 			StatusDelay: time.Second, Transport: w.routes,
 			Accounts: []textinghousetest.Account{{
@@ -111,6 +111,7 @@ func (w *world) start(cfg string) {
 		w.t.Fatal(err)
 	}
 	w.r = r
+	w.callbacks.set("smspager", textinghousetest.Transport(r.Handler()))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
