@@ -191,12 +191,13 @@ func TestUndoAtAnotherReplica(t *testing.T) {
 		two, stopTwo := startOn()
 		defer stopTwo()
 		a := w.phone(alice)
+		w.callbacks.set("smspager", textinghousetest.Transport(one.Handler()))
 		w.r = one
 		w.fire()
 		a.expect(time.Second, "CRITICAL...")
 		a.say("s 4h")
 		after(time.Second)
-		w.r = two
+		w.callbacks.set("smspager", textinghousetest.Transport(two.Handler()))
 		a.say("undo")
 		text := a.expect(10*time.Second, "...")
 		after(20 * time.Minute)
