@@ -88,13 +88,13 @@ func (c *Console) ServePage(w http.ResponseWriter, r *http.Request) {
 	for _, e := range p.Events {
 		answer.Events = append(answer.Events, PageEvent{At: Time(e.At), Type: string(e.Type), Who: e.Who, Detail: e.Detail})
 	}
-	for _, m := range slices.Backward(ms) {
+	for _, m := range ms {
 		answer.Messages = append(answer.Messages, show(m))
 	}
 	reply(w, http.StatusOK, answer)
 }
 
-// messagesOf are the messages that tell of a page, newest first: its own, and those
+// messagesOf are the messages that tell of a page, oldest first: its own, and those
 // that were sent in their place.
 func (c *Console) messagesOf(ctx context.Context, p outbox.Page) ([]outbox.Message, error) {
 	ms, err := c.store.List(ctx, outbox.Query{Page: p.ID, Limit: maxLimit})
@@ -118,7 +118,7 @@ func (c *Console) messagesOf(ctx context.Context, p outbox.Page) ([]outbox.Messa
 			return nil, err
 		}
 	}
-	slices.SortFunc(ms, func(a, b outbox.Message) int { return strings.Compare(b.ID, a.ID) })
+	slices.SortFunc(ms, func(a, b outbox.Message) int { return strings.Compare(a.ID, b.ID) })
 	return ms, nil
 }
 

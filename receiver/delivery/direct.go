@@ -82,8 +82,9 @@ func (d *Delivery) sendNow(ctx context.Context, s Settings, m *outbox.Message) e
 	}
 	doubt := m.State == outbox.Sending
 	if lane.newest > m.ID && !doubt {
-		m.OutdatedBy = lane.newest
-		note(outbox.Superseded, outbox.EventSuperseded, "a newer message of its group is sent instead: "+lane.newest)
+		c := outbox.Outdated(m.ID, lane.newest, time.Now())
+		m.OutdatedBy = c.By
+		note(c.To, c.Event, c.Detail)
 		return nil
 	}
 	if doubt {

@@ -21,6 +21,12 @@ type Limit struct {
 	Per      time.Duration
 }
 
+// isLimited reports whether the limits of its recipient hold a message back. Digests
+// stand for what they held back.
+func isLimited(m *outbox.Message) bool {
+	return !m.Urgent && m.To != testNumber && m.GroupKey != outbox.DigestGroup
+}
+
 // bucket is how full the bucket of a limit was at a time, in time: each message takes
 // as much as it takes to fill in. The zero value is full.
 type bucket struct {
@@ -273,7 +279,7 @@ func (d *Delivery) remember(ctx context.Context) {
 		}
 		for _, m := range ms {
 			before = m.ID
-			counts := (!m.Urgent || m.GroupKey == outbox.DigestGroup) && m.To != testNumber
+			counts := isLimited(&m) || m.GroupKey == outbox.DigestGroup && m.To != testNumber
 			if counts && !m.AttemptedAt.IsZero() && m.AttemptedAt.After(since) {
 				sent = append(sent, m)
 			}

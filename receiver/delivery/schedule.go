@@ -111,18 +111,19 @@ func intern[S ~string](s *schedule, text S) S {
 
 // newJob makes the job for a message. keep says whether to hold its text in memory.
 func (s *schedule) newJob(m outbox.Message, keep bool) *job {
+	digest := m.GroupKey == outbox.DigestGroup
 	j := &job{
 		id:        m.ID,
-		lane:      lane{intern(s, m.To), maphash.Comparable(s.seed, [2]string{m.Receiver, m.GroupKey}), m.GroupKey == outbox.DigestGroup},
+		lane:      lane{intern(s, m.To), maphash.Comparable(s.seed, [2]string{m.Receiver, m.GroupKey}), digest},
 		flood:     maphash.Comparable(s.seed, [2]string{string(m.To), m.Text}),
 		expires:   m.ExpiresAt,
 		notBefore: m.NotBefore,
 		segments:  int32(m.Segments),
 		receiver:  intern(s, m.Receiver),
-		limited:   !m.Urgent && m.To != testNumber && m.GroupKey != outbox.DigestGroup,
-		low:       !m.Urgent && m.To != testNumber && m.GroupKey != outbox.DigestGroup && templating.Rank(m.Headline) > 0,
+		limited:   isLimited(&m),
+		low:       isLimited(&m) && templating.Rank(m.Headline) > 0,
 		pages:     m.PageID != "",
-		paid:      m.GroupKey == outbox.DigestGroup,
+		paid:      digest,
 		at:        -1,
 		doubt:     m.State == outbox.Sending,
 		outdated:  m.OutdatedBy,

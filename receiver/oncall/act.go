@@ -232,7 +232,7 @@ func (o *OnCall) acknowledge(s *settings, pages []*page, by outbox.Person, now t
 		a.about = pages[0]
 		a.text = texts[0]
 	case len(pages) > most && len(a.pages) == len(pages):
-		a.text = listed(fmt.Sprintf("OK, %d pages are yours:", len(pages)), pages, func(p *page) string { return p.Code + " " + p.Headline })
+		a.text = listed(fmt.Sprintf("OK, %d pages are yours:", len(pages)), pages, (*page).brief)
 	default:
 		a.text = strings.Join(texts, "\n")
 	}
@@ -265,7 +265,7 @@ func (o *OnCall) tellWhoHas(s *settings, pages []*page, by outbox.Person, now ti
 		for _, p := range theirs[number] {
 			severities = append(severities, p.Severity)
 		}
-		text := listed(by.String()+" has:", theirs[number], func(p *page) string { return p.Code + " " + p.Headline })
+		text := listed(by.String()+" has:", theirs[number], (*page).brief)
 		ms = append(ms, o.notice(s.told(number, severities, now), "smspager:answered:"+o.ids.New(now), now, text))
 	}
 	return ms

@@ -54,23 +54,15 @@ type failure struct {
 // outbox, so that a restart changes nothing, and each step is guarded by the
 // page's version, so that of several processes one takes it.
 func (o *OnCall) runPages(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	failures := make(map[string]*failure)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-o.wake:
-		}
+	repeating(ctx, o.wake, func() time.Duration {
 		wait, err := o.doDue(ctx, failures)
 		if err != nil && ctx.Err() == nil {
 			o.logger.Error("cannot read the pages; trying again", "err", err)
 			wait = min(wait, storeRetry)
 		}
-		timer.Reset(wait)
-	}
+		return wait
+	})
 }
 
 // doDue does what is due, and returns the time until more is. A page that cannot be

@@ -253,42 +253,41 @@ func TestAnswersPastTheOutbox(t *testing.T) {
 	})
 }
 
-// The same while the provider is away for a minute.
+// undoPast lets bob, who was paged by a step, have the page and take that back while
+// the store can only be read.
+func (w *world) undoPast(store *flaky) {
+	w.t.Helper()
+	b := w.phone(bob)
+	w.fire()
+	b.expect(5*time.Minute+time.Second, "STILL CRITICAL...Re CODE")
+	after(30 * time.Second)
+	store.readOnly.Store(true)
+	b.say("ok")
+	b.expect(5*time.Second, "OK, ...")
+	after(30 * time.Second)
+	b.say("undo")
+	b.expect(5*time.Second, "Undone: ...")
+}
+
+// TestUndoPast: the page is open again, also once the store can be written.
 func TestUndoPast(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
-		b, c := w.phone(bob), w.phone(carol)
-		w.fire()
-		b.expect(5*time.Minute+time.Second, "STILL CRITICAL...Re CODE")
-		after(30 * time.Second)
-		store.readOnly.Store(true)
-		b.say("ok")
-		b.expect(5*time.Second, "OK, ...")
-		after(30 * time.Second)
-		b.say("undo")
-		b.expect(5*time.Second, "Undone: ...")
+		w.undoPast(store)
 		after(time.Minute)
 		store.readOnly.Store(false)
 		after(time.Minute)
 		if p := w.page(); p.State != "open" {
 			t.Errorf("the page is %s: %s", p.State, history(p))
 		}
-		c.expect(15*time.Minute, "STILL CRITICAL...")
+		w.phone(carol).expect(15*time.Minute, "STILL CRITICAL...")
 	})
 }
 
+// TestUndoPastStaysBroken: the escalation goes on while the store cannot be written.
 func TestUndoPastStaysBroken(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
-		b, c := w.phone(bob), w.phone(carol)
-		w.fire()
-		b.expect(5*time.Minute+time.Second, "STILL CRITICAL...Re CODE")
-		after(30 * time.Second)
-		store.readOnly.Store(true)
-		b.say("ok")
-		b.expect(5*time.Second, "OK, ...")
-		after(30 * time.Second)
-		b.say("undo")
-		b.expect(5*time.Second, "Undone: ...")
-		c.expect(15*time.Minute, "STILL CRITICAL...")
+		w.undoPast(store)
+		w.phone(carol).expect(15*time.Minute, "STILL CRITICAL...")
 	})
 }
 

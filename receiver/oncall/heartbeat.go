@@ -139,17 +139,7 @@ func (o *OnCall) runHeartbeats(ctx context.Context, began <-chan struct{}) {
 		o.watchAnew()
 	}
 	w := &watched{told: make(map[string]time.Time), unsent: make(map[string]*outbox.Entry)}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-o.beatsChanged:
-		}
-		timer.Reset(o.checkHeartbeats(ctx, w, time.Now()))
-	}
+	repeating(ctx, o.beatsChanged, func() time.Duration { return o.checkHeartbeats(ctx, w, time.Now()) })
 }
 
 // watchAnew waits for all heartbeats from now on.

@@ -215,6 +215,22 @@ func (o *OnCall) runContacts(ctx context.Context) {
 	}
 }
 
+// repeating does something at once, then whenever it is woken or the time has passed
+// that it returned, until the context ends.
+func repeating(ctx context.Context, wake <-chan struct{}, do func() time.Duration) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-wake:
+		}
+		timer.Reset(do())
+	}
+}
+
 // signal wakes whoever waits on a channel of length one.
 func signal(c chan struct{}) {
 	select {

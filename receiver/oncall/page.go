@@ -298,11 +298,7 @@ func (o *OnCall) Needless(ctx context.Context, m outbox.Message) string {
 	case m.PageID == "":
 		return ""
 	}
-	p, ok := o.past.get(m.PageID)
-	var err error
-	if !ok {
-		p, err = o.store.Page(ctx, m.PageID)
-	}
+	p, err := o.newest(ctx, m.PageID)
 	ended := p.UpdatedAt
 	for _, e := range p.Events {
 		if e.Type == outbox.PageEventResolved || e.Type == outbox.PageEventExpired {

@@ -86,16 +86,21 @@ func (p *past) all() []outbox.Page {
 	return all
 }
 
-// stored is a page as it is in the store, or past it.
-func (o *OnCall) stored(ctx context.Context, id string) (*page, error) {
-	stored, ok := o.past.get(id)
-	if !ok {
-		var err error
-		if stored, err = o.store.Page(ctx, id); err != nil {
-			return nil, err
-		}
+// newest is a page as it is past the store, or else in it.
+func (o *OnCall) newest(ctx context.Context, id string) (outbox.Page, error) {
+	if p, ok := o.past.get(id); ok {
+		return p, nil
 	}
-	return load(stored)
+	return o.store.Page(ctx, id)
+}
+
+// stored is newest, read.
+func (o *OnCall) stored(ctx context.Context, id string) (*page, error) {
+	p, err := o.newest(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return load(p)
 }
 
 // Merge makes a page that was made past the store, or from an older state of it, fit
@@ -158,7 +163,7 @@ func (p *page) merge(other *page, made *outbox.Page) {
 	})
 	if made.State == outbox.PageOpen && p.State != outbox.PageOpen && reopened {
 		p.restart(other.From)
-		p.Steps, p.StepAt, p.AtOnce, p.Judged = other.Steps, other.StepAt, other.AtOnce, other.Judged
+		p.takeSteps(other)
 	}
 	for _, person := range other.People {
 		if !slices.Contains(p.People, person) {
@@ -166,7 +171,12 @@ func (p *page) merge(other *page, made *outbox.Page) {
 		}
 	}
 	if other.Steps > p.Steps {
-		p.Steps, p.StepAt, p.From, p.AtOnce, p.Judged = other.Steps, other.StepAt, other.From, other.AtOnce, other.Judged
+		p.takeSteps(other)
 	}
 	p.RepeatAt = latest(p.RepeatAt, other.RepeatAt)
+}
+
+// takeSteps brings the escalation to where it is in another state of the page.
+func (p *page) takeSteps(other *page) {
+	p.Steps, p.StepAt, p.From, p.AtOnce, p.Judged = other.Steps, other.StepAt, other.From, other.AtOnce, other.Judged
 }

@@ -153,22 +153,14 @@ func (o *OnCall) silencerOf(a config.Alertmanager) *silencer.Silencer {
 
 // runSilences asks Alertmanager for what replies asked for, until the context ends.
 func (o *OnCall) runSilences(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-o.silencesChanged:
-		}
+	repeating(ctx, o.silencesChanged, func() time.Duration {
 		wait, err := o.doSilences(ctx)
 		if err != nil && ctx.Err() == nil {
 			o.logger.Error("cannot see to the silences; trying again", "err", err)
 			wait = storeRetry
 		}
-		timer.Reset(wait)
-	}
+		return wait
+	})
 }
 
 // doSilences does what is due, and returns the time until more is.

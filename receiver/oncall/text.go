@@ -99,6 +99,9 @@ func line(p *page, reader e164.Number, now time.Time) string {
 	return text
 }
 
+// brief is a page in a list of those that somebody has now.
+func (p *page) brief() string { return p.Code + " " + p.Headline }
+
 // lines is pages one below the other, with as many as fit and how many more.
 func lines(head string, pages []*page, reader e164.Number, now time.Time) string {
 	return listed(head, pages, func(p *page) string { return line(p, reader, now) })
