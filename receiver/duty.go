@@ -6,7 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/oncall"
+	"github.com/smspager/smspager/receiver/internal/oncall"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"

@@ -8,8 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/smspager/smspager/receiver/console"
-	"github.com/smspager/smspager/receiver/oncall"
+	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/internal/oncall"
 )
 
 // private adds what people and Alertmanager use.
@@ -71,20 +71,20 @@ func (r *Receiver) serveReload(w http.ResponseWriter, _ *http.Request) {
 
 // Contact is a contact as the API shows it.
 type Contact struct {
-	Name       string        `json:"name"`
-	State      string        `json:"state"` // "verified", "unverified" or "stopped"
-	VerifiedAt *console.Time `json:"verified_at"`
-	StoppedAt  *console.Time `json:"stopped_at"`
+	Name       string    `json:"name"`
+	State      string    `json:"state"` // "verified", "unverified" or "stopped"
+	VerifiedAt *api.Time `json:"verified_at"`
+	StoppedAt  *api.Time `json:"stopped_at"`
 }
 
 // NewContact is what is known of a contact, as the API shows it.
 func NewContact(c oncall.ContactState) Contact {
 	shown := Contact{Name: c.Name, State: c.State()}
 	if !c.Verified.IsZero() {
-		shown.VerifiedAt = (*console.Time)(&c.Verified)
+		shown.VerifiedAt = (*api.Time)(&c.Verified)
 	}
 	if !c.Stopped.IsZero() {
-		shown.StoppedAt = (*console.Time)(&c.Stopped)
+		shown.StoppedAt = (*api.Time)(&c.Stopped)
 	}
 	return shown
 }

@@ -15,7 +15,7 @@ import (
 
 	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/console"
+	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -150,10 +150,10 @@ func (c *chain) post(path, body string) answer {
 }
 
 // message reads a message over the API.
-func (c *chain) message(id string) console.Message {
+func (c *chain) message(id string) api.Message {
 	c.t.Helper()
 	code, text := c.do("GET", "/api/v1/messages/"+id, "")
-	var m console.Message
+	var m api.Message
 	if err := json.Unmarshal([]byte(text), &m); err != nil || code != http.StatusOK {
 		c.t.Fatalf("message %s: %d %s", id, code, text)
 	}
@@ -161,7 +161,7 @@ func (c *chain) message(id string) console.Message {
 }
 
 // until waits for a message's state.
-func (c *chain) until(id, state string) console.Message {
+func (c *chain) until(id, state string) api.Message {
 	c.t.Helper()
 	deadline := time.Now().Add(15 * time.Second)
 	for {

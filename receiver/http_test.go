@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/smspager/smspager/receiver/console"
+	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -136,7 +136,7 @@ func TestAPI(t *testing.T) {
 	}
 	list := func(query string) (got []int, next string) {
 		code, text := c.do("GET", "/api/v1/messages"+query, "")
-		var page console.Messages
+		var page api.Messages
 		if err := json.Unmarshal([]byte(text), &page); err != nil || code != 200 {
 			t.Fatalf("%s answers %d %s", query, code, text)
 		}

@@ -27,10 +27,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/console"
-	"github.com/smspager/smspager/receiver/delivery"
-	"github.com/smspager/smspager/receiver/intake"
-	"github.com/smspager/smspager/receiver/oncall"
+	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/internal/delivery"
+	"github.com/smspager/smspager/receiver/internal/intake"
+	"github.com/smspager/smspager/receiver/internal/oncall"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
@@ -65,7 +65,7 @@ type Receiver struct {
 	oncall   *oncall.OnCall
 	delivery *delivery.Delivery
 	watch    *delivery.Watch
-	console  *console.Console
+	console  *api.Console
 
 	configuring sync.Mutex
 	cfg         *config.Config
@@ -121,7 +121,7 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		Transport: o.Transport, Healthy: r.healthy,
 	})
 	r.watch = delivery.NewWatch(o.Registry, o.Logger, r.oncall.Credit)
-	r.console = console.New(store, o.Logger)
+	r.console = api.New(store, o.Logger)
 	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: r.oncall, Logger: o.Logger, Registerer: o.Registry, IDs: ids})
 	if err := r.configure(cfg); err != nil {
 		return nil, errors.Join(err, r.Close())

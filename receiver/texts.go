@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/intake"
-	"github.com/smspager/smspager/receiver/oncall"
+	"github.com/smspager/smspager/receiver/internal/intake"
+	"github.com/smspager/smspager/receiver/internal/oncall"
 	"github.com/smspager/smspager/templating"
 )
 

@@ -315,26 +315,6 @@ func statusRank(status string) int {
 	return 1
 }
 
-// severityRank is lower the severer an alert is. The names are those that
-// Prometheus's, Zabbix's and Grafana's users give.
-func severityRank(labels alertmanager.KV) int {
-	return severityRankOf(cmp.Or(labels["severity"], labels["priority"]))
-}
-
-func severityRankOf(severity string) int {
-	switch strings.ToLower(severity) {
-	case "critical", "page", "disaster", "emergency", "fatal", "alert", "p1":
-		return 0
-	case "error", "high", "major", "p2":
-		return 1
-	case "warning", "warn", "average", "minor", "p3":
-		return 2
-	case "info", "information", "notice", "low", "p4":
-		return 3
-	}
-	return 4
-}
-
 // age is how long an alert has been firing, or fired until it was resolved; 0
 // where the payload does not tell, and where it began less than a minute ago,
 // which is no news to who is paged at once.

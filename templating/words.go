@@ -179,9 +179,9 @@ func headline(v *view) string {
 func Rank(headline string) int {
 	word, _, _ := strings.Cut(headline, " ")
 	if word == "RESOLVED" {
-		return severityRankOf("") + 1
+		return SeverityRank("") + 1
 	}
-	return severityRankOf(word)
+	return SeverityRank(word)
 }
 
 // plain is the text where no template can be used. It cannot fail.

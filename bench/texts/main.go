@@ -16,7 +16,7 @@ import (
 
 	"github.com/prometheus/alertmanager/template"
 
-	"github.com/smspager/smspager/receiver/intake"
+	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
 )
@@ -50,7 +50,7 @@ func run(files []string) error {
 		if err != nil {
 			return err
 		}
-		n, err := intake.Decode(body)
+		n, err := receiver.Decode(body)
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}

@@ -20,8 +20,6 @@ import (
 
 	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/config"
-	apiconsole "github.com/smspager/smspager/receiver/console"
-	"github.com/smspager/smspager/receiver/intake"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -157,7 +155,7 @@ func (s *stage) page(ctx context.Context, payload []byte, phone *textinghousetes
 	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
 	defer cancel()
 	start := time.Now()
-	var accepted intake.Result
+	var accepted receiver.Result
 	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager", payload, &accepted); err != nil {
 		return fmt.Errorf("the webhook failed: %w", err)
 	}
@@ -169,7 +167,7 @@ func (s *stage) page(ctx context.Context, payload []byte, phone *textinghousetes
 	fmt.Fprintf(s.out, "   the phone of +%s shows:\n", sms.To)
 	drawSMS(s.out, sms.Text)
 	for {
-		var m apiconsole.Message
+		var m receiver.Message
 		if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/messages/"+accepted.Messages[0], nil, &m); err != nil {
 			return fmt.Errorf("the message cannot be read: %w", err)
 		}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	apiconsole "github.com/smspager/smspager/receiver/console"
+	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -94,7 +94,7 @@ func TestPagesAndVerify(t *testing.T) {
 		}
 	}
 	exit, out, _ = smspager(t, "", "page", "--url="+p.url, "--output=json", code)
-	var page apiconsole.Page
+	var page receiver.Page
 	if err := json.Unmarshal([]byte(out), &page); err != nil || exit != 0 || page.Code != code || len(page.Messages) != 4 {
 		t.Errorf("page exits with %d: %s", exit, out)
 	}

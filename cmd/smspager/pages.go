@@ -16,7 +16,6 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/smspager/smspager/receiver"
-	apiconsole "github.com/smspager/smspager/receiver/console"
 )
 
 // running is a smspager serve, asked over HTTP.
@@ -82,7 +81,7 @@ func (p *pages) run(ctx context.Context, c console) error {
 			q.Set(name, value)
 		}
 	}
-	var list apiconsole.Pages
+	var list receiver.Pages
 	if done, err := p.get(ctx, c.out, "/api/v1/pages?"+q.Encode(), &list); done || err != nil {
 		return err
 	}
@@ -99,7 +98,7 @@ func (p *pages) run(ctx context.Context, c console) error {
 	return nil
 }
 
-func local(t apiconsole.Time) string { return time.Time(t).Local().Format("2006-01-02 15:04:05") }
+func local(t receiver.Time) string { return time.Time(t).Local().Format("2006-01-02 15:04:05") }
 
 // pageCommand is the subcommand page.
 type pageCommand struct {
@@ -117,7 +116,7 @@ func addPage(app *kingpin.Application) (string, func(context.Context, console) e
 }
 
 func (p *pageCommand) run(ctx context.Context, c console) error {
-	var page apiconsole.Page
+	var page receiver.Page
 	if done, err := p.get(ctx, c.out, "/api/v1/pages/"+url.PathEscape(p.id), &page); done || err != nil {
 		return err
 	}
@@ -126,7 +125,7 @@ func (p *pageCommand) run(ctx context.Context, c console) error {
 }
 
 // drawPage shows a page, and below it everything that happened, in order of time.
-func drawPage(w io.Writer, p apiconsole.Page) {
+func drawPage(w io.Writer, p receiver.Page) {
 	fmt.Fprintf(w, "%s, code %s, receiver %s: %s\n", p.Headline, p.Code, p.Receiver, p.State)
 	if p.AcknowledgedAt != nil {
 		fmt.Fprintf(w, "answered by %s, %s after it opened\n", p.AcknowledgedBy, time.Time(*p.AcknowledgedAt).Sub(time.Time(p.OpenedAt)).Truncate(time.Second))
@@ -138,18 +137,18 @@ func drawPage(w io.Writer, p apiconsole.Page) {
 			switch e.Type {
 			case "accepted":
 				line, _, _ := strings.Cut(m.Text, "\n")
-				events = append(events, apiconsole.PageEvent{At: e.At, Type: "text sent", Who: m.To, Detail: strings.TrimSpace(fmt.Sprintf("%q %s", line, e.Detail))})
+				events = append(events, receiver.PageEvent{At: e.At, Type: "text sent", Who: m.To, Detail: strings.TrimSpace(fmt.Sprintf("%q %s", line, e.Detail))})
 			case "held", "delivered", "failed", "expired", "superseded", "unknown":
-				events = append(events, apiconsole.PageEvent{At: e.At, Type: "text " + e.Type, Who: m.To, Detail: e.Detail})
+				events = append(events, receiver.PageEvent{At: e.At, Type: "text " + e.Type, Who: m.To, Detail: e.Detail})
 			case "reply":
-				events = append(events, apiconsole.PageEvent{At: e.At, Type: "reply", Who: m.To, Detail: e.Detail})
+				events = append(events, receiver.PageEvent{At: e.At, Type: "reply", Who: m.To, Detail: e.Detail})
 			}
 		}
 		if last := m.Events[len(m.Events)-1]; last.Type == "retry" { // nobody has it yet
-			events = append(events, apiconsole.PageEvent{At: last.At, Type: "text waits", Who: m.To, Detail: last.Detail})
+			events = append(events, receiver.PageEvent{At: last.At, Type: "text waits", Who: m.To, Detail: last.Detail})
 		}
 	}
-	slices.SortStableFunc(events, func(a, b apiconsole.PageEvent) int { return time.Time(a.At).Compare(time.Time(b.At)) })
+	slices.SortStableFunc(events, func(a, b receiver.PageEvent) int { return time.Time(a.At).Compare(time.Time(b.At)) })
 	for _, e := range events {
 		fmt.Fprintf(w, "  %s  +%-8s %-16s %-14s %s\n", local(e.At), time.Time(e.At).Sub(opened).Truncate(time.Second), e.Type, e.Who, e.Detail)
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/smspager/smspager/receiver"
-	"github.com/smspager/smspager/receiver/intake"
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
@@ -151,7 +150,7 @@ func (p *preview) show(c console) ([]string, error) {
 	if err != nil {
 		return cfg.Templates, err
 	}
-	n, err := intake.Decode(body)
+	n, err := receiver.Decode(body)
 	if err != nil {
 		return cfg.Templates, err
 	}

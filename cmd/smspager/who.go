@@ -11,7 +11,6 @@ import (
 
 	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/oncall"
 )
 
 // who is the subcommand who.
@@ -39,7 +38,7 @@ type onDuty struct {
 }
 
 // asOnDuty shows times in the rota's zone, or else in the machine's.
-func asOnDuty(rota config.Rota, d oncall.Duty) onDuty {
+func asOnDuty(rota config.Rota, d receiver.OnDuty) onDuty {
 	zone := time.Local
 	if rota.Timezone != "" {
 		zone = rota.Zone

@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/alertmanager/template"
 
 	"github.com/smspager/smspager/receiver"
-	"github.com/smspager/smspager/receiver/intake"
+	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/templating"
 )
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/oncall"
+	"github.com/smspager/smspager/receiver/internal/oncall"
 )
 
 func TestRoster(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/oncall/rota"
+	"github.com/smspager/smspager/receiver/internal/oncall/rota"
 )
 
 // Roster is who is on duty by the rotas of a configuration. It is safe for

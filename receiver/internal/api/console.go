@@ -1,5 +1,5 @@
-// Package console shows people, and their scripts, what was sent.
-package console
+// Package api shows people, and their scripts, what was sent.
+package api
 
 import (
 	"context"

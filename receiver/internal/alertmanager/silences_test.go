@@ -1,4 +1,4 @@
-package silencer_test
+package alertmanager_test
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smspager/smspager/receiver/oncall/silencer"
+	"github.com/smspager/smspager/receiver/internal/alertmanager"
 )
 
 // answering is an Alertmanager that answers everything alike, and keeps the last
@@ -30,10 +30,10 @@ func answering(t *testing.T, code int, body string) (string, func() (r *http.Req
 
 func TestSet(t *testing.T) {
 	url, last := answering(t, 200, `{"silenceID":"abc"}`)
-	s := silencer.New(silencer.Options{URLs: []string{"http://127.0.0.1:1", url + "/prefix/"}, User: "acme", Password: "x"})
+	s := alertmanager.New(alertmanager.Options{URLs: []string{"http://127.0.0.1:1", url + "/prefix/"}, User: "acme", Password: "x"})
 	at := time.Date(2026, 11, 25, 3, 14, 0, 0, time.UTC)
-	id, err := s.Set(t.Context(), silencer.Silence{
-		Matchers: silencer.Exact(map[string]string{"alertname": "Größe{}"}), StartsAt: at, EndsAt: at.Add(time.Hour), CreatedBy: "alice", Comment: "page",
+	id, err := s.Set(t.Context(), alertmanager.Silence{
+		Matchers: alertmanager.Exact(map[string]string{"alertname": "Größe{}"}), StartsAt: at, EndsAt: at.Add(time.Hour), CreatedBy: "alice", Comment: "page",
 	})
 	r, body := last()
 	user, password, _ := r.BasicAuth()
@@ -47,7 +47,7 @@ func TestSet(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	url, last := answering(t, 200, `[{"id":"1","comment":"page A, alert 1","status":{"state":"active"}},{"id":"2","comment":"page A, alert 2","status":{"state":"expired"}},{"id":"3","comment":"page B","status":{"state":"active"}}]`)
-	s := silencer.New(silencer.Options{URLs: []string{url}, Token: "t0ken"})
+	s := alertmanager.New(alertmanager.Options{URLs: []string{url}, Token: "t0ken"})
 	found, err := s.Find(t.Context(), "page A")
 	if r, _ := last(); err != nil || len(found) != 1 || found[0].ID != "1" || r.Header.Get("Authorization") != "Bearer t0ken" {
 		t.Errorf("finds %+v, %v", found, err)
@@ -72,9 +72,9 @@ func TestAnswers(t *testing.T) {
 		{503, `away`, false, "answers 503: away", false},
 	} {
 		url, _ := answering(t, tc.code, tc.body)
-		s := silencer.New(silencer.Options{URLs: []string{url}})
-		_, err := s.Set(t.Context(), silencer.Silence{})
-		var refused *silencer.RefusedError
+		s := alertmanager.New(alertmanager.Options{URLs: []string{url}})
+		_, err := s.Set(t.Context(), alertmanager.Silence{})
+		var refused *alertmanager.RefusedError
 		if (err == nil) != (tc.setErr == "") || err != nil && !strings.Contains(err.Error(), tc.setErr) || errors.As(err, &refused) != tc.refused {
 			t.Errorf("%d %s: Set gives %v", tc.code, tc.body, err)
 		}
@@ -82,7 +82,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%d %s: Expire gives %v", tc.code, tc.body, err)
 		}
 	}
-	if _, err := silencer.New(silencer.Options{URLs: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}}).Set(t.Context(), silencer.Silence{}); err == nil {
+	if _, err := alertmanager.New(alertmanager.Options{URLs: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}}).Set(t.Context(), alertmanager.Silence{}); err == nil {
 		t.Error("where none answers there is no error")
 	}
 }

@@ -29,7 +29,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
-	"github.com/smspager/smspager/receiver/oncall/silencer"
+	"github.com/smspager/smspager/receiver/internal/alertmanager"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -118,7 +118,7 @@ type settings struct {
 	render    map[string]Render
 	directory *directory
 	roster    *Roster
-	silencer  *silencer.Silencer // nil: there is none
+	silencer  *alertmanager.Silencer // nil: there is none
 }
 
 // New makes an OnCall. Configure must be called before anything else.

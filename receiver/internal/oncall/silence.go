@@ -13,7 +13,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
-	"github.com/smspager/smspager/receiver/oncall/silencer"
+	"github.com/smspager/smspager/receiver/internal/alertmanager"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -144,11 +144,11 @@ func (o *OnCall) silences(ctx context.Context, page string) ([]*silenceInStore, 
 }
 
 // silencerOf makes the Silencer of a configuration, nil without one.
-func (o *OnCall) silencerOf(a config.Alertmanager) *silencer.Silencer {
+func (o *OnCall) silencerOf(a config.Alertmanager) *alertmanager.Silencer {
 	if len(a.URLs) == 0 {
 		return nil
 	}
-	return silencer.New(silencer.Options{URLs: a.URLs, User: a.User, Password: a.Password.Reveal(), Token: a.Token.Reveal(), Client: o.client})
+	return alertmanager.New(alertmanager.Options{URLs: a.URLs, User: a.User, Password: a.Password.Reveal(), Token: a.Token.Reveal(), Client: o.client})
 }
 
 // runSilences asks Alertmanager for what replies asked for, until the context ends.
@@ -234,7 +234,7 @@ func (o *OnCall) attend(ctx context.Context, w *silenceInStore) error {
 // it has ended, whether its alerts fire.
 func (s *settings) ask(ctx context.Context, w *silenceInStore) (fires bool, err error) {
 	if s.silencer == nil {
-		return true, &silencer.RefusedError{Reason: "alertmanager.urls is not set"}
+		return true, &alertmanager.RefusedError{Reason: "alertmanager.urls is not set"}
 	}
 	if w.State == silenceSet {
 		firing, err := s.silencer.Firing(ctx, w.common())
@@ -254,11 +254,11 @@ func (s *settings) ask(ctx context.Context, w *silenceInStore) (fires bool, err 
 	}
 	for _, a := range w.Alerts {
 		comment := w.comment() + ", alert " + a.Fingerprint
-		if slices.ContainsFunc(there, func(other silencer.Silence) bool { return other.Comment == comment }) { // by an earlier try
+		if slices.ContainsFunc(there, func(other alertmanager.Silence) bool { return other.Comment == comment }) { // by an earlier try
 			continue
 		}
-		if _, err := s.silencer.Set(ctx, silencer.Silence{
-			Matchers: silencer.Exact(a.Labels), StartsAt: time.Now(), EndsAt: w.Until, CreatedBy: w.By, Comment: comment,
+		if _, err := s.silencer.Set(ctx, alertmanager.Silence{
+			Matchers: alertmanager.Exact(a.Labels), StartsAt: time.Now(), EndsAt: w.Until, CreatedBy: w.By, Comment: comment,
 		}); err != nil {
 			return false, err
 		}

@@ -8,20 +8,20 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/smspager/smspager/receiver/oncall/silencer"
+	"github.com/smspager/smspager/receiver/internal/alertmanager"
 )
 
-// alertmanager is as much of one as silences need.
-type alertmanager struct {
+// fakeAlertmanager is as much of one as silences need.
+type fakeAlertmanager struct {
 	mu       sync.Mutex
-	silences []silencer.Silence
+	silences []alertmanager.Silence
 	fires    bool   // every alert of a silence fires
 	broken   bool   // answers 503
 	breakAt  int    // breaks once so many silences were set; 0: not
 	refusal  string // answers 400
 }
 
-func (a *alertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *fakeAlertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
@@ -30,13 +30,13 @@ func (a *alertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case a.refusal != "":
 		http.Error(w, a.refusal, http.StatusBadRequest)
 	case r.Method == http.MethodPost && r.URL.Path == "/api/v2/silences":
-		var s silencer.Silence
+		var s alertmanager.Silence
 		body, _ := io.ReadAll(r.Body)
 		if err := json.Unmarshal(body, &s); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		s.ID, s.Status = fmt.Sprint("silence-", len(a.silences)+1), &silencer.Status{State: "active"}
+		s.ID, s.Status = fmt.Sprint("silence-", len(a.silences)+1), &alertmanager.Status{State: "active"}
 		a.silences = append(a.silences, s)
 		if a.broken = len(a.silences) == a.breakAt; a.broken {
 			panic(http.ErrAbortHandler) // and the answer is lost
@@ -64,14 +64,14 @@ func (a *alertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // set changes the fake.
-func (a *alertmanager) set(change func()) {
+func (a *fakeAlertmanager) set(change func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	change()
 }
 
 // active are the silences that are.
-func (a *alertmanager) active() (all []silencer.Silence) {
+func (a *fakeAlertmanager) active() (all []alertmanager.Silence) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range a.silences {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smspager/smspager/receiver/oncall/silencer"
+	"github.com/smspager/smspager/receiver/internal/alertmanager"
 )
 
 // three fires three alerts of one group.
@@ -36,10 +36,10 @@ func TestSilencedByReply(t *testing.T) {
 			t.Fatalf("%d silences are set, want 3", len(active))
 		}
 		for i, s := range active {
-			want := []silencer.Matcher{
+			want := []alertmanager.Matcher{
 				{Name: "alertname", Value: "DiskFull", IsEqual: true}, {Name: "instance", Value: fmt.Sprint("db-", i+1), IsEqual: true}, {Name: "severity", Value: "critical", IsEqual: true},
 			}
-			slices.SortFunc(s.Matchers, func(a, b silencer.Matcher) int { return strings.Compare(a.Name, b.Name) })
+			slices.SortFunc(s.Matchers, func(a, b alertmanager.Matcher) int { return strings.Compare(a.Name, b.Name) })
 			if !slices.Equal(s.Matchers, want) || s.CreatedBy != "bob" || !strings.Contains(s.Comment, w.page().ID) || s.EndsAt.Sub(s.StartsAt).Round(time.Minute) != 2*time.Hour {
 				t.Errorf("silence %d is %+v", i, s)
 			}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
-	"github.com/smspager/smspager/receiver/intake"
+	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -253,7 +253,7 @@ func TestDecodeFillsIn(t *testing.T) {
 	if len(n.CommonLabels) != 1 || n.CommonLabels["alertname"] != "A" || n.Alerts[0].Labels["job"] != "x" {
 		t.Errorf("the common labels are %v", n.CommonLabels)
 	}
-	real, err := os.ReadFile(filepath.Join("..", "testdata", "payloads", "01-single-firing-critical.json"))
+	real, err := os.ReadFile(filepath.Join("..", "..", "testdata", "payloads", "01-single-firing-critical.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,11 +265,11 @@ func TestDecodeFillsIn(t *testing.T) {
 
 // FuzzDecode: no body makes it panic; what is accepted is a notification.
 func FuzzDecode(f *testing.F) {
-	names, err := filepath.Glob("../testdata/payloads/*.json")
+	names, err := filepath.Glob("../../testdata/payloads/*.json")
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, name := range append(names, "../testdata/grafana.json") {
+	for _, name := range append(names, "../../testdata/grafana.json") {
 		body, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
@@ -296,7 +296,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func BenchmarkDecodeAndRender(b *testing.B) {
-	body, err := os.ReadFile("../testdata/payloads/03-group-three-firing.json")
+	body, err := os.ReadFile("../../testdata/payloads/03-group-three-firing.json")
 	if err != nil {
 		b.Fatal(err)
 	}

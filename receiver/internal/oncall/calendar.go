@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/smspager/smspager/receiver/oncall/rota"
+	"github.com/smspager/smspager/receiver/internal/oncall/rota"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 

@@ -18,7 +18,7 @@ import (
 
 	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/console"
+	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
@@ -56,7 +56,7 @@ type world struct {
 	dir    string
 	wraps  func(outbox.Store) outbox.Store // nil: nothing does
 	sim    *textinghousetest.Simulator
-	am     *alertmanager
+	am     *fakeAlertmanager
 	routes *routes
 	// callbacks are the routes of the simulator, which are the same for all processes.
 	callbacks *routes
@@ -74,7 +74,7 @@ func inWorld(t *testing.T, cfg string, test func(w *world)) {
 func inWrappedWorld(t *testing.T, cfg string, wraps func(outbox.Store) outbox.Store, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, dir: t.TempDir(), wraps: wraps, am: &alertmanager{}}
+		w := &world{t: t, dir: t.TempDir(), wraps: wraps, am: &fakeAlertmanager{}}
 		w.routes = &routes{}
 		w.callbacks = w.routes
 		w.routes.set("alertmanager", textinghousetest.Transport(w.am))
@@ -280,15 +280,15 @@ func after(d time.Duration) {
 }
 
 // page reads the latest page over the API.
-func (w *world) page() console.Page {
+func (w *world) page() api.Page {
 	w.t.Helper()
 	_, text := w.do("GET", "/api/v1/pages?limit=1", "")
-	var list console.Pages
+	var list api.Pages
 	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Pages) != 1 {
 		w.t.Fatalf("%s (%v)", text, err)
 	}
 	_, text = w.do("GET", "/api/v1/pages/"+list.Pages[0].ID, "")
-	var p console.Page
+	var p api.Page
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		w.t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func (w *world) page() console.Page {
 }
 
 // history is the types of a page's events.
-func history(p console.Page) string {
+func history(p api.Page) string {
 	var types []string
 	for _, e := range p.Events {
 		s := e.Type

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
-	"github.com/smspager/smspager/receiver/oncall/silencer"
+	"github.com/smspager/smspager/receiver/internal/alertmanager"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -14,7 +14,7 @@ import (
 // attended is what comes of Alertmanager's answer. p is the page, nil where it is
 // there no more; others are silences of it besides.
 func (o *OnCall) attended(s *settings, p *page, w *silenceInStore, others []*silenceInStore, fires bool, err error, now time.Time) outbox.Entry {
-	var refused *silencer.RefusedError
+	var refused *alertmanager.RefusedError
 	final := err == nil || errors.As(err, &refused) || w.Tries >= silenceTries
 	var e outbox.Entry
 	switch {
@@ -135,7 +135,7 @@ func (o *OnCall) ranOut(s *settings, p *page, w *silenceInStore, others []*silen
 }
 
 // shortReason is a failure as a text can tell it.
-func shortReason(refused *silencer.RefusedError) string {
+func shortReason(refused *alertmanager.RefusedError) string {
 	if refused != nil {
 		return "Alertmanager refuses"
 	}

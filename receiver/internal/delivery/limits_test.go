@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/smspager/smspager/receiver/delivery"
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 	"github.com/smspager/smspager/templating/gsm7"

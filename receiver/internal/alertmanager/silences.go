@@ -1,5 +1,5 @@
-// Package silencer sets and ends silences in Alertmanager, by its API v2.
-package silencer
+// Package alertmanager sets and ends silences in Alertmanager, by its API v2.
+package alertmanager
 
 import (
 	"bytes"
