@@ -20,6 +20,12 @@ type (
 // Result is what became of a notification, as the webhook's response has it.
 type Result = intake.Result
 
+// UnknownReceiverError is the error for a receiver that is not configured.
+type UnknownReceiverError = intake.UnknownReceiverError
+
+// ErrStopping is the error for a notification after the end of Run: nothing is stored.
+var ErrStopping = intake.ErrStopping
+
 // OnDuty is who is on duty in a rota, from when to when.
 type OnDuty = oncall.Duty
 

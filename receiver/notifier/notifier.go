@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/alertmanager/template"
 
 	"github.com/smspager/smspager/receiver"
-	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/templating"
 )
 
@@ -50,26 +49,32 @@ func New(r *receiver.Receiver, o Options) *Notifier {
 	return &Notifier{receiver: r, name: o.Receiver, data: &template.Template{ExternalURL: o.ExternalURL}, logger: o.Logger}
 }
 
-// Notify implements notify.Notifier. It returns once the messages are on disk. An
-// error is worth a retry unless the receiver is not configured.
-func (n *Notifier) Notify(ctx context.Context, alerts ...*alert.Alert) (retry bool, err error) {
+// Notify implements [notify.Notifier]. It returns once the messages are on disk. A
+// failure is worth a retry unless the context or the receiver's name is at fault.
+func (n *Notifier) Notify(ctx context.Context, alerts ...*alert.Alert) notify.NotifyVerdict {
 	key, err := notify.ExtractGroupKey(ctx)
 	if err != nil {
-		return false, err
+		return notify.Unrecoverable(err, notify.MissingContextReason)
 	}
 	name := n.name
 	if name == "" {
 		var ok bool
 		if name, ok = notify.ReceiverName(ctx); !ok {
-			return false, errors.New("the context names no receiver; set Options.Receiver")
+			return notify.Unrecoverable(errors.New("the context names no receiver; set Options.Receiver"), notify.MissingContextReason)
 		}
 	}
 	_, err = n.receiver.Notify(ctx, name, templating.Notification{
 		Data:     *notify.GetTemplateData(ctx, n.data, alerts, n.logger),
 		GroupKey: key.String(),
 	})
-	var unknown *intake.UnknownReceiverError
-	return err != nil && !errors.As(err, &unknown), err
+	var unknown *receiver.UnknownReceiverError
+	switch {
+	case err == nil:
+		return notify.Success()
+	case errors.As(err, &unknown):
+		return notify.Unrecoverable(err, notify.ConfigErrorReason)
+	}
+	return notify.Retry(0, err, notify.ServerErrorReason)
 }
 
 // SendResolved implements notify.ResolvedSender: what is resolved is passed on,
