@@ -34,8 +34,9 @@ func (r *Receiver) private(mux *http.ServeMux) {
 
 // public adds what the provider calls back.
 func (r *Receiver) public(mux *http.ServeMux) {
-	mux.HandleFunc("/textinghouse/{token}/dlr", r.delivery.ServeReceipt)
-	mux.HandleFunc("/textinghouse/{token}/mo", r.delivery.ServeReply)
+	serve := func(w http.ResponseWriter, req *http.Request) { (*r.callbacks.Load()).ServeHTTP(w, req) }
+	mux.HandleFunc("/textinghouse/{token}/dlr", serve)
+	mux.HandleFunc("/textinghouse/{token}/mo", serve)
 }
 
 func serveNotFound(w http.ResponseWriter, _ *http.Request) {

@@ -69,6 +69,7 @@ type Receiver struct {
 
 	configuring sync.Mutex
 	cfg         *config.Config
+	callbacks   atomic.Pointer[http.Handler] // new with each configuration
 	running     atomic.Bool
 	stop        sync.Once
 	stopErr     error
@@ -109,10 +110,6 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		OnFinal: func(m outbox.Message) {
 			r.watch.Final(m)
 			r.oncall.Final(m)
-		},
-		Reply: func(ctx context.Context, reply textinghouse.Reply) (string, error) {
-			outcome, err := r.oncall.Reply(ctx, reply)
-			return string(outcome), err
 		},
 		Pages: pages{r},
 	})
@@ -255,12 +252,30 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	r.delivery.Configure(delivery.Settings{
 		Limits: limits, DailyBudget: cfg.Credit.DailyBudget, MaxPerSecond: cfg.TextingHouse.MaxPerSecond,
 		Gateway: client, SenderID: cfg.TextingHouse.SenderID, Timeout: cfg.TextingHouse.Timeout, Concurrency: cfg.TextingHouse.Concurrency,
-		Callbacks: delivery.Callbacks{Token: cfg.TextingHouse.CallbackToken.Reveal(), Networks: cfg.TextingHouse.CallbackNetworks},
+		Callbacks: cfg.TextingHouse.CallbackToken != "",
 	})
+	callbacks := r.newCallbacks(cfg)
+	r.callbacks.Store(&callbacks)
 	r.watch.Configure(client, cfg.Probe.Interval)
 	r.metrics.client.Store(client)
 	r.cfg = cfg
 	return nil
+}
+
+// newCallbacks returns the handler of the provider's callbacks by a configuration.
+func (r *Receiver) newCallbacks(cfg *config.Config) http.Handler {
+	return textinghouse.NewHandler(textinghouse.HandlerOptions{
+		Token: cfg.TextingHouse.CallbackToken.Reveal(), Networks: cfg.TextingHouse.CallbackNetworks,
+		Receipt: func(ctx context.Context, receipt textinghouse.Receipt) (string, error) {
+			outcome, err := r.delivery.Receive(ctx, receipt)
+			return string(outcome), err
+		},
+		Reply: func(ctx context.Context, reply textinghouse.Reply) (string, error) {
+			outcome, err := r.oncall.Reply(ctx, reply)
+			return string(outcome), err
+		},
+		Observe: r.metrics.calledBack, Logger: r.logger,
+	})
 }
 
 // healthy says why smspager or the provider is not well, as far as it knows.

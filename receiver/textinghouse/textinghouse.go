@@ -13,8 +13,8 @@
 // brought no reply a *TransportError. What a caller must know after a failed
 // Send is whether the provider may have the message: see MayHaveBeenTaken.
 //
-// Statuses come by callback, too: ParseReceipt and ParseReply read what the
-// provider POSTs.
+// Receipts and replies come by callback: [NewHandler] serves both, and
+// [ParseReceipt] and [ParseReply] read what the provider POSTs.
 package textinghouse
 
 import (

@@ -54,7 +54,7 @@ type Settings struct {
 	MaxPerSecond int
 	Limits       map[string][]Limit // of each receiver
 	DailyBudget  int                // segments, beyond which what is not critical is told in digests; 0: none
-	Callbacks    Callbacks          // without a token, statuses are asked for sooner
+	Callbacks    bool               // the provider calls back; if not, it is asked for statuses sooner
 }
 
 // Options are what New needs. The zero value of each field but Store works.
@@ -67,9 +67,6 @@ type Options struct {
 	// OnFinal is told of every message that reaches a final state, from
 	// whatever goroutine brought it there. It must not block.
 	OnFinal func(outbox.Message)
-	// Reply takes in a text from a phone, and says what became of it. An error
-	// means that it could not be stored. Nil: phones are not listened to.
-	Reply func(context.Context, textinghouse.Reply) (outcome string, err error)
 	// Pages is needed where entries have pages.
 	Pages Pages
 }
@@ -98,7 +95,6 @@ type Delivery struct {
 	logger   *slog.Logger
 	metrics  *metrics
 	onFinal  func(outbox.Message)
-	reply    func(context.Context, textinghouse.Reply) (string, error)
 	pages    Pages
 	settings atomic.Pointer[Settings]
 
@@ -139,15 +135,11 @@ func New(o Options) *Delivery {
 	if o.OnFinal == nil {
 		o.OnFinal = func(outbox.Message) {}
 	}
-	if o.Reply == nil {
-		o.Reply = func(context.Context, textinghouse.Reply) (string, error) { return "ignored", nil }
-	}
 	d := &Delivery{
 		store:   o.Store,
 		shared:  o.Shared,
 		logger:  o.Logger,
 		onFinal: o.OnFinal,
-		reply:   o.Reply,
 		pages:   o.Pages,
 		wake:    make(chan struct{}, 1),
 		emptied: make(chan struct{}, 1),
