@@ -65,7 +65,7 @@ type Receiver struct {
 	oncall   *oncall.OnCall
 	delivery *delivery.Delivery
 	watch    *delivery.Watch
-	console  *api.Console
+	api      *api.API
 
 	configuring sync.Mutex
 	cfg         *config.Config
@@ -118,7 +118,7 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		Transport: o.Transport, Healthy: r.healthy,
 	})
 	r.watch = delivery.NewWatch(o.Registry, o.Logger, r.oncall.Credit)
-	r.console = api.New(store, o.Logger)
+	r.api = api.New(api.Options{Store: store, Contacts: contacts{r.oncall}, Logger: o.Logger})
 	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: r.oncall, Logger: o.Logger, Registerer: o.Registry, IDs: ids})
 	if err := r.configure(cfg); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -231,7 +231,9 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient(cfg, r.metrics.observe, r.via)
+	account := cfg.TextingHouse.ClientOptions()
+	account.Observe, account.Transport = r.metrics.observe, r.via
+	client, err := textinghouse.NewClient(account)
 	if err != nil {
 		return err
 	}
@@ -241,7 +243,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	}
 	r.oncall.Configure(cfg, render)
 	r.intake.Configure(intake.Settings{
-		Receivers: receivers, Token: cfg.Webhook.Token.Reveal(), MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
+		Receivers: receivers, Token: cfg.Webhook.Token, MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
 	})
 	limits := make(map[string][]delivery.Limit)
 	for _, rc := range cfg.Receivers {
@@ -292,19 +294,6 @@ func (r *Receiver) healthy() error {
 		}
 	}
 	return errors.New("no endpoint of the provider works")
-}
-
-// NewClient makes the client of the account that a configuration names. observe
-// may be nil.
-func NewClient(cfg *config.Config, observe func(textinghouse.Exchange)) (*textinghouse.Client, error) {
-	return newClient(cfg, observe, nil)
-}
-
-func newClient(cfg *config.Config, observe func(textinghouse.Exchange), via http.RoundTripper) (*textinghouse.Client, error) {
-	return textinghouse.NewClient(textinghouse.Options{
-		User: cfg.TextingHouse.User, Password: cfg.TextingHouse.Password.Reveal(), Endpoints: cfg.TextingHouse.Endpoints,
-		Timeout: cfg.TextingHouse.Timeout, MaxConns: cfg.TextingHouse.Concurrency, Observe: observe, Transport: via,
-	})
 }
 
 // Handler serves everything: the webhook, the callbacks, the API, /metrics,

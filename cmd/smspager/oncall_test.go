@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -94,7 +93,7 @@ func TestPagesAndVerify(t *testing.T) {
 		}
 	}
 	exit, out, _ = smspager(t, "", "page", "--url="+p.url, "--output=json", code)
-	var page receiver.Page
+	var page pageJSON
 	if err := json.Unmarshal([]byte(out), &page); err != nil || exit != 0 || page.Code != code || len(page.Messages) != 4 {
 		t.Errorf("page exits with %d: %s", exit, out)
 	}

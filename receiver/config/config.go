@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
 // Config is a configuration that Load or Parse has checked. File names in it
@@ -46,6 +47,13 @@ type TextingHouse struct {
 	CallbackToken     Secret         `yaml:"callback_token"` // "": no callbacks
 	CallbackTokenFile string         `yaml:"callback_token_file"`
 	CallbackNetworks  []netip.Prefix `yaml:"callback_networks"` // empty: any
+}
+
+// ClientOptions returns the options of a client of the account.
+func (t *TextingHouse) ClientOptions() textinghouse.Options {
+	return textinghouse.Options{
+		User: t.User, Password: t.Password.Reveal(), Endpoints: t.Endpoints, Timeout: t.Timeout, MaxConns: t.Concurrency,
+	}
 }
 
 // Storage is where messages are kept.
@@ -109,8 +117,7 @@ const day = 24 * time.Hour
 func defaults() Config {
 	return Config{
 		TextingHouse: TextingHouse{
-			Endpoints: []string{"https://api.textinghouse.com/http/v1/do", "https://api2.textinghouse.com/http/v1/do"},
-			Timeout:   10 * time.Second, Concurrency: 16,
+			Endpoints: textinghouse.DefaultEndpoints(), Timeout: 10 * time.Second, Concurrency: 16,
 		},
 		Storage:      Storage{SQLite: "smspager.db", Retention: 90 * day},
 		Webhook:      Webhook{MaxBodyBytes: 4 << 20},
