@@ -15,7 +15,7 @@ func (r *Receiver) private(mux *http.ServeMux) {
 	mux.Handle("/alertmanager", r.intake)
 	mux.Handle("/alertmanager/{receiver...}", r.intake)
 	mux.Handle("/api/v1/", r.api)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(r.registry, promhttp.HandlerOpts{Registry: r.registry}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r.gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "smspager is healthy.") })
 	mux.HandleFunc("GET /-/ready", r.serveReady)
 	if r.load != nil {

@@ -38,14 +38,20 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Options are what a Receiver may be given. The zero value works.
+// Options are the options of a [Receiver]. The zero value works.
 type Options struct {
-	Logger   *slog.Logger         // nil: nothing is logged
-	Registry *prometheus.Registry // what /metrics shows and the metrics join; nil: one of its own
-	// Load reads the configuration that POST /-/reload applies; nil: that path answers 404.
+	Logger *slog.Logger // nil: nothing is logged
+	// Registerer is where the metrics are registered until the Receiver is closed. Two
+	// receivers that share one need labels: see [prometheus.WrapRegistererWith]. Nil: a
+	// registry of the Receiver's own.
+	Registerer prometheus.Registerer
+	// Gatherer gathers what /metrics shows. Nil: Registerer, if it is a Gatherer, and
+	// otherwise the metrics of this Receiver.
+	Gatherer prometheus.Gatherer
+	// Load reads the configuration that POST /-/reload applies; nil: that path responds 404.
 	Load func() (*config.Config, error)
-	// Store is an outbox in the place of the one that the configuration names; New
-	// takes it over, and Close closes it. Nil: the configuration's.
+	// Store replaces the outbox that the configuration names. New takes it over, and Close
+	// closes it. Nil: the configuration's.
 	Store outbox.Store
 	// Transport takes the requests to the provider, Alertmanager and calendars; nil:
 	// transports of their own.
@@ -55,7 +61,8 @@ type Options struct {
 // Receiver takes notifications and sends messages.
 type Receiver struct {
 	logger   *slog.Logger
-	registry *prometheus.Registry
+	gatherer prometheus.Gatherer
+	leave    func() // unregisters the metrics
 	metrics  *metrics
 	load     func() (*config.Config, error)
 	via      http.RoundTripper // nil: the network
@@ -70,21 +77,23 @@ type Receiver struct {
 	configuring sync.Mutex
 	cfg         *config.Config
 	callbacks   atomic.Pointer[http.Handler] // new with each configuration
+	began       atomic.Bool                  // Run or Close was called
 	running     atomic.Bool
 	stop        sync.Once
 	stopErr     error
 }
 
-// New opens the outbox and makes a Receiver. The caller must Run or Close it.
-// An outbox that cannot be opened now, because its disk is full or its database
-// away, is tried again while pages are sent without it; one that another process
-// uses is an error.
+// New resolves the configuration, opens the outbox and returns a Receiver. The caller must
+// Run or Close it. An outbox that cannot be opened now, because its disk is full or its
+// database is away, is tried again while pages are sent without it; one that another
+// process uses is an error, and so is a faulty configuration (see [config.Config.Resolve]).
 func New(cfg *config.Config, o Options) (*Receiver, error) {
+	cfg, err := cfg.Resolve(checkStorage)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Registry == nil {
-		o.Registry = prometheus.NewRegistry()
 	}
 	_, several := o.Store.(outbox.Shared)
 	store, err := outbox.NewGuard(func(ctx context.Context) (outbox.Store, error) {
@@ -96,17 +105,17 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	if err != nil {
 		return nil, err
 	}
+	own := prometheus.NewRegistry()
 	var shared outbox.Shared
 	if several || o.Store == nil && cfg.Storage.PostgresURL != "" {
 		shared = store
 	}
 	r := &Receiver{
-		logger: o.Logger, registry: o.Registry, load: o.Load, via: o.Transport, store: store, cfg: cfg,
-		metrics: newMetrics(o.Registry),
+		logger: o.Logger, load: o.Load, via: o.Transport, store: store, cfg: cfg, metrics: newMetrics(own),
 	}
 	ids := outbox.NewIDs()
 	r.delivery = delivery.New(delivery.Options{
-		Store: store, Shared: shared, Logger: o.Logger, Registerer: o.Registry, IDs: ids,
+		Store: store, Shared: shared, Logger: o.Logger, Registerer: own, IDs: ids,
 		OnFinal: func(m outbox.Message) {
 			r.watch.Final(m)
 			r.oncall.Final(m)
@@ -114,16 +123,37 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		Pages: pages{r},
 	})
 	r.oncall = oncall.New(oncall.Options{
-		Store: store, Sender: r.delivery, Shared: shared != nil, Logger: o.Logger, Registerer: o.Registry, IDs: ids,
+		Store: store, Sender: r.delivery, Shared: shared != nil, Logger: o.Logger, Registerer: own, IDs: ids,
 		Transport: o.Transport, Healthy: r.healthy,
 	})
-	r.watch = delivery.NewWatch(o.Registry, o.Logger, r.oncall.Credit)
+	r.watch = delivery.NewWatch(own, o.Logger, r.oncall.Credit)
 	r.api = api.New(api.Options{Store: store, Contacts: contacts{r.oncall}, Logger: o.Logger})
-	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: r.oncall, Logger: o.Logger, Registerer: o.Registry, IDs: ids})
+	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: r.oncall, Logger: o.Logger, Registerer: own, IDs: ids})
+	if err := r.join(own, o); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
 	if err := r.configure(cfg); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// join registers the Receiver's metrics where the options say.
+func (r *Receiver) join(own *prometheus.Registry, o Options) error {
+	r.gatherer, r.leave = own, func() {}
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(own); err != nil {
+			return fmt.Errorf("register the metrics: %w; receivers that share a registry need labels (prometheus.WrapRegistererWith)", err)
+		}
+		r.leave = func() { o.Registerer.Unregister(own) }
+		if all, ok := o.Registerer.(prometheus.Gatherer); ok {
+			r.gatherer = all
+		}
+	}
+	if o.Gatherer != nil {
+		r.gatherer = o.Gatherer
+	}
+	return nil
 }
 
 // pages are those of a Receiver's on-call room, which is made after the rooms
@@ -160,8 +190,11 @@ func asStore[S outbox.Store](s S, err error) (outbox.Store, error) {
 
 // Run sends until the context ends, then lets what is under way finish and
 // closes the outbox. Notifications that come after that are refused, so that
-// Alertmanager tries them again later.
+// Alertmanager tries them again later. A Receiver runs once: a second call is an error.
 func (r *Receiver) Run(ctx context.Context) error {
+	if r.began.Swap(true) {
+		return errors.New("the receiver has run or is closed; make another with New")
+	}
 	r.configuring.Lock()
 	retention := r.cfg.Storage.Retention // a reload cannot change it
 	r.configuring.Unlock()
@@ -182,7 +215,9 @@ func (r *Receiver) Run(ctx context.Context) error {
 
 // Close closes the outbox of a Receiver that does not Run.
 func (r *Receiver) Close() error {
+	r.began.Store(true)
 	r.stop.Do(func() {
+		r.leave()
 		r.intake.Stop()
 		r.stopErr = r.store.Close()
 	})
@@ -214,9 +249,13 @@ func (r *Receiver) Reload() error {
 	return nil
 }
 
-// Apply applies a configuration, or leaves the old one in place where it fails.
-// storage cannot change while the receiver runs.
+// Apply resolves and applies a configuration. If that fails, the old one stays in force.
+// Its storage must be the same as before.
 func (r *Receiver) Apply(cfg *config.Config) error {
+	cfg, err := cfg.Resolve(checkStorage)
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
 	r.configuring.Lock()
 	defer r.configuring.Unlock()
 	if cfg.Storage != r.cfg.Storage {

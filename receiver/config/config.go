@@ -17,8 +17,10 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// Config is a configuration that Load or Parse has checked. File names in it
-// are absolute, secrets are read, and defaults are filled in.
+// Config is a configuration. [Load] and [Parse] read one, and a program may write one in
+// Go. Once resolved (see [Config.Resolve]), file names are absolute, secrets are read,
+// defaults are filled in, and the fields without a key hold what others refer to. The
+// name of a file that held a secret is then "".
 type Config struct {
 	TextingHouse TextingHouse `yaml:"textinghouse"`
 	Storage      Storage      `yaml:"storage"`
@@ -162,10 +164,7 @@ func Parse(name string, data []byte, checks ...Check) (*Config, error) {
 			return nil, err
 		}
 		v := &validator{decoder: d, dir: dir}
-		v.validate(&cfg)
-		for _, check := range checks {
-			check(&cfg, func(path string, err error) { d.fault(path, "%v", err) })
-		}
+		v.check(&cfg, checks)
 	}
 	if len(d.faults) > 0 {
 		return nil, d.faults.sorted()

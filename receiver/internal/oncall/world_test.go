@@ -97,7 +97,7 @@ func inWrappedWorld(t *testing.T, cfg string, wraps func(outbox.Store) outbox.St
 func (w *world) start(cfg string) {
 	w.t.Helper()
 	w.reg = prometheus.NewRegistry()
-	o := receiver.Options{Transport: w.routes, Registry: w.reg}
+	o := receiver.Options{Transport: w.routes, Registerer: w.reg}
 	c := w.config(cfg)
 	if w.wraps != nil {
 		store, err := sqlite.Open(context.Background(), c.Storage.SQLite)
