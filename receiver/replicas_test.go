@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smspager/smspager/receiver/outbox/postgres/postgrestest"
+	"github.com/smspager/smspager/internal/postgrestest"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 

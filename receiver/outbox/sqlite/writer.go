@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
-	"github.com/smspager/smspager/receiver/outbox/group"
+	"github.com/smspager/smspager/receiver/outbox/internal/group"
 )
 
 // writer owns the one connection that writes.
