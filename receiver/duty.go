@@ -3,6 +3,7 @@ package receiver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"time"
 
@@ -34,9 +35,13 @@ type (
 )
 
 // NewDuty reads the calendars and the outbox of a configuration. It changes nothing. An
-// outbox that does not exist yet knows nothing; for one that cannot be read, NewDuty
-// returns what the calendars say and an error.
+// outbox that does not exist yet knows nothing. If it cannot be read, NewDuty returns what
+// the calendars say and an error; a faulty configuration gives a nil Duty and an error.
 func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
+	cfg, err := cfg.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
 	d := &Duty{roster: oncall.NewRoster(cfg, nil)}
 	d.Calendars = d.roster.Load(ctx)
 	store, err := openReader(ctx, cfg.Storage)

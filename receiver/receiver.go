@@ -1,9 +1,11 @@
-// Package receiver is smspager as a library: Alertmanager's webhook in, SMS out
-// through TextingHouse, each stored before it is answered for and followed
-// until it is delivered.
+// Package receiver is smspager as a library: it takes Alertmanager's notifications, stores
+// them as messages, sends those as SMS through TextingHouse, and follows each one until it
+// is delivered.
 //
-// New assembles the rooms, Handler is the HTTP side, and Run sends until its
-// context ends:
+// # Embedding
+//
+// [New] assembles the rooms, [Receiver.Handler] is the HTTP side, and [Receiver.Run] sends
+// until its context ends:
 //
 //	cfg, err := receiver.LoadConfig("smspager.yml")
 //	…
@@ -12,7 +14,15 @@
 //	go http.ListenAndServe(":9879", r.Handler())
 //	err = r.Run(ctx)
 //
+// A program without a webhook calls [Receiver.Notify]; one that embeds Alertmanager's
+// pipeline uses package notifier. [config.Config] may be read from a file or written in Go.
 // Two receivers in one process share nothing.
+//
+// # Stability
+//
+// Until v1, an exported name may change in a minor release; CHANGELOG.md lists each
+// change. What packages under internal/ define and this one exports under a name of its
+// own counts as this package's.
 package receiver
 
 import (
@@ -224,9 +234,12 @@ func (r *Receiver) Close() error {
 	return r.stopErr
 }
 
-// Notify takes a notification in as the webhook does. See intake.Intake.Notify
-// for its errors.
-func (r *Receiver) Notify(ctx context.Context, name string, n templating.Notification) (intake.Result, error) {
+// Notify takes a notification in as the webhook does, for a receiver that is named as in the
+// configuration or as Alertmanager writes it, with regular expression characters escaped.
+// It returns once the messages are on disk. After an error that is not an
+// [*UnknownReceiverError] nothing was accepted, and the same notification should be tried
+// again.
+func (r *Receiver) Notify(ctx context.Context, name string, n templating.Notification) (Result, error) {
 	return r.intake.Notify(ctx, name, n)
 }
 
@@ -358,8 +371,8 @@ func (r *Receiver) PrivateHandler() http.Handler {
 	return mux
 }
 
-// LoadConfig reads a configuration file with all of its checks, those of the
-// templates included. The error tells every fault at once.
+// LoadConfig reads a configuration file with all of its checks, those of the templates
+// included. The error is a [config.Errors] with every fault, unless the file cannot be read.
 func LoadConfig(path string) (*config.Config, error) {
 	return config.Load(path, checkTemplates, checkStorage)
 }

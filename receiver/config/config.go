@@ -1,10 +1,14 @@
-// Package config reads smspager's YAML file.
+// Package config is smspager's configuration: its YAML file, or the same written in Go.
 //
-// Reading is strict, and tells every fault at once, each with its place:
+// Reading is strict and reports every fault in one run, each with its place:
 //
 //	smspager.yml:12:7: receivers[0].max_segments: must be 1 to 10, is 0
 //
+// [Load] and [Parse] read a file, [Config.Resolve] checks a [Config] that was written in Go.
 // docs/configuration.md describes every key.
+//
+// Stability: until v1, an exported name may change in a minor release; CHANGELOG.md lists
+// each change.
 package config
 
 import (

@@ -1,5 +1,9 @@
-// Package notifier is a receiver as an Alertmanager notify.Notifier, for programs
-// that embed Alertmanager's notification pipeline: no webhook stands between.
+// Package notifier is a [receiver.Receiver] as an Alertmanager [notify.Notifier], for
+// programs that embed Alertmanager's notification pipeline: they need no webhook.
+//
+// Stability: the interface is that of the Alertmanager release in go.mod, and changes with
+// it. Until v1, an exported name may change in a minor release; CHANGELOG.md lists each
+// change.
 package notifier
 
 import (
@@ -16,9 +20,9 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Options are what a Notifier may be given. The zero value works.
+// Options are the options of a [Notifier]. The zero value works.
 type Options struct {
-	// Receiver is the name of smspager's receiver; "" for that of Alertmanager's,
+	// Receiver is the name of smspager's receiver; "": that of Alertmanager's receiver,
 	// which the pipeline puts into the context.
 	Receiver    string
 	ExternalURL *url.URL     // Alertmanager's, for templates
@@ -38,7 +42,7 @@ var (
 	_ notify.ResolvedSender = (*Notifier)(nil)
 )
 
-// New makes a Notifier for a receiver that runs.
+// New returns a Notifier for a receiver that runs.
 func New(r *receiver.Receiver, o Options) *Notifier {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -77,6 +81,6 @@ func (n *Notifier) Notify(ctx context.Context, alerts ...*alert.Alert) notify.No
 	return notify.Retry(0, err, notify.ServerErrorReason)
 }
 
-// SendResolved implements notify.ResolvedSender: what is resolved is passed on,
-// and smspager's send_resolved decides.
+// SendResolved implements [notify.ResolvedSender]: resolved alerts are passed on, and
+// smspager's send_resolved decides.
 func (n *Notifier) SendResolved() bool { return true }
