@@ -25,7 +25,8 @@ var update = flag.Bool("update", false, "write testdata/arrows.txt anew")
 var levels = [][]string{
 	{
 		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/people/rota",
-		"receiver/outbox/internal/group", "receiver/internal/puretest", "internal/postgrestest",
+		"receiver/outbox/internal/group", "receiver/internal/puretest",
+		"internal/postgrestest", "internal/testwait",
 	},
 	{"receiver/textinghouse", "templating"},
 	{"receiver/outbox", "receiver/config", "receiver/textinghouse/textinghousetest"},

@@ -245,6 +245,7 @@ func (p *phone) expect(within time.Duration, want string) string {
 	if code := p.codeOf(sms.Text); code != "?" {
 		p.code = code
 	}
+	synctest.Wait() // until what came with the text is done, too
 	return sms.Text
 }
 
