@@ -8,12 +8,13 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/receiver/internal/oncall"
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 )
 
 // checkTemplates is the config.Check of what a configuration's templates say.
 func checkTemplates(cfg *config.Config, report func(path string, err error)) {
-	set, err := templating.New(templating.Options{Globs: cfg.Templates})
+	set, err := templating.New(templating.Options{Globs: cfg.Templates, Alphabet: textinghouse.Alphabet})
 	if err != nil {
 		report("templates", err)
 		return
@@ -27,7 +28,7 @@ func checkTemplates(cfg *config.Config, report func(path string, err error)) {
 
 // compile parses the templates of a configuration and makes its receivers.
 func compile(cfg *config.Config) ([]intake.Receiver, error) {
-	set, err := templating.New(templating.Options{Globs: cfg.Templates})
+	set, err := templating.New(templating.Options{Globs: cfg.Templates, Alphabet: textinghouse.Alphabet})
 	if err != nil {
 		return nil, err
 	}

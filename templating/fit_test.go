@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
 )
@@ -206,7 +207,7 @@ func TestClock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := templating.New(templating.Options{Now: now}) // Monday 23 November 2026, 20:34 in Paris
+	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: now}) // Monday 23 November 2026, 20:34 in Paris
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +234,7 @@ func TestClock(t *testing.T) {
 }
 
 func TestFunctionsTellWhatTheyWant(t *testing.T) {
-	set, err := templating.New(templating.Options{Now: now})
+	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,8 +29,8 @@ func funcs(in *instance) template.FuncMap {
 		"tail":     in.beginTail,
 		"duration": Duration,
 		"clock":    func(t time.Time) string { return clock(t, in.now(), in.zone) },
-		"short":    func(septets int, v any) string { return shortened(fmt.Sprint(v), septets) },
-		"cheap":    func(v any) string { return gsm7.Cheap(gsm7.Transliterate(fmt.Sprint(v))) },
+		"short":    func(septets int, v any) string { return shortened(fmt.Sprint(v), septets, in.to) },
+		"cheap":    func(v any) string { return gsm7.Cheap(gsm7.Transliterate(fmt.Sprint(v), in.to)) },
 		"uniq":     uniq,
 		"list":     list,
 		"plural":   plural,
@@ -78,12 +78,12 @@ func (in *instance) value(v any) any {
 	if len(s) > plenty {
 		s = s[:plenty]
 	}
-	units := gsm7.Measure(gsm7.Transliterate(s)).Units
+	units := gsm7.Measure(gsm7.Transliterate(s, in.to)).Units
 	in.longest = max(in.longest, units)
 	if in.limit == 0 || units <= in.limit {
 		return v
 	}
-	short := shortened(s, in.limit)
+	short := shortened(s, in.limit, in.to)
 	if what := (Shortening{From: s, To: short}); !slices.Contains(in.shortened, what) {
 		in.shortened = append(in.shortened, what)
 	}
@@ -91,8 +91,8 @@ func (in *instance) value(v any) any {
 }
 
 // shortened keeps both ends of a name, and the beginning of words.
-func shortened(s string, septets int) string {
-	s = gsm7.Transliterate(s)
+func shortened(s string, septets int, to gsm7.Alphabet) string {
+	s = gsm7.Transliterate(s, to)
 	if gsm7.Measure(s).Units <= septets {
 		return s
 	}

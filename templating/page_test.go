@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
 )
@@ -71,7 +72,7 @@ func functionsOfPage(t *testing.T) string {
 		{"`item ALERT .`", "its line in a list: name where they differ, and place or summary", `{{ item (index .Alerts 0) . }}`},
 		{"`mentions TEXT PLACE`", "whether a text names a place", `{{ mentions "disk of node04 is full" "node04.example:9100" }}`},
 	} {
-		set, err := templating.New(templating.Options{Now: now})
+		set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,6 +37,7 @@ type Rendering struct {
 
 	raw   string // what the template made, before it was spelt and cut
 	tight bool
+	to    gsm7.Alphabet
 }
 
 // Shortening is a value and what was written of it.
@@ -45,7 +46,7 @@ type Shortening struct{ From, To string }
 // Changes are the characters that an SMS cannot hold, or for which a cheaper
 // spelling saved a segment, and what was written in their place.
 func (r *Rendering) Changes() []gsm7.Change {
-	changes := gsm7.Changes(r.raw)
+	changes := gsm7.Changes(r.raw, r.to)
 	if !r.tight {
 		return changes
 	}
@@ -94,18 +95,18 @@ func (t *Text) Render(n Notification, b Budget) Rendering {
 	r, err := t.fit(v, alerts, b)
 	if err != nil {
 		v.show(alerts, min(1, len(alerts)))
-		a := attempt{Rendering: Rendering{Shown: len(v.Alerts), Hidden: v.hidden, Err: err}}
+		a := attempt{Rendering: Rendering{Shown: len(v.Alerts), Hidden: v.hidden, Err: err, to: t.to}}
 		a.raw = plain(v, t.now())
-		a.body = gsm7.Transliterate(a.raw)
+		a.body = gsm7.Transliterate(a.raw, t.to)
 		if !v.MayStillFire { // which tells already
 			a.tail = more(v.hidden)
 		}
-		a.tail += lastLine(b.Tail)
+		a.tail += lastLine(b.Tail, t.to)
 		r = a.cut(b.MaxSegments)
 	}
 	r.Size = gsm7.Measure(r.Text)
 	v.show(alerts, min(1, len(alerts)))
-	r.Headline = headline(v)
+	r.Headline = headline(v, t.to)
 	return r
 }
 
@@ -124,11 +125,11 @@ func more(hidden int) string {
 	return fmt.Sprintf(" +%d more", hidden)
 }
 
-func lastLine(tail string) string {
+func lastLine(tail string, to gsm7.Alphabet) string {
 	if tail == "" {
 		return ""
 	}
-	return "\n" + gsm7.Transliterate(tail)
+	return "\n" + gsm7.Transliterate(tail, to)
 }
 
 // squeeze is how values are written to save room.
@@ -189,7 +190,7 @@ func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squee
 		in.view.hosts = shortHosts(in.view.Alerts)
 	}
 	err := in.run()
-	a := attempt{Rendering: Rendering{Shown: shown, Hidden: in.view.hidden, Shortened: in.shortened}, longest: in.longest, tooLong: in.out.full}
+	a := attempt{Rendering: Rendering{Shown: shown, Hidden: in.view.hidden, Shortened: in.shortened, to: in.to}, longest: in.longest, tooLong: in.out.full}
 	a.raw, a.tight = in.out.String(), s.tight
 	if err != nil && !a.tooLong {
 		return a, err
@@ -198,7 +199,7 @@ func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squee
 	if in.tail >= 0 {
 		body, tail = a.raw[:in.tail], a.raw[in.tail:]
 	}
-	if a.body = strings.TrimSpace(gsm7.Transliterate(tidy(body))); a.body == "?" && strings.TrimSpace(body) != "?" {
+	if a.body = strings.TrimSpace(gsm7.Transliterate(tidy(body), in.to)); a.body == "?" && strings.TrimSpace(body) != "?" {
 		a.body = "" // it holds nothing that can be spelt
 	}
 	if s.tight {
@@ -210,10 +211,10 @@ func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squee
 	if !in.view.hiddenTold {
 		a.tail = more(in.view.hidden)
 	}
-	last := lastLine(b.Tail)
+	last := lastLine(b.Tail, in.to)
 	if said := strings.TrimSpace(tail); said != "" {
 		between := body[len(strings.TrimRight(body, " \n")):] + tail[:len(tail)-len(strings.TrimLeft(tail, " \n"))]
-		said = between[:min(1, len(between))] + gsm7.Transliterate(tidy(said))
+		said = between[:min(1, len(between))] + gsm7.Transliterate(tidy(said), in.to)
 		if gsm7.Measure(a.tail+said+last).Units > b.MaxSegments*singleSegment*3/4 {
 			a.body += said // too long to stay
 		} else {

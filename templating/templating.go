@@ -34,6 +34,8 @@ import (
 	"time"
 
 	alertmanager "github.com/prometheus/alertmanager/template"
+
+	"github.com/smspager/smspager/templating/gsm7"
 )
 
 // Notification is what a template is about: Alertmanager's data for one group
@@ -49,14 +51,16 @@ type Notification struct {
 
 // Options are what New may be given. The zero value works.
 type Options struct {
-	Globs []string         // patterns of template files
-	Now   func() time.Time // nil: time.Now
+	Globs    []string         // patterns of template files
+	Now      func() time.Time // nil: time.Now
+	Alphabet gsm7.Alphabet    // of the provider; "": all of GSM 03.38
 }
 
 // Set is a set of parsed templates: the built-in ones and the user's.
 type Set struct {
 	templates *template.Template
 	now       func() time.Time
+	to        gsm7.Alphabet
 	samples   []Notification
 }
 
@@ -72,7 +76,7 @@ func New(o Options) (*Set, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Set{now: o.Now}
+	s := &Set{now: o.Now, to: o.Alphabet}
 	// The functions bound here only let templates parse; each instance binds its own.
 	s.templates = template.New("").Option("missingkey=zero").Funcs(funcs(&instance{Text: &Text{now: o.Now}}))
 	if _, err := s.templates.ParseFS(builtIn, "*.tmpl"); err != nil {
@@ -132,6 +136,7 @@ func readSamples() (samples []Notification, err error) {
 // Text is one template, ready to render. It is safe for concurrent use.
 type Text struct {
 	now       func() time.Time
+	to        gsm7.Alphabet
 	zone      *time.Location // nil: UTC, which is said
 	instances sync.Pool
 }
@@ -155,7 +160,7 @@ func (s *Set) Text(source string, zone *time.Location) (*Text, error) {
 		return nil, err
 	}
 	instrument(parsed, s.templates)
-	t := &Text{now: s.now, zone: zone}
+	t := &Text{now: s.now, to: s.to, zone: zone}
 	t.instances.New = func() any {
 		in := &instance{Text: t}
 		copied, err := parsed.Clone()

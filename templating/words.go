@@ -10,6 +10,8 @@ import (
 
 	alertmanager "github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
+
+	"github.com/smspager/smspager/templating/gsm7"
 )
 
 // severity is the severest of the alerts that fire, or of all where those that
@@ -165,13 +167,13 @@ func item(a alertmanager.Alert, v *view) string {
 }
 
 // headline is what a group is about, in a few words.
-func headline(v *view) string {
+func headline(v *view, to gsm7.Alphabet) string {
 	const longest = 50 // septets
 	about := severity(v)
 	if v.Status == string(model.AlertResolved) && !v.MayStillFire {
 		about = "RESOLVED"
 	}
-	return shortened(about+" "+subject(v), longest)
+	return shortened(about+" "+subject(v), longest, to)
 }
 
 // Rank is lower the severer a headline's first word is; what is resolved comes

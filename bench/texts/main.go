@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/alertmanager/template"
 
 	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
 )
@@ -36,7 +37,7 @@ func run(files []string) error {
 		}
 	}
 	// Minutes after the payloads were captured.
-	set, err := templating.New(templating.Options{Now: func() time.Time { return time.Date(2026, 11, 23, 19, 34, 0, 0, time.UTC) }})
+	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: func() time.Time { return time.Date(2026, 11, 23, 19, 34, 0, 0, time.UTC) }})
 	if err != nil {
 		return err
 	}

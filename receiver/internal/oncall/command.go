@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
@@ -132,7 +133,7 @@ func tokenize(text string) []string {
 			return -1
 		}
 		return unicode.ToLower(r)
-	}, norm.NFD.String(gsm7.Transliterate(text)))
+	}, norm.NFD.String(gsm7.Transliterate(text, textinghouse.Alphabet)))
 	plain = strings.ReplaceAll(plain, "?", " ? ")
 	fields := strings.FieldsFunc(plain, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '?' && r != '+'

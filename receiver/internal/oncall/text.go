@@ -8,6 +8,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
 )
@@ -29,7 +30,7 @@ func (p *page) tail(why string) string {
 
 // notice is a message of our own, in a lane of its own.
 func (o *OnCall) notice(to outbox.Person, group string, at time.Time, text string) outbox.Message {
-	text = gsm7.Truncate(gsm7.Transliterate(text), answerSegments)
+	text = gsm7.Truncate(gsm7.Transliterate(text, textinghouse.Alphabet), answerSegments)
 	size := gsm7.Measure(text)
 	return outbox.Message{
 		ID: o.ids.New(at), To: to.Number, Receiver: noticeReceiver, GroupKey: group, Headline: "smspager", Urgent: true,
@@ -115,7 +116,7 @@ func listed(head string, pages []*page, line func(*page) string) string {
 		if left := len(pages) - i - 1; left > 0 {
 			rest = fmt.Sprintf("\n+%d more", left)
 		}
-		if gsm7.Measure(gsm7.Transliterate(longer+rest)).Segments > answerSegments {
+		if gsm7.Measure(gsm7.Transliterate(longer+rest, textinghouse.Alphabet)).Segments > answerSegments {
 			return fmt.Sprintf("%s\n+%d more", text, len(pages)-i)
 		}
 		text = longer
