@@ -260,7 +260,6 @@ func (p *phone) expectAny(within time.Duration, wants ...string) string {
 	if code := p.codeOf(sms.Text); code != "?" {
 		p.code = code
 	}
-	synctest.Wait() // until what came with the text is done, too
 	return sms.Text
 }
 
@@ -305,6 +304,7 @@ func after(d time.Duration) {
 // page reads the latest page over the API.
 func (w *world) page() api.Page {
 	w.t.Helper()
+	synctest.Wait() // until what happens at this instant is done
 	_, text := w.do("GET", "/api/v1/pages?limit=1", "")
 	var list api.Pages
 	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Pages) != 1 {
@@ -334,6 +334,7 @@ func history(p api.Page) string {
 // metric is the value of a sample, 0 where there is none.
 func (w *world) metric(name string, labels ...string) float64 {
 	w.t.Helper()
+	synctest.Wait() // until what happens at this instant is done
 	families, err := w.reg.Gather()
 	if err != nil {
 		w.t.Fatal(err)
