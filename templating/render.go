@@ -112,7 +112,7 @@ func (t *Text) Render(n Notification, b Budget) Rendering {
 		Single:   len(n.Alerts) == 1 && n.TruncatedAlerts == 0,
 	}
 	if len(v.CommonLabels) == 0 { // Grafana may leave them out
-		v.CommonLabels = commonLabels(alerts)
+		v.CommonLabels = CommonLabels(alerts)
 	}
 	v.common = v.CommonLabels.SortedPairs()
 	c := t.set.compositionOf(v, alerts, t.now())
@@ -133,8 +133,8 @@ func (t *Text) Render(n Notification, b Budget) Rendering {
 	return r
 }
 
-// commonLabels returns the labels that all alerts have.
-func commonLabels(alerts alertmanager.Alerts) alertmanager.KV {
+// CommonLabels returns the labels that all alerts have.
+func CommonLabels(alerts alertmanager.Alerts) alertmanager.KV {
 	common := alertmanager.KV{}
 	for i, a := range alerts {
 		if i == 0 {
