@@ -25,13 +25,14 @@ type composition struct {
 	over   bool // nothing fires, nor may fire
 	// unevaluated is why Grafana could not evaluate any of the rules, see [unevaluated].
 	unevaluated string
-	ways        []one   // of a single alert
-	leanest     string  // its sentence as short as it gets without a cut
-	common      *saying // what all alerts say
-	entries     []entry // lines: those of firing alerts before those of resolved ones
-	merged      []entry // lines of what the rule's author named alone; nil: the same
-	lineLabels  string  // those that distinguish the lines, for preview
-	figuresFrom string  // where the figures of the lines were found, likewise
+	ways        []one    // of a single alert
+	leanest     string   // its sentence as short as it gets without a cut
+	common      *saying  // what all alerts say
+	details     []detail // of all alerts of one name, if they are few
+	entries     []entry  // lines: those of firing alerts before those of resolved ones
+	merged      []entry  // lines of what the rule's author named alone; nil: the same
+	lineLabels  string   // those that distinguish the lines, for preview
+	figuresFrom string   // where the figures of the lines were found, likewise
 }
 
 // choice is what fits: how much is written of a composition.
@@ -180,7 +181,8 @@ func (c *composition) sentence(ch choice) string {
 	return c.common.text
 }
 
-// commonSaying returns the sentence of an annotation that all alerts share, or nil.
+// commonSaying returns the sentence that all alerts share, or nil: of an annotation
+// that is the same in all, or without the places in which the alerts differ.
 func (c *composition) commonSaying() *saying {
 	if c.name == "" {
 		return nil
@@ -188,12 +190,29 @@ func (c *composition) commonSaying() *saying {
 	for _, s := range c.first.preferred() {
 		name, _, _ := strings.Cut(s.from, ",")
 		raw := c.first.Annotations[name]
-		shared := !slices.ContainsFunc(c.alerts, func(a alertmanager.Alert) bool { return a.Annotations[name] != raw })
-		if shared && raw != "" {
+		if raw != "" && !slices.ContainsFunc(c.alerts, func(a alertmanager.Alert) bool { return a.Annotations[name] != raw }) {
 			return s
 		}
 	}
+	for _, s := range c.first.preferred() {
+		text := placeless(&c.first, s)
+		if len(c.details) == 0 || len(text) == len(s.text) || c.first.echoes(text) {
+			continue
+		}
+		if !slices.ContainsFunc(c.details, func(d detail) bool {
+			return !slices.ContainsFunc(d.sayings, func(other saying) bool { return other.from == s.from && placeless(&d, &other) == text })
+		}) {
+			return &saying{text: text, from: s.from}
+		}
+	}
 	return nil
+}
+
+// placeless returns a sentence without " on X" and the like, for X a label's value.
+func placeless(d *detail, s *saying) string {
+	return withoutPlaces(s.text, func(value string) bool {
+		return slices.ContainsFunc(d.labels, func(l label) bool { return l.value == value || l.rank.short(l.value) == value })
+	})
 }
 
 // age returns how long the alerts have been firing, or fired: "9m", or "12-17m" if

@@ -319,12 +319,15 @@ func (c *composition) addFigures(entries []entry) {
 	list := entries[:min(len(entries), enough)]
 	found := make([][]figure, len(list))
 	texts := make([]*saying, len(list))
-	var details []detail
+	details := make([]detail, len(list))
 	for i := range list {
-		if list[i].resolved {
-			return
-		}
-		details = append(details, c.detailAt(list[i].alerts[0]))
+		details[i] = c.detailAt(list[i].alerts[0])
+	}
+	if len(entries) <= enough {
+		c.details = details
+	}
+	if slices.ContainsFunc(list, func(e entry) bool { return e.resolved }) {
+		return
 	}
 	// The same sentence of each alert, by where it was found.
 	for _, s := range details[0].preferred() {
@@ -364,7 +367,7 @@ func (c *composition) addFigures(entries []entry) {
 	}
 	if details[0].value != "" && slices.ContainsFunc(details, func(d detail) bool { return d.value != details[0].value }) {
 		for i := range list {
-			if v := details[i].value; v != "0" && v != "1" {
+			if v := details[i].value; len(v) > 1 { // a digit says little without its words
 				list[i].figure = v
 				c.figuresFrom = "VALUE in the description"
 			}
