@@ -20,7 +20,7 @@ func room(segments int) int {
 // everything: fitting adds up the septets of pieces.
 func (c *composition) choices(all *attempt, used piece, maxSegments int) []choice {
 	// The rest is what the template itself writes.
-	rest := gsm7.Measure(gsm7.Cheap(all.body) + all.tail).Units
+	rest := gsm7.Measure(gsm7.Cheap(all.body)+all.tail).Units - len(c.age(false)) + len(c.age(true))
 	if c.single {
 		return c.choicesOfOne(rest-c.septetsOfWay(0, used), used, maxSegments)
 	}
@@ -78,6 +78,11 @@ func (c *composition) septetsOfLines(ch choice, used piece) int {
 	}
 	if said := c.sentence(ch); used&sentencePiece != 0 && said != "" {
 		total += septets(said) + separators
+	}
+	if used&spreadPiece != 0 && ch.plain {
+		if text := c.spread(); text != "" {
+			total += septets(text) + separators
+		}
 	}
 	if used&(linesPiece|resolvedPiece) != 0 {
 		for _, line := range c.lines(ch, false) {

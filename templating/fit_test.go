@@ -188,7 +188,7 @@ func TestHostsAreShortWhereNoneIsMistaken(t *testing.T) {
 		n.Alerts[i].StartsAt = now().Add(-time.Duration(i) * time.Minute)
 	}
 	r := text(t, byDefault).Render(n, templating.Budget{MaxSegments: 2})
-	want := "CRITICAL TargetDown: 7 firing, 1-6m\ndb-1\ndb-2.example.com:9100\n10.0.0.1\ndb-2.example.com:9104\nweb.eu.example\nweb.us.example\nx.example"
+	want := "CRITICAL TargetDown: 7 firing, 1-6m\ndb-1\ndb-2.example.com:9100\n10.0.0.1\ndb-2.example.com:9104\nweb.eu\nweb.us\nx.example"
 	if r.Text != want {
 		t.Errorf("gives %q, want %q", r.Text, want)
 	}

@@ -44,6 +44,7 @@ func funcs(in *instance) template.FuncMap {
 		"lines":    in.lines,
 		"resolved": in.resolved,
 		"start":    func(any) string { return in.c.start() },
+		"spread":   in.spread,
 		"counts":   func(any) string { return in.c.counts() },
 		"watchdog": func(any) bool { return in.c.name == "Watchdog" || in.c.name == "DeadMansSwitch" },
 		"age":      in.age,

@@ -332,10 +332,15 @@ func labelsText(labels alertmanager.KV) string {
 	return b.String()
 }
 
-// compareAlerts orders alerts as bySeverity does, but takes those for equally new whose
-// ages differ by less than a half.
-func compareAlerts(a, b *alertmanager.Alert, now time.Time) int {
-	age := func(a *alertmanager.Alert) int { return bits.Len64(uint64(max(0, now.Sub(a.StartsAt)/time.Minute))) }
+// compareAlerts orders alerts as bySeverity does; ages count only if the text gives a
+// range of them, and not if they differ by less than a half.
+func (c *composition) compareAlerts(a, b *alertmanager.Alert) int {
+	age := func(a *alertmanager.Alert) int {
+		if !c.ranged {
+			return 0
+		}
+		return bits.Len64(uint64(max(0, c.now.Sub(a.StartsAt)/time.Minute)))
+	}
 	return cmp.Or(
 		cmp.Compare(statusRank(a.Status), statusRank(b.Status)),
 		cmp.Compare(SeverityRank(severityOf(a.Labels)), SeverityRank(severityOf(b.Labels))),
