@@ -165,8 +165,8 @@ func unitEnd(s string, i int) int {
 // before a constant, and behind it.
 var (
 	constantAfter = []string{
-		"above", "below", "over", "under", "than", "exceeds", "exceeded", "exceeding", "threshold", "limit", "least", "most", "of at least", "last", "past", "within", "every", "for", "in", "next", "threshold of",
-		"limit of", "the last", "the past", "longer", ">", "<", ">=", "<=", "within the next", "during", "since", "following", "around", "about", "avoid", "reach", "reaches", "reached", "crossed", "crosses",
+		"above", "below", "over", "under", "than", "exceeds", "exceeded", "exceeding", "threshold", "limit", "least", "most", "last", "past", "within", "every", "for", "in", "next",
+		"longer", ">", "<", ">=", "<=", "during", "since", "following", "around", "about", "avoid", "reach", "reaches", "reached", "crossed", "crosses",
 	}
 	timeUnits = []string{"second", "minute", "min", "hour", "day", "week", "month", "year", "hr", "sec"}
 )
@@ -176,6 +176,9 @@ var (
 func isConstant(s string, i, end, unitEnd int) bool {
 	before := strings.TrimRight(s[:i], " (=:~")
 	word := strings.ToLower(strings.TrimLeft(before[strings.LastIndexByte(before, ' ')+1:], `("'[`))
+	if before, found := strings.CutSuffix(before, " of"); found { // "threshold of", "limit of"
+		word = strings.ToLower(before[strings.LastIndexByte(before, ' ')+1:])
+	}
 	behind := strings.TrimLeft(s[unitEnd:], " ")
 	ofTime := false
 	for _, unit := range timeUnits {

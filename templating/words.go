@@ -40,7 +40,7 @@ func words(annotation string) string {
 	if strings.ContainsAny(s, "`*") {
 		s = strings.NewReplacer("`", "", "**", "").Replace(s)
 	}
-	return singleSpaces(s)
+	return strings.TrimSpace(singleSpaces(s))
 }
 
 // withoutColors drops ECMA-48 control sequences, with which programs color a terminal.
