@@ -30,7 +30,7 @@ type Outbox struct {
 }
 
 // Build decides on an entry from what is stored at the time of the call; nil stores nothing.
-type Build func(context.Context) (*outbox.Entry, error)
+type Build = func(context.Context) (*outbox.Entry, error)
 
 // Commit stores the entry that build returns and hands its messages over. If what it was built from
 // was changed in between, build is called again, at most 20 times; then the error is
@@ -53,7 +53,13 @@ func (o *Outbox) once(ctx context.Context, build Build) (outbox.Added, error) {
 	if err != nil || e == nil {
 		return outbox.Added{}, err
 	}
-	added, err := o.Add(ctx, *e)
+	return o.Try(ctx, *e)
+}
+
+// Try stores an entry and hands its messages over. If what it was built from was changed in between,
+// the error is outbox.ErrConflict.
+func (o *Outbox) Try(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
+	added, err := o.Add(ctx, e)
 	if err == nil && !added.Duplicate {
 		o.Sender.Handover(e.Messages...)
 	}

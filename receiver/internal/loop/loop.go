@@ -24,8 +24,13 @@ func (b Bell) Ring() {
 }
 
 // Repeat calls do immediately, then whenever wake is rung or the duration has passed that do
-// returned. It returns when the context ends.
+// returned. It returns when the context ends. The first call covers all earlier rings; a nil wake
+// is never rung.
 func Repeat(ctx context.Context, wake Bell, do func() time.Duration) {
+	select {
+	case <-wake:
+	default:
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

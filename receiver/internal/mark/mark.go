@@ -39,23 +39,32 @@ func (k Kind[T]) All(ctx context.Context, store Reader) ([]Mark[T], error) {
 	all := make([]Mark[T], 0, len(stored))
 	var errs []error
 	for _, m := range stored {
-		read := Mark[T]{Name: m.Name, Version: m.Version, At: m.At}
-		if err := json.Unmarshal(m.Doc, &read.Value); err != nil {
-			errs = append(errs, fmt.Errorf("read %s %q: %w", k, e164.Redact(m.Name), err))
-			continue
+		if read, err := k.read(m); err != nil {
+			errs = append(errs, err)
+		} else {
+			all = append(all, read)
 		}
-		all = append(all, read)
 	}
 	return all, errors.Join(errs...)
 }
 
+func (k Kind[T]) read(m outbox.Mark) (Mark[T], error) {
+	read := Mark[T]{Name: m.Name, Version: m.Version, At: m.At}
+	if err := json.Unmarshal(m.Doc, &read.Value); err != nil {
+		return read, fmt.Errorf("read %s %q: %w", k, e164.Redact(m.Name), err)
+	}
+	return read, nil
+}
+
 // Find returns the mark with a name, or a new one.
 func (k Kind[T]) Find(ctx context.Context, store Reader, name string) (Mark[T], error) {
-	all, err := k.All(ctx, store)
-	if err != nil {
-		return Mark[T]{}, err
+	stored, err := store.Marks(ctx, string(k))
+	for _, m := range stored {
+		if m.Name == name {
+			return k.read(m)
+		}
 	}
-	return Named(all, name), nil
+	return Mark[T]{Name: name}, err
 }
 
 // Named returns the one of the marks that has a name, or a new one.

@@ -55,6 +55,13 @@ func TestUnreadable(t *testing.T) {
 	if len(all) != 1 || all[0].Name != "good" || err == nil || !strings.Contains(err.Error(), `read beat "broken"`) {
 		t.Errorf("they are %+v, %v", all, err)
 	}
+	both := marks{all: []outbox.Mark{broken, good}}
+	if got, err := beats.Find(t.Context(), both, "good"); err != nil || got.Version != 1 {
+		t.Errorf("beside an unreadable one it is %+v, %v", got, err)
+	}
+	if _, err := beats.Find(t.Context(), both, "broken"); err == nil {
+		t.Error("an unreadable mark is found")
+	}
 	away := errors.New("away")
 	if all, err := beats.All(t.Context(), marks{err: away}); all != nil || !errors.Is(err, away) {
 		t.Errorf("without a store they are %+v, %v", all, err)

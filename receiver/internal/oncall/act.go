@@ -16,27 +16,26 @@ import (
 // carryOut decides what a command leads to. Nothing is stored yet.
 func (o *OnCall) carryOut(ctx context.Context, c command, from e164.Number, about *page, now time.Time) (answer, error) {
 	s := o.settings.Load()
-	by := s.directory.person(from)
+	by := o.people.Person(from)
 	switch c.verb {
 	case verbHelp:
 		return answer{outcome: outcomeDone, text: helpText}, nil
 	case verbWho:
-		return answer{outcome: outcomeDone, text: s.dutyText(now)}, nil
+		return answer{outcome: outcomeDone, text: o.dutyText(s, now)}, nil
 	case verbStatus:
 		all, err := o.pagesOf(ctx, "")
 		return answer{outcome: outcomeDone, text: openText(all, from, now)}, err
 	case verbUnknown:
 		return answer{outcome: outcomeUnclear, text: "Not understood, nothing was done. " + helpText}, nil
 	case verbStop, verbStart, verbVerify:
-		if err := o.loadContacts(ctx); err != nil { // as they are stored now
+		if err := o.people.Refresh(ctx); err != nil { // as they are stored now
 			return answer{}, err
 		}
 		switch c.verb {
 		case verbStop:
 			return o.stopContact(s, by, now), nil
 		case verbStart:
-			mark := o.contacts.changed(from, now, func(st *contactState) { st.StoppedAt = time.Time{} })
-			return answer{outcome: outcomeDone, text: "You get texts again. STOP ends that.", marks: []outbox.Mark{mark}}, nil
+			return answer{outcome: outcomeDone, text: "You get texts again. STOP ends that.", marks: []outbox.Mark{o.people.Start(from, now)}, contact: true}, nil
 		}
 		return o.verified(c.codes[0], by, now), nil
 	}
@@ -250,7 +249,7 @@ func (o *OnCall) tellWhoHas(s *settings, pages []*page, by outbox.Person, now ti
 	theirs := make(map[e164.Number][]*page)
 	for _, p := range pages {
 		for _, number := range p.numbers() {
-			if number == by.Number || o.contacts.stopped(number) {
+			if number == by.Number || o.people.Stopped(number) {
 				continue
 			}
 			if theirs[number] == nil {
@@ -266,7 +265,7 @@ func (o *OnCall) tellWhoHas(s *settings, pages []*page, by outbox.Person, now ti
 			severities = append(severities, p.Severity)
 		}
 		text := listed(by.String()+" has:", theirs[number], (*page).brief)
-		ms = append(ms, o.notice(s.told(number, severities, now), "smspager:answered:"+o.ids.New(now), now, text))
+		ms = append(ms, o.notices.Notice(o.people.Recipient(number, severities, now), "smspager:answered:"+o.notices.NewID(now), now, text))
 	}
 	return ms
 }
@@ -277,7 +276,7 @@ func (o *OnCall) askSilence(s *settings, p *page, by outbox.Person, long time.Du
 	refuse := func(format string, args ...any) answer {
 		return answer{outcome: outcomeRefused, about: p, text: fmt.Sprintf(format, args...)}
 	}
-	w := newSilence(o.ids.New(now), p, by, long, now)
+	w := newSilence(o.notices.NewID(now), p, by, long, now)
 	switch {
 	case p.isOver(now) != "":
 		return refuse("%s", p.isOver(now))
@@ -345,30 +344,25 @@ func (o *OnCall) takeBack(ctx context.Context, s *settings, p *page, by outbox.P
 
 // stopContact sends somebody no more texts, and tells the others.
 func (o *OnCall) stopContact(s *settings, by outbox.Person, now time.Time) answer {
-	if o.contacts.stopped(by.Number) {
+	if o.people.Stopped(by.Number) {
 		return answer{outcome: outcomeDone}
 	}
 	a := answer{
 		outcome: outcomeDone, text: "You get no more texts from smspager. START undoes that.",
-		marks: []outbox.Mark{o.contacts.changed(by.Number, now, func(st *contactState) { st.StoppedAt = now })},
+		marks: []outbox.Mark{o.people.Stop(by.Number, now)}, contact: true,
 	}
-	for _, number := range s.directory.fellows[by.Number] {
-		if !o.contacts.stopped(number) {
-			a.others = append(a.others, o.notice(s.told(number, nil, now), "smspager:stopped:"+string(by.Number), now,
-				fmt.Sprintf("%s has stopped texts from smspager and is not paged any more.", by)))
-		}
+	for _, number := range o.people.Fellows(by.Number) {
+		a.others = append(a.others, o.notices.Notice(o.people.Recipient(number, nil, now), "smspager:stopped:"+string(by.Number), now,
+			fmt.Sprintf("%s has stopped texts from smspager and is not paged any more.", by)))
 	}
 	return a
 }
 
 // verified takes a verification's answer.
 func (o *OnCall) verified(code string, by outbox.Person, now time.Time) answer {
-	state := o.contacts.get(by.Number)
-	if state.Code != code || now.Sub(state.CodeAt) > verifyFor {
+	verified, ok := o.people.Verified(by.Number, code, now)
+	if !ok {
 		return answer{outcome: outcomeRefused, text: "That is not the code of a verification of this phone."}
 	}
-	return answer{
-		outcome: outcomeDone, text: "Thank you, " + cmp.Or(by.Name, "this phone") + " is verified.",
-		marks: []outbox.Mark{o.contacts.changed(by.Number, now, func(st *contactState) { st.VerifiedAt, st.Code, st.CodeAt = now, "", time.Time{} })},
-	}
+	return answer{outcome: outcomeDone, text: "Thank you, " + cmp.Or(by.Name, "this phone") + " is verified.", marks: []outbox.Mark{verified}, contact: true}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -33,7 +34,7 @@ func (o *OnCall) lookAgain(id string) {
 	o.mu.Lock()
 	o.again[id] = true
 	o.mu.Unlock()
-	signal(o.wake)
+	o.wake.Ring()
 }
 
 // Undelivered takes in that some process found that a message did not arrive.
@@ -55,7 +56,7 @@ type failure struct {
 // page's version, so that of several processes one takes it.
 func (o *OnCall) runPages(ctx context.Context) {
 	failures := make(map[string]*failure)
-	repeating(ctx, o.wake, func() time.Duration {
+	loop.Repeat(ctx, o.wake, func() time.Duration {
 		wait, err := o.doDue(ctx, failures)
 		if err != nil && ctx.Err() == nil {
 			o.logger.Error("cannot read the pages; trying again", "err", err)

@@ -61,7 +61,7 @@ func (o *OnCall) step(ctx context.Context, v *visit) error {
 	case r != nil && !r.Pages():
 		p.end(outbox.PageExpired, outbox.PageEventExpired, now, "its receiver wants no answers any more")
 		return o.save(ctx, v, nil)
-	case p.State == outbox.PageAcknowledged && r != nil && o.contacts.stopped(e164.Number(p.Number)):
+	case p.State == outbox.PageAcknowledged && r != nil && o.people.Stopped(e164.Number(p.Number)):
 		return o.handBack(ctx, v)
 	case p.State != outbox.PageOpen || r == nil:
 		p.schedule(r)
@@ -127,7 +127,7 @@ func (o *OnCall) reached(ctx context.Context, p *page) ([]reach, error) {
 	var all []reach
 	for _, person := range people {
 		r := reach{who: person.person().String()}
-		if o.contacts.stopped(person.Number) {
+		if o.people.Stopped(person.Number) {
 			r.lost, r.detail = true, "wants no more texts"
 			all = append(all, r)
 			continue
@@ -201,7 +201,7 @@ func lastDetail(m outbox.Message) string {
 func (o *OnCall) escalate(ctx context.Context, v *visit, why string) error {
 	p, r, now := v.page, v.receiver, v.now
 	step := r.Escalate[p.Steps]
-	people := o.People(step.Recipients, templating.Severities(p.Notification), now)
+	people := o.people.People(step.Recipients, templating.Severities(p.Notification), now)
 	if names := p.names(p.Steps); names != "" {
 		why += " " + names
 	} else {
@@ -231,7 +231,7 @@ func (o *OnCall) escalate(ctx context.Context, v *visit, why string) error {
 func (o *OnCall) handBack(ctx context.Context, v *visit) error {
 	p, severities := v.page, templating.Severities(v.page.Notification)
 	why := p.AcknowledgedBy + " wants no more texts"
-	people := o.withPaged(v.settings, p, severities, o.People(v.receiver.Recipients, severities, v.now), v.now)
+	people := o.withPaged(v.settings, p, severities, o.people.People(v.receiver.Recipients, severities, v.now), v.now)
 	p.reopen(people, v.now, why)
 	return o.save(ctx, v, o.texts(v.settings, p, people, true, v.now, why))
 }
@@ -257,7 +257,7 @@ func (o *OnCall) texts(s *settings, p *page, people []outbox.Person, again bool,
 	var ms []outbox.Message
 	for _, person := range people {
 		ms = append(ms, outbox.Message{
-			ID: o.ids.New(now), To: person.Number, Receiver: p.Receiver, GroupKey: p.GroupKey, PageID: p.ID,
+			ID: o.notices.NewID(now), To: person.Number, Receiver: p.Receiver, GroupKey: p.GroupKey, PageID: p.ID,
 			Headline: p.Headline, Urgent: slices.Contains(r.Urgent, p.Severity),
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments, State: outbox.Queued,
 			CreatedAt: now, UpdatedAt: now, NotBefore: person.NotBefore, ExpiresAt: latest(now, person.NotBefore).Add(r.MaxAge),

@@ -30,6 +30,9 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
+	"github.com/smspager/smspager/receiver/internal/commit"
+	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -71,13 +74,12 @@ type Render func(n templating.Notification, tail string) templating.Rendering
 type Options struct {
 	Store      Store
 	Sender     Sender
+	People     *people.Directory
+	Notices    *people.Notices
 	Shared     bool                  // other processes use the store, too
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
-	Transport  http.RoundTripper     // of requests to Alertmanager, calendars and the URL of alive; nil: the network
-	IDs        *outbox.IDs           // of a process, so that what is newer has the greater one; nil: of its own
-	// Healthy says why smspager or the provider is not well; nil: they always are.
-	Healthy func() error
+	Transport  http.RoundTripper     // of requests to Alertmanager; nil: the network
 }
 
 // OnCall is the on-call system of a configuration.
@@ -87,28 +89,22 @@ type OnCall struct {
 	logger   *slog.Logger
 	metrics  *metrics
 	client   *http.Client
-	healthy  func() error
-	ids      *outbox.IDs
+	outbox   *commit.Outbox
+	people   *people.Directory
+	notices  *people.Notices
 	shared   bool
 	gap      time.Duration // between looks at the store
 	settings atomic.Pointer[settings]
-	contacts contacts
 	limiter  limiter
 	past     past
 
-	wake            chan struct{} // pages may be due
-	silencesChanged chan struct{}
-	beatsChanged    chan struct{}
-	rotasChanged    chan struct{}
+	wake            loop.Bell // pages may be due
+	silencesChanged loop.Bell
 
-	mu           sync.Mutex
-	again        map[string]bool          // pages that are to be looked at
-	actedPast    map[outbox.Key]time.Time // replies that were acted on past the store
-	reviewAll    bool                     // all of them are
-	beats        map[string]time.Time
-	watchedSince map[string]time.Time // heartbeats; not in here: for ever
-	downFrom     time.Time            // when smspager was down last
-	downTo       time.Time
+	mu        sync.Mutex
+	again     map[string]bool          // pages that are to be looked at
+	reviewAll bool                     // all of them are
+	actedPast map[outbox.Key]time.Time // replies that were acted on past the store
 }
 
 // settings are a configuration, and what is made of it.
@@ -116,8 +112,6 @@ type settings struct {
 	cfg       *config.Config
 	receivers map[string]*config.Receiver
 	render    map[string]Render
-	directory *directory
-	roster    *Roster
 	silencer  *alertmanager.Silencer // nil: there is none
 }
 
@@ -126,17 +120,12 @@ func New(o Options) *OnCall {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.IDs == nil {
-		o.IDs = outbox.NewIDs()
-	}
-	if o.Healthy == nil {
-		o.Healthy = func() error { return nil }
-	}
 	oc := &OnCall{
-		store: o.Store, sender: o.Sender, logger: o.Logger, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, healthy: o.Healthy, ids: o.IDs, shared: o.Shared, gap: aloneGap,
-		wake: make(chan struct{}, 1), silencesChanged: make(chan struct{}, 1), beatsChanged: make(chan struct{}, 1), rotasChanged: make(chan struct{}, 1),
+		store: o.Store, sender: o.Sender, outbox: &commit.Outbox{Store: o.Store, Sender: o.Sender}, people: o.People, notices: o.Notices,
+		logger: o.Logger, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, shared: o.Shared, gap: aloneGap,
+		wake: loop.NewBell(), silencesChanged: loop.NewBell(),
 		past:  past{pages: make(map[string]ahead)},
-		again: make(map[string]bool), actedPast: make(map[outbox.Key]time.Time), beats: make(map[string]time.Time), watchedSince: make(map[string]time.Time),
+		again: make(map[string]bool), actedPast: make(map[outbox.Key]time.Time),
 		limiter: limiter{replies: make(map[e164.Number][]repliedAt)},
 	}
 	if o.Shared {
@@ -151,33 +140,12 @@ func New(o Options) *OnCall {
 func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
 	s := &settings{
 		cfg: cfg, render: render, receivers: make(map[string]*config.Receiver),
-		directory: newDirectory(cfg), roster: NewRoster(cfg, o.client), silencer: o.silencerOf(cfg.Alertmanager),
+		silencer: o.silencerOf(cfg.Alertmanager),
 	}
 	for i := range cfg.Receivers {
 		s.receivers[cfg.Receivers[i].Name] = &cfg.Receivers[i]
 	}
-	before := o.settings.Load()
-	if before != nil {
-		s.roster.inherit(before.roster)
-	}
 	o.settings.Store(s)
-	if before != nil { // a heartbeat that is new is waited for from now on
-		o.mu.Lock()
-		for _, h := range cfg.Heartbeats {
-			known := false
-			for _, old := range before.cfg.Heartbeats {
-				known = known || old.Name == h.Name
-			}
-			if !known {
-				o.watchedSince[h.Name] = time.Now()
-			}
-		}
-		o.mu.Unlock()
-	}
-	o.metrics.beatUp.Reset()
-	o.metrics.beatLast.Reset()
-	signal(o.beatsChanged)
-	signal(o.rotasChanged)
 	o.reviewSoon()
 }
 
@@ -186,7 +154,7 @@ func (o *OnCall) reviewSoon() {
 	o.mu.Lock()
 	o.reviewAll = true
 	o.mu.Unlock()
-	signal(o.wake)
+	o.wake.Ring()
 }
 
 // Run does what on-call has to do until the context ends, and returns when all of
@@ -194,57 +162,6 @@ func (o *OnCall) reviewSoon() {
 func (o *OnCall) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() { o.runContacts(ctx) })
-	running.Go(func() { o.runRotas(ctx) })
 	running.Go(func() { o.runPages(ctx) })
 	running.Go(func() { o.runSilences(ctx) })
-	began := make(chan struct{})
-	running.Go(func() { o.runAlive(ctx, began) })
-	running.Go(func() { o.runHeartbeats(ctx, began) })
-	running.Go(func() { o.runCheck(ctx) })
-}
-
-// runContacts keeps what is known of contacts up to date, until the context ends.
-func (o *OnCall) runContacts(ctx context.Context) {
-	for ctx.Err() == nil {
-		wait := o.gap
-		if o.loadContacts(ctx) != nil {
-			wait = storeRetry
-		}
-		sleep(ctx, wait)
-	}
-}
-
-// repeating does something at once, then whenever it is woken or the time has passed
-// that it returned, until the context ends.
-func repeating(ctx context.Context, wake <-chan struct{}, do func() time.Duration) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-wake:
-		}
-		timer.Reset(do())
-	}
-}
-
-// signal wakes whoever waits on a channel of length one.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// sleep waits for a while, or until the context ends.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -291,9 +292,9 @@ func (p *page) nextStep(r *config.Receiver) (time.Time, bool) {
 // its recipient wants no more texts, or somebody has the page that it tells of.
 func (o *OnCall) Needless(ctx context.Context, m outbox.Message) string {
 	switch {
-	case isAnswer(&m):
+	case people.AskedFor(&m):
 		return ""
-	case o.contacts.stopped(m.To):
+	case o.people.Stopped(m.To):
 		return "its recipient wants no more texts"
 	case m.PageID == "":
 		return ""

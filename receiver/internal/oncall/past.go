@@ -43,7 +43,7 @@ func (o *OnCall) Past(made outbox.Page) {
 	made.Version, made.Events = unrecorded, nil
 	o.past.pages[made.ID] = ahead{made, known.records + 1}
 	o.past.mu.Unlock()
-	signal(o.wake)
+	o.wake.Ring()
 }
 
 // Recorded takes in that a page which was sent past the store is recorded.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
@@ -37,6 +38,7 @@ type answer struct {
 	pages    []*page // to be stored
 	about    *page   // that the text is about; nil: none
 	marks    []outbox.Mark
+	contact  bool // one of the marks is a contact's
 	others   []outbox.Message
 	answered []time.Duration // how long the pages were open that are answered now
 }
@@ -92,7 +94,7 @@ func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, erro
 		}
 		if mayAnswer {
 			if done.text != "" {
-				m := o.notice(o.settings.Load().directory.person(from), replyGroup+o.ids.New(now), now, done.text)
+				m := o.notices.Notice(o.people.Person(from), people.ReplyGroup+o.notices.NewID(now), now, done.text)
 				if done.about != nil {
 					m.PageID = done.about.ID
 				}
@@ -110,6 +112,10 @@ func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, erro
 	}
 	if repeated {
 		return outcomeRepeated, nil
+	}
+	if done.contact {
+		_ = o.people.Refresh(ctx) // again soon, where it fails
+		o.reviewSoon()            // one who wants no more texts has no page any more
 	}
 	o.limiter.count(from, c.verb, mayAnswer, now)
 	if !mayAnswer {
@@ -175,7 +181,7 @@ func (o *OnCall) noteReply(from e164.Number, text string, now time.Time) outbox.
 	if err != nil {
 		panic(err) // of strings
 	}
-	return outbox.Mark{Kind: outbox.MarkReply, Name: o.ids.New(now), At: now, Doc: doc}
+	return outbox.Mark{Kind: outbox.MarkReply, Name: o.notices.NewID(now), At: now, Doc: doc}
 }
 
 // replyKey tells replies apart.
@@ -224,7 +230,7 @@ func (o *OnCall) answered(ctx context.Context, r textinghouse.Reply) (id string,
 // registered reports whether a number may give commands: the configuration names
 // it, or a page was sent to it that it answers, or that is current.
 func (o *OnCall) registered(ctx context.Context, from e164.Number, about *page) (bool, error) {
-	if o.settings.Load().directory.registered[from] || about != nil && slices.Contains(about.numbers(), from) {
+	if o.people.Registered(from) || about != nil && slices.Contains(about.numbers(), from) {
 		return true, nil
 	}
 	pages, err := o.pagesOf(ctx, from)

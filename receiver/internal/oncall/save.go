@@ -2,11 +2,12 @@ package oncall
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"slices"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/commit"
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -15,7 +16,7 @@ import (
 // the same.
 func (o *OnCall) save(ctx context.Context, v *visit, ms []outbox.Message) error {
 	v.page.schedule(v.receiver)
-	e := outbox.Entry{Key: newKey(), SeenAt: v.now, Window: pageFor, Messages: ms, Page: v.page.stored()}
+	e := outbox.Entry{Key: commit.NewKey(), SeenAt: v.now, Window: pageFor, Messages: ms, Page: v.page.stored()}
 	if v.page.Version != unrecorded {
 		err := o.add(ctx, e)
 		if err == nil || errors.Is(err, outbox.ErrConflict) || ctx.Err() != nil || o.shared || v.failure.times == 0 {
@@ -66,23 +67,18 @@ func (o *OnCall) add(ctx context.Context, e outbox.Entry) error {
 	return err
 }
 
-// addOnce is add, and tells a repeat.
+// addOnce is add, and reports a repeat.
 func (o *OnCall) addOnce(ctx context.Context, e outbox.Entry) (duplicate bool, err error) {
-	added, err := o.store.Add(ctx, e)
+	added, err := o.outbox.Try(ctx, e)
 	if err != nil || added.Duplicate {
 		return added.Duplicate, err
 	}
-	o.sender.Handover(e.Messages...)
 	for _, m := range e.Marks {
-		switch m.Kind {
-		case contactMark:
-			_ = o.loadContacts(ctx) // again soon, where it fails
-			o.reviewSoon()          // one who wants no more texts has no page any more
-		case silenceMark:
-			signal(o.silencesChanged)
+		if m.Kind == silenceMark {
+			o.silencesChanged.Ring()
 		}
 	}
-	signal(o.wake)
+	o.wake.Ring()
 	return false, nil
 }
 
@@ -95,14 +91,8 @@ func retrying(ctx context.Context, do func() error) (err error) {
 			return err
 		}
 		if i >= hasty {
-			sleep(ctx, time.Duration(i)*5*time.Millisecond)
+			loop.Sleep(ctx, time.Duration(i)*5*time.Millisecond)
 		}
 	}
 	return err
-}
-
-// newKey is one that is like no other.
-func newKey() (key outbox.Key) {
-	_, _ = rand.Read(key[:]) // it never fails
-	return key
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -153,7 +154,7 @@ func (o *OnCall) silencerOf(a config.Alertmanager) *alertmanager.Silencer {
 
 // runSilences asks Alertmanager for what replies asked for, until the context ends.
 func (o *OnCall) runSilences(ctx context.Context) {
-	repeating(ctx, o.silencesChanged, func() time.Duration {
+	loop.Repeat(ctx, o.silencesChanged, func() time.Duration {
 		wait, err := o.doSilences(ctx)
 		if err != nil && ctx.Err() == nil {
 			o.logger.Error("cannot see to the silences; trying again", "err", err)

@@ -118,7 +118,7 @@ func (o *OnCall) ranOut(s *settings, p *page, w *silenceInStore, others []*silen
 		p.State, p.QuietTill = outbox.PageAcknowledged, time.Time{}
 	case fires:
 		severities := templating.Severities(p.Notification)
-		people := o.withPaged(s, p, severities, o.People(r.Recipients, severities, now), now)
+		people := o.withPaged(s, p, severities, o.people.People(r.Recipients, severities, now), now)
 		p.reopen(people, now, silenceEnded)
 		e.Messages = o.texts(s, p, people, true, now, "The silence has ended")
 	case !until.IsZero():
@@ -144,18 +144,18 @@ func shortReason(refused *alertmanager.RefusedError) string {
 
 // askers is a notice to who asked, as a list; empty where it wants no more texts.
 func (o *OnCall) askers(s *settings, p *page, w *silenceInStore, at time.Time, text string) []outbox.Message {
-	if o.contacts.stopped(w.Number) {
+	if o.people.Stopped(w.Number) {
 		return nil
 	}
-	return []outbox.Message{o.about(p, s.told(w.Number, nil, at), at, text)}
+	return []outbox.Message{o.about(p, o.people.Recipient(w.Number, nil, at), at, text)}
 }
 
 // others are notices to everybody who was paged but one.
 func (o *OnCall) others(s *settings, p *page, but e164.Number, at time.Time, text string) []outbox.Message {
 	var ms []outbox.Message
 	for _, number := range p.numbers() {
-		if number != but && !o.contacts.stopped(number) {
-			ms = append(ms, o.about(p, s.told(number, []string{p.Severity}, at), at, text))
+		if number != but && !o.people.Stopped(number) {
+			ms = append(ms, o.about(p, o.people.Recipient(number, []string{p.Severity}, at), at, text))
 		}
 	}
 	return ms

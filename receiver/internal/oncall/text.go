@@ -7,13 +7,10 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
-	"github.com/smspager/smspager/templating/gsm7"
 )
-
-// answerSegments is how long an answer to a phone may be.
-const answerSegments = 3
 
 // SampleTail is what a page's text ends with, with a code made up.
 const SampleTail = "Re 4821"
@@ -27,51 +24,10 @@ func (p *page) tail(why string) string {
 	return why + "Re " + p.Code
 }
 
-// notice is a message of our own, in a lane of its own.
-func (o *OnCall) notice(to outbox.Person, group string, at time.Time, text string) outbox.Message {
-	text = gsm7.Truncate(gsm7.Transliterate(text), answerSegments)
-	size := gsm7.Measure(text)
-	return outbox.Message{
-		ID: o.ids.New(at), To: to.Number, Receiver: noticeReceiver, GroupKey: group, Headline: "smspager", Urgent: true,
-		Text: text, Encoding: size.Encoding, Segments: size.Segments, State: outbox.Queued,
-		CreatedAt: at, UpdatedAt: at, NotBefore: to.NotBefore, ExpiresAt: latest(at, to.NotBefore).Add(noticeAge),
-		Events: []outbox.Event{{At: at, Type: outbox.EventQueued}},
-	}
-}
-
-// alarm is a notice that is not said again, and so may wait for longer.
-func (o *OnCall) alarm(to outbox.Person, group string, at time.Time, text string) outbox.Message {
-	m := o.notice(to, group, at, text)
-	m.ExpiresAt = latest(at, to.NotBefore).Add(alarmAge)
-	return m
-}
-
-// noticeReceiver stands as Receiver in messages that are of no receiver. The
-// configuration refuses receivers with this prefix.
-const noticeReceiver = "smspager:oncall"
-
-// noticeAge is how long a notice may wait to be sent, and alarmAge one that is not
-// said again.
-const (
-	noticeAge = time.Hour
-	alarmAge  = 24 * time.Hour
-)
-
-// replyGroup and verifyGroup begin the group keys of what phones asked for.
-const (
-	replyGroup  = "smspager:reply:"
-	verifyGroup = "smspager:verify:"
-)
-
-// isAnswer reports whether a message is one that its recipient asked for.
-func isAnswer(m *outbox.Message) bool {
-	return strings.HasPrefix(m.GroupKey, replyGroup) || strings.HasPrefix(m.GroupKey, verifyGroup)
-}
-
 // about is a notice to somebody who was paged, in the lane of the page: it comes
 // after the page, and in its place where that was not sent yet.
 func (o *OnCall) about(p *page, to outbox.Person, at time.Time, text string) outbox.Message {
-	m := o.notice(to, p.GroupKey, at, text)
+	m := o.notices.Notice(to, p.GroupKey, at, text)
 	m.Receiver, m.PageID, m.Headline = p.Receiver, p.ID, p.Headline
 	return m
 }
@@ -115,7 +71,7 @@ func listed(head string, pages []*page, line func(*page) string) string {
 		if left := len(pages) - i - 1; left > 0 {
 			rest = fmt.Sprintf("\n+%d more", left)
 		}
-		if gsm7.Measure(gsm7.Transliterate(longer+rest)).Segments > answerSegments {
+		if !people.Fits(longer + rest) {
 			return fmt.Sprintf("%s\n+%d more", text, len(pages)-i)
 		}
 		text = longer
@@ -136,10 +92,11 @@ func span(d time.Duration) string { return cmp.Or(templating.Duration(d), "0s") 
 const helpText = "OK or a code: I have it. 4821 2h: silence it. UNDO takes it back. ?: what is open. WHO: who is on duty. STOP: no more texts."
 
 // dutyText is who is on duty, of each rota, or who is paged where there is none.
-func (s *settings) dutyText(now time.Time) string {
+func (o *OnCall) dutyText(s *settings, now time.Time) string {
+	roster := o.people.Roster()
 	var parts []string
-	for _, name := range s.roster.Rotas() {
-		on := s.roster.At(name, now)
+	for _, name := range roster.Rotas() {
+		on := roster.At(name, now)
 		who := strings.Join(on.Contacts, ", ")
 		switch {
 		case who == "":
@@ -147,13 +104,13 @@ func (s *settings) dutyText(now time.Time) string {
 		case on.Gap:
 			who += " (default)"
 		}
-		parts = append(parts, fmt.Sprintf("%s: %s until %s", name, who, on.End.In(s.roster.find(name).Zone).Format("Mon 15:04 MST")))
+		parts = append(parts, fmt.Sprintf("%s: %s until %s", name, who, on.End.In(roster.Zone(name)).Format("Mon 15:04 MST")))
 	}
 	if len(parts) == 0 {
 		for _, r := range s.cfg.Receivers {
 			var names []string
 			for _, rc := range r.Recipients {
-				names = append(names, s.directory.person(rc.Number).String())
+				names = append(names, o.people.Person(rc.Number).String())
 			}
 			if len(names) > 0 {
 				parts = append(parts, r.Name+": "+strings.Join(names, ", "))

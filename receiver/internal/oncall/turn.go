@@ -10,6 +10,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -50,7 +51,7 @@ func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notifi
 	if err != nil {
 		return outbox.Turn{}, fmt.Errorf("draw a code: %w", err)
 	}
-	p := open(o.ids.New(at), code, receiver, n, to, at)
+	p := open(o.notices.NewID(at), code, receiver, n, to, at)
 	p.schedule(r)
 	return outbox.Turn{To: to, Page: p.stored(), Tail: p.tail("")}, nil
 }
@@ -65,7 +66,7 @@ func (o *OnCall) more(s *settings, r *config.Receiver, n *templating.Notificatio
 		why = silenceEnded
 	case !p.covers(n):
 		why = "alerts fire that were not answered"
-	case o.contacts.stopped(holder):
+	case o.people.Stopped(holder):
 		why = p.AcknowledgedBy + " wants no more texts"
 	}
 	answered := p.State != outbox.PageOpen && why == ""
@@ -75,7 +76,7 @@ func (o *OnCall) more(s *settings, r *config.Receiver, n *templating.Notificatio
 	switch {
 	case answered: // who has it is kept up to date, and nobody else is woken
 		p.Covered = p.Firing
-		to = []outbox.Person{s.told(holder, severities, at)}
+		to = []outbox.Person{o.people.Recipient(holder, severities, at)}
 	case why != "":
 		to = o.withPaged(s, p, severities, to, at)
 		p.reopen(to, at, why)
@@ -99,8 +100,8 @@ func (o *OnCall) more(s *settings, r *config.Receiver, n *templating.Notificatio
 func (o *OnCall) withPaged(s *settings, p *page, severities []string, to []outbox.Person, at time.Time) []outbox.Person {
 	all := slices.Clone(to)
 	for _, number := range p.numbers() {
-		if !slices.ContainsFunc(all, func(other outbox.Person) bool { return other.Number == number }) && !o.contacts.stopped(number) {
-			all = append(all, s.told(number, severities, at))
+		if !slices.ContainsFunc(all, func(other outbox.Person) bool { return other.Number == number }) && !o.people.Stopped(number) {
+			all = append(all, o.people.Recipient(number, severities, at))
 		}
 	}
 	return all
@@ -110,7 +111,7 @@ func (o *OnCall) withPaged(s *settings, p *page, severities []string, to []outbo
 // says that whether there is a page is not known.
 func (o *OnCall) resolved(s *settings, r *config.Receiver, n *templating.Notification, p *page, to []outbox.Person, at time.Time, unread bool) outbox.Turn {
 	if p == nil && unread {
-		p = &page{Page: outbox.Page{ID: o.ids.New(at), Receiver: r.Name, GroupKey: n.GroupKey, Version: unrecorded}}
+		p = &page{Page: outbox.Page{ID: o.notices.NewID(at), Receiver: r.Name, GroupKey: n.GroupKey, Version: unrecorded}}
 		p.end(outbox.PageResolved, outbox.PageEventResolved, at, n.NotificationReason)
 		if !r.SendResolved {
 			to = nil
@@ -157,7 +158,7 @@ func (o *OnCall) drawCode(ctx context.Context, at time.Time) (code string, err e
 		if i >= codeTries/2 {
 			digits = longestCode
 		}
-		if code, err = randomDigits(digits); err != nil {
+		if code, err = people.RandomDigits(digits); err != nil {
 			return "", err
 		}
 		ps, err := o.store.Pages(ctx, outbox.PageQuery{Code: code, Limit: 1})
@@ -169,4 +170,4 @@ func (o *OnCall) drawCode(ctx context.Context, at time.Time) (code string, err e
 }
 
 // Stored is told that somebody else has stored a page of a Turn or a Merge.
-func (o *OnCall) Stored() { signal(o.wake) }
+func (o *OnCall) Stored() { o.wake.Ring() }

@@ -1,9 +1,8 @@
-package oncall
+package people
 
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/smspager/smspager/receiver/internal/oncall/rota"
+	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/internal/people/rota"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -23,18 +24,18 @@ const (
 	maxCalendarBytes = 8 << 20
 )
 
-// CalendarError tells why the calendar of a rota cannot be used.
+// CalendarError says why the calendar of a rota cannot be used.
 type CalendarError struct {
 	Rota string
-	File bool // it is a file, not a URL, which may be there again later
+	File bool // false: a URL, which may work again later
 	Err  error
 }
 
 func (e *CalendarError) Error() string { return fmt.Sprintf("rota %q: %v", e.Rota, e.Err) }
 func (e *CalendarError) Unwrap() error { return e.Err }
 
-// Load reads the calendars of all rotas, and returns what failed. Each rota that
-// failed keeps what it had.
+// Load reads the calendars of all rotas and returns those that failed. A rota that failed keeps the
+// calendar that was read before.
 func (r *Roster) Load(ctx context.Context) []*CalendarError {
 	var errs []*CalendarError
 	for _, d := range r.duties {
@@ -45,7 +46,7 @@ func (r *Roster) Load(ctx context.Context) []*CalendarError {
 	return errs
 }
 
-// load reads the calendar of a rota, if it has one, and returns it where it is new.
+// load reads the calendar of a rota, if it has one, and returns it if it has changed.
 func (d *duty) load(ctx context.Context, client *http.Client) (fresh []byte, failure *CalendarError) {
 	if d.Turns.Start != "" {
 		return nil, nil
@@ -63,7 +64,7 @@ func (d *duty) load(ctx context.Context, client *http.Client) (fresh []byte, fai
 	return data, nil
 }
 
-// use takes a calendar as the rota.
+// use makes a calendar the rota.
 func (d *duty) use(data []byte) error {
 	c, err := rota.ParseCalendar(data, d.Zone)
 	if err != nil {
@@ -75,7 +76,7 @@ func (d *duty) use(data []byte) error {
 	return nil
 }
 
-// read reads the file, or asks for the URL. The data is nil where it has not changed.
+// read reads the file or fetches the URL. The data is nil if it has not changed.
 func (d *duty) read(ctx context.Context, client *http.Client) (data []byte, etag string, err error) {
 	if d.Calendar != "" {
 		f, err := os.Open(d.Calendar)
@@ -113,7 +114,7 @@ func (d *duty) read(ctx context.Context, client *http.Client) (data []byte, etag
 		data, err = readCalendar(resp.Body)
 		return data, resp.Header.Get("ETag"), err
 	}
-	return nil, "", fmt.Errorf("the calendar cannot be read: its server answers %s", resp.Status)
+	return nil, "", fmt.Errorf("the calendar cannot be read: its server responds %s", resp.Status)
 }
 
 func readCalendar(r io.Reader) ([]byte, error) {
@@ -127,10 +128,8 @@ func readCalendar(r io.Reader) ([]byte, error) {
 	return data, err
 }
 
-// Marks reads marks. An outbox.Store does.
-type Marks interface {
-	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
-}
+// calendarMarks keep the last good copy of each rota's calendar, for a start without the calendar.
+const calendarMarks mark.Kind[calendarCopy] = "calendar"
 
 // calendarCopy is a calendar as the outbox keeps it.
 type calendarCopy struct {
@@ -138,30 +137,21 @@ type calendarCopy struct {
 	Text   string `json:"text"`
 }
 
-// source tells where the calendar is from, without telling the URL, which is a secret.
+// source identifies where the calendar is from without showing the URL, which is a secret.
 func (d *duty) source() string {
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(d.Calendar+d.CalendarURL.Reveal())))
 }
 
-// UseCopies uses the last good copies that an outbox holds, for calendars that were
-// not read yet.
-func (r *Roster) UseCopies(ctx context.Context, store Marks) error {
-	marks, err := store.Marks(ctx, calendarMark)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, m := range marks {
+// UseCopies uses the copies that an outbox holds, for calendars that were not read yet.
+func (r *Roster) UseCopies(ctx context.Context, store mark.Reader) error {
+	kept, err := calendarMarks.All(ctx, store)
+	errs := []error{err}
+	for _, m := range kept {
 		d := r.find(m.Name)
-		if d == nil || d.known() {
+		if d == nil || d.known() || m.Value.Source != d.source() {
 			continue
 		}
-		var kept calendarCopy
-		err := json.Unmarshal(m.Doc, &kept)
-		if err == nil && kept.Source == d.source() {
-			err = d.use([]byte(kept.Text))
-		}
-		if err != nil {
+		if err := d.use([]byte(m.Value.Text)); err != nil {
 			errs = append(errs, fmt.Errorf("the copy of rota %q: %w", m.Name, err))
 		}
 	}
@@ -175,7 +165,7 @@ func (d *duty) known() bool {
 	return d.rota != nil
 }
 
-// inherit takes over what another roster has read of the same calendars.
+// inherit takes over the calendars that another roster has read, if they are the same.
 func (r *Roster) inherit(from *Roster) {
 	for _, d := range r.duties {
 		old := from.find(d.Name)
@@ -191,70 +181,59 @@ func (r *Roster) inherit(from *Roster) {
 	}
 }
 
-// calendarMark is the kind of marks that keep calendars: the last good copy of
-// each rota's, so that it is known although it cannot be read at the start.
-const calendarMark = "calendar"
-
-// runRotas reads the calendars of rotas, until the context ends.
-func (o *OnCall) runRotas(ctx context.Context) {
+// runRotas reads the calendars of rotas until the context ends.
+func (d *Directory) runRotas(ctx context.Context) {
 	for ctx.Err() == nil {
-		s := o.settings.Load()
-		if err := s.roster.UseCopies(ctx, o.store); err != nil && ctx.Err() == nil {
-			o.logger.Error("the copies of calendars cannot be used", "err", err)
+		roster := d.Roster()
+		if err := roster.UseCopies(ctx, d.outbox); err != nil && ctx.Err() == nil {
+			d.logger.Error("the copies of calendars cannot be used", "err", err)
 		}
 		reading, stop := context.WithCancel(ctx)
 		var all sync.WaitGroup
-		for _, d := range s.roster.duties {
-			if d.Turns.Start == "" {
-				all.Go(func() { o.runRota(reading, s.roster, d) })
+		for _, rota := range roster.duties {
+			if rota.Turns.Start == "" {
+				all.Go(func() {
+					loop.Repeat(reading, nil, func() time.Duration {
+						d.readRota(reading, roster, rota)
+						return rota.Refresh
+					})
+				})
 			}
 		}
 		select {
 		case <-ctx.Done():
-		case <-o.rotasChanged:
+		case <-d.changed:
 		}
 		stop()
 		all.Wait()
 	}
 }
 
-func (o *OnCall) runRota(ctx context.Context, r *Roster, d *duty) {
-	for ctx.Err() == nil {
-		fresh, err := d.load(ctx, r.client)
-		switch {
-		case err != nil && ctx.Err() == nil:
-			o.logger.Error("a rota cannot be read; what was read last is used", "err", err)
-		case err == nil:
-			o.metrics.rotaRead.WithLabelValues(d.Name).SetToCurrentTime()
-			if fresh != nil {
-				o.keepCopy(ctx, d, fresh)
-			}
+func (d *Directory) readRota(ctx context.Context, r *Roster, rota *duty) {
+	fresh, err := rota.load(ctx, r.client)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		d.logger.Error("a rota cannot be read; what was read last is used", "err", err)
+	case err == nil:
+		d.metrics.rotaRead.WithLabelValues(rota.Name).SetToCurrentTime()
+		if fresh != nil {
+			d.keepCopy(ctx, rota, fresh)
 		}
-		sleep(ctx, d.Refresh)
 	}
 }
 
-// keepCopy stores a calendar that was read, unless it is stored already.
-func (o *OnCall) keepCopy(ctx context.Context, d *duty, data []byte) {
-	err := retrying(ctx, func() error {
-		marks, err := o.store.Marks(ctx, calendarMark)
-		if err != nil {
-			return err
+// keepCopy stores a calendar that was read, unless the same is stored already.
+func (d *Directory) keepCopy(ctx context.Context, rota *duty, data []byte) {
+	_, err := d.outbox.Commit(ctx, func(ctx context.Context) (*outbox.Entry, error) {
+		kept, err := calendarMarks.Find(ctx, d.outbox, rota.Name)
+		fresh := calendarCopy{Source: rota.source(), Text: string(data)}
+		if err != nil || kept.Value == fresh {
+			return nil, err
 		}
-		mark := outbox.Mark{Kind: calendarMark, Name: d.Name}
-		for _, m := range marks {
-			if m.Name == d.Name {
-				mark = m
-			}
-		}
-		doc, err := json.Marshal(calendarCopy{Source: d.source(), Text: string(data)})
-		if err != nil || string(doc) == string(mark.Doc) {
-			return err
-		}
-		mark.At, mark.Doc = time.Now(), doc
-		return o.add(ctx, outbox.Entry{Marks: []outbox.Mark{mark}})
+		kept.Value = fresh
+		return &outbox.Entry{Marks: []outbox.Mark{calendarMarks.Set(kept, time.Now())}}, nil
 	})
 	if err != nil && ctx.Err() == nil {
-		o.logger.Error("cannot keep a copy of a calendar", "rota", d.Name, "err", err)
+		d.logger.Error("cannot keep a copy of a calendar", "rota", rota.Name, "err", err)
 	}
 }

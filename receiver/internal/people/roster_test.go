@@ -1,4 +1,4 @@
-package oncall_test
+package people_test
 
 import (
 	"fmt"
@@ -10,8 +10,19 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/internal/oncall"
+	"github.com/smspager/smspager/receiver/internal/people"
 )
+
+const (
+	alice = "+33639980001"
+	bob   = "+33639980002"
+	carol = "+33639980003"
+)
+
+// calendar returns a calendar with one event.
+func calendar(summary, from, to string) string {
+	return "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:" + summary + "\r\nDTSTART:" + from + "\r\nDTEND:" + to + "\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+}
 
 func TestRoster(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "primary.ics")
@@ -31,7 +42,7 @@ receivers: [{name: r, to: ["rota:primary"]}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := oncall.NewRoster(cfg, nil)
+	r := people.NewRoster(cfg, nil)
 	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	if on := r.At("primary", from); !on.Gap || !slices.Equal(on.Contacts, []string{"bob"}) {
 		t.Errorf("before the calendar is read it is %+v", on)
@@ -97,7 +108,7 @@ receivers: [{name: r, to: ["rota:primary"]}]
 		if err := os.WriteFile(file, []byte(calendar(summary, "20261102T080000Z", "20261109T080000Z")), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r := oncall.NewRoster(cfg, nil)
+		r := people.NewRoster(cfg, nil)
 		if errs := r.Load(t.Context()); errs != nil {
 			t.Fatal(errs)
 		}
@@ -116,7 +127,7 @@ receivers: [{name: r, to: ["rota:primary"]}]
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := oncall.NewRoster(cfg, nil)
+	r := people.NewRoster(cfg, nil)
 	if errs := r.Load(t.Context()); errs != nil {
 		t.Fatal(errs)
 	}

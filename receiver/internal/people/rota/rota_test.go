@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smspager/smspager/receiver/internal/oncall/rota"
+	"github.com/smspager/smspager/receiver/internal/people/rota"
 )
 
 var paris = func() *time.Location {

@@ -1,4 +1,4 @@
-package oncall
+package people
 
 import (
 	"net/http"
@@ -12,29 +12,28 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/internal/oncall/rota"
+	"github.com/smspager/smspager/receiver/internal/people/rota"
 )
 
-// Roster is who is on duty by the rotas of a configuration. It is safe for
-// concurrent use.
+// Roster holds the rotas of a configuration and says who is on duty. It is safe for concurrent use.
 type Roster struct {
 	contacts []config.Contact
 	client   *http.Client
 	duties   []*duty
 }
 
-// duty is one rota.
+// duty is a rota and what was read of its calendar.
 type duty struct {
 	config.Rota
-	names map[string]string // of contacts, by what they are called
+	names map[string]string // the contacts by their names and aliases
 
 	mu   sync.Mutex
 	rota rota.Rota // nil until it is read
 	etag string
 }
 
-// NewRoster makes a Roster. Calendars are read by Load. A nil client is one of
-// its own.
+// NewRoster returns a Roster whose calendars are not read yet; see Load. The client fetches
+// calendars; nil makes one.
 func NewRoster(cfg *config.Config, client *http.Client) *Roster {
 	if client == nil {
 		client = &http.Client{Timeout: calendarTimeout}
@@ -61,14 +60,13 @@ func NewRoster(cfg *config.Config, client *http.Client) *Roster {
 // Duty is a time in which the same people are on duty.
 type Duty struct {
 	Start, End time.Time
-	Contacts   []string // who it is; those of Default where Gap is set
-	Gap        bool     // nobody is
-	Unread     bool     // the calendar was never read, so that it is not known who is; the Default is paged
-	// Unknown is what the shifts of a gap are called, which name no contact.
-	Unknown []string
+	Contacts   []string // those on duty; in a gap, the rota's default
+	Gap        bool     // nobody is on duty
+	Unread     bool     // the calendar was never read, so the default is paged
+	Unknown    []string // the names of shifts in a gap: they match no contact
 }
 
-// Rotas are the names of the rotas.
+// Rotas returns the names of the rotas.
 func (r *Roster) Rotas() []string {
 	var names []string
 	for _, d := range r.duties {
@@ -85,8 +83,11 @@ func (r *Roster) find(name string) *duty {
 	return r.duties[i]
 }
 
-// Timeline is who is on duty by a rota between two moments, without a break. It is
-// nil for a rota that is not there.
+// Zone returns the time zone of a rota that exists.
+func (r *Roster) Zone(name string) *time.Location { return r.find(name).Rota.Zone }
+
+// Timeline returns who is on duty by a rota between two moments, without a break. It is nil if there
+// is no such rota.
 func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
 	d := r.find(name)
 	if d == nil {
@@ -96,13 +97,13 @@ func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
 	of := d.rota
 	d.mu.Unlock()
 	if of == nil {
-		unread := d.person(rota.Span{Start: from, End: to})
+		unread := d.on(rota.Span{Start: from, End: to})
 		unread.Unread = true
 		return []Duty{unread}
 	}
 	var duties []Duty
 	for _, span := range rota.Timeline(ofContacts{of, d}, from, to) {
-		on := d.person(span)
+		on := d.on(span)
 		if on.Gap {
 			for _, shift := range of.Shifts(span.Start, span.End) {
 				on.Unknown = append(on.Unknown, shift.Label())
@@ -113,8 +114,8 @@ func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
 	return duties
 }
 
-// ofContacts are the shifts of a rota that name contacts: what else is in a
-// calendar, such as holidays, relieves nobody of a duty.
+// ofContacts holds the shifts of a rota that name contacts: other events of a calendar, such as
+// holidays, end nobody's shift.
 type ofContacts struct {
 	rota.Rota
 	duty *duty
@@ -124,8 +125,7 @@ func (c ofContacts) Shifts(from, to time.Time) []rota.Shift {
 	return slices.DeleteFunc(c.Rota.Shifts(from, to), func(s rota.Shift) bool { return len(c.duty.match(s)) == 0 })
 }
 
-// At is who is on duty by a rota at a moment. End is when that changes, at most a
-// month away.
+// At returns who is on duty by a rota at a moment. End is the next change, at most a month away.
 func (r *Roster) At(name string, at time.Time) Duty {
 	const ahead = 31 * 24 * time.Hour
 	timeline := r.Timeline(name, at, at.Add(ahead))
@@ -142,8 +142,8 @@ func (r *Roster) At(name string, at time.Time) Duty {
 	return now
 }
 
-// person names the contacts of a span.
-func (d *duty) person(span rota.Span) Duty {
+// on returns the contacts of a span.
+func (d *duty) on(span rota.Span) Duty {
 	on := Duty{Start: span.Start, End: span.End, Gap: span.Gap()}
 	for _, shift := range span.Shifts {
 		for _, contact := range d.match(shift) {
@@ -167,8 +167,8 @@ func recipientName(r config.Recipient) string {
 	return string(r.Number)
 }
 
-// match finds the contacts whom a shift names: its attendees, by their names or
-// addresses, or else its summary.
+// match finds the contacts that a shift names: by the names and addresses of its attendees, or else
+// in its summary.
 func (d *duty) match(shift rota.Shift) []string {
 	var found []string
 	add := func(contacts ...string) {
@@ -194,7 +194,7 @@ func (d *duty) match(shift rota.Shift) []string {
 	return d.within(shift.Summary)
 }
 
-// called is the contact of a name, an alias, or an address whose local part is one.
+// called finds the contact with a name, an alias, or an address whose local part is one of these.
 func (d *duty) called(name string) (contact string, ok bool) {
 	if contact, ok = d.names[plain(name)]; !ok {
 		local, _, _ := strings.Cut(name, "@")
@@ -203,11 +203,11 @@ func (d *duty) called(name string) (contact string, ok bool) {
 	return contact, ok
 }
 
-// joins stand between the names of people who share a shift.
+// joins separate the names of people who share a shift.
 var joins = regexp.MustCompile(`(?i)\s*[,/&;]\s*|\s+(?:\+|and|et|und|y)\s+`)
 
-// within are the contacts among the words of a text: of "Alice / Bob" both, of "Alice
-// covers for Bob" and "Alice (until six: Bob)" the first one.
+// within finds the contacts among the words of a text: both in "Alice / Bob", the first in "Alice
+// covers for Bob" and "Alice (until six: Bob)".
 func (d *duty) within(text string) []string {
 	if begin := strings.IndexAny(text, "(["); begin > 0 {
 		text = text[:begin]
@@ -229,7 +229,7 @@ func (d *duty) within(text string) []string {
 	return found
 }
 
-// plain is a name in lower case, without accents and with single spaces.
+// plain returns a name in lower case, without accents and with single spaces.
 func plain(name string) string {
 	name = strings.Map(func(r rune) rune {
 		switch {
