@@ -9,54 +9,55 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
 
 // carryOut decides what a command leads to. Nothing is stored yet.
-func (o *OnCall) carryOut(ctx context.Context, c command, from e164.Number, about *page, now time.Time) (answer, error) {
+func (o *OnCall) carryOut(ctx context.Context, c command.Command, from e164.Number, about *page, now time.Time) (answer, error) {
 	s := o.settings.Load()
 	by := o.people.Person(from)
-	switch c.verb {
-	case verbHelp:
+	switch c.Verb {
+	case command.Help:
 		return answer{outcome: outcomeDone, text: helpText}, nil
-	case verbWho:
+	case command.Who:
 		return answer{outcome: outcomeDone, text: o.dutyText(s, now)}, nil
-	case verbStatus:
+	case command.Status:
 		all, err := o.pagesOf(ctx, "")
 		return answer{outcome: outcomeDone, text: openText(all, from, now)}, err
-	case verbUnknown:
+	case command.Unknown:
 		return answer{outcome: outcomeUnclear, text: "Not understood, nothing was done. " + helpText}, nil
-	case verbStop, verbStart, verbVerify:
+	case command.Stop, command.Start, command.Verify:
 		if err := o.people.Refresh(ctx); err != nil { // as they are stored now
 			return answer{}, err
 		}
-		switch c.verb {
-		case verbStop:
+		switch c.Verb {
+		case command.Stop:
 			return o.stopContact(s, by, now), nil
-		case verbStart:
+		case command.Start:
 			return answer{outcome: outcomeDone, text: "You get texts again. STOP ends that.", marks: []outbox.Mark{o.people.Start(from, now)}, contact: true}, nil
 		}
-		return o.verified(c.codes[0], by, now), nil
+		return o.verified(c.Codes[0], by, now), nil
 	}
 	pages, problem, err := o.meant(ctx, c, from, about, now)
 	if err != nil || len(pages) == 0 {
 		return problem, err
 	}
-	switch c.verb {
-	case verbAcknowledge:
+	switch c.Verb {
+	case command.Acknowledge:
 		a := o.acknowledge(s, pages, by, now)
 		if problem.text != "" {
 			a.text += "\n" + problem.text
 		}
-		if c.long > 0 && a.outcome == outcomeDone {
-			a.text += fmt.Sprintf(". To silence it too: S %s", span(c.long))
+		if c.Length > 0 && a.outcome == outcomeDone {
+			a.text += fmt.Sprintf(". To silence it too: S %s", span(c.Length))
 		}
 		return o.withOpen(ctx, a, pages, from, now)
-	case verbSilence:
-		return o.withOpen(ctx, o.askSilence(s, pages[0], by, c.long, now), pages, from, now)
+	case command.Silence:
+		return o.withOpen(ctx, o.askSilence(s, pages[0], by, c.Length, now), pages, from, now)
 	}
-	a, err := o.takeBack(ctx, s, pages[0], by, len(c.codes) > 0, now)
+	a, err := o.takeBack(ctx, s, pages[0], by, len(c.Codes) > 0, now)
 	if err != nil {
 		return a, err
 	}
@@ -109,11 +110,11 @@ func (o *OnCall) pagesOf(ctx context.Context, number e164.Number) ([]*page, erro
 // meant finds the pages that a command means: by their codes, by the message that was
 // answered, or the only one there is. It never guesses: without a page it
 // returns what to answer instead, and with pages what to say besides.
-func (o *OnCall) meant(ctx context.Context, c command, from e164.Number, about *page, now time.Time) ([]*page, answer, error) {
+func (o *OnCall) meant(ctx context.Context, c command.Command, from e164.Number, about *page, now time.Time) ([]*page, answer, error) {
 	refuse := func(outcome Outcome, text string) ([]*page, answer, error) {
 		return nil, answer{outcome: outcome, text: text}, nil
 	}
-	if len(c.codes) > 1 && c.verb != verbAcknowledge {
+	if len(c.Codes) > 1 && c.Verb != command.Acknowledge {
 		return refuse(outcomeRefused, "Nothing was done: one code at a time for that, please.")
 	}
 	mine, err := o.pagesOf(ctx, from)
@@ -122,10 +123,10 @@ func (o *OnCall) meant(ctx context.Context, c command, from e164.Number, about *
 	}
 	open := slices.DeleteFunc(slices.Clone(mine), func(p *page) bool { return p.State != outbox.PageOpen })
 	switch {
-	case len(c.codes) > 0:
+	case len(c.Codes) > 0:
 		var pages []*page
 		var unknown []string
-		for _, code := range c.codes {
+		for _, code := range c.Codes {
 			p, err := o.coded(ctx, code)
 			if err != nil {
 				return nil, answer{}, err
@@ -146,9 +147,9 @@ func (o *OnCall) meant(ctx context.Context, c command, from e164.Number, about *
 			return refuse(outcomeRefused, no+" None that you were paged for is open.")
 		}
 		return refuse(outcomeRefused, lines(no+" You were paged for:", mine, from, now))
-	case c.all && len(open) > 0:
+	case c.All && len(open) > 0:
 		return open, answer{}, nil
-	case c.all:
+	case c.All:
 		return refuse(outcomeRefused, "No page of yours is open.")
 	case about != nil: // as it is now, not as it was when the message was found
 		p, err := o.stored(ctx, about.ID)
@@ -156,7 +157,7 @@ func (o *OnCall) meant(ctx context.Context, c command, from e164.Number, about *
 	}
 	candidates := mine
 	switch {
-	case c.verb == verbUndo: // the last thing that this phone did
+	case c.Verb == command.Undo: // the last thing that this phone did
 		candidates = slices.DeleteFunc(slices.Clone(mine), func(p *page) bool { return p.Number != string(from) })
 		slices.SortFunc(candidates, func(a, b *page) int { return b.AcknowledgedAt.Compare(a.AcknowledgedAt) })
 		if len(candidates) == 0 {

@@ -28,10 +28,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
@@ -95,7 +95,7 @@ type OnCall struct {
 	shared   bool
 	gap      time.Duration // between looks at the store
 	settings atomic.Pointer[settings]
-	limiter  limiter
+	limit    command.Limit
 	past     past
 
 	wake            loop.Bell // pages may be due
@@ -126,7 +126,6 @@ func New(o Options) *OnCall {
 		wake: loop.NewBell(), silencesChanged: loop.NewBell(),
 		past:  past{pages: make(map[string]ahead)},
 		again: make(map[string]bool), actedPast: make(map[outbox.Key]time.Time),
-		limiter: limiter{replies: make(map[e164.Number][]repliedAt)},
 	}
 	if o.Shared {
 		oc.gap = sharedGap

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
@@ -75,8 +76,8 @@ func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, erro
 	if o.actedOn(entry.Key) {
 		return outcomeRepeated, nil
 	}
-	c := parseCommand(r.Text)
-	mayAnswer, mayTell := o.limiter.allows(from, c.verb, now)
+	c := command.Parse(r.Text)
+	mayAnswer, mayTell := o.limit.Allows(from, c.Verb, now)
 	var done answer
 	var repeated, decided bool
 	var e outbox.Entry
@@ -117,16 +118,16 @@ func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, erro
 		_ = o.people.Refresh(ctx) // again soon, where it fails
 		o.reviewSoon()            // one who wants no more texts has no page any more
 	}
-	o.limiter.count(from, c.verb, mayAnswer, now)
+	o.limit.Count(from, c.Verb, mayAnswer, now)
 	if !mayAnswer {
 		o.metrics.unanswered.Inc()
 		o.logger.Warn("a reply is not answered, as its number was answered often enough", "to", from)
 	}
-	o.metrics.replies.WithLabelValues(string(c.verb), string(done.outcome)).Inc()
+	o.metrics.replies.WithLabelValues(string(c.Verb), string(done.outcome)).Inc()
 	for _, after := range done.answered {
 		o.metrics.acknowledged.Observe(after.Seconds())
 	}
-	o.logger.Info("a phone replied", "from", from, "message", id, "command", c.verb, "outcome", done.outcome)
+	o.logger.Info("a phone replied", "from", from, "message", id, "command", c.Verb, "outcome", done.outcome)
 	return done.outcome, nil
 }
 

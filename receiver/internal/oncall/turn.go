@@ -10,6 +10,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
@@ -154,9 +155,9 @@ func (o *OnCall) currentStored(ctx context.Context, receiver, group string) (*pa
 // drawCode draws a code that no page has or had lately, as far as the outbox tells.
 func (o *OnCall) drawCode(ctx context.Context, at time.Time) (code string, err error) {
 	for i := range codeTries {
-		digits := shortestCode
+		digits := command.ShortestCode
 		if i >= codeTries/2 {
-			digits = longestCode
+			digits = command.LongestCode
 		}
 		if code, err = people.RandomDigits(digits); err != nil {
 			return "", err
