@@ -17,10 +17,10 @@ type metrics struct {
 	escalations  *prometheus.CounterVec
 	acknowledged prometheus.Histogram
 	replies      *prometheus.CounterVec
-	unanswered   prometheus.Counter
+	unconfirmed  prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer, o *OnCall) *metrics {
+func newMetrics(reg prometheus.Registerer, store Store) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
 		escalations: f.NewCounterVec(prometheus.CounterOpts{
@@ -33,30 +33,28 @@ func newMetrics(reg prometheus.Registerer, o *OnCall) *metrics {
 		replies: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_replies_total", Help: "Texts from phones, by command and by what became of them.",
 		}, []string{"command", "outcome"}),
-		unanswered: f.NewCounter(prometheus.CounterOpts{
+		unconfirmed: f.NewCounter(prometheus.CounterOpts{
 			Name: "smspager_replies_unanswered_total", Help: "Texts from phones that were not answered, as their number had been answered often enough.",
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(collector{o})
+		reg.MustRegister(collector{store})
 	}
 	return m
 }
 
-// collector collects the pages that are current.
-type collector struct{ *OnCall }
+// collector collects the current pages.
+type collector struct{ store Store }
 
 var pagesDesc = prometheus.NewDesc("smspager_pages", "Pages that are not over, by state.", []string{"state"}, nil)
 
+// Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- pagesDesc
 }
 
-// Collect implements prometheus.Collector. Pages that cannot be read are left out.
+// Collect implements prometheus.Collector. If the pages cannot be read, they are left out.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	if c.settings.Load() == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
 	counts, err := c.store.CountPages(ctx)

@@ -1,20 +1,17 @@
-// Package oncall makes an on-call system of a pager: it knows people, opens a page
-// for what wants an answer, and sees to it that somebody answers.
+// Package oncall makes an on-call system of a pager: it opens a page for each group of alerts that
+// somebody must respond to, and escalates the page until somebody acknowledges it.
 //
-// A page is the group of a receiver that wants answers, while it fires (see
-// Turn, which intake asks about each notification). It has a code that phones
-// answer with, and a history. While nobody answers, it is escalated, step by
-// step, and at once where a text did not arrive; an acknowledgement, a silence or
-// the end of the alerts stops that.
+// Each type owns one task, its data and its loop; [OnCall] only puts them together:
 //
-// Phones answer by text (see Reply): they acknowledge, silence in Alertmanager,
-// take back, and ask. Everything that is to be done is in the outbox, with a time;
-// a step is stored together with the messages that it sends, guarded by the page's
-// version. So it is taken once, whatever crashes and however many processes there
-// are.
+//   - notifications decide what a notification does to the page of its group, see [OnCall.Turn];
+//   - escalation takes the steps that are due;
+//   - replies carry out what phones ask for, see [OnCall.Reply];
+//   - silences ask Alertmanager for what replies want, and report the outcome.
 //
-// Besides, heartbeats are watched (see Beat), rotas tell who is on duty (see
-// Roster), and the credit is guarded (see Credit).
+// The life of a page is in the folder page, the meaning of a reply in the folder command; both are
+// pure. All that is to be done is in the outbox, with a time: a step is stored in one entry with its
+// messages, guarded by the page's version. So it is taken once, whatever crashes and however many
+// processes there are.
 package oncall
 
 import (
@@ -31,46 +28,45 @@ import (
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/loop"
-	"github.com/smspager/smspager/receiver/internal/oncall/command"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 )
 
 const (
-	// storeRetry is how often the store is tried again.
+	// storeRetry is how long a store that failed is left alone.
 	storeRetry = time.Second
-	// sharedGap is how often other processes' work is looked for; alone nobody
-	// else works.
+	// sharedGap is how often what other processes stored is read; aloneGap if there are none.
 	sharedGap = 2 * time.Second
 	aloneGap  = 10 * time.Minute
-	// clientTimeout is of requests to Alertmanager.
+	// clientTimeout bounds a request to Alertmanager.
 	clientTimeout = 10 * time.Second
 )
 
 // Store is what on-call reads and writes. An outbox.Store is one.
 type Store interface {
-	Add(context.Context, outbox.Entry) (outbox.Added, error)
+	commit.Store
 	Get(ctx context.Context, id string) (outbox.Message, error)
 	List(context.Context, outbox.Query) ([]outbox.Message, error)
 	FindAPIID(ctx context.Context, apiID string) (id string, err error)
 	Page(ctx context.Context, id string) (outbox.Page, error)
 	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
 	CountPages(context.Context) (map[outbox.PageState]int, error)
-	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
 }
 
-// Sender sends what the store has.
+// Sender sends what is stored.
 type Sender interface {
-	Handover(...outbox.Message)
-	// SendNow sends an entry past a store that fails, which is recorded later.
+	commit.Sender
+	// SendNow sends an entry although the store fails; the entry is stored later.
 	SendNow(context.Context, *outbox.Entry) error
 }
 
-// Render makes the text of a notification, with a tail that it must end with.
+// Render makes the text of a notification, which ends with the tail.
 type Render func(n templating.Notification, tail string) templating.Rendering
 
-// Options are what New needs. Store and Sender are required.
+// Options are what New needs. Store, Sender, People and Notices are required.
 type Options struct {
 	Store      Store
 	Sender     Sender
@@ -82,85 +78,157 @@ type Options struct {
 	Transport  http.RoundTripper     // of requests to Alertmanager; nil: the network
 }
 
-// OnCall is the on-call system of a configuration.
+// OnCall is the on-call system of a configuration. It is safe for concurrent use.
 type OnCall struct {
-	store    Store
-	sender   Sender
-	logger   *slog.Logger
-	metrics  *metrics
-	client   *http.Client
-	outbox   *commit.Outbox
-	people   *people.Directory
-	notices  *people.Notices
-	shared   bool
-	gap      time.Duration // between looks at the store
-	settings atomic.Pointer[settings]
-	limit    command.Limit
-	past     past
-
-	wake            loop.Bell // pages may be due
-	silencesChanged loop.Bell
-
-	mu        sync.Mutex
-	again     map[string]bool          // pages that are to be looked at
-	reviewAll bool                     // all of them are
-	actedPast map[outbox.Key]time.Time // replies that were acted on past the store
+	settings      *atomic.Pointer[settings]
+	client        *http.Client
+	pages         *pages
+	people        *people.Directory
+	notifications *notifications
+	escalation    *escalation
+	replies       *replies
+	silences      *silences
 }
 
-// settings are a configuration, and what is made of it.
+// settings are a configuration and what is made of it.
 type settings struct {
 	cfg       *config.Config
 	receivers map[string]*config.Receiver
-	render    map[string]Render
-	silencer  *alertmanager.Silencer // nil: there is none
+	plans     map[string]*page.Plan  // of receivers
+	render    map[string]Render      // of receivers
+	silencer  *alertmanager.Silencer // nil: silences are not set up
 }
 
-// New makes an OnCall. Configure must be called before anything else.
+// tools are what the types of this package work with. Their own data is in themselves.
+type tools struct {
+	settings *atomic.Pointer[settings]
+	store    Store
+	outbox   *commit.Outbox
+	sender   Sender
+	pages    *pages
+	people   *people.Directory
+	texts    *texts
+	logger   *slog.Logger
+	metrics  *metrics
+	shared   bool
+	gap      time.Duration // between reads of the store
+	wake     loop.Bell     // pages may be due
+}
+
+// New returns an OnCall. Configure must be called before anything else.
 func New(o Options) *OnCall {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	oc := &OnCall{
-		store: o.Store, sender: o.Sender, outbox: &commit.Outbox{Store: o.Store, Sender: o.Sender}, people: o.People, notices: o.Notices,
-		logger: o.Logger, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, shared: o.Shared, gap: aloneGap,
-		wake: loop.NewBell(), silencesChanged: loop.NewBell(),
-		past:  past{pages: make(map[string]ahead)},
-		again: make(map[string]bool), actedPast: make(map[outbox.Key]time.Time),
+	current := new(atomic.Pointer[settings])
+	t := tools{
+		settings: current, store: o.Store, outbox: &commit.Outbox{Store: o.Store, Sender: o.Sender}, sender: o.Sender, people: o.People,
+		pages:  &pages{store: o.Store, settings: current, logger: o.Logger, past: past{pages: make(map[string]ahead)}},
+		texts:  &texts{people: o.People, notices: o.Notices},
+		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Store), shared: o.Shared, gap: aloneGap, wake: loop.NewBell(),
 	}
 	if o.Shared {
-		oc.gap = sharedGap
+		t.gap = sharedGap
 	}
-	oc.metrics = newMetrics(o.Registerer, oc)
-	return oc
+	e := &escalation{tools: t, again: make(map[string]bool), failures: make(map[string]*failure)}
+	s := &silences{tools: t, changed: loop.NewBell()}
+	return &OnCall{
+		settings: current, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, pages: t.pages, people: o.People,
+		notifications: &notifications{t}, escalation: e, silences: s,
+		replies: &replies{tools: t, escalation: e, silences: s, actedPast: make(map[outbox.Key]time.Time)},
+	}
 }
 
-// Configure sets or replaces the configuration. render makes the texts of each
-// receiver.
+// Configure sets or replaces the configuration. render makes the texts of each receiver.
 func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
 	s := &settings{
-		cfg: cfg, render: render, receivers: make(map[string]*config.Receiver),
-		silencer: o.silencerOf(cfg.Alertmanager),
+		cfg: cfg, render: render, receivers: make(map[string]*config.Receiver), plans: make(map[string]*page.Plan),
+		silencer: silencerOf(cfg.Alertmanager, o.client),
 	}
 	for i := range cfg.Receivers {
-		s.receivers[cfg.Receivers[i].Name] = &cfg.Receivers[i]
+		r := &cfg.Receivers[i]
+		plan := &page.Plan{Pages: r.Pages(), NoReceipt: r.NoReceipt, Repeat: r.Repeat}
+		for _, step := range r.Escalate {
+			plan.Steps = append(plan.Steps, page.Step{After: step.After, To: step.To})
+		}
+		s.receivers[r.Name], s.plans[r.Name] = r, plan
 	}
 	o.settings.Store(s)
-	o.reviewSoon()
+	o.escalation.reviewAllSoon()
 }
 
-// reviewSoon has all pages looked at.
-func (o *OnCall) reviewSoon() {
-	o.mu.Lock()
-	o.reviewAll = true
-	o.mu.Unlock()
-	o.wake.Ring()
+// silencerOf returns the Silencer of a configuration, nil if there is none.
+func silencerOf(a config.Alertmanager, client *http.Client) *alertmanager.Silencer {
+	if len(a.URLs) == 0 {
+		return nil
+	}
+	return alertmanager.New(alertmanager.Options{URLs: a.URLs, User: a.User, Password: a.Password.Reveal(), Token: a.Token.Reveal(), Client: client})
 }
 
-// Run does what on-call has to do until the context ends, and returns when all of
-// its goroutines have.
+// Run does what is due until the context ends, and returns when all of its goroutines have.
 func (o *OnCall) Run(ctx context.Context) {
 	var running sync.WaitGroup
-	defer running.Wait()
-	running.Go(func() { o.runPages(ctx) })
-	running.Go(func() { o.runSilences(ctx) })
+	running.Go(func() { o.escalation.run(ctx) })
+	running.Go(func() { o.silences.run(ctx) })
+	running.Wait()
+}
+
+// Turn decides what a notification does to the page of its group, and who gets a message about it. to
+// are the recipients that the receiver and the labels of alerts name; if the receiver has no pages,
+// they are all there is.
+//
+// If what it was decided from changes before it is stored, storing gives outbox.ErrConflict and Turn
+// must be asked again. If the store cannot be read, Turn decides as if there was no page; Merge
+// corrects that later.
+func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error) {
+	return o.notifications.turn(ctx, receiver, n, to, at)
+}
+
+// Stored takes in that another room has stored the page of a Turn or of a Merge.
+func (o *OnCall) Stored() { o.escalation.wake.Ring() }
+
+// Reply takes in a text from a phone and carries out what it asks for, once, however often the
+// callback comes. After an error nothing was done, and the callback should be repeated.
+func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, error) {
+	return o.replies.take(ctx, r)
+}
+
+// Final takes in a message that has reached its final state. If it did not arrive, the escalation of
+// its page may go on immediately.
+func (o *OnCall) Final(m outbox.Message) { o.escalation.final(m) }
+
+// Undelivered takes in the id of a message that some process found not to have arrived.
+func (o *OnCall) Undelivered(ctx context.Context, id string) {
+	if m, err := o.pages.store.Get(ctx, id); err == nil {
+		o.Final(m)
+	}
+}
+
+// Needless returns the reason to drop a queued message, or "" to send it: its recipient wants no more
+// texts, or its page is held or over.
+func (o *OnCall) Needless(ctx context.Context, m outbox.Message) string {
+	switch {
+	case people.AskedFor(&m):
+		return ""
+	case o.people.Stopped(m.To):
+		return "its recipient wants no more texts"
+	case m.PageID == "":
+		return ""
+	}
+	p, err := o.pages.newest(ctx, m.PageID)
+	ended := p.UpdatedAt
+	for _, e := range p.Events {
+		if e.Type == outbox.PageEventResolved || e.Type == outbox.PageEventExpired {
+			ended = e.At
+		}
+	}
+	switch {
+	case err != nil: // rather sent in vain than missing
+		return ""
+	case !p.State.Current() && m.CreatedAt.Before(ended):
+		return "the page is " + string(p.State)
+	case p.State.Current() && p.State != outbox.PageOpen && m.CreatedAt.Before(p.AcknowledgedAt):
+		return p.AcknowledgedBy + " has the page"
+	}
+	return ""
 }
