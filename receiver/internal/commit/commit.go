@@ -12,6 +12,22 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
+const (
+	// Retry is how long a store that failed is left alone.
+	Retry = time.Second
+	// sharedGap is how often what other processes stored is read; aloneGap if there are none.
+	sharedGap = 2 * time.Second
+	aloneGap  = 10 * time.Minute
+)
+
+// Gap returns how often a room reads what may have changed in the store without its doing.
+func Gap(shared bool) time.Duration {
+	if shared {
+		return sharedGap
+	}
+	return aloneGap
+}
+
 // Store takes entries and reads marks. An outbox.Store is one.
 type Store interface {
 	Add(context.Context, outbox.Entry) (outbox.Added, error)

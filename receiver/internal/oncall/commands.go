@@ -113,7 +113,7 @@ func (rs *replies) newHolder(pages []*page.Page, by outbox.Person, now time.Time
 	var order []e164.Number
 	theirs := make(map[e164.Number][]*page.Page)
 	for _, p := range pages {
-		for _, number := range p.Numbers() {
+		for _, number := range p.People.Numbers() {
 			if number == by.Number || rs.people.Stopped(number) {
 				continue
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -29,7 +30,7 @@ func (e *escalation) run(ctx context.Context) {
 		wait, err := e.takeDue(ctx)
 		if err != nil && ctx.Err() == nil {
 			e.logger.Error("cannot read the pages; trying again", "err", err)
-			wait = min(wait, storeRetry)
+			wait = min(wait, commit.Retry)
 		}
 		return wait
 	})
@@ -57,7 +58,7 @@ func (e *escalation) takeDue(ctx context.Context) (wait time.Duration, err error
 				delete(e.failures, id)
 				continue
 			default:
-				f.until = time.Now().Add(storeRetry)
+				f.until = time.Now().Add(commit.Retry)
 			}
 		}
 		wait = min(wait, max(0, time.Until(f.until)))
@@ -136,7 +137,7 @@ func (e *escalation) try(ctx context.Context, id string) bool {
 		return true
 	}
 	if ctx.Err() == nil {
-		f.until = time.Now().Add(min(storeRetry<<min(f.times, 10), longestRetry))
+		f.until = time.Now().Add(min(commit.Retry<<min(f.times, 10), longestRetry))
 		if errors.Is(err, page.ErrUnreadable) { // time does not mend it
 			f.until = time.Now().Add(time.Hour)
 		}

@@ -35,15 +35,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-const (
-	// storeRetry is how long a store that failed is left alone.
-	storeRetry = time.Second
-	// sharedGap is how often what other processes stored is read; aloneGap if there are none.
-	sharedGap = 2 * time.Second
-	aloneGap  = 10 * time.Minute
-	// clientTimeout bounds a request to Alertmanager.
-	clientTimeout = 10 * time.Second
-)
+// clientTimeout bounds a request to Alertmanager.
+const clientTimeout = 10 * time.Second
 
 // Store is what on-call reads and writes. An outbox.Store is one.
 type Store interface {
@@ -125,10 +118,7 @@ func New(o Options) *OnCall {
 		settings: current, store: o.Store, outbox: &commit.Outbox{Store: o.Store, Sender: o.Sender}, sender: o.Sender, people: o.People,
 		pages:  &pages{store: o.Store, settings: current, logger: o.Logger, past: past{pages: make(map[string]ahead)}},
 		texts:  &texts{people: o.People, notices: o.Notices},
-		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Store), shared: o.Shared, gap: aloneGap, wake: loop.NewBell(),
-	}
-	if o.Shared {
-		t.gap = sharedGap
+		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Store), shared: o.Shared, gap: commit.Gap(o.Shared), wake: loop.NewBell(),
 	}
 	e := &escalation{tools: t, again: make(map[string]bool), failures: make(map[string]*failure)}
 	s := &silences{tools: t, changed: loop.NewBell()}

@@ -91,7 +91,7 @@ func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error
 		p, err := page.Load(stored)
 		if err != nil { // it must not hide the others
 			r.logger.Error("a page cannot be used", "err", err)
-		} else if number == "" || slices.Contains(p.Numbers(), number) {
+		} else if number == "" || slices.Contains(p.People.Numbers(), number) {
 			all = append(all, p)
 		}
 	}

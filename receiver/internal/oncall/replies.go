@@ -217,7 +217,7 @@ func unlessMissing(err error) error {
 // registered reports whether a number may give commands: the configuration names it, or it was sent a
 // page that is current or that it responds to.
 func (rs *replies) registered(ctx context.Context, r *received) (bool, error) {
-	if rs.people.Registered(r.from) || r.about != nil && slices.Contains(r.about.Numbers(), r.from) {
+	if rs.people.Registered(r.from) || r.about != nil && slices.Contains(r.about.People.Numbers(), r.from) {
 		return true, nil
 	}
 	mine, err := rs.pages.of(ctx, r.from)

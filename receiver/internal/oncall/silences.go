@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
+	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -56,7 +57,7 @@ func (ss *silences) run(ctx context.Context) {
 		wait, err := ss.askDue(ctx)
 		if err != nil && ctx.Err() == nil {
 			ss.logger.Error("cannot store what became of the silences; trying again", "err", err)
-			wait = storeRetry
+			wait = commit.Retry
 		}
 		return wait
 	})

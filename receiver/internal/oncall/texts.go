@@ -58,7 +58,7 @@ func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, again b
 // withPaged adds those who were paged before to the recipients of a page.
 func (t *texts) withPaged(p *page.Page, severities []string, to []outbox.Person, at time.Time) []outbox.Person {
 	all := slices.Clone(to)
-	for _, number := range p.Numbers() {
+	for _, number := range p.People.Numbers() {
 		if !slices.ContainsFunc(all, func(other outbox.Person) bool { return other.Number == number }) && !t.people.Stopped(number) {
 			all = append(all, t.people.Recipient(number, severities, at))
 		}
@@ -85,7 +85,7 @@ func (t *texts) aboutTo(p *page.Page, number e164.Number, at time.Time, text str
 // others returns notices to everybody who was paged but one.
 func (t *texts) others(p *page.Page, but e164.Number, at time.Time, text string) []outbox.Message {
 	var ms []outbox.Message
-	for _, number := range p.Numbers() {
+	for _, number := range p.People.Numbers() {
 		if number != but && !t.people.Stopped(number) {
 			ms = append(ms, t.about(p, t.people.Recipient(number, []string{p.Severity}, at), at, text))
 		}

@@ -27,14 +27,6 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const (
-	// storeRetry is how long a store that failed is left alone.
-	storeRetry = time.Second
-	// sharedGap is how often what other processes stored is read; aloneGap if there are none.
-	sharedGap = 2 * time.Second
-	aloneGap  = 10 * time.Minute
-)
-
 // Outbox keeps contacts and copies of calendars, and sends verifications.
 type Outbox interface {
 	mark.Reader
@@ -78,10 +70,7 @@ func New(o Options) *Directory {
 	}
 	d := &Directory{
 		outbox: o.Outbox, notices: o.Notices, logger: o.Logger, client: &http.Client{Timeout: calendarTimeout, Transport: o.Transport},
-		gap: aloneGap, changed: loop.NewBell(),
-	}
-	if o.Shared {
-		d.gap = sharedGap
+		gap: commit.Gap(o.Shared), changed: loop.NewBell(),
 	}
 	d.metrics = newMetrics(o.Registerer, d)
 	return d
@@ -105,7 +94,7 @@ func (d *Directory) Run(ctx context.Context) {
 	running.Go(func() {
 		loop.Repeat(ctx, nil, func() time.Duration {
 			if d.Refresh(ctx) != nil {
-				return storeRetry
+				return commit.Retry
 			}
 			return d.gap
 		})

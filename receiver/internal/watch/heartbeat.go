@@ -75,8 +75,8 @@ type heartbeats struct {
 
 func newHeartbeats(o *Options) *heartbeats {
 	f := promauto.With(o.Registerer)
-	h := &heartbeats{
-		outbox: o.Outbox, people: o.People, alarm: o.Alarm, logger: o.Logger, gap: aloneGap, changed: loop.NewBell(),
+	return &heartbeats{
+		outbox: o.Outbox, people: o.People, alarm: o.Alarm, logger: o.Logger, gap: commit.Gap(o.Shared), changed: loop.NewBell(),
 		past:  newPastAlarms(o),
 		beats: make(map[string]time.Time), since: make(map[string]time.Time),
 		lastSeen: f.NewGaugeVec(prometheus.GaugeOpts{
@@ -86,10 +86,6 @@ func newHeartbeats(o *Options) *heartbeats {
 			Name: "smspager_heartbeat_up", Help: "1 while a heartbeat is not silent for too long.",
 		}, []string{"heartbeat"}),
 	}
-	if o.Shared {
-		h.gap = sharedGap
-	}
-	return h
 }
 
 // configure sets or replaces the heartbeats. A new one is waited for from now on.
@@ -194,7 +190,7 @@ func (h *heartbeats) run(ctx context.Context, began <-chan struct{}) {
 		}
 		if err != nil && ctx.Err() == nil {
 			h.logger.Error("cannot read the heartbeats; what was read last is used", "err", err)
-			wait = storeRetry
+			wait = commit.Retry
 		}
 		return min(wait, h.checkAll(ctx, stored, now))
 	})
@@ -211,7 +207,7 @@ func (h *heartbeats) checkAll(ctx context.Context, stored []mark.Mark[beatState]
 		if err == nil {
 			h.past.settled(hb.Name)
 		} else {
-			next = storeRetry
+			next = commit.Retry
 			if ctx.Err() == nil && !errors.Is(err, outbox.ErrConflict) {
 				h.logger.Error("cannot check a heartbeat; trying again", "heartbeat", hb.Name, "err", err)
 			}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/mark"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -53,7 +54,7 @@ func (u *uptime) run(ctx context.Context, began chan<- struct{}) {
 	})
 	// Best effort: if it fails, the note is a little older.
 	starts = false
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeRetry)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), commit.Retry)
 	defer cancel()
 	_ = note(ending)
 }

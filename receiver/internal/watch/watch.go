@@ -20,14 +20,6 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-const (
-	// storeRetry is how long a store that failed is left alone.
-	storeRetry = time.Second
-	// sharedGap is how often what other processes stored is read; aloneGap if there are none.
-	sharedGap = 2 * time.Second
-	aloneGap  = 10 * time.Minute
-)
-
 // Outbox keeps marks and sends alarms.
 type Outbox interface {
 	mark.Reader

@@ -30,7 +30,7 @@ func (p *Page) Reopens(n *templating.Notification, holderStopped bool, at time.T
 	case !p.covers(n):
 		return "alerts fire that were not answered"
 	case holderStopped:
-		return p.holderStopped()
+		return stoppedTexts(p.AcknowledgedBy)
 	}
 	return ""
 }
@@ -47,7 +47,7 @@ func (p *Page) Notified(n *templating.Notification, people []outbox.Person, reop
 		p.Covered = p.Firing
 	default:
 		for _, person := range people {
-			if !slices.Contains(p.Numbers(), person.Number) {
+			if !slices.Contains(p.People.Numbers(), person.Number) {
 				p.paged(at, 0, []outbox.Person{person})
 			}
 		}
@@ -85,7 +85,7 @@ func firstPaged(people []outbox.Person, at time.Time) time.Time {
 
 // restart opens the page without a holder, and with all steps of the escalation to be taken.
 func (p *Page) restart(at time.Time) {
-	p.From, p.StepAt, p.RepeatAt, p.Steps, p.NobodyPaged, p.Judged = at, at, at, 0, false, false
+	p.Progress, p.RepeatAt = Progress{From: at, StepAt: at}, at
 	p.State, p.AcknowledgedAt, p.AcknowledgedBy, p.Holder, p.Covered, p.SilencedUntil = outbox.PageOpen, time.Time{}, "", "", nil, time.Time{}
 }
 
@@ -164,5 +164,5 @@ func (p *Page) end(state outbox.PageState, kind outbox.PageEventType, at time.Ti
 	p.Note(at, kind, "", detail)
 }
 
-// holderStopped is why a page is reopened whose holder wants no more texts.
-func (p *Page) holderStopped() string { return p.AcknowledgedBy + " wants no more texts" }
+// stoppedTexts is why a page is reopened whose holder wants no more texts.
+func stoppedTexts(holder string) string { return holder + " wants no more texts" }

@@ -31,7 +31,7 @@ func (p *Page) Merge(other *Page) {
 	})
 	if other.State == outbox.PageOpen && p.State != outbox.PageOpen && reopened {
 		p.restart(other.From)
-		p.takeSteps(other)
+		p.Progress = other.Progress
 	}
 	for _, person := range other.People {
 		if !slices.Contains(p.People, person) {
@@ -39,12 +39,7 @@ func (p *Page) Merge(other *Page) {
 		}
 	}
 	if other.Steps > p.Steps {
-		p.takeSteps(other)
+		p.Progress = other.Progress
 	}
 	p.RepeatAt = Latest(p.RepeatAt, other.RepeatAt)
-}
-
-// takeSteps brings the escalation to where it is in another state of the page.
-func (p *Page) takeSteps(other *Page) {
-	p.Steps, p.StepAt, p.From, p.NobodyPaged, p.Judged = other.Steps, other.StepAt, other.From, other.NobodyPaged, other.Judged
 }

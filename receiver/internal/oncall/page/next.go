@@ -61,36 +61,28 @@ func (p *Page) Next(f Facts, now time.Time) Action {
 	case f.Plan != nil && !f.Plan.Pages:
 		return Action{Kind: Expire, Why: "its receiver has no pages any more"}
 	case p.State == outbox.PageAcknowledged && f.Plan != nil && f.HolderStopped:
-		return Action{Kind: HandBack, Why: p.holderStopped()}
+		return Action{Kind: HandBack, Why: stoppedTexts(p.AcknowledgedBy)}
 	case p.State != outbox.PageOpen || f.Plan == nil:
 		return Action{Kind: Wait}
 	}
-	at, more := p.nextStep(f.Plan)
+	at, more := p.next(f.Plan, len(p.People) == 0)
 	due := more && !now.Before(at)
 	impatient := f.Plan.NoReceipt > 0 && !p.Judged && now.Sub(p.StepAt) >= f.Plan.NoReceipt
 	unreached := all(f.Reached, func(r Reach) bool { return r.Lost || impatient && !r.Arrived })
+	paged := p.People.of(p.Steps)
 	switch {
 	case due && all(f.Reached, func(r Reach) bool { return r.Lost || !r.Sent }) != "":
-		return Action{Kind: Escalate, Why: p.paging("Not reached:")}
+		return Action{Kind: Escalate, Why: paged.after("Not reached:")}
 	case due:
-		return Action{Kind: Escalate, Why: p.paging("No answer from")}
+		return Action{Kind: Escalate, Why: paged.after("No answer from")}
 	case more && unreached != "":
-		return Action{Kind: Escalate, Why: p.paging("Not reached:"), Unreached: unreached}
+		return Action{Kind: Escalate, Why: paged.after("Not reached:"), Unreached: unreached}
 	case f.Plan.Repeat > 0 && len(p.People) > 0 && now.Sub(p.RepeatAt) >= f.Plan.Repeat:
 		return Action{Kind: Repeat}
 	case !p.Judged && (unreached != "" || impatient):
 		return Action{Kind: Judge, Unreached: unreached}
 	}
 	return Action{Kind: Wait}
-}
-
-// paging adds to a reason the names of those whom the last step paged; it is "" if there are none.
-func (p *Page) paging(why string) string {
-	names := p.names(p.Steps)
-	if names == "" {
-		return ""
-	}
-	return why + " " + names
 }
 
 // Do carries out an action of Next, which pages people.
@@ -146,7 +138,7 @@ func (p *Page) Schedule(plan *Plan) {
 		}
 	}
 	if p.State == outbox.PageOpen && plan != nil {
-		if at, more := p.nextStep(plan); more {
+		if at, more := p.next(plan, len(p.People) == 0); more {
 			earlier(at)
 			if plan.NoReceipt > 0 && !p.Judged {
 				earlier(p.StepAt.Add(plan.NoReceipt))
@@ -159,13 +151,12 @@ func (p *Page) Schedule(plan *Plan) {
 	p.DueAt = due.Add(time.Millisecond - 1).Truncate(time.Millisecond) // as it is stored, and no earlier
 }
 
-// nextStep returns when the next step is due: immediately if nobody could be paged by the previous
-// one.
-func (p *Page) nextStep(plan *Plan) (at time.Time, more bool) {
-	if p.Steps >= len(plan.Steps) {
+// next returns when the next step is due: immediately if nobody could be paged by the previous one.
+func (p *Progress) next(plan *Plan, nobody bool) (at time.Time, more bool) {
+	switch {
+	case p.Steps >= len(plan.Steps):
 		return time.Time{}, false
-	}
-	if len(p.People) == 0 || p.NobodyPaged {
+	case nobody || p.NobodyPaged:
 		return p.StepAt, true
 	}
 	return p.From.Add(plan.Steps[p.Steps].After), true

@@ -24,7 +24,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -57,28 +56,24 @@ type Body struct {
 	Notification templating.Notification `json:"notification"`      // the latest that fires, with its most severe alerts
 	Firing       []string                `json:"firing"`            // keys of all alerts that fire
 	Covered      []string                `json:"covered,omitempty"` // keys of those that the holder has seen
-	People       []Paged                 `json:"people"`            // in the order in which they were paged
+	People       Recipients              `json:"people"`
 
-	NotifiedAt  time.Time `json:"heard_at"`           // when the last notification came
-	From        time.Time `json:"from"`               // what the times of the steps count from
-	Steps       int       `json:"steps"`              // how many steps were taken
-	StepAt      time.Time `json:"step_at"`            // when the last step was taken, or the page opened
-	NobodyPaged bool      `json:"at_once,omitempty"`  // the last step named nobody who can be paged
-	Judged      bool      `json:"judged,omitempty"`   // it is settled whether the last step reached anybody
-	RepeatAt    time.Time `json:"repeat_at,omitzero"` // when all were last paged
+	NotifiedAt time.Time `json:"heard_at"` // when the last notification came
+	Progress
+	RepeatAt time.Time `json:"repeat_at,omitzero"` // when all were last paged
 
 	SilencedUntil time.Time   `json:"quiet_till,omitzero"`
 	Holder        e164.Number `json:"number,omitempty"` // "" while the page is open
 }
 
-// Paged is somebody who was sent the page.
-type Paged struct {
-	Name   string      `json:"name,omitempty"`
-	Number e164.Number `json:"number"`
-	Step   int         `json:"step"` // 0: when the page opened; then the step of the escalation
+// Progress is how far the escalation has come.
+type Progress struct {
+	From        time.Time `json:"from"`              // what the times of the steps count from
+	Steps       int       `json:"steps"`             // how many steps were taken
+	StepAt      time.Time `json:"step_at"`           // when the last step was taken, or the page opened
+	NobodyPaged bool      `json:"at_once,omitempty"` // the last step named nobody who can be paged
+	Judged      bool      `json:"judged,omitempty"`  // it is settled whether the last step reached anybody
 }
-
-func (p Paged) String() string { return outbox.Person{Name: p.Name, Number: p.Number}.String() }
 
 // ErrUnreadable is the error of Load for a page whose Doc cannot be read; another try is useless.
 var ErrUnreadable = errors.New("its document cannot be read")
@@ -111,40 +106,6 @@ func (p *Page) Note(at time.Time, kind outbox.PageEventType, who, detail string)
 
 // Held reports whether somebody holds the page.
 func (p *Page) Held() bool { return p.State.Current() && p.State != outbox.PageOpen }
-
-// Numbers returns the numbers of everybody who was paged, each once.
-func (p *Page) Numbers() []e164.Number {
-	var all []e164.Number
-	for _, person := range p.People {
-		if !slices.Contains(all, person.Number) {
-			all = append(all, person.Number)
-		}
-	}
-	return all
-}
-
-// ofStep returns those who were paged by a step.
-func (p *Page) ofStep(step int) (people []Paged) {
-	for _, person := range p.People {
-		if person.Step == step {
-			people = append(people, person)
-		}
-	}
-	return people
-}
-
-// names returns who was paged by a step, for those who are paged next.
-func (p *Page) names(step int) string {
-	var all []string
-	for _, person := range p.ofStep(step) {
-		all = append(all, person.String())
-	}
-	const most = 2
-	if len(all) > most {
-		all = append(all[:most], fmt.Sprintf("+%d", len(all)-most))
-	}
-	return strings.Join(all, ", ")
-}
 
 // keys returns the keys of the alerts that fire: an old alert that fires anew has another one.
 func keys(n *templating.Notification) []string {

@@ -21,7 +21,7 @@ type Reach struct {
 // OfLastStep reports whether a message of the page was sent by its last step or later, to somebody
 // whom that step paged.
 func (p *Page) OfLastStep(m *outbox.Message) bool {
-	return slices.ContainsFunc(p.ofStep(p.Steps), func(person Paged) bool { return person.Number == m.To }) &&
+	return slices.ContainsFunc(p.People.of(p.Steps), func(person Paged) bool { return person.Number == m.To }) &&
 		!Latest(m.CreatedAt, m.NotBefore).Before(p.StepAt.Truncate(time.Millisecond))
 }
 
@@ -30,7 +30,7 @@ func (p *Page) OfLastStep(m *outbox.Message) bool {
 // messages are not known yet, counts as reached.
 func (p *Page) Reached(ms []outbox.Message, stopped func(e164.Number) bool) []Reach {
 	var reached []Reach
-	for _, person := range p.ofStep(p.Steps) {
+	for _, person := range p.People.of(p.Steps) {
 		r := Reach{Who: person.String(), Sent: true, Arrived: true}
 		if stopped(person.Number) {
 			r = Reach{Who: r.Who, Lost: true, Detail: "wants no more texts"}
