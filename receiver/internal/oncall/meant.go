@@ -40,7 +40,7 @@ func (rs *replies) meant(ctx context.Context, r *received) ([]*page.Page, decisi
 	case len(mine) == 0:
 		return refuse(outcomeRefused, "No page of yours is open.")
 	case len(mine) > 1:
-		return refuse(outcomeAmbiguous, lines("Which one? Answer with its code.", mine, r.from, r.at))
+		return refuse(outcomeAmbiguous, lines("Which one? Reply with its code.", mine, r.from, r.at))
 	}
 	return mine, decision{}, nil
 }

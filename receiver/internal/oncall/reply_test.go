@@ -38,7 +38,7 @@ func TestWhichPage(t *testing.T) {
 		a.say("help")
 		a.expect(time.Second, "OK or a code...")
 		a.say("ok")
-		text := a.expect(time.Second, "Which one? Answer with its code.\n...")
+		text := a.expect(time.Second, "Which one? Reply with its code.\n...")
 		if !strings.Contains(text, "\n"+second+" WARNING LoadHigh, ") || !strings.Contains(text, "\n"+first+" CRITICAL DiskFull, ") {
 			t.Errorf("the list is %q", text)
 		}
@@ -168,7 +168,7 @@ func TestVerification(t *testing.T) {
 		if code, _ := w.do("POST", "/api/v1/contacts/nobody/verify", ""); code != 404 {
 			t.Errorf("an unknown contact is answered %d", code)
 		}
-		text := a.expect(time.Second, "smspager: answer ...")
+		text := a.expect(time.Second, "smspager: reply ...")
 		code := strings.Fields(text)[2]
 		state := func(want string) {
 			t.Helper()

@@ -161,5 +161,5 @@ func shortReason(err error) string {
 	if errors.As(err, &refused) {
 		return "Alertmanager refuses"
 	}
-	return "Alertmanager does not answer"
+	return "Alertmanager does not respond"
 }

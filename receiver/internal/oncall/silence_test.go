@@ -77,7 +77,7 @@ func TestAlertmanagerIsAway(t *testing.T) {
 		a.expect(time.Second, "Undone...")
 		w.am.set(func() { w.am.broken = true })
 		a.say("s 90m")
-		a.expect(2*time.Minute, "NOT silenced: Alertmanager does not answer. "+a.code+" stays yours: CRITICAL DiskFull")
+		a.expect(2*time.Minute, "NOT silenced: Alertmanager does not respond. "+a.code+" stays yours: CRITICAL DiskFull")
 		b.silent(time.Hour)
 		if p := w.page(); p.State != "acknowledged" {
 			t.Errorf("the page is %s", p.State)
@@ -328,7 +328,7 @@ func TestASilenceThatIsNeededNoMore(t *testing.T) {
 		a.expect(time.Second, "CRITICAL...")
 		w.am.set(func() { w.am.breakAt = 2 })
 		a.say("s 4h")
-		a.expect(3*time.Minute, "NOT silenced: Alertmanager does not answer...")
+		a.expect(3*time.Minute, "NOT silenced: Alertmanager does not respond...")
 		after(10 * time.Minute)
 		w.am.set(func() { w.am.broken, w.am.breakAt = false, 0 })
 		after(2 * time.Minute)

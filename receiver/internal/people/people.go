@@ -219,7 +219,7 @@ func (d *Directory) Verify(ctx context.Context, name string) error {
 			return nil, err
 		}
 		m := d.notices.Notice(outbox.Person{Name: c.Name, Number: c.Number}, verifyGroup+name, now,
-			fmt.Sprintf("smspager: answer %s to prove that this is %s's phone and that its answers arrive.", code, c.Name))
+			fmt.Sprintf("smspager: reply %s to confirm this is %s's phone.", code, c.Name))
 		begun := d.contacts.changed(c.Number, now, func(s *contact) { s.Code, s.CodeAt = code, now })
 		return &outbox.Entry{Messages: []outbox.Message{m}, Marks: []outbox.Mark{begun}}, nil
 	})
