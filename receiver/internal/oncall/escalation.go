@@ -29,7 +29,7 @@ type escalation struct {
 type step struct {
 	page   *page.Page
 	action page.Action
-	people []outbox.Person // whom the action pages
+	people []outbox.Person // the recipients of the action
 	entry  *outbox.Entry
 }
 

@@ -83,7 +83,7 @@ type OnCall struct {
 	silences      *silences
 }
 
-// settings are a configuration and what is made of it.
+// settings hold a configuration and what was built from it.
 type settings struct {
 	cfg       *config.Config
 	receivers map[string]*config.Receiver

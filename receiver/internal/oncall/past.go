@@ -26,7 +26,7 @@ type ahead struct {
 // be a conflict: it is stored when its turn comes, by way of Merge.
 const unrecorded = -1
 
-// Past takes in a page that was sent without being stored. Other such states of it are merged.
+// Past takes in a page that was sent without being stored. If there already is such a state, both are merged.
 func (o *OnCall) Past(made outbox.Page) {
 	known := &o.pages.past
 	known.mu.Lock()

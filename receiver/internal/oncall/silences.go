@@ -96,7 +96,7 @@ func (ss *silences) attend(ctx context.Context, w *silence) error {
 	response := ask(asking, ss.settings.Load().silencer, w)
 	cancel()
 	if response.err != nil && ctx.Err() == nil {
-		ss.logger.Warn("Alertmanager does not do what is asked of it", "page", w.Page, "silence", w.State, "try", w.Tries, "err", response.err)
+		ss.logger.Warn("Alertmanager did not do what was asked", "page", w.Page, "silence", w.State, "try", w.Tries, "err", response.err)
 	}
 	// What Alertmanager did is stored even if smspager stops.
 	_, err := ss.outbox.Commit(context.WithoutCancel(ctx), func(storing context.Context) (*outbox.Entry, error) {

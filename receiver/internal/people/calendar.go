@@ -137,7 +137,7 @@ type calendarCopy struct {
 	Text   string `json:"text"`
 }
 
-// source identifies where the calendar is from without showing the URL, which is a secret.
+// source identifies the origin of the calendar without showing the URL, which is a secret.
 func (d *duty) source() string {
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(d.Calendar+d.CalendarURL.Reveal())))
 }

@@ -1,8 +1,8 @@
-// Package people knows whom smspager can page: the contacts of the configuration and what their
-// phones have asked for, who is on duty by each rota, and the messages that smspager itself writes.
+// Package people knows who can be paged: the contacts of the configuration and what their phones have
+// asked for, and who is on duty by each rota. It also writes smspager's own messages ([Notices]).
 //
-// A [Directory] responds for a running receiver; a [Roster] and [ReadContacts] do for a command that
-// only reads. Shifts are in the folder rota.
+// A running receiver asks a [Directory]; a command that only reads uses a [Roster] and
+// [ReadContacts]. Shifts are in the folder rota.
 package people
 
 import (
@@ -56,7 +56,7 @@ type Directory struct {
 	changed  loop.Bell // the rotas are others
 }
 
-// settings are a configuration and what is made of it.
+// settings hold a configuration and what was built from it.
 type settings struct {
 	cfg      *config.Config
 	register *register

@@ -141,8 +141,7 @@ func (p *Page) Silence(until time.Time) { p.State, p.SilencedUntil = outbox.Page
 // Unsilence leaves a silenced page to its holder.
 func (p *Page) Unsilence() { p.State, p.SilencedUntil = outbox.PageAcknowledged, time.Time{} }
 
-// Undo opens a page again: its escalation goes on where it was, as if its last step had been taken
-// now.
+// Undo opens a page again. Its escalation goes on as if its last step had been taken now.
 func (p *Page) Undo(plan *Plan, by outbox.Person, at time.Time) {
 	steps := p.Steps
 	p.restart(at)

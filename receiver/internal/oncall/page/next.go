@@ -25,8 +25,7 @@ type Step struct {
 	To    []string      // recipients, as configured
 }
 
-// Facts are what Next must know besides the page. The zero Facts are of a receiver that is not
-// configured.
+// Facts hold what Next must know and the page does not.
 type Facts struct {
 	Plan          *Plan   // nil: the receiver is not configured
 	HolderStopped bool    // the holder wants no more texts

@@ -18,14 +18,14 @@ type Reach struct {
 	Lost    bool // none will arrive, or the recipient wants no more texts
 }
 
-// OfLastStep reports whether a message of the page was sent by its last step or later, to somebody
-// whom that step paged.
+// OfLastStep reports whether a message of the page was sent by its last step or later, to a recipient
+// of that step.
 func (p *Page) OfLastStep(m *outbox.Message) bool {
 	return slices.ContainsFunc(p.People.of(p.Steps), func(person Paged) bool { return person.Number == m.To }) &&
 		!Latest(m.CreatedAt, m.NotBefore).Before(p.StepAt.Truncate(time.Millisecond))
 }
 
-// Reached returns how far messages got to those whom the last step paged. ms are those OfLastStep,
+// Reached returns how far messages got to the recipients of the last step. ms are those OfLastStep,
 // newest first, with the successors of superseded ones in their place. A recipient without any, whose
 // messages are not known yet, counts as reached.
 func (p *Page) Reached(ms []outbox.Message, stopped func(e164.Number) bool) []Reach {

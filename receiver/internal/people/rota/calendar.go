@@ -14,13 +14,12 @@ import (
 const (
 	// maxEvents bounds a calendar's events.
 	maxEvents = 20_000
-	// longestShift bounds how early an event may begin that still goes on.
+	// longestShift bounds how long ago an event may have begun that still goes on.
 	longestShift = 366 * 24 * time.Hour
 )
 
-// Calendar is a rota in an iCalendar file (RFC 5545), as Google, Outlook and
-// PagerDuty write it: each event is a shift, its attendees, or its summary, say
-// whose.
+// Calendar is a rota in an iCalendar file (RFC 5545), as Google, Outlook and PagerDuty write it. Each
+// event is a shift of its attendees, or of those that its summary names.
 type Calendar struct {
 	events []event
 }
@@ -32,12 +31,12 @@ type event struct {
 	length   time.Duration // on the wall
 	names    []string
 	summary  string
-	replaces time.Time // on the wall of the event that recurs: its occurrence that this one replaces; zero: none
+	replaces time.Time // the occurrence of a recurring event that this one replaces, on the wall; zero: none
 	canceled bool
 }
 
-// ParseCalendar reads a calendar. What has no zone is in zone, unless the file
-// names one (X-WR-TIMEZONE). The error says what is wrong with which event.
+// ParseCalendar reads a calendar. Times without a zone are in local, unless the file names a zone
+// (X-WR-TIMEZONE). The error says which event is wrong, and why.
 func ParseCalendar(data []byte, local *time.Location) (*Calendar, error) {
 	cal, err := ics.ParseCalendarWithOptions(bytes.NewReader(data), ics.WithUnknownPropertyHandler(ics.AcceptUnknownPropertyHandler))
 	if err != nil {
@@ -123,7 +122,7 @@ func (p *calendarParser) zone(id string) (zone, error) {
 	return z, nil
 }
 
-// zoneOf is the zone of a property's times. One in UTC that recurs, recurs there.
+// zoneOf returns the zone of a property's times. A time in UTC recurs in UTC.
 func (p *calendarParser) zoneOf(prop *ics.IANAProperty) (zone, error) {
 	if ids := prop.ICalParameters[string(ics.ParameterTzid)]; len(ids) > 0 {
 		return p.zone(ids[0])
@@ -159,8 +158,8 @@ func (p *calendarParser) parse(e *ics.VEvent) (event, error) {
 	return ev, nil
 }
 
-// length is from DTSTART to DTEND on the wall: a shift from nine to nine does so on
-// the night of a change of the clocks, too.
+// length returns the time from DTSTART to DTEND on the wall: a shift from nine to nine stays so when
+// the clocks change.
 func (p *calendarParser) length(base *ics.ComponentBase, when *recurrence) (time.Duration, error) {
 	var length time.Duration
 	end, duration := base.GetProperty(ics.ComponentPropertyDtEnd), base.GetProperty(ics.ComponentPropertyDuration)
@@ -225,7 +224,7 @@ func property(base *ics.ComponentBase, name ics.ComponentProperty) string {
 	return ""
 }
 
-// namesOf are the attendees' names and addresses. Those who declined do not count.
+// namesOf returns the names and addresses of the attendees, except those who declined.
 func namesOf(e *ics.VEvent) []string {
 	var names []string
 	for _, a := range e.Attendees() {
@@ -245,7 +244,7 @@ func namesOf(e *ics.VEvent) []string {
 	return names
 }
 
-// link takes out of each event that recurs what others replace.
+// link removes from each recurring event the occurrences that other events replace.
 func (c *Calendar) link() {
 	masters := make(map[string]*event)
 	for i := range c.events {

@@ -11,9 +11,8 @@ import (
 	"github.com/teambition/rrule-go"
 )
 
-// recurrence is when something happens: once, or by a rule (RFC 5545, 3.8.5).
-// Its times are on the wall of the zone that it begins in, so that "each Monday
-// at nine" stays at nine.
+// recurrence is when an event happens: once, or by a rule (RFC 5545, 3.8.5). Its times are on the
+// wall of the zone that it begins in, so that "each Monday at nine" stays at nine.
 type recurrence struct {
 	start    time.Time
 	zone     zone
@@ -23,8 +22,8 @@ type recurrence struct {
 	excluded map[time.Time]bool
 }
 
-// parseRecurrence reads DTSTART, RRULE, RDATE and EXDATE. zoneOf finds the zone of
-// a property's times.
+// parseRecurrence reads DTSTART, RRULE, RDATE and EXDATE. zoneOf returns the zone of a property's
+// times.
 func parseRecurrence(base *ics.ComponentBase, zoneOf func(*ics.IANAProperty) (zone, error)) (*recurrence, error) {
 	r := &recurrence{excluded: make(map[time.Time]bool)}
 	start := base.GetProperty(ics.ComponentPropertyDtStart)
@@ -102,7 +101,7 @@ func (r *recurrence) parseRule(text string) (*rrule.RRule, error) {
 	return rrule.NewRRule(*option)
 }
 
-// parseTimes reads a list of times, dates or periods, of which the start counts.
+// parseTimes reads a list of times, dates or periods; of a period the start counts.
 func (r *recurrence) parseTimes(p *ics.IANAProperty, zoneOf func(*ics.IANAProperty) (zone, error)) ([]time.Time, error) {
 	in, err := zoneOf(p)
 	if err != nil {
@@ -123,8 +122,8 @@ func (r *recurrence) parseTimes(p *ics.IANAProperty, zoneOf func(*ics.IANAProper
 	return walls, nil
 }
 
-// parseTime reads 20261123, 20261123T090000 or 20261123T080000Z as a time on the
-// wall of the recurrence's zone.
+// parseTime reads 20261123, 20261123T090000 or 20261123T080000Z as a time on the wall of the
+// recurrence's zone.
 func (r *recurrence) parseTime(s string, in zone) (wall time.Time, allDay bool, err error) {
 	for _, form := range []struct {
 		layout      string
@@ -148,7 +147,7 @@ func (r *recurrence) parseTime(s string, in zone) (wall time.Time, allDay bool, 
 
 func dayOf(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
 
-// between are the times from one on the wall until another.
+// between returns the times from one on the wall until another.
 func (r *recurrence) between(from, to time.Time) []time.Time {
 	var walls []time.Time
 	take := func(wall time.Time) {

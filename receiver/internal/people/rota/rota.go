@@ -1,10 +1,9 @@
-// Package rota tells who is on duty when: by an iCalendar file (ParseCalendar)
-// or by people who take turns (Turns).
+// Package rota knows the shifts of a rota: from an iCalendar file ([ParseCalendar]) or of people who
+// take turns ([Turns]).
 //
-// Shifts may overlap: where they do, the shortest is in force, as it is the
-// exception to a longer one ("Bob covers Wednesday night"); of equally long
-// ones the one that begins last; and of those that begin together all, so that
-// two may be on duty at once. A Timeline is what comes of it, gaps included.
+// If shifts overlap, the shortest is in force, because it is the exception to a longer one ("Bob
+// covers Wednesday night"). Of equally long shifts the one that begins last is in force, and of those
+// that begin together all are: two people may be on duty. [Timeline] shows the result, gaps included.
 package rota
 
 import (
@@ -15,12 +14,12 @@ import (
 
 // Shift is a time in which somebody is on duty.
 type Shift struct {
-	Start, End time.Time // End is no longer part of it
-	Names      []string  // of whose it is, as the source writes them: attendees' names and addresses
+	Start, End time.Time // End is exclusive
+	Names      []string  // who is on duty, as the source writes it: names and addresses of attendees
 	Summary    string    // of an event; it may name somebody, too
 }
 
-// Label is what a shift is known by: whose it is first of all, or its summary.
+// Label returns the first name of a shift, or its summary.
 func (s Shift) Label() string {
 	if len(s.Names) > 0 {
 		return s.Names[0]
@@ -30,12 +29,11 @@ func (s Shift) Label() string {
 
 // Rota knows shifts.
 type Rota interface {
-	// Shifts are those of which a part is between from and to, by start.
+	// Shifts returns those that overlap the time between from and to, by start.
 	Shifts(from, to time.Time) []Shift
 }
 
-// Span is a time in which the same people are on duty: those whom the shifts in
-// force name. Without shifts it is a gap.
+// Span is a time in which the same shifts are in force. Without shifts it is a gap.
 type Span struct {
 	Start, End time.Time
 	Shifts     []Shift
@@ -44,7 +42,7 @@ type Span struct {
 // Gap reports whether nobody is on duty.
 func (s Span) Gap() bool { return len(s.Shifts) == 0 }
 
-// Timeline is the spans between two moments, one after the other without a break.
+// Timeline returns the spans between two moments, one after another without a break.
 func Timeline(r Rota, from, to time.Time) []Span {
 	shifts := r.Shifts(from, to)
 	edges := []time.Time{from, to}
@@ -73,7 +71,7 @@ func sameShift(a, b Shift) bool {
 	return a.Start.Equal(b.Start) && a.End.Equal(b.End) && a.Summary == b.Summary && slices.Equal(a.Names, b.Names)
 }
 
-// inForce picks the shifts that are in force in a time in which none begins or ends.
+// inForce returns the shifts that are in force in a time in which none begins or ends.
 func inForce(shifts []Shift, from, to time.Time) Span {
 	span := Span{Start: from, End: to}
 	for _, s := range shifts {
@@ -93,12 +91,12 @@ func inForce(shifts []Shift, from, to time.Time) Span {
 	return span
 }
 
-// precedence is below zero where a is in force rather than b.
+// precedence is below zero if a is in force instead of b.
 func precedence(a, b Shift) int {
 	return cmp.Or(cmp.Compare(a.End.Sub(a.Start), b.End.Sub(b.Start)), b.Start.Compare(a.Start))
 }
 
-// sorted orders shifts by start, and lets each stand once.
+// sorted orders shifts by start and removes duplicates.
 func sorted(shifts []Shift) []Shift {
 	slices.SortStableFunc(shifts, func(a, b Shift) int {
 		return cmp.Or(a.Start.Compare(b.Start), a.End.Compare(b.End), slices.Compare(a.Names, b.Names), cmp.Compare(a.Summary, b.Summary))
@@ -106,12 +104,12 @@ func sorted(shifts []Shift) []Shift {
 	return slices.CompactFunc(shifts, sameShift)
 }
 
-// Turns is people who are on duty one after the other, each for some days.
+// Turns is a rota of people who are on duty one after another, each for some days.
 type Turns struct {
-	// Start is when the first one's first turn begins. The others begin at the same
-	// time of day in its location, whatever the clocks do.
+	// Start is when the first shift begins. The others begin at the same time of day in its
+	// location, whatever the clocks do.
 	Start time.Time
-	Days  int // of a turn, at least 1
+	Days  int // of a shift, at least 1
 	Names []string
 }
 

@@ -10,8 +10,8 @@ import (
 	ics "github.com/arran4/golang-ical"
 )
 
-// zone turns the time that a clock on the wall shows into a moment, and back.
-// Times on the wall are written as if they were UTC.
+// zone converts between moments and the times that a clock on the wall shows. Times on the wall are
+// written as if they were UTC.
 type zone interface {
 	moment(wall time.Time) time.Time
 	wall(moment time.Time) time.Time
@@ -29,19 +29,18 @@ func (l location) wall(moment time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
 }
 
-// defined is a zone that a calendar defines itself (RFC 5545, 3.6.5), as Outlook
-// does with names that only Windows knows: the changes of its clocks, in order.
+// defined is a zone that a calendar defines itself (RFC 5545, 3.6.5), as Outlook does with names that
+// only Windows knows. It holds the changes of the clocks, in order.
 type defined struct{ changes []change }
 
 type change struct {
-	wall     time.Time // what the clock shows when it is changed
+	wall     time.Time // what the clock shows before the change
 	from, to time.Duration
 }
 
 func (c change) moment() time.Time { return c.wall.Add(-c.from) }
 
-// The changes of a zone that are looked at. Before and after them its clocks
-// stay as they are.
+// Only changes between these times count. Before and after them the clocks stay as they are.
 var (
 	firstChange = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
 	lastChange  = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -115,7 +114,7 @@ func offset(base *ics.ComponentBase, property ics.ComponentProperty) (time.Durat
 	return d, nil
 }
 
-// offsetAfter is the offset after so many changes.
+// offsetAfter returns the offset after a number of changes.
 func (d *defined) offsetAfter(changes int) time.Duration {
 	if changes == 0 {
 		return d.changes[0].from
