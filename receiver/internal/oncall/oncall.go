@@ -73,10 +73,8 @@ type Options struct {
 
 // OnCall is the on-call system of a configuration. It is safe for concurrent use.
 type OnCall struct {
-	settings      *atomic.Pointer[settings]
+	tools
 	client        *http.Client
-	pages         *pages
-	people        *people.Directory
 	notifications *notifications
 	escalation    *escalation
 	replies       *replies
@@ -123,8 +121,7 @@ func New(o Options) *OnCall {
 	e := &escalation{tools: t, again: make(map[string]bool), failures: make(map[string]*failure)}
 	s := &silences{tools: t, changed: loop.NewBell()}
 	return &OnCall{
-		settings: current, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, pages: t.pages, people: o.People,
-		notifications: &notifications{t}, escalation: e, silences: s,
+		tools: t, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, notifications: &notifications{t}, escalation: e, silences: s,
 		replies: &replies{tools: t, escalation: e, silences: s, actedPast: make(map[outbox.Key]time.Time)},
 	}
 }
@@ -175,7 +172,7 @@ func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notifi
 }
 
 // Stored takes in that another room has stored the page of a Turn or of a Merge.
-func (o *OnCall) Stored() { o.escalation.wake.Ring() }
+func (o *OnCall) Stored() { o.wake.Ring() }
 
 // Reply takes in a text from a phone and carries out what it asks for, once, however often the
 // callback comes. After an error nothing was done, and the callback should be repeated.
@@ -189,7 +186,7 @@ func (o *OnCall) Final(m outbox.Message) { o.escalation.final(m) }
 
 // Undelivered takes in the id of a message that some process found not to have arrived.
 func (o *OnCall) Undelivered(ctx context.Context, id string) {
-	if m, err := o.pages.store.Get(ctx, id); err == nil {
+	if m, err := o.store.Get(ctx, id); err == nil {
 		o.Final(m)
 	}
 }

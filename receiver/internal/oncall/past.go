@@ -44,7 +44,7 @@ func (o *OnCall) Past(made outbox.Page) {
 	made.Version, made.Events = unrecorded, nil
 	known.pages[made.ID] = ahead{made, before.records + 1}
 	known.mu.Unlock()
-	o.escalation.wake.Ring()
+	o.wake.Ring()
 }
 
 // Recorded takes in that an entry of a page that was sent before is stored now.
@@ -70,7 +70,7 @@ func (o *OnCall) Merge(ctx context.Context, made outbox.Page) (*outbox.Page, err
 		return nil, err
 	}
 	other.Events = made.Events
-	stored, err := o.pages.store.Page(ctx, made.ID)
+	stored, err := o.store.Page(ctx, made.ID)
 	var base *page.Page
 	switch {
 	case err == nil:
@@ -85,7 +85,7 @@ func (o *OnCall) Merge(ctx context.Context, made outbox.Page) (*outbox.Page, err
 		return nil, nil
 	case base == nil:
 		made.Version = 0
-		taken, err := o.pages.store.Pages(ctx, outbox.PageQuery{Code: made.Code, Current: true, Limit: 1})
+		taken, err := o.store.Pages(ctx, outbox.PageQuery{Code: made.Code, Current: true, Limit: 1})
 		if err == nil && len(taken) > 0 {
 			made.Code, err = o.pages.drawCode(ctx, made.OpenedAt)
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,11 +21,14 @@ import (
 
 // fake is a store in memory and a sender.
 type fake struct {
+	mu    sync.Mutex
 	marks map[string]outbox.Mark // by kind and name
 	sent  []outbox.Message
 }
 
 func (f *fake) Add(_ context.Context, e outbox.Entry) (outbox.Added, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, m := range e.Marks {
 		if f.marks[m.Kind+" "+m.Name].Version != m.Version {
 			return outbox.Added{}, outbox.ErrConflict
@@ -36,6 +40,8 @@ func (f *fake) Add(_ context.Context, e outbox.Entry) (outbox.Added, error) {
 }
 
 func (f *fake) Marks(_ context.Context, kind string) (all []outbox.Mark, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, m := range f.marks {
 		if m.Kind == kind {
 			all = append(all, m)

@@ -48,14 +48,14 @@ type credit struct {
 	alarm  Alarm
 	logger *slog.Logger
 	guard  atomic.Pointer[config.Credit]
-	days   prometheus.Gauge
+	lasts  prometheus.Gauge
 }
 
 func newCredit(o *Options) *credit {
 	return &credit{
 		outbox: o.Outbox, people: o.People, alarm: o.Alarm, logger: o.Logger,
-		days: promauto.With(o.Registerer).NewGauge(prometheus.GaugeOpts{
-			Name: "smspager_credit_days", Help: "How many days the credit lasts at the pace of the last week; 0 before it is known.",
+		lasts: promauto.With(o.Registerer).NewGauge(prometheus.GaugeOpts{
+			Name: "smspager_credit_left_seconds", Help: "How long the credit lasts at the pace of the last week; 0 before it is known.",
 		}),
 	}
 }
@@ -70,7 +70,7 @@ func (c *credit) take(ctx context.Context, left float64, at time.Time) {
 		}
 		warnings, changed := state.Value.read(reading{at, left}, guard)
 		if days := state.Value.daysLeft(left); !math.IsInf(days, 1) {
-			c.days.Set(days)
+			c.lasts.Set(days * (24 * time.Hour).Seconds())
 		}
 		if !changed {
 			return nil, nil
