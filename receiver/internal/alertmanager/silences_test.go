@@ -13,8 +13,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 )
 
-// answering is an Alertmanager that answers everything alike, and keeps the last
-// request.
+// answering is an Alertmanager that responds the same to every request, and keeps the last one.
 func answering(t *testing.T, code int, body string) (string, func() (r *http.Request, body string)) {
 	var last *http.Request
 	var sent string

@@ -116,7 +116,7 @@ func (m mortalTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return m.RoundTripper.RoundTrip(r)
 }
 
-// story is a page that is escalated, answered and resolved. Each step is tried
+// story is a page that is escalated, acknowledged and resolved. Each step is tried
 // until it is done, as Alertmanager and the provider do.
 func (w *world) story() {
 	w.fireUntilTaken(func() (int, string) { return w.do("POST", "/alertmanager/oncall", firing) })
@@ -141,7 +141,7 @@ const (
 		"alerts":[{"status":"resolved","labels":{"alertname":"DiskFull","severity":"critical"},"startsAt":"1999-12-31T23:50:00Z","endsAt":"2000-01-01T00:08:00Z"}],"commonLabels":{"alertname":"DiskFull","severity":"critical"}}`
 )
 
-// fireUntilTaken posts until it is answered 200.
+// fireUntilTaken posts until the response is 200.
 func (w *world) fireUntilTaken(post func() (int, string)) {
 	w.t.Helper()
 	for range 20 {

@@ -27,14 +27,14 @@ func newMetrics(reg prometheus.Registerer, store Store) *metrics {
 			Name: "smspager_escalations_total", Help: "Steps of escalations that were taken.",
 		}, []string{"receiver"}),
 		acknowledged: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "smspager_page_acknowledged_seconds", Help: "Time from the opening of a page until somebody acknowledged it.",
+			Name: "smspager_page_acknowledged_seconds", Help: "Time from the opening of a page to its acknowledgement.",
 			Buckets: []float64{10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600},
 		}),
 		replies: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_replies_total", Help: "Texts from phones, by command and by what became of them.",
+			Name: "smspager_replies_total", Help: "Replies by command and outcome.",
 		}, []string{"command", "outcome"}),
 		unconfirmed: f.NewCounter(prometheus.CounterOpts{
-			Name: "smspager_replies_unanswered_total", Help: "Texts from phones that were not answered, as their number had been answered often enough.",
+			Name: "smspager_replies_unanswered_total", Help: "Replies without a confirmation because their number reached its limit.",
 		}),
 	}
 	if reg != nil {
@@ -46,7 +46,7 @@ func newMetrics(reg prometheus.Registerer, store Store) *metrics {
 // collector collects the current pages.
 type collector struct{ store Store }
 
-var pagesDesc = prometheus.NewDesc("smspager_pages", "Pages that are not over, by state.", []string{"state"}, nil)
+var pagesDesc = prometheus.NewDesc("smspager_pages", "Current pages by state.", []string{"state"}, nil)
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {

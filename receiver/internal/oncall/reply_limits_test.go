@@ -25,7 +25,7 @@ func TestUnknownSendersAreNeverAnswered(t *testing.T) {
 		if n := len(w.sim.Messages()); n != 1 {
 			t.Errorf("%d messages were sent", n)
 		}
-		// One that answers nothing is recorded, too.
+		// A reply that responds to no message is stored, too.
 		for _, text := range []string{"Win a car", "wer ist da?"} {
 			if code, answer := w.do("POST", "/textinghouse/"+token+"/mo", `{"climsgid":"x","from":"33699999999","txt":"`+text+`","date":"2000-01-01 00:00:00"}`); code != 200 {
 				t.Errorf("it is answered %d %s", code, answer)
@@ -54,8 +54,7 @@ func TestUnknownSendersAreNeverAnswered(t *testing.T) {
 	})
 }
 
-// TestMachinesDoNotTalkForEver: a phone that answers everything is answered a few
-// times.
+// TestMachinesDoNotTalkForEver: a phone that replies to everything gets a few confirmations.
 func TestMachinesDoNotTalkForEver(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
 		for _, text := range []string{"I am out of office", "?"} {
@@ -81,7 +80,7 @@ func TestMachinesDoNotTalkForEver(t *testing.T) {
 	})
 }
 
-// TestUnclearTextsAreAnsweredLess than commands are, which still are.
+// TestUnclearTextsAreAnsweredLess: unclear replies reach their limit before commands do.
 func TestUnclearTextsAreAnsweredLess(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -111,8 +110,8 @@ func TestUnclearTextsAreAnsweredLess(t *testing.T) {
 	})
 }
 
-// TestAcknowledgedAndUndoneForEver is answered no more at some time, and a little later
-// tells nobody else either.
+// TestAcknowledgedAndUndoneForEver: after a while there are no confirmations, and a little later no
+// messages to others.
 func TestAcknowledgedAndUndoneForEver(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -132,7 +131,7 @@ func TestAcknowledgedAndUndoneForEver(t *testing.T) {
 	})
 }
 
-// An acknowledgement beyond the number of answers is told to the others all the same.
+// Others are notified of an acknowledgement although its confirmation exceeds the limit.
 func TestAcknowledgedBeyondTheLimit(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "to: [alice]", "to: [alice, bob]", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)

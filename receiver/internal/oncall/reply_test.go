@@ -23,7 +23,7 @@ func TestWhichPage(t *testing.T) {
 		if first == second {
 			t.Fatalf("both pages have the code %s", first)
 		}
-		// By the text that is answered; by a code, which comes before it.
+		// By the message that the reply responds to; by a code, which overrides it.
 		a.say("%s ok", first)
 		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull")
 		a.say("ok") // answers that confirmation, which is about the first
@@ -94,7 +94,7 @@ func TestStopAndStart(t *testing.T) {
 		a.say("STOP")
 		a.expect(time.Second, "You get no more texts from smspager...")
 		b.expect(time.Second, "alice has stopped texts from smspager and is not paged any more.")
-		// Nobody who has the page can answer it any more.
+		// No holder of the page can reply any more.
 		b.expect(5*time.Second, "STILL CRITICAL DiskFull...Not reached: alice. Re CODE")
 		w.phone(carol).expect(time.Second, "alice has stopped...")
 		b.say("ok")
@@ -145,7 +145,7 @@ func TestVerification(t *testing.T) {
 	})
 }
 
-// TestAReplyToAPageThatIsOver does not answer another.
+// TestAReplyToAPageThatIsOver acknowledges no other page.
 func TestAReplyToAPageThatIsOver(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -220,7 +220,7 @@ func TestUndoOfSomebodyElses(t *testing.T) {
 	})
 }
 
-// TestAPageShowsTheDigestThatTellsOfIt in the place of the text that it stands for.
+// TestAPageShowsTheDigestThatTellsOfIt instead of the message that the digest replaces.
 func TestAPageShowsTheDigestThatTellsOfIt(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]", 1), func(w *world) {
 		for i := range 3 {
@@ -238,7 +238,7 @@ func TestAPageShowsTheDigestThatTellsOfIt(t *testing.T) {
 	})
 }
 
-// Who has several pages is told to those who sleep in the morning, as it is of one page.
+// Those with quiet hours learn in the morning who holds several pages, as for one page.
 func TestQuietHoursOfWhoHasSeveral(t *testing.T) {
 	inWorld(t, sleeping+"receivers: [{name: oncall, to: [alice, bob], limits: [], acknowledge: true}]\n", func(w *world) {
 		a, b := w.phone(alice), w.phone(bob) // it is night, alice sleeps
@@ -252,7 +252,7 @@ func TestQuietHoursOfWhoHasSeveral(t *testing.T) {
 	})
 }
 
-// Whom a label names may answer by the page's code, whatever text came last.
+// A recipient that a label names may reply with the page's code, whatever message came last.
 func TestALabelsNumberAnswersByCode(t *testing.T) {
 	const dave = "+33612340000"
 	inWorld(t, team+"receivers: [{name: oncall, to_label: owner, limits: [], acknowledge: true}]\n", func(w *world) {

@@ -14,7 +14,7 @@ func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
 		gaps: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_rota_gaps_total", Help: "How often somebody was to be paged by a rota while nobody was on duty.",
+			Name: "smspager_rota_gaps_total", Help: "Times that a rota was to be paged while nobody was on duty.",
 		}, []string{"rota"}),
 		rotaRead: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "smspager_rota_last_read_timestamp_seconds", Help: "When the calendar of a rota was last read.",

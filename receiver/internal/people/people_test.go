@@ -113,7 +113,7 @@ func TestRecipient(t *testing.T) {
 	}
 }
 
-// TestPeople: whom recipients name.
+// TestPeople: the people that recipients name.
 func TestPeople(t *testing.T) {
 	d, f := directory(t, team)
 	week := time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC) // alice's

@@ -34,7 +34,7 @@ func newDeadman(o *Options) *deadman {
 	return &deadman{
 		client: &http.Client{Timeout: deadmanTimeout, Transport: o.Transport}, healthy: o.Healthy, logger: o.Logger,
 		calls: promauto.With(o.Registerer).NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_alive_calls_total", Help: "Calls to the URL of alive: ok, failed, and withheld as not all was well.",
+			Name: "smspager_alive_calls_total", Help: "Calls to the dead-man's switch (alive.url): ok, failed, or withheld because not all was well.",
 		}, []string{"outcome"}),
 	}
 }

@@ -80,10 +80,10 @@ func newHeartbeats(o *Options) *heartbeats {
 		past:  newPastAlarms(o),
 		beats: make(map[string]time.Time), since: make(map[string]time.Time),
 		lastSeen: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "smspager_heartbeat_last_seen_timestamp_seconds", Help: "When a heartbeat was last seen, 0 before it was.",
+			Name: "smspager_heartbeat_last_seen_timestamp_seconds", Help: "When a heartbeat was last received; 0 before its first beat.",
 		}, []string{"heartbeat"}),
 		up: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "smspager_heartbeat_up", Help: "1 while a heartbeat is not silent for too long.",
+			Name: "smspager_heartbeat_up", Help: "1 while a heartbeat is alive, 0 while it is dead.",
 		}, []string{"heartbeat"}),
 	}
 }

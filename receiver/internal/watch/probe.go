@@ -33,13 +33,13 @@ func newProbe(o *Options) *probe {
 	p := &probe{
 		outbox: o.Outbox, newID: o.Alarm.NewID, logger: o.Logger, changed: loop.NewBell(),
 		ended: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_probes_total", Help: "Test messages to 999, by the state they ended in.",
+			Name: "smspager_probes_total", Help: "Probes by their final state.",
 		}, []string{"state"}),
 		duration: f.NewGauge(prometheus.GaugeOpts{
-			Name: "smspager_probe_duration_seconds", Help: "How long the last delivered test message took, from the outbox to its receipt.",
+			Name: "smspager_probe_duration_seconds", Help: "How long the last delivered probe took, from the outbox to its receipt.",
 		}),
 		lastSuccess: f.NewGauge(prometheus.GaugeOpts{
-			Name: "smspager_probe_last_success_timestamp_seconds", Help: "When a test message was last delivered.",
+			Name: "smspager_probe_last_success_timestamp_seconds", Help: "When a probe was last delivered.",
 		}),
 	}
 	for _, s := range []outbox.State{outbox.Delivered, outbox.Failed, outbox.Expired, outbox.Unknown} {

@@ -42,7 +42,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever is typed, what is understood is whole.
+// FuzzParse: whatever is typed, a command is complete.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{"ok 4821", "4821 2h", "s 1h30", "undo", "?", "583201", "Re 4821", "\x00\xff", "h h h"} {
 		f.Add(text)
