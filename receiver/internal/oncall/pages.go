@@ -108,7 +108,7 @@ func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error
 		return nil
 	})
 	slices.SortFunc(all, func(a, b *page.Page) int {
-		return cmp.Or(templating.Rank(a.Severity)-templating.Rank(b.Severity), strings.Compare(a.ID, b.ID))
+		return cmp.Or(templating.SeverityRank(a.Severity)-templating.SeverityRank(b.Severity), strings.Compare(a.ID, b.ID))
 	})
 	return all, err
 }

@@ -94,7 +94,7 @@ func TestStopAndStart(t *testing.T) {
 		a.say("STOP")
 		a.expect(time.Second, "You get no more texts from smspager...")
 		b.expect(time.Second, "alice has stopped texts from smspager and is not paged any more.")
-		// No holder of the page can reply any more.
+		// Nobody who has the page can answer it any more.
 		b.expect(5*time.Second, "STILL CRITICAL DiskFull...Not reached: alice. Re CODE")
 		w.phone(carol).expect(time.Second, "alice has stopped...")
 		b.say("ok")
