@@ -308,3 +308,65 @@ func spending(credit, perHour float64, hours int) (all []float64) {
 	}
 	return all
 }
+
+func TestProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		f := &fake{}
+		w, _ := run(t, f, &config.Config{Probe: config.Probe{Interval: time.Minute}}, Options{Registerer: reg})
+		time.Sleep(150 * time.Second)
+		if got := f.took(&f.stored); strings.Count(got, "smspager probe ") != 3 {
+			t.Errorf("in 2.5 minutes there are %q", got)
+		}
+		w.Final(outbox.Message{Receiver: outbox.ProbeReceiver, State: outbox.Delivered, CreatedAt: time.Now().Add(-2 * time.Second), UpdatedAt: time.Now()})
+		w.Final(outbox.Message{Receiver: outbox.ProbeReceiver, State: outbox.Expired})
+		w.Final(outbox.Message{Receiver: "oncall", State: outbox.Failed}) // no probe
+		f.fail(errors.New("disk full"))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		want := `
+			# HELP smspager_probe_duration_seconds How long the last delivered probe took, from the outbox to its receipt.
+			# TYPE smspager_probe_duration_seconds gauge
+			smspager_probe_duration_seconds 2
+			# HELP smspager_probes_total Probes by their final state.
+			# TYPE smspager_probes_total counter
+			smspager_probes_total{state="delivered"} 1
+			smspager_probes_total{state="expired"} 1
+			smspager_probes_total{state="failed"} 1
+			smspager_probes_total{state="unknown"} 0
+		`
+		if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "smspager_probe_duration_seconds", "smspager_probes_total"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A heartbeat that a reload adds is waited for from then on; one that it removes is forgotten.
+func TestReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{credit: 50}
+		w, _ := run(t, f, watchdog, Options{})
+		beat(w)
+		time.Sleep(5 * time.Minute)
+		w.Configure(&config.Config{
+			Alive:      config.Alive{Interval: time.Minute},
+			Heartbeats: []config.Heartbeat{{Name: "us", Receiver: "watchdog", Timeout: 10 * time.Minute}},
+			Credit:     config.Credit{WarnBelow: 100},
+		}, f)
+		if got := f.took(&f.stored); got != "CREDIT 50 left at TextingHouse, below 100. Without credit nobody is paged." {
+			t.Errorf("after the reload: %q", got)
+		}
+		time.Sleep(19 * time.Minute)
+		if got := f.took(&f.stored); got != "" {
+			t.Errorf("19 minutes later: %q", got)
+		}
+		time.Sleep(2 * time.Minute)
+		if got := f.took(&f.stored); got != "DEAD heartbeat us: never seen for 20m. Alerts may not arrive." {
+			t.Errorf("21 minutes later: %q", got)
+		}
+		time.Sleep(time.Hour)
+		if marks, err := f.Marks(t.Context(), "heartbeat"); err != nil || len(marks) != 1 || marks[0].Name != "us" {
+			t.Errorf("the marks are %+v, %v", marks, err)
+		}
+	})
+}
