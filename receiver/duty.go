@@ -6,7 +6,8 @@ import (
 	"io/fs"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/internal/oncall"
+	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
@@ -15,17 +16,17 @@ import (
 // Duty is who is on duty by a configuration, and what its outbox knows of people. It
 // changes nothing, and may be asked for while a receiver runs.
 type Duty struct {
-	Roster   *oncall.Roster
-	Contacts []oncall.ContactState
+	Roster   *people.Roster
+	Contacts []people.Contact
 	// Calendars are those that could not be read. Their last good copies, which the
 	// outbox keeps, are in the roster.
-	Calendars []*oncall.CalendarError
+	Calendars []*people.CalendarError
 }
 
 // NewDuty reads the calendars and the outbox of a configuration. An outbox that is
 // not there yet knows nothing; one that cannot be read is an error.
 func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
-	d := &Duty{Roster: oncall.NewRoster(cfg, nil)}
+	d := &Duty{Roster: people.NewRoster(cfg, nil)}
 	d.Calendars = d.Roster.Load(ctx)
 	store, err := openReader(ctx, cfg.Storage)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -35,7 +36,7 @@ func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 		return d, err
 	}
 	defer store.Close()
-	if d.Contacts, err = oncall.ContactStates(ctx, cfg, store); err != nil {
+	if d.Contacts, err = people.ReadContacts(ctx, cfg, store); err != nil {
 		return d, err
 	}
 	return d, d.Roster.UseCopies(ctx, store)
@@ -43,7 +44,7 @@ func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 
 // reader reads marks.
 type reader interface {
-	oncall.Marks
+	mark.Reader
 	Close() error
 }
 

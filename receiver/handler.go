@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/smspager/smspager/receiver/internal/api"
-	"github.com/smspager/smspager/receiver/internal/oncall"
+	"github.com/smspager/smspager/receiver/internal/people"
 )
 
 // private adds what people and Alertmanager use.
@@ -78,7 +78,7 @@ type Contact struct {
 }
 
 // NewContact is what is known of a contact, as the API shows it.
-func NewContact(c oncall.ContactState) Contact {
+func NewContact(c people.Contact) Contact {
 	shown := Contact{Name: c.Name, State: c.State()}
 	if !c.Verified.IsZero() {
 		shown.VerifiedAt = (*api.Time)(&c.Verified)
@@ -91,7 +91,7 @@ func NewContact(c oncall.ContactState) Contact {
 
 func (r *Receiver) serveContacts(w http.ResponseWriter, _ *http.Request) {
 	contacts := []Contact{}
-	for _, c := range r.oncall.Contacts() {
+	for _, c := range r.people.Contacts() {
 		contacts = append(contacts, NewContact(c))
 	}
 	answer(w, http.StatusOK, map[string]any{"contacts": contacts})
@@ -99,8 +99,8 @@ func (r *Receiver) serveContacts(w http.ResponseWriter, _ *http.Request) {
 
 // serveVerify sends a contact a code to answer.
 func (r *Receiver) serveVerify(w http.ResponseWriter, req *http.Request) {
-	switch err := r.oncall.Verify(req.Context(), req.PathValue("name")); {
-	case errors.Is(err, oncall.ErrUnknownContact):
+	switch err := r.people.Verify(req.Context(), req.PathValue("name")); {
+	case errors.Is(err, people.ErrUnknownContact):
 		fail(w, http.StatusNotFound, err)
 	case err != nil:
 		r.logger.Error("a verification could not be sent", "err", err)

@@ -3,7 +3,7 @@ package receiver
 import (
 	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/internal/intake"
-	"github.com/smspager/smspager/receiver/internal/oncall"
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/templating"
 )
 
@@ -21,7 +21,7 @@ type (
 type Result = intake.Result
 
 // OnDuty is who is on duty in a rota, from when to when.
-type OnDuty = oncall.Duty
+type OnDuty = people.Duty
 
 // Decode reads the body of a webhook, Alertmanager's (version "4") or Grafana's
 // (version "1"). The error of a body that is no notification says why it is none.

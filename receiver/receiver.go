@@ -28,9 +28,12 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/receiver/internal/oncall"
+	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/internal/watch"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
@@ -62,9 +65,10 @@ type Receiver struct {
 
 	store    *outbox.Guard
 	intake   *intake.Intake
+	people   *people.Directory
 	oncall   *oncall.OnCall
 	delivery *delivery.Delivery
-	watch    *delivery.Watch
+	watch    *watch.Watch
 	console  *api.Console
 
 	configuring sync.Mutex
@@ -116,17 +120,32 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		},
 		Pages: pages{r},
 	})
+	stored := &commit.Outbox{Store: store, Sender: r.delivery}
+	notices := people.NewNotices(ids)
+	r.people = people.New(people.Options{
+		Outbox: stored, Notices: notices, Shared: shared != nil, Logger: o.Logger, Registerer: o.Registry, Transport: o.Transport,
+	})
 	r.oncall = oncall.New(oncall.Options{
-		Store: store, Sender: r.delivery, Shared: shared != nil, Logger: o.Logger, Registerer: o.Registry, IDs: ids,
+		Store: store, Sender: r.delivery, People: r.people, Notices: notices, Shared: shared != nil, Logger: o.Logger, Registerer: o.Registry,
+		Transport: o.Transport,
+	})
+	r.watch = watch.New(watch.Options{
+		Outbox: stored, Sender: r.delivery, People: r.people, Alarm: notices, Shared: shared != nil, Logger: o.Logger, Registerer: o.Registry,
 		Transport: o.Transport, Healthy: r.healthy,
 	})
-	r.watch = delivery.NewWatch(o.Registry, o.Logger, r.oncall.Credit)
 	r.console = api.New(store, o.Logger)
-	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: r.oncall, Logger: o.Logger, Registerer: o.Registry, IDs: ids})
+	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: rooms{r.people, r.oncall, r.watch}, Logger: o.Logger, Registerer: o.Registry, IDs: ids})
 	if err := r.configure(cfg); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// rooms are those that intake asks.
+type rooms struct {
+	*people.Directory
+	*oncall.OnCall
+	*watch.Watch
 }
 
 // pages are those of a Receiver's on-call room, which is made after the rooms
@@ -169,7 +188,8 @@ func (r *Receiver) Run(ctx context.Context) error {
 	retention := r.cfg.Storage.Retention // a reload cannot change it
 	r.configuring.Unlock()
 	var background sync.WaitGroup
-	background.Go(func() { r.watch.Run(ctx, r.delivery) })
+	background.Go(func() { r.people.Run(ctx) })
+	background.Go(func() { r.watch.Run(ctx) })
 	background.Go(func() { r.oncall.Run(ctx) })
 	background.Go(func() { outbox.Retain(ctx, r.store, retention, r.logger) })
 	background.Go(func() {
@@ -242,6 +262,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	for i := range receivers {
 		render[receivers[i].Name] = receivers[i].Render
 	}
+	r.people.Configure(cfg)
 	r.oncall.Configure(cfg, render)
 	r.intake.Configure(intake.Settings{
 		Receivers: receivers, Token: cfg.Webhook.Token.Reveal(), MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
@@ -257,7 +278,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 		Gateway: client, SenderID: cfg.TextingHouse.SenderID, Timeout: cfg.TextingHouse.Timeout, Concurrency: cfg.TextingHouse.Concurrency,
 		Callbacks: delivery.Callbacks{Token: cfg.TextingHouse.CallbackToken.Reveal(), Networks: cfg.TextingHouse.CallbackNetworks},
 	})
-	r.watch.Configure(client, cfg.Probe.Interval)
+	r.watch.Configure(cfg, client)
 	r.metrics.client.Store(client)
 	r.cfg = cfg
 	return nil

@@ -51,7 +51,7 @@ func TestEscalatedUntilSomebodyAnswers(t *testing.T) {
 		c.expect(time.Second, "OK, "+c.code+" is yours: CRITICAL DiskFull")
 		a.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull")
 		b.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull")
-		// Too late, and told so.
+		// Too late, which the confirmation says.
 		b.say("4821 no")
 		b.expect(time.Second, "Not understood...")
 		b.say("ok")
@@ -164,7 +164,7 @@ func TestCoveredNotificationsWakeNobodyElse(t *testing.T) {
 		w.notify("oncall", "disk", "repeat interval elapsed", disk)
 		a.expect(time.Second, "STILL CRITICAL...Re CODE")
 		b.silent(time.Hour)
-		// What was not answered is a page again, for all.
+		// The page is reopened for all.
 		load := alert{name: "LoadHigh", severity: "critical", instance: "db-2"}
 		w.notify("oncall", "disk", "new alerts added", disk, load)
 		a.expect(time.Second, "CRITICAL...Re CODE")
@@ -240,7 +240,7 @@ func TestByLabel(t *testing.T) {
 	})
 }
 
-// TestAStepThatNamesNobody is passed over at once, and shifts no later step.
+// TestAStepThatNamesNobody is skipped immediately, and delays no later step.
 func TestAStepThatNamesNobody(t *testing.T) {
 	steps := strings.Replace(escalating, "{after: 5m, to: [bob]}, {after: 15m, to: [carol]}", "{after: 5m, to: [bob]}, {after: 15m, to: [alice]}, {after: 1h, to: [carol]}", 1)
 	inWorld(t, steps, func(w *world) {
