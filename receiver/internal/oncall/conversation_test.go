@@ -14,7 +14,7 @@ func TestAcknowledgedByReply(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
-		a.expect(time.Second, "CRITICAL DiskFull: DiskFull on db-1, for 10m\nRe CODE")
+		a.expect(time.Second, "CRITICAL DiskFull: db-1, for 10m\nRe CODE")
 		after(2 * time.Minute)
 		a.say("ok")
 		a.expect(time.Second, "OK, "+a.code+" is yours: CRITICAL DiskFull")
@@ -41,9 +41,9 @@ func TestEscalatedUntilSomebodyAnswers(t *testing.T) {
 		w.fire()
 		a.expect(time.Second, "CRITICAL DiskFull...")
 		b.silent(4*time.Minute + 59*time.Second)
-		b.expect(2*time.Second, "STILL CRITICAL DiskFull: DiskFull on db-1, for 15m\nNo answer from alice. Re CODE")
+		b.expect(2*time.Second, "STILL CRITICAL DiskFull: db-1, for 15m\nNo answer from alice. Re CODE")
 		c.silent(9*time.Minute + 58*time.Second)
-		c.expect(3*time.Second, "STILL CRITICAL DiskFull: DiskFull on db-1, for 25m\nNo answer from bob. Re CODE")
+		c.expect(3*time.Second, "STILL CRITICAL DiskFull: db-1, for 25m\nNo answer from bob. Re CODE")
 		if a.codeOf("Re "+a.code) != c.code || b.code != c.code {
 			t.Errorf("the codes are %s, %s and %s", a.code, b.code, c.code)
 		}
@@ -142,9 +142,9 @@ func TestRepeatedUntilSomebodyAnswers(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true, repeat: 10m}]\n", func(w *world) {
 		a := w.phone(alice)
 		w.fire()
-		a.expect(time.Second, "CRITICAL DiskFull: DiskFull on db-1, for 10m\nRe CODE")
-		a.expect(10*time.Minute+time.Second, "STILL CRITICAL DiskFull: DiskFull on db-1, for 20m\nRe CODE")
-		a.expect(10*time.Minute+time.Second, "STILL CRITICAL DiskFull: DiskFull on db-1, for 30m\nRe CODE")
+		a.expect(time.Second, "CRITICAL DiskFull: db-1, for 10m\nRe CODE")
+		a.expect(10*time.Minute+time.Second, "STILL CRITICAL DiskFull: db-1, for 20m\nRe CODE")
+		a.expect(10*time.Minute+time.Second, "STILL CRITICAL DiskFull: db-1, for 30m\nRe CODE")
 		a.say("yes")
 		a.expect(time.Second, "OK, ...")
 		a.silent(2 * time.Hour)
