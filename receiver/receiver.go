@@ -38,9 +38,12 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/receiver/internal/oncall"
+	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/internal/watch"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
@@ -79,9 +82,10 @@ type Receiver struct {
 
 	store    *outbox.Guard
 	intake   *intake.Intake
+	people   *people.Directory
 	oncall   *oncall.OnCall
 	delivery *delivery.Delivery
-	watch    *delivery.Watch
+	watch    *watch.Watch
 	api      *api.API
 
 	configuring sync.Mutex
@@ -132,13 +136,21 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		},
 		Pages: pages{r},
 	})
+	stored := &commit.Outbox{Store: store, Sender: r.delivery}
+	notices := people.NewNotices(ids)
+	r.people = people.New(people.Options{
+		Outbox: stored, Notices: notices, Shared: shared != nil, Logger: o.Logger, Registerer: own, Transport: o.Transport,
+	})
 	r.oncall = oncall.New(oncall.Options{
-		Store: store, Sender: r.delivery, Shared: shared != nil, Logger: o.Logger, Registerer: own, IDs: ids,
+		Store: store, Sender: r.delivery, People: r.people, Notices: notices, Shared: shared != nil, Logger: o.Logger, Registerer: own,
+		Transport: o.Transport,
+	})
+	r.watch = watch.New(watch.Options{
+		Outbox: stored, Sender: r.delivery, People: r.people, Alarm: notices, Shared: shared != nil, Logger: o.Logger, Registerer: own,
 		Transport: o.Transport, Healthy: r.healthy,
 	})
-	r.watch = delivery.NewWatch(own, o.Logger, r.oncall.Credit)
-	r.api = api.New(api.Options{Store: store, Contacts: contacts{r.oncall}, Logger: o.Logger})
-	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: r.oncall, Logger: o.Logger, Registerer: own, IDs: ids})
+	r.api = api.New(api.Options{Store: store, Contacts: r.people, Logger: o.Logger})
+	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: rooms{r.people, r.oncall, r.watch}, Logger: o.Logger, Registerer: own, IDs: ids})
 	if err := r.join(own, o); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -164,6 +176,13 @@ func (r *Receiver) join(own *prometheus.Registry, o Options) error {
 		r.gatherer = o.Gatherer
 	}
 	return nil
+}
+
+// rooms are those that intake asks.
+type rooms struct {
+	*people.Directory
+	*oncall.OnCall
+	*watch.Watch
 }
 
 // pages are those of a Receiver's on-call room, which is made after the rooms
@@ -209,7 +228,8 @@ func (r *Receiver) Run(ctx context.Context) error {
 	retention := r.cfg.Storage.Retention // a reload cannot change it
 	r.configuring.Unlock()
 	var background sync.WaitGroup
-	background.Go(func() { r.watch.Run(ctx, r.delivery) })
+	background.Go(func() { r.people.Run(ctx) })
+	background.Go(func() { r.watch.Run(ctx) })
 	background.Go(func() { r.oncall.Run(ctx) })
 	background.Go(func() { outbox.Retain(ctx, r.store, retention, r.logger) })
 	background.Go(func() {
@@ -293,6 +313,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	for i := range receivers {
 		render[receivers[i].Name] = receivers[i].Render
 	}
+	r.people.Configure(cfg)
 	r.oncall.Configure(cfg, render)
 	r.intake.Configure(intake.Settings{
 		Receivers: receivers, Token: cfg.Webhook.Token, MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
@@ -310,7 +331,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	})
 	callbacks := r.newCallbacks(cfg)
 	r.callbacks.Store(&callbacks)
-	r.watch.Configure(client, cfg.Probe.Interval)
+	r.watch.Configure(cfg, client)
 	r.metrics.client.Store(client)
 	r.cfg = cfg
 	return nil

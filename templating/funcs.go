@@ -29,21 +29,28 @@ func funcs(in *instance) template.FuncMap {
 		"tail":     in.beginTail,
 		"duration": Duration,
 		"clock":    func(t time.Time) string { return clock(t, in.now(), in.zone) },
-		"short":    func(septets int, v any) string { return shortened(fmt.Sprint(v), septets, in.to) },
-		"cheap":    func(v any) string { return gsm7.Cheap(gsm7.Transliterate(fmt.Sprint(v), in.to)) },
+		"short":    func(septets int, v any) string { return shortened(fmt.Sprint(v), septets, in.set.to) },
+		"cheap":    func(v any) string { return gsm7.Cheap(gsm7.Transliterate(fmt.Sprint(v), in.set.to)) },
 		"uniq":     uniq,
 		"list":     list,
 		"plural":   plural,
 
-		"severity": severity,
-		"subject":  subject,
-		"summary":  summary,
-		"where":    where,
-		"item":     item,
-		"mentions": mentions,
+		"severity": func(any) string { return in.c.severity() },
+		"subject":  in.subject,
+		"object":   in.object,
+		"sentence": in.sentence,
+		"value":    in.value,
+		"differ":   in.differ,
+		"lines":    in.lines,
+		"resolved": in.resolved,
+		"start":    func(any) string { return in.c.start() },
+		"spread":   in.spread,
+		"counts":   func(any) string { return in.c.counts() },
+		"watchdog": func(any) bool { return in.c.name == "Watchdog" || in.c.name == "DeadMansSwitch" },
 		"age":      in.age,
+		"joined":   joined,
 
-		valueFunc: in.value,
+		valueFunc: in.written,
 	})
 	maps.Copy(fm, in.effort.funcs())
 	return fm
@@ -55,18 +62,8 @@ func (in *instance) beginTail() string {
 	return ""
 }
 
-// age is how long an alert fires or fired; of days, hours are left out to save room.
-func (in *instance) age(a alertmanager.Alert) string {
-	const day = 24 * time.Hour
-	d := age(a, in.now())
-	if in.tight && d > day {
-		d = d.Truncate(day)
-	}
-	return Duration(d)
-}
-
-// value is what is written of a value: all of it, or what the limit allows.
-func (in *instance) value(v any) any {
+// written returns what is written of a value: all of it, or what the limit allows.
+func (in *instance) written(v any) any {
 	if in.tail >= 0 || !in.tight {
 		return v
 	}
@@ -78,12 +75,12 @@ func (in *instance) value(v any) any {
 	if len(s) > plenty {
 		s = s[:plenty]
 	}
-	units := gsm7.Measure(gsm7.Transliterate(s, in.to)).Units
+	units := gsm7.Measure(gsm7.Transliterate(s, in.set.to)).Units
 	in.longest = max(in.longest, units)
 	if in.limit == 0 || units <= in.limit {
 		return v
 	}
-	short := shortened(s, in.limit, in.to)
+	short := shortened(s, in.limit, in.set.to)
 	if what := (Shortening{From: s, To: short}); !slices.Contains(in.shortened, what) {
 		in.shortened = append(in.shortened, what)
 	}

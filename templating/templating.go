@@ -31,6 +31,7 @@ import (
 	"strings"
 	"sync"
 	"text/template"
+	"text/template/parse"
 	"time"
 
 	alertmanager "github.com/prometheus/alertmanager/template"
@@ -51,9 +52,12 @@ type Notification struct {
 
 // Options are what New may be given. The zero value works.
 type Options struct {
-	Globs    []string         // patterns of template files
-	Now      func() time.Time // nil: time.Now
-	Alphabet gsm7.Alphabet    // of the provider; "": all of GSM 03.38
+	Globs []string         // patterns of template files
+	Now   func() time.Time // nil: time.Now
+	// Objects are labels that say what is broken, the most exact first; they come before
+	// those that are known. Ignore are labels that never say it.
+	Objects, Ignore []string
+	Alphabet        gsm7.Alphabet // of the provider; "": all of GSM 03.38
 }
 
 // Set is a set of parsed templates: the built-in ones and the user's.
@@ -61,6 +65,8 @@ type Set struct {
 	templates *template.Template
 	now       func() time.Time
 	to        gsm7.Alphabet
+	plain     map[string]*parse.Tree // of the texts built in, not instrumented: they end, and write little
+	ranked    map[string]rank        // by Options.Objects and Options.Ignore
 	samples   []Notification
 }
 
@@ -76,11 +82,23 @@ func New(o Options) (*Set, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Set{now: o.Now, to: o.Alphabet}
+	s := &Set{now: o.Now, to: o.Alphabet, ranked: make(map[string]rank)}
+	for _, name := range o.Ignore {
+		s.ranked[name] = rankIgnored
+	}
+	for i, name := range o.Objects {
+		s.ranked[name] = rank(i)
+	}
 	// The functions bound here only let templates parse; each instance binds its own.
-	s.templates = template.New("").Option("missingkey=zero").Funcs(funcs(&instance{Text: &Text{now: o.Now}}))
+	s.templates = template.New("").Option("missingkey=zero").Funcs(funcs(&instance{Text: &Text{set: s, now: o.Now}}))
 	if _, err := s.templates.ParseFS(builtIn, "*.tmpl"); err != nil {
 		return nil, err
+	}
+	own := make(map[string]*parse.Tree)
+	for _, t := range s.templates.Templates() {
+		if strings.HasPrefix(t.Name(), "sms.") {
+			own[t.Name()] = t.Tree
+		}
 	}
 	for _, glob := range o.Globs {
 		files, err := filepath.Glob(glob)
@@ -99,6 +117,12 @@ func New(o Options) (*Set, error) {
 			if _, err := s.templates.New(file).Parse(string(text)); err != nil {
 				return nil, located(err)
 			}
+		}
+	}
+	s.plain = make(map[string]*parse.Tree)
+	for name, tree := range own {
+		if s.templates.Lookup(name).Tree == tree { // no file replaces it
+			s.plain[name] = tree.Copy()
 		}
 	}
 	instrument(s.templates, template.New(""))
@@ -135,8 +159,8 @@ func readSamples() (samples []Notification, err error) {
 
 // Text is one template, ready to render. It is safe for concurrent use.
 type Text struct {
+	set       *Set
 	now       func() time.Time
-	to        gsm7.Alphabet
 	zone      *time.Location // nil: UTC, which is said
 	instances sync.Pool
 }
@@ -160,15 +184,32 @@ func (s *Set) Text(source string, zone *time.Location) (*Text, error) {
 		return nil, err
 	}
 	instrument(parsed, s.templates)
-	t := &Text{now: s.now, to: s.to, zone: zone}
+	t := &Text{set: s, now: s.now, zone: zone}
 	t.instances.New = func() any {
 		in := &instance{Text: t}
-		copied, err := parsed.Clone()
+		whole, err := parsed.Clone()
 		if err != nil {
 			return err // only of a template that was executed; parsed never is
 		}
-		copied = copied.Funcs(funcs(in))
-		in.execute = func() error { return copied.ExecuteTemplate(&in.out, name, in.view) }
+		fast, err := parsed.Clone()
+		if err != nil {
+			return err
+		}
+		for name, tree := range s.plain {
+			if parsed.Lookup(name).Tree != s.templates.Lookup(name).Tree { // the source replaces it
+				continue
+			}
+			if _, err := fast.AddParseTree(name, tree); err != nil {
+				return err
+			}
+		}
+		whole, fast = whole.Funcs(funcs(in)), fast.Funcs(funcs(in))
+		in.execute = func(values bool) error {
+			if values {
+				return whole.ExecuteTemplate(&in.out, name, in.view)
+			}
+			return fast.ExecuteTemplate(&in.out, name, in.view)
+		}
 		return in
 	}
 	empty := 0

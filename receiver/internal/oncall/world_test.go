@@ -41,7 +41,7 @@ contacts:
 alertmanager: {urls: [http://alertmanager]}
 `
 
-// escalating is a receiver that wants an answer.
+// escalating is a receiver whose pages are escalated.
 const escalating = team + `
 receivers:
   - name: oncall
@@ -363,7 +363,7 @@ func (w *world) metric(name string, labels ...string) float64 {
 // accountOf is the provider's account.
 type accountOf = textinghousetest.Account
 
-// counting answers 200 and counts.
+// counting responds 200 and counts.
 type counting struct {
 	mu sync.Mutex
 	n  int

@@ -1,0 +1,319 @@
+package templating
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	alertmanager "github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/common/model"
+)
+
+// column is a label whose values differ among alerts.
+type column struct {
+	label
+	values []string // of each alert, "" if it lacks the label
+}
+
+// differ returns what distinguishes alerts of one name, for each: the values of the
+// fewest labels that do, those that the rule's author put into annotations first. If
+// those that the author named do not suffice, named has their values alone.
+func (c *composition) differ(alerts []int) (places, named []string) {
+	columns := c.columns(alerts)
+	chosen := fewest(columns, len(alerts))
+	byAuthor := slices.Clone(chosen)
+	byAuthor = slices.DeleteFunc(byAuthor, func(col *column) bool { return !col.named })
+	for j := range columns { // a label of the rule's own leads to no machine
+		col := &columns[j]
+		isMachine := col.rank == rankNode || col.rank == rankInstance || col.rank == rankURL
+		if len(chosen) > 0 && chosen[0].rank.isPart() && col.named && isMachine && !slices.Contains(chosen, col) {
+			chosen = append(chosen, col)
+			break
+		}
+	}
+	if c.name != "" {
+		c.describeLines(chosen)
+	}
+	places = c.placesOf(chosen, len(alerts))
+	if len(byAuthor) > 0 && len(byAuthor) < len(chosen) && !byAuthor[0].rank.isOfHost() {
+		named = c.placesOf(byAuthor, len(alerts))
+	}
+	return places, named
+}
+
+// describeLines keeps which labels distinguish the lines, and the namespace that all
+// pods in them have.
+func (c *composition) describeLines(chosen []*column) {
+	var labels []string
+	for _, col := range chosen {
+		labels = append(labels, c.first.why(&col.label))
+		if ns := c.first.namespace(); col.rank.isNamespaced() && !slices.ContainsFunc(c.alerts, func(a alertmanager.Alert) bool { return a.Labels["namespace"] != ns }) {
+			c.namespace = ns
+		}
+	}
+	c.lineLabels = strings.Join(labels, "; ")
+}
+
+// fewest returns the fewest columns that distinguish as many alerts as all do: the first
+// that an annotation names, then of those named, and at last of the others, each time
+// the one that distinguishes most.
+func fewest(columns []column, alerts int) []*column {
+	parts := make([]string, alerts) // the values of the chosen columns
+	distinct := func(with ...*column) int {
+		seen := make(map[string]struct{}, alerts)
+		for i := range parts {
+			key := parts[i]
+			for _, col := range with {
+				key += "\x00" + col.values[i]
+			}
+			seen[key] = struct{}{}
+		}
+		return len(seen)
+	}
+	all := make([]*column, len(columns))
+	for j := range columns {
+		all[j] = &columns[j]
+	}
+	most, now := distinct(all...), 1
+	var chosen []*column
+	take := func(col *column) {
+		chosen = append(chosen, col)
+		for i := range parts {
+			parts[i] += "\x00" + col.values[i]
+		}
+		now = distinct()
+	}
+	if len(all) > 0 && all[0].named {
+		take(all[0])
+	}
+	for _, named := range [...]bool{true, false} {
+		for now < most {
+			var best *column
+			bestCount := now
+			for _, col := range all {
+				if col.named != named || slices.Contains(chosen, col) || bestCount == most {
+					continue
+				}
+				if n := distinct(col); n > bestCount {
+					best, bestCount = col, n
+				}
+			}
+			if best == nil {
+				break
+			}
+			take(best)
+		}
+	}
+	return chosen
+}
+
+// columns returns the labels that differ, in the order in which they are tried.
+func (c *composition) columns(alerts []int) []column {
+	var differing []column
+	for _, col := range c.allColumns(alerts) {
+		if slices.ContainsFunc(col.values, func(v string) bool { return v != col.values[0] }) && col.name != "severity" && col.name != "priority" {
+			differing = append(differing, *col)
+		}
+	}
+	slices.SortStableFunc(differing, func(a, b column) int { return cmp.Or(a.weight()-b.weight(), strings.Compare(a.name, b.name)) })
+	return differing
+}
+
+// weight orders columns: those that an annotation names first, by rank; addresses,
+// labels of the rule and labels of an exporter last.
+func (col *column) weight() int {
+	w := int(col.rank)
+	switch {
+	case col.foreign:
+		w += 200
+	case col.rank >= rankUnlikely:
+		w += 100
+	case col.rank == rankInstance && isAddress(col.values[0]):
+		w += 60
+	}
+	if !col.named {
+		if col.rank == rankOwn {
+			w = int(rankInstance) + 1
+		}
+		w += 30
+	}
+	return w
+}
+
+// allColumns returns a column for each label. What annotations name is read from the
+// first few alerts.
+func (c *composition) allColumns(alerts []int) []*column {
+	const samples = 4
+	byName := map[string]*column{}
+	var list []*column
+	columnOf := func(l label) *column {
+		col := byName[l.name]
+		if col == nil {
+			col = &column{label: l, values: make([]string, len(alerts))}
+			byName[l.name] = col
+			list = append(list, col)
+		}
+		return col
+	}
+	for n, i := range alerts {
+		a := &c.alerts[i]
+		if n < samples {
+			d := c.detailAt(i)
+			for _, l := range d.labels {
+				col := columnOf(l)
+				col.named, col.foreign = col.named || l.named, col.foreign || l.foreign
+				col.values[n] = l.value
+			}
+			continue
+		}
+		for name, value := range a.Labels {
+			if byName[name] == nil && name == model.AlertNameLabel {
+				continue
+			}
+			columnOf(label{name: name, rank: c.set.rankOf(strings.TrimPrefix(name, "exported_"))}).values[n] = value
+		}
+	}
+	return list
+}
+
+// placesOf writes the chosen values of each alert: hosts before their parts, a
+// namespace with a slash, and short names if they are unambiguous.
+func (c *composition) placesOf(chosen []*column, alerts int) []string {
+	order := func(r rank) int {
+		switch r {
+		case rankContext:
+			return 0
+		case rankNamespace:
+			return 1
+		case rankNode, rankInstance:
+			return 2
+		}
+		return 3
+	}
+	slices.SortStableFunc(chosen, func(a, b *column) int { return order(a.rank) - order(b.rank) })
+	places := make([]string, alerts)
+	for _, col := range chosen {
+		short := shortValues(col)
+		for i, value := range short {
+			switch {
+			case value == "" || value == places[i]:
+			case places[i] == "":
+				places[i] = value
+			case strings.HasSuffix(places[i], "/"):
+				places[i] += value
+			default:
+				places[i] += " " + value
+			}
+			if col.rank == rankNamespace && value != "" && len(chosen) > 1 {
+				places[i] += "/"
+			}
+		}
+	}
+	for i := range places {
+		places[i] = strings.TrimSuffix(places[i], "/")
+	}
+	return places
+}
+
+// shortValues returns the values of a column, shortened if that leaves them distinct.
+func shortValues(col *column) []string {
+	short := slices.Clone(col.values)
+	shorten := func(by func(string) string, only map[string]bool) (ambiguous map[string]bool) {
+		meant := make(map[string]string, len(short))
+		ambiguous = map[string]bool{}
+		for i, value := range col.values {
+			if only != nil && !only[value] {
+				continue
+			}
+			short[i] = by(value)
+			if other, seen := meant[short[i]]; seen && other != value {
+				ambiguous[other], ambiguous[value] = true, true
+			}
+			meant[short[i]] = value
+		}
+		return ambiguous
+	}
+	ambiguous := shorten(col.rank.short, nil)
+	for labels := 2; labels <= 4 && len(ambiguous) > 0; labels++ {
+		ambiguous = shorten(func(host string) string { return firstLabels(host, labels) }, ambiguous)
+	}
+	if len(ambiguous) > 0 {
+		if ambiguous = shorten(withoutPort, ambiguous); len(ambiguous) > 0 {
+			shorten(func(value string) string { return value }, ambiguous)
+		}
+	}
+	return short
+}
+
+// firstLabels returns the first so many labels of a host's domain name.
+func firstLabels(host string, labels int) string {
+	name := withoutPort(host)
+	if isAddress(host) {
+		return name
+	}
+	parts := strings.SplitN(name, ".", labels+1)
+	return strings.Join(parts[:min(labels, len(parts))], ".")
+}
+
+// withoutPort returns a host without its port.
+func withoutPort(host string) string {
+	if name, port, found := strings.Cut(host, ":"); found && strings.Trim(port, "0123456789") == "" {
+		return name
+	}
+	return host
+}
+
+// commonPlace returns the place that all lines have in common, such as the host whose
+// disks they list, or "".
+func (c *composition) commonPlace() string {
+	if c.name == "" || len(c.entries) == 0 {
+		return ""
+	}
+	shared := func(l *label) bool {
+		return !slices.ContainsFunc(c.alerts, func(a alertmanager.Alert) bool { return a.Labels[l.name] != l.value })
+	}
+	d := &c.first
+	for i := range d.labels {
+		l := &d.labels[i]
+		if l.foreign || l.rank >= rankContext || l.rank == rankJob {
+			continue
+		}
+		if l.named && shared(l) {
+			return l.rank.short(l.value)
+		}
+	}
+	if host := d.host(); host != nil && shared(host) && !isAddress(host.value) {
+		return shortHost(host.value)
+	}
+	return ""
+}
+
+// natural compares texts as people sort them: numbers by their size.
+func natural(a, b string) int {
+	for a != "" && b != "" {
+		if isDigit(a[0]) && isDigit(b[0]) {
+			i, j := digits(a), digits(b)
+			x, y := strings.TrimLeft(a[:i], "0"), strings.TrimLeft(b[:j], "0")
+			if n := cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(x, y)); n != 0 {
+				return n
+			}
+			a, b = a[i:], b[j:]
+			continue
+		}
+		if a[0] != b[0] {
+			return cmp.Compare(a[0], b[0])
+		}
+		a, b = a[1:], b[1:]
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+func digits(s string) int {
+	i := 0
+	for i < len(s) && isDigit(s[i]) {
+		i++
+	}
+	return i
+}

@@ -1,0 +1,339 @@
+package templating
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	alertmanager "github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/common/model"
+
+	"github.com/smspager/smspager/templating/gsm7"
+)
+
+// entry is a line of a list: alerts of one name and status. In a group of one name it
+// is one alert.
+type entry struct {
+	name     string // "" in a group of one name
+	severity string // if it is not the text's
+	alerts   []int  // of the composition, at most maxAlerts in all
+	count    int    // of all alerts
+	objects  []string
+	lean     []string // objects without what else names them; nil: as they are
+	figure   string
+	resolved bool
+	first    *alertmanager.Alert
+}
+
+// entriesOf returns the lines of several alerts.
+func (c *composition) entriesOf(alerts alertmanager.Alerts) []entry {
+	if c.name != "" {
+		return c.entriesOfOneName()
+	}
+	return c.entriesOfNames(alerts)
+}
+
+func (c *composition) isResolved(i int) bool {
+	return c.alerts[i].Status != string(model.AlertFiring)
+}
+
+// entriesOfOneName has an entry for each alert.
+func (c *composition) entriesOfOneName() []entry {
+	all := make([]int, len(c.alerts))
+	for i := range all {
+		all[i] = i
+	}
+	objects, named := c.differ(all)
+	entries := make([]entry, len(all))
+	for i := range all {
+		entries[i] = entry{alerts: all[i : i+1], count: 1, first: &c.alerts[i], objects: objects[i : i+1], resolved: c.isResolved(i)}
+	}
+	c.addFigures(entries)
+	slices.SortStableFunc(entries, func(a, b entry) int {
+		i, j := a.first, b.first
+		return cmp.Or(c.compareAlerts(i, j), natural(a.objects[0], b.objects[0]))
+	})
+	if named != nil {
+		c.merged = mergedEntries(entries, named)
+	}
+	return entries
+}
+
+// mergedEntries returns an entry for each different object and status.
+func mergedEntries(entries []entry, objects []string) []entry {
+	type key struct {
+		object   string
+		resolved bool
+	}
+	at := map[key]int{}
+	var merged []entry
+	for _, e := range entries {
+		k := key{objects[e.alerts[0]], e.resolved}
+		i, seen := at[k]
+		if !seen {
+			i = len(merged)
+			at[k] = i
+			merged = append(merged, entry{first: e.first, resolved: e.resolved, objects: objects[e.alerts[0] : e.alerts[0]+1]})
+		}
+		merged[i].count++
+	}
+	return merged
+}
+
+// entriesOfNames has an entry for each name and status.
+func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
+	type key struct {
+		name     string
+		resolved bool
+	}
+	at := map[key]int{}
+	var entries []entry
+	for i := range alerts {
+		k := key{name: alertName(alerts[i].Labels), resolved: alerts[i].Status != string(model.AlertFiring)}
+		j, seen := at[k]
+		if !seen {
+			j = len(entries)
+			at[k] = j
+			entries = append(entries, entry{resolved: k.resolved, name: k.name, first: &alerts[i]})
+		}
+		entries[j].count++
+		if i < len(c.alerts) {
+			entries[j].alerts = append(entries[j].alerts, i)
+		}
+	}
+	c.lineLabels = model.AlertNameLabel
+	most := c.severity()
+	for i := range entries {
+		e := &entries[i]
+		switch len(e.alerts) {
+		case 0: // not among the first
+		case 1:
+			d := c.detailAt(e.alerts[0])
+			e.objects = []string{c.compose(&d, "", "", short).object}
+			if lean := leanObject(&d); lean != "" {
+				e.lean = []string{lean}
+			}
+			if f, ok := figureOf(&d); ok {
+				e.figure = f
+			}
+		default:
+			e.objects, e.lean = c.differ(e.alerts)
+			e.objects, e.lean = c.bySeverity(e, e.objects), c.bySeverity(e, e.lean)
+		}
+		e.objects, e.lean = c.different(e, e.objects), c.different(e, e.lean)
+		if word := severityWord(severityOf(e.first.Labels)); !e.resolved && word != most {
+			e.severity = word
+		}
+		if why := unevaluated(e.first.Labels); why != "" && why != c.unevaluated {
+			e.name += " (" + why + ")"
+		}
+		if e.name == "" {
+			e.name = "alert"
+		}
+	}
+	slices.SortStableFunc(entries, func(a, b entry) int {
+		i, j := a.first, b.first
+		return cmp.Or(c.compareAlerts(i, j), natural(a.name, b.name))
+	})
+	return entries
+}
+
+// bySeverity orders the objects of an entry's alerts, the most severe first; before the
+// first of a milder severity stands that.
+func (c *composition) bySeverity(e *entry, objects []string) []string {
+	if objects == nil {
+		return nil
+	}
+	order := make([]int, len(objects))
+	for i := range order {
+		order[i] = i
+	}
+	severity := func(i int) string { return severityOf(c.alerts[e.alerts[i]].Labels) }
+	slices.SortStableFunc(order, func(i, j int) int {
+		return cmp.Or(SeverityRank(severity(i))-SeverityRank(severity(j)), natural(objects[i], objects[j]))
+	})
+	sorted := make([]string, len(order))
+	for i, j := range order {
+		sorted[i] = objects[j]
+		if now := severity(j); !e.resolved && i > 0 && severity(order[i-1]) != now && severityWord(now) != "" {
+			sorted[i] = severityWord(now) + " " + objects[j]
+		}
+	}
+	return sorted
+}
+
+// different returns objects each once, without those that the text names already.
+func (c *composition) different(e *entry, objects []string) []string {
+	return slices.DeleteFunc(slices.Compact(objects), func(o string) bool {
+		return o == "" || names(e.name, o) || slices.Contains(c.contextOf(c.first.labels), o)
+	})
+}
+
+// objectsOf returns the objects of an entry that a choice writes.
+func (e *entry) objectsOf(ch choice) []string {
+	if ch.merged && len(e.lean) > 0 {
+		return e.lean
+	}
+	return e.objects
+}
+
+func (c *composition) detailAt(i int) detail {
+	if i == 0 {
+		return c.first
+	}
+	return c.set.detailOf(&c.alerts[i])
+}
+
+// head returns the name of an entry and how many alerts it has.
+func (e *entry) head() string {
+	if e.count > 1 && e.name != "" {
+		return fmt.Sprintf("%s x%d", e.name, e.count)
+	}
+	return e.name
+}
+
+// line returns an entry with so many of its objects.
+func (e *entry) line(objects int, ch choice) string {
+	text := e.head()
+	if all := e.objectsOf(ch); objects > 0 && len(all) > 0 {
+		list := listed(all[:min(objects, len(all))])
+		if objects < len(all) {
+			list += fmt.Sprintf(", +%d", len(all)-objects)
+		}
+		text = strings.TrimSpace(text + " " + list)
+		if e.name == "" && e.count > 1 {
+			text += fmt.Sprintf(" x%d", e.count)
+		}
+	}
+	if !ch.plain && e.figure != "" {
+		text = strings.TrimSpace(text + " " + e.figure)
+	}
+	return text
+}
+
+// listed joins objects; of pods of one workload the first has its name.
+func listed(objects []string) string {
+	var b strings.Builder
+	for i, object := range objects {
+		if i > 0 {
+			b.WriteString(", ")
+			if samePod(objects[i-1], object) {
+				object = object[strings.Index(object, "-..")+1:]
+			}
+		}
+		b.WriteString(object)
+	}
+	return b.String()
+}
+
+// lines returns the lines of firing or of resolved alerts. A severity that several
+// lines in a row have stands above them. Pods of one workload share a line.
+func (c *composition) lines(ch choice, resolved bool) []string {
+	if ch.quiet && resolved && c.view.FiringCount > 0 {
+		return nil
+	}
+	var all []string
+	entries := c.shown(ch)
+	var filled []int
+	if ch.names {
+		filled = fill(entries, ch, c.set.to)
+	}
+	for i := range entries {
+		e := &entries[i]
+		if e.resolved != resolved {
+			continue
+		}
+		objects := len(e.objectsOf(ch))
+		if ch.names {
+			objects = filled[i]
+		}
+		line := e.line(objects, ch)
+		if e.severity != "" {
+			first := i == 0 || entries[i-1].severity != e.severity
+			more := i+1 < len(entries) && entries[i+1].severity == e.severity && entries[i+1].resolved == resolved
+			switch {
+			case first && more:
+				all = append(all, e.severity+":")
+			case first:
+				line = e.severity + " " + line
+			}
+		}
+		if last := len(all) - 1; last >= 0 && e.name == "" && samePod(all[last], line) {
+			all[last] += ", " + line[strings.Index(line, "-..")+1:]
+			continue
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
+// samePod reports whether two lines begin with pods of one workload, see [shortPod].
+func samePod(a, b string) bool {
+	i, j := strings.Index(a, "-.."), strings.Index(b, "-..")
+	return i > 0 && i == j && a[:i] == b[:j] && !strings.Contains(a[:i], " ")
+}
+
+// fill returns how many objects of each entry fit into the room of a choice: first one
+// of each, then more.
+func fill(entries []entry, ch choice, to gsm7.Alphabet) []int {
+	counts := make([]int, len(entries))
+	left := ch.room
+	need := func(i, n int) int {
+		all := entries[i].objectsOf(ch)
+		if n == 0 || n > len(all) {
+			return 0
+		}
+		septets := septets(listed(all[:n]), to) + 1
+		if n < len(all) {
+			septets += len(", +1")
+		}
+		return septets
+	}
+	take := func(i, n int) bool {
+		more := need(i, n) - need(i, counts[i])
+		if n > len(entries[i].objectsOf(ch)) || more > left {
+			return false
+		}
+		left -= more
+		counts[i] = n
+		return true
+	}
+	for i := range entries {
+		if !ch.quiet || !entries[i].resolved {
+			take(i, 1)
+		}
+	}
+	for i := range entries {
+		for n := len(entries[i].objectsOf(ch)); n > counts[i] && counts[i] > 0; n-- {
+			if take(i, n) {
+				break
+			}
+		}
+	}
+	return counts
+}
+
+// shown returns the entries of which a choice writes lines.
+func (c *composition) shown(ch choice) []entry {
+	all := c.entries
+	if ch.merged && c.merged != nil {
+		all = c.merged
+	}
+	if ch.lines < 0 {
+		return all
+	}
+	return all[:min(ch.lines, len(all))]
+}
+
+// hidden returns how many of the alerts the chosen lines leave out.
+func (c *composition) hidden(ch choice) int {
+	if c.single {
+		return 0
+	}
+	n := c.total
+	for _, e := range c.shown(ch) {
+		n -= e.count
+	}
+	return n
+}
