@@ -134,6 +134,9 @@ func (c *composition) namesElsewhere(d *detail, value string) bool {
 // the rule's author put into an annotation, else the most exact one that there is. It
 // is never an exporter's.
 func (d *detail) object() *label {
+	if len(d.labels) > 0 && d.labels[0].rank < rankClaim { // the configuration's choice
+		return &d.labels[0]
+	}
 	for i := range d.labels {
 		if l := &d.labels[i]; l.named && !l.foreign && l.rank < rankContext {
 			return l

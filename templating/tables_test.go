@@ -206,6 +206,7 @@ func TestObject(t *testing.T) {
 		{"instance=db1 topic=billing", "The topic billing lags", "instance"}, // an ordinary word, perhaps by chance
 		{"instance=db1 topic=orders.eu", "The topic orders.eu lags", "topic"},
 		{"instance=db1 tunnel=ber", "", "tunnel"},
+		{"instance=db1 tunnel=ber", "It fails on db1", "tunnel"},
 		{"instance=db1 rack=r7", "Rack r7 is hot", "instance"},
 		{"instance=10.1.2.3:80 pod=shop-1", "It fails (instance 10.1.2.3:80)", "pod"},
 		{"cluster=eu severity=critical team=a", "", ""},
