@@ -369,29 +369,6 @@ func (r *Receiver) healthy() error {
 	return errors.New("no endpoint of the provider works")
 }
 
-// Handler serves everything: the webhook, the callbacks, the API, /metrics,
-// /-/healthy, /-/ready and, with Options.Load, /-/reload.
-func (r *Receiver) Handler() http.Handler {
-	mux := http.NewServeMux()
-	r.private(mux)
-	r.public(mux)
-	return mux
-}
-
-// PublicHandler serves only what the provider calls back.
-func (r *Receiver) PublicHandler() http.Handler {
-	mux := http.NewServeMux()
-	r.public(mux)
-	return mux
-}
-
-// PrivateHandler serves what PublicHandler does not.
-func (r *Receiver) PrivateHandler() http.Handler {
-	mux := http.NewServeMux()
-	r.private(mux)
-	return mux
-}
-
 // LoadConfig reads a configuration file with all of its checks, those of the templates
 // included. The error is a [config.Errors] with every fault, unless the file cannot be read.
 func LoadConfig(path string) (*config.Config, error) {
