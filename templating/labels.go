@@ -13,9 +13,8 @@ import (
 // rank orders labels by how exactly they say what is broken, the most exact first.
 type rank int
 
-// Those of Options.Objects begin at 0.
 const (
-	rankClaim rank = iota + 1000
+	rankClaim rank = iota
 	rankPod
 	rankJobName
 	rankCronJob
@@ -81,18 +80,20 @@ var ranks = func() map[string]rank {
 func canonical(name string) string {
 	for i := range len(name) {
 		if c := name[i]; c >= 'A' && c <= 'Z' || c == '.' || c == '-' {
-			return strings.NewReplacer(".", "_", "-", "_").Replace(strings.ToLower(name))
+			return underscores.Replace(strings.ToLower(name))
 		}
 	}
 	return name
 }
 
-// rankOf returns the rank of a label.
+var underscores = strings.NewReplacer(".", "_", "-", "_")
+
+// rankOf returns the rank of a label, of exported_X that of X.
 func (s *Set) rankOf(name string) rank {
-	if r, configured := s.ranked[name]; configured {
-		return r
+	name = canonical(strings.TrimPrefix(name, "exported_"))
+	if s.ignored[name] {
+		return rankIgnored
 	}
-	name = canonical(name)
 	if r, known := ranks[name]; known {
 		return r
 	}
@@ -106,9 +107,13 @@ func (s *Set) rankOf(name string) rank {
 type label struct {
 	name, value string
 	rank        rank
+	order       int  // 0, or negative for one of Options.Objects, the first the least
 	named       bool // the value stands in an annotation
 	foreign     bool // of the exporter that reports on something else
 }
+
+// isChosen reports whether Options.Objects lists a label.
+func (l *label) isChosen() bool { return l.order < 0 }
 
 // labelsOf returns the labels of an alert, the most exact first. A label that a scrape
 // would have overwritten (exported_instance) replaces the scraped target's own.
@@ -118,13 +123,12 @@ func (s *Set) labelsOf(a *alertmanager.Alert, text string) []label {
 		if value == "" || name == model.AlertNameLabel {
 			continue
 		}
-		own, exported := strings.CutPrefix(name, "exported_")
-		if !exported && a.Labels["exported_"+name] != "" {
+		if a.Labels["exported_"+name] != "" {
 			continue
 		}
-		l := label{name: name, value: value, rank: s.rankOf(own)}
-		if strings.Count(value, " ") > 3 && l.rank > rankClaim { // a sentence
-			l.rank = max(l.rank, rankIgnored)
+		l := label{name: name, value: value, rank: s.rankOf(name), order: s.order[canonical(name)]}
+		if l.rank > rankClaim && strings.Count(value, " ") > 3 { // a sentence
+			l.rank = rankIgnored
 		}
 		l.named = len(value) > 1 && l.rank < rankIgnored && names(text, value)
 		if l.named && (l.rank == rankUnlikely || l.rank == rankTopic) && isWord(value) { // by chance
@@ -136,7 +140,7 @@ func (s *Set) labelsOf(a *alertmanager.Alert, text string) []label {
 		all = append(all, l)
 	}
 	slices.SortFunc(all, func(a, b label) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.rank, b.rank), strings.Compare(a.name, b.name))
 	})
 	markForeign(all)
 	return all
