@@ -2,7 +2,6 @@ package intake
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -71,8 +70,10 @@ func Decode(body []byte) (templating.Notification, error) {
 		alertsErr = errNoAlerts
 	}
 	switch err := r.end(); {
-	case err != nil || !isObject:
-		return n, fmt.Errorf("the body is not a JSON object: %w", cmp.Or(err, errors.New("it is "+kind(body))))
+	case err != nil:
+		return n, fmt.Errorf("the body is not a JSON object: %w", err)
+	case !isObject:
+		return n, fmt.Errorf("the body is not a JSON object: it is %s", kind(body))
 	case version == "":
 		return n, errors.New(`not a notification: it has no "version"; is this Alertmanager's webhook?`)
 	case version != "4" && version != "1":
