@@ -66,8 +66,9 @@ type Message struct {
 	Encoding string // of Text: "gsm7" or "ucs2"
 	Segments int    // of Text: billed parts
 
-	State State
-	APIID string // the provider's id, "" until it is known
+	State  State
+	Status Status // the provider's latest
+	APIID  string // the provider's id, "" until it is known
 	// OutdatedBy is the message that tells more, "" without one: this one need not be
 	// sent, or, superseded, was not.
 	OutdatedBy string

@@ -196,9 +196,9 @@ func (d *Delivery) record(ctx context.Context, c outbox.Change) {
 func statusChange(id, apiID string, status textinghouse.Status, at time.Time, by string) outbox.Change {
 	detail := fmt.Sprintf("%d %s, by %s", int(status), status, by)
 	if status.Final() {
-		return outbox.Ended(id, apiID, at, outbox.Status(status), status.Delivered(), detail)
+		return outbox.Ended(id, apiID, at, outbox.StatusOf(status), status.Delivered(), detail)
 	}
-	return outbox.Progressed(id, apiID, at, outbox.Status(status), detail)
+	return outbox.Progressed(id, apiID, at, outbox.StatusOf(status), detail)
 }
 
 // backoff is the pause after so many failures in a row.

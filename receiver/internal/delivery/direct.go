@@ -72,25 +72,20 @@ func (d *Delivery) sendNow(ctx context.Context, s Settings, m *outbox.Message) e
 			lane.newest = max(lane.newest, m.ID)
 		}
 	}()
-	note := func(state outbox.State, event outbox.EventType, detail string) {
-		m.State, m.UpdatedAt = state, time.Now()
-		m.Events = append(m.Events, outbox.Event{At: m.UpdatedAt, Type: event, Detail: detail})
-		if state == outbox.Accepted {
-			m.AcceptedAt = m.UpdatedAt
-			d.metrics.changed(*m, outbox.Change{To: state, At: m.UpdatedAt})
+	note := func(c outbox.Change) {
+		if c.Apply(m) && m.State == outbox.Accepted {
+			d.metrics.changed(*m, c)
 		}
 	}
 	doubt := m.State == outbox.Sending
 	if lane.newest > m.ID && !doubt {
-		c := outbox.Outdated(m.ID, lane.newest, time.Now())
-		m.OutdatedBy = c.By
-		note(c.To, c.Event, c.Detail)
+		note(outbox.Outdated(m.ID, lane.newest, time.Now()))
 		return nil
 	}
 	if doubt {
 		switch _, err := s.Gateway.StatusByClientID(ctx, m.ID); {
 		case err == nil:
-			note(outbox.Accepted, outbox.EventAccepted, "the provider has it, says getstatus")
+			note(outbox.Taken(m.ID, "", time.Now(), "the provider has it, says getstatus"))
 			return nil
 		case !hasCode(err, textinghouse.CodeUnknownClientID):
 			return err
@@ -98,22 +93,19 @@ func (d *Delivery) sendNow(ctx context.Context, s Settings, m *outbox.Message) e
 			return fmt.Errorf("message %s may still be on its way to the provider", m.ID)
 		}
 	}
-	m.Attempts++
-	note(outbox.Sending, outbox.EventAttempt, "at once, as the outbox cannot be written")
-	m.AttemptedAt = m.UpdatedAt
+	note(outbox.Attempted(m.ID, time.Now(), "at once, as the outbox cannot be written"))
 	apiID, err := s.Gateway.Send(ctx, textinghouse.SMS{To: string(m.To), Text: m.Text, ClientID: m.ID, From: s.SenderID})
 	switch {
 	case err == nil:
-		m.APIID = apiID
-		note(outbox.Accepted, outbox.EventAccepted, "")
+		note(outbox.Taken(m.ID, apiID, time.Now(), ""))
 		return nil
 	case doubt && hasCode(err, textinghouse.CodeFlood):
-		note(outbox.Accepted, outbox.EventAccepted, "the provider has it: it answered the second attempt with "+err.Error())
+		note(outbox.Taken(m.ID, "", time.Now(), "the provider has it: it answered the second attempt with "+err.Error()))
 		return nil
 	case doubt || textinghouse.MayHaveBeenTaken(err):
-		note(outbox.Sending, outbox.EventRetry, err.Error())
+		note(outbox.Doubted(m.ID, time.Now(), err.Error()))
 	default:
-		note(outbox.Queued, outbox.EventRetry, err.Error())
+		note(outbox.Returned(m.ID, time.Now(), err.Error()))
 	}
 	return err
 }

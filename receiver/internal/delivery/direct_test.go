@@ -199,7 +199,7 @@ func TestOlderOnesDoNotFollowWhatArrived(t *testing.T) {
 			past := w.message(alice, group, "resolved")
 			past.State, past.AcceptedAt = outbox.Accepted, time.Now()
 			add(past)
-			apply(outbox.Ended(past.ID, "", time.Now(), outbox.Status(textinghouse.StatusReceived), true, ""))
+			apply(outbox.Ended(past.ID, "", time.Now(), outbox.StatusOf(textinghouse.StatusReceived), true, ""))
 		}
 		if err := store.Close(); err != nil {
 			t.Fatal(err)

@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(*testing.T) outbox.Store) {
 		{"a repeat is told from others across clock changes", testClockSetBack},
 		{"of two at once one is stored", testConcurrentDuplicate},
 		{"a bad notification fails alone", testBadRowFailsAlone},
+		{"the database makes a change as Change.Apply does", testApply},
 		{"a final state never changes", testFinalStates},
 		{"statuses only rise", testStatusesRise},
 		{"a status needs an acceptance before it", testStatusNeedsAcceptance},

@@ -3,6 +3,7 @@ package outboxtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,12 +12,41 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
+// testApply makes every change to a message in every state, twice, and wants what
+// [outbox.Change.Apply] makes of it.
+func testApply(t *testing.T, s outbox.Store) {
+	at := epoch.Add(time.Minute)
+	for n, change := range []outbox.Change{
+		outbox.Attempted("", at, "first"), outbox.Returned("", at, "refused"), outbox.Doubted("", at, "timeout"), outbox.Taken("", "x", at, "taken"),
+		outbox.Progressed("", "x", at, 1, ""), outbox.Progressed("", "x", at, 3, ""), outbox.Ended("", "x", at, 4, true, ""), outbox.Ended("", "x", at, 5, false, ""),
+		outbox.Refused("", at, "100"), outbox.TooOld("", at, "1h"), outbox.Outdated("", "by", at), outbox.Folded("", "by", at),
+		outbox.Needless("", at, "over"), outbox.Held("", at, "limits"), outbox.Untold("", at, "72h"), outbox.Replied("", at, "ok"),
+	} {
+		for _, state := range outbox.States() {
+			m := NewMessage(n, "999")
+			m.State = state
+			if state == outbox.Accepted {
+				m.APIID, m.Status = "first", 2
+			}
+			add(t, s, m)
+			change.ID = m.ID
+			for _, change.Repeat = range []bool{false, true, false} {
+				applied := change.Apply(&m)
+				apply(t, s, change, applied)
+				if got := get(t, s, m.ID); fmt.Sprint(got) != fmt.Sprint(m) {
+					t.Errorf("%s on %s, a repeat %t: the database has\n%+v, want\n%+v", change.Event, state, change.Repeat, got, m)
+				}
+			}
+		}
+	}
+}
+
 func testFinalStates(t *testing.T, s outbox.Store) {
 	at := epoch.Add(time.Minute)
 	changes := func(id string) []outbox.Change {
 		return []outbox.Change{
 			outbox.Attempted(id, at, ""), outbox.Returned(id, at, ""), outbox.Doubted(id, at, ""), outbox.Taken(id, "x", at, ""),
-			outbox.Progressed(id, "x", at, 1, ""), outbox.Ended(id, "x", at, 3, true, ""), outbox.Ended(id, "x", at, 4, false, ""),
+			outbox.Progressed(id, "x", at, 2, ""), outbox.Ended(id, "x", at, 4, true, ""), outbox.Ended(id, "x", at, 5, false, ""),
 			outbox.Refused(id, at, ""), outbox.TooOld(id, at, ""), outbox.Untold(id, at, ""),
 		}
 	}
@@ -46,9 +76,9 @@ func testStatusesRise(t *testing.T, s outbox.Store) {
 		got.Attempts != 1 || !got.AttemptedAt.Equal(epoch.Add(time.Second)) || !got.AcceptedAt.Equal(epoch.Add(2*time.Second)) || got.Text != m.Text {
 		t.Errorf("Apply returns %+v", got)
 	}
-	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(3*time.Second), 1, ""), true)
-	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(4*time.Second), 1, ""), false)
-	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(5*time.Second), 0, ""), false)
+	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(3*time.Second), 2, ""), true)
+	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(4*time.Second), 2, ""), false)
+	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(5*time.Second), 1, ""), false)
 	apply(t, s, outbox.Ended(m.ID, "other", epoch.Add(6*time.Second), 3, true, ""), true)
 	apply(t, s, outbox.Ended(m.ID, "", epoch.Add(7*time.Second), 6, false, ""), false)
 	got := get(t, s, m.ID)

@@ -13,7 +13,7 @@ import (
 )
 
 const columns = `id, recipient, receiver, group_key, headline, urgent, page_id, text, encoding, segments,
-  state, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
+  state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
 
 // A key seen long ago, or, where the clock was set back, in the future, is
 // seen for the first time again.
@@ -25,7 +25,7 @@ WHERE n.seen_at <= $2::bigint - $3::bigint OR n.seen_at > $2::bigint + $3::bigin
 const selectOriginal = `SELECT message_ids FROM notifications WHERE key = $1`
 
 const insertMessage = `INSERT INTO messages (` + columns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
 
 const outdateOlder = `
 UPDATE messages SET outdated_by = $4
@@ -45,7 +45,8 @@ UPDATE messages SET
   attempts     = attempts + $6::integer,
   attempted_at = CASE WHEN $6 > 0 THEN $3 ELSE attempted_at END,
   accepted_at  = CASE WHEN $2 = 'accepted' THEN $3 ELSE accepted_at END
-WHERE id = $1 AND state = ANY ($7::text[]) AND ($4 < 0 OR status < $4)
+WHERE id = $1 AND state = ANY ($7::text[]) AND ($4 = 0 OR status < $4)
+  AND NOT ($11::boolean AND EXISTS (SELECT 1 FROM events WHERE message_id = $1 AND at = $3 AND type = $9 AND detail = $10))
 RETURNING ` + columns
 
 const pruneMessages = `
@@ -117,7 +118,7 @@ func add(ctx context.Context, tx pgx.Tx, e *outbox.Entry) error {
 
 func queueInsert(b *pgx.Batch, m *outbox.Message) {
 	b.Queue(insertMessage, m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Headline), m.Urgent, m.PageID, storable(m.Text), m.Encoding, m.Segments,
-		string(m.State), storable(m.APIID), m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
+		string(m.State), int(m.Status), storable(m.APIID), m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
 	for _, e := range m.Events {
 		queueEvent(b, m.ID, e)
 	}
@@ -151,7 +152,7 @@ func applyIn(ctx context.Context, tx pgx.Tx, c outbox.Change) (m outbox.Message,
 	if c.Attempt {
 		attempts = 1
 	}
-	m, err = scan(tx.QueryRow(ctx, changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from, c.By))
+	m, err = scan(tx.QueryRow(ctx, changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from, c.By, string(c.Event), storable(c.Detail), c.Repeat))
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return m, false, nil

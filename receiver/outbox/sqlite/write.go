@@ -12,7 +12,7 @@ import (
 )
 
 const columns = `id, recipient, receiver, group_key, headline, urgent, page_id, text, encoding, segments,
-  state, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
+  state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
 
 // A key seen long ago, or, where the clock was set back, in the future, is
 // seen for the first time again.
@@ -23,7 +23,7 @@ WHERE seen_at <= ?2 - ?3 OR seen_at > ?2 + ?3`
 
 const selectOriginal = `SELECT message_ids FROM notifications WHERE key = ?1`
 
-const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 const outdateOlder = `
 UPDATE messages SET outdated_by = ?4
@@ -43,7 +43,8 @@ UPDATE messages SET
   attempts     = attempts + ?6,
   attempted_at = CASE WHEN ?6 THEN ?3 ELSE attempted_at END,
   accepted_at  = CASE WHEN ?2 = 'accepted' THEN ?3 ELSE accepted_at END
-WHERE id = ?1 AND instr(?7, ' ' || state || ' ') AND (?4 < 0 OR status < ?4)
+WHERE id = ?1 AND instr(?7, ' ' || state || ' ') AND (?4 = 0 OR status < ?4)
+  AND NOT (?11 AND EXISTS (SELECT 1 FROM events WHERE message_id = ?1 AND at = ?3 AND type = ?9 AND detail = ?10))
 RETURNING ` + columns
 
 const pruneMessages = `
@@ -168,7 +169,7 @@ func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
 
 func (st *statements) insert(ctx context.Context, m *outbox.Message) error {
 	_, err := st.insertMessage.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Urgent, m.PageID, m.Text, m.Encoding, m.Segments,
-		string(m.State), m.APIID, m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
+		string(m.State), int(m.Status), m.APIID, m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
 	if err != nil {
 		return err
 	}
@@ -205,7 +206,7 @@ func (st *statements) apply(ctx context.Context, c outbox.Change) (m outbox.Mess
 	for _, state := range c.From {
 		from += string(state) + " "
 	}
-	m, err = scan(st.changeMessage.QueryRowContext(ctx, c.ID, string(c.To), millis(c.At), int(c.Status), c.APIID, c.Attempt, from, c.By))
+	m, err = scan(st.changeMessage.QueryRowContext(ctx, c.ID, string(c.To), millis(c.At), int(c.Status), c.APIID, c.Attempt, from, c.By, string(c.Event), c.Detail, c.Repeat))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return m, false, nil

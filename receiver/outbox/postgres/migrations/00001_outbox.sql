@@ -22,7 +22,7 @@ CREATE TABLE messages (
   encoding     text    NOT NULL,
   segments     integer NOT NULL,
   state        text    COLLATE "C" NOT NULL,
-  status       integer NOT NULL DEFAULT -1,  -- the provider's latest code, -1 before the first
+  status       integer NOT NULL DEFAULT 0,   -- one more than the provider's latest code, 0 before the first
   api_id       text    COLLATE "C" NOT NULL DEFAULT '',
   outdated_by  text    COLLATE "C" NOT NULL DEFAULT '', -- the newer message of its group that was sent past it
   attempts     integer NOT NULL DEFAULT 0,

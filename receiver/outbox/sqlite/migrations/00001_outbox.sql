@@ -22,7 +22,7 @@ CREATE TABLE messages (
   encoding     TEXT    NOT NULL,
   segments     INTEGER NOT NULL,
   state        TEXT    NOT NULL,
-  status       INTEGER NOT NULL DEFAULT -1,  -- the provider's latest code, -1 before the first
+  status       INTEGER NOT NULL DEFAULT 0,   -- one more than the provider's latest code, 0 before the first
   api_id       TEXT    NOT NULL DEFAULT '',
   outdated_by  TEXT    NOT NULL DEFAULT '',  -- the newer message of its group that was sent past it
   attempts     INTEGER NOT NULL DEFAULT 0,
