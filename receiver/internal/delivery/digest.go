@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -102,17 +103,24 @@ func (d *Delivery) notice(to e164.Number, group, receiver string, at time.Time, 
 type tally struct {
 	messages int
 	groups   map[string]bool
-	names    map[string]int
+	names    map[string]named
 	pages    bool // somebody is to answer one of them
 }
 
+// named is what several messages of one headline have in common.
+type named struct{ messages, rank int }
+
 func (t *tally) add(m outbox.Message, messages int) {
 	if t.groups == nil {
-		t.groups, t.names = make(map[string]bool), make(map[string]int)
+		t.groups, t.names = make(map[string]bool), make(map[string]named)
 	}
 	t.messages += messages
 	t.groups[m.Receiver+" "+m.GroupKey] = true
-	t.names[m.Headline]++
+	rank := templating.SeverityRank(m.Severity)
+	if known, ok := t.names[m.Headline]; ok {
+		rank = min(rank, known.rank)
+	}
+	t.names[m.Headline] = named{t.names[m.Headline].messages + 1, rank}
 	t.pages = t.pages || m.PageID != ""
 }
 
@@ -125,10 +133,7 @@ func (t *tally) text(before, what string) string {
 		names = append(names, name)
 	}
 	slices.SortFunc(names, func(a, b string) int {
-		if r := templating.Rank(a) - templating.Rank(b); r != 0 {
-			return r
-		}
-		return strings.Compare(a, b)
+		return cmp.Or(t.names[a].rank-t.names[b].rank, strings.Compare(a, b))
 	})
 	tail := ""
 	if t.pages {
@@ -136,7 +141,7 @@ func (t *tally) text(before, what string) string {
 	}
 	text := head
 	for i, name := range names {
-		if n := t.names[name]; n > 1 {
+		if n := t.names[name].messages; n > 1 {
 			name = fmt.Sprintf("%s (%d)", name, n)
 		}
 		separator := ", "

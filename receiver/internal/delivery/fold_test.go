@@ -136,11 +136,11 @@ func TestBudgetPanic(t *testing.T) {
 		w.alter = func(s *delivery.Settings) { s.Limits = usual; s.DailyBudget = 1 }
 		w.d.Configure(w.settings())
 		m := w.message(alice, "g", "first")
-		m.Headline = "WARNING a"
+		m.Headline, m.Severity = "WARNING a", "warning"
 		w.put(m)
 		after(time.Second)
 		m = w.message(e164.Number("+33612345679"), "g", "second")
-		m.Headline = "WARNING b"
+		m.Headline, m.Severity = "WARNING b", "warning"
 		w.put(m)
 		after(2 * time.Hour)
 		if got := w.texts(); len(got) != 2 {

@@ -121,7 +121,7 @@ func (s *schedule) newJob(m outbox.Message, keep bool) *job {
 		segments:  int32(m.Segments),
 		receiver:  intern(s, m.Receiver),
 		limited:   isLimited(&m),
-		low:       isLimited(&m) && templating.Rank(m.Headline) > 0,
+		low:       isLimited(&m) && templating.SeverityRank(m.Severity) > 0,
 		pages:     m.PageID != "",
 		paid:      digest,
 		at:        -1,

@@ -330,7 +330,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		}
 		out.Messages = append(out.Messages, outbox.Message{
 			ID: in.ids.New(arrived), To: person.Number, Receiver: r.Name, GroupKey: n.GroupKey,
-			Headline: rendered.Headline, Urgent: r.urgent(&n),
+			Headline: rendered.Headline, Severity: templating.Severity(n), Urgent: r.urgent(&n),
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
 			State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: expires,
 			Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},

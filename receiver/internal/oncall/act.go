@@ -102,7 +102,7 @@ func (o *OnCall) pagesOf(ctx context.Context, number e164.Number) ([]*page, erro
 		return nil
 	})
 	slices.SortFunc(all, func(a, b *page) int {
-		return cmp.Or(templating.Rank(a.Severity)-templating.Rank(b.Severity), strings.Compare(a.ID, b.ID))
+		return cmp.Or(templating.SeverityRank(a.Severity)-templating.SeverityRank(b.Severity), strings.Compare(a.ID, b.ID))
 	})
 	return all, err
 }

@@ -258,7 +258,7 @@ func (o *OnCall) texts(s *settings, p *page, people []outbox.Person, again bool,
 	for _, person := range people {
 		ms = append(ms, outbox.Message{
 			ID: o.ids.New(now), To: person.Number, Receiver: p.Receiver, GroupKey: p.GroupKey, PageID: p.ID,
-			Headline: p.Headline, Urgent: slices.Contains(r.Urgent, p.Severity),
+			Headline: p.Headline, Severity: p.Severity, Urgent: slices.Contains(r.Urgent, p.Severity),
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments, State: outbox.Queued,
 			CreatedAt: now, UpdatedAt: now, NotBefore: person.NotBefore, ExpiresAt: latest(now, person.NotBefore).Add(r.MaxAge),
 			Events: []outbox.Event{{At: now, Type: outbox.EventQueued, Detail: why}},

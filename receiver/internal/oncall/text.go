@@ -72,7 +72,7 @@ func isAnswer(m *outbox.Message) bool {
 // after the page, and in its place where that was not sent yet.
 func (o *OnCall) about(p *page, to outbox.Person, at time.Time, text string) outbox.Message {
 	m := o.notice(to, p.GroupKey, at, text)
-	m.Receiver, m.PageID, m.Headline = p.Receiver, p.ID, p.Headline
+	m.Receiver, m.PageID, m.Headline, m.Severity = p.Receiver, p.ID, p.Headline, p.Severity
 	return m
 }
 

@@ -99,7 +99,7 @@ func types(m outbox.Message) (all []outbox.EventType) {
 func testRoundTrip(t *testing.T, s outbox.Store) {
 	m := NewMessage(0, "+33612345678")
 	m.GroupKey, m.Text = "{}:{alertname=\"Größe\"}", "line\n{é} '\";--"
-	m.Headline, m.Urgent = "WARNING DiskFull", true
+	m.Headline, m.Severity, m.Urgent = "WARNING DiskFull", "warning", true
 	m.State, m.APIID, m.Attempts, m.AttemptedAt, m.AcceptedAt = outbox.Accepted, "5d72", 2, m.CreatedAt, m.CreatedAt
 	m.Events = append(m.Events, outbox.Event{At: m.CreatedAt, Type: outbox.EventAccepted, Detail: "while the store was away"})
 	add(t, s, m)

@@ -12,7 +12,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const columns = `id, recipient, receiver, group_key, headline, urgent, page_id, text, encoding, segments,
+const columns = `id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
   state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
 
 // A key seen long ago, or, where the clock was set back, in the future, is
@@ -25,7 +25,7 @@ WHERE n.seen_at <= $2::bigint - $3::bigint OR n.seen_at > $2::bigint + $3::bigin
 const selectOriginal = `SELECT message_ids FROM notifications WHERE key = $1`
 
 const insertMessage = `INSERT INTO messages (` + columns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
 
 const outdateOlder = `
 UPDATE messages SET outdated_by = $4
@@ -117,7 +117,7 @@ func add(ctx context.Context, tx pgx.Tx, e *outbox.Entry) error {
 }
 
 func queueInsert(b *pgx.Batch, m *outbox.Message) {
-	b.Queue(insertMessage, m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Headline), m.Urgent, m.PageID, storable(m.Text), m.Encoding, m.Segments,
+	b.Queue(insertMessage, m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Headline), storable(m.Severity), m.Urgent, m.PageID, storable(m.Text), m.Encoding, m.Segments,
 		string(m.State), int(m.Status), storable(m.APIID), m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
 	for _, e := range m.Events {
 		queueEvent(b, m.ID, e)

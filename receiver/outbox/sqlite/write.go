@@ -11,7 +11,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const columns = `id, recipient, receiver, group_key, headline, urgent, page_id, text, encoding, segments,
+const columns = `id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
   state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
 
 // A key seen long ago, or, where the clock was set back, in the future, is
@@ -23,7 +23,7 @@ WHERE seen_at <= ?2 - ?3 OR seen_at > ?2 + ?3`
 
 const selectOriginal = `SELECT message_ids FROM notifications WHERE key = ?1`
 
-const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 const outdateOlder = `
 UPDATE messages SET outdated_by = ?4
@@ -168,7 +168,7 @@ func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
 }
 
 func (st *statements) insert(ctx context.Context, m *outbox.Message) error {
-	_, err := st.insertMessage.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Urgent, m.PageID, m.Text, m.Encoding, m.Segments,
+	_, err := st.insertMessage.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Severity, m.Urgent, m.PageID, m.Text, m.Encoding, m.Segments,
 		string(m.State), int(m.Status), m.APIID, m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
 	if err != nil {
 		return err

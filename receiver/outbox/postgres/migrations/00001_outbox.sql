@@ -16,6 +16,7 @@ CREATE TABLE messages (
   receiver     text    COLLATE "C" NOT NULL,
   group_key    text    NOT NULL,
   headline     text    NOT NULL,             -- what it is about, for digests
+  severity     text    NOT NULL,             -- of the most severe alert that fires
   urgent       boolean NOT NULL,             -- limits do not hold it back
   page_id      text    COLLATE "C" NOT NULL DEFAULT '', -- the page that it tells of
   text         text    NOT NULL,

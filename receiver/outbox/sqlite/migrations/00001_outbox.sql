@@ -16,6 +16,7 @@ CREATE TABLE messages (
   receiver     TEXT    NOT NULL,
   group_key    TEXT    NOT NULL,
   headline     TEXT    NOT NULL,             -- what it is about, for digests
+  severity     TEXT    NOT NULL,             -- of the most severe alert that fires
   urgent       INTEGER NOT NULL,             -- 1: limits do not hold it back
   page_id      TEXT    NOT NULL DEFAULT '',  -- the page that it tells of
   text         TEXT    NOT NULL,
