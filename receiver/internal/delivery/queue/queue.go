@@ -1,0 +1,197 @@
+// Package queue decides which message is sent next. It is pure: it knows no clock, no
+// network and no store. Its one owner gives it messages and the time, and reports what
+// became of them.
+//
+// A message waits in its lane (recipient, receiver, group). The first of each lane is
+// due at some time; then it passes the gates (see gates.go), which send it, make it
+// wait, or give it up:
+//
+//	          ┌──────── waiting, held, parked, flooded ◀───────┐
+//	          ▼                                                │ a gate says when
+//	behind ─▶ due ─▶ freshness ─ account ─ … ─ flood ─ question ┴─▶ running ─▶ gone
+//
+// Law 2 has its place here: a message is sent without a question only if nobody can
+// have tried to send it before, see [Queue.Add].
+package queue
+
+import (
+	"container/heap"
+	"hash/maphash"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+// keptTexts is how many texts of waiting messages are kept in memory.
+const keptTexts = 500
+
+// Settings are the rules that the configuration sets.
+type Settings struct {
+	Limits      map[string][]Limit // of each receiver
+	DailyBudget int                // segments, beyond which only the most severe goes alone; 0: none
+	Pause       time.Duration      // between any two messages; 0: none
+}
+
+// Origin says where a message was before it came into the queue.
+type Origin int
+
+const (
+	New    Origin = iota // this process made it, or learnt of it while it was the sender
+	Loaded               // the store had it: another sender may have tried it
+	Direct               // it could not be stored, and is sent all the same: limits do not hold it back
+)
+
+// Queue holds the messages that are to be sent.
+type Queue struct {
+	term     time.Time // when this process became the sender
+	seed     maphash.Seed
+	interned map[string]string // names and numbers that many items have in common
+	known    map[string]*item
+	ages     ages // of known, and of some that are gone
+	texts    int  // how many items keep their message
+	due      itemHeap
+	lanes    lanes
+	floods   floods
+	limits   limits
+	account  account
+	pause    time.Duration // between any two messages; 0: none
+	paced    time.Time     // not before this
+}
+
+// NewQueue returns an empty queue of a sender whose term began at a time. More of what
+// is older may come until [Queue.Loaded]; in a shared store, always.
+func NewQueue(term time.Time, shared bool) *Queue {
+	return &Queue{
+		term: term, seed: maphash.MakeSeed(), interned: make(map[string]string), known: make(map[string]*item),
+		lanes:  lanes{items: make(map[lane][]*item), passed: make(map[lane]passed), loading: true, shared: shared},
+		floods: floods{of: make(map[uint64]*flood)},
+		limits: limits{people: make(map[e164.Number]*person)},
+	}
+}
+
+// Configure sets or replaces the rules, and reports whether limits were replaced by
+// others: what was sent lately is then to be counted anew.
+func (q *Queue) Configure(s Settings) (recount bool) {
+	q.pause = s.Pause
+	return q.limits.configure(s)
+}
+
+// Add takes in a message, unless it is known. The provider is asked about it before it
+// is sent, unless nobody can have tried it: it is younger than the sender's term, was
+// not loaded from the store, and no attempt is known.
+func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
+	if q.known[m.ID] != nil {
+		return
+	}
+	it := q.newItem(m)
+	if from == Direct {
+		it.class = exempt
+		it.notBefore = time.Time{}
+	}
+	if from == Loaded || m.State == outbox.Sending || m.CreatedAt.Before(q.term) {
+		d := Doubt{Ask: true, First: q.term, Last: q.term}
+		if m.State == outbox.Sending && !m.AttemptedAt.IsZero() {
+			d.First, d.Last = m.AttemptedAt, m.AttemptedAt
+		}
+		it.doubt = &d
+	}
+	if q.texts < keptTexts {
+		q.texts++
+		it.message = &m
+	}
+	q.known[m.ID] = it
+	heap.Push(&q.ages, m.ID)
+	if q.lanes.add(it) {
+		q.wait(it, now)
+	}
+	q.freshen(it.lane, now)
+}
+
+func (q *Queue) newItem(m outbox.Message) *item {
+	it := &item{
+		id:        m.ID,
+		lane:      q.laneOf(&m),
+		flood:     maphash.Comparable(q.seed, [2]string{string(m.To), m.Text}),
+		receiver:  intern(q, m.Receiver),
+		successor: m.OutdatedBy,
+		expires:   m.ExpiresAt,
+		notBefore: m.NotBefore,
+		segments:  int32(m.Segments),
+		class:     classOf(&m),
+		rank:      int8(templating.SeverityRank(m.Severity)),
+		noting:    m.PageID != "",
+		at:        -1,
+	}
+	if it.lane.digests {
+		it.counted = true // with what it stands for
+	}
+	return it
+}
+
+func (q *Queue) laneOf(m *outbox.Message) lane {
+	return lane{intern(q, m.To), maphash.Comparable(q.seed, [2]string{m.Receiver, m.GroupKey}), m.GroupKey == outbox.DigestGroup}
+}
+
+// intern returns an equal string that other items use, too.
+func intern[S ~string](q *Queue, text S) S {
+	const most = 10_000
+	if known, ok := q.interned[string(text)]; ok {
+		return S(known)
+	}
+	if len(q.interned) == most {
+		clear(q.interned)
+	}
+	q.interned[string(text)] = string(text)
+	return text
+}
+
+// Passed takes in that the provider has a message: older ones of its lane need not be
+// sent any more.
+func (q *Queue) Passed(m outbox.Message, now time.Time) {
+	q.passed(q.laneOf(&m), m.ID, now)
+}
+
+// Loaded ends the time in which messages of earlier runs come in.
+func (q *Queue) Loaded(now time.Time) {
+	q.lanes.loading = false
+	q.lanes.forget(now)
+}
+
+// Keep drops every message that is not running and that keep refuses.
+func (q *Queue) Keep(keep func(id string) bool, now time.Time) {
+	for id, it := range q.known {
+		if it.phase != running && !keep(id) {
+			q.drop(it, now)
+		}
+	}
+}
+
+// Sweep forgets what no longer matters.
+func (q *Queue) Sweep(now time.Time) {
+	q.limits.forget(now)
+	q.lanes.forget(now)
+}
+
+// Len is how many messages are in the queue.
+func (q *Queue) Len() int { return len(q.known) }
+
+// Oldest is the id of the oldest message in the queue, "" without one.
+func (q *Queue) Oldest() string {
+	for len(q.ages) > 0 && q.known[q.ages[0]] == nil {
+		heap.Pop(&q.ages)
+	}
+	if len(q.ages) == 0 {
+		return ""
+	}
+	return q.ages[0]
+}
+
+// Holds returns, once, the messages about pages that began to wait for limits or quiet
+// hours.
+func (q *Queue) Holds() []Hold {
+	holds := q.limits.holds
+	q.limits.holds = nil
+	return holds
+}
