@@ -16,6 +16,9 @@ var (
 	// was read, or whose new page is not the only current one of its group or
 	// code. Nothing was stored; what it was made from should be read again.
 	ErrConflict = errors.New("changed meanwhile")
+	// ErrNotStored is wrapped by an error of Add that has certainly stored nothing.
+	// After any other error, the entry may be on disk.
+	ErrNotStored = errors.New("nothing was stored")
 )
 
 // Key tells entries apart; the zero Key is like no other, not even itself.

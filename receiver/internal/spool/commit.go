@@ -1,0 +1,311 @@
+package spool
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const (
+	// patience is how long a commit waits for a store before it counts as failing.
+	patience = 3 * time.Second
+	// sendPatience is how long a commit waits for the provider to accept its messages.
+	sendPatience = 30 * time.Second
+	// maxConflicts is how often an entry is built again, and hasty how often without a
+	// pause.
+	maxConflicts = 20
+	hasty        = 3
+	// keyWindow is how long an entry without a key of its own is known by the one that
+	// the spool gives it.
+	keyWindow = 24 * time.Hour
+	// riders is how many changes a commit takes along.
+	riders = 256
+)
+
+// Policy says what is done if the store fails.
+type Policy int
+
+const (
+	// Strict returns an error: nothing was accepted.
+	Strict Policy = iota
+	// FailOpen sends the messages and stores them later, unless another replica may send
+	// them too. It is an error if the provider does not accept them soon.
+	FailOpen
+)
+
+// Build makes an entry from what can be read now, nil if there is nothing to store. It
+// is called again if what it read was changed meanwhile.
+type Build func(context.Context) (*outbox.Entry, error)
+
+// Commit stores what build makes, and hands its messages over. After it returns without
+// an error they are on disk, or the provider has them. An entry that was committed
+// before, by its key, is not stored twice; one that could not be stored then is gone on
+// with.
+func (s *Spool) Commit(ctx context.Context, p Policy, build Build) (outbox.Added, error) {
+	var err error
+	for i := range maxConflicts {
+		var e *outbox.Entry
+		if e, err = build(ctx); err != nil || e == nil {
+			return outbox.Added{}, err
+		}
+		var added outbox.Added
+		added, err = s.commit(ctx, p, e)
+		if !errors.Is(err, outbox.ErrConflict) || ctx.Err() != nil {
+			return added, err
+		}
+		if i >= hasty {
+			sleep(ctx, time.Duration(i)*5*time.Millisecond)
+		}
+	}
+	return outbox.Added{}, err
+}
+
+// commit is Commit of an entry that is built. ErrConflict means that it does not fit.
+func (s *Spool) commit(ctx context.Context, p Policy, e *outbox.Entry) (outbox.Added, error) {
+	name(e)
+	if ids, ok := s.late.Get(e.Key); ok {
+		return outbox.Added{Duplicate: true, IDs: ids}, nil
+	}
+	en := s.waits(e.Key)
+	if en != nil || s.Entries() > 0 { // these come first
+		flush, cancel := context.WithTimeout(ctx, patience)
+		err := s.Flush(flush)
+		cancel()
+		switch {
+		case err != nil && p == Strict:
+			return outbox.Added{}, err
+		case err != nil:
+			return s.send(ctx, e, err)
+		case en != nil:
+			return outbox.Added{IDs: en.IDs()}, nil
+		}
+	}
+	added, err := s.addInTime(ctx, p, e)
+	switch {
+	case err == nil, errors.Is(err, outbox.ErrConflict), p == Strict, ctx.Err() != nil:
+		return added, err
+	case s.o.Shared && !errors.Is(err, outbox.ErrNotStored): // another replica may send it
+		return added, err
+	}
+	s.o.Logger.Error("the outbox cannot be written; sending first", "err", err)
+	return s.send(ctx, e, err)
+}
+
+// name gives an entry a key by which it is known if it is written twice.
+func name(e *outbox.Entry) {
+	if e.Key == (outbox.Key{}) {
+		_, _ = rand.Read(e.Key[:]) // it never fails
+		e.SeenAt, e.Window = time.Now(), keyWindow
+	}
+}
+
+// waits is an entry that is not stored yet, nil if none has the key.
+func (s *Spool) waits(key outbox.Key) *entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys[key]
+}
+
+// addInTime adds an entry to the store. One that may fail open does not wait for a store
+// that hangs; if that stores it after all, the spool finds out when it tries again.
+func (s *Spool) addInTime(ctx context.Context, p Policy, e *outbox.Entry) (outbox.Added, error) {
+	if p == Strict || s.o.Shared {
+		return s.add(ctx, e, func() bool { return true })
+	}
+	type outcome struct {
+		added outbox.Added
+		err   error
+	}
+	var decided atomic.Bool // by the store or by the clock
+	claim := func() bool { return decided.CompareAndSwap(false, true) }
+	done := make(chan outcome, 1)
+	go func() {
+		added, err := s.add(ctx, e, claim)
+		done <- outcome{added, err}
+	}()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case o := <-done:
+		return o.added, o.err
+	case <-timer.C:
+	}
+	if !claim() {
+		o := <-done
+		return o.added, o.err
+	}
+	err := fmt.Errorf("the store has not responded within %s", patience)
+	s.failed(err)
+	return outbox.Added{}, err
+}
+
+// add adds an entry, with changes that wait, and hands its messages over if it can claim
+// the entry. Whether an entry was stored of which the store could not say so is seen by
+// adding it again.
+func (s *Spool) add(ctx context.Context, e *outbox.Entry, claim func() bool) (outbox.Added, error) {
+	r := s.ride()
+	with := *e
+	with.Notes = slices.Concat(e.Notes, r.changes())
+	added, err := s.opening.add(ctx, with)
+	written := err == nil && !added.Duplicate
+	if err != nil && !errors.Is(err, outbox.ErrConflict) && !errors.Is(err, outbox.ErrNotStored) && ctx.Err() == nil {
+		for i := range with.Notes {
+			with.Notes[i].Repeat = true
+		}
+		added, err = s.opening.add(ctx, with)
+		written = err == nil && !added.Duplicate
+		if err == nil && added.Duplicate && slices.Equal(added.IDs, e.IDs()) {
+			added.Duplicate = false
+		}
+	}
+	s.arrive(r, written)
+	if claim() && err == nil && !added.Duplicate {
+		s.stored(e)
+	}
+	return added, err
+}
+
+// stored takes in that an entry is in the store as it was built.
+func (s *Spool) stored(e *outbox.Entry) {
+	s.mu.Lock()
+	for _, m := range e.Messages {
+		s.track(m)
+	}
+	s.note(e.Notes)
+	s.mu.Unlock()
+	s.o.Handover(false, e.Messages...)
+}
+
+// send has an entry's messages sent before they are stored, and waits for the provider
+// to have them.
+func (s *Spool) send(ctx context.Context, e *outbox.Entry, why error) (outbox.Added, error) {
+	en := s.keep(e)
+	if en == nil {
+		return outbox.Added{Duplicate: true, IDs: e.IDs()}, nil
+	}
+	if err := s.awaitAccepted(ctx, en); err != nil {
+		if s.o.Shared {
+			s.o.Withdraw(en.IDs())
+		}
+		return outbox.Added{}, errors.Join(why, fmt.Errorf("send first: %w", err))
+	}
+	s.mu.Lock()
+	report := !en.past && s.keys[en.Key] == en
+	en.past = true
+	s.mu.Unlock()
+	if report && s.o.Pages != nil {
+		for _, page := range en.AllPages() {
+			s.o.Pages.Past(*page)
+		}
+	}
+	return outbox.Added{IDs: en.IDs()}, nil
+}
+
+// keep takes in an entry that could not be stored, or returns the one that has its key,
+// nil if that is stored by now.
+func (s *Spool) keep(e *outbox.Entry) *entry {
+	s.mu.Lock()
+	en := s.keys[e.Key]
+	if en == nil && (s.late.Contains(e.Key) || slices.ContainsFunc(e.IDs(), func(id string) bool { return s.tracked(id) != nil })) {
+		s.mu.Unlock()
+		return nil
+	}
+	if en == nil {
+		en = &entry{Entry: *e, since: time.Now()}
+		en.Notes = nil // they are kept as the changes that they are
+		s.keys[e.Key] = en
+		s.entries = append(s.entries, en)
+		for _, m := range e.Messages {
+			t := &tracked{m: m, entry: en}
+			s.pending[m.ID] = t
+			s.order = append(s.order, t)
+		}
+		for _, c := range e.Notes {
+			t := s.tracked(c.ID)
+			if t == nil {
+				t = &tracked{m: outbox.Message{ID: c.ID}, unread: true}
+			}
+			if t.unread || c.Apply(&t.m) {
+				s.append(t, c)
+			}
+		}
+	}
+	var unsent []outbox.Message
+	for _, id := range en.IDs() {
+		if t := s.pending[id]; t != nil && (t.m.State == outbox.Queued || t.m.State == outbox.Sending) {
+			unsent = append(unsent, t.m)
+		}
+	}
+	s.mu.Unlock()
+	signal(s.wake)
+	s.o.Handover(true, unsent...)
+	return en
+}
+
+// awaitAccepted waits until each message of an entry was attempted or stored. It is an
+// error if one is not stored, and the provider has neither it nor a newer one of its lane.
+func (s *Spool) awaitAccepted(ctx context.Context, en *entry) error {
+	ctx, cancel := context.WithTimeout(ctx, sendPatience)
+	defer cancel()
+	ids := en.IDs()
+	decided := make(chan struct{}, len(ids))
+	s.mu.Lock()
+	waiting := 0
+	for _, id := range ids {
+		if t := s.tracked(id); t != nil && t.entry != nil && !isSent(t.m.State) && t.m.State != outbox.Failed {
+			s.settled[id] = append(s.settled[id], decided)
+			waiting++
+		}
+	}
+	s.mu.Unlock()
+	for range waiting {
+		select {
+		case <-decided:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the provider: %w", ctx.Err())
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, id := range ids {
+		if t := s.tracked(id); t != nil && t.entry != nil && !isSent(t.m.State) {
+			errs = append(errs, fmt.Errorf("message %s is %s: %s", id, t.m.State, last(t.m)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// isSent reports whether the provider has had a message in this state, or need not have
+// it any more.
+func isSent(s outbox.State) bool {
+	switch s {
+	case outbox.Queued, outbox.Sending, outbox.Failed, outbox.Expired:
+		return false
+	}
+	return true
+}
+
+// last is the latest line of a message's history.
+func last(m outbox.Message) string {
+	if len(m.Events) == 0 {
+		return ""
+	}
+	return m.Events[len(m.Events)-1].Detail
+}
+
+// sleep waits for a while, or until the context ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

@@ -1,0 +1,135 @@
+package spool
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// reopenGap is how often a store that could not be opened is tried again.
+const reopenGap = 2 * time.Second
+
+// opening is a store that may not be there yet.
+type opening struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+	opened chan struct{} // closed when store is set
+
+	mu      sync.RWMutex
+	store   outbox.Store
+	err     error // why it is not open
+	failure error // of the last write, nil if it did not fail
+}
+
+func (o *opening) open(open func(context.Context) (outbox.Store, error), logger *slog.Logger) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	o.cancel, o.ended, o.opened = cancel, make(chan struct{}), make(chan struct{})
+	if o.store, o.err = open(ctx); o.err == nil {
+		close(o.opened)
+		close(o.ended)
+		return nil
+	}
+	if errors.Is(o.err, outbox.ErrInUse) {
+		cancel()
+		return o.err
+	}
+	logger.Error("the outbox cannot be opened; until it can, pages are sent first and stored later", "err", o.err)
+	go func() {
+		defer close(o.ended)
+		ticker := time.NewTicker(reopenGap)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			store, err := open(ctx)
+			o.mu.Lock()
+			o.store, o.err = store, err
+			o.mu.Unlock()
+			if err == nil {
+				close(o.opened)
+				logger.Info("the outbox is open")
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// close ends the tries, and closes the store if it is open.
+func (o *opening) close() error {
+	o.cancel()
+	<-o.ended
+	store, err := o.get()
+	if err != nil {
+		return nil // it was never open
+	}
+	return store.Close()
+}
+
+func (o *opening) get() (outbox.Store, error) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if o.err != nil {
+		return nil, fmt.Errorf("the outbox is not open: %w: %w", outbox.ErrNotStored, o.err)
+	}
+	return o.store, nil
+}
+
+// Trouble returns why the store cannot be written, nil while it can.
+func (o *opening) Trouble() error {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return cmp.Or(o.err, o.failure)
+}
+
+// add adds an entry to the store and remembers whether that failed.
+func (o *opening) add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
+	store, err := o.get()
+	if err != nil {
+		return outbox.Added{}, err
+	}
+	added, err := store.Add(ctx, e)
+	if !errors.Is(err, outbox.ErrConflict) && (err == nil || ctx.Err() == nil) {
+		o.failed(err)
+	}
+	return added, err
+}
+
+// failed remembers whether the store can be written.
+func (o *opening) failed(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failure = err
+}
+
+// Lead waits until the store is open, and then as outbox.Shared's does. A store that is
+// not shared has a lease for ever.
+func (o *opening) Lead(ctx context.Context) (context.Context, func(), error) {
+	select {
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	case <-o.opened:
+	}
+	if s, ok := o.store.(outbox.Shared); ok {
+		return s.Lead(ctx)
+	}
+	return ctx, func() {}, nil
+}
+
+// Listen is outbox.Shared's. A store that is not shared has nothing to report.
+func (o *opening) Listen(ctx context.Context, ready func(), told func(outbox.Hint)) error {
+	if s, ok := o.store.(outbox.Shared); ok {
+		return s.Listen(ctx, ready, told)
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
