@@ -31,6 +31,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/receiver/internal/oncall"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
@@ -60,7 +61,7 @@ type Receiver struct {
 	load     func() (*config.Config, error)
 	via      http.RoundTripper // nil: the network
 
-	store    *outbox.Guard
+	spool    *spool.Spool
 	intake   *intake.Intake
 	oncall   *oncall.OnCall
 	delivery *delivery.Delivery
@@ -86,26 +87,28 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		o.Registry = prometheus.NewRegistry()
 	}
 	_, several := o.Store.(outbox.Shared)
-	store, err := outbox.NewGuard(func(ctx context.Context) (outbox.Store, error) {
-		if o.Store != nil {
-			return o.Store, nil
-		}
-		return open(ctx, cfg.Storage)
-	}, o.Logger)
+	shared := several || o.Store == nil && cfg.Storage.PostgresURL != ""
+	r := &Receiver{logger: o.Logger, registry: o.Registry, load: o.Load, via: o.Transport, cfg: cfg, metrics: newMetrics(o.Registry)}
+	var err error
+	r.spool, err = spool.New(spool.Options{
+		Open: func(ctx context.Context) (outbox.Store, error) {
+			if o.Store != nil {
+				return o.Store, nil
+			}
+			return open(ctx, cfg.Storage)
+		},
+		Shared: shared, Logger: o.Logger, Registerer: o.Registry, Pages: pages{r},
+		Handover: func(direct bool, ms ...outbox.Message) { r.delivery.Handover(direct, ms...) },
+		Withdraw: func(ids []string) { r.delivery.Withdraw(ids) },
+		Changed:  func(m outbox.Message, c outbox.Change) { r.delivery.Changed(m, c) },
+	})
 	if err != nil {
 		return nil, err
 	}
-	var shared outbox.Shared
-	if several || o.Store == nil && cfg.Storage.PostgresURL != "" {
-		shared = store
-	}
-	r := &Receiver{
-		logger: o.Logger, registry: o.Registry, load: o.Load, via: o.Transport, store: store, cfg: cfg,
-		metrics: newMetrics(o.Registry),
-	}
+	store := spool.View{Spool: r.spool}
 	ids := outbox.NewIDs()
 	r.delivery = delivery.New(delivery.Options{
-		Store: store, Shared: shared, Logger: o.Logger, Registerer: o.Registry, IDs: ids,
+		Spool: r.spool, Shared: shared, Logger: o.Logger, Registerer: o.Registry, IDs: ids,
 		OnFinal: func(m outbox.Message) {
 			r.watch.Final(m)
 			r.oncall.Final(m)
@@ -117,12 +120,12 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		Pages: pages{r},
 	})
 	r.oncall = oncall.New(oncall.Options{
-		Store: store, Sender: r.delivery, Shared: shared != nil, Logger: o.Logger, Registerer: o.Registry, IDs: ids,
+		Store: store, Sender: store, Shared: shared, Logger: o.Logger, Registerer: o.Registry, IDs: ids,
 		Transport: o.Transport, Healthy: r.healthy,
 	})
 	r.watch = delivery.NewWatch(o.Registry, o.Logger, r.oncall.Credit)
 	r.console = api.New(store, o.Logger)
-	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: r.oncall, Logger: o.Logger, Registerer: o.Registry, IDs: ids})
+	r.intake = intake.New(intake.Options{Spool: r.spool, OnCall: r.oncall, Logger: o.Logger, Registerer: o.Registry, IDs: ids})
 	if err := r.configure(cfg); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -171,7 +174,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { r.watch.Run(ctx, r.delivery) })
 	background.Go(func() { r.oncall.Run(ctx) })
-	background.Go(func() { outbox.Retain(ctx, r.store, retention, r.logger) })
+	background.Go(func() { outbox.Retain(ctx, r.spool, retention, r.logger) })
 	background.Go(func() {
 		<-ctx.Done()
 		r.intake.Stop()
@@ -187,7 +190,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 func (r *Receiver) Close() error {
 	r.stop.Do(func() {
 		r.intake.Stop()
-		r.stopErr = r.store.Close()
+		r.stopErr = r.spool.Close()
 	})
 	return r.stopErr
 }
@@ -265,7 +268,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 
 // healthy says why smspager or the provider is not well, as far as it knows.
 func (r *Receiver) healthy() error {
-	if err := r.store.Trouble(); err != nil {
+	if err := r.spool.Trouble(); err != nil {
 		return fmt.Errorf("the outbox cannot be written: %w", err)
 	}
 	if refusal := r.delivery.Refusal(); refusal != "" {

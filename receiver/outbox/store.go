@@ -19,6 +19,8 @@ var (
 	// ErrNotStored is wrapped by an error of Add that has certainly stored nothing.
 	// After any other error, the entry may be on disk.
 	ErrNotStored = errors.New("nothing was stored")
+	// ErrInUse is returned when a store is opened that another process has.
+	ErrInUse = errors.New("in use by another smspager")
 )
 
 // Key tells entries apart; the zero Key is like no other, not even itself.

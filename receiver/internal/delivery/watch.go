@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
@@ -156,12 +157,11 @@ func (w *Watch) probe(ctx context.Context, d *Delivery, interval time.Duration) 
 		Events: []outbox.Event{{At: now, Type: outbox.EventQueued}},
 	}
 	m.Text = "smspager probe " + m.ID
-	if _, err := d.store.Add(ctx, outbox.Entry{SeenAt: now, Messages: []outbox.Message{m}}); err != nil {
+	probe := func(context.Context) (*outbox.Entry, error) { return &outbox.Entry{Messages: []outbox.Message{m}}, nil }
+	if _, err := d.spool.Commit(ctx, spool.Strict, probe); err != nil {
 		w.metrics.probes.WithLabelValues(string(outbox.Failed)).Inc()
 		w.logger.Error("cannot store a probe", "err", err)
-		return
 	}
-	d.Handover(m)
 }
 
 // Final takes in the end of a message; those that are no probes are passed over.

@@ -37,6 +37,8 @@ const (
 	// FailOpen sends the messages and stores them later, unless another replica may send
 	// them too. It is an error if the provider does not accept them soon.
 	FailOpen
+	// Later does the same, and does not wait for the provider.
+	Later
 )
 
 // Build makes an entry from what can be read now, nil if there is nothing to store. It
@@ -77,24 +79,31 @@ func (s *Spool) commit(ctx context.Context, p Policy, e *outbox.Entry) (outbox.A
 		flush, cancel := context.WithTimeout(ctx, patience)
 		err := s.Flush(flush)
 		cancel()
+		if err != nil {
+			s.failures.Inc()
+		}
 		switch {
 		case err != nil && p == Strict:
 			return outbox.Added{}, err
 		case err != nil:
-			return s.send(ctx, e, err)
+			return s.send(ctx, p, e, err)
 		case en != nil:
 			return outbox.Added{IDs: en.IDs()}, nil
 		}
 	}
 	added, err := s.addInTime(ctx, p, e)
+	if err == nil || errors.Is(err, outbox.ErrConflict) {
+		return added, err
+	}
+	s.failures.Inc()
 	switch {
-	case err == nil, errors.Is(err, outbox.ErrConflict), p == Strict, ctx.Err() != nil:
+	case p == Strict, ctx.Err() != nil:
 		return added, err
 	case s.o.Shared && !errors.Is(err, outbox.ErrNotStored): // another replica may send it
 		return added, err
 	}
 	s.o.Logger.Error("the outbox cannot be written; sending first", "err", err)
-	return s.send(ctx, e, err)
+	return s.send(ctx, p, e, err)
 }
 
 // name gives an entry a key by which it is known if it is written twice.
@@ -150,8 +159,13 @@ func (s *Spool) addInTime(ctx context.Context, p Policy, e *outbox.Entry) (outbo
 // adding it again.
 func (s *Spool) add(ctx context.Context, e *outbox.Entry, claim func() bool) (outbox.Added, error) {
 	r := s.ride()
+	if r == nil && s.anyWaits(e.Notes) { // these come first
+		flush, cancel := context.WithTimeout(ctx, patience)
+		_ = s.Flush(flush) // if it fails, so will this
+		cancel()
+	}
 	with := *e
-	with.Notes = slices.Concat(e.Notes, r.changes())
+	with.Notes = slices.Concat(r.changes(), e.Notes)
 	added, err := s.opening.add(ctx, with)
 	written := err == nil && !added.Duplicate
 	if err != nil && !errors.Is(err, outbox.ErrConflict) && !errors.Is(err, outbox.ErrNotStored) && ctx.Err() == nil {
@@ -171,6 +185,13 @@ func (s *Spool) add(ctx context.Context, e *outbox.Entry, claim func() bool) (ou
 	return added, err
 }
 
+// anyWaits reports whether a message has older changes that are not stored.
+func (s *Spool) anyWaits(changes []outbox.Change) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(changes, func(c outbox.Change) bool { return s.pending[c.ID] != nil })
+}
+
 // stored takes in that an entry is in the store as it was built.
 func (s *Spool) stored(e *outbox.Entry) {
 	s.mu.Lock()
@@ -184,10 +205,13 @@ func (s *Spool) stored(e *outbox.Entry) {
 
 // send has an entry's messages sent before they are stored, and waits for the provider
 // to have them.
-func (s *Spool) send(ctx context.Context, e *outbox.Entry, why error) (outbox.Added, error) {
+func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, why error) (outbox.Added, error) {
 	en := s.keep(e)
 	if en == nil {
 		return outbox.Added{Duplicate: true, IDs: e.IDs()}, nil
+	}
+	if p == Later {
+		return outbox.Added{IDs: en.IDs()}, nil
 	}
 	if err := s.awaitAccepted(ctx, en); err != nil {
 		if s.o.Shared {

@@ -26,7 +26,11 @@ func (s *Spool) run(ctx context.Context) {
 			continue
 		case <-s.wake:
 		}
-		sleep(ctx, flushDelay)
+		delay := flushDelay
+		if s.o.Shared && !s.leads.Load() {
+			delay = followsDelay
+		}
+		sleep(ctx, delay)
 		for ctx.Err() == nil {
 			err := s.Flush(ctx)
 			if err == nil {

@@ -38,6 +38,9 @@ func (s *Spool) Entries() int {
 
 func (s *Spool) measure() {
 	f := promauto.With(s.o.Registerer)
+	s.failures = f.NewCounter(prometheus.CounterOpts{
+		Name: "smspager_store_failures_total", Help: "Commits that the store refused: notifications, replies, steps of an escalation.",
+	})
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "smspager_spool_entries", Help: "Entries and changes that are not stored yet.",
 	}, func() float64 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -20,6 +21,7 @@ type opening struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 	opened chan struct{} // closed when store is set
+	leads  atomic.Bool   // this process leads those that share the store
 
 	mu      sync.RWMutex
 	store   outbox.Store
@@ -119,10 +121,16 @@ func (o *opening) Lead(ctx context.Context) (context.Context, func(), error) {
 		return nil, nil, ctx.Err()
 	case <-o.opened:
 	}
-	if s, ok := o.store.(outbox.Shared); ok {
-		return s.Lead(ctx)
+	s, ok := o.store.(outbox.Shared)
+	if !ok {
+		return ctx, func() {}, nil
 	}
-	return ctx, func() {}, nil
+	lease, release, err := s.Lead(ctx)
+	if err == nil {
+		o.leads.Store(true)
+		context.AfterFunc(lease, func() { o.leads.Store(false) })
+	}
+	return lease, release, err
 }
 
 // Listen is outbox.Shared's. A store that is not shared has nothing to report.

@@ -30,7 +30,9 @@ import (
 
 const (
 	// flushDelay is how long a change waits for others, or for a commit, to be stored with.
-	flushDelay = 250 * time.Millisecond
+	// A replica that does not lead lets what the leader knows of a message come first.
+	flushDelay   = 250 * time.Millisecond
+	followsDelay = 3 * flushDelay
 	// retryGap is how often a store that fails is tried again.
 	retryGap = time.Second
 	// recentMessages is how many messages are remembered that have nothing to be stored.
@@ -78,6 +80,7 @@ type Spool struct {
 	wake     chan struct{} // something is to be stored
 	stop     context.CancelFunc
 	done     chan struct{}
+	failures prometheus.Counter
 
 	mu      sync.Mutex
 	entries []*entry                         // not stored, in the order of their commits

@@ -23,7 +23,7 @@ func (v View) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 // SendNow sends an entry's messages before they are stored. They are brought up to date.
 func (v View) SendNow(ctx context.Context, e *outbox.Entry) error {
 	name(e)
-	_, err := v.send(ctx, e, v.Trouble())
+	_, err := v.send(ctx, FailOpen, e, v.Trouble())
 	v.refresh(e)
 	return err
 }

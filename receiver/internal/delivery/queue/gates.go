@@ -37,11 +37,16 @@ func (v verdict) passes() bool { return v.do == Nothing && v.phase == behind }
 
 func waitUntil(at time.Time) verdict { return verdict{phase: waiting, until: at} }
 
-// freshness gives up what is superseded, and what is too old. What the provider may
-// have is asked about first. What became too old by being held is told in a digest.
+// freshness gives up what is superseded, and what is too old. If the provider may have
+// it, that is asked first. What became too old by being held is told in a digest.
 func (q *Queue) freshness(it *item, now time.Time) verdict {
-	if !it.asks() && (it.successor != "" || it.isLate(now) && !it.waited) {
+	switch stale := it.successor != "" || it.isLate(now) && !it.waited; {
+	case !stale:
+		return verdict{}
+	case !it.asks():
 		return verdict{do: GiveUp}
+	case q.account.blocked.IsZero():
+		return verdict{do: Ask}
 	}
 	return verdict{}
 }
@@ -57,7 +62,7 @@ func (q *Queue) accountWorks(it *item, now time.Time) verdict {
 
 // quietHours hold an item until its recipient's morning.
 func (q *Queue) quietHours(it *item, now time.Time) verdict {
-	if it.asks() || !it.notBefore.After(now) {
+	if it.inDoubt() || !it.notBefore.After(now) {
 		return verdict{}
 	}
 	return verdict{phase: held, until: it.notBefore}
@@ -76,7 +81,7 @@ func (q *Queue) withinBudget(it *item, now time.Time) verdict {
 // holdUntil holds an item until a time, or until it is too old: then it is told in a
 // digest, whatever the limits allow.
 func (q *Queue) holdUntil(it *item, until func(*item, time.Time) time.Time, now time.Time) verdict {
-	if it.asks() || it.counted || it.isLate(now) {
+	if it.inDoubt() || it.counted || it.isLate(now) {
 		return verdict{}
 	}
 	at := until(it, now)
@@ -91,7 +96,7 @@ func (q *Queue) holdUntil(it *item, until func(*item, time.Time) time.Time, now 
 
 // digest has what was held go together.
 func (q *Queue) digest(it *item, now time.Time) verdict {
-	late := it.isLate(now) && !it.asks()
+	late := it.isLate(now) && !it.inDoubt()
 	if it.phase != held && !late {
 		return verdict{}
 	}

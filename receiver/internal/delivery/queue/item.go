@@ -57,12 +57,17 @@ type item struct {
 // asks reports whether the provider is asked about it before it is sent.
 func (it *item) asks() bool { return it.doubt != nil && it.doubt.Ask }
 
+// inDoubt reports whether the outcome of an attempt at it is not known. Limits and quiet
+// hours, which may last, do not keep the question about it waiting.
+func (it *item) inDoubt() bool { return it.asks() && it.doubt.Tried }
+
 // isLate reports whether it is too old to be sent.
 func (it *item) isLate(now time.Time) bool { return now.After(it.expires) }
 
 // Doubt is what is known of the attempts at a message.
 type Doubt struct {
 	Ask      bool      // the provider may have it, and is asked first
+	Tried    bool      // an attempt is known that may have been accepted
 	First    time.Time // when the first attempt began whose request may still be on its way
 	Last     time.Time // when the last one did
 	Unasked  time.Time // since when the provider could not be asked; zero: it could

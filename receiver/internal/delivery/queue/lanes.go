@@ -127,7 +127,7 @@ func (q *Queue) supersede(it, by *item, now time.Time) {
 	} else {
 		it.successor = q.lanes.passed[it.lane].id
 	}
-	if it.asks() {
+	if it.inDoubt() {
 		return
 	}
 	if by != nil {

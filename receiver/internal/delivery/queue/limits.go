@@ -208,7 +208,7 @@ func (l *limits) release(it *item) {
 // heldWith are the items that may go with an item into one digest, oldest first.
 func (l *limits) heldWith(it *item, now time.Time) []*item {
 	p := l.people[it.lane.to]
-	if p == nil || it.counted || it.asks() {
+	if p == nil || it.counted || it.inDoubt() {
 		return nil
 	}
 	var others []*item

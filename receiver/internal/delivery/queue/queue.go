@@ -92,7 +92,7 @@ func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
 	}
 	if from == Loaded || m.State == outbox.Sending || m.CreatedAt.Before(q.term) {
 		d := Doubt{Ask: true, First: q.term, Last: q.term}
-		if m.State == outbox.Sending && !m.AttemptedAt.IsZero() {
+		if d.Tried = m.State == outbox.Sending; d.Tried && !m.AttemptedAt.IsZero() {
 			d.First, d.Last = m.AttemptedAt, m.AttemptedAt
 		}
 		it.doubt = &d
@@ -145,6 +145,11 @@ func intern[S ~string](q *Queue, text S) S {
 	}
 	q.interned[string(text)] = string(text)
 	return text
+}
+
+// Begin begins a new term: messages of earlier ones may come until [Queue.Loaded].
+func (q *Queue) Begin(term time.Time) {
+	q.term, q.lanes.loading = term, true
 }
 
 // Passed takes in that the provider has a message: older ones of its lane need not be

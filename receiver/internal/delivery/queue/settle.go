@@ -40,7 +40,7 @@ func (q *Queue) Settle(r Result, now time.Time) {
 	if q.account.end(it) {
 		q.account.blocked = now.Add(accountRetry)
 	}
-	if !it.asks() {
+	if !it.inDoubt() {
 		q.leaveFlood(it, now, now)
 	}
 	q.wait(it, r.Again)
