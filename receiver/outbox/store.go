@@ -148,11 +148,20 @@ type Shared interface {
 
 	// Lead waits until this process is the one that sends. The lease ends when it
 	// no longer is, or ctx ends; release gives it up and must be called once.
-	Lead(ctx context.Context) (lease context.Context, release func(), err error)
+	Lead(ctx context.Context) (lease Lease, release func(), err error)
 
 	// Listen tells of what any process did, from the moment it calls ready until
 	// ctx ends or the connection is lost. It may miss some, and tell some twice.
 	Listen(ctx context.Context, ready func(), told func(Hint)) error
+}
+
+// Lease is the right to send what is in a shared store. Its context ends with it.
+type Lease interface {
+	context.Context
+	// Valid reports whether the right was proved so lately that no other process can
+	// have it. A process that was stopped, or whose machine slept, sees by this that it
+	// may have lost the right before its context could end.
+	Valid() bool
 }
 
 // Hint is a message that was added, or that reached a final state.

@@ -172,7 +172,7 @@ func (d *Delivery) Run(ctx context.Context) error {
 }
 
 // mayStill reports whether this process may send a message at this moment.
-func (d *Delivery) mayStill(id string) bool { return d.leading.Load() || d.spool.Direct(id) }
+func (d *Delivery) mayStill(id string) bool { return d.leader.may() || d.spool.Direct(id) }
 
 // record makes a change to a message that is not at hand.
 func (d *Delivery) record(ctx context.Context, c outbox.Change) {

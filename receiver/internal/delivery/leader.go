@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -38,6 +39,7 @@ type leader struct {
 	d       *Delivery
 	recent  *lru.Cache[string, struct{}] // ids that were handed over lately
 	loading sync.Mutex
+	lease   atomic.Pointer[outbox.Lease] // nil: none
 }
 
 func newLeader(d *Delivery, o Options) *leader {
@@ -76,7 +78,9 @@ func (l *leader) run(ctx context.Context) {
 }
 
 // lead leads until the lease ends.
-func (l *leader) lead(lease context.Context) {
+func (l *leader) lead(lease outbox.Lease) {
+	l.lease.Store(&lease)
+	defer l.lease.Store(nil)
 	l.logger.Info("this process sends")
 	l.d.sender.begin(time.Now())
 	l.d.leading.Store(true)
@@ -90,6 +94,15 @@ func (l *leader) lead(lease context.Context) {
 	l.d.sender.resign()
 	l.d.poller.forget()
 	l.recent.Purge()
+}
+
+// may reports whether this process may send what is in the store at this moment.
+func (l *leader) may() bool {
+	if !l.shared {
+		return true
+	}
+	lease := l.lease.Load()
+	return lease != nil && (*lease).Valid()
 }
 
 func (l *leader) remember(ms []outbox.Message) {

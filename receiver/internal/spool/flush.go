@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -243,6 +244,8 @@ func (s *Spool) board(most int) *ride {
 	if len(r.of) == 0 {
 		return nil
 	}
+	// Replicas that lock rows in the same order do not wait for each other in circles.
+	slices.SortStableFunc(r.all, func(a, b outbox.Change) int { return strings.Compare(a.ID, b.ID) })
 	return r
 }
 

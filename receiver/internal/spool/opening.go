@@ -113,9 +113,9 @@ func (o *opening) failed(err error) {
 	o.failure = err
 }
 
-// Lead waits until the store is open, and then as outbox.Shared's does. A store that is
-// not shared has a lease for ever.
-func (o *opening) Lead(ctx context.Context) (context.Context, func(), error) {
+// Lead waits until the store, which must be an outbox.Shared, is open, and then as its
+// own does.
+func (o *opening) Lead(ctx context.Context) (outbox.Lease, func(), error) {
 	select {
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
@@ -123,7 +123,7 @@ func (o *opening) Lead(ctx context.Context) (context.Context, func(), error) {
 	}
 	s, ok := o.store.(outbox.Shared)
 	if !ok {
-		return ctx, func() {}, nil
+		return nil, nil, errors.New("the store is not one that replicas can share")
 	}
 	lease, release, err := s.Lead(ctx)
 	if err == nil {

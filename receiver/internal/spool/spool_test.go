@@ -272,15 +272,32 @@ func laws(t *testing.T, f fault, at, long int) {
 // fake is a store that has whatever a test gives it.
 type fake struct {
 	outbox.Store
-	add  func(outbox.Entry) (outbox.Added, error)
-	read error
+	mu              sync.Mutex
+	addErr, readErr error
 }
 
-func (f *fake) Add(_ context.Context, e outbox.Entry) (outbox.Added, error) { return f.add(e) }
+func (f *fake) fail(add, read error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.addErr, f.readErr = add, read
+}
+
+func (f *fake) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
+	f.mu.Lock()
+	err := f.addErr
+	f.mu.Unlock()
+	if err != nil {
+		return outbox.Added{}, err
+	}
+	return f.Store.Add(ctx, e)
+}
 
 func (f *fake) Get(ctx context.Context, id string) (outbox.Message, error) {
-	if f.read != nil {
-		return outbox.Message{}, f.read
+	f.mu.Lock()
+	err := f.readErr
+	f.mu.Unlock()
+	if err != nil {
+		return outbox.Message{}, err
 	}
 	return f.Store.Get(ctx, id)
 }
@@ -293,7 +310,7 @@ func in(t *testing.T, o spool.Options, test func(f *fake, s *spool.Spool)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &fake{Store: raw, add: func(e outbox.Entry) (outbox.Added, error) { return raw.Add(context.Background(), e) }}
+		f := &fake{Store: raw}
 		o.Open = func(context.Context) (outbox.Store, error) { return f, nil }
 		s, err := spool.New(o)
 		if err != nil {
@@ -325,8 +342,7 @@ func TestSharedStore(t *testing.T) {
 			Handover: func(_ bool, ms ...outbox.Message) { handed = append(handed, ms[0].ID) },
 			Withdraw: func(ids []string) { withdrawn = append(withdrawn, ids...) },
 		}, func(f *fake, s *spool.Spool) {
-			add := f.add
-			f.add = func(outbox.Entry) (outbox.Added, error) { return outbox.Added{}, tc.err }
+			f.fail(tc.err, nil)
 			m := message(outbox.NewIDs(), "g")
 			if _, err := commit(s, spool.FailOpen, outbox.Entry{Messages: []outbox.Message{m}}); err == nil {
 				t.Errorf("%s: accepted by nobody", name)
@@ -334,7 +350,7 @@ func TestSharedStore(t *testing.T) {
 			if sent := len(handed) > 0; sent != tc.sent || !slices.Equal(handed, withdrawn) {
 				t.Errorf("%s: handed over %v, withdrawn %v", name, handed, withdrawn)
 			}
-			f.add = add
+			f.fail(nil, nil)
 		})
 	}
 }
@@ -362,7 +378,7 @@ func TestUnread(t *testing.T) {
 		if _, err := f.Store.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
 			t.Fatal(err)
 		}
-		f.read = errFault
+		f.fail(nil, errFault)
 		for range 2 {
 			if _, err := s.Record(context.Background(), outbox.Ended(m.ID, "x", time.Now(), 4, true, ""), nil); err != nil {
 				t.Fatal(err)
@@ -372,7 +388,7 @@ func TestUnread(t *testing.T) {
 		if n, since := s.Backlog(); n != 2 || time.Since(since) != time.Minute {
 			t.Errorf("%d wait since %s", n, since)
 		}
-		f.read = nil
+		f.fail(nil, nil)
 		time.Sleep(2 * time.Second)
 		if got, err := f.Store.Get(context.Background(), m.ID); err != nil || got.State != outbox.Delivered || len(got.Events) != 2 || len(changed) != 1 {
 			t.Errorf("it is %+v, %v; reported %v", got, err, changed)
@@ -391,8 +407,7 @@ func TestReads(t *testing.T) {
 		if _, err := commit(s, spool.Strict, outbox.Entry{Messages: []outbox.Message{stored}}); err != nil {
 			t.Fatal(err)
 		}
-		add := f.add
-		f.add = func(outbox.Entry) (outbox.Added, error) { return outbox.Added{}, errFault }
+		f.fail(errFault, nil)
 		done := make(chan error)
 		go func() {
 			_, err := commit(s, spool.FailOpen, outbox.Entry{Messages: []outbox.Message{sent}})
@@ -419,6 +434,6 @@ func TestReads(t *testing.T) {
 				t.Errorf("List of %q gives %+v, %v", state, ms, err)
 			}
 		}
-		f.add = add
+		f.fail(nil, nil)
 	})
 }
