@@ -36,7 +36,7 @@ type Entry struct {
 	Page     *Page         // as it is to be, with the Events to add; nil: none
 	Also     []*Page       // further pages, likewise
 	Marks    []Mark        // as they are to be
-	Notes    []Change      // of messages that are there; one that cannot be made is passed over
+	Notes    []Change      // of messages that are there, made as [Change.Apply] does; one that cannot be made is passed over
 }
 
 // IDs are the new messages'.
@@ -91,16 +91,6 @@ type Store interface {
 	// not what it was made from. A message that is Accepted already outdates the
 	// older ones of its recipient, group and receiver that are not.
 	Add(context.Context, Entry) (Added, error)
-
-	// Apply makes a change and returns the message as it is then, without
-	// Events. The bool is false, and nothing was changed, where the message
-	// does not exist or is not in one of the change's From states.
-	Apply(context.Context, Change) (Message, bool, error)
-
-	// Fold stores a digest, with its Events, in the place of messages that are
-	// queued and become superseded (Folded); all or nothing. It returns the
-	// messages that were, without Events; if none was, nothing is stored.
-	Fold(ctx context.Context, digest Message, ids []string) ([]Message, error)
 
 	// Open yields every message that is not in a final state, oldest first,
 	// without Events.

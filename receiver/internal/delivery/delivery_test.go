@@ -250,7 +250,7 @@ func TestFloodOfATwin(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, _, err := store.Apply(context.Background(), outbox.Attempted(second.ID, time.Now(), "")); err != nil {
+				if _, err := store.Add(context.Background(), outbox.Entry{Notes: []outbox.Change{outbox.Attempted(second.ID, time.Now(), "")}}); err != nil {
 					t.Fatal(err)
 				}
 				store.Close()
@@ -373,7 +373,7 @@ func TestCrash(t *testing.T) {
 				if _, err := store.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
 					t.Fatal(err)
 				}
-				if _, _, err := store.Apply(context.Background(), outbox.Attempted(m.ID, time.Now(), "")); err != nil {
+				if _, err := store.Add(context.Background(), outbox.Entry{Notes: []outbox.Change{outbox.Attempted(m.ID, time.Now(), "")}}); err != nil {
 					t.Fatal(err)
 				}
 				if tc.taken {

@@ -40,14 +40,3 @@ func (v View) refresh(e *outbox.Entry) {
 
 // Handover does nothing: the spool hands over what it stores.
 func (v View) Handover(...outbox.Message) {}
-
-// Apply records a change.
-func (v View) Apply(ctx context.Context, c outbox.Change) (outbox.Message, bool, error) {
-	made, err := v.Record(ctx, c, nil)
-	return outbox.Message{}, made, err
-}
-
-// Fold is not needed.
-func (v View) Fold(context.Context, outbox.Message, []string) ([]outbox.Message, error) {
-	return nil, outbox.ErrNotFound
-}

@@ -2,10 +2,8 @@ package outboxtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -99,45 +97,6 @@ func testStatusNeedsAcceptance(t *testing.T, s outbox.Store) {
 	apply(t, s, outbox.Ended(m.ID, "5d72", epoch.Add(3*time.Second), 3, true, ""), true)
 	if got := get(t, s, m.ID); got.State != outbox.Delivered || got.APIID != "5d72" || !got.AcceptedAt.Equal(epoch.Add(time.Second)) {
 		t.Errorf("ends as %+v", got)
-	}
-}
-
-func testFold(t *testing.T, s outbox.Store) {
-	queued, sending, late := NewMessage(0, "999"), NewMessage(1, "999"), NewMessage(2, "999")
-	add(t, s, queued, sending, late)
-	apply(t, s, outbox.Attempted(sending.ID, epoch, ""), true)
-	fold := func(ids ...string) (outbox.Message, []outbox.Message) {
-		t.Helper()
-		digest := NewMessage(3, "999")
-		folded, err := s.Fold(context.Background(), digest, ids)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return digest, folded
-	}
-	digest, folded := fold(queued.ID, sending.ID, "nope", late.ID)
-	if len(folded) != 2 || folded[0].ID != queued.ID || folded[1].ID != late.ID || folded[0].State != outbox.Superseded {
-		t.Errorf("folded %+v", folded)
-	}
-	if m := get(t, s, digest.ID); m.State != outbox.Queued || len(m.Events) != 1 {
-		t.Errorf("the digest is %+v", m)
-	}
-	if m := get(t, s, queued.ID); m.State != outbox.Superseded || !strings.Contains(m.Events[1].Detail, digest.ID) {
-		t.Errorf("what it tells is %+v", m)
-	}
-	if m := get(t, s, sending.ID); m.State != outbox.Sending {
-		t.Errorf("what is being sent is %+v", m)
-	}
-	again, folded := fold(queued.ID, sending.ID)
-	if _, err := s.Get(context.Background(), again.ID); len(folded) != 0 || !errors.Is(err, outbox.ErrNotFound) {
-		t.Errorf("a digest of nothing is stored (%v), of %+v", err, folded)
-	}
-	if _, err := s.Fold(context.Background(), digest, []string{sending.ID}); err != nil {
-		t.Error(err)
-	}
-	apply(t, s, outbox.Returned(sending.ID, epoch, ""), true)
-	if _, err := s.Fold(context.Background(), digest, []string{sending.ID}); err == nil || get(t, s, sending.ID).State != outbox.Queued {
-		t.Errorf("a digest that cannot be stored gives %v and leaves %s", err, get(t, s, sending.ID).State)
 	}
 }
 
