@@ -114,13 +114,6 @@ func name(e *outbox.Entry) {
 	}
 }
 
-// waits is an entry that is not stored yet, nil if none has the key.
-func (s *Spool) waits(key outbox.Key) *entry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.keys[key]
-}
-
 // addInTime adds an entry to the store. One that may fail open does not wait for a store
 // that hangs; if that stores it after all, the spool finds out when it tries again.
 func (s *Spool) addInTime(ctx context.Context, p Policy, e *outbox.Entry) (outbox.Added, error) {
@@ -183,13 +176,6 @@ func (s *Spool) add(ctx context.Context, e *outbox.Entry, claim func() bool) (ou
 		s.stored(e)
 	}
 	return added, err
-}
-
-// anyWaits reports whether a message has older changes that are not stored.
-func (s *Spool) anyWaits(changes []outbox.Change) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.ContainsFunc(changes, func(c outbox.Change) bool { return s.pending[c.ID] != nil })
 }
 
 // stored takes in that an entry is in the store as it was built.
@@ -256,7 +242,7 @@ func (s *Spool) keep(e *outbox.Entry) *entry {
 				t = &tracked{m: outbox.Message{ID: c.ID}, unread: true}
 			}
 			if t.unread || c.Apply(&t.m) {
-				s.append(t, c)
+				s.put(t, c)
 			}
 		}
 	}
@@ -270,40 +256,6 @@ func (s *Spool) keep(e *outbox.Entry) *entry {
 	signal(s.wake)
 	s.o.Handover(true, unsent...)
 	return en
-}
-
-// awaitAccepted waits until each message of an entry was attempted or stored. It is an
-// error if one is not stored, and the provider has neither it nor a newer one of its lane.
-func (s *Spool) awaitAccepted(ctx context.Context, en *entry) error {
-	ctx, cancel := context.WithTimeout(ctx, sendPatience)
-	defer cancel()
-	ids := en.IDs()
-	decided := make(chan struct{}, len(ids))
-	s.mu.Lock()
-	waiting := 0
-	for _, id := range ids {
-		if t := s.tracked(id); t != nil && t.entry != nil && !isSent(t.m.State) && t.m.State != outbox.Failed {
-			s.settled[id] = append(s.settled[id], decided)
-			waiting++
-		}
-	}
-	s.mu.Unlock()
-	for range waiting {
-		select {
-		case <-decided:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the provider: %w", ctx.Err())
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var errs []error
-	for _, id := range ids {
-		if t := s.tracked(id); t != nil && t.entry != nil && !isSent(t.m.State) {
-			errs = append(errs, fmt.Errorf("message %s is %s: %s", id, t.m.State, last(t.m)))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // isSent reports whether the provider has had a message in this state, or need not have

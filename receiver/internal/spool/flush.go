@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -225,30 +224,6 @@ func (s *Spool) ride() *ride {
 	return r
 }
 
-// board collects changes of stored messages, oldest first, nil if there are none.
-func (s *Spool) board(most int) *ride {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := &ride{}
-	for _, t := range s.order {
-		if t.entry != nil || t.unread {
-			continue
-		}
-		if len(r.all) >= most {
-			break
-		}
-		r.all = append(r.all, t.changes...)
-		r.of = append(r.of, t)
-		r.counts = append(r.counts, len(t.changes))
-	}
-	if len(r.of) == 0 {
-		return nil
-	}
-	// Replicas that lock rows in the same order do not wait for each other in circles.
-	slices.SortStableFunc(r.all, func(a, b outbox.Change) int { return strings.Compare(a.ID, b.ID) })
-	return r
-}
-
 // arrive ends a ride.
 func (s *Spool) arrive(r *ride, written bool) {
 	if r == nil {
@@ -256,34 +231,6 @@ func (s *Spool) arrive(r *ride, written bool) {
 	}
 	s.written(r, written)
 	s.flushing <- struct{}{}
-}
-
-func (s *Spool) written(r *ride, written bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, t := range r.of {
-		if written {
-			t.changes = slices.Delete(t.changes, 0, r.counts[i])
-			t.since = time.Now()
-		} else {
-			t.repeat()
-		}
-	}
-	if written {
-		s.settle()
-	}
-}
-
-// settle forgets what has nothing left to be stored.
-func (s *Spool) settle() {
-	s.order = slices.DeleteFunc(s.order, func(t *tracked) bool {
-		if t.entry != nil || len(t.changes) > 0 {
-			return false
-		}
-		delete(s.pending, t.m.ID)
-		s.remember(t)
-		return true
-	})
 }
 
 // storeChanges stores a batch of changes.

@@ -7,35 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Backlog is how many entries and changes wait to be stored, and since when the first
-// does.
-func (s *Spool) Backlog() (n int, since time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first := func(at time.Time) {
-		if since.IsZero() || at.Before(since) {
-			since = at
-		}
-	}
-	for _, en := range s.entries {
-		first(en.since)
-	}
-	n = len(s.entries)
-	for _, t := range s.order {
-		if n += len(t.changes); len(t.changes) > 0 {
-			first(t.since)
-		}
-	}
-	return n, since
-}
-
-// Entries is how many entries are not stored.
-func (s *Spool) Entries() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.entries)
-}
-
 func (s *Spool) measure() {
 	f := promauto.With(s.o.Registerer)
 	s.failures = f.NewCounter(prometheus.CounterOpts{

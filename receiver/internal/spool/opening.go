@@ -23,7 +23,7 @@ type opening struct {
 	opened chan struct{} // closed when store is set
 	leads  atomic.Bool   // this process leads those that share the store
 
-	mu      sync.RWMutex
+	guard   sync.RWMutex
 	store   outbox.Store
 	err     error // why it is not open
 	failure error // of the last write, nil if it did not fail
@@ -53,9 +53,9 @@ func (o *opening) open(open func(context.Context) (outbox.Store, error), logger 
 			case <-ticker.C:
 			}
 			store, err := open(ctx)
-			o.mu.Lock()
+			o.guard.Lock()
 			o.store, o.err = store, err
-			o.mu.Unlock()
+			o.guard.Unlock()
 			if err == nil {
 				close(o.opened)
 				logger.Info("the outbox is open")
@@ -78,8 +78,8 @@ func (o *opening) close() error {
 }
 
 func (o *opening) get() (outbox.Store, error) {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
+	o.guard.RLock()
+	defer o.guard.RUnlock()
 	if o.err != nil {
 		return nil, fmt.Errorf("the outbox is not open: %w: %w", outbox.ErrNotStored, o.err)
 	}
@@ -88,8 +88,8 @@ func (o *opening) get() (outbox.Store, error) {
 
 // Trouble returns why the store cannot be written, nil while it can.
 func (o *opening) Trouble() error {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
+	o.guard.RLock()
+	defer o.guard.RUnlock()
 	return cmp.Or(o.err, o.failure)
 }
 
@@ -108,8 +108,8 @@ func (o *opening) add(ctx context.Context, e outbox.Entry) (outbox.Added, error)
 
 // failed remembers whether the store can be written.
 func (o *opening) failed(err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	o.guard.Lock()
+	defer o.guard.Unlock()
 	o.failure = err
 }
 
@@ -140,4 +140,49 @@ func (o *opening) Listen(ctx context.Context, ready func(), told func(outbox.Hin
 	}
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// Page is outbox.Store's.
+func (o *opening) Page(ctx context.Context, id string) (outbox.Page, error) {
+	store, err := o.get()
+	if err != nil {
+		return outbox.Page{}, err
+	}
+	return store.Page(ctx, id)
+}
+
+// Pages is outbox.Store's.
+func (o *opening) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
+	store, err := o.get()
+	if err != nil {
+		return nil, err
+	}
+	return store.Pages(ctx, q)
+}
+
+// CountPages is outbox.Store's.
+func (o *opening) CountPages(ctx context.Context) (map[outbox.PageState]int, error) {
+	store, err := o.get()
+	if err != nil {
+		return nil, err
+	}
+	return store.CountPages(ctx)
+}
+
+// Marks is outbox.Store's.
+func (o *opening) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
+	store, err := o.get()
+	if err != nil {
+		return nil, err
+	}
+	return store.Marks(ctx, kind)
+}
+
+// Prune is outbox.Store's.
+func (o *opening) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
+	store, err := o.get()
+	if err != nil {
+		return 0, err
+	}
+	return store.Prune(ctx, before, limit)
 }

@@ -45,32 +45,6 @@ func (s *Spool) Get(ctx context.Context, id string) (outbox.Message, error) {
 	return m, err
 }
 
-// look is a message as it is known here: with its entry not stored, or with changes that
-// are not.
-func (s *Spool) look(id string) (m outbox.Message, entry, waits bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.tracked(id)
-	if t == nil || t.unread {
-		return outbox.Message{}, false, false
-	}
-	m = t.m
-	m.Events = slices.Clone(m.Events)
-	return m, t.entry != nil, true
-}
-
-// overlay makes the changes to a message that are not stored.
-func (s *Spool) overlay(m *outbox.Message) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.pending[m.ID]; t != nil {
-		for _, c := range t.changes {
-			c.Repeat = true // it may be stored by now
-			c.Apply(m)
-		}
-	}
-}
-
 // FindAPIID returns the id of the message that the provider knows by apiID, or
 // ErrNotFound.
 func (s *Spool) FindAPIID(ctx context.Context, apiID string) (id string, err error) {
@@ -172,49 +146,4 @@ func (s *Spool) Segments(ctx context.Context, since time.Time) (int, error) {
 		return 0, err
 	}
 	return store.Segments(ctx, since)
-}
-
-// Page is outbox.Store's.
-func (s *Spool) Page(ctx context.Context, id string) (outbox.Page, error) {
-	store, err := s.get()
-	if err != nil {
-		return outbox.Page{}, err
-	}
-	return store.Page(ctx, id)
-}
-
-// Pages is outbox.Store's.
-func (s *Spool) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
-	store, err := s.get()
-	if err != nil {
-		return nil, err
-	}
-	return store.Pages(ctx, q)
-}
-
-// CountPages is outbox.Store's.
-func (s *Spool) CountPages(ctx context.Context) (map[outbox.PageState]int, error) {
-	store, err := s.get()
-	if err != nil {
-		return nil, err
-	}
-	return store.CountPages(ctx)
-}
-
-// Marks is outbox.Store's.
-func (s *Spool) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
-	store, err := s.get()
-	if err != nil {
-		return nil, err
-	}
-	return store.Marks(ctx, kind)
-}
-
-// Prune is outbox.Store's.
-func (s *Spool) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
-	store, err := s.get()
-	if err != nil {
-		return 0, err
-	}
-	return store.Prune(ctx, before, limit)
 }

@@ -19,10 +19,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -75,37 +73,12 @@ type Pages interface {
 // Spool is a store that does not say no. It is safe for concurrent use.
 type Spool struct {
 	opening
+	*ledger
 	o        Options
 	flushing chan struct{} // holds one while nobody flushes
-	wake     chan struct{} // something is to be stored
 	stop     context.CancelFunc
 	done     chan struct{}
 	failures prometheus.Counter
-
-	mu      sync.Mutex
-	entries []*entry                         // not stored, in the order of their commits
-	keys    map[outbox.Key]*entry            // these, by key
-	pending map[string]*tracked              // messages with something that is not stored
-	order   []*tracked                       // these, in the order of their first change
-	recent  *lru.Cache[string, *tracked]     // other messages; unused in a shared store
-	late    *lru.Cache[outbox.Key, []string] // the ids of entries that were kept here
-	settled map[string][]chan<- struct{}     // who waits for a message to be decided
-}
-
-// tracked is a message as it is now.
-type tracked struct {
-	m       outbox.Message
-	changes []outbox.Change // not stored, in order
-	since   time.Time       // of the first of these
-	entry   *entry          // its own, if that is not stored
-	unread  bool            // the store could not be read: the changes are not made yet
-}
-
-// entry is one that is not stored.
-type entry struct {
-	outbox.Entry
-	since time.Time
-	past  bool // its pages were reported to Options.Pages
 }
 
 // New opens the store, and goes on trying if that fails; an error that is ErrInUse is
@@ -124,12 +97,9 @@ func New(o Options) (*Spool, error) {
 		o.Withdraw = func([]string) {}
 	}
 	s := &Spool{
-		o: o, flushing: make(chan struct{}, 1), wake: make(chan struct{}, 1), done: make(chan struct{}),
-		keys: make(map[outbox.Key]*entry), pending: make(map[string]*tracked), settled: make(map[string][]chan<- struct{}),
+		o: o, ledger: newLedger(o.Shared), flushing: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.flushing <- struct{}{}
-	s.late, _ = lru.New[outbox.Key, []string](lateEntries)
-	s.recent, _ = lru.New[string, *tracked](recentMessages) // an error only for a size below 1
 	if err := s.open(o.Open, o.Logger); err != nil {
 		return nil, err
 	}
@@ -166,95 +136,17 @@ func (s *Spool) Record(ctx context.Context, c outbox.Change, known *outbox.Messa
 		}
 	}
 	if t.unread {
-		s.append(t, c)
+		s.put(t, c)
 		s.mu.Unlock()
 		return true, nil
 	}
-	made = s.make(t, c)
+	made = s.apply(t, c)
 	m := t.m
 	s.mu.Unlock()
 	if made {
 		s.o.Changed(m, c)
 	}
 	return made, nil
-}
-
-// tracked is a message that is known here, nil if it is not.
-func (s *Spool) tracked(id string) *tracked {
-	if t := s.pending[id]; t != nil {
-		return t
-	}
-	t, _ := s.recent.Get(id)
-	return t
-}
-
-// track takes in a message that has nothing to be stored.
-func (s *Spool) track(m outbox.Message) *tracked {
-	t := &tracked{m: m}
-	s.remember(t)
-	return t
-}
-
-// remember keeps a message that has nothing to be stored. In a shared store another
-// replica may change it.
-func (s *Spool) remember(t *tracked) {
-	if !s.o.Shared {
-		s.recent.Add(t.m.ID, t)
-	}
-}
-
-// make makes a change, to be stored.
-func (s *Spool) make(t *tracked, c outbox.Change) bool {
-	if !c.Apply(&t.m) {
-		return false
-	}
-	s.append(t, c)
-	if t.m.State == outbox.Accepted || t.m.State.Final() || c.Event == outbox.EventRetry {
-		s.decided(c.ID)
-	}
-	return true
-}
-
-// decided wakes who waits for a message to be attempted or stored.
-func (s *Spool) decided(id string) {
-	for _, waiting := range s.settled[id] {
-		waiting <- struct{}{} // it has room
-	}
-	delete(s.settled, id)
-}
-
-// append has a change stored.
-func (s *Spool) append(t *tracked, c outbox.Change) {
-	if len(t.changes) == 0 {
-		t.since = time.Now()
-	}
-	t.changes = append(t.changes, c)
-	if s.pending[t.m.ID] == nil {
-		s.pending[t.m.ID] = t
-		s.order = append(s.order, t)
-		s.recent.Remove(t.m.ID)
-	}
-	signal(s.wake)
-}
-
-// note makes the changes that an entry brings, which are stored with it.
-func (s *Spool) note(changes []outbox.Change) {
-	for _, c := range changes {
-		if t := s.tracked(c.ID); t != nil && !t.unread {
-			c.Apply(&t.m)
-		}
-	}
-}
-
-// Forget drops what is known of a message that another replica changed.
-func (s *Spool) Forget(id string) { s.recent.Remove(id) }
-
-// Direct reports whether a message is not in the store.
-func (s *Spool) Direct(id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.pending[id]
-	return t != nil && t.entry != nil
 }
 
 // Close stores what is left, as far as it can, and closes the store.
