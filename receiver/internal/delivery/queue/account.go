@@ -46,12 +46,12 @@ func (a *account) end(it *item) (was bool) {
 
 // chooseTrial brings to the front the item that tries a refused account again: one that
 // has tried least often, of these the most severe, of these the newest.
-func (q *Queue) chooseTrial(now time.Time) {
-	if a := q.account; a.blocked.IsZero() || a.trial != nil || now.Before(a.blocked) {
+func (a *account) chooseTrial(d *dues, now time.Time) {
+	if a.blocked.IsZero() || a.trial != nil || now.Before(a.blocked) {
 		return
 	}
 	var best *item
-	for _, it := range q.due {
+	for _, it := range d.items {
 		if it.phase == parked && (best == nil || cmp.Or(int(it.trials-best.trials), int(it.rank-best.rank), cmp.Compare(best.id, it.id)) < 0) {
 			best = it
 		}
@@ -59,11 +59,11 @@ func (q *Queue) chooseTrial(now time.Time) {
 	if best == nil {
 		return
 	}
-	best.due = q.due[0].due.Add(-1)
-	if best.due.After(now) {
-		best.due = now
+	first := d.items[0].due.Add(-1)
+	if first.After(now) {
+		first = now
 	}
-	heap.Fix(&q.due, int(best.at))
+	d.hasten(best, first)
 }
 
 // Block stops sending, but for one message a minute that tries again.
@@ -75,11 +75,11 @@ func (q *Queue) Unblock(now time.Time) {
 		return
 	}
 	q.account = account{}
-	for _, it := range q.due {
+	for _, it := range q.dues.items {
 		it.trials = 0
 		if it.phase == parked {
 			it.phase, it.due = waiting, now
 		}
 	}
-	heap.Init(&q.due)
+	heap.Init(&q.dues.items)
 }

@@ -1,9 +1,6 @@
 package queue
 
-import (
-	"container/heap"
-	"time"
-)
+import "time"
 
 // gate is one reason not to send a message now.
 type gate struct {
@@ -14,15 +11,15 @@ type gate struct {
 // gates are passed in this order by an item whose turn has come. The first that does
 // not let it pass decides.
 var gates = []gate{
-	{"freshness", (*Queue).freshness},
-	{"account", (*Queue).accountWorks},
-	{"quiet hours", (*Queue).quietHours},
-	{"limits", (*Queue).withinLimits},
-	{"budget", (*Queue).withinBudget},
-	{"digest", (*Queue).digest},
-	{"pace", (*Queue).pacing},
-	{"flood", (*Queue).floodWindow},
-	{"question", (*Queue).question},
+	{"freshness", freshness},
+	{"account", accountWorks},
+	{"quiet hours", quietHours},
+	{"limits", withinLimits},
+	{"budget", withinBudget},
+	{"digest", digest},
+	{"pace", pacing},
+	{"flood", floodWindow},
+	{"question", question},
 }
 
 // verdict is what a gate decides. The zero value lets an item pass.
@@ -39,7 +36,7 @@ func waitUntil(at time.Time) verdict { return verdict{phase: waiting, until: at}
 
 // freshness gives up what is superseded, and what is too old. If the provider may have
 // it, that is asked first. What became too old by being held is told in a digest.
-func (q *Queue) freshness(it *item, now time.Time) verdict {
+func freshness(q *Queue, it *item, now time.Time) verdict {
 	switch stale := it.successor != "" || it.isLate(now) && !it.waited; {
 	case !stale:
 		return verdict{}
@@ -53,7 +50,7 @@ func (q *Queue) freshness(it *item, now time.Time) verdict {
 
 // accountWorks lets nothing pass while the provider refuses the account, but one item
 // that tries again.
-func (q *Queue) accountWorks(it *item, now time.Time) verdict {
+func accountWorks(q *Queue, it *item, now time.Time) verdict {
 	if at, ok := q.account.admits(now); !ok {
 		return verdict{phase: parked, until: at}
 	}
@@ -61,7 +58,7 @@ func (q *Queue) accountWorks(it *item, now time.Time) verdict {
 }
 
 // quietHours hold an item until its recipient's morning.
-func (q *Queue) quietHours(it *item, now time.Time) verdict {
+func quietHours(q *Queue, it *item, now time.Time) verdict {
 	if it.inDoubt() || !it.notBefore.After(now) {
 		return verdict{}
 	}
@@ -69,18 +66,18 @@ func (q *Queue) quietHours(it *item, now time.Time) verdict {
 }
 
 // withinLimits holds an item until the limits of its recipient let it go.
-func (q *Queue) withinLimits(it *item, now time.Time) verdict {
-	return q.holdUntil(it, q.limits.allowed, now)
+func withinLimits(q *Queue, it *item, now time.Time) verdict {
+	return holdUntil(it, q.limits.allowed, now)
 }
 
 // withinBudget holds an item while the budget is spent.
-func (q *Queue) withinBudget(it *item, now time.Time) verdict {
-	return q.holdUntil(it, q.limits.afforded, now)
+func withinBudget(q *Queue, it *item, now time.Time) verdict {
+	return holdUntil(it, q.limits.afforded, now)
 }
 
 // holdUntil holds an item until a time, or until it is too old: then it is told in a
 // digest, whatever the limits allow.
-func (q *Queue) holdUntil(it *item, until func(*item, time.Time) time.Time, now time.Time) verdict {
+func holdUntil(it *item, until func(*item, time.Time) time.Time, now time.Time) verdict {
 	if it.inDoubt() || it.counted || it.isLate(now) {
 		return verdict{}
 	}
@@ -95,7 +92,7 @@ func (q *Queue) holdUntil(it *item, until func(*item, time.Time) time.Time, now 
 }
 
 // digest has what was held go together.
-func (q *Queue) digest(it *item, now time.Time) verdict {
+func digest(q *Queue, it *item, now time.Time) verdict {
 	late := it.isLate(now) && !it.inDoubt()
 	if it.phase != held && !late {
 		return verdict{}
@@ -107,7 +104,7 @@ func (q *Queue) digest(it *item, now time.Time) verdict {
 }
 
 // pacing keeps the pause between two messages.
-func (q *Queue) pacing(it *item, now time.Time) verdict {
+func pacing(q *Queue, it *item, now time.Time) verdict {
 	if q.pause > 0 && now.Before(q.paced) {
 		return waitUntil(q.paced)
 	}
@@ -115,7 +112,7 @@ func (q *Queue) pacing(it *item, now time.Time) verdict {
 }
 
 // floodWindow keeps the same text to the same number apart.
-func (q *Queue) floodWindow(it *item, now time.Time) verdict {
+func floodWindow(q *Queue, it *item, now time.Time) verdict {
 	switch ok, free := q.floods.enter(it, now); {
 	case ok:
 		return verdict{}
@@ -127,7 +124,7 @@ func (q *Queue) floodWindow(it *item, now time.Time) verdict {
 }
 
 // question decides whether the provider is asked first.
-func (q *Queue) question(it *item, now time.Time) verdict {
+func question(q *Queue, it *item, now time.Time) verdict {
 	if it.asks() {
 		return verdict{do: Ask}
 	}
@@ -138,13 +135,13 @@ func (q *Queue) question(it *item, now time.Time) verdict {
 // returns a Run that does Nothing, and when the next may be due, zero if none waits.
 func (q *Queue) Next(now time.Time) (Run, time.Time) {
 	q.floods.end(now)
-	q.chooseTrial(now)
-	for len(q.due) > 0 {
-		it := q.due[0]
+	q.account.chooseTrial(&q.dues, now)
+	for len(q.dues.items) > 0 {
+		it := q.dues.items[0]
 		if it.due.After(now) {
 			return Run{}, it.due
 		}
-		heap.Pop(&q.due)
+		q.dues.remove(it)
 		q.limits.release(it)
 		v := q.judge(it, now)
 		switch {
@@ -154,9 +151,9 @@ func (q *Queue) Next(now time.Time) (Run, time.Time) {
 			it.phase = flooded
 		case v.phase == held:
 			q.limits.hold(it, v.until)
-			q.push(it, held, v.until)
+			q.dues.push(it, held, v.until)
 		default:
-			q.wait(it, v.until)
+			q.dues.wait(it, v.until)
 			it.phase = v.phase
 		}
 	}
@@ -180,7 +177,7 @@ func (q *Queue) start(it *item, v verdict, now time.Time) Run {
 		it.with = v.with
 		for _, other := range v.with {
 			q.limits.release(other)
-			heap.Remove(&q.due, int(other.at))
+			q.dues.remove(other)
 			other.phase = running
 		}
 	case Ask, Send:
@@ -190,17 +187,4 @@ func (q *Queue) start(it *item, v verdict, now time.Time) Run {
 	}
 	it.phase = running
 	return it.run(v.do)
-}
-
-// wait has an item wait until a time, or until it is too old, whichever is first.
-func (q *Queue) wait(it *item, at time.Time) {
-	if !it.asks() && !it.waited && it.expires.Before(at) {
-		at = it.expires.Add(time.Millisecond)
-	}
-	q.push(it, waiting, at)
-}
-
-func (q *Queue) push(it *item, p phase, at time.Time) {
-	it.phase, it.due = p, at
-	heap.Push(&q.due, it)
 }

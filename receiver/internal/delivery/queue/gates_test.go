@@ -82,7 +82,7 @@ func TestGates(t *testing.T) {
 		t.Run(tc.gate+": "+tc.case_, func(t *testing.T) {
 			q := NewQueue(start, false)
 			q.Configure(Settings{Limits: map[string][]Limit{"oncall": {{1, 10 * time.Minute}}}, DailyBudget: 100})
-			it := q.newItem(message(1, alice, "g"))
+			it := q.maker.item(message(1, alice, "g"))
 			it.phase = waiting
 			if tc.set != nil {
 				tc.set(q, it)

@@ -1,5 +1,39 @@
 package queue
 
+import (
+	"container/heap"
+	"time"
+)
+
+// dues holds the items that wait for a time.
+type dues struct{ items itemHeap }
+
+// wait has an item wait until a time, or until it is too old, whichever is first.
+func (d *dues) wait(it *item, at time.Time) {
+	if !it.asks() && !it.waited && it.expires.Before(at) {
+		at = it.expires.Add(time.Millisecond)
+	}
+	d.push(it, waiting, at)
+}
+
+func (d *dues) push(it *item, p phase, at time.Time) {
+	it.phase, it.due = p, at
+	heap.Push(&d.items, it)
+}
+
+// remove takes an item out, if it waits.
+func (d *dues) remove(it *item) {
+	if it.at >= 0 {
+		heap.Remove(&d.items, int(it.at))
+	}
+}
+
+// hasten has an item that waits wait until an earlier time only.
+func (d *dues) hasten(it *item, at time.Time) {
+	it.due = at
+	heap.Fix(&d.items, int(it.at))
+}
+
 // itemHeap orders items by when they are due, then by age.
 type itemHeap []*item
 

@@ -1,10 +1,12 @@
 package queue
 
 import (
+	"hash/maphash"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
 )
 
 // phase is where an item is.
@@ -52,6 +54,51 @@ type item struct {
 	waited   bool  // it was held: what becomes too old by that is told in a digest
 	counted  bool  // it is counted among what the recipient was sent
 	noting   bool  // it is about a page, and that it waits is to be noted, once
+}
+
+// maker makes items.
+type maker struct {
+	seed     maphash.Seed
+	interned map[string]string // names and numbers that many items have in common
+}
+
+// item makes the item of a message.
+func (mk *maker) item(m outbox.Message) *item {
+	it := &item{
+		id:        m.ID,
+		lane:      mk.lane(&m),
+		flood:     maphash.Comparable(mk.seed, [2]string{string(m.To), m.Text}),
+		receiver:  mk.intern(m.Receiver),
+		successor: m.OutdatedBy,
+		expires:   m.ExpiresAt,
+		notBefore: m.NotBefore,
+		segments:  int32(m.Segments),
+		class:     classOf(&m),
+		rank:      int8(templating.SeverityRank(m.Severity)),
+		noting:    m.PageID != "",
+		at:        -1,
+	}
+	if it.lane.digests {
+		it.counted = true // with what it stands for
+	}
+	return it
+}
+
+func (mk *maker) lane(m *outbox.Message) lane {
+	return lane{e164.Number(mk.intern(string(m.To))), maphash.Comparable(mk.seed, [2]string{m.Receiver, m.GroupKey}), m.GroupKey == outbox.DigestGroup}
+}
+
+// intern returns an equal string that other items use, too.
+func (mk *maker) intern(text string) string {
+	const most = 10_000
+	if known, ok := mk.interned[text]; ok {
+		return known
+	}
+	if len(mk.interned) == most {
+		clear(mk.interned)
+	}
+	mk.interned[text] = text
+	return text
 }
 
 // asks reports whether the provider is asked about it before it is sent.

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"container/heap"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
@@ -20,6 +19,8 @@ type lane struct {
 
 // lanes hold the items of each lane, oldest first. Only the first of a lane may run.
 type lanes struct {
+	dues    *dues
+	limits  *limits
 	items   map[lane][]*item
 	passed  map[lane]passed // the newest that was sent, as long as an older one may come in
 	loading bool            // messages of earlier runs still come in
@@ -94,38 +95,43 @@ func (l *lanes) forget(now time.Time) {
 	}
 }
 
-// passed takes in that the provider has a message of a lane.
-func (q *Queue) passed(of lane, id string, now time.Time) {
-	if !q.lanes.late(of) {
-		delete(q.lanes.passed, of)
+// sent takes in that the provider has a message of a lane.
+func (l *lanes) sent(of lane, id string, now time.Time) {
+	if !l.late(of) {
+		delete(l.passed, of)
 		return
 	}
-	if id > q.lanes.passed[of].id {
-		q.lanes.passed[of] = passed{id, now}
+	if id > l.passed[of].id {
+		l.passed[of] = passed{id, now}
 	}
-	q.freshen(of, now)
+	l.freshen(of, now)
 }
 
 // freshen has the newest of a lane supersede the others.
-func (q *Queue) freshen(of lane, now time.Time) {
-	newest := q.lanes.newest(of)
-	for _, older := range q.lanes.items[of] {
-		if older != newest {
-			q.supersede(older, newest, now)
-		}
+func (l *lanes) freshen(of lane, now time.Time) {
+	newest := l.newest(of)
+	for _, older := range l.items[of] {
+		l.unlessNewest(older, newest, now)
+	}
+}
+
+// unlessNewest has the newest of a lane supersede an item of it.
+func (l *lanes) unlessNewest(it, newest *item, now time.Time) {
+	if it != newest {
+		l.supersede(it, newest, now)
 	}
 }
 
 // supersede has a newer message, nil if it was sent already, take the place of an
 // item. One that the provider may have is asked about first.
-func (q *Queue) supersede(it, by *item, now time.Time) {
+func (l *lanes) supersede(it, by *item, now time.Time) {
 	if it.phase == running || it.successor != "" || it.lane.digests {
 		return
 	}
 	if by != nil {
 		it.successor = by.id
 	} else {
-		it.successor = q.lanes.passed[it.lane].id
+		it.successor = l.passed[it.lane].id
 	}
 	if it.inDoubt() {
 		return
@@ -134,8 +140,8 @@ func (q *Queue) supersede(it, by *item, now time.Time) {
 		by.missed += it.missed + 1
 	}
 	if it.at >= 0 { // what it waits for no longer matters
-		q.limits.release(it)
-		it.phase, it.due = waiting, now
-		heap.Fix(&q.due, int(it.at))
+		l.limits.release(it)
+		it.phase = waiting
+		l.dues.hasten(it, now)
 	}
 }

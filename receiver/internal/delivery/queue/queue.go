@@ -21,7 +21,6 @@ import (
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
-	"github.com/smspager/smspager/templating"
 )
 
 // keptTexts is how many texts of waiting messages are kept in memory.
@@ -45,30 +44,30 @@ const (
 
 // Queue holds the messages that are to be sent.
 type Queue struct {
-	term     time.Time // when this process became the sender
-	seed     maphash.Seed
-	interned map[string]string // names and numbers that many items have in common
-	known    map[string]*item
-	ages     ages // of known, and of some that are gone
-	texts    int  // how many items keep their message
-	due      itemHeap
-	lanes    lanes
-	floods   floods
-	limits   limits
-	account  account
-	pause    time.Duration // between any two messages; 0: none
-	paced    time.Time     // not before this
+	term    time.Time // when this process became the sender
+	maker   maker
+	known   map[string]*item
+	ages    ages // of known, and of some that are gone
+	texts   int  // how many items keep their message
+	dues    dues
+	lanes   lanes
+	floods  floods
+	limits  limits
+	account account
+	pause   time.Duration // between any two messages; 0: none
+	paced   time.Time     // not before this
 }
 
 // NewQueue returns an empty queue of a sender whose term began at a time. More of what
 // is older may come until [Queue.Loaded]; in a shared store, always.
 func NewQueue(term time.Time, shared bool) *Queue {
-	return &Queue{
-		term: term, seed: maphash.MakeSeed(), interned: make(map[string]string), known: make(map[string]*item),
-		lanes:  lanes{items: make(map[lane][]*item), passed: make(map[lane]passed), loading: true, shared: shared},
+	q := &Queue{
+		term: term, maker: maker{maphash.MakeSeed(), make(map[string]string)}, known: make(map[string]*item),
 		floods: floods{of: make(map[uint64]*flood)},
 		limits: limits{people: make(map[e164.Number]*person)},
 	}
+	q.lanes = lanes{dues: &q.dues, limits: &q.limits, items: make(map[lane][]*item), passed: make(map[lane]passed), loading: true, shared: shared}
+	return q
 }
 
 // Configure sets or replaces the rules, and reports whether limits were replaced by
@@ -85,7 +84,7 @@ func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
 	if q.known[m.ID] != nil {
 		return
 	}
-	it := q.newItem(m)
+	it := q.maker.item(m)
 	if from == Direct {
 		it.class = exempt
 		it.notBefore = time.Time{}
@@ -104,47 +103,9 @@ func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
 	q.known[m.ID] = it
 	heap.Push(&q.ages, m.ID)
 	if q.lanes.add(it) {
-		q.wait(it, now)
+		q.dues.wait(it, now)
 	}
-	q.freshen(it.lane, now)
-}
-
-func (q *Queue) newItem(m outbox.Message) *item {
-	it := &item{
-		id:        m.ID,
-		lane:      q.laneOf(&m),
-		flood:     maphash.Comparable(q.seed, [2]string{string(m.To), m.Text}),
-		receiver:  intern(q, m.Receiver),
-		successor: m.OutdatedBy,
-		expires:   m.ExpiresAt,
-		notBefore: m.NotBefore,
-		segments:  int32(m.Segments),
-		class:     classOf(&m),
-		rank:      int8(templating.SeverityRank(m.Severity)),
-		noting:    m.PageID != "",
-		at:        -1,
-	}
-	if it.lane.digests {
-		it.counted = true // with what it stands for
-	}
-	return it
-}
-
-func (q *Queue) laneOf(m *outbox.Message) lane {
-	return lane{intern(q, m.To), maphash.Comparable(q.seed, [2]string{m.Receiver, m.GroupKey}), m.GroupKey == outbox.DigestGroup}
-}
-
-// intern returns an equal string that other items use, too.
-func intern[S ~string](q *Queue, text S) S {
-	const most = 10_000
-	if known, ok := q.interned[string(text)]; ok {
-		return S(known)
-	}
-	if len(q.interned) == most {
-		clear(q.interned)
-	}
-	q.interned[string(text)] = string(text)
-	return text
+	q.lanes.freshen(it.lane, now)
 }
 
 // Begin begins a new term: messages of earlier ones may come until [Queue.Loaded].
@@ -155,7 +116,7 @@ func (q *Queue) Begin(term time.Time) {
 // Passed takes in that the provider has a message: older ones of its lane need not be
 // sent any more.
 func (q *Queue) Passed(m outbox.Message, now time.Time) {
-	q.passed(q.laneOf(&m), m.ID, now)
+	q.lanes.sent(q.maker.lane(&m), m.ID, now)
 }
 
 // Loaded ends the time in which messages of earlier runs come in.

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"container/heap"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
@@ -43,11 +42,11 @@ func (q *Queue) Settle(r Result, now time.Time) {
 	if !it.inDoubt() {
 		q.leaveFlood(it, now, now)
 	}
-	q.wait(it, r.Again)
+	q.dues.wait(it, r.Again)
 	if r.Refused {
 		it.phase = parked
 	}
-	q.unlessNewest(it, now)
+	q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
 }
 
 // settleDigest takes back items that were to be told in a digest.
@@ -59,21 +58,14 @@ func (q *Queue) settleDigest(items []*item, r Result, now time.Time) {
 		switch {
 		case !r.Again.IsZero():
 			q.limits.hold(it, r.Again)
-			q.push(it, held, r.Again)
-			q.unlessNewest(it, now)
+			q.dues.push(it, held, r.Again)
+			q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
 		case it.id == r.Alone:
-			q.wait(it, now)
-			q.unlessNewest(it, now)
+			q.dues.wait(it, now)
+			q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
 		default:
 			q.done(it, time.Time{}, now)
 		}
-	}
-}
-
-// unlessNewest has the newest of its lane supersede an item that comes back.
-func (q *Queue) unlessNewest(it *item, now time.Time) {
-	if newest := q.lanes.newest(it.lane); newest != it {
-		q.supersede(it, newest, now)
 	}
 }
 
@@ -91,7 +83,7 @@ func (q *Queue) done(it *item, taken, now time.Time) {
 	q.drop(it, now)
 	switch {
 	case !taken.IsZero():
-		q.passed(it.lane, it.id, now)
+		q.lanes.sent(it.lane, it.id, now)
 	case !q.lanes.late(it.lane):
 		delete(q.lanes.passed, it.lane)
 	}
@@ -100,19 +92,17 @@ func (q *Queue) done(it *item, taken, now time.Time) {
 func (q *Queue) leaveFlood(it *item, free, now time.Time) {
 	waiting, from := q.floods.leave(it, free, now)
 	for _, other := range waiting {
-		q.wait(other, from)
+		q.dues.wait(other, from)
 	}
 }
 
 // drop takes an item out, wherever it is; the next of its lane may run.
 func (q *Queue) drop(it *item, now time.Time) {
 	q.limits.release(it)
-	if it.at >= 0 {
-		heap.Remove(&q.due, int(it.at))
-	}
+	q.dues.remove(it)
 	q.floods.remove(it)
 	if next := q.lanes.remove(it); next != nil && next.phase == behind {
-		q.wait(next, now)
+		q.dues.wait(next, now)
 	}
 	delete(q.known, it.id)
 	if it.message != nil {
