@@ -226,7 +226,7 @@ func (a *attempt) ask(ctx context.Context) (o outcome, settled bool) {
 		o.refused, o.Refused = err, true
 		return o, true
 	default:
-		return a.unasked(ctx, refusal != nil && !refusal.Code.Retryable(), now)
+		return a.unasked(ctx, refusal != nil && refusal.Code != textinghouse.CodeProcessing, now)
 	}
 	ends := a.Doubt.Last.Add(a.Timeout) // of the last request that may be on its way
 	giveUp := a.Successor != "" || now.After(a.Expires)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -483,5 +484,43 @@ func TestResendsKeepWithinTheFloodWindow(t *testing.T) {
 		if attempts < 10 {
 			t.Errorf("only %d attempts in five minutes", attempts)
 		}
+	})
+}
+
+// TestDoubtEnds: a provider that cannot be asked, while sending works, gets the message
+// again after two minutes, and its history says so.
+func TestDoubtEnds(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 105, Command: "getstatus"})
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		after(119 * time.Second)
+		w.expect(m.ID, outbox.Sending, 1)
+		after(time.Minute)
+		w.expect(m.ID, outbox.Accepted, 2)
+		if !slices.ContainsFunc(w.get(m.ID).Events, func(e outbox.Event) bool {
+			return e.Type == outbox.EventAttempt && strings.Contains(e.Detail, "may arrive twice")
+		}) {
+			t.Errorf("its history is %+v", w.get(m.ID).Events)
+		}
+	})
+}
+
+// TestNewerPassesDoubt: a newer message of the lane goes although nobody can be asked
+// about the older, as soon as the old request must have ended.
+func TestNewerPassesDoubt(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 1})
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HTTPStatus, N: 503, Command: "getstatus"})
+		older, newer := w.message(alice, "g", "firing"), w.message(alice, "g", "resolved")
+		w.put(older)
+		synctest.Wait()
+		w.put(newer)
+		after(5 * time.Second)
+		w.expect(newer.ID, outbox.Queued, 0)
+		after(20 * time.Second)
+		w.expect(newer.ID, outbox.Accepted, 1)
+		w.expect(older.ID, outbox.Superseded, 0)
 	})
 }

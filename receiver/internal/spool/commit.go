@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	// patience is how long a commit waits for a store before it counts as failing.
-	patience = 3 * time.Second
+	// patience is how long a commit waits for a store before it counts as failing, and
+	// failingPatience is how long for one that fails already.
+	patience        = 3 * time.Second
+	failingPatience = 200 * time.Millisecond
 	// sendPatience is how long a commit waits for the provider to accept its messages.
 	sendPatience = 30 * time.Second
 	// maxConflicts is how often an entry is built again, and hasty how often without a
@@ -76,7 +78,7 @@ func (s *Spool) commit(ctx context.Context, p Policy, e *outbox.Entry) (outbox.A
 	}
 	en := s.waits(e.Key)
 	if en != nil || s.Entries() > 0 { // these come first
-		flush, cancel := context.WithTimeout(ctx, patience)
+		flush, cancel := context.WithTimeout(ctx, s.patience())
 		err := s.Flush(flush)
 		cancel()
 		if err != nil {
@@ -106,6 +108,14 @@ func (s *Spool) commit(ctx context.Context, p Policy, e *outbox.Entry) (outbox.A
 	return s.send(ctx, p, e, err)
 }
 
+// patience is how long a commit waits for the store.
+func (o *opening) patience() time.Duration {
+	if o.Trouble() != nil {
+		return failingPatience
+	}
+	return patience
+}
+
 // name gives an entry a key by which it is known if it is written twice.
 func name(e *outbox.Entry) {
 	if e.Key == (outbox.Key{}) {
@@ -131,7 +141,8 @@ func (s *Spool) addInTime(ctx context.Context, p Policy, e *outbox.Entry) (outbo
 		added, err := s.add(ctx, e, claim)
 		done <- outcome{added, err}
 	}()
-	timer := time.NewTimer(patience)
+	limit := s.patience()
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case o := <-done:
@@ -142,7 +153,7 @@ func (s *Spool) addInTime(ctx context.Context, p Policy, e *outbox.Entry) (outbo
 		o := <-done
 		return o.added, o.err
 	}
-	err := fmt.Errorf("the store has not responded within %s", patience)
+	err := fmt.Errorf("the store has not responded within %s", limit)
 	s.failed(err)
 	return outbox.Added{}, err
 }
@@ -153,7 +164,7 @@ func (s *Spool) addInTime(ctx context.Context, p Policy, e *outbox.Entry) (outbo
 func (s *Spool) add(ctx context.Context, e *outbox.Entry, claim func() bool) (outbox.Added, error) {
 	r := s.ride()
 	if r == nil && s.anyWaits(e.Notes) { // these come first
-		flush, cancel := context.WithTimeout(ctx, patience)
+		flush, cancel := context.WithTimeout(ctx, s.patience())
 		_ = s.Flush(flush) // if it fails, so will this
 		cancel()
 	}
@@ -161,12 +172,8 @@ func (s *Spool) add(ctx context.Context, e *outbox.Entry, claim func() bool) (ou
 	with.Notes = slices.Concat(r.changes(), e.Notes)
 	added, err := s.opening.add(ctx, with)
 	written := err == nil && !added.Duplicate
-	if err != nil && !errors.Is(err, outbox.ErrConflict) && !errors.Is(err, outbox.ErrNotStored) && ctx.Err() == nil {
-		for i := range with.Notes {
-			with.Notes[i].Repeat = true
-		}
-		added, err = s.opening.add(ctx, with)
-		written = err == nil && !added.Duplicate
+	if err != nil && !errors.Is(err, outbox.ErrConflict) && (r != nil || !errors.Is(err, outbox.ErrNotStored)) && ctx.Err() == nil {
+		added, err = s.opening.add(ctx, *e) // alone, in case a rider was at fault
 		if err == nil && added.Duplicate && slices.Equal(added.IDs, e.IDs()) {
 			added.Duplicate = false
 		}

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// batch is how many changes are written in one transaction.
-	batch = 512
+	// maxBatch is how many changes are written in one transaction. After a failure they
+	// are fewer, so that one that cannot be written does not hold up the others.
+	maxBatch = 512
 	// closing is how long the last try to store what is left may take.
 	closing = 5 * time.Second
 )
@@ -238,12 +239,20 @@ func (s *Spool) storeChanges(ctx context.Context) error {
 	if err := s.readUnread(ctx); err != nil {
 		return err
 	}
-	r := s.board(batch)
+	s.batch = max(1, min(s.batch, maxBatch))
+	r := s.board(s.batch)
 	if r == nil {
 		return nil
 	}
 	_, err := s.opening.add(ctx, outbox.Entry{SeenAt: time.Now(), Notes: r.all})
 	s.written(r, err == nil)
+	if err == nil {
+		s.batch *= 2
+		return nil
+	}
+	if s.batch /= 2; s.batch == 0 { // it may be this one's fault: others come first
+		s.putLast(r.of[0])
+	}
 	return err
 }
 

@@ -105,6 +105,15 @@ func (l *ledger) put(t *tracked, c outbox.Change) {
 	signal(l.wake)
 }
 
+// putLast has a message's changes stored after all others.
+func (l *ledger) putLast(t *tracked) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.order, t); i >= 0 {
+		l.order = append(slices.Delete(l.order, i, i+1), t)
+	}
+}
+
 // decided wakes who waits for a message to be attempted or stored.
 func (l *ledger) decided(id string) {
 	for _, waiting := range l.settled[id] {

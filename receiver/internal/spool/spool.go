@@ -76,6 +76,7 @@ type Spool struct {
 	*ledger
 	o        Options
 	flushing chan struct{} // holds one while nobody flushes
+	batch    int           // how many changes the next transaction has; of who flushes
 	stop     context.CancelFunc
 	done     chan struct{}
 	failures prometheus.Counter
@@ -97,7 +98,7 @@ func New(o Options) (*Spool, error) {
 		o.Withdraw = func([]string) {}
 	}
 	s := &Spool{
-		o: o, ledger: newLedger(o.Shared), flushing: make(chan struct{}, 1), done: make(chan struct{}),
+		o: o, ledger: newLedger(o.Shared), flushing: make(chan struct{}, 1), batch: maxBatch, done: make(chan struct{}),
 	}
 	s.flushing <- struct{}{}
 	if err := s.open(o.Open, o.Logger); err != nil {

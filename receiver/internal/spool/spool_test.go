@@ -274,6 +274,7 @@ type fake struct {
 	outbox.Store
 	mu              sync.Mutex
 	addErr, readErr error
+	poison          string // the message whose changes cannot be written
 }
 
 func (f *fake) fail(add, read error) {
@@ -285,6 +286,9 @@ func (f *fake) fail(add, read error) {
 func (f *fake) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	f.mu.Lock()
 	err := f.addErr
+	if slices.ContainsFunc(e.Notes, func(c outbox.Change) bool { return c.ID == f.poison }) {
+		err = errFault
+	}
 	f.mu.Unlock()
 	if err != nil {
 		return outbox.Added{}, err
@@ -435,5 +439,39 @@ func TestReads(t *testing.T) {
 			}
 		}
 		f.fail(nil, nil)
+	})
+}
+
+// TestPoison: changes that cannot be written hold up neither others nor commits.
+func TestPoison(t *testing.T) {
+	in(t, spool.Options{}, func(f *fake, s *spool.Spool) {
+		ids := outbox.NewIDs()
+		ms := []outbox.Message{message(ids, "a"), message(ids, "b"), message(ids, "c")}
+		if _, err := commit(s, spool.Strict, outbox.Entry{Messages: ms}); err != nil {
+			t.Fatal(err)
+		}
+		f.mu.Lock()
+		f.poison = ms[0].ID
+		f.mu.Unlock()
+		for _, m := range ms {
+			if _, err := s.Record(context.Background(), outbox.Taken(m.ID, "", time.Now(), ""), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := commit(s, spool.Strict, outbox.Entry{Messages: []outbox.Message{message(ids, "d")}}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		for i, want := range []outbox.State{outbox.Queued, outbox.Accepted, outbox.Accepted} {
+			if got, err := f.Store.Get(context.Background(), ms[i].ID); err != nil || got.State != want {
+				t.Errorf("message %d is stored as %s, %v; want %s", i, got.State, err, want)
+			}
+		}
+		if n, _ := s.Backlog(); n != 1 {
+			t.Errorf("%d are left", n)
+		}
+		f.mu.Lock()
+		f.poison = ""
+		f.mu.Unlock()
 	})
 }
