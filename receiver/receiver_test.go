@@ -59,7 +59,7 @@ func TestGrafana(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	a := c.post("/alertmanager/sms", payload(t, "grafana.json"))
 	m := c.until(a.Messages[0], "delivered")
-	if want := "FIRING High memory usage: This alert was triggered for zone us-1"; !strings.HasPrefix(m.Text, want) {
+	if want := "FIRING High memory usage: us-1: The system has high memory usage"; !strings.HasPrefix(m.Text, want) {
 		t.Errorf("the text is %q, want %q first", m.Text, want)
 	}
 }

@@ -25,7 +25,7 @@ func Example() {
 		Alerts: template.Alerts{{
 			Status:      "firing",
 			Labels:      template.KV{"alertname": "DiskFull", "severity": "critical", "instance": "db-1:9100"},
-			Annotations: template.KV{"summary": "The disk is full."},
+			Annotations: template.KV{"summary": "Only 2% of /srv is free."},
 			StartsAt:    time.Date(2026, 11, 24, 1, 0, 0, 0, time.UTC),
 		}},
 		CommonLabels: template.KV{"alertname": "DiskFull"},
@@ -33,6 +33,6 @@ func Example() {
 	fmt.Println(r.Text)
 	fmt.Println(r.Size)
 	// Output:
-	// CRITICAL DiskFull: The disk is full. db-1:9100, for 2h14m
-	// {gsm7 57 1}
+	// CRITICAL DiskFull: db-1:9100: Only 2% of /srv is free, for 2h14m
+	// {gsm7 64 1}
 }

@@ -3,6 +3,7 @@ package templating
 import (
 	"errors"
 	"sort"
+	"strings"
 
 	alertmanager "github.com/prometheus/alertmanager/template"
 
@@ -21,34 +22,50 @@ const (
 	shortest = 16
 )
 
-// fit writes as much as there is room for. It takes the first of these that
-// fits: everything; everything, tightly spelt; fewer alerts; one alert with its
-// values shortened; that, cut at a word. Tight spelling that saves a segment is
-// preferred, and so are shorter values where a segment holds only a few septets.
-func (t *Text) fit(v *view, alerts alertmanager.Alerts, b Budget) (Rendering, error) {
+// fit writes as much as there is room for. It takes the first of these that fits:
+// everything; of the built-in functions, what a choice leaves; everything, tightly
+// spelt; fewer alerts; one alert with its values shortened; that, cut at a word.
+func (t *Text) fit(v *view, c *composition, alerts alertmanager.Alerts, b Budget) (Rendering, error) {
 	in, ok := t.instances.Get().(*instance)
 	if !ok {
 		return Rendering{}, errors.New("the templates cannot be copied")
 	}
-	in.view = v
+	in.view, in.c = v, c
 	defer func() {
-		in.view, in.shortened, in.out = nil, nil, boundedWriter{}
+		in.view, in.c, in.shortened, in.out = nil, nil, nil, boundedWriter{}
 		t.instances.Put(in)
 	}()
 
 	most := min(len(alerts), maxAlerts)
-	loose, err := in.try(alerts, most, b, squeeze{})
+	loose, err := in.try(alerts, most, b, squeeze{}, everything)
 	if err != nil && !loose.tooLong {
 		return loose.Rendering, err
 	}
-	if loose.segments() == 1 {
+	if loose.segments() == 1 && c.hidden(everything) == 0 {
 		return loose.whole(), nil
 	}
-	tight, err := in.try(alerts, most, b, squeeze{tight: true})
+	if in.used != 0 {
+		for _, ch := range c.choices(&loose, in.used, b.MaxSegments) {
+			a, err := in.try(alerts, most, b, squeeze{tight: true}, ch)
+			if err == nil && a.segments() <= ch.segments {
+				a.Shown = len(alerts) - c.hidden(ch)
+				a.Cut = c.single && strings.HasSuffix(c.ways[ch.way].from, ", cut")
+				return a.whole(), nil
+			}
+		}
+	}
+	return in.squeezed(alerts, most, b, &loose)
+}
+
+// squeezed makes a text fit whose template does not leave the choice to the built-in
+// functions. Tight spelling that saves a segment is preferred, and so are shorter
+// values if a segment would hold only a few septets.
+func (in *instance) squeezed(alerts alertmanager.Alerts, most int, b Budget, loose *attempt) (Rendering, error) {
+	tight, err := in.try(alerts, most, b, squeeze{tight: true, values: true}, everything)
 	if err != nil && !tight.tooLong {
 		return tight.Rendering, err
 	}
-	all := loose
+	all := *loose
 	if tight.segments() < loose.segments() {
 		all = tight
 	}
@@ -64,7 +81,7 @@ func (t *Text) fit(v *view, alerts alertmanager.Alerts, b Budget) (Rendering, er
 	if fewer, err := in.fewer(alerts, most, b); err != nil || fewer.Text != "" {
 		return fewer, err
 	}
-	one, err := in.try(alerts, min(1, most), b, squeeze{tight: true})
+	one, err := in.try(alerts, min(1, most), b, squeeze{tight: true, values: true}, everything)
 	if err != nil && !one.tooLong {
 		return one.Rendering, err
 	}
@@ -75,7 +92,7 @@ func (t *Text) fit(v *view, alerts alertmanager.Alerts, b Budget) (Rendering, er
 	if r, ok := in.shorten(alerts, shown, b, longest, shortest, b.MaxSegments); ok {
 		return r, nil
 	}
-	if short, err := in.try(alerts, shown, b, squeeze{tight: true, limit: shortest}); err == nil {
+	if short, err := in.try(alerts, shown, b, squeeze{tight: true, values: true, limit: shortest}, everything); err == nil {
 		one = short
 	}
 	return one.cut(b.MaxSegments), nil
@@ -95,7 +112,7 @@ func spills(a *attempt) bool {
 // where not even one does. A template shows more the more it is given.
 func (in *instance) fewer(alerts alertmanager.Alerts, most int, b Budget) (best Rendering, err error) {
 	sort.Search(most-1, func(i int) bool {
-		a, failure := in.try(alerts, 1+i, b, squeeze{tight: true})
+		a, failure := in.try(alerts, 1+i, b, squeeze{tight: true, values: true}, everything)
 		switch {
 		case err != nil:
 		case failure != nil && !a.tooLong:
@@ -114,7 +131,7 @@ func (in *instance) shorten(alerts alertmanager.Alerts, shown int, b Budget, lon
 	// No value of more septets than this fits.
 	longest = min(longest-1, maxSegments*singleSegment)
 	sort.Search(longest-least+1, func(i int) bool {
-		a, err := in.try(alerts, shown, b, squeeze{tight: true, limit: longest - i})
+		a, err := in.try(alerts, shown, b, squeeze{tight: true, values: true, limit: longest - i}, everything)
 		if err != nil || a.segments() > maxSegments {
 			return false
 		}

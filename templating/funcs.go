@@ -35,15 +35,21 @@ func funcs(in *instance) template.FuncMap {
 		"list":     list,
 		"plural":   plural,
 
-		"severity": severity,
-		"subject":  subject,
-		"summary":  summary,
-		"where":    where,
-		"item":     item,
-		"mentions": mentions,
+		"severity": func(any) string { return in.c.severity() },
+		"subject":  in.subject,
+		"object":   in.object,
+		"sentence": in.sentence,
+		"value":    in.value,
+		"differ":   in.differ,
+		"lines":    in.lines,
+		"resolved": in.resolved,
+		"start":    func(any) string { return in.c.start() },
+		"counts":   func(any) string { return in.c.counts() },
+		"watchdog": func(any) bool { return in.c.name == "Watchdog" || in.c.name == "DeadMansSwitch" },
 		"age":      in.age,
+		"joined":   joined,
 
-		valueFunc: in.value,
+		valueFunc: in.written,
 	})
 	maps.Copy(fm, in.effort.funcs())
 	return fm
@@ -55,18 +61,8 @@ func (in *instance) beginTail() string {
 	return ""
 }
 
-// age is how long an alert fires or fired; of days, hours are left out to save room.
-func (in *instance) age(a alertmanager.Alert) string {
-	const day = 24 * time.Hour
-	d := age(a, in.now())
-	if in.tight && d > day {
-		d = d.Truncate(day)
-	}
-	return Duration(d)
-}
-
-// value is what is written of a value: all of it, or what the limit allows.
-func (in *instance) value(v any) any {
+// written returns what is written of a value: all of it, or what the limit allows.
+func (in *instance) written(v any) any {
 	if in.tail >= 0 || !in.tight {
 		return v
 	}

@@ -24,7 +24,7 @@ func TestPage(t *testing.T) {
 	for _, block := range []struct {
 		name string
 		body string
-	}{{"functions", functionsOfPage(t)}, {"texts", textsOfPage(t)}} {
+	}{{"functions", functionsOfPage(t)}, {"rules", rulesOfPage(t)}, {"texts", textsOfPage(t)}} {
 		between := regexp.MustCompile(`(?s)(<!-- ` + block.name + `: [^\n]*-->\n).*?(<!-- end -->)`)
 		at := between.FindStringSubmatchIndex(page)
 		if at == nil {
@@ -64,12 +64,20 @@ func functionsOfPage(t *testing.T) string {
 		{"`plural NUMBER NOUN [PLURAL]`", "the number and its noun", `{{ plural 1 "alert" }}, {{ plural .FiringCount "alert" }}, {{ plural 3 "query" "queries" }}`},
 		{"`cheap TEXT`", "`(` for `[` and `{`, `/` for `|`: one septet for two", `{{ cheap "rate(x[5m]) {a|b}" }}`},
 		{"`tail`", "what follows stays whatever is cut", `{{ .CommonAnnotations.summary }}{{ tail }} https://wiki.example/disk`},
-		{"`severity .`", "the severest of the alerts that fire, in capitals", `{{ severity . }}`},
-		{"`subject .`", "what the group has in common", `{{ subject . }}`},
-		{"`summary ALERT`", "its summary, message, description or title, the first that there is, without its last full stop", `{{ summary (index .Alerts 0) }}`},
-		{"`where ALERT .`", "its place: pod, instance, host, service...; of several alerts, what tells them apart", `{{ where (index .Alerts 0) . }}`},
-		{"`item ALERT .`", "its line in a list: name where they differ, and place or summary", `{{ item (index .Alerts 0) . }}`},
-		{"`mentions TEXT PLACE`", "whether a text names a place", `{{ mentions "disk of node04 is full" "node04.example:9100" }}`},
+		{"`start .`", "what has happened: `STILL` if the group is sent again, the severity; `RESOLVED`, or why Grafana ended it", `{{ start . }}`},
+		{"`severity .`", "the most severe severity of the alerts that fire, in capitals; of a bare number `SEV1`", `{{ severity . }}`},
+		{"`subject .`", "the alerts' name, and where the group is", `{{ subject . }}`},
+		{"`counts .`", "how many alerts fire and are resolved", `{{ counts . }}`},
+		{"`age .`", "how long the alerts have been firing, or fired; a range if the ages differ by more than a fifth", `{{ age . }}`},
+		{"`sentence .`", "of a single alert the sentence with the figure; of several the sentence that all share", `{{ sentence . }}`},
+		{"`object .`", "of a single alert what is broken, if its sentence does not name it", `{{ object . }}`},
+		{"`lines .`", "a line for each alert that fires, or for each name", `{{ lines . | join "; " }}`},
+		{"`resolved .`", "the resolved alerts of a group that fires", `{{ resolved . }}`},
+		{"`sentence ALERT`", "the sentence of one alert", `{{ sentence (index .Alerts 0) }}`},
+		{"`object ALERT`", "what is broken, of one alert", `{{ object (index .Alerts 0) }}`},
+		{"`differ ALERT`", "what distinguishes an alert from the others", `{{ range .Alerts }}{{ differ . }} {{ end }}`},
+		{"`value ALERT`", "the figure of an alert that was measured", `{{ range .Alerts }}{{ value . }} {{ end }}`},
+		{"`joined SEPARATOR TEXT...`", "the texts that are not empty, with a separator between them", `{{ joined ": " (subject .) "" (age .) }}`},
 	} {
 		set, err := templating.New(templating.Options{Now: now})
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 	"time"
@@ -35,9 +37,16 @@ type Rendering struct {
 	// Err says why the template could not be used; Text is then the built-in plain text.
 	Err error
 
-	raw   string // what the template made, before it was spelt and cut
-	tight bool
+	raw    string // what the template made, before it was transliterated and cut
+	tight  bool
+	c      *composition
+	choice choice
+	used   piece
 }
+
+// Choice is a part of a text ("object", "sentence", "lines", "figures") and where it
+// comes from, such as "deployment, named in description".
+type Choice struct{ Part, From string }
 
 // Shortening is a value and what was written of it.
 type Shortening struct{ From, To string }
@@ -58,6 +67,14 @@ func (r *Rendering) Changes() []gsm7.Change {
 	return changes
 }
 
+// Choices returns what the built-in functions chose for the text, and by which rule.
+func (r *Rendering) Choices() []Choice {
+	if r.c == nil {
+		return nil
+	}
+	return r.c.reasons(r.choice, r.used)
+}
+
 var errEmpty = errors.New("the template makes an empty text")
 
 // view is what a template sees: the notification with as many of its alerts as
@@ -70,15 +87,17 @@ type view struct {
 	FiringCount     int  // of all alerts listed by Alertmanager, shown or not
 	ResolvedCount   int  // likewise
 	Repeated        bool // sent again because the repeat interval elapsed
+	Single          bool // there is one alert, and Alertmanager left none out
 
-	hidden     int
-	hiddenTold bool
-	hosts      map[string]string // of each instance, see shortHosts
+	common      []alertmanager.Pair // labels that all alerts have, by name
+	context     []string            // see contextOf; nil until it is needed
+	hidden      int
+	hiddenShown bool // the template writes it
 }
 
 // Hidden is the number of alerts that the template is not given.
 func (v *view) Hidden() int {
-	v.hiddenTold = true
+	v.hiddenShown = true
 	return v.hidden
 }
 
@@ -90,30 +109,48 @@ func (t *Text) Render(n Notification, b Budget) Rendering {
 		Data: n.Data, GroupKey: n.GroupKey, TruncatedAlerts: n.TruncatedAlerts, MayStillFire: n.MayStillFire,
 		FiringCount: len(n.Alerts.Firing()), ResolvedCount: len(n.Alerts.Resolved()),
 		Repeated: n.NotificationReason == "repeat interval elapsed",
+		Single:   len(n.Alerts) == 1 && n.TruncatedAlerts == 0,
 	}
-	r, err := t.fit(v, alerts, b)
+	if len(v.CommonLabels) == 0 { // Grafana may leave them out
+		v.CommonLabels = CommonLabels(alerts)
+	}
+	v.common = v.CommonLabels.SortedPairs()
+	c := t.set.compositionOf(v, alerts, t.now())
+	r, err := t.fit(v, c, alerts, b)
 	if err != nil {
 		v.show(alerts, min(1, len(alerts)))
 		a := attempt{Rendering: Rendering{Shown: len(v.Alerts), Hidden: v.hidden, Err: err}}
-		a.raw = plain(v, t.now())
+		a.raw = fallback(v, c)
 		a.body = gsm7.Transliterate(a.raw)
-		if !v.MayStillFire { // which tells already
+		if !v.MayStillFire { // the text says so already
 			a.tail = more(v.hidden)
 		}
 		a.tail += lastLine(b.Tail)
 		r = a.cut(b.MaxSegments)
 	}
 	r.Size = gsm7.Measure(r.Text)
-	v.show(alerts, min(1, len(alerts)))
-	r.Headline = headline(v)
+	r.Headline = c.headline()
 	return r
+}
+
+// CommonLabels returns the labels that all alerts have.
+func CommonLabels(alerts alertmanager.Alerts) alertmanager.KV {
+	common := alertmanager.KV{}
+	for i, a := range alerts {
+		if i == 0 {
+			maps.Copy(common, a.Labels)
+			continue
+		}
+		maps.DeleteFunc(common, func(name, value string) bool { return a.Labels[name] != value })
+	}
+	return common
 }
 
 // show makes the first so many alerts those that a template is given.
 func (v *view) show(alerts alertmanager.Alerts, shown int) {
 	const most = 1 << 31 // a payload can claim any number
 	v.Alerts = alerts[:shown]
-	v.hidden, v.hiddenTold = len(alerts)-shown+int(min(v.TruncatedAlerts, most)), false
+	v.hidden, v.hiddenShown = len(alerts)-shown+int(min(v.TruncatedAlerts, most)), false
 }
 
 // more tells how many alerts are hidden.
@@ -133,22 +170,26 @@ func lastLine(tail string) string {
 
 // squeeze is how values are written to save room.
 type squeeze struct {
-	tight bool // what loses next to nothing: cheap spellings, hosts without what all have in common, ages in days
-	limit int  // septets that a value may take; 0: any
+	tight  bool // what loses next to nothing: cheap spellings, ages in days
+	limit  int  // septets that a value may take; 0: any
+	values bool // note the values that are written, to shorten the longest
 }
 
 // instance is a copy of the templates whose functions know what is rendered. It
 // serves one rendering at a time.
 type instance struct {
 	*Text
-	view *view
+	view   *view
+	c      *composition
+	choice choice
+	used   piece // what the template has written of the composition
 	squeeze
 	effort    effort
 	out       boundedWriter
 	tail      int // where the tail begins in out; -1: there is none
 	longest   int // septets or units of the longest value
 	shortened []Shortening
-	execute   func() error
+	execute   func(values bool) error
 }
 
 // attempt is what the template makes in one way.
@@ -180,17 +221,16 @@ func (a *attempt) cut(maxSegments int) Rendering {
 }
 
 // try executes the template with the first so many alerts.
-func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squeeze) (attempt, error) {
+func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squeeze, ch choice) (attempt, error) {
 	in.view.show(alerts, shown)
-	in.squeeze, in.effort, in.tail, in.longest, in.shortened = s, effort{}, -1, 0, nil
-	in.out = boundedWriter{}
-	in.view.hosts = nil
-	if s.tight {
-		in.view.hosts = shortHosts(in.view.Alerts)
+	if ch.lines >= 0 {
+		in.view.hidden += in.c.hidden(ch)
 	}
+	in.squeeze, in.choice, in.used, in.effort, in.tail, in.longest, in.shortened = s, ch, 0, effort{}, -1, 0, nil
+	in.out = boundedWriter{}
 	err := in.run()
 	a := attempt{Rendering: Rendering{Shown: shown, Hidden: in.view.hidden, Shortened: in.shortened}, longest: in.longest, tooLong: in.out.full}
-	a.raw, a.tight = in.out.String(), s.tight
+	a.raw, a.tight, a.c, a.choice, a.used = in.out.String(), s.tight, in.c, ch, in.used
 	if err != nil && !a.tooLong {
 		return a, err
 	}
@@ -207,7 +247,7 @@ func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squee
 	if a.body == "" && strings.TrimSpace(tail) == "" {
 		return a, errEmpty
 	}
-	if !in.view.hiddenTold {
+	if !in.view.hiddenShown {
 		a.tail = more(in.view.hidden)
 	}
 	last := lastLine(b.Tail)
@@ -231,7 +271,7 @@ func (in *instance) run() (err error) {
 			err = fmt.Errorf("the template panics: %v", p)
 		}
 	}()
-	if err = in.execute(); err != nil && !in.out.full {
+	if err = in.execute(in.values); err != nil && !in.out.full {
 		return located(err)
 	}
 	return err
@@ -256,18 +296,51 @@ func tidy(s string) string {
 	return strings.Join(kept, "\n")
 }
 
-// bySeverity orders alerts for someone who sees only the first: firing before
-// resolved, severe before mild, new before old.
+// bySeverity orders alerts for a reader who sees only the first: firing before
+// resolved, severe before mild, new before old. Alerts that are alike in this keep no
+// order of the payload, but that of their fingerprints.
 func bySeverity(alerts alertmanager.Alerts) alertmanager.Alerts {
-	sorted := slices.Clone(alerts)
-	slices.SortStableFunc(sorted, func(a, b alertmanager.Alert) int {
-		return cmp.Or(
-			cmp.Compare(statusRank(a.Status), statusRank(b.Status)),
-			cmp.Compare(severityRank(a.Labels), severityRank(b.Labels)),
-			b.StartsAt.Compare(a.StartsAt),
-		)
+	type key struct {
+		*alertmanager.Alert
+		status, severity int
+		minute           int64
+	}
+	keys := make([]key, len(alerts))
+	for i := range alerts {
+		a := &alerts[i]
+		keys[i] = key{a, statusRank(a.Status), SeverityRank(severityOf(a.Labels)), a.StartsAt.Unix() / 60}
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		if n := cmp.Or(a.status-b.status, a.severity-b.severity, cmp.Compare(b.minute, a.minute), strings.Compare(a.Fingerprint, b.Fingerprint)); n != 0 || a.Fingerprint != "" {
+			return n
+		}
+		return cmp.Or(natural(labelsText(a.Labels), labelsText(b.Labels)), strings.Compare(labelsText(a.Annotations), labelsText(b.Annotations)))
 	})
+	sorted := make(alertmanager.Alerts, len(keys))
+	for i, k := range keys {
+		sorted[i] = *k.Alert
+	}
 	return sorted
+}
+
+// labelsText returns all labels as one text.
+func labelsText(labels alertmanager.KV) string {
+	var b strings.Builder
+	for _, p := range labels.SortedPairs() {
+		b.WriteString(p.Name + "=" + p.Value + ",")
+	}
+	return b.String()
+}
+
+// compareAlerts orders alerts as bySeverity does, but takes those for equally new whose
+// ages differ by less than a half.
+func compareAlerts(a, b *alertmanager.Alert, now time.Time) int {
+	age := func(a *alertmanager.Alert) int { return bits.Len64(uint64(max(0, now.Sub(a.StartsAt)/time.Minute))) }
+	return cmp.Or(
+		cmp.Compare(statusRank(a.Status), statusRank(b.Status)),
+		cmp.Compare(SeverityRank(severityOf(a.Labels)), SeverityRank(severityOf(b.Labels))),
+		cmp.Compare(age(a), age(b)),
+	)
 }
 
 // Severest is a notification with at most so many of its alerts: firing before
@@ -281,33 +354,6 @@ func Severest(n Notification, most int) Notification {
 	return n
 }
 
-// Severity is that of the severest alert that fires, or may, as its label severity
-// (or priority) has it; "" where no label tells, or nothing fires.
-func Severity(n Notification) string {
-	for _, a := range bySeverity(n.Alerts) {
-		if s := cmp.Or(a.Labels["severity"], a.Labels["priority"]); s != "" && (n.MayStillFire || a.Status == string(model.AlertFiring)) {
-			return s
-		}
-	}
-	return ""
-}
-
-// Severities are those of the alerts that fire, or may, and of all where none does:
-// what the label severity (or priority) says, "" for an alert without it, each once.
-func Severities(n Notification) []string {
-	alerts := alertmanager.Alerts(n.Alerts.Firing())
-	if n.MayStillFire || len(alerts) == 0 {
-		alerts = n.Alerts
-	}
-	var all []string
-	for _, a := range alerts {
-		if s := cmp.Or(a.Labels["severity"], a.Labels["priority"]); !slices.Contains(all, s) {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
 func statusRank(status string) int {
 	if status == string(model.AlertFiring) {
 		return 0
@@ -318,7 +364,7 @@ func statusRank(status string) int {
 // age is how long an alert has been firing, or fired until it was resolved; 0
 // where the payload does not tell, and where it began less than a minute ago,
 // which is no news to who is paged at once.
-func age(a alertmanager.Alert, now time.Time) time.Duration {
+func age(a *alertmanager.Alert, now time.Time) time.Duration {
 	end, least := now, time.Minute
 	if a.Status != string(model.AlertFiring) {
 		least = time.Second

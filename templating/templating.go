@@ -31,6 +31,7 @@ import (
 	"strings"
 	"sync"
 	"text/template"
+	"text/template/parse"
 	"time"
 
 	alertmanager "github.com/prometheus/alertmanager/template"
@@ -51,12 +52,17 @@ type Notification struct {
 type Options struct {
 	Globs []string         // patterns of template files
 	Now   func() time.Time // nil: time.Now
+	// Objects are labels that say what is broken, the most exact first; they come before
+	// those that are known. Ignore are labels that never say it.
+	Objects, Ignore []string
 }
 
 // Set is a set of parsed templates: the built-in ones and the user's.
 type Set struct {
 	templates *template.Template
 	now       func() time.Time
+	plain     map[string]*parse.Tree // of the texts built in, not instrumented: they end, and write little
+	ranked    map[string]rank        // by Options.Objects and Options.Ignore
 	samples   []Notification
 }
 
@@ -72,11 +78,23 @@ func New(o Options) (*Set, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Set{now: o.Now}
+	s := &Set{now: o.Now, ranked: make(map[string]rank)}
+	for _, name := range o.Ignore {
+		s.ranked[name] = rankIgnored
+	}
+	for i, name := range o.Objects {
+		s.ranked[name] = rank(i)
+	}
 	// The functions bound here only let templates parse; each instance binds its own.
-	s.templates = template.New("").Option("missingkey=zero").Funcs(funcs(&instance{Text: &Text{now: o.Now}}))
+	s.templates = template.New("").Option("missingkey=zero").Funcs(funcs(&instance{Text: &Text{set: s, now: o.Now}}))
 	if _, err := s.templates.ParseFS(builtIn, "*.tmpl"); err != nil {
 		return nil, err
+	}
+	own := make(map[string]*parse.Tree)
+	for _, t := range s.templates.Templates() {
+		if strings.HasPrefix(t.Name(), "sms.") {
+			own[t.Name()] = t.Tree
+		}
 	}
 	for _, glob := range o.Globs {
 		files, err := filepath.Glob(glob)
@@ -95,6 +113,12 @@ func New(o Options) (*Set, error) {
 			if _, err := s.templates.New(file).Parse(string(text)); err != nil {
 				return nil, located(err)
 			}
+		}
+	}
+	s.plain = make(map[string]*parse.Tree)
+	for name, tree := range own {
+		if s.templates.Lookup(name).Tree == tree { // no file replaces it
+			s.plain[name] = tree.Copy()
 		}
 	}
 	instrument(s.templates, template.New(""))
@@ -131,6 +155,7 @@ func readSamples() (samples []Notification, err error) {
 
 // Text is one template, ready to render. It is safe for concurrent use.
 type Text struct {
+	set       *Set
 	now       func() time.Time
 	zone      *time.Location // nil: UTC, which is said
 	instances sync.Pool
@@ -155,15 +180,32 @@ func (s *Set) Text(source string, zone *time.Location) (*Text, error) {
 		return nil, err
 	}
 	instrument(parsed, s.templates)
-	t := &Text{now: s.now, zone: zone}
+	t := &Text{set: s, now: s.now, zone: zone}
 	t.instances.New = func() any {
 		in := &instance{Text: t}
-		copied, err := parsed.Clone()
+		whole, err := parsed.Clone()
 		if err != nil {
 			return err // only of a template that was executed; parsed never is
 		}
-		copied = copied.Funcs(funcs(in))
-		in.execute = func() error { return copied.ExecuteTemplate(&in.out, name, in.view) }
+		fast, err := parsed.Clone()
+		if err != nil {
+			return err
+		}
+		for name, tree := range s.plain {
+			if parsed.Lookup(name).Tree != s.templates.Lookup(name).Tree { // the source replaces it
+				continue
+			}
+			if _, err := fast.AddParseTree(name, tree); err != nil {
+				return err
+			}
+		}
+		whole, fast = whole.Funcs(funcs(in)), fast.Funcs(funcs(in))
+		in.execute = func(values bool) error {
+			if values {
+				return whole.ExecuteTemplate(&in.out, name, in.view)
+			}
+			return fast.ExecuteTemplate(&in.out, name, in.view)
+		}
 		return in
 	}
 	empty := 0

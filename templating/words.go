@@ -1,215 +1,264 @@
 package templating
 
 import (
-	"cmp"
-	"fmt"
-	"net/netip"
-	"slices"
+	"html"
 	"strings"
-	"time"
-
-	alertmanager "github.com/prometheus/alertmanager/template"
-	"github.com/prometheus/common/model"
+	"unicode"
+	"unicode/utf8"
 )
 
-// severity is the severest of the alerts that fire, or of all where those that
-// may still fire are not listed; "FIRING" where none tells.
-func severity(v *view) string {
-	const longest = 20 // bytes; a longer value is no severity
-	for _, a := range v.Alerts {
-		s := cmp.Or(a.Labels["severity"], a.Labels["priority"])
-		if s == "" || len(s) > longest || strings.EqualFold(s, "none") {
-			continue
-		}
-		if v.MayStillFire || a.Status == string(model.AlertFiring) {
-			return strings.ToUpper(s)
-		}
+// unexpanded begins an annotation whose template Prometheus could not expand
+// (prometheus/prometheus, rules/alerting.go: "<error expanding template: %s>").
+const unexpanded = "<error expanding template"
+
+// words returns the words of an annotation: without terminal colors, HTML, Markdown
+// links and emphasis, and with single spaces. Line ends stay, as they may end a
+// sentence. An annotation that is blank, or that Prometheus could not expand, has none.
+func words(annotation string) string {
+	s := strings.TrimSpace(annotation)
+	if s == "" || strings.HasPrefix(s, unexpanded) {
+		return ""
 	}
-	return "FIRING"
+	if strings.ContainsRune(s, '\x1b') {
+		s = withoutColors(s)
+	}
+	if strings.ContainsRune(s, '<') {
+		s = withoutTags(s)
+	}
+	for range 3 { // an entity may be encoded more than once
+		if !strings.ContainsRune(s, '&') {
+			break
+		}
+		s = html.UnescapeString(s)
+	}
+	if strings.Contains(s, "](") {
+		s = withoutLinks(s)
+	}
+	if strings.ContainsAny(s, "`*") {
+		s = strings.NewReplacer("`", "", "**", "").Replace(s)
+	}
+	return singleSpaces(s)
 }
 
-// context are labels that say in which of several like places something is. In
-// rulename Grafana names the rule whose data is missing (DatasourceNoData).
-var context = []string{"rulename", "cluster", "environment", "env", "region"}
-
-// subject is what all alerts of the group have in common.
-func subject(v *view) string {
-	name := cmp.Or(v.CommonLabels[model.AlertNameLabel], v.GroupLabels[model.AlertNameLabel])
-	words := []string{name}
-	if name == "" {
-		words = nil
-	}
-	single := len(v.Alerts) == 1 && v.hidden == 0
-	add := func(value string) {
-		if value == "" || value == name || slices.Contains(words, value) {
-			return
+// withoutColors drops ECMA-48 control sequences, with which programs color a terminal.
+func withoutColors(s string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(s, "\x1b")
+		b.WriteString(before)
+		if !found {
+			return b.String()
 		}
-		if single && mentions(summary(v.Alerts[0])+" "+where(v.Alerts[0], v), value) {
-			return
-		}
-		words = append(words, value)
-	}
-	for _, p := range v.GroupLabels.SortedPairs() {
-		switch {
-		case p.Name == model.AlertNameLabel || p.Name == "severity" || p.Name == "priority" || len(v.GroupLabels) > 4:
-		case name == "" && p.Name != "grafana_folder":
-			add(p.Name + " " + p.Value)
-		default:
-			add(p.Value)
-		}
-	}
-	for _, label := range context {
-		add(v.CommonLabels[label])
-	}
-	if len(words) == 0 {
-		return "alert"
-	}
-	return strings.Join(words, " ")
-}
-
-// summary is what an alert says of itself.
-func summary(a alertmanager.Alert) string {
-	s := cmp.Or(a.Annotations["summary"], a.Annotations["message"], a.Annotations["description"], a.Annotations["title"])
-	return strings.TrimRight(strings.Join(strings.Fields(s), " "), ".")
-}
-
-// places are labels that name where an alert is, the most telling first; of a
-// pair the first stands before the second with a slash.
-var places = [][]string{
-	{"namespace", "pod"}, {"pod"}, {"namespace", "deployment"}, {"namespace", "statefulset"}, {"namespace", "daemonset"}, {"namespace", "job_name"},
-	{"instance", "mountpoint"}, {"instance", "device"}, {"instance"}, {"node"}, {"host"}, {"hostname"}, {"nodename"}, {"device"}, {"queue"},
-	{"namespace", "service"}, {"service"}, {"namespace"}, {"job"},
-}
-
-// where names the place of an alert. In a group of several, what they have in
-// common is left out.
-func where(a alertmanager.Alert, v *view) string {
-	several := len(v.Alerts)+v.hidden > 1
-	for _, names := range places {
-		var all, telling []string
-		for _, name := range names {
-			if value := a.Labels[name]; value != "" {
-				all = append(all, value)
-				if !several || v.CommonLabels[name] == "" {
-					telling = append(telling, cmp.Or(v.hosts[value], value))
-				}
+		s = after
+		if strings.HasPrefix(s, "[") {
+			if end := strings.IndexFunc(s[1:], func(r rune) bool { return r >= '@' && r <= '~' }); end >= 0 {
+				s = s[1+end+1:]
 			}
 		}
-		if len(all) < len(names) || len(telling) == 0 {
+	}
+}
+
+// htmlElements are those that annotations hold; what is in other angle brackets stays.
+// A true one stands apart from the words around it.
+var htmlElements = map[string]bool{
+	"a": false, "b": false, "code": false, "em": false, "font": false, "i": false, "s": false, "span": false, "strong": false, "u": false, "img": false,
+	"br": true, "div": true, "h1": true, "h2": true, "h3": true, "h4": true, "hr": true, "li": true, "ol": true, "p": true, "pre": true,
+	"table": true, "tbody": true, "td": true, "th": true, "tr": true, "ul": true,
+}
+
+// withoutTags drops HTML's tags. A link in Slack's form, <URL|words>, becomes its words.
+func withoutTags(s string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(s, "<")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		end := strings.IndexByte(after, '>')
+		if end < 0 {
+			b.WriteString("<" + after)
+			return b.String()
+		}
+		tag := after[:end]
+		name := strings.ToLower(strings.TrimPrefix(tag, "/"))
+		if i := strings.IndexFunc(name, func(r rune) bool { return r == '/' || unicode.IsSpace(r) }); i >= 0 {
+			name = name[:i]
+		}
+		apart, isElement := htmlElements[name]
+		url, label, isLink := strings.Cut(tag, "|")
+		switch {
+		case isElement && apart:
+			b.WriteByte(' ')
+		case isElement:
+		case isLink && strings.Contains(url, "://"):
+			b.WriteString(label)
+		default:
+			b.WriteByte('<')
+			s = after
 			continue
 		}
-		if len(telling) == 2 && !strings.HasPrefix(telling[1], "/") { // unlike a path
-			return telling[0] + "/" + telling[1]
-		}
-		return strings.Join(telling, "")
+		s = after[end+1:]
 	}
-	return ""
 }
 
-// shortHosts maps each instance to its host's name without port and domain,
-// where that names no other instance too.
-func shortHosts(alerts alertmanager.Alerts) map[string]string {
-	hosts, meant := map[string]string{}, map[string]string{} // by instance; instances by host
-	for _, a := range alerts {
-		instance := a.Labels["instance"]
-		if instance == "" || hosts[instance] != "" {
+// withoutLinks makes Markdown's [words](URL) the words.
+func withoutLinks(s string) string {
+	var b strings.Builder
+	for {
+		middle := strings.Index(s, "](")
+		if middle < 0 {
+			b.WriteString(s)
+			return b.String()
+		}
+		begin, end := strings.LastIndexByte(s[:middle], '['), strings.IndexByte(s[middle:], ')')
+		if begin < 0 || end < 0 {
+			b.WriteString(s[:middle+2])
+			s = s[middle+2:]
 			continue
 		}
-		host, _, _ := strings.Cut(instance, ":")
-		if _, err := netip.ParseAddr(host); err != nil {
-			host, _, _ = strings.Cut(host, ".")
+		b.WriteString(s[:begin])
+		b.WriteString(s[begin+1 : middle])
+		s = s[middle+end+1:]
+	}
+}
+
+// singleSpaces makes white space one space, or one line end if it holds one.
+func singleSpaces(s string) string {
+	plain := true
+	for i := range len(s) {
+		if c := s[i]; c == '\t' || c == '\r' || c >= utf8.RuneSelf || c <= ' ' && i > 0 && s[i-1] <= ' ' {
+			plain = false
+			break
 		}
-		if other := meant[host]; other != "" || len(host) < 2 {
-			hosts[instance], hosts[other] = instance, other
-			continue
-		}
-		hosts[instance], meant[host] = host, instance
 	}
-	return hosts
-}
-
-// mentions reports whether a text names a place, by its whole name or, of a
-// host with a domain or port, by its first part.
-func mentions(text, place string) bool {
-	if place == "" || strings.Contains(text, place) {
-		return true
-	}
-	host, _, isHost := strings.Cut(place, ".")
-	if !isHost {
-		host, _, isHost = strings.Cut(place, ":")
-	}
-	return isHost && len(host) >= 3 && strings.Trim(host, "0123456789") != "" && strings.Contains(text, host)
-}
-
-// item is an alert's line in a list: its name where the group has several, and
-// where it is, or else its summary.
-func item(a alertmanager.Alert, v *view) string {
-	var words []string
-	if name := a.Labels[model.AlertNameLabel]; v.CommonLabels[model.AlertNameLabel] == "" && name != "" {
-		words = append(words, name)
-	}
-	place, said := where(a, v), summary(a)
-	shared := v.CommonAnnotations["summary"] != "" || a.Status != string(model.AlertFiring)
-	switch {
-	case place == "" && (!shared || len(words) == 0):
-		words = append(words, said)
-	case len(words) > 0 && !shared && said != "" && mentions(said, place):
-		words = append(words, said)
-	default:
-		words = append(words, place)
-	}
-	if line := strings.TrimSpace(strings.Join(words, " ")); line != "" {
-		return line
-	}
-	return "alert"
-}
-
-// headline is what a group is about, in a few words.
-func headline(v *view) string {
-	const longest = 50 // septets
-	about := severity(v)
-	if v.Status == string(model.AlertResolved) && !v.MayStillFire {
-		about = "RESOLVED"
-	}
-	return shortened(about+" "+subject(v), longest)
-}
-
-// Rank is lower the severer a headline's first word is; what is resolved comes
-// last.
-func Rank(headline string) int {
-	word, _, _ := strings.Cut(headline, " ")
-	if word == "RESOLVED" {
-		return SeverityRank("") + 1
-	}
-	return SeverityRank(word)
-}
-
-// plain is the text where no template can be used. It cannot fail.
-func plain(v *view, now time.Time) string {
-	if v.MayStillFire { // what is listed is resolved
-		left := "some"
-		if n := v.TruncatedAlerts; n > 0 {
-			left = fmt.Sprintf("up to %d more", n)
-		}
-		return fmt.Sprintf("%s %s: %d resolved, %s may still fire", severity(v), subject(v), v.ResolvedCount, left)
+	if plain {
+		return s
 	}
 	var b strings.Builder
-	if v.Status == string(model.AlertResolved) {
-		b.WriteString("RESOLVED")
-	} else {
-		b.WriteString(severity(v))
-	}
-	b.WriteString(" " + subject(v))
-	for _, a := range v.Alerts {
-		if said := summary(a); said != "" {
-			b.WriteString(": " + said)
-		}
-		if place := where(a, v); !mentions(summary(a), place) {
-			b.WriteString(", " + place)
-		}
-		if d := Duration(age(a, now)); d != "" {
-			b.WriteString(", " + d)
+	b.Grow(len(s))
+	gap := byte(0)
+	for _, r := range s {
+		switch {
+		case r == '\n':
+			gap = '\n'
+		case unicode.IsSpace(r):
+			if gap != '\n' {
+				gap = ' '
+			}
+		default:
+			if gap != 0 && b.Len() > 0 {
+				b.WriteByte(gap)
+			}
+			gap = 0
+			b.WriteRune(r)
 		}
 	}
 	return b.String()
+}
+
+// sentences splits words into sentences, without their full stops. Line ends that do
+// not end a sentence become spaces.
+func sentences(s string) []string {
+	var all []string
+	begin := 0
+	add := func(end int) {
+		if one := strings.TrimRight(strings.TrimSpace(s[begin:end]), ".;"); one != "" {
+			all = append(all, strings.ReplaceAll(one, "\n", " "))
+		}
+		begin = end
+	}
+	for i := 1; i < len(s)-1; i++ {
+		switch c := s[i]; {
+		case c == '\n' && endsLine(s[begin:i], s[i+1:]):
+			add(i)
+		case c == ' ' && strings.IndexByte(".!?", s[i-1]) >= 0 && beginsSentence(s[i+1:]) && !endsAbbreviated(s[begin:i]):
+			add(i)
+		}
+	}
+	add(len(s))
+	return all
+}
+
+// endsLine reports whether a line's end is the end of a sentence, too.
+func endsLine(before, after string) bool {
+	last := before[len(before)-1]
+	r, _ := utf8.DecodeRuneInString(after)
+	return strings.IndexByte(".!?:;", last) >= 0 || unicode.IsUpper(r) || r == '-' || r == '*'
+}
+
+func beginsSentence(s string) bool {
+	r, _ := utf8.DecodeRuneInString(s)
+	return unicode.IsUpper(r) || unicode.IsDigit(r) || strings.ContainsRune(`"'([/*-`, r)
+}
+
+// endsAbbreviated reports whether a full stop belongs to an abbreviation.
+func endsAbbreviated(s string) bool {
+	word := strings.ToLower(strings.Trim(s[strings.LastIndexByte(s, ' ')+1:], `.("'`))
+	switch word {
+	case "e.g", "i.e", "etc", "vs", "approx", "no", "min", "max", "avg", "incl", "resp", "cf", "st":
+		return true
+	}
+	return len(word) == 1 && unicode.IsLetter(rune(word[0]))
+}
+
+// adviceBegins are the first words of sentences that say what to do, or what may
+// follow, instead of what is. A sentence of two words or fewer is none.
+var adviceBegins = []string{
+	"check ", "please ", "see ", "consider ", "investigate ", "verify ", "make sure", "ensure ", "inspect ", "look ", "run ", "this may", "this might", "this could",
+	"this can ", "this usually", "this often", "this means", "this indicates", "this alert", "possible cause", "possibly", "restart ", "review ", "contact ", "refer ", "more info",
+	"runbook", "for more", "for details", "try ", "take ", "you ", "it is recommended", "it is advised", "action", "increase ", "add ", "if ", "use ", "visit ", "read ", "follow ",
+	"they may", "it may", "it might", "it could", "there may be", "there might be", "that may", "remediation", "impact:", "we recommend", "http://", "https://", "debug ", "resolve ", "fix ", "dashboard", "find ", "immediately ",
+}
+
+func isAdvice(sentence string) bool {
+	s := strings.ToLower(sentence[:min(24, len(sentence))])
+	for _, begin := range adviceBegins {
+		if strings.HasPrefix(s, begin) {
+			return true
+		}
+	}
+	return strings.Contains(sentence, " may indicate") || strings.Contains(sentence, " might indicate")
+}
+
+// isWordByte reports whether a rune continues a name: letters, digits and "_".
+func isWordByte(b byte) bool {
+	return b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' || b == '_' || b >= utf8.RuneSelf
+}
+
+// index returns where a value stands in a text as whole words, or -1.
+func index(text, value string) int {
+	if value == "" {
+		return -1
+	}
+	for from := 0; ; {
+		i := strings.Index(text[from:], value)
+		if i < 0 {
+			return -1
+		}
+		i += from
+		end := i + len(value)
+		if bounded(text, i, end) {
+			return i
+		}
+		from = i + 1
+	}
+}
+
+// bounded reports whether text[i:end] is not part of a longer name.
+func bounded(text string, i, end int) bool {
+	if i > 0 && isWordByte(text[i-1]) && isWordByte(text[i]) {
+		return false
+	}
+	if end < len(text) && isWordByte(text[end-1]) && isWordByte(text[end]) {
+		return false
+	}
+	// "web" is not named by "web-2", nor "2" by "2.5".
+	if i > 1 && (text[i-1] == '-' || text[i-1] == '.') && isWordByte(text[i-2]) {
+		return false
+	}
+	if end < len(text)-1 && (text[end] == '-' || text[end] == '.') && isWordByte(text[end+1]) {
+		return false
+	}
+	return true
 }

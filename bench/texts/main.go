@@ -3,10 +3,15 @@
 // captured from Alertmanager:
 //
 //	go run ./bench/texts [FILE...]
+//
+// With --corpus it renders the payloads of a corpus for a program that measures them:
+//
+//	go run ./bench/texts --corpus=corpus.jsonl.gz >rendered.jsonl
 package main
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,7 +27,15 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	corpus := flag.String("corpus", "", "gzipped JSON lines with id and payload")
+	flag.Parse()
+	var err error
+	if *corpus != "" {
+		err = renderCorpus(*corpus, os.Stdout)
+	} else {
+		err = run(flag.Args())
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "texts:", err)
 		os.Exit(1)
 	}
@@ -36,11 +49,7 @@ func run(files []string) error {
 		}
 	}
 	// Minutes after the payloads were captured.
-	set, err := templating.New(templating.Options{Now: func() time.Time { return time.Date(2026, 11, 23, 19, 34, 0, 0, time.UTC) }})
-	if err != nil {
-		return err
-	}
-	text, err := set.Text(`{{ template "sms.default" . }}`, nil)
+	text, err := defaultText(time.Date(2026, 11, 23, 19, 34, 0, 0, time.UTC))
 	if err != nil {
 		return err
 	}
@@ -66,6 +75,15 @@ func run(files []string) error {
 	}
 	fmt.Printf("%d payloads: smspager %d segments, sachet %d: %.1f times as many\n", len(files), ours, theirs, float64(theirs)/float64(ours))
 	return nil
+}
+
+// defaultText is the built-in text at a moment.
+func defaultText(now time.Time) (*templating.Text, error) {
+	set, err := templating.New(templating.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		return nil, err
+	}
+	return set.Text(`{{ template "sms.default" . }}`, nil)
 }
 
 // sachet is the text of sachet's newAlertText (github.com/messagebird/sachet,

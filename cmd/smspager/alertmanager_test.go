@@ -102,7 +102,7 @@ receivers:
 	if err != nil {
 		t.Fatalf("%v\n%s", err, p.output())
 	}
-	if want := "CRITICAL DiskFull: The disk of db-1 is full"; !strings.HasPrefix(sms.Text, want) {
+	if want := "CRITICAL DiskFull: db-1:9100"; !strings.HasPrefix(sms.Text, want) {
 		t.Errorf("the SMS is %q, want %q first", sms.Text, want)
 	}
 	am.alert(ctx, time.Now().Add(-time.Second))

@@ -20,7 +20,7 @@ func TestDemo(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
-	for _, want := range []string{"CRITICAL KubePodCrashLooping prod-eu-1", "RESOLVED KubePodCrashLooping", "108 of 160 septets", "delivered 3 received, by callback", "smspager send -c smspager.yml --to=999"} {
+	for _, want := range []string{"CRITICAL KubePodCrashLooping prod-eu-1", "RESOLVED KubePodCrashLooping", "154 of 160 septets", "delivered 3 received, by callback", "smspager send -c smspager.yml --to=999"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the demo does not show %q:\n%s", want, out)
 		}

@@ -58,6 +58,7 @@ type previewed struct {
 	Shown         int                `json:"shown"`
 	Hidden        int                `json:"hidden"`
 	Cut           bool               `json:"cut"`
+	Choices       []choice           `json:"choices"`
 	Shortened     []shortenedValue   `json:"shortened"`
 	Changes       []changedString    `json:"changes"`
 	TemplateError string             `json:"template_error,omitempty"`
@@ -67,6 +68,12 @@ type previewedSegment struct {
 	Text    string `json:"text"`
 	Septets int    `json:"septets"`
 	Room    int    `json:"room"` // septets that the segment can hold
+}
+
+// choice is a part of the text and the rule by which it was chosen.
+type choice struct {
+	Part string `json:"part"`
+	From string `json:"from"`
 }
 
 type shortenedValue struct {
@@ -171,12 +178,15 @@ func (p *preview) show(c console) ([]string, error) {
 func inJSON(r receiver.Preview) previewed {
 	out := previewed{
 		Receiver: r.Receiver, Ignored: r.Ignored, Text: r.Text, Encoding: r.Size.Encoding, Septets: r.Size.Units, MaxSegments: r.MaxSegments,
-		Shown: r.Shown, Hidden: r.Hidden, Cut: r.Cut, Shortened: []shortenedValue{}, Changes: []changedString{},
+		Shown: r.Shown, Hidden: r.Hidden, Cut: r.Cut, Choices: []choice{}, Shortened: []shortenedValue{}, Changes: []changedString{},
 	}
 	parts := gsm7.Segments(r.Text)
 	for _, part := range parts {
 		size := gsm7.Measure(part)
 		out.Segments = append(out.Segments, previewedSegment{Text: part, Septets: size.Units, Room: room(size.Encoding, len(parts))})
+	}
+	for _, ch := range r.Choices() {
+		out.Choices = append(out.Choices, choice(ch))
 	}
 	for _, s := range r.Shortened {
 		out.Shortened = append(out.Shortened, shortenedValue(s))
@@ -201,10 +211,13 @@ func draw(w io.Writer, r receiver.Preview) {
 	drawSMS(w, r.Text)
 	fmt.Fprintf(w, "Cost: %s of the %d allowed, for each recipient (%s, %d septets)\n", segments(r.Size.Segments), r.MaxSegments, r.Size.Encoding, r.Size.Units)
 	if r.Err != nil {
-		fmt.Fprintf(w, "The template failed, and the built-in text stands in: %v\n", r.Err)
+		fmt.Fprintf(w, "The template failed, and a built-in text replaces it: %v\n", r.Err)
 	}
 	if r.Hidden > 0 {
-		fmt.Fprintf(w, "Hidden: %d of %d alerts; the severest and newest are shown.\n", r.Hidden, r.Shown+r.Hidden)
+		fmt.Fprintf(w, "Hidden: %d of %d alerts; the most severe and newest are shown.\n", r.Hidden, r.Shown+r.Hidden)
+	}
+	for _, ch := range r.Choices() {
+		fmt.Fprintf(w, "%s: %s\n", ch.Part, ch.From)
 	}
 	for _, s := range r.Shortened {
 		fmt.Fprintf(w, "Shortened: %q to %q\n", s.From, s.To)
@@ -213,6 +226,6 @@ func draw(w io.Writer, r receiver.Preview) {
 		fmt.Fprintln(w, "Cut: the text is longer than max_segments allows.")
 	}
 	for _, ch := range r.Changes() {
-		fmt.Fprintf(w, "Spelt otherwise: %q as %q (%d)\n", ch.From, ch.To, ch.Count)
+		fmt.Fprintf(w, "Transliterated: %q to %q (%d)\n", ch.From, ch.To, ch.Count)
 	}
 }

@@ -78,11 +78,16 @@ func septetsOf(r rune) int {
 	return 2
 }
 
-// widthsOfASCII are the septets of ASCII characters, 0 for those in neither
-// table and for bytes beyond ASCII.
+// notASCII is the width of a byte that is no ASCII character of either table.
+const notASCII = 128
+
+// widthsOfASCII are the septets of ASCII characters by byte, or notASCII.
 var widthsOfASCII = func() (widths [256]uint8) {
-	for b := range utf8.RuneSelf {
-		widths[b] = uint8(septetsOf(rune(b)))
+	for b := range widths {
+		widths[b] = notASCII
+		if w := septetsOf(rune(b)); b < utf8.RuneSelf && w > 0 {
+			widths[b] = uint8(w)
+		}
 	}
 	return widths
 }()

@@ -94,6 +94,25 @@ func TestConcat16(t *testing.T) {
 	}
 }
 
+// TestURLsStayTheSameAddress: what the provider does not allow is percent-encoded
+// inside a URL (RFC 3986, 2.1), and transliterated outside.
+func TestURLsStayTheSameAddress(t *testing.T) {
+	for in, want := range map[string]string{
+		"a_b https://wiki.example/node_exporter/Disk_Full c_d": "a-b https://wiki.example/node%5Fexporter/Disk%5FFull c-d",
+		"(http://x.example/ê?q=€`\\)":                          "(http://x.example/%C3%AA?q=%E2%82%AC%60%5C)",
+		"https://x.example/a_b\nc_d":                           "https://x.example/a%5Fb\nc-d",
+		"<https://x.example/_> _":                              "<https://x.example/%5F> -",
+		"see https://x.example/é":                              "see https://x.example/é",
+	} {
+		if got := gsm7.Transliterate(in); got != want || gsm7.Transliterate(got) != got {
+			t.Errorf("Transliterate(%q) = %q, want %q", in, got, want)
+		}
+	}
+	if got, want := gsm7.Cheap("[a] https://x.example/?q=[a]|b {c}"), "(a) https://x.example/?q=[a]|b (c)"; got != want {
+		t.Errorf("Cheap = %q, want %q", got, want)
+	}
+}
+
 func TestCheap(t *testing.T) {
 	const in, want = `rate(http{code=~"5.."}[5m]) | a\b ~ €`, `rate(http(code=~"5..")(5m)) / a/b ~ €`
 	got := gsm7.Cheap(in)

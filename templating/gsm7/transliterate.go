@@ -1,6 +1,7 @@
 package gsm7
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,8 +13,8 @@ import (
 // Transliterate spells a text with the characters that TextingHouse allows (its
 // documentation, 5.3) and the GSM alphabet has. Any bytes go in; each character
 // that cannot be sent becomes one or more that can, by a table of our own for
-// what alerts contain and by anyascii for the rest of Unicode, or is left out. A
-// text that is not empty does not become empty: "?" stands for what cannot be
+// what alerts contain and by anyascii for the rest of Unicode, or is left out.
+// Inside a URL it is percent-encoded, so that the address stays the same. A text that is not empty does not become empty: "?" stands for what cannot be
 // spelt. To transliterate twice is to do it once.
 func Transliterate(s string) string {
 	if sendable(s) {
@@ -94,9 +95,15 @@ func sendable(s string) bool {
 func spell(s string, emit func(from rune, to string)) {
 	s = norm.NFC.String(strings.ToValidUTF8(s, "\uFFFD"))
 	previous, last := rune(0), byte(0) // what was read, and written, before
+	url := nextURL(s, 0)
 	for i, r := range s {
 		to, rest := s[i:i+utf8.RuneLen(r)], s[i+utf8.RuneLen(r):]
-		if r >= utf8.RuneSelf || !Allowed(r) {
+		if i >= url.end {
+			url = nextURL(s, i)
+		}
+		if i >= url.begin && !Allowed(r) {
+			to = percentEncoded(to)
+		} else if r >= utf8.RuneSelf || !Allowed(r) {
 			if word, ok := pictographs[r]; ok {
 				to = amid(last, word, rest)
 			} else if !Allowed(r) {
@@ -111,6 +118,33 @@ func spell(s string, emit func(from rune, to string)) {
 		}
 		previous = r
 	}
+}
+
+// span is a part of a text, in bytes.
+type span struct{ begin, end int }
+
+// nextURL returns what follows the scheme of the first URL that ends after a byte, or
+// an empty span at the end of the text.
+func nextURL(s string, from int) span {
+	scheme := strings.Index(s[from:], "://")
+	if scheme < 0 {
+		return span{len(s), len(s)}
+	}
+	begin := from + scheme + len("://")
+	end := strings.IndexFunc(s[begin:], func(r rune) bool { return r <= ' ' || unicode.IsSpace(r) || strings.ContainsRune("\"<>", r) })
+	if end < 0 {
+		return span{begin, len(s)}
+	}
+	return span{begin, begin + end}
+}
+
+// percentEncoded writes a character as a URL may have it (RFC 3986, 2.1).
+func percentEncoded(character string) string {
+	var b strings.Builder
+	for i := range len(character) {
+		fmt.Fprintf(&b, "%%%02X", character[i])
+	}
+	return b.String()
 }
 
 // amid sets a pictograph's word apart from the letters and digits around it.
@@ -192,13 +226,20 @@ var pictographs = map[rune]string{
 	'💀': "DEAD", '☠': "DEAD", '💥': "CRASH", '📈': "up", '📉': "down", 'ℹ': "i", '🆘': "SOS",
 }
 
-// Cheap replaces characters that take two septets where one that takes a single
-// septet reads the same: "(" for "[" and "{", "/" for "|" and "\".
+// Cheap replaces characters that take two septets if one that takes a single septet
+// reads the same: "(" for "[" and "{", "/" for "|" and "\". URLs stay as they are.
 func Cheap(s string) string {
 	if !strings.ContainsAny(s, `[]{}|\`) {
 		return s
 	}
-	return cheaper.Replace(s)
+	var b strings.Builder
+	for from := 0; from < len(s); {
+		url := nextURL(s, from)
+		b.WriteString(cheaper.Replace(s[from:url.begin]))
+		b.WriteString(s[url.begin:url.end])
+		from = url.end
+	}
+	return b.String()
 }
 
 var cheaper = strings.NewReplacer("[", "(", "]", ")", "{", "(", "}", ")", "|", "/", `\`, "/")

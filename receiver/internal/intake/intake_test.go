@@ -278,6 +278,10 @@ func TestDecodeFillsIn(t *testing.T) {
 	if len(n.CommonLabels) != 1 || n.CommonLabels["alertname"] != "A" || n.Alerts[0].Labels["job"] != "x" {
 		t.Errorf("the common labels are %v", n.CommonLabels)
 	}
+	n = decode(t, `{"alerts":[{"status":"firing","labels":{"alertname":"A"}}],"commonLabels":{},"status":"firing","version":4}`) // Grafana; a template that renders the payload
+	if n.CommonLabels["alertname"] != "A" {
+		t.Errorf("the common labels are %v", n.CommonLabels)
+	}
 	real, err := os.ReadFile(filepath.Join("..", "..", "testdata", "payloads", "01-single-firing-critical.json"))
 	if err != nil {
 		t.Fatal(err)

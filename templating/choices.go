@@ -1,0 +1,196 @@
+package templating
+
+import (
+	"sort"
+	"strconv"
+
+	"github.com/smspager/smspager/templating/gsm7"
+)
+
+// room returns the septets that so many segments hold.
+func room(segments int) int {
+	if segments == 1 {
+		return singleSegment
+	}
+	return segments * joinedSegment
+}
+
+// choices returns what may be left out of a composition, the best first, of which each
+// is expected to fit. The rest of the text is known from a first attempt, which wrote
+// everything: fitting adds up the septets of pieces.
+func (c *composition) choices(all *attempt, used piece, maxSegments int) []choice {
+	// The rest is what the template itself writes.
+	rest := gsm7.Measure(gsm7.Cheap(all.body) + all.tail).Units
+	if c.single {
+		return c.choicesOfOne(rest-c.septetsOfWay(0, used), used, maxSegments)
+	}
+	rest -= c.septetsOfLines(everything, used)
+	if c.name != "" {
+		return c.choicesOfGroup(rest, used, maxSegments)
+	}
+	return c.choicesOfNames(rest, used, maxSegments)
+}
+
+// separators are the septets between two pieces, ": ".
+const separators = 2
+
+func (c *composition) septetsOfWay(i int, used piece) int {
+	way := &c.ways[i]
+	total := 0
+	if used&subjectPiece != 0 {
+		total += septets(way.subject)
+	}
+	if used&objectPiece != 0 && way.object != "" {
+		total += septets(way.object) + separators
+	}
+	if used&sentencePiece != 0 && way.sentence != "" {
+		total += septets(way.sentence) + separators
+	}
+	return total
+}
+
+// choicesOfOne returns those of a single alert: its sentence as it is, leaner, or
+// another one; cut if at least a few words stay; and only then a further segment.
+func (c *composition) choicesOfOne(rest int, used piece, maxSegments int) []choice {
+	var all []choice
+	total := func(i int) int { return rest + c.septetsOfWay(i, used) }
+	ways := len(c.ways)
+	for segments := 1; segments <= maxSegments; segments++ {
+		for i := range ways {
+			if total(i) <= room(segments) {
+				all = append(all, choice{way: i, lines: -1, segments: segments})
+			}
+		}
+		if used&sentencePiece != 0 && len(all) == 0 {
+			if way, ok := c.cutWay(room(segments), total); ok {
+				all = append(all, choice{way: way, lines: -1, segments: segments})
+			}
+		}
+	}
+	return all
+}
+
+// septetsOfLines returns the septets of the pieces about several alerts.
+func (c *composition) septetsOfLines(ch choice, used piece) int {
+	total := 0
+	if used&subjectPiece != 0 {
+		total += septets(c.subject(ch))
+	}
+	if said := c.sentence(ch); used&sentencePiece != 0 && said != "" {
+		total += septets(said) + separators
+	}
+	if used&(linesPiece|resolvedPiece) != 0 {
+		for _, line := range c.lines(ch, false) {
+			total += septets(line) + 1
+		}
+		for i, line := range c.lines(ch, true) {
+			if i == 0 && c.view.FiringCount > 0 {
+				total += len("\nResolved: ") - separators
+			}
+			total += septets(line) + separators
+		}
+	}
+	return total
+}
+
+// choicesOfGroup returns those of alerts of one name: all lines, with the sentence that
+// they share and their figures, without the sentence, without both, without the names of
+// what is resolved; in one segment also what the rule's author named alone. If all do not
+// fit, one segment lists as many as it can.
+func (c *composition) choicesOfGroup(rest int, used piece, maxSegments int) []choice {
+	ways := []choice{{lines: -1}, {lines: -1, bare: true}, {lines: -1, bare: true, plain: true}, {lines: -1, bare: true, plain: true, quiet: true}}
+	if c.merged != nil {
+		ways = append(ways, choice{lines: -1, bare: true, plain: true, quiet: true, merged: true})
+	}
+	all := c.complete(ways, rest, used, maxSegments)
+	return append(all, c.fewerLines(ways[len(ways)-1], rest, used, maxSegments)...)
+}
+
+// complete returns those of some choices that fit, in as few segments as possible.
+func (c *composition) complete(ways []choice, rest int, used piece, maxSegments int) []choice {
+	if c.hidden(everything) > 0 {
+		return nil
+	}
+	var all []choice
+	for segments := 1; segments <= maxSegments; segments++ {
+		for _, way := range ways {
+			if rest+c.septetsOfLines(way, used) <= room(segments) {
+				way.segments = segments
+				all = append(all, way)
+			}
+		}
+	}
+	return all
+}
+
+// fewerLines returns choices of the first lines that fit into one segment, or into as
+// few as hold one.
+func (c *composition) fewerLines(way choice, rest int, used piece, maxSegments int) []choice {
+	for segments := 1; segments <= maxSegments; segments++ {
+		way.lines = len(c.shown(way))
+		n := sort.Search(min(way.lines, room(segments)/2), func(n int) bool {
+			way.lines = n + 1
+			return rest+c.septetsOfLines(way, used)+moreSeptets(c.hidden(way)) > room(segments)
+		})
+		var all []choice
+		for ; n > 0 && len(all) < 4; n-- { // the estimate may be off by a separator
+			way.lines, way.segments = n, segments
+			all = append(all, way)
+		}
+		if len(all) > 0 {
+			return all
+		}
+	}
+	return nil
+}
+
+// moreSeptets returns the septets of "+N more" on a line of its own.
+func moreSeptets(hidden int) int {
+	if hidden == 0 {
+		return 0
+	}
+	return len("\n+ more") + len(strconv.Itoa(hidden))
+}
+
+// choicesOfNames returns those of alerts of several names: a line for each name with
+// all that is broken; every name, and of what is broken as much as there is room for.
+// One segment is enough if each of the most severe names has an object.
+func (c *composition) choicesOfNames(rest int, used piece, maxSegments int) []choice {
+	ways := []choice{
+		{lines: -1}, {lines: -1, plain: true}, {lines: -1, plain: true, merged: true}, {lines: -1, plain: true, merged: true, quiet: true},
+	}
+	names := choice{lines: -1, plain: true, merged: true, names: true, quiet: true}
+	short := rest + c.septetsOfLines(names, used)
+	all := c.complete(ways, rest, used, 1)
+	complete := c.hidden(everything) == 0
+	if names.room = room(1) - short; complete && names.room > 0 && c.fillsEnough(names) {
+		names.segments = 1
+		all = append(all, names)
+	}
+	all = append(all, c.complete(ways, rest, used, maxSegments)...)
+	for segments := 1; segments <= maxSegments && complete; segments++ {
+		if left := room(segments) - short; left >= 0 {
+			names.segments, names.room = segments, left
+			all = append(all, names)
+		}
+	}
+	return append(all, c.fewerLines(names, rest, used, maxSegments)...)
+}
+
+// fillsEnough reports whether each of the most severe names has an object, and at least
+// a third of theirs is written.
+func (c *composition) fillsEnough(ch choice) bool {
+	written, all := 0, 0
+	for i, n := range fill(c.entries, ch) {
+		e := &c.entries[i]
+		if e.resolved || e.severity != "" {
+			continue
+		}
+		objects := len(e.objectsOf(ch))
+		if n == 0 && objects > 0 {
+			return false
+		}
+		written, all = written+n, all+objects
+	}
+	return 3*written >= all
+}

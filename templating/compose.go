@@ -1,0 +1,273 @@
+package templating
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	alertmanager "github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/common/model"
+)
+
+// composition is what the functions of templates say about one notification. Its
+// pieces are made once and measured once; a [choice] says which of them are written.
+type composition struct {
+	set    *Set
+	view   *view
+	now    time.Time
+	alerts alertmanager.Alerts // as sorted by bySeverity, at most maxAlerts
+	first  detail              // of the first alert
+	name   string              // of all alerts, "" if they differ
+	total  int                 // of all alerts
+	single bool
+	over   bool // nothing fires, nor may fire
+	// unevaluated is why Grafana could not evaluate any of the rules, see [unevaluated].
+	unevaluated string
+	ways        []one    // of a single alert
+	leanest     string   // its sentence as short as it gets without a cut
+	common      *saying  // what all alerts say
+	details     []detail // of all alerts of one name, if they are few
+	entries     []entry  // lines: those of firing alerts before those of resolved ones
+	merged      []entry  // lines of what the rule's author named alone; nil: the same
+	lineLabels  string   // those that distinguish the lines, for preview
+	figuresFrom string   // where the figures of the lines were found, likewise
+}
+
+// choice is what fits: how much is written of a composition.
+type choice struct {
+	way      int  // of a single alert
+	bare     bool // without the common sentence
+	plain    bool // lines without figures
+	quiet    bool // without the names of resolved alerts
+	merged   bool // lines of what the rule's author named alone, the others counted
+	names    bool // of several names: lines without objects but those that fit into room
+	room     int
+	lines    int // at most this many; -1: all
+	segments int // that it is meant to take
+}
+
+// everything is the choice that leaves nothing out.
+var everything = choice{lines: -1}
+
+// compositionOf reads the alerts of a view.
+func (s *Set) compositionOf(v *view, alerts alertmanager.Alerts, now time.Time) *composition {
+	c := &composition{set: s, view: v, now: now, alerts: alerts[:min(len(alerts), maxAlerts)]}
+	c.over = v.Status == string(model.AlertResolved) && !v.MayStillFire
+	if len(c.alerts) == 0 {
+		c.first.Alert = &alertmanager.Alert{Labels: v.CommonLabels, Annotations: v.CommonAnnotations}
+		c.name = cmp.Or(alertName(v.CommonLabels), v.GroupLabels[model.AlertNameLabel])
+		c.first.name = c.name
+		return c
+	}
+	c.first = s.detailOf(&c.alerts[0])
+	c.unevaluated = unevaluated(c.first.Labels)
+	for i := range alerts {
+		if unevaluated(alerts[i].Labels) != c.unevaluated {
+			c.unevaluated = ""
+			break
+		}
+	}
+	c.name = c.first.name
+	for i := range alerts {
+		if alertName(alerts[i].Labels) != c.name {
+			c.name = ""
+			break
+		}
+	}
+	c.single = v.Single
+	if c.single {
+		c.ways = c.oneOf(&c.first)
+		return c
+	}
+	c.total = len(alerts)
+	c.entries = c.entriesOf(alerts)
+	c.common = c.commonSaying()
+	return c
+}
+
+// always are labels that a text gives although the group is not named by them: they
+// say in which of several like places something is.
+var always = []string{"cluster", "cluster_name", "k8s_cluster_name", "environment", "env", "deployment_environment", "deployment_environment_name", "region"}
+
+// contextOf returns the values that say where a group is: those that it is grouped by,
+// and the cluster or environment that all have in common.
+func (c *composition) contextOf(labels []label) []string {
+	if c.view.context != nil {
+		return c.view.context
+	}
+	words := make([]string, 0, 4)
+	add := func(word string) {
+		if word != "" && word != c.name && !slices.Contains(words, word) {
+			words = append(words, word)
+		}
+	}
+	v := c.view
+	for _, name := range always {
+		for _, p := range v.common {
+			if canonical(p.Name) == name {
+				add(p.Value)
+			}
+		}
+	}
+	if len(v.GroupLabels) <= 4 {
+		for _, p := range v.GroupLabels.SortedPairs() {
+			r := c.set.rankOf(strings.TrimPrefix(p.Name, "exported_"))
+			foreign := slices.ContainsFunc(labels, func(l label) bool { return l.name == p.Name && l.foreign })
+			switch {
+			case p.Name == model.AlertNameLabel || p.Name == "severity" || p.Name == "priority" || p.Name == "grafana_folder" || foreign:
+			case c.name == "" && (r == rankIgnored || r == rankOwn):
+				add(p.Name + " " + p.Value)
+			case c.name != "" && (r == rankIgnored || r == rankJob || r == rankService):
+			default:
+				add(p.Value)
+			}
+		}
+	}
+	v.context = words
+	return words
+}
+
+// severity returns the most severe severity of the alerts that fire, or of all alerts
+// if those that may fire are not listed; "FIRING" if none has one.
+func (c *composition) severity() string {
+	for i := range c.alerts {
+		a := &c.alerts[i]
+		if word := severityWord(severityOf(a.Labels)); word != "" && (c.view.MayStillFire || a.Status == string(model.AlertFiring)) {
+			return word
+		}
+	}
+	return "FIRING"
+}
+
+// subject returns the name of the alerts and where the group is.
+func (c *composition) subject(ch choice) string {
+	if c.single {
+		return c.ways[ch.way].subject
+	}
+	text := c.name
+	if c.name == "" {
+		text = c.unevaluated
+	}
+	for _, word := range c.contextOf(c.first.labels) {
+		if !names(text, word) && !(c.common != nil && !ch.bare && names(c.common.text, word)) {
+			text = strings.TrimSpace(text + " " + word)
+		}
+	}
+	if extra := c.commonPlace(); extra != "" && !names(text, extra) && !(c.common != nil && !ch.bare && namesHost(c.common.text, extra)) {
+		text = strings.TrimSpace(text + " " + extra)
+	}
+	return text
+}
+
+// object returns what the sentence about a single alert lacks of its place.
+func (c *composition) object(ch choice) string {
+	if c.single {
+		return c.ways[ch.way].object
+	}
+	return ""
+}
+
+// sentence returns what is wrong: of a single alert its sentence, of several the
+// sentence that all have.
+func (c *composition) sentence(ch choice) string {
+	if c.single {
+		return c.ways[ch.way].sentence
+	}
+	if c.common == nil || ch.bare || c.over {
+		return ""
+	}
+	return c.common.text
+}
+
+// commonSaying returns the sentence that all alerts share, or nil: of an annotation
+// that is the same in all, or without the places in which the alerts differ.
+func (c *composition) commonSaying() *saying {
+	if c.name == "" {
+		return nil
+	}
+	for _, s := range c.first.preferred() {
+		name, _, _ := strings.Cut(s.from, ",")
+		raw := c.first.Annotations[name]
+		if raw != "" && !slices.ContainsFunc(c.alerts, func(a alertmanager.Alert) bool { return a.Annotations[name] != raw }) {
+			return s
+		}
+	}
+	for _, s := range c.first.preferred() {
+		text := placeless(&c.first, s)
+		if len(c.details) == 0 || len(text) == len(s.text) || c.first.echoes(text) {
+			continue
+		}
+		if !slices.ContainsFunc(c.details, func(d detail) bool {
+			return !slices.ContainsFunc(d.sayings, func(other saying) bool { return other.from == s.from && placeless(&d, &other) == text })
+		}) {
+			return &saying{text: text, from: s.from}
+		}
+	}
+	return nil
+}
+
+// placeless returns a sentence without " on X" and the like, for X a label's value.
+func placeless(d *detail, s *saying) string {
+	return withoutPlaces(s.text, func(value string) bool {
+		return slices.ContainsFunc(d.labels, func(l label) bool { return l.value == value || l.rank.short(l.value) == value })
+	})
+}
+
+// age returns how long the alerts have been firing, or fired: "9m", or "12-17m" if
+// the ages differ by more than a fifth; of a single alert "for 9m", of what is over
+// "after 9m"; "" if it is not known or under a minute.
+func (c *composition) age(short bool) string {
+	var least, most time.Duration
+	for i := range c.alerts {
+		a := &c.alerts[i]
+		if c.view.FiringCount > 0 && a.Status != string(model.AlertFiring) {
+			continue
+		}
+		d := age(a, c.now)
+		if d == 0 {
+			continue
+		}
+		if least == 0 || d < least {
+			least = d
+		}
+		most = max(most, d)
+	}
+	if short {
+		least, most = coarse(least), coarse(most)
+	}
+	text := durations(least, most)
+	switch {
+	case text == "":
+		return ""
+	case c.over:
+		return "after " + text
+	case c.single:
+		return "for " + text
+	}
+	return text
+}
+
+// coarse returns a duration without its smaller unit if that changes it by less than a tenth.
+func coarse(d time.Duration) time.Duration {
+	for _, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute} {
+		if whole := d.Truncate(unit); whole > 0 && d-whole < d/10 {
+			return whole
+		}
+	}
+	return d
+}
+
+// durations returns a range of durations, the unit once if both have the same.
+func durations(least, most time.Duration) string {
+	long := Duration(most)
+	if most-least <= most/5 {
+		return long
+	}
+	short := Duration(least)
+	if n := len(long) - 1; n > 0 && short != "" && short[len(short)-1] == long[n] && strings.Trim(short[:len(short)-1]+long[:n], "0123456789") == "" {
+		short = short[:len(short)-1]
+	}
+	return fmt.Sprintf("%s-%s", short, long)
+}

@@ -1,0 +1,278 @@
+package templating
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// figure is a number in a text, with its unit: "2.72%", "97 GiB".
+type figure struct {
+	at, end int     // its bytes, the unit included
+	number  float64 // without its unit
+	text    string  // rounded, with its unit
+	// constant is true of what the rule's author wrote rather than measured: the
+	// length of a window ("for 15 minutes") or a threshold ("above 80%").
+	constant bool
+}
+
+// span is a part of a text, in bytes.
+type span struct{ at, end int }
+
+func (s span) covers(i int) bool { return s.at <= i && i < s.end }
+
+// figures returns the numbers of a text that are no part of a name, an address, a
+// version or one of the spans.
+func figures(s string, names []span) []figure {
+	var all []figure
+next:
+	for i := 0; i < len(s); {
+		if s[i] < '0' || s[i] > '9' {
+			i++
+			continue
+		}
+		end := numberEnd(s, i)
+		if !standsAlone(s, i, end) {
+			i = nameEnd(s, end)
+			continue
+		}
+		for _, name := range names {
+			if name.covers(i) {
+				i = max(end, name.end)
+				continue next
+			}
+		}
+		number, err := strconv.ParseFloat(strings.ReplaceAll(s[i:end], ",", ""), 64)
+		if err != nil || math.IsInf(number, 0) {
+			i = end
+			continue
+		}
+		f := figure{at: i, number: number}
+		f.end = unitEnd(s, end)
+		f.text = rounded(s[i:end]) + s[end:f.end]
+		f.constant = isConstant(s, i, end, f.end)
+		all = append(all, f)
+		i = f.end
+	}
+	return all
+}
+
+// numberEnd returns the end of the number that begins at i: digits, a fraction, an
+// exponent, and commas between thousands.
+func numberEnd(s string, i int) int {
+	digit := func(j int) bool { return j < len(s) && s[j] >= '0' && s[j] <= '9' }
+	end := i
+	for digit(end) {
+		end++
+	}
+	for end < len(s) && s[end] == ',' && digit(end+1) && digit(end+2) && digit(end+3) && !digit(end+4) {
+		end += 4
+	}
+	if end < len(s) && s[end] == '.' && digit(end+1) {
+		for end++; digit(end); {
+			end++
+		}
+	}
+	if end < len(s)-1 && (s[end] == 'e' || s[end] == 'E') {
+		exponent := end + 1
+		if s[exponent] == '+' || s[exponent] == '-' {
+			exponent++
+		}
+		if digit(exponent) {
+			for end = exponent; digit(end); {
+				end++
+			}
+		}
+	}
+	return end
+}
+
+// standsAlone reports whether s[i:end] is a number by itself and not part of a name
+// ("db-01"), an address ("10.9.8.7", "host:9100"), a path or a version.
+func standsAlone(s string, i, end int) bool {
+	if i > 0 {
+		switch c := s[i-1]; {
+		case isWordByte(c), strings.IndexByte("-./:#@", c) >= 0 && i > 1 && s[i-2] != ' ':
+			return false
+		}
+	}
+	if end == len(s) {
+		return true
+	}
+	switch c := s[end]; {
+	case c == '.' || c == ':' || c == '/' || c == '-':
+		if end+1 < len(s) && isWordByte(s[end+1]) {
+			return c == '/' && unitEnd(s, end) > end
+		}
+	case isWordByte(c):
+		return unitEnd(s, end) > end
+	}
+	return true
+}
+
+// nameEnd returns the end of the name that goes on at i.
+func nameEnd(s string, i int) int {
+	for i < len(s) && (isWordByte(s[i]) || strings.IndexByte("-.:/", s[i]) >= 0) {
+		i++
+	}
+	return max(i, 1)
+}
+
+// unitNames are those that are written right behind a number; longer ones first.
+var unitNames = []string{
+	"KiB/s", "MiB/s", "GiB/s", "KB/s", "MB/s", "GB/s", "kB/s", "req/s", "msg/s", "ops/s", "Kbps", "Mbps", "Gbps", "kbps",
+	"KiB", "MiB", "GiB", "TiB", "PiB", "B/s", "rps", "qps", "bps", "rpm", "KB", "kB", "MB", "GB", "TB", "PB", "Ki", "Mi", "Gi", "Ti", "ms", "us", "µs", "ns", "min", "hours", "Hz", "MHz", "GHz",
+	"/s", "/m", "/min", "°C", "°F", "%", "s", "m", "h", "d", "w", "B", "K", "k", "M", "G", "T", "C", "V", "W", "A", "x",
+}
+
+// unitEnd returns the end of the unit behind a number that ends at i, or i. A duration
+// with several units, such as 1h30m, is one figure.
+func unitEnd(s string, i int) int {
+	at := i
+	if at < len(s) && s[at] == ' ' { // "97 %", "3 GiB"
+		at++
+		if at == len(s) || s[at] != '%' && (at+1 == len(s) || s[at] < 'A' || s[at] > 'Z' && s[at] != 'm') {
+			return i
+		}
+	}
+	for _, unit := range unitNames {
+		if !strings.HasPrefix(s[at:], unit) || at > i && len(unit) < 2 && unit != "%" {
+			continue
+		}
+		end := at + len(unit)
+		if unit == "%" || end == len(s) || !isWordByte(s[end]) && s[end] != '-' {
+			return end
+		}
+		if strings.Contains("smhdw", unit) && s[end] >= '0' && s[end] <= '9' { // 1h30m
+			if rest := unitEnd(s, numberEnd(s, end)); rest > numberEnd(s, end) {
+				return rest
+			}
+		}
+	}
+	return i
+}
+
+// before a constant, and behind it.
+var (
+	constantAfter = []string{
+		"above", "below", "over", "under", "than", "exceeds", "exceeded", "exceeding", "threshold", "limit", "least", "most", "of at least", "last", "past", "within", "every", "for", "in", "next", "threshold of",
+		"limit of", "the last", "the past", "longer", ">", "<", ">=", "<=", "within the next", "during", "since", "following", "around", "about",
+	}
+	timeUnits = []string{"second", "minute", "min", "hour", "day", "week", "month", "year", "hr", "sec"}
+)
+
+// isConstant reports whether the figure s[i:end], its unit up to unitEnd, is one that
+// the rule's author wrote.
+func isConstant(s string, i, end, unitEnd int) bool {
+	before := strings.TrimRight(s[:i], " (=:~")
+	word := strings.ToLower(before[strings.LastIndexByte(before, ' ')+1:])
+	behind := strings.TrimLeft(s[unitEnd:], " ")
+	ofTime := false
+	for _, unit := range timeUnits {
+		if strings.HasPrefix(behind, unit) {
+			ofTime = true
+		}
+	}
+	if unit := s[end:unitEnd]; unit == "m" || unit == "h" || unit == "d" || unit == "min" || unit == "hours" || unit == "w" {
+		ofTime = true
+	}
+	for _, lead := range constantAfter {
+		if word == lead {
+			return ofTime || word != "for" && word != "in" && word != "since"
+		}
+	}
+	return false
+}
+
+// rounded returns a number with three digits, or with all of its digits before the
+// point if they are more.
+func rounded(number string) string {
+	whole, fraction, _ := strings.Cut(number, ".")
+	if strings.ContainsAny(number, "eE") {
+		n, err := strconv.ParseFloat(number, 64)
+		if err != nil {
+			return number
+		}
+		if n != 0 && (math.Abs(n) >= 1e9 || math.Abs(n) < 1e-4) {
+			return strings.Replace(strconv.FormatFloat(n, 'g', 3, 64), "e+0", "e", 1)
+		}
+		return rounded(strconv.FormatFloat(n, 'f', -1, 64))
+	}
+	digits := len(strings.TrimLeft(whole, "0"))
+	zeros := 0
+	if digits == 0 {
+		zeros = len(fraction) - len(strings.TrimLeft(fraction, "0"))
+	}
+	if len(fraction) <= max(0, 3-digits)+zeros {
+		return number
+	}
+	n, err := strconv.ParseFloat(strings.ReplaceAll(number, ",", ""), 64)
+	if err != nil {
+		return number
+	}
+	short := strconv.FormatFloat(n, 'f', max(0, 3-digits)+zeros, 64)
+	if strings.Contains(short, ".") {
+		short = strings.TrimRight(strings.TrimRight(short, "0"), ".")
+	}
+	return short
+}
+
+// withRounded returns a text with its figures rounded.
+func withRounded(s string, found []figure) string {
+	var b strings.Builder
+	from := 0
+	for _, f := range found {
+		if f.text != s[f.at:f.end] {
+			b.WriteString(s[from:f.at])
+			b.WriteString(f.text)
+			from = f.end
+		}
+	}
+	if from == 0 {
+		return s
+	}
+	b.WriteString(s[from:])
+	return b.String()
+}
+
+// figureOf returns the first measured figure of what is said about an alert.
+func figureOf(d *detail) (string, bool) {
+	for _, s := range d.preferred() {
+		if f, ok := firstMeasured(s); ok {
+			f := withUnit(s.text, f)
+			return f, f != ""
+		}
+	}
+	return "", false
+}
+
+// unitOf returns a figure with its unit, or with the one that follows it as a word.
+func unitOf(text string, f figure) string {
+	if f.end > len(text) || !isDigit(f.text[len(f.text)-1]) {
+		return f.text
+	}
+	word, _, _ := strings.Cut(strings.TrimLeft(text[f.end:], " "), " ")
+	switch strings.Trim(word, ".,;:)") {
+	case "percent":
+		return f.text + "%"
+	case "seconds":
+		return f.text + "s"
+	case "minutes":
+		return f.text + "m"
+	case "hours":
+		return f.text + "h"
+	case "days":
+		return f.text + "d"
+	}
+	return f.text
+}
+
+// withUnit is unitOf for a figure that stands without its sentence: a small number
+// without a unit says nothing there, and is "".
+func withUnit(text string, f figure) string {
+	s := unitOf(text, f)
+	if isDigit(s[len(s)-1]) && f.number < 10 && f.number == math.Trunc(f.number) {
+		return ""
+	}
+	return s
+}

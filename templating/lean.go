@@ -1,0 +1,128 @@
+package templating
+
+import (
+	"strings"
+
+	"github.com/smspager/smspager/templating/gsm7"
+)
+
+// lean returns a sentence without what can be left out: the words that introduce a
+// threshold, and places that the text names already.
+func lean(s string, named func(value string) bool) string {
+	return withoutPlaces(withoutThreshold(s), named)
+}
+
+var thresholds = []string{
+	", which is above the threshold of ", ", which is below the threshold of ", ", which is above the limit of ", ", which is more than ", ", which is less than ", ", which is above ", ", which is below ",
+	", which is over ", ", which is under ", " which is above the threshold of ", " which is below the threshold of ", " which is above ", " which is below ", ", which exceeds the threshold of ", ", which exceeds ",
+	" exceeding the threshold of ", ", exceeding the threshold of ", ", above the threshold of ", ", below the threshold of ",
+}
+
+// withoutThreshold writes ", which is above the threshold of 85 percent" as "(limit 85 percent)".
+func withoutThreshold(s string) string {
+	for _, phrase := range thresholds {
+		before, limit, found := strings.Cut(s, phrase)
+		if !found || limit == "" || limit[0] < '0' || limit[0] > '9' {
+			continue
+		}
+		end := unitEnd(limit, numberEnd(limit, 0))
+		rest := strings.TrimSpace(limit[end:])
+		if unit, after, _ := strings.Cut(rest, " "); unit == "percent" || unit == "seconds" || unit == "bytes" || unit == "ms" {
+			end = len(limit) - len(rest) + len(unit)
+			rest = after
+		}
+		return before + " (limit " + limit[:end] + ") " + strings.TrimLeft(rest, ". ")
+	}
+	return s
+}
+
+// withoutPlaces drops " on X", " in namespace X" and the like if X is named already.
+func withoutPlaces(s string, named func(string) bool) string {
+	fields := strings.Fields(s)
+	kept := fields[:0:0]
+	for i := 0; i < len(fields); i++ {
+		switch fields[i] {
+		case "on", "in", "at", "of", "for", "from":
+			n := 1 // words of the place
+			if i+2 < len(fields) && isPlaceWord(fields[i+1]) {
+				n = 2
+			}
+			if i+n < len(fields) && n > 0 && i > 0 {
+				value := strings.Trim(fields[i+n], `.,;:()"'`)
+				if value != "" && named(value) {
+					trailing := strings.TrimLeft(fields[i+n][strings.Index(fields[i+n], value)+len(value):], `"')`)
+					if last := len(kept) - 1; last >= 0 && trailing != "" {
+						kept[last] += trailing
+					}
+					i += n
+					continue
+				}
+			}
+		}
+		kept = append(kept, fields[i])
+	}
+	return strings.Join(kept, " ")
+}
+
+func isPlaceWord(s string) bool {
+	switch strings.ToLower(s) {
+	case "namespace", "cluster", "instance", "host", "node", "pod", "environment", "the", "server", "region", "service", "job", "container":
+		return true
+	}
+	return false
+}
+
+// withoutAsides drops brackets that hold no figure.
+func withoutAsides(s string) string {
+	for from := 0; ; {
+		begin := strings.IndexByte(s[from:], '(')
+		if begin < 0 {
+			return s
+		}
+		begin += from
+		end := strings.IndexByte(s[begin:], ')')
+		if end < 0 {
+			return s
+		}
+		end += begin + 1
+		if strings.ContainsAny(s[begin:end], "0123456789") {
+			from = end
+			continue
+		}
+		s = strings.TrimRight(s[:begin], " ") + s[end:]
+		from = min(begin, len(s))
+	}
+}
+
+// cutTo returns a sentence of at most so many septets, cut at a word. If the cut loses
+// the first measured figure, the figure follows in brackets.
+func (s *saying) cutTo(text string, most int) string {
+	if septets(text) <= most {
+		return text
+	}
+	short := cutAtWord(text, most)
+	if f, ok := firstMeasured(s); ok && !names(short, f.text) {
+		suffix := " (" + unitOf(s.text, f) + ")"
+		if room := most - septets(suffix); room > 12 {
+			return cutAtWord(text, room) + suffix
+		}
+	}
+	return short
+}
+
+// cutAtWord returns at most so many septets of a text; it does not end in a word that
+// only leads to the next, such as "on".
+func cutAtWord(text string, most int) string {
+	short := gsm7.TruncateUnits(text, most)
+	for {
+		head, cut := strings.CutSuffix(short, "...")
+		last := strings.LastIndexByte(head, ' ')
+		if !cut || last < 0 || !fillers[strings.ToLower(head[last+1:])] {
+			return short
+		}
+		short = strings.TrimRight(head[:last], " ,;:-(") + "..."
+	}
+}
+
+// septets returns the septets of a text as it is sent.
+func septets(s string) int { return gsm7.Measure(gsm7.Transliterate(s)).Units }

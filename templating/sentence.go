@@ -1,0 +1,305 @@
+package templating
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode"
+
+	alertmanager "github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/common/model"
+)
+
+// Annotations in which rules say what is wrong, in order of preference.
+var (
+	shortAnnotations = []string{"summary", "message", "title"}
+	longAnnotations  = []string{"description", "message", "details"}
+)
+
+// Grafana's names of alerts whose rule could not be evaluated; the rule itself is in the
+// label rulename (grafana/grafana, pkg/services/ngalert/state/state.go).
+const (
+	grafanaNoData = "DatasourceNoData"
+	grafanaError  = "DatasourceError"
+	grafanaReason = "grafana_state_reason"
+	grafanaRule   = "rulename"
+)
+
+// detail is what a text may say about an alert.
+type detail struct {
+	*alertmanager.Alert
+	name     string
+	severity string
+	labels   []label // the most exact first
+	sayings  []saying
+	// value is what the rule's description gives as VALUE.
+	value string
+}
+
+// saying is one sentence that an annotation holds.
+type saying struct {
+	text    string // without its full stop, figures rounded
+	from    string // where it was found, for preview
+	summary bool
+	echo    bool // it says no more than name and labels do
+	advice  bool // it says what to do instead of what is
+	figures []figure
+	known   []span // label values
+}
+
+// measured reports whether a saying has a figure that was measured.
+func (s *saying) measured() bool {
+	return slices.ContainsFunc(s.figures, func(f figure) bool { return !f.constant })
+}
+
+// alertName returns the name of an alert: the rule's, if Grafana could not evaluate it.
+func alertName(labels alertmanager.KV) string {
+	name := labels[model.AlertNameLabel]
+	if name == grafanaNoData || name == grafanaError {
+		return cmp.Or(labels[grafanaRule], name)
+	}
+	return name
+}
+
+// unevaluated returns why Grafana could not evaluate the rule of an alert, or "".
+func unevaluated(labels alertmanager.KV) string {
+	switch labels[model.AlertNameLabel] {
+	case grafanaNoData:
+		return "no data"
+	case grafanaError:
+		return "data source error"
+	}
+	return ""
+}
+
+// detailOf reads an alert.
+func (s *Set) detailOf(a *alertmanager.Alert) detail {
+	d := detail{Alert: a, name: alertName(a.Labels), severity: severityOf(a.Labels)}
+	summary, summaryFrom := firstAnnotation(a.Annotations, shortAnnotations)
+	description, descriptionFrom := firstAnnotation(a.Annotations, longAnnotations)
+	if descriptionFrom == summaryFrom {
+		description = ""
+	}
+	text := d.expanded(withoutDump(summary)) + "\n" + d.expanded(withoutDump(description))
+	for _, name := range a.Annotations.Names() { // a link to a dashboard may name the object, too
+		if name != summaryFrom && name != descriptionFrom {
+			text += "\n" + a.Annotations[name]
+		}
+	}
+	d.labels = s.labelsOf(a, text)
+	if summary != "" {
+		d.read(summary, summaryFrom, true)
+	}
+	if description != "" && description != summary {
+		d.read(description, descriptionFrom, false)
+	}
+	if reason := unevaluated(a.Labels); reason != "" {
+		from := a.Labels[model.AlertNameLabel]
+		if why := cmp.Or(words(a.Annotations["Error"]), words(a.Annotations["error"])); why != "" {
+			reason += ": " + why
+		}
+		d.sayings = append([]saying{{text: reason, from: from, summary: true}}, d.sayings...)
+	}
+	return d
+}
+
+func firstAnnotation(annotations alertmanager.KV, names []string) (text, from string) {
+	for _, name := range names {
+		if text := words(annotations[name]); text != "" {
+			return text, name
+		}
+	}
+	return "", ""
+}
+
+// withoutDump cuts what some rules append to their descriptions: all labels.
+func withoutDump(s string) string {
+	if i := strings.Index(s, "LABELS"); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
+
+// read adds the sentences of an annotation.
+func (d *detail) read(text, from string, summary bool) {
+	text = d.expanded(withoutDump(text))
+	if before, value, found := strings.Cut(text, "VALUE"); found {
+		value = strings.TrimLeft(value, " =:")
+		end := numberEnd(strings.TrimPrefix(value, "-"), 0)
+		if end > 0 && d.value == "" {
+			d.value = rounded(value[:end+len(value)-len(strings.TrimPrefix(value, "-"))])
+		}
+		text = before
+	}
+	number := 0
+	for _, one := range sentences(text) {
+		one = d.withoutInstance(one)
+		if strings.Trim(one, "0123456789") == "" {
+			continue
+		}
+		number++
+		s := saying{text: one, from: from, summary: summary, advice: isAdvice(one)}
+		if number > 1 {
+			s.from += ", sentence " + string(rune('0'+min(number, 9)))
+		}
+		s.known = d.known(one)
+		s.figures = figures(one, s.known)
+		if short := withRounded(one, s.figures); short != one {
+			s.text = short
+			s.known = d.known(short)
+			s.figures = figures(short, s.known)
+		}
+		s.echo = d.echoes(s.text)
+		d.sayings = append(d.sayings, s)
+		if number == 6 {
+			break
+		}
+	}
+}
+
+// expanded writes the values of labels that a rule's author meant to have expanded:
+// some tools quote {{ $labels.name }} once too often.
+func (d *detail) expanded(text string) string {
+	for {
+		begin := strings.Index(text, "{{")
+		if begin < 0 {
+			return text
+		}
+		end := strings.Index(text[begin:], "}}")
+		if end < 0 {
+			return text
+		}
+		name, isLabel := strings.CutPrefix(strings.TrimSpace(text[begin+2:begin+end]), "$labels.")
+		if !isLabel {
+			return text
+		}
+		text = text[:begin] + d.Labels[name] + text[begin+end+2:]
+	}
+}
+
+// withoutInstance drops "(instance X)" and the like: a label in brackets.
+func (d *detail) withoutInstance(s string) string {
+	for _, word := range [...]string{"(instance ", "(instance:", "(host ", "[instance "} {
+		begin := strings.Index(s, word)
+		if begin < 0 {
+			continue
+		}
+		end := strings.IndexAny(s[begin:], ")]")
+		if end < 0 {
+			continue
+		}
+		s = strings.TrimSpace(strings.TrimRight(s[:begin], " ") + s[begin+end+1:])
+	}
+	return strings.TrimRight(s, " .,;:-")
+}
+
+// known returns where a text has values of labels.
+func (d *detail) known(text string) []span {
+	var all []span
+	for _, l := range d.labels {
+		if !l.named || len(l.value) < 2 {
+			continue
+		}
+		if i := index(text, l.value); i >= 0 {
+			all = append(all, span{i, i + len(l.value)})
+		}
+	}
+	return all
+}
+
+// fillers are words that say nothing by themselves.
+var fillers = map[string]bool{
+	"a": true, "an": true, "the": true, "is": true, "are": true, "was": true, "has": true, "have": true, "had": true, "been": true, "be": true, "of": true, "on": true, "in": true, "at": true,
+	"for": true, "to": true, "and": true, "by": true, "with": true, "from": true, "instance": true, "alert": true, "there": true, "its": true, "it": true, "this": true, "that": true, "too": true,
+}
+
+// echoes reports whether a text says no more than the alert's name and labels.
+func (d *detail) echoes(text string) bool {
+	name := nameWords(d.name)
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' }) {
+		w := strings.ToLower(word)
+		if fillers[w] || slices.ContainsFunc(name, func(n string) bool { return alike(n, w) }) {
+			continue
+		}
+		if !slices.ContainsFunc(d.labels, func(l label) bool {
+			return l.rank < rankUnlikely && (strings.Contains(strings.ToLower(l.value), w) || l.name == w)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// alike reports whether two words have the same stem: "replicas" and "replica",
+// "filling" and "fill".
+func alike(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if a == b {
+		return true
+	}
+	common := 0
+	for common < len(a) && a[common] == b[common] {
+		common++
+	}
+	return common >= 4 && len(a)-common <= 2 && len(b)-common <= 3 || common == len(a) && common >= 3 && len(b)-common <= 3
+}
+
+// nameWords returns the words of a name in CamelCase or with separators, in lower case.
+func nameWords(name string) []string {
+	var all []string
+	begin := 0
+	add := func(end int) {
+		if end > begin {
+			all = append(all, strings.ToLower(name[begin:end]))
+		}
+		begin = end
+	}
+	isUpper := func(i int) bool { return i < len(name) && name[i] >= 'A' && name[i] <= 'Z' }
+	for i := range len(name) {
+		switch c := name[i]; {
+		case strings.IndexByte("_- .:/", c) >= 0:
+			add(i)
+			begin = i + 1
+		case i > begin && isUpper(i) && (!isUpper(i-1) || i+1 < len(name) && !isUpper(i+1) && strings.IndexByte("_- .:/s", name[i+1]) < 0):
+			add(i)
+		}
+	}
+	add(len(name))
+	return all
+}
+
+// preferred returns the sayings in the order in which they are tried: the summary if it
+// has a measured figure; else the first sentence with one; else with any figure; then
+// the summary, if it says more than the name; then anything else. Advice is taken only if
+// there is nothing else.
+func (d *detail) preferred() []*saying {
+	class := func(s *saying) int {
+		switch {
+		case s.advice:
+			return 6
+		case s.summary && s.measured():
+			return 0
+		case s.measured():
+			return 1
+		case s.echo:
+			return 5
+		case s.summary && len(s.figures) > 0:
+			return 2
+		case s.summary:
+			return 3
+		}
+		return 4
+	}
+	all := make([]*saying, len(d.sayings))
+	for i := range d.sayings {
+		all[i] = &d.sayings[i]
+	}
+	slices.SortStableFunc(all, func(a, b *saying) int { return class(a) - class(b) })
+	all = slices.DeleteFunc(all, func(s *saying) bool { return s.echo })
+	if len(all) > 0 && !all[0].advice { // advice is better than nothing
+		all = slices.DeleteFunc(all, func(s *saying) bool { return s.advice })
+	}
+	return all
+}
