@@ -3,7 +3,9 @@ package receiver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/oncall"
@@ -12,21 +14,36 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
-// Duty is who is on duty by a configuration, and what its outbox knows of people. It
-// changes nothing, and may be asked for while a receiver runs.
+// Duty holds who is on duty by a configuration, and the contacts as its outbox knows them.
+// [NewDuty] makes one without a running receiver, and may be called beside one.
 type Duty struct {
-	Roster   *oncall.Roster
-	Contacts []oncall.ContactState
-	// Calendars are those that could not be read. Their last good copies, which the
-	// outbox keeps, are in the roster.
-	Calendars []*oncall.CalendarError
+	Contacts []ContactState
+	// Calendars are the calendars that could not be read. Their last good copies in the
+	// outbox are used instead, if there are any.
+	Calendars []*CalendarError
+
+	roster *oncall.Roster
 }
 
-// NewDuty reads the calendars and the outbox of a configuration. An outbox that is
-// not there yet knows nothing; one that cannot be read is an error.
+type (
+	// OnDuty holds who is on duty in a rota, from when to when.
+	OnDuty = oncall.Duty
+	// ContactState is a contact and the state of its phone.
+	ContactState = oncall.ContactState
+	// CalendarError is the error of the calendar of a rota that cannot be used.
+	CalendarError = oncall.CalendarError
+)
+
+// NewDuty reads the calendars and the outbox of a configuration. It changes nothing. An
+// outbox that does not exist yet knows nothing. If it cannot be read, NewDuty returns what
+// the calendars say and an error; a faulty configuration gives a nil Duty and an error.
 func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
-	d := &Duty{Roster: oncall.NewRoster(cfg, nil)}
-	d.Calendars = d.Roster.Load(ctx)
+	cfg, err := cfg.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	d := &Duty{roster: oncall.NewRoster(cfg, nil)}
+	d.Calendars = d.roster.Load(ctx)
 	store, err := openReader(ctx, cfg.Storage)
 	if errors.Is(err, fs.ErrNotExist) {
 		store, err = nowhere{}, nil
@@ -38,7 +55,17 @@ func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 	if d.Contacts, err = oncall.ContactStates(ctx, cfg, store); err != nil {
 		return d, err
 	}
-	return d, d.Roster.UseCopies(ctx, store)
+	return d, d.roster.UseCopies(ctx, store)
+}
+
+// At returns who is on duty in a rota at a time. End is when that changes, at most a
+// month later.
+func (d *Duty) At(rota string, at time.Time) OnDuty { return d.roster.At(rota, at) }
+
+// Timeline returns who is on duty in a rota between two times, without a break. It is nil
+// for a rota that is not configured.
+func (d *Duty) Timeline(rota string, from, to time.Time) []OnDuty {
+	return d.roster.Timeline(rota, from, to)
 }
 
 // reader reads marks.

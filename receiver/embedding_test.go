@@ -1,12 +1,18 @@
 package receiver_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -60,4 +66,103 @@ func TestTwoReceivers(t *testing.T) {
 	if n := len(one.sim.Messages()); n != 1 {
 		t.Errorf("the first sent %d messages", n)
 	}
+}
+
+// literal is a configuration that is written in Go.
+func literal(t *testing.T, sim *textinghousetest.Server) *config.Config {
+	account := sim.ClientOptions()
+	return &config.Config{
+		TextingHouse: config.TextingHouse{User: account.User, Password: config.Secret(account.Password), Endpoints: []string{sim.URL}},
+		Storage:      config.Storage{SQLite: filepath.Join(t.TempDir(), "smspager.db")},
+		Contacts:     []config.Contact{{Name: "alice", Number: alice}},
+		Receivers:    []config.Receiver{{Name: "sms", To: []string{"alice"}}},
+	}
+}
+
+// TestLiteral: a configuration that is written in Go pages as a parsed one does, and one
+// that would page nobody is refused.
+func TestLiteral(t *testing.T) {
+	sim := textinghousetest.NewServer(textinghousetest.Options{})
+	defer sim.Close()
+	cfg := literal(t, sim)
+	r, err := receiver.New(cfg, receiver.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	n, err := receiver.Decode([]byte(notification("DiskFull")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := r.Notify(ctx, "sms", n)
+	if err != nil || len(result.Messages) != 1 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if sms, err := sim.Phone(alice).Next(ctx); err != nil || !strings.Contains(sms.Text, "DiskFull") {
+		t.Errorf("the phone shows %q, %v", sms.Text, err)
+	}
+
+	faulty := *cfg
+	faulty.Receivers = []config.Receiver{{Name: "sms", To: []string{"bob"}}}
+	const want = `receivers[0].to[0]: no contact is named "bob"; known: alice`
+	if err := r.Apply(&faulty); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Apply gives %v, want %s", err, want)
+	}
+	if _, err := receiver.New(&faulty, receiver.Options{}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("New gives %v, want %s", err, want)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := r.Run(t.Context()); err == nil {
+		t.Error("a second Run is no error")
+	}
+}
+
+// TestOneRegistry: two receivers on one registry are an error, or have labels; a closed
+// one leaves it.
+func TestOneRegistry(t *testing.T) {
+	sim := textinghousetest.NewServer(textinghousetest.Options{})
+	defer sim.Close()
+	reg := prometheus.NewRegistry()
+	create := func(to prometheus.Registerer) (*receiver.Receiver, error) {
+		return receiver.New(literal(t, sim), receiver.Options{Registerer: to})
+	}
+	one, err := create(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := create(reg); err == nil || !strings.Contains(err.Error(), "share a registry") {
+		t.Errorf("a second on the registry: %v", err)
+	}
+	if err := one.Close(); err != nil {
+		t.Error(err)
+	}
+	again, err := create(reg)
+	if err != nil {
+		t.Errorf("after the first was closed: %v", err)
+	}
+	defer again.Close()
+
+	reg = prometheus.NewRegistry()
+	for _, name := range []string{"eu", "us"} {
+		r, err := create(prometheus.WrapRegistererWith(prometheus.Labels{"account": name}, reg))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "smspager_messages_waiting" && len(f.GetMetric()) == 2 {
+			return
+		}
+	}
+	t.Error("the registry does not have the metrics of both")
 }

@@ -3,6 +3,7 @@ package receiver_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/api"
@@ -67,9 +69,17 @@ func (c *chain) write(tail string) {
 func (c *chain) run() {
 	c.t.Helper()
 	c.begin()
-	for c.status("GET", "/-/ready", "") != http.StatusOK {
-		time.Sleep(time.Millisecond) // until Run has begun
-	}
+	c.untilReady()
+}
+
+func (c *chain) untilReady() {
+	c.t.Helper()
+	testwait.Until(c.t, func() error {
+		if code, text := c.do("GET", "/-/ready", ""); code != http.StatusOK {
+			return errors.New(text)
+		}
+		return nil
+	})
 }
 
 func (c *chain) begin() {
@@ -163,17 +173,14 @@ func (c *chain) message(id string) api.Message {
 // until waits for a message's state.
 func (c *chain) until(id, state string) api.Message {
 	c.t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
-	for {
-		m := c.message(id)
-		if m.State == state {
-			return m
+	var m api.Message
+	testwait.Until(c.t, func() error {
+		if m = c.message(id); m.State != state {
+			return fmt.Errorf("message %s is %s, want %s: %+v", id, m.State, state, m.Events)
 		}
-		if time.Now().After(deadline) {
-			c.t.Fatalf("message %s is %s, want %s: %+v", id, m.State, state, m.Events)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
+		return nil
+	})
+	return m
 }
 
 // metric reads one sample of /metrics.
@@ -199,7 +206,7 @@ func payload(t testing.TB, name string) string {
 }
 
 func within(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

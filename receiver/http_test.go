@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
 	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -248,11 +250,16 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestEveryMetricIsDocumented, and named as promtool check metrics wants it.
 func TestEveryMetricIsDocumented(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	c.until(c.post("/alertmanager", payload(t, "payloads/01-single-firing-critical.json")).Messages[0], "delivered")
 	docs := readFile(t, "../docs/metrics.md")
 	_, text := c.do("GET", "/metrics", "")
+	problems, err := promlint.New(strings.NewReader(text + "\n")).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("promlint: %v, %v", problems, err)
+	}
 	seen := 0
 	for line := range strings.Lines(text) {
 		name, ok := strings.CutPrefix(line, "# HELP smspager_")

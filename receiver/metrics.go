@@ -14,6 +14,7 @@ type metrics struct {
 
 	requests   *prometheus.CounterVec
 	duration   *prometheus.HistogramVec
+	callbacks  *prometheus.CounterVec
 	reloadOK   prometheus.Gauge
 	reloadOKAt prometheus.Gauge
 }
@@ -28,6 +29,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "smspager_provider_request_duration_seconds", Help: "How long the provider took to answer.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"command"}),
+		callbacks: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "smspager_callbacks_total", Help: "Callbacks of the provider, receipts (dlr) and replies (mo), by outcome.",
+		}, []string{"kind", "outcome"}),
 		reloadOK: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_config_last_reload_successful", Help: "Whether the last load of the configuration succeeded.",
 		}),
@@ -70,6 +74,11 @@ func (e endpoints) Collect(ch chan<- prometheus.Metric) {
 func (m *metrics) observe(e textinghouse.Exchange) {
 	m.requests.WithLabelValues(e.Command, e.Endpoint, e.Outcome).Inc()
 	m.duration.WithLabelValues(e.Command).Observe(e.Duration.Seconds())
+}
+
+// calledBack counts one callback of the provider.
+func (m *metrics) calledBack(kind, outcome string) {
+	m.callbacks.WithLabelValues(kind, outcome).Inc()
 }
 
 func (m *metrics) reloaded(err error) {

@@ -1,9 +1,11 @@
-// Package receiver is smspager as a library: Alertmanager's webhook in, SMS out
-// through TextingHouse, each stored before it is answered for and followed
-// until it is delivered.
+// Package receiver is smspager as a library: it takes Alertmanager's notifications, stores
+// them as messages, sends those as SMS through TextingHouse, and follows each one until it
+// is delivered.
 //
-// New assembles the rooms, Handler is the HTTP side, and Run sends until its
-// context ends:
+// # Embedding
+//
+// [New] assembles the rooms, [Receiver.Handler] is the HTTP side, and [Receiver.Run] sends
+// until its context ends:
 //
 //	cfg, err := receiver.LoadConfig("smspager.yml")
 //	…
@@ -12,7 +14,15 @@
 //	go http.ListenAndServe(":9879", r.Handler())
 //	err = r.Run(ctx)
 //
+// A program without a webhook calls [Receiver.Notify]; one that embeds Alertmanager's
+// pipeline uses package notifier. [config.Config] may be read from a file or written in Go.
 // Two receivers in one process share nothing.
+//
+// # Stability
+//
+// Until v1, an exported name may change in a minor release; CHANGELOG.md lists each
+// change. What packages under internal/ define and this one exports under a name of its
+// own counts as this package's.
 package receiver
 
 import (
@@ -39,14 +49,20 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Options are what a Receiver may be given. The zero value works.
+// Options are the options of a [Receiver]. The zero value works.
 type Options struct {
-	Logger   *slog.Logger         // nil: nothing is logged
-	Registry *prometheus.Registry // what /metrics shows and the metrics join; nil: one of its own
-	// Load reads the configuration that POST /-/reload applies; nil: that path answers 404.
+	Logger *slog.Logger // nil: nothing is logged
+	// Registerer is where the metrics are registered until the Receiver is closed. Two
+	// receivers that share one need labels: see [prometheus.WrapRegistererWith]. Nil: a
+	// registry of the Receiver's own.
+	Registerer prometheus.Registerer
+	// Gatherer gathers what /metrics shows. Nil: Registerer, if it is a Gatherer, and
+	// otherwise the metrics of this Receiver.
+	Gatherer prometheus.Gatherer
+	// Load reads the configuration that POST /-/reload applies; nil: that path responds 404.
 	Load func() (*config.Config, error)
-	// Store is an outbox in the place of the one that the configuration names; New
-	// takes it over, and Close closes it. Nil: the configuration's.
+	// Store replaces the outbox that the configuration names. New takes it over, and Close
+	// closes it. Nil: the configuration's.
 	Store outbox.Store
 	// Transport takes the requests to the provider, Alertmanager and calendars; nil:
 	// transports of their own.
@@ -56,7 +72,8 @@ type Options struct {
 // Receiver takes notifications and sends messages.
 type Receiver struct {
 	logger   *slog.Logger
-	registry *prometheus.Registry
+	gatherer prometheus.Gatherer
+	leave    func() // unregisters the metrics
 	metrics  *metrics
 	load     func() (*config.Config, error)
 	via      http.RoundTripper // nil: the network
@@ -66,30 +83,33 @@ type Receiver struct {
 	oncall   *oncall.OnCall
 	delivery *delivery.Delivery
 	watch    *delivery.Watch
-	console  *api.Console
+	api      *api.API
 
 	configuring sync.Mutex
 	cfg         *config.Config
+	callbacks   atomic.Pointer[http.Handler] // new with each configuration
+	began       atomic.Bool                  // Run or Close was called
 	running     atomic.Bool
 	stop        sync.Once
 	stopErr     error
 }
 
-// New opens the outbox and makes a Receiver. The caller must Run or Close it.
-// An outbox that cannot be opened now, because its disk is full or its database
-// away, is tried again while pages are sent without it; one that another process
-// uses is an error.
+// New resolves the configuration, opens the outbox and returns a Receiver. The caller must
+// Run or Close it. An outbox that cannot be opened now, because its disk is full or its
+// database is away, is tried again while pages are sent without it; one that another
+// process uses is an error, and so is a faulty configuration (see [config.Config.Resolve]).
 func New(cfg *config.Config, o Options) (*Receiver, error) {
+	cfg, err := cfg.Resolve(checkStorage)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Registry == nil {
-		o.Registry = prometheus.NewRegistry()
-	}
 	_, several := o.Store.(outbox.Shared)
 	shared := several || o.Store == nil && cfg.Storage.PostgresURL != ""
-	r := &Receiver{logger: o.Logger, registry: o.Registry, load: o.Load, via: o.Transport, cfg: cfg, metrics: newMetrics(o.Registry)}
-	var err error
+	own := prometheus.NewRegistry()
+	r := &Receiver{logger: o.Logger, load: o.Load, via: o.Transport, cfg: cfg, metrics: newMetrics(own)}
 	r.spool, err = spool.New(spool.Options{
 		Open: func(ctx context.Context) (outbox.Store, error) {
 			if o.Store != nil {
@@ -97,7 +117,7 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 			}
 			return open(ctx, cfg.Storage)
 		},
-		Shared: shared, Logger: o.Logger, Registerer: o.Registry, Pages: pages{r},
+		Shared: shared, Logger: o.Logger, Registerer: own, Pages: pages{r},
 		Handover: func(direct bool, ms ...outbox.Message) { r.delivery.Handover(direct, ms...) },
 		Withdraw: func(ids []string) { r.delivery.Withdraw(ids) },
 		Changed:  func(m outbox.Message, c outbox.Change) { r.delivery.Changed(m, c) },
@@ -108,28 +128,45 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	store := spool.View{Spool: r.spool}
 	ids := outbox.NewIDs()
 	r.delivery = delivery.New(delivery.Options{
-		Spool: r.spool, Shared: shared, Logger: o.Logger, Registerer: o.Registry, IDs: ids,
+		Spool: r.spool, Shared: shared, Logger: o.Logger, Registerer: own, IDs: ids,
 		OnFinal: func(m outbox.Message) {
 			r.watch.Final(m)
 			r.oncall.Final(m)
 		},
-		Reply: func(ctx context.Context, reply textinghouse.Reply) (string, error) {
-			outcome, err := r.oncall.Reply(ctx, reply)
-			return string(outcome), err
-		},
 		Pages: pages{r},
 	})
 	r.oncall = oncall.New(oncall.Options{
-		Store: store, Sender: store, Shared: shared, Logger: o.Logger, Registerer: o.Registry, IDs: ids,
+		Store: store, Sender: store, Shared: shared, Logger: o.Logger, Registerer: own, IDs: ids,
 		Transport: o.Transport, Healthy: r.healthy,
 	})
-	r.watch = delivery.NewWatch(o.Registry, o.Logger, r.oncall.Credit)
-	r.console = api.New(store, o.Logger)
-	r.intake = intake.New(intake.Options{Spool: r.spool, OnCall: r.oncall, Logger: o.Logger, Registerer: o.Registry, IDs: ids})
+	r.watch = delivery.NewWatch(own, o.Logger, r.oncall.Credit)
+	r.api = api.New(api.Options{Store: store, Contacts: contacts{r.oncall}, Logger: o.Logger})
+	r.intake = intake.New(intake.Options{Spool: r.spool, OnCall: r.oncall, Logger: o.Logger, Registerer: own, IDs: ids})
+	if err := r.join(own, o); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
 	if err := r.configure(cfg); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// join registers the Receiver's metrics where the options say.
+func (r *Receiver) join(own *prometheus.Registry, o Options) error {
+	r.gatherer, r.leave = own, func() {}
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(own); err != nil {
+			return fmt.Errorf("register the metrics: %w; receivers that share a registry need labels (prometheus.WrapRegistererWith)", err)
+		}
+		r.leave = func() { o.Registerer.Unregister(own) }
+		if all, ok := o.Registerer.(prometheus.Gatherer); ok {
+			r.gatherer = all
+		}
+	}
+	if o.Gatherer != nil {
+		r.gatherer = o.Gatherer
+	}
+	return nil
 }
 
 // pages are those of a Receiver's on-call room, which is made after the rooms
@@ -166,8 +203,11 @@ func asStore[S outbox.Store](s S, err error) (outbox.Store, error) {
 
 // Run sends until the context ends, then lets what is under way finish and
 // closes the outbox. Notifications that come after that are refused, so that
-// Alertmanager tries them again later.
+// Alertmanager tries them again later. A Receiver runs once: a second call is an error.
 func (r *Receiver) Run(ctx context.Context) error {
+	if r.began.Swap(true) {
+		return errors.New("the receiver has run or is closed; make another with New")
+	}
 	r.configuring.Lock()
 	retention := r.cfg.Storage.Retention // a reload cannot change it
 	r.configuring.Unlock()
@@ -188,16 +228,21 @@ func (r *Receiver) Run(ctx context.Context) error {
 
 // Close closes the outbox of a Receiver that does not Run.
 func (r *Receiver) Close() error {
+	r.began.Store(true)
 	r.stop.Do(func() {
+		r.leave()
 		r.intake.Stop()
 		r.stopErr = r.spool.Close()
 	})
 	return r.stopErr
 }
 
-// Notify takes a notification in as the webhook does. See intake.Intake.Notify
-// for its errors.
-func (r *Receiver) Notify(ctx context.Context, name string, n templating.Notification) (intake.Result, error) {
+// Notify takes a notification in as the webhook does, for a receiver that is named as in the
+// configuration or as Alertmanager writes it, with regular expression characters escaped.
+// It returns once the messages are on disk. After an error that is not an
+// [*UnknownReceiverError] nothing was accepted, and the same notification should be tried
+// again.
+func (r *Receiver) Notify(ctx context.Context, name string, n templating.Notification) (Result, error) {
 	return r.intake.Notify(ctx, name, n)
 }
 
@@ -220,9 +265,13 @@ func (r *Receiver) Reload() error {
 	return nil
 }
 
-// Apply applies a configuration, or leaves the old one in place where it fails.
-// storage cannot change while the receiver runs.
+// Apply resolves and applies a configuration. If that fails, the old one stays in force.
+// Its storage must be the same as before.
 func (r *Receiver) Apply(cfg *config.Config) error {
+	cfg, err := cfg.Resolve(checkStorage)
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
 	r.configuring.Lock()
 	defer r.configuring.Unlock()
 	if cfg.Storage != r.cfg.Storage {
@@ -237,7 +286,9 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient(cfg, r.metrics.observe, r.via)
+	account := cfg.TextingHouse.ClientOptions()
+	account.Observe, account.Transport = r.metrics.observe, r.via
+	client, err := textinghouse.NewClient(account)
 	if err != nil {
 		return err
 	}
@@ -247,7 +298,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	}
 	r.oncall.Configure(cfg, render)
 	r.intake.Configure(intake.Settings{
-		Receivers: receivers, Token: cfg.Webhook.Token.Reveal(), MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
+		Receivers: receivers, Token: cfg.Webhook.Token, MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
 	})
 	limits := make(map[string][]delivery.Limit)
 	for _, rc := range cfg.Receivers {
@@ -258,12 +309,30 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	r.delivery.Configure(delivery.Settings{
 		Limits: limits, DailyBudget: cfg.Credit.DailyBudget, MaxPerSecond: cfg.TextingHouse.MaxPerSecond,
 		Gateway: client, SenderID: cfg.TextingHouse.SenderID, Timeout: cfg.TextingHouse.Timeout, Concurrency: cfg.TextingHouse.Concurrency,
-		Callbacks: delivery.Callbacks{Token: cfg.TextingHouse.CallbackToken.Reveal(), Networks: cfg.TextingHouse.CallbackNetworks},
+		Callbacks: cfg.TextingHouse.CallbackToken != "",
 	})
+	callbacks := r.newCallbacks(cfg)
+	r.callbacks.Store(&callbacks)
 	r.watch.Configure(client, cfg.Probe.Interval)
 	r.metrics.client.Store(client)
 	r.cfg = cfg
 	return nil
+}
+
+// newCallbacks returns the handler of the provider's callbacks by a configuration.
+func (r *Receiver) newCallbacks(cfg *config.Config) http.Handler {
+	return textinghouse.NewHandler(textinghouse.HandlerOptions{
+		Token: cfg.TextingHouse.CallbackToken.Reveal(), Networks: cfg.TextingHouse.CallbackNetworks,
+		Receipt: func(ctx context.Context, receipt textinghouse.Receipt) (string, error) {
+			outcome, err := r.delivery.Receive(ctx, receipt)
+			return string(outcome), err
+		},
+		Reply: func(ctx context.Context, reply textinghouse.Reply) (string, error) {
+			outcome, err := r.oncall.Reply(ctx, reply)
+			return string(outcome), err
+		},
+		Observe: r.metrics.calledBack, Logger: r.logger,
+	})
 }
 
 // healthy says why smspager or the provider is not well, as far as it knows.
@@ -280,19 +349,6 @@ func (r *Receiver) healthy() error {
 		}
 	}
 	return errors.New("no endpoint of the provider works")
-}
-
-// NewClient makes the client of the account that a configuration names. observe
-// may be nil.
-func NewClient(cfg *config.Config, observe func(textinghouse.Exchange)) (*textinghouse.Client, error) {
-	return newClient(cfg, observe, nil)
-}
-
-func newClient(cfg *config.Config, observe func(textinghouse.Exchange), via http.RoundTripper) (*textinghouse.Client, error) {
-	return textinghouse.NewClient(textinghouse.Options{
-		User: cfg.TextingHouse.User, Password: cfg.TextingHouse.Password.Reveal(), Endpoints: cfg.TextingHouse.Endpoints,
-		Timeout: cfg.TextingHouse.Timeout, MaxConns: cfg.TextingHouse.Concurrency, Observe: observe, Transport: via,
-	})
 }
 
 // Handler serves everything: the webhook, the callbacks, the API, /metrics,
@@ -318,8 +374,8 @@ func (r *Receiver) PrivateHandler() http.Handler {
 	return mux
 }
 
-// LoadConfig reads a configuration file with all of its checks, those of the
-// templates included. The error tells every fault at once.
+// LoadConfig reads a configuration file with all of its checks, those of the templates
+// included. The error is a [config.Errors] with every fault, unless the file cannot be read.
 func LoadConfig(path string) (*config.Config, error) {
 	return config.Load(path, checkTemplates, checkStorage)
 }

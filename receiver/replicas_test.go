@@ -1,6 +1,7 @@
 package receiver_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,7 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smspager/smspager/receiver/outbox/postgres/postgrestest"
+	"github.com/smspager/smspager/internal/postgrestest"
+	"github.com/smspager/smspager/internal/testwait"
+	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -48,11 +51,12 @@ func (c *chain) leads() bool { return c.metric("smspager_leading") == "1" }
 
 func (c *chain) untilLeading() {
 	c.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !c.leads(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.t.Fatal("it does not lead")
+	testwait.Until(c.t, func() error {
+		if !c.leads() {
+			return errors.New("it does not lead")
 		}
-	}
+		return nil
+	})
 }
 
 func TestReplicas(t *testing.T) {
@@ -108,11 +112,7 @@ func TestDatabaseAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.untilLeading()
-	for deadline := time.Now().Add(15 * time.Second); c.status("GET", "/-/ready", "") != http.StatusOK; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it does not become ready again")
-		}
-	}
+	c.untilReady()
 	c.waitFor(past.Messages[0])
 	c.until(past.Messages[0], "delivered") // its receipt came while there was no database
 	next := c.post("/alertmanager/sms", payload(t, "payloads/02-single-resolved.json"))
@@ -145,11 +145,7 @@ func TestOutboxBrokenAtStart(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(15 * time.Second); c.status("GET", "/-/ready", "") != http.StatusOK; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it does not become ready")
-		}
-	}
+	c.untilReady()
 	c.waitFor(past.Messages[0])
 	if c.until(past.Messages[0], "delivered"); len(c.sim.Messages()) != 1 {
 		t.Errorf("the provider has %d messages", len(c.sim.Messages()))
@@ -159,11 +155,12 @@ func TestOutboxBrokenAtStart(t *testing.T) {
 // waitFor waits until a message is in the outbox.
 func (c *chain) waitFor(id string) {
 	c.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); c.status("GET", "/api/v1/messages/"+id, "") != http.StatusOK; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.t.Fatal("it is never recorded")
+	testwait.Until(c.t, func() error {
+		if code, text := c.do("GET", "/api/v1/messages/"+id, ""); code != http.StatusOK {
+			return fmt.Errorf("message %s is not recorded: %d %s", id, code, text)
 		}
-	}
+		return nil
+	})
 }
 
 // TestEscalationOnReplicas: every step is taken once, by whichever replica is
@@ -194,11 +191,12 @@ receivers:
 	}
 	until := func(number string, n int) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); count(number) < n; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s got %d of %d texts", number, count(number), n)
+		testwait.Until(t, func() error {
+			if got := count(number); got < n {
+				return fmt.Errorf("%s got %d of %d texts", number, got, n)
 			}
-		}
+			return nil
+		})
 	}
 	until(alice, pages)
 	until(bob, pages)
@@ -217,11 +215,29 @@ receivers:
 			}
 		}
 	}
-	until(bob, 2*pages) // "OK, … is yours"
-	time.Sleep(5 * time.Second)
+	// Each page is acknowledged, and everybody who was paged is sent who has it.
+	until(bob, 2*pages)
+	until(alice, 2*pages)
+	until("+33612345670", 2*pages)
+	testwait.Until(t, func() error {
+		var list api.Pages
+		_, text := two.do("GET", "/api/v1/pages?state=acknowledged", "")
+		if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Pages) != pages {
+			return fmt.Errorf("%d of %d pages are acknowledged: %v", len(list.Pages), pages, err)
+		}
+		if waiting := two.metric("smspager_messages_waiting"); waiting != "0" {
+			return fmt.Errorf("%s messages wait", waiting)
+		}
+		return nil
+	})
 	for number, want := range map[string]int{alice: 2 * pages, bob: 2 * pages, "+33612345670": 2 * pages, "+33612345671": 0} { // each page, and who has it
 		if got := count(number); got != want {
 			t.Errorf("%s got %d texts, want %d", number, got, want)
+			for _, m := range one.sim.Messages() {
+				if "+"+m.To == number {
+					t.Logf("%s %s %q", m.At.Format("05.000"), m.ClientID, m.Text)
+				}
+			}
 		}
 	}
 }

@@ -58,6 +58,10 @@ type Preview struct {
 // empty name is the payload's own, or, where that is not configured, the only
 // receiver there is. Nothing is stored and nothing is sent.
 func NewPreview(cfg *config.Config, name string, n templating.Notification) (Preview, error) {
+	cfg, err := cfg.Resolve()
+	if err != nil {
+		return Preview{}, fmt.Errorf("configuration: %w", err)
+	}
 	receivers, err := compile(cfg)
 	if err != nil {
 		return Preview{}, err

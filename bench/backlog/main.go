@@ -16,10 +16,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/smspager/smspager/internal/postgrestest"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
-	"github.com/smspager/smspager/receiver/outbox/postgres/postgrestest"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smspager/smspager/receiver/outbox/postgres/postgrestest"
+	"github.com/smspager/smspager/internal/postgrestest"
 )
 
 // TestChaos is a short run. Its seeds give another choice of faults to each.

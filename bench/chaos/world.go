@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/smspager/smspager/receiver/outbox/postgres/postgrestest"
+	"github.com/smspager/smspager/internal/postgrestest"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 

@@ -46,7 +46,7 @@ func (a *account) client() (*textinghouse.Client, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	client, err := receiver.NewClient(cfg, nil)
+	client, err := textinghouse.NewClient(cfg.TextingHouse.ClientOptions())
 	return client, cfg.TextingHouse.SenderID, err
 }
 

@@ -35,13 +35,13 @@ const ahead = 14 * 24 * time.Hour
 
 // checked is the result of one file.
 type checked struct {
-	File      string             `json:"file"`
-	OK        bool               `json:"ok"`
-	Error     string             `json:"error,omitempty"`
-	Receivers int                `json:"receivers"`
-	Contacts  []receiver.Contact `json:"contacts"`
-	Duty      []onDuty           `json:"duty"` // of all rotas, in the next two weeks
-	Warnings  []string           `json:"warnings,omitempty"`
+	File      string        `json:"file"`
+	OK        bool          `json:"ok"`
+	Error     string        `json:"error,omitempty"`
+	Receivers int           `json:"receivers"`
+	Contacts  []contactJSON `json:"contacts"`
+	Duty      []onDuty      `json:"duty"` // of all rotas, in the next two weeks
+	Warnings  []string      `json:"warnings,omitempty"`
 
 	replies bool // phones can answer
 }
@@ -74,7 +74,7 @@ func (cc *checkConfig) run(ctx context.Context, c console) error {
 // check checks one file. What is elsewhere, the outbox and calendars of URLs, may
 // be away: that is told, but is no fault of the file.
 func check(ctx context.Context, file string, now time.Time) checked {
-	r := checked{File: file, Contacts: []receiver.Contact{}, Duty: []onDuty{}}
+	r := checked{File: file, Contacts: []contactJSON{}, Duty: []onDuty{}}
 	cfg, err := receiver.LoadConfig(file)
 	if err != nil {
 		r.Error = err.Error()
@@ -103,19 +103,30 @@ func check(ctx context.Context, file string, now time.Time) checked {
 	}
 	r.replies = cfg.TextingHouse.CallbackToken != ""
 	for _, contact := range duty.Contacts {
-		r.Contacts = append(r.Contacts, receiver.NewContact(contact))
+		r.Contacts = append(r.Contacts, asContact(contact))
 	}
 	r.Warnings = append(r.Warnings, nobody(cfg, r.Contacts)...)
 	for _, rota := range cfg.Rotas {
-		for _, d := range duty.Roster.Timeline(rota.Name, now, now.Add(ahead)) {
+		for _, d := range duty.Timeline(rota.Name, now, now.Add(ahead)) {
 			r.Duty = append(r.Duty, asOnDuty(rota, d))
 		}
 	}
 	return r
 }
 
+func asContact(c receiver.ContactState) contactJSON {
+	shown := contactJSON{Name: c.Name, State: c.State()}
+	if !c.Verified.IsZero() {
+		shown.VerifiedAt = new(c.Verified.UTC())
+	}
+	if !c.Stopped.IsZero() {
+		shown.StoppedAt = new(c.Stopped.UTC())
+	}
+	return shown
+}
+
 // nobody warns of receivers that page nobody, as all whom they name have stopped texts.
-func nobody(cfg *config.Config, contacts []receiver.Contact) (warnings []string) {
+func nobody(cfg *config.Config, contacts []contactJSON) (warnings []string) {
 	stopped := make(map[string]bool)
 	for _, c := range contacts {
 		stopped[c.Name] = c.State == "stopped"

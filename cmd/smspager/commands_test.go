@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -213,13 +215,14 @@ func TestSimulateIsAnEndpoint(t *testing.T) {
 	}()
 	read := func(want string) string {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-			if b, err := os.ReadFile(out.Name()); err == nil && strings.Contains(string(b), want) {
-				return string(b)
+		var b []byte
+		testwait.Until(t, func() (err error) {
+			if b, err = os.ReadFile(out.Name()); err == nil && !strings.Contains(string(b), want) {
+				err = fmt.Errorf("it prints %q, not %q", b, want)
 			}
-		}
-		t.Fatalf("it does not print %q", want)
-		return ""
+			return err
+		})
+		return string(b)
 	}
 	endpoint := strings.TrimSpace(strings.TrimPrefix(strings.SplitAfter(read("\n"), "\n")[0], "endpoint: "))
 	file := filepath.Join(t.TempDir(), "smspager.yml")

@@ -167,13 +167,13 @@ func (s *stage) page(ctx context.Context, payload []byte, phone *textinghousetes
 	fmt.Fprintf(s.out, "   the phone of +%s shows:\n", sms.To)
 	drawSMS(s.out, sms.Text)
 	for {
-		var m receiver.Message
+		var m messageJSON
 		if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/messages/"+accepted.Messages[0], nil, &m); err != nil {
 			return fmt.Errorf("the message cannot be read: %w", err)
 		}
 		if outbox.State(m.State).Final() {
 			for _, e := range m.Events {
-				fmt.Fprintf(s.out, "   +%-6s %-9s %s\n", time.Time(e.At).Sub(time.Time(m.CreatedAt)).Round(time.Millisecond), e.Type, e.Detail)
+				fmt.Fprintf(s.out, "   +%-6s %-9s %s\n", e.At.Sub(m.CreatedAt).Round(time.Millisecond), e.Type, e.Detail)
 			}
 			if m.State != string(outbox.Delivered) {
 				return fmt.Errorf("the message ended as %s instead of delivered", m.State)

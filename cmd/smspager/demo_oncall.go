@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -103,14 +102,14 @@ func (s *stage) night(ctx context.Context) error {
 
 // record shows what smspager page shows.
 func (s *stage) record(ctx context.Context) error {
-	var list receiver.Pages
+	var list pagesJSON
 	if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/pages", nil, &list); err != nil {
 		return fmt.Errorf("the pages cannot be read: %w", err)
 	}
 	if len(list.Pages) != 1 || list.Pages[0].State != "resolved" || list.Pages[0].AcknowledgedBy != "bob" {
 		return fmt.Errorf("the page is not as it should be: %+v", list.Pages)
 	}
-	var page receiver.Page
+	var page pageJSON
 	if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/pages/"+list.Pages[0].ID, nil, &page); err != nil {
 		return fmt.Errorf("the page cannot be read: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,10 +19,22 @@ import (
 )
 
 func main() {
+	if info, ok := debug.ReadBuildInfo(); ok && version.Version == "" { // a release sets it by the linker
+		version.Version = builtVersion(info)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the program at once.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// builtVersion returns the version that go build and go install record, a tag or a
+// pseudo-version, without its v. It is "unknown" if they had no version control to read.
+func builtVersion(info *debug.BuildInfo) string {
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return strings.TrimPrefix(v, "v")
+	}
+	return "unknown"
 }
 
 // console is where a subcommand reads and writes.

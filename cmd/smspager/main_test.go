@@ -12,11 +12,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -129,20 +131,70 @@ func serveProcess(t testing.TB, file string, args ...string) *process {
 			}
 		case <-p.read:
 			t.Fatalf("serve ended:\n%s", p.output())
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("serve does not listen:\n%s", p.output())
 		}
 	}
-	for {
-		if resp, err := http.Get(p.url + "/-/ready"); err == nil {
+	testwait.Until(t, func() error {
+		resp, err := http.Get(p.url + "/-/ready")
+		if err == nil {
 			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				p.started = time.Since(began)
-				return p
+			if resp.StatusCode != http.StatusOK {
+				err = fmt.Errorf("/-/ready responds %d", resp.StatusCode)
 			}
 		}
-		time.Sleep(time.Millisecond)
+		return err
+	})
+	p.started = time.Since(began)
+	return p
+}
+
+// untilLogged waits until the log holds a text.
+func (p *process) untilLogged(text string) {
+	p.t.Helper()
+	testwait.Until(p.t, func() error {
+		if log := p.output(); !strings.Contains(log, text) {
+			return fmt.Errorf("the log does not hold %q:\n%s", text, log)
+		}
+		return nil
+	})
+}
+
+// metric returns the sum of the samples of /metrics whose names and labels begin with a text.
+func (p *process) metric(beginning string) (sum float64) {
+	p.t.Helper()
+	resp, err := http.Get(p.url + "/metrics")
+	if err != nil {
+		p.t.Fatal(err)
 	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		sample, value, _ := strings.Cut(lines.Text(), " ")
+		if !strings.HasPrefix(sample, beginning) {
+			continue
+		}
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		sum += n
+	}
+	if err := lines.Err(); err != nil {
+		p.t.Fatal(err)
+	}
+	return sum
+}
+
+// untilIdle waits until nothing waits to be sent.
+func (p *process) untilIdle() {
+	p.t.Helper()
+	testwait.Until(p.t, func() error {
+		if n := p.metric("smspager_messages_waiting"); n > 0 {
+			return fmt.Errorf("%v messages wait", n)
+		}
+		return nil
+	})
 }
 
 func (p *process) output() string {
@@ -156,7 +208,7 @@ func (p *process) wait() int {
 	p.t.Helper()
 	select {
 	case <-p.read:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		p.t.Fatalf("serve does not end:\n%s", p.output())
 	}
 	_ = p.cmd.Wait()

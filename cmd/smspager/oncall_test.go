@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -10,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -49,7 +51,7 @@ receivers:
 
 func next(t *testing.T, phone *textinghousetest.Phone, want string) textinghousetest.SMS {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	sms, err := phone.Next(ctx)
 	if err != nil || !strings.Contains(sms.Text, want) {
@@ -94,7 +96,7 @@ func TestPagesAndVerify(t *testing.T) {
 		}
 	}
 	exit, out, _ = smspager(t, "", "page", "--url="+p.url, "--output=json", code)
-	var page receiver.Page
+	var page pageJSON
 	if err := json.Unmarshal([]byte(out), &page); err != nil || exit != 0 || page.Code != code || len(page.Messages) != 4 {
 		t.Errorf("page exits with %d: %s", exit, out)
 	}
@@ -130,13 +132,12 @@ func TestPagesAndVerify(t *testing.T) {
 	next(t, bob, "smspager: answer ")
 	say(t, bob, "STOP")
 	next(t, bob, "You get no more texts")
-	for range 100 {
-		exit, out, _ = smspager(t, "", "check-config", file)
-		if strings.Contains(out, "STOPPED") {
-			break
+	testwait.Until(t, func() error {
+		if exit, out, _ = smspager(t, "", "check-config", file); !strings.Contains(out, "STOPPED") {
+			return errors.New(out)
 		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return nil
+	})
 	if exit != 0 || strings.Contains(out, "contact alice") || !strings.Contains(out, "contact bob: has STOPPED texts, on ") {
 		t.Errorf("check-config exits with %d: %s", exit, out)
 	}
@@ -215,10 +216,8 @@ func TestSilencesInAlertmanager(t *testing.T) {
 	address := freeAddress(t)
 	p, sim, _ := onCallProcess(t, onCallTeam+"alertmanager: {urls: [\"http://127.0.0.1:1\", \"http://"+address+"/\"]}\n")
 	am := startAlertmanagerAt(t, address, "sms", p.url+"/alertmanager", "")
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
 	phone := sim.Phone("+33612345678")
-	am.alert(ctx, time.Now().Add(time.Hour))
+	am.alert(time.Now().Add(time.Hour))
 	next(t, phone, "CRITICAL DiskFull")
 	say(t, phone, "s 2h")
 	text := next(t, phone, "Silenced ").Text
@@ -253,15 +252,13 @@ func TestSilencesInAlertmanager(t *testing.T) {
 			SilencedBy []string
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	testwait.Until(t, func() error {
 		am.get(t, "/api/v2/alerts", &alerts)
-		if len(alerts) == 1 && alerts[0].Status.State == "suppressed" && len(alerts[0].Status.SilencedBy) == 1 {
-			break
+		if len(alerts) != 1 || alerts[0].Status.State != "suppressed" || len(alerts[0].Status.SilencedBy) != 1 {
+			return fmt.Errorf("the alerts are %+v", alerts)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the alerts are %+v", alerts)
-		}
-	}
+		return nil
+	})
 	say(t, phone, "UNDO")
 	next(t, phone, "Undone: "+code+" is open and not silenced")
 	am.get(t, "/api/v2/silences", &silences)
@@ -309,13 +306,12 @@ func TestSimulatedPhonesAnswer(t *testing.T) {
 	}()
 	file := filepath.Join(t.TempDir(), "smspager.yml")
 	writeFile(t, file, "textinghouse: {user: acme, password: test, endpoints: [\"http://"+address+"/http/v1/do\"]}\nreceivers: [{name: r, to: [\"999\"]}]\n")
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if code, _, stderr := smspager(t, "", "send", "-c", file, "--to=+33612345678", "a page"); code == 0 {
-			break
-		} else if time.Now().After(deadline) {
-			t.Fatal(stderr)
+	testwait.Until(t, func() error {
+		if code, _, stderr := smspager(t, "", "send", "-c", file, "--to=+33612345678", "a page"); code != 0 {
+			return errors.New(stderr)
 		}
-	}
+		return nil
+	})
 	if _, err := io.WriteString(in, "+33612345679 nobody\n\n+33612345678 ok 4821\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +320,7 @@ func TestSimulatedPhonesAnswer(t *testing.T) {
 		if !strings.Contains(body, `"from":"33612345678"`) || !strings.Contains(body, `"txt":"ok 4821"`) {
 			t.Errorf("the reply is %s", body)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("no reply is called back")
 	}
 }

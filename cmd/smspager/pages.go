@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
-
-	"github.com/smspager/smspager/receiver"
 )
 
 // running is a smspager serve, asked over HTTP.
@@ -81,7 +79,7 @@ func (p *pages) run(ctx context.Context, c console) error {
 			q.Set(name, value)
 		}
 	}
-	var list receiver.Pages
+	var list pagesJSON
 	if done, err := p.get(ctx, c.out, "/api/v1/pages?"+q.Encode(), &list); done || err != nil {
 		return err
 	}
@@ -98,7 +96,7 @@ func (p *pages) run(ctx context.Context, c console) error {
 	return nil
 }
 
-func local(t receiver.Time) string { return time.Time(t).Local().Format("2006-01-02 15:04:05") }
+func local(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 
 // pageCommand is the subcommand page.
 type pageCommand struct {
@@ -116,7 +114,7 @@ func addPage(app *kingpin.Application) (string, func(context.Context, console) e
 }
 
 func (p *pageCommand) run(ctx context.Context, c console) error {
-	var page receiver.Page
+	var page pageJSON
 	if done, err := p.get(ctx, c.out, "/api/v1/pages/"+url.PathEscape(p.id), &page); done || err != nil {
 		return err
 	}
@@ -125,32 +123,31 @@ func (p *pageCommand) run(ctx context.Context, c console) error {
 }
 
 // drawPage shows a page, and below it everything that happened, in order of time.
-func drawPage(w io.Writer, p receiver.Page) {
+func drawPage(w io.Writer, p pageJSON) {
 	fmt.Fprintf(w, "%s, code %s, receiver %s: %s\n", p.Headline, p.Code, p.Receiver, p.State)
 	if p.AcknowledgedAt != nil {
-		fmt.Fprintf(w, "answered by %s, %s after it opened\n", p.AcknowledgedBy, time.Time(*p.AcknowledgedAt).Sub(time.Time(p.OpenedAt)).Truncate(time.Second))
+		fmt.Fprintf(w, "answered by %s, %s after it opened\n", p.AcknowledgedBy, p.AcknowledgedAt.Sub(p.OpenedAt).Truncate(time.Second))
 	}
-	opened := time.Time(p.OpenedAt)
 	events := p.Events
 	for _, m := range p.Messages {
 		for _, e := range m.Events {
 			switch e.Type {
 			case "accepted":
 				line, _, _ := strings.Cut(m.Text, "\n")
-				events = append(events, receiver.PageEvent{At: e.At, Type: "text sent", Who: m.To, Detail: strings.TrimSpace(fmt.Sprintf("%q %s", line, e.Detail))})
+				events = append(events, eventJSON{At: e.At, Type: "text sent", Who: m.To, Detail: strings.TrimSpace(fmt.Sprintf("%q %s", line, e.Detail))})
 			case "held", "delivered", "failed", "expired", "superseded", "unknown":
-				events = append(events, receiver.PageEvent{At: e.At, Type: "text " + e.Type, Who: m.To, Detail: e.Detail})
+				events = append(events, eventJSON{At: e.At, Type: "text " + e.Type, Who: m.To, Detail: e.Detail})
 			case "reply":
-				events = append(events, receiver.PageEvent{At: e.At, Type: "reply", Who: m.To, Detail: e.Detail})
+				events = append(events, eventJSON{At: e.At, Type: "reply", Who: m.To, Detail: e.Detail})
 			}
 		}
 		if last := m.Events[len(m.Events)-1]; last.Type == "retry" { // nobody has it yet
-			events = append(events, receiver.PageEvent{At: last.At, Type: "text waits", Who: m.To, Detail: last.Detail})
+			events = append(events, eventJSON{At: last.At, Type: "text waits", Who: m.To, Detail: last.Detail})
 		}
 	}
-	slices.SortStableFunc(events, func(a, b receiver.PageEvent) int { return time.Time(a.At).Compare(time.Time(b.At)) })
+	slices.SortStableFunc(events, func(a, b eventJSON) int { return a.At.Compare(b.At) })
 	for _, e := range events {
-		fmt.Fprintf(w, "  %s  +%-8s %-16s %-14s %s\n", local(e.At), time.Time(e.At).Sub(opened).Truncate(time.Second), e.Type, e.Who, e.Detail)
+		fmt.Fprintf(w, "  %s  +%-8s %-16s %-14s %s\n", local(e.At), e.At.Sub(p.OpenedAt).Truncate(time.Second), e.Type, e.Who, e.Detail)
 	}
 }
 
@@ -190,12 +187,12 @@ func (v *verify) run(ctx context.Context, c console) error {
 	ctx, cancel := context.WithTimeout(ctx, v.patience)
 	defer cancel()
 	for {
-		var list struct{ Contacts []receiver.Contact }
+		var list struct{ Contacts []contactJSON }
 		if err := v.call(ctx, http.MethodGet, "/api/v1/contacts", &list); err != nil && ctx.Err() == nil {
 			return err
 		}
 		for _, contact := range list.Contacts {
-			if contact.Name == v.name && contact.VerifiedAt != nil && !time.Time(*contact.VerifiedAt).Before(asked.Truncate(time.Millisecond)) {
+			if contact.Name == v.name && contact.VerifiedAt != nil && !contact.VerifiedAt.Before(asked.Truncate(time.Millisecond)) {
 				return printAs(v.output, c.out, v.name+" is verified", map[string]string{"contact": v.name, "state": "verified"})
 			}
 		}

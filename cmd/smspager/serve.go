@@ -77,7 +77,7 @@ func (s *server) run(ctx context.Context, c console) error {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("smspager"),
 	)
-	r, err := receiver.New(cfg, receiver.Options{Logger: logger, Registry: reg, Load: load})
+	r, err := receiver.New(cfg, receiver.Options{Logger: logger, Registerer: reg, Load: load})
 	if err != nil {
 		return err
 	}

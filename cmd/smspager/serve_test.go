@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -28,6 +30,7 @@ func TestKill9(t *testing.T) {
 	next := 0
 	for round := range 6 {
 		p := serveProcess(t, file)
+		before := len(accepted)
 		var posting sync.WaitGroup
 		stop := make(chan struct{})
 		for range 8 {
@@ -48,20 +51,23 @@ func TestKill9(t *testing.T) {
 						accepted[id] = true
 					}
 					mu.Unlock()
-					time.Sleep(2 * time.Millisecond)
 				}
 			})
 		}
-		time.Sleep(time.Duration(60+37*round) * time.Millisecond)
+		testwait.Until(t, func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			if n := len(accepted) - before; n < 30+20*round {
+				return fmt.Errorf("%d notifications were accepted", n)
+			}
+			return nil
+		})
 		if err := p.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		close(stop)
 		posting.Wait()
 		p.wait()
-	}
-	if len(accepted) < 50 {
-		t.Fatalf("only %d notifications were accepted", len(accepted))
 	}
 	p := serveProcess(t, file)
 	allTaken := func() (missing, twice int) {
@@ -76,11 +82,13 @@ func TestKill9(t *testing.T) {
 		}
 		return missing, twice
 	}
-	deadline := time.Now().Add(30 * time.Second)
-	for missing, _ := allTaken(); missing > 0 && time.Now().Before(deadline); missing, _ = allTaken() {
-		time.Sleep(20 * time.Millisecond)
-	}
-	time.Sleep(100 * time.Millisecond) // for what would come twice
+	testwait.Until(t, func() error {
+		if missing, _ := allTaken(); missing > 0 {
+			return fmt.Errorf("%d of %d accepted were not sent\n%s", missing, len(accepted), p.output())
+		}
+		return nil
+	})
+	p.untilIdle() // what would come twice included
 	missing, twice := allTaken()
 	asked := sim.Requests("acme", "getstatus")
 	t.Logf("%d accepted, %d missing, %d twice, %d asked for", len(accepted), missing, twice, asked)
@@ -128,11 +136,13 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 		}
 	}
 	serveProcess(t, file)
-	deadline := time.Now().Add(30 * time.Second)
 	for id := range accepted {
-		for sim.Taken(id) == 0 && time.Now().Before(deadline) {
-			time.Sleep(10 * time.Millisecond)
-		}
+		testwait.Until(t, func() error {
+			if sim.Taken(id) == 0 {
+				return fmt.Errorf("message %s was not sent", id)
+			}
+			return nil
+		})
 		if n := sim.Taken(id); n != 1 {
 			t.Errorf("message %s was taken %d times", id, n)
 		}
@@ -172,9 +182,7 @@ func TestSIGHUPReloads(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	for !strings.Contains(p.output(), "the configuration was reloaded") {
-		time.Sleep(time.Millisecond)
-	}
+	p.untilLogged("the configuration was reloaded")
 	if _, code := post(p.url, notification(1)); code != http.StatusNotFound {
 		t.Errorf("the old receiver answers %d after a reload", code)
 	}
@@ -182,9 +190,7 @@ func TestSIGHUPReloads(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	for !strings.Contains(p.output(), "was not reloaded") {
-		time.Sleep(time.Millisecond)
-	}
+	p.untilLogged("was not reloaded")
 	if _, code := post(p.url, strings.Replace(notification(1), `"sms"`, `"renamed"`, 1)); code != http.StatusOK {
 		t.Errorf("after a bad reload the receiver answers %d", code)
 	}
@@ -236,7 +242,8 @@ func TestSecretsStayOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	time.Sleep(300 * time.Millisecond)
+	p.untilLogged("attempt failed") // with what the provider responded
+	p.untilLogged("a callback with a wrong token")
 	resp, err = http.Get(p.url + "/metrics")
 	if err != nil {
 		t.Fatal(err)

@@ -71,7 +71,7 @@ func (w *who) run(ctx context.Context, c console) error {
 	}
 	all := []onDuty{}
 	for _, rota := range cfg.Rotas {
-		all = append(all, asOnDuty(rota, duty.Roster.At(rota.Name, at)))
+		all = append(all, asOnDuty(rota, duty.At(rota.Name, at)))
 	}
 	if w.output == "json" {
 		return json.NewEncoder(c.out).Encode(all)

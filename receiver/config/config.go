@@ -1,10 +1,14 @@
-// Package config reads smspager's YAML file.
+// Package config is smspager's configuration: its YAML file, or the same written in Go.
 //
-// Reading is strict, and tells every fault at once, each with its place:
+// Reading is strict and reports every fault in one run, each with its place:
 //
 //	smspager.yml:12:7: receivers[0].max_segments: must be 1 to 10, is 0
 //
+// [Load] and [Parse] read a file, [Config.Resolve] checks a [Config] that was written in Go.
 // docs/configuration.md describes every key.
+//
+// Stability: until v1, an exported name may change in a minor release; CHANGELOG.md lists
+// each change.
 package config
 
 import (
@@ -14,10 +18,13 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// Config is a configuration that Load or Parse has checked. File names in it
-// are absolute, secrets are read, and defaults are filled in.
+// Config is a configuration. [Load] and [Parse] read one, and a program may write one in
+// Go. Once resolved (see [Config.Resolve]), file names are absolute, secrets are read,
+// defaults are filled in, and the fields without a key hold what others refer to. The
+// name of a file that held a secret is then "".
 type Config struct {
 	TextingHouse TextingHouse `yaml:"textinghouse"`
 	Storage      Storage      `yaml:"storage"`
@@ -46,6 +53,13 @@ type TextingHouse struct {
 	CallbackToken     Secret         `yaml:"callback_token"` // "": no callbacks
 	CallbackTokenFile string         `yaml:"callback_token_file"`
 	CallbackNetworks  []netip.Prefix `yaml:"callback_networks"` // empty: any
+}
+
+// ClientOptions returns the options of a client of the account.
+func (t *TextingHouse) ClientOptions() textinghouse.Options {
+	return textinghouse.Options{
+		User: t.User, Password: t.Password.Reveal(), Endpoints: t.Endpoints, Timeout: t.Timeout, MaxConns: t.Concurrency,
+	}
 }
 
 // Storage is where messages are kept.
@@ -109,8 +123,7 @@ const day = 24 * time.Hour
 func defaults() Config {
 	return Config{
 		TextingHouse: TextingHouse{
-			Endpoints: []string{"https://api.textinghouse.com/http/v1/do", "https://api2.textinghouse.com/http/v1/do"},
-			Timeout:   10 * time.Second, Concurrency: 16,
+			Endpoints: textinghouse.DefaultEndpoints(), Timeout: 10 * time.Second, Concurrency: 16,
 		},
 		Storage:      Storage{SQLite: "smspager.db", Retention: 90 * day},
 		Webhook:      Webhook{MaxBodyBytes: 4 << 20},
@@ -155,10 +168,7 @@ func Parse(name string, data []byte, checks ...Check) (*Config, error) {
 			return nil, err
 		}
 		v := &validator{decoder: d, dir: dir}
-		v.validate(&cfg)
-		for _, check := range checks {
-			check(&cfg, func(path string, err error) { d.fault(path, "%v", err) })
-		}
+		v.check(&cfg, checks)
 	}
 	if len(d.faults) > 0 {
 		return nil, d.faults.sorted()

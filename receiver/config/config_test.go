@@ -80,7 +80,7 @@ func TestSmallestFile(t *testing.T) {
 	}
 	want := &config.Config{
 		TextingHouse: config.TextingHouse{
-			User: "acme", Password: "s3cret", PasswordFile: "textinghouse.password",
+			User: "acme", Password: "s3cret",
 			Endpoints: []string{"https://api.textinghouse.com/http/v1/do", "https://api2.textinghouse.com/http/v1/do"},
 			Timeout:   10 * time.Second, Concurrency: 16,
 		},

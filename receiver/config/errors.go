@@ -9,14 +9,17 @@ import (
 
 // Error is one fault of a file.
 type Error struct {
-	File         string
-	Line, Column int    // from 1
+	File         string // "" for a configuration that was written in Go
+	Line, Column int    // from 1; 0 without a file
 	Path         string // of the key, such as "receivers[0].to[1]"; "" for the file as a whole
 	Message      string
 }
 
 func (e *Error) Error() string {
-	if e.Path == "" {
+	switch {
+	case e.Line == 0:
+		return e.Path + ": " + e.Message
+	case e.Path == "":
 		return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Message)
 	}
 	return fmt.Sprintf("%s:%d:%d: %s: %s", e.File, e.Line, e.Column, e.Path, e.Message)

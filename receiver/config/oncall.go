@@ -177,7 +177,7 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 		if r.Zone == nil {
 			r.Zone = time.UTC
 		}
-		v.secret(path+".calendar_url", &r.CalendarURL, r.CalendarURLFile)
+		v.secret(path+".calendar_url", &r.CalendarURL, &r.CalendarURLFile)
 		if r.CalendarURL != "" {
 			v.url(v.given(path+".calendar_url"), r.CalendarURL)
 		}
@@ -200,6 +200,8 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 		v.between(path+".refresh", r.Refresh, 10*time.Second, day)
 		if turns {
 			v.turns(path+".turns", &r.Turns, r.Zone, contacts)
+		} else {
+			r.Turns = Turns{}
 		}
 		for j, name := range r.Default {
 			if strings.HasPrefix(name, rotaPrefix) {
@@ -340,8 +342,8 @@ func (v *validator) rest(cfg *Config, known people) {
 			v.fault(fmt.Sprintf("alertmanager.urls[%d]", i), "must be Alertmanager's URL, such as http://localhost:9093")
 		}
 	}
-	v.secret("alertmanager.password", &a.Password, a.PasswordFile)
-	v.secret("alertmanager.token", &a.Token, a.TokenFile)
+	v.secret("alertmanager.password", &a.Password, &a.PasswordFile)
+	v.secret("alertmanager.token", &a.Token, &a.TokenFile)
 	password := a.Password != "" || a.PasswordFile != ""
 	switch {
 	case a.User != "" && a.Token != "":
@@ -353,7 +355,7 @@ func (v *validator) rest(cfg *Config, known people) {
 	}
 	v.between("alertmanager.max_silence", a.MaxSilence, time.Minute, 30*day)
 
-	v.secret("alive.url", &cfg.Alive.URL, cfg.Alive.URLFile)
+	v.secret("alive.url", &cfg.Alive.URL, &cfg.Alive.URLFile)
 	if cfg.Alive.URL != "" {
 		v.url(v.given("alive.url"), cfg.Alive.URL)
 	}

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +16,13 @@ type Secret string
 
 // Reveal is the secret itself.
 func (s Secret) Reveal() string { return string(s) }
+
+// Matches reports whether given is the secret, in a time that reveals neither its content
+// nor its length. The empty secret matches nothing.
+func (s Secret) Matches(given string) bool {
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s))
+	return s != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
 
 // Format implements fmt.Formatter for every verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.shown()) }

@@ -26,11 +26,19 @@ var (
 	callbackToken = regexp.MustCompile(`^[A-Za-z0-9_-]{16,}$`)
 )
 
+// check validates and resolves a configuration, then lets other rooms check it.
+func (v *validator) check(cfg *Config, checks []Check) {
+	v.validate(cfg)
+	for _, check := range checks {
+		check(cfg, func(path string, err error) { v.fault(path, "%v", err) })
+	}
+}
+
 func (v *validator) validate(cfg *Config) {
 	v.textingHouse(&cfg.TextingHouse)
 	v.storage(&cfg.Storage)
 
-	v.secret("webhook.token", &cfg.Webhook.Token, cfg.Webhook.TokenFile)
+	v.secret("webhook.token", &cfg.Webhook.Token, &cfg.Webhook.TokenFile)
 	if n := cfg.Webhook.MaxBodyBytes; n < 1<<10 || n > 1<<30 {
 		v.fault("webhook.max_body_bytes", "must be 1024 to 1073741824, is %d", n)
 	}
@@ -52,7 +60,7 @@ func (v *validator) validate(cfg *Config) {
 
 func (v *validator) storage(s *Storage) {
 	_, sqlite := v.places["storage.sqlite"]
-	v.secret("storage.postgres_url", &s.PostgresURL, s.PostgresURLFile)
+	v.secret("storage.postgres_url", &s.PostgresURL, &s.PostgresURLFile)
 	switch postgres := s.PostgresURL != "" || s.PostgresURLFile != ""; {
 	case postgres && sqlite:
 		v.fault("storage.sqlite", "stands beside PostgreSQL; remove one of the two")
@@ -74,7 +82,7 @@ func (v *validator) textingHouse(t *TextingHouse) {
 	if t.User == "" {
 		v.fault("textinghouse.user", "is missing; give the user of the HTTP API (in the portal: Options)")
 	}
-	if v.secret("textinghouse.password", &t.Password, t.PasswordFile) && t.Password == "" {
+	if v.secret("textinghouse.password", &t.Password, &t.PasswordFile) && t.Password == "" {
 		v.fault("textinghouse.password_file", "is missing; name a file that holds the password of the HTTP API")
 	}
 	if len(t.Endpoints) == 0 {
@@ -93,7 +101,7 @@ func (v *validator) textingHouse(t *TextingHouse) {
 	if t.Concurrency < 1 || t.Concurrency > 1000 {
 		v.fault("textinghouse.concurrency", "must be 1 to 1000, is %d", t.Concurrency)
 	}
-	if v.secret("textinghouse.callback_token", &t.CallbackToken, t.CallbackTokenFile) && t.CallbackToken != "" && !callbackToken.MatchString(t.CallbackToken.Reveal()) {
+	if v.secret("textinghouse.callback_token", &t.CallbackToken, &t.CallbackTokenFile) && t.CallbackToken != "" && !callbackToken.MatchString(t.CallbackToken.Reveal()) {
 		v.fault(v.given("textinghouse.callback_token"), "must be at least 16 of A-Z, a-z, 0-9, _ and -, as it stands in a URL; make one with: openssl rand -hex 16")
 	}
 	if len(t.CallbackNetworks) > 0 && t.CallbackToken == "" && t.CallbackTokenFile == "" {
@@ -120,9 +128,9 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// secret reads a secret that stands in the file itself or in one of its own. It
-// is false where it had a fault to report.
-func (v *validator) secret(path string, s *Secret, file string) bool {
+// secret reads a secret from its file, if it names one, and forgets the file's name. It
+// returns false if it has reported a fault.
+func (v *validator) secret(path string, s *Secret, file *string) bool {
 	_, inline := v.places[path]
 	_, named := v.places[path+"_file"]
 	if inline && named {
@@ -133,19 +141,20 @@ func (v *validator) secret(path string, s *Secret, file string) bool {
 		v.fault(path, "is empty; put the secret here, or name a file that holds it with %s_file", path[strings.LastIndexByte(path, '.')+1:])
 		return false
 	}
-	if file == "" {
+	if *file == "" {
 		return true
 	}
-	text, err := os.ReadFile(v.absolute(file))
+	text, err := os.ReadFile(v.absolute(*file))
 	if err != nil {
 		v.fault(path+"_file", "cannot be read: %v", err)
 		return false
 	}
 	*s = Secret(strings.Trim(string(text), "\r\n"))
 	if *s == "" {
-		v.fault(path+"_file", "the file %s is empty; put the secret into it", file)
+		v.fault(path+"_file", "the file %s is empty; put the secret into it", *file)
 		return false
 	}
+	*file = ""
 	return true
 }
 

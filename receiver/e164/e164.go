@@ -1,6 +1,9 @@
 // Package e164 holds phone numbers as ITU-T E.164 writes them: a plus sign, a
 // country code, and at most 15 digits in all, with no spaces ("+33612345678").
 // The provider's test number 999 is the one exception and is written as it is.
+//
+// Stability: until v1, an exported name may change in a minor release; CHANGELOG.md lists
+// each change.
 package e164
 
 import (

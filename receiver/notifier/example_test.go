@@ -45,12 +45,12 @@ receivers:
 
 	n := notifier.New(r, notifier.Options{Receiver: "oncall"})
 	group := notify.WithGroupKey(ctx, "{}:{alertname=\"DiskFull\"}") // as the pipeline does
-	retry, err := n.Notify(group, &alert.Alert{Alert: model.Alert{
+	verdict := n.Notify(group, alert.New(model.Alert{
 		Labels:      model.LabelSet{"alertname": "DiskFull", "severity": "critical"},
 		Annotations: model.LabelSet{"summary": "The disk of db-1 is full."},
 		StartsAt:    time.Now(), EndsAt: time.Now().Add(time.Hour),
-	}})
-	fmt.Println(retry, err)
+	}, time.Now(), false))
+	fmt.Println(verdict.ShouldRetry(), verdict.Err())
 	sms, err := provider.Phone("+33612345678").Next(ctx)
 	fmt.Println(sms.Text, err)
 

@@ -1,5 +1,9 @@
-// Package notifier is a receiver as an Alertmanager notify.Notifier, for programs
-// that embed Alertmanager's notification pipeline: no webhook stands between.
+// Package notifier is a [receiver.Receiver] as an Alertmanager [notify.Notifier], for
+// programs that embed Alertmanager's notification pipeline: they need no webhook.
+//
+// Stability: the interface is that of the Alertmanager release in go.mod, and changes with
+// it. Until v1, an exported name may change in a minor release; CHANGELOG.md lists each
+// change.
 package notifier
 
 import (
@@ -13,13 +17,12 @@ import (
 	"github.com/prometheus/alertmanager/template"
 
 	"github.com/smspager/smspager/receiver"
-	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/templating"
 )
 
-// Options are what a Notifier may be given. The zero value works.
+// Options are the options of a [Notifier]. The zero value works.
 type Options struct {
-	// Receiver is the name of smspager's receiver; "" for that of Alertmanager's,
+	// Receiver is the name of smspager's receiver; "": that of Alertmanager's receiver,
 	// which the pipeline puts into the context.
 	Receiver    string
 	ExternalURL *url.URL     // Alertmanager's, for templates
@@ -39,7 +42,7 @@ var (
 	_ notify.ResolvedSender = (*Notifier)(nil)
 )
 
-// New makes a Notifier for a receiver that runs.
+// New returns a Notifier for a receiver that runs.
 func New(r *receiver.Receiver, o Options) *Notifier {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -50,28 +53,34 @@ func New(r *receiver.Receiver, o Options) *Notifier {
 	return &Notifier{receiver: r, name: o.Receiver, data: &template.Template{ExternalURL: o.ExternalURL}, logger: o.Logger}
 }
 
-// Notify implements notify.Notifier. It returns once the messages are on disk. An
-// error is worth a retry unless the receiver is not configured.
-func (n *Notifier) Notify(ctx context.Context, alerts ...*alert.Alert) (retry bool, err error) {
+// Notify implements [notify.Notifier]. It returns once the messages are on disk. A
+// failure is worth a retry unless the context or the receiver's name is at fault.
+func (n *Notifier) Notify(ctx context.Context, alerts ...*alert.Alert) notify.NotifyVerdict {
 	key, err := notify.ExtractGroupKey(ctx)
 	if err != nil {
-		return false, err
+		return notify.Unrecoverable(err, notify.MissingContextReason)
 	}
 	name := n.name
 	if name == "" {
 		var ok bool
 		if name, ok = notify.ReceiverName(ctx); !ok {
-			return false, errors.New("the context names no receiver; set Options.Receiver")
+			return notify.Unrecoverable(errors.New("the context names no receiver; set Options.Receiver"), notify.MissingContextReason)
 		}
 	}
 	_, err = n.receiver.Notify(ctx, name, templating.Notification{
 		Data:     *notify.GetTemplateData(ctx, n.data, alerts, n.logger),
 		GroupKey: key.String(),
 	})
-	var unknown *intake.UnknownReceiverError
-	return err != nil && !errors.As(err, &unknown), err
+	var unknown *receiver.UnknownReceiverError
+	switch {
+	case err == nil:
+		return notify.Success()
+	case errors.As(err, &unknown):
+		return notify.Unrecoverable(err, notify.ConfigErrorReason)
+	}
+	return notify.Retry(0, err, notify.ServerErrorReason)
 }
 
-// SendResolved implements notify.ResolvedSender: what is resolved is passed on,
-// and smspager's send_resolved decides.
+// SendResolved implements [notify.ResolvedSender]: resolved alerts are passed on, and
+// smspager's send_resolved decides.
 func (n *Notifier) SendResolved() bool { return true }

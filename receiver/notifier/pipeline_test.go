@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/alertmanager/eventrecorder"
 	"github.com/prometheus/alertmanager/featurecontrol"
 	"github.com/prometheus/alertmanager/inhibit"
-	"github.com/prometheus/alertmanager/marker"
 	"github.com/prometheus/alertmanager/nflog"
 	"github.com/prometheus/alertmanager/notify"
 	"github.com/prometheus/alertmanager/notify/webhook"
@@ -58,7 +57,7 @@ func pipeline(t *testing.T, root, webhookURL string, direct notify.Notifier) *me
 		reg    = prometheus.NewRegistry()
 		flags  = featurecontrol.NoopFlags{}
 		events = eventrecorder.NopRecorder()
-		groups = marker.NewGroupMarker()
+		times  = timeinterval.NewIntervener(nil)
 	)
 	tmpl, err := template.FromGlobs(conf.Templates)
 	check(t, err)
@@ -84,10 +83,10 @@ func pipeline(t *testing.T, root, webhookURL string, direct notify.Notifier) *me
 	inhibitor := inhibit.NewInhibitor(alerts, conf.InhibitRules, logger, events)
 	stage := notify.NewPipelineBuilder(reg, flags, events).New(
 		integrations, func() time.Duration { return 0 }, inhibitor, silence.NewSilencer(silences, logger, events),
-		timeinterval.NewIntervener(nil), groups, log, nil,
+		times, log, nil,
 	)
 	d := dispatch.NewDispatcher(
-		alerts, dispatch.NewRoute(conf.Route, nil), stage, groups, func(d time.Duration) time.Duration { return max(d, notify.MinTimeout) },
+		alerts, dispatch.NewRoute(conf.Route, nil), stage, times, func(d time.Duration) time.Duration { return max(d, notify.MinTimeout) },
 		30*time.Second, nil, logger, events, dispatch.NewDispatcherMetrics(false, reg, flags), tmpl,
 	)
 	go inhibitor.Run()
@@ -107,11 +106,11 @@ func put(t *testing.T, alerts *mem.Alerts, startsAt, endsAt time.Time, instances
 	t.Helper()
 	var all []*alert.Alert
 	for _, instance := range instances {
-		a := &alert.Alert{Alert: model.Alert{
+		a := alert.New(model.Alert{
 			Labels:      model.LabelSet{"alertname": "TargetDown", "severity": "critical", "instance": model.LabelValue(instance)},
 			Annotations: model.LabelSet{"summary": "Target " + model.LabelValue(instance) + " is down."},
 			StartsAt:    startsAt, EndsAt: endsAt,
-		}, UpdatedAt: time.Now()}
+		}, time.Now(), false)
 		check(t, a.Validate())
 		all = append(all, a)
 	}
@@ -195,21 +194,21 @@ func TestRetryFlag(t *testing.T) {
 	r, sim := running(t)
 	ctx := notify.WithReceiverName(notify.WithGroupKey(context.Background(), "{}:{}"), "direct")
 	ctx = notify.WithGroupLabels(ctx, model.LabelSet{})
-	a := &alert.Alert{Alert: model.Alert{Labels: model.LabelSet{"alertname": "A"}, StartsAt: time.Now(), EndsAt: time.Now().Add(time.Hour)}}
+	a := alert.New(model.Alert{Labels: model.LabelSet{"alertname": "A"}, StartsAt: time.Now(), EndsAt: time.Now().Add(time.Hour)}, time.Now(), false)
 
-	if retry, err := notifier.New(r, notifier.Options{}).Notify(ctx, a); retry || err != nil {
-		t.Errorf("a notification gives %v, %v", retry, err)
+	if v := notifier.New(r, notifier.Options{}).Notify(ctx, a); v.ShouldRetry() || v.Err() != nil {
+		t.Errorf("a notification gives %v, %v", v.ShouldRetry(), v.Err())
 	}
-	if retry, err := notifier.New(r, notifier.Options{Receiver: "nobody"}).Notify(ctx, a); retry || err == nil {
-		t.Errorf("an unknown receiver gives %v, %v, want an error that is not retried", retry, err)
+	if v := notifier.New(r, notifier.Options{Receiver: "nobody"}).Notify(ctx, a); v.ShouldRetry() || v.Err() == nil {
+		t.Errorf("an unknown receiver gives %v, %v, want an error that is not retried", v.ShouldRetry(), v.Err())
 	}
-	if retry, err := notifier.New(r, notifier.Options{}).Notify(context.Background(), a); retry || err == nil {
-		t.Errorf("a context without a group gives %v, %v", retry, err)
+	if v := notifier.New(r, notifier.Options{}).Notify(context.Background(), a); v.ShouldRetry() || v.Err() == nil {
+		t.Errorf("a context without a group gives %v, %v", v.ShouldRetry(), v.Err())
 	}
 	a.EndsAt = time.Now().Add(-time.Second)
 	sent := len(sim.Messages())
-	if retry, err := notifier.New(r, notifier.Options{Receiver: "quiet"}).Notify(ctx, a); retry || err != nil || len(sim.Messages()) != sent {
-		t.Errorf("a resolved one that is not wanted gives %v, %v, and %d messages", retry, err, len(sim.Messages())-sent)
+	if v := notifier.New(r, notifier.Options{Receiver: "quiet"}).Notify(ctx, a); v.ShouldRetry() || v.Err() != nil || len(sim.Messages()) != sent {
+		t.Errorf("a resolved one that is not wanted gives %v, %v, and %d messages", v.ShouldRetry(), v.Err(), len(sim.Messages())-sent)
 	}
 }
 
@@ -218,8 +217,8 @@ func TestRetryWhenNothingCanBeAccepted(t *testing.T) {
 	check(t, r.Close())
 	sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HTTPStatus, N: 503})
 	ctx := notify.WithReceiverName(notify.WithGroupKey(context.Background(), "{}:{}"), "direct")
-	a := &alert.Alert{Alert: model.Alert{Labels: model.LabelSet{"alertname": "A"}, StartsAt: time.Now(), EndsAt: time.Now().Add(time.Hour)}}
-	if retry, err := notifier.New(r, notifier.Options{}).Notify(ctx, a); !retry || err == nil {
-		t.Errorf("gives %v, %v, want an error that is retried", retry, err)
+	a := alert.New(model.Alert{Labels: model.LabelSet{"alertname": "A"}, StartsAt: time.Now(), EndsAt: time.Now().Add(time.Hour)}, time.Now(), false)
+	if v := notifier.New(r, notifier.Options{}).Notify(ctx, a); !v.ShouldRetry() || v.Err() == nil {
+		t.Errorf("gives %v, %v, want an error that is retried", v.ShouldRetry(), v.Err())
 	}
 }

@@ -1,20 +1,30 @@
 // Package textinghouse is a client of TextingHouse's HTTP API "SMS PRO"
-// (documentation 1.1.1 of 11/07/2022, called the seed below). It can be used alone.
+// (documentation 1.1.1 of 11/07/2022, called the seed below), and the handler of its
+// callbacks. It can be used alone.
 //
-// A request is a form POST of user, pass and cmd with the command's parameters;
-// the password never stands in a URL. The reply is one line of plain text:
+// # Requests
+//
+// A request of a [Client] is a form POST of user, pass and cmd with the command's
+// parameters; the password is never part of a URL. The reply is one line of plain text:
 //
 //	sendsms    ID:<api_id>
 //	getstatus  a status code (seed, 5.1)
 //	getcredit  a number
 //	any        ERR: <code> | <description>   (seed, 5.2)
 //
-// Anything else is an *UnreadableReplyError. An ERR is an *Error, a request that
-// brought no reply a *TransportError. What a caller must know after a failed
-// Send is whether the provider may have the message: see MayHaveBeenTaken.
+// Anything else is an [*UnreadableReplyError]. An ERR is an [*Error], and a request without
+// a reply gives a [*TransportError]. After a failed Send a caller must know whether the
+// provider may have the message: see [MayHaveBeenTaken].
 //
-// Statuses come by callback, too: ParseReceipt and ParseReply read what the
-// provider POSTs.
+// # Callbacks
+//
+// Receipts and replies come by callback. [NewHandler] serves both, and [ParseReceipt] and
+// [ParseReply] read what the provider POSTs.
+//
+// # Stability
+//
+// Until v1, an exported name may change in a minor release; CHANGELOG.md lists each
+// change.
 package textinghouse
 
 import (

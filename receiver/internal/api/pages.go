@@ -8,8 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -39,65 +39,65 @@ type PageEvent struct {
 	Detail string `json:"detail"`
 }
 
-// Pages is the answer of the list of pages.
+// Pages is the response to a list of pages.
 type Pages struct {
 	Pages []Page `json:"pages"`
 	Next  string `json:"next"` // the "before" of the next page of the list, "" on the last
 }
 
-// ServePages answers GET /api/v1/pages.
-func (c *Console) ServePages(w http.ResponseWriter, r *http.Request) {
+// servePages serves GET /api/v1/pages.
+func (a *API) servePages(w http.ResponseWriter, r *http.Request) {
 	q, err := parsePageQuery(r.URL.Query())
 	if err != nil {
-		reply(w, http.StatusBadRequest, err)
+		response.Write(w, http.StatusBadRequest, err)
 		return
 	}
 	q.Limit++ // one more tells whether there is a next page
-	ps, err := c.store.Pages(r.Context(), q)
+	ps, err := a.store.Pages(r.Context(), q)
 	if err != nil {
-		c.unavailable(w, err)
+		a.unavailable(w, err)
 		return
 	}
-	answer := Pages{Pages: []Page{}}
+	list := Pages{Pages: []Page{}}
 	if len(ps) == q.Limit {
 		ps = ps[:q.Limit-1]
-		answer.Next = ps[len(ps)-1].ID
+		list.Next = ps[len(ps)-1].ID
 	}
 	for _, p := range ps {
-		answer.Pages = append(answer.Pages, showPage(p))
+		list.Pages = append(list.Pages, showPage(p))
 	}
-	reply(w, http.StatusOK, answer)
+	response.Write(w, http.StatusOK, list)
 }
 
-// ServePage answers GET /api/v1/pages/{id}; the id may be the page's code, too.
-func (c *Console) ServePage(w http.ResponseWriter, r *http.Request) {
-	p, err := c.page(r.Context(), r.PathValue("id"))
+// servePage serves GET /api/v1/pages/{id}; the id may be the page's code, too.
+func (a *API) servePage(w http.ResponseWriter, r *http.Request) {
+	p, err := a.page(r.Context(), r.PathValue("id"))
 	var ms []outbox.Message
 	if err == nil {
-		ms, err = c.messagesOf(r.Context(), p)
+		ms, err = a.messagesOf(r.Context(), p)
 	}
 	switch {
 	case errors.Is(err, outbox.ErrNotFound):
-		reply(w, http.StatusNotFound, errors.New("no page has this id or code; GET /api/v1/pages (smspager pages) lists them"))
+		response.Write(w, http.StatusNotFound, errors.New("no page has this id or code; GET /api/v1/pages (smspager pages) lists them"))
 		return
 	case err != nil:
-		c.unavailable(w, err)
+		a.unavailable(w, err)
 		return
 	}
-	answer := showPage(p)
+	shown := showPage(p)
 	for _, e := range p.Events {
-		answer.Events = append(answer.Events, PageEvent{At: Time(e.At), Type: string(e.Type), Who: e.Who, Detail: e.Detail})
+		shown.Events = append(shown.Events, PageEvent{At: Time(e.At), Type: string(e.Type), Who: e.Who, Detail: e.Detail})
 	}
 	for _, m := range ms {
-		answer.Messages = append(answer.Messages, show(m))
+		shown.Messages = append(shown.Messages, show(m))
 	}
-	reply(w, http.StatusOK, answer)
+	response.Write(w, http.StatusOK, shown)
 }
 
 // messagesOf are the messages that tell of a page, oldest first: its own, and those
 // that were sent in their place.
-func (c *Console) messagesOf(ctx context.Context, p outbox.Page) ([]outbox.Message, error) {
-	ms, err := c.store.List(ctx, outbox.Query{Page: p.ID, Limit: maxLimit})
+func (a *API) messagesOf(ctx context.Context, p outbox.Page) ([]outbox.Message, error) {
+	ms, err := a.store.List(ctx, outbox.Query{Page: p.ID, Limit: maxLimit})
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (c *Console) messagesOf(ctx context.Context, p outbox.Page) ([]outbox.Messa
 			continue
 		}
 		known[by] = true
-		switch m, err := c.store.Get(ctx, by); {
+		switch m, err := a.store.Get(ctx, by); {
 		case err == nil:
 			ms = append(ms, m)
 		case !errors.Is(err, outbox.ErrNotFound): // it may be pruned
@@ -122,19 +122,19 @@ func (c *Console) messagesOf(ctx context.Context, p outbox.Page) ([]outbox.Messa
 	return ms, nil
 }
 
-func (c *Console) page(ctx context.Context, id string) (outbox.Page, error) {
-	p, err := c.store.Page(ctx, id)
+func (a *API) page(ctx context.Context, id string) (outbox.Page, error) {
+	p, err := a.store.Page(ctx, id)
 	if !errors.Is(err, outbox.ErrNotFound) || id == "" {
 		return p, err
 	}
-	ps, err := c.store.Pages(ctx, outbox.PageQuery{Code: id, Limit: 1})
+	ps, err := a.store.Pages(ctx, outbox.PageQuery{Code: id, Limit: 1})
 	if err == nil && len(ps) == 0 {
 		err = outbox.ErrNotFound
 	}
 	if err != nil {
 		return outbox.Page{}, err
 	}
-	return c.store.Page(ctx, ps[0].ID)
+	return a.store.Page(ctx, ps[0].ID)
 }
 
 func parsePageQuery(values url.Values) (q outbox.PageQuery, err error) {
@@ -171,13 +171,4 @@ func showPage(p outbox.Page) Page {
 		ID: p.ID, Receiver: p.Receiver, GroupKey: p.GroupKey, Code: p.Code, State: string(p.State), Headline: p.Headline, Severity: p.Severity,
 		OpenedAt: Time(p.OpenedAt), UpdatedAt: Time(p.UpdatedAt), AcknowledgedAt: orNull(p.AcknowledgedAt), AcknowledgedBy: p.AcknowledgedBy, DueAt: orNull(p.DueAt),
 	}
-}
-
-// orNull is null for a time that is not.
-func orNull(t time.Time) *Time {
-	if t.IsZero() {
-		return nil
-	}
-	shown := Time(t)
-	return &shown
 }

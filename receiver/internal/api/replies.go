@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -19,8 +20,8 @@ type Reply struct {
 	Text string `json:"text"`
 }
 
-// ServeReplies answers GET /api/v1/replies.
-func (c *Console) ServeReplies(w http.ResponseWriter, r *http.Request) {
+// serveReplies serves GET /api/v1/replies.
+func (a *API) serveReplies(w http.ResponseWriter, r *http.Request) {
 	limit := defaultLimit
 	for name, given := range r.URL.Query() {
 		err := fmt.Errorf("unknown parameter %q; known: limit", name)
@@ -28,13 +29,13 @@ func (c *Console) ServeReplies(w http.ResponseWriter, r *http.Request) {
 			limit, err = parseLimit(given[0])
 		}
 		if err != nil {
-			reply(w, http.StatusBadRequest, err)
+			response.Write(w, http.StatusBadRequest, err)
 			return
 		}
 	}
-	marks, err := c.store.Marks(r.Context(), outbox.MarkReply)
+	marks, err := a.store.Marks(r.Context(), outbox.MarkReply)
 	if err != nil {
-		c.unavailable(w, err)
+		a.unavailable(w, err)
 		return
 	}
 	slices.SortFunc(marks, func(a, b outbox.Mark) int { return strings.Compare(b.Name, a.Name) }) // newest first
@@ -42,10 +43,10 @@ func (c *Console) ServeReplies(w http.ResponseWriter, r *http.Request) {
 	for _, m := range marks[:min(len(marks), limit)] {
 		var kept outbox.Reply
 		if err := json.Unmarshal(m.Doc, &kept); err != nil {
-			c.unavailable(w, fmt.Errorf("reply %s: %w", m.Name, err))
+			a.unavailable(w, fmt.Errorf("reply %s: %w", m.Name, err))
 			return
 		}
 		all = append(all, Reply{ID: m.Name, At: Time(m.At), From: string(kept.From), Text: kept.Text})
 	}
-	reply(w, http.StatusOK, map[string][]Reply{"replies": all})
+	response.Write(w, http.StatusOK, map[string][]Reply{"replies": all})
 }

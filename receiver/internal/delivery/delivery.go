@@ -47,7 +47,7 @@ type Settings struct {
 	MaxPerSecond int
 	Limits       map[string][]Limit // of each receiver
 	DailyBudget  int                // segments, beyond which what is not critical is told in digests; 0: none
-	Callbacks    Callbacks          // without a token, statuses are asked for sooner
+	Callbacks    bool               // the provider calls back; if not, it is asked for statuses sooner
 }
 
 // Options are what New needs. Spool is required.
@@ -61,9 +61,6 @@ type Options struct {
 	// OnFinal is called for every message that reaches a final state, from whatever
 	// goroutine brought it there. It must not block.
 	OnFinal func(outbox.Message)
-	// Reply takes in a text from a phone, and says what became of it. An error
-	// means that it could not be stored. Nil: phones are not listened to.
-	Reply func(context.Context, textinghouse.Reply) (outcome string, err error)
 	// Pages is needed if entries have pages.
 	Pages Pages
 }
@@ -82,7 +79,6 @@ type Delivery struct {
 	logger   *slog.Logger
 	metrics  *metrics
 	onFinal  func(outbox.Message)
-	reply    func(context.Context, textinghouse.Reply) (string, error)
 	settings atomic.Pointer[Settings]
 	leading  atomic.Bool // this process sends what is in the store
 
@@ -102,10 +98,7 @@ func New(o Options) *Delivery {
 	if o.OnFinal == nil {
 		o.OnFinal = func(outbox.Message) {}
 	}
-	if o.Reply == nil {
-		o.Reply = func(context.Context, textinghouse.Reply) (string, error) { return "ignored", nil }
-	}
-	d := &Delivery{spool: o.Spool, logger: o.Logger, onFinal: o.OnFinal, reply: o.Reply}
+	d := &Delivery{spool: o.Spool, logger: o.Logger, onFinal: o.OnFinal}
 	d.leading.Store(!o.Shared)
 	d.poller = newPoller(d.logger, d.settings.Load, d.record)
 	notices := &notices{spool: o.Spool, ids: o.IDs, logger: o.Logger}
@@ -131,13 +124,12 @@ func (d *Delivery) Configure(s Settings) {
 // Handover takes in messages to be sent or, if the provider has them already, followed.
 // It never blocks. Those in the store are sent by the leader; direct ones are not there.
 func (d *Delivery) Handover(direct bool, ms ...outbox.Message) {
-	from := queue.New
-	if direct {
-		from = queue.Direct
-	}
-	if direct || d.leading.Load() {
-		d.leader.remember(ms)
-		d.take(from, ms)
+	switch {
+	case direct: // again, if it could not be sent the last time
+		d.leader.admit(ms...)
+		d.take(queue.Direct, ms)
+	case d.leading.Load():
+		d.take(queue.New, d.leader.admit(ms...))
 	}
 }
 
@@ -152,7 +144,10 @@ func (d *Delivery) take(from queue.Origin, ms []outbox.Message) {
 }
 
 // Withdraw takes back messages that another replica may send.
-func (d *Delivery) Withdraw(ids []string) { d.sender.withdraw(ids) }
+func (d *Delivery) Withdraw(ids []string) {
+	d.leader.forget(ids)
+	d.sender.withdraw(ids)
+}
 
 // Refusal returns why the provider refuses the whole account, "" while it does not.
 func (d *Delivery) Refusal() string { return d.sender.refused() }

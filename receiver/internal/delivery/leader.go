@@ -105,9 +105,23 @@ func (l *leader) may() bool {
 	return lease != nil && (*lease).Valid()
 }
 
-func (l *leader) remember(ms []outbox.Message) {
+// admit returns the messages that were not handed over before. One may come twice: from
+// who stored it, by a hint, and when open messages are read; it may even have been sent
+// in between.
+func (l *leader) admit(ms ...outbox.Message) []outbox.Message {
+	var admitted []outbox.Message
 	for _, m := range ms {
-		l.recent.Add(m.ID, struct{}{})
+		if known, _ := l.recent.ContainsOrAdd(m.ID, struct{}{}); !known {
+			admitted = append(admitted, m)
+		}
+	}
+	return admitted
+}
+
+// forget has messages admitted again.
+func (l *leader) forget(ids []string) {
+	for _, id := range ids {
+		l.recent.Remove(id)
 	}
 }
 
@@ -136,11 +150,11 @@ func (l *leader) loadOnce(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if l.recent.Contains(m.ID) { // it is known, or has ended since it was read
+		admitted := l.admit(m)
+		if len(admitted) == 0 {
 			continue
 		}
-		l.remember([]outbox.Message{m})
-		l.d.take(queue.Loaded, []outbox.Message{m})
+		l.d.take(queue.Loaded, admitted)
 		if loaded++; loaded%loadBatch == 0 { // no faster than it is queued
 			select {
 			case <-ctx.Done():

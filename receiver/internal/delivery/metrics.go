@@ -10,15 +10,14 @@ import (
 )
 
 type metrics struct {
-	states    *prometheus.CounterVec
-	segments  *prometheus.CounterVec
-	accepted  prometheus.Histogram
-	ended     *prometheus.HistogramVec
-	refused   prometheus.Gauge
-	leading   prometheus.Gauge
-	digests   prometheus.Counter
-	doubles   prometheus.Counter
-	callbacks *prometheus.CounterVec
+	states   *prometheus.CounterVec
+	segments *prometheus.CounterVec
+	accepted prometheus.Histogram
+	ended    *prometheus.HistogramVec
+	refused  prometheus.Gauge
+	leading  prometheus.Gauge
+	digests  prometheus.Counter
+	doubles  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
@@ -50,9 +49,6 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 		leading: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_leading", Help: "1 while this process is the one that sends; without replicas always.",
 		}),
-		callbacks: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_callbacks_total", Help: "Callbacks of the provider, receipts (dlr) and replies (mo), by what became of them.",
-		}, []string{"kind", "outcome"}),
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "smspager_messages_waiting", Help: "Messages that the provider does not have yet.",

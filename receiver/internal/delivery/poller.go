@@ -80,7 +80,7 @@ func (p *poller) remove(id string) {
 
 func (p *poller) push(q *poll) {
 	first := firstPollAlone
-	if s := p.settings(); s != nil && s.Callbacks.Token != "" {
+	if s := p.settings(); s != nil && s.Callbacks {
 		first = firstPoll
 	}
 	q.due = nextPoll(q.accepted, time.Now(), first)

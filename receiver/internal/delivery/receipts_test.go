@@ -62,7 +62,7 @@ func TestPollingEnds(t *testing.T) {
 
 func TestWithoutCallbacksStatusesAreAskedForSoon(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
-		w.alter = func(s *delivery.Settings) { s.Callbacks.Token = "" }
+		w.alter = func(s *delivery.Settings) { s.Callbacks = false }
 		w.d.Configure(w.settings())
 		m := w.message(alice, "g", "disk full")
 		w.put(m)

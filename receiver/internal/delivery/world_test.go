@@ -102,7 +102,7 @@ func (w *world) settings() delivery.Settings {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s := delivery.Settings{Gateway: client, Timeout: 10 * time.Second, Concurrency: 16, Callbacks: delivery.Callbacks{Token: "x"}}
+	s := delivery.Settings{Gateway: client, Timeout: 10 * time.Second, Concurrency: 16, Callbacks: true}
 	w.alter(&s)
 	return s
 }

@@ -2,9 +2,6 @@ package intake
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/templating"
 )
 
@@ -22,15 +21,10 @@ import (
 func (in *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	code, answer := in.answer(w, r)
 	in.metrics.requests.WithLabelValues(strconv.Itoa(code)).Inc()
-	if err, ok := answer.(error); ok {
-		answer = map[string]string{"error": err.Error()}
-		if code < 500 {
-			in.logger.Warn("a request to the webhook was refused", "code", code, "remote", r.RemoteAddr, "err", err)
-		}
+	if err, ok := answer.(error); ok && code < 500 {
+		in.logger.Warn("a request to the webhook was refused", "code", code, "remote", r.RemoteAddr, "err", err)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(answer) // a client that is gone needs no answer
+	response.Write(w, code, answer)
 }
 
 // answer is a status code and a Result or an error.
@@ -75,12 +69,8 @@ func (in *Intake) accept(ctx context.Context, name string, n templating.Notifica
 	return http.StatusServiceUnavailable, errors.New("the notification could not be stored and not be sent; try again (the log says why)")
 }
 
-// authorized compares digests, as comparing the tokens would tell their lengths.
-func authorized(r *http.Request, token string) bool {
-	if token == "" {
-		return true
-	}
+// authorized reports whether a request has the bearer token, if one is needed.
+func authorized(r *http.Request, token config.Secret) bool {
 	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	a, b := sha256.Sum256([]byte(strings.TrimSpace(given))), sha256.Sum256([]byte(token))
-	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(a[:], b[:]) == 1
+	return token == "" || strings.EqualFold(scheme, "Bearer") && token.Matches(strings.TrimSpace(given))
 }

@@ -44,7 +44,7 @@ type Receiver struct {
 // Settings can be changed while notifications come in.
 type Settings struct {
 	Receivers    []Receiver
-	Token        string // that the webhook must bring, "" for none
+	Token        config.Secret // that the webhook must bring, "" for none
 	MaxBodyBytes int64
 }
 

@@ -60,7 +60,7 @@ func (o *OnCall) credit(ctx context.Context, credit float64, at time.Time) error
 	taken := state.take(reading{at, credit})
 	days := state.daysLeft(credit)
 	if !math.IsInf(days, 1) {
-		o.metrics.creditDays.Set(days)
+		o.metrics.creditLeft.Set(days * 24 * 3600)
 	}
 	var warnings []string
 	if low := guard.WarnBelow > 0 && credit < float64(guard.WarnBelow); low != state.Low {

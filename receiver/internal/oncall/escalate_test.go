@@ -96,8 +96,7 @@ func TestHolderStops(t *testing.T) {
 		a.expect(time.Second, "OK...")
 		a.say("stop")
 		a.expect(time.Second, "You get no more...")
-		b.expect(time.Second, "alice has stopped...")
-		b.expect(10*time.Second, "CRITICAL DiskFull...Re CODE") // as nobody else has the page
+		b.expectBoth(10*time.Second, "alice has stopped...", "CRITICAL DiskFull...Re CODE") // as nobody else has the page
 	})
 }
 

@@ -87,8 +87,7 @@ func TestPagesThatCannotBeReadOnce(t *testing.T) {
 		a.expect(time.Second, "CRITICAL...")
 		f.pagesFail.Store(3)
 		a.say("stop")
-		b.expect(time.Second, "alice has stopped...")
-		b.expect(10*time.Second, "STILL CRITICAL...Not reached: alice. Re CODE")
+		b.expectBoth(10*time.Second, "alice has stopped...", "STILL CRITICAL...Not reached: alice. Re CODE")
 	})
 }
 

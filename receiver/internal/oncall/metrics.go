@@ -23,7 +23,7 @@ type metrics struct {
 	beatLast     *prometheus.GaugeVec
 	beatUp       *prometheus.GaugeVec
 	aliveCalls   *prometheus.CounterVec
-	creditDays   prometheus.Gauge
+	creditLeft   prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer, o *OnCall) *metrics {
@@ -57,8 +57,8 @@ func newMetrics(reg prometheus.Registerer, o *OnCall) *metrics {
 		aliveCalls: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_alive_calls_total", Help: "Calls to the URL of alive: ok, failed, and withheld as not all was well.",
 		}, []string{"outcome"}),
-		creditDays: f.NewGauge(prometheus.GaugeOpts{
-			Name: "smspager_credit_days", Help: "How many days the credit lasts at the pace of the last week; 0 before it is known.",
+		creditLeft: f.NewGauge(prometheus.GaugeOpts{
+			Name: "smspager_credit_left_seconds", Help: "How long the credit lasts at the pace of the last week; 0 before it is known.",
 		}),
 	}
 	if reg != nil {

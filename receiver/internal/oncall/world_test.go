@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -97,7 +98,7 @@ func inWrappedWorld(t *testing.T, cfg string, wraps func(outbox.Store) outbox.St
 func (w *world) start(cfg string) {
 	w.t.Helper()
 	w.reg = prometheus.NewRegistry()
-	o := receiver.Options{Transport: w.routes, Registry: w.reg}
+	o := receiver.Options{Transport: w.routes, Registerer: w.reg}
 	c := w.config(cfg)
 	if w.wraps != nil {
 		store, err := sqlite.Open(context.Background(), c.Storage.SQLite)
@@ -232,20 +233,42 @@ func (w *world) phone(number string) *phone {
 // a time.
 func (p *phone) expect(within time.Duration, want string) string {
 	p.w.t.Helper()
+	return p.expectAny(within, want)
+}
+
+// expectBoth reads two texts in either order: those of different lanes have none.
+func (p *phone) expectBoth(within time.Duration, one, other string) {
+	p.w.t.Helper()
+	if text := p.expectAny(within, one, other); p.matches(text, one) {
+		p.expect(within, other)
+	} else {
+		p.expect(within, one)
+	}
+}
+
+func (p *phone) expectAny(within time.Duration, wants ...string) string {
+	p.w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	sms, err := p.Next(ctx)
 	if err != nil {
-		p.w.t.Fatalf("%s wants %q: %v", p.name, want, err)
+		p.w.t.Fatalf("%s wants %q: %v", p.name, wants, err)
 	}
-	text := strings.ReplaceAll(sms.Text, "Re "+p.codeOf(sms.Text), "Re CODE")
-	if head, tail, within := strings.Cut(want, "..."); !within && text != want || within && (!strings.HasPrefix(text, head) || !strings.HasSuffix(text, tail)) {
-		p.w.t.Fatalf("%s gets %q, want %q", p.name, sms.Text, want)
+	if !slices.ContainsFunc(wants, func(want string) bool { return p.matches(sms.Text, want) }) {
+		p.w.t.Fatalf("%s gets %q, want %q", p.name, sms.Text, wants)
 	}
 	if code := p.codeOf(sms.Text); code != "?" {
 		p.code = code
 	}
+	synctest.Wait() // until what came with the text is done, too
 	return sms.Text
+}
+
+// matches reports whether a text is as wanted.
+func (p *phone) matches(text, want string) bool {
+	text = strings.ReplaceAll(text, "Re "+p.codeOf(text), "Re CODE")
+	head, tail, open := strings.Cut(want, "...")
+	return text == want || open && strings.HasPrefix(text, head) && strings.HasSuffix(text, tail)
 }
 
 // codeOf is the code that a page's text ends with.

@@ -39,7 +39,8 @@ const (
 	// FailOpen sends the messages and stores them later, unless another replica may send
 	// them too. It is an error if the provider does not accept them soon.
 	FailOpen
-	// Later does the same, and does not wait for the provider.
+	// Later does the same, and does not wait for the provider. In a shared store it is
+	// Strict.
 	Later
 )
 
@@ -85,7 +86,7 @@ func (s *Spool) commit(ctx context.Context, p Policy, e *outbox.Entry) (outbox.A
 			s.failures.Inc()
 		}
 		switch {
-		case err != nil && p == Strict:
+		case err != nil && (p == Strict || p == Later && s.o.Shared):
 			return outbox.Added{}, err
 		case err != nil:
 			return s.send(ctx, p, e, err)
@@ -99,7 +100,7 @@ func (s *Spool) commit(ctx context.Context, p Policy, e *outbox.Entry) (outbox.A
 	}
 	s.failures.Inc()
 	switch {
-	case p == Strict, ctx.Err() != nil:
+	case p == Strict, p == Later && s.o.Shared, ctx.Err() != nil:
 		return added, err
 	case s.o.Shared && !errors.Is(err, outbox.ErrNotStored): // another replica may send it
 		return added, err
@@ -203,13 +204,17 @@ func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, why error) 
 	if en == nil {
 		return outbox.Added{Duplicate: true, IDs: e.IDs()}, nil
 	}
-	if p == Later {
+	if p == Later { // only alone, where entry.sending does not matter
 		return outbox.Added{IDs: en.IDs()}, nil
 	}
-	if err := s.awaitAccepted(ctx, en); err != nil {
-		if s.o.Shared {
-			s.o.Withdraw(en.IDs())
-		}
+	err := s.awaitAccepted(ctx, en)
+	if err != nil && s.o.Shared {
+		s.o.Withdraw(en.IDs())
+	}
+	s.mu.Lock()
+	en.sending--
+	s.mu.Unlock()
+	if err != nil {
 		return outbox.Added{}, errors.Join(why, fmt.Errorf("send first: %w", err))
 	}
 	s.mu.Lock()
@@ -253,6 +258,7 @@ func (s *Spool) keep(e *outbox.Entry) *entry {
 			}
 		}
 	}
+	en.sending++
 	var unsent []outbox.Message
 	for _, id := range en.IDs() {
 		if t := s.pending[id]; t != nil && (t.m.State == outbox.Queued || t.m.State == outbox.Sending) {

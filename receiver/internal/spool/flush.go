@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -83,9 +84,12 @@ func (s *Spool) flush(ctx context.Context) error {
 			next = s.entries[0]
 		}
 		left := len(s.order)
+		busy := s.o.Shared && next != nil && next.sending > 0
 		s.mu.Unlock()
 		var err error
 		switch {
+		case busy:
+			err = errSending
 		case next != nil:
 			err = s.storeEntry(ctx, next)
 		case left > 0:
@@ -98,6 +102,9 @@ func (s *Spool) flush(ctx context.Context) error {
 		}
 	}
 }
+
+// errSending is why an entry, and what comes after it, is not stored now.
+var errSending = fmt.Errorf("%w: a message is being sent that could not be stored before", outbox.ErrNotStored)
 
 // storeEntry stores an entry whose messages were sent before, as they are now.
 func (s *Spool) storeEntry(ctx context.Context, en *entry) error {

@@ -52,7 +52,10 @@ type tracked struct {
 type entry struct {
 	outbox.Entry
 	since time.Time
-	past  bool // its pages were reported to Options.Pages
+	// sending counts the commits that have it sent. In a shared store it is not stored
+	// meanwhile: the leader would send it, too.
+	sending int
+	past    bool // its pages were reported to Options.Pages
 }
 
 // tracked is a message that is known here, nil if it is not.

@@ -1,5 +1,7 @@
 // Package outboxtest is the behaviour that every outbox.Store has, as a test
 // that each one runs.
+//
+// Stability: with [outbox.Store], names may change in any release until v1.
 package outboxtest
 
 import (

@@ -4,6 +4,11 @@
 //
 // One goroutine of each process writes, and commits what arrived while it was
 // busy as one transaction (see group); readers use connections of a pool.
+//
+// The package is public so that a program can open a store and wrap it for
+// receiver.Options.Store, and because the benchmarks use it.
+//
+// Stability: with [outbox.Store], names may change in any release until v1.
 package postgres
 
 import (
@@ -24,7 +29,7 @@ import (
 	"github.com/pressly/goose/v3/lock"
 
 	"github.com/smspager/smspager/receiver/outbox"
-	"github.com/smspager/smspager/receiver/outbox/group"
+	"github.com/smspager/smspager/receiver/outbox/internal/group"
 )
 
 //go:embed migrations/*.sql

@@ -13,10 +13,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/smspager/smspager/internal/postgrestest"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/outboxtest"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
-	"github.com/smspager/smspager/receiver/outbox/postgres/postgrestest"
 )
 
 // server is one for all tests; each has a database of its own.

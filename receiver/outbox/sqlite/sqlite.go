@@ -5,6 +5,11 @@
 // transaction (see writer); readers have read-only connections of their own.
 // The journal is a WAL with synchronous=FULL: a commit that was acknowledged
 // survives a crash and a power cut, as far as the disk keeps its word.
+//
+// The package is public so that a program can open a store and wrap it for
+// receiver.Options.Store, and because smspager backup and the benchmarks use it.
+//
+// Stability: with [outbox.Store], names may change in any release until v1.
 package sqlite
 
 import (

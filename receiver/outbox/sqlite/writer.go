@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/smspager/smspager/receiver/outbox"
-	"github.com/smspager/smspager/receiver/outbox/group"
+	"github.com/smspager/smspager/receiver/outbox/internal/group"
 )
 
 // writer owns the one connection that writes.

@@ -17,6 +17,9 @@
 // command's parameters), 300 (an impossible number), 400, 350, 104; a climsgid that
 // was used before is taken again, and getstatus then tells of the latest; a
 // callback that is not answered with 2xx is tried three more times.
+//
+// Stability: until v1, an exported name may change in a minor release; CHANGELOG.md lists
+// each change.
 package textinghousetest
 
 import (

@@ -1,0 +1,146 @@
+// Package house_test holds the test of the house: which room may import which.
+package house_test
+
+import (
+	"flag"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/smspager/smspager/"
+
+var update = flag.Bool("update", false, "write testdata/arrows.txt anew")
+
+// levels are the rooms from the bottom to the top. A room imports rooms of lower levels
+// only: those of one level do not know one another.
+var levels = [][]string{
+	{
+		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/people/rota",
+		"receiver/outbox/internal/group", "receiver/internal/puretest",
+		"internal/postgrestest", "internal/testwait",
+	},
+	{"receiver/textinghouse", "templating"},
+	{"receiver/outbox", "receiver/config", "receiver/textinghouse/textinghousetest"},
+	{
+		"receiver/outbox/sqlite", "receiver/outbox/postgres", "receiver/outbox/outboxtest",
+		"receiver/internal/mark", "receiver/internal/commit", "receiver/internal/delivery/queue",
+	},
+	{"receiver/internal/spool", "receiver/internal/delivery"},
+	{"receiver/internal/people", "receiver/internal/alertmanager", "receiver/internal/oncall/page", "receiver/internal/oncall/command", "receiver/internal/oncall/rota"},
+	{"receiver/internal/intake", "receiver/internal/oncall", "receiver/internal/watch", "receiver/internal/api", "receiver/internal/console"},
+	{"receiver"},
+	{"receiver/notifier"},
+	{"cmd/smspager", "bench/backlog", "bench/chaos", "bench/sachet", "bench/start", "bench/texts"},
+}
+
+// alone are the rooms that others use without the rest, and all that they may import of
+// ours.
+var alone = map[string][]string{
+	"receiver/textinghouse": {"templating/gsm7"},
+	"templating":            {"templating/gsm7"},
+	"templating/gsm7":       {},
+}
+
+// TestHouse reads the imports of every room. Each must point down, and each is listed in
+// testdata/arrows.txt, so that a new one is seen by whoever reviews it.
+func TestHouse(t *testing.T) {
+	level := make(map[string]int)
+	for i, rooms := range levels {
+		for _, room := range rooms {
+			level[room] = i
+		}
+	}
+	arrows := rooms(t)
+	var list strings.Builder
+	for _, from := range slices.Sorted(maps.Keys(arrows)) {
+		above, known := level[from]
+		if !known {
+			t.Errorf("%s has no place in the house; give it one in levels", from)
+			continue
+		}
+		for _, to := range arrows[from] {
+			if below, known := level[to]; known && below >= above {
+				t.Errorf("%s imports %s, which is not below it", from, to)
+			}
+			if only, ok := alone[from]; ok && !slices.Contains(only, to) {
+				t.Errorf("%s imports %s; others use it without that", from, to)
+			}
+			fmt.Fprintf(&list, "%s -> %s\n", from, to)
+		}
+	}
+	const golden = "testdata/arrows.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(list.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	had, has := lines(string(old)), lines(list.String())
+	for arrow := range has {
+		if !had[arrow] {
+			t.Errorf("a new arrow: %s; if it is meant, run go test . -update", arrow)
+		}
+	}
+	for arrow := range had {
+		if !has[arrow] {
+			t.Errorf("an arrow has gone: %s; run go test . -update", arrow)
+		}
+	}
+}
+
+func lines(s string) map[string]bool {
+	all := make(map[string]bool)
+	for line := range strings.Lines(s) {
+		all[strings.TrimSpace(line)] = true
+	}
+	return all
+}
+
+// rooms returns what each room of the module imports of ours, its tests left out.
+func rooms(t *testing.T) map[string][]string {
+	arrows := make(map[string][]string)
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "testdata" || name != "." && strings.HasPrefix(entry.Name(), ".")):
+			return fs.SkipDir
+		case path.Ext(name) != ".go", strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		room := path.Dir(name)
+		below := arrows[room]
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if to, ours := strings.CutPrefix(imported, module); ours && !slices.Contains(below, to) {
+				below = append(below, to)
+			}
+		}
+		slices.Sort(below)
+		arrows[room] = below
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return arrows
+}

@@ -1,0 +1,103 @@
+// Package api is the JSON API under /api/v1 for programs: messages, pages, replies and
+// contacts. docs/http.md describes it.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/smspager/smspager/receiver/internal/response"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const (
+	defaultLimit = 50
+	maxLimit     = 500
+)
+
+// Store is what the API reads. An outbox.Store is one.
+type Store interface {
+	Get(ctx context.Context, id string) (outbox.Message, error)
+	List(context.Context, outbox.Query) ([]outbox.Message, error)
+	Page(ctx context.Context, id string) (outbox.Page, error)
+	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
+	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
+}
+
+// Options are what New needs.
+type Options struct {
+	Store    Store
+	Contacts Contacts
+	Logger   *slog.Logger // nil: nothing is logged
+}
+
+// API serves the paths under /api/v1/.
+type API struct {
+	store    Store
+	contacts Contacts
+	logger   *slog.Logger
+	mux      *http.ServeMux
+}
+
+// New returns an API.
+func New(o Options) *API {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &API{store: o.Store, contacts: o.Contacts, logger: o.Logger, mux: http.NewServeMux()}
+	a.mux.HandleFunc("GET /api/v1/messages", a.serveMessages)
+	a.mux.HandleFunc("GET /api/v1/messages/{id}", a.serveMessage)
+	a.mux.HandleFunc("GET /api/v1/pages", a.servePages)
+	a.mux.HandleFunc("GET /api/v1/pages/{id}", a.servePage)
+	a.mux.HandleFunc("GET /api/v1/replies", a.serveReplies)
+	a.mux.HandleFunc("GET /api/v1/contacts", a.serveContacts)
+	a.mux.HandleFunc("POST /api/v1/contacts/{name}/verify", a.serveVerify)
+	a.mux.HandleFunc("/", NotFound)
+	return a
+}
+
+// ServeHTTP implements [http.Handler].
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+
+// NotFound responds to a path that does not exist.
+func NotFound(w http.ResponseWriter, _ *http.Request) {
+	response.Write(w, http.StatusNotFound, errors.New("no such path; see docs/http.md"))
+}
+
+func (a *API) unavailable(w http.ResponseWriter, err error) {
+	a.logger.Error("cannot read the outbox", "err", err)
+	response.Write(w, http.StatusServiceUnavailable, errors.New("the outbox cannot be read; try again (the log says why)"))
+}
+
+func parseLimit(value string) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, fmt.Errorf("limit must be a number from 1 to %d", maxLimit)
+	}
+	return n, nil
+}
+
+// Time is written as RFC 3339 in UTC with milliseconds.
+type Time time.Time
+
+// MarshalText implements [encoding.TextMarshaler].
+func (t Time) MarshalText() ([]byte, error) {
+	return time.Time(t).UTC().AppendFormat(nil, "2006-01-02T15:04:05.000Z"), nil
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (t *Time) UnmarshalText(b []byte) error { return (*time.Time)(t).UnmarshalText(b) }
+
+// orNull returns nil, which JSON writes as null, for the zero time.
+func orNull(t time.Time) *Time {
+	if t.IsZero() {
+		return nil
+	}
+	shown := Time(t)
+	return &shown
+}

@@ -1,0 +1,124 @@
+package textinghouse
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+)
+
+// maxCallbackBytes bounds the body of a callback; real ones have some hundred bytes.
+const maxCallbackBytes = 64 << 10
+
+// HandlerOptions are the options of [NewHandler]. The zero value of each field but Token
+// works.
+type HandlerOptions struct {
+	Token    string         // the path's secret; "": every callback is refused
+	Networks []netip.Prefix // where callbacks may come from; empty: anywhere
+	// Receipt and Reply handle a callback and return the outcome that the response shows.
+	// An error is logged and gets 503, so that the provider may try again. Nil: callbacks
+	// of this kind are ignored.
+	Receipt func(context.Context, Receipt) (outcome string, err error)
+	Reply   func(context.Context, Reply) (outcome string, err error)
+	// Observe is called once for each callback with its kind ("dlr" or "mo") and its
+	// outcome: "refused", "invalid", "failed", or what Receipt or Reply returned.
+	Observe func(kind, outcome string)
+	Logger  *slog.Logger // nil: nothing is logged
+}
+
+// NewHandler returns the handler of the provider's callbacks (seed, 4.5 and 4.6):
+//
+//	POST /textinghouse/{token}/dlr    receipts
+//	POST /textinghouse/{token}/mo     replies
+//
+// A wrong token or network gets the 404 of a path that does not exist, a body that cannot
+// be read 400. The response is {"status":"<outcome>"} or {"error":"…"}.
+func NewHandler(o HandlerOptions) http.Handler {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Observe == nil {
+		o.Observe = func(string, string) {}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/textinghouse/{token}/dlr", callback[Receipt]{o, "dlr", ParseReceipt, o.Receipt})
+	mux.Handle("/textinghouse/{token}/mo", callback[Reply]{o, "mo", ParseReply, o.Reply})
+	return mux
+}
+
+// callback handles one kind of callback.
+type callback[T any] struct {
+	HandlerOptions
+	kind   string
+	parse  func([]byte) (T, error)
+	handle func(context.Context, T) (outcome string, err error)
+}
+
+// ServeHTTP implements [http.Handler].
+func (c callback[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	code, outcome, err := c.serve(w, r)
+	c.Observe(c.kind, outcome)
+	body := map[string]string{"status": outcome}
+	if err != nil {
+		body = map[string]string{"error": err.Error()}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // the provider does not read it
+}
+
+func (c callback[T]) serve(w http.ResponseWriter, r *http.Request) (code int, outcome string, err error) {
+	if !c.admits(r) {
+		c.Logger.Warn("a callback with a wrong token or from a wrong network was refused", "kind", c.kind, "remote", r.RemoteAddr)
+		return http.StatusNotFound, "refused", errors.New("not found")
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return http.StatusMethodNotAllowed, "invalid", errors.New("callbacks are POSTed")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallbackBytes))
+	if err != nil {
+		return http.StatusBadRequest, "invalid", fmt.Errorf("the body could not be read or is larger than %d bytes", maxCallbackBytes)
+	}
+	parsed, err := c.parse(body)
+	if err != nil {
+		c.Logger.Warn("a callback could not be read", "kind", c.kind, "remote", r.RemoteAddr, "err", err)
+		return http.StatusBadRequest, "invalid", err
+	}
+	if c.handle == nil {
+		return http.StatusOK, "ignored", nil
+	}
+	if outcome, err = c.handle(r.Context(), parsed); err != nil {
+		c.Logger.Error("a callback could not be stored; the provider may repeat it", "kind", c.kind, "err", err)
+		return http.StatusServiceUnavailable, "failed", errors.New("could not be stored; try again")
+	}
+	return http.StatusOK, outcome, nil
+}
+
+// admits reports whether a request has the token and comes from a network that may call.
+// It compares digests, because comparing the tokens would reveal their lengths.
+func (c callback[T]) admits(r *http.Request) bool {
+	given, want := sha256.Sum256([]byte(r.PathValue("token"))), sha256.Sum256([]byte(c.Token))
+	if c.Token == "" || subtle.ConstantTimeCompare(given[:], want[:]) != 1 {
+		return false
+	}
+	if len(c.Networks) == 0 {
+		return true
+	}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	for _, network := range c.Networks {
+		if network.Contains(from.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}
