@@ -260,7 +260,7 @@ func (p *phone) expectAny(within time.Duration, wants ...string) string {
 	if code := p.codeOf(sms.Text); code != "?" {
 		p.code = code
 	}
-	time.Sleep(time.Millisecond) // of the bubble: what came with the text is done, too; Wait would forbid another one
+	time.Sleep(1) // of the bubble: what came with the text is done, too; Wait would forbid another one
 	return sms.Text
 }
 
