@@ -53,12 +53,13 @@ receivers:
 // world is a whole receiver between a fake Alertmanager and the simulator's phones,
 // in a bubble whose clock runs as fast as nothing happens.
 type world struct {
-	t      *testing.T
-	dir    string
-	wraps  func(outbox.Store) outbox.Store // nil: nothing does
-	sim    *textinghousetest.Simulator
-	am     *fakeAlertmanager
-	routes *routes
+	settling chan struct{} // holds one while somebody waits for the bubble
+	t        *testing.T
+	dir      string
+	wraps    func(outbox.Store) outbox.Store // nil: nothing does
+	sim      *textinghousetest.Simulator
+	am       *fakeAlertmanager
+	routes   *routes
 	// callbacks are the routes of the simulator, which are the same for all processes.
 	callbacks *routes
 	r         *receiver.Receiver
@@ -75,7 +76,7 @@ func inWorld(t *testing.T, cfg string, test func(w *world)) {
 func inWrappedWorld(t *testing.T, cfg string, wraps func(outbox.Store) outbox.Store, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, dir: t.TempDir(), wraps: wraps, am: &fakeAlertmanager{}}
+		w := &world{t: t, dir: t.TempDir(), wraps: wraps, am: &fakeAlertmanager{}, settling: make(chan struct{}, 1)}
 		w.routes = &routes{}
 		w.callbacks = w.routes
 		w.routes.set("alertmanager", textinghousetest.Transport(w.am))
@@ -116,7 +117,7 @@ func (w *world) start(cfg string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	synctest.Wait()
+	w.settle()
 	w.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -217,6 +218,13 @@ func (w *world) resolve() {
 	w.notify("oncall", "disk", "all alerts resolved", a)
 }
 
+// settle waits until nothing is left to do at this time. Only one may in a bubble.
+func (w *world) settle() {
+	w.settling <- struct{}{}
+	synctest.Wait()
+	<-w.settling
+}
+
 // phone is somebody with a phone, in a conversation.
 type phone struct {
 	w *world
@@ -260,7 +268,7 @@ func (p *phone) expectAny(within time.Duration, wants ...string) string {
 	if code := p.codeOf(sms.Text); code != "?" {
 		p.code = code
 	}
-	time.Sleep(1) // of the bubble: what came with the text is done, too; Wait would forbid another one
+	p.w.settle() // what came with the text is done, too
 	return sms.Text
 }
 
