@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/internal/oncall"
+	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
@@ -17,21 +18,21 @@ import (
 // Duty holds who is on duty by a configuration, and the contacts as its outbox knows them.
 // [NewDuty] makes one without a running receiver, and may be called beside one.
 type Duty struct {
-	Contacts []ContactState
+	Contacts []Contact
 	// Calendars are the calendars that could not be read. Their last good copies in the
 	// outbox are used instead, if there are any.
 	Calendars []*CalendarError
 
-	roster *oncall.Roster
+	roster *people.Roster
 }
 
 type (
 	// OnDuty holds who is on duty in a rota, from when to when.
-	OnDuty = oncall.Duty
-	// ContactState is a contact and the state of its phone.
-	ContactState = oncall.ContactState
+	OnDuty = people.Duty
+	// Contact is a contact and the state of its phone.
+	Contact = people.Contact
 	// CalendarError is the error of the calendar of a rota that cannot be used.
-	CalendarError = oncall.CalendarError
+	CalendarError = people.CalendarError
 )
 
 // NewDuty reads the calendars and the outbox of a configuration. It changes nothing. An
@@ -42,7 +43,7 @@ func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	d := &Duty{roster: oncall.NewRoster(cfg, nil)}
+	d := &Duty{roster: people.NewRoster(cfg, nil)}
 	d.Calendars = d.roster.Load(ctx)
 	store, err := openReader(ctx, cfg.Storage)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -52,7 +53,7 @@ func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 		return d, err
 	}
 	defer store.Close()
-	if d.Contacts, err = oncall.ContactStates(ctx, cfg, store); err != nil {
+	if d.Contacts, err = people.ReadContacts(ctx, cfg, store); err != nil {
 		return d, err
 	}
 	return d, d.roster.UseCopies(ctx, store)
@@ -70,7 +71,7 @@ func (d *Duty) Timeline(rota string, from, to time.Time) []OnDuty {
 
 // reader reads marks.
 type reader interface {
-	oncall.Marks
+	mark.Reader
 	Close() error
 }
 

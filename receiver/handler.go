@@ -11,6 +11,29 @@ import (
 	"github.com/smspager/smspager/receiver/internal/response"
 )
 
+// Handler serves everything: the webhook, the callbacks, the API, /metrics,
+// /-/healthy, /-/ready and, with Options.Load, /-/reload.
+func (r *Receiver) Handler() http.Handler {
+	mux := http.NewServeMux()
+	r.private(mux)
+	r.public(mux)
+	return mux
+}
+
+// PublicHandler serves only what the provider calls back.
+func (r *Receiver) PublicHandler() http.Handler {
+	mux := http.NewServeMux()
+	r.public(mux)
+	return mux
+}
+
+// PrivateHandler serves what PublicHandler does not.
+func (r *Receiver) PrivateHandler() http.Handler {
+	mux := http.NewServeMux()
+	r.private(mux)
+	return mux
+}
+
 // private adds what people and Alertmanager use.
 func (r *Receiver) private(mux *http.ServeMux) {
 	mux.Handle("/alertmanager", r.intake)

@@ -38,10 +38,13 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/receiver/internal/oncall"
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/spool"
+	"github.com/smspager/smspager/receiver/internal/watch"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
@@ -80,9 +83,10 @@ type Receiver struct {
 
 	spool    *spool.Spool
 	intake   *intake.Intake
+	people   *people.Directory
 	oncall   *oncall.OnCall
 	delivery *delivery.Delivery
-	watch    *delivery.Watch
+	watch    *watch.Watch
 	api      *api.API
 
 	configuring sync.Mutex
@@ -135,13 +139,21 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		},
 		Pages: pages{r},
 	})
+	stored := &commit.Outbox{Store: store, Sender: store}
+	notices := people.NewNotices(ids)
+	r.people = people.New(people.Options{
+		Outbox: stored, Notices: notices, Shared: shared, Logger: o.Logger, Registerer: own, Transport: o.Transport,
+	})
 	r.oncall = oncall.New(oncall.Options{
-		Store: store, Sender: store, Shared: shared, Logger: o.Logger, Registerer: own, IDs: ids,
+		Store: store, Sender: store, People: r.people, Notices: notices, Shared: shared, Logger: o.Logger, Registerer: own,
+		Transport: o.Transport,
+	})
+	r.watch = watch.New(watch.Options{
+		Outbox: stored, Sender: store, People: r.people, Alarm: notices, Shared: shared, Logger: o.Logger, Registerer: own,
 		Transport: o.Transport, Healthy: r.healthy,
 	})
-	r.watch = delivery.NewWatch(own, o.Logger, r.oncall.Credit)
-	r.api = api.New(api.Options{Store: store, Contacts: contacts{r.oncall}, Logger: o.Logger})
-	r.intake = intake.New(intake.Options{Spool: r.spool, OnCall: r.oncall, Logger: o.Logger, Registerer: own, IDs: ids})
+	r.api = api.New(api.Options{Store: store, Contacts: r.people, Logger: o.Logger})
+	r.intake = intake.New(intake.Options{Spool: r.spool, OnCall: rooms{r.people, r.oncall, r.watch}, Logger: o.Logger, Registerer: own, IDs: ids})
 	if err := r.join(own, o); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -167,6 +179,13 @@ func (r *Receiver) join(own *prometheus.Registry, o Options) error {
 		r.gatherer = o.Gatherer
 	}
 	return nil
+}
+
+// rooms are those that intake asks.
+type rooms struct {
+	*people.Directory
+	*oncall.OnCall
+	*watch.Watch
 }
 
 // pages are those of a Receiver's on-call room, which is made after the rooms
@@ -212,7 +231,8 @@ func (r *Receiver) Run(ctx context.Context) error {
 	retention := r.cfg.Storage.Retention // a reload cannot change it
 	r.configuring.Unlock()
 	var background sync.WaitGroup
-	background.Go(func() { r.watch.Run(ctx, r.delivery) })
+	background.Go(func() { r.people.Run(ctx) })
+	background.Go(func() { r.watch.Run(ctx) })
 	background.Go(func() { r.oncall.Run(ctx) })
 	background.Go(func() { outbox.Retain(ctx, r.spool, retention, r.logger) })
 	background.Go(func() {
@@ -296,6 +316,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	for i := range receivers {
 		render[receivers[i].Name] = receivers[i].Render
 	}
+	r.people.Configure(cfg)
 	r.oncall.Configure(cfg, render)
 	r.intake.Configure(intake.Settings{
 		Receivers: receivers, Token: cfg.Webhook.Token, MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
@@ -313,7 +334,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	})
 	callbacks := r.newCallbacks(cfg)
 	r.callbacks.Store(&callbacks)
-	r.watch.Configure(client, cfg.Probe.Interval)
+	r.watch.Configure(cfg, client)
 	r.metrics.client.Store(client)
 	r.cfg = cfg
 	return nil
@@ -349,29 +370,6 @@ func (r *Receiver) healthy() error {
 		}
 	}
 	return errors.New("no endpoint of the provider works")
-}
-
-// Handler serves everything: the webhook, the callbacks, the API, /metrics,
-// /-/healthy, /-/ready and, with Options.Load, /-/reload.
-func (r *Receiver) Handler() http.Handler {
-	mux := http.NewServeMux()
-	r.private(mux)
-	r.public(mux)
-	return mux
-}
-
-// PublicHandler serves only what the provider calls back.
-func (r *Receiver) PublicHandler() http.Handler {
-	mux := http.NewServeMux()
-	r.public(mux)
-	return mux
-}
-
-// PrivateHandler serves what PublicHandler does not.
-func (r *Receiver) PrivateHandler() http.Handler {
-	mux := http.NewServeMux()
-	r.private(mux)
-	return mux
 }
 
 // LoadConfig reads a configuration file with all of its checks, those of the templates

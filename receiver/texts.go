@@ -8,12 +8,17 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/receiver/internal/oncall"
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 )
 
+func templateOptions(cfg *config.Config) templating.Options {
+	return templating.Options{Globs: cfg.Templates, Objects: cfg.Templating.Objects, Ignore: cfg.Templating.Ignore, Alphabet: textinghouse.Alphabet}
+}
+
 // checkTemplates is the config.Check of what a configuration's templates say.
 func checkTemplates(cfg *config.Config, report func(path string, err error)) {
-	set, err := templating.New(templating.Options{Globs: cfg.Templates})
+	set, err := templating.New(templateOptions(cfg))
 	if err != nil {
 		report("templates", err)
 		return
@@ -27,7 +32,7 @@ func checkTemplates(cfg *config.Config, report func(path string, err error)) {
 
 // compile parses the templates of a configuration and makes its receivers.
 func compile(cfg *config.Config) ([]intake.Receiver, error) {
-	set, err := templating.New(templating.Options{Globs: cfg.Templates})
+	set, err := templating.New(templateOptions(cfg))
 	if err != nil {
 		return nil, err
 	}

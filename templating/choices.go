@@ -20,7 +20,7 @@ func room(segments int) int {
 // everything: fitting adds up the septets of pieces.
 func (c *composition) choices(all *attempt, used piece, maxSegments int) []choice {
 	// The rest is what the template itself writes.
-	rest := gsm7.Measure(gsm7.Cheap(all.body) + all.tail).Units
+	rest := gsm7.Measure(gsm7.Cheap(all.body)+all.tail).Units - len(c.age(false)) + len(c.age(true))
 	if c.single {
 		return c.choicesOfOne(rest-c.septetsOfWay(0, used), used, maxSegments)
 	}
@@ -38,13 +38,13 @@ func (c *composition) septetsOfWay(i int, used piece) int {
 	way := &c.ways[i]
 	total := 0
 	if used&subjectPiece != 0 {
-		total += septets(way.subject)
+		total += septets(way.subject, c.set.to)
 	}
 	if used&objectPiece != 0 && way.object != "" {
-		total += septets(way.object) + separators
+		total += septets(way.object, c.set.to) + separators
 	}
 	if used&sentencePiece != 0 && way.sentence != "" {
-		total += septets(way.sentence) + separators
+		total += septets(way.sentence, c.set.to) + separators
 	}
 	return total
 }
@@ -74,20 +74,25 @@ func (c *composition) choicesOfOne(rest int, used piece, maxSegments int) []choi
 func (c *composition) septetsOfLines(ch choice, used piece) int {
 	total := 0
 	if used&subjectPiece != 0 {
-		total += septets(c.subject(ch))
+		total += septets(c.subject(ch), c.set.to)
 	}
 	if said := c.sentence(ch); used&sentencePiece != 0 && said != "" {
-		total += septets(said) + separators
+		total += septets(said, c.set.to) + separators
+	}
+	if used&spreadPiece != 0 && ch.plain {
+		if text := c.spread(); text != "" {
+			total += septets(text, c.set.to) + separators
+		}
 	}
 	if used&(linesPiece|resolvedPiece) != 0 {
 		for _, line := range c.lines(ch, false) {
-			total += septets(line) + 1
+			total += septets(line, c.set.to) + 1
 		}
 		for i, line := range c.lines(ch, true) {
 			if i == 0 && c.view.FiringCount > 0 {
 				total += len("\nResolved: ") - separators
 			}
-			total += septets(line) + separators
+			total += septets(line, c.set.to) + separators
 		}
 	}
 	return total
@@ -181,7 +186,7 @@ func (c *composition) choicesOfNames(rest int, used piece, maxSegments int) []ch
 // a third of theirs is written.
 func (c *composition) fillsEnough(ch choice) bool {
 	written, all := 0, 0
-	for i, n := range fill(c.entries, ch) {
+	for i, n := range fill(c.entries, ch, c.set.to) {
 		e := &c.entries[i]
 		if e.resolved || e.severity != "" {
 			continue

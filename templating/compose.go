@@ -22,6 +22,7 @@ type composition struct {
 	name   string              // of all alerts, "" if they differ
 	total  int                 // of all alerts
 	single bool
+	ranged bool // see isRange
 	over   bool // nothing fires, nor may fire
 	// unevaluated is why Grafana could not evaluate any of the rules, see [unevaluated].
 	unevaluated string
@@ -31,6 +32,7 @@ type composition struct {
 	details     []detail // of all alerts of one name, if they are few
 	entries     []entry  // lines: those of firing alerts before those of resolved ones
 	merged      []entry  // lines of what the rule's author named alone; nil: the same
+	namespace   string   // of all pods that the lines name
 	lineLabels  string   // those that distinguish the lines, for preview
 	figuresFrom string   // where the figures of the lines were found, likewise
 }
@@ -82,6 +84,7 @@ func (s *Set) compositionOf(v *view, alerts alertmanager.Alerts, now time.Time) 
 		return c
 	}
 	c.total = len(alerts)
+	c.ranged = c.isRange()
 	c.entries = c.entriesOf(alerts)
 	c.common = c.commonSaying()
 	return c
@@ -89,7 +92,7 @@ func (s *Set) compositionOf(v *view, alerts alertmanager.Alerts, now time.Time) 
 
 // always are labels that a text gives although the group is not named by them: they
 // say in which of several like places something is.
-var always = []string{"cluster", "cluster_name", "k8s_cluster_name", "environment", "env", "deployment_environment", "deployment_environment_name", "region"}
+var always = []string{"cluster", "cluster_name", "k8s_cluster_name", "cluster_id", "environment", "env", "deployment_environment", "deployment_environment_name", "region"}
 
 // contextOf returns the values that say where a group is: those that it is grouped by,
 // and the cluster or environment that all have in common.
@@ -114,7 +117,7 @@ func (c *composition) contextOf(labels []label) []string {
 	if len(v.GroupLabels) <= 4 {
 		for _, p := range v.GroupLabels.SortedPairs() {
 			r := c.set.rankOf(strings.TrimPrefix(p.Name, "exported_"))
-			foreign := slices.ContainsFunc(labels, func(l label) bool { return l.name == p.Name && l.foreign })
+			foreign := !slices.ContainsFunc(labels, func(l label) bool { return l.name == p.Name && !l.foreign })
 			switch {
 			case p.Name == model.AlertNameLabel || p.Name == "severity" || p.Name == "priority" || p.Name == "grafana_folder" || foreign:
 			case c.name == "" && (r == rankIgnored || r == rankOwn):
@@ -154,6 +157,9 @@ func (c *composition) subject(ch choice) string {
 		if !names(text, word) && !(c.common != nil && !ch.bare && names(c.common.text, word)) {
 			text = strings.TrimSpace(text + " " + word)
 		}
+	}
+	if ns := c.namespace; ns != "" && !ch.quiet && !names(text, ns) {
+		text = strings.TrimSpace(text + " " + ns)
 	}
 	if extra := c.commonPlace(); extra != "" && !names(text, extra) && !(c.common != nil && !ch.bare && namesHost(c.common.text, extra)) {
 		text = strings.TrimSpace(text + " " + extra)
@@ -219,7 +225,30 @@ func placeless(d *detail, s *saying) string {
 // the ages differ by more than a fifth; of a single alert "for 9m", of what is over
 // "after 9m"; "" if it is not known or under a minute.
 func (c *composition) age(short bool) string {
-	var least, most time.Duration
+	least, most := c.ages()
+	if short {
+		least, most = coarse(least), coarse(most)
+	}
+	text := durations(least, most)
+	switch {
+	case text == "":
+		return ""
+	case c.over:
+		return "after " + text
+	case c.single:
+		return "for " + text
+	}
+	return text
+}
+
+// isRange reports whether the ages differ so much that the text gives a range.
+func (c *composition) isRange() bool {
+	least, most := c.ages()
+	return most-least > most/5
+}
+
+// ages returns the least and the greatest age of the alerts that fire, or of all.
+func (c *composition) ages() (least, most time.Duration) {
 	for i := range c.alerts {
 		a := &c.alerts[i]
 		if c.view.FiringCount > 0 && a.Status != string(model.AlertFiring) {
@@ -234,19 +263,7 @@ func (c *composition) age(short bool) string {
 		}
 		most = max(most, d)
 	}
-	if short {
-		least, most = coarse(least), coarse(most)
-	}
-	text := durations(least, most)
-	switch {
-	case text == "":
-		return ""
-	case c.over:
-		return "after " + text
-	case c.single:
-		return "for " + text
-	}
-	return text
+	return least, most
 }
 
 // coarse returns a duration without its smaller unit if that changes it by less than a tenth.

@@ -20,142 +20,160 @@ type column struct {
 // those that the author named do not suffice, named has their values alone.
 func (c *composition) differ(alerts []int) (places, named []string) {
 	columns := c.columns(alerts)
-	parts := make([]string, len(alerts)) // of the chosen columns, to count the distinct
-	distinct := func(with *column) int {
-		seen := make(map[string]struct{}, len(alerts))
-		for i := range alerts {
-			key := parts[i]
-			if with != nil {
-				key += "\x00" + with.values[i]
-			}
-			seen[key] = struct{}{}
-		}
-		return len(seen)
-	}
-	most := 0
-	for i := range alerts { // all columns together
-		for j := range columns {
-			parts[i] += "\x00" + columns[j].values[i]
-		}
-	}
-	most = distinct(nil)
-	clear(parts)
-	var chosen []*column
-	take := func(col *column) {
-		chosen = append(chosen, col)
-		for i := range parts {
-			parts[i] += "\x00" + col.values[i]
-		}
-	}
-	now := 1
-	if len(columns) > 0 && columns[0].named {
-		take(&columns[0])
-		now = distinct(nil)
-	}
-	for now < most {
-		var best *column
-		bestCount := now
-		for j := range columns {
-			if slices.Contains(chosen, &columns[j]) {
-				continue
-			}
-			if n := distinct(&columns[j]); n > bestCount {
-				best, bestCount = &columns[j], n
-				if n == most {
-					break
-				}
-			}
-		}
-		if best == nil {
+	chosen := fewest(columns, len(alerts))
+	byAuthor := slices.Clone(chosen)
+	byAuthor = slices.DeleteFunc(byAuthor, func(col *column) bool { return !col.named })
+	for j := range columns { // a label of the rule's own leads to no machine
+		col := &columns[j]
+		isMachine := col.rank == rankNode || col.rank == rankInstance || col.rank == rankURL
+		if len(chosen) > 0 && chosen[0].rank.isPart() && col.named && isMachine && !slices.Contains(chosen, col) {
+			chosen = append(chosen, col)
 			break
 		}
-		take(best)
-		now = bestCount
-	}
-	var labels []string
-	for _, col := range chosen {
-		labels = append(labels, c.first.why(&col.label))
 	}
 	if c.name != "" {
-		c.lineLabels = strings.Join(labels, "; ")
+		c.describeLines(chosen)
 	}
 	places = c.placesOf(chosen, len(alerts))
-	byAuthor := slices.DeleteFunc(slices.Clone(chosen), func(col *column) bool { return !col.named })
 	if len(byAuthor) > 0 && len(byAuthor) < len(chosen) && !byAuthor[0].rank.isOfHost() {
 		named = c.placesOf(byAuthor, len(alerts))
 	}
 	return places, named
 }
 
+// describeLines keeps which labels distinguish the lines, and the namespace that all
+// pods in them have.
+func (c *composition) describeLines(chosen []*column) {
+	var labels []string
+	for _, col := range chosen {
+		labels = append(labels, c.first.why(&col.label))
+		if ns := c.first.namespace(); col.rank.isNamespaced() && !slices.ContainsFunc(c.alerts, func(a alertmanager.Alert) bool { return a.Labels["namespace"] != ns }) {
+			c.namespace = ns
+		}
+	}
+	c.lineLabels = strings.Join(labels, "; ")
+}
+
+// fewest returns the fewest columns that distinguish as many alerts as all do: the first
+// that an annotation names, then of those named, and at last of the others, each time
+// the one that distinguishes most.
+func fewest(columns []column, alerts int) []*column {
+	parts := make([]string, alerts) // the values of the chosen columns
+	distinct := func(with ...*column) int {
+		seen := make(map[string]struct{}, alerts)
+		for i := range parts {
+			key := parts[i]
+			for _, col := range with {
+				key += "\x00" + col.values[i]
+			}
+			seen[key] = struct{}{}
+		}
+		return len(seen)
+	}
+	all := make([]*column, len(columns))
+	for j := range columns {
+		all[j] = &columns[j]
+	}
+	most, now := distinct(all...), 1
+	var chosen []*column
+	take := func(col *column) {
+		chosen = append(chosen, col)
+		for i := range parts {
+			parts[i] += "\x00" + col.values[i]
+		}
+		now = distinct()
+	}
+	if len(all) > 0 && all[0].named {
+		take(all[0])
+	}
+	for _, named := range [...]bool{true, false} {
+		for now < most {
+			var best *column
+			bestCount := now
+			for _, col := range all {
+				if col.named != named || slices.Contains(chosen, col) || bestCount == most {
+					continue
+				}
+				if n := distinct(col); n > bestCount {
+					best, bestCount = col, n
+				}
+			}
+			if best == nil {
+				break
+			}
+			take(best)
+		}
+	}
+	return chosen
+}
+
 // columns returns the labels that differ, in the order in which they are tried.
 func (c *composition) columns(alerts []int) []column {
+	var differing []column
+	for _, col := range c.allColumns(alerts) {
+		if slices.ContainsFunc(col.values, func(v string) bool { return v != col.values[0] }) && col.name != "severity" && col.name != "priority" {
+			differing = append(differing, *col)
+		}
+	}
+	slices.SortStableFunc(differing, func(a, b column) int { return cmp.Or(a.weight()-b.weight(), strings.Compare(a.name, b.name)) })
+	return differing
+}
+
+// weight orders columns: those that an annotation names first, by rank; addresses,
+// labels of the rule and labels of an exporter last.
+func (col *column) weight() int {
+	w := int(col.rank)
+	switch {
+	case col.foreign:
+		w += 200
+	case col.rank >= rankUnlikely:
+		w += 100
+	case col.rank == rankInstance && isAddress(col.values[0]):
+		w += 60
+	}
+	if !col.named {
+		if col.rank == rankOwn {
+			w = int(rankInstance) + 1
+		}
+		w += 30
+	}
+	return w
+}
+
+// allColumns returns a column for each label. What annotations name is read from the
+// first few alerts.
+func (c *composition) allColumns(alerts []int) []*column {
 	const samples = 4
 	byName := map[string]*column{}
 	var list []*column
+	columnOf := func(l label) *column {
+		col := byName[l.name]
+		if col == nil {
+			col = &column{label: l, values: make([]string, len(alerts))}
+			byName[l.name] = col
+			list = append(list, col)
+		}
+		return col
+	}
 	for n, i := range alerts {
 		a := &c.alerts[i]
 		if n < samples {
-			labels := c.first.labels
-			if i != 0 {
-				d := c.set.detailOf(a)
-				labels = d.labels
-			}
-			for _, l := range labels {
-				col := byName[l.name]
-				if col == nil {
-					col = &column{label: l, values: make([]string, len(alerts))}
-					byName[l.name] = col
-					list = append(list, col)
-				}
-				col.named = col.named || l.named
-				col.foreign = col.foreign || l.foreign
-			}
-			for name, value := range a.Labels {
-				if col := byName[name]; col != nil {
-					col.values[n] = value
-				}
+			d := c.detailAt(i)
+			for _, l := range d.labels {
+				col := columnOf(l)
+				col.named, col.foreign = col.named || l.named, col.foreign || l.foreign
+				col.values[n] = l.value
 			}
 			continue
 		}
 		for name, value := range a.Labels {
-			col := byName[name]
-			if col == nil {
-				if name == model.AlertNameLabel {
-					continue
-				}
-				col = &column{label: label{name: name, rank: c.set.rankOf(strings.TrimPrefix(name, "exported_"))}, values: make([]string, len(alerts))}
-				byName[name] = col
-				list = append(list, col)
+			if byName[name] == nil && name == model.AlertNameLabel {
+				continue
 			}
-			col.values[n] = value
+			columnOf(label{name: name, rank: c.set.rankOf(strings.TrimPrefix(name, "exported_"))}).values[n] = value
 		}
 	}
-	var columns []column
-	for _, col := range list {
-		if slices.ContainsFunc(col.values, func(v string) bool { return v != col.values[0] }) && col.name != "severity" && col.name != "priority" {
-			columns = append(columns, *col)
-		}
-	}
-	weight := func(col *column) int {
-		w := int(col.rank)
-		switch {
-		case col.foreign:
-			w += 200
-		case col.rank == rankIgnored:
-			w += 100
-		case col.rank == rankInstance && isAddress(col.values[0]):
-			w += 60
-		}
-		if !col.named {
-			w += 30
-			if col.rank == rankOwn {
-				w = int(rankInstance) + 31
-			}
-		}
-		return w
-	}
-	slices.SortStableFunc(columns, func(a, b column) int { return cmp.Or(weight(&a)-weight(&b), strings.Compare(a.name, b.name)) })
-	return columns
+	return list
 }
 
 // placesOf writes the chosen values of each alert: hosts before their parts, a
@@ -215,12 +233,26 @@ func shortValues(col *column) []string {
 		}
 		return ambiguous
 	}
-	if ambiguous := shorten(col.rank.short, nil); len(ambiguous) > 0 {
+	ambiguous := shorten(col.rank.short, nil)
+	for labels := 2; labels <= 4 && len(ambiguous) > 0; labels++ {
+		ambiguous = shorten(func(host string) string { return firstLabels(host, labels) }, ambiguous)
+	}
+	if len(ambiguous) > 0 {
 		if ambiguous = shorten(withoutPort, ambiguous); len(ambiguous) > 0 {
 			shorten(func(value string) string { return value }, ambiguous)
 		}
 	}
 	return short
+}
+
+// firstLabels returns the first so many labels of a host's domain name.
+func firstLabels(host string, labels int) string {
+	name := withoutPort(host)
+	if isAddress(host) {
+		return name
+	}
+	parts := strings.SplitN(name, ".", labels+1)
+	return strings.Join(parts[:min(labels, len(parts))], ".")
 }
 
 // withoutPort returns a host without its port.

@@ -48,9 +48,19 @@ next:
 			continue
 		}
 		f := figure{at: i, number: number}
+		if i > 0 && s[i-1] == '.' { // ".5"
+			f.at, f.number = i-1, number/math.Pow10(end-i)
+		}
 		f.end = unitEnd(s, end)
 		f.text = rounded(s[i:end]) + s[end:f.end]
-		f.constant = isConstant(s, i, end, f.end)
+		if f.at < i {
+			f.text = "0." + s[i:f.end]
+		}
+		if s[end:f.end] == "m" && strings.Contains(s[i:end], ".") { // Prometheus's prefix for a thousandth, no minute
+			f.number /= 1000
+			f.text = rounded(strconv.FormatFloat(f.number, 'f', -1, 64))
+		}
+		f.constant = isConstant(s, f.at, end, f.end)
 		all = append(all, f)
 		i = f.end
 	}
@@ -155,8 +165,8 @@ func unitEnd(s string, i int) int {
 // before a constant, and behind it.
 var (
 	constantAfter = []string{
-		"above", "below", "over", "under", "than", "exceeds", "exceeded", "exceeding", "threshold", "limit", "least", "most", "of at least", "last", "past", "within", "every", "for", "in", "next", "threshold of",
-		"limit of", "the last", "the past", "longer", ">", "<", ">=", "<=", "within the next", "during", "since", "following", "around", "about",
+		"above", "below", "over", "under", "than", "exceeds", "exceeded", "exceeding", "threshold", "limit", "least", "most", "last", "past", "within", "every", "for", "in", "next",
+		"longer", ">", "<", ">=", "<=", "during", "since", "following", "around", "about", "avoid", "reach", "reaches", "reached", "crossed", "crosses",
 	}
 	timeUnits = []string{"second", "minute", "min", "hour", "day", "week", "month", "year", "hr", "sec"}
 )
@@ -165,7 +175,10 @@ var (
 // the rule's author wrote.
 func isConstant(s string, i, end, unitEnd int) bool {
 	before := strings.TrimRight(s[:i], " (=:~")
-	word := strings.ToLower(before[strings.LastIndexByte(before, ' ')+1:])
+	word := strings.ToLower(strings.TrimLeft(before[strings.LastIndexByte(before, ' ')+1:], `("'[`))
+	if before, found := strings.CutSuffix(before, " of"); found { // "threshold of", "limit of"
+		word = strings.ToLower(before[strings.LastIndexByte(before, ' ')+1:])
+	}
 	behind := strings.TrimLeft(s[unitEnd:], " ")
 	ofTime := false
 	for _, unit := range timeUnits {
@@ -193,8 +206,13 @@ func rounded(number string) string {
 		if err != nil {
 			return number
 		}
-		if n != 0 && (math.Abs(n) >= 1e9 || math.Abs(n) < 1e-4) {
-			return strings.Replace(strconv.FormatFloat(n, 'g', 3, 64), "e+0", "e", 1)
+		for _, large := range [...]struct {
+			factor float64
+			prefix string
+		}{{1e15, "P"}, {1e12, "T"}, {1e9, "G"}, {1e6, "M"}} {
+			if math.Abs(n) >= large.factor {
+				return rounded(strconv.FormatFloat(n/large.factor, 'f', -1, 64)) + large.prefix
+			}
 		}
 		return rounded(strconv.FormatFloat(n, 'f', -1, 64))
 	}
@@ -239,20 +257,21 @@ func withRounded(s string, found []figure) string {
 func figureOf(d *detail) (string, bool) {
 	for _, s := range d.preferred() {
 		if f, ok := firstMeasured(s); ok {
-			f := withUnit(s.text, f)
-			return f, f != ""
+			text := s.alone(f)
+			return text, text != ""
 		}
 	}
 	return "", false
 }
 
-// unitOf returns a figure with its unit, or with the one that follows it as a word.
-func unitOf(text string, f figure) string {
-	if f.end > len(text) || !isDigit(f.text[len(f.text)-1]) {
+// unitOf returns a figure with its unit, or with the one that follows it as a word; a
+// bare number beside a limit in percent is one, too.
+func (s *saying) unitOf(f figure) string {
+	if f.end > len(s.text) || !isDigit(f.text[len(f.text)-1]) {
 		return f.text
 	}
-	word, _, _ := strings.Cut(strings.TrimLeft(text[f.end:], " "), " ")
-	switch strings.Trim(word, ".,;:)") {
+	word, _, _ := strings.Cut(strings.TrimLeft(s.text[f.end:], " "), " ")
+	switch word = strings.Trim(word, ".,;:)"); word {
 	case "percent":
 		return f.text + "%"
 	case "seconds":
@@ -263,16 +282,43 @@ func unitOf(text string, f figure) string {
 		return f.text + "h"
 	case "days":
 		return f.text + "d"
+	case "":
+		return percent(f.text, s)
 	}
 	return f.text
 }
 
-// withUnit is unitOf for a figure that stands without its sentence: a small number
-// without a unit says nothing there, and is "".
-func withUnit(text string, f figure) string {
-	s := unitOf(text, f)
-	if isDigit(s[len(s)-1]) && f.number < 10 && f.number == math.Trunc(f.number) {
+// percent returns a number with the unit of the limit in a sentence; if that is percent,
+// a share of 1 is taken by a hundred.
+func percent(number string, s *saying) string {
+	for _, f := range s.figures {
+		if !f.constant {
+			continue
+		}
+		n, err := strconv.ParseFloat(number, 64)
+		if err != nil || n < 0 {
+			return number
+		}
+		following := strings.TrimLeft(s.text[min(f.end, len(s.text)):], " ")
+		switch {
+		case strings.HasSuffix(f.text, "%"), strings.HasPrefix(following, "percent"):
+			if n <= 2 && f.number > 2 {
+				n *= 100
+			}
+			return rounded(strconv.FormatFloat(n, 'f', -1, 64)) + "%"
+		case strings.HasSuffix(f.text, "ms"), strings.HasPrefix(following, "ms"), strings.HasPrefix(following, "milliseconds"):
+			return number + "ms"
+		}
+	}
+	return number
+}
+
+// alone is unitOf for a figure that stands without its sentence: a small number without
+// a unit says nothing there, and is "".
+func (s *saying) alone(f figure) string {
+	text := s.unitOf(f)
+	if isDigit(text[len(text)-1]) && f.number < 10 && f.number == math.Trunc(f.number) {
 		return ""
 	}
-	return s
+	return text
 }

@@ -29,8 +29,8 @@ func funcs(in *instance) template.FuncMap {
 		"tail":     in.beginTail,
 		"duration": Duration,
 		"clock":    func(t time.Time) string { return clock(t, in.now(), in.zone) },
-		"short":    func(septets int, v any) string { return shortened(fmt.Sprint(v), septets) },
-		"cheap":    func(v any) string { return gsm7.Cheap(gsm7.Transliterate(fmt.Sprint(v))) },
+		"short":    func(septets int, v any) string { return shortened(fmt.Sprint(v), septets, in.set.to) },
+		"cheap":    func(v any) string { return gsm7.Cheap(gsm7.Transliterate(fmt.Sprint(v), in.set.to)) },
 		"uniq":     uniq,
 		"list":     list,
 		"plural":   plural,
@@ -44,6 +44,7 @@ func funcs(in *instance) template.FuncMap {
 		"lines":    in.lines,
 		"resolved": in.resolved,
 		"start":    func(any) string { return in.c.start() },
+		"spread":   in.spread,
 		"counts":   func(any) string { return in.c.counts() },
 		"watchdog": func(any) bool { return in.c.name == "Watchdog" || in.c.name == "DeadMansSwitch" },
 		"age":      in.age,
@@ -74,12 +75,12 @@ func (in *instance) written(v any) any {
 	if len(s) > plenty {
 		s = s[:plenty]
 	}
-	units := gsm7.Measure(gsm7.Transliterate(s)).Units
+	units := gsm7.Measure(gsm7.Transliterate(s, in.set.to)).Units
 	in.longest = max(in.longest, units)
 	if in.limit == 0 || units <= in.limit {
 		return v
 	}
-	short := shortened(s, in.limit)
+	short := shortened(s, in.limit, in.set.to)
 	if what := (Shortening{From: s, To: short}); !slices.Contains(in.shortened, what) {
 		in.shortened = append(in.shortened, what)
 	}
@@ -87,8 +88,8 @@ func (in *instance) written(v any) any {
 }
 
 // shortened keeps both ends of a name, and the beginning of words.
-func shortened(s string, septets int) string {
-	s = gsm7.Transliterate(s)
+func shortened(s string, septets int, to gsm7.Alphabet) string {
+	s = gsm7.Transliterate(s, to)
 	if gsm7.Measure(s).Units <= septets {
 		return s
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 )
 
@@ -16,7 +17,7 @@ func night() time.Time { return time.Date(2026, 11, 27, 3, 20, 0, 0, time.UTC) }
 
 func atNight(t testing.TB) *templating.Text {
 	t.Helper()
-	set, err := templating.New(templating.Options{Now: night})
+	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: night})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +91,7 @@ func TestField(t *testing.T) {
 		"alike-topics":            "WARNING ConsumerLag: 2 firing, 10m\norders\npayments",
 		"ansi":                    "CRITICAL DiskFull: db1: ERROR disk full 95%, for 10m",
 		"common-labels-empty":     "CRITICAL Backups are late: nas1: no backup since 3 days, for 10m",
-		"crit-among-warnings":     "CRIT team infra: 13 firing, 10m\nDatacentreDown dc1\nWARNING DiskWillFill x12 node00, node01, node02, node03, node04, node05, node06, node07, node08, node09, ..",
+		"crit-among-warnings":     "CRIT team infra: 13 firing, 10m\nDatacentreDown dc1\nWARNING DiskWillFill x12 node00, node01, node02, node03, node04, node05, node06, node07, node08, node09, +2",
 		"datasource-error":        "CRITICAL Login errors: data source error: dial tcp 192.0.2.7:9090: connection refused, for 10m",
 		"exported-instance":       "CRITICAL DiskFull: db1, for 10m",
 		"exporter-deployment":     "WARNING KubeDeploymentStuck: web/checkout: Rollout does not go on, for 10m",
@@ -98,7 +99,7 @@ func TestField(t *testing.T) {
 		"exporter-operators":      "WARNING ClusterOperatorDegraded openshift-cluster-version: 2 firing, 10m\nauthentication\nconsole",
 		"html":                    "CRITICAL DiskFull: db1: See runbook & page <dba>, for 10m",
 		"nodata-three-rules":      "CRITICAL no data: 3 firing, 10m\nBackups are late\nDisk fills up\nOrders stopped",
-		"p0-among-p3":             "P0 team infra: 13 firing, 10m\nDatacentreDown dc1\nP3 DiskWillFill x12 node00, node01, node02, node03, node04, node05, node06, node07, node08, node09, node10, ..",
+		"p0-among-p3":             "P0 team infra: 13 firing, 10m\nDatacentreDown dc1\nP3 DiskWillFill x12 node00, node01, node02, node03, node04, node05, node06, node07, node08, node09, node10, +1",
 		"resolved-missing-series": "ENDED (no data) Host down: db1, after 21m",
 		"summary-blank":           "CRITICAL DiskFull: db1: 95% of /var is used, for 10m",
 		"url-with-underscore":     "CRITICAL DiskFull: db1: full, see https://runbooks.example/node%5Fexporter/Disk%5FFull, for 10m",

@@ -65,7 +65,7 @@ var ranks = func() map[string]rank {
 		rankJob:        "job",
 		rankContext:    "cluster cluster_id cluster_name k8s_cluster_name environment env deployment_environment deployment_environment_name region cloud_region site datacenter dc",
 		rankUnlikely:   "tier area context meta support_group playbook oid dashboard provider pipeline channel uid uuid fstype quantile type kind source scope origin category version stage tenant availability_zone zone",
-		rankIgnored: "alertname rulename severity priority level alertgroup prometheus prometheus_replica replica __replica__ monitor team owner runbook runbook_url receiver notify endpoint metrics_path le " +
+		rankIgnored: "alertname rulename severity priority level alertgroup prometheus prometheus_replica replica __replica__ monitor owner runbook runbook_url receiver notify endpoint metrics_path le " +
 			"recording grafana_folder datasource_uid ref_id integration_type inhibited_by alert_type alertid alert_id __alert_rule_uid__ show_at rule_uid sloth_id no_alert_on_absence " +
 			"telemetry_sdk_name telemetry_sdk_language telemetry_sdk_version otel_scope_name otel_scope_version k8s_pod_uid k8s_node_uid",
 	} {
@@ -96,7 +96,7 @@ func (s *Set) rankOf(name string) rank {
 	if r, known := ranks[name]; known {
 		return r
 	}
-	if strings.HasPrefix(name, "cancel_if_") || strings.HasPrefix(name, "inhibit_") || strings.HasPrefix(name, "__") {
+	if strings.Contains(name, "team") || strings.HasPrefix(name, "cancel_if_") || strings.HasPrefix(name, "inhibit_") || strings.HasPrefix(name, "__") {
 		return rankIgnored
 	}
 	return rankOwn
@@ -127,6 +127,9 @@ func (s *Set) labelsOf(a *alertmanager.Alert, text string) []label {
 			l.rank = max(l.rank, rankIgnored)
 		}
 		l.named = len(value) > 1 && l.rank < rankIgnored && names(text, value)
+		if l.named && (l.rank == rankUnlikely || l.rank == rankTopic) && isWord(value) { // by chance
+			l.named = false
+		}
 		if l.named && l.rank == rankUnlikely {
 			l.rank = rankOwn
 		}
@@ -137,6 +140,11 @@ func (s *Set) labelsOf(a *alertmanager.Alert, text string) []label {
 	})
 	markForeign(all)
 	return all
+}
+
+// isWord reports whether a value is an ordinary word, which a sentence may hold by chance.
+func isWord(value string) bool {
+	return strings.Trim(value, "abcdefghijklmnopqrstuvwxyz") == ""
 }
 
 // markForeign marks the labels of an exporter that reports on other objects: its pod,

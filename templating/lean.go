@@ -12,6 +12,41 @@ func lean(s string, named func(value string) bool) string {
 	return withoutPlaces(withoutThreshold(s), named)
 }
 
+// withoutWindow drops "for more than 15 minutes" at a sentence's end, as the age follows.
+func withoutWindow(s string) string {
+	for _, lead := range [...]string{" for more than ", " for over ", " for at least ", " for longer than "} {
+		i := strings.LastIndex(s, lead)
+		if i < 0 {
+			continue
+		}
+		rest := strings.Fields(s[i+len(lead):])
+		if len(rest) == 0 || len(rest) > 2 || !isDigit(rest[0][0]) {
+			continue
+		}
+		unit := strings.TrimLeft(rest[len(rest)-1], "0123456789")
+		for _, known := range timeUnits {
+			if strings.HasPrefix(unit, known) || unit == known[:1] {
+				return s[:i]
+			}
+		}
+	}
+	return s
+}
+
+// withoutClause drops the last clause of a sentence, after a comma or a dash; "" if
+// only a few words or no measured figure would stay.
+func (s *saying) withoutClause(text string) string {
+	end := max(strings.LastIndex(text, ", "), strings.LastIndex(text, " - "))
+	if end < 16 {
+		return ""
+	}
+	short := strings.TrimRight(text[:end], " ,;:-")
+	if f, ok := firstMeasured(s); ok && !names(short, f.text) || strings.Count(short, " ") < 2 {
+		return ""
+	}
+	return short
+}
+
 var thresholds = []string{
 	", which is above the threshold of ", ", which is below the threshold of ", ", which is above the limit of ", ", which is more than ", ", which is less than ", ", which is above ", ", which is below ",
 	", which is over ", ", which is under ", " which is above the threshold of ", " which is below the threshold of ", " which is above ", " which is below ", ", which exceeds the threshold of ", ", which exceeds ",
@@ -61,7 +96,10 @@ func withoutPlaces(s string, named func(string) bool) string {
 		}
 		kept = append(kept, fields[i])
 	}
-	return strings.Join(kept, " ")
+	for last := len(kept) - 1; last > 0 && (kept[last] == "-" || kept[last] == "and"); last-- {
+		kept = kept[:last]
+	}
+	return strings.TrimRight(strings.Join(kept, " "), ",;:")
 }
 
 func isPlaceWord(s string) bool {
@@ -96,14 +134,14 @@ func withoutAsides(s string) string {
 
 // cutTo returns a sentence of at most so many septets, cut at a word. If the cut loses
 // the first measured figure, the figure follows in brackets.
-func (s *saying) cutTo(text string, most int) string {
-	if septets(text) <= most {
+func (s *saying) cutTo(text string, most int, to gsm7.Alphabet) string {
+	if septets(text, to) <= most {
 		return text
 	}
 	short := cutAtWord(text, most)
 	if f, ok := firstMeasured(s); ok && !names(short, f.text) {
-		suffix := " (" + unitOf(s.text, f) + ")"
-		if room := most - septets(suffix); room > 12 {
+		suffix := " (" + s.unitOf(f) + ")"
+		if room := most - septets(suffix, to); room > 12 {
 			return cutAtWord(text, room) + suffix
 		}
 	}
@@ -125,4 +163,4 @@ func cutAtWord(text string, most int) string {
 }
 
 // septets returns the septets of a text as it is sent.
-func septets(s string) int { return gsm7.Measure(gsm7.Transliterate(s)).Units }
+func septets(s string, to gsm7.Alphabet) int { return gsm7.Measure(gsm7.Transliterate(s, to)).Units }

@@ -8,6 +8,8 @@ import (
 
 	alertmanager "github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
+
+	"github.com/smspager/smspager/templating/gsm7"
 )
 
 // entry is a line of a list: alerts of one name and status. In a group of one name it
@@ -50,7 +52,7 @@ func (c *composition) entriesOfOneName() []entry {
 	c.addFigures(entries)
 	slices.SortStableFunc(entries, func(a, b entry) int {
 		i, j := a.first, b.first
-		return cmp.Or(compareAlerts(i, j, c.now), natural(a.objects[0], b.objects[0]))
+		return cmp.Or(c.compareAlerts(i, j), natural(a.objects[0], b.objects[0]))
 	})
 	if named != nil {
 		c.merged = mergedEntries(entries, named)
@@ -109,7 +111,7 @@ func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
 		case 1:
 			d := c.detailAt(e.alerts[0])
 			e.objects = []string{c.compose(&d, "", "", short).object}
-			if lean := c.leanObject(&d); lean != "" {
+			if lean := leanObject(&d); lean != "" {
 				e.lean = []string{lean}
 			}
 			if f, ok := figureOf(&d); ok {
@@ -117,6 +119,7 @@ func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
 			}
 		default:
 			e.objects, e.lean = c.differ(e.alerts)
+			e.objects, e.lean = c.bySeverity(e, e.objects), c.bySeverity(e, e.lean)
 		}
 		e.objects, e.lean = c.different(e, e.objects), c.different(e, e.lean)
 		if word := severityWord(severityOf(e.first.Labels)); !e.resolved && word != most {
@@ -131,15 +134,37 @@ func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int {
 		i, j := a.first, b.first
-		return cmp.Or(compareAlerts(i, j, c.now), natural(a.name, b.name))
+		return cmp.Or(c.compareAlerts(i, j), natural(a.name, b.name))
 	})
 	return entries
 }
 
-// different returns objects in order, each once, without those that the text names
-// already.
+// bySeverity orders the objects of an entry's alerts, the most severe first; before the
+// first of a milder severity stands that.
+func (c *composition) bySeverity(e *entry, objects []string) []string {
+	if objects == nil {
+		return nil
+	}
+	order := make([]int, len(objects))
+	for i := range order {
+		order[i] = i
+	}
+	severity := func(i int) string { return severityOf(c.alerts[e.alerts[i]].Labels) }
+	slices.SortStableFunc(order, func(i, j int) int {
+		return cmp.Or(SeverityRank(severity(i))-SeverityRank(severity(j)), natural(objects[i], objects[j]))
+	})
+	sorted := make([]string, len(order))
+	for i, j := range order {
+		sorted[i] = objects[j]
+		if now := severity(j); !e.resolved && i > 0 && severity(order[i-1]) != now && severityWord(now) != "" {
+			sorted[i] = severityWord(now) + " " + objects[j]
+		}
+	}
+	return sorted
+}
+
+// different returns objects each once, without those that the text names already.
 func (c *composition) different(e *entry, objects []string) []string {
-	slices.SortStableFunc(objects, natural)
 	return slices.DeleteFunc(slices.Compact(objects), func(o string) bool {
 		return o == "" || names(e.name, o) || slices.Contains(c.contextOf(c.first.labels), o)
 	})
@@ -174,7 +199,7 @@ func (e *entry) line(objects int, ch choice) string {
 	if all := e.objectsOf(ch); objects > 0 && len(all) > 0 {
 		list := listed(all[:min(objects, len(all))])
 		if objects < len(all) {
-			list += ", .."
+			list += fmt.Sprintf(", +%d", len(all)-objects)
 		}
 		text = strings.TrimSpace(text + " " + list)
 		if e.name == "" && e.count > 1 {
@@ -212,7 +237,7 @@ func (c *composition) lines(ch choice, resolved bool) []string {
 	entries := c.shown(ch)
 	var filled []int
 	if ch.names {
-		filled = fill(entries, ch)
+		filled = fill(entries, ch, c.set.to)
 	}
 	for i := range entries {
 		e := &entries[i]
@@ -251,7 +276,7 @@ func samePod(a, b string) bool {
 
 // fill returns how many objects of each entry fit into the room of a choice: first one
 // of each, then more.
-func fill(entries []entry, ch choice) []int {
+func fill(entries []entry, ch choice, to gsm7.Alphabet) []int {
 	counts := make([]int, len(entries))
 	left := ch.room
 	need := func(i, n int) int {
@@ -259,9 +284,9 @@ func fill(entries []entry, ch choice) []int {
 		if n == 0 || n > len(all) {
 			return 0
 		}
-		septets := septets(listed(all[:n])) + 1
+		septets := septets(listed(all[:n]), to) + 1
 		if n < len(all) {
-			septets += len(", ..")
+			septets += len(", +1")
 		}
 		return septets
 	}
@@ -311,66 +336,4 @@ func (c *composition) hidden(ch choice) int {
 		n -= e.count
 	}
 	return n
-}
-
-// addFigures gives each entry the one figure in which the alerts' sentences differ.
-func (c *composition) addFigures(entries []entry) {
-	const enough = 60 // lines; more never fit
-	list := entries[:min(len(entries), enough)]
-	found := make([][]figure, len(list))
-	texts := make([]*saying, len(list))
-	details := make([]detail, len(list))
-	for i := range list {
-		details[i] = c.detailAt(list[i].alerts[0])
-	}
-	if len(entries) <= enough {
-		c.details = details
-	}
-	if slices.ContainsFunc(list, func(e entry) bool { return e.resolved }) {
-		return
-	}
-	// The same sentence of each alert, by where it was found.
-	for _, s := range details[0].preferred() {
-		if len(s.figures) == 0 {
-			continue
-		}
-		same := true
-		for i := range details {
-			texts[i] = nil
-			for j := range details[i].sayings {
-				if t := &details[i].sayings[j]; t.from == s.from && len(t.figures) == len(s.figures) {
-					texts[i] = t
-				}
-			}
-			if texts[i] == nil {
-				same = false
-				break
-			}
-			found[i] = texts[i].figures
-		}
-		if !same {
-			continue
-		}
-		for k := range s.figures {
-			differs := false
-			for i := range found {
-				differs = differs || found[i][k].text != s.figures[k].text
-			}
-			if differs {
-				for i := range list {
-					list[i].figure = withUnit(texts[i].text, found[i][k])
-				}
-				c.figuresFrom = s.from
-				return
-			}
-		}
-	}
-	if details[0].value != "" && slices.ContainsFunc(details, func(d detail) bool { return d.value != details[0].value }) {
-		for i := range list {
-			if v := details[i].value; len(v) > 1 { // a digit says little without its words
-				list[i].figure = v
-				c.figuresFrom = "VALUE in the description"
-			}
-		}
-	}
 }

@@ -40,10 +40,17 @@ func (c *composition) oneOf(d *detail) []one {
 	named := func(value string) bool { return c.namesElsewhere(d, value) }
 	leanest := full
 	for _, lean := range [...]string{lean(full, named), withoutAsides(lean(full, named))} {
+		if lean != leanest && d.echoes(lean) {
+			lean = ""
+		}
 		if lean != leanest {
 			ways = append(ways, c.compose(d, lean, first.from+", made lean", short))
 			leanest = lean
 		}
+	}
+	if main := first.withoutClause(leanest); main != "" {
+		ways = append(ways, c.compose(d, main, first.from+", without its last clause", short))
+		leanest = main
 	}
 	c.leanest = leanest
 	for _, s := range sayings[1:] {
@@ -52,7 +59,7 @@ func (c *composition) oneOf(d *detail) []one {
 			continue
 		}
 		if f, ok := firstMeasured(first); ok && !s.measured() {
-			text += " (" + unitOf(first.text, f) + ")"
+			text += " (" + first.unitOf(f) + ")"
 		} else {
 			text = withValue(d, s, text)
 		}
@@ -72,15 +79,15 @@ func (c *composition) cutWay(most int, septetsOf func(i int) int) (way int, ok b
 	}
 	s := sayings[0]
 	way = len(c.ways)
-	left := septets(c.leanest)
+	left := septets(c.leanest, c.set.to)
 	for range 4 {
-		text := s.cutTo(c.leanest, left)
+		text := s.cutTo(c.leanest, left, c.set.to)
 		c.ways = append(c.ways[:way], c.compose(&c.first, text, s.from+", cut", short))
 		excess := septetsOf(way) - most
 		if excess <= 0 {
 			return way, true
 		}
-		left = min(left, septets(text)) - excess
+		left = min(left, septets(text, c.set.to)) - excess
 		if left < fewWords {
 			break
 		}
@@ -89,24 +96,12 @@ func (c *composition) cutWay(most int, septetsOf func(i int) int) (way int, ok b
 }
 
 // withValue appends the rule's VALUE to a sentence that has no measured figure. A
-// value of 0 or 1 says nothing, nor does one below the threshold that the sentence gives.
+// value of 0 or 1 says nothing.
 func withValue(d *detail, s *saying, text string) string {
 	if d.value == "" || s.measured() || d.value == "0" || d.value == "1" || names(text, d.value) {
 		return text
 	}
-	for _, f := range s.figures {
-		if strings.HasSuffix(f.text, "%") && !strings.HasPrefix(d.value, "-") && numberOf(d.value) < f.number && numberOf(d.value) <= 1 {
-			return text
-		}
-	}
-	return text + " (" + d.value + ")"
-}
-
-func numberOf(s string) float64 {
-	if f := figures(s, nil); len(f) > 0 {
-		return f[0].number
-	}
-	return 0
+	return text + " (" + percent(d.value, s) + ")"
 }
 
 func firstMeasured(s *saying) (figure, bool) {
@@ -139,6 +134,9 @@ func (c *composition) namesElsewhere(d *detail, value string) bool {
 // the rule's author put into an annotation, else the most exact one that there is. It
 // is never an exporter's.
 func (d *detail) object() *label {
+	if len(d.labels) > 0 && d.labels[0].rank < rankClaim { // the configuration's choice
+		return &d.labels[0]
+	}
 	for i := range d.labels {
 		if l := &d.labels[i]; l.named && !l.foreign && l.rank < rankContext {
 			return l
@@ -168,7 +166,7 @@ func (d *detail) object() *label {
 
 // leanObject returns what is broken without its namespace and host, if it says enough
 // alone.
-func (c *composition) leanObject(d *detail) string {
+func leanObject(d *detail) string {
 	object := d.object()
 	if object == nil || object.rank.isOfHost() {
 		return ""
@@ -194,6 +192,13 @@ func (d *detail) why(l *label) string {
 	return l.name + ", named in " + in
 }
 
+func (d *detail) nameWords() []string {
+	if d.wordsOfName == nil {
+		d.wordsOfName = nameWords(d.name)
+	}
+	return d.wordsOfName
+}
+
 // host returns the label of the host that an object is part of, or nil.
 func (d *detail) host() *label {
 	var found *label
@@ -207,6 +212,22 @@ func (d *detail) host() *label {
 		}
 	}
 	return found
+}
+
+// isExportersNamespace reports whether a word is the alert's namespace and no annotation
+// names it.
+func (d *detail) isExportersNamespace(word string) bool {
+	return slices.ContainsFunc(d.labels, func(l label) bool { return l.rank == rankNamespace && l.value == word && !l.named })
+}
+
+// podOr returns the pod that an address belongs to, or the address.
+func (d *detail) podOr(address *label) *label {
+	for i := range d.labels {
+		if l := &d.labels[i]; l.rank == rankPod && !l.foreign {
+			return l
+		}
+	}
+	return address
 }
 
 // isPart reports whether an object of a rank is part of a host.
@@ -235,7 +256,9 @@ func (d *detail) namespace() string {
 // compose writes name, place and a sentence, each thing once.
 func (c *composition) compose(d *detail, sentence, from string, how wording) one {
 	o := one{sentence: sentence, from: from}
-	lacks := func(value string) bool { return !namesHost(sentence, value) && !names(d.name, value) }
+	lacks := func(value string) bool {
+		return !namesHost(sentence, value) && !names(d.name, value) && !slices.Contains(d.nameWords(), value)
+	}
 	var hosts, parts []string // of the object
 	add := func(to *[]string, part string) {
 		if part != "" && !slices.Contains(hosts, part) && !slices.Contains(parts, part) {
@@ -244,11 +267,15 @@ func (c *composition) compose(d *detail, sentence, from string, how wording) one
 	}
 	if object := d.object(); object != nil {
 		o.label = object
-		if host := d.host(); object.rank.isPart() && host != nil && lacks(host.value) && !(isAddress(host.value) && hasName(d)) {
+		host := d.host()
+		if host != nil && (object.rank.isOfHost() || object.rank.isPart() && host.named) && lacks(host.value) && !(isAddress(host.value) && hasName(d)) {
 			add(&hosts, shortHost(host.value))
 		}
 		place := ""
 		if lacks(object.value) {
+			if object.rank == rankInstance && isAddress(object.value) {
+				object = d.podOr(object)
+			}
 			if place = object.value; how == short {
 				place = object.rank.short(place)
 			}
@@ -259,7 +286,9 @@ func (c *composition) compose(d *detail, sentence, from string, how wording) one
 		add(&parts, place)
 		for i := range d.labels {
 			l := &d.labels[i]
-			if how != rich || !l.named || l.foreign || l.rank >= rankService || l == object || len(hosts)+len(parts) >= 3 || !lacks(l.value) || strings.Contains(place, l.value) {
+			// Others that the author names, and the part of a host that nobody names.
+			part := l.rank.isOfHost() || l.rank == rankDatabase
+			if !(how == rich && l.named || how != short && part) || l.foreign || l.rank >= rankService || l == object || len(hosts)+len(parts) >= 3 || !lacks(l.value) || strings.Contains(place, l.value) {
 				continue
 			}
 			if l.rank == rankNode || l.rank == rankInstance {
@@ -273,6 +302,9 @@ func (c *composition) compose(d *detail, sentence, from string, how wording) one
 	o.object = strings.Join(parts, " ")
 	o.subject = d.name
 	for _, word := range c.contextOf(d.labels) {
+		if o.label != nil && o.label.rank >= rankURL && o.label.rank <= rankInstance && d.isExportersNamespace(word) {
+			continue // of the exporter, not of a host
+		}
 		if word != d.name && lacks(word) && !names(o.object, word) && !namesHost(o.object, word) && !names(o.subject, word) {
 			o.subject = strings.TrimSpace(o.subject + " " + word)
 		}

@@ -1,6 +1,7 @@
 package templating_test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
 )
@@ -69,6 +71,7 @@ func functionsOfPage(t *testing.T) string {
 		{"`subject .`", "the alerts' name, and where the group is", `{{ subject . }}`},
 		{"`counts .`", "how many alerts fire and are resolved", `{{ counts . }}`},
 		{"`age .`", "how long the alerts have been firing, or fired; a range if the ages differ by more than a fifth", `{{ age . }}`},
+		{"`spread .`", "the range of the figures, if the lines have no room for them", `{{ spread . }}`},
 		{"`sentence .`", "of a single alert the sentence with the figure; of several the sentence that all share", `{{ sentence . }}`},
 		{"`object .`", "of a single alert what is broken, if its sentence does not name it", `{{ object . }}`},
 		{"`lines .`", "a line for each alert that fires, or for each name", `{{ lines . | join "; " }}`},
@@ -79,7 +82,7 @@ func functionsOfPage(t *testing.T) string {
 		{"`value ALERT`", "the figure of an alert that was measured", `{{ range .Alerts }}{{ value . }} {{ end }}`},
 		{"`joined SEPARATOR TEXT...`", "the texts that are not empty, with a separator between them", `{{ joined ": " (subject .) "" (age .) }}`},
 	} {
-		set, err := templating.New(templating.Options{Now: now})
+		set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +94,7 @@ func functionsOfPage(t *testing.T) string {
 		if r.Err != nil {
 			t.Errorf("%s: %v", f.name, r.Err)
 		}
-		fmt.Fprintf(&b, "| %s | %s | `%s` | %s |\n", f.name, strings.ReplaceAll(f.is, "|", `\|`), strings.ReplaceAll(f.example, "|", `\|`), strings.TrimPrefix(r.Text, "x "))
+		fmt.Fprintf(&b, "| %s | %s | `%s` | %s |\n", f.name, strings.ReplaceAll(f.is, "|", `\|`), strings.ReplaceAll(f.example, "|", `\|`), cmp.Or(strings.TrimPrefix(strings.TrimPrefix(r.Text, "x"), " "), "nothing"))
 	}
 	return b.String()
 }

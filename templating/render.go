@@ -39,6 +39,7 @@ type Rendering struct {
 
 	raw    string // what the template made, before it was transliterated and cut
 	tight  bool
+	to     gsm7.Alphabet
 	c      *composition
 	choice choice
 	used   piece
@@ -54,7 +55,7 @@ type Shortening struct{ From, To string }
 // Changes are the characters that an SMS cannot hold, or for which a cheaper
 // spelling saved a segment, and what was written in their place.
 func (r *Rendering) Changes() []gsm7.Change {
-	changes := gsm7.Changes(r.raw)
+	changes := gsm7.Changes(r.raw, r.to)
 	if !r.tight {
 		return changes
 	}
@@ -119,13 +120,13 @@ func (t *Text) Render(n Notification, b Budget) Rendering {
 	r, err := t.fit(v, c, alerts, b)
 	if err != nil {
 		v.show(alerts, min(1, len(alerts)))
-		a := attempt{Rendering: Rendering{Shown: len(v.Alerts), Hidden: v.hidden, Err: err}}
+		a := attempt{Rendering: Rendering{Shown: len(v.Alerts), Hidden: v.hidden, Err: err, to: t.set.to}}
 		a.raw = fallback(v, c)
-		a.body = gsm7.Transliterate(a.raw)
+		a.body = gsm7.Transliterate(a.raw, t.set.to)
 		if !v.MayStillFire { // the text says so already
 			a.tail = more(v.hidden)
 		}
-		a.tail += lastLine(b.Tail)
+		a.tail += lastLine(b.Tail, t.set.to)
 		r = a.cut(b.MaxSegments)
 	}
 	r.Size = gsm7.Measure(r.Text)
@@ -161,11 +162,11 @@ func more(hidden int) string {
 	return fmt.Sprintf(" +%d more", hidden)
 }
 
-func lastLine(tail string) string {
+func lastLine(tail string, to gsm7.Alphabet) string {
 	if tail == "" {
 		return ""
 	}
-	return "\n" + gsm7.Transliterate(tail)
+	return "\n" + gsm7.Transliterate(tail, to)
 }
 
 // squeeze is how values are written to save room.
@@ -229,7 +230,7 @@ func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squee
 	in.squeeze, in.choice, in.used, in.effort, in.tail, in.longest, in.shortened = s, ch, 0, effort{}, -1, 0, nil
 	in.out = boundedWriter{}
 	err := in.run()
-	a := attempt{Rendering: Rendering{Shown: shown, Hidden: in.view.hidden, Shortened: in.shortened}, longest: in.longest, tooLong: in.out.full}
+	a := attempt{Rendering: Rendering{Shown: shown, Hidden: in.view.hidden, Shortened: in.shortened, to: in.set.to}, longest: in.longest, tooLong: in.out.full}
 	a.raw, a.tight, a.c, a.choice, a.used = in.out.String(), s.tight, in.c, ch, in.used
 	if err != nil && !a.tooLong {
 		return a, err
@@ -238,7 +239,7 @@ func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squee
 	if in.tail >= 0 {
 		body, tail = a.raw[:in.tail], a.raw[in.tail:]
 	}
-	if a.body = strings.TrimSpace(gsm7.Transliterate(tidy(body))); a.body == "?" && strings.TrimSpace(body) != "?" {
+	if a.body = strings.TrimSpace(gsm7.Transliterate(tidy(body), in.set.to)); a.body == "?" && strings.TrimSpace(body) != "?" {
 		a.body = "" // it holds nothing that can be spelt
 	}
 	if s.tight {
@@ -250,10 +251,10 @@ func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squee
 	if !in.view.hiddenShown {
 		a.tail = more(in.view.hidden)
 	}
-	last := lastLine(b.Tail)
+	last := lastLine(b.Tail, in.set.to)
 	if said := strings.TrimSpace(tail); said != "" {
 		between := body[len(strings.TrimRight(body, " \n")):] + tail[:len(tail)-len(strings.TrimLeft(tail, " \n"))]
-		said = between[:min(1, len(between))] + gsm7.Transliterate(tidy(said))
+		said = between[:min(1, len(between))] + gsm7.Transliterate(tidy(said), in.set.to)
 		if gsm7.Measure(a.tail+said+last).Units > b.MaxSegments*singleSegment*3/4 {
 			a.body += said // too long to stay
 		} else {
@@ -332,10 +333,15 @@ func labelsText(labels alertmanager.KV) string {
 	return b.String()
 }
 
-// compareAlerts orders alerts as bySeverity does, but takes those for equally new whose
-// ages differ by less than a half.
-func compareAlerts(a, b *alertmanager.Alert, now time.Time) int {
-	age := func(a *alertmanager.Alert) int { return bits.Len64(uint64(max(0, now.Sub(a.StartsAt)/time.Minute))) }
+// compareAlerts orders alerts as bySeverity does; ages count only if the text gives a
+// range of them, and not if they differ by less than a half.
+func (c *composition) compareAlerts(a, b *alertmanager.Alert) int {
+	age := func(a *alertmanager.Alert) int {
+		if !c.ranged {
+			return 0
+		}
+		return bits.Len64(uint64(max(0, c.now.Sub(a.StartsAt)/time.Minute)))
+	}
 	return cmp.Or(
 		cmp.Compare(statusRank(a.Status), statusRank(b.Status)),
 		cmp.Compare(SeverityRank(severityOf(a.Labels)), SeverityRank(severityOf(b.Labels))),

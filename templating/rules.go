@@ -18,6 +18,7 @@ const (
 	sentencePiece
 	linesPiece
 	resolvedPiece
+	spreadPiece
 )
 
 // The functions below are the rules of the built-in texts, each by itself. They take
@@ -66,6 +67,15 @@ func (in *instance) differ(a alertmanager.Alert) string {
 	}
 	d := in.set.detailOf(&a)
 	return in.c.compose(&d, "", "", short).object
+}
+
+// spread returns the range of the figures if the lines have no room for them.
+func (in *instance) spread(any) string {
+	in.used |= spreadPiece
+	if !in.choice.plain || in.c.single {
+		return ""
+	}
+	return in.c.spread()
 }
 
 func (in *instance) lines(any) []string {
@@ -190,7 +200,7 @@ func (c *composition) headline() string {
 	for _, word := range c.contextOf(c.first.labels) {
 		subject = strings.TrimSpace(subject + " " + word)
 	}
-	return shortened(strings.TrimSpace(first+" "+subject), longest)
+	return shortened(strings.TrimSpace(first+" "+subject), longest, c.set.to)
 }
 
 // fallback returns the text if no template can be used. It cannot fail.

@@ -28,10 +28,11 @@ const (
 // detail is what a text may say about an alert.
 type detail struct {
 	*alertmanager.Alert
-	name     string
-	severity string
-	labels   []label // the most exact first
-	sayings  []saying
+	name        string
+	severity    string
+	labels      []label // the most exact first
+	sayings     []saying
+	wordsOfName []string // see nameWords
 	// value is what the rule's description gives as VALUE.
 	value string
 }
@@ -61,6 +62,17 @@ func alertName(labels alertmanager.KV) string {
 	return name
 }
 
+// forgetAddresses takes an IP address for not named that stands in "(instance X)" alone:
+// a pod's name says more.
+func (d *detail) forgetAddresses(text string) {
+	for i := range d.labels {
+		l := &d.labels[i]
+		if l.rank == rankInstance && l.named && isAddress(l.value) && !names(strings.ReplaceAll(text, "(instance "+l.value+")", ""), l.value) {
+			l.named = false
+		}
+	}
+}
+
 // unevaluated returns why Grafana could not evaluate the rule of an alert, or "".
 func unevaluated(labels alertmanager.KV) string {
 	switch labels[model.AlertNameLabel] {
@@ -87,6 +99,7 @@ func (s *Set) detailOf(a *alertmanager.Alert) detail {
 		}
 	}
 	d.labels = s.labelsOf(a, text)
+	d.forgetAddresses(text)
 	if summary != "" {
 		d.read(summary, summaryFrom, true)
 	}
@@ -138,7 +151,8 @@ func (d *detail) read(text, from string, summary bool) {
 			continue
 		}
 		number++
-		s := saying{text: one, from: from, summary: summary, advice: isAdvice(one)}
+		one = withoutWindow(one)
+		s := saying{text: one, from: from, summary: summary, advice: isAdvice(one) || strings.Contains(one, "{{ $")}
 		if number > 1 {
 			s.from += ", sentence " + string(rune('0'+min(number, 9)))
 		}
@@ -148,6 +162,10 @@ func (d *detail) read(text, from string, summary bool) {
 			s.text = short
 			s.known = d.known(short)
 			s.figures = figures(short, s.known)
+		}
+		for i := range s.figures { // a number that the name has, too
+			f := &s.figures[i]
+			f.constant = f.constant || f.text != "" && isDigit(f.text[len(f.text)-1]) && slices.Contains(d.nameWords(), f.text)
 		}
 		s.echo = d.echoes(s.text)
 		d.sayings = append(d.sayings, s)
@@ -211,14 +229,15 @@ func (d *detail) known(text string) []span {
 var fillers = map[string]bool{
 	"a": true, "an": true, "the": true, "is": true, "are": true, "was": true, "has": true, "have": true, "had": true, "been": true, "be": true, "of": true, "on": true, "in": true, "at": true,
 	"for": true, "to": true, "and": true, "by": true, "with": true, "from": true, "instance": true, "alert": true, "there": true, "its": true, "it": true, "this": true, "that": true, "too": true,
+	"some": true, "soon": true, "server": true, "having": true, "least": true, "one": true,
 }
 
 // echoes reports whether a text says no more than the alert's name and labels.
 func (d *detail) echoes(text string) bool {
-	name := nameWords(d.name)
+	name, lower := d.nameWords(), strings.ToLower(d.name)
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' }) {
 		w := strings.ToLower(word)
-		if fillers[w] || slices.ContainsFunc(name, func(n string) bool { return alike(n, w) }) {
+		if fillers[w] || len(w) > 3 && strings.Contains(lower, w) || slices.ContainsFunc(name, func(n string) bool { return alike(n, w) }) {
 			continue
 		}
 		if !slices.ContainsFunc(d.labels, func(l label) bool {
@@ -243,7 +262,7 @@ func alike(a, b string) bool {
 	for common < len(a) && a[common] == b[common] {
 		common++
 	}
-	return common >= 4 && len(a)-common <= 2 && len(b)-common <= 3 || common == len(a) && common >= 3 && len(b)-common <= 3
+	return common >= 4 && len(a)-common <= 2 && len(b)-common <= 3 || common == len(a) && common >= 3 && len(b)-common <= 4
 }
 
 // nameWords returns the words of a name in CamelCase or with separators, in lower case.
@@ -262,6 +281,8 @@ func nameWords(name string) []string {
 		case strings.IndexByte("_- .:/", c) >= 0:
 			add(i)
 			begin = i + 1
+		case i > begin && isDigit(c) != isDigit(name[i-1]) && !isUpper(i):
+			add(i)
 		case i > begin && isUpper(i) && (!isUpper(i-1) || i+1 < len(name) && !isUpper(i+1) && strings.IndexByte("_- .:/s", name[i+1]) < 0):
 			add(i)
 		}

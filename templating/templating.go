@@ -35,6 +35,8 @@ import (
 	"time"
 
 	alertmanager "github.com/prometheus/alertmanager/template"
+
+	"github.com/smspager/smspager/templating/gsm7"
 )
 
 // Notification is what a template is about: Alertmanager's data for one group
@@ -55,12 +57,14 @@ type Options struct {
 	// Objects are labels that say what is broken, the most exact first; they come before
 	// those that are known. Ignore are labels that never say it.
 	Objects, Ignore []string
+	Alphabet        gsm7.Alphabet // of the provider; "": all of GSM 03.38
 }
 
 // Set is a set of parsed templates: the built-in ones and the user's.
 type Set struct {
 	templates *template.Template
 	now       func() time.Time
+	to        gsm7.Alphabet
 	plain     map[string]*parse.Tree // of the texts built in, not instrumented: they end, and write little
 	ranked    map[string]rank        // by Options.Objects and Options.Ignore
 	samples   []Notification
@@ -78,7 +82,7 @@ func New(o Options) (*Set, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Set{now: o.Now, ranked: make(map[string]rank)}
+	s := &Set{now: o.Now, to: o.Alphabet, ranked: make(map[string]rank)}
 	for _, name := range o.Ignore {
 		s.ranked[name] = rankIgnored
 	}

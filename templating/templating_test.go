@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
 )
@@ -23,7 +24,7 @@ const byDefault = `{{ template "sms.default" . }}`
 
 func text(t testing.TB, source string, globs ...string) *templating.Text {
 	t.Helper()
-	set, err := templating.New(templating.Options{Now: now, Globs: globs})
+	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: now, Globs: globs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func check(t testing.TB, r templating.Rendering, segments int) {
 		t.Errorf("%q is %v, of at most %d segments", r.Text, r.Size, segments)
 	}
 	for _, c := range r.Text {
-		if !gsm7.Allowed(c) {
+		if !textinghouse.Alphabet.Has(c) {
 			t.Errorf("%q holds %q", r.Text, c)
 		}
 	}
@@ -119,7 +120,7 @@ func TestFallback(t *testing.T) {
 		`x{{ if eq .NotificationReason "another" }}{{ reReplaceAll "(" "" "x" }}{{ end }}`:                                     "missing closing",
 		`x{{ if eq .NotificationReason "another" }}{{ range 1000000000 }}{{ end }}{{ end }}`:                                   "takes more than 1048576 steps",
 	} {
-		set, err := templating.New(templating.Options{Now: now})
+		set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}

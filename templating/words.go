@@ -34,10 +34,13 @@ func words(annotation string) string {
 	if strings.Contains(s, "](") {
 		s = withoutLinks(s)
 	}
+	if strings.Contains(s, "{%") { // of a template engine in front of Prometheus
+		s = strings.NewReplacer("{% raw %}", "", "{% endraw %}", "").Replace(s)
+	}
 	if strings.ContainsAny(s, "`*") {
 		s = strings.NewReplacer("`", "", "**", "").Replace(s)
 	}
-	return singleSpaces(s)
+	return strings.TrimSpace(singleSpaces(s))
 }
 
 // withoutColors drops ECMA-48 control sequences, with which programs color a terminal.
@@ -208,7 +211,7 @@ var adviceBegins = []string{
 	"check ", "please ", "see ", "consider ", "investigate ", "verify ", "make sure", "ensure ", "inspect ", "look ", "run ", "this may", "this might", "this could",
 	"this can ", "this usually", "this often", "this means", "this indicates", "this alert", "possible cause", "possibly", "restart ", "review ", "contact ", "refer ", "more info",
 	"runbook", "for more", "for details", "try ", "take ", "you ", "it is recommended", "it is advised", "action", "increase ", "add ", "if ", "use ", "visit ", "read ", "follow ",
-	"they may", "it may", "it might", "it could", "there may be", "there might be", "that may", "remediation", "impact:", "we recommend", "http://", "https://", "debug ", "resolve ", "fix ", "dashboard", "find ", "immediately ",
+	"they may", "it may", "it might", "it could", "there may be", "there might be", "that may", "remediation", "impact:", "we recommend", "http://", "https://", "debug ", "resolve ", "fix ", "dashboard", "find ", "immediately ", "scraping of ",
 }
 
 func isAdvice(sentence string) bool {
@@ -218,7 +221,7 @@ func isAdvice(sentence string) bool {
 			return true
 		}
 	}
-	return strings.Contains(sentence, " may indicate") || strings.Contains(sentence, " might indicate")
+	return strings.Contains(sentence, " may indicate") || strings.Contains(sentence, " might indicate") || strings.HasSuffix(sentence, " check")
 }
 
 // isWordByte reports whether a rune continues a name: letters, digits and "_".

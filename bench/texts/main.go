@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/alertmanager/template"
 
 	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
 )
@@ -79,7 +80,7 @@ func run(files []string) error {
 
 // defaultText is the built-in text at a moment.
 func defaultText(now time.Time) (*templating.Text, error) {
-	set, err := templating.New(templating.Options{Now: func() time.Time { return now }})
+	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: func() time.Time { return now }})
 	if err != nil {
 		return nil, err
 	}

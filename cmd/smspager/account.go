@@ -103,7 +103,7 @@ func (s *sender) run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	text := gsm7.Transliterate(s.text)
+	text := gsm7.Transliterate(s.text, textinghouse.Alphabet)
 	r := report{ID: outbox.NewIDs().New(time.Now()), Segments: gsm7.Measure(text).Segments}
 	r.APIID, err = client.Send(ctx, textinghouse.SMS{To: string(to), Text: text, ClientID: r.ID, From: senderID})
 	if err != nil {

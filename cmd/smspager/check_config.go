@@ -114,7 +114,7 @@ func check(ctx context.Context, file string, now time.Time) checked {
 	return r
 }
 
-func asContact(c receiver.ContactState) contactJSON {
+func asContact(c receiver.Contact) contactJSON {
 	shown := contactJSON{Name: c.Name, State: c.State()}
 	if !c.Verified.IsZero() {
 		shown.VerifiedAt = new(c.Verified.UTC())

@@ -175,7 +175,7 @@ receivers:
 		t.Errorf("exits with %d: %s%s", code, out, stderr)
 	}
 	code, out, _ = smspager(t, string(resolvedPayload), "preview", "-c", file, "--receiver=small", "-")
-	for _, want := range []string{"send_resolved: false", "Receiver small", `"_" as "-" (1)`} {
+	for _, want := range []string{"send_resolved: false", "Receiver small", `"_" to "-" (1)`} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("exits with %d, without %q: %s", code, want, out)
 		}

@@ -111,7 +111,7 @@ func TestPagesAndVerify(t *testing.T) {
 		verified <- code
 	}()
 	var asks textinghousetest.SMS
-	for asks = next(t, alice, ""); !strings.HasPrefix(asks.Text, "smspager: answer "); asks = next(t, alice, "") {
+	for asks = next(t, alice, ""); !strings.HasPrefix(asks.Text, "smspager: reply "); asks = next(t, alice, "") {
 	}
 	say(t, alice, strings.Fields(asks.Text)[2])
 	if code := <-verified; code != 0 {
@@ -129,7 +129,7 @@ func TestPagesAndVerify(t *testing.T) {
 	if code, _, stderr := smspager(t, "", "verify", "--url="+p.url, "carol"); code != 1 || !strings.Contains(stderr, "no contact has this name") {
 		t.Errorf("verify of nobody exits with %d: %s", code, stderr)
 	}
-	next(t, bob, "smspager: answer ")
+	next(t, bob, "smspager: reply ")
 	say(t, bob, "STOP")
 	next(t, bob, "You get no more texts")
 	testwait.Until(t, func() error {

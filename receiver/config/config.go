@@ -31,6 +31,7 @@ type Config struct {
 	Webhook      Webhook      `yaml:"webhook"`
 	Probe        Probe        `yaml:"probe"`
 	Templates    []string     `yaml:"templates"` // patterns of template files
+	Templating   Templating   `yaml:"templating"`
 	Contacts     []Contact    `yaml:"contacts"`
 	Rotas        []Rota       `yaml:"rotas"`
 	Receivers    []Receiver   `yaml:"receivers"`
@@ -38,6 +39,12 @@ type Config struct {
 	Heartbeats   []Heartbeat  `yaml:"heartbeats"`
 	Alive        Alive        `yaml:"alive"`
 	Credit       Credit       `yaml:"credit"`
+}
+
+// Templating sets which labels say what is broken, see templating.Options.
+type Templating struct {
+	Objects []string `yaml:"objects"` // the most exact first
+	Ignore  []string `yaml:"ignore"`
 }
 
 // TextingHouse is the account that sends.

@@ -33,6 +33,7 @@ receivers:
 textinghouse: {user: acme, password: s3cret, callback_token_file: token, concurrency: 3}
 storage: {postgres_url: "postgres://db/smspager", retention: 30d}
 templates: [templates/*.tmpl]
+templating: {objects: [tunnel], ignore: [rack]}
 contacts:
   - {name: alice, number: "+33639980001", quiet: {from: "22:00", to: "07:00", timezone: Europe/Paris, severities: [warning]}}
   - {name: bob, number: "+33639980002"}
@@ -53,6 +54,7 @@ credit: {warn_below: 100, to: [alice]}
 				TextingHouse: config.TextingHouse{User: "acme", Password: "s3cret", CallbackTokenFile: "token", Concurrency: 3},
 				Storage:      config.Storage{PostgresURL: "postgres://db/smspager", Retention: 30 * 24 * time.Hour},
 				Templates:    []string{"templates/*.tmpl"},
+				Templating:   config.Templating{Objects: []string{"tunnel"}, Ignore: []string{"rack"}},
 				Contacts: []config.Contact{
 					{Name: "alice", Number: "+33639980001", Quiet: config.Quiet{From: "22:00", To: "07:00", Timezone: "Europe/Paris", Severities: []string{"warning"}}},
 					{Name: "bob", Number: "+33639980002"},

@@ -34,6 +34,25 @@ func (v *validator) check(cfg *Config, checks []Check) {
 	}
 }
 
+// templating checks that each label is listed once.
+func (v *validator) templating(t *Templating) {
+	seen := make(map[string]bool)
+	for _, list := range []struct {
+		key    string
+		labels []string
+	}{{"objects", t.Objects}, {"ignore", t.Ignore}} {
+		for i, label := range list.labels {
+			switch path := fmt.Sprintf("templating.%s[%d]", list.key, i); {
+			case label == "":
+				v.fault(path, "must be the name of a label, is empty")
+			case seen[label]:
+				v.fault(path, "%q is listed twice", label)
+			}
+			seen[label] = true
+		}
+	}
+}
+
 func (v *validator) validate(cfg *Config) {
 	v.textingHouse(&cfg.TextingHouse)
 	v.storage(&cfg.Storage)
@@ -51,6 +70,7 @@ func (v *validator) validate(cfg *Config) {
 		}
 		cfg.Templates[i] = v.absolute(pattern)
 	}
+	v.templating(&cfg.Templating)
 	contacts := v.contacts(cfg.Contacts)
 	known := people{contacts: contacts, rotas: v.rotas(cfg.Rotas, contacts)}
 	v.receivers(cfg, known)

@@ -2,6 +2,7 @@ package notifier_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -26,6 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
+	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/notifier"
@@ -143,6 +145,13 @@ receivers:
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
+	testwait.Until(t, func() error {
+		w := httptest.NewRecorder()
+		if r.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/-/ready", nil)); w.Code != 200 {
+			return errors.New(w.Body.String())
+		}
+		return nil
+	})
 	t.Cleanup(func() {
 		cancel()
 		check(t, <-done)

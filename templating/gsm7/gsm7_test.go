@@ -11,6 +11,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
@@ -62,7 +63,7 @@ func TestOracle(t *testing.T) {
 			t.Errorf("Segments(%q) = %q, want %d parts", r.Text, parts, r.Segments)
 		}
 		// Of what the provider allows only the middle dot is not in GSM.
-		allowed := !strings.ContainsFunc(r.Text, func(c rune) bool { return !gsm7.Allowed(c) })
+		allowed := !strings.ContainsFunc(r.Text, func(c rune) bool { return !textinghouse.Alphabet.Has(c) })
 		if want := r.ProviderOK && !strings.Contains(r.Text, "·"); allowed != want {
 			t.Errorf("all of %q allowed: %v, want %v", r.Text, allowed, want)
 		}
@@ -96,20 +97,20 @@ func TestTransliterate(t *testing.T) {
 		{"·", "."},
 		{"\u200b", "?"},
 	} {
-		if got := gsm7.Transliterate(tc.in); got != tc.want {
+		if got := gsm7.Transliterate(tc.in, textinghouse.Alphabet); got != tc.want {
 			t.Errorf("Transliterate(%q) = %q, want %q", tc.in, got, tc.want)
 		}
 	}
 }
 
 func TestChanges(t *testing.T) {
-	got := gsm7.Changes("a_b_c € ok \u200b 🔥🔥a\r\n")
+	got := gsm7.Changes("a_b_c € ok \u200b 🔥🔥a\r\n", textinghouse.Alphabet)
 	want := []gsm7.Change{{From: "_", To: "-", Count: 2}, {From: "€", To: "EUR", Count: 1}, {From: "\u200b", To: "", Count: 1},
 		{From: "🔥", To: "FIRE", Count: 2}, {From: "\r", To: "\n", Count: 1}}
 	if !slices.Equal(got, want) {
 		t.Errorf("Changes = %v, want %v", got, want)
 	}
-	if got := gsm7.Changes("plain"); got != nil {
+	if got := gsm7.Changes("plain", textinghouse.Alphabet); got != nil {
 		t.Errorf("Changes of a plain text = %v", got)
 	}
 }
@@ -208,7 +209,7 @@ func TestNoAllocation(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { gsm7.Measure(text140) }); n != 0 {
 		t.Errorf("Measure allocates %v times", n)
 	}
-	if n := testing.AllocsPerRun(100, func() { gsm7.Transliterate(text140) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { gsm7.Transliterate(text140, textinghouse.Alphabet) }); n != 0 {
 		t.Errorf("Transliterate of what can be sent allocates %v times", n)
 	}
 }
@@ -223,16 +224,16 @@ func FuzzLaws(f *testing.F) {
 		if strings.Join(parts, "") != s || len(parts) != gsm7.Measure(s).Segments {
 			t.Fatalf("the segments of %q are %q", s, parts)
 		}
-		spelt := gsm7.Transliterate(s)
+		spelt := gsm7.Transliterate(s, textinghouse.Alphabet)
 		if size := gsm7.Measure(spelt); size.Encoding != gsm7.GSM7 {
 			t.Fatalf("Transliterate(%q) = %q needs %s", s, spelt, size.Encoding)
 		}
 		for _, r := range spelt {
-			if !gsm7.Allowed(r) {
+			if !textinghouse.Alphabet.Has(r) {
 				t.Fatalf("Transliterate(%q) = %q holds %q", s, spelt, r)
 			}
 		}
-		if again := gsm7.Transliterate(spelt); again != spelt {
+		if again := gsm7.Transliterate(spelt, textinghouse.Alphabet); again != spelt {
 			t.Fatalf("Transliterate(%q) = %q, and again %q", s, spelt, again)
 		}
 		if s != "" && spelt == "" {
@@ -278,12 +279,12 @@ func ExampleSegments() {
 }
 
 func ExampleTransliterate() {
-	fmt.Println(gsm7.Transliterate("Température ≥ 75 °C sur l’hôte node_1"))
+	fmt.Println(gsm7.Transliterate("Température ≥ 75 °C sur l’hôte node_1", textinghouse.Alphabet))
 	// Output: Température >= 75 degC sur l'hote node-1
 }
 
 func ExampleChanges() {
-	for _, c := range gsm7.Changes("node_cpu_seconds ≥ 0.9") {
+	for _, c := range gsm7.Changes("node_cpu_seconds ≥ 0.9", textinghouse.Alphabet) {
 		fmt.Printf("%s becomes %s, %d times\n", c.From, c.To, c.Count)
 	}
 	// Output:
@@ -291,8 +292,8 @@ func ExampleChanges() {
 	// ≥ becomes >=, 1 times
 }
 
-func ExampleAllowed() {
-	fmt.Println(gsm7.Allowed('é'), gsm7.Allowed('_'), gsm7.Allowed('€'))
+func ExampleAlphabet_Has() {
+	fmt.Println(textinghouse.Alphabet.Has('é'), textinghouse.Alphabet.Has('_'), textinghouse.Alphabet.Has('€'))
 	// Output: true false false
 }
 
@@ -329,6 +330,6 @@ func BenchmarkMeasure(b *testing.B) {
 func BenchmarkTransliterateASCII(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		gsm7.Transliterate(text140)
+		gsm7.Transliterate(text140, textinghouse.Alphabet)
 	}
 }

@@ -10,20 +10,21 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Transliterate spells a text with the characters that TextingHouse allows (its
-// documentation, 5.3) and the GSM alphabet has. Any bytes go in; each character
-// that cannot be sent becomes one or more that can, by a table of our own for
-// what alerts contain and by anyascii for the rest of Unicode, or is left out.
-// Inside a URL it is percent-encoded, so that the address stays the same. A text that is not empty does not become empty: "?" stands for what cannot be
-// spelt. To transliterate twice is to do it once.
-func Transliterate(s string) string {
-	if sendable(s) {
+// Transliterate writes a text with the characters of an alphabet. Any bytes go in; each
+// character that is not in the alphabet becomes one or more that are, by a table for what
+// alerts contain and by anyascii for the rest of Unicode, or is left out. Inside
+// a URL it is percent-encoded, so that the address stays the same. A text that is not
+// empty becomes "?" instead of empty, if the alphabet has that. Transliterating twice
+// changes nothing more.
+func Transliterate(s string, to Alphabet) string {
+	m := to.members()
+	if m.haveAll(s) {
 		return s
 	}
 	var b strings.Builder
 	b.Grow(len(s))
-	spell(s, func(_ rune, to string) { b.WriteString(to) })
-	if b.Len() == 0 {
+	m.spell(s, func(_ rune, to string) { b.WriteString(to) })
+	if b.Len() == 0 && m.has('?') {
 		return "?"
 	}
 	return b.String()
@@ -36,12 +37,12 @@ type Change struct {
 	Count int    // how often
 }
 
-// Changes tells what Transliterate does to a text, in the order of first
-// appearance.
-func Changes(s string) []Change {
+// Changes returns what Transliterate does to a text, in the order of first appearance.
+func Changes(s string, to Alphabet) []Change {
 	var changes []Change
 	at := make(map[rune]int)
-	spell(s, func(r rune, to string) {
+	m := to.members()
+	m.spell(s, func(r rune, to string) {
 		if word, ok := pictographs[r]; ok {
 			to = word
 		}
@@ -59,31 +60,19 @@ func Changes(s string) []Change {
 	return changes
 }
 
-// Allowed reports whether a character can be sent: the provider allows it (its
-// documentation, 5.3) and the GSM alphabet has it. The middle dot, which the
-// provider allows, is in neither table.
-func Allowed(r rune) bool {
-	if r < utf8.RuneSelf {
-		return r >= ' ' && r <= '~' && r != '_' && r != '`' && r != '\\' || r == '\n'
-	}
-	return strings.ContainsRune(allowedBeyondASCII, r)
-}
-
-const allowedBeyondASCII = "ÄäàÅåÆæßÇèéÉìÖöòØøÑñÜüù¤§£¿¡"
-
-// sendable reports whether every character can be sent as it is.
-func sendable(s string) bool {
+// haveAll reports whether every character of a text is in the alphabet.
+func (m *members) haveAll(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] >= utf8.RuneSelf {
 			for _, r := range s[i:] {
-				if !Allowed(r) {
+				if !m.has(r) {
 					return false
 				}
 			}
 			// A letter with its accent apart would not be allowed.
 			return true
 		}
-		if !Allowed(rune(s[i])) {
+		if !m.has(rune(s[i])) {
 			return false
 		}
 	}
@@ -92,7 +81,7 @@ func sendable(s string) bool {
 
 // spell calls emit with each character of a text, as NFC has it, and with what
 // stands for it.
-func spell(s string, emit func(from rune, to string)) {
+func (m *members) spell(s string, emit func(from rune, to string)) {
 	s = norm.NFC.String(strings.ToValidUTF8(s, "\uFFFD"))
 	previous, last := rune(0), byte(0) // what was read, and written, before
 	url := nextURL(s, 0)
@@ -101,13 +90,13 @@ func spell(s string, emit func(from rune, to string)) {
 		if i >= url.end {
 			url = nextURL(s, i)
 		}
-		if i >= url.begin && !Allowed(r) {
-			to = percentEncoded(to)
-		} else if r >= utf8.RuneSelf || !Allowed(r) {
+		if i >= url.begin && !m.has(r) {
+			to = m.only(percentEncoded(to))
+		} else if r >= utf8.RuneSelf || !m.has(r) {
 			if word, ok := pictographs[r]; ok {
-				to = amid(last, word, rest)
-			} else if !Allowed(r) {
-				to = spelling(r, previous, rest)
+				to = m.only(amid(last, word, rest))
+			} else if !m.has(r) {
+				to = m.only(m.spelling(r, previous, rest))
 			}
 		}
 		if r != '\n' || previous != '\r' { // CRLF is one line's end
@@ -118,6 +107,22 @@ func spell(s string, emit func(from rune, to string)) {
 		}
 		previous = r
 	}
+}
+
+// only leaves out what the alphabet lacks.
+func (m *members) only(s string) string {
+	if m.haveAll(s) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case m.has(r):
+			return r
+		case r == '\n' && m.has(' '):
+			return ' '
+		}
+		return -1
+	}, s)
 }
 
 // span is a part of a text, in bytes.
@@ -165,7 +170,10 @@ func isAlphanumeric(b byte) bool {
 
 // spelling is what stands for a character that is not allowed, between the one
 // before it and what follows.
-func spelling(r, previous rune, rest string) string {
+func (m *members) spelling(r, previous rune, rest string) string {
+	if r == '\n' {
+		return "\n" // which only makes a space
+	}
 	next, _ := utf8.DecodeRuneInString(rest)
 	inGreekWord := unicode.Is(unicode.Greek, r) && (unicode.Is(unicode.Greek, previous) || unicode.Is(unicode.Greek, next))
 	if to, ok := readable[r]; ok && !inGreekWord { // μ and Ω are units elsewhere
@@ -183,7 +191,7 @@ func spelling(r, previous rune, rest string) string {
 	}
 	return strings.Map(func(r rune) rune {
 		switch {
-		case Allowed(r):
+		case m.has(r):
 			return r
 		case r == '_':
 			return '-'

@@ -1,4 +1,5 @@
-// Package alertmanager sets and ends silences in Alertmanager, by its API v2.
+// Package alertmanager knows what Alertmanager knows: its silences and the alerts that fire. It uses
+// API v2.
 package alertmanager
 
 import (
@@ -19,12 +20,12 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// maxAnswerBytes bounds what is read of an answer.
-const maxAnswerBytes = 16 << 20
+// maxResponseBytes bounds what is read of a response.
+const maxResponseBytes = 16 << 20
 
 // Options are what New needs. URLs is required.
 type Options struct {
-	URLs           []string // of one cluster's Alertmanagers; the first that answers is asked
+	URLs           []string // of one cluster's Alertmanagers; the first that responds is asked
 	User, Password string   // basic authentication; "" for none
 	Token          string   // bearer token; "" for none
 	Client         *http.Client
@@ -33,7 +34,7 @@ type Options struct {
 // Silencer talks to a cluster of Alertmanagers. It is safe for concurrent use.
 type Silencer struct{ o Options }
 
-// New makes a Silencer.
+// New returns a Silencer.
 func New(o Options) *Silencer {
 	if o.Client == nil {
 		o.Client = &http.Client{Timeout: 10 * time.Second}
@@ -41,7 +42,7 @@ func New(o Options) *Silencer {
 	return &Silencer{o}
 }
 
-// Silence is one of Alertmanager's.
+// Silence is a silence in Alertmanager.
 type Silence struct {
 	ID        string    `json:"id,omitempty"`
 	Matchers  []Matcher `json:"matchers"`
@@ -52,7 +53,7 @@ type Silence struct {
 	Status    *Status   `json:"status,omitempty"` // set by Alertmanager
 }
 
-// Matcher matches a label's exact value, unless IsRegex is set.
+// Matcher matches a label whose value equals Value; with IsRegex, Value is a regular expression.
 type Matcher struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`
@@ -65,7 +66,7 @@ type Status struct {
 	State string `json:"state"`
 }
 
-// RefusedError is Alertmanager's answer to what it will never do.
+// RefusedError is a response of Alertmanager that another try does not change.
 type RefusedError struct {
 	Code   int // of HTTP
 	Reason string
@@ -73,7 +74,7 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string { return "Alertmanager refuses it: " + e.Reason }
 
-// Exact are the matchers of every label of an alert.
+// Exact returns a matcher for each label of an alert.
 func Exact(labels map[string]string) []Matcher {
 	var ms []Matcher
 	for name, value := range labels {
@@ -82,8 +83,8 @@ func Exact(labels map[string]string) []Matcher {
 	return ms
 }
 
-// Set sets a silence and returns its id. Where one Alertmanager did not answer, it may
-// have set it all the same: the next one is asked whether it has one with this comment.
+// Set sets a silence and returns its id. An Alertmanager that does not respond may have set it all the
+// same, so the next one is first asked for a silence with this comment.
 func (s *Silencer) Set(ctx context.Context, silence Silence) (id string, err error) {
 	body, err := json.Marshal(silence)
 	if err != nil {
@@ -110,14 +111,14 @@ func (s *Silencer) Set(ctx context.Context, silence Silence) (id string, err err
 			return err
 		}
 		if id = answer.SilenceID; id == "" {
-			return errors.New("the answer of Alertmanager holds no silenceID")
+			return errors.New("Alertmanager's response has no silenceID")
 		}
 		return nil
 	})
 	return id, err
 }
 
-// Find returns the silences that are not expired and whose comment begins thus.
+// Find returns the silences that are not expired and whose comments begin with comment.
 func (s *Silencer) Find(ctx context.Context, comment string) (found []Silence, err error) {
 	err = s.each(func(base string) error {
 		found, err = s.find(ctx, base, comment)
@@ -136,7 +137,7 @@ func (s *Silencer) find(ctx context.Context, base, comment string) ([]Silence, e
 	}), nil
 }
 
-// Expire ends a silence. One that is over, or is not there, is no error.
+// Expire ends a silence. A silence that is over or does not exist is no error.
 func (s *Silencer) Expire(ctx context.Context, id string) error {
 	err := s.each(func(base string) error {
 		return s.once(ctx, http.MethodDelete, base+"/api/v2/silence/"+url.PathEscape(id), nil, nil)
@@ -152,12 +153,11 @@ func (s *Silencer) Expire(ctx context.Context, id string) error {
 	return err
 }
 
-// Firing returns the fingerprints of the alerts that fire, silenced ones included,
-// and that have labels.
+// Firing returns the fingerprints of the alerts with some labels that fire, silenced ones included.
 func (s *Silencer) Firing(ctx context.Context, labels map[string]string) (fingerprints []string, err error) {
 	query := url.Values{}
 	for name, value := range labels {
-		if model.LegacyValidation.IsValidLabelName(name) { // other names old ones do not read
+		if model.LegacyValidation.IsValidLabelName(name) { // old versions refuse other names
 			query.Add("filter", name+"="+strconv.Quote(value))
 		}
 	}
@@ -176,17 +176,17 @@ func (s *Silencer) Firing(ctx context.Context, labels map[string]string) (finger
 	return fingerprints, nil
 }
 
-// failedError is an answer that may be another one later.
+// failedError is a response that may be another one later.
 type failedError struct {
 	code   int
 	reason string
 }
 
 func (e *failedError) Error() string {
-	return fmt.Sprintf("Alertmanager answers %d: %s", e.code, e.reason)
+	return fmt.Sprintf("Alertmanager responds %d: %s", e.code, e.reason)
 }
 
-// each asks the Alertmanagers in order, until one answers.
+// each asks the Alertmanagers in order until one responds.
 func (s *Silencer) each(ask func(base string) error) error {
 	var errs []error
 	for _, base := range s.o.URLs {
@@ -200,7 +200,7 @@ func (s *Silencer) each(ask func(base string) error) error {
 	return errors.Join(errs...)
 }
 
-func (s *Silencer) once(ctx context.Context, method, address string, body []byte, answer any) error {
+func (s *Silencer) once(ctx context.Context, method, address string, body []byte, result any) error {
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -219,16 +219,16 @@ func (s *Silencer) once(ctx context.Context, method, address string, body []byte
 		return err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes))
 	if err != nil {
-		return fmt.Errorf("read Alertmanager's answer: %w", err)
+		return fmt.Errorf("read Alertmanager's response: %w", err)
 	}
 	switch code := resp.StatusCode; {
-	case code == http.StatusOK && answer == nil:
+	case code == http.StatusOK && result == nil:
 		return nil
 	case code == http.StatusOK:
-		if err := json.Unmarshal(text, answer); err != nil {
-			return fmt.Errorf("the answer of Alertmanager makes no sense: %w", err)
+		if err := json.Unmarshal(text, result); err != nil {
+			return fmt.Errorf("read Alertmanager's response: %w", err)
 		}
 		return nil
 	case code == http.StatusBadRequest, code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound, code == http.StatusUnprocessableEntity:
@@ -238,7 +238,7 @@ func (s *Silencer) once(ctx context.Context, method, address string, body []byte
 	}
 }
 
-// excerpt is the beginning of an answer, in one line.
+// excerpt returns the beginning of a response, in one line.
 func excerpt(text []byte) string {
 	const most = 120
 	line := strings.Join(strings.Fields(string(text)), " ")

@@ -13,8 +13,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 )
 
-// answering is an Alertmanager that answers everything alike, and keeps the last
-// request.
+// answering is an Alertmanager that responds the same to every request, and keeps the last one.
 func answering(t *testing.T, code int, body string) (string, func() (r *http.Request, body string)) {
 	var last *http.Request
 	var sent string
@@ -54,7 +53,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	for _, tc := range []struct {
 		code     int
 		body     string
@@ -64,12 +63,12 @@ func TestAnswers(t *testing.T) {
 	}{
 		{200, `{"silenceID":"abc"}`, false, "", true},
 		{200, `{}`, false, "no silenceID", true},
-		{200, `<html>`, false, "makes no sense", true},
+		{200, `<html>`, false, "read Alertmanager's response: invalid character", true},
 		{400, `"bad matcher"`, true, "refuses it: \"bad matcher\"", false},
 		{403, `forbidden`, true, "refuses it", false},
 		{404, `not found`, true, "refuses it", true},
-		{500, `silence abc already expired`, false, "answers 500", true},
-		{503, `away`, false, "answers 503: away", false},
+		{500, `silence abc already expired`, false, "responds 500", true},
+		{503, `away`, false, "responds 503: away", false},
 	} {
 		url, _ := answering(t, tc.code, tc.body)
 		s := alertmanager.New(alertmanager.Options{URLs: []string{url}})

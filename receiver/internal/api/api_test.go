@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -64,19 +65,19 @@ func (s *store) Pages(_ context.Context, q outbox.PageQuery) (ps []outbox.Page, 
 
 func (s *store) Marks(context.Context, string) ([]outbox.Mark, error) { return s.replies, s.err }
 
-// people are the contacts.
-type people struct {
+// directory is the contacts.
+type directory struct {
 	asked []string
 	err   error
 }
 
-func (p *people) Contacts() []api.Contact {
-	return []api.Contact{{Name: "alice", State: "verified", Verified: at}, {Name: "bob", State: "stopped", Stopped: at}}
+func (p *directory) Contacts() []people.Contact {
+	return []people.Contact{{Name: "alice", Verified: at}, {Name: "bob", Stopped: at}}
 }
 
-func (p *people) Verify(_ context.Context, name string) error {
+func (p *directory) Verify(_ context.Context, name string) error {
 	if name != "alice" {
-		return api.ErrUnknownContact
+		return people.ErrUnknownContact
 	}
 	p.asked = append(p.asked, name)
 	return p.err
@@ -101,7 +102,7 @@ func filled() *store {
 }
 
 // serve returns the status and the body of the response to a request.
-func serve(s *store, p *people, method, path string) (int, string) {
+func serve(s *store, p *directory, method, path string) (int, string) {
 	w := httptest.NewRecorder()
 	api.New(api.Options{Store: s, Contacts: p}).ServeHTTP(w, httptest.NewRequest(method, path, nil))
 	if w.Header().Get("Content-Type") != "application/json" {
@@ -142,7 +143,7 @@ func TestResponses(t *testing.T) {
 		{"GET /api/v1/nope", 404, `{"error":"no such path; see docs/http.md"}`},
 	} {
 		method, path, _ := strings.Cut(c.request, " ")
-		if code, body := serve(filled(), new(people), method, path); code != c.code || !strings.Contains(body, c.body) {
+		if code, body := serve(filled(), new(directory), method, path); code != c.code || !strings.Contains(body, c.body) {
 			t.Errorf("%s: %d %s, want %d with %s", c.request, code, body, c.code, c.body)
 		}
 	}
@@ -183,7 +184,7 @@ func TestStoreAway(t *testing.T) {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}
-	if code, body := serve(filled(), &people{err: errors.New("disk full")}, "POST", "/api/v1/contacts/alice/verify"); code != 503 || strings.Contains(body, "disk full") {
+	if code, body := serve(filled(), &directory{err: errors.New("disk full")}, "POST", "/api/v1/contacts/alice/verify"); code != 503 || strings.Contains(body, "disk full") {
 		t.Errorf("verify: %d %s", code, body)
 	}
 }

@@ -4,28 +4,17 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/response"
 )
 
 // Contacts knows the contacts and their phones.
 type Contacts interface {
-	Contacts() []Contact
+	Contacts() []people.Contact
 	// Verify sends a contact a code to reply with. The error for a name that no contact
-	// has is ErrUnknownContact.
+	// has is people.ErrUnknownContact.
 	Verify(ctx context.Context, name string) error
-}
-
-// ErrUnknownContact is the error for a name that no contact has.
-var ErrUnknownContact = errors.New("no contact has this name")
-
-// Contact is a contact and the state of its phone.
-type Contact struct {
-	Name     string
-	State    string    // "verified", "unverified" or "stopped"
-	Verified time.Time // when the phone confirmed a code; zero: never
-	Stopped  time.Time // since when the contact wants no texts; zero: it does
 }
 
 func (a *API) serveContacts(w http.ResponseWriter, _ *http.Request) {
@@ -37,14 +26,14 @@ func (a *API) serveContacts(w http.ResponseWriter, _ *http.Request) {
 	}
 	contacts := []contact{}
 	for _, c := range a.contacts.Contacts() {
-		contacts = append(contacts, contact{c.Name, c.State, orNull(c.Verified), orNull(c.Stopped)})
+		contacts = append(contacts, contact{c.Name, c.State(), orNull(c.Verified), orNull(c.Stopped)})
 	}
 	response.Write(w, http.StatusOK, map[string]any{"contacts": contacts})
 }
 
 func (a *API) serveVerify(w http.ResponseWriter, r *http.Request) {
 	switch err := a.contacts.Verify(r.Context(), r.PathValue("name")); {
-	case errors.Is(err, ErrUnknownContact):
+	case errors.Is(err, people.ErrUnknownContact):
 		response.Write(w, http.StatusNotFound, err)
 	case err != nil:
 		a.logger.Error("a verification could not be sent", "err", err)

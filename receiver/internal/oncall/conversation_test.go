@@ -14,7 +14,7 @@ func TestAcknowledgedByReply(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
-		a.expect(time.Second, "CRITICAL DiskFull: DiskFull on db-1, for 10m\nRe CODE")
+		a.expect(time.Second, "CRITICAL DiskFull: db-1, for 10m\nRe CODE")
 		after(2 * time.Minute)
 		a.say("ok")
 		a.expect(time.Second, "OK, "+a.code+" is yours: CRITICAL DiskFull")
@@ -41,9 +41,9 @@ func TestEscalatedUntilSomebodyAnswers(t *testing.T) {
 		w.fire()
 		a.expect(time.Second, "CRITICAL DiskFull...")
 		b.silent(4*time.Minute + 59*time.Second)
-		b.expect(2*time.Second, "STILL CRITICAL DiskFull: DiskFull on db-1, for 15m\nNo answer from alice. Re CODE")
+		b.expect(2*time.Second, "STILL CRITICAL DiskFull: db-1, for 15m\nNo answer from alice. Re CODE")
 		c.silent(9*time.Minute + 58*time.Second)
-		c.expect(3*time.Second, "STILL CRITICAL DiskFull: DiskFull on db-1, for 25m\nNo answer from bob. Re CODE")
+		c.expect(3*time.Second, "STILL CRITICAL DiskFull: db-1, for 25m\nNo answer from bob. Re CODE")
 		if a.codeOf("Re "+a.code) != c.code || b.code != c.code {
 			t.Errorf("the codes are %s, %s and %s", a.code, b.code, c.code)
 		}
@@ -51,7 +51,7 @@ func TestEscalatedUntilSomebodyAnswers(t *testing.T) {
 		c.expect(time.Second, "OK, "+c.code+" is yours: CRITICAL DiskFull")
 		a.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull")
 		b.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull")
-		// Too late, and told so.
+		// Too late, which the confirmation says.
 		b.say("4821 no")
 		b.expect(time.Second, "Not understood...")
 		b.say("ok")
@@ -142,9 +142,9 @@ func TestRepeatedUntilSomebodyAnswers(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true, repeat: 10m}]\n", func(w *world) {
 		a := w.phone(alice)
 		w.fire()
-		a.expect(time.Second, "CRITICAL DiskFull: DiskFull on db-1, for 10m\nRe CODE")
-		a.expect(10*time.Minute+time.Second, "STILL CRITICAL DiskFull: DiskFull on db-1, for 20m\nRe CODE")
-		a.expect(10*time.Minute+time.Second, "STILL CRITICAL DiskFull: DiskFull on db-1, for 30m\nRe CODE")
+		a.expect(time.Second, "CRITICAL DiskFull: db-1, for 10m\nRe CODE")
+		a.expect(10*time.Minute+time.Second, "STILL CRITICAL DiskFull: db-1, for 20m\nRe CODE")
+		a.expect(10*time.Minute+time.Second, "STILL CRITICAL DiskFull: db-1, for 30m\nRe CODE")
 		a.say("yes")
 		a.expect(time.Second, "OK, ...")
 		a.silent(2 * time.Hour)
@@ -164,7 +164,7 @@ func TestCoveredNotificationsWakeNobodyElse(t *testing.T) {
 		w.notify("oncall", "disk", "repeat interval elapsed", disk)
 		a.expect(time.Second, "STILL CRITICAL...Re CODE")
 		b.silent(time.Hour)
-		// What was not answered is a page again, for all.
+		// The page is reopened for all.
 		load := alert{name: "LoadHigh", severity: "critical", instance: "db-2"}
 		w.notify("oncall", "disk", "new alerts added", disk, load)
 		a.expect(time.Second, "CRITICAL...Re CODE")
@@ -240,7 +240,7 @@ func TestByLabel(t *testing.T) {
 	})
 }
 
-// TestAStepThatNamesNobody is passed over at once, and shifts no later step.
+// TestAStepThatNamesNobody is skipped immediately, and delays no later step.
 func TestAStepThatNamesNobody(t *testing.T) {
 	steps := strings.Replace(escalating, "{after: 5m, to: [bob]}, {after: 15m, to: [carol]}", "{after: 5m, to: [bob]}, {after: 15m, to: [alice]}, {after: 1h, to: [carol]}", 1)
 	inWorld(t, steps, func(w *world) {

@@ -111,7 +111,7 @@ func (m mortalTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return m.RoundTripper.RoundTrip(r)
 }
 
-// story is a page that is escalated, answered and resolved. Each step is tried
+// story is a page that is escalated, acknowledged and resolved. Each step is tried
 // until it is done, as Alertmanager and the provider do.
 func (w *world) story() {
 	w.fireUntilTaken(func() (int, string) { return w.do("POST", "/alertmanager/oncall", firing) })
@@ -136,7 +136,7 @@ const (
 		"alerts":[{"status":"resolved","labels":{"alertname":"DiskFull","severity":"critical"},"startsAt":"1999-12-31T23:50:00Z","endsAt":"2000-01-01T00:08:00Z"}],"commonLabels":{"alertname":"DiskFull","severity":"critical"}}`
 )
 
-// fireUntilTaken posts until it is answered 200.
+// fireUntilTaken posts until the response is 200.
 func (w *world) fireUntilTaken(post func() (int, string)) {
 	w.t.Helper()
 	for range 20 {
@@ -163,57 +163,9 @@ func TestCrashAtEveryStep(t *testing.T) {
 	writes := 0
 	run := func(at int, after bool) {
 		t.Run(fmt.Sprintf("write %d, made %t", at, after), func(t *testing.T) {
-			inWorld(t, escalating, func(w *world) {
-				w.halt()
-				d := &death{at: at, after: after, dead: make(chan struct{}), buried: make(chan struct{})}
-				var first outbox.Store
-				w.wraps = func(s outbox.Store) outbox.Store {
-					first = s
-					return mortal{s, d}
-				}
-				network := w.routes
-				w.routes = &routes{}
-				for _, host := range []string{"provider", "alertmanager"} {
-					w.routes.set(host, mortalTransport{network.get(host), d})
-				}
-				w.start(escalating)
-				bury := w.stop
-				revived := make(chan struct{})
-				told := make(chan struct{})
-				go func() { // another process, once this one is dead
-					defer close(revived)
-					select {
-					case <-told:
-						return
-					case <-d.dead:
-					}
-					if err := first.Close(); err != nil {
-						t.Error(err)
-					}
-					time.Sleep(time.Second)
-					w.wraps, w.routes = nil, network
-					w.start(escalating)
-				}()
-				w.story()
-				close(told)
-				<-revived
-				if at > 0 {
-					select {
-					case <-d.dead:
-					default:
-						t.Errorf("it was not killed")
-					}
-					w.halt()
-				}
-				close(d.buried)
-				bury()
-				w.stop = nil
-				if at == 0 {
-					writes = d.writes
-					first.Close()
-				}
-				w.judge()
-			})
+			if n := crash(t, at, after); at == 0 {
+				writes = n
+			}
 		})
 	}
 	run(0, false)
@@ -224,6 +176,64 @@ func TestCrashAtEveryStep(t *testing.T) {
 		run(at, false)
 		run(at, true)
 	}
+}
+
+// crash lets the story happen to a process that is killed at one of its writes, before or after it is
+// made; 0: at none. It returns how many writes there were.
+func crash(t *testing.T, at int, after bool) (writes int) {
+	t.Helper()
+	inWorld(t, escalating, func(w *world) {
+		w.halt()
+		d := &death{at: at, after: after, dead: make(chan struct{}), buried: make(chan struct{})}
+		var first outbox.Store
+		w.wraps = func(s outbox.Store) outbox.Store {
+			first = s
+			return mortal{s, d}
+		}
+		network := w.routes
+		w.routes = &routes{}
+		for _, host := range []string{"provider", "alertmanager"} {
+			w.routes.set(host, mortalTransport{network.get(host), d})
+		}
+		w.start(escalating)
+		bury := w.stop
+		revived := make(chan struct{})
+		told := make(chan struct{})
+		go func() { // another process, once this one is dead
+			defer close(revived)
+			select {
+			case <-told:
+				return
+			case <-d.dead:
+			}
+			if err := first.Close(); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Second)
+			w.wraps, w.routes = nil, network
+			w.start(escalating)
+		}()
+		w.story()
+		close(told)
+		<-revived
+		if at > 0 {
+			select {
+			case <-d.dead:
+			default:
+				t.Errorf("it was not killed")
+			}
+			w.halt()
+		}
+		close(d.buried)
+		bury()
+		w.stop = nil
+		if at == 0 {
+			writes = d.writes
+			first.Close()
+		}
+		w.judge()
+	})
+	return writes
 }
 
 // judge wants each text of the story once.

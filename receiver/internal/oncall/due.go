@@ -6,88 +6,59 @@ import (
 	"errors"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/commit"
+	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const (
-	// dueBatch is how many due pages are looked at before anything else is.
-	dueBatch = 100
-	// longestRetry is how long a page that cannot be looked after waits at most.
-	longestRetry = 30 * time.Second
-)
+// longestRetry bounds the wait for a page whose step failed.
+const longestRetry = 30 * time.Second
 
-// Final takes in the end of a message. One of a page that did not arrive lets its
-// escalation go on at once.
-func (o *OnCall) Final(m outbox.Message) {
-	switch {
-	case !m.State.Undelivered():
-	case m.PageID != "":
-		o.lookAgain(m.PageID)
-	case m.GroupKey == outbox.DigestGroup: // it may have told of any
-		o.reviewSoon()
-	}
-}
-
-// lookAgain has a page looked at whether it is due or not.
-func (o *OnCall) lookAgain(id string) {
-	o.mu.Lock()
-	o.again[id] = true
-	o.mu.Unlock()
-	signal(o.wake)
-}
-
-// Undelivered takes in that some process found that a message did not arrive.
-func (o *OnCall) Undelivered(ctx context.Context, id string) {
-	if m, err := o.store.Get(ctx, id); err == nil {
-		o.Final(m)
-	}
-}
-
-// failure is of a page that could not be looked after.
+// failure is the retry state of a page whose step failed.
 type failure struct {
 	times  int
 	until  time.Time     // when it is tried again
-	unsent *outbox.Entry // some of which may have been sent past the store; nil: none
+	unsent *outbox.Entry // messages of which some recipients may have; nil: none
 }
 
-// runPages does what is due until the context ends. All that it goes by is in the
-// outbox, so that a restart changes nothing, and each step is guarded by the
-// page's version, so that of several processes one takes it.
-func (o *OnCall) runPages(ctx context.Context) {
-	failures := make(map[string]*failure)
-	repeating(ctx, o.wake, func() time.Duration {
-		wait, err := o.doDue(ctx, failures)
+// run takes the steps that are due until the context ends. Everything it needs is in the store, so a
+// restart changes nothing; each step is guarded by the page's version, so of several processes one
+// takes it.
+func (e *escalation) run(ctx context.Context) {
+	loop.Repeat(ctx, e.wake, func() time.Duration {
+		wait, err := e.takeDue(ctx)
 		if err != nil && ctx.Err() == nil {
-			o.logger.Error("cannot read the pages; trying again", "err", err)
-			wait = min(wait, storeRetry)
+			e.logger.Error("cannot read the pages; trying again", "err", err)
+			wait = min(wait, commit.Retry)
 		}
 		return wait
 	})
 }
 
-// doDue does what is due, and returns the time until more is. A page that cannot be
-// looked after is tried again a little later, and keeps no other waiting.
-func (o *OnCall) doDue(ctx context.Context, failures map[string]*failure) (wait time.Duration, err error) {
-	reviewed := o.review(ctx, failures)
+// takeDue takes the steps that are due, and returns the time until others are. A step that fails is
+// tried again a little later, and delays no other page.
+func (e *escalation) takeDue(ctx context.Context) (wait time.Duration, err error) {
+	reviewed := e.review(ctx)
 	for ctx.Err() == nil {
 		var due []string
-		if due, wait, err = o.due(ctx, time.Now(), failures); len(due) == 0 {
+		if due, wait, err = e.due(ctx, time.Now()); len(due) == 0 {
 			break
 		}
 		for _, id := range due {
-			o.try(ctx, id, failures)
+			e.try(ctx, id)
 		}
 	}
-	for id, f := range failures {
+	for id, f := range e.failures {
 		if time.Until(f.until) <= 0 {
 			switch {
-			case f.unsent != nil: // some of it may have been sent
-				o.try(ctx, id, failures)
+			case f.unsent != nil:
+				e.try(ctx, id)
 			case err == nil: // it is not due any more
-				delete(failures, id)
+				delete(e.failures, id)
 				continue
 			default:
-				f.until = time.Now().Add(storeRetry)
+				f.until = time.Now().Add(commit.Retry)
 			}
 		}
 		wait = min(wait, max(0, time.Until(f.until)))
@@ -95,13 +66,13 @@ func (o *OnCall) doDue(ctx context.Context, failures map[string]*failure) (wait 
 	return wait, cmp.Or(reviewed, err)
 }
 
-// due are pages that are due, without those that failed a moment ago, and the time
-// until others are.
-func (o *OnCall) due(ctx context.Context, now time.Time, failures map[string]*failure) (ids []string, wait time.Duration, err error) {
-	wait = o.gap
+// due returns the pages that are due, without those that failed a moment ago, and the time until
+// others are.
+func (e *escalation) due(ctx context.Context, now time.Time) (ids []string, wait time.Duration, err error) {
+	wait = e.gap
 	take := func(p *outbox.Page) {
 		switch {
-		case p.DueAt.IsZero(), failures[p.ID] != nil && now.Before(failures[p.ID].until):
+		case p.DueAt.IsZero(), e.failures[p.ID] != nil && now.Before(e.failures[p.ID].until):
 		case p.DueAt.After(now):
 			wait = min(wait, p.DueAt.Sub(now))
 		default:
@@ -109,13 +80,13 @@ func (o *OnCall) due(ctx context.Context, now time.Time, failures map[string]*fa
 		}
 	}
 	ahead := make(map[string]bool)
-	for _, p := range o.past.all() {
+	for _, p := range e.pages.past.all() {
 		ahead[p.ID] = true
-		if !o.shared {
+		if !e.shared {
 			take(&p)
 		}
 	}
-	ps, err := o.store.Pages(ctx, outbox.PageQuery{DueBy: now.Add(10 * pageFor), Limit: dueBatch + len(failures) + len(ahead)})
+	ps, err := e.store.Pages(ctx, outbox.PageQuery{DueBy: now.Add(10 * page.CurrentFor), Limit: pageBatch + len(e.failures) + len(ahead)})
 	for _, p := range ps {
 		if !ahead[p.ID] {
 			take(&p)
@@ -124,74 +95,55 @@ func (o *OnCall) due(ctx context.Context, now time.Time, failures map[string]*fa
 	return ids, wait, err
 }
 
-// review looks at pages that may be due though their time has not come: some, or
-// all that are current.
-func (o *OnCall) review(ctx context.Context, failures map[string]*failure) error {
-	o.mu.Lock()
-	again, all := o.again, o.reviewAll
-	o.again, o.reviewAll = make(map[string]bool), false
-	o.mu.Unlock()
+// review looks at pages that may be due although their time has not come: some, or all that are
+// current.
+func (e *escalation) review(ctx context.Context) error {
+	e.mu.Lock()
+	again, all := e.again, e.reviewAll
+	e.again, e.reviewAll = make(map[string]bool), false
+	e.mu.Unlock()
 	var err error
 	if all {
-		err = o.eachCurrent(ctx, func(p outbox.Page) error {
+		err = e.pages.eachCurrent(ctx, func(p outbox.Page) error {
 			again[p.ID] = true
 			return nil
 		})
 	}
 	for id := range again {
-		if o.try(ctx, id, failures) {
+		if e.try(ctx, id) {
 			delete(again, id)
 		}
 	}
-	o.mu.Lock() // none is forgotten
-	defer o.mu.Unlock()
+	e.mu.Lock() // none is forgotten
+	defer e.mu.Unlock()
 	for id := range again {
-		o.again[id] = true
+		e.again[id] = true
 	}
-	o.reviewAll = o.reviewAll || all && err != nil
+	e.reviewAll = e.reviewAll || all && err != nil
 	return err
 }
 
-// eachCurrent yields all pages that are current, newest first.
-func (o *OnCall) eachCurrent(ctx context.Context, yield func(outbox.Page) error) error {
-	for before := ""; ; {
-		ps, err := o.store.Pages(ctx, outbox.PageQuery{Current: true, Before: before, Limit: dueBatch})
-		if err != nil {
-			return err
-		}
-		for _, p := range ps {
-			before = p.ID
-			if err := yield(p); err != nil {
-				return err
-			}
-		}
-		if len(ps) < dueBatch {
-			return nil
-		}
-	}
-}
-
-// try looks after a page, unless it failed a moment ago, and reports whether it did.
-func (o *OnCall) try(ctx context.Context, id string, failures map[string]*failure) bool {
-	f := failures[id]
+// try takes the step that is due for a page, unless it failed a moment ago, and reports success.
+func (e *escalation) try(ctx context.Context, id string) bool {
+	f := e.failures[id]
 	if f == nil {
 		f = &failure{}
 	} else if time.Now().Before(f.until) {
 		return false
 	}
-	err := retrying(ctx, func() error { return o.lookAfter(ctx, id, f) })
+	err := e.take(ctx, id, f)
 	if err == nil {
-		delete(failures, id)
+		delete(e.failures, id)
 		return true
 	}
 	if ctx.Err() == nil {
-		f.until = time.Now().Add(min(storeRetry<<min(f.times, 10), longestRetry))
-		if errors.Is(err, errUnreadable) { // time does not mend it
+		f.until = time.Now().Add(min(commit.Retry<<min(f.times, 10), longestRetry))
+		if errors.Is(err, page.ErrUnreadable) { // time does not mend it
 			f.until = time.Now().Add(time.Hour)
 		}
 		f.times++
-		failures[id] = f
-		o.logger.Error("a page cannot be looked after; trying again", "page", id, "tries", f.times, "err", err)
+		e.failures[id] = f
+		e.logger.Error("a step of a page failed; trying again", "page", id, "tries", f.times, "err", err)
 	}
 	return false
 }

@@ -34,7 +34,7 @@ func TestQuietHours(t *testing.T) {
 		a.expect(time.Second, "OK...")
 		a.silent(5*time.Hour + 58*time.Minute)
 		a.expect(2*time.Minute, "2 more in 2 groups: WARNING LoadHigh, INFO CertificateExpires\nAnswer ? for their codes")
-		// By day nobody answers them.
+		// By day nobody acknowledges them.
 		b.expect(6*time.Minute, "STILL...No answer from alice. Re CODE")
 		b.expect(time.Minute, "STILL...No answer from alice. Re CODE")
 		w.notify("oncall", "net", "first notification", alert{name: "NetSlow", severity: "warning", instance: "gw"})
@@ -151,7 +151,7 @@ func TestRotaOfAURL(t *testing.T) {
 	})
 }
 
-// last is whom the last text that was sent went to.
+// last is the recipient of the last message.
 func last(w *world) string {
 	synctest.Wait()
 	ms := w.sim.Messages()

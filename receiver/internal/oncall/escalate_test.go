@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Of a calendar's people the team is told, too, when they stop texts.
+// If a contact of a calendar stops texts, the team is notified, too.
 func TestStopOfACalendarsContact(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		w.halt()
@@ -71,7 +71,7 @@ func TestNoReceiptOfAnUpdate(t *testing.T) {
 	})
 }
 
-// An update that the limits hold back does not make "No answer" a "Not reached".
+// An update that limits hold back does not turn "No answer" into "Not reached".
 func TestHeldUpdateIsNotUnreached(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 1h}]", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -100,7 +100,7 @@ func TestHolderStops(t *testing.T) {
 	})
 }
 
-// A page of a receiver that wants no answers any more ends with that.
+// A page ends when its receiver has no pages any more.
 func TestAcknowledgeTakenOut(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
 		a := w.phone(alice)
@@ -130,7 +130,7 @@ func TestStopEndsWhatWaits(t *testing.T) {
 	})
 }
 
-// After smspager was down for long, the steps are not taken all at once.
+// After smspager was down for long, the steps keep their distance.
 func TestStepsAfterADowntime(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		w.fire()
@@ -167,7 +167,7 @@ func TestStoppedHolderOfASilence(t *testing.T) {
 	})
 }
 
-// The first text goes out in the morning and does not arrive: the next step is to be taken at once.
+// The first message goes out in the morning and does not arrive: the next step is taken immediately.
 func TestQuietNotReached(t *testing.T) {
 	cfg := sleeping + `
 receivers:

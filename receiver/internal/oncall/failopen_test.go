@@ -96,8 +96,7 @@ func TestResolvedPastTheOutbox(t *testing.T) {
 	})
 }
 
-// TestMorePastTheOutbox: what comes meanwhile is told, and is of the page that is
-// there.
+// TestMorePastTheOutbox: notifications that come in between are sent, and belong to the same page.
 func TestMorePastTheOutbox(t *testing.T) {
 	inFlakyWorld(t, func(w *world, broken func(bool)) {
 		a := w.phone(alice)
@@ -119,8 +118,8 @@ func TestMorePastTheOutbox(t *testing.T) {
 	})
 }
 
-// TestAReplyWhileTheOutboxIsAway: what cannot be stored is answered 503, and acts
-// once when it comes again.
+// TestAReplyWhileTheOutboxIsAway: a reply that cannot be stored gets 503, and is carried out once
+// when it comes again.
 func TestAReplyWhileTheOutboxIsAway(t *testing.T) {
 	inFlakyWorld(t, func(w *world, broken func(bool)) {
 		a := w.phone(alice)
@@ -154,7 +153,7 @@ func TestEscalationPastTheOutbox(t *testing.T) {
 	})
 }
 
-// TestDeadPastTheOutbox: silence is told although it cannot be stored, once.
+// TestDeadPastTheOutbox: a dead heartbeat is reported once although that cannot be stored.
 func TestDeadPastTheOutbox(t *testing.T) {
 	withFlaky(t, watched, func(w *world, store *flaky) {
 		a := w.phone(alice)
@@ -212,7 +211,7 @@ func TestResolvedBeforeFiringIsRecorded(t *testing.T) {
 	})
 }
 
-// TestAnswersPastTheOutbox: who answers has the page although nothing can be stored.
+// TestAnswersPastTheOutbox: a reply acknowledges the page although nothing can be stored.
 func TestAnswersPastTheOutbox(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -284,7 +283,7 @@ func TestUndoPastStaysBroken(t *testing.T) {
 	})
 }
 
-// A callback again, after the store works again and before the answer is recorded.
+// The callback is repeated after the store works again and before the reply is stored.
 func TestRepeatedReplyLosesTheAnswer(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -316,8 +315,8 @@ func TestRepeatedReplyLosesTheAnswer(t *testing.T) {
 	})
 }
 
-// A page that could not be looked after once, and needs nothing by the time it may be
-// tried again: runPages spins (the bubble's clock stands still, the test times out).
+// The step of a page failed once, and nothing is due when it may be tried again: if the loop of the
+// escalation spins, the bubble's clock stops and the test times out.
 func TestSpin(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		a := w.phone(alice)

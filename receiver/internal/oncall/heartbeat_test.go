@@ -198,7 +198,7 @@ func TestCreditGuard(t *testing.T) {
 	})
 }
 
-// A heartbeat that is taken out and put back by restarts within the hour is told dead at once.
+// A heartbeat that restarts remove and add again within the hour is not dead immediately.
 func TestHeartbeatBack(t *testing.T) {
 	inWorld(t, watched, func(w *world) {
 		a := w.phone(alice)

@@ -122,7 +122,7 @@ func TestLimitAcrossARestart(t *testing.T) {
 	})
 }
 
-// What several receivers could not send in time is told once.
+// One digest reports what several receivers could not send in time.
 func TestLateOfTwoReceivers(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: one, to: [alice]}, {name: two, to: [alice]}]\n", func(w *world) {
 		provider := w.routes.get("provider")

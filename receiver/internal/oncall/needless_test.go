@@ -48,7 +48,7 @@ func TestQuietResolvedDroppedByUndo(t *testing.T) {
 	})
 }
 
-// An answer is dropped, as the page is over by the time that the provider works again.
+// A confirmation is sent although the page is over by the time that the provider works again.
 func TestAnswerDropped(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: []\n    send_resolved: false", 1), func(w *world) {
 		a := w.phone(alice)

@@ -115,7 +115,7 @@ func TestUndoThatIsForbidden(t *testing.T) {
 	})
 }
 
-// lossy loses the answer of the first POST, once the silence is set.
+// lossy loses the response to the first POST, after the silence is set.
 type lossy struct {
 	http.RoundTripper
 	lost bool
@@ -208,7 +208,7 @@ func TestUndoAtAnotherReplica(t *testing.T) {
 	})
 }
 
-// Two who silence the same page at once are both answered.
+// Two people who silence a page simultaneously both get a confirmation.
 func TestTwoSilencesAtOnce(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "to: [alice]", "to: [alice, bob]", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)

@@ -1,20 +1,17 @@
-// Package oncall makes an on-call system of a pager: it knows people, opens a page
-// for what wants an answer, and sees to it that somebody answers.
+// Package oncall makes an on-call system of a pager: it opens a page for each group of alerts that
+// somebody must respond to, and escalates the page until somebody acknowledges it.
 //
-// A page is the group of a receiver that wants answers, while it fires (see
-// Turn, which intake asks about each notification). It has a code that phones
-// answer with, and a history. While nobody answers, it is escalated, step by
-// step, and at once where a text did not arrive; an acknowledgement, a silence or
-// the end of the alerts stops that.
+// Each type owns one task, its data and its loop; [OnCall] only puts them together:
 //
-// Phones answer by text (see Reply): they acknowledge, silence in Alertmanager,
-// take back, and ask. Everything that is to be done is in the outbox, with a time;
-// a step is stored together with the messages that it sends, guarded by the page's
-// version. So it is taken once, whatever crashes and however many processes there
-// are.
+//   - notifications decide what a notification does to the page of its group, see [OnCall.Turn];
+//   - escalation takes the steps that are due;
+//   - replies carry out what phones ask for, see [OnCall.Reply];
+//   - silences ask Alertmanager for what replies want, and report the outcome.
 //
-// Besides, heartbeats are watched (see Beat), rotas tell who is on duty (see
-// Roster), and the credit is guarded (see Credit).
+// The life of a page is in the folder page, the meaning of a reply in the folder command; both are
+// pure. All that is to be done is in the outbox, with a time: a step is stored in one entry with its
+// messages, guarded by the page's version. So it is taken once, whatever crashes and however many
+// processes there are.
 package oncall
 
 import (
@@ -28,223 +25,197 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
+	"github.com/smspager/smspager/receiver/internal/commit"
+	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 )
 
-const (
-	// storeRetry is how often the store is tried again.
-	storeRetry = time.Second
-	// sharedGap is how often other processes' work is looked for; alone nobody
-	// else works.
-	sharedGap = 2 * time.Second
-	aloneGap  = 10 * time.Minute
-	// clientTimeout is of requests to Alertmanager.
-	clientTimeout = 10 * time.Second
-)
+// clientTimeout bounds a request to Alertmanager.
+const clientTimeout = 10 * time.Second
 
 // Store is what on-call reads and writes. An outbox.Store is one.
 type Store interface {
-	Add(context.Context, outbox.Entry) (outbox.Added, error)
+	commit.Store
 	Get(ctx context.Context, id string) (outbox.Message, error)
 	List(context.Context, outbox.Query) ([]outbox.Message, error)
 	FindAPIID(ctx context.Context, apiID string) (id string, err error)
 	Page(ctx context.Context, id string) (outbox.Page, error)
 	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
 	CountPages(context.Context) (map[outbox.PageState]int, error)
-	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
 }
 
-// Sender sends what the store has.
+// Sender sends what is stored.
 type Sender interface {
-	Handover(...outbox.Message)
-	// SendNow sends an entry past a store that fails, which is recorded later.
+	commit.Sender
+	// SendNow sends an entry although the store fails; the entry is stored later.
 	SendNow(context.Context, *outbox.Entry) error
 }
 
-// Render makes the text of a notification, with a tail that it must end with.
+// Render makes the text of a notification, which ends with the tail.
 type Render func(n templating.Notification, tail string) templating.Rendering
 
-// Options are what New needs. Store and Sender are required.
+// Options are what New needs. Store, Sender, People and Notices are required.
 type Options struct {
 	Store      Store
 	Sender     Sender
+	People     *people.Directory
+	Notices    *people.Notices
 	Shared     bool                  // other processes use the store, too
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
-	Transport  http.RoundTripper     // of requests to Alertmanager, calendars and the URL of alive; nil: the network
-	IDs        *outbox.IDs           // of a process, so that what is newer has the greater one; nil: of its own
-	// Healthy says why smspager or the provider is not well; nil: they always are.
-	Healthy func() error
+	Transport  http.RoundTripper     // of requests to Alertmanager; nil: the network
 }
 
-// OnCall is the on-call system of a configuration.
+// OnCall is the on-call system of a configuration. It is safe for concurrent use.
 type OnCall struct {
-	store    Store
-	sender   Sender
-	logger   *slog.Logger
-	metrics  *metrics
-	client   *http.Client
-	healthy  func() error
-	ids      *outbox.IDs
-	shared   bool
-	gap      time.Duration // between looks at the store
-	settings atomic.Pointer[settings]
-	contacts contacts
-	limiter  limiter
-	past     past
-
-	wake            chan struct{} // pages may be due
-	silencesChanged chan struct{}
-	beatsChanged    chan struct{}
-	rotasChanged    chan struct{}
-
-	mu           sync.Mutex
-	again        map[string]bool          // pages that are to be looked at
-	actedPast    map[outbox.Key]time.Time // replies that were acted on past the store
-	reviewAll    bool                     // all of them are
-	beats        map[string]time.Time
-	watchedSince map[string]time.Time // heartbeats; not in here: for ever
-	downFrom     time.Time            // when smspager was down last
-	downTo       time.Time
+	tools
+	client        *http.Client
+	notifications *notifications
+	escalation    *escalation
+	replies       *replies
+	silences      *silences
 }
 
-// settings are a configuration, and what is made of it.
+// settings hold a configuration and what was built from it.
 type settings struct {
 	cfg       *config.Config
 	receivers map[string]*config.Receiver
-	render    map[string]Render
-	directory *directory
-	roster    *Roster
-	silencer  *alertmanager.Silencer // nil: there is none
+	plans     map[string]*page.Plan  // of receivers
+	render    map[string]Render      // of receivers
+	silencer  *alertmanager.Silencer // nil: silences are not set up
 }
 
-// New makes an OnCall. Configure must be called before anything else.
+// tools are what the types of this package work with. Their own data is in themselves.
+type tools struct {
+	settings *atomic.Pointer[settings]
+	store    Store
+	outbox   *commit.Outbox
+	sender   Sender
+	pages    *pages
+	people   *people.Directory
+	texts    *texts
+	logger   *slog.Logger
+	metrics  *metrics
+	shared   bool
+	gap      time.Duration // between reads of the store
+	wake     loop.Bell     // pages may be due
+}
+
+// New returns an OnCall. Configure must be called before anything else.
 func New(o Options) *OnCall {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.IDs == nil {
-		o.IDs = outbox.NewIDs()
+	current := new(atomic.Pointer[settings])
+	t := tools{
+		settings: current, store: o.Store, outbox: &commit.Outbox{Store: o.Store, Sender: o.Sender}, sender: o.Sender, people: o.People,
+		pages:  &pages{store: o.Store, settings: current, logger: o.Logger, past: past{pages: make(map[string]ahead)}},
+		texts:  &texts{people: o.People, notices: o.Notices},
+		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Store), shared: o.Shared, gap: commit.Gap(o.Shared), wake: loop.NewBell(),
 	}
-	if o.Healthy == nil {
-		o.Healthy = func() error { return nil }
+	e := &escalation{tools: t, again: make(map[string]bool), failures: make(map[string]*failure)}
+	s := &silences{tools: t, changed: loop.NewBell()}
+	return &OnCall{
+		tools: t, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, notifications: &notifications{t}, escalation: e, silences: s,
+		replies: &replies{tools: t, escalation: e, silences: s, actedPast: make(map[outbox.Key]time.Time)},
 	}
-	oc := &OnCall{
-		store: o.Store, sender: o.Sender, logger: o.Logger, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, healthy: o.Healthy, ids: o.IDs, shared: o.Shared, gap: aloneGap,
-		wake: make(chan struct{}, 1), silencesChanged: make(chan struct{}, 1), beatsChanged: make(chan struct{}, 1), rotasChanged: make(chan struct{}, 1),
-		past:  past{pages: make(map[string]ahead)},
-		again: make(map[string]bool), actedPast: make(map[outbox.Key]time.Time), beats: make(map[string]time.Time), watchedSince: make(map[string]time.Time),
-		limiter: limiter{replies: make(map[e164.Number][]repliedAt)},
-	}
-	if o.Shared {
-		oc.gap = sharedGap
-	}
-	oc.metrics = newMetrics(o.Registerer, oc)
-	return oc
 }
 
-// Configure sets or replaces the configuration. render makes the texts of each
-// receiver.
+// Configure sets or replaces the configuration. render makes the texts of each receiver.
 func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
 	s := &settings{
-		cfg: cfg, render: render, receivers: make(map[string]*config.Receiver),
-		directory: newDirectory(cfg), roster: NewRoster(cfg, o.client), silencer: o.silencerOf(cfg.Alertmanager),
+		cfg: cfg, render: render, receivers: make(map[string]*config.Receiver), plans: make(map[string]*page.Plan),
+		silencer: silencerOf(cfg.Alertmanager, o.client),
 	}
 	for i := range cfg.Receivers {
-		s.receivers[cfg.Receivers[i].Name] = &cfg.Receivers[i]
-	}
-	before := o.settings.Load()
-	if before != nil {
-		s.roster.inherit(before.roster)
+		r := &cfg.Receivers[i]
+		plan := &page.Plan{Pages: r.Pages(), NoReceipt: r.NoReceipt, Repeat: r.Repeat}
+		for _, step := range r.Escalate {
+			plan.Steps = append(plan.Steps, page.Step{After: step.After, To: step.To})
+		}
+		s.receivers[r.Name], s.plans[r.Name] = r, plan
 	}
 	o.settings.Store(s)
-	if before != nil { // a heartbeat that is new is waited for from now on
-		o.mu.Lock()
-		for _, h := range cfg.Heartbeats {
-			known := false
-			for _, old := range before.cfg.Heartbeats {
-				known = known || old.Name == h.Name
-			}
-			if !known {
-				o.watchedSince[h.Name] = time.Now()
-			}
-		}
-		o.mu.Unlock()
+	o.escalation.reviewAllSoon()
+}
+
+// silencerOf returns the Silencer of a configuration, nil if there is none.
+func silencerOf(a config.Alertmanager, client *http.Client) *alertmanager.Silencer {
+	if len(a.URLs) == 0 {
+		return nil
 	}
-	o.metrics.beatUp.Reset()
-	o.metrics.beatLast.Reset()
-	signal(o.beatsChanged)
-	signal(o.rotasChanged)
-	o.reviewSoon()
+	return alertmanager.New(alertmanager.Options{URLs: a.URLs, User: a.User, Password: a.Password.Reveal(), Token: a.Token.Reveal(), Client: client})
 }
 
-// reviewSoon has all pages looked at.
-func (o *OnCall) reviewSoon() {
-	o.mu.Lock()
-	o.reviewAll = true
-	o.mu.Unlock()
-	signal(o.wake)
-}
-
-// Run does what on-call has to do until the context ends, and returns when all of
-// its goroutines have.
+// Run does what is due until the context ends, and returns when all of its goroutines have.
 func (o *OnCall) Run(ctx context.Context) {
 	var running sync.WaitGroup
-	defer running.Wait()
-	running.Go(func() { o.runContacts(ctx) })
-	running.Go(func() { o.runRotas(ctx) })
-	running.Go(func() { o.runPages(ctx) })
-	running.Go(func() { o.runSilences(ctx) })
-	began := make(chan struct{})
-	running.Go(func() { o.runAlive(ctx, began) })
-	running.Go(func() { o.runHeartbeats(ctx, began) })
-	running.Go(func() { o.runCheck(ctx) })
+	running.Go(func() { o.escalation.run(ctx) })
+	running.Go(func() { o.silences.run(ctx) })
+	running.Wait()
 }
 
-// runContacts keeps what is known of contacts up to date, until the context ends.
-func (o *OnCall) runContacts(ctx context.Context) {
-	for ctx.Err() == nil {
-		wait := o.gap
-		if o.loadContacts(ctx) != nil {
-			wait = storeRetry
+// Turn decides what a notification does to the page of its group, and who gets a message about it. to
+// are the recipients that the receiver and the labels of alerts name; if the receiver has no pages,
+// they are all there is.
+//
+// If what it was decided from changes before it is stored, storing gives outbox.ErrConflict and Turn
+// must be asked again. If the store cannot be read, Turn decides as if there was no page; Merge
+// corrects that later.
+func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error) {
+	return o.notifications.turn(ctx, receiver, n, to, at)
+}
+
+// Stored takes in that another room has stored the page of a Turn or of a Merge.
+func (o *OnCall) Stored() { o.wake.Ring() }
+
+// Reply takes in a text from a phone and carries out what it asks for, once, however often the
+// callback comes. After an error nothing was done, and the callback should be repeated.
+func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, error) {
+	return o.replies.take(ctx, r)
+}
+
+// Final takes in a message that has reached its final state. If it did not arrive, the escalation of
+// its page may go on immediately.
+func (o *OnCall) Final(m outbox.Message) { o.escalation.final(m) }
+
+// Undelivered takes in the id of a message that some process found not to have arrived.
+func (o *OnCall) Undelivered(ctx context.Context, id string) {
+	if m, err := o.store.Get(ctx, id); err == nil {
+		o.Final(m)
+	}
+}
+
+// Needless returns the reason to drop a queued message, or "" to send it: its recipient wants no more
+// texts, or its page is held or over.
+func (o *OnCall) Needless(ctx context.Context, m outbox.Message) string {
+	switch {
+	case people.AskedFor(&m):
+		return ""
+	case o.people.Stopped(m.To):
+		return "its recipient wants no more texts"
+	case m.PageID == "":
+		return ""
+	}
+	p, err := o.pages.newest(ctx, m.PageID)
+	ended := p.UpdatedAt
+	for _, e := range p.Events {
+		if e.Type == outbox.PageEventResolved || e.Type == outbox.PageEventExpired {
+			ended = e.At
 		}
-		sleep(ctx, wait)
 	}
-}
-
-// repeating does something at once, then whenever it is woken or the time has passed
-// that it returned, until the context ends.
-func repeating(ctx context.Context, wake <-chan struct{}, do func() time.Duration) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-wake:
-		}
-		timer.Reset(do())
+	switch {
+	case err != nil: // rather sent in vain than missing
+		return ""
+	case !p.State.Current() && m.CreatedAt.Before(ended):
+		return "the page is " + string(p.State)
+	case p.State.Current() && p.State != outbox.PageOpen && m.CreatedAt.Before(p.AcknowledgedAt):
+		return p.AcknowledgedBy + " has the page"
 	}
-}
-
-// signal wakes whoever waits on a channel of length one.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// sleep waits for a while, or until the context ends.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
+	return ""
 }

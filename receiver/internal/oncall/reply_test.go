@@ -1,7 +1,6 @@
 package oncall_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -24,7 +23,7 @@ func TestWhichPage(t *testing.T) {
 		if first == second {
 			t.Fatalf("both pages have the code %s", first)
 		}
-		// By the text that is answered; by a code, which comes before it.
+		// By the message that the reply responds to; by a code, which overrides it.
 		a.say("%s ok", first)
 		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull")
 		a.say("ok") // answers that confirmation, which is about the first
@@ -38,7 +37,7 @@ func TestWhichPage(t *testing.T) {
 		a.say("help")
 		a.expect(time.Second, "OK or a code...")
 		a.say("ok")
-		text := a.expect(time.Second, "Which one? Answer with its code.\n...")
+		text := a.expect(time.Second, "Which one? Reply with its code.\n...")
 		if !strings.Contains(text, "\n"+second+" WARNING LoadHigh, ") || !strings.Contains(text, "\n"+first+" CRITICAL DiskFull, ") {
 			t.Errorf("the list is %q", text)
 		}
@@ -56,52 +55,6 @@ func TestWhichPage(t *testing.T) {
 		a.expect(time.Second, "oncall: alice")
 		a.say("ok") // the only one that is open
 		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull")
-	})
-}
-
-func TestUnknownSendersAreNeverAnswered(t *testing.T) {
-	inWorld(t, escalating, func(w *world) {
-		a := w.phone(alice)
-		w.fire()
-		a.expect(time.Second, "CRITICAL...")
-		after(time.Second)
-		apiID := w.sim.Messages()[0].APIID
-		body := `{"apimsgid":"` + apiID + `","from":"33699999999","txt":"ok","date":"2000-01-01 00:00:00"}`
-		for range 2 {
-			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
-				t.Errorf("it is answered %d %s", code, text)
-			}
-		}
-		after(time.Second)
-		if n := len(w.sim.Messages()); n != 1 {
-			t.Errorf("%d messages were sent", n)
-		}
-		// One that answers nothing is recorded, too.
-		for _, text := range []string{"Win a car", "wer ist da?"} {
-			if code, answer := w.do("POST", "/textinghouse/"+token+"/mo", `{"climsgid":"x","from":"33699999999","txt":"`+text+`","date":"2000-01-01 00:00:00"}`); code != 200 {
-				t.Errorf("it is answered %d %s", code, answer)
-			}
-		}
-		if _, list := w.do("GET", "/api/v1/replies?limit=1", ""); !strings.Contains(list, `{"replies":[{"id":"`) || !strings.Contains(list, `"from":"+33699999999","text":"wer ist da?"}]}`) {
-			t.Errorf("the replies are %s", list)
-		}
-		if code, answer := w.do("GET", "/api/v1/replies?to=x", ""); code != 400 || !strings.Contains(answer, "known: limit") {
-			t.Errorf("an unknown parameter is answered %d %s", code, answer)
-		}
-		p := w.page()
-		if p.State != "open" {
-			t.Errorf("the page is %s", p.State)
-		}
-		events := p.Messages[0].Events
-		recorded := 0
-		for _, e := range events {
-			if e.Type == "reply" {
-				recorded++
-			}
-		}
-		if recorded != 1 || w.metric("smspager_replies_total", "outcome", "stranger") != 3 {
-			t.Errorf("it is recorded %d times: %+v", recorded, events)
-		}
 	})
 }
 
@@ -167,7 +120,7 @@ func TestVerification(t *testing.T) {
 		if code, _ := w.do("POST", "/api/v1/contacts/nobody/verify", ""); code != 404 {
 			t.Errorf("an unknown contact is answered %d", code)
 		}
-		text := a.expect(time.Second, "smspager: answer ...")
+		text := a.expect(time.Second, "smspager: reply ...")
 		code := strings.Fields(text)[2]
 		state := func(want string) {
 			t.Helper()
@@ -191,85 +144,7 @@ func TestVerification(t *testing.T) {
 	})
 }
 
-// TestMachinesDoNotTalkForEver: a phone that answers everything is answered a few
-// times.
-func TestMachinesDoNotTalkForEver(t *testing.T) {
-	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
-		for _, text := range []string{"I am out of office", "?"} {
-			a := w.phone(alice)
-			w.notify("oncall", text, "first notification", disk)
-			before := len(w.sim.Messages())
-			for range 200 {
-				after(time.Second)
-				for len(w.sim.Messages()) > before {
-					before++
-				}
-				a.expect(time.Second, "...")
-				a.say("%s", text)
-				after(time.Second)
-				if len(w.sim.Messages()) == before {
-					break
-				}
-			}
-			if n := len(w.sim.Messages()); n > 20 {
-				t.Errorf("%d messages were sent", n)
-			}
-		}
-	})
-}
-
-// TestUnclearTextsAreAnsweredLess than commands are, which still are.
-func TestUnclearTextsAreAnsweredLess(t *testing.T) {
-	inWorld(t, escalating, func(w *world) {
-		a := w.phone(alice)
-		w.fire()
-		a.expect(time.Second, "CRITICAL...")
-		answered := func(within time.Duration, every time.Duration) (n int) {
-			for until := time.Now().Add(within); time.Now().Before(until); time.Sleep(every) {
-				before := len(w.sim.Messages())
-				a.say("what %d", time.Now().Unix())
-				time.Sleep(2 * time.Second)
-				n += len(w.sim.Messages()) - before
-			}
-			return n
-		}
-		if n := answered(time.Hour, 5*time.Minute); n != 6 {
-			t.Errorf("%d are answered in an hour", n)
-		}
-		before := len(w.sim.Messages())
-		a.say("ok")
-		after(time.Second)
-		if n := len(w.sim.Messages()) - before; n != 3 || w.page().State != "acknowledged" {
-			t.Errorf("a command leads to %d texts, to three who were paged; the page is %s", n, w.page().State)
-		}
-		if n := answered(22*time.Hour, 20*time.Minute); n != 14 {
-			t.Errorf("%d more are answered in a day", n)
-		}
-	})
-}
-
-// TestAcknowledgedAndUndoneForEver is answered no more at some time, and a little later
-// tells nobody else either.
-func TestAcknowledgedAndUndoneForEver(t *testing.T) {
-	inWorld(t, escalating, func(w *world) {
-		a, b := w.phone(alice), w.phone(bob)
-		w.fire()
-		a.expect(time.Second, "CRITICAL...Re CODE")
-		b.expect(6*time.Minute, "STILL...Re CODE")
-		before := len(w.sim.Messages())
-		for range 40 {
-			b.say("%s", b.code)
-			after(7 * time.Second)
-			b.say("undo %s", b.code)
-			after(7 * time.Second)
-		}
-		if n := len(w.sim.Messages()) - before; n != 15+40 {
-			t.Errorf("%d texts were sent in 10 minutes, want 15 answers and 40 to alice", n)
-		}
-	})
-}
-
-// TestAReplyToAPageThatIsOver does not answer another.
+// TestAReplyToAPageThatIsOver acknowledges no other page.
 func TestAReplyToAPageThatIsOver(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -344,7 +219,7 @@ func TestUndoOfSomebodyElses(t *testing.T) {
 	})
 }
 
-// TestAPageShowsTheDigestThatTellsOfIt in the place of the text that it stands for.
+// TestAPageShowsTheDigestThatTellsOfIt instead of the message that the digest replaces.
 func TestAPageShowsTheDigestThatTellsOfIt(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]", 1), func(w *world) {
 		for i := range 3 {
@@ -362,7 +237,7 @@ func TestAPageShowsTheDigestThatTellsOfIt(t *testing.T) {
 	})
 }
 
-// Who has several pages is told to those who sleep in the morning, as it is of one page.
+// Those with quiet hours learn in the morning who holds several pages, as for one page.
 func TestQuietHoursOfWhoHasSeveral(t *testing.T) {
 	inWorld(t, sleeping+"receivers: [{name: oncall, to: [alice, bob], limits: [], acknowledge: true}]\n", func(w *world) {
 		a, b := w.phone(alice), w.phone(bob) // it is night, alice sleeps
@@ -376,29 +251,7 @@ func TestQuietHoursOfWhoHasSeveral(t *testing.T) {
 	})
 }
 
-// An acknowledgement beyond the number of answers is told to the others all the same.
-func TestAcknowledgedBeyondTheLimit(t *testing.T) {
-	inWorld(t, strings.Replace(escalating, "to: [alice]", "to: [alice, bob]", 1), func(w *world) {
-		a, b := w.phone(alice), w.phone(bob)
-		var codes []string
-		for i := range 16 {
-			w.notify("oncall", fmt.Sprint(i), "first notification", alert{name: fmt.Sprint("Service", i), severity: "critical", instance: "x"})
-			a.expect(time.Second, "CRITICAL...Re CODE")
-			b.expect(time.Second, "CRITICAL...Re CODE")
-			codes = append(codes, a.code)
-		}
-		for i, code := range codes {
-			a.say("%s", code)
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			if _, err := b.Next(ctx); err != nil {
-				t.Errorf("bob is not told that alice has page %d", i)
-			}
-			cancel()
-		}
-	})
-}
-
-// Whom a label names may answer by the page's code, whatever text came last.
+// A recipient that a label names may reply with the page's code, whatever message came last.
 func TestALabelsNumberAnswersByCode(t *testing.T) {
 	const dave = "+33612340000"
 	inWorld(t, team+"receivers: [{name: oncall, to_label: owner, limits: [], acknowledge: true}]\n", func(w *world) {

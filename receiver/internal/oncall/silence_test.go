@@ -72,12 +72,12 @@ func TestAlertmanagerIsAway(t *testing.T) {
 		a.silent(40 * time.Second)
 		w.am.set(func() { w.am.broken = false })
 		a.expect(11*time.Second, "Silenced "+a.code+" for 1h30m: ...")
-		// For longer it is told, and what was asked for is an acknowledgement.
+		// If that takes longer, the phone is notified, and the page is only acknowledged.
 		a.say("undo")
 		a.expect(time.Second, "Undone...")
 		w.am.set(func() { w.am.broken = true })
 		a.say("s 90m")
-		a.expect(2*time.Minute, "NOT silenced: Alertmanager does not answer. "+a.code+" stays yours: CRITICAL DiskFull")
+		a.expect(2*time.Minute, "NOT silenced: Alertmanager does not respond. "+a.code+" stays yours: CRITICAL DiskFull")
 		b.silent(time.Hour)
 		if p := w.page(); p.State != "acknowledged" {
 			t.Errorf("the page is %s", p.State)
@@ -141,8 +141,8 @@ func TestSilencesThatAreRefused(t *testing.T) {
 	})
 }
 
-// TestAfterTheSilence: what fires still is a page again, without waiting for
-// Alertmanager to tell of it; what does not is over.
+// TestAfterTheSilence: if the alerts fire, the page is reopened without waiting for a notification;
+// if not, it is over.
 func TestAfterTheSilence(t *testing.T) {
 	for _, fires := range []bool{true, false} {
 		inWorld(t, escalating, func(w *world) {
@@ -267,7 +267,7 @@ func TestAnAlertmanagerThatHangs(t *testing.T) {
 	})
 }
 
-// hanging never answers.
+// hanging never responds.
 type hanging struct{}
 
 func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -303,8 +303,8 @@ func TestSilencedAsTheAlertsWere(t *testing.T) {
 	})
 }
 
-// TestASilenceThatIsNeededNoMore: what was asked for and cannot be set at once is not
-// set later for what is over, and what was told to be NOT silenced is not in part.
+// TestASilenceThatIsNeededNoMore: a silence that cannot be set immediately is not set after the page
+// is over, and if a text says NOT silenced, no alert is.
 func TestASilenceThatIsNeededNoMore(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -328,7 +328,7 @@ func TestASilenceThatIsNeededNoMore(t *testing.T) {
 		a.expect(time.Second, "CRITICAL...")
 		w.am.set(func() { w.am.breakAt = 2 })
 		a.say("s 4h")
-		a.expect(3*time.Minute, "NOT silenced: Alertmanager does not answer...")
+		a.expect(3*time.Minute, "NOT silenced: Alertmanager does not respond...")
 		after(10 * time.Minute)
 		w.am.set(func() { w.am.broken, w.am.breakAt = false, 0 })
 		after(2 * time.Minute)

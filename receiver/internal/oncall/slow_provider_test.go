@@ -49,7 +49,7 @@ func TestStepAndNotificationPastTheStore(t *testing.T) {
 	})
 }
 
-// An end that comes while a step is taken past the store stands.
+// A page that is resolved while a step is sent without the store stays resolved.
 func TestStepAndEndPastTheStore(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		w.fire()
@@ -89,7 +89,7 @@ func (s *slowNow) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.RoundTripper.RoundTrip(r)
 }
 
-// A heartbeat that dies while the provider is away for more than an hour is told when it is back.
+// A heartbeat that dies while the provider is away for more than an hour is reported when it is back.
 func TestDeadHeartbeatAcrossAnOutage(t *testing.T) {
 	inWorld(t, watched, func(w *world) {
 		a := w.phone(alice)

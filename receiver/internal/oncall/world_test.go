@@ -41,7 +41,7 @@ contacts:
 alertmanager: {urls: [http://alertmanager]}
 `
 
-// escalating is a receiver that wants an answer.
+// escalating is a receiver whose pages are escalated.
 const escalating = team + `
 receivers:
   - name: oncall
@@ -53,13 +53,12 @@ receivers:
 // world is a whole receiver between a fake Alertmanager and the simulator's phones,
 // in a bubble whose clock runs as fast as nothing happens.
 type world struct {
-	settling chan struct{} // holds one while somebody waits for the bubble
-	t        *testing.T
-	dir      string
-	wraps    func(outbox.Store) outbox.Store // nil: nothing does
-	sim      *textinghousetest.Simulator
-	am       *fakeAlertmanager
-	routes   *routes
+	t      *testing.T
+	dir    string
+	wraps  func(outbox.Store) outbox.Store // nil: nothing does
+	sim    *textinghousetest.Simulator
+	am     *fakeAlertmanager
+	routes *routes
 	// callbacks are the routes of the simulator, which are the same for all processes.
 	callbacks *routes
 	r         *receiver.Receiver
@@ -76,7 +75,7 @@ func inWorld(t *testing.T, cfg string, test func(w *world)) {
 func inWrappedWorld(t *testing.T, cfg string, wraps func(outbox.Store) outbox.Store, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, dir: t.TempDir(), wraps: wraps, am: &fakeAlertmanager{}, settling: make(chan struct{}, 1)}
+		w := &world{t: t, dir: t.TempDir(), wraps: wraps, am: &fakeAlertmanager{}}
 		w.routes = &routes{}
 		w.callbacks = w.routes
 		w.routes.set("alertmanager", textinghousetest.Transport(w.am))
@@ -117,7 +116,7 @@ func (w *world) start(cfg string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	w.settle()
+	synctest.Wait()
 	w.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -218,13 +217,6 @@ func (w *world) resolve() {
 	w.notify("oncall", "disk", "all alerts resolved", a)
 }
 
-// settle waits until nothing is left to do at this time. Only one may in a bubble.
-func (w *world) settle() {
-	w.settling <- struct{}{}
-	synctest.Wait()
-	<-w.settling
-}
-
 // phone is somebody with a phone, in a conversation.
 type phone struct {
 	w *world
@@ -268,7 +260,6 @@ func (p *phone) expectAny(within time.Duration, wants ...string) string {
 	if code := p.codeOf(sms.Text); code != "?" {
 		p.code = code
 	}
-	p.w.settle() // what came with the text is done, too
 	return sms.Text
 }
 
@@ -313,6 +304,7 @@ func after(d time.Duration) {
 // page reads the latest page over the API.
 func (w *world) page() api.Page {
 	w.t.Helper()
+	synctest.Wait() // until what happens at this instant is done
 	_, text := w.do("GET", "/api/v1/pages?limit=1", "")
 	var list api.Pages
 	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Pages) != 1 {
@@ -342,6 +334,7 @@ func history(p api.Page) string {
 // metric is the value of a sample, 0 where there is none.
 func (w *world) metric(name string, labels ...string) float64 {
 	w.t.Helper()
+	synctest.Wait() // until what happens at this instant is done
 	families, err := w.reg.Gather()
 	if err != nil {
 		w.t.Fatal(err)
@@ -370,7 +363,7 @@ func (w *world) metric(name string, labels ...string) float64 {
 // accountOf is the provider's account.
 type accountOf = textinghousetest.Account
 
-// counting answers 200 and counts.
+// counting responds 200 and counts.
 type counting struct {
 	mu sync.Mutex
 	n  int

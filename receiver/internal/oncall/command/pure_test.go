@@ -1,0 +1,24 @@
+package command
+
+import (
+	"testing"
+
+	"github.com/smspager/smspager/receiver/internal/puretest"
+)
+
+func TestPure(t *testing.T) {
+	puretest.Check(t, "slices", "strconv", "strings", "sync", "time", "unicode", "golang.org/x/text/unicode/norm",
+		"github.com/smspager/smspager/receiver/e164", "github.com/smspager/smspager/templating/gsm7")
+}
+
+// No sentence has two shapes, so their order does not matter.
+func TestShapes(t *testing.T) {
+	both := func(a, b need) bool { return a == b || a == may || b == may }
+	for i, a := range shapes {
+		for _, b := range shapes[i+1:] {
+			if a.verb == b.verb && both(a.codes, b.codes) && both(a.long, b.long) && both(a.all, b.all) && both(a.proof, b.proof) && both(a.chat, b.chat) {
+				t.Errorf("%+v and %+v are shapes of one sentence", a, b)
+			}
+		}
+	}
+}

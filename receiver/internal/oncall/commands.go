@@ -1,0 +1,241 @@
+package oncall
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/oncall/command"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// carryOut decides what a reply leads to. Nothing is stored yet.
+func (rs *replies) carryOut(ctx context.Context, r *received) (decision, error) {
+	switch r.command.Verb {
+	case command.Help:
+		return decision{outcome: outcomeDone, text: helpText}, nil
+	case command.Who:
+		return decision{outcome: outcomeDone, text: dutyText(rs.people, rs.settings.Load().cfg.Receivers, r.at)}, nil
+	case command.Status:
+		all, err := rs.pages.of(ctx, "")
+		return decision{outcome: outcomeDone, text: openText(all, r.from, r.at)}, err
+	case command.Unknown:
+		return decision{outcome: outcomeUnclear, text: "Not understood, nothing was done. " + helpText}, nil
+	case command.Stop, command.Start, command.Verify:
+		if err := rs.people.Refresh(ctx); err != nil {
+			return decision{}, err
+		}
+		return rs.aboutContact(r), nil
+	}
+	pages, problem, err := rs.meant(ctx, r)
+	if err != nil || len(pages) == 0 {
+		return problem, err
+	}
+	var d decision
+	switch by := rs.people.Person(r.from); r.command.Verb {
+	case command.Acknowledge:
+		d = rs.acknowledge(pages, by, r.at)
+		if problem.text != "" {
+			d.text += "\n" + problem.text
+		}
+		if r.command.Length > 0 && d.outcome == outcomeDone {
+			d.text += fmt.Sprintf(". To silence it too: S %s", page.Span(r.command.Length))
+		}
+	case command.Silence:
+		d = rs.silence(pages[0], by, r.command.Length, r.at)
+	default:
+		if d, err = rs.undo(ctx, pages[0], by, len(r.command.Codes) > 0, r.at); err != nil {
+			return d, err
+		}
+	}
+	if d.outcome == outcomeRefused && len(pages) == 1 && !pages[0].State.Current() {
+		return rs.withOpen(ctx, d, r)
+	}
+	return d, nil
+}
+
+// withOpen adds to the confirmation of a command about a page that is over which pages are open.
+func (rs *replies) withOpen(ctx context.Context, d decision, r *received) (decision, error) {
+	mine, err := rs.pages.of(ctx, r.from)
+	if err == nil && len(mine) > 0 {
+		d.text = lines(d.text+"\nYou were paged for:", mine, r.from, r.at)
+	}
+	return d, err
+}
+
+// acknowledge makes somebody the holder of pages.
+func (rs *replies) acknowledge(pages []*page.Page, by outbox.Person, now time.Time) decision {
+	var lines []string
+	d := decision{outcome: outcomeRefused}
+	for _, p := range pages {
+		switch over := overText(p, now); {
+		case over != "":
+			lines = append(lines, over)
+		case p.State == outbox.PageOpen:
+			d.outcome = outcomeDone
+			d.answered = append(d.answered, now.Sub(p.OpenedAt))
+			p.Acknowledge(by, now, "by reply, "+page.Span(now.Sub(p.OpenedAt))+" after it opened")
+			d.pages = append(d.pages, p)
+			lines = append(lines, fmt.Sprintf("OK, %s is yours: %s", p.Code, p.Headline))
+		case p.Holder == by.Number:
+			d.outcome = outcomeDone
+			lines = append(lines, fmt.Sprintf("%s is yours already: %s", p.Code, p.Headline))
+		default:
+			lines = append(lines, fmt.Sprintf("%s has %s since %s: %s", p.AcknowledgedBy, p.Code, page.Span(now.Sub(p.AcknowledgedAt)), p.Headline))
+		}
+	}
+	const most = 3 // confirmed one by one
+	switch {
+	case len(pages) == 1:
+		d.about = pages[0]
+		d.text = lines[0]
+	case len(pages) > most && len(d.pages) == len(pages):
+		d.text = listed(fmt.Sprintf("OK, %d pages are yours:", len(pages)), pages, brief)
+	default:
+		d.text = strings.Join(lines, "\n")
+	}
+	d.others = rs.newHolder(d.pages, by, now)
+	return d
+}
+
+// newHolder returns the messages to everybody else who was paged about who holds the pages now, one
+// each.
+func (rs *replies) newHolder(pages []*page.Page, by outbox.Person, now time.Time) []outbox.Message {
+	if len(pages) == 1 {
+		p := pages[0]
+		return rs.texts.others(p, by.Number, now, fmt.Sprintf("%s has %s: %s", by, p.Code, p.Headline))
+	}
+	var order []e164.Number
+	theirs := make(map[e164.Number][]*page.Page)
+	for _, p := range pages {
+		for _, number := range p.People.Numbers() {
+			if number == by.Number || rs.people.Stopped(number) {
+				continue
+			}
+			if theirs[number] == nil {
+				order = append(order, number)
+			}
+			theirs[number] = append(theirs[number], p)
+		}
+	}
+	var ms []outbox.Message
+	for _, number := range order {
+		var severities []string
+		for _, p := range theirs[number] {
+			severities = append(severities, p.Severity)
+		}
+		text := listed(by.String()+" has:", theirs[number], brief)
+		ms = append(ms, rs.texts.notices.Notice(rs.people.Recipient(number, severities, now), "smspager:answered:"+rs.texts.newID(now), now, text))
+	}
+	return ms
+}
+
+// silence acknowledges the page and has Alertmanager asked for a silence. The outcome of that is
+// confirmed later.
+func (rs *replies) silence(p *page.Page, by outbox.Person, length time.Duration, now time.Time) decision {
+	refuse := func(format string, args ...any) decision {
+		return decision{outcome: outcomeRefused, about: p, text: fmt.Sprintf(format, args...)}
+	}
+	s := rs.settings.Load()
+	w := newSilence(rs.texts.newID(now), p, by, length, now)
+	switch longest := s.cfg.Alertmanager.MaxSilence; {
+	case overText(p, now) != "":
+		return refuse("%s", overText(p, now))
+	case s.silencer == nil:
+		return refuse("NOT silenced: silences are not set up here. OK %s acknowledges.", p.Code)
+	case length > longest:
+		return refuse("NOT silenced: at most %s is allowed. OK %s acknowledges.", page.Span(longest), p.Code)
+	case p.Notification.TruncatedAlerts > 0 || len(w.Alerts) == 0 || len(w.Alerts) < len(p.Firing):
+		return refuse("NOT silenced: there are more alerts than a text can silence, use Alertmanager. OK %s acknowledges.", p.Code)
+	}
+	d := decision{outcome: outcomeDone, about: p, pages: []*page.Page{p}, marks: []outbox.Mark{w.stored(now)}}
+	does := "silences " + p.Code
+	if p.State == outbox.PageOpen {
+		does = "has " + p.Code + ", and silences it"
+		d.answered = []time.Duration{now.Sub(p.OpenedAt)}
+		p.Acknowledge(by, now, "with a silence, "+page.Span(now.Sub(p.OpenedAt))+" after it opened")
+	}
+	p.Note(now, outbox.PageEventSilencing, by.String(), "for "+page.Span(length))
+	d.others = rs.texts.others(p, by.Number, now, fmt.Sprintf("%s %s for %s: %s", by, does, page.Span(length), p.Headline))
+	return d
+}
+
+// undo opens a page that somebody holds and ends its silences. A page that somebody else holds must
+// be named by its code.
+func (rs *replies) undo(ctx context.Context, p *page.Page, by outbox.Person, byCode bool, now time.Time) (decision, error) {
+	silences, err := rs.silences.of(ctx, p.ID)
+	if err != nil {
+		return decision{}, err
+	}
+	silences = slices.DeleteFunc(silences, func(w *silence) bool { return w.State == silenceEnding })
+	d := decision{outcome: outcomeDone, about: p}
+	had := p.AcknowledgedBy
+	switch {
+	case !p.Held() && len(silences) == 0:
+		d.outcome = outcomeRefused
+		if d.text = overText(p, now); d.text == "" {
+			d.text = fmt.Sprintf("%s is open, there is nothing to take back: %s", p.Code, p.Headline)
+		}
+		return d, nil
+	case p.Held() && p.Holder != by.Number && !byCode:
+		d.outcome = outcomeRefused
+		d.text = fmt.Sprintf("%s has %s since %s. UNDO %s takes it back: %s", had, p.Code, page.Span(now.Sub(p.AcknowledgedAt)), p.Code, p.Headline)
+		return d, nil
+	case p.Held():
+		what := fmt.Sprintf("%s gave %s back", by, p.Code)
+		d.text = fmt.Sprintf("Undone: %s is open again: %s", p.Code, p.Headline)
+		if p.Holder != by.Number {
+			what = fmt.Sprintf("%s took %s back from %s", by, p.Code, had)
+			d.text = fmt.Sprintf("Undone: %s is open again, %s has it no more: %s", p.Code, had, p.Headline)
+		}
+		p.Undo(rs.pages.plan(p.Receiver), by, now)
+		d.pages = []*page.Page{p}
+		d.others = rs.texts.others(p, by.Number, now, fmt.Sprintf("%s, it is open again: %s. Re %s", what, p.Headline, p.Code))
+	}
+	for i, w := range silences {
+		w.end(now)
+		w.By, w.Number = by.String(), by.Number
+		w.Report = i == len(silences)-1 // the confirmation comes when the last one has ended
+		d.marks = append(d.marks, w.stored(now))
+		d.text = ""
+	}
+	return d, nil
+}
+
+// aboutContact carries out what a reply asks for about its own number, whose state has been
+// refreshed.
+func (rs *replies) aboutContact(r *received) decision {
+	by := rs.people.Person(r.from)
+	switch r.command.Verb {
+	case command.Stop:
+		return rs.stop(by, r.at)
+	case command.Start:
+		return decision{outcome: outcomeDone, text: "You get texts again. STOP ends that.", marks: []outbox.Mark{rs.people.Start(r.from, r.at)}, contact: true}
+	}
+	verified, ok := rs.people.Verified(r.from, r.command.Codes[0], r.at)
+	if !ok {
+		return decision{outcome: outcomeRefused, text: "That is not the code of a verification of this phone."}
+	}
+	return decision{outcome: outcomeDone, text: "Thank you, " + cmp.Or(by.Name, "this phone") + " is verified.", marks: []outbox.Mark{verified}, contact: true}
+}
+
+// stop ends the texts to somebody, and notifies those who share a receiver.
+func (rs *replies) stop(by outbox.Person, now time.Time) decision {
+	if rs.people.Stopped(by.Number) {
+		return decision{outcome: outcomeDone}
+	}
+	d := decision{
+		outcome: outcomeDone, text: "You get no more texts from smspager. START undoes that.",
+		marks: []outbox.Mark{rs.people.Stop(by.Number, now)}, contact: true,
+	}
+	for _, number := range rs.people.Fellows(by.Number) {
+		d.others = append(d.others, rs.texts.notices.Notice(rs.people.Recipient(number, nil, now), "smspager:stopped:"+string(by.Number), now,
+			fmt.Sprintf("%s has stopped texts from smspager and is not paged any more.", by)))
+	}
+	return d
+}

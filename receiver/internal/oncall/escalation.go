@@ -1,0 +1,155 @@
+package oncall
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/smspager/smspager/receiver/internal/commit"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+// pageMessages is how many of a page's latest messages are looked at.
+const pageMessages = 500
+
+// escalation takes the steps of pages that are due.
+type escalation struct {
+	tools
+	failures map[string]*failure // only the loop uses it
+
+	mu        sync.Mutex
+	again     map[string]bool // pages to review, due or not
+	reviewAll bool            // all of them
+}
+
+// step is what was due for a page, and what stores it.
+type step struct {
+	page   *page.Page
+	action page.Action
+	people []outbox.Person // the recipients of the action
+	entry  *outbox.Entry
+}
+
+// decide decides what is due for a page. It returns nil if nothing is.
+func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
+	p, err := e.pages.load(ctx, id)
+	if errors.Is(err, outbox.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil || !p.State.Current() {
+		return nil, err
+	}
+	now, due, conf := time.Now(), p.DueAt, e.settings.Load()
+	facts := page.Facts{Plan: conf.plans[p.Receiver], HolderStopped: p.Held() && e.people.Stopped(p.Holder)}
+	if p.State == outbox.PageOpen && facts.Plan != nil {
+		if facts.Reached, err = e.reached(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	s := &step{page: p, action: p.Next(facts, now)}
+	s.people = e.recipients(conf, p, s.action, now)
+	again := len(p.People) > 0 || s.action.Kind != page.Escalate
+	p.Do(s.action, facts.Plan, s.people, now)
+	p.Schedule(facts.Plan)
+	if s.action.Kind == page.Wait && p.DueAt.Equal(due) {
+		return nil, nil
+	}
+	s.entry = &outbox.Entry{Key: commit.NewKey(), SeenAt: now, Window: page.CurrentFor, Page: p.Stored()}
+	if len(s.people) > 0 {
+		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, again, now, s.action.Why)
+	}
+	return s, nil
+}
+
+// recipients returns those that an action pages.
+func (e *escalation) recipients(conf *settings, p *page.Page, a page.Action, now time.Time) []outbox.Person {
+	r, severities := conf.receivers[p.Receiver], templating.Severities(p.Notification)
+	switch a.Kind {
+	case page.Escalate:
+		return e.people.People(r.Escalate[p.Steps].Recipients, severities, now)
+	case page.HandBack:
+		return e.texts.withPaged(p, severities, e.people.People(r.Recipients, severities, now), now)
+	case page.Repeat:
+		return e.texts.withPaged(p, severities, nil, now)
+	}
+	return nil
+}
+
+// taken reports a step that is stored or sent.
+func (e *escalation) taken(s *step) {
+	p := s.page
+	switch {
+	case s.action.Kind == page.Escalate:
+		e.metrics.escalations.WithLabelValues(p.Receiver).Inc()
+		if len(s.people) == 0 {
+			e.logger.Error("a step of an escalation names nobody who can be paged; the next one is taken immediately", "page", p.ID, "receiver", p.Receiver, "step", p.Steps)
+		}
+	case s.action.Kind == page.Judge && s.action.Unreached != "":
+		e.logger.Error("a page reached nobody, and there is no further step", "page", p.ID, "receiver", p.Receiver, "why", s.action.Unreached)
+	}
+}
+
+// reached returns how far the messages of a page's last step got.
+func (e *escalation) reached(ctx context.Context, p *page.Page) ([]page.Reach, error) {
+	all, err := e.store.List(ctx, outbox.Query{Page: p.ID, Limit: pageMessages})
+	if err != nil && p.Version == unrecorded {
+		return nil, nil // nothing is known of them yet
+	}
+	var ms []outbox.Message
+	for _, m := range all {
+		if err == nil && p.OfLastStep(&m) {
+			m, err = e.successor(ctx, m)
+			ms = append(ms, m)
+		}
+	}
+	return p.Reached(ms, e.people.Stopped), err
+}
+
+// successor returns the message that took the place of a superseded one, or the message itself.
+func (e *escalation) successor(ctx context.Context, m outbox.Message) (outbox.Message, error) {
+	const most = 10 // one after another
+	for range most {
+		if m.State != outbox.Superseded || m.OutdatedBy == "" {
+			break
+		}
+		next, err := e.store.Get(ctx, m.OutdatedBy)
+		if errors.Is(err, outbox.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return m, err
+		}
+		m = next
+	}
+	return m, nil
+}
+
+// final takes in a message that has reached its final state, see OnCall.Final.
+func (e *escalation) final(m outbox.Message) {
+	switch {
+	case !m.State.Undelivered():
+	case m.PageID != "":
+		e.reviewSoon(m.PageID)
+	case m.GroupKey == outbox.DigestGroup: // it may have been about any
+		e.reviewAllSoon()
+	}
+}
+
+// reviewSoon has a page reviewed, due or not.
+func (e *escalation) reviewSoon(id string) {
+	e.mu.Lock()
+	e.again[id] = true
+	e.mu.Unlock()
+	e.wake.Ring()
+}
+
+// reviewAllSoon has all current pages reviewed, due or not.
+func (e *escalation) reviewAllSoon() {
+	e.mu.Lock()
+	e.reviewAll = true
+	e.mu.Unlock()
+	e.wake.Ring()
+}

@@ -1,0 +1,111 @@
+package page_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// An alert that was gone when the holder was last notified reopens the page.
+func TestCovered(t *testing.T) {
+	p := page.Open("1", "4821", "oncall", firing("a", "b"), []outbox.Person{alice}, begin)
+	p.Acknowledge(alice, at(time.Minute), "")
+	if why := p.Reopens(firing("a", "b"), false, at(2*time.Minute)); why != "" {
+		t.Errorf("alerts that the holder has seen reopen it: %s", why)
+	}
+	p.Notified(firing("a"), []outbox.Person{alice}, "", at(2*time.Minute))
+	if why := p.Reopens(firing("a", "b"), false, at(3*time.Minute)); why != "alerts fire that were not answered" {
+		t.Errorf("b does not reopen it: %q", why)
+	}
+}
+
+// Who was paged: each once per step, and after a reopening anew.
+func TestRecipients(t *testing.T) {
+	p := after(escalate(5*time.Minute, bob, alice))
+	p.Notified(firing("a"), []outbox.Person{alice, bob, carol, carol}, "", at(6*time.Minute))
+	want := page.Recipients{{"alice", alice.Number, 0}, {"bob", bob.Number, 1}, {"alice", alice.Number, 1}, {"carol", carol.Number, 0}}
+	if !slices.Equal(p.People, want) {
+		t.Errorf("it paged %v, want %v", p.People, want)
+	}
+	if got := p.People.Numbers(); !slices.Equal(got, []e164.Number{alice.Number, bob.Number, carol.Number}) {
+		t.Errorf("their numbers are %v", got)
+	}
+	p.Acknowledge(alice, at(7*time.Minute), "")
+	p.Reopen([]outbox.Person{carol, carol}, at(time.Hour), "")
+	if want := (page.Recipients{{"carol", carol.Number, 0}}); !slices.Equal(p.People, want) {
+		t.Errorf("after it was reopened it paged %v", p.People)
+	}
+}
+
+// What a page shows: its severity, and in its history who is paged later.
+func TestShown(t *testing.T) {
+	asleep := alice
+	asleep.NotBefore = at(4 * time.Hour)
+	p := page.Open("1", "4821", "oncall", firing("a"), []outbox.Person{asleep, bob}, begin)
+	if p.Severity != "critical" || p.Events[1].Detail != "after the quiet hours, at 07:00 UTC" || p.Events[2].Detail != "" || !p.UpdatedAt.Equal(begin) {
+		t.Errorf("it is %+v", p.Page)
+	}
+	p.Schedule(plan)
+	p.Resolve(at(time.Hour), "all alerts resolved")
+	if !p.DueAt.IsZero() || !p.UpdatedAt.Equal(at(time.Hour)) {
+		t.Errorf("after its end it is %+v", p.Page)
+	}
+}
+
+// A notification is as good as a repeat.
+func TestNotifiedInsteadOfRepeat(t *testing.T) {
+	p := after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol), judged(17*time.Minute))
+	p.Notified(firing("a"), []outbox.Person{alice, bob, carol}, "", at(time.Hour))
+	if got := p.Next(page.Facts{Plan: plan}, at(90*time.Minute)); got.Kind != page.Wait {
+		t.Errorf("half an hour later: %+v", got)
+	}
+	if got := p.Next(page.Facts{Plan: plan}, at(2*time.Hour)); got.Kind != page.Repeat {
+		t.Errorf("an hour later: %+v", got)
+	}
+}
+
+// After an undo, receipts of the last step do not matter: it was acknowledged, so it was received.
+func TestUndoIsJudged(t *testing.T) {
+	p := after(acknowledge(alice, time.Minute))
+	p.Undo(plan, alice, at(2*time.Minute))
+	lost := []page.Reach{{Who: "alice", Detail: "no receipt"}}
+	if got := p.Next(page.Facts{Plan: plan, Reached: lost}, at(5*time.Minute)); got.Kind != page.Wait {
+		t.Errorf("three minutes later: %+v", got)
+	}
+}
+
+// TestMergeDetails: what is taken of the newer state.
+func TestMergeDetails(t *testing.T) {
+	notified := func(p *page.Page) {
+		n := firing("a", "b")
+		n.Alerts[0].Labels["severity"], n.Alerts[1].Labels["severity"] = "warning", "warning"
+		p.Notified(n, []outbox.Person{alice}, "", at(10*time.Minute))
+		p.Headline = "WARNING"
+	}
+	p := opened()
+	p.Merge(after(notified))
+	if p.Severity != "warning" || p.Headline != "WARNING" || len(p.Firing) != 2 || len(p.Notification.Alerts) != 2 || !p.NotifiedAt.Equal(at(10*time.Minute)) ||
+		!p.RepeatAt.Equal(at(10*time.Minute)) || !p.UpdatedAt.Equal(at(10*time.Minute)) {
+		t.Errorf("with a newer notification it is %+v %+v", p.Page, p.Body)
+	}
+	p = after(notified)
+	p.Merge(opened())
+	if p.Severity != "warning" || len(p.Firing) != 2 || !p.RepeatAt.Equal(at(10*time.Minute)) || !p.UpdatedAt.Equal(at(10*time.Minute)) {
+		t.Errorf("with an older notification it is %+v %+v", p.Page, p.Body)
+	}
+	p = after(escalate(5*time.Minute, bob), acknowledge(bob, 6*time.Minute))
+	undone := after(escalate(5*time.Minute, bob), acknowledge(bob, 6*time.Minute), func(p *page.Page) { p.Undo(plan, bob, at(time.Hour)) })
+	p.Merge(undone)
+	if p.State != outbox.PageOpen || p.Progress != undone.Progress {
+		t.Errorf("after an undo it is %s, with %+v; want %+v", p.State, p.Progress, undone.Progress)
+	}
+	p = after(escalate(5*time.Minute, bob))
+	p.Merge(after(escalate(7*time.Minute, bob)))
+	if !p.StepAt.Equal(at(5 * time.Minute)) {
+		t.Errorf("a step that was taken twice was taken at %v", p.StepAt)
+	}
+}

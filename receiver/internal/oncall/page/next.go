@@ -1,0 +1,162 @@
+package page
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// lateStep is how late a step must be for smspager to have been down.
+const lateStep = time.Minute
+
+// Plan is what a receiver wants for its pages.
+type Plan struct {
+	Pages     bool          // false: the receiver has no pages any more
+	Steps     []Step        // of the escalation
+	NoReceipt time.Duration // how long the receipts of a step may be missing; 0: for ever
+	Repeat    time.Duration // how often all are paged again; 0: never
+}
+
+// Step is one of an escalation.
+type Step struct {
+	After time.Duration // since the page opened
+	To    []string      // recipients, as configured
+}
+
+// Facts hold what Next must know and the page does not.
+type Facts struct {
+	Plan          *Plan   // nil: the receiver is not configured
+	HolderStopped bool    // the holder wants no more texts
+	Reached       []Reach // how far the messages of the last step got
+}
+
+// Kind is the kind of an Action.
+type Kind string
+
+// The kinds of actions.
+const (
+	Wait     Kind = "wait"     // nothing is due before DueAt
+	Expire   Kind = "expire"   // the page is over
+	HandBack Kind = "handback" // the page is reopened, as its holder wants no more texts
+	Escalate Kind = "escalate" // the next step is taken
+	Repeat   Kind = "repeat"   // all are paged again
+	Judge    Kind = "judge"    // it is settled whether the last step reached anybody
+)
+
+// Action is what is due for a page.
+type Action struct {
+	Kind      Kind
+	Why       string // for the page's history if it expires, otherwise for those who are paged
+	Unreached string // why the last step reached nobody; "" if it may have reached somebody
+}
+
+// Next returns what is due for a page that is current.
+func (p *Page) Next(f Facts, now time.Time) Action {
+	switch {
+	case !now.Before(p.expires()):
+		return Action{Kind: Expire, Why: "no notification came for " + Span(CurrentFor)}
+	case f.Plan != nil && !f.Plan.Pages:
+		return Action{Kind: Expire, Why: "its receiver has no pages any more"}
+	case p.State == outbox.PageAcknowledged && f.Plan != nil && f.HolderStopped:
+		return Action{Kind: HandBack, Why: stoppedTexts(p.AcknowledgedBy)}
+	case p.State != outbox.PageOpen || f.Plan == nil:
+		return Action{Kind: Wait}
+	}
+	at, more := p.next(f.Plan, len(p.People) == 0)
+	due := more && !now.Before(at)
+	impatient := f.Plan.NoReceipt > 0 && !p.Judged && now.Sub(p.StepAt) >= f.Plan.NoReceipt
+	unreached := all(f.Reached, func(r Reach) bool { return r.Lost || impatient && !r.Arrived })
+	paged := p.People.of(p.Steps)
+	switch {
+	case due && all(f.Reached, func(r Reach) bool { return r.Lost || !r.Sent }) != "":
+		return Action{Kind: Escalate, Why: paged.after("Not reached:")}
+	case due:
+		return Action{Kind: Escalate, Why: paged.after("No answer from")}
+	case more && unreached != "":
+		return Action{Kind: Escalate, Why: paged.after("Not reached:"), Unreached: unreached}
+	case f.Plan.Repeat > 0 && len(p.People) > 0 && now.Sub(p.RepeatAt) >= f.Plan.Repeat:
+		return Action{Kind: Repeat}
+	case !p.Judged && (unreached != "" || impatient):
+		return Action{Kind: Judge, Unreached: unreached}
+	}
+	return Action{Kind: Wait}
+}
+
+// Do carries out an action of Next, which pages people.
+func (p *Page) Do(a Action, plan *Plan, people []outbox.Person, now time.Time) {
+	switch a.Kind {
+	case Expire:
+		p.end(outbox.PageExpired, outbox.PageEventExpired, now, a.Why)
+	case HandBack:
+		p.Reopen(people, now, a.Why)
+	case Escalate:
+		p.escalate(a, plan, people, now)
+	case Repeat:
+		p.RepeatAt = now
+		p.Note(now, outbox.PageEventRepeated, "", "nobody has answered")
+	case Judge:
+		p.Judged = true
+		if a.Unreached != "" {
+			p.Note(now, outbox.PageEventUnreached, "", a.Unreached+"; nobody else is to be paged")
+		}
+	}
+}
+
+func (p *Page) escalate(a Action, plan *Plan, people []outbox.Person, now time.Time) {
+	if a.Unreached != "" {
+		p.Note(now, outbox.PageEventUnreached, "", a.Unreached)
+	}
+	step := plan.Steps[p.Steps]
+	if due := p.From.Add(step.After); now.Sub(due) > lateStep { // later steps keep their distance
+		p.From = now.Add(-step.After)
+	}
+	p.Steps++
+	p.StepAt, p.Judged, p.NobodyPaged = now, false, len(people) == 0
+	p.Note(now, outbox.PageEventEscalated, "", fmt.Sprintf("step %d of %d: %s", p.Steps, len(plan.Steps), strings.Join(step.To, ", ")))
+	if p.NobodyPaged {
+		p.Note(now, outbox.PageEventUnreached, "", "the step names nobody who can be paged")
+	}
+	p.paged(now, p.Steps, people)
+}
+
+// expires returns when the page is over if no notification comes. None comes while it is silenced.
+func (p *Page) expires() time.Time { return Latest(p.NotifiedAt, p.SilencedUntil).Add(CurrentFor) }
+
+// Schedule sets DueAt: when Next must be asked again.
+func (p *Page) Schedule(plan *Plan) {
+	if !p.State.Current() {
+		p.DueAt = time.Time{}
+		return
+	}
+	due := p.expires()
+	earlier := func(at time.Time) {
+		if at.Before(due) {
+			due = at
+		}
+	}
+	if p.State == outbox.PageOpen && plan != nil {
+		if at, more := p.next(plan, len(p.People) == 0); more {
+			earlier(at)
+			if plan.NoReceipt > 0 && !p.Judged {
+				earlier(p.StepAt.Add(plan.NoReceipt))
+			}
+		}
+		if plan.Repeat > 0 && len(p.People) > 0 {
+			earlier(p.RepeatAt.Add(plan.Repeat))
+		}
+	}
+	p.DueAt = due.Add(time.Millisecond - 1).Truncate(time.Millisecond) // as it is stored, and no earlier
+}
+
+// next returns when the next step is due: immediately if nobody could be paged by the previous one.
+func (p *Progress) next(plan *Plan, nobody bool) (at time.Time, more bool) {
+	switch {
+	case p.Steps >= len(plan.Steps):
+		return time.Time{}, false
+	case nobody || p.NobodyPaged:
+		return p.StepAt, true
+	}
+	return p.From.Add(plan.Steps[p.Steps].After), true
+}

@@ -1,0 +1,352 @@
+package page_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/alertmanager/template"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/internal/puretest"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+func TestPure(t *testing.T) {
+	puretest.Check(t, "cmp", "encoding/json", "errors", "fmt", "slices", "strings", "time", "github.com/prometheus/common/model",
+		"github.com/smspager/smspager/receiver/e164", "github.com/smspager/smspager/receiver/outbox", "github.com/smspager/smspager/templating")
+}
+
+var (
+	begin = time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
+	alice = outbox.Person{Name: "alice", Number: "+33639980001"}
+	bob   = outbox.Person{Name: "bob", Number: "+33639980002"}
+	carol = outbox.Person{Name: "carol", Number: "+33639980003"}
+	plan  = &page.Plan{Pages: true, Repeat: time.Hour, NoReceipt: 2 * time.Minute, Steps: []page.Step{
+		{After: 5 * time.Minute, To: []string{"bob"}}, {After: 15 * time.Minute, To: []string{"carol"}},
+	}}
+)
+
+// at is a time after the page opened.
+func at(d time.Duration) time.Time { return begin.Add(d) }
+
+// firing is a notification of alerts by their fingerprints.
+func firing(fingerprints ...string) *templating.Notification {
+	n := &templating.Notification{}
+	n.Status, n.GroupKey, n.NotificationReason = "firing", "{}:{}", "first notification"
+	for _, f := range fingerprints {
+		n.Alerts = append(n.Alerts, template.Alert{Status: "firing", Fingerprint: f, StartsAt: begin, Labels: template.KV{"severity": "critical"}})
+	}
+	return n
+}
+
+// opened is a page of alert a that paged alice.
+func opened() *page.Page {
+	p := page.Open("1", "4821", "oncall", firing("a"), []outbox.Person{alice}, begin)
+	p.Schedule(plan)
+	return p
+}
+
+// after returns a page to which something was done, without the events before that.
+func after(do ...func(*page.Page)) *page.Page {
+	p := opened()
+	for _, d := range do {
+		p.Events = nil
+		d(p)
+	}
+	return p
+}
+
+func acknowledge(by outbox.Person, d time.Duration) func(*page.Page) {
+	return func(p *page.Page) { p.Acknowledge(by, at(d), "") }
+}
+
+func silence(until time.Duration) func(*page.Page) {
+	return func(p *page.Page) { p.Silence(at(until)) }
+}
+
+func escalate(d time.Duration, people ...outbox.Person) func(*page.Page) {
+	return func(p *page.Page) { p.Do(page.Action{Kind: page.Escalate}, plan, people, at(d)) }
+}
+
+func repeated(d time.Duration) func(*page.Page) {
+	return func(p *page.Page) { p.Do(page.Action{Kind: page.Repeat}, plan, nil, at(d)) }
+}
+
+func judged(d time.Duration) func(*page.Page) {
+	return func(p *page.Page) { p.Do(page.Action{Kind: page.Judge}, plan, nil, at(d)) }
+}
+
+// TestNext: what is due for a page that paged alice at 0, bob by step 1 (5m), carol by step 2 (15m).
+func TestNext(t *testing.T) {
+	sent := page.Reach{Who: "alice", Detail: "no receipt", Sent: true}
+	arrived := page.Reach{Who: "alice", Sent: true, Arrived: true}
+	queued := page.Reach{Who: "alice", Detail: "no receipt"}
+	lost := page.Reach{Who: "alice", Detail: "failed (Invalid number)", Lost: true}
+	lostBob := page.Reach{Who: "bob", Detail: "wants no more texts", Lost: true}
+	withoutReceipts := *plan
+	withoutReceipts.NoReceipt = 0
+	for name, test := range map[string]struct {
+		page    *page.Page
+		now     time.Duration
+		plan    *page.Plan // nil: plan
+		none    bool       // the receiver is not configured
+		stopped bool
+		reached []page.Reach
+		want    page.Action
+	}{
+		"the page has just opened":                       {page: opened(), reached: []page.Reach{queued}, want: page.Action{Kind: page.Wait}},
+		"the message has arrived":                        {page: opened(), now: 4 * time.Minute, reached: []page.Reach{arrived}, want: page.Action{Kind: page.Judge}},
+		"nobody has acknowledged it":                     {page: opened(), now: 5 * time.Minute, reached: []page.Reach{arrived}, want: page.Action{Kind: page.Escalate, Why: "No answer from alice"}},
+		"the message is not sent when the step is due":   {page: opened(), now: 5 * time.Minute, reached: []page.Reach{queued}, want: page.Action{Kind: page.Escalate, Why: "Not reached: alice"}},
+		"the message is lost":                            {page: opened(), now: time.Second, reached: []page.Reach{lost}, want: page.Action{Kind: page.Escalate, Why: "Not reached: alice", Unreached: "alice: failed (Invalid number)"}},
+		"one of two may have it":                         {page: opened(), now: time.Second, reached: []page.Reach{lost, sent}, want: page.Action{Kind: page.Wait}},
+		"both are lost":                                  {page: opened(), now: time.Second, reached: []page.Reach{lost, lostBob}, want: page.Action{Kind: page.Escalate, Why: "Not reached: alice", Unreached: "alice: failed (Invalid number); bob: wants no more texts"}},
+		"no receipt came in time":                        {page: opened(), now: 2 * time.Minute, reached: []page.Reach{sent}, want: page.Action{Kind: page.Escalate, Why: "Not reached: alice", Unreached: "alice: no receipt"}},
+		"receipts are not waited for":                    {page: opened(), now: 4 * time.Minute, plan: &withoutReceipts, reached: []page.Reach{sent}, want: page.Action{Kind: page.Wait}},
+		"the second step":                                {page: after(escalate(5*time.Minute, bob)), now: 15 * time.Minute, reached: []page.Reach{arrived}, want: page.Action{Kind: page.Escalate, Why: "No answer from bob"}},
+		"the second step is not due":                     {page: after(escalate(5*time.Minute, bob)), now: 14 * time.Minute, reached: []page.Reach{arrived}, want: page.Action{Kind: page.Judge}},
+		"the step before named nobody":                   {page: after(escalate(5 * time.Minute)), now: 5 * time.Minute, want: page.Action{Kind: page.Escalate}},
+		"the last step is lost":                          {page: after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol)), now: 15 * time.Minute, reached: []page.Reach{lost}, want: page.Action{Kind: page.Judge, Unreached: "alice: failed (Invalid number)"}},
+		"the last step has no receipt":                   {page: after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol)), now: 17 * time.Minute, reached: []page.Reach{sent, arrived}, want: page.Action{Kind: page.Judge}},
+		"the last step is judged":                        {page: after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol), judged(17*time.Minute)), now: 18 * time.Minute, reached: []page.Reach{lost}, want: page.Action{Kind: page.Wait}},
+		"an hour without an acknowledgement":             {page: after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol)), now: 75 * time.Minute, reached: []page.Reach{arrived}, want: page.Action{Kind: page.Repeat}},
+		"without a repeat":                               {page: after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol), judged(17*time.Minute)), now: 5 * time.Hour, plan: &page.Plan{Pages: true, Steps: plan.Steps}, reached: []page.Reach{arrived}, want: page.Action{Kind: page.Wait}},
+		"nobody was paged":                               {page: page.Open("1", "4821", "oncall", firing("a"), nil, begin), now: 5 * time.Hour, plan: &page.Plan{Pages: true, Repeat: time.Hour}, want: page.Action{Kind: page.Wait}},
+		"it was repeated":                                {page: after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol), repeated(75*time.Minute), judged(0)), now: 2 * time.Hour, reached: []page.Reach{arrived}, want: page.Action{Kind: page.Wait}},
+		"somebody holds it":                              {page: after(acknowledge(alice, time.Minute)), now: time.Hour, want: page.Action{Kind: page.Wait}},
+		"the holder wants no more texts":                 {page: after(acknowledge(alice, time.Minute)), now: time.Hour, stopped: true, want: page.Action{Kind: page.HandBack, Why: "alice wants no more texts"}},
+		"the holder of a silenced page stops":            {page: after(acknowledge(alice, time.Minute), silence(2*time.Hour)), now: time.Hour, stopped: true, want: page.Action{Kind: page.Wait}},
+		"36 hours without a notification":                {page: opened(), now: 36 * time.Hour, want: page.Action{Kind: page.Expire, Why: "no notification came for 1d12h"}},
+		"36 hours, and the receiver is not configured":   {page: opened(), none: true, now: 36 * time.Hour, want: page.Action{Kind: page.Expire, Why: "no notification came for 1d12h"}},
+		"silenced, none is expected":                     {page: after(acknowledge(alice, time.Minute), silence(2*time.Hour)), now: 37 * time.Hour, want: page.Action{Kind: page.Wait}},
+		"the receiver has no pages any more":             {page: opened(), plan: &page.Plan{}, want: page.Action{Kind: page.Expire, Why: "its receiver has no pages any more"}},
+		"the receiver is not configured, nothing is due": {page: opened(), none: true, now: time.Hour, want: page.Action{Kind: page.Wait}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			facts := page.Facts{Plan: plan, HolderStopped: test.stopped, Reached: test.reached}
+			if test.plan != nil || test.none {
+				facts.Plan = test.plan
+			}
+			before, _ := json.Marshal(test.page)
+			if got := test.page.Next(facts, at(test.now)); got != test.want {
+				t.Errorf("it is %+v, want %+v", got, test.want)
+			}
+			if now, _ := json.Marshal(test.page); string(now) != string(before) {
+				t.Error("Next changes the page")
+			}
+		})
+	}
+}
+
+// TestSchedule: when the page is to be looked at again.
+func TestSchedule(t *testing.T) {
+	patient := &page.Plan{Pages: true, Steps: plan.Steps}
+	for name, test := range map[string]struct {
+		page *page.Page
+		plan *page.Plan
+		want time.Duration // -1: never
+	}{
+		"a receipt may be missing":       {opened(), plan, 2 * time.Minute},
+		"the first step":                 {opened(), patient, 5 * time.Minute},
+		"the second step":                {after(escalate(5*time.Minute, bob)), patient, 15 * time.Minute},
+		"a step that named nobody":       {after(escalate(6 * time.Minute)), patient, 6 * time.Minute},
+		"a step that came late":          {after(escalate(65*time.Minute, bob)), patient, 75 * time.Minute},
+		"the repeat":                     {after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol)), plan, 75 * time.Minute},
+		"held":                           {after(acknowledge(alice, time.Minute)), plan, 36 * time.Hour},
+		"silenced":                       {after(acknowledge(alice, time.Minute), silence(2*time.Hour)), plan, 38 * time.Hour},
+		"over":                           {after(func(p *page.Page) { p.Resolve(at(time.Minute), "") }), plan, -1},
+		"the receiver is not configured": {opened(), nil, 36 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.page.Schedule(test.plan)
+			if test.want < 0 && !test.page.DueAt.IsZero() || test.want >= 0 && !test.page.DueAt.Equal(at(test.want)) {
+				t.Errorf("it is due after %v, want %v", test.page.DueAt.Sub(begin), test.want)
+			}
+		})
+	}
+}
+
+// TestLife: what each event does to a page.
+func TestLife(t *testing.T) {
+	asleep := alice
+	asleep.NotBefore = at(4 * time.Hour)
+	notified := func(d time.Duration, stopped bool, to []outbox.Person, fingerprints ...string) func(*page.Page) {
+		return func(p *page.Page) {
+			n := firing(fingerprints...)
+			p.Notified(n, to, p.Reopens(n, stopped, at(d)), at(d))
+		}
+	}
+	team := []outbox.Person{alice, bob}
+	for name, test := range map[string]struct {
+		page   *page.Page
+		state  outbox.PageState
+		holder e164.Number
+		steps  int
+		due    time.Duration // of the next step, by the plan without receipts
+		events string
+	}{
+		"opened":                            {opened(), outbox.PageOpen, "", 0, 5 * time.Minute, "opened, paged alice"},
+		"opened in quiet hours":             {page.Open("1", "4821", "oncall", firing("a"), []outbox.Person{asleep}, begin), outbox.PageOpen, "", 0, 4*time.Hour + 5*time.Minute, "opened, paged alice"},
+		"opened, some have quiet hours":     {page.Open("1", "4821", "oncall", firing("a"), []outbox.Person{asleep, bob}, begin), outbox.PageOpen, "", 0, 5 * time.Minute, "opened, paged alice, paged bob"},
+		"opened for nobody":                 {page.Open("1", "4821", "oncall", firing("a"), nil, begin), outbox.PageOpen, "", 0, 0, "opened"},
+		"notified again":                    {after(notified(time.Minute, false, team[:1], "a", "b")), outbox.PageOpen, "", 0, 5 * time.Minute, "notified"},
+		"notified with somebody new":        {after(notified(time.Minute, false, team, "a")), outbox.PageOpen, "", 0, 5 * time.Minute, "notified, paged bob"},
+		"escalated":                         {after(escalate(5*time.Minute, bob)), outbox.PageOpen, "", 1, 15 * time.Minute, "escalated, paged bob"},
+		"escalated to nobody":               {after(escalate(5 * time.Minute)), outbox.PageOpen, "", 1, 5 * time.Minute, "escalated, unreached"},
+		"acknowledged":                      {after(acknowledge(alice, time.Minute)), outbox.PageAcknowledged, alice.Number, 0, -1, "acknowledged alice"},
+		"the holder is kept up to date":     {after(acknowledge(alice, time.Minute), notified(2*time.Minute, false, team[:1], "a")), outbox.PageAcknowledged, alice.Number, 0, -1, "notified"},
+		"another alert reopens it":          {after(acknowledge(alice, time.Minute), notified(2*time.Minute, false, team, "a", "b")), outbox.PageOpen, "", 0, 7 * time.Minute, "notified, reopened, paged alice, paged bob"},
+		"a holder who stopped texts":        {after(acknowledge(alice, time.Minute), notified(2*time.Minute, true, team[1:], "a")), outbox.PageOpen, "", 0, 7 * time.Minute, "notified, reopened, paged bob"},
+		"notified while it is silenced":     {after(acknowledge(alice, time.Minute), silence(time.Hour), notified(2*time.Minute, false, team[:1], "a")), outbox.PageSilenced, alice.Number, 0, -1, "notified"},
+		"notified after the silence":        {after(acknowledge(alice, time.Minute), silence(time.Hour), notified(time.Hour, false, team[:1], "a")), outbox.PageOpen, "", 0, 65 * time.Minute, "notified, reopened, paged alice"},
+		"undone":                            {after(acknowledge(alice, time.Minute), func(p *page.Page) { p.Undo(plan, alice, at(time.Hour)) }), outbox.PageOpen, "", 0, 65 * time.Minute, "undone alice"},
+		"undone after a step":               {after(escalate(5*time.Minute, bob), acknowledge(bob, 6*time.Minute), func(p *page.Page) { p.Undo(plan, bob, at(time.Hour)) }), outbox.PageOpen, "", 1, 70 * time.Minute, "undone bob"},
+		"handed back":                       {after(acknowledge(alice, time.Minute), func(p *page.Page) { p.Do(page.Action{Kind: page.HandBack}, plan, team[1:], at(time.Hour)) }), outbox.PageOpen, "", 0, 65 * time.Minute, "reopened, paged bob"},
+		"unsilenced":                        {after(acknowledge(alice, time.Minute), silence(time.Hour), (*page.Page).Unsilence), outbox.PageAcknowledged, alice.Number, 0, -1, ""},
+		"expired":                           {after(func(p *page.Page) { p.Do(page.Action{Kind: page.Expire}, plan, nil, at(36*time.Hour)) }), outbox.PageExpired, "", 0, -1, "expired"},
+		"resolved":                          {after(func(p *page.Page) { p.Resolve(at(time.Hour), "") }), outbox.PageResolved, "", 0, -1, "resolved"},
+		"judged, and nobody else to page":   {after(func(p *page.Page) { p.Do(page.Action{Kind: page.Judge, Unreached: "x"}, plan, nil, at(time.Hour)) }), outbox.PageOpen, "", 0, 5 * time.Minute, "unreached"},
+		"an alert no longer waits for dawn": {wokenEarly(asleep), outbox.PageOpen, "", 0, 65 * time.Minute, "notified"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := test.page
+			if p.State != test.state || p.Holder != test.holder || p.Steps != test.steps {
+				t.Errorf("it is %s, held by %q, after %d steps; want %s, %q, %d", p.State, p.Holder, p.Steps, test.state, test.holder, test.steps)
+			}
+			var events []string
+			for _, e := range p.Events {
+				events = append(events, strings.TrimSpace(string(e.Type)+" "+e.Who))
+			}
+			if got := strings.Join(events, ", "); got != test.events {
+				t.Errorf("its events are %q, want %q", got, test.events)
+			}
+			p.Schedule(&page.Plan{Pages: true, Steps: plan.Steps})
+			if test.due >= 0 && !p.DueAt.Equal(at(test.due)) {
+				t.Errorf("the next step is due after %v, want %v", p.DueAt.Sub(begin), test.due)
+			}
+		})
+	}
+}
+
+// wokenEarly is a page that waited for the end of quiet hours until a more severe alert fired.
+func wokenEarly(asleep outbox.Person) *page.Page {
+	p := page.Open("1", "4821", "oncall", firing("a"), []outbox.Person{asleep}, begin)
+	p.Events = nil
+	p.Notified(firing("a", "b"), []outbox.Person{alice}, "", at(time.Hour))
+	return p
+}
+
+// TestReached: how far messages to alice got.
+func TestReached(t *testing.T) {
+	message := func(state outbox.State, to e164.Number, d time.Duration) outbox.Message {
+		return outbox.Message{To: to, State: state, CreatedAt: at(d), Events: []outbox.Event{{Detail: "because"}}}
+	}
+	for name, test := range map[string]struct {
+		ms      []outbox.Message // newest first
+		stopped bool
+		want    page.Reach
+	}{
+		"not known yet":               {nil, false, page.Reach{Sent: true, Arrived: true}},
+		"queued":                      {[]outbox.Message{message(outbox.Queued, alice.Number, 0)}, false, page.Reach{Detail: "no receipt"}},
+		"in doubt":                    {[]outbox.Message{message(outbox.Sending, alice.Number, 0)}, false, page.Reach{Detail: "no receipt"}},
+		"accepted":                    {[]outbox.Message{message(outbox.Accepted, alice.Number, 0)}, false, page.Reach{Detail: "no receipt", Sent: true}},
+		"delivered":                   {[]outbox.Message{message(outbox.Delivered, alice.Number, 0)}, false, page.Reach{Detail: "no receipt", Sent: true, Arrived: true}},
+		"failed":                      {[]outbox.Message{message(outbox.Failed, alice.Number, 0)}, false, page.Reach{Detail: "failed (because)", Lost: true}},
+		"the newest failed, one came": {[]outbox.Message{message(outbox.Failed, alice.Number, 1), message(outbox.Delivered, alice.Number, 0)}, false, page.Reach{Detail: "no receipt", Sent: true, Arrived: true}},
+		"she wants no more texts":     {[]outbox.Message{message(outbox.Delivered, alice.Number, 0)}, true, page.Reach{Detail: "wants no more texts", Lost: true}},
+		"only bob's are known":        {[]outbox.Message{message(outbox.Failed, bob.Number, 0)}, false, page.Reach{Sent: true, Arrived: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.want.Who = "alice"
+			got := opened().Reached(test.ms, func(e164.Number) bool { return test.stopped })
+			if !slices.Equal(got, []page.Reach{test.want}) {
+				t.Errorf("it is %+v, want %+v", got, test.want)
+			}
+		})
+	}
+	p := after(escalate(5*time.Minute, bob))
+	for _, test := range []struct {
+		m    outbox.Message
+		want bool
+	}{
+		{message(outbox.Queued, bob.Number, 5*time.Minute), true},
+		{message(outbox.Queued, bob.Number, 4*time.Minute), false},
+		{outbox.Message{To: bob.Number, CreatedAt: at(4 * time.Minute), NotBefore: at(6 * time.Minute)}, true},
+		{message(outbox.Queued, alice.Number, 5*time.Minute), false},
+	} {
+		if got := p.OfLastStep(&test.m); got != test.want {
+			t.Errorf("of the last step is %v for %+v", got, test.m)
+		}
+	}
+}
+
+// TestMerge: two states that were reached from one.
+func TestMerge(t *testing.T) {
+	for name, test := range map[string]struct {
+		stored, sent []func(*page.Page)
+		state        outbox.PageState
+		holder       e164.Number
+		steps        int
+		people       int
+	}{
+		"nothing":                             {nil, nil, outbox.PageOpen, "", 0, 1},
+		"a step was sent":                     {nil, []func(*page.Page){escalate(5*time.Minute, bob)}, outbox.PageOpen, "", 1, 2},
+		"a step was stored":                   {[]func(*page.Page){escalate(5*time.Minute, bob)}, nil, outbox.PageOpen, "", 1, 2},
+		"acknowledged without the store":      {nil, []func(*page.Page){acknowledge(alice, time.Minute)}, outbox.PageAcknowledged, alice.Number, 0, 1},
+		"acknowledged, and escalated":         {[]func(*page.Page){acknowledge(alice, time.Minute)}, []func(*page.Page){escalate(5*time.Minute, bob)}, outbox.PageAcknowledged, alice.Number, 1, 2},
+		"acknowledged twice":                  {[]func(*page.Page){acknowledge(alice, time.Minute)}, []func(*page.Page){acknowledge(bob, 2*time.Minute)}, outbox.PageAcknowledged, alice.Number, 0, 1},
+		"undone since":                        {[]func(*page.Page){acknowledge(alice, time.Minute)}, []func(*page.Page){acknowledge(alice, time.Minute), func(p *page.Page) { p.Undo(plan, alice, at(2*time.Minute)) }}, outbox.PageOpen, "", 0, 1},
+		"reopened, then acknowledged too old": {[]func(*page.Page){acknowledge(alice, time.Minute), func(p *page.Page) { p.Reopen([]outbox.Person{bob}, at(time.Hour), "") }}, []func(*page.Page){acknowledge(alice, 2*time.Minute)}, outbox.PageOpen, "", 0, 2},
+		"resolved without the store":          {nil, []func(*page.Page){func(p *page.Page) { p.Resolve(at(time.Minute), "") }}, outbox.PageResolved, "", 0, 1},
+		"resolved, then acknowledged":         {[]func(*page.Page){func(p *page.Page) { p.Resolve(at(time.Minute), "") }}, []func(*page.Page){acknowledge(alice, time.Minute)}, outbox.PageResolved, "", 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, other := after(test.stored...), after(test.sent...)
+			p.Merge(other)
+			if p.State != test.state || p.Holder != test.holder || p.Steps != test.steps || len(p.People) != test.people {
+				t.Errorf("it is %s, held by %q, after %d steps, %d paged; want %s, %q, %d, %d",
+					p.State, p.Holder, p.Steps, len(p.People), test.state, test.holder, test.steps, test.people)
+			}
+			if len(p.Events) != len(other.Events) {
+				t.Errorf("it has %d events, want those of the other, %d", len(p.Events), len(other.Events))
+			}
+		})
+	}
+}
+
+// TestLoad: a page is read as it was stored, and as older versions have stored it.
+func TestLoad(t *testing.T) {
+	p := after(escalate(5*time.Minute, bob), acknowledge(bob, 6*time.Minute))
+	got, err := page.Load(*p.Stored())
+	if err != nil || got.Events != nil || got.Holder != bob.Number || got.Steps != 1 || !got.From.Equal(begin) || len(got.People) != 2 {
+		t.Errorf("it is read as %+v, %v", got, err)
+	}
+	old := `{"notification":{"status":"firing"},"firing":["a@1"],"covered":["a@1"],"people":[{"name":"alice","number":"+33639980001","step":1}],
+		"heard_at":"2026-11-28T03:00:00Z","from":"2026-11-28T03:00:00Z","steps":1,"step_at":"2026-11-28T03:05:00Z","at_once":true,"judged":true,
+		"repeat_at":"2026-11-28T03:05:00Z","quiet_till":"2026-11-28T04:00:00Z","number":"+33639980001"}`
+	got, err = page.Load(outbox.Page{ID: "1", Doc: []byte(old)})
+	if err != nil || got.Holder != alice.Number || !got.NobodyPaged || !got.Judged || !got.NotifiedAt.Equal(begin) || !got.SilencedUntil.Equal(at(time.Hour)) ||
+		!slices.Equal(got.People, []page.Paged{{Name: "alice", Number: alice.Number, Step: 1}}) {
+		t.Errorf("an old one is read as %+v, %v", got, err)
+	}
+	if _, err := page.Load(outbox.Page{ID: "1", Doc: []byte("{")}); err == nil || !strings.Contains(err.Error(), "page 1: its document cannot be read") {
+		t.Errorf("half a document gives %v", err)
+	}
+}
+
+// A page keeps the most severe alerts of a large notification, within bounds.
+func TestLargeNotification(t *testing.T) {
+	n := firing(strings.Split(strings.Repeat("x ", 1000), " ")...)
+	for i := range n.Alerts {
+		n.Alerts[i].Annotations = template.KV{"description": strings.Repeat("y", 100<<10)}
+	}
+	p := page.Open("1", "4821", "oncall", n, nil, begin)
+	if doc := p.Stored().Doc; len(doc) > 300<<10 || len(p.Notification.Alerts) == 0 || len(p.Firing) != len(n.Alerts) {
+		t.Errorf("it keeps %d bytes with %d alerts, and %d keys", len(doc), len(p.Notification.Alerts), len(p.Firing))
+	}
+}

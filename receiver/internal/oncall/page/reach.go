@@ -1,0 +1,81 @@
+package page
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// Reach is how far the messages of a page's last step got to one recipient.
+type Reach struct {
+	Who     string
+	Detail  string // why it is lost, or what is missing
+	Sent    bool   // the provider has accepted one of them
+	Arrived bool
+	Lost    bool // none will arrive, or the recipient wants no more texts
+}
+
+// OfLastStep reports whether a message of the page was sent by its last step or later, to a recipient
+// of that step.
+func (p *Page) OfLastStep(m *outbox.Message) bool {
+	return slices.ContainsFunc(p.People.of(p.Steps), func(person Paged) bool { return person.Number == m.To }) &&
+		!Latest(m.CreatedAt, m.NotBefore).Before(p.StepAt.Truncate(time.Millisecond))
+}
+
+// Reached returns how far messages got to the recipients of the last step. ms are those OfLastStep,
+// newest first, with the successors of superseded ones in their place. A recipient without any, whose
+// messages are not known yet, counts as reached.
+func (p *Page) Reached(ms []outbox.Message, stopped func(e164.Number) bool) []Reach {
+	var reached []Reach
+	for _, person := range p.People.of(p.Steps) {
+		r := Reach{Who: person.String(), Sent: true, Arrived: true}
+		if stopped(person.Number) {
+			r = Reach{Who: r.Who, Lost: true, Detail: "wants no more texts"}
+		} else {
+			r.count(person.Number, ms)
+		}
+		reached = append(reached, r)
+	}
+	return reached
+}
+
+// count takes in the messages to a number: it is reached if one of them arrives.
+func (r *Reach) count(number e164.Number, ms []outbox.Message) {
+	known := false
+	for _, m := range ms {
+		if m.To != number {
+			continue
+		}
+		if !known {
+			known = true
+			r.Sent, r.Arrived, r.Lost, r.Detail = false, false, true, lastDetail(m)
+		}
+		if !m.State.Undelivered() {
+			r.Lost, r.Detail = false, "no receipt"
+		}
+		r.Sent = r.Sent || m.State != outbox.Queued && m.State != outbox.Sending && !m.State.Undelivered()
+		r.Arrived = r.Arrived || m.State == outbox.Delivered
+	}
+}
+
+func lastDetail(m outbox.Message) string {
+	if len(m.Events) == 0 {
+		return string(m.State)
+	}
+	return string(m.State) + " (" + m.Events[len(m.Events)-1].Detail + ")"
+}
+
+// all joins the reasons of all recipients, or returns "" if one of them does not match.
+func all(reached []Reach, match func(Reach) bool) string {
+	var parts []string
+	for _, r := range reached {
+		if !match(r) {
+			return ""
+		}
+		parts = append(parts, r.Who+": "+r.Detail)
+	}
+	return strings.Join(parts, "; ")
+}

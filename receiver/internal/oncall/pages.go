@@ -1,0 +1,154 @@
+package oncall
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/oncall/command"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+const (
+	// pageBatch is how many pages are read together.
+	pageBatch = 100
+	// codeRest is how long a code is not used again, as far as codeTries draws find such a code.
+	codeRest  = 30 * 24 * time.Hour
+	codeTries = 20
+)
+
+// pages reads pages: those that past holds override those that are stored.
+type pages struct {
+	store    Store
+	settings *atomic.Pointer[settings]
+	logger   *slog.Logger
+	past     past
+}
+
+// newest returns a page in its newest state.
+func (r *pages) newest(ctx context.Context, id string) (outbox.Page, error) {
+	if p, ok := r.past.get(id); ok {
+		return p, nil
+	}
+	return r.store.Page(ctx, id)
+}
+
+// load is newest, read.
+func (r *pages) load(ctx context.Context, id string) (*page.Page, error) {
+	p, err := r.newest(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return page.Load(p)
+}
+
+// current returns the current page of a receiver's group, nil if there is none.
+func (r *pages) current(ctx context.Context, receiver, group string) (*page.Page, error) {
+	if ahead, ok := r.past.of(receiver, group); ok {
+		if !ahead.State.Current() {
+			return nil, nil
+		}
+		return page.Load(ahead)
+	}
+	return r.currentStored(ctx, receiver, group)
+}
+
+func (r *pages) currentStored(ctx context.Context, receiver, group string) (*page.Page, error) {
+	ps, err := r.store.Pages(ctx, outbox.PageQuery{Current: true, Receiver: receiver, GroupKey: group, Limit: 1})
+	if err != nil || len(ps) == 0 {
+		return nil, err
+	}
+	return page.Load(ps[0])
+}
+
+// coded returns the newest page with a code, nil if there is none.
+func (r *pages) coded(ctx context.Context, code string) (*page.Page, error) {
+	for _, p := range r.past.all() {
+		if p.Code == code {
+			return page.Load(p)
+		}
+	}
+	stored, err := r.store.Pages(ctx, outbox.PageQuery{Code: code, Limit: 1})
+	if err != nil || len(stored) == 0 {
+		return nil, err
+	}
+	return page.Load(stored[0])
+}
+
+// of returns the current pages, the most severe first and of those the oldest; with a number, those
+// that it was paged for.
+func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error) {
+	var all []*page.Page
+	take := func(stored outbox.Page) {
+		p, err := page.Load(stored)
+		if err != nil { // it must not hide the others
+			r.logger.Error("a page cannot be used", "err", err)
+		} else if number == "" || slices.Contains(p.People.Numbers(), number) {
+			all = append(all, p)
+		}
+	}
+	past := make(map[string]bool)
+	for _, p := range r.past.all() {
+		if past[p.ID] = true; p.State.Current() {
+			take(p)
+		}
+	}
+	err := r.eachCurrent(ctx, func(stored outbox.Page) error {
+		if !past[stored.ID] {
+			take(stored)
+		}
+		return nil
+	})
+	slices.SortFunc(all, func(a, b *page.Page) int {
+		return cmp.Or(templating.SeverityRank(a.Severity)-templating.SeverityRank(b.Severity), strings.Compare(a.ID, b.ID))
+	})
+	return all, err
+}
+
+// eachCurrent yields all stored pages that are current, newest first.
+func (r *pages) eachCurrent(ctx context.Context, yield func(outbox.Page) error) error {
+	for before := ""; ; {
+		ps, err := r.store.Pages(ctx, outbox.PageQuery{Current: true, Before: before, Limit: pageBatch})
+		if err != nil {
+			return err
+		}
+		for _, p := range ps {
+			before = p.ID
+			if err := yield(p); err != nil {
+				return err
+			}
+		}
+		if len(ps) < pageBatch {
+			return nil
+		}
+	}
+}
+
+// plan returns what the receiver of a page wants, nil if it is not configured.
+func (r *pages) plan(receiver string) *page.Plan { return r.settings.Load().plans[receiver] }
+
+// drawCode draws a code that no page has or had lately, as far as the store shows.
+func (r *pages) drawCode(ctx context.Context, at time.Time) (code string, err error) {
+	for i := range codeTries {
+		digits := command.ShortestCode
+		if i >= codeTries/2 {
+			digits = command.LongestCode
+		}
+		if code, err = people.RandomDigits(digits); err != nil {
+			return "", err
+		}
+		ps, err := r.store.Pages(ctx, outbox.PageQuery{Code: code, Limit: 1})
+		if err != nil || len(ps) == 0 || !ps[0].State.Current() && at.Sub(ps[0].OpenedAt) > codeRest {
+			break
+		}
+	}
+	return code, nil
+}

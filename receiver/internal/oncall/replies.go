@@ -1,0 +1,239 @@
+package oncall
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/internal/oncall/command"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
+)
+
+// replyWindow is how long an equal reply is recognised as a repeated callback.
+const replyWindow = 48 * time.Hour
+
+// replyMarks keep the replies that respond to no message of ours.
+const replyMarks mark.Kind[outbox.Reply] = outbox.MarkReply
+
+// Outcome says what became of a reply.
+type Outcome string
+
+const (
+	outcomeDone      Outcome = "done"      // a command was carried out
+	outcomeRefused   Outcome = "refused"   // a command cannot be carried out; the confirmation says why
+	outcomeAmbiguous Outcome = "ambiguous" // several pages may be meant
+	outcomeUnclear   Outcome = "unclear"   // it is no command
+	outcomeRepeated  Outcome = "repeated"  // the callback came before
+	outcomeStranger  Outcome = "stranger"  // the number is not registered
+)
+
+// replies carry out what phones ask for.
+type replies struct {
+	tools
+	escalation *escalation
+	silences   *silences
+	limit      command.Limit
+
+	mu        sync.Mutex
+	actedPast map[outbox.Key]time.Time // replies that were carried out without being stored
+}
+
+// decision is what a reply leads to.
+type decision struct {
+	outcome  Outcome
+	text     string       // of the confirmation; "" for none
+	about    *page.Page   // that the text is about; nil: none
+	pages    []*page.Page // to be stored
+	marks    []outbox.Mark
+	contact  bool // one of the marks is a contact's
+	others   []outbox.Message
+	answered []time.Duration // how long the pages were open that are acknowledged now
+}
+
+// received is a reply and what it needs.
+type received struct {
+	from    e164.Number
+	command command.Command
+	about   *page.Page // of the message that it responds to; nil: none
+	at      time.Time
+	noted   outbox.Entry // what stores the reply itself
+	confirm bool         // limits allow a confirmation
+	share   bool         // and messages to others
+}
+
+// take takes in a reply, see OnCall.Reply.
+func (rs *replies) take(ctx context.Context, reply textinghouse.Reply) (Outcome, error) {
+	r := &received{from: e164.Number(reply.From), at: time.Now()}
+	id, about, err := rs.respondsTo(ctx, reply)
+	if err != nil {
+		return "", err
+	}
+	r.about, r.noted = about, outbox.Entry{Key: replyKey(reply), SeenAt: r.at, Window: replyWindow}
+	if id != "" {
+		r.noted.Notes = []outbox.Change{outbox.Replied(id, r.at, reply.Text)}
+	} else {
+		m := mark.Mark[outbox.Reply]{Name: rs.texts.newID(r.at), Value: outbox.Reply{From: r.from, Text: reply.Text}}
+		r.noted.Marks = []outbox.Mark{replyMarks.Set(m, r.at)}
+	}
+	registered, err := rs.registered(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	if !registered {
+		return rs.stranger(ctx, r, id)
+	}
+	if rs.actedOn(r.noted.Key) {
+		return outcomeRepeated, nil
+	}
+	r.command = command.Parse(reply.Text)
+	r.confirm, r.share = rs.limit.Allows(r.from, r.command.Verb, r.at)
+	done, repeated, err := rs.commit(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	if repeated {
+		return outcomeRepeated, nil
+	}
+	rs.done(ctx, r, done, id)
+	return done.outcome, nil
+}
+
+// commit decides on a reply and stores the decision, or, if the store fails, carries it out without.
+func (rs *replies) commit(ctx context.Context, r *received) (done *decision, repeated bool, err error) {
+	var e outbox.Entry
+	added, err := rs.outbox.Commit(ctx, func(ctx context.Context) (*outbox.Entry, error) {
+		done = nil
+		d, err := rs.carryOut(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		done, e = &d, rs.entry(r, &d)
+		return &e, nil
+	})
+	switch {
+	case err == nil:
+		return done, added.Duplicate, nil
+	case done != nil && len(done.marks) == 0 && !errors.Is(err, outbox.ErrConflict) && ctx.Err() == nil && !rs.shared:
+		repeated, err = rs.actPast(ctx, &e, r.at)
+	}
+	return done, repeated, err
+}
+
+// entry returns what stores a reply and the decision on it.
+func (rs *replies) entry(r *received, d *decision) outbox.Entry {
+	e := r.noted
+	e.Marks = slices.Concat(e.Marks, d.marks)
+	for _, p := range d.pages {
+		p.Schedule(rs.pages.plan(p.Receiver))
+		e.Also = append(e.Also, p.Stored())
+	}
+	// In one order, so that of two entries none waits for the other.
+	slices.SortFunc(e.Also, func(a, b *outbox.Page) int { return strings.Compare(a.ID, b.ID) })
+	if r.share {
+		e.Messages = d.others
+	}
+	if r.confirm && d.text != "" {
+		m := rs.texts.notices.Notice(rs.people.Person(r.from), people.ReplyGroup+rs.texts.newID(r.at), r.at, d.text)
+		if d.about != nil {
+			m.PageID = d.about.ID
+		}
+		e.Messages = append(e.Messages, m)
+	}
+	return e
+}
+
+// done has the other rooms look at a decision that is stored, and reports it.
+func (rs *replies) done(ctx context.Context, r *received, d *decision, id string) {
+	rs.wake.Ring()
+	if len(d.marks) > 0 && !d.contact {
+		rs.silences.changed.Ring()
+	}
+	if d.contact {
+		_ = rs.people.Refresh(ctx)    // if it fails, people refresh soon
+		rs.escalation.reviewAllSoon() // the pages of somebody who wants no more texts are reopened
+	}
+	rs.limit.Count(r.from, r.command.Verb, r.confirm, r.at)
+	if !r.confirm {
+		rs.metrics.unconfirmed.Inc()
+		rs.logger.Warn("a reply is not confirmed: its number has reached the limit", "to", r.from)
+	}
+	rs.metrics.replies.WithLabelValues(string(r.command.Verb), string(d.outcome)).Inc()
+	for _, after := range d.answered {
+		rs.metrics.acknowledged.Observe(after.Seconds())
+	}
+	rs.logger.Info("a phone replied", "from", r.from, "message", id, "command", r.command.Verb, "outcome", d.outcome)
+}
+
+// stranger stores the reply of a number that is not registered, and nothing else.
+func (rs *replies) stranger(ctx context.Context, r *received, id string) (Outcome, error) {
+	added, err := rs.outbox.Try(ctx, r.noted)
+	if err != nil || added.Duplicate {
+		return outcomeRepeated, err
+	}
+	rs.metrics.replies.WithLabelValues("", string(outcomeStranger)).Inc()
+	rs.logger.Warn("a number that is not registered replied; the reply is not confirmed", "from", r.from, "message", id)
+	return outcomeStranger, nil
+}
+
+// respondsTo finds the message that a reply responds to, and its page. Either may be missing.
+func (rs *replies) respondsTo(ctx context.Context, r textinghouse.Reply) (id string, about *page.Page, err error) {
+	if id = r.ClientID; id == "" {
+		if id, err = rs.store.FindAPIID(ctx, r.APIID); err != nil {
+			return "", nil, unlessMissing(err)
+		}
+	}
+	m, err := rs.store.Get(ctx, id)
+	if errors.Is(err, outbox.ErrNotFound) {
+		return "", nil, nil
+	}
+	if err != nil || m.PageID == "" {
+		return id, nil, err
+	}
+	stored, err := rs.store.Page(ctx, m.PageID)
+	if err != nil {
+		return id, nil, unlessMissing(err)
+	}
+	about, err = page.Load(stored)
+	return id, about, err
+}
+
+func unlessMissing(err error) error {
+	if errors.Is(err, outbox.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// registered reports whether a number may give commands: the configuration names it, or it was sent a
+// page that is current or that it responds to.
+func (rs *replies) registered(ctx context.Context, r *received) (bool, error) {
+	if rs.people.Registered(r.from) || r.about != nil && slices.Contains(r.about.People.Numbers(), r.from) {
+		return true, nil
+	}
+	mine, err := rs.pages.of(ctx, r.from)
+	return len(mine) > 0, err
+}
+
+// replyKey returns the key of a reply: repeated callbacks have the same.
+func replyKey(r textinghouse.Reply) outbox.Key {
+	h := sha256.New()
+	for _, s := range []string{"reply", r.APIID, r.ClientID, r.From, r.Text, r.Date.UTC().Format(time.RFC3339)} {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
+		h.Write(n[:])
+		h.Write([]byte(s))
+	}
+	var key outbox.Key
+	h.Sum(key[:0])
+	return key
+}

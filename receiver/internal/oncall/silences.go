@@ -1,0 +1,195 @@
+package oncall
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/smspager/smspager/receiver/internal/alertmanager"
+	"github.com/smspager/smspager/receiver/internal/commit"
+	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const (
+	// silenceRetry is how often Alertmanager is asked again, silenceTries times in all; the end of a
+	// silence is asked for longer, every endRetry.
+	silenceRetry = 10 * time.Second
+	silenceTries = 6
+	endRetry     = time.Minute
+	// askFor bounds one try, and claimFor keeps other processes from it.
+	askFor   = 20 * time.Second
+	claimFor = 30 * time.Second
+	// silencesAsked is how many silences are asked for simultaneously.
+	silencesAsked = 8
+)
+
+// silences ask Alertmanager for what replies want, and report the outcome.
+type silences struct {
+	tools
+	changed loop.Bell // there are new ones
+}
+
+// of returns the silences about which something is to be done, the oldest first; with the id of a
+// page, its own.
+func (ss *silences) of(ctx context.Context, pageID string) ([]*silence, error) {
+	marks, err := silenceMarks.All(ctx, ss.store)
+	if err != nil {
+		return nil, err
+	}
+	var all []*silence
+	for _, m := range marks {
+		w := m.Value
+		w.id, w.version = m.Name, m.Version
+		if pageID == "" || w.Page == pageID {
+			all = append(all, &w)
+		}
+	}
+	return all, nil
+}
+
+// run asks Alertmanager for what replies want until the context ends.
+func (ss *silences) run(ctx context.Context) {
+	loop.Repeat(ctx, ss.changed, func() time.Duration {
+		wait, err := ss.askDue(ctx)
+		if err != nil && ctx.Err() == nil {
+			ss.logger.Error("cannot store what became of the silences; trying again", "err", err)
+			wait = commit.Retry
+		}
+		return wait
+	})
+}
+
+// askDue asks for the silences that are due, and returns the time until others are.
+func (ss *silences) askDue(ctx context.Context) (time.Duration, error) {
+	all, err := ss.of(ctx, "")
+	if err != nil {
+		return 0, err
+	}
+	wait := ss.gap
+	now := time.Now()
+	var asking errgroup.Group
+	asking.SetLimit(silencesAsked)
+	for _, w := range all {
+		if left := w.NextAt.Sub(now); left > 0 {
+			wait = min(wait, left)
+			continue
+		}
+		wait = 0
+		asking.Go(func() error { return ss.attend(ctx, w) })
+	}
+	return wait, asking.Wait()
+}
+
+// attend asks Alertmanager for what is due about a silence, and stores the outcome.
+func (ss *silences) attend(ctx context.Context, w *silence) error {
+	now := time.Now()
+	w.Tries++
+	w.NextAt, w.AskedTill = now.Add(claimFor), now.Add(claimFor) // so that of several processes one asks
+	if _, err := ss.outbox.Try(ctx, outbox.Entry{Marks: []outbox.Mark{w.stored(now)}}); err != nil {
+		return unlessConflict(err)
+	}
+	asking, cancel := context.WithTimeout(ctx, askFor)
+	response := ask(asking, ss.settings.Load().silencer, w)
+	cancel()
+	if response.err != nil && ctx.Err() == nil {
+		ss.logger.Warn("Alertmanager did not do what was asked", "page", w.Page, "silence", w.State, "try", w.Tries, "err", response.err)
+	}
+	// What Alertmanager did is stored even if smspager stops.
+	_, err := ss.outbox.Commit(context.WithoutCancel(ctx), func(storing context.Context) (*outbox.Entry, error) {
+		return ss.outcome(storing, w, response, ctx.Err() != nil)
+	})
+	ss.wake.Ring()
+	return err
+}
+
+func unlessConflict(err error) error {
+	if errors.Is(err, outbox.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// outcome returns what stores the response of Alertmanager. stopping: the response may be incomplete.
+func (ss *silences) outcome(ctx context.Context, asked *silence, response response, stopping bool) (*outbox.Entry, error) {
+	all, err := ss.of(ctx, asked.Page)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(all, func(other *silence) bool { return other.id == asked.id })
+	if at < 0 {
+		return nil, nil
+	}
+	now, w := time.Now(), all[at]
+	w.AskedTill = time.Time{}
+	if w.State != asked.State || stopping { // undone in between, which is due now
+		if w.State == asked.State {
+			w.Tries--
+		}
+		w.NextAt = now
+		return &outbox.Entry{Marks: []outbox.Mark{w.stored(now)}}, nil
+	}
+	p, err := ss.pages.load(ctx, asked.Page)
+	switch {
+	case errors.Is(err, outbox.ErrNotFound): // pruned, long after it was over
+		return &outbox.Entry{Marks: []outbox.Mark{w.deleted()}}, nil
+	case err != nil:
+		return nil, err
+	}
+	e := ss.react(&attended{silence: w, page: p, others: slices.Delete(all, at, at+1), response: response, now: now})
+	return &e, nil
+}
+
+// response is what Alertmanager responded about a silence.
+type response struct {
+	fires bool // an alert of a silence that has ended fires
+	err   error
+}
+
+// ask asks Alertmanager for what is due about a silence: to set it, to end it, or, after its end,
+// whether its alerts fire.
+func ask(ctx context.Context, silencer *alertmanager.Silencer, w *silence) response {
+	if silencer == nil {
+		return response{fires: true, err: &alertmanager.RefusedError{Reason: "alertmanager.urls is not set"}}
+	}
+	if w.State == silenceSet {
+		firing, err := silencer.Firing(ctx, w.common())
+		return response{slices.ContainsFunc(w.Alerts, func(a silenced) bool { return slices.Contains(firing, a.Fingerprint) }), err}
+	}
+	there, err := silencer.Find(ctx, w.comment())
+	if err == nil && w.State == silenceEnding {
+		err = expire(ctx, silencer, there)
+	} else if err == nil {
+		err = set(ctx, silencer, w, there)
+	}
+	return response{err: err}
+}
+
+func expire(ctx context.Context, silencer *alertmanager.Silencer, there []alertmanager.Silence) error {
+	for _, other := range there {
+		if err := silencer.Expire(ctx, other.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// set sets a silence for each alert, unless it is there by an earlier try.
+func set(ctx context.Context, silencer *alertmanager.Silencer, w *silence, there []alertmanager.Silence) error {
+	for _, a := range w.Alerts {
+		comment := w.comment() + ", alert " + a.Fingerprint
+		if slices.ContainsFunc(there, func(other alertmanager.Silence) bool { return other.Comment == comment }) {
+			continue
+		}
+		_, err := silencer.Set(ctx, alertmanager.Silence{
+			Matchers: alertmanager.Exact(a.Labels), StartsAt: time.Now(), EndsAt: w.Until, CreatedBy: w.By, Comment: comment,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

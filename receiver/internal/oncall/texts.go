@@ -1,0 +1,190 @@
+package oncall
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// SampleTail is what the text of a page ends with, with an invented code.
+const SampleTail = "Re 4821"
+
+// texts make the messages about pages.
+type texts struct {
+	people  *people.Directory
+	notices *people.Notices
+}
+
+func (t *texts) newID(at time.Time) string { return t.notices.NewID(at) }
+
+// tail returns what the text of a page ends with: the code, and before it why somebody is paged who
+// was not paged first.
+func tail(p *page.Page, why string) string {
+	if why != "" {
+		why += ". "
+	}
+	return why + "Re " + p.Code
+}
+
+// pageAgain returns the text of a page, as it is now, for people. again says that somebody was paged
+// before.
+func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, again bool, now time.Time, why string) []outbox.Message {
+	r := s.receivers[p.Receiver]
+	n := p.Notification
+	if again {
+		n.NotificationReason = "repeat interval elapsed"
+	}
+	rendered := s.render[p.Receiver](n, tail(p, why))
+	var ms []outbox.Message
+	for _, person := range to {
+		ms = append(ms, outbox.Message{
+			ID: t.newID(now), To: person.Number, Receiver: p.Receiver, GroupKey: p.GroupKey, PageID: p.ID,
+			Headline: p.Headline, Severity: p.Severity, Urgent: slices.Contains(r.Urgent, p.Severity),
+			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments, State: outbox.Queued,
+			CreatedAt: now, UpdatedAt: now, NotBefore: person.NotBefore, ExpiresAt: page.Latest(now, person.NotBefore).Add(r.MaxAge),
+			Events: []outbox.Event{{At: now, Type: outbox.EventQueued, Detail: why}},
+		})
+	}
+	return ms
+}
+
+// withPaged adds those who were paged before to the recipients of a page.
+func (t *texts) withPaged(p *page.Page, severities []string, to []outbox.Person, at time.Time) []outbox.Person {
+	all := slices.Clone(to)
+	for _, number := range p.People.Numbers() {
+		if !slices.ContainsFunc(all, func(other outbox.Person) bool { return other.Number == number }) && !t.people.Stopped(number) {
+			all = append(all, t.people.Recipient(number, severities, at))
+		}
+	}
+	return all
+}
+
+// about returns a notice to somebody who was paged, in the lane of the page: it comes after the page,
+// or supersedes it if that is not sent yet.
+func (t *texts) about(p *page.Page, to outbox.Person, at time.Time, text string) outbox.Message {
+	m := t.notices.Notice(to, p.GroupKey, at, text)
+	m.Receiver, m.PageID, m.Headline, m.Severity = p.Receiver, p.ID, p.Headline, p.Severity
+	return m
+}
+
+// aboutTo is about, to a number; it is empty if the number wants no more texts.
+func (t *texts) aboutTo(p *page.Page, number e164.Number, at time.Time, text string) []outbox.Message {
+	if t.people.Stopped(number) {
+		return nil
+	}
+	return []outbox.Message{t.about(p, t.people.Recipient(number, nil, at), at, text)}
+}
+
+// others returns notices to everybody who was paged but one.
+func (t *texts) others(p *page.Page, but e164.Number, at time.Time, text string) []outbox.Message {
+	var ms []outbox.Message
+	for _, number := range p.People.Numbers() {
+		if number != but && !t.people.Stopped(number) {
+			ms = append(ms, t.about(p, t.people.Recipient(number, []string{p.Severity}, at), at, text))
+		}
+	}
+	return ms
+}
+
+// line is a page in a list for a phone: its code, its headline, since when, and its holder.
+func line(p *page.Page, reader e164.Number, now time.Time) string {
+	text := fmt.Sprintf("%s %s, %s", p.Code, p.Headline, page.Span(now.Sub(p.OpenedAt)))
+	switch {
+	case p.State == outbox.PageSilenced:
+		text += ", silenced"
+	case p.AcknowledgedBy == "":
+	case p.Holder == reader:
+		text += ", you have it"
+	default:
+		text += ", " + p.AcknowledgedBy + " has it"
+	}
+	return text
+}
+
+// brief is a page in a list of those that somebody holds now.
+func brief(p *page.Page) string { return p.Code + " " + p.Headline }
+
+// lines lists pages, as many as fit, and how many more there are.
+func lines(head string, pages []*page.Page, reader e164.Number, now time.Time) string {
+	return listed(head, pages, func(p *page.Page) string { return line(p, reader, now) })
+}
+
+func listed(head string, pages []*page.Page, line func(*page.Page) string) string {
+	text := head
+	for i, p := range pages {
+		longer := text + "\n" + line(p)
+		rest := ""
+		if left := len(pages) - i - 1; left > 0 {
+			rest = fmt.Sprintf("\n+%d more", left)
+		}
+		if !people.Fits(longer + rest) {
+			return fmt.Sprintf("%s\n+%d more", text, len(pages)-i)
+		}
+		text = longer
+	}
+	return text
+}
+
+// openText lists the current pages.
+func openText(pages []*page.Page, reader e164.Number, now time.Time) string {
+	if len(pages) == 0 {
+		return "Nothing is open."
+	}
+	return lines(counted(len(pages), "page")+":", pages, reader, now)
+}
+
+// overText is the confirmation of a command about a page that is over; "" if it is not.
+func overText(p *page.Page, now time.Time) string {
+	if p.State.Current() {
+		return ""
+	}
+	return fmt.Sprintf("%s is %s, since %s: %s", p.Code, p.State, page.Span(now.Sub(p.UpdatedAt)), p.Headline)
+}
+
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+const helpText = "OK or a code: I have it. 4821 2h: silence it. UNDO takes it back. ?: what is open. WHO: who is on duty. STOP: no more texts."
+
+// dutyText lists who is on duty by each rota; if there is no rota, who is paged by each receiver.
+func dutyText(d *people.Directory, receivers []config.Receiver, now time.Time) string {
+	roster := d.Roster()
+	var parts []string
+	for _, name := range roster.Rotas() {
+		on := roster.At(name, now)
+		who := strings.Join(on.Contacts, ", ")
+		switch {
+		case who == "":
+			who = "nobody"
+		case on.Gap:
+			who += " (default)"
+		}
+		parts = append(parts, fmt.Sprintf("%s: %s until %s", name, who, on.End.In(roster.Zone(name)).Format("Mon 15:04 MST")))
+	}
+	if len(parts) == 0 {
+		for _, r := range receivers {
+			var names []string
+			for _, recipient := range r.Recipients {
+				names = append(names, d.Person(recipient.Number).String())
+			}
+			if len(names) > 0 {
+				parts = append(parts, r.Name+": "+strings.Join(names, ", "))
+			}
+		}
+	}
+	if len(parts) == 0 {
+		return "No rota and no recipients are set up."
+	}
+	return strings.Join(parts, "\n")
+}

@@ -1,0 +1,239 @@
+package people
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/internal/people/rota"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const (
+	// calendarTimeout and maxCalendarBytes bound the reading of a calendar.
+	calendarTimeout  = 10 * time.Second
+	maxCalendarBytes = 8 << 20
+)
+
+// CalendarError says why the calendar of a rota cannot be used.
+type CalendarError struct {
+	Rota string
+	File bool // false: a URL, which may work again later
+	Err  error
+}
+
+func (e *CalendarError) Error() string { return fmt.Sprintf("rota %q: %v", e.Rota, e.Err) }
+func (e *CalendarError) Unwrap() error { return e.Err }
+
+// Load reads the calendars of all rotas and returns those that failed. A rota that failed keeps the
+// calendar that was read before.
+func (r *Roster) Load(ctx context.Context) []*CalendarError {
+	var errs []*CalendarError
+	for _, d := range r.duties {
+		if _, err := d.load(ctx, r.client); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// load reads the calendar of a rota, if it has one, and returns it if it has changed.
+func (d *duty) load(ctx context.Context, client *http.Client) (fresh []byte, failure *CalendarError) {
+	if d.Turns.Start != "" {
+		return nil, nil
+	}
+	data, etag, err := d.read(ctx, client)
+	if err == nil && data != nil {
+		err = d.use(data)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil {
+		return nil, &CalendarError{Rota: d.Name, File: d.Calendar != "", Err: err}
+	}
+	d.etag = etag
+	return data, nil
+}
+
+// use makes a calendar the rota.
+func (d *duty) use(data []byte) error {
+	c, err := rota.ParseCalendar(data, d.Zone)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rota = c
+	return nil
+}
+
+// read reads the file or fetches the URL. The data is nil if it has not changed.
+func (d *duty) read(ctx context.Context, client *http.Client) (data []byte, etag string, err error) {
+	if d.Calendar != "" {
+		f, err := os.Open(d.Calendar)
+		if err != nil {
+			return nil, "", err
+		}
+		defer f.Close()
+		data, err = readCalendar(f)
+		return data, "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, calendarTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.CalendarURL.Reveal(), nil)
+	if err != nil {
+		return nil, "", errors.New("the calendar's URL is unusable")
+	}
+	d.mu.Lock()
+	if d.etag != "" {
+		req.Header.Set("If-None-Match", d.etag)
+	}
+	etag = d.etag
+	d.mu.Unlock()
+	resp, err := client.Do(req)
+	if err != nil {
+		if inner := (*url.Error)(nil); errors.As(err, &inner) {
+			err = inner.Err // without the URL, which is a secret
+		}
+		return nil, "", fmt.Errorf("the calendar cannot be read: %w", err)
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusNotModified:
+		return nil, etag, nil
+	case http.StatusOK:
+		data, err = readCalendar(resp.Body)
+		return data, resp.Header.Get("ETag"), err
+	}
+	return nil, "", fmt.Errorf("the calendar cannot be read: its server responds %s", resp.Status)
+}
+
+func readCalendar(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxCalendarBytes+1))
+	if err == nil && len(data) > maxCalendarBytes {
+		err = fmt.Errorf("the calendar has more than %d bytes", maxCalendarBytes)
+	}
+	if err == nil && len(data) == 0 {
+		err = errors.New("the calendar is empty")
+	}
+	return data, err
+}
+
+// calendarMarks keep the last good copy of each rota's calendar, for a start without the calendar.
+const calendarMarks mark.Kind[calendarCopy] = "calendar"
+
+// calendarCopy is a calendar as the outbox keeps it.
+type calendarCopy struct {
+	Source string `json:"source"` // a hash of the file's name, or of the URL
+	Text   string `json:"text"`
+}
+
+// source identifies the origin of the calendar without showing the URL, which is a secret.
+func (d *duty) source() string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(d.Calendar+d.CalendarURL.Reveal())))
+}
+
+// UseCopies uses the copies that an outbox holds, for calendars that were not read yet.
+func (r *Roster) UseCopies(ctx context.Context, store mark.Reader) error {
+	kept, err := calendarMarks.All(ctx, store)
+	errs := []error{err}
+	for _, m := range kept {
+		d := r.find(m.Name)
+		if d == nil || d.known() || m.Value.Source != d.source() {
+			continue
+		}
+		if err := d.use([]byte(m.Value.Text)); err != nil {
+			errs = append(errs, fmt.Errorf("the copy of rota %q: %w", m.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// known reports whether the rota was read.
+func (d *duty) known() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rota != nil
+}
+
+// inherit takes over the calendars that another roster has read, if they are the same.
+func (r *Roster) inherit(from *Roster) {
+	for _, d := range r.duties {
+		old := from.find(d.Name)
+		if old == nil || old.Calendar != d.Calendar || old.CalendarURL != d.CalendarURL || old.Zone.String() != d.Zone.String() || d.known() {
+			continue
+		}
+		old.mu.Lock()
+		known, etag := old.rota, old.etag
+		old.mu.Unlock()
+		d.mu.Lock()
+		d.rota, d.etag = known, etag
+		d.mu.Unlock()
+	}
+}
+
+// runRotas reads the calendars of rotas until the context ends.
+func (d *Directory) runRotas(ctx context.Context) {
+	for ctx.Err() == nil {
+		roster := d.Roster()
+		if err := roster.UseCopies(ctx, d.outbox); err != nil && ctx.Err() == nil {
+			d.logger.Error("the copies of calendars cannot be used", "err", err)
+		}
+		reading, stop := context.WithCancel(ctx)
+		var all sync.WaitGroup
+		for _, rota := range roster.duties {
+			if rota.Turns.Start == "" {
+				all.Go(func() {
+					loop.Repeat(reading, nil, func() time.Duration {
+						d.readRota(reading, roster, rota)
+						return rota.Refresh
+					})
+				})
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-d.changed:
+		}
+		stop()
+		all.Wait()
+	}
+}
+
+func (d *Directory) readRota(ctx context.Context, r *Roster, rota *duty) {
+	fresh, err := rota.load(ctx, r.client)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		d.logger.Error("a rota cannot be read; what was read last is used", "err", err)
+	case err == nil:
+		d.metrics.rotaRead.WithLabelValues(rota.Name).SetToCurrentTime()
+		if fresh != nil {
+			d.keepCopy(ctx, rota, fresh)
+		}
+	}
+}
+
+// keepCopy stores a calendar that was read, unless the same is stored already.
+func (d *Directory) keepCopy(ctx context.Context, rota *duty, data []byte) {
+	_, err := d.outbox.Commit(ctx, func(ctx context.Context) (*outbox.Entry, error) {
+		kept, err := calendarMarks.Find(ctx, d.outbox, rota.Name)
+		fresh := calendarCopy{Source: rota.source(), Text: string(data)}
+		if err != nil || kept.Value == fresh {
+			return nil, err
+		}
+		kept.Value = fresh
+		return &outbox.Entry{Marks: []outbox.Mark{calendarMarks.Set(kept, time.Now())}}, nil
+	})
+	if err != nil && ctx.Err() == nil {
+		d.logger.Error("cannot keep a copy of a calendar", "rota", rota.Name, "err", err)
+	}
+}

@@ -1,0 +1,158 @@
+package people
+
+import (
+	"context"
+	"crypto/rand"
+	"math/big"
+	"sync"
+	"time"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// contactMarks keep what is known of a number. Their names are numbers: a contact whose number
+// changes starts anew.
+const contactMarks mark.Kind[contact] = "contact"
+
+const (
+	// verifyFor is how long a verification's code can be replied.
+	verifyFor = 24 * time.Hour
+	// verificationDigits is how many digits it has.
+	verificationDigits = 6
+)
+
+// contact is what is known of a number.
+type contact struct {
+	VerifiedAt time.Time `json:"verified_at,omitzero"`
+	StoppedAt  time.Time `json:"stopped_at,omitzero"` // since when its owner wants no more texts
+	Code       string    `json:"code,omitempty"`      // of a verification under way
+	CodeAt     time.Time `json:"code_at,omitzero"`
+}
+
+// contacts are the marks of all numbers, in memory, because each notification needs them.
+type contacts struct {
+	mu    sync.RWMutex
+	marks map[e164.Number]mark.Mark[contact]
+}
+
+func (c *contacts) read(ctx context.Context, store mark.Reader) error {
+	all, err := contactMarks.All(ctx, store)
+	if err != nil {
+		return err
+	}
+	marks := make(map[e164.Number]mark.Mark[contact])
+	for _, m := range all {
+		marks[e164.Number(m.Name)] = m
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.marks = marks
+	return nil
+}
+
+func (c *contacts) get(number e164.Number) contact {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.marks[number].Value
+}
+
+// changed returns the mark that changes what is known of a number.
+func (c *contacts) changed(number e164.Number, at time.Time, change func(*contact)) outbox.Mark {
+	c.mu.RLock()
+	m := c.marks[number]
+	c.mu.RUnlock()
+	m.Name = string(number)
+	change(&m.Value)
+	return contactMarks.Set(m, at)
+}
+
+// Refresh reads what is stored about contacts. If that fails, it logs why, and what was read before
+// is kept.
+func (d *Directory) Refresh(ctx context.Context) error {
+	err := d.contacts.read(ctx, d.outbox)
+	if err != nil && ctx.Err() == nil {
+		d.logger.Error("cannot read what is known of contacts", "err", err)
+	}
+	return err
+}
+
+// Stopped reports whether the owner of a number wants no more texts.
+func (d *Directory) Stopped(number e164.Number) bool {
+	return !d.contacts.get(number).StoppedAt.IsZero()
+}
+
+// Stop returns what stores that the owner of a number wants no more texts. The number's state is the
+// one of the last Refresh.
+func (d *Directory) Stop(number e164.Number, at time.Time) outbox.Mark {
+	return d.contacts.changed(number, at, func(c *contact) { c.StoppedAt = at })
+}
+
+// Start returns what stores that the owner of a number wants texts again.
+func (d *Directory) Start(number e164.Number, at time.Time) outbox.Mark {
+	return d.contacts.changed(number, at, func(c *contact) { c.StoppedAt = time.Time{} })
+}
+
+// Verified returns what stores that a number has replied the code of its verification. It is false
+// if that code is another one or was sent more than a day ago.
+func (d *Directory) Verified(number e164.Number, code string, at time.Time) (outbox.Mark, bool) {
+	known := d.contacts.get(number)
+	if known.Code != code || at.Sub(known.CodeAt) > verifyFor {
+		return outbox.Mark{}, false
+	}
+	return d.contacts.changed(number, at, func(c *contact) { c.VerifiedAt, c.Code, c.CodeAt = at, "", time.Time{} }), true
+}
+
+// Contact is what is known of a contact of the configuration.
+type Contact struct {
+	Name     string
+	Verified time.Time // when the phone replied to a verification; zero before
+	Stopped  time.Time // since when the contact wants no more texts; zero if it wants them
+}
+
+// State is "stopped", "verified" or "unverified".
+func (c Contact) State() string {
+	switch {
+	case !c.Stopped.IsZero():
+		return "stopped"
+	case !c.Verified.IsZero():
+		return "verified"
+	}
+	return "unverified"
+}
+
+// Contacts returns what is known of each contact of the configuration.
+func (d *Directory) Contacts() []Contact { return d.contacts.of(d.settings.Load().cfg) }
+
+// ReadContacts returns the same for a configuration and an outbox that is only read.
+func ReadContacts(ctx context.Context, cfg *config.Config, store mark.Reader) ([]Contact, error) {
+	var known contacts
+	if err := known.read(ctx, store); err != nil {
+		return nil, err
+	}
+	return known.of(cfg), nil
+}
+
+func (c *contacts) of(cfg *config.Config) []Contact {
+	var all []Contact
+	for _, configured := range cfg.Contacts {
+		known := c.get(configured.Number)
+		all = append(all, Contact{Name: configured.Name, Verified: known.VerifiedAt, Stopped: known.StoppedAt})
+	}
+	return all
+}
+
+// RandomDigits returns a random number of n digits that does not begin with 0.
+func RandomDigits(n int) (string, error) {
+	low := big.NewInt(1)
+	for range n - 1 {
+		low.Mul(low, big.NewInt(10))
+	}
+	r, err := rand.Int(rand.Reader, new(big.Int).Mul(low, big.NewInt(9)))
+	if err != nil {
+		return "", err
+	}
+	return r.Add(r, low).String(), nil
+}

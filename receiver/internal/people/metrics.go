@@ -1,0 +1,45 @@
+package people
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	gaps     *prometheus.CounterVec
+	rotaRead *prometheus.GaugeVec
+}
+
+func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
+	f := promauto.With(reg)
+	m := &metrics{
+		gaps: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "smspager_rota_gaps_total", Help: "Times that a rota was to be paged while nobody was on duty.",
+		}, []string{"rota"}),
+		rotaRead: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "smspager_rota_last_read_timestamp_seconds", Help: "When the calendar of a rota was last read.",
+		}, []string{"rota"}),
+	}
+	if reg != nil {
+		reg.MustRegister(collector{d})
+	}
+	return m
+}
+
+// collector collects the contacts.
+type collector struct{ *Directory }
+
+var contactsDesc = prometheus.NewDesc("smspager_contact", "1 for the state that a contact is in: verified, unverified or stopped.", []string{"contact", "state"}, nil)
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(ch chan<- *prometheus.Desc) { ch <- contactsDesc }
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	if c.settings.Load() == nil {
+		return
+	}
+	for _, s := range c.Contacts() {
+		ch <- prometheus.MustNewConstMetric(contactsDesc, prometheus.GaugeValue, 1, s.Name, s.State())
+	}
+}

@@ -1,0 +1,68 @@
+package people
+
+import (
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/templating/gsm7"
+)
+
+const (
+	// noticeSegments is how long a notice may be.
+	noticeSegments = 3
+	// noticeAge is how long a notice may wait to be sent, and alarmAge one that is not repeated.
+	noticeAge = time.Hour
+	alarmAge  = 24 * time.Hour
+	// noticeReceiver is the Receiver of messages that belong to no receiver. The configuration
+	// refuses receivers with this prefix.
+	noticeReceiver = "smspager:oncall"
+	// ReplyGroup and verifyGroup begin the group keys of messages that their recipient asked for.
+	ReplyGroup  = "smspager:reply:"
+	verifyGroup = "smspager:verify:"
+)
+
+// Notices makes smspager's own messages: confirmations, warnings, alarms.
+type Notices struct{ ids *outbox.IDs }
+
+// NewNotices returns Notices whose messages have ids of a process.
+func NewNotices(ids *outbox.IDs) *Notices { return &Notices{ids} }
+
+// NewID returns an id that is greater than all that the process has given before.
+func (n *Notices) NewID(at time.Time) string { return n.ids.New(at) }
+
+// Notice returns a message to a person, in the lane of a group key. Limits do not hold it back.
+func (n *Notices) Notice(to outbox.Person, group string, at time.Time, text string) outbox.Message {
+	text = gsm7.Truncate(gsm7.Transliterate(text, textinghouse.Alphabet), noticeSegments)
+	size := gsm7.Measure(text)
+	return outbox.Message{
+		ID: n.ids.New(at), To: to.Number, Receiver: noticeReceiver, GroupKey: group, Headline: "smspager", Urgent: true,
+		Text: text, Encoding: size.Encoding, Segments: size.Segments, State: outbox.Queued,
+		CreatedAt: at, UpdatedAt: at, NotBefore: to.NotBefore, ExpiresAt: latest(at, to.NotBefore).Add(noticeAge),
+		Events: []outbox.Event{{At: at, Type: outbox.EventQueued}},
+	}
+}
+
+// Alarm returns a notice to each of some people. An alarm is not repeated, and so it may wait longer
+// than other notices.
+func (n *Notices) Alarm(to []outbox.Person, group string, at time.Time, text string) []outbox.Message {
+	var ms []outbox.Message
+	for _, person := range to {
+		m := n.Notice(person, group, at, text)
+		m.ExpiresAt = latest(at, person.NotBefore).Add(alarmAge)
+		ms = append(ms, m)
+	}
+	return ms
+}
+
+// Fits reports whether a text fits into a notice without being cut.
+func Fits(text string) bool {
+	return gsm7.Measure(gsm7.Transliterate(text, textinghouse.Alphabet)).Segments <= noticeSegments
+}
+
+// AskedFor reports whether the recipient of a message has asked for it: it is a confirmation or a
+// verification.
+func AskedFor(m *outbox.Message) bool {
+	return strings.HasPrefix(m.GroupKey, ReplyGroup) || strings.HasPrefix(m.GroupKey, verifyGroup)
+}

@@ -1,0 +1,237 @@
+// Package people knows who can be paged: the contacts of the configuration and what their phones have
+// asked for, and who is on duty by each rota. It also writes smspager's own messages ([Notices]).
+//
+// A running receiver asks a [Directory]; a command that only reads uses a [Roster] and
+// [ReadContacts]. Shifts are in the folder rota.
+package people
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/commit"
+	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// Outbox keeps contacts and copies of calendars, and sends verifications.
+type Outbox interface {
+	mark.Reader
+	Commit(context.Context, commit.Build) (outbox.Added, error)
+}
+
+// Options are what New needs. Outbox and Notices are required.
+type Options struct {
+	Outbox     Outbox
+	Notices    *Notices
+	Shared     bool                  // other processes use the store, too
+	Logger     *slog.Logger          // nil: nothing is logged
+	Registerer prometheus.Registerer // nil: nothing is measured
+	Transport  http.RoundTripper     // of requests for calendars; nil: the network
+}
+
+// Directory knows the people of a configuration. It is safe for concurrent use.
+type Directory struct {
+	outbox   Outbox
+	notices  *Notices
+	logger   *slog.Logger
+	metrics  *metrics
+	client   *http.Client
+	gap      time.Duration // between reads of contacts
+	settings atomic.Pointer[settings]
+	contacts contacts
+	changed  loop.Bell // the rotas are others
+}
+
+// settings hold a configuration and what was built from it.
+type settings struct {
+	cfg      *config.Config
+	register *register
+	roster   *Roster
+}
+
+// New returns a Directory. Configure must be called before anything else.
+func New(o Options) *Directory {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	d := &Directory{
+		outbox: o.Outbox, notices: o.Notices, logger: o.Logger, client: &http.Client{Timeout: calendarTimeout, Transport: o.Transport},
+		gap: commit.Gap(o.Shared), changed: loop.NewBell(),
+	}
+	d.metrics = newMetrics(o.Registerer, d)
+	return d
+}
+
+// Configure sets or replaces the configuration.
+func (d *Directory) Configure(cfg *config.Config) {
+	s := &settings{cfg: cfg, register: newRegister(cfg), roster: NewRoster(cfg, d.client)}
+	if before := d.settings.Load(); before != nil {
+		s.roster.inherit(before.roster)
+	}
+	d.settings.Store(s)
+	d.changed.Ring()
+}
+
+// Run keeps contacts and calendars up to date until the context ends, and returns when all of its
+// goroutines have.
+func (d *Directory) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() {
+		loop.Repeat(ctx, nil, func() time.Duration {
+			if d.Refresh(ctx) != nil {
+				return commit.Retry
+			}
+			return d.gap
+		})
+	})
+	running.Go(func() { d.runRotas(ctx) })
+}
+
+// Person returns the person that a number belongs to, without a time.
+func (d *Directory) Person(number e164.Number) outbox.Person {
+	return d.settings.Load().register.person(number)
+}
+
+// Recipient returns the person that a number belongs to, and when to page them about alerts of some
+// severities: if all of those may wait for the contact's quiet hours to end, NotBefore is set.
+func (d *Directory) Recipient(number e164.Number, severities []string, at time.Time) outbox.Person {
+	return d.settings.Load().register.recipient(number, severities, at)
+}
+
+// Registered reports whether the configuration names a number.
+func (d *Directory) Registered(number e164.Number) bool {
+	return d.settings.Load().register.registered[number]
+}
+
+// Fellows returns the numbers that share a receiver, a heartbeat or the credit's warnings with a
+// number, those that want no more texts left out.
+func (d *Directory) Fellows(number e164.Number) []e164.Number {
+	return slices.DeleteFunc(slices.Clone(d.settings.Load().register.fellows[number]), d.Stopped)
+}
+
+// Roster returns who is on duty by the rotas of the configuration.
+func (d *Directory) Roster() *Roster { return d.settings.Load().roster }
+
+// People returns those that recipients name at a moment, each once, without those that want no more
+// texts. severities are those of the alerts that they are paged for, see Recipient.
+func (d *Directory) People(rs []config.Recipient, severities []string, at time.Time) []outbox.Person {
+	s := d.settings.Load()
+	var all []outbox.Person
+	add := func(number e164.Number) {
+		if d.Stopped(number) || slices.ContainsFunc(all, func(p outbox.Person) bool { return p.Number == number }) {
+			return
+		}
+		all = append(all, s.register.recipient(number, severities, at))
+	}
+	for _, r := range rs {
+		if r.Rota == "" {
+			add(r.Number)
+			continue
+		}
+		for _, number := range d.onDuty(s, r.Rota, at) {
+			add(number)
+		}
+	}
+	return all
+}
+
+// Named finds the recipient that a label names: a contact, a rota ("rota:second") or a number.
+func (d *Directory) Named(name string) (config.Recipient, bool) {
+	s := d.settings.Load()
+	if rota, ok := strings.CutPrefix(name, "rota:"); ok {
+		return config.Recipient{Rota: rota}, s.roster.find(rota) != nil
+	}
+	if c := s.register.byName[name]; c != nil {
+		return config.Recipient{Name: c.Name, Number: c.Number}, true
+	}
+	number, err := e164.Parse(name)
+	return config.Recipient{Number: number}, err == nil
+}
+
+// onDuty returns the numbers that a rota names at a moment. In a gap, and if those on duty want no
+// more texts, these are the rota's default, and the log and a metric report it.
+func (d *Directory) onDuty(s *settings, rota string, at time.Time) []e164.Number {
+	on := s.roster.At(rota, at)
+	var numbers []e164.Number
+	for _, name := range on.Contacts {
+		number, err := e164.Parse(name)
+		if c := s.register.byName[name]; c != nil {
+			number, err = c.Number, nil
+		}
+		if err == nil && !d.Stopped(number) {
+			numbers = append(numbers, number)
+		}
+	}
+	fallback := s.roster.find(rota).Recipients
+	why := ""
+	switch {
+	case on.Unread:
+		why = "the calendar of a rota was never read"
+	case on.Gap:
+		why = "nobody is on duty by a rota"
+	case len(numbers) == 0:
+		why = "who is on duty by a rota wants no more texts"
+		numbers = s.register.numbers(fallback, nil)
+	default:
+		return numbers
+	}
+	d.metrics.gaps.WithLabelValues(rota).Inc()
+	instead := "its default is paged instead"
+	if len(fallback) == 0 {
+		instead = "it has no default, so nobody is paged by it"
+	}
+	d.logger.Error(why+"; "+instead, "rota", rota, "duty", e164.Redact(strings.Join(on.Contacts, ", ")), "unknown", e164.Redact(strings.Join(on.Unknown, ", ")))
+	return numbers
+}
+
+// ErrUnknownContact is the error of Verify for a name that no contact has.
+var ErrUnknownContact = errors.New("no contact has this name")
+
+// Verify sends a contact a code. The reply with that code shows that texts arrive at this phone, and
+// that its replies arrive here.
+func (d *Directory) Verify(ctx context.Context, name string) error {
+	_, err := d.outbox.Commit(ctx, func(ctx context.Context) (*outbox.Entry, error) {
+		c := d.settings.Load().register.byName[name]
+		if c == nil {
+			return nil, ErrUnknownContact
+		}
+		if err := d.Refresh(ctx); err != nil {
+			return nil, err
+		}
+		now := time.Now()
+		code, err := RandomDigits(verificationDigits)
+		if err != nil {
+			return nil, err
+		}
+		m := d.notices.Notice(outbox.Person{Name: c.Name, Number: c.Number}, verifyGroup+name, now,
+			fmt.Sprintf("smspager: reply %s to confirm this is %s's phone.", code, c.Name))
+		begun := d.contacts.changed(c.Number, now, func(s *contact) { s.Code, s.CodeAt = code, now })
+		return &outbox.Entry{Messages: []outbox.Message{m}, Marks: []outbox.Mark{begun}}, nil
+	})
+	if err == nil {
+		_ = d.Refresh(ctx) // if it fails, Run refreshes soon
+	}
+	return err
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

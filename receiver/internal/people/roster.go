@@ -1,0 +1,244 @@
+package people
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/people/rota"
+)
+
+// Roster holds the rotas of a configuration and says who is on duty. It is safe for concurrent use.
+type Roster struct {
+	contacts []config.Contact
+	client   *http.Client
+	duties   []*duty
+}
+
+// duty is a rota and what was read of its calendar.
+type duty struct {
+	config.Rota
+	names map[string]string // the contacts by their names and aliases
+
+	mu   sync.Mutex
+	rota rota.Rota // nil until it is read
+	etag string
+}
+
+// NewRoster returns a Roster whose calendars are not read yet; see Load. The client fetches
+// calendars; nil makes one.
+func NewRoster(cfg *config.Config, client *http.Client) *Roster {
+	if client == nil {
+		client = &http.Client{Timeout: calendarTimeout}
+	}
+	r := &Roster{contacts: cfg.Contacts, client: client}
+	names := make(map[string]string)
+	for _, c := range cfg.Contacts {
+		for _, name := range append([]string{c.Name}, c.Aliases...) {
+			if name = plain(name); name != "" {
+				names[name] = c.Name
+			}
+		}
+	}
+	for _, rc := range cfg.Rotas {
+		d := &duty{Rota: rc, names: names}
+		if rc.Turns.Start != "" {
+			d.rota = rota.Turns{Start: rc.Turns.StartTime, Days: rc.Turns.Days, Names: rc.Turns.People}
+		}
+		r.duties = append(r.duties, d)
+	}
+	return r
+}
+
+// Duty is a time in which the same people are on duty.
+type Duty struct {
+	Start, End time.Time
+	Contacts   []string // those on duty; in a gap, the rota's default
+	Gap        bool     // nobody is on duty
+	Unread     bool     // the calendar was never read, so the default is paged
+	Unknown    []string // the names of shifts in a gap: they match no contact
+}
+
+// Rotas returns the names of the rotas.
+func (r *Roster) Rotas() []string {
+	var names []string
+	for _, d := range r.duties {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
+func (r *Roster) find(name string) *duty {
+	i := slices.IndexFunc(r.duties, func(d *duty) bool { return d.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return r.duties[i]
+}
+
+// Zone returns the time zone of a rota that exists.
+func (r *Roster) Zone(name string) *time.Location { return r.find(name).Rota.Zone }
+
+// Timeline returns who is on duty by a rota between two moments, without a break. It is nil if there
+// is no such rota.
+func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
+	d := r.find(name)
+	if d == nil {
+		return nil
+	}
+	d.mu.Lock()
+	of := d.rota
+	d.mu.Unlock()
+	if of == nil {
+		unread := d.on(rota.Span{Start: from, End: to})
+		unread.Unread = true
+		return []Duty{unread}
+	}
+	var duties []Duty
+	for _, span := range rota.Timeline(ofContacts{of, d}, from, to) {
+		on := d.on(span)
+		if on.Gap {
+			for _, shift := range of.Shifts(span.Start, span.End) {
+				on.Unknown = append(on.Unknown, shift.Label())
+			}
+		}
+		duties = append(duties, on)
+	}
+	return duties
+}
+
+// ofContacts holds the shifts of a rota that name contacts: other events of a calendar, such as
+// holidays, end nobody's shift.
+type ofContacts struct {
+	rota.Rota
+	duty *duty
+}
+
+func (c ofContacts) Shifts(from, to time.Time) []rota.Shift {
+	return slices.DeleteFunc(c.Rota.Shifts(from, to), func(s rota.Shift) bool { return len(c.duty.match(s)) == 0 })
+}
+
+// At returns who is on duty by a rota at a moment. End is the next change, at most a month away.
+func (r *Roster) At(name string, at time.Time) Duty {
+	const ahead = 31 * 24 * time.Hour
+	timeline := r.Timeline(name, at, at.Add(ahead))
+	if len(timeline) == 0 {
+		return Duty{Start: at, End: at, Gap: true}
+	}
+	now := timeline[0]
+	for _, next := range timeline[1:] {
+		if next.Gap != now.Gap || !slices.Equal(next.Contacts, now.Contacts) {
+			break
+		}
+		now.End = next.End
+	}
+	return now
+}
+
+// on returns the contacts of a span.
+func (d *duty) on(span rota.Span) Duty {
+	on := Duty{Start: span.Start, End: span.End, Gap: span.Gap()}
+	for _, shift := range span.Shifts {
+		for _, contact := range d.match(shift) {
+			if !slices.Contains(on.Contacts, contact) {
+				on.Contacts = append(on.Contacts, contact)
+			}
+		}
+	}
+	if on.Gap {
+		for _, r := range d.Recipients {
+			on.Contacts = append(on.Contacts, recipientName(r))
+		}
+	}
+	return on
+}
+
+func recipientName(r config.Recipient) string {
+	if r.Name != "" {
+		return r.Name
+	}
+	return string(r.Number)
+}
+
+// match finds the contacts that a shift names: by the names and addresses of its attendees, or else
+// in its summary.
+func (d *duty) match(shift rota.Shift) []string {
+	var found []string
+	add := func(contacts ...string) {
+		for _, contact := range contacts {
+			if !slices.Contains(found, contact) {
+				found = append(found, contact)
+			}
+		}
+	}
+	for _, name := range shift.Names {
+		if contact, ok := d.called(name); ok {
+			add(contact)
+		} else {
+			add(d.within(name)...)
+		}
+	}
+	if found != nil {
+		return found
+	}
+	if contact, ok := d.called(shift.Summary); ok {
+		return []string{contact}
+	}
+	return d.within(shift.Summary)
+}
+
+// called finds the contact with a name, an alias, or an address whose local part is one of these.
+func (d *duty) called(name string) (contact string, ok bool) {
+	if contact, ok = d.names[plain(name)]; !ok {
+		local, _, _ := strings.Cut(name, "@")
+		contact, ok = d.names[plain(local)]
+	}
+	return contact, ok
+}
+
+// joins separate the names of people who share a shift.
+var joins = regexp.MustCompile(`(?i)\s*[,/&;]\s*|\s+(?:\+|and|et|und|y)\s+`)
+
+// within finds the contacts among the words of a text: both in "Alice / Bob", the first in "Alice
+// covers for Bob" and "Alice (until six: Bob)".
+func (d *duty) within(text string) []string {
+	if begin := strings.IndexAny(text, "(["); begin > 0 {
+		text = text[:begin]
+	}
+	var found []string
+	for _, part := range joins.Split(text, -1) {
+		words := " " + plain(part) + " "
+		first, name := len(words), ""
+		for called := range d.names {
+			at := strings.Index(words, " "+called+" ")
+			if at >= 0 && (at < first || at == first && len(called) > len(name)) {
+				first, name = at, called
+			}
+		}
+		if name != "" && !slices.Contains(found, d.names[name]) {
+			found = append(found, d.names[name])
+		}
+	}
+	return found
+}
+
+// plain returns a name in lower case, without accents and with single spaces.
+func plain(name string) string {
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.Is(unicode.Mn, r):
+			return -1
+		case unicode.IsLetter(r), unicode.IsDigit(r), r == '@', r == '.', r == '+':
+			return unicode.ToLower(r)
+		}
+		return ' '
+	}, norm.NFD.String(name))
+	return strings.Join(strings.Fields(name), " ")
+}

@@ -1,0 +1,87 @@
+package watch
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/textinghouse"
+)
+
+const (
+	// creditInterval is how often the credit is read.
+	creditInterval = 5 * time.Minute
+	// recoverInterval is how often an endpoint that failed is tried.
+	recoverInterval = 10 * time.Second
+)
+
+// Account is an account at the provider. *textinghouse.Client is one.
+type Account interface {
+	Credit(context.Context) (textinghouse.Credit, error)
+	Recover(context.Context) // tries the endpoints that failed
+}
+
+// account reads the account's credit and has endpoints tried that failed.
+type account struct {
+	credit   *credit
+	logger   *slog.Logger
+	provider atomic.Pointer[Account]
+	changed  loop.Bell
+
+	left prometheus.Gauge
+	read prometheus.Gauge
+}
+
+func newAccount(o *Options) *account {
+	f := promauto.With(o.Registerer)
+	return &account{
+		credit: newCredit(o), logger: o.Logger, changed: loop.NewBell(),
+		left: f.NewGauge(prometheus.GaugeOpts{
+			Name: "smspager_credit", Help: "The account's credit, in the provider's unit, when it was last read.",
+		}),
+		read: f.NewGauge(prometheus.GaugeOpts{
+			Name: "smspager_credit_last_read_timestamp_seconds", Help: "When the credit was last read.",
+		}),
+	}
+}
+
+func (a *account) configure(provider Account, guard config.Credit) {
+	a.credit.guard.Store(&guard)
+	a.provider.Store(&provider)
+	a.changed.Ring()
+}
+
+// run reads the credit at the start, after each change of the configuration, and at each interval.
+func (a *account) run(ctx context.Context) {
+	loop.Repeat(ctx, a.changed, func() time.Duration {
+		a.readCredit(ctx)
+		return creditInterval
+	})
+}
+
+// recover has the endpoints that failed tried, until the context ends.
+func (a *account) recover(ctx context.Context) {
+	loop.Repeat(ctx, nil, func() time.Duration {
+		(*a.provider.Load()).Recover(ctx)
+		return recoverInterval
+	})
+}
+
+func (a *account) readCredit(ctx context.Context) {
+	credit, err := (*a.provider.Load()).Credit(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			a.logger.Warn("cannot read the credit", "err", err)
+		}
+		return
+	}
+	a.left.Set(float64(credit))
+	a.read.SetToCurrentTime()
+	a.credit.take(ctx, float64(credit), time.Now())
+}

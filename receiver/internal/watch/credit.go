@@ -1,0 +1,143 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// creditMarks keep the credit's readings and warnings.
+const creditMarks mark.Kind[creditState] = "credit"
+
+const (
+	// A reading an hour is kept, for a week.
+	readingGap = time.Hour
+	readingFor = 7 * 24 * time.Hour
+	// paceOver is the time that readings must span to show a pace.
+	paceOver = 24 * time.Hour
+	// enoughAgain is how many times warn_days the credit must last before another warning can follow.
+	enoughAgain = 1.2
+)
+
+// creditState is what is known of the credit.
+type creditState struct {
+	Readings []reading `json:"readings"`
+	Low      bool      `json:"low,omitempty"`   // a warning was sent that it is below warn_below
+	Short    bool      `json:"short,omitempty"` // a warning was sent that it lasts less than warn_days
+}
+
+type reading struct {
+	At     time.Time `json:"at"`
+	Credit float64   `json:"credit"`
+}
+
+// credit warns if the account's credit is low or will not last.
+type credit struct {
+	outbox Outbox
+	people People
+	alarm  Alarm
+	logger *slog.Logger
+	guard  atomic.Pointer[config.Credit]
+	lasts  prometheus.Gauge
+}
+
+func newCredit(o *Options) *credit {
+	return &credit{
+		outbox: o.Outbox, people: o.People, alarm: o.Alarm, logger: o.Logger,
+		lasts: promauto.With(o.Registerer).NewGauge(prometheus.GaugeOpts{
+			Name: "smspager_credit_left_seconds", Help: "How long the credit lasts at the pace of the last week; 0 before it is known.",
+		}),
+	}
+}
+
+// take takes in a reading of the credit.
+func (c *credit) take(ctx context.Context, left float64, at time.Time) {
+	_, err := c.outbox.Commit(ctx, func(ctx context.Context) (*outbox.Entry, error) {
+		guard := c.guard.Load()
+		state, err := creditMarks.Find(ctx, c.outbox, "account")
+		if err != nil {
+			return nil, err
+		}
+		warnings, changed := state.Value.read(reading{at, left}, guard)
+		if days := state.Value.daysLeft(left); !math.IsInf(days, 1) {
+			c.lasts.Set(days * (24 * time.Hour).Seconds())
+		}
+		if !changed {
+			return nil, nil
+		}
+		e := &outbox.Entry{Marks: []outbox.Mark{creditMarks.Set(state, at)}}
+		for _, warning := range warnings {
+			c.logger.Warn("the credit is low", "credit", left, "why", warning)
+			text := fmt.Sprintf("CREDIT %.6g left at TextingHouse, %s. Without credit nobody is paged.", left, warning)
+			e.Messages = append(e.Messages, c.alarm.Alarm(c.people.People(guard.Recipients, nil, at), "smspager:credit:"+c.alarm.NewID(at), at, text)...)
+		}
+		return e, nil
+	})
+	if err != nil && ctx.Err() == nil {
+		c.logger.Error("cannot store the credit", "err", err)
+	}
+}
+
+// read takes in a reading. It returns the warnings that are due, and whether the state is worth a
+// write.
+func (s *creditState) read(r reading, guard *config.Credit) (warnings []string, changed bool) {
+	before := *s
+	kept := s.keep(r)
+	days := s.daysLeft(r.Credit)
+	if low := guard.WarnBelow > 0 && r.Credit < float64(guard.WarnBelow); low != s.Low {
+		if s.Low = low; low {
+			warnings = append(warnings, fmt.Sprintf("below %d", guard.WarnBelow))
+		}
+	}
+	switch short := guard.WarnDays > 0 && days < float64(guard.WarnDays); {
+	case short && !s.Short:
+		s.Short = true
+		warnings = append(warnings, fmt.Sprintf("it lasts %.1f days at the pace of the last week", days))
+	case days > enoughAgain*float64(guard.WarnDays):
+		s.Short = false
+	}
+	return warnings, kept || s.Low != before.Low || s.Short != before.Short
+}
+
+// keep keeps a reading if an hour has passed since the last one, and reports whether it did.
+func (s *creditState) keep(r reading) bool {
+	if n := len(s.Readings); n > 0 && r.At.Sub(s.Readings[n-1].At) < readingGap {
+		return false
+	}
+	var kept []reading
+	for _, old := range s.Readings {
+		if r.At.Sub(old.At) <= readingFor {
+			kept = append(kept, old)
+		}
+	}
+	s.Readings = append(kept, r)
+	return true
+}
+
+// daysLeft returns how long a credit lasts at the pace of the readings; infinite if they show no
+// pace. Payments into the account do not count.
+func (s *creditState) daysLeft(credit float64) float64 {
+	n := len(s.Readings)
+	if n < 2 {
+		return math.Inf(1)
+	}
+	over := s.Readings[n-1].At.Sub(s.Readings[0].At)
+	spent := 0.0
+	for i := range n - 1 {
+		spent += max(0, s.Readings[i].Credit-s.Readings[i+1].Credit)
+	}
+	if over < paceOver || spent == 0 {
+		return math.Inf(1)
+	}
+	return max(0, credit) / (spent / (over.Hours() / 24))
+}

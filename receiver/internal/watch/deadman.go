@@ -1,0 +1,84 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/loop"
+)
+
+// deadmanTimeout bounds a call to the dead-man's switch.
+const deadmanTimeout = 10 * time.Second
+
+// deadman calls a URL elsewhere (alive.url) while smspager and the provider are well. The service
+// there raises the alarm when the calls stop.
+type deadman struct {
+	client   *http.Client
+	healthy  func() error
+	logger   *slog.Logger
+	settings atomic.Pointer[config.Alive]
+	calls    *prometheus.CounterVec
+}
+
+func newDeadman(o *Options) *deadman {
+	return &deadman{
+		client: &http.Client{Timeout: deadmanTimeout, Transport: o.Transport}, healthy: o.Healthy, logger: o.Logger,
+		calls: promauto.With(o.Registerer).NewCounterVec(prometheus.CounterOpts{
+			Name: "smspager_alive_calls_total", Help: "Calls to the dead-man's switch (alive.url): ok, failed, or withheld because not all was well.",
+		}, []string{"outcome"}),
+	}
+}
+
+func (d *deadman) run(ctx context.Context) {
+	loop.Repeat(ctx, nil, func() time.Duration {
+		alive := d.settings.Load()
+		if alive.URL != "" {
+			d.check(ctx, alive.URL.Reveal())
+		}
+		return alive.Interval
+	})
+}
+
+func (d *deadman) check(ctx context.Context, address string) {
+	if err := d.healthy(); err != nil {
+		d.calls.WithLabelValues("withheld").Inc()
+		d.logger.Warn("the URL of alive is not called, as not all is well", "err", err)
+		return
+	}
+	switch err := d.call(ctx, address); {
+	case err == nil:
+		d.calls.WithLabelValues("ok").Inc()
+	case ctx.Err() == nil:
+		d.calls.WithLabelValues("failed").Inc()
+		d.logger.Warn("the URL of alive cannot be called", "err", err)
+	}
+}
+
+func (d *deadman) call(ctx context.Context, address string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return errors.New("the URL is unusable")
+	}
+	resp, err := d.client.Do(req)
+	if err != nil {
+		if inner := (*url.Error)(nil); errors.As(err, &inner) {
+			err = inner.Err // without the URL, which may hold a secret
+		}
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("it responds %s", resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,309 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/common/model"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/commit"
+	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+// beatMarks keep what is known of heartbeats, by their names.
+const beatMarks mark.Kind[beatState] = "heartbeat"
+
+const (
+	// storeGrace is how long heartbeats wait for the store at the start.
+	storeGrace = time.Minute
+	// alarmWindow is how long an alarm that is stored again is recognised as a repeat.
+	alarmWindow = 36 * time.Hour
+	// unconfiguredFor is how long a heartbeat is remembered that is no longer configured: replicas
+	// are given a new configuration one after another.
+	unconfiguredFor = time.Hour
+)
+
+// beatState is what is known of a heartbeat.
+type beatState struct {
+	SinceAt time.Time     `json:"since_at"`         // when it was first waited for
+	LastAt  time.Time     `json:"last_at,omitzero"` // its last beat
+	Missed  time.Duration `json:"missed,omitempty"` // smspager's own downtime since the last beat
+	DeadAt  time.Time     `json:"dead_at,omitzero"` // when the alarm was raised; zero while it is alive
+}
+
+// deadline returns when a heartbeat is dead that was waited for since a time, smspager's own downtime
+// excepted. A heartbeat that has never been received is allowed twice the timeout.
+func (s *beatState) deadline(since time.Time, timeout time.Duration) time.Time {
+	if s.LastAt.IsZero() {
+		return latest(s.SinceAt, since).Add(2*timeout + s.Missed)
+	}
+	return latest(s.LastAt, since).Add(timeout + s.Missed)
+}
+
+// heartbeats raises an alarm when a heartbeat's beats are missing, and reports when they are back.
+type heartbeats struct {
+	outbox     Outbox
+	people     People
+	alarm      Alarm
+	logger     *slog.Logger
+	gap        time.Duration // between reads of the store
+	configured atomic.Pointer[[]config.Heartbeat]
+	changed    loop.Bell
+	past       pastAlarms
+	down       downtime
+	lastSeen   *prometheus.GaugeVec
+	up         *prometheus.GaugeVec
+
+	mu    sync.Mutex
+	beats map[string]time.Time // the last ones, stored or not
+	// since is when each heartbeat began to be waited for; absent: before this process started.
+	since map[string]time.Time
+}
+
+func newHeartbeats(o *Options) *heartbeats {
+	f := promauto.With(o.Registerer)
+	return &heartbeats{
+		outbox: o.Outbox, people: o.People, alarm: o.Alarm, logger: o.Logger, gap: commit.Gap(o.Shared), changed: loop.NewBell(),
+		past:  newPastAlarms(o),
+		beats: make(map[string]time.Time), since: make(map[string]time.Time),
+		lastSeen: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "smspager_heartbeat_last_seen_timestamp_seconds", Help: "When a heartbeat was last received; 0 before its first beat.",
+		}, []string{"heartbeat"}),
+		up: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "smspager_heartbeat_up", Help: "1 while a heartbeat is alive, 0 while it is dead.",
+		}, []string{"heartbeat"}),
+	}
+}
+
+// configure sets or replaces the heartbeats. A new one is waited for from now on.
+func (h *heartbeats) configure(all []config.Heartbeat) {
+	before := h.configured.Swap(&all)
+	if before != nil {
+		var known []string
+		for _, old := range *before {
+			known = append(known, old.Name)
+		}
+		h.waitAnew(known, time.Now())
+	}
+	h.up.Reset()
+	h.lastSeen.Reset()
+	h.changed.Ring()
+}
+
+// names returns the names of the configured heartbeats.
+func (h *heartbeats) names() (names []string) {
+	for _, hb := range *h.configured.Load() {
+		names = append(names, hb.Name)
+	}
+	return names
+}
+
+// waitAnew waits from now on for the heartbeats that are not known yet.
+func (h *heartbeats) waitAnew(known []string, now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, name := range h.names() {
+		if !slices.Contains(known, name) {
+			h.since[name] = now
+		}
+	}
+}
+
+// beat takes in a notification that may be a heartbeat's, see Watch.Beat.
+func (h *heartbeats) beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) (known bool) {
+	for _, hb := range *h.configured.Load() {
+		if hb.Receiver != receiver && regexp.QuoteMeta(hb.Receiver) != receiver {
+			continue
+		}
+		known = true
+		if n.Status != string(model.AlertFiring) || n.MayStillFire {
+			continue
+		}
+		h.mu.Lock()
+		h.beats[hb.Name] = at // also if it cannot be stored
+		h.mu.Unlock()
+		if _, err := h.outbox.Commit(ctx, func(ctx context.Context) (*outbox.Entry, error) { return h.beaten(ctx, &hb, at) }); err != nil {
+			h.logger.Error("a heartbeat cannot be stored; it is kept in memory", "heartbeat", hb.Name, "err", err)
+		}
+		h.changed.Ring()
+	}
+	return known
+}
+
+// beaten returns what stores a beat and reports that a dead heartbeat is alive.
+func (h *heartbeats) beaten(ctx context.Context, hb *config.Heartbeat, at time.Time) (*outbox.Entry, error) {
+	m, err := beatMarks.Find(ctx, h.outbox, hb.Name)
+	state := &m.Value
+	if err != nil || !at.After(state.LastAt) {
+		return nil, err
+	}
+	if state.SinceAt.IsZero() {
+		state.SinceAt = at
+	}
+	e := &outbox.Entry{}
+	if dead := state.DeadAt; !dead.IsZero() {
+		silent := "it was seen for the first time"
+		if !state.LastAt.IsZero() {
+			silent = "it was silent for " + span(at.Sub(state.LastAt))
+		}
+		e.Messages = h.texts(hb, at, fmt.Sprintf("ALIVE heartbeat %s: %s.%s", hb.Name, silent, h.down.after(state.LastAt)))
+		h.logger.Warn("a heartbeat is back", "heartbeat", hb.Name, "dead_since", dead)
+	}
+	state.LastAt, state.DeadAt, state.Missed = at, time.Time{}, 0
+	e.Marks = []outbox.Mark{beatMarks.Set(m, at)}
+	return e, nil
+}
+
+func (h *heartbeats) texts(hb *config.Heartbeat, at time.Time, text string) []outbox.Message {
+	return h.alarm.Alarm(h.people.People(hb.Recipients, nil, at), "smspager:heartbeat:"+hb.Name, at, text)
+}
+
+// run raises the alarm for dead heartbeats until the context ends. It begins when smspager's own
+// downtime is known, or after storeGrace.
+func (h *heartbeats) run(ctx context.Context, began <-chan struct{}) {
+	begun, cancel := context.WithTimeout(ctx, storeGrace)
+	defer cancel()
+	select {
+	case <-began:
+	case <-begun.Done():
+		h.waitAnew(nil, time.Now())
+	}
+	var stored []mark.Mark[beatState] // as last read
+	loop.Repeat(ctx, h.changed, func() time.Duration {
+		now, wait := time.Now(), h.gap
+		read, err := beatMarks.All(ctx, h.outbox)
+		if read != nil {
+			stored = read
+		}
+		if err != nil && ctx.Err() == nil {
+			h.logger.Error("cannot read the heartbeats; what was read last is used", "err", err)
+			wait = commit.Retry
+		}
+		return min(wait, h.checkAll(ctx, stored, now))
+	})
+}
+
+// checkAll checks all heartbeats, and returns the time until the next one may be dead.
+func (h *heartbeats) checkAll(ctx context.Context, stored []mark.Mark[beatState], now time.Time) time.Duration {
+	wait := h.gap
+	if err := h.forget(ctx, stored, now); err != nil && ctx.Err() == nil {
+		h.logger.Error("cannot forget a heartbeat; trying again", "err", err)
+	}
+	for _, hb := range *h.configured.Load() {
+		next, err := h.check(ctx, mark.Named(stored, hb.Name), &hb, now)
+		if err == nil {
+			h.past.settled(hb.Name)
+		} else {
+			next = commit.Retry
+			if ctx.Err() == nil && !errors.Is(err, outbox.ErrConflict) {
+				h.logger.Error("cannot check a heartbeat; trying again", "heartbeat", hb.Name, "err", err)
+			}
+		}
+		wait = min(wait, next)
+	}
+	return wait
+}
+
+// forget deletes the marks of heartbeats that are not configured, so that one that is configured
+// again begins anew.
+func (h *heartbeats) forget(ctx context.Context, stored []mark.Mark[beatState], now time.Time) error {
+	configured := h.names()
+	for _, m := range stored {
+		if slices.Contains(configured, m.Name) || now.Sub(m.At) < unconfiguredFor {
+			continue
+		}
+		if _, err := h.outbox.Try(ctx, outbox.Entry{Marks: []outbox.Mark{beatMarks.Delete(m)}}); err != nil && !errors.Is(err, outbox.ErrConflict) {
+			return err
+		}
+	}
+	return nil
+}
+
+// check raises the alarm if a heartbeat is dead, and returns the time until it may be.
+func (h *heartbeats) check(ctx context.Context, m mark.Mark[beatState], hb *config.Heartbeat, now time.Time) (time.Duration, error) {
+	state := &m.Value
+	fresh := state.SinceAt.IsZero()
+	since := h.merge(hb.Name, state, now)
+	raised := h.past.raised(hb.Name, state.LastAt)
+	state.DeadAt = latest(state.DeadAt, raised)
+	h.show(hb.Name, state)
+	deadline := state.deadline(since, hb.Timeout)
+	e := outbox.Entry{Key: commit.NewKey(), SeenAt: now, Window: alarmWindow}
+	switch {
+	case !raised.IsZero(): // the store does not know it yet
+	case !state.DeadAt.IsZero():
+		return h.gap, nil
+	case now.Before(deadline) && !fresh:
+		return deadline.Sub(now), nil
+	case now.Before(deadline):
+	default:
+		state.DeadAt = now
+		e.Messages = h.texts(hb, now, h.deadText(hb, state, now))
+	}
+	e.Marks = []outbox.Mark{beatMarks.Set(m, now)}
+	e, stored, err := h.past.store(ctx, hb.Name, e, now)
+	if err != nil {
+		return 0, err
+	}
+	if stored {
+		h.changed.Ring() // goes on with the marks as they are now
+	}
+	if len(e.Messages) > 0 {
+		h.logger.Error("a heartbeat is dead", "heartbeat", hb.Name, "since", latest(state.LastAt, state.SinceAt))
+		h.show(hb.Name, state)
+	}
+	return h.gap, nil
+}
+
+// merge adds to a stored state the last beat that could not be stored. It returns the time since
+// when the heartbeat is waited for, zero: before this process started.
+func (h *heartbeats) merge(name string, state *beatState, now time.Time) (since time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if last := h.beats[name]; last.After(state.LastAt) {
+		state.LastAt, state.Missed = last, 0
+	}
+	since = h.since[name]
+	if state.SinceAt.IsZero() {
+		if since = latest(since, state.LastAt); since.IsZero() {
+			since = now
+		}
+		state.SinceAt, h.since[name] = since, since
+	}
+	return since
+}
+
+func (h *heartbeats) deadText(hb *config.Heartbeat, state *beatState, now time.Time) string {
+	if state.LastAt.IsZero() {
+		return fmt.Sprintf("DEAD heartbeat %s: never seen for %s. Alerts may not arrive.%s", hb.Name, span(now.Sub(state.SinceAt)), h.down.after(state.SinceAt))
+	}
+	return fmt.Sprintf("DEAD heartbeat %s: silent for %s, last at %s. Alerts may not arrive.%s",
+		hb.Name, span(now.Sub(state.LastAt)), state.LastAt.UTC().Format("15:04 MST"), h.down.after(state.LastAt))
+}
+
+// show sets the metrics of a heartbeat.
+func (h *heartbeats) show(name string, s *beatState) {
+	up := 1.0
+	if !s.DeadAt.IsZero() {
+		up = 0
+	}
+	h.up.WithLabelValues(name).Set(up)
+	last := 0.0
+	if !s.LastAt.IsZero() {
+		last = float64(s.LastAt.UnixMilli()) / 1000
+	}
+	h.lastSeen.WithLabelValues(name).Set(last)
+}

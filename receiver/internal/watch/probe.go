@@ -1,0 +1,92 @@
+package watch
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// probe measures the chain: it sends to the provider's test number through the same outbox as a
+// page, until the receipt is there.
+type probe struct {
+	outbox   Outbox
+	newID    func(time.Time) string
+	logger   *slog.Logger
+	interval atomic.Int64 // a time.Duration; 0: no probes
+	changed  loop.Bell
+
+	ended       *prometheus.CounterVec
+	duration    prometheus.Gauge
+	lastSuccess prometheus.Gauge
+}
+
+func newProbe(o *Options) *probe {
+	f := promauto.With(o.Registerer)
+	p := &probe{
+		outbox: o.Outbox, newID: o.Alarm.NewID, logger: o.Logger, changed: loop.NewBell(),
+		ended: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "smspager_probes_total", Help: "Probes by their final state.",
+		}, []string{"state"}),
+		duration: f.NewGauge(prometheus.GaugeOpts{
+			Name: "smspager_probe_duration_seconds", Help: "How long the last delivered probe took, from the outbox to its receipt.",
+		}),
+		lastSuccess: f.NewGauge(prometheus.GaugeOpts{
+			Name: "smspager_probe_last_success_timestamp_seconds", Help: "When a probe was last delivered.",
+		}),
+	}
+	for _, s := range []outbox.State{outbox.Delivered, outbox.Failed, outbox.Expired, outbox.Unknown} {
+		p.ended.WithLabelValues(string(s))
+	}
+	return p
+}
+
+func (p *probe) configure(interval time.Duration) {
+	p.interval.Store(int64(interval))
+	p.changed.Ring()
+}
+
+// run sends a probe at the start, after each change of the configuration, and at each interval.
+func (p *probe) run(ctx context.Context) {
+	loop.Repeat(ctx, p.changed, func() time.Duration {
+		interval := time.Duration(p.interval.Load())
+		if interval == 0 {
+			return time.Hour
+		}
+		p.send(ctx, interval)
+		return interval
+	})
+}
+
+// send stores a probe, which expires when the next one is due.
+func (p *probe) send(ctx context.Context, interval time.Duration) {
+	now := time.Now()
+	m := outbox.Message{
+		ID: p.newID(now), To: e164.Test, Receiver: outbox.ProbeReceiver, GroupKey: outbox.ProbeReceiver,
+		Encoding: "gsm7", Segments: 1, State: outbox.Queued, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(interval),
+		Events: []outbox.Event{{At: now, Type: outbox.EventQueued}},
+	}
+	m.Text = "smspager probe " + m.ID
+	if _, err := p.outbox.Try(ctx, outbox.Entry{SeenAt: now, Messages: []outbox.Message{m}}); err != nil {
+		p.ended.WithLabelValues(string(outbox.Failed)).Inc()
+		p.logger.Error("cannot store a probe", "err", err)
+	}
+}
+
+func (p *probe) final(m outbox.Message) {
+	if m.Receiver != outbox.ProbeReceiver {
+		return
+	}
+	p.ended.WithLabelValues(string(m.State)).Inc()
+	if m.State == outbox.Delivered {
+		p.duration.Set(m.UpdatedAt.Sub(m.CreatedAt).Seconds())
+		p.lastSuccess.Set(float64(m.UpdatedAt.UnixMilli()) / 1000)
+	}
+}

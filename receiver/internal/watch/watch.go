@@ -1,0 +1,121 @@
+// Package watch checks that pages would arrive: heartbeats from Alertmanager, probes to the
+// provider's free test number, the account's credit, smspager's own uptime, and a dead-man's switch
+// elsewhere that is called while all of this is well.
+package watch
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/commit"
+	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+// Outbox keeps marks and sends alarms.
+type Outbox interface {
+	mark.Reader
+	Commit(context.Context, commit.Build) (outbox.Added, error)
+	Try(context.Context, outbox.Entry) (outbox.Added, error)
+}
+
+// Sender sends an entry although the store fails; the entry is stored later.
+type Sender interface {
+	SendNow(context.Context, *outbox.Entry) error
+}
+
+// People knows who gets an alarm.
+type People interface {
+	People(to []config.Recipient, severities []string, at time.Time) []outbox.Person
+}
+
+// Alarm makes the messages of an alarm.
+type Alarm interface {
+	Alarm(to []outbox.Person, group string, at time.Time, text string) []outbox.Message
+	NewID(at time.Time) string
+}
+
+// Options are what New needs. Outbox, Sender, People and Alarm are required.
+type Options struct {
+	Outbox     Outbox
+	Sender     Sender
+	People     People
+	Alarm      Alarm
+	Shared     bool                  // other processes use the store, too
+	Logger     *slog.Logger          // nil: nothing is logged
+	Registerer prometheus.Registerer // nil: nothing is measured
+	Transport  http.RoundTripper     // of calls to the dead-man's switch; nil: the network
+	Healthy    func() error          // why smspager or the provider is not well; nil: they always are
+}
+
+// Watch is all that is watched. It is safe for concurrent use.
+type Watch struct {
+	heartbeats *heartbeats
+	uptime     *uptime
+	deadman    *deadman
+	probe      *probe
+	account    *account
+}
+
+// New returns a Watch. Configure must be called before anything else.
+func New(o Options) *Watch {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Healthy == nil {
+		o.Healthy = func() error { return nil }
+	}
+	h := newHeartbeats(&o)
+	return &Watch{
+		heartbeats: h, uptime: &uptime{heartbeats: h, outbox: o.Outbox, logger: o.Logger, shared: o.Shared},
+		deadman: newDeadman(&o), probe: newProbe(&o), account: newAccount(&o),
+	}
+}
+
+// Configure sets or replaces the configuration and the account at the provider.
+func (w *Watch) Configure(cfg *config.Config, account Account) {
+	w.heartbeats.configure(cfg.Heartbeats)
+	w.deadman.settings.Store(&cfg.Alive)
+	w.probe.configure(cfg.Probe.Interval)
+	w.account.configure(account, cfg.Credit)
+}
+
+// Run watches until the context ends, and returns when all of its goroutines have.
+func (w *Watch) Run(ctx context.Context) {
+	began := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() { w.uptime.run(ctx, began) })
+	running.Go(func() { w.heartbeats.run(ctx, began) })
+	running.Go(func() { w.deadman.run(ctx) })
+	running.Go(func() { w.probe.run(ctx) })
+	running.Go(func() { w.account.run(ctx) })
+	running.Go(func() { w.account.recover(ctx) })
+	running.Wait()
+}
+
+// Beat takes in a notification that may be a heartbeat's: a firing one of a receiver that a heartbeat
+// names. It reports whether the receiver has a heartbeat.
+func (w *Watch) Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool {
+	return w.heartbeats.beat(ctx, receiver, n, at)
+}
+
+// Final takes in a message that has reached its final state. Only probes matter here.
+func (w *Watch) Final(m outbox.Message) { w.probe.final(m) }
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// span returns a length of time in two units.
+func span(d time.Duration) string { return cmp.Or(templating.Duration(d), "0s") }
