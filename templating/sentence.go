@@ -99,7 +99,7 @@ func (s *Set) detailOf(a *alertmanager.Alert) detail {
 			text += "\n" + capped(a.Annotations[name])
 		}
 	}
-	d.labels = s.labelsOf(a, text)
+	d.labels = s.labelsOf(a, text, d.nameWords())
 	d.forgetAddresses(text)
 	if summary != "" {
 		d.read(summary, summaryFrom, true)
