@@ -2,6 +2,7 @@ package templating
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -25,6 +26,20 @@ func (s span) covers(i int) bool { return s.at <= i && i < s.end }
 // version or one of the spans.
 func figures(s string, names []span) []figure {
 	var all []figure
+	names = slices.Clip(names)
+	for from := 0; ; {
+		scheme := strings.Index(s[from:], "://")
+		if scheme < 0 {
+			break
+		}
+		begin := from + scheme
+		end := strings.IndexByte(s[begin:], ' ')
+		if end < 0 {
+			end = len(s) - begin
+		}
+		names = append(names, span{begin, begin + end})
+		from = begin + end
+	}
 next:
 	for i := 0; i < len(s); {
 		if s[i] < '0' || s[i] > '9' {
@@ -42,7 +57,7 @@ next:
 				continue next
 			}
 		}
-		number, err := strconv.ParseFloat(strings.ReplaceAll(s[i:end], ",", ""), 64)
+		number, err := parseNumber(s[i:end])
 		if err != nil || math.IsInf(number, 0) {
 			i = end
 			continue
@@ -67,10 +82,25 @@ next:
 			f.text = rounded(strconv.FormatFloat(f.number, 'f', -1, 64))
 		}
 		f.constant = isConstant(s, f.at, end, f.end)
+		if whole := wholeEnd(s, f.end); whole > f.end { // "2 of 5"
+			f.text, f.end = f.text+s[f.end:whole], whole
+		}
 		all = append(all, f)
 		i = f.end
 	}
 	return all
+}
+
+// wholeEnd returns the end of " of 5" behind a number, or i.
+func wholeEnd(s string, i int) int {
+	for _, between := range [...]string{" of ", " out of "} {
+		if rest, found := strings.CutPrefix(s[i:], between); found && rest != "" && isDigit(rest[0]) {
+			if end := i + len(between) + numberEnd(rest, 0); end == len(s) || !isWordByte(s[end]) {
+				return end
+			}
+		}
+	}
+	return i
 }
 
 // numberEnd returns the end of the number that begins at i: digits, a fraction, an
@@ -83,6 +113,15 @@ func numberEnd(s string, i int) int {
 	}
 	for end < len(s) && s[end] == ',' && digit(end+1) && digit(end+2) && digit(end+3) && !digit(end+4) {
 		end += 4
+	}
+	if end < len(s)-1 && s[end] == ',' && digit(end+1) && !strings.Contains(s[i:end], ",") { // a decimal comma
+		fraction := end + 1
+		for digit(fraction) {
+			fraction++
+		}
+		if n := fraction - end - 1; n != 3 {
+			return fraction
+		}
 	}
 	if end < len(s) && s[end] == '.' && digit(end+1) {
 		for end++; digit(end); {
@@ -180,6 +219,9 @@ var (
 // isConstant reports whether the figure s[i:end], its unit up to unitEnd, is one that
 // the rule's author wrote.
 func isConstant(s string, i, end, unitEnd int) bool {
+	if _, fraction, found := strings.Cut(s[i:end], "."); found && len(fraction) >= 3 { // nobody writes that
+		return false
+	}
 	before := strings.TrimRight(s[:i], " (=:~")
 	word := strings.ToLower(strings.TrimLeft(before[strings.LastIndexByte(before, ' ')+1:], `("'[`))
 	if before, found := strings.CutSuffix(before, " of"); found { // "threshold of", "limit of"
@@ -209,6 +251,9 @@ func rounded(number string) string {
 	if positive, negative := strings.CutPrefix(number, "-"); negative {
 		return "-" + rounded(positive)
 	}
+	if whole, fraction, comma := strings.Cut(number, ","); comma && len(fraction) != 3 && !strings.ContainsAny(fraction, ".,") {
+		return strings.Replace(rounded(whole+"."+fraction), ".", ",", 1)
+	}
 	whole, fraction, _ := strings.Cut(number, ".")
 	if strings.ContainsAny(number, "eE") {
 		n, err := strconv.ParseFloat(number, 64)
@@ -233,15 +278,35 @@ func rounded(number string) string {
 	if len(fraction) <= max(0, 3-digits)+zeros {
 		return number
 	}
-	n, err := strconv.ParseFloat(strings.ReplaceAll(number, ",", ""), 64)
+	n, err := parseNumber(number)
 	if err != nil {
 		return number
 	}
-	short := strconv.FormatFloat(n, 'f', max(0, 3-digits)+zeros, 64)
-	if strings.Contains(short, ".") {
-		short = strings.TrimRight(strings.TrimRight(short, "0"), ".")
+	return toDigits(n, max(0, 3-digits)+zeros)
+}
+
+// parseNumber reads a number, with commas between thousands or before a fraction.
+func parseNumber(number string) (float64, error) {
+	if _, fraction, comma := strings.Cut(number, ","); comma && len(fraction) != 3 && !strings.Contains(fraction, ".") && !strings.Contains(fraction, ",") {
+		return strconv.ParseFloat(strings.Replace(number, ",", ".", 1), 64)
 	}
-	return short
+	return strconv.ParseFloat(strings.ReplaceAll(number, ",", ""), 64)
+}
+
+// toDigits returns a number with some digits after its point. It does not become 100 or
+// 0 that is neither: 99.951 is 99.95.
+func toDigits(n float64, digits int) string {
+	for {
+		short := strconv.FormatFloat(n, 'f', digits, 64)
+		if strings.Contains(short, ".") {
+			short = strings.TrimRight(strings.TrimRight(short, "0"), ".")
+		}
+		rounds := (short == "100" || short == "0" || short == "1") && short != strconv.FormatFloat(n, 'f', -1, 64)
+		if !rounds || digits >= 9 {
+			return short
+		}
+		digits++
+	}
 }
 
 // withRounded returns a text with its figures rounded.
@@ -326,7 +391,7 @@ func percent(number string, s *saying) string {
 // a unit says nothing there, and is "".
 func (s *saying) alone(f figure) string {
 	text := s.unitOf(f)
-	if isDigit(text[len(text)-1]) && f.number < 10 && f.number == math.Trunc(f.number) {
+	if !strings.Contains(text, " of ") && isDigit(text[len(text)-1]) && f.number < 10 && f.number == math.Trunc(f.number) {
 		return ""
 	}
 	return text

@@ -13,15 +13,20 @@ func (c *composition) addFigures(entries []entry) {
 		return
 	}
 	list := entries
+	for len(list) > 0 && list[len(list)-1].resolved { // those that fire come first
+		list = list[:len(list)-1]
+	}
+	if len(list) == 0 {
+		return
+	}
 	found := make([][]figure, len(list))
 	texts := make([]*saying, len(list))
 	details := make([]*detail, len(list))
 	for i := range list {
 		details[i] = c.detailAt(list[i].alerts[0])
 	}
-	c.details = details
-	if slices.ContainsFunc(list, func(e entry) bool { return e.resolved }) {
-		return
+	if len(list) == len(entries) {
+		c.details = details
 	}
 	// The same sentence of each alert, by where it was found.
 	for _, s := range details[0].preferred() {
