@@ -316,6 +316,11 @@ func (c *composition) commonPlace() string {
 		}
 		return place
 	}
+	for i := range d.labels {
+		if l := &d.labels[i]; l.named && !l.foreign && l.rank < rankContext && l.rank != rankJob && shared(l) {
+			return l.rank.short(l.value)
+		}
+	}
 	if host := d.host(); host != nil && shared(host) && (!isAddress(host.value) || c.lineRank.isPart() && d.podOr(nil) == nil) {
 		return shortHost(host.value)
 	}

@@ -26,20 +26,7 @@ func (s span) covers(i int) bool { return s.at <= i && i < s.end }
 // version or one of the spans.
 func figures(s string, names []span) []figure {
 	var all []figure
-	names = slices.Clip(names)
-	for from := 0; ; {
-		scheme := strings.Index(s[from:], "://")
-		if scheme < 0 {
-			break
-		}
-		begin := from + scheme
-		end := strings.IndexByte(s[begin:], ' ')
-		if end < 0 {
-			end = len(s) - begin
-		}
-		names = append(names, span{begin, begin + end})
-		from = begin + end
-	}
+	names = append(slices.Clip(names), urls(s)...)
 next:
 	for i := 0; i < len(s); {
 		if s[i] < '0' || s[i] > '9' {
@@ -89,6 +76,23 @@ next:
 		i = f.end
 	}
 	return all
+}
+
+// urls returns the URLs of a text, from their "://" on.
+func urls(s string) []span {
+	var all []span
+	for from := 0; ; {
+		scheme := strings.Index(s[from:], "://")
+		if scheme < 0 {
+			return all
+		}
+		begin := from + scheme
+		from = len(s)
+		if end := strings.IndexByte(s[begin:], ' '); end >= 0 {
+			from = begin + end
+		}
+		all = append(all, span{begin, from})
+	}
 }
 
 // wholeEnd returns the end of " of 5" behind a number, or i.
