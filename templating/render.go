@@ -17,6 +17,8 @@ import (
 type Budget struct {
 	MaxSegments int    // less than 1: 1
 	Tail        string // a last line that always stays, such as a code to reply with
+	LongTail    string // replaces Tail if that costs no further segment; "": never
+	Again       bool   // the recipient has had this page before; the text says so (STILL)
 }
 
 // Rendering is a text and how it came about.
@@ -124,7 +126,7 @@ func (t *Text) render(n Notification, b Budget) Rendering {
 	v := &view{
 		Data: n.Data, GroupKey: n.GroupKey, TruncatedAlerts: n.TruncatedAlerts, MayStillFire: n.MayStillFire,
 		FiringCount: len(n.Alerts.Firing()), ResolvedCount: len(n.Alerts.Resolved()),
-		Repeated: n.NotificationReason == "repeat interval elapsed",
+		Repeated: b.Again,
 		Single:   len(n.Alerts) == 1 && n.TruncatedAlerts == 0,
 	}
 	if len(v.CommonLabels) == 0 { // Grafana may leave them out
@@ -145,6 +147,12 @@ func (t *Text) render(n Notification, b Budget) Rendering {
 		r = a.cut(b.MaxSegments)
 	}
 	r.Size = gsm7.Measure(r.Text)
+	if head, found := strings.CutSuffix(r.Text, lastLine(b.Tail, t.set.to)); found && b.LongTail != "" {
+		long := head + lastLine(b.LongTail, t.set.to)
+		if size := gsm7.Measure(long); size.Segments == r.Size.Segments {
+			r.Text, r.Size = long, size
+		}
+	}
 	r.Headline = c.headline()
 	return r
 }
