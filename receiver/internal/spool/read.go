@@ -31,16 +31,16 @@ func (s *Spool) read(ctx context.Context, id string) (outbox.Message, error) {
 // Get returns a message with its events, or ErrNotFound. While the store cannot be read,
 // events of before may be missing.
 func (s *Spool) Get(ctx context.Context, id string) (outbox.Message, error) {
-	known, entry, waits := s.look(id)
+	here, entry, changes, known := s.look(id)
 	if entry {
-		return known, nil
+		return here, nil
 	}
 	m, err := s.read(ctx, id)
-	if err != nil && waits {
-		return known, nil
+	if err != nil && known {
+		return here, nil
 	}
 	if err == nil {
-		s.overlay(&m)
+		overlay(&m, changes)
 	}
 	return m, err
 }
@@ -76,11 +76,10 @@ func (s *Spool) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
 			yield(outbox.Message{}, err)
 			return
 		}
+		waiting := s.waiting()
 		for m, err := range store.Open(ctx) {
-			if err == nil {
-				if s.overlay(&m); m.State.Final() {
-					continue
-				}
+			if overlay(&m, waiting[m.ID]); err == nil && m.State.Final() {
+				continue
 			}
 			if !yield(m, err) {
 				return
@@ -94,6 +93,7 @@ func (s *Spool) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 	flush, cancel := context.WithTimeout(ctx, flushPatience)
 	defer cancel()
 	clean := s.Flush(flush) == nil
+	waiting := s.waiting()
 	var ms []outbox.Message
 	store, err := s.get()
 	if err == nil {
@@ -104,19 +104,19 @@ func (s *Spool) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 	}
 	seen := make(map[string]bool)
 	for i := range ms {
-		s.overlay(&ms[i])
+		overlay(&ms[i], waiting[ms[i].ID])
 		seen[ms[i].ID] = true
 	}
 	s.mu.Lock()
-	waiting := s.order
+	here := s.order
 	if err != nil {
-		waiting = slices.Concat(waiting, s.recent.Values())
+		here = slices.Concat(here, s.recent.Values())
 	}
-	if err != nil && len(waiting) == 0 {
+	if err != nil && len(here) == 0 {
 		s.mu.Unlock()
 		return nil, err
 	}
-	for _, t := range waiting {
+	for _, t := range here {
 		if !seen[t.m.ID] && !t.unread {
 			seen[t.m.ID] = true
 			m := t.m
