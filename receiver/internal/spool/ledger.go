@@ -55,7 +55,6 @@ type entry struct {
 	// sending counts the commits that have it sent. In a shared store it is not stored
 	// meanwhile: the leader would send it, too.
 	sending int
-	past    bool // its pages were reported to Options.Pages
 }
 
 // tracked is a message that is known here, nil if it is not.
