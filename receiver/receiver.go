@@ -38,7 +38,6 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/api"
-	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/receiver/internal/oncall"
@@ -121,38 +120,38 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 			}
 			return open(ctx, cfg.Storage)
 		},
-		Shared: shared, Logger: o.Logger, Registerer: own, Pages: pages{r},
-		Handover: func(direct bool, ms ...outbox.Message) { r.delivery.Handover(direct, ms...) },
-		Withdraw: func(ids []string) { r.delivery.Withdraw(ids) },
-		Changed:  func(m outbox.Message, c outbox.Change) { r.delivery.Changed(m, c) },
+		Shared: shared, Logger: o.Logger, Registerer: own,
+		Handover:  func(direct bool, ms ...outbox.Message) { r.delivery.Handover(direct, ms...) },
+		Withdraw:  func(ids []string) { r.delivery.Withdraw(ids) },
+		Changed:   func(m outbox.Message, c outbox.Change) { r.delivery.Changed(m, c) },
+		Committed: func(e *outbox.Entry) { r.oncall.Committed(e) },
+		Merge: func(ctx context.Context, stored *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error) {
+			return r.oncall.Merge(ctx, stored, made, taken)
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	store := spool.View{Spool: r.spool}
 	ids := outbox.NewIDs()
+	notices := people.NewNotices(ids)
+	r.people = people.New(people.Options{
+		Spool: r.spool, Notices: notices, Shared: shared, Logger: o.Logger, Registerer: own, Transport: o.Transport,
+	})
+	r.oncall = oncall.New(oncall.Options{
+		Spool: r.spool, People: r.people, Notices: notices, Shared: shared, Logger: o.Logger, Registerer: own, Transport: o.Transport,
+	})
+	r.watch = watch.New(watch.Options{
+		Spool: r.spool, People: r.people, Alarm: notices, Shared: shared, Logger: o.Logger, Registerer: own,
+		Transport: o.Transport, Healthy: r.healthy,
+	})
 	r.delivery = delivery.New(delivery.Options{
-		Spool: r.spool, Shared: shared, Logger: o.Logger, Registerer: own, IDs: ids,
+		Spool: r.spool, Shared: shared, Logger: o.Logger, Registerer: own, IDs: ids, Pages: r.oncall,
 		OnFinal: func(m outbox.Message) {
 			r.watch.Final(m)
 			r.oncall.Final(m)
 		},
-		Pages: pages{r},
 	})
-	stored := &commit.Outbox{Store: store, Sender: store}
-	notices := people.NewNotices(ids)
-	r.people = people.New(people.Options{
-		Outbox: stored, Notices: notices, Shared: shared, Logger: o.Logger, Registerer: own, Transport: o.Transport,
-	})
-	r.oncall = oncall.New(oncall.Options{
-		Store: store, Sender: store, People: r.people, Notices: notices, Shared: shared, Logger: o.Logger, Registerer: own,
-		Transport: o.Transport,
-	})
-	r.watch = watch.New(watch.Options{
-		Outbox: stored, Sender: store, People: r.people, Alarm: notices, Shared: shared, Logger: o.Logger, Registerer: own,
-		Transport: o.Transport, Healthy: r.healthy,
-	})
-	r.api = api.New(api.Options{Store: store, Contacts: r.people, Logger: o.Logger})
+	r.api = api.New(api.Options{Store: r.spool, Contacts: r.people, Logger: o.Logger})
 	r.intake = intake.New(intake.Options{Spool: r.spool, OnCall: rooms{r.people, r.oncall, r.watch}, Logger: o.Logger, Registerer: own, IDs: ids})
 	if err := r.join(own, o); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -186,23 +185,6 @@ type rooms struct {
 	*people.Directory
 	*oncall.OnCall
 	*watch.Watch
-}
-
-// pages are those of a Receiver's on-call room, which is made after the rooms
-// that need it.
-type pages struct{ r *Receiver }
-
-func (p pages) Merge(ctx context.Context, made outbox.Page) (*outbox.Page, error) {
-	return p.r.oncall.Merge(ctx, made)
-}
-
-func (p pages) Past(made outbox.Page)     { p.r.oncall.Past(made) }
-func (p pages) Recorded(made outbox.Page) { p.r.oncall.Recorded(made) }
-func (p pages) Needless(ctx context.Context, m outbox.Message) string {
-	return p.r.oncall.Needless(ctx, m)
-}
-func (p pages) Undelivered(ctx context.Context, id string) {
-	p.r.oncall.Undelivered(ctx, id)
 }
 
 // open opens the outbox that a configuration names.

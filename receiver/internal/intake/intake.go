@@ -61,8 +61,6 @@ type OnCall interface {
 	Named(name string) (config.Recipient, bool)
 	// Turn decides what a notification does to its page, and who is told.
 	Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error)
-	// Stored is told that an entry with a page of its is stored.
-	Stored()
 	// Beat takes in what may be a heartbeat, and reports whether the receiver has one.
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool
 }
@@ -244,9 +242,6 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	}
 	known.seen, known.ids = arrived, added.IDs
 	in.metrics.queued.Add(float64(len(out.Messages)))
-	if out.Page != nil {
-		in.onCall.Stored()
-	}
 	if len(out.Messages) == 0 && !r.Wants(n) {
 		return Result{Status: Ignored, Messages: []string{}}, nil
 	}

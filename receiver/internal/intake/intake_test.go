@@ -54,6 +54,8 @@ func (f *fake) Add(_ context.Context, n outbox.Entry) (outbox.Added, error) {
 	return outbox.Added{IDs: ids(n.Messages)}, nil
 }
 
+func (f *fake) Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error) { return nil, nil }
+
 func (f *fake) Close() error { return nil }
 
 // handover sends what is not stored.
@@ -96,8 +98,6 @@ func (f *fake) Named(name string) (config.Recipient, bool) {
 func (f *fake) Turn(_ context.Context, _ string, _ *templating.Notification, to []outbox.Person, _ time.Time) (outbox.Turn, error) {
 	return outbox.Turn{To: to}, nil
 }
-
-func (f *fake) Stored() {}
 
 func (f *fake) Beat(context.Context, string, *templating.Notification, time.Time) bool { return false }
 

@@ -98,17 +98,35 @@ func (m mortal) Page(ctx context.Context, id string) (outbox.Page, error) {
 
 func (m mortal) Close() error { return nil } // the test does
 
-// mortalTransport is a network that the dead do not reach.
+// mortalTransport is a network that the dead do not reach, and that brings nothing from them.
 type mortalTransport struct {
 	http.RoundTripper
 	*death
 }
 
 func (m mortalTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := m.hang(); err != nil {
+	if err := m.silence(r); err != nil {
 		return nil, err
 	}
-	return m.RoundTripper.RoundTrip(r)
+	response, err := m.RoundTripper.RoundTrip(r)
+	if died := m.silence(r); died != nil { // meanwhile
+		return nil, died
+	}
+	return response, err
+}
+
+// silence is what a request gets from the dead, until its client gives up.
+func (m mortalTransport) silence(r *http.Request) error {
+	select {
+	case <-m.dead:
+	default:
+		return nil
+	}
+	select {
+	case <-m.buried:
+	case <-r.Context().Done():
+	}
+	return errDead
 }
 
 // story is a page that is escalated, acknowledged and resolved. Each step is tried
@@ -196,6 +214,7 @@ func crash(t *testing.T, at int, after bool) (writes int) {
 			w.routes.set(host, mortalTransport{network.get(host), d})
 		}
 		w.start(escalating)
+		w.callbacks.set("smspager", mortalTransport{w.callbacks.get("smspager"), d})
 		bury := w.stop
 		revived := make(chan struct{})
 		told := make(chan struct{})

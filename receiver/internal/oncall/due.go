@@ -6,9 +6,9 @@ import (
 	"errors"
 	"time"
 
-	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -17,9 +17,8 @@ const longestRetry = 30 * time.Second
 
 // failure is the retry state of a page whose step failed.
 type failure struct {
-	times  int
-	until  time.Time     // when it is tried again
-	unsent *outbox.Entry // messages of which some recipients may have; nil: none
+	times int
+	until time.Time // when it is tried again
 }
 
 // run takes the steps that are due until the context ends. Everything it needs is in the store, so a
@@ -30,7 +29,7 @@ func (e *escalation) run(ctx context.Context) {
 		wait, err := e.takeDue(ctx)
 		if err != nil && ctx.Err() == nil {
 			e.logger.Error("cannot read the pages; trying again", "err", err)
-			wait = min(wait, commit.Retry)
+			wait = min(wait, spool.Retry)
 		}
 		return wait
 	})
@@ -51,15 +50,11 @@ func (e *escalation) takeDue(ctx context.Context) (wait time.Duration, err error
 	}
 	for id, f := range e.failures {
 		if time.Until(f.until) <= 0 {
-			switch {
-			case f.unsent != nil:
-				e.try(ctx, id)
-			case err == nil: // it is not due any more
+			if err == nil { // it is not due any more
 				delete(e.failures, id)
 				continue
-			default:
-				f.until = time.Now().Add(commit.Retry)
 			}
+			f.until = time.Now().Add(spool.Retry)
 		}
 		wait = min(wait, max(0, time.Until(f.until)))
 	}
@@ -79,18 +74,9 @@ func (e *escalation) due(ctx context.Context, now time.Time) (ids []string, wait
 			ids = append(ids, p.ID)
 		}
 	}
-	ahead := make(map[string]bool)
-	for _, p := range e.pages.past.all() {
-		ahead[p.ID] = true
-		if !e.shared {
-			take(&p)
-		}
-	}
-	ps, err := e.store.Pages(ctx, outbox.PageQuery{DueBy: now.Add(10 * page.CurrentFor), Limit: pageBatch + len(e.failures) + len(ahead)})
+	ps, err := e.spool.Pages(ctx, outbox.PageQuery{DueBy: now.Add(10 * page.CurrentFor), Limit: pageBatch + len(e.failures)})
 	for _, p := range ps {
-		if !ahead[p.ID] {
-			take(&p)
-		}
+		take(&p)
 	}
 	return ids, wait, err
 }
@@ -131,13 +117,13 @@ func (e *escalation) try(ctx context.Context, id string) bool {
 	} else if time.Now().Before(f.until) {
 		return false
 	}
-	err := e.take(ctx, id, f)
+	err := e.take(ctx, id)
 	if err == nil {
 		delete(e.failures, id)
 		return true
 	}
 	if ctx.Err() == nil {
-		f.until = time.Now().Add(min(commit.Retry<<min(f.times, 10), longestRetry))
+		f.until = time.Now().Add(min(spool.Retry<<min(f.times, 10), longestRetry))
 		if errors.Is(err, page.ErrUnreadable) { // time does not mend it
 			f.until = time.Now().Add(time.Hour)
 		}

@@ -35,8 +35,8 @@ func TestQuietHours(t *testing.T) {
 		a.silent(5*time.Hour + 58*time.Minute)
 		a.expect(2*time.Minute, "2 more in 2 groups: WARNING LoadHigh db-2, INFO CertificateExpires www\nAnswer ? for their codes")
 		// By day nobody acknowledges them.
-		b.expect(6*time.Minute, "WARNING...No answer from alice. OK? Re CODE")
-		b.expect(time.Minute, "INFO...No answer from alice. OK? Re CODE")
+		b.expect(6*time.Minute, "...No answer from alice. OK? Re CODE")
+		b.expect(time.Minute, "...No answer from alice. OK? Re CODE")
 		w.notify("oncall", "net", "first notification", alert{name: "NetSlow", severity: "warning", instance: "gw"})
 		a.expect(time.Second, "WARNING NetSlow...Re CODE")
 	})

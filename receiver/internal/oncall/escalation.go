@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -31,6 +31,22 @@ type step struct {
 	action page.Action
 	people []outbox.Person // the recipients of the action
 	entry  *outbox.Entry
+}
+
+// take takes the step that is due for a page. If the store fails, the step is sent first, unless another
+// process may take it, too.
+func (e *escalation) take(ctx context.Context, id string) error {
+	var s *step
+	_, err := e.spool.Commit(ctx, spool.Later, func(ctx context.Context) (_ *outbox.Entry, err error) {
+		if s, err = e.decide(ctx, id); s == nil {
+			return nil, err
+		}
+		return s.entry, nil
+	})
+	if err == nil && s != nil {
+		e.taken(s)
+	}
+	return err
 }
 
 // decide decides what is due for a page. It returns nil if nothing is.
@@ -57,7 +73,7 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	if s.action.Kind == page.Wait && p.DueAt.Equal(due) {
 		return nil, nil
 	}
-	s.entry = &outbox.Entry{Key: commit.NewKey(), SeenAt: now, Window: page.CurrentFor, Page: p.Stored()}
+	s.entry = &outbox.Entry{Page: p.Stored()}
 	if len(s.people) > 0 {
 		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, paged, now, s.action.Why)
 	}
@@ -94,10 +110,7 @@ func (e *escalation) taken(s *step) {
 
 // reached returns how far the messages of a page's last step got.
 func (e *escalation) reached(ctx context.Context, p *page.Page) ([]page.Reach, error) {
-	all, err := e.store.List(ctx, outbox.Query{Page: p.ID, Limit: pageMessages})
-	if err != nil && p.Version == unrecorded {
-		return nil, nil // nothing is known of them yet
-	}
+	all, err := e.spool.List(ctx, outbox.Query{Page: p.ID, Limit: pageMessages})
 	var ms []outbox.Message
 	for _, m := range all {
 		if err == nil && p.OfLastStep(&m) {
@@ -115,7 +128,7 @@ func (e *escalation) successor(ctx context.Context, m outbox.Message) (outbox.Me
 		if m.State != outbox.Superseded || m.OutdatedBy == "" {
 			break
 		}
-		next, err := e.store.Get(ctx, m.OutdatedBy)
+		next, err := e.spool.Get(ctx, m.OutdatedBy)
 		if errors.Is(err, outbox.ErrNotFound) {
 			break
 		}

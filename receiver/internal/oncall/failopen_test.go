@@ -230,7 +230,8 @@ func TestAnswersPastTheOutbox(t *testing.T) {
 		a.expect(time.Second, "OK, ... is yours: CRITICAL LoadHigh db-2")
 		a.say("?")
 		a.expect(time.Second, "2 pages:...you have it")
-		a.say("%s 2h", a.code) // needs the outbox
+		a.say("%s 2h", a.code)
+		a.expect(20*time.Second, "Silenced...UNDO "+a.code+" ends it.")
 		a.silent(15 * time.Minute)
 		b.silent(time.Second)
 		store.readOnly.Store(false)
@@ -239,7 +240,7 @@ func TestAnswersPastTheOutbox(t *testing.T) {
 		a.expect(10*time.Second, "Undone...CRITICAL LoadHigh db-2")
 		b.expect(6*time.Minute, "CRITICAL LoadHigh...No answer from alice. OK? Re CODE")
 		w.phone(carol).silent(time.Minute)
-		if got := history(w.page()); !strings.HasPrefix(got, "opened, paged alice, acknowledged alice, undone alice") {
+		if got := history(w.page()); !strings.HasPrefix(got, "opened, paged alice, acknowledged alice, silencing alice, silenced alice, undone alice") {
 			t.Errorf("the history is %s", got)
 		}
 	})

@@ -20,7 +20,7 @@ type metrics struct {
 	unconfirmed  prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer, store Store) *metrics {
+func newMetrics(reg prometheus.Registerer, spool Spool) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
 		escalations: f.NewCounterVec(prometheus.CounterOpts{
@@ -38,13 +38,13 @@ func newMetrics(reg prometheus.Registerer, store Store) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(collector{store})
+		reg.MustRegister(collector{spool})
 	}
 	return m
 }
 
 // collector collects the current pages.
-type collector struct{ store Store }
+type collector struct{ spool Spool }
 
 var pagesDesc = prometheus.NewDesc("smspager_pages", "Current pages by state.", []string{"state"}, nil)
 
@@ -57,7 +57,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
-	counts, err := c.store.CountPages(ctx)
+	counts, err := c.spool.CountPages(ctx)
 	if err != nil {
 		return
 	}

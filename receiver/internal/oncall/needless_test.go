@@ -12,7 +12,8 @@ type down struct{}
 
 func (down) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("no route") }
 
-// What could be neither stored nor sent is sent after the page is over.
+// What could be neither stored nor sent is not sent after the page is over: as with a store that
+// works, the end of the page takes its place.
 func TestStaleEscalation(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -25,6 +26,7 @@ func TestStaleEscalation(t *testing.T) {
 		w.routes.set("provider", w.sim.Transport())
 		w.resolve()
 		a.expect(time.Second, "RESOLVED...")
+		b.expect(time.Minute, "RESOLVED...")
 		b.silent(5 * time.Minute)
 	})
 }

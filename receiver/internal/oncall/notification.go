@@ -81,7 +81,7 @@ func (ns *notifications) resolved(r *config.Receiver, n *templating.Notification
 
 // resolvedUnread is the end of a page that cannot be read. Merge finds the page, if there is one.
 func (ns *notifications) resolvedUnread(r *config.Receiver, n *templating.Notification, to []outbox.Person, at time.Time) outbox.Turn {
-	p := &page.Page{Page: outbox.Page{ID: ns.texts.newID(at), Receiver: r.Name, GroupKey: n.GroupKey, Version: unrecorded}}
+	p := &page.Page{Page: outbox.Page{ID: ns.texts.newID(at), Receiver: r.Name, GroupKey: n.GroupKey}}
 	turn := ns.resolved(r, n, p, nil, at)
 	if r.SendResolved {
 		turn.To = to

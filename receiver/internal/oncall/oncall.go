@@ -26,10 +26,10 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
-	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
@@ -38,9 +38,11 @@ import (
 // clientTimeout bounds a request to Alertmanager.
 const clientTimeout = 10 * time.Second
 
-// Store is what on-call reads and writes. An outbox.Store is one.
-type Store interface {
-	commit.Store
+// Spool keeps pages, marks and messages. A spool.Spool is one.
+type Spool interface {
+	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
+	Try(context.Context, spool.Policy, outbox.Entry) (outbox.Added, error)
+	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
 	Get(ctx context.Context, id string) (outbox.Message, error)
 	List(context.Context, outbox.Query) ([]outbox.Message, error)
 	FindAPIID(ctx context.Context, apiID string) (id string, err error)
@@ -49,20 +51,12 @@ type Store interface {
 	CountPages(context.Context) (map[outbox.PageState]int, error)
 }
 
-// Sender sends what is stored.
-type Sender interface {
-	commit.Sender
-	// SendNow sends an entry although the store fails; the entry is stored later.
-	SendNow(context.Context, *outbox.Entry) error
-}
-
 // Render makes the text of a notification; the receiver sets the budget's segments.
 type Render func(n templating.Notification, b templating.Budget) templating.Rendering
 
-// Options are what New needs. Store, Sender, People and Notices are required.
+// Options are what New needs. Spool, People and Notices are required.
 type Options struct {
-	Store      Store
-	Sender     Sender
+	Spool      Spool
 	People     *people.Directory
 	Notices    *people.Notices
 	Shared     bool                  // other processes use the store, too
@@ -93,15 +87,12 @@ type settings struct {
 // tools are what the types of this package work with. Their own data is in themselves.
 type tools struct {
 	settings *atomic.Pointer[settings]
-	store    Store
-	outbox   *commit.Outbox
-	sender   Sender
+	spool    Spool
 	pages    *pages
 	people   *people.Directory
 	texts    *texts
 	logger   *slog.Logger
 	metrics  *metrics
-	shared   bool
 	gap      time.Duration // between reads of the store
 	wake     loop.Bell     // pages may be due
 }
@@ -113,16 +104,16 @@ func New(o Options) *OnCall {
 	}
 	current := new(atomic.Pointer[settings])
 	t := tools{
-		settings: current, store: o.Store, outbox: &commit.Outbox{Store: o.Store, Sender: o.Sender}, sender: o.Sender, people: o.People,
-		pages:  &pages{store: o.Store, settings: current, logger: o.Logger, past: past{pages: make(map[string]ahead)}},
+		settings: current, spool: o.Spool, people: o.People,
+		pages:  &pages{spool: o.Spool, settings: current, logger: o.Logger},
 		texts:  &texts{people: o.People, notices: o.Notices},
-		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Store), shared: o.Shared, gap: commit.Gap(o.Shared), wake: loop.NewBell(),
+		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Spool), gap: spool.Gap(o.Shared), wake: loop.NewBell(),
 	}
 	e := &escalation{tools: t, again: make(map[string]bool), failures: make(map[string]*failure)}
 	s := &silences{tools: t, changed: loop.NewBell()}
 	return &OnCall{
 		tools: t, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, notifications: &notifications{t}, escalation: e, silences: s,
-		replies: &replies{tools: t, escalation: e, silences: s, actedPast: make(map[outbox.Key]time.Time)},
+		replies: &replies{tools: t, escalation: e, silences: s},
 	}
 }
 
@@ -166,13 +157,50 @@ func (o *OnCall) Run(ctx context.Context) {
 //
 // If what it was decided from changes before it is stored, storing gives outbox.ErrConflict and Turn
 // must be asked again. If the store cannot be read, Turn decides as if there was no page; Merge
-// corrects that later.
+// corrects that when it is stored.
 func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error) {
 	return o.notifications.turn(ctx, receiver, n, to, at)
 }
 
-// Stored takes in that another room has stored the page of a Turn or of a Merge.
-func (o *OnCall) Stored() { o.wake.Ring() }
+// Committed takes in an entry that was stored, or is kept to be stored: its pages may be due.
+func (o *OnCall) Committed(e *outbox.Entry) {
+	if len(e.AllPages()) > 0 {
+		o.wake.Ring()
+	}
+}
+
+// Merge makes a page that was built while the store could not be read fit the stored one, nil if there
+// is none: what was done in between is kept, and what was done to the page made is added. taken says
+// that another page has its code. It returns nil if there is nothing to store.
+func (o *OnCall) Merge(ctx context.Context, stored *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error) {
+	switch {
+	case stored == nil && !made.State.Current():
+		return nil, nil
+	case stored == nil:
+		made.Version = 0
+		if !taken {
+			return &made, nil
+		}
+		var err error
+		made.Code, err = o.pages.drawCode(ctx, made.OpenedAt)
+		return &made, err
+	}
+	other, err := page.Load(made)
+	if err != nil {
+		return nil, err
+	}
+	base, err := page.Load(*stored)
+	if err != nil {
+		return nil, err
+	}
+	if base.State.Current() && !made.State.Current() && base.NotifiedAt.After(made.UpdatedAt) {
+		return nil, nil // it has fired again since
+	}
+	other.Events = made.Events
+	base.Merge(other)
+	base.Schedule(o.pages.plan(made.Receiver))
+	return base.Stored(), nil
+}
 
 // Reply takes in a text from a phone and carries out what it asks for, once, however often the
 // callback comes. After an error nothing was done, and the callback should be repeated.
@@ -186,7 +214,7 @@ func (o *OnCall) Final(m outbox.Message) { o.escalation.final(m) }
 
 // Undelivered takes in the id of a message that some process found not to have arrived.
 func (o *OnCall) Undelivered(ctx context.Context, id string) {
-	if m, err := o.store.Get(ctx, id); err == nil {
+	if m, err := o.spool.Get(ctx, id); err == nil {
 		o.Final(m)
 	}
 }
@@ -202,7 +230,7 @@ func (o *OnCall) Needless(ctx context.Context, m outbox.Message) string {
 	case m.PageID == "":
 		return ""
 	}
-	p, err := o.pages.newest(ctx, m.PageID)
+	p, err := o.spool.Page(ctx, m.PageID)
 	ended := p.UpdatedAt
 	for _, e := range p.Events {
 		if e.Type == outbox.PageEventResolved || e.Type == outbox.PageEventExpired {

@@ -25,25 +25,16 @@ const (
 	codeTries = 20
 )
 
-// pages reads pages: those that past holds override those that are stored.
+// pages reads pages.
 type pages struct {
-	store    Store
+	spool    Spool
 	settings *atomic.Pointer[settings]
 	logger   *slog.Logger
-	past     past
 }
 
-// newest returns a page in its newest state.
-func (r *pages) newest(ctx context.Context, id string) (outbox.Page, error) {
-	if p, ok := r.past.get(id); ok {
-		return p, nil
-	}
-	return r.store.Page(ctx, id)
-}
-
-// load is newest, read.
+// load returns a page.
 func (r *pages) load(ctx context.Context, id string) (*page.Page, error) {
-	p, err := r.newest(ctx, id)
+	p, err := r.spool.Page(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -52,17 +43,7 @@ func (r *pages) load(ctx context.Context, id string) (*page.Page, error) {
 
 // current returns the current page of a receiver's group, nil if there is none.
 func (r *pages) current(ctx context.Context, receiver, group string) (*page.Page, error) {
-	if ahead, ok := r.past.of(receiver, group); ok {
-		if !ahead.State.Current() {
-			return nil, nil
-		}
-		return page.Load(ahead)
-	}
-	return r.currentStored(ctx, receiver, group)
-}
-
-func (r *pages) currentStored(ctx context.Context, receiver, group string) (*page.Page, error) {
-	ps, err := r.store.Pages(ctx, outbox.PageQuery{Current: true, Receiver: receiver, GroupKey: group, Limit: 1})
+	ps, err := r.spool.Pages(ctx, outbox.PageQuery{Current: true, Receiver: receiver, GroupKey: group, Limit: 1})
 	if err != nil || len(ps) == 0 {
 		return nil, err
 	}
@@ -71,12 +52,7 @@ func (r *pages) currentStored(ctx context.Context, receiver, group string) (*pag
 
 // coded returns the newest page with a code, nil if there is none.
 func (r *pages) coded(ctx context.Context, code string) (*page.Page, error) {
-	for _, p := range r.past.all() {
-		if p.Code == code {
-			return page.Load(p)
-		}
-	}
-	stored, err := r.store.Pages(ctx, outbox.PageQuery{Code: code, Limit: 1})
+	stored, err := r.spool.Pages(ctx, outbox.PageQuery{Code: code, Limit: 1})
 	if err != nil || len(stored) == 0 {
 		return nil, err
 	}
@@ -95,16 +71,8 @@ func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error
 			all = append(all, p)
 		}
 	}
-	past := make(map[string]bool)
-	for _, p := range r.past.all() {
-		if past[p.ID] = true; p.State.Current() {
-			take(p)
-		}
-	}
 	err := r.eachCurrent(ctx, func(stored outbox.Page) error {
-		if !past[stored.ID] {
-			take(stored)
-		}
+		take(stored)
 		return nil
 	})
 	slices.SortFunc(all, func(a, b *page.Page) int {
@@ -113,10 +81,10 @@ func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error
 	return all, err
 }
 
-// eachCurrent yields all stored pages that are current, newest first.
+// eachCurrent yields all current pages, newest first.
 func (r *pages) eachCurrent(ctx context.Context, yield func(outbox.Page) error) error {
 	for before := ""; ; {
-		ps, err := r.store.Pages(ctx, outbox.PageQuery{Current: true, Before: before, Limit: pageBatch})
+		ps, err := r.spool.Pages(ctx, outbox.PageQuery{Current: true, Before: before, Limit: pageBatch})
 		if err != nil {
 			return err
 		}
@@ -145,7 +113,7 @@ func (r *pages) drawCode(ctx context.Context, at time.Time) (code string, err er
 		if code, err = people.RandomDigits(digits); err != nil {
 			return "", err
 		}
-		ps, err := r.store.Pages(ctx, outbox.PageQuery{Code: code, Limit: 1})
+		ps, err := r.spool.Pages(ctx, outbox.PageQuery{Code: code, Limit: 1})
 		if err != nil || len(ps) == 0 || !ps[0].State.Current() && at.Sub(ps[0].OpenedAt) > codeRest {
 			break
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
@@ -15,6 +14,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
@@ -43,9 +43,6 @@ type replies struct {
 	escalation *escalation
 	silences   *silences
 	limit      command.Limit
-
-	mu        sync.Mutex
-	actedPast map[outbox.Key]time.Time // replies that were carried out without being stored
 }
 
 // decision is what a reply leads to.
@@ -92,9 +89,6 @@ func (rs *replies) take(ctx context.Context, reply textinghouse.Reply) (Outcome,
 	if !registered {
 		return rs.stranger(ctx, r, id)
 	}
-	if rs.actedOn(r.noted.Key) {
-		return outcomeRepeated, nil
-	}
 	r.command = command.Parse(reply.Text)
 	r.confirm, r.share = rs.limit.Allows(r.from, r.command.Verb, r.at)
 	done, repeated, err := rs.commit(ctx, r)
@@ -108,25 +102,19 @@ func (rs *replies) take(ctx context.Context, reply textinghouse.Reply) (Outcome,
 	return done.outcome, nil
 }
 
-// commit decides on a reply and stores the decision, or, if the store fails, carries it out without.
+// commit decides on a reply and stores the decision. If the store fails, it is carried out and stored
+// later: an acknowledgement must not wait for a disk.
 func (rs *replies) commit(ctx context.Context, r *received) (done *decision, repeated bool, err error) {
-	var e outbox.Entry
-	added, err := rs.outbox.Commit(ctx, func(ctx context.Context) (*outbox.Entry, error) {
-		done = nil
+	added, err := rs.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
 		d, err := rs.carryOut(ctx, r)
 		if err != nil {
 			return nil, err
 		}
-		done, e = &d, rs.entry(r, &d)
+		done = &d
+		e := rs.entry(r, &d)
 		return &e, nil
 	})
-	switch {
-	case err == nil:
-		return done, added.Duplicate, nil
-	case done != nil && len(done.marks) == 0 && !errors.Is(err, outbox.ErrConflict) && ctx.Err() == nil && !rs.shared:
-		repeated, err = rs.actPast(ctx, &e, r.at)
-	}
-	return done, repeated, err
+	return done, added.Duplicate, err
 }
 
 // entry returns what stores a reply and the decision on it.
@@ -176,7 +164,7 @@ func (rs *replies) done(ctx context.Context, r *received, d *decision, id string
 
 // stranger stores the reply of a number that is not registered, and nothing else.
 func (rs *replies) stranger(ctx context.Context, r *received, id string) (Outcome, error) {
-	added, err := rs.outbox.Try(ctx, r.noted)
+	added, err := rs.spool.Try(ctx, spool.Later, r.noted)
 	if err != nil || added.Duplicate {
 		return outcomeRepeated, err
 	}
@@ -188,18 +176,18 @@ func (rs *replies) stranger(ctx context.Context, r *received, id string) (Outcom
 // respondsTo finds the message that a reply responds to, and its page. Either may be missing.
 func (rs *replies) respondsTo(ctx context.Context, r textinghouse.Reply) (id string, about *page.Page, err error) {
 	if id = r.ClientID; id == "" {
-		if id, err = rs.store.FindAPIID(ctx, r.APIID); err != nil {
+		if id, err = rs.spool.FindAPIID(ctx, r.APIID); err != nil {
 			return "", nil, unlessMissing(err)
 		}
 	}
-	m, err := rs.store.Get(ctx, id)
+	m, err := rs.spool.Get(ctx, id)
 	if errors.Is(err, outbox.ErrNotFound) {
 		return "", nil, nil
 	}
 	if err != nil || m.PageID == "" {
 		return id, nil, err
 	}
-	stored, err := rs.store.Page(ctx, m.PageID)
+	stored, err := rs.spool.Page(ctx, m.PageID)
 	if err != nil {
 		return id, nil, unlessMissing(err)
 	}

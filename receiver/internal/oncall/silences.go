@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
-	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -36,7 +36,7 @@ type silences struct {
 // of returns the silences about which something is to be done, the oldest first; with the id of a
 // page, its own.
 func (ss *silences) of(ctx context.Context, pageID string) ([]*silence, error) {
-	marks, err := silenceMarks.All(ctx, ss.store)
+	marks, err := silenceMarks.All(ctx, ss.spool)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (ss *silences) run(ctx context.Context) {
 		wait, err := ss.askDue(ctx)
 		if err != nil && ctx.Err() == nil {
 			ss.logger.Error("cannot store what became of the silences; trying again", "err", err)
-			wait = commit.Retry
+			wait = spool.Retry
 		}
 		return wait
 	})
@@ -89,7 +89,7 @@ func (ss *silences) attend(ctx context.Context, w *silence) error {
 	now := time.Now()
 	w.Tries++
 	w.NextAt, w.AskedTill = now.Add(claimFor), now.Add(claimFor) // so that of several processes one asks
-	if _, err := ss.outbox.Try(ctx, outbox.Entry{Marks: []outbox.Mark{w.stored(now)}}); err != nil {
+	if _, err := ss.spool.Try(ctx, spool.Later, outbox.Entry{Marks: []outbox.Mark{w.stored(now)}}); err != nil {
 		return unlessConflict(err)
 	}
 	asking, cancel := context.WithTimeout(ctx, askFor)
@@ -99,7 +99,7 @@ func (ss *silences) attend(ctx context.Context, w *silence) error {
 		ss.logger.Warn("Alertmanager did not do what was asked", "page", w.Page, "silence", w.State, "try", w.Tries, "err", response.err)
 	}
 	// What Alertmanager did is stored even if smspager stops.
-	_, err := ss.outbox.Commit(context.WithoutCancel(ctx), func(storing context.Context) (*outbox.Entry, error) {
+	_, err := ss.spool.Commit(context.WithoutCancel(ctx), spool.Later, func(storing context.Context) (*outbox.Entry, error) {
 		return ss.outcome(storing, w, response, ctx.Err() != nil)
 	})
 	ss.wake.Ring()

@@ -15,6 +15,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/mark"
 	"github.com/smspager/smspager/receiver/internal/people/rota"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -185,7 +186,7 @@ func (r *Roster) inherit(from *Roster) {
 func (d *Directory) runRotas(ctx context.Context) {
 	for ctx.Err() == nil {
 		roster := d.Roster()
-		if err := roster.UseCopies(ctx, d.outbox); err != nil && ctx.Err() == nil {
+		if err := roster.UseCopies(ctx, d.spool); err != nil && ctx.Err() == nil {
 			d.logger.Error("the copies of calendars cannot be used", "err", err)
 		}
 		reading, stop := context.WithCancel(ctx)
@@ -224,8 +225,8 @@ func (d *Directory) readRota(ctx context.Context, r *Roster, rota *duty) {
 
 // keepCopy stores a calendar that was read, unless the same is stored already.
 func (d *Directory) keepCopy(ctx context.Context, rota *duty, data []byte) {
-	_, err := d.outbox.Commit(ctx, func(ctx context.Context) (*outbox.Entry, error) {
-		kept, err := calendarMarks.Find(ctx, d.outbox, rota.Name)
+	_, err := d.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
+		kept, err := calendarMarks.Find(ctx, d.spool, rota.Name)
 		fresh := calendarCopy{Source: rota.source(), Text: string(data)}
 		if err != nil || kept.Value == fresh {
 			return nil, err

@@ -72,7 +72,7 @@ func (c *contacts) changed(number e164.Number, at time.Time, change func(*contac
 // Refresh reads what is stored about contacts. If that fails, it logs why, and what was read before
 // is kept.
 func (d *Directory) Refresh(ctx context.Context) error {
-	err := d.contacts.read(ctx, d.outbox)
+	err := d.contacts.read(ctx, d.spool)
 	if err != nil && ctx.Err() == nil {
 		d.logger.Error("cannot read what is known of contacts", "err", err)
 	}

@@ -21,21 +21,21 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
-	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Outbox keeps contacts and copies of calendars, and sends verifications.
-type Outbox interface {
+// Spool keeps contacts and copies of calendars, and sends verifications.
+type Spool interface {
 	mark.Reader
-	Commit(context.Context, commit.Build) (outbox.Added, error)
+	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 }
 
-// Options are what New needs. Outbox and Notices are required.
+// Options are what New needs. Spool and Notices are required.
 type Options struct {
-	Outbox     Outbox
+	Spool      Spool
 	Notices    *Notices
 	Shared     bool                  // other processes use the store, too
 	Logger     *slog.Logger          // nil: nothing is logged
@@ -45,7 +45,7 @@ type Options struct {
 
 // Directory knows the people of a configuration. It is safe for concurrent use.
 type Directory struct {
-	outbox   Outbox
+	spool    Spool
 	notices  *Notices
 	logger   *slog.Logger
 	metrics  *metrics
@@ -69,8 +69,8 @@ func New(o Options) *Directory {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	d := &Directory{
-		outbox: o.Outbox, notices: o.Notices, logger: o.Logger, client: &http.Client{Timeout: calendarTimeout, Transport: o.Transport},
-		gap: commit.Gap(o.Shared), changed: loop.NewBell(),
+		spool: o.Spool, notices: o.Notices, logger: o.Logger, client: &http.Client{Timeout: calendarTimeout, Transport: o.Transport},
+		gap: spool.Gap(o.Shared), changed: loop.NewBell(),
 	}
 	d.metrics = newMetrics(o.Registerer, d)
 	return d
@@ -94,7 +94,7 @@ func (d *Directory) Run(ctx context.Context) {
 	running.Go(func() {
 		loop.Repeat(ctx, nil, func() time.Duration {
 			if d.Refresh(ctx) != nil {
-				return commit.Retry
+				return spool.Retry
 			}
 			return d.gap
 		})
@@ -205,7 +205,7 @@ var ErrUnknownContact = errors.New("no contact has this name")
 // Verify sends a contact a code. The reply with that code shows that texts arrive at this phone, and
 // that its replies arrive here.
 func (d *Directory) Verify(ctx context.Context, name string) error {
-	_, err := d.outbox.Commit(ctx, func(ctx context.Context) (*outbox.Entry, error) {
+	_, err := d.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
 		c := d.settings.Load().register.byName[name]
 		if c == nil {
 			return nil, ErrUnknownContact

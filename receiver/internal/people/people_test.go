@@ -14,13 +14,14 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
-	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
 // fake is a store in memory and a sender.
 type fake struct {
+	outbox.Store
 	mu    sync.Mutex
 	marks map[string]outbox.Mark // by kind and name
 	sent  []outbox.Message
@@ -50,7 +51,9 @@ func (f *fake) Marks(_ context.Context, kind string) (all []outbox.Mark, err err
 	return all, nil
 }
 
-func (f *fake) Handover(ms ...outbox.Message) { f.sent = append(f.sent, ms...) }
+func (f *fake) Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error) { return nil, nil }
+func (f *fake) Close() error                                                   { return nil }
+func (f *fake) handover(_ bool, ms ...outbox.Message)                          { f.sent = append(f.sent, ms...) }
 
 // directory returns a Directory of a configuration, and its store.
 func directory(t *testing.T, text string) (*people.Directory, *fake) {
@@ -60,7 +63,12 @@ func directory(t *testing.T, text string) (*people.Directory, *fake) {
 		t.Fatal(err)
 	}
 	f := &fake{marks: make(map[string]outbox.Mark)}
-	d := people.New(people.Options{Outbox: &commit.Outbox{Store: f, Sender: f}, Notices: people.NewNotices(outbox.NewIDs())})
+	stored, err := spool.New(spool.Options{Open: func(context.Context) (outbox.Store, error) { return f, nil }, Handover: f.handover})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stored.Close() })
+	d := people.New(people.Options{Spool: stored, Notices: people.NewNotices(outbox.NewIDs())})
 	d.Configure(cfg)
 	return d, f
 }

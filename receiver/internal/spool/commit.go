@@ -60,7 +60,7 @@ func (s *Spool) Commit(ctx context.Context, p Policy, build Build) (outbox.Added
 			return outbox.Added{}, err
 		}
 		var added outbox.Added
-		added, err = s.commit(ctx, p, e)
+		added, err = s.Try(ctx, p, *e)
 		if !errors.Is(err, outbox.ErrConflict) || ctx.Err() != nil {
 			return added, err
 		}
@@ -71,8 +71,10 @@ func (s *Spool) Commit(ctx context.Context, p Policy, build Build) (outbox.Added
 	return outbox.Added{}, err
 }
 
-// commit is Commit of an entry that is built. ErrConflict means that it does not fit.
-func (s *Spool) commit(ctx context.Context, p Policy, e *outbox.Entry) (outbox.Added, error) {
+// Try is Commit of an entry that is not built again: if what it was built from was changed
+// in between, the error is outbox.ErrConflict.
+func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.Added, error) {
+	e := &entry
 	name(e)
 	if ids, ok := s.late.Get(e.Key); ok {
 		return outbox.Added{Duplicate: true, IDs: ids}, nil
@@ -91,8 +93,11 @@ func (s *Spool) commit(ctx context.Context, p Policy, e *outbox.Entry) (outbox.A
 		case err != nil:
 			return s.send(ctx, p, e, err)
 		case en != nil:
-			return outbox.Added{IDs: en.IDs()}, nil
+			return outbox.Added{IDs: en.IDs(), Duplicate: p != FailOpen}, nil
 		}
+	}
+	if err := s.fitEnd(ctx, e); err != nil {
+		return outbox.Added{}, err
 	}
 	added, err := s.addInTime(ctx, p, e)
 	if err == nil || errors.Is(err, outbox.ErrConflict) {
@@ -194,20 +199,27 @@ func (s *Spool) stored(e *outbox.Entry) {
 	}
 	s.note(e.Notes)
 	s.mu.Unlock()
+	s.shelf.stored(e)
 	s.o.Handover(false, e.Messages...)
+	s.o.Committed(e)
 }
 
 // send has an entry's messages sent before they are stored, and waits for the provider
 // to have them.
 func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, why error) (outbox.Added, error) {
-	en := s.keep(e)
-	if en == nil {
+	en, known, err := s.keep(e)
+	switch {
+	case err != nil:
+		return outbox.Added{}, err
+	case en == nil:
 		return outbox.Added{Duplicate: true, IDs: e.IDs()}, nil
+	case !known:
+		s.o.Committed(&en.Entry)
 	}
 	if p == Later { // only alone, where entry.sending does not matter
-		return outbox.Added{IDs: en.IDs()}, nil
+		return outbox.Added{IDs: en.IDs(), Duplicate: known}, nil
 	}
-	err := s.awaitAccepted(ctx, en)
+	err = s.awaitAccepted(ctx, en)
 	if err != nil && s.o.Shared {
 		s.o.Withdraw(en.IDs())
 	}
@@ -217,28 +229,25 @@ func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, why error) 
 	if err != nil {
 		return outbox.Added{}, errors.Join(why, fmt.Errorf("send first: %w", err))
 	}
-	s.mu.Lock()
-	report := !en.past && s.keys[en.Key] == en
-	en.past = true
-	s.mu.Unlock()
-	if report && s.o.Pages != nil {
-		for _, page := range en.AllPages() {
-			s.o.Pages.Past(*page)
-		}
-	}
 	return outbox.Added{IDs: en.IDs()}, nil
 }
 
-// keep takes in an entry that could not be stored, or returns the one that has its key,
-// nil if that is stored by now.
-func (s *Spool) keep(e *outbox.Entry) *entry {
+// keep takes in an entry that could not be stored, or returns the one that is known by its
+// key, nil if that is stored by now. It is outbox.ErrConflict if the entry does not fit what
+// else is kept.
+func (s *Spool) keep(e *outbox.Entry) (en *entry, known bool, err error) {
 	s.mu.Lock()
-	en := s.keys[e.Key]
+	en = s.keys[e.Key]
+	known = en != nil
 	if en == nil && (s.late.Contains(e.Key) || slices.ContainsFunc(e.IDs(), func(id string) bool { return s.tracked(id) != nil })) {
 		s.mu.Unlock()
-		return nil
+		return nil, false, nil
 	}
 	if en == nil {
+		if err := s.shelf.hold(e); err != nil {
+			s.mu.Unlock()
+			return nil, false, err
+		}
 		en = &entry{Entry: *e, since: time.Now()}
 		en.Notes = nil // they are kept as the changes that they are
 		s.keys[e.Key] = en
@@ -268,7 +277,7 @@ func (s *Spool) keep(e *outbox.Entry) *entry {
 	s.mu.Unlock()
 	signal(s.wake)
 	s.o.Handover(true, unsent...)
-	return en
+	return en, known, nil
 }
 
 // isSent reports whether the provider has had a message in this state, or need not have

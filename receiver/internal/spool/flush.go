@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -21,6 +22,9 @@ const (
 // run stores what waits until the context ends, and tries once more then.
 func (s *Spool) run(ctx context.Context) {
 	defer close(s.done)
+	var learning sync.WaitGroup
+	defer learning.Wait()
+	learning.Go(func() { s.learn(ctx) })
 	failing := false
 	for ctx.Err() == nil {
 		select {
@@ -46,7 +50,7 @@ func (s *Spool) run(ctx context.Context) {
 				s.o.Logger.Error("the store cannot be written; what happens is kept in memory until it can", "err", err)
 			}
 			failing = true
-			sleep(ctx, retryGap)
+			sleep(ctx, Retry)
 		}
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
@@ -109,9 +113,9 @@ var errSending = fmt.Errorf("%w: a message is being sent that could not be store
 // storeEntry stores an entry whose messages were sent before, as they are now.
 func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 	added, err := outbox.Added{}, outbox.ErrConflict
+	var e outbox.Entry
 	var counts map[string]int
 	for tries := 0; tries < maxConflicts && errors.Is(err, outbox.ErrConflict); tries++ {
-		var e outbox.Entry
 		if e, counts, err = s.current(ctx, en, tries > 0); err != nil {
 			return err
 		}
@@ -147,12 +151,14 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 	s.late.Add(en.Key, en.IDs())
 	s.settle()
 	s.mu.Unlock()
-	s.o.Handover(false, unsent...)
-	if s.o.Pages != nil {
-		for _, page := range en.AllPages() {
-			s.o.Pages.Recorded(*page)
-		}
+	if own && !added.Duplicate {
+		s.shelf.stored(&e)
+	} else {
+		s.relearn(ctx, &en.Entry)
 	}
+	s.shelf.release(&en.Entry)
+	s.o.Handover(false, unsent...)
+	s.o.Committed(&en.Entry)
 	return nil
 }
 
@@ -161,19 +167,12 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.Entry, counts map[string]int, err error) {
 	e = en.Entry
 	e.Messages = nil
-	if pages := en.AllPages(); s.o.Pages != nil && len(pages) > 0 {
-		e.Page, e.Also = nil, nil
-		for _, page := range pages {
-			merged, err := s.o.Pages.Merge(ctx, *page)
-			if err != nil {
-				return e, nil, err
-			}
-			if merged != nil {
-				e.Also = append(e.Also, merged)
-			}
-		}
+	pages := en.AllPages()
+	if err := s.fit(ctx, &e, again); err != nil {
+		return e, nil, err
 	}
-	if again {
+	if again && len(e.Marks) > 0 {
+		s.o.Logger.Error("marks that were kept do not fit what is stored; the stored ones stay", "entry", en.IDs(), "marks", len(e.Marks))
 		e.Marks = nil
 	}
 	s.mu.Lock()
@@ -182,16 +181,14 @@ func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.En
 	for _, m := range en.Messages {
 		t := s.pending[m.ID]
 		counts[m.ID] = len(t.changes)
-		e.Messages = append(e.Messages, t.m)
-	}
-	if len(en.AllPages()) == 1 { // it may be another one by now, or none
-		id := ""
-		if len(e.Also) == 1 {
-			id = e.Also[0].ID
+		m = t.m
+		if len(pages) == 1 { // it may be another one by now, or none
+			m.PageID = ""
+			if stored := e.AllPages(); len(stored) == 1 {
+				m.PageID = stored[0].ID
+			}
 		}
-		for i := range e.Messages {
-			e.Messages[i].PageID = id
-		}
+		e.Messages = append(e.Messages, m)
 	}
 	return e, counts, nil
 }

@@ -55,7 +55,6 @@ type entry struct {
 	// sending counts the commits that have it sent. In a shared store it is not stored
 	// meanwhile: the leader would send it, too.
 	sending int
-	past    bool // its pages were reported to Options.Pages
 }
 
 // tracked is a message that is known here, nil if it is not.
@@ -190,29 +189,37 @@ func (l *ledger) awaitAccepted(ctx context.Context, en *entry) error {
 	return errors.Join(errs...)
 }
 
-// look is a message as it is known here: with its entry not stored, or with changes that
-// are not.
-func (l *ledger) look(id string) (m outbox.Message, entry, waits bool) {
+// look is a message as it is known here, if it is: with its entry not stored, or with
+// changes that are not.
+func (l *ledger) look(id string) (m outbox.Message, entry bool, changes []outbox.Change, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.tracked(id)
 	if t == nil || t.unread {
-		return outbox.Message{}, false, false
+		return outbox.Message{}, false, nil, false
 	}
 	m = t.m
 	m.Events = slices.Clone(m.Events)
-	return m, t.entry != nil, true
+	return m, t.entry != nil, slices.Clone(t.changes), true
 }
 
-// overlay makes the changes to a message that are not stored.
-func (l *ledger) overlay(m *outbox.Message) {
+// waiting returns the changes that are not stored, by message.
+func (l *ledger) waiting() map[string][]outbox.Change {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if t := l.pending[m.ID]; t != nil {
-		for _, c := range t.changes {
-			c.Repeat = true // it may be stored by now
-			c.Apply(m)
-		}
+	all := make(map[string][]outbox.Change, len(l.order))
+	for _, t := range l.order {
+		all[t.m.ID] = slices.Clone(t.changes)
+	}
+	return all
+}
+
+// overlay makes changes to a message that was read later than they were found not to be
+// stored: some may be by now.
+func overlay(m *outbox.Message, changes []outbox.Change) {
+	for _, c := range changes {
+		c.Repeat = true
+		c.Apply(m)
 	}
 }
 

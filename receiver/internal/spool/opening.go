@@ -142,24 +142,6 @@ func (o *opening) Listen(ctx context.Context, ready func(), told func(outbox.Hin
 	return ctx.Err()
 }
 
-// Page is outbox.Store's.
-func (o *opening) Page(ctx context.Context, id string) (outbox.Page, error) {
-	store, err := o.get()
-	if err != nil {
-		return outbox.Page{}, err
-	}
-	return store.Page(ctx, id)
-}
-
-// Pages is outbox.Store's.
-func (o *opening) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
-	store, err := o.get()
-	if err != nil {
-		return nil, err
-	}
-	return store.Pages(ctx, q)
-}
-
 // CountPages is outbox.Store's.
 func (o *opening) CountPages(ctx context.Context) (map[outbox.PageState]int, error) {
 	store, err := o.get()
@@ -167,15 +149,6 @@ func (o *opening) CountPages(ctx context.Context) (map[outbox.PageState]int, err
 		return nil, err
 	}
 	return store.CountPages(ctx)
-}
-
-// Marks is outbox.Store's.
-func (o *opening) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
-	store, err := o.get()
-	if err != nil {
-		return nil, err
-	}
-	return store.Marks(ctx, kind)
 }
 
 // Prune is outbox.Store's.

@@ -3,6 +3,7 @@ package spool
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -31,16 +32,16 @@ func (s *Spool) read(ctx context.Context, id string) (outbox.Message, error) {
 // Get returns a message with its events, or ErrNotFound. While the store cannot be read,
 // events of before may be missing.
 func (s *Spool) Get(ctx context.Context, id string) (outbox.Message, error) {
-	known, entry, waits := s.look(id)
+	here, entry, changes, known := s.look(id)
 	if entry {
-		return known, nil
+		return here, nil
 	}
 	m, err := s.read(ctx, id)
-	if err != nil && waits {
-		return known, nil
+	if err != nil && known {
+		return here, nil
 	}
 	if err == nil {
-		s.overlay(&m)
+		overlay(&m, changes)
 	}
 	return m, err
 }
@@ -76,11 +77,10 @@ func (s *Spool) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
 			yield(outbox.Message{}, err)
 			return
 		}
+		waiting := s.waiting()
 		for m, err := range store.Open(ctx) {
-			if err == nil {
-				if s.overlay(&m); m.State.Final() {
-					continue
-				}
+			if overlay(&m, waiting[m.ID]); err == nil && m.State.Final() {
+				continue
 			}
 			if !yield(m, err) {
 				return
@@ -94,6 +94,7 @@ func (s *Spool) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 	flush, cancel := context.WithTimeout(ctx, flushPatience)
 	defer cancel()
 	clean := s.Flush(flush) == nil
+	waiting := s.waiting()
 	var ms []outbox.Message
 	store, err := s.get()
 	if err == nil {
@@ -104,19 +105,19 @@ func (s *Spool) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 	}
 	seen := make(map[string]bool)
 	for i := range ms {
-		s.overlay(&ms[i])
+		overlay(&ms[i], waiting[ms[i].ID])
 		seen[ms[i].ID] = true
 	}
 	s.mu.Lock()
-	waiting := s.order
+	here := s.order
 	if err != nil {
-		waiting = slices.Concat(waiting, s.recent.Values())
+		here = slices.Concat(here, s.recent.Values())
 	}
-	if err != nil && len(waiting) == 0 {
+	if err != nil && len(here) == 0 {
 		s.mu.Unlock()
 		return nil, err
 	}
-	for _, t := range waiting {
+	for _, t := range here {
 		if !seen[t.m.ID] && !t.unread {
 			seen[t.m.ID] = true
 			m := t.m
@@ -146,4 +147,107 @@ func (s *Spool) Segments(ctx context.Context, since time.Time) (int, error) {
 		return 0, err
 	}
 	return store.Segments(ctx, since)
+}
+
+// Page returns a page with its events, or ErrNotFound.
+func (s *Spool) Page(ctx context.Context, id string) (outbox.Page, error) {
+	p, err := s.readPage(ctx, id)
+	switch {
+	case err == nil:
+		p, _ = s.shelf.page(id, &p)
+		return p, nil
+	case !errors.Is(err, outbox.ErrNotFound) || s.shelf.holds() > 0:
+		if known, ok := s.shelf.page(id, nil); ok {
+			return known, nil
+		}
+	}
+	return p, err
+}
+
+func (s *Spool) readPage(ctx context.Context, id string) (outbox.Page, error) {
+	store, err := s.get()
+	if err != nil {
+		return outbox.Page{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	return store.Page(ctx, id)
+}
+
+// Pages returns pages without their events, see outbox.Store.
+func (s *Spool) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
+	more := q
+	more.Limit += s.shelf.holds() // in whose place others come
+	ps, err := s.readPages(ctx, more)
+	all, known := s.shelf.list(q, ps, err == nil)
+	if known {
+		return all, nil
+	}
+	return nil, err
+}
+
+func (s *Spool) readPages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
+	store, err := s.get()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	return store.Pages(ctx, q)
+}
+
+// learn reads the current pages once, as soon as the store is open.
+func (s *Spool) learn(ctx context.Context) {
+	if s.o.Shared {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-s.opened:
+	}
+	for ctx.Err() == nil && s.learnPages(ctx) != nil {
+		sleep(ctx, Retry)
+	}
+}
+
+// relearn reads the pages of an entry as they are stored.
+func (s *Spool) relearn(ctx context.Context, e *outbox.Entry) {
+	for _, p := range e.AllPages() {
+		if stored, err := s.readPage(ctx, p.ID); err == nil {
+			s.shelf.readPages([]outbox.Page{stored}, false)
+		}
+	}
+}
+
+// learnPages reads the current pages, for the time when they cannot be read.
+func (s *Spool) learnPages(ctx context.Context) error {
+	const batch = 100
+	before := ""
+	for {
+		ps, err := s.readPages(ctx, outbox.PageQuery{Current: true, Before: before, Limit: batch})
+		if err != nil {
+			return err
+		}
+		s.shelf.readPages(ps, len(ps) < batch)
+		if len(ps) < batch {
+			return nil
+		}
+		before = ps[len(ps)-1].ID
+	}
+}
+
+// Marks returns the marks of a kind, in the order of their names.
+func (s *Spool) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
+	var ms []outbox.Mark
+	store, err := s.get()
+	if err == nil {
+		reading, cancel := context.WithTimeout(ctx, readPatience)
+		defer cancel()
+		ms, err = store.Marks(reading, kind)
+	}
+	all, known := s.shelf.listMarks(kind, ms, err == nil)
+	if known {
+		return all, nil
+	}
+	return nil, err
 }

@@ -27,17 +27,28 @@ import (
 )
 
 const (
+	// Retry is how long a store that failed is left alone.
+	Retry = time.Second
+	// sharedGap is how often what other processes stored is read; aloneGap if there are none.
+	sharedGap = 2 * time.Second
+	aloneGap  = 10 * time.Minute
 	// flushDelay is how long a change waits for others, or for a commit, to be stored with.
 	// A replica that does not lead lets what the leader knows of a message come first.
 	flushDelay   = 250 * time.Millisecond
 	followsDelay = 3 * flushDelay
-	// retryGap is how often a store that fails is tried again.
-	retryGap = time.Second
 	// recentMessages is how many messages are remembered that have nothing to be stored.
 	recentMessages = 4096
 	// lateEntries is how many entries are remembered that were sent first and are stored.
 	lateEntries = 1024
 )
+
+// Gap returns how often a room reads what may have changed in the store without its doing.
+func Gap(shared bool) time.Duration {
+	if shared {
+		return sharedGap
+	}
+	return aloneGap
+}
 
 // Options are what New needs. Open is required.
 type Options struct {
@@ -55,25 +66,20 @@ type Options struct {
 	// Changed is called for every change that Record made, with the message as it is
 	// then. It must not block.
 	Changed func(outbox.Message, outbox.Change)
-	// Pages makes pages fit that were made while the store could not be read; nil: they do.
-	Pages Pages
-}
-
-// Pages knows pages. An oncall.OnCall is one.
-type Pages interface {
-	// Merge makes the page of an entry that was sent without the store fit what is
-	// stored by then; nil where it is needless.
-	Merge(context.Context, outbox.Page) (*outbox.Page, error)
-	// Past and Recorded are told of the page of an entry: that it was sent without the
-	// store, and that it is recorded.
-	Past(outbox.Page)
-	Recorded(outbox.Page)
+	// Committed is called for every entry that was stored or, if the policy allows it,
+	// is kept to be stored. It must not block.
+	Committed func(*outbox.Entry)
+	// Merge makes a page fit that was built while the store could not be read. base is the
+	// page that is stored, nil if there is none; taken says that another page has the code.
+	// It returns nil if there is nothing to store. Nil: the page is stored as it is.
+	Merge func(ctx context.Context, base *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error)
 }
 
 // Spool is a store that does not say no. It is safe for concurrent use.
 type Spool struct {
 	opening
 	*ledger
+	shelf    *shelf
 	o        Options
 	flushing chan struct{} // holds one while nobody flushes
 	batch    int           // how many changes the next transaction has; of who flushes
@@ -94,11 +100,14 @@ func New(o Options) (*Spool, error) {
 	if o.Handover == nil {
 		o.Handover = func(bool, ...outbox.Message) {}
 	}
+	if o.Committed == nil {
+		o.Committed = func(*outbox.Entry) {}
+	}
 	if o.Withdraw == nil {
 		o.Withdraw = func([]string) {}
 	}
 	s := &Spool{
-		o: o, ledger: newLedger(o.Shared), flushing: make(chan struct{}, 1), batch: maxBatch, done: make(chan struct{}),
+		o: o, ledger: newLedger(o.Shared), shelf: newShelf(o.Shared), flushing: make(chan struct{}, 1), batch: maxBatch, done: make(chan struct{}),
 	}
 	s.flushing <- struct{}{}
 	if err := s.open(o.Open, o.Logger); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -43,7 +44,7 @@ type reading struct {
 
 // credit warns if the account's credit is low or will not last.
 type credit struct {
-	outbox Outbox
+	spool  Spool
 	people People
 	alarm  Alarm
 	logger *slog.Logger
@@ -53,7 +54,7 @@ type credit struct {
 
 func newCredit(o *Options) *credit {
 	return &credit{
-		outbox: o.Outbox, people: o.People, alarm: o.Alarm, logger: o.Logger,
+		spool: o.Spool, people: o.People, alarm: o.Alarm, logger: o.Logger,
 		lasts: promauto.With(o.Registerer).NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_credit_left_seconds", Help: "How long the credit lasts at the pace of the last week; 0 before it is known.",
 		}),
@@ -62,9 +63,9 @@ func newCredit(o *Options) *credit {
 
 // take takes in a reading of the credit.
 func (c *credit) take(ctx context.Context, left float64, at time.Time) {
-	_, err := c.outbox.Commit(ctx, func(ctx context.Context) (*outbox.Entry, error) {
+	_, err := c.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
 		guard := c.guard.Load()
-		state, err := creditMarks.Find(ctx, c.outbox, "account")
+		state, err := creditMarks.Find(ctx, c.spool, "account")
 		if err != nil {
 			return nil, err
 		}

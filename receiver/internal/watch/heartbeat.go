@@ -16,9 +16,9 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -29,8 +29,6 @@ const beatMarks mark.Kind[beatState] = "heartbeat"
 const (
 	// storeGrace is how long heartbeats wait for the store at the start.
 	storeGrace = time.Minute
-	// alarmWindow is how long an alarm that is stored again is recognised as a repeat.
-	alarmWindow = 36 * time.Hour
 	// unconfiguredFor is how long a heartbeat is remembered that is no longer configured: replicas
 	// are given a new configuration one after another.
 	unconfiguredFor = time.Hour
@@ -55,14 +53,13 @@ func (s *beatState) deadline(since time.Time, timeout time.Duration) time.Time {
 
 // heartbeats raises an alarm when a heartbeat's beats are missing, and reports when they are back.
 type heartbeats struct {
-	outbox     Outbox
+	spool      Spool
 	people     People
 	alarm      Alarm
 	logger     *slog.Logger
 	gap        time.Duration // between reads of the store
 	configured atomic.Pointer[[]config.Heartbeat]
 	changed    loop.Bell
-	past       pastAlarms
 	down       downtime
 	lastSeen   *prometheus.GaugeVec
 	up         *prometheus.GaugeVec
@@ -76,8 +73,7 @@ type heartbeats struct {
 func newHeartbeats(o *Options) *heartbeats {
 	f := promauto.With(o.Registerer)
 	return &heartbeats{
-		outbox: o.Outbox, people: o.People, alarm: o.Alarm, logger: o.Logger, gap: commit.Gap(o.Shared), changed: loop.NewBell(),
-		past:  newPastAlarms(o),
+		spool: o.Spool, people: o.People, alarm: o.Alarm, logger: o.Logger, gap: spool.Gap(o.Shared), changed: loop.NewBell(),
 		beats: make(map[string]time.Time), since: make(map[string]time.Time),
 		lastSeen: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "smspager_heartbeat_last_seen_timestamp_seconds", Help: "When a heartbeat was last received; 0 before its first beat.",
@@ -135,7 +131,7 @@ func (h *heartbeats) beat(ctx context.Context, receiver string, n *templating.No
 		h.mu.Lock()
 		h.beats[hb.Name] = at // also if it cannot be stored
 		h.mu.Unlock()
-		if _, err := h.outbox.Commit(ctx, func(ctx context.Context) (*outbox.Entry, error) { return h.beaten(ctx, &hb, at) }); err != nil {
+		if _, err := h.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) { return h.beaten(ctx, &hb, at) }); err != nil {
 			h.logger.Error("a heartbeat cannot be stored; it is kept in memory", "heartbeat", hb.Name, "err", err)
 		}
 		h.changed.Ring()
@@ -145,7 +141,7 @@ func (h *heartbeats) beat(ctx context.Context, receiver string, n *templating.No
 
 // beaten returns what stores a beat and reports that a dead heartbeat is alive.
 func (h *heartbeats) beaten(ctx context.Context, hb *config.Heartbeat, at time.Time) (*outbox.Entry, error) {
-	m, err := beatMarks.Find(ctx, h.outbox, hb.Name)
+	m, err := beatMarks.Find(ctx, h.spool, hb.Name)
 	state := &m.Value
 	if err != nil || !at.After(state.LastAt) {
 		return nil, err
@@ -184,13 +180,13 @@ func (h *heartbeats) run(ctx context.Context, began <-chan struct{}) {
 	var stored []mark.Mark[beatState] // as last read
 	loop.Repeat(ctx, h.changed, func() time.Duration {
 		now, wait := time.Now(), h.gap
-		read, err := beatMarks.All(ctx, h.outbox)
+		read, err := beatMarks.All(ctx, h.spool)
 		if read != nil {
 			stored = read
 		}
 		if err != nil && ctx.Err() == nil {
 			h.logger.Error("cannot read the heartbeats; what was read last is used", "err", err)
-			wait = commit.Retry
+			wait = spool.Retry
 		}
 		return min(wait, h.checkAll(ctx, stored, now))
 	})
@@ -204,10 +200,8 @@ func (h *heartbeats) checkAll(ctx context.Context, stored []mark.Mark[beatState]
 	}
 	for _, hb := range *h.configured.Load() {
 		next, err := h.check(ctx, mark.Named(stored, hb.Name), &hb, now)
-		if err == nil {
-			h.past.settled(hb.Name)
-		} else {
-			next = commit.Retry
+		if err != nil {
+			next = spool.Retry
 			if ctx.Err() == nil && !errors.Is(err, outbox.ErrConflict) {
 				h.logger.Error("cannot check a heartbeat; trying again", "heartbeat", hb.Name, "err", err)
 			}
@@ -225,7 +219,7 @@ func (h *heartbeats) forget(ctx context.Context, stored []mark.Mark[beatState], 
 		if slices.Contains(configured, m.Name) || now.Sub(m.At) < unconfiguredFor {
 			continue
 		}
-		if _, err := h.outbox.Try(ctx, outbox.Entry{Marks: []outbox.Mark{beatMarks.Delete(m)}}); err != nil && !errors.Is(err, outbox.ErrConflict) {
+		if _, err := h.spool.Try(ctx, spool.Strict, outbox.Entry{Marks: []outbox.Mark{beatMarks.Delete(m)}}); err != nil && !errors.Is(err, outbox.ErrConflict) {
 			return err
 		}
 	}
@@ -237,13 +231,10 @@ func (h *heartbeats) check(ctx context.Context, m mark.Mark[beatState], hb *conf
 	state := &m.Value
 	fresh := state.SinceAt.IsZero()
 	since := h.merge(hb.Name, state, now)
-	raised := h.past.raised(hb.Name, state.LastAt)
-	state.DeadAt = latest(state.DeadAt, raised)
 	h.show(hb.Name, state)
 	deadline := state.deadline(since, hb.Timeout)
-	e := outbox.Entry{Key: commit.NewKey(), SeenAt: now, Window: alarmWindow}
+	var e outbox.Entry
 	switch {
-	case !raised.IsZero(): // the store does not know it yet
 	case !state.DeadAt.IsZero():
 		return h.gap, nil
 	case now.Before(deadline) && !fresh:
@@ -254,13 +245,10 @@ func (h *heartbeats) check(ctx context.Context, m mark.Mark[beatState], hb *conf
 		e.Messages = h.texts(hb, now, h.deadText(hb, state, now))
 	}
 	e.Marks = []outbox.Mark{beatMarks.Set(m, now)}
-	e, stored, err := h.past.store(ctx, hb.Name, e, now)
-	if err != nil {
+	if _, err := h.spool.Try(ctx, spool.Later, e); err != nil {
 		return 0, err
 	}
-	if stored {
-		h.changed.Ring() // goes on with the marks as they are now
-	}
+	h.changed.Ring() // goes on with the marks as they are now
 	if len(e.Messages) > 0 {
 		h.logger.Error("a heartbeat is dead", "heartbeat", hb.Name, "since", latest(state.LastAt, state.SinceAt))
 		h.show(hb.Name, state)

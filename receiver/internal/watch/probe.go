@@ -11,13 +11,14 @@ import (
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
 // probe measures the chain: it sends to the provider's test number through the same outbox as a
 // page, until the receipt is there.
 type probe struct {
-	outbox   Outbox
+	spool    Spool
 	newID    func(time.Time) string
 	logger   *slog.Logger
 	interval atomic.Int64 // a time.Duration; 0: no probes
@@ -31,7 +32,7 @@ type probe struct {
 func newProbe(o *Options) *probe {
 	f := promauto.With(o.Registerer)
 	p := &probe{
-		outbox: o.Outbox, newID: o.Alarm.NewID, logger: o.Logger, changed: loop.NewBell(),
+		spool: o.Spool, newID: o.Alarm.NewID, logger: o.Logger, changed: loop.NewBell(),
 		ended: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_probes_total", Help: "Probes by their final state.",
 		}, []string{"state"}),
@@ -74,7 +75,7 @@ func (p *probe) send(ctx context.Context, interval time.Duration) {
 		Events: []outbox.Event{{At: now, Type: outbox.EventQueued}},
 	}
 	m.Text = "smspager probe " + m.ID
-	if _, err := p.outbox.Try(ctx, outbox.Entry{SeenAt: now, Messages: []outbox.Message{m}}); err != nil {
+	if _, err := p.spool.Try(ctx, spool.Strict, outbox.Entry{SeenAt: now, Messages: []outbox.Message{m}}); err != nil {
 		p.ended.WithLabelValues(string(outbox.Failed)).Inc()
 		p.logger.Error("cannot store a probe", "err", err)
 	}

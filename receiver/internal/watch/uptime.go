@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -29,7 +29,7 @@ const (
 // missing.
 type uptime struct {
 	heartbeats *heartbeats
-	outbox     Outbox
+	spool      Spool
 	logger     *slog.Logger
 	shared     bool
 }
@@ -39,7 +39,7 @@ type uptime struct {
 func (u *uptime) run(ctx context.Context, began chan<- struct{}) {
 	starts := true
 	note := func(ctx context.Context) error {
-		_, err := u.outbox.Commit(ctx, func(ctx context.Context) (*outbox.Entry, error) { return u.note(ctx, starts, time.Now()) })
+		_, err := u.spool.Commit(ctx, spool.Strict, func(ctx context.Context) (*outbox.Entry, error) { return u.note(ctx, starts, time.Now()) })
 		return err
 	}
 	loop.Repeat(ctx, nil, func() time.Duration {
@@ -54,7 +54,7 @@ func (u *uptime) run(ctx context.Context, began chan<- struct{}) {
 	})
 	// Best effort: if it fails, the note is a little older.
 	starts = false
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), commit.Retry)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), spool.Retry)
 	defer cancel()
 	_ = note(ending)
 }
@@ -62,7 +62,7 @@ func (u *uptime) run(ctx context.Context, began chan<- struct{}) {
 // note returns what notes that smspager runs; at the start also, in each heartbeat, how long it did
 // not.
 func (u *uptime) note(ctx context.Context, starts bool, now time.Time) (*outbox.Entry, error) {
-	m, err := uptimeMarks.Find(ctx, u.outbox, "smspager")
+	m, err := uptimeMarks.Find(ctx, u.spool, "smspager")
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (u *uptime) note(ctx context.Context, starts bool, now time.Time) (*outbox.
 
 // missed adds to an entry the time in which heartbeats could not be received.
 func (u *uptime) missed(ctx context.Context, e *outbox.Entry, from, to time.Time) error {
-	beats, err := beatMarks.All(ctx, u.outbox)
+	beats, err := beatMarks.All(ctx, u.spool)
 	if err != nil {
 		return err
 	}

@@ -14,22 +14,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/mark"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
 
-// Outbox keeps marks and sends alarms.
-type Outbox interface {
+// Spool keeps marks and sends alarms.
+type Spool interface {
 	mark.Reader
-	Commit(context.Context, commit.Build) (outbox.Added, error)
-	Try(context.Context, outbox.Entry) (outbox.Added, error)
-}
-
-// Sender sends an entry although the store fails; the entry is stored later.
-type Sender interface {
-	SendNow(context.Context, *outbox.Entry) error
+	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
+	Try(context.Context, spool.Policy, outbox.Entry) (outbox.Added, error)
 }
 
 // People knows who gets an alarm.
@@ -43,10 +38,9 @@ type Alarm interface {
 	NewID(at time.Time) string
 }
 
-// Options are what New needs. Outbox, Sender, People and Alarm are required.
+// Options are what New needs. Spool, People and Alarm are required.
 type Options struct {
-	Outbox     Outbox
-	Sender     Sender
+	Spool      Spool
 	People     People
 	Alarm      Alarm
 	Shared     bool                  // other processes use the store, too
@@ -75,7 +69,7 @@ func New(o Options) *Watch {
 	}
 	h := newHeartbeats(&o)
 	return &Watch{
-		heartbeats: h, uptime: &uptime{heartbeats: h, outbox: o.Outbox, logger: o.Logger, shared: o.Shared},
+		heartbeats: h, uptime: &uptime{heartbeats: h, spool: o.Spool, logger: o.Logger, shared: o.Shared},
 		deadman: newDeadman(&o), probe: newProbe(&o), account: newAccount(&o),
 	}
 }

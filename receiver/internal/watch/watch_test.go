@@ -16,8 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/internal/commit"
 	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
@@ -27,6 +27,8 @@ const phone = "+33639980001"
 
 // fake is a store in memory, a sender, the people, and the account at the provider.
 type fake struct {
+	outbox.Store
+	spool   *spool.Spool
 	mu      sync.Mutex
 	err     error // of the store
 	marks   []outbox.Mark
@@ -65,21 +67,20 @@ func (f *fake) Marks(_ context.Context, kind string) ([]outbox.Mark, error) {
 	return slices.DeleteFunc(slices.Clone(f.marks), func(m outbox.Mark) bool { return m.Kind != kind }), f.err
 }
 
-func (f *fake) Handover(ms ...outbox.Message) {
+func (f *fake) Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error) { return nil, nil }
+func (f *fake) Close() error                                                   { return nil }
+
+func (f *fake) handover(direct bool, ms ...outbox.Message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, m := range ms {
-		f.stored = append(f.stored, m.Text)
-	}
-}
-
-func (f *fake) SendNow(_ context.Context, e *outbox.Entry) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, m := range e.Messages {
+		if !direct {
+			f.stored = append(f.stored, m.Text)
+			continue
+		}
 		f.sentNow = append(f.sentNow, m.Text)
+		go f.spool.Record(context.Background(), outbox.Taken(m.ID, "", time.Now(), ""), nil)
 	}
-	return nil
 }
 
 func (f *fake) People([]config.Recipient, []string, time.Time) []outbox.Person {
@@ -107,7 +108,12 @@ func (f *fake) took(list *[]string) string {
 
 // run runs a Watch of a fake until it is stopped or the test ends.
 func run(t *testing.T, f *fake, cfg *config.Config, o Options) (w *Watch, stop func()) {
-	o.Outbox, o.Sender, o.People, o.Alarm = &commit.Outbox{Store: f, Sender: f}, f, f, people.NewNotices(outbox.NewIDs())
+	var err error
+	f.spool, err = spool.New(spool.Options{Open: func(context.Context) (outbox.Store, error) { return f, nil }, Handover: f.handover})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Spool, o.People, o.Alarm = f.spool, f, people.NewNotices(outbox.NewIDs())
 	w = New(o)
 	if cfg.Alive.Interval == 0 {
 		cfg.Alive.Interval = time.Minute
@@ -116,10 +122,13 @@ func run(t *testing.T, f *fake, cfg *config.Config, o Options) (w *Watch, stop f
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { w.Run(ctx) })
-	stop = func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		running.Wait()
-	}
+		if err := f.spool.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Cleanup(stop)
 	synctest.Wait()
 	return w, stop

@@ -1,0 +1,82 @@
+package spool
+
+import (
+	"context"
+	"errors"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// fit makes the pages of an entry fit what is stored: all of them if they are known not to
+// (again), otherwise those that end a page which could not be read.
+func (s *Spool) fit(ctx context.Context, e *outbox.Entry, again bool) error {
+	pages := e.AllPages()
+	e.Page, e.Also = nil, nil
+	for _, p := range pages {
+		if s.o.Merge != nil && (again || endsUnread(p)) {
+			var err error
+			if p, err = s.merged(ctx, p); err != nil {
+				return err
+			}
+		}
+		if p != nil {
+			e.Also = append(e.Also, p)
+		}
+	}
+	return nil
+}
+
+// fitEnd is fit of an entry that was built a moment ago.
+func (s *Spool) fitEnd(ctx context.Context, e *outbox.Entry) error {
+	if e.Page == nil || !endsUnread(e.Page) {
+		return nil
+	}
+	if _, err := s.get(); err != nil { // it is made to fit when it can be stored
+		return nil
+	}
+	if err := s.fit(ctx, e, false); err != nil {
+		return err
+	}
+	if len(e.Also) == 1 {
+		e.Page, e.Also = e.Also[0], nil
+	}
+	e.OfPage()
+	return nil
+}
+
+// endsUnread reports whether a page is new and over: it ends the page of its group, which
+// could not be read.
+func endsUnread(p *outbox.Page) bool { return p.Version == 0 && !p.State.Current() }
+
+// merged makes a page fit the one that is stored, by its id or of its group.
+func (s *Spool) merged(ctx context.Context, p *outbox.Page) (*outbox.Page, error) {
+	store, err := s.get()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	var base *outbox.Page
+	taken := false
+	switch stored, err := store.Page(ctx, p.ID); {
+	case err == nil:
+		base = &stored
+	case !errors.Is(err, outbox.ErrNotFound):
+		return nil, err
+	default:
+		group, err := store.Pages(ctx, outbox.PageQuery{Current: true, Receiver: p.Receiver, GroupKey: p.GroupKey, Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		if len(group) > 0 {
+			base = &group[0]
+			break
+		}
+		coded, err := store.Pages(ctx, outbox.PageQuery{Current: true, Code: p.Code, Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		taken = len(coded) > 0
+	}
+	return s.o.Merge(ctx, base, *p, taken)
+}
