@@ -104,7 +104,7 @@ func TestCheckConfig(t *testing.T) {
 	writeFile(t, bad, "textinghouse: {user: acme, password: x}\ntemplates: [bad.tmpl]\nreceivers:\n  - name: r\n    max_segments: 0\n")
 	code, out, stderr := smspager(t, "", "check-config", good, bad)
 	want := bad + ":2:1: templates: " + filepath.Join(dir, "bad.tmpl") + ":2: unclosed action\n" +
-		bad + ":4:5: receivers[0].to: names nobody; give contacts or numbers, or set to_label\n" +
+		bad + ":4:5: receivers[0].to: no recipients: list contacts or numbers, or set to_label\n" +
 		bad + ":5:5: receivers[0].max_segments: must be 1 to 10, is 0\n"
 	if code != 1 || out != good+": valid, 1 receiver\n" || stderr != want {
 		t.Errorf("exits with %d: %s%s, want\n%s", code, out, stderr, want)

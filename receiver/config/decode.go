@@ -64,7 +64,7 @@ func (d *decoder) decodeDocument(data []byte, cfg *Config) bool {
 	}
 	if err := documents.Decode(&second); err == nil {
 		d.places[""] = position{max(1, second.Line), 1}
-		d.fault("", "a second document begins; a configuration is one")
+		d.fault("", "a second document begins here; a configuration is one document")
 		return false
 	} else if !errors.Is(err, io.EOF) {
 		d.syntaxFault(err)
@@ -88,10 +88,10 @@ func (d *decoder) syntaxFault(err error) {
 		}
 		e.Message = "not YAML: " + m[2]
 		if strings.Contains(m[2], "cannot start any token") {
-			e.Message += "; indent with spaces, not with tabs, and put texts that begin with @, % or ` into quotes"
+			e.Message += "; indent with spaces instead of tabs, and quote values that begin with @, % or `"
 		}
 		if strings.Contains(m[2], "did not find expected") {
-			e.Message += "; see whether the lines here and below are indented alike, and brackets and quotes closed"
+			e.Message += "; check the indentation of this line and the next, and that brackets and quotes are closed"
 		}
 	}
 	d.faults = append(d.faults, e)
@@ -159,7 +159,7 @@ func (d *decoder) scalar(path string, node *yaml.Node, want string) (string, boo
 		return "", false
 	}
 	if node.Tag == "!!null" {
-		d.fault(path, "has no value; give %s, or leave the key out", want)
+		d.fault(path, "no value; set %s, or remove the key", want)
 		return "", false
 	}
 	return node.Value, true
@@ -193,7 +193,7 @@ func (d *decoder) decodeMapping(path string, node *yaml.Node, v reflect.Value) {
 		field, known := fields[key.Value]
 		switch {
 		case again:
-			d.faults = append(d.faults, &Error{d.file, key.Line, key.Column, at, "stands here a second time; remove one of the two"})
+			d.faults = append(d.faults, &Error{d.file, key.Line, key.Column, at, "duplicate key; remove one"})
 		case !known:
 			d.fault(at, "unknown key%s", suggestion(key.Value, names))
 		default:

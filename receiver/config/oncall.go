@@ -144,7 +144,7 @@ func (p people) find(name string) (Recipient, error) {
 	case strings.Trim(name, "+0123456789 .-()") == "":
 		return Recipient{}, fmt.Errorf("%w, is %q", err, name)
 	}
-	return Recipient{}, fmt.Errorf("no contact is named %q%s", name, knownNames(p.contacts, "; add it to contacts, or give a number"))
+	return Recipient{}, fmt.Errorf("no contact is named %q%s", name, knownNames(p.contacts, "; add it to contacts, or write a number"))
 }
 
 // knownNames lists names for an error, or says what to do where there are none.
@@ -166,11 +166,11 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 		r, path := &rotas[i], fmt.Sprintf("rotas[%d]", i)
 		switch {
 		case strings.TrimSpace(r.Name) == "":
-			v.fault(path+".name", "is missing; give the rota a name for to: rota:NAME")
+			v.fault(path+".name", "missing; set NAME of rota:NAME")
 		case names[r.Name]:
-			v.fault(path+".name", "%q is the name of a rota before; give each its own", r.Name)
+			v.fault(path+".name", "duplicate rota %q; each needs its own name", r.Name)
 		case strings.ContainsAny(r.Name, ",;\n"):
-			v.fault(path+".name", "must not hold a comma, is %q", r.Name)
+			v.fault(path+".name", "must not contain a comma, is %q", r.Name)
 		}
 		names[r.Name] = true
 		r.Zone = v.zone(path+".timezone", r.Timezone)
@@ -190,9 +190,9 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 		}
 		switch {
 		case given == 0:
-			v.fault(path, "says nothing of who is on duty; give turns, calendar or calendar_url_file")
+			v.fault(path, "nobody is on duty; set turns, calendar or calendar_url_file")
 		case given > 1:
-			v.fault(path, "has more than one of turns, calendar and calendar_url_file; keep one")
+			v.fault(path, "turns, calendar and calendar_url_file are mutually exclusive")
 		}
 		if r.Calendar != "" {
 			r.Calendar = v.absolute(r.Calendar)
@@ -216,13 +216,13 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 func (v *validator) turns(path string, t *Turns, zone *time.Location, contacts map[string]e164.Number) {
 	var err error
 	if t.StartTime, err = time.ParseInLocation("2006-01-02 15:04", t.Start, zone); err != nil {
-		v.fault(path+".start", "must be when the first turn begins, such as 2026-11-02 09:00, is %q", t.Start)
+		v.fault(path+".start", "must be the time when the first shift begins, such as 2026-11-02 09:00, is %q", t.Start)
 	}
 	if t.Days < 1 || t.Days > 366 {
 		v.fault(path+".days", "must be 1 to 366, is %d", t.Days)
 	}
 	if len(t.People) == 0 {
-		v.fault(path+".people", "names nobody; give contacts")
+		v.fault(path+".people", "no people: list contacts")
 	}
 	for i, name := range t.People {
 		if _, known := contacts[name]; !known {
@@ -245,10 +245,10 @@ func (v *validator) quiet(path string, q *Quiet) {
 	}
 	q.FromMinute, q.ToMinute = minute("from", q.From), minute("to", q.To)
 	if q.From != "" && q.FromMinute == q.ToMinute {
-		v.fault(path+".to", "must be another time than from")
+		v.fault(path+".to", "must differ from quiet.from")
 	}
 	if len(q.Severities) == 0 {
-		v.fault(path+".severities", "is missing; name those that may wait until the morning, such as [warning, info]")
+		v.fault(path+".severities", "missing; list the severities to hold until the quiet hours end, such as [warning, info]")
 	}
 	if q.Zone = v.zone(path+".timezone", q.Timezone); q.Zone == nil {
 		q.Zone = time.UTC
@@ -262,7 +262,7 @@ func (v *validator) zone(path, name string) *time.Location {
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil {
-		v.fault(path, "%q is not a timezone; give one of the IANA database, such as Europe/Paris", name)
+		v.fault(path, "unknown time zone %q; set one of the IANA database, such as Europe/Paris", name)
 	}
 	return zone
 }
@@ -271,7 +271,7 @@ func (v *validator) zone(path, name string) *time.Location {
 func (v *validator) url(path string, s Secret) {
 	u, err := url.Parse(s.Reveal())
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		v.fault(path, "must be a URL, beginning with https://")
+		v.fault(path, "must be a URL that begins with https:// or http://")
 	}
 }
 
@@ -284,20 +284,20 @@ func (v *validator) paging(path string, r *Receiver, cfg *Config, known people) 
 	switch {
 	case !r.Pages():
 	case cfg.TextingHouse.SenderID != "":
-		v.fault(key, "wants an answer, but nobody can reply to a named sender; remove textinghouse.sender_id")
+		v.fault(key, "phones cannot reply to a sender name; remove textinghouse.sender_id")
 	case cfg.TextingHouse.CallbackToken == "" && cfg.TextingHouse.CallbackTokenFile == "":
-		v.fault(key, "wants an answer, but replies come by callback; set textinghouse.callback_token_file")
+		v.fault(key, "replies arrive by callback; set textinghouse.callback_token_file")
 	}
 	var before time.Duration
 	for i := range r.Escalate {
 		s, at := &r.Escalate[i], fmt.Sprintf("%s.escalate[%d]", path, i)
-		v.required(at+".after", "say how long after the page opened", s.After, time.Second, day)
+		v.required(at+".after", "set the time since the page opened, such as 5m", s.After, time.Second, day)
 		if s.After < before {
-			v.fault(at+".after", "must not be less than that of the step before")
+			v.fault(at+".after", "must not be less than in the previous step")
 		}
 		before = s.After
 		if len(s.To) == 0 {
-			v.fault(at+".to", "names nobody; give contacts, numbers or rota:NAME")
+			v.fault(at+".to", "no recipients: list contacts, numbers or rota:NAME")
 		}
 		s.Recipients = v.recipients(at+".to", s.To, known)
 	}
@@ -307,7 +307,7 @@ func (v *validator) paging(path string, r *Receiver, cfg *Config, known people) 
 		}
 		v.between(path+"."+key, d, time.Second, day)
 		if !r.Pages() {
-			v.fault(path+"."+key, "is for pages that want an answer; set acknowledge or escalate")
+			v.fault(path+"."+key, "requires acknowledge or escalate")
 		}
 	}
 }
@@ -318,17 +318,17 @@ func (v *validator) heartbeats(cfg *Config, known people) {
 		h, path := &cfg.Heartbeats[i], fmt.Sprintf("heartbeats[%d]", i)
 		switch {
 		case strings.TrimSpace(h.Name) == "":
-			v.fault(path+".name", "is missing; say whose heartbeat it is")
+			v.fault(path+".name", "missing; set the name that texts show")
 		case names[h.Name]:
-			v.fault(path+".name", "%q is the name of a heartbeat before; give each its own", h.Name)
+			v.fault(path+".name", "duplicate heartbeat %q; each needs its own name", h.Name)
 		}
 		names[h.Name] = true
 		if h.Receiver == "" {
-			v.fault(path+".receiver", "is missing; give the name of the receiver in Alertmanager that the alert is routed to")
+			v.fault(path+".receiver", "missing; set the name of Alertmanager's receiver that the alert is routed to")
 		}
-		v.required(path+".timeout", "say how long it may be silent: a few times the interval at which Alertmanager repeats it", h.Timeout, time.Second, 7*day)
+		v.required(path+".timeout", "set the longest time between two beats, a few times Alertmanager's repeat_interval", h.Timeout, time.Second, 7*day)
 		if len(h.To) == 0 {
-			v.fault(path+".to", "names nobody; give contacts, numbers or rota:NAME")
+			v.fault(path+".to", "no recipients: list contacts, numbers or rota:NAME")
 		}
 		h.Recipients = v.recipients(path+".to", h.To, known)
 	}
@@ -339,7 +339,7 @@ func (v *validator) rest(cfg *Config, known people) {
 	for i, raw := range a.URLs {
 		u, err := url.Parse(raw)
 		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
-			v.fault(fmt.Sprintf("alertmanager.urls[%d]", i), "must be Alertmanager's URL, such as http://localhost:9093")
+			v.fault(fmt.Sprintf("alertmanager.urls[%d]", i), "must be the URL of an Alertmanager, such as http://localhost:9093")
 		}
 	}
 	v.secret("alertmanager.password", &a.Password, &a.PasswordFile)
@@ -347,11 +347,11 @@ func (v *validator) rest(cfg *Config, known people) {
 	password := a.Password != "" || a.PasswordFile != ""
 	switch {
 	case a.User != "" && a.Token != "":
-		v.fault("alertmanager.user", "stands beside a token; remove one of the two")
+		v.fault("alertmanager.user", "user and token are mutually exclusive")
 	case a.User != "" && !password:
-		v.fault("alertmanager.user", "needs a password; name a file that holds it with password_file")
+		v.fault("alertmanager.user", "requires a password; set password_file to the file that holds it")
 	case a.User == "" && password:
-		v.fault(v.given("alertmanager.password"), "needs a user")
+		v.fault(v.given("alertmanager.password"), "requires alertmanager.user")
 	}
 	v.between("alertmanager.max_silence", a.MaxSilence, time.Minute, 30*day)
 
@@ -364,11 +364,11 @@ func (v *validator) rest(cfg *Config, known people) {
 	c := &cfg.Credit
 	for key, n := range map[string]int64{"warn_below": c.WarnBelow, "warn_days": int64(c.WarnDays), "daily_budget": int64(c.DailyBudget)} {
 		if n < 0 {
-			v.fault("credit."+key, "must not be below 0, is %d", n)
+			v.fault("credit."+key, "must be 0 or more, is %d", n)
 		}
 	}
 	if len(c.To) == 0 && (c.WarnBelow > 0 || c.WarnDays > 0) {
-		v.fault("credit.to", "names nobody; say who is warned")
+		v.fault("credit.to", "no recipients: list contacts, numbers or rota:NAME")
 	}
 	c.Recipients = v.recipients("credit.to", c.To, known)
 }

@@ -17,7 +17,7 @@ import (
 // relative to the working directory. The error is an [Errors] without places in a file.
 func (cfg *Config) Resolve(checks ...Check) (*Config, error) {
 	if cfg == nil {
-		return nil, errors.New("no configuration is given")
+		return nil, errors.New("no configuration")
 	}
 	dir, err := filepath.Abs(".")
 	if err != nil {
