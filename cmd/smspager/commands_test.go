@@ -69,7 +69,7 @@ func TestSendStatusCredit(t *testing.T) {
 			t.Errorf("status %s exits with %d: %s", id, code, out)
 		}
 	}
-	if code, _, stderr := smspager(t, "", "status", "-c", file, "nope"); code != 1 || !strings.Contains(stderr, "knows no message nope") {
+	if code, _, stderr := smspager(t, "", "status", "-c", file, "nope"); code != 1 || !strings.Contains(stderr, "knows no message with the api_id or climsgid nope") {
 		t.Errorf("status of nothing exits with %d: %s", code, stderr)
 	}
 	if code, out, _ := smspager(t, "", "credit", "-c", file); code != 0 || out != "999999\n" {

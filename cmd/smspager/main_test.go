@@ -230,12 +230,12 @@ func post(url, body string) (ids []string, code int) {
 		return nil, 0
 	}
 	defer resp.Body.Close()
-	var answer struct{ Messages []string }
+	var response struct{ Messages []string }
 	b, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(b, &answer) != nil {
+	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(b, &response) != nil {
 		return nil, resp.StatusCode
 	}
-	return answer.Messages, resp.StatusCode
+	return response.Messages, resp.StatusCode
 }
 
 // need skips a test whose real part is missing; .ci/run installs them all, and

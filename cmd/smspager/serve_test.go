@@ -19,7 +19,7 @@ import (
 )
 
 // TestKill9 kills the process in the middle of its work, again and again. Every
-// notification that was answered 200 must have been sent exactly once.
+// notification that got a 200 must have been sent exactly once.
 func TestKill9(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
@@ -132,7 +132,7 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	}
 	for code := range codes {
 		if code != 0 && code != http.StatusOK && code != http.StatusServiceUnavailable {
-			t.Errorf("a webhook was answered %d", code)
+			t.Errorf("a webhook got %d", code)
 		}
 	}
 	serveProcess(t, file)
@@ -150,7 +150,7 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	if asked := sim.Requests("acme", "getstatus"); asked > 0 {
 		t.Errorf("%d messages were left in doubt by an orderly end", asked)
 	}
-	t.Logf("%d accepted; answers %v", len(accepted), codes)
+	t.Logf("%d accepted; responses %v", len(accepted), codes)
 }
 
 func TestPublicListener(t *testing.T) {
@@ -167,7 +167,7 @@ func TestPublicListener(t *testing.T) {
 		}
 		resp.Body.Close()
 		if resp.StatusCode != want {
-			t.Errorf("POST %s answers %d, want %d", path, resp.StatusCode, want)
+			t.Errorf("POST %s responds %d, want %d", path, resp.StatusCode, want)
 		}
 	}
 }
@@ -187,7 +187,7 @@ func TestSIGHUPReloads(t *testing.T) {
 	}
 	p.untilLogged("the configuration was reloaded")
 	if _, code := post(p.url, notification(1)); code != http.StatusNotFound {
-		t.Errorf("the old receiver answers %d after a reload", code)
+		t.Errorf("the old receiver responds %d after a reload", code)
 	}
 	writeFile(t, file, "nonsense: true")
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
@@ -195,7 +195,7 @@ func TestSIGHUPReloads(t *testing.T) {
 	}
 	p.untilLogged("was not reloaded")
 	if _, code := post(p.url, strings.Replace(notification(1), `"sms"`, `"renamed"`, 1)); code != http.StatusOK {
-		t.Errorf("after a bad reload the receiver answers %d", code)
+		t.Errorf("after a bad reload the receiver responds %d", code)
 	}
 }
 
@@ -278,7 +278,7 @@ func TestBackup(t *testing.T) {
 	p := serveProcess(t, file)
 	ids, code := post(p.url, notification(1))
 	if code != http.StatusOK {
-		t.Fatalf("answers %d", code)
+		t.Fatalf("responds %d", code)
 	}
 	dir := t.TempDir()
 	to := filepath.Join(dir, "copy.db")
