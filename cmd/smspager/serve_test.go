@@ -246,7 +246,7 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 	resp.Body.Close()
 	p.untilLogged("attempt failed") // with what the provider responded
-	p.untilLogged("a callback with a wrong token")
+	p.untilLogged("callback refused: wrong token or network")
 	resp, err = http.Get(p.url + "/metrics")
 	if err != nil {
 		t.Fatal(err)

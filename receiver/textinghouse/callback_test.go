@@ -117,7 +117,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%q is %+v, which is read as %v", body, e, err)
 			}
 			quoted(t, e.Description)
-		case *UnreadableReplyError:
+		case *UnreadableResponseError:
 			quoted(t, e.Excerpt)
 		default:
 			t.Fatalf("%q gives %T", body, err)

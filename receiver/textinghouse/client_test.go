@@ -91,14 +91,14 @@ func TestReplies(t *testing.T) {
 		{"an error", 200, "ERR: 104 | Insufficient credit", "", "sendsms: error 104: insufficient credit", false},
 		{"an error that is not known", 200, "ERR: 777 | ???", "", "unknown error code 777", false},
 		{"an error with an HTTP status", 400, "ERR: 100 | Missing", "", "error 100", false},
-		{"an error without a code", 200, "ERR: oops", "", "unreadable reply (HTTP 200)", true},
-		{"nothing", 200, "", "", `unreadable reply (HTTP 200): ""`, true},
+		{"an error without a code", 200, "ERR: oops", "", "unreadable response (HTTP 200)", true},
+		{"nothing", 200, "", "", `unreadable response (HTTP 200): ""`, true},
 		{"a page", 200, "<html>It works!</html>", "", "It works!", true},
 		{"an id that is none", 200, "ID:a b", "", "unreadable", true},
 		{"an empty id", 200, "ID:", "", "unreadable", true},
-		{"a server error", 503, "Service Unavailable", "", "unreadable reply (HTTP 503)", true},
-		{"a server error with an id", 502, "ID:abc", "", "unreadable reply (HTTP 502)", true},
-		{"a redirect", 302, "", "", "unreadable reply (HTTP 302)", true},
+		{"a server error", 503, "Service Unavailable", "", "unreadable response (HTTP 503)", true},
+		{"a server error with an id", 502, "ID:abc", "", "unreadable response (HTTP 502)", true},
+		{"a redirect", 302, "", "", "unreadable response (HTTP 302)", true},
 		{"much too long", 200, "ID:" + strings.Repeat("x", 1<<20), "", "unreadable", true},
 		{"the password", 200, "you said " + password, "", "you said ****", true},
 		{"control characters", 200, "a\x00b\x1b[31mc\nd", "", `"a b [31mc d"`, true},
@@ -149,7 +149,7 @@ func TestStatusAndCredit(t *testing.T) {
 	}
 	for _, body := range []string{"", "three", "1e9", "0x1", "3 3", "NaN", "Inf", "--1"} {
 		c := client(t, textinghouse.Options{Endpoints: []string{answering(t, 200, body)}})
-		var unreadable *textinghouse.UnreadableReplyError
+		var unreadable *textinghouse.UnreadableResponseError
 		if got, err := c.Credit(context.Background()); !errors.As(err, &unreadable) {
 			t.Errorf("Credit of %q = %v, %v", body, got, err)
 		}
