@@ -34,7 +34,8 @@ var levels = [][]string{
 		"receiver/outbox/sqlite", "receiver/outbox/postgres", "receiver/outbox/outboxtest",
 		"receiver/internal/mark", "receiver/internal/commit", "receiver/internal/delivery/queue",
 	},
-	{"receiver/internal/spool", "receiver/internal/delivery"},
+	{"receiver/internal/spool"},    // the only way to the store
+	{"receiver/internal/delivery"}, // which the sender takes, too
 	{"receiver/internal/people", "receiver/internal/alertmanager", "receiver/internal/oncall/page", "receiver/internal/oncall/command", "receiver/internal/oncall/rota"},
 	{"receiver/internal/intake", "receiver/internal/oncall", "receiver/internal/watch", "receiver/internal/api", "receiver/internal/console"},
 	{"receiver"},

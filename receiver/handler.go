@@ -3,6 +3,7 @@ package receiver
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -57,17 +58,24 @@ func (r *Receiver) public(mux *http.ServeMux) {
 // serveReady says whether notifications are taken in. A refused account keeps
 // them waiting, but not out: it is told in a line, and stays ready.
 func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
+	backlog := func() {
+		if n, since := r.spool.Backlog(); n > 0 {
+			fmt.Fprintf(w, "%d entries and changes wait to be stored, for %s at most.\n", n, time.Since(since).Round(time.Second))
+		}
+	}
 	if !r.running.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintln(w, "smspager is starting or shutting down.")
 		return
 	}
-	if err := r.store.Trouble(); err != nil {
+	if err := r.spool.Trouble(); err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintf(w, "The outbox cannot be written: %v. Pages are sent without a record; it is tried again.\n", err)
+		backlog()
 		return
 	}
 	fmt.Fprintln(w, "smspager is ready.")
+	backlog()
 	if refusal := r.delivery.Refusal(); refusal != "" {
 		fmt.Fprintf(w, "Nothing is sent, as the provider refuses the account: %s. Messages are kept and tried again every minute.\n", refusal)
 	}

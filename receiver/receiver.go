@@ -43,6 +43,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/receiver/internal/oncall"
 	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/internal/watch"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
@@ -80,7 +81,7 @@ type Receiver struct {
 	load     func() (*config.Config, error)
 	via      http.RoundTripper // nil: the network
 
-	store    *outbox.Guard
+	spool    *spool.Spool
 	intake   *intake.Intake
 	people   *people.Directory
 	oncall   *oncall.OnCall
@@ -110,47 +111,49 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	_, several := o.Store.(outbox.Shared)
-	store, err := outbox.NewGuard(func(ctx context.Context) (outbox.Store, error) {
-		if o.Store != nil {
-			return o.Store, nil
-		}
-		return open(ctx, cfg.Storage)
-	}, o.Logger)
+	shared := several || o.Store == nil && cfg.Storage.PostgresURL != ""
+	own := prometheus.NewRegistry()
+	r := &Receiver{logger: o.Logger, load: o.Load, via: o.Transport, cfg: cfg, metrics: newMetrics(own)}
+	r.spool, err = spool.New(spool.Options{
+		Open: func(ctx context.Context) (outbox.Store, error) {
+			if o.Store != nil {
+				return o.Store, nil
+			}
+			return open(ctx, cfg.Storage)
+		},
+		Shared: shared, Logger: o.Logger, Registerer: own, Pages: pages{r},
+		Handover: func(direct bool, ms ...outbox.Message) { r.delivery.Handover(direct, ms...) },
+		Withdraw: func(ids []string) { r.delivery.Withdraw(ids) },
+		Changed:  func(m outbox.Message, c outbox.Change) { r.delivery.Changed(m, c) },
+	})
 	if err != nil {
 		return nil, err
 	}
-	own := prometheus.NewRegistry()
-	var shared outbox.Shared
-	if several || o.Store == nil && cfg.Storage.PostgresURL != "" {
-		shared = store
-	}
-	r := &Receiver{
-		logger: o.Logger, load: o.Load, via: o.Transport, store: store, cfg: cfg, metrics: newMetrics(own),
-	}
+	store := spool.View{Spool: r.spool}
 	ids := outbox.NewIDs()
 	r.delivery = delivery.New(delivery.Options{
-		Store: store, Shared: shared, Logger: o.Logger, Registerer: own, IDs: ids,
+		Spool: r.spool, Shared: shared, Logger: o.Logger, Registerer: own, IDs: ids,
 		OnFinal: func(m outbox.Message) {
 			r.watch.Final(m)
 			r.oncall.Final(m)
 		},
 		Pages: pages{r},
 	})
-	stored := &commit.Outbox{Store: store, Sender: r.delivery}
+	stored := &commit.Outbox{Store: store, Sender: store}
 	notices := people.NewNotices(ids)
 	r.people = people.New(people.Options{
-		Outbox: stored, Notices: notices, Shared: shared != nil, Logger: o.Logger, Registerer: own, Transport: o.Transport,
+		Outbox: stored, Notices: notices, Shared: shared, Logger: o.Logger, Registerer: own, Transport: o.Transport,
 	})
 	r.oncall = oncall.New(oncall.Options{
-		Store: store, Sender: r.delivery, People: r.people, Notices: notices, Shared: shared != nil, Logger: o.Logger, Registerer: own,
+		Store: store, Sender: store, People: r.people, Notices: notices, Shared: shared, Logger: o.Logger, Registerer: own,
 		Transport: o.Transport,
 	})
 	r.watch = watch.New(watch.Options{
-		Outbox: stored, Sender: r.delivery, People: r.people, Alarm: notices, Shared: shared != nil, Logger: o.Logger, Registerer: own,
+		Outbox: stored, Sender: store, People: r.people, Alarm: notices, Shared: shared, Logger: o.Logger, Registerer: own,
 		Transport: o.Transport, Healthy: r.healthy,
 	})
 	r.api = api.New(api.Options{Store: store, Contacts: r.people, Logger: o.Logger})
-	r.intake = intake.New(intake.Options{Store: store, Sender: r.delivery, OnCall: rooms{r.people, r.oncall, r.watch}, Logger: o.Logger, Registerer: own, IDs: ids})
+	r.intake = intake.New(intake.Options{Spool: r.spool, OnCall: rooms{r.people, r.oncall, r.watch}, Logger: o.Logger, Registerer: own, IDs: ids})
 	if err := r.join(own, o); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -231,7 +234,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	background.Go(func() { r.people.Run(ctx) })
 	background.Go(func() { r.watch.Run(ctx) })
 	background.Go(func() { r.oncall.Run(ctx) })
-	background.Go(func() { outbox.Retain(ctx, r.store, retention, r.logger) })
+	background.Go(func() { outbox.Retain(ctx, r.spool, retention, r.logger) })
 	background.Go(func() {
 		<-ctx.Done()
 		r.intake.Stop()
@@ -249,7 +252,7 @@ func (r *Receiver) Close() error {
 	r.stop.Do(func() {
 		r.leave()
 		r.intake.Stop()
-		r.stopErr = r.store.Close()
+		r.stopErr = r.spool.Close()
 	})
 	return r.stopErr
 }
@@ -355,7 +358,7 @@ func (r *Receiver) newCallbacks(cfg *config.Config) http.Handler {
 
 // healthy says why smspager or the provider is not well, as far as it knows.
 func (r *Receiver) healthy() error {
-	if err := r.store.Trouble(); err != nil {
+	if err := r.spool.Trouble(); err != nil {
 		return fmt.Errorf("the outbox cannot be written: %w", err)
 	}
 	if refusal := r.delivery.Refusal(); refusal != "" {

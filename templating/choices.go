@@ -7,7 +7,7 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// room returns the septets that so many segments hold.
+// room returns the septets that a number of segments holds.
 func room(segments int) int {
 	if segments == 1 {
 		return singleSegment
@@ -105,21 +105,26 @@ func (c *composition) septetsOfLines(ch choice, used piece) int {
 func (c *composition) choicesOfGroup(rest int, used piece, maxSegments int) []choice {
 	ways := []choice{{lines: -1}, {lines: -1, bare: true}, {lines: -1, bare: true, plain: true}, {lines: -1, bare: true, plain: true, quiet: true}}
 	if c.merged != nil {
-		ways = append(ways, choice{lines: -1, bare: true, plain: true, quiet: true, merged: true})
+		ways = append(ways, choice{lines: -1, bare: true, plain: true, quiet: true, lean: true})
 	}
-	all := c.complete(ways, rest, used, maxSegments)
+	all := c.complete(ways, rest, used, 1, maxSegments)
 	return append(all, c.fewerLines(ways[len(ways)-1], rest, used, maxSegments)...)
 }
 
-// complete returns those of some choices that fit, in as few segments as possible.
-func (c *composition) complete(ways []choice, rest int, used piece, maxSegments int) []choice {
+// complete returns those of some choices that fit into a number of segments, in as few as
+// possible.
+func (c *composition) complete(ways []choice, rest int, used piece, least, most int) []choice {
 	if c.hidden(everything) > 0 {
 		return nil
 	}
 	var all []choice
-	for segments := 1; segments <= maxSegments; segments++ {
-		for _, way := range ways {
-			if rest+c.septetsOfLines(way, used) <= room(segments) {
+	septets := make([]int, len(ways))
+	for i, way := range ways {
+		septets[i] = rest + c.septetsOfLines(way, used)
+	}
+	for segments := least; segments <= most; segments++ {
+		for i, way := range ways {
+			if septets[i] <= room(segments) {
 				way.segments = segments
 				all = append(all, way)
 			}
@@ -131,14 +136,18 @@ func (c *composition) complete(ways []choice, rest int, used piece, maxSegments 
 // fewerLines returns choices of the first lines that fit into one segment, or into as
 // few as hold one.
 func (c *composition) fewerLines(way choice, rest int, used piece, maxSegments int) []choice {
+	if used&(linesPiece|resolvedPiece) == 0 {
+		return nil
+	}
 	for segments := 1; segments <= maxSegments; segments++ {
+		way.lines = -1
 		way.lines = len(c.shown(way))
 		n := sort.Search(min(way.lines, room(segments)/2), func(n int) bool {
 			way.lines = n + 1
 			return rest+c.septetsOfLines(way, used)+moreSeptets(c.hidden(way)) > room(segments)
 		})
 		var all []choice
-		for ; n > 0 && len(all) < 4; n-- { // the estimate may be off by a separator
+		for step := 1; n > 0; n, step = n-step, 2*step { // the estimate may be off, of a huge text by much
 			way.lines, way.segments = n, segments
 			all = append(all, way)
 		}
@@ -162,23 +171,24 @@ func moreSeptets(hidden int) int {
 // One segment is enough if each of the most severe names has an object.
 func (c *composition) choicesOfNames(rest int, used piece, maxSegments int) []choice {
 	ways := []choice{
-		{lines: -1}, {lines: -1, plain: true}, {lines: -1, plain: true, merged: true}, {lines: -1, plain: true, merged: true, quiet: true},
+		{lines: -1}, {lines: -1, plain: true}, {lines: -1, plain: true, lean: true}, {lines: -1, plain: true, lean: true, quiet: true},
 	}
-	names := choice{lines: -1, plain: true, merged: true, names: true, quiet: true}
+	names := choice{lines: -1, plain: true, lean: true, names: true, quiet: true}
 	short := rest + c.septetsOfLines(names, used)
-	all := c.complete(ways, rest, used, 1)
+	all := c.complete(ways, rest, used, 1, 1)
 	complete := c.hidden(everything) == 0
 	if names.room = room(1) - short; complete && names.room > 0 && c.fillsEnough(names) {
 		names.segments = 1
 		all = append(all, names)
 	}
-	all = append(all, c.complete(ways, rest, used, maxSegments)...)
+	all = append(all, c.complete(ways, rest, used, 2, maxSegments)...)
 	for segments := 1; segments <= maxSegments && complete; segments++ {
 		if left := room(segments) - short; left >= 0 {
 			names.segments, names.room = segments, left
 			all = append(all, names)
 		}
 	}
+	names.room = 0
 	return append(all, c.fewerLines(names, rest, used, maxSegments)...)
 }
 
@@ -186,7 +196,7 @@ func (c *composition) choicesOfNames(rest int, used piece, maxSegments int) []ch
 // a third of theirs is written.
 func (c *composition) fillsEnough(ch choice) bool {
 	written, all := 0, 0
-	for i, n := range fill(c.entries, ch, c.set.to) {
+	for i, n := range c.fill(c.entries, ch) {
 		e := &c.entries[i]
 		if e.resolved || e.severity != "" {
 			continue

@@ -11,30 +11,35 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// composition is what the functions of templates say about one notification. Its
-// pieces are made once and measured once; a [choice] says which of them are written.
+// composition is what the functions of templates say about one notification. Its pieces
+// are made once; a [choice] says which of them are written.
 type composition struct {
 	set    *Set
 	view   *view
 	now    time.Time
 	alerts alertmanager.Alerts // as sorted by bySeverity, at most maxAlerts
-	first  detail              // of the first alert
-	name   string              // of all alerts, "" if they differ
+	known  []*detail           // of the alerts, see detailAt
+	first  *detail             // of the first alert
 	total  int                 // of all alerts
+	name   string              // of all alerts, "" if they differ
 	single bool
-	ranged bool // see isRange
 	over   bool // nothing fires, nor may fire
 	// unevaluated is why Grafana could not evaluate any of the rules, see [unevaluated].
 	unevaluated string
-	ways        []one    // of a single alert
-	leanest     string   // its sentence as short as it gets without a cut
-	common      *saying  // what all alerts say
-	details     []detail // of all alerts of one name, if they are few
-	entries     []entry  // lines: those of firing alerts before those of resolved ones
-	merged      []entry  // lines of what the rule's author named alone; nil: the same
-	namespace   string   // of all pods that the lines name
-	lineLabels  string   // those that distinguish the lines, for preview
-	figuresFrom string   // where the figures of the lines were found, likewise
+	context     []string // values that say where the group is
+	least, most time.Duration
+
+	ways    []one  // of a single alert
+	leanest string // its sentence as short as it gets without a cut
+
+	entries     []entry   // lines: those of firing alerts before those of resolved ones
+	merged      []entry   // lines of what the rule's author named alone; nil: the same
+	details     []*detail // of all alerts of one name, if they are few
+	common      *saying   // what all alerts say
+	place       string    // what all lines have in common
+	namespace   string    // of all pods that the lines name
+	lineLabels  string    // those that distinguish the lines, for preview
+	figuresFrom string    // where the figures of the lines were found, likewise
 }
 
 // choice is what fits: how much is written of a composition.
@@ -43,7 +48,7 @@ type choice struct {
 	bare     bool // without the common sentence
 	plain    bool // lines without figures
 	quiet    bool // without the names of resolved alerts
-	merged   bool // lines of what the rule's author named alone, the others counted
+	lean     bool // lines of what the rule's author named alone, the others counted
 	names    bool // of several names: lines without objects but those that fit into room
 	room     int
 	lines    int // at most this many; -1: all
@@ -55,39 +60,45 @@ var everything = choice{lines: -1}
 
 // compositionOf reads the alerts of a view.
 func (s *Set) compositionOf(v *view, alerts alertmanager.Alerts, now time.Time) *composition {
-	c := &composition{set: s, view: v, now: now, alerts: alerts[:min(len(alerts), maxAlerts)]}
+	c := &composition{set: s, view: v, now: now, alerts: alerts[:min(len(alerts), maxAlerts)], total: len(alerts), single: v.Single}
 	c.over = v.Status == string(model.AlertResolved) && !v.MayStillFire
+	c.known = make([]*detail, len(c.alerts))
 	if len(c.alerts) == 0 {
-		c.first.Alert = &alertmanager.Alert{Labels: v.CommonLabels, Annotations: v.CommonAnnotations}
-		c.name = cmp.Or(alertName(v.CommonLabels), v.GroupLabels[model.AlertNameLabel])
-		c.first.name = c.name
+		c.first = &detail{Alert: &alertmanager.Alert{Labels: v.CommonLabels, Annotations: v.CommonAnnotations}}
+		c.first.name = cmp.Or(alertName(v.CommonLabels), v.GroupLabels[model.AlertNameLabel])
+		c.name = c.first.name
+		c.context = c.contextOf(nil)
 		return c
 	}
-	c.first = s.detailOf(&c.alerts[0])
-	c.unevaluated = unevaluated(c.first.Labels)
-	for i := range alerts {
-		if unevaluated(alerts[i].Labels) != c.unevaluated {
-			c.unevaluated = ""
-			break
-		}
-	}
-	c.name = c.first.name
+	c.first = c.detailAt(0)
+	c.name, c.unevaluated = c.first.name, unevaluated(c.first.Labels)
 	for i := range alerts {
 		if alertName(alerts[i].Labels) != c.name {
 			c.name = ""
-			break
+		}
+		if unevaluated(alerts[i].Labels) != c.unevaluated {
+			c.unevaluated = ""
 		}
 	}
-	c.single = v.Single
+	c.least, c.most = c.ages()
+	c.context = c.contextOf(c.first.labels)
 	if c.single {
-		c.ways = c.oneOf(&c.first)
+		c.ways = c.oneOf(c.first)
 		return c
 	}
-	c.total = len(alerts)
-	c.ranged = c.isRange()
 	c.entries = c.entriesOf(alerts)
 	c.common = c.commonSaying()
+	c.place = c.commonPlace()
 	return c
+}
+
+// detailAt returns what a text may say about an alert.
+func (c *composition) detailAt(i int) *detail {
+	if c.known[i] == nil {
+		d := c.set.detailOf(&c.alerts[i])
+		c.known[i] = &d
+	}
+	return c.known[i]
 }
 
 // always are labels that a text gives although the group is not named by them: they
@@ -95,11 +106,8 @@ func (s *Set) compositionOf(v *view, alerts alertmanager.Alerts, now time.Time) 
 var always = []string{"cluster", "cluster_name", "k8s_cluster_name", "cluster_id", "environment", "env", "deployment_environment", "deployment_environment_name", "region"}
 
 // contextOf returns the values that say where a group is: those that it is grouped by,
-// and the cluster or environment that all have in common.
+// and the cluster or environment that all have in common. labels are those of an alert.
 func (c *composition) contextOf(labels []label) []string {
-	if c.view.context != nil {
-		return c.view.context
-	}
 	words := make([]string, 0, 4)
 	add := func(word string) {
 		if word != "" && word != c.name && !slices.Contains(words, word) {
@@ -109,27 +117,33 @@ func (c *composition) contextOf(labels []label) []string {
 	v := c.view
 	for _, name := range always {
 		for _, p := range v.common {
-			if canonical(p.Name) == name {
+			if canonical(strings.TrimPrefix(p.Name, "exported_")) == name && v.CommonLabels["exported_"+p.Name] == "" {
 				add(p.Value)
 			}
 		}
 	}
 	if len(v.GroupLabels) <= 4 {
 		for _, p := range v.GroupLabels.SortedPairs() {
-			r := c.set.rankOf(strings.TrimPrefix(p.Name, "exported_"))
-			foreign := !slices.ContainsFunc(labels, func(l label) bool { return l.name == p.Name && !l.foreign })
-			switch {
-			case p.Name == model.AlertNameLabel || p.Name == "severity" || p.Name == "priority" || p.Name == "grafana_folder" || foreign:
-			case c.name == "" && (r == rankIgnored || r == rankOwn):
-				add(p.Name + " " + p.Value)
-			case c.name != "" && (r == rankIgnored || r == rankJob || r == rankService):
-			default:
-				add(p.Value)
+			if len(labels) == 0 || slices.ContainsFunc(labels, func(l label) bool { return l.name == p.Name && !l.foreign }) {
+				add(c.groupWord(p))
 			}
 		}
 	}
-	v.context = words
 	return words
+}
+
+// groupWord returns what a text says of a label that the group is named by, or "".
+func (c *composition) groupWord(p alertmanager.Pair) string {
+	r := c.set.rankOf(p.Name)
+	switch {
+	case p.Name == model.AlertNameLabel || isSeverity(p.Name) || p.Name == "grafana_folder":
+		return ""
+	case c.name == "" && (r == rankIgnored || r == rankOwn):
+		return p.Name + " " + p.Value
+	case c.name != "" && (r == rankIgnored || r == rankJob || r == rankService):
+		return ""
+	}
+	return p.Value
 }
 
 // severity returns the most severe severity of the alerts that fire, or of all alerts
@@ -149,20 +163,21 @@ func (c *composition) subject(ch choice) string {
 	if c.single {
 		return c.ways[ch.way].subject
 	}
-	text := c.name
-	if c.name == "" {
+	text, sentence := c.name, c.sentence(ch)
+	switch {
+	case c.name == "":
 		text = c.unevaluated
+	case c.unevaluated != "":
+		text += " (" + c.unevaluated + ")"
 	}
-	for _, word := range c.contextOf(c.first.labels) {
-		if !names(text, word) && !(c.common != nil && !ch.bare && names(c.common.text, word)) {
+	words := c.context
+	if !ch.quiet {
+		words = append(slices.Clone(words), c.namespace)
+	}
+	for _, word := range append(slices.Clone(words), c.place) {
+		if word != "" && !names(text, word) && !namesHost(sentence, word) {
 			text = strings.TrimSpace(text + " " + word)
 		}
-	}
-	if ns := c.namespace; ns != "" && !ch.quiet && !names(text, ns) {
-		text = strings.TrimSpace(text + " " + ns)
-	}
-	if extra := c.commonPlace(); extra != "" && !names(text, extra) && !(c.common != nil && !ch.bare && namesHost(c.common.text, extra)) {
-		text = strings.TrimSpace(text + " " + extra)
 	}
 	return text
 }
@@ -201,12 +216,12 @@ func (c *composition) commonSaying() *saying {
 		}
 	}
 	for _, s := range c.first.preferred() {
-		text := placeless(&c.first, s)
+		text := placeless(c.first, s)
 		if len(c.details) == 0 || len(text) == len(s.text) || c.first.echoes(text) {
 			continue
 		}
-		if !slices.ContainsFunc(c.details, func(d detail) bool {
-			return !slices.ContainsFunc(d.sayings, func(other saying) bool { return other.from == s.from && placeless(&d, &other) == text })
+		if !slices.ContainsFunc(c.details, func(d *detail) bool {
+			return !slices.ContainsFunc(d.sayings, func(other saying) bool { return other.from == s.from && placeless(d, &other) == text })
 		}) {
 			return &saying{text: text, from: s.from}
 		}
@@ -225,7 +240,7 @@ func placeless(d *detail, s *saying) string {
 // the ages differ by more than a fifth; of a single alert "for 9m", of what is over
 // "after 9m"; "" if it is not known or under a minute.
 func (c *composition) age(short bool) string {
-	least, most := c.ages()
+	least, most := c.least, c.most
 	if short {
 		least, most = coarse(least), coarse(most)
 	}
@@ -242,10 +257,7 @@ func (c *composition) age(short bool) string {
 }
 
 // isRange reports whether the ages differ so much that the text gives a range.
-func (c *composition) isRange() bool {
-	least, most := c.ages()
-	return most-least > most/5
-}
+func (c *composition) isRange() bool { return c.most-c.least > c.most/5 }
 
 // ages returns the least and the greatest age of the alerts that fire, or of all.
 func (c *composition) ages() (least, most time.Duration) {

@@ -32,7 +32,7 @@ func (c *composition) differ(alerts []int) (places, named []string) {
 		}
 	}
 	if c.name != "" {
-		c.describeLines(chosen)
+		c.lineLabels, c.namespace = c.labelsOf(chosen), c.namespaceOf(chosen)
 	}
 	places = c.placesOf(chosen, len(alerts))
 	if len(byAuthor) > 0 && len(byAuthor) < len(chosen) && !byAuthor[0].rank.isOfHost() {
@@ -41,17 +41,28 @@ func (c *composition) differ(alerts []int) (places, named []string) {
 	return places, named
 }
 
-// describeLines keeps which labels distinguish the lines, and the namespace that all
-// pods in them have.
-func (c *composition) describeLines(chosen []*column) {
+// labelsOf returns the labels of columns, for preview.
+func (c *composition) labelsOf(chosen []*column) string {
 	var labels []string
 	for _, col := range chosen {
 		labels = append(labels, c.first.why(&col.label))
-		if ns := c.first.namespace(); col.rank.isNamespaced() && !slices.ContainsFunc(c.alerts, func(a alertmanager.Alert) bool { return a.Labels["namespace"] != ns }) {
-			c.namespace = ns
+	}
+	return strings.Join(labels, "; ")
+}
+
+// namespaceOf returns the namespace of all alerts, if a column has names that are known by
+// their namespace; else "".
+func (c *composition) namespaceOf(chosen []*column) string {
+	ns := c.first.namespace()
+	if ns == "" || !slices.ContainsFunc(chosen, func(col *column) bool { return col.rank.isNamespaced() }) {
+		return ""
+	}
+	for i := range c.alerts {
+		if d := c.detailAt(i); d.namespace() != ns {
+			return ""
 		}
 	}
-	c.lineLabels = strings.Join(labels, "; ")
+	return ns
 }
 
 // fewest returns the fewest columns that distinguish as many alerts as all do: the first
@@ -61,12 +72,13 @@ func fewest(columns []column, alerts int) []*column {
 	parts := make([]string, alerts) // the values of the chosen columns
 	distinct := func(with ...*column) int {
 		seen := make(map[string]struct{}, alerts)
+		var key []byte
 		for i := range parts {
-			key := parts[i]
+			key = append(key[:0], parts[i]...)
 			for _, col := range with {
-				key += "\x00" + col.values[i]
+				key = append(append(key, 0), col.values[i]...)
 			}
-			seen[key] = struct{}{}
+			seen[string(key)] = struct{}{}
 		}
 		return len(seen)
 	}
@@ -83,7 +95,7 @@ func fewest(columns []column, alerts int) []*column {
 		}
 		now = distinct()
 	}
-	if len(all) > 0 && all[0].named {
+	if len(all) > 0 && (all[0].named || all[0].isChosen()) {
 		take(all[0])
 	}
 	for _, named := range [...]bool{true, false} {
@@ -124,6 +136,8 @@ func (c *composition) columns(alerts []int) []column {
 func (col *column) weight() int {
 	w := int(col.rank)
 	switch {
+	case col.isChosen():
+		return col.order
 	case col.foreign:
 		w += 200
 	case col.rank >= rankUnlikely:
@@ -167,10 +181,9 @@ func (c *composition) allColumns(alerts []int) []*column {
 			continue
 		}
 		for name, value := range a.Labels {
-			if byName[name] == nil && name == model.AlertNameLabel {
-				continue
+			if name != model.AlertNameLabel && a.Labels["exported_"+name] == "" {
+				columnOf(label{name: name, rank: c.set.rankOf(name), order: c.set.order[canonical(name)]}).values[n] = value
 			}
-			columnOf(label{name: name, rank: c.set.rankOf(strings.TrimPrefix(name, "exported_"))}).values[n] = value
 		}
 	}
 	return list
@@ -245,7 +258,7 @@ func shortValues(col *column) []string {
 	return short
 }
 
-// firstLabels returns the first so many labels of a host's domain name.
+// firstLabels returns the first labels of a host's domain name.
 func firstLabels(host string, labels int) string {
 	name := withoutPort(host)
 	if isAddress(host) {
@@ -272,7 +285,7 @@ func (c *composition) commonPlace() string {
 	shared := func(l *label) bool {
 		return !slices.ContainsFunc(c.alerts, func(a alertmanager.Alert) bool { return a.Labels[l.name] != l.value })
 	}
-	d := &c.first
+	d := c.first
 	for i := range d.labels {
 		l := &d.labels[i]
 		if l.foreign || l.rank >= rankContext || l.rank == rankJob {

@@ -51,9 +51,15 @@ next:
 		if i > 0 && s[i-1] == '.' { // ".5"
 			f.at, f.number = i-1, number/math.Pow10(end-i)
 		}
+		if i > 0 && s[i-1] == '-' { // standsAlone: at the start or after a space
+			f.at, f.number = i-1, -number
+		}
 		f.end = unitEnd(s, end)
 		f.text = rounded(s[i:end]) + s[end:f.end]
-		if f.at < i {
+		switch {
+		case f.at < i && s[f.at] == '-':
+			f.text = "-" + f.text
+		case f.at < i:
 			f.text = "0." + s[i:f.end]
 		}
 		if s[end:f.end] == "m" && strings.Contains(s[i:end], ".") { // Prometheus's prefix for a thousandth, no minute
@@ -200,6 +206,9 @@ func isConstant(s string, i, end, unitEnd int) bool {
 // rounded returns a number with three digits, or with all of its digits before the
 // point if they are more.
 func rounded(number string) string {
+	if positive, negative := strings.CutPrefix(number, "-"); negative {
+		return "-" + rounded(positive)
+	}
 	whole, fraction, _ := strings.Cut(number, ".")
 	if strings.ContainsAny(number, "eE") {
 		n, err := strconv.ParseFloat(number, 64)

@@ -3,7 +3,6 @@ package templating
 import (
 	"errors"
 	"sort"
-	"strings"
 
 	alertmanager "github.com/prometheus/alertmanager/template"
 
@@ -11,8 +10,7 @@ import (
 )
 
 const (
-	// maxAlerts bounds the alerts that a template is given. More than these
-	// never fit, as each takes at least a separator and a character.
+	// maxAlerts bounds the alerts that a template is given and that lines show.
 	maxAlerts = 500
 	// singleSegment and joinedSegment are the septets in a segment.
 	singleSegment, joinedSegment = 160, 153
@@ -41,7 +39,8 @@ func (t *Text) fit(v *view, c *composition, alerts alertmanager.Alerts, b Budget
 	if err != nil && !loose.tooLong {
 		return loose.Rendering, err
 	}
-	if loose.segments() == 1 && c.hidden(everything) == 0 {
+	listed := in.used&(linesPiece|resolvedPiece) != 0 // by the composition
+	if loose.segments() == 1 && (!listed || len(alerts) <= maxAlerts) {
 		return loose.whole(), nil
 	}
 	if in.used != 0 {
@@ -49,7 +48,7 @@ func (t *Text) fit(v *view, c *composition, alerts alertmanager.Alerts, b Budget
 			a, err := in.try(alerts, most, b, squeeze{tight: true}, ch)
 			if err == nil && a.segments() <= ch.segments {
 				a.Shown = len(alerts) - c.hidden(ch)
-				a.Cut = c.single && strings.HasSuffix(c.ways[ch.way].from, ", cut")
+				a.Cut = c.single && c.ways[ch.way].cut
 				return a.whole(), nil
 			}
 		}
@@ -78,16 +77,19 @@ func (in *instance) squeezed(alerts alertmanager.Alerts, most int, b Budget, loo
 		return all.whole(), nil
 	}
 
-	if fewer, err := in.fewer(alerts, most, b); err != nil || fewer.Text != "" {
-		return fewer, err
-	}
-	one, err := in.try(alerts, min(1, most), b, squeeze{tight: true, values: true}, everything)
-	if err != nil && !one.tooLong {
-		return one.Rendering, err
-	}
-	shown, longest := one.Shown, one.longest
-	if len(one.raw) == len(all.raw) { // it does not list alerts
-		one, shown = all, most
+	one, shown, longest := all, most, tight.longest
+	if loose.used&(linesPiece|resolvedPiece) == 0 { // lines do not depend on the alerts that a template is given
+		if fewer, err := in.fewer(alerts, most, b); err != nil || fewer.Text != "" {
+			return fewer, err
+		}
+		first, err := in.try(alerts, min(1, most), b, squeeze{tight: true, values: true}, everything)
+		if err != nil && !first.tooLong {
+			return first.Rendering, err
+		}
+		longest = first.longest
+		if len(first.raw) != len(all.raw) { // it lists alerts
+			one, shown = first, first.Shown
+		}
 	}
 	if r, ok := in.shorten(alerts, shown, b, longest, shortest, b.MaxSegments); ok {
 		return r, nil

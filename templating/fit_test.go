@@ -52,7 +52,7 @@ func TestTheSeverestAreShown(t *testing.T) {
 	}
 	n.Alerts[39].Status = "resolved"
 	r := text(t, byDefault).Render(n, templating.Budget{MaxSegments: 1})
-	if !strings.HasPrefix(r.Text, "PAGE TargetDown: 39 firing, 1 resolved, 2-40m\nnode-07\nnode-37\nnode-38\n") || !strings.HasSuffix(r.Text, fmt.Sprintf("\n+%d more", r.Hidden)) || r.Shown+r.Hidden != 40 {
+	if !strings.HasPrefix(r.Text, "PAGE TargetDown: 39 firing, 1 resolved, 2-40m\nnode-07\nWARNING:\nnode-37\nnode-38\n") || !strings.HasSuffix(r.Text, fmt.Sprintf("\n+%d more", r.Hidden)) || r.Shown+r.Hidden != 40 {
 		t.Errorf("gives %q", r.Text)
 	}
 }

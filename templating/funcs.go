@@ -64,7 +64,7 @@ func (in *instance) beginTail() string {
 
 // written returns what is written of a value: all of it, or what the limit allows.
 func (in *instance) written(v any) any {
-	if in.tail >= 0 || !in.tight {
+	if in.tail >= 0 || !in.values {
 		return v
 	}
 	s, ok := v.(string)

@@ -50,6 +50,7 @@ func addWords(f *testing.F) {
 	f.Add(uint64(1), uint8(1), uint8(2), "Alert", "page", "A summary of 3 words.", "/srv")
 	f.Add(uint64(2), uint8(3), uint8(1), "Größe_1", "", "<b>x</b> https://x.example/a_b", "a b")
 	f.Add(uint64(3), uint8(12), uint8(2), "X", "SEV2", "Check it. It is 5% (limit 3).", "orders")
+	f.Add(uint64(5), uint8(255), uint8(1), "Alert", "page", "", "x")
 	f.Add(uint64(4), uint8(200), uint8(2), "Long"+strings.Repeat("Name", 40), "none", "", "")
 }
 
@@ -81,7 +82,11 @@ func FuzzCount(f *testing.F) {
 	addWords(f)
 	tmpl := text(f, byDefault)
 	f.Fuzz(func(t *testing.T, seed uint64, alerts, segments uint8, a, b, c, d string) {
-		n := arbitrary(seed, 2+int(alerts), a, b, "", "x")
+		size := 2 + int(alerts)
+		if seed%5 == 0 {
+			size *= 5 // more than a template is given
+		}
+		n := arbitrary(seed, size, a, b, "", "x")
 		n.TruncatedAlerts = seed % 3
 		r := tmpl.Render(n, templating.Budget{MaxSegments: 1 + int(segments)%3})
 		if r.Shown+r.Hidden != len(n.Alerts)+int(n.TruncatedAlerts) {

@@ -162,5 +162,7 @@ func cutAtWord(text string, most int) string {
 	}
 }
 
-// septets returns the septets of a text as it is sent.
-func septets(s string, to gsm7.Alphabet) int { return gsm7.Measure(gsm7.Transliterate(s, to)).Units }
+// septets returns the septets of a text as a choice writes it, tightly.
+func septets(s string, to gsm7.Alphabet) int {
+	return gsm7.Measure(gsm7.Cheap(gsm7.Transliterate(s, to))).Units
+}

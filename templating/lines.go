@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	alertmanager "github.com/prometheus/alertmanager/template"
@@ -47,7 +48,7 @@ func (c *composition) entriesOfOneName() []entry {
 	objects, named := c.differ(all)
 	entries := make([]entry, len(all))
 	for i := range all {
-		entries[i] = entry{alerts: all[i : i+1], count: 1, first: &c.alerts[i], objects: objects[i : i+1], resolved: c.isResolved(i)}
+		entries[i] = entry{alerts: all[i : i+1], count: 1, first: &c.alerts[i], severity: c.milder(&c.alerts[i]), objects: objects[i : i+1], resolved: c.isResolved(i)}
 	}
 	c.addFigures(entries)
 	slices.SortStableFunc(entries, func(a, b entry) int {
@@ -63,18 +64,18 @@ func (c *composition) entriesOfOneName() []entry {
 // mergedEntries returns an entry for each different object and status.
 func mergedEntries(entries []entry, objects []string) []entry {
 	type key struct {
-		object   string
-		resolved bool
+		object, severity string
+		resolved         bool
 	}
 	at := map[key]int{}
 	var merged []entry
 	for _, e := range entries {
-		k := key{objects[e.alerts[0]], e.resolved}
+		k := key{objects[e.alerts[0]], e.severity, e.resolved}
 		i, seen := at[k]
 		if !seen {
 			i = len(merged)
 			at[k] = i
-			merged = append(merged, entry{first: e.first, resolved: e.resolved, objects: objects[e.alerts[0] : e.alerts[0]+1]})
+			merged = append(merged, entry{first: e.first, severity: e.severity, resolved: e.resolved, objects: objects[e.alerts[0] : e.alerts[0]+1]})
 		}
 		merged[i].count++
 	}
@@ -103,28 +104,25 @@ func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
 		}
 	}
 	c.lineLabels = model.AlertNameLabel
-	most := c.severity()
 	for i := range entries {
 		e := &entries[i]
 		switch len(e.alerts) {
 		case 0: // not among the first
 		case 1:
 			d := c.detailAt(e.alerts[0])
-			e.objects = []string{c.compose(&d, "", "", short).object}
-			if lean := leanObject(&d); lean != "" {
+			e.objects = []string{c.compose(d, "", "", shortWording).object}
+			if lean := leanObject(d); lean != "" {
 				e.lean = []string{lean}
 			}
-			if f, ok := figureOf(&d); ok {
+			if f, ok := figureOf(d); ok {
 				e.figure = f
 			}
 		default:
 			e.objects, e.lean = c.differ(e.alerts)
-			e.objects, e.lean = c.bySeverity(e, e.objects), c.bySeverity(e, e.lean)
+			e.objects, e.lean = c.objectsBySeverity(e, e.objects), c.objectsBySeverity(e, e.lean)
 		}
 		e.objects, e.lean = c.different(e, e.objects), c.different(e, e.lean)
-		if word := severityWord(severityOf(e.first.Labels)); !e.resolved && word != most {
-			e.severity = word
-		}
+		e.severity = c.milder(e.first)
 		if why := unevaluated(e.first.Labels); why != "" && why != c.unevaluated {
 			e.name += " (" + why + ")"
 		}
@@ -139,9 +137,18 @@ func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
 	return entries
 }
 
-// bySeverity orders the objects of an entry's alerts, the most severe first; before the
-// first of a milder severity stands that.
-func (c *composition) bySeverity(e *entry, objects []string) []string {
+// milder returns the severity of a firing alert if it is not the text's.
+func (c *composition) milder(a *alertmanager.Alert) string {
+	word := cmp.Or(severityWord(severityOf(a.Labels)), "FIRING")
+	if a.Status != string(model.AlertFiring) || word == c.severity() {
+		return ""
+	}
+	return word
+}
+
+// objectsBySeverity orders the objects of an entry's alerts, the most severe first, and
+// writes its severity before the first of each milder one.
+func (c *composition) objectsBySeverity(e *entry, objects []string) []string {
 	if objects == nil {
 		return nil
 	}
@@ -166,23 +173,16 @@ func (c *composition) bySeverity(e *entry, objects []string) []string {
 // different returns objects each once, without those that the text names already.
 func (c *composition) different(e *entry, objects []string) []string {
 	return slices.DeleteFunc(slices.Compact(objects), func(o string) bool {
-		return o == "" || names(e.name, o) || slices.Contains(c.contextOf(c.first.labels), o)
+		return o == "" || names(e.name, o) || slices.Contains(c.context, o)
 	})
 }
 
 // objectsOf returns the objects of an entry that a choice writes.
 func (e *entry) objectsOf(ch choice) []string {
-	if ch.merged && len(e.lean) > 0 {
+	if ch.lean && len(e.lean) > 0 {
 		return e.lean
 	}
 	return e.objects
-}
-
-func (c *composition) detailAt(i int) detail {
-	if i == 0 {
-		return c.first
-	}
-	return c.set.detailOf(&c.alerts[i])
 }
 
 // head returns the name of an entry and how many alerts it has.
@@ -237,7 +237,7 @@ func (c *composition) lines(ch choice, resolved bool) []string {
 	entries := c.shown(ch)
 	var filled []int
 	if ch.names {
-		filled = fill(entries, ch, c.set.to)
+		filled = c.fill(entries, ch)
 	}
 	for i := range entries {
 		e := &entries[i]
@@ -249,6 +249,9 @@ func (c *composition) lines(ch choice, resolved bool) []string {
 			objects = filled[i]
 		}
 		line := e.line(objects, ch)
+		if line == "" { // nothing distinguishes it; the first line counts it
+			continue
+		}
 		if e.severity != "" {
 			first := i == 0 || entries[i-1].severity != e.severity
 			more := i+1 < len(entries) && entries[i+1].severity == e.severity && entries[i+1].resolved == resolved
@@ -276,37 +279,27 @@ func samePod(a, b string) bool {
 
 // fill returns how many objects of each entry fit into the room of a choice: first one
 // of each, then more.
-func fill(entries []entry, ch choice, to gsm7.Alphabet) []int {
+func (c *composition) fill(entries []entry, ch choice) []int {
 	counts := make([]int, len(entries))
 	left := ch.room
-	need := func(i, n int) int {
-		all := entries[i].objectsOf(ch)
-		if n == 0 || n > len(all) {
-			return 0
-		}
-		septets := septets(listed(all[:n]), to) + 1
-		if n < len(all) {
-			septets += len(", +1")
-		}
-		return septets
-	}
-	take := func(i, n int) bool {
-		more := need(i, n) - need(i, counts[i])
-		if n > len(entries[i].objectsOf(ch)) || more > left {
-			return false
-		}
-		left -= more
-		counts[i] = n
-		return true
-	}
 	for i := range entries {
-		if !ch.quiet || !entries[i].resolved {
-			take(i, 1)
+		if entries[i].resolved && ch.quiet {
+			continue
+		}
+		if widths := entries[i].widths(ch, c.set.to); len(widths) > 1 && widths[1] <= left {
+			counts[i] = 1
+			left -= widths[1]
 		}
 	}
 	for i := range entries {
-		for n := len(entries[i].objectsOf(ch)); n > counts[i] && counts[i] > 0; n-- {
-			if take(i, n) {
+		if counts[i] == 0 {
+			continue
+		}
+		widths := entries[i].widths(ch, c.set.to)
+		for n := len(widths) - 1; n > 1; n-- {
+			if more := widths[n] - widths[1]; more <= left {
+				counts[i] = n
+				left -= more
 				break
 			}
 		}
@@ -314,10 +307,31 @@ func fill(entries []entry, ch choice, to gsm7.Alphabet) []int {
 	return counts
 }
 
+// widths returns the septets of the first objects of an entry, by their number: with a
+// space before and ", +N" for the others.
+func (e *entry) widths(ch choice, to gsm7.Alphabet) []int {
+	all := e.objectsOf(ch)
+	widths := make([]int, 1, len(all)+1)
+	width := 0
+	for n := 1; n <= len(all) && width <= ch.room; n++ {
+		piece := all[n-1]
+		if n > 1 && samePod(all[n-2], piece) {
+			piece = piece[strings.Index(piece, "-..")+1:]
+		}
+		width += septets(piece, to) + 2 // ", ", and for the first a space
+		rest := 0
+		if n < len(all) {
+			rest = len(", +") + len(strconv.Itoa(len(all)-n))
+		}
+		widths = append(widths, width-1+rest)
+	}
+	return widths
+}
+
 // shown returns the entries of which a choice writes lines.
 func (c *composition) shown(ch choice) []entry {
 	all := c.entries
-	if ch.merged && c.merged != nil {
+	if ch.lean && c.merged != nil {
 		all = c.merged
 	}
 	if ch.lines < 0 {

@@ -1,26 +1,28 @@
 package templating
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
 
-// one is a text about a single alert: what stands between severity and age.
+// one is a text about a single alert: the part between severity and age.
 type one struct {
 	subject  string // name and context
 	object   string // what the sentence lacks of the place
 	sentence string
 	label    *label // of the object
 	from     string // where the sentence was found
+	cut      bool   // the sentence is
 }
 
 // wording is how the place of an alert is written.
 type wording uint8
 
 const (
-	rich  wording = iota // with everything that the rule's author names
-	plain                // what is broken alone
-	short                // that, by short names
+	richWording  wording = iota // with everything that the rule's author names
+	plainWording                // what is broken
+	shortWording                // that, by short names
 )
 
 // oneOf composes the ways to write about a single alert, the best first. Each says
@@ -28,28 +30,29 @@ const (
 func (c *composition) oneOf(d *detail) []one {
 	sayings := d.preferred()
 	if len(sayings) == 0 || c.over { // what was wrong is no news
-		from := rich
+		how := richWording
 		if c.over {
-			from = plain
+			how = plainWording
 		}
-		return []one{c.compose(d, "", "", from), c.compose(d, "", "", short)}
+		return []one{c.compose(d, "", "", how), c.compose(d, "", "", shortWording)}
 	}
 	first := sayings[0]
 	full := withValue(d, first, first.text)
-	ways := []one{c.compose(d, full, first.from, rich), c.compose(d, full, first.from, short)}
+	ways := []one{c.compose(d, full, first.from, richWording), c.compose(d, full, first.from, shortWording)}
 	named := func(value string) bool { return c.namesElsewhere(d, value) }
 	leanest := full
-	for _, lean := range [...]string{lean(full, named), withoutAsides(lean(full, named))} {
-		if lean != leanest && d.echoes(lean) {
-			lean = ""
+	text := lean(full, named)
+	for _, text := range [...]string{text, withoutAsides(text)} {
+		if d.echoes(text) {
+			text = ""
 		}
-		if lean != leanest {
-			ways = append(ways, c.compose(d, lean, first.from+", made lean", short))
-			leanest = lean
+		if text != leanest {
+			ways = append(ways, c.compose(d, text, first.from+", made lean", shortWording))
+			leanest = text
 		}
 	}
 	if main := first.withoutClause(leanest); main != "" {
-		ways = append(ways, c.compose(d, main, first.from+", without its last clause", short))
+		ways = append(ways, c.compose(d, main, first.from+", without its last clause", shortWording))
 		leanest = main
 	}
 	c.leanest = leanest
@@ -63,13 +66,13 @@ func (c *composition) oneOf(d *detail) []one {
 		} else {
 			text = withValue(d, s, text)
 		}
-		ways = append(ways, c.compose(d, text, s.from, short))
+		ways = append(ways, c.compose(d, text, s.from, shortWording))
 		break
 	}
 	return ways
 }
 
-// cutWay appends a way whose sentence is cut so that all takes at most so many septets,
+// cutWay appends a way whose sentence is cut so that all takes at most most septets,
 // and returns where it is; ok is false if only a few words would stay.
 func (c *composition) cutWay(most int, septetsOf func(i int) int) (way int, ok bool) {
 	const fewWords = 24 // septets
@@ -82,7 +85,8 @@ func (c *composition) cutWay(most int, septetsOf func(i int) int) (way int, ok b
 	left := septets(c.leanest, c.set.to)
 	for range 4 {
 		text := s.cutTo(c.leanest, left, c.set.to)
-		c.ways = append(c.ways[:way], c.compose(&c.first, text, s.from+", cut", short))
+		c.ways = append(c.ways[:way], c.compose(c.first, text, s.from+", cut", shortWording))
+		c.ways[way].cut = true
 		excess := septetsOf(way) - most
 		if excess <= 0 {
 			return way, true
@@ -113,10 +117,10 @@ func firstMeasured(s *saying) (figure, bool) {
 	return figure{}, false
 }
 
-// namesElsewhere reports whether a value stands in the subject, or will stand before
-// the sentence once the sentence lacks it.
+// namesElsewhere reports whether the subject or the object names a value once the sentence
+// lacks it.
 func (c *composition) namesElsewhere(d *detail, value string) bool {
-	if names(d.name, value) || slices.Contains(c.contextOf(d.labels), value) {
+	if names(d.name, value) || slices.Contains(c.context, value) {
 		return true
 	}
 	if o := d.object(); o != nil && (value == o.value || value == shortHost(o.value)) {
@@ -134,34 +138,46 @@ func (c *composition) namesElsewhere(d *detail, value string) bool {
 // the rule's author put into an annotation, else the most exact one that there is. It
 // is never an exporter's.
 func (d *detail) object() *label {
-	if len(d.labels) > 0 && d.labels[0].rank < rankClaim { // the configuration's choice
+	if len(d.labels) > 0 && d.labels[0].isChosen() {
 		return &d.labels[0]
 	}
-	for i := range d.labels {
-		if l := &d.labels[i]; l.named && !l.foreign && l.rank < rankContext {
-			return l
+	var own, state, address, coarse, exporters *label
+	first := func(to **label, l *label) {
+		if *to == nil {
+			*to = l
 		}
 	}
-	var own, address *label
 	for i := range d.labels {
 		l := &d.labels[i]
 		switch {
-		case l.foreign || l.rank >= rankContext:
-		case l.rank >= rankTopic && l.rank <= rankOwn: // perhaps the rule's, the same in each alert
-			if own == nil {
-				own = l
+		case l.rank >= rankContext:
+		case l.foreign:
+			if l.rank == rankPod || l.rank == rankInstance {
+				first(&exporters, l)
 			}
+		case l.rank == rankState:
+			first(&state, l)
+		case l.named && l.rank < rankService:
+			return l
+		case l.rank >= rankService:
+			if coarse == nil || l.named && !coarse.named {
+				coarse = l
+			}
+		}
+	}
+	for i := range d.labels {
+		l := &d.labels[i]
+		switch {
+		case l.foreign || l.rank >= rankState:
+		case l.rank >= rankTopic && l.rank <= rankOwn: // perhaps the rule's, the same in each alert
+			first(&own, l)
 		case l.rank == rankInstance && isAddress(l.value):
-			address = l
-		case l.rank > rankInstance && (own != nil || address != nil):
+			first(&address, l)
 		default:
 			return l
 		}
 	}
-	if address != nil && own == nil {
-		return address
-	}
-	return own
+	return cmp.Or(own, address, coarse, state, exporters)
 }
 
 // leanObject returns what is broken without its namespace and host, if it says enough
@@ -177,7 +193,7 @@ func leanObject(d *detail) string {
 // why returns a label's name and why it was chosen.
 func (d *detail) why(l *label) string {
 	switch {
-	case l.rank < rankClaim:
+	case l.isChosen():
 		return l.name + ", listed in templating.objects"
 	case !l.named:
 		return l.name
@@ -243,10 +259,10 @@ func (r rank) isNamespaced() bool { return r >= rankClaim && r <= rankWorkload }
 // is none.
 func (d *detail) namespace() string {
 	exporter := slices.ContainsFunc(d.labels, func(l label) bool {
-		return l.foreign && l.rank != rankInstance && !strings.Contains(l.value, "kube-state-metrics") && l.value != "kubelet" && !strings.Contains(l.value, "cadvisor")
+		return l.foreign && l.rank == rankPod && isExporter(l.value) && !strings.Contains(l.value, "state-metrics")
 	})
 	for _, l := range d.labels {
-		if l.rank == rankNamespace && (l.named || !exporter) {
+		if l.rank == rankNamespace && (l.named || !exporter || strings.HasPrefix(l.name, "exported_")) {
 			return l.value
 		}
 	}
@@ -255,61 +271,82 @@ func (d *detail) namespace() string {
 
 // compose writes name, place and a sentence, each thing once.
 func (c *composition) compose(d *detail, sentence, from string, how wording) one {
-	o := one{sentence: sentence, from: from}
+	w := one{sentence: sentence, from: from, label: d.object()}
 	lacks := func(value string) bool {
 		return !namesHost(sentence, value) && !names(d.name, value) && !slices.Contains(d.nameWords(), value)
 	}
-	var hosts, parts []string // of the object
+	w.object = c.placeOf(d, lacks, how)
+	w.subject = d.name
+	for _, word := range c.context {
+		if w.label != nil && w.label.rank >= rankURL && w.label.rank <= rankInstance && d.isExportersNamespace(word) {
+			continue // of the exporter, not of a host
+		}
+		if word != d.name && lacks(word) && !namesHost(w.object, word) && !names(w.subject, word) {
+			w.subject = strings.TrimSpace(w.subject + " " + word)
+		}
+	}
+	return w
+}
+
+// placeOf returns what a sentence lacks of the place of an alert, hosts before their parts.
+func (c *composition) placeOf(d *detail, lacks func(value string) bool, how wording) string {
+	object := d.object()
+	if object == nil {
+		return ""
+	}
+	var hosts, parts []string
 	add := func(to *[]string, part string) {
 		if part != "" && !slices.Contains(hosts, part) && !slices.Contains(parts, part) {
 			*to = append(*to, part)
 		}
 	}
-	if object := d.object(); object != nil {
-		o.label = object
-		host := d.host()
-		if host != nil && (object.rank.isOfHost() || object.rank.isPart() && host.named) && lacks(host.value) && !(isAddress(host.value) && hasName(d)) {
-			add(&hosts, shortHost(host.value))
+	if host := d.host(); host != nil && d.needsHost(object, host) && lacks(host.value) {
+		add(&hosts, shortHost(host.value))
+	}
+	place := ""
+	if lacks(object.value) {
+		if object.rank == rankInstance && isAddress(object.value) {
+			object = d.podOr(object)
 		}
-		place := ""
-		if lacks(object.value) {
-			if object.rank == rankInstance && isAddress(object.value) {
-				object = d.podOr(object)
-			}
-			if place = object.value; how == short {
-				place = object.rank.short(place)
-			}
-		}
-		if ns := d.namespace(); object.rank.isNamespaced() && ns != "" && lacks(ns) && !slices.Contains(c.contextOf(d.labels), ns) {
-			place = strings.TrimSuffix(ns+"/"+place, "/")
-		}
-		add(&parts, place)
-		for i := range d.labels {
-			l := &d.labels[i]
-			// Others that the author names, and the part of a host that nobody names.
-			part := l.rank.isOfHost() || l.rank == rankDatabase
-			if !(how == rich && l.named || how != short && part) || l.foreign || l.rank >= rankService || l == object || len(hosts)+len(parts) >= 3 || !lacks(l.value) || strings.Contains(place, l.value) {
-				continue
-			}
-			if l.rank == rankNode || l.rank == rankInstance {
-				add(&hosts, l.rank.short(l.value))
-			} else {
-				add(&parts, l.rank.short(l.value))
-			}
+		if place = object.value; how == shortWording {
+			place = object.rank.short(place)
 		}
 	}
-	parts = append(hosts, parts...)
-	o.object = strings.Join(parts, " ")
-	o.subject = d.name
-	for _, word := range c.contextOf(d.labels) {
-		if o.label != nil && o.label.rank >= rankURL && o.label.rank <= rankInstance && d.isExportersNamespace(word) {
-			continue // of the exporter, not of a host
-		}
-		if word != d.name && lacks(word) && !names(o.object, word) && !namesHost(o.object, word) && !names(o.subject, word) {
-			o.subject = strings.TrimSpace(o.subject + " " + word)
-		}
+	if ns := d.namespace(); object.rank.isNamespaced() && ns != "" && lacks(ns) && !slices.Contains(c.context, ns) {
+		place = strings.TrimSuffix(ns+"/"+place, "/")
 	}
-	return o
+	add(&parts, place)
+	const most = 3
+	for i := range d.labels {
+		l := &d.labels[i]
+		if !l.addsTo(object, how) || !lacks(l.value) || strings.Contains(place, l.value) || len(hosts)+len(parts) >= most {
+			continue
+		}
+		to := &parts
+		if l.rank == rankNode || l.rank == rankInstance {
+			to = &hosts
+		}
+		add(to, l.rank.short(l.value))
+	}
+	return strings.Join(append(hosts, parts...), " ")
+}
+
+// needsHost reports whether an object is written with its host: a disk is, and a label of
+// the rule's own if an annotation names the host, unless as an address.
+func (d *detail) needsHost(object, host *label) bool {
+	return object.rank.isOfHost() || object.rank.isPart() && host.named && !(isAddress(host.value) && hasName(d))
+}
+
+// addsTo reports whether a label is written beside the object: others that the author
+// names, and the part of a host that nobody names.
+func (l *label) addsTo(object *label, how wording) bool {
+	if !object.named && l.rank == rankOwn && how != shortWording { // it may be what is broken
+		return l != object && !l.foreign
+	}
+	if how == shortWording || l == object || l.foreign || l.rank >= rankService {
+		return false
+	}
+	return l.rank.isOfHost() || l.rank == rankDatabase || how == richWording && l.named
 }
 
 // hasName reports whether an annotation names something better than an address.

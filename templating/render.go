@@ -26,15 +26,15 @@ type Budget struct {
 type Rendering struct {
 	Text   string
 	Size   gsm7.Size
-	Shown  int  // alerts that the template was given
-	Hidden int  // alerts that it was not given, those that Alertmanager left out included
+	Shown  int  // alerts that the text lists or counts
+	Hidden int  // the others, those that Alertmanager left out included
 	Cut    bool // the text was cut at a word
 	// Headline is what it is about, in a few words: severity and what the group
 	// has in common.
 	Headline string
 	// Shortened are values that were written shorter than they are, in order.
 	Shortened []Shortening
-	// Err says why the template could not be used; Text is then the built-in plain text.
+	// Err is why the template could not be used; Text is then a built-in plain text.
 	Err error
 
 	raw    string // what the template made, before it was transliterated and cut
@@ -52,7 +52,7 @@ type Choice struct{ Part, From string }
 // Shortening is a value and what was written of it.
 type Shortening struct{ From, To string }
 
-// Changes are the characters that an SMS cannot hold, or for which a cheaper
+// Changes returns the characters that an SMS cannot hold, or for which a cheaper
 // spelling saved a segment, and what was written in their place.
 func (r *Rendering) Changes() []gsm7.Change {
 	changes := gsm7.Changes(r.raw, r.to)
@@ -61,7 +61,7 @@ func (r *Rendering) Changes() []gsm7.Change {
 	}
 	for _, bracket := range "[]{}|" {
 		from := string(bracket)
-		if n := strings.Count(r.raw, from); n > 0 {
+		if n := strings.Count(r.raw, from) - strings.Count(gsm7.Cheap(r.raw), from); n > 0 {
 			changes = append(changes, gsm7.Change{From: from, To: gsm7.Cheap(from), Count: n})
 		}
 	}
@@ -91,7 +91,6 @@ type view struct {
 	Single          bool // there is one alert, and Alertmanager left none out
 
 	common      []alertmanager.Pair // labels that all alerts have, by name
-	context     []string            // see contextOf; nil until it is needed
 	hidden      int
 	hiddenShown bool // the template writes it
 }
@@ -103,8 +102,27 @@ func (v *view) Hidden() int {
 }
 
 // Render makes the text of a notification.
-func (t *Text) Render(n Notification, b Budget) Rendering {
+func (t *Text) Render(n Notification, b Budget) (r Rendering) {
 	b.MaxSegments = max(1, b.MaxSegments)
+	defer func() {
+		if p := recover(); p != nil {
+			r = t.lastResort(n, b, fmt.Errorf("rendering panics: %v", p))
+		}
+	}()
+	return t.render(n, b)
+}
+
+// lastResort returns a text that needs nothing but a name and a count.
+func (t *Text) lastResort(n Notification, b Budget, err error) Rendering {
+	text := fmt.Sprintf("%s %s: %s, %d alerts", strings.ToUpper(n.Status), Severity(n), alertName(CommonLabels(n.Alerts)), len(n.Alerts)+int(min(n.TruncatedAlerts, mostTruncated)))
+	a := attempt{Rendering: Rendering{Hidden: len(n.Alerts), Err: err, raw: text, to: t.set.to}}
+	a.body, a.tail = gsm7.Transliterate(text, t.set.to), lastLine(b.Tail, t.set.to)
+	r := a.cut(b.MaxSegments)
+	r.Size, r.Headline = gsm7.Measure(r.Text), gsm7.TruncateUnits(a.body, longestHeadline)
+	return r
+}
+
+func (t *Text) render(n Notification, b Budget) Rendering {
 	alerts := bySeverity(n.Alerts)
 	v := &view{
 		Data: n.Data, GroupKey: n.GroupKey, TruncatedAlerts: n.TruncatedAlerts, MayStillFire: n.MayStillFire,
@@ -147,14 +165,16 @@ func CommonLabels(alerts alertmanager.Alerts) alertmanager.KV {
 	return common
 }
 
-// show makes the first so many alerts those that a template is given.
+// mostTruncated bounds how many alerts a payload can claim that Alertmanager left out.
+const mostTruncated = 1 << 31
+
+// show gives the template the first alerts, shown in number.
 func (v *view) show(alerts alertmanager.Alerts, shown int) {
-	const most = 1 << 31 // a payload can claim any number
 	v.Alerts = alerts[:shown]
-	v.hidden, v.hiddenShown = len(alerts)-shown+int(min(v.TruncatedAlerts, most)), false
+	v.hidden, v.hiddenShown = len(alerts)-shown+int(min(v.TruncatedAlerts, mostTruncated)), false
 }
 
-// more tells how many alerts are hidden.
+// more returns " +N more", or "" if none is hidden.
 func more(hidden int) string {
 	if hidden == 0 {
 		return ""
@@ -221,11 +241,11 @@ func (a *attempt) cut(maxSegments int) Rendering {
 	return a.Rendering
 }
 
-// try executes the template with the first so many alerts.
+// try executes the template with the first shown alerts.
 func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squeeze, ch choice) (attempt, error) {
 	in.view.show(alerts, shown)
-	if ch.lines >= 0 {
-		in.view.hidden += in.c.hidden(ch)
+	if ch.segments > 0 { // a choice says which lines are written, not which alerts are given
+		in.view.hidden += in.c.hidden(ch) - (len(alerts) - shown)
 	}
 	in.squeeze, in.choice, in.used, in.effort, in.tail, in.longest, in.shortened = s, ch, 0, effort{}, -1, 0, nil
 	in.out = boundedWriter{}
@@ -333,11 +353,11 @@ func labelsText(labels alertmanager.KV) string {
 	return b.String()
 }
 
-// compareAlerts orders alerts as bySeverity does; ages count only if the text gives a
-// range of them, and not if they differ by less than a half.
+// compareAlerts orders alerts as bySeverity does. Ages count only if the text gives a
+// range of them, by the power of two of their minutes.
 func (c *composition) compareAlerts(a, b *alertmanager.Alert) int {
 	age := func(a *alertmanager.Alert) int {
-		if !c.ranged {
+		if !c.isRange() {
 			return 0
 		}
 		return bits.Len64(uint64(max(0, c.now.Sub(a.StartsAt)/time.Minute)))
@@ -367,9 +387,8 @@ func statusRank(status string) int {
 	return 1
 }
 
-// age is how long an alert has been firing, or fired until it was resolved; 0
-// where the payload does not tell, and where it began less than a minute ago,
-// which is no news to who is paged at once.
+// age returns how long an alert has been firing, or fired until it was resolved; 0 if the
+// payload does not say, and in the first minute, which is no news.
 func age(a *alertmanager.Alert, now time.Time) time.Duration {
 	end, least := now, time.Minute
 	if a.Status != string(model.AlertFiring) {

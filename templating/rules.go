@@ -1,6 +1,7 @@
 package templating
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -32,7 +33,7 @@ func (in *instance) subject(any) string {
 func (in *instance) object(of any) (string, error) {
 	if a, isAlert := of.(alertmanager.Alert); isAlert {
 		d := in.set.detailOf(&a)
-		return in.c.compose(&d, "", "", rich).object, nil
+		return in.c.compose(&d, "", "", richWording).object, nil
 	}
 	in.used |= objectPiece
 	return in.c.object(in.choice), nil
@@ -60,13 +61,13 @@ func (in *instance) differ(a alertmanager.Alert) string {
 	for i := range in.c.entries {
 		e := &in.c.entries[i]
 		for j, k := range e.alerts {
-			if in.c.alerts[k].Fingerprint == a.Fingerprint && in.c.name != "" {
+			if in.c.name != "" && a.Fingerprint != "" && in.c.alerts[k].Fingerprint == a.Fingerprint {
 				return e.objects[j]
 			}
 		}
 	}
 	d := in.set.detailOf(&a)
-	return in.c.compose(&d, "", "", short).object
+	return in.c.compose(&d, "", "", shortWording).object
 }
 
 // spread returns the range of the figures if the lines have no room for them.
@@ -189,18 +190,19 @@ func (c *composition) ended() string {
 	return "RESOLVED"
 }
 
+const longestHeadline = 50 // septets
+
 // headline returns what the group is about, in a few words.
 func (c *composition) headline() string {
-	const longest = 50 // septets
 	first := c.severity()
 	if c.over {
 		first = c.ended()
 	}
-	subject := c.name
-	for _, word := range c.contextOf(c.first.labels) {
+	subject := cmp.Or(c.name, c.unevaluated)
+	for _, word := range c.context {
 		subject = strings.TrimSpace(subject + " " + word)
 	}
-	return shortened(strings.TrimSpace(first+" "+subject), longest, c.set.to)
+	return shortened(strings.TrimSpace(first+" "+subject), longestHeadline, c.set.to)
 }
 
 // fallback returns the text if no template can be used. It cannot fail.
@@ -216,9 +218,9 @@ func fallback(v *view, c *composition) string {
 	if c.over {
 		first = c.ended()
 	}
-	way := c.compose(&c.first, "", "", rich)
+	way := c.compose(c.first, "", "", richWording)
 	if sayings := c.first.preferred(); len(sayings) > 0 {
-		way = c.compose(&c.first, sayings[0].text, "", rich)
+		way = c.compose(c.first, sayings[0].text, "", richWording)
 	}
 	text := joined(": ", strings.TrimSpace(first+" "+way.subject), way.object, way.sentence)
 	if d := c.age(false); d != "" {

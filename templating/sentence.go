@@ -3,6 +3,7 @@ package templating
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -29,7 +30,6 @@ const (
 type detail struct {
 	*alertmanager.Alert
 	name        string
-	severity    string
 	labels      []label // the most exact first
 	sayings     []saying
 	wordsOfName []string // see nameWords
@@ -62,8 +62,8 @@ func alertName(labels alertmanager.KV) string {
 	return name
 }
 
-// forgetAddresses takes an IP address for not named that stands in "(instance X)" alone:
-// a pod's name says more.
+// forgetAddresses marks an address as not named if the annotations have it in
+// "(instance X)" alone: a pod's name says more.
 func (d *detail) forgetAddresses(text string) {
 	for i := range d.labels {
 		l := &d.labels[i]
@@ -86,19 +86,20 @@ func unevaluated(labels alertmanager.KV) string {
 
 // detailOf reads an alert.
 func (s *Set) detailOf(a *alertmanager.Alert) detail {
-	d := detail{Alert: a, name: alertName(a.Labels), severity: severityOf(a.Labels)}
+	d := detail{Alert: a, name: alertName(a.Labels)}
 	summary, summaryFrom := firstAnnotation(a.Annotations, shortAnnotations)
 	description, descriptionFrom := firstAnnotation(a.Annotations, longAnnotations)
 	if descriptionFrom == summaryFrom {
 		description = ""
 	}
-	text := d.expanded(withoutDump(summary)) + "\n" + d.expanded(withoutDump(description))
+	summary, description = d.expanded(withoutDump(summary)), d.expanded(withoutDump(description))
+	text := summary + "\n" + description
 	for _, name := range a.Annotations.Names() { // a link to a dashboard may name the object, too
-		if name != summaryFrom && name != descriptionFrom {
-			text += "\n" + a.Annotations[name]
+		if name != summaryFrom && name != descriptionFrom && len(text) < longestAnnotation {
+			text += "\n" + capped(a.Annotations[name])
 		}
 	}
-	d.labels = s.labelsOf(a, text)
+	d.labels = s.labelsOf(a, text, d.nameWords())
 	d.forgetAddresses(text)
 	if summary != "" {
 		d.read(summary, summaryFrom, true)
@@ -127,17 +128,29 @@ func firstAnnotation(annotations alertmanager.KV, names []string) (text, from st
 
 // withoutDump cuts what some rules append to their descriptions: all labels.
 func withoutDump(s string) string {
-	if i := strings.Index(s, "LABELS"); i >= 0 {
-		return s[:i]
+	before, _, _ := cutField(s, "LABELS")
+	return before
+}
+
+// cutField cuts a text at a field such as "VALUE = 5".
+func cutField(s, field string) (before, value string, found bool) {
+	for from := 0; ; {
+		i := strings.Index(s[from:], field)
+		if i < 0 {
+			return s, "", false
+		}
+		i += from
+		from = i + len(field)
+		rest := strings.TrimLeft(s[from:], " ")
+		if (i == 0 || !isWordByte(s[i-1])) && rest != "" && (rest[0] == '=' || rest[0] == ':') {
+			return s[:i], strings.TrimLeft(rest[1:], " "), true
+		}
 	}
-	return s
 }
 
 // read adds the sentences of an annotation.
 func (d *detail) read(text, from string, summary bool) {
-	text = d.expanded(withoutDump(text))
-	if before, value, found := strings.Cut(text, "VALUE"); found {
-		value = strings.TrimLeft(value, " =:")
+	if before, value, found := cutField(text, "VALUE"); found {
 		end := numberEnd(strings.TrimPrefix(value, "-"), 0)
 		if end > 0 && d.value == "" {
 			d.value = rounded(value[:end+len(value)-len(strings.TrimPrefix(value, "-"))])
@@ -154,7 +167,7 @@ func (d *detail) read(text, from string, summary bool) {
 		one = withoutWindow(one)
 		s := saying{text: one, from: from, summary: summary, advice: isAdvice(one) || strings.Contains(one, "{{ $")}
 		if number > 1 {
-			s.from += ", sentence " + string(rune('0'+min(number, 9)))
+			s.from += ", sentence " + strconv.Itoa(number)
 		}
 		s.known = d.known(one)
 		s.figures = figures(one, s.known)
@@ -165,7 +178,7 @@ func (d *detail) read(text, from string, summary bool) {
 		}
 		for i := range s.figures { // a number that the name has, too
 			f := &s.figures[i]
-			f.constant = f.constant || f.text != "" && isDigit(f.text[len(f.text)-1]) && slices.Contains(d.nameWords(), f.text)
+			f.constant = f.constant || isDigit(f.text[len(f.text)-1]) && slices.Contains(d.nameWords(), f.text)
 		}
 		s.echo = d.echoes(s.text)
 		d.sayings = append(d.sayings, s)
@@ -178,20 +191,24 @@ func (d *detail) read(text, from string, summary bool) {
 // expanded writes the values of labels that a rule's author meant to have expanded:
 // some tools quote {{ $labels.name }} once too often.
 func (d *detail) expanded(text string) string {
+	if !strings.Contains(text, "$labels.") {
+		return text
+	}
+	var b strings.Builder
 	for {
-		begin := strings.Index(text, "{{")
-		if begin < 0 {
-			return text
+		before, rest, open := strings.Cut(text, "{{")
+		inside, after, closed := strings.Cut(rest, "}}")
+		if !open || !closed {
+			b.WriteString(text)
+			return b.String()
 		}
-		end := strings.Index(text[begin:], "}}")
-		if end < 0 {
-			return text
+		b.WriteString(before)
+		if name, isLabel := strings.CutPrefix(strings.TrimSpace(inside), "$labels."); isLabel {
+			b.WriteString(d.Labels[name])
+		} else {
+			b.WriteString("{{" + inside + "}}")
 		}
-		name, isLabel := strings.CutPrefix(strings.TrimSpace(text[begin+2:begin+end]), "$labels.")
-		if !isLabel {
-			return text
-		}
-		text = text[:begin] + d.Labels[name] + text[begin+end+2:]
+		text = after
 	}
 }
 
@@ -304,8 +321,6 @@ func (d *detail) preferred() []*saying {
 			return 0
 		case s.measured():
 			return 1
-		case s.echo:
-			return 5
 		case s.summary && len(s.figures) > 0:
 			return 2
 		case s.summary:

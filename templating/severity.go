@@ -1,7 +1,6 @@
 package templating
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -76,9 +75,19 @@ func severityWord(severity string) string {
 	return s
 }
 
-// severityOf returns the severity of an alert: its label severity, else priority.
+// severityLabels are those that give an alert's severity, in order of preference.
+var severityLabels = []string{"severity", "priority", "Severity", "level"}
+
+func isSeverity(label string) bool { return slices.Contains(severityLabels, label) }
+
+// severityOf returns the severity of an alert, or "".
 func severityOf(labels alertmanager.KV) string {
-	return cmp.Or(strings.TrimSpace(labels["severity"]), strings.TrimSpace(labels["priority"]))
+	for _, name := range severityLabels {
+		if s := strings.TrimSpace(labels[name]); s != "" {
+			return s
+		}
+	}
+	return ""
 }
 
 // Severity returns the most severe severity of the alerts that fire, or may fire; ""

@@ -8,17 +8,18 @@ import (
 
 // addFigures gives each entry the one figure in which the alerts' sentences differ.
 func (c *composition) addFigures(entries []entry) {
-	const enough = 60 // lines; more never fit
-	list := entries[:min(len(entries), enough)]
+	const most = 100 // lines; more seldom fit, even into ten segments
+	if len(entries) > most {
+		return
+	}
+	list := entries
 	found := make([][]figure, len(list))
 	texts := make([]*saying, len(list))
-	details := make([]detail, len(list))
+	details := make([]*detail, len(list))
 	for i := range list {
 		details[i] = c.detailAt(list[i].alerts[0])
 	}
-	if len(entries) <= enough {
-		c.details = details
-	}
+	c.details = details
 	if slices.ContainsFunc(list, func(e entry) bool { return e.resolved }) {
 		return
 	}
@@ -53,12 +54,17 @@ func (c *composition) addFigures(entries []entry) {
 				for i := range list {
 					list[i].figure = texts[i].alone(found[i][k])
 				}
+				if slices.ContainsFunc(list, func(e entry) bool { return e.figure == "" }) { // all or none
+					for i := range list {
+						list[i].figure = ""
+					}
+				}
 				c.figuresFrom = s.from
 				return
 			}
 		}
 	}
-	if details[0].value != "" && slices.ContainsFunc(details, func(d detail) bool { return d.value != details[0].value }) {
+	if details[0].value != "" && slices.ContainsFunc(details, func(d *detail) bool { return d.value != details[0].value }) {
 		for i := range list {
 			if v := details[i].value; len(v) > 1 { // a digit says little without its words
 				list[i].figure = v

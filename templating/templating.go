@@ -66,7 +66,8 @@ type Set struct {
 	now       func() time.Time
 	to        gsm7.Alphabet
 	plain     map[string]*parse.Tree // of the texts built in, not instrumented: they end, and write little
-	ranked    map[string]rank        // by Options.Objects and Options.Ignore
+	order     map[string]int         // of Options.Objects, see label
+	ignored   map[string]bool        // Options.Ignore
 	samples   []Notification
 }
 
@@ -82,12 +83,12 @@ func New(o Options) (*Set, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Set{now: o.Now, to: o.Alphabet, ranked: make(map[string]rank)}
+	s := &Set{now: o.Now, to: o.Alphabet, order: make(map[string]int), ignored: make(map[string]bool)}
 	for _, name := range o.Ignore {
-		s.ranked[name] = rankIgnored
+		s.ignored[canonical(name)] = true
 	}
 	for i, name := range o.Objects {
-		s.ranked[name] = rank(i)
+		s.order[canonical(name)] = i - len(o.Objects)
 	}
 	// The functions bound here only let templates parse; each instance binds its own.
 	s.templates = template.New("").Option("missingkey=zero").Funcs(funcs(&instance{Text: &Text{set: s, now: o.Now}}))

@@ -226,3 +226,22 @@ func TestUsersFilesReplaceTheDefault(t *testing.T) {
 		t.Errorf("gives %q", r.Text)
 	}
 }
+
+// TestPanic: whatever goes wrong, somebody is paged.
+func TestPanic(t *testing.T) {
+	clock := now
+	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: func() time.Time { return clock() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl, err := set.Text(byDefault, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock = func() time.Time { panic("no clock") }
+	r := tmpl.Render(group(3), templating.Budget{MaxSegments: 1, Tail: "Re 4821"})
+	check(t, r, 1)
+	if r.Err == nil || r.Text != "FIRING critical: TargetDown, 3 alerts\nRe 4821" || r.Headline == "" {
+		t.Errorf("gives %+v", r)
+	}
+}

@@ -15,7 +15,7 @@ const unexpanded = "<error expanding template"
 // links and emphasis, and with single spaces. Line ends stay, as they may end a
 // sentence. An annotation that is blank, or that Prometheus could not expand, has none.
 func words(annotation string) string {
-	s := strings.TrimSpace(annotation)
+	s := strings.TrimSpace(capped(annotation))
 	if s == "" || strings.HasPrefix(s, unexpanded) {
 		return ""
 	}
@@ -43,6 +43,18 @@ func words(annotation string) string {
 	return strings.TrimSpace(singleSpaces(s))
 }
 
+// longestAnnotation is how many bytes of an annotation are read; ten segments hold a
+// fifth of it.
+const longestAnnotation = 8 << 10
+
+// capped returns the beginning of a long annotation.
+func capped(annotation string) string {
+	if len(annotation) <= longestAnnotation {
+		return annotation
+	}
+	return strings.ToValidUTF8(annotation[:longestAnnotation], "")
+}
+
 // withoutColors drops ECMA-48 control sequences, with which programs color a terminal.
 func withoutColors(s string) string {
 	var b strings.Builder
@@ -62,7 +74,7 @@ func withoutColors(s string) string {
 }
 
 // htmlElements are those that annotations hold; what is in other angle brackets stays.
-// A true one stands apart from the words around it.
+// true: it is set apart from the words around it.
 var htmlElements = map[string]bool{
 	"a": false, "b": false, "code": false, "em": false, "font": false, "i": false, "s": false, "span": false, "strong": false, "u": false, "img": false,
 	"br": true, "div": true, "h1": true, "h2": true, "h3": true, "h4": true, "hr": true, "li": true, "ol": true, "p": true, "pre": true,
@@ -78,17 +90,20 @@ func withoutTags(s string) string {
 		if !found {
 			return b.String()
 		}
-		end := strings.IndexByte(after, '>')
-		if end < 0 {
-			b.WriteString("<" + after)
-			return b.String()
+		end := strings.IndexAny(after, "<>")
+		if end < 0 || after[end] == '<' {
+			b.WriteByte('<')
+			s = after
+			continue
 		}
 		tag := after[:end]
 		name := strings.ToLower(strings.TrimPrefix(tag, "/"))
+		attributes := ""
 		if i := strings.IndexFunc(name, func(r rune) bool { return r == '/' || unicode.IsSpace(r) }); i >= 0 {
-			name = name[:i]
+			name, attributes = name[:i], strings.Trim(name[i:], " /")
 		}
 		apart, isElement := htmlElements[name]
+		isElement = isElement && (attributes == "" || strings.Contains(attributes, "="))
 		url, label, isLink := strings.Cut(tag, "|")
 		switch {
 		case isElement && apart:
@@ -206,12 +221,12 @@ func endsAbbreviated(s string) bool {
 }
 
 // adviceBegins are the first words of sentences that say what to do, or what may
-// follow, instead of what is. A sentence of two words or fewer is none.
+// follow, instead of what is.
 var adviceBegins = []string{
-	"check ", "please ", "see ", "consider ", "investigate ", "verify ", "make sure", "ensure ", "inspect ", "look ", "run ", "this may", "this might", "this could",
+	"check ", "please ", "see ", "consider ", "investigate ", "verify ", "make sure", "ensure ", "inspect ", "look ", "run the ", "this may", "this might", "this could",
 	"this can ", "this usually", "this often", "this means", "this indicates", "this alert", "possible cause", "possibly", "restart ", "review ", "contact ", "refer ", "more info",
-	"runbook", "for more", "for details", "try ", "take ", "you ", "it is recommended", "it is advised", "action", "increase ", "add ", "if ", "use ", "visit ", "read ", "follow ",
-	"they may", "it may", "it might", "it could", "there may be", "there might be", "that may", "remediation", "impact:", "we recommend", "http://", "https://", "debug ", "resolve ", "fix ", "dashboard", "find ", "immediately ", "scraping of ",
+	"runbook", "for more", "for details", "try ", "take ", "you ", "it is recommended", "it is advised", "action:", "increase the ", "add ", "if ", "use the ", "visit ", "read the ", "follow ",
+	"they may", "it may", "it might", "it could", "there may be", "there might be", "that may", "remediation", "impact:", "we recommend", "http://", "https://", "debug ", "resolve ", "fix ", "dashboard:", "find the ", "immediately ", "scraping of ",
 }
 
 func isAdvice(sentence string) bool {
@@ -221,15 +236,15 @@ func isAdvice(sentence string) bool {
 			return true
 		}
 	}
-	return strings.Contains(sentence, " may indicate") || strings.Contains(sentence, " might indicate") || strings.HasSuffix(sentence, " check")
+	return strings.Contains(sentence, " may indicate") || strings.Contains(sentence, " might indicate") || strings.HasSuffix(sentence, " rate check")
 }
 
-// isWordByte reports whether a rune continues a name: letters, digits and "_".
+// isWordByte reports whether a byte continues a name: letters, digits and "_".
 func isWordByte(b byte) bool {
 	return b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' || b == '_' || b >= utf8.RuneSelf
 }
 
-// index returns where a value stands in a text as whole words, or -1.
+// index returns the place of a value in a text as whole words, or -1.
 func index(text, value string) int {
 	if value == "" {
 		return -1

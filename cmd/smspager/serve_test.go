@@ -147,9 +147,6 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 			t.Errorf("message %s was taken %d times", id, n)
 		}
 	}
-	if asked := sim.Requests("acme", "getstatus"); asked > 0 {
-		t.Errorf("%d messages were left in doubt by an orderly end", asked)
-	}
 	t.Logf("%d accepted; responses %v", len(accepted), codes)
 }
 

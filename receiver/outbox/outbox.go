@@ -60,14 +60,16 @@ type Message struct {
 	Receiver string      // the receiver it is for; ProbeReceiver for a probe
 	GroupKey string      // Alertmanager's group key; messages of one (To, GroupKey) go in order
 	Headline string      // what it is about, in a few words, for digests
+	Severity string      // of the most severe alert that fires, "" without one
 	Urgent   bool        // limits do not hold it back
 	PageID   string      // the Page that it tells of, "" for none
 	Text     string
 	Encoding string // of Text: "gsm7" or "ucs2"
 	Segments int    // of Text: billed parts
 
-	State State
-	APIID string // the provider's id, "" until it is known
+	State  State
+	Status Status // the provider's latest
+	APIID  string // the provider's id, "" until it is known
 	// OutdatedBy is the message that tells more, "" without one: this one need not be
 	// sent, or, superseded, was not.
 	OutdatedBy string

@@ -13,9 +13,14 @@ const (
 	prunePause    = 50 * time.Millisecond
 )
 
+// Pruner is the part of a [Store] that deletes.
+type Pruner interface {
+	Prune(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
 // Retain deletes finished messages once they are older than retention, until
 // the context ends.
-func Retain(ctx context.Context, store Store, retention time.Duration, logger *slog.Logger) {
+func Retain(ctx context.Context, store Pruner, retention time.Duration, logger *slog.Logger) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	total := 0

@@ -16,6 +16,11 @@ var (
 	// was read, or whose new page is not the only current one of its group or
 	// code. Nothing was stored; what it was made from should be read again.
 	ErrConflict = errors.New("changed meanwhile")
+	// ErrNotStored is wrapped by an error of Add that has certainly stored nothing.
+	// After any other error, the entry may be on disk.
+	ErrNotStored = errors.New("nothing was stored")
+	// ErrInUse is returned when a store is opened that another process has.
+	ErrInUse = errors.New("in use by another smspager")
 )
 
 // Key tells entries apart; the zero Key is like no other, not even itself.
@@ -31,7 +36,7 @@ type Entry struct {
 	Page     *Page         // as it is to be, with the Events to add; nil: none
 	Also     []*Page       // further pages, likewise
 	Marks    []Mark        // as they are to be
-	Notes    []Change      // of messages that are there; one that cannot be made is passed over
+	Notes    []Change      // of messages that are there, made as [Change.Apply] does; one that cannot be made is passed over
 }
 
 // IDs are the new messages'.
@@ -87,16 +92,6 @@ type Store interface {
 	// older ones of its recipient, group and receiver that are not.
 	Add(context.Context, Entry) (Added, error)
 
-	// Apply makes a change and returns the message as it is then, without
-	// Events. The bool is false, and nothing was changed, where the message
-	// does not exist or is not in one of the change's From states.
-	Apply(context.Context, Change) (Message, bool, error)
-
-	// Fold stores a digest, with its Events, in the place of messages that are
-	// queued and become superseded (Folded); all or nothing. It returns the
-	// messages that were, without Events; if none was, nothing is stored.
-	Fold(ctx context.Context, digest Message, ids []string) ([]Message, error)
-
 	// Open yields every message that is not in a final state, oldest first,
 	// without Events.
 	Open(context.Context) iter.Seq2[Message, error]
@@ -143,11 +138,20 @@ type Shared interface {
 
 	// Lead waits until this process is the one that sends. The lease ends when it
 	// no longer is, or ctx ends; release gives it up and must be called once.
-	Lead(ctx context.Context) (lease context.Context, release func(), err error)
+	Lead(ctx context.Context) (lease Lease, release func(), err error)
 
 	// Listen tells of what any process did, from the moment it calls ready until
 	// ctx ends or the connection is lost. It may miss some, and tell some twice.
 	Listen(ctx context.Context, ready func(), told func(Hint)) error
+}
+
+// Lease is the right to send what is in a shared store. Its context ends with it.
+type Lease interface {
+	context.Context
+	// Valid reports whether the right was proved so lately that no other process can
+	// have it. A process that was stopped, or whose machine slept, sees by this that it
+	// may have lost the right before its context could end.
+	Valid() bool
 }
 
 // Hint is a message that was added, or that reached a final state.

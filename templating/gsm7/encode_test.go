@@ -100,7 +100,8 @@ func TestConcat16(t *testing.T) {
 func TestURLsStayTheSameAddress(t *testing.T) {
 	for in, want := range map[string]string{
 		"a_b https://wiki.example/node_exporter/Disk_Full c_d": "a-b https://wiki.example/node%5Fexporter/Disk%5FFull c-d",
-		"(http://x.example/ê?q=€`\\)":                          "(http://x.example/%C3%AA?q=%E2%82%AC%60%5C)",
+		"(http://x.example/ê?q=€\\)":                           "(http://x.example/%C3%AA?q=%E2%82%AC%5C)",
+		"“https://x.example/a_b” 。https://x.example/a_b。":      "\"https://x.example/a%5Fb\" .https://x.example/a%5Fb.",
 		"https://x.example/a_b\nc_d":                           "https://x.example/a%5Fb\nc-d",
 		"<https://x.example/_> _":                              "<https://x.example/%5F> -",
 		"see https://x.example/é":                              "see https://x.example/é",

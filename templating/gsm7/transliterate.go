@@ -40,19 +40,23 @@ type Change struct {
 // Changes returns what Transliterate does to a text, in the order of first appearance.
 func Changes(s string, to Alphabet) []Change {
 	var changes []Change
-	at := make(map[rune]int)
+	type change struct {
+		from rune
+		to   string
+	}
+	at := make(map[change]int)
 	m := to.members()
 	m.spell(s, func(r rune, to string) {
-		if word, ok := pictographs[r]; ok {
+		if word, ok := pictographs[r]; ok && !strings.HasPrefix(to, "%") {
 			to = word
 		}
 		if to == string(r) {
 			return
 		}
-		i, seen := at[r]
+		i, seen := at[change{r, to}]
 		if !seen {
 			i = len(changes)
-			at[r] = i
+			at[change{r, to}] = i
 			changes = append(changes, Change{From: string(r), To: to})
 		}
 		changes[i].Count++
@@ -136,7 +140,9 @@ func nextURL(s string, from int) span {
 		return span{len(s), len(s)}
 	}
 	begin := from + scheme + len("://")
-	end := strings.IndexFunc(s[begin:], func(r rune) bool { return r <= ' ' || unicode.IsSpace(r) || strings.ContainsRune("\"<>", r) })
+	end := strings.IndexFunc(s[begin:], func(r rune) bool {
+		return r <= ' ' || unicode.IsSpace(r) || strings.ContainsRune("\"<>`“”„‘’«»‹›、。，；：（）「」『』【】…", r)
+	})
 	if end < 0 {
 		return span{begin, len(s)}
 	}

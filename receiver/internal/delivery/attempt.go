@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/delivery/queue"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
@@ -18,187 +22,246 @@ const (
 	maxBackoff   = 30 * time.Second
 )
 
-// resendWindow is how old the first attempt of unknown outcome may be for the
-// message to be sent again at once: should an old request still arrive, the
-// provider's flood rule refuses one of the two. After it all of them must have
-// ended.
-const resendWindow = 10 * time.Second
+const (
+	// accountRetry is how long a message waits whose account was refused.
+	accountRetry = time.Minute
+	// storeRetry is how long one waits that could not be read.
+	storeRetry = time.Second
+	// resendWindow is how old the first attempt of unknown outcome may be for the message
+	// to be sent again immediately: should an old request still arrive, the provider's
+	// flood rule refuses one of the two. After it all of them must have ended.
+	resendWindow = 10 * time.Second
+	// askFor is how long the provider is asked, while sending works, before a message in
+	// doubt is sent again: for a pager, twice is better than never.
+	askFor = 2 * time.Minute
+	// fresh is how young a message is that must still be needed.
+	fresh = 2 * time.Second
+)
 
-// result is what became of an attempt.
-type result struct {
-	job      *job
-	again    time.Time // when to run it again, zero when the job is done
-	taken    time.Time // when the provider took it, zero if it did not
-	answered bool      // the provider did not refuse the account
-	refused  error     // it did
-	folded   bool      // the job, and those it was to be told with, are in a digest
-	alone    *job      // of those that were to be told in a digest the only one to be told
-	late     bool      // it tells what was not sent in time
+// attempts bring messages one step on. They run beside the sender, each with a Run of its
+// own.
+type attempts struct {
+	spool    *spool.Spool
+	logger   *slog.Logger
+	metrics  *metrics
+	pages    Pages // nil: there are none
+	notices  *notices
+	mayStill func(id string) bool
+	changed  func(outbox.Message, outbox.Change)
+	accepted atomic.Int64 // when the provider last accepted a message, Unix ms
 }
 
-// attempt brings a message one step on: asks the provider about it if an earlier
-// attempt may have been taken, and sends it if not.
-func (d *Delivery) attempt(ctx context.Context, s Settings, j *job) result {
-	m, err := d.messageOf(ctx, j) // j does not keep what it reads: it may have to wait for long
+// attempt is one of them.
+type attempt struct {
+	*attempts
+	Settings
+	queue.Run
+	m outbox.Message
+}
+
+// do does what a Run is for.
+func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) outcome {
+	if run.Do == queue.Digest {
+		return a.digest(ctx, run)
+	}
+	m, err := a.message(ctx, run)
 	switch {
 	case errors.Is(err, outbox.ErrNotFound):
-		return result{job: j}
+		return outcome{Result: queue.Result{Run: run}}
 	case err != nil:
-		d.logger.Error("cannot read a message; trying again", "id", j.id, "err", err)
-		return result{job: j, again: time.Now().Add(storeRetry)}
+		a.logger.Error("cannot read a message; trying again", "id", run.ID, "err", err)
+		return outcome{Result: queue.Result{Run: run, Again: time.Now().Add(storeRetry), Doubt: run.Doubt}}
 	}
-	r := d.attemptMessage(ctx, s, j, m)
-	r.late = m.GroupKey == lateGroup
-	return r
-}
-
-func (d *Delivery) attemptMessage(ctx context.Context, s Settings, j *job, m outbox.Message) result {
-	lane := d.lanes.enter(m)
-	defer d.lanes.leave(lane)
-	if j.doubt || j.flooded {
-		if r, settled := d.ask(ctx, s, j); settled {
-			return r
+	at := &attempt{attempts: a, Settings: s, Run: run, m: m}
+	if run.Do == queue.Ask {
+		if o, settled := at.ask(ctx); settled {
+			return o
 		}
 	}
-	now := time.Now()
-	if ctx.Err() != nil { // stopping: the next start goes on from here
-		return result{job: j, again: now}
-	}
-	if j.outdated != "" {
-		d.record(ctx, outbox.Outdated(j.id, j.outdated, now))
-		return result{job: j}
-	}
-	if why := d.needless(ctx, m, now); why != "" {
-		d.record(ctx, outbox.Needless(j.id, now, why))
-		return result{job: j}
-	}
-	if now.After(j.expires) {
-		defer d.tooLate(ctx, m)
-		d.record(ctx, outbox.TooOld(j.id, now, fmt.Sprintf("not sent within %s (max_age)", describe(j.expires.Sub(m.CreatedAt)))))
-		return result{job: j}
-	}
-	_, open, err := d.apply(ctx, outbox.Attempted(j.id, now, ""))
-	switch {
-	case err != nil && d.shared != nil:
-		// Another process may be sending it.
-		d.logger.Error("cannot mark an attempt in the outbox; trying again", "id", j.id, "err", err)
-		return result{job: j, again: now.Add(storeRetry)}
-	case err != nil:
-		// A page beats a record of it. Only a crash before the record can be
-		// made up for would let this message be sent again.
-		d.logger.Error("cannot mark an attempt in the outbox; sending all the same", "id", j.id, "err", err)
-	case !open: // a receipt has ended it meanwhile
-		return result{job: j}
-	}
-	if j.tried == nil || !j.doubt || !now.Before(j.tried.last.Add(s.Timeout)) {
-		j.tried = &tried{first: now}
-	}
-	j.tried.last = now
-	if err := lane.begin(ctx); err != nil { // stopping
-		return result{job: j, again: now}
-	}
-	defer lane.end()
-	if lane.newest > m.ID {
-		d.record(ctx, outbox.Outdated(j.id, lane.newest, now))
-		return result{job: j}
-	}
-	apiID, err := s.Gateway.Send(ctx, textinghouse.SMS{To: string(m.To), Text: m.Text, ClientID: m.ID, From: s.SenderID})
-	if err == nil {
-		d.record(ctx, outbox.Taken(j.id, apiID, time.Now(), ""))
-		return result{job: j, taken: time.Now(), answered: true}
-	}
-	return d.failed(ctx, j, err)
+	return at.send(ctx)
 }
 
-// ask finds out whether the provider has a message. settled is false where it
-// has not, and the message may be sent again or given up now.
-func (d *Delivery) ask(ctx context.Context, s Settings, j *job) (r result, settled bool) {
-	status, err := s.Gateway.StatusByClientID(ctx, j.id)
+// message is a Run's message, from memory or from the store.
+func (a *attempts) message(ctx context.Context, run queue.Run) (outbox.Message, error) {
+	if run.Message != nil {
+		return *run.Message, nil
+	}
+	return a.spool.Get(ctx, run.ID)
+}
+
+// record makes a change, even when the work is being stopped: what is known must be kept.
+func (a *attempt) record(ctx context.Context, c outbox.Change) {
+	if _, err := a.spool.Record(context.WithoutCancel(ctx), c, &a.m); err != nil {
+		a.logger.Error("cannot record what became of a message", "id", c.ID, "event", c.Event, "err", err)
+	}
+}
+
+// over is an outcome after which there is nothing left to do.
+func (a *attempt) over(answered bool) outcome {
+	return outcome{Result: queue.Result{Run: a.Run}, answered: answered}
+}
+
+// again is an outcome after which the message is tried again.
+func (a *attempt) again(at time.Time, answered bool) outcome {
+	return outcome{Result: queue.Result{Run: a.Run, Again: at, Doubt: a.Doubt}, answered: answered}
+}
+
+// taken is the outcome that the provider has the message.
+func (a *attempt) taken(at time.Time) outcome {
+	a.accepted.Store(at.UnixMilli())
+	a.notices.sent(&a.m)
+	return outcome{Result: queue.Result{Run: a.Run, Taken: at}, answered: true}
+}
+
+// send sends the message, unless it need not be sent any more.
+func (a *attempt) send(ctx context.Context) outcome {
+	now := time.Now()
+	if ctx.Err() != nil || !a.mayStill(a.ID) { // whoever sends next goes on from here
+		return a.again(now, false)
+	}
+	if why := a.needless(ctx, now); why != nil {
+		a.record(ctx, *why)
+		if why.To == outbox.Expired {
+			a.notices.tooLate(ctx, &a.m)
+		}
+		return a.over(false)
+	}
+	if !a.Doubt.Ask || !now.Before(a.Doubt.Last.Add(a.Timeout)) {
+		a.Doubt.First = now
+	}
+	a.Doubt.Last = now
+	detail := ""
+	if !a.Doubt.Unasked.IsZero() {
+		detail = "the provider could not be asked about the attempt before: it may arrive twice"
+		a.metrics.doubles.Inc()
+		a.Doubt.Unasked = time.Time{}
+	}
+	a.record(ctx, outbox.Attempted(a.ID, now, detail))
+	apiID, err := a.Gateway.Send(ctx, textinghouse.SMS{To: string(a.To), Text: a.m.Text, ClientID: a.ID, From: a.SenderID})
+	if err == nil {
+		now = time.Now()
+		a.record(ctx, outbox.Taken(a.ID, apiID, now, ""))
+		return a.taken(now)
+	}
+	return a.failed(ctx, err)
+}
+
+// needless is the change that ends a message which is not to be sent any more, nil if it
+// is.
+func (a *attempt) needless(ctx context.Context, now time.Time) *outbox.Change {
+	var c outbox.Change
+	switch {
+	case a.Successor != "":
+		c = outbox.Outdated(a.ID, a.Successor, now)
+	case now.After(a.Expires):
+		c = outbox.TooOld(a.ID, now, fmt.Sprintf("not sent within %s (max_age)", describe(a.Expires.Sub(a.m.CreatedAt))))
+	default:
+		why := a.unneeded(ctx, a.m, now)
+		if why == "" {
+			return nil
+		}
+		c = outbox.Needless(a.ID, now, why)
+	}
+	return &c
+}
+
+// unneeded returns the reason to drop a message that has waited, "" to send it.
+func (a *attempts) unneeded(ctx context.Context, m outbox.Message, now time.Time) string {
+	if a.pages == nil || now.Sub(m.CreatedAt) < fresh {
+		return ""
+	}
+	return a.pages.Needless(ctx, m)
+}
+
+// failed decides what comes after a request that brought no id.
+func (a *attempt) failed(ctx context.Context, err error) outcome {
+	now := time.Now()
+	doubt := a.Doubt.Tried // as this attempt found it
+	a.Doubt.Failures++
+	o := a.again(now.Add(backoff(a.Doubt.Failures)), true)
+	var refusal *textinghouse.Error
+	switch {
+	case !errors.As(err, &refusal):
+		o.answered = false
+		doubt = doubt || textinghouse.MayHaveBeenTaken(err)
+		o.Doubt.Ask = a.Doubt.Ask || doubt
+		o.Doubt.Tried = doubt
+	case refusal.Code == textinghouse.CodeFlood:
+		// Another message with this text may have been accepted, or this one, by another
+		// process or by an attempt in doubt.
+		o.Doubt.Ask = true
+		o.Again = now.Add(queue.FloodWindow)
+	case refusal.Code.AccountWide():
+		o.answered, o.refused, o.Refused = false, err, true
+		o.Again, o.Doubt.Failures = now.Add(accountRetry), 0
+	case refusal.Code.Permanent():
+		a.record(ctx, outbox.Refused(a.ID, now, err.Error()))
+		return a.over(true)
+	}
+	wait := describe(o.Again.Sub(now))
+	if doubt {
+		a.record(ctx, outbox.Doubted(a.ID, now, err.Error()+"; it may have been accepted, the provider is asked in "+wait))
+	} else {
+		a.record(ctx, outbox.Returned(a.ID, now, err.Error()+"; next attempt in "+wait))
+	}
+	a.logger.Warn("attempt failed", "id", a.ID, "to", a.To, "attempt", a.Doubt.Failures, "may_have_been_accepted", doubt, "err", err)
+	return o
+}
+
+// ask finds out whether the provider has the message. settled is false if it has not,
+// and the message may be sent or given up now.
+func (a *attempt) ask(ctx context.Context) (o outcome, settled bool) {
+	status, err := a.Gateway.StatusByClientID(ctx, a.ID)
 	now := time.Now()
 	var refusal *textinghouse.Error
 	switch {
 	case err == nil:
-		d.record(ctx, outbox.Taken(j.id, "", now, "the provider has it, says getstatus"))
-		d.record(ctx, statusChange(j.id, "", status, now, "getstatus"))
-		return result{job: j, taken: now, answered: true}, true
-	case !errors.As(err, &refusal), refusal.Code.Retryable():
-		j.failures++
-		return result{job: j, again: now.Add(backoff(j.failures))}, true
-	case refusal.Code.AccountWide():
-		return result{job: j, again: now.Add(accountRetry), refused: err}, true
-	case refusal.Code != textinghouse.CodeUnknownClientID:
-		j.failures++
-		return result{job: j, again: now.Add(backoff(j.failures)), answered: true}, true
+		a.record(ctx, outbox.Taken(a.ID, "", now, "the provider has it, says getstatus"))
+		a.record(ctx, statusChange(a.ID, "", status, now, "getstatus"))
+		return a.taken(now), true
+	case errors.As(err, &refusal) && refusal.Code == textinghouse.CodeUnknownClientID:
+		a.Doubt.Unasked = time.Time{}
+	case refusal != nil && refusal.Code.AccountWide():
+		o = a.again(now.Add(accountRetry), false)
+		o.refused, o.Refused = err, true
+		return o, true
+	default:
+		return a.unasked(ctx, refusal != nil && refusal.Code != textinghouse.CodeProcessing, now)
 	}
-	j.flooded = false
-	if !j.doubt {
-		return result{}, false
+	ends := a.Doubt.Last.Add(a.Timeout) // of the last request that may be on its way
+	giveUp := a.Successor != "" || now.After(a.Expires)
+	if (giveUp || now.Sub(a.Doubt.First) >= resendWindow) && now.Before(ends) {
+		return a.again(ends, true), true
 	}
-	giveUp := j.outdated != "" || now.After(j.expires)
-	var before tried
-	if j.tried != nil {
-		before = *j.tried
-	}
-	if ends := before.last.Add(s.Timeout); (giveUp || now.Sub(before.first) >= resendWindow) && now.Before(ends) {
-		return result{job: j, again: ends, answered: true}, true
-	}
-	return result{}, false
+	return outcome{}, false
 }
 
-// failed decides what comes after a send that brought no id.
-func (d *Delivery) failed(ctx context.Context, j *job, err error) result {
-	now := time.Now()
-	j.failures++
-	retry := result{job: j, again: now.Add(backoff(j.failures)), answered: true}
-	var refusal *textinghouse.Error
-	switch {
-	case !errors.As(err, &refusal):
-		retry.answered = false
-		j.doubt = j.doubt || textinghouse.MayHaveBeenTaken(err)
-	case refusal.Code == textinghouse.CodeFlood && j.doubt:
-		d.record(ctx, outbox.Taken(j.id, "", now, "the provider has it: it answered the second attempt with "+refusal.Error()))
-		return result{job: j, taken: now, answered: true}
-	case refusal.Code == textinghouse.CodeFlood:
-		// Another process may have sent this very message past the outbox.
-		j.flooded = true
-		retry.again = now.Add(floodWindow)
-	case refusal.Code.AccountWide():
-		retry.answered, retry.refused = false, err
-		retry.again = now.Add(accountRetry)
-		j.failures = 0
-	case refusal.Code.Permanent():
-		d.record(ctx, outbox.Refused(j.id, now, err.Error()))
-		return result{job: j, answered: true}
+// unasked decides what comes after a question without an answer. Newer messages of the
+// lane do not wait for one, and after askFor nobody does, if sending works.
+func (a *attempt) unasked(ctx context.Context, answered bool, now time.Time) (o outcome, settled bool) {
+	if a.Doubt.Unasked.IsZero() {
+		a.Doubt.Unasked = now
 	}
-	next := "; next attempt in " + describe(retry.again.Sub(now))
-	if j.doubt {
-		d.record(ctx, outbox.Doubted(j.id, now, err.Error()+"; it may have been taken, the provider is asked in "+describe(retry.again.Sub(now))))
-	} else {
-		d.record(ctx, outbox.Returned(j.id, now, err.Error()+next))
+	a.Doubt.Failures++
+	ended := !now.Before(a.Doubt.Last.Add(a.Timeout))
+	if a.Successor != "" && ended {
+		a.record(ctx, outbox.Outdated(a.ID, a.Successor, now))
+		return a.over(answered), true
 	}
-	d.logger.Warn("attempt failed", "id", j.id, "to", j.lane.to, "attempt", j.failures, "may_have_been_taken", j.doubt, "err", err)
-	return retry
-}
-
-// record makes a change, and leaves it to the recorder when the store fails.
-// What is known must be kept, even when the work is being stopped.
-func (d *Delivery) record(ctx context.Context, c outbox.Change) {
-	if _, _, err := d.apply(context.WithoutCancel(ctx), c); err != nil {
-		d.logger.Error("cannot record what became of a message; trying again", "id", c.ID, "event", c.Event, "err", err)
-		d.recorder.later(func(ctx context.Context) error {
-			_, _, err := d.apply(ctx, c)
-			return err
-		})
+	works := answered || a.accepted.Load() > a.Doubt.Unasked.UnixMilli()
+	if ended && works && now.Sub(a.Doubt.Unasked) >= askFor {
+		return outcome{}, false
 	}
+	return a.again(now.Add(backoff(a.Doubt.Failures)), answered), true
 }
 
 // statusChange is the change that a status makes. by says how it was learnt.
 func statusChange(id, apiID string, status textinghouse.Status, at time.Time, by string) outbox.Change {
 	detail := fmt.Sprintf("%d %s, by %s", int(status), status, by)
 	if status.Final() {
-		return outbox.Ended(id, apiID, at, outbox.Status(status), status.Delivered(), detail)
+		return outbox.Ended(id, apiID, at, outbox.StatusOf(status), status.Delivered(), detail)
 	}
-	return outbox.Progressed(id, apiID, at, outbox.Status(status), detail)
+	return outbox.Progressed(id, apiID, at, outbox.StatusOf(status), detail)
 }
 
 // backoff is the pause after so many failures in a row.

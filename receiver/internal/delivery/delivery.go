@@ -1,40 +1,30 @@
-// Package delivery takes messages from the outbox to the provider, and the
-// provider's word on them back.
+// Package delivery takes messages from the spool to the provider, and the provider's
+// word on them back. It is the only sender.
 //
-// One goroutine, Run, decides what goes next (see schedule): messages of one
-// recipient and group in their order, the same text to the same number never
-// within the provider's flood window, nothing while the account is refused. A
-// bounded number of attempts run beside it (see attempt). What the provider
-// took is followed by its callbacks (see Receive) and, where none comes, by
-// asking (see poller) until a final status is known.
+// The sender's goroutine decides with the queue which message goes next; a bounded number
+// of attempts run beside it (see attempt.go). What the provider accepted is followed by
+// its callbacks (see Receive) and, if none comes, by asking (see poller) until a final
+// status is known. What became of a message goes to the spool, which writes it behind.
 //
-// An attempt is marked in the store before its request is written. After a
-// crash, or an answer that leaves the outcome open, the provider is asked by
-// the message's id before anything is sent again.
+// Of several replicas the leader sends what is in the store (see leader). Each sends
+// what it could not store itself.
 package delivery
 
 import (
-	"container/heap"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/delivery/queue"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
-)
-
-const (
-	// storeRetry is how often the store is tried again.
-	storeRetry = time.Second
-	// recentIDs is how many messages are remembered of which no hint is needed.
-	recentIDs = 4096
 )
 
 // Gateway sends. *textinghouse.Client is one.
@@ -43,6 +33,9 @@ type Gateway interface {
 	Status(ctx context.Context, apiID string) (textinghouse.Status, error)
 	StatusByClientID(ctx context.Context, clientID string) (textinghouse.Status, error)
 }
+
+// Limit is a token bucket of a recipient.
+type Limit = queue.Limit
 
 // Settings can be changed while Run runs.
 type Settings struct {
@@ -57,71 +50,41 @@ type Settings struct {
 	Callbacks    bool               // the provider calls back; if not, it is asked for statuses sooner
 }
 
-// Options are what New needs. The zero value of each field but Store works.
+// Options are what New needs. Spool is required.
 type Options struct {
-	Store      outbox.Store
-	Shared     outbox.Shared         // Store, where several processes use it; nil: this one is alone
+	// Spool must call Handover, Withdraw and Changed.
+	Spool      *spool.Spool
+	Shared     bool                  // several replicas use the store
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
 	IDs        *outbox.IDs           // of a process, so that what is newer has the greater one; nil: of its own
-	// OnFinal is told of every message that reaches a final state, from
-	// whatever goroutine brought it there. It must not block.
+	// OnFinal is called for every message that reaches a final state, from whatever
+	// goroutine brought it there. It must not block.
 	OnFinal func(outbox.Message)
-	// Pages is needed where entries have pages.
+	// Pages is needed if entries have pages.
 	Pages Pages
 }
 
 // Pages knows pages. An oncall.OnCall is one.
 type Pages interface {
-	// Merge makes the page of an entry that was sent without the store fit what is
-	// stored by then; nil where it is needless.
-	Merge(context.Context, outbox.Page) (*outbox.Page, error)
-	// Past and Recorded are told of the page of an entry: that it was sent without the
-	// store, and that it is recorded.
-	Past(outbox.Page)
-	Recorded(outbox.Page)
-	// Needless says why a message that has waited need not be sent any more, "" if it
-	// must: somebody has the page that it tells of, or its recipient wants no texts.
+	// Needless returns the reason to drop a message that has waited, "" to send it.
 	Needless(context.Context, outbox.Message) string
-	// Undelivered is told of a message that did not arrive, as some process found.
+	// Undelivered is called for a message that did not arrive, as another replica found.
 	Undelivered(ctx context.Context, id string)
 }
 
-// Delivery sends what is in an outbox.
+// Delivery sends what the spool hands over.
 type Delivery struct {
-	store    outbox.Store
-	shared   outbox.Shared // the store, where several processes use it; nil otherwise
-	leading  atomic.Bool   // this process is the one that sends
+	spool    *spool.Spool
 	logger   *slog.Logger
 	metrics  *metrics
 	onFinal  func(outbox.Message)
-	pages    Pages
 	settings atomic.Pointer[Settings]
+	leading  atomic.Bool // this process sends what is in the store
 
-	poller   *poller
-	recorder *recorder
-	recent   *lru.Cache[string, struct{}] // ids that were handed over lately
-	loading  sync.Mutex
-	ids      *outbox.IDs
-	late     late
-	lanes    lanes
-
-	mu      sync.Mutex
-	inbox   []outbox.Message // handed over, not yet scheduled
-	loaded  bool             // all messages of earlier runs are in the inbox, or were
-	refusal string           // why the account is refused, "" while it is not
-
-	wake     chan struct{} // the inbox has something
-	emptied  chan struct{} // the inbox was scheduled
-	settled  chan result   // attempts that ended
-	changed  chan struct{} // the settings are new
-	waiting  atomic.Int64  // messages that are not sent yet
-	oldest   atomic.Int64  // when the oldest of them came in, Unix ms, 0 without one
-	queue    *schedule     // Run's alone, as are the fields below
-	known    map[string]*job
-	ages     ages // of known, with some that are gone
-	running  int
-	heldText int
+	sender *sender
+	leader *leader
+	poller *poller
 }
 
 // New makes a Delivery. Configure must be called before Run.
@@ -135,116 +98,98 @@ func New(o Options) *Delivery {
 	if o.OnFinal == nil {
 		o.OnFinal = func(outbox.Message) {}
 	}
-	d := &Delivery{
-		store:   o.Store,
-		shared:  o.Shared,
-		logger:  o.Logger,
-		onFinal: o.OnFinal,
-		pages:   o.Pages,
-		wake:    make(chan struct{}, 1),
-		emptied: make(chan struct{}, 1),
-		settled: make(chan result),
-		changed: make(chan struct{}, 1),
-		ids:     o.IDs,
-		lanes:   lanes{used: make(map[[3]string]*track)},
-		late:    late{tells: make(map[e164.Number]*tally)},
+	d := &Delivery{spool: o.Spool, logger: o.Logger, onFinal: o.OnFinal}
+	d.leading.Store(!o.Shared)
+	d.poller = newPoller(d.logger, d.settings.Load, d.record)
+	notices := &notices{spool: o.Spool, ids: o.IDs, logger: o.Logger}
+	d.sender = &sender{
+		spool: o.Spool, logger: o.Logger, settings: d.settings.Load, leading: d.leading.Load,
+		queue: queue.NewQueue(time.Now(), o.Shared),
+		wake:  make(chan struct{}, 1), emptied: make(chan struct{}, 1), changed: make(chan struct{}, 1), settled: make(chan outcome),
 	}
-	d.recent, _ = lru.New[string, struct{}](recentIDs) // an error only for a size below 1
-	d.leading.Store(o.Shared == nil)
-	d.forget()
 	d.metrics = newMetrics(o.Registerer, d)
-	d.poller = newPoller(d)
-	d.recorder = newRecorder(d.logger)
+	d.sender.metrics = d.metrics
+	d.sender.attempts = &attempts{spool: o.Spool, logger: o.Logger, pages: o.Pages, notices: notices, metrics: d.metrics, mayStill: d.mayStill, changed: d.Changed}
+	d.leader = newLeader(d, o)
 	return d
 }
 
-// Configure sets or replaces the settings. An account that is refused is tried
-// again at once, as its password may be new.
+// Configure sets or replaces the settings. An account that is refused is tried again
+// immediately, as its password may be new.
 func (d *Delivery) Configure(s Settings) {
 	d.settings.Store(&s)
-	signal(d.changed)
+	signal(d.sender.changed)
 }
 
-// Handover gives messages that the store holds to Run, to be sent or, where the
-// provider has them already, followed. It never blocks. Where another process is
-// the one that sends, that one finds them in the store.
-func (d *Delivery) Handover(ms ...outbox.Message) {
-	if !d.leading.Load() {
-		return
+// Handover takes in messages to be sent or, if the provider has them already, followed.
+// It never blocks. Those in the store are sent by the leader; direct ones are not there.
+func (d *Delivery) Handover(direct bool, ms ...outbox.Message) {
+	switch {
+	case direct: // again, if it could not be sent the last time
+		d.leader.admit(ms...)
+		d.take(queue.Direct, ms)
+	case d.leading.Load():
+		d.take(queue.New, d.leader.admit(ms...))
 	}
-	d.mu.Lock()
+}
+
+// take gives messages to the sender and to the poller.
+func (d *Delivery) take(from queue.Origin, ms []outbox.Message) {
 	for _, m := range ms {
-		d.recent.Add(m.ID, struct{}{})
-		switch m.State {
-		case outbox.Queued, outbox.Sending:
-			d.inbox = append(d.inbox, m)
-		case outbox.Accepted:
+		if m.State == outbox.Accepted {
 			d.poller.add(m)
-			d.inbox = append(d.inbox, m)
 		}
 	}
-	d.mu.Unlock()
-	signal(d.wake)
+	d.sender.take(from, ms)
 }
 
-// Refusal says why the provider refuses the whole account, "" while it does not.
-func (d *Delivery) Refusal() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.refusal
+// Withdraw takes back messages that another replica may send.
+func (d *Delivery) Withdraw(ids []string) {
+	d.leader.forget(ids)
+	d.sender.withdraw(ids)
 }
 
-// measure updates what the gauges show.
-func (d *Delivery) measure() {
-	for len(d.ages) > 0 && d.known[d.ages[0]] == nil {
-		heap.Pop(&d.ages)
+// Refusal returns why the provider refuses the whole account, "" while it does not.
+func (d *Delivery) Refusal() string { return d.sender.refused() }
+
+// Run sends until the context ends. Then it starts nothing new, lets the requests under
+// way finish, and returns when all of its goroutines have. It may be called once.
+func (d *Delivery) Run(ctx context.Context) error {
+	if d.settings.Load() == nil {
+		return errors.New("delivery: Run before Configure")
 	}
-	var oldest int64
-	if len(d.ages) > 0 {
-		oldest = outbox.MadeAt(d.ages[0]).UnixMilli()
-	}
-	d.waiting.Store(int64(len(d.known)))
-	d.oldest.Store(oldest)
+	var background sync.WaitGroup
+	background.Go(func() { d.poller.run(ctx) })
+	background.Go(func() { d.leader.run(ctx) })
+	d.sender.run(ctx)
+	background.Wait()
+	return nil
 }
 
-// ages is a heap of message ids, which sort by age.
-type ages []string
+// mayStill reports whether this process may send a message at this moment.
+func (d *Delivery) mayStill(id string) bool { return d.leader.may() || d.spool.Direct(id) }
 
-func (a ages) Len() int           { return len(a) }
-func (a ages) Less(i, j int) bool { return a[i] < a[j] }
-func (a ages) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
-func (a *ages) Push(x any)        { *a = append(*a, x.(string)) }
-func (a *ages) Pop() any {
-	last := (*a)[len(*a)-1]
-	*a = (*a)[:len(*a)-1]
-	return last
+// record makes a change to a message that is not at hand.
+func (d *Delivery) record(ctx context.Context, c outbox.Change) {
+	if _, err := d.spool.Record(ctx, c, nil); err != nil {
+		d.logger.Error("cannot record what became of a message", "id", c.ID, "event", c.Event, "err", err)
+	}
 }
 
-// apply makes a change in the store and tells those who follow the message.
-func (d *Delivery) apply(ctx context.Context, c outbox.Change) (outbox.Message, bool, error) {
-	m, applied, err := d.store.Apply(ctx, c)
-	if err != nil || !applied {
-		return m, applied, err
+// Changed reports a change that was made to those who follow the message.
+func (d *Delivery) Changed(m outbox.Message, c outbox.Change) {
+	if c.To == "" {
+		return
 	}
+	d.metrics.changed(m, c)
 	switch {
-	case c.To == "":
-		return m, true, nil
 	case m.State.Final():
-		d.ended(m, c)
-		return m, true, nil
+		d.poller.remove(m.ID)
+		d.logFinal(m, c)
+		d.onFinal(m)
 	case m.State == outbox.Accepted && d.leading.Load():
 		d.poller.add(m)
 	}
-	d.metrics.changed(m, c)
-	return m, true, nil
-}
-
-// ended tells those who follow a message that it has reached a final state.
-func (d *Delivery) ended(m outbox.Message, c outbox.Change) {
-	d.metrics.changed(m, c)
-	d.poller.remove(m.ID)
-	d.logFinal(m, c)
-	d.onFinal(m)
 }
 
 func (d *Delivery) logFinal(m outbox.Message, c outbox.Change) {

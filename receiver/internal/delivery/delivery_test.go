@@ -217,7 +217,7 @@ func TestFloodByTheMessageItself(t *testing.T) {
 	})
 }
 
-func TestFloodOnAResendMeansTaken(t *testing.T) {
+func TestFloodOnAResendProvesNothing(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		// The provider takes it and drops the connection; then claims not to know it.
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
@@ -225,11 +225,43 @@ func TestFloodOnAResendMeansTaken(t *testing.T) {
 		m := w.message(alice, "g", "disk full")
 		w.put(m)
 		after(5 * time.Second)
-		w.expect(m.ID, outbox.Accepted, 1)
-		if last := w.get(m.ID).Events[len(w.get(m.ID).Events)-1]; !strings.Contains(last.Detail, "350") {
-			t.Errorf("the last event is %+v", last)
-		}
+		w.expect(m.ID, outbox.Sending, 1)
+		after(10 * time.Second) // the window is over; now the provider says that it has it
+		w.expect(m.ID, outbox.Delivered, 1)
 	})
+}
+
+// TestFloodOfATwin: of two messages with one text the second is refused, because a restart
+// has forgotten the window. A crash later it is in doubt, and is sent.
+func TestFloodOfATwin(t *testing.T) {
+	for _, attempted := range []bool{false, true} { // whether the crash left a mark
+		inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
+			first := w.message(alice, "g", "disk full")
+			w.put(first)
+			after(time.Second)
+			w.halt()
+			w.start()
+			second := w.message(alice, "h", "disk full")
+			w.put(second)
+			synctest.Wait() // refused with 350
+			w.expect(second.ID, outbox.Queued, 0)
+			w.halt()
+			if attempted {
+				store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := store.Add(context.Background(), outbox.Entry{Notes: []outbox.Change{outbox.Attempted(second.ID, time.Now(), "")}}); err != nil {
+					t.Fatal(err)
+				}
+				store.Close()
+			}
+			w.start()
+			after(15 * time.Second)
+			w.expect(first.ID, outbox.Accepted, 1)
+			w.expect(second.ID, outbox.Accepted, 1)
+		})
+	}
 }
 
 func TestPermanentRefusalFailsAtOnce(t *testing.T) {
@@ -342,7 +374,7 @@ func TestCrash(t *testing.T) {
 				if _, err := store.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
 					t.Fatal(err)
 				}
-				if _, _, err := store.Apply(context.Background(), outbox.Attempted(m.ID, time.Now(), "")); err != nil {
+				if _, err := store.Add(context.Background(), outbox.Entry{Notes: []outbox.Change{outbox.Attempted(m.ID, time.Now(), "")}}); err != nil {
 					t.Fatal(err)
 				}
 				if tc.taken {
@@ -380,8 +412,8 @@ func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
 		synctest.Wait()
 		w.expect(under.ID, outbox.Accepted, 1)
 		w.expect(behind.ID, outbox.Accepted, 1)
-		if w.sim.Requests("acme", "getstatus") != 0 {
-			t.Error("what was finished was asked for")
+		if asks := w.sim.Requests("acme", "getstatus"); asks != 1 { // for the one behind, which was loaded
+			t.Errorf("asked %d times: what was finished was asked for", asks)
 		}
 	})
 }
@@ -452,5 +484,43 @@ func TestResendsKeepWithinTheFloodWindow(t *testing.T) {
 		if attempts < 10 {
 			t.Errorf("only %d attempts in five minutes", attempts)
 		}
+	})
+}
+
+// TestDoubtEnds: a provider that cannot be asked, while sending works, gets the message
+// again after two minutes, and its history says so.
+func TestDoubtEnds(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 105, Command: "getstatus"})
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		after(119 * time.Second)
+		w.expect(m.ID, outbox.Sending, 1)
+		after(time.Minute)
+		w.expect(m.ID, outbox.Accepted, 2)
+		if !slices.ContainsFunc(w.get(m.ID).Events, func(e outbox.Event) bool {
+			return e.Type == outbox.EventAttempt && strings.Contains(e.Detail, "may arrive twice")
+		}) {
+			t.Errorf("its history is %+v", w.get(m.ID).Events)
+		}
+	})
+}
+
+// TestNewerPassesDoubt: a newer message of the lane goes although nobody can be asked
+// about the older, as soon as the old request must have ended.
+func TestNewerPassesDoubt(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 1})
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HTTPStatus, N: 503, Command: "getstatus"})
+		older, newer := w.message(alice, "g", "firing"), w.message(alice, "g", "resolved")
+		w.put(older)
+		synctest.Wait()
+		w.put(newer)
+		after(5 * time.Second)
+		w.expect(newer.ID, outbox.Queued, 0)
+		after(20 * time.Second)
+		w.expect(newer.ID, outbox.Accepted, 1)
+		w.expect(older.ID, outbox.Superseded, 0)
 	})
 }

@@ -1,14 +1,19 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/delivery/queue"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
@@ -28,91 +33,77 @@ const (
 	digestAge = 24 * time.Hour
 )
 
-// fold stores a digest in the place of messages that the limits held back.
-func (d *Delivery) fold(ctx context.Context, jobs []*job) result {
-	first, now := jobs[0], time.Now()
-	retry := result{job: first, again: now.Add(storeRetry)}
+// digest sends one message in the place of several that were held.
+func (a *attempts) digest(ctx context.Context, run queue.Run) outcome {
+	now := time.Now()
+	result := queue.Result{Run: run}
+	retry := outcome{Result: queue.Result{Run: run, Again: now.Add(storeRetry)}}
 	told := &tally{}
-	var ids []string
-	var alone *job // what is left, if it is one, and not too old
-	for _, j := range jobs {
-		m, err := d.messageOf(ctx, j)
-		if err != nil {
-			d.logger.Error("cannot read a message for a digest; trying again", "id", j.id, "err", err)
+	var folded []outbox.Message
+	alone := "" // the one that is left, if it is not too old
+	for _, r := range append([]queue.Run{run}, run.With...) {
+		m, err := a.spool.Get(ctx, r.ID)
+		switch {
+		case errors.Is(err, outbox.ErrNotFound), err == nil && m.State != outbox.Queued:
+			continue
+		case err != nil:
+			a.logger.Error("cannot read a message for a digest; trying again", "id", r.ID, "err", err)
 			return retry
 		}
-		if why := d.needless(ctx, m, now); why != "" {
-			d.record(ctx, outbox.Needless(j.id, now, why))
+		if why := a.unneeded(ctx, m, now); why != "" {
+			at := &attempt{attempts: a, m: m}
+			at.record(ctx, outbox.Needless(r.ID, now, why))
 			continue
 		}
-		if alone = nil; len(ids) == 0 && !now.After(j.expires) {
-			alone = j
+		if alone = ""; len(folded) == 0 && !now.After(r.Expires) {
+			alone = r.ID
 		}
-		ids = append(ids, j.id)
-		told.add(m, 1+int(j.missed))
+		folded = append(folded, m)
+		told.add(m, 1+r.Missed)
 	}
-	if len(ids) == 0 || alone != nil {
-		return result{job: first, alone: alone}
+	if result.Alone = alone; len(folded) == 0 || alone != "" {
+		return outcome{Result: result}
 	}
-	digest := d.notice(first.lane.to, outbox.DigestGroup, first.receiver, now, told.text("", fmt.Sprint(told.messages, " more")), "a digest of "+counted(len(ids), "message"))
-	folded, err := d.store.Fold(context.WithoutCancel(ctx), digest, ids)
-	if err != nil {
-		d.logger.Error("cannot store a digest; trying again", "err", err)
+	e := outbox.Entry{Messages: []outbox.Message{a.notices.notice(run.To, outbox.DigestGroup, run.Receiver, now, told.text("", fmt.Sprint(told.messages, " more")), "a digest of "+counted(len(folded), "message"))}}
+	for _, m := range folded {
+		e.Notes = append(e.Notes, outbox.Folded(m.ID, e.Messages[0].ID, now))
+	}
+	if _, err := a.spool.Commit(context.WithoutCancel(ctx), spool.Later, func(context.Context) (*outbox.Entry, error) { return &e, nil }); err != nil {
+		a.logger.Error("cannot store a digest; trying again", "err", err)
 		return retry
 	}
-	for _, m := range folded {
-		d.ended(m, outbox.Folded(m.ID, digest.ID, now))
+	for i, m := range folded {
+		if e.Notes[i].Apply(&m) {
+			a.changed(m, e.Notes[i])
+		}
 	}
-	if len(folded) > 0 {
-		d.metrics.digests.Inc()
-		d.Handover(digest)
-	}
-	return result{job: first, folded: len(folded) > 0}
-}
-
-// needless says why a message that has waited need not be sent any more, "" if it must.
-func (d *Delivery) needless(ctx context.Context, m outbox.Message, now time.Time) string {
-	const fresh = 2 * time.Second
-	if d.pages == nil || now.Sub(m.CreatedAt) < fresh {
-		return ""
-	}
-	return d.pages.Needless(ctx, m)
-}
-
-// messageOf is a job's message, from memory or from the store.
-func (d *Delivery) messageOf(ctx context.Context, j *job) (outbox.Message, error) {
-	if j.message != nil {
-		return *j.message, nil
-	}
-	return d.store.Get(ctx, j.id)
-}
-
-// notice is a message of our own.
-func (d *Delivery) notice(to e164.Number, group, receiver string, at time.Time, text, detail string) outbox.Message {
-	size := gsm7.Measure(text)
-	return outbox.Message{
-		ID: d.ids.New(at), To: to, Receiver: receiver, GroupKey: group, Headline: "digest", Urgent: true,
-		Text: text, Encoding: size.Encoding, Segments: size.Segments, State: outbox.Queued,
-		CreatedAt: at, UpdatedAt: at, ExpiresAt: at.Add(digestAge),
-		Events: []outbox.Event{{At: at, Type: outbox.EventQueued, Detail: detail}},
-	}
+	a.metrics.digests.Inc()
+	result.Digest = true
+	return outcome{Result: result}
 }
 
 // tally counts messages by what they are about.
 type tally struct {
 	messages int
 	groups   map[string]bool
-	names    map[string]int
+	names    map[string]named
 	pages    bool // somebody is to answer one of them
 }
 
+// named is what several messages of one headline have in common.
+type named struct{ messages, rank int }
+
 func (t *tally) add(m outbox.Message, messages int) {
 	if t.groups == nil {
-		t.groups, t.names = make(map[string]bool), make(map[string]int)
+		t.groups, t.names = make(map[string]bool), make(map[string]named)
 	}
 	t.messages += messages
 	t.groups[m.Receiver+" "+m.GroupKey] = true
-	t.names[m.Headline]++
+	rank := templating.SeverityRank(m.Severity)
+	if known, ok := t.names[m.Headline]; ok {
+		rank = min(rank, known.rank)
+	}
+	t.names[m.Headline] = named{t.names[m.Headline].messages + 1, rank}
 	t.pages = t.pages || m.PageID != ""
 }
 
@@ -125,10 +116,7 @@ func (t *tally) text(before, what string) string {
 		names = append(names, name)
 	}
 	slices.SortFunc(names, func(a, b string) int {
-		if r := templating.Rank(a) - templating.Rank(b); r != 0 {
-			return r
-		}
-		return strings.Compare(a, b)
+		return cmp.Or(t.names[a].rank-t.names[b].rank, strings.Compare(a, b))
 	})
 	tail := ""
 	if t.pages {
@@ -136,7 +124,7 @@ func (t *tally) text(before, what string) string {
 	}
 	text := head
 	for i, name := range names {
-		if n := t.names[name]; n > 1 {
+		if n := t.names[name].messages; n > 1 {
 			name = fmt.Sprintf("%s (%d)", name, n)
 		}
 		separator := ", "
@@ -163,41 +151,56 @@ func counted(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// late tells recipients, once sending works again, what was too old to be sent.
-type late struct {
-	mu    sync.Mutex
-	tells map[e164.Number]*tally // what no notice that was sent tells yet
+// notices are messages of delivery's own.
+type notices struct {
+	spool  *spool.Spool
+	ids    *outbox.IDs
+	logger *slog.Logger
+
+	mu   sync.Mutex
+	late map[e164.Number]*tally // what was too old to be sent, and is in no notice that was sent
 }
 
-// tooLate has the recipient of an expired message told. Each notice takes the
-// place of those before it that were not sent either.
-func (d *Delivery) tooLate(ctx context.Context, m outbox.Message) {
+// notice makes one.
+func (n *notices) notice(to e164.Number, group, receiver string, at time.Time, text, detail string) outbox.Message {
+	size := gsm7.Measure(text)
+	return outbox.Message{
+		ID: n.ids.New(at), To: to, Receiver: receiver, GroupKey: group, Headline: "digest", Urgent: true,
+		Text: text, Encoding: size.Encoding, Segments: size.Segments, State: outbox.Queued,
+		CreatedAt: at, UpdatedAt: at, ExpiresAt: at.Add(digestAge),
+		Events: []outbox.Event{{At: at, Type: outbox.EventQueued, Detail: detail}},
+	}
+}
+
+// tooLate notifies the recipient of an expired message, once sending works again. Each
+// notice supersedes those before it that were not sent either.
+func (n *notices) tooLate(ctx context.Context, m *outbox.Message) {
 	if m.GroupKey == outbox.DigestGroup || m.GroupKey == lateGroup || m.Receiver == outbox.ProbeReceiver {
 		return
 	}
-	d.late.mu.Lock()
-	told := d.late.tells[m.To]
+	n.mu.Lock()
+	told := n.late[m.To]
 	if told == nil {
+		if n.late == nil {
+			n.late = make(map[e164.Number]*tally)
+		}
 		told = &tally{}
-		d.late.tells[m.To] = told
+		n.late[m.To] = told
 	}
-	told.add(m, 1)
+	told.add(*m, 1)
 	text := told.text("NOT SENT in time: ", counted(told.messages, "message"))
-	d.late.mu.Unlock()
-	notice := d.notice(m.To, lateGroup, lateReceiver, time.Now(), text, "messages were too old to be sent (max_age)")
-	if _, err := d.store.Add(context.WithoutCancel(ctx), outbox.Entry{Messages: []outbox.Message{notice}}); err != nil {
-		d.logger.Error("cannot store a notice of what was not sent; trying again", "err", err)
-		d.recorder.later(func(ctx context.Context) error {
-			_, err := d.store.Add(ctx, outbox.Entry{Messages: []outbox.Message{notice}})
-			return err
-		})
+	n.mu.Unlock()
+	e := outbox.Entry{Messages: []outbox.Message{n.notice(m.To, lateGroup, lateReceiver, time.Now(), text, "messages were too old to be sent (max_age)")}}
+	if _, err := n.spool.Commit(context.WithoutCancel(ctx), spool.Later, func(context.Context) (*outbox.Entry, error) { return &e, nil }); err != nil {
+		n.logger.Error("cannot store a notice of what was not sent", "err", err)
 	}
-	d.Handover(notice)
 }
 
-// toldLate forgets what a notice that the provider took has told.
-func (d *Delivery) toldLate(to e164.Number) {
-	d.late.mu.Lock()
-	defer d.late.mu.Unlock()
-	delete(d.late.tells, to)
+// sent takes in that the provider has a message: what a notice tells is told.
+func (n *notices) sent(m *outbox.Message) {
+	if m.GroupKey == lateGroup {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.late, m.To)
+	}
 }

@@ -115,13 +115,13 @@ func TestQuietHours(t *testing.T) {
 		morning := time.Now().Add(8 * time.Hour)
 		quiet := func(group, text string) outbox.Message {
 			m := w.message(alice, group, text)
-			m.Headline, m.NotBefore, m.ExpiresAt = "WARNING "+group, morning, morning.Add(time.Hour)
+			m.Headline, m.Severity, m.NotBefore, m.ExpiresAt = "WARNING "+group, "warning", morning, morning.Add(time.Hour)
 			return m
 		}
 		w.put(quiet("Disk", "disk"), quiet("Load", "load"), quiet("Certificate", "certificate"))
 		for i := range 7 { // two of them beyond the limits
 			m := w.message(alice, fmt.Sprint("g", i), fmt.Sprint("critical ", i))
-			m.Headline, m.ExpiresAt = "CRITICAL g", morning
+			m.Headline, m.Severity, m.ExpiresAt = "CRITICAL g", "critical", morning
 			w.put(m)
 		}
 		after(time.Hour)
@@ -132,7 +132,7 @@ func TestQuietHours(t *testing.T) {
 		w.halt()
 		w.start()
 		resolved := quiet("Load", "resolved")
-		resolved.Headline = "RESOLVED Load"
+		resolved.Headline, resolved.Severity = "RESOLVED Load", ""
 		w.put(resolved)
 		after(6*time.Hour + 59*time.Minute)
 		if got := w.texts(); len(got) != 6 {
@@ -165,7 +165,7 @@ func TestDailyBudget(t *testing.T) {
 		time.Sleep(time.Until(time.Now().Truncate(24 * time.Hour).Add(30 * time.Hour))) // six in the morning
 		put := func(severity string, i int) {
 			m := w.message(alice, fmt.Sprint(severity, i), fmt.Sprint(severity, " ", i))
-			m.Headline, m.ExpiresAt = fmt.Sprint(severity, " g", i), m.CreatedAt.Add(24*time.Hour)
+			m.Headline, m.Severity, m.ExpiresAt = fmt.Sprint(severity, " g", i), severity, m.CreatedAt.Add(24*time.Hour)
 			w.put(m)
 			after(time.Second)
 		}

@@ -17,6 +17,7 @@ type metrics struct {
 	refused  prometheus.Gauge
 	leading  prometheus.Gauge
 	digests  prometheus.Counter
+	doubles  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
@@ -42,17 +43,20 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 		digests: f.NewCounter(prometheus.CounterOpts{
 			Name: "smspager_digests_total", Help: "Digests: messages in the place of others that a recipient's limits held back.",
 		}),
+		doubles: f.NewCounter(prometheus.CounterOpts{
+			Name: "smspager_messages_possibly_twice_total", Help: "Messages sent again although the provider could not be asked about the attempt before.",
+		}),
 		leading: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_leading", Help: "1 while this process is the one that sends; without replicas always.",
 		}),
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "smspager_messages_waiting", Help: "Messages that the provider does not have yet.",
-	}, func() float64 { return float64(d.waiting.Load()) })
+	}, func() float64 { return float64(d.sender.waiting.Load()) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "smspager_oldest_waiting_seconds", Help: "Age of the oldest message that the provider does not have yet.",
 	}, func() float64 {
-		oldest := d.oldest.Load()
+		oldest := d.sender.oldest.Load()
 		if oldest == 0 {
 			return 0
 		}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"container/heap"
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -26,8 +27,10 @@ const (
 // poller asks for the statuses that no callback brought. When it asks depends
 // only on when the provider took the message, so that a restart asks nothing twice.
 type poller struct {
-	d    *Delivery
-	wake chan struct{}
+	logger   *slog.Logger
+	settings func() *Settings
+	record   func(context.Context, outbox.Change)
+	wake     chan struct{}
 
 	mu    sync.Mutex
 	polls map[string]*poll
@@ -41,8 +44,8 @@ type poll struct {
 	due       time.Time
 }
 
-func newPoller(d *Delivery) *poller {
-	return &poller{d: d, wake: make(chan struct{}, 1), polls: make(map[string]*poll)}
+func newPoller(logger *slog.Logger, settings func() *Settings, record func(context.Context, outbox.Change)) *poller {
+	return &poller{logger: logger, settings: settings, record: record, wake: make(chan struct{}, 1), polls: make(map[string]*poll)}
 }
 
 // add follows a message, unless it is followed already.
@@ -77,7 +80,7 @@ func (p *poller) remove(id string) {
 
 func (p *poller) push(q *poll) {
 	first := firstPollAlone
-	if s := p.d.settings.Load(); s != nil && s.Callbacks {
+	if s := p.settings(); s != nil && s.Callbacks {
 		first = firstPoll
 	}
 	q.due = nextPoll(q.accepted, time.Now(), first)
@@ -149,7 +152,7 @@ func (p *poller) next(now time.Time) (*poll, time.Duration) {
 
 // ask asks for one status.
 func (p *poller) ask(ctx context.Context, q *poll) {
-	s := p.d.settings.Load()
+	s := p.settings()
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	p.mu.Lock()
@@ -164,12 +167,12 @@ func (p *poller) ask(ctx context.Context, q *poll) {
 	}
 	now := time.Now()
 	if err == nil {
-		p.d.record(ctx, statusChange(q.id, "", status, now, "getstatus"))
+		p.record(ctx, statusChange(q.id, "", status, now, "getstatus"))
 	} else {
-		p.d.logger.Warn("cannot ask for a status; asking again later", "id", q.id, "err", err)
+		p.logger.Warn("cannot ask for a status; asking again later", "id", q.id, "err", err)
 	}
 	if (err != nil || !status.Final()) && now.Sub(q.accepted) >= pollFor {
-		p.d.record(ctx, outbox.Untold(q.id, now, "no final status within "+describe(pollFor)))
+		p.record(ctx, outbox.Untold(q.id, now, "no final status within "+describe(pollFor)))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"context"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,44 +135,5 @@ smspager_segments_total{encoding="gsm7"} 1
 `), "smspager_messages_total", "smspager_segments_total"); err != nil {
 			t.Error(err)
 		}
-	})
-}
-
-type slowAnswers struct {
-	outbox.Store
-	armed  atomic.Bool
-	before func() // is called once it is armed, before a message is recorded as taken
-}
-
-func (s *slowAnswers) Apply(ctx context.Context, c outbox.Change) (outbox.Message, bool, error) {
-	if c.Event == outbox.EventAccepted && s.armed.Swap(false) {
-		s.before()
-	}
-	return s.Store.Apply(ctx, c)
-}
-
-func TestReceiptWhileTheAnswerIsRecorded(t *testing.T) {
-	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
-		w.halt()
-		slow := &slowAnswers{}
-		w.wraps = func(s outbox.Store) outbox.Store {
-			slow.Store = s
-			return slow
-		}
-		w.start()
-		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter, Command: "sendsms", Times: 1})
-		m := w.message(alice, "g", "disk full")
-		w.put(m)
-		synctest.Wait()
-		slow.before = func() {
-			if _, _, err := slow.Store.Apply(context.Background(), outbox.Taken(m.ID, "5d72", time.Now(), "the answer")); err != nil {
-				t.Error(err)
-			}
-		}
-		slow.armed.Store(true)
-		if _, err := w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: m.ID, Status: 3}); err != nil {
-			t.Fatal(err)
-		}
-		w.expect(m.ID, outbox.Delivered, 1)
 	})
 }

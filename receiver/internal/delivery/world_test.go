@@ -12,6 +12,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/delivery"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 	"github.com/smspager/smspager/receiver/textinghouse"
@@ -24,6 +25,7 @@ type world struct {
 	t     *testing.T
 	dir   string
 	store *sqlite.Store
+	spool *spool.Spool
 	sim   *textinghousetest.Simulator
 	d     *delivery.Delivery
 	reg   *prometheus.Registry
@@ -54,7 +56,17 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.store, w.reg = store, prometheus.NewRegistry()
-	w.d = delivery.New(delivery.Options{Store: w.wraps(store), Registerer: w.reg, OnFinal: w.final})
+	var d *delivery.Delivery
+	w.spool, err = spool.New(spool.Options{
+		Open:     func(context.Context) (outbox.Store, error) { return w.wraps(store), nil },
+		Handover: func(direct bool, ms ...outbox.Message) { d.Handover(direct, ms...) },
+		Changed:  func(m outbox.Message, c outbox.Change) { d.Changed(m, c) },
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	d = delivery.New(delivery.Options{Spool: w.spool, Registerer: w.reg, OnFinal: w.final})
+	w.d = d
 	w.d.Configure(w.settings())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -64,7 +76,7 @@ func (w *world) start() {
 		if err := <-done; err != nil {
 			w.t.Error(err)
 		}
-		if err := store.Close(); err != nil {
+		if err := w.spool.Close(); err != nil {
 			w.t.Error(err)
 		}
 	}
@@ -109,12 +121,19 @@ func (w *world) put(ms ...outbox.Message) {
 	if _, err := w.store.Add(context.Background(), outbox.Entry{SeenAt: time.Now(), Messages: ms}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.d.Handover(ms...)
+	w.d.Handover(false, ms...)
 }
 
+// sendNow commits an entry, which the store may refuse.
+func (w *world) sendNow(e *outbox.Entry) error {
+	_, err := w.spool.Commit(context.Background(), spool.FailOpen, func(context.Context) (*outbox.Entry, error) { return e, nil })
+	return err
+}
+
+// get reads a message, with what is not stored yet.
 func (w *world) get(id string) outbox.Message {
 	w.t.Helper()
-	m, err := w.store.Get(context.Background(), id)
+	m, err := w.spool.Get(context.Background(), id)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -74,10 +74,9 @@ type memory struct {
 
 // entry is what is known of one notification.
 type entry struct {
-	mu     sync.Mutex // held by whoever works on the notification
-	seen   time.Time  // the first sighting of what was stored, zero before it
-	ids    []string
-	unsent *outbox.Entry // what could not be stored and not be sent in whole
+	mu   sync.Mutex // held by whoever works on the notification
+	seen time.Time  // the first sighting of what was accepted, zero before it
+	ids  []string
 }
 
 func newMemory() *memory {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -47,9 +48,9 @@ type Settings struct {
 	MaxBodyBytes int64
 }
 
-// Store takes messages. An outbox.Store is one.
-type Store interface {
-	Add(context.Context, outbox.Entry) (outbox.Added, error)
+// Spool stores entries and hands their messages over. A spool.Spool is one.
+type Spool interface {
+	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 }
 
 // OnCall knows people, pages and heartbeats. An oncall.OnCall is one.
@@ -60,24 +61,15 @@ type OnCall interface {
 	Named(name string) (config.Recipient, bool)
 	// Turn decides what a notification does to its page, and who is told.
 	Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error)
-	// Merge makes the page of an entry fit what is stored; nil where it is needless.
-	Merge(context.Context, outbox.Page) (*outbox.Page, error)
 	// Stored is told that an entry with a page of its is stored.
 	Stored()
 	// Beat takes in what may be a heartbeat, and reports whether the receiver has one.
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool
 }
 
-// Sender sends what the store has, or, when there is no store, without it.
-type Sender interface {
-	Handover(...outbox.Message)
-	SendNow(context.Context, *outbox.Entry) error
-}
-
-// Options are what New needs. Store, Sender and OnCall are required.
+// Options are what New needs. Spool and OnCall are required.
 type Options struct {
-	Store      Store
-	Sender     Sender
+	Spool      Spool
 	OnCall     OnCall
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
@@ -86,8 +78,7 @@ type Options struct {
 
 // Intake takes notifications in.
 type Intake struct {
-	store    Store
-	sender   Sender
+	spool    Spool
 	onCall   OnCall
 	logger   *slog.Logger
 	metrics  *metrics
@@ -132,7 +123,7 @@ func New(o Options) *Intake {
 		o.IDs = outbox.NewIDs()
 	}
 	return &Intake{
-		store: o.Store, sender: o.Sender, onCall: o.OnCall, logger: o.Logger, metrics: newMetrics(o.Registerer),
+		spool: o.Spool, onCall: o.OnCall, logger: o.Logger, metrics: newMetrics(o.Registerer),
 		memory: newMemory(), ids: o.IDs,
 	}
 }
@@ -234,64 +225,31 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 		return Result{Status: Duplicate, Messages: known.ids}, nil
 	}
 	var out *outbox.Entry
-	added, err := outbox.Added{}, outbox.ErrConflict
-	for tries := 0; tries < maxConflicts && errors.Is(err, outbox.ErrConflict); tries++ {
-		if known.unsent != nil { // what was sent already stays as it is
-			out, err = in.merged(ctx, *known.unsent)
-		} else if out, err = in.entry(ctx, r, n, arrived); err != nil {
-			return Result{}, err
-		} else if out == nil {
-			return Result{Status: Ignored, Messages: []string{}}, nil
+	added, err := in.spool.Commit(ctx, spool.FailOpen, func(ctx context.Context) (e *outbox.Entry, err error) {
+		if e, err = in.entry(ctx, r, n, arrived); e != nil {
+			e.Key, e.SeenAt, e.Window = key, arrived, within
 		}
-		if err == nil {
-			out.Key, out.SeenAt, out.Window = key, arrived, within
-			added, err = in.store.Add(ctx, *out)
-		}
-	}
-	if err != nil {
-		in.metrics.storeFailures.Inc()
-		in.logger.Error("the outbox cannot be written; sending past it", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", err)
-		if known.unsent == nil {
-			known.unsent = out
-		}
-		out = known.unsent
-		if sendErr := in.sender.SendNow(ctx, out); sendErr != nil {
-			return Result{}, fmt.Errorf("cannot store it (%w) and cannot send it at once (%w)", err, sendErr)
-		}
-		added = outbox.Added{IDs: out.IDs()}
-	}
-	known.unsent = nil
-	if added.Duplicate { // first seen at a time that only the store knows
+		out = e
+		return e, err
+	})
+	switch {
+	case err != nil:
+		return Result{}, err
+	case out == nil:
+		return Result{Status: Ignored, Messages: []string{}}, nil
+	case added.Duplicate: // first seen at a time that only the store knows
 		in.metrics.duplicates.WithLabelValues("store").Inc()
 		return Result{Status: Duplicate, Messages: added.IDs}, nil
 	}
 	known.seen, known.ids = arrived, added.IDs
-	if err == nil {
-		in.metrics.queued.Add(float64(len(out.Messages)))
-		in.sender.Handover(out.Messages...)
-		if out.Page != nil {
-			in.onCall.Stored()
-		}
+	in.metrics.queued.Add(float64(len(out.Messages)))
+	if out.Page != nil {
+		in.onCall.Stored()
 	}
 	if len(out.Messages) == 0 && !r.Wants(n) {
 		return Result{Status: Ignored, Messages: []string{}}, nil
 	}
 	return Result{Status: Accepted, Messages: added.IDs}, nil
-}
-
-// maxConflicts is how often an entry is made anew because its page was changed
-// meanwhile.
-const maxConflicts = 20
-
-// merged is an entry whose page fits what is stored.
-func (in *Intake) merged(ctx context.Context, made outbox.Entry) (out *outbox.Entry, err error) {
-	if made.Page != nil {
-		if made.Page, err = in.onCall.Merge(ctx, *made.Page); err != nil {
-			return nil, err
-		}
-		made.OfPage()
-	}
-	return &made, nil
 }
 
 // entry makes what a notification becomes, nil where nobody is to be told.
@@ -330,7 +288,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		}
 		out.Messages = append(out.Messages, outbox.Message{
 			ID: in.ids.New(arrived), To: person.Number, Receiver: r.Name, GroupKey: n.GroupKey,
-			Headline: rendered.Headline, Urgent: r.urgent(&n),
+			Headline: rendered.Headline, Severity: templating.Severity(n), Urgent: r.urgent(&n),
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
 			State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: expires,
 			Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},

@@ -17,17 +17,21 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/intake"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
 
-// fake is a store and a sender that do as they are told.
+// fake is a store and a provider that do as they are told.
 type fake struct {
+	outbox.Store
+	spool *spool.Spool
+
 	mu       sync.Mutex
 	storeErr error
 	sendErr  error
 	added    []outbox.Entry
-	sentNow  [][]string // the ids of each SendNow
+	sentNow  [][]string // the ids of what was handed over without being stored
 	handed   []string
 	enter    chan struct{} // if set, Add waits until it is closed
 
@@ -50,17 +54,30 @@ func (f *fake) Add(_ context.Context, n outbox.Entry) (outbox.Added, error) {
 	return outbox.Added{IDs: ids(n.Messages)}, nil
 }
 
-func (f *fake) Handover(ms ...outbox.Message) { f.handed = append(f.handed, ids(ms)...) }
+func (f *fake) Close() error { return nil }
 
-func (f *fake) SendNow(_ context.Context, n *outbox.Entry) error {
+// handover sends what is not stored.
+func (f *fake) handover(direct bool, ms ...outbox.Message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sentNow = append(f.sentNow, ids(n.Messages))
-	if f.sendErr == nil {
-		return nil
+	if !direct {
+		f.handed = append(f.handed, ids(ms)...)
+		return
 	}
-	n.Messages[0].State = outbox.Accepted // one of them got through
-	return f.sendErr
+	f.sentNow = append(f.sentNow, ids(ms))
+	for i, m := range ms {
+		c := outbox.Taken(m.ID, "", time.Now(), "")
+		if f.sendErr != nil && i > 0 { // one of them gets through
+			c = outbox.Returned(m.ID, time.Now(), f.sendErr.Error())
+		}
+		go f.spool.Record(context.Background(), c, nil)
+	}
+}
+
+func (f *fake) set(storeErr, sendErr error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.storeErr, f.sendErr = storeErr, sendErr
 }
 
 // It is an on-call room without pages, too.
@@ -79,8 +96,6 @@ func (f *fake) Named(name string) (config.Recipient, bool) {
 func (f *fake) Turn(_ context.Context, _ string, _ *templating.Notification, to []outbox.Person, _ time.Time) (outbox.Turn, error) {
 	return outbox.Turn{To: to}, nil
 }
-
-func (f *fake) Merge(context.Context, outbox.Page) (*outbox.Page, error) { return nil, nil }
 
 func (f *fake) Stored() {}
 
@@ -103,7 +118,17 @@ func newIntake(t testing.TB, f *fake) *intake.Intake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := intake.New(intake.Options{Store: f, Sender: f, OnCall: f})
+	f.spool, err = spool.New(spool.Options{Open: func(context.Context) (outbox.Store, error) { return f, nil }, Handover: f.handover})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		f.set(nil, nil)
+		if err := f.spool.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	in := intake.New(intake.Options{Spool: f.spool, OnCall: f})
 	in.Configure(intake.Settings{MaxBodyBytes: 1 << 20, Receivers: []intake.Receiver{{
 		Name: "sms", To: []config.Recipient{{Number: "+33612345678"}, {Number: "+33612345679"}}, Text: text, MaxSegments: 2, SendResolved: true, DedupeWindow: 10 * time.Minute, MaxAge: time.Hour,
 	}}})
@@ -129,13 +154,13 @@ func TestFailOpen(t *testing.T) {
 	if _, err := in.Notify(context.Background(), "sms", decode(t, firing)); err == nil || !strings.Contains(err.Error(), "disk full") || !strings.Contains(err.Error(), "provider down") {
 		t.Errorf("with neither store nor provider: %v", err)
 	}
-	f.sendErr = nil
+	f.set(f.storeErr, nil)
 	result, err := in.Notify(context.Background(), "sms", decode(t, firing))
-	if err != nil || result.Status != intake.Accepted || !slices.Equal(result.Messages, f.sentNow[1]) {
+	if err != nil || result.Status != intake.Accepted || !slices.Equal(result.Messages, f.sentNow[0]) {
 		t.Errorf("with the provider alone: %+v, %v", result, err)
 	}
-	if !slices.Equal(f.sentNow[0], f.sentNow[1]) {
-		t.Errorf("the second try has other ids: %v", f.sentNow)
+	if !slices.Equal(f.sentNow[0][1:], f.sentNow[1]) {
+		t.Errorf("the second try is not for what was left: %v", f.sentNow)
 	}
 	again, err := in.Notify(context.Background(), "sms", decode(t, firing))
 	if err != nil || again.Status != intake.Duplicate || !slices.Equal(again.Messages, result.Messages) || len(f.sentNow) != 2 {
@@ -150,9 +175,9 @@ func TestStoreComesBack(t *testing.T) {
 	if _, err := in.Notify(context.Background(), "sms", decode(t, firing)); err == nil {
 		t.Fatal("accepted by nobody")
 	}
-	f.storeErr = nil
+	f.set(nil, f.sendErr)
 	result, err := in.Notify(context.Background(), "sms", decode(t, firing))
-	if err != nil || !slices.Equal(result.Messages, f.sentNow[0]) || !slices.Equal(f.handed, f.sentNow[0]) {
+	if err != nil || !slices.Equal(result.Messages, f.sentNow[0]) || !slices.Equal(f.handed, f.sentNow[0][1:]) {
 		t.Fatalf("gives %+v, %v", result, err)
 	}
 	if ms := f.added[0].Messages; ms[0].State != outbox.Accepted || ms[1].State != outbox.Queued {

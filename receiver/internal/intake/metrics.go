@@ -13,7 +13,6 @@ type metrics struct {
 	nobody        *prometheus.CounterVec
 	badRecipients *prometheus.CounterVec
 	queued        prometheus.Counter
-	storeFailures prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -39,9 +38,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"receiver"}),
 		queued: f.NewCounter(prometheus.CounterOpts{
 			Name: "smspager_messages_queued_total", Help: "Messages that notifications put into the outbox.",
-		}),
-		storeFailures: f.NewCounter(prometheus.CounterOpts{
-			Name: "smspager_store_failures_total", Help: "Notifications that the outbox could not store.",
 		}),
 	}
 	for _, by := range []string{"memory", "store"} {

@@ -1,7 +1,7 @@
 package intake
 
 import (
-	"cmp"
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -70,8 +70,10 @@ func Decode(body []byte) (templating.Notification, error) {
 		alertsErr = errNoAlerts
 	}
 	switch err := r.end(); {
-	case err != nil || !isObject:
-		return n, fmt.Errorf("the body is not a JSON object: %w", cmp.Or(err, errors.New("it is of another type")))
+	case err != nil:
+		return n, fmt.Errorf("the body is not a JSON object: %w", err)
+	case !isObject:
+		return n, fmt.Errorf("the body is not a JSON object: it is %s", kind(body))
 	case version == "":
 		return n, errors.New(`not a notification: it has no "version"; is this Alertmanager's webhook?`)
 	case version != "4" && version != "1":
@@ -99,7 +101,22 @@ func Decode(body []byte) (templating.Notification, error) {
 	return n, nil
 }
 
-// fingerprints stands in for a missing group key.
+// kind returns what a body is that is no object.
+func kind(body []byte) string {
+	switch c := bytes.TrimSpace(body)[0]; c {
+	case '[':
+		return "a list"
+	case '"':
+		return "a string"
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	}
+	return "a number"
+}
+
+// fingerprints returns the replacement for a missing group key.
 func fingerprints(alerts template.Alerts) string {
 	var all []string
 	for _, a := range alerts {

@@ -26,13 +26,6 @@ func (f *flaky) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	return f.Store.Add(ctx, e)
 }
 
-func (f *flaky) Apply(ctx context.Context, c outbox.Change) (outbox.Message, bool, error) {
-	if f.readOnly.Load() || f.away.Load() {
-		return outbox.Message{}, false, errBroken
-	}
-	return f.Store.Apply(ctx, c)
-}
-
 func (f *flaky) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
 	if f.away.Load() {
 		return nil, errBroken

@@ -46,7 +46,7 @@ func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, again b
 	for _, person := range to {
 		ms = append(ms, outbox.Message{
 			ID: t.newID(now), To: person.Number, Receiver: p.Receiver, GroupKey: p.GroupKey, PageID: p.ID,
-			Headline: p.Headline, Urgent: slices.Contains(r.Urgent, p.Severity),
+			Headline: p.Headline, Severity: p.Severity, Urgent: slices.Contains(r.Urgent, p.Severity),
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments, State: outbox.Queued,
 			CreatedAt: now, UpdatedAt: now, NotBefore: person.NotBefore, ExpiresAt: page.Latest(now, person.NotBefore).Add(r.MaxAge),
 			Events: []outbox.Event{{At: now, Type: outbox.EventQueued, Detail: why}},
@@ -70,7 +70,7 @@ func (t *texts) withPaged(p *page.Page, severities []string, to []outbox.Person,
 // or supersedes it if that is not sent yet.
 func (t *texts) about(p *page.Page, to outbox.Person, at time.Time, text string) outbox.Message {
 	m := t.notices.Notice(to, p.GroupKey, at, text)
-	m.Receiver, m.PageID, m.Headline = p.Receiver, p.ID, p.Headline
+	m.Receiver, m.PageID, m.Headline, m.Severity = p.Receiver, p.ID, p.Headline, p.Severity
 	return m
 }
 

@@ -2,21 +2,49 @@ package outboxtest
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
+// testApply makes every change to a message in every state, twice, and wants what
+// [outbox.Change.Apply] makes of it.
+func testApply(t *testing.T, s outbox.Store) {
+	at := epoch.Add(time.Minute)
+	for n, change := range []outbox.Change{
+		outbox.Attempted("", at, "first"), outbox.Returned("", at, "refused"), outbox.Doubted("", at, "timeout"), outbox.Taken("", "x", at, "taken"),
+		outbox.Progressed("", "x", at, 1, ""), outbox.Progressed("", "x", at, 3, ""), outbox.Ended("", "x", at, 4, true, ""), outbox.Ended("", "x", at, 5, false, ""),
+		outbox.Refused("", at, "100"), outbox.TooOld("", at, "1h"), outbox.Outdated("", "by", at), outbox.Folded("", "by", at),
+		outbox.Needless("", at, "over"), outbox.Held("", at, "limits"), outbox.Untold("", at, "72h"), outbox.Replied("", at, "ok"),
+	} {
+		for _, state := range outbox.States() {
+			m := NewMessage(n, "999")
+			m.State = state
+			if state == outbox.Accepted {
+				m.APIID, m.Status = "first", 2
+			}
+			add(t, s, m)
+			change.ID = m.ID
+			for _, change.Repeat = range []bool{false, true, false} {
+				applied := change.Apply(&m)
+				apply(t, s, change, applied)
+				if got := get(t, s, m.ID); fmt.Sprint(got) != fmt.Sprint(m) {
+					t.Errorf("%s on %s, a repeat %t: the database has\n%+v, want\n%+v", change.Event, state, change.Repeat, got, m)
+				}
+			}
+		}
+	}
+}
+
 func testFinalStates(t *testing.T, s outbox.Store) {
 	at := epoch.Add(time.Minute)
 	changes := func(id string) []outbox.Change {
 		return []outbox.Change{
 			outbox.Attempted(id, at, ""), outbox.Returned(id, at, ""), outbox.Doubted(id, at, ""), outbox.Taken(id, "x", at, ""),
-			outbox.Progressed(id, "x", at, 1, ""), outbox.Ended(id, "x", at, 3, true, ""), outbox.Ended(id, "x", at, 4, false, ""),
+			outbox.Progressed(id, "x", at, 2, ""), outbox.Ended(id, "x", at, 4, true, ""), outbox.Ended(id, "x", at, 5, false, ""),
 			outbox.Refused(id, at, ""), outbox.TooOld(id, at, ""), outbox.Untold(id, at, ""),
 		}
 	}
@@ -46,9 +74,9 @@ func testStatusesRise(t *testing.T, s outbox.Store) {
 		got.Attempts != 1 || !got.AttemptedAt.Equal(epoch.Add(time.Second)) || !got.AcceptedAt.Equal(epoch.Add(2*time.Second)) || got.Text != m.Text {
 		t.Errorf("Apply returns %+v", got)
 	}
-	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(3*time.Second), 1, ""), true)
-	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(4*time.Second), 1, ""), false)
-	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(5*time.Second), 0, ""), false)
+	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(3*time.Second), 2, ""), true)
+	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(4*time.Second), 2, ""), false)
+	apply(t, s, outbox.Progressed(m.ID, "", epoch.Add(5*time.Second), 1, ""), false)
 	apply(t, s, outbox.Ended(m.ID, "other", epoch.Add(6*time.Second), 3, true, ""), true)
 	apply(t, s, outbox.Ended(m.ID, "", epoch.Add(7*time.Second), 6, false, ""), false)
 	got := get(t, s, m.ID)
@@ -69,45 +97,6 @@ func testStatusNeedsAcceptance(t *testing.T, s outbox.Store) {
 	apply(t, s, outbox.Ended(m.ID, "5d72", epoch.Add(3*time.Second), 3, true, ""), true)
 	if got := get(t, s, m.ID); got.State != outbox.Delivered || got.APIID != "5d72" || !got.AcceptedAt.Equal(epoch.Add(time.Second)) {
 		t.Errorf("ends as %+v", got)
-	}
-}
-
-func testFold(t *testing.T, s outbox.Store) {
-	queued, sending, late := NewMessage(0, "999"), NewMessage(1, "999"), NewMessage(2, "999")
-	add(t, s, queued, sending, late)
-	apply(t, s, outbox.Attempted(sending.ID, epoch, ""), true)
-	fold := func(ids ...string) (outbox.Message, []outbox.Message) {
-		t.Helper()
-		digest := NewMessage(3, "999")
-		folded, err := s.Fold(context.Background(), digest, ids)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return digest, folded
-	}
-	digest, folded := fold(queued.ID, sending.ID, "nope", late.ID)
-	if len(folded) != 2 || folded[0].ID != queued.ID || folded[1].ID != late.ID || folded[0].State != outbox.Superseded {
-		t.Errorf("folded %+v", folded)
-	}
-	if m := get(t, s, digest.ID); m.State != outbox.Queued || len(m.Events) != 1 {
-		t.Errorf("the digest is %+v", m)
-	}
-	if m := get(t, s, queued.ID); m.State != outbox.Superseded || !strings.Contains(m.Events[1].Detail, digest.ID) {
-		t.Errorf("what it tells is %+v", m)
-	}
-	if m := get(t, s, sending.ID); m.State != outbox.Sending {
-		t.Errorf("what is being sent is %+v", m)
-	}
-	again, folded := fold(queued.ID, sending.ID)
-	if _, err := s.Get(context.Background(), again.ID); len(folded) != 0 || !errors.Is(err, outbox.ErrNotFound) {
-		t.Errorf("a digest of nothing is stored (%v), of %+v", err, folded)
-	}
-	if _, err := s.Fold(context.Background(), digest, []string{sending.ID}); err != nil {
-		t.Error(err)
-	}
-	apply(t, s, outbox.Returned(sending.ID, epoch, ""), true)
-	if _, err := s.Fold(context.Background(), digest, []string{sending.ID}); err == nil || get(t, s, sending.ID).State != outbox.Queued {
-		t.Errorf("a digest that cannot be stored gives %v and leaves %s", err, get(t, s, sending.ID).State)
 	}
 }
 

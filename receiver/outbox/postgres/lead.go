@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -45,7 +46,7 @@ func hint(b *pgx.Batch, what string, ids []string) {
 }
 
 // Lead implements outbox.Shared.
-func (s *Store) Lead(ctx context.Context) (lease context.Context, release func(), err error) {
+func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err error) {
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("lead: %w", err)
@@ -59,8 +60,10 @@ func (s *Store) Lead(ctx context.Context) (lease context.Context, release func()
 		closeConn()
 		return nil, nil, fmt.Errorf("lead: %w", err)
 	}
+	l := &lease{}
 	for {
 		var leads bool
+		began := time.Now()
 		err := s.beat(ctx, func(ctx context.Context) error {
 			return conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`, leaderLock).Scan(&leads)
 		})
@@ -69,6 +72,7 @@ func (s *Store) Lead(ctx context.Context) (lease context.Context, release func()
 			return nil, nil, fmt.Errorf("lead: %w", err)
 		}
 		if leads {
+			l.proved.Store(&began)
 			break
 		}
 		if !pause(ctx, heartbeat) {
@@ -77,7 +81,8 @@ func (s *Store) Lead(ctx context.Context) (lease context.Context, release func()
 		}
 	}
 
-	lease, lose := context.WithCancelCause(ctx)
+	held, lose := context.WithCancelCause(ctx)
+	l.Context = held
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -89,6 +94,7 @@ func (s *Store) Lead(ctx context.Context) (lease context.Context, release func()
 				return
 			case <-ticker.C:
 			}
+			began := time.Now()
 			err := s.beat(context.WithoutCancel(ctx), func(ctx context.Context) error {
 				_, err := conn.Exec(ctx, "SELECT 1")
 				return err
@@ -97,14 +103,29 @@ func (s *Store) Lead(ctx context.Context) (lease context.Context, release func()
 				lose(fmt.Errorf("the database does not answer: %w", err))
 				return
 			}
+			l.proved.Store(&began)
 		}
 	}()
-	return lease, func() {
+	return l, func() {
 		close(stop)
 		<-done
 		lose(nil)
 		closeConn()
 	}, nil
+}
+
+// lease is a lock that was proved by a heartbeat.
+type lease struct {
+	context.Context
+	proved atomic.Pointer[time.Time]
+}
+
+// Valid implements outbox.Lease. The clock that runs while a process is stopped, and the
+// one that runs while its machine sleeps, must both agree.
+func (l *lease) Valid() bool {
+	const most = heartbeat + heartbeatPatience
+	now, proved := time.Now(), *l.proved.Load()
+	return l.Err() == nil && now.Sub(proved) < most && now.Round(0).Sub(proved.Round(0)).Abs() < most
 }
 
 func (s *Store) beat(ctx context.Context, do func(context.Context) error) error {

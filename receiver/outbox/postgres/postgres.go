@@ -171,21 +171,35 @@ func (s *Store) transaction(batch []group.Work[pgx.Tx]) error {
 func (s *Store) try(ctx context.Context, batch []group.Work[pgx.Tx]) (again bool, err error) {
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
-		return lost(ctx, err), err
+		return lost(ctx, err), notStored(err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after a commit it does nothing
 	for _, work := range batch {
 		if err := work(ctx, tx); err != nil {
-			return lost(ctx, err), err
+			return lost(ctx, err), notStored(err)
 		}
 	}
-	return false, tx.Commit(ctx)
+	if err = tx.Commit(ctx); err != nil && (ofAStatement(err) || pgconn.SafeToRetry(err)) {
+		err = notStored(err)
+	}
+	return false, err
 }
 
+// notStored is an error before or instead of a commit.
+func notStored(err error) error { return fmt.Errorf("%w: %w", outbox.ErrNotStored, err) }
+
+// deadlock is the code of a transaction that the server ended, as it and another
+// process's waited for each other.
+const deadlock = "40P01"
+
 // lost reports whether an error is that of a connection which was there and is not
-// any more, so that another may do.
+// any more, or of a deadlock, so that another try may do.
 func lost(ctx context.Context, err error) bool {
 	var unreachable *pgconn.ConnectError
+	var refusal *pgconn.PgError
+	if errors.As(err, &refusal) && refusal.Code == deadlock {
+		return ctx.Err() == nil
+	}
 	return ctx.Err() == nil && !ofOne(err) && !errors.As(err, &unreachable)
 }
 

@@ -111,7 +111,7 @@ func TestReplicas(t *testing.T) {
 		var applying sync.WaitGroup
 		for _, s := range stores {
 			applying.Go(func() {
-				if _, _, err := s.Apply(ctx, outbox.Attempted(m.ID, time.Now(), "")); err != nil {
+				if _, err := s.Add(ctx, outbox.Entry{Notes: []outbox.Change{outbox.Attempted(m.ID, time.Now(), "")}}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -187,7 +187,7 @@ func TestListen(t *testing.T) {
 	if _, err := other.Add(ctx, outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := other.Apply(ctx, outbox.Refused(m.ID, time.Now(), "")); err != nil {
+	if _, err := other.Add(ctx, outbox.Entry{Notes: []outbox.Change{outbox.Refused(m.ID, time.Now(), "")}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []outbox.Hint{{ID: m.ID}, {ID: m.ID, Ended: true, Undelivered: true}} {

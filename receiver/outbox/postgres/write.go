@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,8 +11,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const columns = `id, recipient, receiver, group_key, headline, urgent, page_id, text, encoding, segments,
-  state, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
+const columns = `id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
+  state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
 
 // A key seen long ago, or, where the clock was set back, in the future, is
 // seen for the first time again.
@@ -25,7 +24,7 @@ WHERE n.seen_at <= $2::bigint - $3::bigint OR n.seen_at > $2::bigint + $3::bigin
 const selectOriginal = `SELECT message_ids FROM notifications WHERE key = $1`
 
 const insertMessage = `INSERT INTO messages (` + columns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
 
 const outdateOlder = `
 UPDATE messages SET outdated_by = $4
@@ -45,8 +44,8 @@ UPDATE messages SET
   attempts     = attempts + $6::integer,
   attempted_at = CASE WHEN $6 > 0 THEN $3 ELSE attempted_at END,
   accepted_at  = CASE WHEN $2 = 'accepted' THEN $3 ELSE accepted_at END
-WHERE id = $1 AND state = ANY ($7::text[]) AND ($4 < 0 OR status < $4)
-RETURNING ` + columns
+WHERE id = $1 AND state = ANY ($7::text[]) AND ($4 = 0 OR status < $4)
+  AND NOT ($11::boolean AND EXISTS (SELECT 1 FROM events WHERE message_id = $1 AND at = $3 AND type = $9 AND detail = $10))`
 
 const pruneMessages = `
 DELETE FROM messages WHERE id IN (
@@ -99,25 +98,27 @@ func add(ctx context.Context, tx pgx.Tx, e *outbox.Entry) error {
 			return err
 		}
 	}
-	for _, c := range e.Notes {
-		if _, _, err := applyIn(ctx, tx, c); err != nil {
+	if len(e.Messages) > 0 {
+		var b pgx.Batch
+		for i := range e.Messages {
+			queueInsert(&b, &e.Messages[i])
+		}
+		hint(&b, hintAdded, e.IDs())
+		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 			return err
 		}
 	}
-	if len(e.Messages) == 0 {
-		return nil
+	for _, c := range e.Notes {
+		if err := apply(ctx, tx, c); err != nil {
+			return err
+		}
 	}
-	var b pgx.Batch
-	for i := range e.Messages {
-		queueInsert(&b, &e.Messages[i])
-	}
-	hint(&b, hintAdded, e.IDs())
-	return tx.SendBatch(ctx, &b).Close()
+	return nil
 }
 
 func queueInsert(b *pgx.Batch, m *outbox.Message) {
-	b.Queue(insertMessage, m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Headline), m.Urgent, m.PageID, storable(m.Text), m.Encoding, m.Segments,
-		string(m.State), storable(m.APIID), m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
+	b.Queue(insertMessage, m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Headline), storable(m.Severity), m.Urgent, m.PageID, storable(m.Text), m.Encoding, m.Segments,
+		string(m.State), int(m.Status), storable(m.APIID), m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
 	for _, e := range m.Events {
 		queueEvent(b, m.ID, e)
 	}
@@ -130,19 +131,8 @@ func queueEvent(b *pgx.Batch, id string, e outbox.Event) {
 	b.Queue(insertEvent, id, millis(e.At), string(e.Type), storable(e.Detail))
 }
 
-// Apply implements outbox.Store.
-func (s *Store) Apply(ctx context.Context, c outbox.Change) (m outbox.Message, applied bool, err error) {
-	err = s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
-		m, applied, err = applyIn(ctx, tx, c)
-		return err
-	})
-	if err != nil {
-		return outbox.Message{}, false, fmt.Errorf("change message %s: %w", c.ID, err)
-	}
-	return m, applied, nil
-}
-
-func applyIn(ctx context.Context, tx pgx.Tx, c outbox.Change) (m outbox.Message, applied bool, err error) {
+// apply makes a change, if it can be made.
+func apply(ctx context.Context, tx pgx.Tx, c outbox.Change) error {
 	from := make([]string, len(c.From))
 	for i, state := range c.From {
 		from[i] = string(state)
@@ -151,12 +141,9 @@ func applyIn(ctx context.Context, tx pgx.Tx, c outbox.Change) (m outbox.Message,
 	if c.Attempt {
 		attempts = 1
 	}
-	m, err = scan(tx.QueryRow(ctx, changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from, c.By))
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return m, false, nil
-	case err != nil:
-		return m, false, err
+	tag, err := tx.Exec(ctx, changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from, c.By, string(c.Event), storable(c.Detail), c.Repeat)
+	if err != nil || tag.RowsAffected() == 0 {
+		return err
 	}
 	var b pgx.Batch
 	queueEvent(&b, c.ID, outbox.Event{At: c.At, Type: c.Event, Detail: c.Detail})
@@ -167,34 +154,7 @@ func applyIn(ctx context.Context, tx pgx.Tx, c outbox.Change) (m outbox.Message,
 		}
 		hint(&b, what, []string{c.ID})
 	}
-	return m, true, tx.SendBatch(ctx, &b).Close()
-}
-
-// Fold implements outbox.Store.
-func (s *Store) Fold(ctx context.Context, digest outbox.Message, ids []string) (folded []outbox.Message, err error) {
-	err = s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		folded = nil
-		for _, id := range ids {
-			m, applied, err := applyIn(ctx, tx, outbox.Folded(id, digest.ID, digest.CreatedAt))
-			if err != nil {
-				return err
-			}
-			if applied {
-				folded = append(folded, m)
-			}
-		}
-		if len(folded) == 0 {
-			return nil
-		}
-		var b pgx.Batch
-		queueInsert(&b, &digest)
-		hint(&b, hintAdded, []string{digest.ID})
-		return tx.SendBatch(ctx, &b).Close()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("store a digest: %w", err)
-	}
-	return folded, nil
+	return tx.SendBatch(ctx, &b).Close()
 }
 
 // Prune implements outbox.Store.

@@ -26,8 +26,8 @@ const selectByAPIID = `SELECT id FROM messages WHERE api_id = ? AND api_id <> ''
 func scan(row interface{ Scan(...any) error }) (m outbox.Message, err error) {
 	var to, state string
 	var created, updated, notBefore, expires, attempted, accepted int64
-	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Headline, &m.Urgent, &m.PageID, &m.Text, &m.Encoding, &m.Segments,
-		&state, &m.APIID, &m.OutdatedBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted)
+	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Headline, &m.Severity, &m.Urgent, &m.PageID, &m.Text, &m.Encoding, &m.Segments,
+		&state, &m.Status, &m.APIID, &m.OutdatedBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted)
 	m.To, m.State = e164.Number(to), outbox.State(state)
 	m.CreatedAt, m.UpdatedAt, m.NotBefore, m.ExpiresAt = timeOf(created), timeOf(updated), timeOf(notBefore), timeOf(expires)
 	m.AttemptedAt, m.AcceptedAt = timeOf(attempted), timeOf(accepted)

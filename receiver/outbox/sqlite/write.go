@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,8 +10,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const columns = `id, recipient, receiver, group_key, headline, urgent, page_id, text, encoding, segments,
-  state, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
+const columns = `id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
+  state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
 
 // A key seen long ago, or, where the clock was set back, in the future, is
 // seen for the first time again.
@@ -23,7 +22,7 @@ WHERE seen_at <= ?2 - ?3 OR seen_at > ?2 + ?3`
 
 const selectOriginal = `SELECT message_ids FROM notifications WHERE key = ?1`
 
-const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 const outdateOlder = `
 UPDATE messages SET outdated_by = ?4
@@ -43,8 +42,8 @@ UPDATE messages SET
   attempts     = attempts + ?6,
   attempted_at = CASE WHEN ?6 THEN ?3 ELSE attempted_at END,
   accepted_at  = CASE WHEN ?2 = 'accepted' THEN ?3 ELSE accepted_at END
-WHERE id = ?1 AND instr(?7, ' ' || state || ' ') AND (?4 < 0 OR status < ?4)
-RETURNING ` + columns
+WHERE id = ?1 AND instr(?7, ' ' || state || ' ') AND (?4 = 0 OR status < ?4)
+  AND NOT (?11 AND EXISTS (SELECT 1 FROM events WHERE message_id = ?1 AND at = ?3 AND type = ?9 AND detail = ?10))`
 
 const pruneMessages = `
 DELETE FROM messages WHERE id IN (
@@ -159,7 +158,7 @@ func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
 		}
 	}
 	for _, c := range e.Notes {
-		if _, _, err := st.apply(ctx, c); err != nil {
+		if err := st.apply(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -167,8 +166,8 @@ func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
 }
 
 func (st *statements) insert(ctx context.Context, m *outbox.Message) error {
-	_, err := st.insertMessage.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Urgent, m.PageID, m.Text, m.Encoding, m.Segments,
-		string(m.State), m.APIID, m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
+	_, err := st.insertMessage.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Severity, m.Urgent, m.PageID, m.Text, m.Encoding, m.Segments,
+		string(m.State), int(m.Status), m.APIID, m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt))
 	if err != nil {
 		return err
 	}
@@ -188,55 +187,20 @@ func (st *statements) event(ctx context.Context, id string, e outbox.Event) erro
 	return err
 }
 
-// Apply implements outbox.Store.
-func (s *Store) Apply(ctx context.Context, c outbox.Change) (m outbox.Message, applied bool, err error) {
-	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) (err error) {
-		m, applied, err = st.apply(ctx, c)
-		return err
-	})
-	if err != nil {
-		return outbox.Message{}, false, fmt.Errorf("change message %s: %w", c.ID, err)
-	}
-	return m, applied, nil
-}
-
-func (st *statements) apply(ctx context.Context, c outbox.Change) (m outbox.Message, applied bool, err error) {
+// apply makes a change, if it can be made.
+func (st *statements) apply(ctx context.Context, c outbox.Change) error {
 	from := " "
 	for _, state := range c.From {
 		from += string(state) + " "
 	}
-	m, err = scan(st.changeMessage.QueryRowContext(ctx, c.ID, string(c.To), millis(c.At), int(c.Status), c.APIID, c.Attempt, from, c.By))
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return m, false, nil
-	case err != nil:
-		return m, false, err
-	}
-	return m, true, st.event(ctx, c.ID, outbox.Event{At: c.At, Type: c.Event, Detail: c.Detail})
-}
-
-// Fold implements outbox.Store.
-func (s *Store) Fold(ctx context.Context, digest outbox.Message, ids []string) (folded []outbox.Message, err error) {
-	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
-		folded = nil
-		for _, id := range ids {
-			m, applied, err := st.apply(ctx, outbox.Folded(id, digest.ID, digest.CreatedAt))
-			if err != nil {
-				return err
-			}
-			if applied {
-				folded = append(folded, m)
-			}
-		}
-		if len(folded) == 0 {
-			return nil
-		}
-		return st.insert(ctx, &digest)
-	})
+	r, err := st.changeMessage.ExecContext(ctx, c.ID, string(c.To), millis(c.At), int(c.Status), c.APIID, c.Attempt, from, c.By, string(c.Event), c.Detail, c.Repeat)
 	if err != nil {
-		return nil, fmt.Errorf("store a digest: %w", err)
+		return err
 	}
-	return folded, nil
+	if rows, err := r.RowsAffected(); err != nil || rows == 0 {
+		return err
+	}
+	return st.event(ctx, c.ID, outbox.Event{At: c.At, Type: c.Event, Detail: c.Detail})
 }
 
 // Prune implements outbox.Store.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/internal/group"
 )
 
@@ -35,7 +36,7 @@ func (w *writer) Do(ctx context.Context, do group.Work[*statements]) error {
 func (w *writer) transaction(batch []group.Work[*statements]) (err error) {
 	ctx := context.Background() // a batch belongs to no single caller
 	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return fmt.Errorf("begin: %w: %w", outbox.ErrNotStored, err)
 	}
 	defer func() {
 		if err != nil {
@@ -45,7 +46,7 @@ func (w *writer) transaction(batch []group.Work[*statements]) (err error) {
 	}()
 	for _, work := range batch {
 		if err := work(ctx, &w.stmts); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", outbox.ErrNotStored, err)
 		}
 	}
 	if _, err := w.conn.ExecContext(ctx, "COMMIT"); err != nil {

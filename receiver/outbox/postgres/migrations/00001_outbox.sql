@@ -16,13 +16,14 @@ CREATE TABLE messages (
   receiver     text    COLLATE "C" NOT NULL,
   group_key    text    NOT NULL,
   headline     text    NOT NULL,             -- what it is about, for digests
+  severity     text    NOT NULL,             -- of the most severe alert that fires
   urgent       boolean NOT NULL,             -- limits do not hold it back
   page_id      text    COLLATE "C" NOT NULL DEFAULT '', -- the page that it tells of
   text         text    NOT NULL,
   encoding     text    NOT NULL,
   segments     integer NOT NULL,
   state        text    COLLATE "C" NOT NULL,
-  status       integer NOT NULL DEFAULT -1,  -- the provider's latest code, -1 before the first
+  status       integer NOT NULL DEFAULT 0,   -- one more than the provider's latest code, 0 before the first
   api_id       text    COLLATE "C" NOT NULL DEFAULT '',
   outdated_by  text    COLLATE "C" NOT NULL DEFAULT '', -- the newer message of its group that was sent past it
   attempts     integer NOT NULL DEFAULT 0,

@@ -16,13 +16,14 @@ CREATE TABLE messages (
   receiver     TEXT    NOT NULL,
   group_key    TEXT    NOT NULL,
   headline     TEXT    NOT NULL,             -- what it is about, for digests
+  severity     TEXT    NOT NULL,             -- of the most severe alert that fires
   urgent       INTEGER NOT NULL,             -- 1: limits do not hold it back
   page_id      TEXT    NOT NULL DEFAULT '',  -- the page that it tells of
   text         TEXT    NOT NULL,
   encoding     TEXT    NOT NULL,
   segments     INTEGER NOT NULL,
   state        TEXT    NOT NULL,
-  status       INTEGER NOT NULL DEFAULT -1,  -- the provider's latest code, -1 before the first
+  status       INTEGER NOT NULL DEFAULT 0,   -- one more than the provider's latest code, 0 before the first
   api_id       TEXT    NOT NULL DEFAULT '',
   outdated_by  TEXT    NOT NULL DEFAULT '',  -- the newer message of its group that was sent past it
   attempts     INTEGER NOT NULL DEFAULT 0,

@@ -1,0 +1,51 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/delivery/queue"
+	"github.com/smspager/smspager/receiver/internal/spool"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// remember has the queue count what was sent lately, so that a restart gives nobody a new
+// allowance: within twice the longest limit, of which the first half makes up for what is
+// not known of before. If that cannot be read, nothing is counted.
+func remember(ctx context.Context, s *spool.Spool, q *queue.Queue, logger *slog.Logger) {
+	const page, most = 500, 100_000
+	longest := q.Longest()
+	if longest == 0 {
+		return
+	}
+	now := time.Now()
+	spent, err := s.Segments(ctx, now.UTC().Truncate(24*time.Hour))
+	if err != nil {
+		logger.Warn("cannot read what was spent today; the budget begins anew", "err", err)
+	}
+	since := now.Add(-2 * longest)
+	var sent []outbox.Message
+	before := ""
+	for len(sent) < most {
+		ms, err := s.List(ctx, outbox.Query{Before: before, Limit: page})
+		if err != nil {
+			logger.Warn("cannot read what was sent lately; limits begin anew", "err", err)
+			break
+		}
+		for _, m := range ms {
+			before = m.ID
+			counts := queue.IsLimited(&m) || m.GroupKey == outbox.DigestGroup && m.To != e164.Test
+			if counts && !m.AttemptedAt.IsZero() && m.AttemptedAt.After(since) {
+				sent = append(sent, m)
+			}
+		}
+		if len(ms) < page || outbox.MadeAt(before).Before(since) {
+			break
+		}
+	}
+	slices.SortFunc(sent, func(a, b outbox.Message) int { return a.AttemptedAt.Compare(b.AttemptedAt) })
+	q.Remember(sent, since, spent, now)
+}

@@ -1,0 +1,205 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/smspager/smspager/receiver/internal/delivery/queue"
+	"github.com/smspager/smspager/receiver/internal/spool"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const (
+	// leadRetry is how often leading is tried again after the database failed.
+	leadRetry = time.Second
+	// missedGap is how often the leader looks for messages of which no hint came.
+	missedGap = queue.LateFor / 2
+	// directGrace is how long other replicas have, once the database is back, to store
+	// what they sent without it, before older messages are sent.
+	directGrace = 2 * storeRetry
+	// loadBatch is how many messages of earlier terms are read at a time.
+	loadBatch = 500
+	// recentIDs is how many messages are remembered of which no hint is needed.
+	recentIDs = 4096
+)
+
+// leader sees to it that this process sends what is in the store while it, and no other
+// replica, is the one to do so.
+type leader struct {
+	shared  bool
+	spool   *spool.Spool
+	logger  *slog.Logger
+	metrics *metrics
+	pages   Pages
+	d       *Delivery
+	recent  *lru.Cache[string, struct{}] // ids that were handed over lately
+	loading sync.Mutex
+	lease   atomic.Pointer[outbox.Lease] // nil: none
+}
+
+func newLeader(d *Delivery, o Options) *leader {
+	l := &leader{shared: o.Shared, spool: o.Spool, logger: o.Logger, metrics: d.metrics, pages: o.Pages, d: d}
+	l.recent, _ = lru.New[string, struct{}](recentIDs) // an error only for a size below 1
+	return l
+}
+
+// run leads, whenever this process may, until the context ends.
+func (l *leader) run(ctx context.Context) {
+	if !l.shared {
+		l.load(ctx)
+		return
+	}
+	failing, again := false, false
+	for ctx.Err() == nil {
+		lease, release, err := l.spool.Lead(ctx)
+		if err != nil {
+			if !failing && ctx.Err() == nil {
+				l.logger.Error("cannot ask the database who sends; trying again", "err", err)
+			}
+			failing = true
+			sleep(ctx, leadRetry)
+			continue
+		}
+		if failing || again {
+			sleep(lease, directGrace)
+		}
+		failing, again = false, true
+		l.lead(lease)
+		if ctx.Err() == nil {
+			l.logger.Error("this process no longer sends", "why", context.Cause(lease))
+		}
+		release()
+	}
+}
+
+// lead leads until the lease ends.
+func (l *leader) lead(lease outbox.Lease) {
+	l.lease.Store(&lease)
+	defer l.lease.Store(nil)
+	l.logger.Info("this process sends")
+	l.d.sender.begin(time.Now())
+	l.d.leading.Store(true)
+	l.metrics.leading.Set(1)
+	stop := context.AfterFunc(lease, func() { l.d.leading.Store(false) })
+	l.load(lease)
+	l.follow(lease)
+	stop()
+	l.d.leading.Store(false)
+	l.metrics.leading.Set(0)
+	l.d.sender.resign()
+	l.d.poller.forget()
+	l.recent.Purge()
+}
+
+// may reports whether this process may send what is in the store at this moment.
+func (l *leader) may() bool {
+	if !l.shared {
+		return true
+	}
+	lease := l.lease.Load()
+	return lease != nil && (*lease).Valid()
+}
+
+// admit returns the messages that were not handed over before. One may come twice: from
+// who stored it, by a hint, and when open messages are read; it may even have been sent
+// in between.
+func (l *leader) admit(ms ...outbox.Message) []outbox.Message {
+	var admitted []outbox.Message
+	for _, m := range ms {
+		if known, _ := l.recent.ContainsOrAdd(m.ID, struct{}{}); !known {
+			admitted = append(admitted, m)
+		}
+	}
+	return admitted
+}
+
+// forget has messages admitted again.
+func (l *leader) forget(ids []string) {
+	for _, id := range ids {
+		l.recent.Remove(id)
+	}
+}
+
+// load reads what is open in the store: left by earlier terms, or added by other
+// replicas.
+func (l *leader) load(ctx context.Context) {
+	l.loading.Lock()
+	defer l.loading.Unlock()
+	for ctx.Err() == nil {
+		err := l.loadOnce(ctx)
+		if err == nil {
+			l.d.sender.loaded()
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		l.logger.Error("cannot read the open messages; trying again", "err", err)
+		sleep(ctx, storeRetry)
+	}
+}
+
+func (l *leader) loadOnce(ctx context.Context) error {
+	loaded := 0
+	for m, err := range l.spool.Open(ctx) {
+		if err != nil {
+			return err
+		}
+		admitted := l.admit(m)
+		if len(admitted) == 0 {
+			continue
+		}
+		l.d.take(queue.Loaded, admitted)
+		if loaded++; loaded%loadBatch == 0 { // no faster than it is queued
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-l.d.sender.emptied:
+			}
+		}
+	}
+	return nil
+}
+
+// follow takes in what other replicas added, and lets go of what they ended, until the
+// lease ends.
+func (l *leader) follow(lease context.Context) {
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for lease.Err() == nil {
+			sleep(lease, missedGap)
+			l.load(lease)
+		}
+	})
+	defer looking.Wait()
+	for lease.Err() == nil {
+		err := l.spool.Listen(lease, func() { l.load(lease) }, func(h outbox.Hint) { l.hinted(lease, h) })
+		if lease.Err() == nil {
+			l.logger.Warn("hints from the database have ended; asking for them again", "err", err)
+			sleep(lease, leadRetry)
+		}
+	}
+}
+
+func (l *leader) hinted(ctx context.Context, h outbox.Hint) {
+	if h.Ended {
+		l.d.poller.remove(h.ID)
+		if h.Undelivered && l.pages != nil {
+			l.pages.Undelivered(ctx, h.ID)
+		}
+		return
+	}
+	if l.recent.Contains(h.ID) {
+		return
+	}
+	m, err := l.spool.Get(ctx, h.ID)
+	if err != nil {
+		return // found later, by load
+	}
+	l.d.Handover(false, m)
+}

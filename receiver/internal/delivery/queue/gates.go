@@ -1,0 +1,190 @@
+package queue
+
+import "time"
+
+// gate is one reason not to send a message now.
+type gate struct {
+	name string
+	pass func(q *Queue, it *item, now time.Time) verdict
+}
+
+// gates are passed in this order by an item whose turn has come. The first that does
+// not let it pass decides.
+var gates = []gate{
+	{"freshness", freshness},
+	{"account", accountWorks},
+	{"quiet hours", quietHours},
+	{"limits", withinLimits},
+	{"budget", withinBudget},
+	{"digest", digest},
+	{"pace", pacing},
+	{"flood", floodWindow},
+	{"question", question},
+}
+
+// verdict is what a gate decides. The zero value lets an item pass.
+type verdict struct {
+	do    Action    // what it runs for
+	phase phase     // or what it waits for, with do Nothing
+	until time.Time // at the latest
+	with  []*item   // for Digest
+}
+
+func (v verdict) passes() bool { return v.do == Nothing && v.phase == behind }
+
+func waitUntil(at time.Time) verdict { return verdict{phase: waiting, until: at} }
+
+// freshness gives up what is superseded, and what is too old. If the provider may have
+// it, that is asked first. What became too old by being held is told in a digest.
+func freshness(q *Queue, it *item, now time.Time) verdict {
+	switch stale := it.successor != "" || it.isLate(now) && !it.waited; {
+	case !stale:
+		return verdict{}
+	case !it.asks():
+		return verdict{do: GiveUp}
+	case q.account.blocked.IsZero():
+		return verdict{do: Ask}
+	}
+	return verdict{}
+}
+
+// accountWorks lets nothing pass while the provider refuses the account, but one item
+// that tries again.
+func accountWorks(q *Queue, it *item, now time.Time) verdict {
+	if at, ok := q.account.admits(now); !ok {
+		return verdict{phase: parked, until: at}
+	}
+	return verdict{}
+}
+
+// quietHours hold an item until its recipient's morning.
+func quietHours(q *Queue, it *item, now time.Time) verdict {
+	if it.inDoubt() || !it.notBefore.After(now) {
+		return verdict{}
+	}
+	return verdict{phase: held, until: it.notBefore}
+}
+
+// withinLimits holds an item until the limits of its recipient let it go.
+func withinLimits(q *Queue, it *item, now time.Time) verdict {
+	return holdUntil(it, q.limits.allowed, now)
+}
+
+// withinBudget holds an item while the budget is spent.
+func withinBudget(q *Queue, it *item, now time.Time) verdict {
+	return holdUntil(it, q.limits.afforded, now)
+}
+
+// holdUntil holds an item until a time, or until it is too old: then it is told in a
+// digest, whatever the limits allow.
+func holdUntil(it *item, until func(*item, time.Time) time.Time, now time.Time) verdict {
+	if it.inDoubt() || it.counted || it.isLate(now) {
+		return verdict{}
+	}
+	at := until(it, now)
+	if !at.After(now) {
+		return verdict{}
+	}
+	if it.expires.Before(at) {
+		at = it.expires.Add(time.Millisecond)
+	}
+	return verdict{phase: held, until: at}
+}
+
+// digest has what was held go together.
+func digest(q *Queue, it *item, now time.Time) verdict {
+	late := it.isLate(now) && !it.inDoubt()
+	if it.phase != held && !late {
+		return verdict{}
+	}
+	if others := q.limits.heldWith(it, now); late || len(others) > 0 {
+		return verdict{do: Digest, with: others}
+	}
+	return verdict{}
+}
+
+// pacing keeps the pause between two messages.
+func pacing(q *Queue, it *item, now time.Time) verdict {
+	if q.pause > 0 && now.Before(q.paced) {
+		return waitUntil(q.paced)
+	}
+	return verdict{}
+}
+
+// floodWindow keeps the same text to the same number apart.
+func floodWindow(q *Queue, it *item, now time.Time) verdict {
+	switch ok, free := q.floods.enter(it, now); {
+	case ok:
+		return verdict{}
+	case free.IsZero():
+		return verdict{phase: flooded}
+	default:
+		return waitUntil(free)
+	}
+}
+
+// question decides whether the provider is asked first.
+func question(q *Queue, it *item, now time.Time) verdict {
+	if it.asks() {
+		return verdict{do: Ask}
+	}
+	return verdict{do: Send}
+}
+
+// Next takes out a message about which something is to be done now. Without one it
+// returns a Run that does Nothing, and when the next may be due, zero if none waits.
+func (q *Queue) Next(now time.Time) (Run, time.Time) {
+	q.floods.end(now)
+	q.account.chooseTrial(&q.dues, now)
+	for len(q.dues.items) > 0 {
+		it := q.dues.items[0]
+		if it.due.After(now) {
+			return Run{}, it.due
+		}
+		q.dues.remove(it)
+		q.limits.release(it)
+		v := q.judge(it, now)
+		switch {
+		case v.do != Nothing:
+			return q.start(it, v, now), now
+		case v.phase == flooded:
+			it.phase = flooded
+		case v.phase == held:
+			q.limits.hold(it, v.until)
+			q.dues.push(it, held, v.until)
+		default:
+			q.dues.wait(it, v.until)
+			it.phase = v.phase
+		}
+	}
+	return Run{}, time.Time{}
+}
+
+// judge is the verdict of the first gate that does not let an item pass.
+func (q *Queue) judge(it *item, now time.Time) verdict {
+	for _, g := range gates {
+		if v := g.pass(q, it, now); !v.passes() {
+			return v
+		}
+	}
+	return verdict{}
+}
+
+// start gives an item out.
+func (q *Queue) start(it *item, v verdict, now time.Time) Run {
+	switch v.do {
+	case Digest:
+		it.with = v.with
+		for _, other := range v.with {
+			q.limits.release(other)
+			q.dues.remove(other)
+			other.phase = running
+		}
+	case Ask, Send:
+		q.account.begin(it)
+		q.limits.count(it, now)
+		q.paced = now.Add(q.pause)
+	}
+	it.phase = running
+	return it.run(v.do)
+}

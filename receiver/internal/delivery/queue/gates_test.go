@@ -1,0 +1,210 @@
+package queue
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const (
+	alice e164.Number = "+33639980001"
+	bob   e164.Number = "+33639980002"
+)
+
+// start is when the terms of these tests begin.
+var start = time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
+
+// message makes one whose id sorts by n.
+func message(n int, to e164.Number, group string) outbox.Message {
+	return outbox.Message{
+		ID: "m" + strconv.Itoa(1000+n), To: to, Receiver: "oncall", GroupKey: group, Severity: "warning", Text: group + strconv.Itoa(n), Segments: 1,
+		State: outbox.Queued, CreatedAt: start, ExpiresAt: start.Add(time.Hour),
+	}
+}
+
+// TestGates has a row for each verdict of each gate. Its message has passed the gates
+// before.
+func TestGates(t *testing.T) {
+	const minute = time.Minute
+	for _, tc := range []struct {
+		gate  string
+		case_ string
+		set   func(q *Queue, it *item)
+		at    time.Duration // since start
+		want  verdict
+	}{
+		{gate: "freshness", case_: "it is fresh"},
+		{gate: "freshness", case_: "a newer one is there", set: func(_ *Queue, it *item) { it.successor = "m2" }, want: verdict{do: GiveUp}},
+		{gate: "freshness", case_: "a newer one is there, but the provider may have this one", set: func(_ *Queue, it *item) { it.successor, it.doubt = "m2", &Doubt{Ask: true} }, want: verdict{do: Ask}},
+		{gate: "freshness", case_: "the same while the account is refused", set: func(q *Queue, it *item) { it.successor, it.doubt = "m2", &Doubt{Ask: true}; q.Block(start) }},
+		{gate: "freshness", case_: "it is too old", at: 2 * time.Hour, want: verdict{do: GiveUp}},
+		{gate: "freshness", case_: "it became too old by being held", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.waited = true }},
+		{gate: "account", case_: "it works"},
+		{gate: "account", case_: "it is refused", set: func(q *Queue, _ *item) { q.Block(start) }, want: verdict{phase: parked, until: start.Add(minute)}},
+		{gate: "account", case_: "a minute later", at: minute, set: func(q *Queue, _ *item) { q.Block(start) }},
+		{gate: "account", case_: "another one tries", at: minute, set: func(q *Queue, _ *item) { q.Block(start); q.account.begin(&item{}) }, want: verdict{phase: parked, until: start.Add(2 * minute)}},
+		{gate: "quiet hours", case_: "none"},
+		{gate: "quiet hours", case_: "they end in a minute", set: func(_ *Queue, it *item) { it.notBefore = start.Add(minute) }, want: verdict{phase: held, until: start.Add(minute)}},
+		{gate: "quiet hours", case_: "they have ended", at: minute, set: func(_ *Queue, it *item) { it.notBefore = start.Add(minute) }},
+		{gate: "quiet hours", case_: "the provider may have it", set: func(_ *Queue, it *item) { it.notBefore, it.doubt = start.Add(minute), &Doubt{Ask: true, Tried: true} }},
+		{gate: "quiet hours", case_: "it was loaded", set: func(_ *Queue, it *item) { it.notBefore, it.doubt = start.Add(minute), &Doubt{Ask: true} }, want: verdict{phase: held, until: start.Add(minute)}},
+		{gate: "limits", case_: "there is room"},
+		{gate: "limits", case_: "there is none", set: func(q *Queue, it *item) { q.limits.charge(alice, start, false) }, want: verdict{phase: held, until: start.Add(10 * minute)}},
+		{gate: "limits", case_: "for another", set: func(q *Queue, it *item) { q.limits.charge(bob, start, false) }},
+		{gate: "limits", case_: "it is urgent", set: func(q *Queue, it *item) { q.limits.charge(alice, start, false); it.class = exempt }},
+		{gate: "limits", case_: "it is counted already", set: func(q *Queue, it *item) { q.limits.charge(alice, start, false); it.counted = true }},
+		{gate: "limits", case_: "it is too old before there is room", at: 55 * minute, set: func(q *Queue, it *item) { q.limits.charge(alice, start.Add(55*minute), false) }, want: verdict{phase: held, until: start.Add(time.Hour + time.Millisecond)}},
+		{gate: "budget", case_: "it is not spent"},
+		{gate: "budget", case_: "it is spent", set: func(q *Queue, _ *item) { q.limits.budget.spend(100, start) }, want: verdict{phase: held, until: start.Add(time.Hour)}},
+		{gate: "budget", case_: "it is spent, but this is among the most severe", set: func(q *Queue, it *item) { q.limits.budget.spend(100, start); it.class = limited }},
+		{gate: "digest", case_: "it was not held"},
+		{gate: "digest", case_: "it was held alone", set: func(_ *Queue, it *item) { it.phase = held }},
+		{gate: "digest", case_: "it was held, and is too old", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.phase = held }, want: verdict{do: Digest}},
+		{gate: "pace", case_: "the pause is over", at: minute, set: func(q *Queue, _ *item) { q.pause, q.paced = minute, start.Add(minute) }},
+		{gate: "pace", case_: "it is not", set: func(q *Queue, _ *item) { q.pause, q.paced = minute, start.Add(minute) }, want: verdict{phase: waiting, until: start.Add(minute)}},
+		{gate: "flood", case_: "no other has its text"},
+		{gate: "flood", case_: "one that is being sent has", set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{holder: &item{}} }, want: verdict{phase: flooded}},
+		{gate: "flood", case_: "one that was sent had", set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{free: start.Add(FloodWindow)} }, want: verdict{phase: waiting, until: start.Add(FloodWindow)}},
+		{gate: "flood", case_: "the window is over", at: FloodWindow, set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{free: start.Add(FloodWindow)} }},
+		{gate: "question", case_: "nobody can have tried it", want: verdict{do: Send}},
+		{gate: "question", case_: "somebody may have", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true} }, want: verdict{do: Ask}},
+		{gate: "question", case_: "an attempt was refused", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Failures: 1} }, want: verdict{do: Send}},
+	} {
+		t.Run(tc.gate+": "+tc.case_, func(t *testing.T) {
+			q := NewQueue(start, false)
+			q.Configure(Settings{Limits: map[string][]Limit{"oncall": {{1, 10 * time.Minute}}}, DailyBudget: 100})
+			it := q.maker.item(message(1, alice, "g"))
+			it.phase = waiting
+			if tc.set != nil {
+				tc.set(q, it)
+			}
+			i := slices.IndexFunc(gates, func(g gate) bool { return g.name == tc.gate })
+			got := gates[i].pass(q, it, start.Add(tc.at))
+			if got.do != tc.want.do || got.phase != tc.want.phase || !got.until.Equal(tc.want.until) {
+				t.Errorf("the verdict is %+v, want %+v", got, tc.want)
+			}
+		})
+	}
+	if len(gates) != 9 {
+		t.Errorf("there are %d gates; give each its rows", len(gates))
+	}
+}
+
+// TestLaw2: the provider is asked about each message that somebody may have tried.
+func TestLaw2(t *testing.T) {
+	for name, tc := range map[string]struct {
+		from    Origin
+		created time.Duration // since the term began
+		state   outbox.State
+		want    Action
+	}{
+		"new":                             {New, 0, outbox.Queued, Send},
+		"new, from before the term":       {New, -time.Millisecond, outbox.Queued, Ask},
+		"new, attempted":                  {New, time.Second, outbox.Sending, Ask},
+		"loaded":                          {Loaded, -time.Minute, outbox.Queued, Ask},
+		"loaded, by a clock that is fast": {Loaded, time.Minute, outbox.Queued, Ask},
+		"not stored":                      {Direct, time.Second, outbox.Queued, Send},
+	} {
+		q := NewQueue(start, false)
+		m := message(1, alice, "g")
+		m.CreatedAt, m.State = start.Add(tc.created), tc.state
+		q.Add(m, tc.from, start)
+		if run, _ := q.Next(start); run.Do != tc.want {
+			t.Errorf("%s: it gives %v, want %v", name, run.Do, tc.want)
+		}
+	}
+}
+
+// TestTrials: a refused account is tried with another message each time, the most
+// severe and newest first.
+func TestTrials(t *testing.T) {
+	q := NewQueue(start, false)
+	for i, severity := range []string{"warning", "critical", "critical", "info"} {
+		m := message(i, alice, strconv.Itoa(i))
+		m.Severity = severity
+		q.Add(m, New, start)
+	}
+	q.Block(start)
+	var got []string
+	for minute := range 6 {
+		now := start.Add(time.Duration(minute) * time.Minute)
+		if run, _ := q.Next(now); run.Do == Send {
+			got = append(got, run.ID)
+			q.Settle(Result{Run: run, Again: now.Add(time.Minute), Refused: true}, now)
+		}
+	}
+	if want := []string{"m1002", "m1001", "m1000", "m1003", "m1002"}; !slices.Equal(got, want) {
+		t.Errorf("it is tried with %v, want %v", got, want)
+	}
+}
+
+// TestLane: one at a time, and only the newest of what has waited.
+func TestLane(t *testing.T) {
+	q := NewQueue(start, false)
+	for i := range 4 {
+		q.Add(message(i, alice, "g"), New, start)
+		if i == 0 {
+			if run, _ := q.Next(start); run.Do != Send || run.ID != "m1000" {
+				t.Fatalf("the first gives %+v", run)
+			}
+		}
+	}
+	if run, _ := q.Next(start); run.Do != Nothing {
+		t.Fatalf("beside the first runs %+v", run)
+	}
+	q.Settle(Result{Run: Run{ID: "m1000"}, Taken: start}, start)
+	for _, want := range []Run{{Do: GiveUp, ID: "m1001", Successor: "m1002"}, {Do: GiveUp, ID: "m1002", Successor: "m1003"}, {Do: Send, ID: "m1003", Missed: 2}} {
+		run, _ := q.Next(start)
+		if run.Do != want.Do || run.ID != want.ID || run.Successor != want.Successor {
+			t.Errorf("%+v comes next, want %+v", run, want)
+		}
+		q.Settle(Result{Run: run}, start)
+	}
+	if q.Len() != 0 || q.Oldest() != "" || len(q.lanes.items)+len(q.floods.of) > 1 {
+		t.Errorf("it ends as %+v", q)
+	}
+}
+
+// TestPure: the queue imports nothing that could give it a clock, a network or a store.
+func TestPure(t *testing.T) {
+	allowed := []string{
+		"cmp", "container/heap", "hash/maphash", "slices", "strings", "time",
+		"github.com/smspager/smspager/receiver/e164", "github.com/smspager/smspager/receiver/outbox", "github.com/smspager/smspager/templating",
+	}
+	forbidden := []string{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick", "outbox.NewIDs", "outbox.Retain"}
+	files, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range files {
+		if strings.HasSuffix(entry.Name(), "_test.go") || !strings.HasSuffix(entry.Name(), ".go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), entry.Name(), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range file.Imports {
+			if path, _ := strconv.Unquote(i.Path.Value); !slices.Contains(allowed, path) {
+				t.Errorf("%s imports %s", entry.Name(), path)
+			}
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				if pkg, ok := s.X.(*ast.Ident); ok && slices.Contains(forbidden, pkg.Name+"."+s.Sel.Name) {
+					t.Errorf("%s uses %s.%s", entry.Name(), pkg.Name, s.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}

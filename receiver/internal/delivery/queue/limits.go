@@ -1,0 +1,267 @@
+package queue
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+// Limit is a token bucket of a recipient: it holds this many messages and is filled
+// anew within this time. What is beyond waits, and is told in a digest when the bucket
+// allows one.
+type Limit struct {
+	Messages int
+	Per      time.Duration
+}
+
+// OverBudget is how often a recipient gets a digest once the daily budget is spent.
+var OverBudget = Limit{Messages: 1, Per: time.Hour}
+
+// IsLimited reports whether limits of its recipient hold a message back. They do not
+// touch what is urgent, free tests, and digests, which stand for what they held back.
+func IsLimited(m *outbox.Message) bool {
+	return !m.Urgent && m.To != e164.Test && m.GroupKey != outbox.DigestGroup
+}
+
+// isLow reports whether a budget that is spent holds a message back.
+func isLow(m *outbox.Message) bool { return IsLimited(m) && templating.SeverityRank(m.Severity) > 0 }
+
+// bucket is the level of a limit's bucket at a time. The level is a time, too: each
+// message takes as much as it takes to fill in. The zero value is full.
+type bucket struct {
+	level time.Duration
+	at    time.Time
+}
+
+// each is how long one message takes to be filled in.
+func (l Limit) each() time.Duration { return l.Per / time.Duration(l.Messages) }
+
+func (l Limit) level(b bucket, now time.Time) time.Duration {
+	full := l.each() * time.Duration(l.Messages)
+	if b.at.IsZero() {
+		return full
+	}
+	return min(full, b.level+max(0, now.Sub(b.at)))
+}
+
+// allows is when a bucket allows one more.
+func (l Limit) allows(b bucket, now time.Time) time.Time {
+	return now.Add(max(0, l.each()-l.level(b, now)))
+}
+
+// take takes a message from a bucket. A message that passes without being allowed
+// leaves the bucket empty, not in debt.
+func (l Limit) take(b bucket, now time.Time) bucket {
+	return bucket{max(0, l.level(b, now)-l.each()), now}
+}
+
+func (l Limit) isFull(b bucket, now time.Time) bool {
+	return l.level(b, now) == l.each()*time.Duration(l.Messages)
+}
+
+// limits are what recipients were sent lately, and what waits for that.
+type limits struct {
+	of     map[string][]Limit // of each receiver
+	all    []Limit            // of any receiver, each once
+	people map[e164.Number]*person
+	budget budget
+	holds  []Hold
+}
+
+// person is what a recipient was sent lately, and what is held for them.
+type person struct {
+	buckets map[Limit]bucket
+	digests bucket // of OverBudget, empty at first
+	held    map[*item]bool
+}
+
+// budget is how many segments may be spent in a day (UTC).
+type budget struct {
+	daily int // 0: any number
+	spent int
+	day   time.Time
+}
+
+// Hold says that a message about a page began to wait.
+type Hold struct {
+	ID    string
+	Until time.Time
+	Quiet bool // for its recipient's quiet hours to end, not for the limits
+}
+
+// configure replaces the rules, and reports whether limits were replaced by others.
+func (l *limits) configure(s Settings) (recount bool) {
+	before := l.all
+	l.of, l.all, l.budget.daily = s.Limits, nil, s.DailyBudget
+	for _, limits := range s.Limits {
+		for _, limit := range limits {
+			if !slices.Contains(l.all, limit) {
+				l.all = append(l.all, limit)
+			}
+		}
+	}
+	same := len(before) == len(l.all) && !slices.ContainsFunc(before, func(b Limit) bool { return !slices.Contains(l.all, b) })
+	if same || before == nil {
+		return false
+	}
+	for _, p := range l.people {
+		clear(p.buckets)
+		p.digests = bucket{}
+	}
+	return true
+}
+
+func (l *limits) person(to e164.Number) *person {
+	p := l.people[to]
+	if p == nil {
+		p = &person{buckets: make(map[Limit]bucket), held: make(map[*item]bool)}
+		l.people[to] = p
+	}
+	return p
+}
+
+func (b *budget) spend(segments int, now time.Time) {
+	if today := now.UTC().Truncate(24 * time.Hour); today.After(b.day) {
+		b.day, b.spent = today, 0
+	}
+	b.spent += segments
+}
+
+// isSpent reports whether nothing is left for today.
+func (b *budget) isSpent(now time.Time) bool {
+	b.spend(0, now)
+	return b.daily > 0 && b.spent >= b.daily
+}
+
+// isOver reports whether the budget holds an item back.
+func (l *limits) isOver(it *item, now time.Time) bool {
+	return it.class == low && l.budget.isSpent(now)
+}
+
+// allowed is when the limits of its recipient let an item go.
+func (l *limits) allowed(it *item, now time.Time) time.Time {
+	at := now
+	p := l.people[it.lane.to]
+	if it.class == exempt || p == nil {
+		return at
+	}
+	for _, limit := range l.of[it.receiver] {
+		if free := limit.allows(p.buckets[limit], now); free.After(at) {
+			at = free
+		}
+	}
+	return at
+}
+
+// afforded is when the budget lets an item go: at the recipient's next digest.
+func (l *limits) afforded(it *item, now time.Time) time.Time {
+	if !l.isOver(it, now) {
+		return now
+	}
+	p := l.person(it.lane.to)
+	if p.digests.at.IsZero() {
+		p.digests.at = now // an hour from now
+	}
+	return OverBudget.allows(p.digests, now)
+}
+
+// count counts an item among what its recipient was sent, once.
+func (l *limits) count(it *item, now time.Time) {
+	if !it.counted && it.class != exempt {
+		l.charge(it.lane.to, now, l.isOver(it, now))
+	}
+	it.counted = true
+}
+
+// charge counts a message; beyond the budget it is the digest of an hour.
+func (l *limits) charge(to e164.Number, now time.Time, digest bool) {
+	p := l.person(to)
+	for _, limit := range l.all {
+		p.buckets[limit] = limit.take(p.buckets[limit], now)
+	}
+	if digest {
+		p.digests = OverBudget.take(p.digests, now)
+	}
+}
+
+// hold has an item wait until a time.
+func (l *limits) hold(it *item, until time.Time) {
+	if it.noting {
+		it.noting = false
+		l.holds = append(l.holds, Hold{it.id, until, until.Equal(it.notBefore)})
+	}
+	it.waited = true
+	l.person(it.lane.to).held[it] = true
+}
+
+// release ends the wait.
+func (l *limits) release(it *item) {
+	if p := l.people[it.lane.to]; p != nil {
+		delete(p.held, it)
+	}
+}
+
+// heldWith are the items that may go with an item into one digest, oldest first.
+func (l *limits) heldWith(it *item, now time.Time) []*item {
+	p := l.people[it.lane.to]
+	if p == nil || it.counted || it.inDoubt() {
+		return nil
+	}
+	var others []*item
+	spent := l.budget.isSpent(now)
+	for other := range p.held {
+		if spent && other.class == low && it.class != low { // the budget does not touch the most severe
+			continue
+		}
+		if other != it && other.successor == "" && !other.notBefore.After(now) {
+			others = append(others, other)
+		}
+	}
+	slices.SortFunc(others, func(a, b *item) int { return strings.Compare(a.id, b.id) })
+	return others
+}
+
+// forget drops the recipients whose past no longer matters.
+func (l *limits) forget(now time.Time) {
+	for to, p := range l.people {
+		for limit, b := range p.buckets {
+			if limit.isFull(b, now) {
+				delete(p.buckets, limit)
+			}
+		}
+		if len(p.held)+len(p.buckets) == 0 && OverBudget.isFull(p.digests, now) {
+			delete(l.people, to)
+		}
+	}
+}
+
+// Longest is the time over which what was sent matters to the limits, 0 if nothing
+// limits.
+func (q *Queue) Longest() time.Duration {
+	if len(q.limits.all) == 0 && q.limits.budget.daily == 0 {
+		return 0
+	}
+	longest := OverBudget.Per
+	for _, l := range q.limits.all {
+		longest = max(longest, l.Per)
+	}
+	return longest
+}
+
+// Remember counts what was sent lately, oldest first, and what was spent today. Before
+// since nothing is known: at worst, the buckets were empty.
+func (q *Queue) Remember(sent []outbox.Message, since time.Time, spent int, now time.Time) {
+	q.limits.budget.spend(spent, now)
+	for _, m := range sent {
+		if p := q.limits.person(m.To); len(p.buckets) == 0 {
+			for _, l := range q.limits.all {
+				p.buckets[l] = bucket{at: since}
+			}
+		}
+		q.limits.charge(m.To, m.AttemptedAt, m.GroupKey == outbox.DigestGroup)
+	}
+}

@@ -1,0 +1,111 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+)
+
+// Result is what became of a Run.
+type Result struct {
+	Run     Run
+	Again   time.Time // when to run it again; zero: it is done with
+	Taken   time.Time // when the provider took it, or is known to have it; zero: it has not
+	Doubt   Doubt     // what is known of its attempts now
+	Refused bool      // the provider refused the account
+	Digest  bool      // it is in a digest, with those it ran with
+	Alone   string    // the one of those that is to be sent after all, "" without one
+}
+
+// Settle takes a Run back.
+func (q *Queue) Settle(r Result, now time.Time) {
+	it := q.known[r.Run.ID]
+	if it == nil {
+		return
+	}
+	others := it.with
+	it.with = nil
+	if r.Run.Do == Digest {
+		q.settleDigest(append(others, it), r, now)
+		return
+	}
+	if r.Again.IsZero() {
+		q.done(it, r.Taken, now)
+		return
+	}
+	if it.doubt = nil; r.Doubt != (Doubt{}) {
+		it.doubt = &r.Doubt
+	}
+	if q.account.end(it) {
+		q.account.blocked = now.Add(accountRetry)
+	}
+	if !it.inDoubt() {
+		q.leaveFlood(it, now, now)
+	}
+	q.dues.wait(it, r.Again)
+	if r.Refused {
+		it.phase = parked
+	}
+	q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
+}
+
+// settleDigest takes back items that were to be told in a digest.
+func (q *Queue) settleDigest(items []*item, r Result, now time.Time) {
+	if r.Digest {
+		q.limits.charge(r.Run.To, now, true)
+	}
+	for _, it := range items {
+		switch {
+		case !r.Again.IsZero():
+			q.limits.hold(it, r.Again)
+			q.dues.push(it, held, r.Again)
+			q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
+		case it.id == r.Alone:
+			q.dues.wait(it, now)
+			q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
+		default:
+			q.done(it, time.Time{}, now)
+		}
+	}
+}
+
+// done takes out an item that ran.
+func (q *Queue) done(it *item, taken, now time.Time) {
+	q.account.end(it)
+	free := now
+	if !taken.IsZero() {
+		free = taken.Add(FloodWindow)
+		if it.lane.to != e164.Test {
+			q.limits.budget.spend(int(it.segments), now)
+		}
+	}
+	q.leaveFlood(it, free, now)
+	q.drop(it, now)
+	switch {
+	case !taken.IsZero():
+		q.lanes.sent(it.lane, it.id, now)
+	case !q.lanes.late(it.lane):
+		delete(q.lanes.passed, it.lane)
+	}
+}
+
+func (q *Queue) leaveFlood(it *item, free, now time.Time) {
+	waiting, from := q.floods.leave(it, free, now)
+	for _, other := range waiting {
+		q.dues.wait(other, from)
+	}
+}
+
+// drop takes an item out, wherever it is; the next of its lane may run.
+func (q *Queue) drop(it *item, now time.Time) {
+	q.limits.release(it)
+	q.dues.remove(it)
+	q.floods.remove(it)
+	if next := q.lanes.remove(it); next != nil && next.phase == behind {
+		q.dues.wait(next, now)
+	}
+	delete(q.known, it.id)
+	if it.message != nil {
+		q.texts--
+	}
+}

@@ -1,0 +1,270 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/smspager/smspager/receiver/internal/delivery/queue"
+	"github.com/smspager/smspager/receiver/internal/spool"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// sender owns the queue. Its goroutine alone uses it; others leave what they have in the
+// inbox.
+type sender struct {
+	spool    *spool.Spool
+	logger   *slog.Logger
+	metrics  *metrics
+	settings func() *Settings
+	leading  func() bool
+	attempts *attempts
+
+	mu      sync.Mutex
+	inbox   inbox
+	refusal string // why the account is refused, "" while it is not
+
+	wake    chan struct{} // the inbox has something
+	emptied chan struct{} // the inbox was taken
+	changed chan struct{} // the settings are new
+	settled chan outcome  // attempts that ended
+	waiting atomic.Int64  // messages that are not sent yet
+	oldest  atomic.Int64  // when the oldest of them came in, Unix ms, 0 without one
+
+	queue   *queue.Queue // of the goroutine
+	running int          // likewise
+}
+
+// inbox is what waits for the sender's goroutine. It is taken in this order.
+type inbox struct {
+	resigned  bool      // another replica may lead: only direct messages stay
+	withdrawn []string  // messages that are not to be sent here
+	term      time.Time // a new term has begun; zero: none
+	arrivals  []arrival
+	loaded    bool // all messages of earlier terms have arrived
+}
+
+type arrival struct {
+	from queue.Origin
+	outbox.Message
+}
+
+// outcome is what became of a Run.
+type outcome struct {
+	queue.Result
+	answered bool  // the provider responded, and did not refuse the account
+	refused  error // it did
+}
+
+func (s *sender) take(from queue.Origin, ms []outbox.Message) {
+	s.leave(func(in *inbox) {
+		for _, m := range ms {
+			if !m.State.Final() {
+				in.arrivals = append(in.arrivals, arrival{from, m})
+			}
+		}
+	})
+}
+
+func (s *sender) withdraw(ids []string) {
+	s.leave(func(in *inbox) { in.withdrawn = append(in.withdrawn, ids...) })
+}
+
+func (s *sender) begin(term time.Time) { s.leave(func(in *inbox) { in.term = term }) }
+
+func (s *sender) loaded() { s.leave(func(in *inbox) { in.loaded = true }) }
+
+func (s *sender) resign() {
+	s.leave(func(in *inbox) {
+		direct := slices.DeleteFunc(in.arrivals, func(a arrival) bool { return a.from != queue.Direct })
+		*in = inbox{resigned: true, withdrawn: in.withdrawn, arrivals: direct}
+	})
+}
+
+func (s *sender) leave(put func(*inbox)) {
+	s.mu.Lock()
+	put(&s.inbox)
+	s.mu.Unlock()
+	signal(s.wake)
+}
+
+func (s *sender) refused() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refusal
+}
+
+// run sends until the context ends.
+func (s *sender) run(ctx context.Context) {
+	// Requests outlive ctx by the time that one may take, and a little.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	sweep := time.NewTicker(time.Minute)
+	defer sweep.Stop()
+	s.configure()
+	remember(ctx, s.spool, s.queue, s.logger)
+	var notes sync.WaitGroup
+	defer notes.Wait()
+	for ctx.Err() == nil {
+		timer.Reset(s.dispatch(work))
+		s.noteHolds(work, &notes)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-s.wake:
+			s.takeInbox()
+		case o := <-s.settled:
+			s.settle(o)
+		case <-s.changed:
+			if s.configure() {
+				remember(ctx, s.spool, s.queue, s.logger)
+			}
+			s.accountWorks()
+		case now := <-sweep.C:
+			s.queue.Sweep(now)
+		}
+	}
+	grace := time.AfterFunc(s.settings().Timeout+time.Second, cancel)
+	defer grace.Stop()
+	for s.running > 0 {
+		s.settle(<-s.settled)
+	}
+}
+
+// configure takes the settings, and reports whether what was sent lately is to be
+// counted anew.
+func (s *sender) configure() (recount bool) {
+	settings := s.settings()
+	q := queue.Settings{Limits: settings.Limits, DailyBudget: settings.DailyBudget}
+	if settings.MaxPerSecond > 0 {
+		q.Pause = time.Second / time.Duration(settings.MaxPerSecond)
+	}
+	return s.queue.Configure(q)
+}
+
+func (s *sender) takeInbox() {
+	s.mu.Lock()
+	in := s.inbox
+	s.inbox = inbox{}
+	s.mu.Unlock()
+	signal(s.emptied)
+	now := time.Now()
+	if in.resigned {
+		s.queue.Keep(s.spool.Direct, now)
+	}
+	if len(in.withdrawn) > 0 {
+		s.queue.Keep(func(id string) bool { return !slices.Contains(in.withdrawn, id) }, now)
+	}
+	if !in.term.IsZero() {
+		s.queue.Begin(in.term)
+	}
+	for _, a := range in.arrivals {
+		if a.State == outbox.Accepted {
+			s.queue.Passed(a.Message, now)
+		} else {
+			s.queue.Add(a.Message, a.from, now)
+		}
+	}
+	if in.loaded {
+		s.queue.Loaded(now)
+	}
+	s.measure()
+}
+
+// dispatch starts what can be started, and returns the time until more can.
+func (s *sender) dispatch(work context.Context) time.Duration {
+	settings := s.settings()
+	for s.running < settings.Concurrency {
+		now := time.Now()
+		run, due := s.queue.Next(now)
+		if run.Do == queue.Nothing {
+			if due.IsZero() {
+				return time.Hour
+			}
+			return due.Sub(now)
+		}
+		s.running++
+		go func() { s.settled <- s.attempts.do(work, *settings, run) }()
+	}
+	return time.Hour // a result comes first
+}
+
+// settle takes in what became of an attempt.
+func (s *sender) settle(o outcome) {
+	s.running--
+	now := time.Now()
+	switch {
+	case o.refused != nil:
+		s.accountRefused(o.refused, now)
+	case o.answered:
+		s.accountWorks()
+	}
+	if !s.leading() && !s.spool.Direct(o.Run.ID) {
+		o.Again = time.Time{} // another replica goes on with it
+	}
+	s.queue.Settle(o.Result, now)
+	s.measure()
+}
+
+// noteHolds has noted, in messages about pages, what they wait for: their timeline must
+// show why a phone was silent.
+func (s *sender) noteHolds(ctx context.Context, notes *sync.WaitGroup) {
+	holds := s.queue.Holds()
+	if len(holds) == 0 {
+		return
+	}
+	now := time.Now()
+	notes.Go(func() {
+		for _, h := range holds {
+			why := "beyond the limits of its recipient, until "
+			if h.Quiet {
+				why = "in the quiet hours of its recipient, until "
+			}
+			if _, err := s.spool.Record(ctx, outbox.Held(h.ID, now, why+h.Until.UTC().Format("15:04:05 MST")), nil); err != nil {
+				s.logger.Error("cannot note that a message waits", "id", h.ID, "err", err)
+			}
+		}
+	})
+}
+
+// measure updates what the gauges show.
+func (s *sender) measure() {
+	var oldest int64
+	if id := s.queue.Oldest(); id != "" {
+		oldest = outbox.MadeAt(id).UnixMilli()
+	}
+	s.waiting.Store(int64(s.queue.Len()))
+	s.oldest.Store(oldest)
+}
+
+func (s *sender) accountRefused(err error, now time.Time) {
+	const again = "in a minute"
+	s.mu.Lock()
+	first := s.refusal == ""
+	s.refusal = err.Error()
+	s.mu.Unlock()
+	s.queue.Block(now)
+	s.metrics.refused.Set(1)
+	if first {
+		s.logger.Error("the provider refuses the whole account: nothing is sent until this is mended; messages are kept", "err", err, "retry", again)
+	}
+}
+
+// accountWorks lets everything that waited for the account go.
+func (s *sender) accountWorks() {
+	s.mu.Lock()
+	was := s.refusal
+	s.refusal = ""
+	s.mu.Unlock()
+	if was == "" {
+		return
+	}
+	s.queue.Unblock(time.Now())
+	s.metrics.refused.Set(0)
+	s.logger.Info("sending resumes after the account was refused", "was", was)
+}

@@ -1,0 +1,300 @@
+package spool
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const (
+	// patience is how long a commit waits for a store before it counts as failing, and
+	// failingPatience is how long for one that fails already.
+	patience        = 3 * time.Second
+	failingPatience = 200 * time.Millisecond
+	// sendPatience is how long a commit waits for the provider to accept its messages.
+	sendPatience = 30 * time.Second
+	// maxConflicts is how often an entry is built again, and hasty how often without a
+	// pause.
+	maxConflicts = 20
+	hasty        = 3
+	// keyWindow is how long an entry without a key of its own is known by the one that
+	// the spool gives it.
+	keyWindow = 24 * time.Hour
+	// riders is how many changes a commit takes along.
+	riders = 256
+)
+
+// Policy says what is done if the store fails.
+type Policy int
+
+const (
+	// Strict returns an error: nothing was accepted.
+	Strict Policy = iota
+	// FailOpen sends the messages and stores them later, unless another replica may send
+	// them too. It is an error if the provider does not accept them soon.
+	FailOpen
+	// Later does the same, and does not wait for the provider. In a shared store it is
+	// Strict.
+	Later
+)
+
+// Build makes an entry from what can be read now, nil if there is nothing to store. It
+// is called again if what it read was changed meanwhile.
+type Build func(context.Context) (*outbox.Entry, error)
+
+// Commit stores what build makes, and hands its messages over. After it returns without
+// an error they are on disk, or the provider has them. An entry that was committed
+// before, by its key, is not stored twice; one that could not be stored then is gone on
+// with.
+func (s *Spool) Commit(ctx context.Context, p Policy, build Build) (outbox.Added, error) {
+	var err error
+	for i := range maxConflicts {
+		var e *outbox.Entry
+		if e, err = build(ctx); err != nil || e == nil {
+			return outbox.Added{}, err
+		}
+		var added outbox.Added
+		added, err = s.commit(ctx, p, e)
+		if !errors.Is(err, outbox.ErrConflict) || ctx.Err() != nil {
+			return added, err
+		}
+		if i >= hasty {
+			sleep(ctx, time.Duration(i)*5*time.Millisecond)
+		}
+	}
+	return outbox.Added{}, err
+}
+
+// commit is Commit of an entry that is built. ErrConflict means that it does not fit.
+func (s *Spool) commit(ctx context.Context, p Policy, e *outbox.Entry) (outbox.Added, error) {
+	name(e)
+	if ids, ok := s.late.Get(e.Key); ok {
+		return outbox.Added{Duplicate: true, IDs: ids}, nil
+	}
+	en := s.waits(e.Key)
+	if en != nil || s.Entries() > 0 { // these come first
+		flush, cancel := context.WithTimeout(ctx, s.patience())
+		err := s.Flush(flush)
+		cancel()
+		if err != nil {
+			s.failures.Inc()
+		}
+		switch {
+		case err != nil && (p == Strict || p == Later && s.o.Shared):
+			return outbox.Added{}, err
+		case err != nil:
+			return s.send(ctx, p, e, err)
+		case en != nil:
+			return outbox.Added{IDs: en.IDs()}, nil
+		}
+	}
+	added, err := s.addInTime(ctx, p, e)
+	if err == nil || errors.Is(err, outbox.ErrConflict) {
+		return added, err
+	}
+	s.failures.Inc()
+	switch {
+	case p == Strict, p == Later && s.o.Shared, ctx.Err() != nil:
+		return added, err
+	case s.o.Shared && !errors.Is(err, outbox.ErrNotStored): // another replica may send it
+		return added, err
+	}
+	s.o.Logger.Error("the outbox cannot be written; sending first", "err", err)
+	return s.send(ctx, p, e, err)
+}
+
+// patience is how long a commit waits for the store.
+func (o *opening) patience() time.Duration {
+	if o.Trouble() != nil {
+		return failingPatience
+	}
+	return patience
+}
+
+// name gives an entry a key by which it is known if it is written twice.
+func name(e *outbox.Entry) {
+	if e.Key == (outbox.Key{}) {
+		_, _ = rand.Read(e.Key[:]) // it never fails
+		e.SeenAt, e.Window = time.Now(), keyWindow
+	}
+}
+
+// addInTime adds an entry to the store. One that may fail open does not wait for a store
+// that hangs; if that stores it after all, the spool finds out when it tries again.
+func (s *Spool) addInTime(ctx context.Context, p Policy, e *outbox.Entry) (outbox.Added, error) {
+	if p == Strict || s.o.Shared {
+		return s.add(ctx, e, func() bool { return true })
+	}
+	type outcome struct {
+		added outbox.Added
+		err   error
+	}
+	var decided atomic.Bool // by the store or by the clock
+	claim := func() bool { return decided.CompareAndSwap(false, true) }
+	done := make(chan outcome, 1)
+	go func() {
+		added, err := s.add(ctx, e, claim)
+		done <- outcome{added, err}
+	}()
+	limit := s.patience()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case o := <-done:
+		return o.added, o.err
+	case <-timer.C:
+	}
+	if !claim() {
+		o := <-done
+		return o.added, o.err
+	}
+	err := fmt.Errorf("the store has not responded within %s", limit)
+	s.failed(err)
+	return outbox.Added{}, err
+}
+
+// add adds an entry, with changes that wait, and hands its messages over if it can claim
+// the entry. Whether an entry was stored of which the store could not say so is seen by
+// adding it again.
+func (s *Spool) add(ctx context.Context, e *outbox.Entry, claim func() bool) (outbox.Added, error) {
+	r := s.ride()
+	if r == nil && s.anyWaits(e.Notes) { // these come first
+		flush, cancel := context.WithTimeout(ctx, s.patience())
+		_ = s.Flush(flush) // if it fails, so will this
+		cancel()
+	}
+	with := *e
+	with.Notes = slices.Concat(r.changes(), e.Notes)
+	added, err := s.opening.add(ctx, with)
+	written := err == nil && !added.Duplicate
+	if err != nil && !errors.Is(err, outbox.ErrConflict) && (r != nil || !errors.Is(err, outbox.ErrNotStored)) && ctx.Err() == nil {
+		added, err = s.opening.add(ctx, *e) // alone, in case a rider was at fault
+		if err == nil && added.Duplicate && slices.Equal(added.IDs, e.IDs()) {
+			added.Duplicate = false
+		}
+	}
+	s.arrive(r, written)
+	if claim() && err == nil && !added.Duplicate {
+		s.stored(e)
+	}
+	return added, err
+}
+
+// stored takes in that an entry is in the store as it was built.
+func (s *Spool) stored(e *outbox.Entry) {
+	s.mu.Lock()
+	for _, m := range e.Messages {
+		s.track(m)
+	}
+	s.note(e.Notes)
+	s.mu.Unlock()
+	s.o.Handover(false, e.Messages...)
+}
+
+// send has an entry's messages sent before they are stored, and waits for the provider
+// to have them.
+func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, why error) (outbox.Added, error) {
+	en := s.keep(e)
+	if en == nil {
+		return outbox.Added{Duplicate: true, IDs: e.IDs()}, nil
+	}
+	if p == Later { // only alone, where entry.sending does not matter
+		return outbox.Added{IDs: en.IDs()}, nil
+	}
+	err := s.awaitAccepted(ctx, en)
+	if err != nil && s.o.Shared {
+		s.o.Withdraw(en.IDs())
+	}
+	s.mu.Lock()
+	en.sending--
+	s.mu.Unlock()
+	if err != nil {
+		return outbox.Added{}, errors.Join(why, fmt.Errorf("send first: %w", err))
+	}
+	s.mu.Lock()
+	report := !en.past && s.keys[en.Key] == en
+	en.past = true
+	s.mu.Unlock()
+	if report && s.o.Pages != nil {
+		for _, page := range en.AllPages() {
+			s.o.Pages.Past(*page)
+		}
+	}
+	return outbox.Added{IDs: en.IDs()}, nil
+}
+
+// keep takes in an entry that could not be stored, or returns the one that has its key,
+// nil if that is stored by now.
+func (s *Spool) keep(e *outbox.Entry) *entry {
+	s.mu.Lock()
+	en := s.keys[e.Key]
+	if en == nil && (s.late.Contains(e.Key) || slices.ContainsFunc(e.IDs(), func(id string) bool { return s.tracked(id) != nil })) {
+		s.mu.Unlock()
+		return nil
+	}
+	if en == nil {
+		en = &entry{Entry: *e, since: time.Now()}
+		en.Notes = nil // they are kept as the changes that they are
+		s.keys[e.Key] = en
+		s.entries = append(s.entries, en)
+		for _, m := range e.Messages {
+			t := &tracked{m: m, entry: en}
+			s.pending[m.ID] = t
+			s.order = append(s.order, t)
+		}
+		for _, c := range e.Notes {
+			t := s.tracked(c.ID)
+			if t == nil {
+				t = &tracked{m: outbox.Message{ID: c.ID}, unread: true}
+			}
+			if t.unread || c.Apply(&t.m) {
+				s.put(t, c)
+			}
+		}
+	}
+	en.sending++
+	var unsent []outbox.Message
+	for _, id := range en.IDs() {
+		if t := s.pending[id]; t != nil && (t.m.State == outbox.Queued || t.m.State == outbox.Sending) {
+			unsent = append(unsent, t.m)
+		}
+	}
+	s.mu.Unlock()
+	signal(s.wake)
+	s.o.Handover(true, unsent...)
+	return en
+}
+
+// isSent reports whether the provider has had a message in this state, or need not have
+// it any more.
+func isSent(s outbox.State) bool {
+	switch s {
+	case outbox.Queued, outbox.Sending, outbox.Failed, outbox.Expired:
+		return false
+	}
+	return true
+}
+
+// last is the latest line of a message's history.
+func last(m outbox.Message) string {
+	if len(m.Events) == 0 {
+		return ""
+	}
+	return m.Events[len(m.Events)-1].Detail
+}
+
+// sleep waits for a while, or until the context ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

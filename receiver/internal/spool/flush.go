@@ -1,0 +1,306 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const (
+	// maxBatch is how many changes are written in one transaction. After a failure they
+	// are fewer, so that one that cannot be written does not hold up the others.
+	maxBatch = 512
+	// closing is how long the last try to store what is left may take.
+	closing = 5 * time.Second
+)
+
+// run stores what waits until the context ends, and tries once more then.
+func (s *Spool) run(ctx context.Context) {
+	defer close(s.done)
+	failing := false
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+			continue
+		case <-s.wake:
+		}
+		delay := flushDelay
+		if s.o.Shared && !s.leads.Load() {
+			delay = followsDelay
+		}
+		sleep(ctx, delay)
+		for ctx.Err() == nil {
+			err := s.Flush(ctx)
+			if err == nil {
+				if failing {
+					s.o.Logger.Info("everything is stored that had to wait for the store")
+				}
+				failing = false
+				break
+			}
+			if !failing && ctx.Err() == nil {
+				s.o.Logger.Error("the store cannot be written; what happens is kept in memory until it can", "err", err)
+			}
+			failing = true
+			sleep(ctx, retryGap)
+		}
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+	defer cancel()
+	if err := s.Flush(last); err != nil {
+		n, _ := s.Backlog()
+		s.o.Logger.Error("stopping with something not stored; the provider is asked about these messages at the next start", "entries", n, "err", err)
+	}
+}
+
+// Flush stores what waits: first the entries, in their order, then the changes. An error
+// means that something is left. If the store hangs, it returns when the context ends.
+func (s *Spool) Flush(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- s.flush(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Spool) flush(ctx context.Context) error {
+	select {
+	case <-s.flushing:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { s.flushing <- struct{}{} }()
+	for {
+		s.mu.Lock()
+		var next *entry
+		if len(s.entries) > 0 {
+			next = s.entries[0]
+		}
+		left := len(s.order)
+		busy := s.o.Shared && next != nil && next.sending > 0
+		s.mu.Unlock()
+		var err error
+		switch {
+		case busy:
+			err = errSending
+		case next != nil:
+			err = s.storeEntry(ctx, next)
+		case left > 0:
+			err = s.storeChanges(ctx)
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// errSending is why an entry, and what comes after it, is not stored now.
+var errSending = fmt.Errorf("%w: a message is being sent that could not be stored before", outbox.ErrNotStored)
+
+// storeEntry stores an entry whose messages were sent before, as they are now.
+func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
+	added, err := outbox.Added{}, outbox.ErrConflict
+	var counts map[string]int
+	for tries := 0; tries < maxConflicts && errors.Is(err, outbox.ErrConflict); tries++ {
+		var e outbox.Entry
+		if e, counts, err = s.current(ctx, en, tries > 0); err != nil {
+			return err
+		}
+		added, err = s.opening.add(ctx, e)
+	}
+	if err != nil {
+		if errors.Is(err, outbox.ErrConflict) {
+			s.o.Logger.Error("what was sent first does not fit what is stored; trying again", "messages", en.IDs())
+		}
+		return err
+	}
+	s.mu.Lock()
+	own := !added.Duplicate || slices.Equal(added.IDs, en.IDs())
+	var unsent []outbox.Message
+	for id, n := range counts {
+		t := s.pending[id]
+		t.entry = nil
+		switch {
+		case !own: // another replica has stored the same notification
+			t.changes = nil
+		case added.Duplicate: // stored as it was built; what was written since is seen
+			t.repeat()
+		default:
+			t.changes = slices.Delete(t.changes, 0, n)
+		}
+		if own && (t.m.State == outbox.Queued || t.m.State == outbox.Sending) {
+			unsent = append(unsent, t.m)
+		}
+		s.decided(id)
+	}
+	s.entries = s.entries[1:]
+	delete(s.keys, en.Key)
+	s.late.Add(en.Key, en.IDs())
+	s.settle()
+	s.mu.Unlock()
+	s.o.Handover(false, unsent...)
+	if s.o.Pages != nil {
+		for _, page := range en.AllPages() {
+			s.o.Pages.Recorded(*page)
+		}
+	}
+	return nil
+}
+
+// current is an entry with its messages as they are now, and how many changes of each
+// are in that. again says that it did not fit what is stored.
+func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.Entry, counts map[string]int, err error) {
+	e = en.Entry
+	e.Messages = nil
+	if pages := en.AllPages(); s.o.Pages != nil && len(pages) > 0 {
+		e.Page, e.Also = nil, nil
+		for _, page := range pages {
+			merged, err := s.o.Pages.Merge(ctx, *page)
+			if err != nil {
+				return e, nil, err
+			}
+			if merged != nil {
+				e.Also = append(e.Also, merged)
+			}
+		}
+	}
+	if again {
+		e.Marks = nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts = make(map[string]int)
+	for _, m := range en.Messages {
+		t := s.pending[m.ID]
+		counts[m.ID] = len(t.changes)
+		e.Messages = append(e.Messages, t.m)
+	}
+	if len(en.AllPages()) == 1 { // it may be another one by now, or none
+		id := ""
+		if len(e.Also) == 1 {
+			id = e.Also[0].ID
+		}
+		for i := range e.Messages {
+			e.Messages[i].PageID = id
+		}
+	}
+	return e, counts, nil
+}
+
+// repeat has what waits be written only if it was not written yet.
+func (t *tracked) repeat() {
+	for i := range t.changes {
+		t.changes[i].Repeat = true
+	}
+}
+
+// ride is changes that are being written.
+type ride struct {
+	all    []outbox.Change
+	of     []*tracked
+	counts []int // of the changes of each
+}
+
+func (r *ride) changes() []outbox.Change {
+	if r == nil {
+		return nil
+	}
+	return r.all
+}
+
+// ride takes along changes that wait, unless they are being flushed. It must end by
+// arrive.
+func (s *Spool) ride() *ride {
+	select {
+	case <-s.flushing:
+	default:
+		return nil
+	}
+	r := s.board(riders)
+	if r == nil {
+		s.flushing <- struct{}{}
+	}
+	return r
+}
+
+// arrive ends a ride.
+func (s *Spool) arrive(r *ride, written bool) {
+	if r == nil {
+		return
+	}
+	s.written(r, written)
+	s.flushing <- struct{}{}
+}
+
+// storeChanges stores a batch of changes.
+func (s *Spool) storeChanges(ctx context.Context) error {
+	if err := s.readUnread(ctx); err != nil {
+		return err
+	}
+	s.batch = max(1, min(s.batch, maxBatch))
+	r := s.board(s.batch)
+	if r == nil {
+		return nil
+	}
+	_, err := s.opening.add(ctx, outbox.Entry{SeenAt: time.Now(), Notes: r.all})
+	s.written(r, err == nil)
+	if err == nil {
+		s.batch *= 2
+		return nil
+	}
+	if s.batch /= 2; s.batch == 0 { // it may be this one's fault: others come first
+		s.putLast(r.of[0])
+	}
+	return err
+}
+
+// readUnread reads the messages whose changes came while the store could not be read,
+// and makes these.
+func (s *Spool) readUnread(ctx context.Context) error {
+	s.mu.Lock()
+	var unread []*tracked
+	for _, t := range s.order {
+		if t.unread {
+			unread = append(unread, t)
+		}
+	}
+	s.mu.Unlock()
+	type change struct {
+		m outbox.Message
+		c outbox.Change
+	}
+	for _, t := range unread {
+		m, err := s.read(ctx, t.m.ID)
+		if err != nil && !errors.Is(err, outbox.ErrNotFound) {
+			return err
+		}
+		var made []change
+		s.mu.Lock()
+		changes := t.changes
+		t.unread, t.changes = false, nil
+		if err == nil {
+			t.m = m
+			for _, c := range changes {
+				if c.Apply(&t.m) {
+					t.changes = append(t.changes, c)
+					made = append(made, change{t.m, c})
+				}
+			}
+		}
+		s.settle()
+		s.mu.Unlock()
+		for _, c := range made {
+			s.o.Changed(c.m, c.c)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,298 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// ledger holds what is not stored yet, and the messages of late. It knows no store.
+type ledger struct {
+	shared bool          // other replicas may change what is stored
+	wake   chan struct{} // something is to be stored
+
+	mu      sync.Mutex                       // held while anything below is used; methods with a small letter expect it
+	entries []*entry                         // not stored, in the order of their commits
+	keys    map[outbox.Key]*entry            // these, by key
+	pending map[string]*tracked              // messages with something that is not stored
+	order   []*tracked                       // these, in the order of their first change
+	recent  *lru.Cache[string, *tracked]     // other messages; unused in a shared store
+	late    *lru.Cache[outbox.Key, []string] // the ids of entries that were kept here
+	settled map[string][]chan<- struct{}     // who waits for a message to be decided
+}
+
+func newLedger(shared bool) *ledger {
+	l := &ledger{
+		shared: shared, wake: make(chan struct{}, 1),
+		keys: make(map[outbox.Key]*entry), pending: make(map[string]*tracked), settled: make(map[string][]chan<- struct{}),
+	}
+	l.recent, _ = lru.New[string, *tracked](recentMessages) // an error only for a size below 1
+	l.late, _ = lru.New[outbox.Key, []string](lateEntries)
+	return l
+}
+
+// tracked is a message as it is now.
+type tracked struct {
+	m       outbox.Message
+	changes []outbox.Change // not stored, in order
+	since   time.Time       // of the first of these
+	entry   *entry          // its own, if that is not stored
+	unread  bool            // the store could not be read: the changes are not made yet
+}
+
+// entry is one that is not stored.
+type entry struct {
+	outbox.Entry
+	since time.Time
+	// sending counts the commits that have it sent. In a shared store it is not stored
+	// meanwhile: the leader would send it, too.
+	sending int
+	past    bool // its pages were reported to Options.Pages
+}
+
+// tracked is a message that is known here, nil if it is not.
+func (l *ledger) tracked(id string) *tracked {
+	if t := l.pending[id]; t != nil {
+		return t
+	}
+	t, _ := l.recent.Get(id)
+	return t
+}
+
+// track takes in a message that has nothing to be stored.
+func (l *ledger) track(m outbox.Message) *tracked {
+	t := &tracked{m: m}
+	l.remember(t)
+	return t
+}
+
+// remember keeps a message that has nothing to be stored. In a shared store another
+// replica may change it.
+func (l *ledger) remember(t *tracked) {
+	if !l.shared {
+		l.recent.Add(t.m.ID, t)
+	}
+}
+
+// apply makes a change, to be stored.
+func (l *ledger) apply(t *tracked, c outbox.Change) bool {
+	if !c.Apply(&t.m) {
+		return false
+	}
+	l.put(t, c)
+	if t.m.State == outbox.Accepted || t.m.State.Final() || c.Event == outbox.EventRetry {
+		l.decided(c.ID)
+	}
+	return true
+}
+
+// put has a change stored.
+func (l *ledger) put(t *tracked, c outbox.Change) {
+	if len(t.changes) == 0 {
+		t.since = time.Now()
+	}
+	t.changes = append(t.changes, c)
+	if l.pending[t.m.ID] == nil {
+		l.pending[t.m.ID] = t
+		l.order = append(l.order, t)
+		l.recent.Remove(t.m.ID)
+	}
+	signal(l.wake)
+}
+
+// putLast has a message's changes stored after all others.
+func (l *ledger) putLast(t *tracked) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.order, t); i >= 0 {
+		l.order = append(slices.Delete(l.order, i, i+1), t)
+	}
+}
+
+// decided wakes who waits for a message to be attempted or stored.
+func (l *ledger) decided(id string) {
+	for _, waiting := range l.settled[id] {
+		waiting <- struct{}{} // it has room
+	}
+	delete(l.settled, id)
+}
+
+// note makes the changes that an entry brings, which are stored with it.
+func (l *ledger) note(changes []outbox.Change) {
+	for _, c := range changes {
+		if t := l.tracked(c.ID); t != nil && !t.unread {
+			c.Apply(&t.m)
+		}
+	}
+}
+
+// Direct reports whether a message is not in the store.
+func (l *ledger) Direct(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.pending[id]
+	return t != nil && t.entry != nil
+}
+
+// waits is an entry that is not stored yet, nil if none has the key.
+func (l *ledger) waits(key outbox.Key) *entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.keys[key]
+}
+
+// anyWaits reports whether a message has older changes that are not stored.
+func (l *ledger) anyWaits(changes []outbox.Change) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(changes, func(c outbox.Change) bool { return l.pending[c.ID] != nil })
+}
+
+// awaitAccepted waits until each message of an entry was attempted or stored. It is an
+// error if one is not stored, and the provider has neither it nor a newer one of its lane.
+func (l *ledger) awaitAccepted(ctx context.Context, en *entry) error {
+	ctx, cancel := context.WithTimeout(ctx, sendPatience)
+	defer cancel()
+	ids := en.IDs()
+	decided := make(chan struct{}, len(ids))
+	l.mu.Lock()
+	waiting := 0
+	for _, id := range ids {
+		if t := l.tracked(id); t != nil && t.entry != nil && !isSent(t.m.State) && t.m.State != outbox.Failed {
+			l.settled[id] = append(l.settled[id], decided)
+			waiting++
+		}
+	}
+	l.mu.Unlock()
+	for range waiting {
+		select {
+		case <-decided:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the provider: %w", ctx.Err())
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var errs []error
+	for _, id := range ids {
+		if t := l.tracked(id); t != nil && t.entry != nil && !isSent(t.m.State) {
+			errs = append(errs, fmt.Errorf("message %s is %s: %s", id, t.m.State, last(t.m)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// look is a message as it is known here: with its entry not stored, or with changes that
+// are not.
+func (l *ledger) look(id string) (m outbox.Message, entry, waits bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tracked(id)
+	if t == nil || t.unread {
+		return outbox.Message{}, false, false
+	}
+	m = t.m
+	m.Events = slices.Clone(m.Events)
+	return m, t.entry != nil, true
+}
+
+// overlay makes the changes to a message that are not stored.
+func (l *ledger) overlay(m *outbox.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := l.pending[m.ID]; t != nil {
+		for _, c := range t.changes {
+			c.Repeat = true // it may be stored by now
+			c.Apply(m)
+		}
+	}
+}
+
+// board collects changes of stored messages, oldest first, nil if there are none.
+func (l *ledger) board(most int) *ride {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := &ride{}
+	for _, t := range l.order {
+		if t.entry != nil || t.unread {
+			continue
+		}
+		if len(r.all) >= most {
+			break
+		}
+		r.all = append(r.all, t.changes...)
+		r.of = append(r.of, t)
+		r.counts = append(r.counts, len(t.changes))
+	}
+	if len(r.of) == 0 {
+		return nil
+	}
+	// Replicas that lock rows in the same order do not wait for each other in circles.
+	slices.SortStableFunc(r.all, func(a, b outbox.Change) int { return strings.Compare(a.ID, b.ID) })
+	return r
+}
+
+func (l *ledger) written(r *ride, written bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, t := range r.of {
+		if written {
+			t.changes = slices.Delete(t.changes, 0, r.counts[i])
+			t.since = time.Now()
+		} else {
+			t.repeat()
+		}
+	}
+	if written {
+		l.settle()
+	}
+}
+
+// settle forgets what has nothing left to be stored.
+func (l *ledger) settle() {
+	l.order = slices.DeleteFunc(l.order, func(t *tracked) bool {
+		if t.entry != nil || len(t.changes) > 0 {
+			return false
+		}
+		delete(l.pending, t.m.ID)
+		l.remember(t)
+		return true
+	})
+}
+
+// Backlog is how many entries and changes wait to be stored, and since when the first
+// does.
+func (l *ledger) Backlog() (n int, since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := func(at time.Time) {
+		if since.IsZero() || at.Before(since) {
+			since = at
+		}
+	}
+	for _, en := range l.entries {
+		first(en.since)
+	}
+	n = len(l.entries)
+	for _, t := range l.order {
+		if n += len(t.changes); len(t.changes) > 0 {
+			first(t.since)
+		}
+	}
+	return n, since
+}
+
+// Entries is how many entries are not stored.
+func (l *ledger) Entries() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.entries)
+}

@@ -1,0 +1,29 @@
+package spool
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+func (s *Spool) measure() {
+	f := promauto.With(s.o.Registerer)
+	s.failures = f.NewCounter(prometheus.CounterOpts{
+		Name: "smspager_store_failures_total", Help: "Commits that the store refused: notifications, replies, steps of an escalation.",
+	})
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "smspager_spool_entries", Help: "Entries and changes that are not stored yet.",
+	}, func() float64 {
+		n, _ := s.Backlog()
+		return float64(n)
+	})
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "smspager_spool_oldest_seconds", Help: "How long the oldest entry or change has been waiting to be stored.",
+	}, func() float64 {
+		if _, since := s.Backlog(); !since.IsZero() {
+			return max(0, time.Since(since).Seconds())
+		}
+		return 0
+	})
+}

@@ -1,0 +1,188 @@
+package spool
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// reopenGap is how often a store that could not be opened is tried again.
+const reopenGap = 2 * time.Second
+
+// opening is a store that may not be there yet.
+type opening struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+	opened chan struct{} // closed when store is set
+	leads  atomic.Bool   // this process leads those that share the store
+
+	guard   sync.RWMutex
+	store   outbox.Store
+	err     error // why it is not open
+	failure error // of the last write, nil if it did not fail
+}
+
+func (o *opening) open(open func(context.Context) (outbox.Store, error), logger *slog.Logger) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	o.cancel, o.ended, o.opened = cancel, make(chan struct{}), make(chan struct{})
+	if o.store, o.err = open(ctx); o.err == nil {
+		close(o.opened)
+		close(o.ended)
+		return nil
+	}
+	if errors.Is(o.err, outbox.ErrInUse) {
+		cancel()
+		return o.err
+	}
+	logger.Error("the outbox cannot be opened; until it can, pages are sent first and stored later", "err", o.err)
+	go func() {
+		defer close(o.ended)
+		ticker := time.NewTicker(reopenGap)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			store, err := open(ctx)
+			o.guard.Lock()
+			o.store, o.err = store, err
+			o.guard.Unlock()
+			if err == nil {
+				close(o.opened)
+				logger.Info("the outbox is open")
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// close ends the tries, and closes the store if it is open.
+func (o *opening) close() error {
+	o.cancel()
+	<-o.ended
+	store, err := o.get()
+	if err != nil {
+		return nil // it was never open
+	}
+	return store.Close()
+}
+
+func (o *opening) get() (outbox.Store, error) {
+	o.guard.RLock()
+	defer o.guard.RUnlock()
+	if o.err != nil {
+		return nil, fmt.Errorf("the outbox is not open: %w: %w", outbox.ErrNotStored, o.err)
+	}
+	return o.store, nil
+}
+
+// Trouble returns why the store cannot be written, nil while it can.
+func (o *opening) Trouble() error {
+	o.guard.RLock()
+	defer o.guard.RUnlock()
+	return cmp.Or(o.err, o.failure)
+}
+
+// add adds an entry to the store and remembers whether that failed.
+func (o *opening) add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
+	store, err := o.get()
+	if err != nil {
+		return outbox.Added{}, err
+	}
+	added, err := store.Add(ctx, e)
+	if !errors.Is(err, outbox.ErrConflict) && (err == nil || ctx.Err() == nil) {
+		o.failed(err)
+	}
+	return added, err
+}
+
+// failed remembers whether the store can be written.
+func (o *opening) failed(err error) {
+	o.guard.Lock()
+	defer o.guard.Unlock()
+	o.failure = err
+}
+
+// Lead waits until the store, which must be an outbox.Shared, is open, and then as its
+// own does.
+func (o *opening) Lead(ctx context.Context) (outbox.Lease, func(), error) {
+	select {
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	case <-o.opened:
+	}
+	s, ok := o.store.(outbox.Shared)
+	if !ok {
+		return nil, nil, errors.New("the store is not one that replicas can share")
+	}
+	lease, release, err := s.Lead(ctx)
+	if err == nil {
+		o.leads.Store(true)
+		context.AfterFunc(lease, func() { o.leads.Store(false) })
+	}
+	return lease, release, err
+}
+
+// Listen is outbox.Shared's. A store that is not shared has nothing to report.
+func (o *opening) Listen(ctx context.Context, ready func(), told func(outbox.Hint)) error {
+	if s, ok := o.store.(outbox.Shared); ok {
+		return s.Listen(ctx, ready, told)
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Page is outbox.Store's.
+func (o *opening) Page(ctx context.Context, id string) (outbox.Page, error) {
+	store, err := o.get()
+	if err != nil {
+		return outbox.Page{}, err
+	}
+	return store.Page(ctx, id)
+}
+
+// Pages is outbox.Store's.
+func (o *opening) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
+	store, err := o.get()
+	if err != nil {
+		return nil, err
+	}
+	return store.Pages(ctx, q)
+}
+
+// CountPages is outbox.Store's.
+func (o *opening) CountPages(ctx context.Context) (map[outbox.PageState]int, error) {
+	store, err := o.get()
+	if err != nil {
+		return nil, err
+	}
+	return store.CountPages(ctx)
+}
+
+// Marks is outbox.Store's.
+func (o *opening) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
+	store, err := o.get()
+	if err != nil {
+		return nil, err
+	}
+	return store.Marks(ctx, kind)
+}
+
+// Prune is outbox.Store's.
+func (o *opening) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
+	store, err := o.get()
+	if err != nil {
+		return 0, err
+	}
+	return store.Prune(ctx, before, limit)
+}

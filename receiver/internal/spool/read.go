@@ -1,0 +1,149 @@
+package spool
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const (
+	// readPatience is how long one message may take to be read.
+	readPatience = 2 * time.Second
+	// flushPatience is how long a list waits for what it shows to be stored.
+	flushPatience = time.Second
+)
+
+// read reads a message from the store.
+func (s *Spool) read(ctx context.Context, id string) (outbox.Message, error) {
+	store, err := s.get()
+	if err != nil {
+		return outbox.Message{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	return store.Get(ctx, id)
+}
+
+// Get returns a message with its events, or ErrNotFound. While the store cannot be read,
+// events of before may be missing.
+func (s *Spool) Get(ctx context.Context, id string) (outbox.Message, error) {
+	known, entry, waits := s.look(id)
+	if entry {
+		return known, nil
+	}
+	m, err := s.read(ctx, id)
+	if err != nil && waits {
+		return known, nil
+	}
+	if err == nil {
+		s.overlay(&m)
+	}
+	return m, err
+}
+
+// FindAPIID returns the id of the message that the provider knows by apiID, or
+// ErrNotFound.
+func (s *Spool) FindAPIID(ctx context.Context, apiID string) (id string, err error) {
+	s.mu.Lock()
+	for _, t := range s.order {
+		if apiID != "" && t.m.APIID == apiID {
+			id = t.m.ID
+		}
+	}
+	s.mu.Unlock()
+	if id != "" {
+		return id, nil
+	}
+	store, err := s.get()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	return store.FindAPIID(ctx, apiID)
+}
+
+// Open yields every stored message that is not in a final state, oldest first, without
+// the events that are stored.
+func (s *Spool) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
+	return func(yield func(outbox.Message, error) bool) {
+		store, err := s.get()
+		if err != nil {
+			yield(outbox.Message{}, err)
+			return
+		}
+		for m, err := range store.Open(ctx) {
+			if err == nil {
+				if s.overlay(&m); m.State.Final() {
+					continue
+				}
+			}
+			if !yield(m, err) {
+				return
+			}
+		}
+	}
+}
+
+// List returns messages with their events, newest first.
+func (s *Spool) List(ctx context.Context, q outbox.Query) ([]outbox.Message, error) {
+	flush, cancel := context.WithTimeout(ctx, flushPatience)
+	defer cancel()
+	clean := s.Flush(flush) == nil
+	var ms []outbox.Message
+	store, err := s.get()
+	if err == nil {
+		ms, err = store.List(ctx, q)
+	}
+	if clean && err == nil {
+		return ms, nil
+	}
+	seen := make(map[string]bool)
+	for i := range ms {
+		s.overlay(&ms[i])
+		seen[ms[i].ID] = true
+	}
+	s.mu.Lock()
+	waiting := s.order
+	if err != nil {
+		waiting = slices.Concat(waiting, s.recent.Values())
+	}
+	if err != nil && len(waiting) == 0 {
+		s.mu.Unlock()
+		return nil, err
+	}
+	for _, t := range waiting {
+		if !seen[t.m.ID] && !t.unread {
+			seen[t.m.ID] = true
+			m := t.m
+			m.Events = slices.Clone(m.Events)
+			ms = append(ms, m)
+		}
+	}
+	s.mu.Unlock()
+	ms = slices.DeleteFunc(ms, func(m outbox.Message) bool { return !matches(m, q) })
+	slices.SortFunc(ms, func(a, b outbox.Message) int { return cmp.Compare(b.ID, a.ID) })
+	return ms[:min(len(ms), q.Limit)], nil
+}
+
+// matches reports whether a query selects a message.
+func matches(m outbox.Message, q outbox.Query) bool {
+	return (q.State == "" || m.State == q.State) && (q.To == "" || m.To == q.To) && (q.Receiver == "" || m.Receiver == q.Receiver) &&
+		(q.Page == "" || m.PageID == q.Page) && (q.Before == "" || m.ID < q.Before)
+}
+
+// Segments is outbox.Store's.
+func (s *Spool) Segments(ctx context.Context, since time.Time) (int, error) {
+	flush, cancel := context.WithTimeout(ctx, flushPatience)
+	defer cancel()
+	_ = s.Flush(flush) // what it misses is counted by who sends
+	store, err := s.get()
+	if err != nil {
+		return 0, err
+	}
+	return store.Segments(ctx, since)
+}

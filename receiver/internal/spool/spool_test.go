@@ -1,0 +1,477 @@
+package spool_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/smspager/smspager/receiver/internal/spool"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/sqlite"
+)
+
+// fault is what a store does at one of its writes.
+type fault string
+
+const (
+	fails  fault = "fails"  // and does nothing
+	lies   fault = "lies"   // it writes, and says that it failed
+	hangs  fault = "hangs"  // and then does nothing
+	delays fault = "delays" // and then writes
+	dies   fault = "dies"   // it does nothing from then on, and the process is started again
+)
+
+// store is a real one with faults at its writes.
+type store struct {
+	outbox.Store
+	mu    sync.Mutex
+	calls int
+	at    int // the write at which the fault begins
+	until int // and before which it ends
+	fault fault
+	dead  bool
+}
+
+var errFault = errors.New("disk full")
+
+func (s *store) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
+	s.mu.Lock()
+	n := s.calls
+	s.calls++
+	f := fault("")
+	if n >= s.at && n < s.until {
+		f = s.fault
+	}
+	s.dead = s.dead || f == dies
+	dead := s.dead
+	s.mu.Unlock()
+	switch {
+	case dead:
+		return outbox.Added{}, errFault
+	case f == fails:
+		return outbox.Added{}, errFault
+	case f == hangs:
+		time.Sleep(20 * time.Second)
+		return outbox.Added{}, errFault
+	case f == delays:
+		time.Sleep(20 * time.Second)
+	case f == lies:
+		_, err := s.Store.Add(ctx, e)
+		return outbox.Added{}, errors.Join(errFault, err)
+	}
+	return s.Store.Add(ctx, e)
+}
+
+// Close leaves the file to the next process if this one has died.
+func (s *store) Close() error {
+	if s.has(dies) {
+		return nil
+	}
+	return s.Store.Close()
+}
+
+func (s *store) has(f fault) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead && f == dies
+}
+
+// provider takes each message once, as the queue and law 2 would have it sent.
+type provider struct {
+	mu    sync.Mutex
+	taken map[string]int
+	order map[string][]string // by lane
+}
+
+// world is a spool over a store with a fault, with a sender that accepts everything.
+type world struct {
+	t     *testing.T
+	raw   *sqlite.Store
+	store *store
+	p     *provider
+	s     *spool.Spool
+	gone  chan struct{} // closed when its process has died
+
+	mu     sync.Mutex
+	queued map[string]bool
+}
+
+func (w *world) start(raw *sqlite.Store, st *store) {
+	w.t.Helper()
+	w.raw, w.store, w.queued, w.gone = raw, st, make(map[string]bool), make(chan struct{})
+	s, err := spool.New(spool.Options{
+		Open:     func(context.Context) (outbox.Store, error) { return st, nil },
+		Handover: func(_ bool, ms ...outbox.Message) { w.handover(w.gone, false, ms...) },
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.s = s
+}
+
+// restart starts the next process if this one has died: it has what the store has.
+func (w *world) restart(raw *sqlite.Store, f fault) {
+	w.t.Helper()
+	if !w.store.has(f) {
+		return
+	}
+	close(w.gone)
+	if err := w.s.Close(); err != nil {
+		w.t.Error(err)
+	}
+	w.start(raw, &store{Store: raw, at: -1})
+	for m, err := range w.s.Open(context.Background()) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.handover(w.gone, true, m)
+	}
+}
+
+func (w *world) handover(gone chan struct{}, ask bool, ms ...outbox.Message) {
+	for _, m := range ms {
+		w.mu.Lock()
+		known := w.queued[m.ID]
+		w.queued[m.ID] = true
+		w.mu.Unlock()
+		if !known && (m.State == outbox.Queued || m.State == outbox.Sending) {
+			go w.send(gone, ask || m.State == outbox.Sending, m)
+		}
+	}
+}
+
+// send is an attempt of a sender.
+func (w *world) send(gone chan struct{}, ask bool, m outbox.Message) {
+	record := func(c outbox.Change) {
+		select {
+		case <-gone: // the process is
+		default:
+			if _, err := w.s.Record(context.Background(), c, &m); err != nil {
+				w.t.Error(err)
+			}
+		}
+	}
+	record(outbox.Attempted(m.ID, time.Now(), ""))
+	time.Sleep(50 * time.Millisecond)
+	select {
+	case <-gone:
+		return
+	default:
+	}
+	w.p.mu.Lock()
+	if !ask || w.p.taken[m.ID] == 0 {
+		w.p.taken[m.ID]++
+		w.p.order[m.GroupKey] = append(w.p.order[m.GroupKey], m.ID)
+	}
+	w.p.mu.Unlock()
+	record(outbox.Taken(m.ID, "api-"+m.ID, time.Now(), ""))
+	time.Sleep(time.Second)
+	record(outbox.Ended(m.ID, "api-"+m.ID, time.Now(), 4, true, ""))
+}
+
+func message(ids *outbox.IDs, group string) outbox.Message {
+	now := time.Now()
+	return outbox.Message{
+		ID: ids.New(now), To: "+33639980001", Receiver: "oncall", GroupKey: group, Text: group, Encoding: "gsm7", Segments: 1,
+		State: outbox.Queued, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(time.Hour),
+		Events: []outbox.Event{{At: now, Type: outbox.EventQueued}},
+	}
+}
+
+// TestLaws states what the spool promises, over a store that fails, lies, hangs or dies
+// at each of its writes in turn, once or for long:
+//
+//   - nothing is lost: a commit that gave no error was sent, and is stored in the end;
+//   - nothing is sent twice, stored twice, or has a line of its history twice;
+//   - what is written of a message is written in order;
+//   - a crash loses nothing that was committed, and of the rest at most its history.
+func TestLaws(t *testing.T) {
+	for _, f := range []fault{fails, lies, hangs, delays, dies} {
+		for _, long := range []int{1, 4} {
+			for at := range 12 {
+				t.Run(fmt.Sprintf("%s at write %d, %d times", f, at, long), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { laws(t, f, at, long) })
+				})
+			}
+		}
+	}
+}
+
+func laws(t *testing.T, f fault, at, long int) {
+	raw, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "outbox.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &provider{taken: make(map[string]int), order: make(map[string][]string)}
+	w := &world{t: t, p: p}
+	w.start(raw, &store{Store: raw, at: at, until: at + long, fault: f})
+	ids := outbox.NewIDs()
+	var committed []string
+	for n := range 8 {
+		w.restart(raw, f)
+		e := outbox.Entry{Key: outbox.Key{byte(n + 1)}, SeenAt: time.Now(), Window: time.Hour}
+		for i := range 1 + n%2 {
+			e.Messages = append(e.Messages, message(ids, fmt.Sprint("g", i)))
+		}
+		build := func(context.Context) (*outbox.Entry, error) { copied := e; return &copied, nil }
+		added, err := w.s.Commit(context.Background(), spool.FailOpen, build)
+		if err != nil || added.Duplicate || !slices.Equal(added.IDs, e.IDs()) {
+			t.Fatalf("commit %d gives %+v, %v", n, added, err)
+		}
+		committed = append(committed, added.IDs...)
+		if again, err := w.s.Commit(context.Background(), spool.FailOpen, build); err != nil || !slices.Equal(again.IDs, added.IDs) {
+			t.Fatalf("commit %d again gives %+v, %v", n, again, err)
+		}
+		for _, id := range added.IDs { // reads see it, whatever the store does
+			if m, err := w.s.Get(context.Background(), id); err != nil || m.State == outbox.Failed {
+				t.Errorf("it is read as %s, %v", m.State, err)
+			}
+		}
+		time.Sleep(700 * time.Millisecond)
+	}
+	w.restart(raw, f)
+	time.Sleep(5 * time.Minute)
+	if n, _ := w.s.Backlog(); n != 0 && !w.store.has(f) {
+		t.Errorf("%d entries and changes are left", n)
+	}
+	for _, id := range committed {
+		if p.taken[id] != 1 {
+			t.Errorf("%s was sent %d times", id, p.taken[id])
+		}
+		m, err := raw.Get(context.Background(), id)
+		if err != nil {
+			if f != dies { // what was sent first is known to no one after a crash
+				t.Errorf("%s is not stored: %v", id, err)
+			}
+			continue
+		}
+		var history []outbox.EventType
+		for _, e := range m.Events {
+			if !slices.Contains(history, e.Type) || f == dies && e.Type == outbox.EventAttempt {
+				history = append(history, e.Type)
+			} else {
+				t.Errorf("%s has %s twice: %+v", id, e.Type, m.Events)
+			}
+		}
+		want := []outbox.EventType{outbox.EventQueued, outbox.EventAttempt, outbox.EventAccepted, outbox.EventDelivered}
+		if f != dies && (m.State != outbox.Delivered || m.Attempts != 1 || !slices.Equal(history, want)) {
+			t.Errorf("%s is %s after %d attempts, with %v", id, m.State, m.Attempts, history)
+		}
+	}
+	if err := w.s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// fake is a store that has whatever a test gives it.
+type fake struct {
+	outbox.Store
+	mu              sync.Mutex
+	addErr, readErr error
+	poison          string // the message whose changes cannot be written
+}
+
+func (f *fake) fail(add, read error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.addErr, f.readErr = add, read
+}
+
+func (f *fake) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
+	f.mu.Lock()
+	err := f.addErr
+	if slices.ContainsFunc(e.Notes, func(c outbox.Change) bool { return c.ID == f.poison }) {
+		err = errFault
+	}
+	f.mu.Unlock()
+	if err != nil {
+		return outbox.Added{}, err
+	}
+	return f.Store.Add(ctx, e)
+}
+
+func (f *fake) Get(ctx context.Context, id string) (outbox.Message, error) {
+	f.mu.Lock()
+	err := f.readErr
+	f.mu.Unlock()
+	if err != nil {
+		return outbox.Message{}, err
+	}
+	return f.Store.Get(ctx, id)
+}
+
+// in runs a test with a spool over a fake.
+func in(t *testing.T, o spool.Options, test func(f *fake, s *spool.Spool)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		raw, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "outbox.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &fake{Store: raw}
+		o.Open = func(context.Context) (outbox.Store, error) { return f, nil }
+		s, err := spool.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(f, s)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func commit(s *spool.Spool, p spool.Policy, e outbox.Entry) (outbox.Added, error) {
+	return s.Commit(context.Background(), p, func(context.Context) (*outbox.Entry, error) { copied := e; return &copied, nil })
+}
+
+// TestSharedStore: a message is sent first only if no other replica can have it.
+func TestSharedStore(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err  error
+		sent bool
+	}{
+		"it may be stored":          {errFault, false},
+		"it is certainly not there": {fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), true},
+	} {
+		var handed, withdrawn []string
+		in(t, spool.Options{
+			Shared:   true,
+			Handover: func(_ bool, ms ...outbox.Message) { handed = append(handed, ms[0].ID) },
+			Withdraw: func(ids []string) { withdrawn = append(withdrawn, ids...) },
+		}, func(f *fake, s *spool.Spool) {
+			f.fail(tc.err, nil)
+			m := message(outbox.NewIDs(), "g")
+			if _, err := commit(s, spool.FailOpen, outbox.Entry{Messages: []outbox.Message{m}}); err == nil {
+				t.Errorf("%s: accepted by nobody", name)
+			}
+			if sent := len(handed) > 0; sent != tc.sent || !slices.Equal(handed, withdrawn) {
+				t.Errorf("%s: handed over %v, withdrawn %v", name, handed, withdrawn)
+			}
+			f.fail(nil, nil)
+		})
+	}
+}
+
+// TestConflict: what does not fit is built again, from what is there then.
+func TestConflict(t *testing.T) {
+	in(t, spool.Options{}, func(f *fake, s *spool.Spool) {
+		built := 0
+		_, err := s.Commit(context.Background(), spool.Strict, func(context.Context) (*outbox.Entry, error) {
+			built++
+			return &outbox.Entry{Marks: []outbox.Mark{{Kind: "k", Name: "n", Version: 3 - built, Doc: []byte("{}")}}}, nil
+		})
+		if err != nil || built != 3 {
+			t.Errorf("built %d times: %v", built, err)
+		}
+	})
+}
+
+// TestUnread: a receipt for a message that cannot be read is kept until it can.
+func TestUnread(t *testing.T) {
+	var changed []outbox.State
+	in(t, spool.Options{Changed: func(m outbox.Message, _ outbox.Change) { changed = append(changed, m.State) }}, func(f *fake, s *spool.Spool) {
+		m := message(outbox.NewIDs(), "g")
+		m.State = outbox.Accepted
+		if _, err := f.Store.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
+			t.Fatal(err)
+		}
+		f.fail(nil, errFault)
+		for range 2 {
+			if _, err := s.Record(context.Background(), outbox.Ended(m.ID, "x", time.Now(), 4, true, ""), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		if n, since := s.Backlog(); n != 2 || time.Since(since) != time.Minute {
+			t.Errorf("%d wait since %s", n, since)
+		}
+		f.fail(nil, nil)
+		time.Sleep(2 * time.Second)
+		if got, err := f.Store.Get(context.Background(), m.ID); err != nil || got.State != outbox.Delivered || len(got.Events) != 2 || len(changed) != 1 {
+			t.Errorf("it is %+v, %v; reported %v", got, err, changed)
+		}
+		if _, err := s.Record(context.Background(), outbox.Replied("nope", time.Now(), ""), nil); !errors.Is(err, outbox.ErrNotFound) {
+			t.Errorf("an unknown message gives %v", err)
+		}
+	})
+}
+
+// TestReads see what is not stored.
+func TestReads(t *testing.T) {
+	in(t, spool.Options{}, func(f *fake, s *spool.Spool) {
+		ids := outbox.NewIDs()
+		stored, sent := message(ids, "g"), message(ids, "h")
+		if _, err := commit(s, spool.Strict, outbox.Entry{Messages: []outbox.Message{stored}}); err != nil {
+			t.Fatal(err)
+		}
+		f.fail(errFault, nil)
+		done := make(chan error)
+		go func() {
+			_, err := commit(s, spool.FailOpen, outbox.Entry{Messages: []outbox.Message{sent}})
+			done <- err
+		}()
+		synctest.Wait()
+		for _, m := range []outbox.Message{stored, sent} {
+			if made, err := s.Record(context.Background(), outbox.Taken(m.ID, "api-"+m.ID, time.Now(), ""), nil); !made || err != nil {
+				t.Fatal(made, err)
+			}
+			if got, err := s.Get(context.Background(), m.ID); err != nil || got.State != outbox.Accepted || len(got.Events) != 2 {
+				t.Errorf("Get gives %+v, %v", got, err)
+			}
+			if id, err := s.FindAPIID(context.Background(), "api-"+m.ID); err != nil || id != m.ID {
+				t.Errorf("FindAPIID gives %q, %v", id, err)
+			}
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		for state, want := range map[outbox.State]int{"": 2, outbox.Accepted: 2, outbox.Queued: 0} {
+			ms, err := s.List(context.Background(), outbox.Query{State: state, Limit: 10})
+			if err != nil || len(ms) != want || want == 2 && ms[0].ID != sent.ID {
+				t.Errorf("List of %q gives %+v, %v", state, ms, err)
+			}
+		}
+		f.fail(nil, nil)
+	})
+}
+
+// TestPoison: changes that cannot be written hold up neither others nor commits.
+func TestPoison(t *testing.T) {
+	in(t, spool.Options{}, func(f *fake, s *spool.Spool) {
+		ids := outbox.NewIDs()
+		ms := []outbox.Message{message(ids, "a"), message(ids, "b"), message(ids, "c")}
+		if _, err := commit(s, spool.Strict, outbox.Entry{Messages: ms}); err != nil {
+			t.Fatal(err)
+		}
+		f.mu.Lock()
+		f.poison = ms[0].ID
+		f.mu.Unlock()
+		for _, m := range ms {
+			if _, err := s.Record(context.Background(), outbox.Taken(m.ID, "", time.Now(), ""), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := commit(s, spool.Strict, outbox.Entry{Messages: []outbox.Message{message(ids, "d")}}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		for i, want := range []outbox.State{outbox.Queued, outbox.Accepted, outbox.Accepted} {
+			if got, err := f.Store.Get(context.Background(), ms[i].ID); err != nil || got.State != want {
+				t.Errorf("message %d is stored as %s, %v; want %s", i, got.State, err, want)
+			}
+		}
+		if n, _ := s.Backlog(); n != 1 {
+			t.Errorf("%d are left", n)
+		}
+		f.mu.Lock()
+		f.poison = ""
+		f.mu.Unlock()
+	})
+}
