@@ -33,9 +33,9 @@ receivers:
 		answer                         string // contained in the answer
 	}{
 		{"no token", "POST", "/alertmanager", body("quiet", "firing", one, ""), "", 401, "webhook.token_file"},
-		{"wrong token", "POST", "/alertmanager", body("quiet", "firing", one, ""), "Bearer nope", 401, `{"error":"the webhook needs`},
+		{"wrong token", "POST", "/alertmanager", body("quiet", "firing", one, ""), "Bearer nope", 401, `{"error":"the bearer token is`},
 		{"basic authentication", "POST", "/alertmanager", body("quiet", "firing", one, ""), "Basic t0p-secret", 401, ""},
-		{"GET", "GET", "/alertmanager", "", "Bearer t0p-secret", 405, `the webhook takes POST`},
+		{"GET", "GET", "/alertmanager", "", "Bearer t0p-secret", 405, `the method must be POST`},
 		{"too large", "POST", "/alertmanager", strings.Repeat(" ", 100001), "Bearer t0p-secret", 413, "webhook.max_body_bytes"},
 		{"not JSON", "POST", "/alertmanager", "hello", "Bearer t0p-secret", 400, "not a JSON object"},
 		{"empty", "POST", "/alertmanager", "", "Bearer t0p-secret", 400, "not a JSON object"},

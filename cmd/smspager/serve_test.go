@@ -182,7 +182,7 @@ func TestSIGHUPReloads(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	p.untilLogged("the configuration was reloaded")
+	p.untilLogged("configuration reloaded")
 	if _, code := post(p.url, notification(1)); code != http.StatusNotFound {
 		t.Errorf("the old receiver responds %d after a reload", code)
 	}
@@ -190,7 +190,7 @@ func TestSIGHUPReloads(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	p.untilLogged("was not reloaded")
+	p.untilLogged("configuration not reloaded")
 	if _, code := post(p.url, strings.Replace(notification(1), `"sms"`, `"renamed"`, 1)); code != http.StatusOK {
 		t.Errorf("after a bad reload the receiver responds %d", code)
 	}
