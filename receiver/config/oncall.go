@@ -10,35 +10,35 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// Recipient is whom a list such as to names.
+// Recipient is what a list of recipients names: a contact, a number or a rota.
 type Recipient struct {
-	Name   string      // the contact's, "" for a bare number and a rota
-	Number e164.Number // "" for a rota
-	Rota   string      // "" for a contact and a number
+	Name   string      // the contact's name; "": a number or a rota
+	Number e164.Number // "": a rota
+	Rota   string      // the rota's name; "": a contact or a number
 }
 
-// rotaPrefix stands before the name of a rota in a list of recipients.
+// rotaPrefix begins a recipient that is a rota.
 const rotaPrefix = "rota:"
 
-// Step is one of an escalation.
+// Step is a step of an escalation.
 type Step struct {
 	After      time.Duration `yaml:"after"` // since the page opened
 	To         []string      `yaml:"to"`
 	Recipients []Recipient   `yaml:"-"`
 }
 
-// Quiet is when a contact is left alone by what may wait.
+// Quiet holds the quiet hours of a contact: messages that may wait are held then.
 type Quiet struct {
 	From       string         `yaml:"from"` // "22:00"; "": never
 	To         string         `yaml:"to"`
 	Timezone   string         `yaml:"timezone"`
-	Severities []string       `yaml:"severities"` // those that may wait
+	Severities []string       `yaml:"severities"` // severities that may wait
 	Zone       *time.Location `yaml:"-"`
 	FromMinute int            `yaml:"-"` // of the day
 	ToMinute   int            `yaml:"-"`
 }
 
-// Rota tells who is on duty: by a calendar, or by turns.
+// Rota is who is on duty, by a calendar or by turns.
 type Rota struct {
 	Name            string         `yaml:"name"`
 	Calendar        string         `yaml:"calendar"` // a file
@@ -46,23 +46,23 @@ type Rota struct {
 	CalendarURLFile string         `yaml:"calendar_url_file"`
 	Refresh         time.Duration  `yaml:"refresh"` // of the calendar
 	Turns           Turns          `yaml:"turns"`
-	Timezone        string         `yaml:"timezone"` // of Turns.Start, and of what a calendar gives none; "": UTC
+	Timezone        string         `yaml:"timezone"` // of Turns.Start, and of times without a zone in the calendar; "": UTC
 	Zone            *time.Location `yaml:"-"`
 	Default         []string       `yaml:"default"` // who is on duty in a gap
-	Recipients      []Recipient    `yaml:"-"`       // those of Default
+	Recipients      []Recipient    `yaml:"-"`       // the recipients in Default
 }
 
-// Turns is people who are on duty one after the other.
+// Turns are shifts of equal length, which people take in order.
 type Turns struct {
-	Start     string    `yaml:"start"` // "2026-11-02 09:00"; "": no turns
-	Days      int       `yaml:"days"`
+	Start     string    `yaml:"start"`  // "2026-11-02 09:00"; "": no turns
+	Days      int       `yaml:"days"`   // of a shift
 	People    []string  `yaml:"people"` // contacts
 	StartTime time.Time `yaml:"-"`
 }
 
-// Alertmanager is where silences go.
+// Alertmanager is the cluster in which replies set silences.
 type Alertmanager struct {
-	URLs         []string      `yaml:"urls"` // of one cluster; the first that answers takes the silence; none: no silences
+	URLs         []string      `yaml:"urls"` // of one cluster; the first one that responds is used; empty: no silences
 	User         string        `yaml:"user"`
 	Password     Secret        `yaml:"password"`
 	PasswordFile string        `yaml:"password_file"`
@@ -71,7 +71,7 @@ type Alertmanager struct {
 	MaxSilence   time.Duration `yaml:"max_silence"`
 }
 
-// Heartbeat is an alert that always fires, and who is told when it stops.
+// Heartbeat is an alert that always fires, and who gets a text when its beats are missing.
 type Heartbeat struct {
 	Name       string        `yaml:"name"`
 	Receiver   string        `yaml:"receiver"`
@@ -80,32 +80,32 @@ type Heartbeat struct {
 	Recipients []Recipient   `yaml:"-"`
 }
 
-// Alive is a URL elsewhere that is called while all is well here.
+// Alive is a dead-man's switch: a URL elsewhere that smspager calls while all is well.
 type Alive struct {
 	URL      Secret        `yaml:"url"` // "": none
 	URLFile  string        `yaml:"url_file"`
 	Interval time.Duration `yaml:"interval"`
 }
 
-// Credit guards the account's credit.
+// Credit sets the warnings about the account's credit, and the budget.
 type Credit struct {
-	WarnBelow   int64       `yaml:"warn_below"` // in the provider's unit; 0: no warning
-	WarnDays    int         `yaml:"warn_days"`  // days that the credit lasts; 0: no warning
-	DailyBudget int         `yaml:"daily_budget"`
+	WarnBelow   int64       `yaml:"warn_below"`   // in the provider's unit; 0: no warning
+	WarnDays    int         `yaml:"warn_days"`    // days that the credit lasts; 0: no warning
+	DailyBudget int         `yaml:"daily_budget"` // segments; 0: no limit
 	To          []string    `yaml:"to"`
 	Recipients  []Recipient `yaml:"-"`
 }
 
-// Pages reports whether a receiver's notifications want an answer.
+// Pages reports whether somebody must respond to the receiver's notifications: they open pages.
 func (r *Receiver) Pages() bool { return r.Acknowledge || len(r.Escalate) > 0 }
 
-// people are those whom lists of recipients may name.
+// people holds what lists of recipients may name.
 type people struct {
 	contacts map[string]e164.Number
 	rotas    map[string]bool
 }
 
-// recipients resolves a list of recipients, each once.
+// recipients returns the recipients that a list names, each once.
 func (v *validator) recipients(path string, names []string, known people) []Recipient {
 	var all []Recipient
 	for i, name := range names {
@@ -121,7 +121,7 @@ func (v *validator) recipients(path string, names []string, known people) []Reci
 	return all
 }
 
-// find finds a rota or a contact, or reads a number.
+// find returns a rota, a contact or a number.
 func (p people) find(name string) (Recipient, error) {
 	if rota, ok := strings.CutPrefix(name, rotaPrefix); ok {
 		if !p.rotas[rota] {
@@ -147,7 +147,7 @@ func (p people) find(name string) (Recipient, error) {
 	return Recipient{}, fmt.Errorf("no contact is named %q%s", name, knownNames(p.contacts, "; add it to contacts, or write a number"))
 }
 
-// knownNames lists names for an error, or says what to do where there are none.
+// knownNames returns the end of an error: the known names, or none if there are no names.
 func knownNames[V any](names map[string]V, none string) string {
 	if len(names) == 0 {
 		return none
@@ -255,7 +255,7 @@ func (v *validator) quiet(path string, q *Quiet) {
 	}
 }
 
-// zone finds a time zone; nil for "" and where it has reported a fault.
+// zone returns a time zone. It returns nil for "", and if it has reported a fault.
 func (v *validator) zone(path, name string) *time.Location {
 	if name == "" {
 		return nil
@@ -267,7 +267,7 @@ func (v *validator) zone(path, name string) *time.Location {
 	return zone
 }
 
-// url checks a URL that may hold a secret. It does not print it.
+// url checks a URL without printing it, because it may hold a secret.
 func (v *validator) url(path string, s Secret) {
 	u, err := url.Parse(s.Reveal())
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
@@ -275,7 +275,7 @@ func (v *validator) url(path string, s Secret) {
 	}
 }
 
-// paging checks what a receiver does for an answer.
+// paging checks the keys of a receiver that are about pages.
 func (v *validator) paging(path string, r *Receiver, cfg *Config, known people) {
 	key := path + ".acknowledge"
 	if !r.Acknowledge {

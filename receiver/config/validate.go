@@ -15,10 +15,10 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// validator checks what a document says, resolves it, and reports its faults.
+// validator checks a configuration, resolves it, and reports its faults.
 type validator struct {
 	*decoder
-	dir string // that of the configuration file
+	dir string // the folder of the configuration file
 }
 
 var (
@@ -129,8 +129,8 @@ func (v *validator) textingHouse(t *TextingHouse) {
 	}
 }
 
-// endpoint checks a URL that the password is sent to. It does not print it: it
-// may hold a password of its own.
+// endpoint checks a URL that the password is sent to. It does not print the URL, which may hold a
+// password.
 func (v *validator) endpoint(path, raw string) {
 	u, err := url.Parse(raw)
 	switch {
@@ -148,8 +148,8 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// secret reads a secret from its file, if it names one, and forgets the file's name. It
-// returns false if it has reported a fault.
+// secret reads a secret from its file, if there is one, and sets the file's name to "". It returns
+// false if it has reported a fault.
 func (v *validator) secret(path string, s *Secret, file *string) bool {
 	_, inline := v.places[path]
 	_, named := v.places[path+"_file"]
@@ -179,7 +179,7 @@ func (v *validator) secret(path string, s *Secret, file *string) bool {
 	return true
 }
 
-// given is the path of a secret's key, as the document has it.
+// given returns the path of a secret's key that the document has.
 func (v *validator) given(path string) string {
 	if _, inline := v.places[path]; inline {
 		return path
@@ -256,7 +256,7 @@ func (v *validator) receivers(cfg *Config, known people) {
 	}
 }
 
-// required is between of what has no default.
+// required is between for a key without a default.
 func (v *validator) required(path, what string, d, least, most time.Duration) {
 	if _, given := v.places[path]; !given {
 		v.fault(path, "missing; %s", what)
