@@ -37,7 +37,7 @@ func builtVersion(info *debug.BuildInfo) string {
 	return "unknown"
 }
 
-// console is where a subcommand reads and writes.
+// console holds the input and the outputs of a subcommand.
 type console struct {
 	in       io.Reader
 	out, err io.Writer

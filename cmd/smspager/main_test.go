@@ -222,7 +222,7 @@ func notification(n int) string {
 		"groupLabels":{"alertname":"Alert%d"},"commonLabels":{"alertname":"Alert%d","severity":"critical"}}`, n, n, n, n)
 }
 
-// post posts a notification and returns the ids of its messages; none where it
+// post posts a notification and returns the ids of its messages; none if it
 // was not accepted.
 func post(url, body string) (ids []string, code int) {
 	resp, err := http.Post(url+"/alertmanager", "application/json", strings.NewReader(body))

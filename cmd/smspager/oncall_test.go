@@ -124,7 +124,7 @@ func TestPagesAndVerify(t *testing.T) {
 		t.Errorf("a URL without a scheme exits with %d: %s", code, stderr)
 	}
 	if code, _, stderr := smspager(t, "", "page", "--url=http://127.0.0.1:1", code); code != 1 || !strings.Contains(stderr, "smspager serve does not respond at http://127.0.0.1:1 (--url)") {
-		t.Errorf("where nothing listens page exits with %d: %s", code, stderr)
+		t.Errorf("if nothing listens, page exits with %d: %s", code, stderr)
 	}
 	if code, _, stderr := smspager(t, "", "verify", "--url="+p.url, "carol"); code != 1 || !strings.Contains(stderr, "no contact has this name") {
 		t.Errorf("verify of nobody exits with %d: %s", code, stderr)
