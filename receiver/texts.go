@@ -87,9 +87,12 @@ func NewPreview(cfg *config.Config, name string, n templating.Notification) (Pre
 		addressed = ""
 	}
 	n.Receiver = r.Name
-	tail := ""
+	var b templating.Budget
 	if r.Pages && n.Status != string(model.AlertResolved) {
-		tail = oncall.SampleTail
+		b.Tail, b.LongTail = oncall.SampleTail, oncall.SampleLongTail
 	}
-	return Preview{Receiver: r.Name, Addressed: addressed, Ignored: !r.Wants(n), MaxSegments: r.MaxSegments, Rendering: r.Render(n, tail)}, nil
+	if n.NotificationReason == "repeat interval elapsed" {
+		b.Again, b.LongTail = true, ""
+	}
+	return Preview{Receiver: r.Name, Addressed: addressed, Ignored: !r.Wants(n), MaxSegments: r.MaxSegments, Rendering: r.Render(n, b)}, nil
 }

@@ -93,10 +93,11 @@ var underscores = strings.NewReplacer(".", "_", "-", "_")
 
 // rankOf returns the rank of a label, of exported_X that of X.
 func (s *Set) rankOf(name string) rank {
-	if name == "exported_job" {
+	own, exported := strings.CutPrefix(name, "exported_")
+	name = canonical(own)
+	if r := ranks[name]; exported && r >= rankState && r <= rankJob && r != rankNamespace { // what the exporter reports on
 		return rankOwn
 	}
-	name = canonical(strings.TrimPrefix(name, "exported_"))
 	if s.ignored[name] {
 		return rankIgnored
 	}
@@ -157,11 +158,11 @@ func (s *Set) labelsOf(a *alertmanager.Alert, text string, words []string) []lab
 		if l.named && (l.rank == rankUnlikely || l.rank == rankTopic) && isWord(value) { // by chance
 			l.named = false
 		}
-		if (l.rank == rankUnlikely || l.rank == rankOwn) && hints(words, name) { // a tunnel in TunnelDown
-			l.named = true
+		if l.mayBeHinted() && hints(words, name) { // a tunnel in TunnelDown
+			l.named, l.rank = true, min(l.rank, rankOwn)
 		}
-		if l.named && l.rank == rankUnlikely {
-			l.rank = rankOwn
+		if l.rank == rankOwn && name == "name" || l.named && l.rank == rankUnlikely {
+			l.named, l.rank = true, rankOwn
 		}
 		all = append(all, l)
 	}
@@ -170,6 +171,18 @@ func (s *Set) labelsOf(a *alertmanager.Alert, text string, words []string) []lab
 	})
 	markForeign(all)
 	return all
+}
+
+// mayBeHinted reports whether a label is the object if the alert's name has its name: it
+// is neither the target's own nor the cluster.
+func (l *label) mayBeHinted() bool {
+	switch l.rank {
+	case rankTopic, rankOwn, rankUnlikely:
+		return !isSeverity(l.name)
+	case rankContext:
+		return !slices.Contains(always, canonical(l.name))
+	}
+	return false
 }
 
 // hints reports whether the words of an alert's name have the name of a label.

@@ -277,6 +277,9 @@ func (c *composition) compose(d *detail, sentence, from string, how wording) one
 	}
 	w.object = c.placeOf(d, lacks, how)
 	w.subject = d.name
+	if c.single && c.unevaluated != "" && d.Labels[grafanaRule] == "" { // else the sentence says it
+		w.subject += " (" + c.unevaluated + ")"
+	}
 	for _, word := range c.context {
 		if w.label != nil && w.label.rank >= rankURL && w.label.rank <= rankInstance && d.isExportersNamespace(word) {
 			continue // of the exporter, not of a host
@@ -300,7 +303,7 @@ func (c *composition) placeOf(d *detail, lacks func(value string) bool, how word
 			*to = append(*to, part)
 		}
 	}
-	if host := d.host(); host != nil && d.needsHost(object, host) && lacks(host.value) {
+	if host := d.host(); host != nil && host != object && (how != shortWording || host.named || object.rank.isOfHost()) && d.needsHost(object, host) && lacks(host.value) {
 		add(&hosts, shortHost(host.value))
 	}
 	place := ""
@@ -312,7 +315,7 @@ func (c *composition) placeOf(d *detail, lacks func(value string) bool, how word
 			place = object.rank.short(place)
 		}
 	}
-	if ns := d.namespace(); object.rank.isNamespaced() && ns != "" && lacks(ns) && !slices.Contains(c.context, ns) {
+	if ns := d.namespace(); (object.rank.isNamespaced() || d.Labels["exported_namespace"] == ns) && ns != "" && lacks(ns) && !slices.Contains(c.context, ns) {
 		place = strings.TrimSuffix(ns+"/"+place, "/")
 	}
 	add(&parts, place)
@@ -332,9 +335,9 @@ func (c *composition) placeOf(d *detail, lacks func(value string) bool, how word
 }
 
 // needsHost reports whether an object is written with its host: a disk is, and a label of
-// the rule's own if an annotation names the host, unless as an address.
+// the rule's own unless its host is but an address.
 func (d *detail) needsHost(object, host *label) bool {
-	return object.rank.isOfHost() || object.rank.isPart() && host.named && !(isAddress(host.value) && hasName(d))
+	return object.rank.isOfHost() || (object.rank.isPart() || object.rank == rankState) && (!isAddress(host.value) || host.named && !hasName(d))
 }
 
 // addsTo reports whether a label is written beside the object: others that the author

@@ -146,12 +146,6 @@ func joined(separator string, texts ...string) string {
 	return strings.Join(kept, separator)
 }
 
-// endings are what Grafana writes into the annotation grafana_state_reason of an alert
-// that ended without being over (pkg/services/ngalert/models/alert_rule.go).
-var endings = map[string]string{
-	"MissingSeries": "no data", "NoData": "no data", "Error": "error", "Paused": "rule paused", "RuleDeleted": "rule deleted", "Updated": "rule changed", "KeepLast": "",
-}
-
 // start returns the first words of a text: what has happened.
 func (c *composition) start() string {
 	switch {
@@ -179,13 +173,8 @@ func (c *composition) counts() string {
 
 // ended returns RESOLVED, or why alerts ended that are not known to be over.
 func (c *composition) ended() string {
-	for i := range c.alerts {
-		reason := c.alerts[i].Annotations[grafanaReason]
-		for one := range strings.SplitSeq(reason, ",") {
-			if why := endings[strings.TrimSpace(one)]; why != "" {
-				return "ENDED (" + why + ")"
-			}
-		}
+	if c.ending != "" {
+		return "ENDED (" + c.ending + ")"
 	}
 	return "RESOLVED"
 }

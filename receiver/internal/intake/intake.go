@@ -194,13 +194,14 @@ func (r *Receiver) Wants(n templating.Notification) bool {
 	return r.SendResolved || n.Status != string(model.AlertResolved)
 }
 
-// Render returns the text of a notification, which ends with the tail. If the receiver does not
-// want resolved alerts, it leaves them out.
-func (r *Receiver) Render(n templating.Notification, tail string) templating.Rendering {
+// Render returns the text of a notification, without the resolved alerts if the receiver does not
+// want them. It sets the budget's segments.
+func (r *Receiver) Render(n templating.Notification, b templating.Budget) templating.Rendering {
 	if !r.SendResolved {
 		n.Alerts = slices.DeleteFunc(slices.Clone(n.Alerts), func(a template.Alert) bool { return a.Status == string(model.AlertResolved) })
 	}
-	return r.Text.Render(n, templating.Budget{MaxSegments: r.MaxSegments, Tail: tail})
+	b.MaxSegments = r.MaxSegments
+	return r.Text.Render(n, b)
 }
 
 func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (Result, error) {
@@ -268,7 +269,22 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 	if len(turn.To) == 0 && turn.Page != nil && !turn.Page.State.Current() {
 		return out, nil
 	}
-	rendered := r.Render(n, turn.Tail)
+	// Those who have had the page before read STILL, the others how to reply.
+	texts := map[bool]templating.Rendering{}
+	text := func(person outbox.Person) templating.Rendering {
+		had := slices.Contains(turn.Paged, person.Number) || turn.Page == nil
+		rendered, done := texts[had]
+		if !done {
+			b := templating.Budget{Tail: turn.Tail, LongTail: turn.LongTail, Again: had && n.NotificationReason == reasonRepeat}
+			if had {
+				b.LongTail = ""
+			}
+			rendered = r.Render(n, b)
+			texts[had] = rendered
+		}
+		return rendered
+	}
+	rendered := text(slices.Concat(turn.To, []outbox.Person{{}})[0])
 	if rendered.Err != nil {
 		in.metrics.fallbacks.WithLabelValues(r.Name).Inc()
 		in.logger.Error("the template failed; the built-in text is sent instead", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", rendered.Err)
@@ -277,6 +293,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		turn.Page.Headline = rendered.Headline
 	}
 	for _, person := range turn.To {
+		rendered := text(person)
 		expires := arrived.Add(r.MaxAge)
 		if person.NotBefore.After(arrived) {
 			expires = person.NotBefore.Add(r.MaxAge)

@@ -56,8 +56,8 @@ type Sender interface {
 	SendNow(context.Context, *outbox.Entry) error
 }
 
-// Render makes the text of a notification, which ends with the tail.
-type Render func(n templating.Notification, tail string) templating.Rendering
+// Render makes the text of a notification; the receiver sets the budget's segments.
+type Render func(n templating.Notification, b templating.Budget) templating.Rendering
 
 // Options are what New needs. Store, Sender, People and Notices are required.
 type Options struct {

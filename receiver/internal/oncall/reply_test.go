@@ -94,7 +94,7 @@ func TestStopAndStart(t *testing.T) {
 		a.say("STOP")
 		a.expect(time.Second, "You get no more texts from smspager...")
 		// Nobody who has the page can answer it any more.
-		b.expectBoth(5*time.Second, "alice has stopped texts from smspager and is not paged any more.", "STILL CRITICAL DiskFull...Not reached: alice. Re CODE")
+		b.expectBoth(5*time.Second, "alice has stopped texts from smspager and is not paged any more.", "CRITICAL DiskFull...Not reached: alice. OK? Re CODE")
 		w.phone(carol).expect(time.Second, "alice has stopped...")
 		b.say("ok")
 		b.expect(time.Second, "OK...")
@@ -131,7 +131,7 @@ func TestVerification(t *testing.T) {
 		state("unverified")
 		w.fire()
 		a.expect(time.Second, "CRITICAL...")
-		b.expect(6*time.Minute, "STILL...")
+		b.expect(6*time.Minute, "CRITICAL...")
 		b.say("%s", code) // not bob's
 		b.expect(time.Second, "That is not the code of a verification...")
 		state("unverified")
@@ -181,7 +181,7 @@ func TestSeveralAtOnce(t *testing.T) {
 			codes = append(codes, a.code)
 		}
 		for range codes {
-			b.expect(6*time.Minute, "STILL...")
+			b.expect(6*time.Minute, "CRITICAL...")
 		}
 		a.say("%s %s", codes[0], codes[2])
 		a.expect(time.Second, "OK, "+codes[0]+" is yours: CRITICAL Service0\nOK, "+codes[2]+" is yours: CRITICAL Service2")
@@ -204,7 +204,7 @@ func TestUndoOfSomebodyElses(t *testing.T) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
 		a.expect(time.Second, "CRITICAL...Re CODE")
-		b.expect(6*time.Minute, "STILL...Re CODE")
+		b.expect(6*time.Minute, "CRITICAL...Re CODE")
 		a.say("ok")
 		a.expect(time.Second, "OK...")
 		b.expect(time.Second, "alice has...")

@@ -27,7 +27,7 @@ func TestSilencedByReply(t *testing.T) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.three()
 		a.expect(time.Second, "CRITICAL DiskFull...Re CODE")
-		b.expect(6*time.Minute, "STILL...")
+		b.expect(6*time.Minute, "CRITICAL...")
 		b.say("%s 2h", b.code)
 		b.expect(time.Second, "Silenced "+b.code+" for 2h: CRITICAL DiskFull. UNDO "+b.code+" ends it.")
 		a.expect(time.Second, "bob has "+b.code+", and silences it for 2h: CRITICAL DiskFull")
@@ -55,7 +55,7 @@ func TestSilencedByReply(t *testing.T) {
 		if left := w.am.active(); len(left) != 0 {
 			t.Errorf("%d silences are left", len(left))
 		}
-		w.phone(carol).expect(11*time.Minute, "STILL...")
+		w.phone(carol).expect(11*time.Minute, "CRITICAL...")
 		if got := history(w.page()); !strings.HasSuffix(got, "acknowledged bob, silencing bob, silenced bob, undone bob, escalated, paged carol") {
 			t.Errorf("the history is %q", got)
 		}
@@ -149,7 +149,7 @@ func TestAfterTheSilence(t *testing.T) {
 			a, b := w.phone(alice), w.phone(bob)
 			w.fire()
 			a.expect(time.Second, "CRITICAL...")
-			b.expect(6*time.Minute, "STILL CRITICAL...")
+			b.expect(6*time.Minute, "CRITICAL...")
 			a.say("s 1h")
 			a.expect(time.Second, "Silenced...")
 			b.expect(time.Second, "alice has...")
@@ -263,7 +263,7 @@ func TestAnAlertmanagerThatHangs(t *testing.T) {
 			time.Sleep(time.Second)
 			b.silent(time.Second)
 		}
-		b.expect(12*time.Second, "STILL...")
+		b.expect(12*time.Second, "CRITICAL...")
 	})
 }
 
