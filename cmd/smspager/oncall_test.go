@@ -21,7 +21,7 @@ func TestDemoOnCall(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d: %s\n%s", code, stderr, out)
 	}
-	for _, want := range []string{"No answer from alice. Re ", "is yours: CRITICAL", "bob has ", "RESOLVED KubePod", "DEAD heartbeat prometheus", "ALIVE heartbeat prometheus", "acknowledged     bob", "smspager page "} {
+	for _, want := range []string{"No answer from alice. OK? Re ", "is yours: CRITICAL", "bob has ", "RESOLVED KubePod", "DEAD heartbeat prometheus", "ALIVE heartbeat prometheus", "acknowledged     bob", "smspager page "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the demo does not show %q:\n%s", want, out)
 		}
@@ -77,7 +77,7 @@ func TestPagesAndVerify(t *testing.T) {
 		t.Fatalf("the notification gets %d", code)
 	}
 	next(t, alice, "Re ")
-	text := next(t, bob, "No answer from alice. Re ").Text
+	text := next(t, bob, "No answer from alice. OK? Re ").Text
 	code := text[len(text)-4:]
 	say(t, bob, "ok")
 	next(t, bob, "OK, "+code+" is yours")
