@@ -3,6 +3,7 @@ package templating
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -181,17 +182,20 @@ func (c *composition) ended() string {
 
 const longestHeadline = 50 // septets
 
-// headline returns what the group is about, in a few words.
+// headline returns what the group is about, in a few words: the name, and of a single
+// alert what is broken.
 func (c *composition) headline() string {
 	first := c.severity()
 	if c.over {
 		first = c.ended()
 	}
-	subject := cmp.Or(c.name, c.unevaluated)
-	for _, word := range c.context {
-		subject = strings.TrimSpace(subject + " " + word)
+	words := append([]string{first, cmp.Or(c.name, c.unevaluated)}, c.context...)
+	if c.single {
+		if object := leanObject(c.first); object != "" && !slices.Contains(words, object) {
+			words = append(words, object)
+		}
 	}
-	return shortened(strings.TrimSpace(first+" "+subject), longestHeadline, c.set.to)
+	return shortened(joined(" ", words...), longestHeadline, c.set.to)
 }
 
 // fallback returns the text if no template can be used. It cannot fail.

@@ -227,7 +227,7 @@ func TestAnswersPastTheOutbox(t *testing.T) {
 				t.Errorf("it is answered %d %s", code, text)
 			}
 		}
-		a.expect(time.Second, "OK, ... is yours: CRITICAL LoadHigh")
+		a.expect(time.Second, "OK, ... is yours: CRITICAL LoadHigh db-2")
 		a.say("?")
 		a.expect(time.Second, "2 pages:...you have it")
 		a.say("%s 2h", a.code) // needs the outbox
@@ -236,7 +236,7 @@ func TestAnswersPastTheOutbox(t *testing.T) {
 		store.readOnly.Store(false)
 		after(time.Minute)
 		a.say("undo %s", a.code)
-		a.expect(10*time.Second, "Undone...CRITICAL LoadHigh")
+		a.expect(10*time.Second, "Undone...CRITICAL LoadHigh db-2")
 		b.expect(6*time.Minute, "CRITICAL LoadHigh...No answer from alice. OK? Re CODE")
 		w.phone(carol).silent(time.Minute)
 		if got := history(w.page()); !strings.HasPrefix(got, "opened, paged alice, acknowledged alice, undone alice") {
@@ -300,7 +300,7 @@ func TestRepeatedReplyLosesTheAnswer(t *testing.T) {
 			return text
 		}
 		mo()
-		a.expect(time.Second, "OK, ... is yours: CRITICAL DiskFull")
+		a.expect(time.Second, "OK, ... is yours: CRITICAL DiskFull db-1")
 		after(30*time.Second + 500*time.Millisecond)
 		store.readOnly.Store(false)
 		if got := mo(); !strings.Contains(got, "repeated") {
