@@ -357,7 +357,7 @@ func percent(number string, s *saying) string {
 	return number
 }
 
-// alone is unitOf for a figure that stands without its sentence: a small number without
+// alone is unitOf for a figure without its sentence: a small number without
 // a unit says nothing there, and is "".
 func (s *saying) alone(f figure) string {
 	text := s.unitOf(f)

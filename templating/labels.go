@@ -115,7 +115,7 @@ type label struct {
 	name, value string
 	rank        rank
 	order       int  // 0, or negative for one of Options.Objects, the first the least
-	named       bool // the value stands in an annotation
+	named       bool // an annotation has the value
 	foreign     bool // of the exporter that reports on something else
 }
 
@@ -321,8 +321,8 @@ func shortHost(host string) string {
 	return name
 }
 
-// shortPod returns a pod's name without the hash of its template, which a ".." stands
-// for: "checkout-api-..x2lqp".
+// shortPod returns a pod's name without its template's hash, for which it writes "..":
+// "checkout-api-..x2lqp".
 func shortPod(name string) string {
 	last := strings.LastIndexByte(name, '-')
 	if last < 0 || len(name)-last-1 != 5 || !isGenerated(name[last+1:]) {
