@@ -306,7 +306,7 @@ func (c *composition) commonPlace() string {
 	}
 	d := c.first
 	reports := func(l *label) bool { return l.rank == rankPod && !l.named && c.lineRank == rankOwn } // on what the lines name
-	if object := d.object(); object != nil && !object.foreign && !reports(object) && shared(object) && (object.named || object.rank != rankTopic && object.rank < rankService || !isWord(object.value)) {
+	if object := d.object(); object != nil && !object.foreign && !reports(object) && shared(object) && (object.named || object.rank < rankService) {
 		if object.rank == rankInstance && isAddress(object.value) {
 			object = d.podOr(object)
 		}

@@ -179,6 +179,8 @@ func (l *label) mayBeHinted() bool {
 	switch l.rank {
 	case rankTopic, rankOwn, rankUnlikely:
 		return !isSeverity(l.name)
+	case rankIgnored:
+		return slices.Contains([]string{"endpoint", "monitor", "owner", "receiver", "replica"}, l.name)
 	case rankContext:
 		return !slices.Contains(always, canonical(l.name))
 	}
@@ -223,7 +225,7 @@ func markForeign(all []label) {
 		case is(l, rankService), is(l, rankContainer), is(l, rankJob):
 			l.foreign = reporting && isExporter(l.value)
 		case is(l, rankInstance):
-			l.foreign = better && !target && (reporting && isAddress(l.value) || isExporter(l.value) || strings.HasPrefix(l.value, "localhost"))
+			l.foreign = better && (!target && reporting && isAddress(l.value) || isExporter(l.value) || strings.HasPrefix(l.value, "localhost"))
 		}
 	}
 }
@@ -237,7 +239,7 @@ func isExporter(name string) bool {
 }
 
 // probers are exporters whose instance is what they report on.
-var probers = [...]string{"node-exporter", "node_exporter", "windows", "snmp", "blackbox", "ipmi", "mysqld", "postgres", "redis"}
+var probers = [...]string{"node-exporter", "node_exporter", "windows", "snmp", "blackbox", "ipmi"}
 
 func isProber(name string) bool {
 	return slices.ContainsFunc(probers[:], func(part string) bool { return strings.Contains(name, part) })
@@ -282,11 +284,17 @@ func namesHost(text, host string) bool {
 	return false
 }
 
+// longURL is how many bytes of a URL are written if room is short.
+const longURL = 80
+
 // short returns the value of a label as lists have it.
 func (r rank) short(value string) string {
 	switch {
 	case r == rankPod:
 		return shortPod(value)
+	case strings.Contains(value, "://") && len(value) > longURL:
+		host, _, _ := strings.Cut(shortHost(value), "/")
+		return host + "/.."
 	case r == rankNode, r == rankInstance, strings.Contains(value, "://"):
 		return shortHost(value)
 	}
