@@ -223,25 +223,20 @@ func (c *composition) placesOf(chosen []*column, alerts int) []string {
 	}
 	slices.SortStableFunc(chosen, func(a, b *column) int { return order(a.rank) - order(b.rank) })
 	places := make([]string, alerts)
+	separator := " "
 	for _, col := range chosen {
-		short := shortValues(col)
-		for i, value := range short {
+		for i, value := range shortValues(col) {
 			switch {
 			case value == "" || value == places[i]:
 			case places[i] == "":
 				places[i] = value
-			case strings.HasSuffix(places[i], "/"):
-				places[i] += value
 			default:
-				places[i] += " " + value
-			}
-			if col.rank == rankNamespace && value != "" && len(chosen) > 1 {
-				places[i] += "/"
+				places[i] += separator + value
 			}
 		}
-	}
-	for i := range places {
-		places[i] = strings.TrimSuffix(places[i], "/")
+		if separator = " "; col.name == "namespace" || col.name == "exported_namespace" {
+			separator = "/"
+		}
 	}
 	return places
 }

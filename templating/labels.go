@@ -151,7 +151,7 @@ func (s *Set) labelsOf(a *alertmanager.Alert, text string, words []string) []lab
 			value = strings.Join(strings.Fields(value), " ")
 		}
 		l := label{name: name, value: value, rank: s.rankOf(name), order: s.order[canonical(name)]}
-		if l.rank > rankClaim && strings.Count(value, " ") > 3 { // a sentence
+		if l.rank > rankClaim && strings.Count(value, " ") > 3 || isWindow(value) { // a sentence, a length of time
 			l.rank = rankIgnored
 		}
 		l.named = len(value) > 1 && l.rank < rankIgnored && names(text, value)
@@ -195,6 +195,12 @@ func hints(words []string, label string) bool {
 		}
 	}
 	return true
+}
+
+// isWindow reports whether a value is a length of time, such as 1h30m.
+func isWindow(value string) bool {
+	_, err := model.ParseDuration(value)
+	return err == nil && value != "0"
 }
 
 // isWord reports whether a value is an ordinary word, which a sentence may hold by chance.

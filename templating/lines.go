@@ -177,7 +177,7 @@ func (c *composition) objectsBySeverity(e *entry, objects []string) []string {
 	sorted := make([]string, len(order))
 	for i, j := range order {
 		sorted[i] = objects[j]
-		if now := severity(j); !e.resolved && i > 0 && severity(order[i-1]) != now && severityWord(now) != "" {
+		if now := severity(j); objects[j] != "" && !e.resolved && i > 0 && severity(order[i-1]) != now && severityWord(now) != "" {
 			sorted[i] = severityWord(now) + " " + objects[j]
 		}
 	}

@@ -169,6 +169,8 @@ func (d *detail) object() *label {
 		l := &d.labels[i]
 		switch {
 		case l.foreign || l.rank >= rankState:
+		case l.rank == rankTopic && isWord(l.value):
+			first(&state, l)
 		case l.rank >= rankTopic && l.rank <= rankOwn: // perhaps the rule's, the same in each alert
 			first(&own, l)
 		case l.rank == rankInstance && isAddress(l.value):
@@ -261,12 +263,17 @@ func (d *detail) namespace() string {
 	exporter := slices.ContainsFunc(d.labels, func(l label) bool {
 		return l.foreign && l.rank == rankPod && isExporter(l.value) && !strings.Contains(l.value, "state-metrics")
 	})
+	found := ""
 	for _, l := range d.labels {
-		if l.rank == rankNamespace && (l.named || !exporter || strings.HasPrefix(l.name, "exported_")) {
+		switch {
+		case l.rank != rankNamespace:
+		case strings.HasPrefix(l.name, "exported_"):
 			return l.value
+		case (l.named || !exporter) && (found == "" || l.name == "namespace"):
+			found = l.value
 		}
 	}
-	return ""
+	return found
 }
 
 // compose writes name, place and a sentence, each thing once.

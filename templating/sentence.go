@@ -185,7 +185,7 @@ func (d *detail) read(text, from string, summary bool) {
 	}
 	number := 0
 	for _, one := range sentences(text) {
-		one = d.withoutInstance(one)
+		one = d.withoutInstance(withoutTopics(one))
 		if strings.Trim(one, "0123456789") == "" {
 			continue
 		}
@@ -238,6 +238,17 @@ func (d *detail) expanded(text string) string {
 			b.WriteString("{{" + inside + "}}")
 		}
 		text = after
+	}
+}
+
+// withoutTopics drops words such as "#page" at a sentence's end.
+func withoutTopics(s string) string {
+	for {
+		i := strings.LastIndexByte(s, ' ')
+		if i < 0 || i+2 >= len(s) || s[i+1] != '#' || isDigit(s[i+2]) {
+			return s
+		}
+		s = s[:i]
 	}
 }
 
