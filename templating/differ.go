@@ -163,6 +163,9 @@ func (col *column) weight() int {
 	case col.rank == rankInstance && isAddress(col.values[0]):
 		w += 60
 	}
+	if col.linked {
+		w += 15
+	}
 	if !col.named {
 		if col.rank == rankOwn {
 			w = int(rankInstance) + 1
@@ -193,7 +196,7 @@ func (c *composition) allColumns(alerts []int) []*column {
 			d := c.detailAt(i)
 			for _, l := range d.labels {
 				col := columnOf(l)
-				col.named, col.foreign = col.named || l.named, col.foreign || l.foreign
+				col.named, col.foreign, col.linked = col.named || l.named, col.foreign || l.foreign, col.linked && l.linked
 				col.values[n] = l.value
 			}
 			continue

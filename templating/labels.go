@@ -116,6 +116,7 @@ type label struct {
 	rank        rank
 	order       int  // 0, or negative for one of Options.Objects, the first the least
 	named       bool // an annotation has the value
+	linked      bool // only an annotation that is no sentence has it, such as a dashboard's URL
 	foreign     bool // of the exporter that reports on something else
 }
 
@@ -138,7 +139,7 @@ func (l *label) isChosen() bool { return l.order < 0 }
 
 // labelsOf returns the labels of an alert, the most exact first. A label that a scrape
 // would have overwritten (exported_instance) replaces the scraped target's own.
-func (s *Set) labelsOf(a *alertmanager.Alert, text string, words []string) []label {
+func (s *Set) labelsOf(a *alertmanager.Alert, sentences, links string, words []string) []label {
 	all := make([]label, 0, len(a.Labels))
 	for name, value := range a.Labels {
 		if value == "" || name == model.AlertNameLabel {
@@ -154,12 +155,16 @@ func (s *Set) labelsOf(a *alertmanager.Alert, text string, words []string) []lab
 		if l.rank > rankClaim && strings.Count(value, " ") > 3 || isWindow(value) { // a sentence, a length of time
 			l.rank = rankIgnored
 		}
-		l.named = len(value) > 1 && l.rank < rankIgnored && names(text, value)
+		if len(value) > 1 && l.rank < rankIgnored {
+			l.named = names(sentences, value)
+			l.linked = !l.named && names(links, value)
+			l.named = l.named || l.linked
+		}
 		if l.named && (l.rank == rankUnlikely || l.rank == rankTopic) && isWord(value) { // by chance
 			l.named = false
 		}
 		if l.mayBeHinted() && hints(words, name) { // a tunnel in TunnelDown
-			l.named, l.rank = true, min(l.rank, rankOwn)
+			l.named, l.linked, l.rank = true, false, min(l.rank, rankOwn)
 		}
 		if l.rank == rankOwn && name == "name" || l.named && l.rank == rankUnlikely {
 			l.named, l.rank = true, rankOwn

@@ -141,7 +141,7 @@ func (d *detail) object() *label {
 	if len(d.labels) > 0 && d.labels[0].isChosen() {
 		return &d.labels[0]
 	}
-	var own, state, address, coarse, exporters *label
+	var own, state, address, coarse, exporters, linked *label
 	first := func(to **label, l *label) {
 		if *to == nil {
 			*to = l
@@ -157,13 +157,18 @@ func (d *detail) object() *label {
 			}
 		case l.rank == rankState:
 			first(&state, l)
-		case l.named && l.rank < rankService:
+		case l.named && l.rank < rankService && !l.linked:
 			return l
+		case l.named && l.rank < rankService:
+			first(&linked, l)
 		case l.rank >= rankService:
 			if coarse == nil || l.named && !coarse.named {
 				coarse = l
 			}
 		}
+	}
+	if linked != nil {
+		return linked
 	}
 	for i := range d.labels {
 		l := &d.labels[i]

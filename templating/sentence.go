@@ -114,13 +114,13 @@ func (s *Set) detailOf(a *alertmanager.Alert) detail {
 		description = ""
 	}
 	summary, description = d.expanded(withoutDump(summary)), d.expanded(withoutDump(description))
-	text := summary + "\n" + description
+	links := ""
 	for _, name := range a.Annotations.Names() { // a link to a dashboard may name the object, too
-		if name != summaryFrom && name != descriptionFrom && len(text) < longestAnnotation {
-			text += "\n" + capped(a.Annotations[name])
+		if name != summaryFrom && name != descriptionFrom && len(links) < longestAnnotation {
+			links += "\n" + capped(a.Annotations[name])
 		}
 	}
-	d.labels = s.labelsOf(a, text, d.nameWords())
+	d.labels = s.labelsOf(a, summary+"\n"+description, links, d.nameWords())
 	d.forgetAddresses(summary + "\n" + description)
 	if summary != "" {
 		d.read(summary, summaryFrom, true)
