@@ -135,6 +135,9 @@ func (c *composition) contextOf(labels []label) []string {
 	v := c.view
 	for _, name := range always {
 		for _, p := range v.common {
+			if c.set.ignored[canonical(p.Name)] {
+				continue
+			}
 			if canonical(strings.TrimPrefix(p.Name, "exported_")) == name && v.CommonLabels["exported_"+p.Name] == "" {
 				add(p.Value)
 			}
@@ -154,7 +157,7 @@ func (c *composition) contextOf(labels []label) []string {
 func (c *composition) groupWord(p alertmanager.Pair) string {
 	r := c.set.rankOf(p.Name)
 	switch {
-	case p.Name == model.AlertNameLabel || isSeverity(p.Name) || p.Name == "grafana_folder":
+	case p.Name == model.AlertNameLabel || isSeverity(p.Name) || p.Name == "grafana_folder" || c.set.ignored[canonical(p.Name)]:
 		return ""
 	case c.name == "" && (r == rankIgnored || r == rankOwn):
 		return p.Name + " " + p.Value
@@ -165,13 +168,17 @@ func (c *composition) groupWord(p alertmanager.Pair) string {
 }
 
 // severity returns the most severe severity of the alerts that fire, or of all alerts
-// if those that may fire are not listed; "FIRING" if none has one.
+// if nothing fires or those that may are not listed. If none has one, it is "FIRING", or
+// "" if nothing fires.
 func (c *composition) severity() string {
 	for i := range c.alerts {
 		a := &c.alerts[i]
-		if word := severityWord(severityOf(a.Labels)); word != "" && (c.view.MayStillFire || a.Status == string(model.AlertFiring)) {
+		if word := severityWord(severityOf(a.Labels)); word != "" && (c.over || c.view.MayStillFire || a.Status == string(model.AlertFiring)) {
 			return word
 		}
+	}
+	if c.over {
+		return ""
 	}
 	return "FIRING"
 }

@@ -48,7 +48,7 @@ func (t *Text) fit(v *view, c *composition, alerts alertmanager.Alerts, b Budget
 			a, err := in.try(alerts, most, b, squeeze{tight: true}, ch)
 			if err == nil && a.segments() <= ch.segments {
 				a.Shown = len(alerts) - c.hidden(ch)
-				a.Cut = c.single && c.ways[ch.way].cut
+				a.Cut = a.Cut || c.single && c.ways[ch.way].cut
 				return a.whole(), nil
 			}
 		}
@@ -94,10 +94,13 @@ func (in *instance) squeezed(alerts alertmanager.Alerts, most int, b Budget, loo
 	if r, ok := in.shorten(alerts, shown, b, longest, shortest, b.MaxSegments); ok {
 		return r, nil
 	}
-	if short, err := in.try(alerts, shown, b, squeeze{tight: true, values: true, limit: shortest}, everything); err == nil {
-		one = short
+	whole := one.cut(b.MaxSegments)
+	if one, err = in.try(alerts, shown, b, squeeze{tight: true, values: true, limit: shortest}, everything); err == nil {
+		if short := one.cut(b.MaxSegments); len(short.Text) >= len(whole.Text) { // what is cut off may be most of it
+			return short, nil
+		}
 	}
-	return one.cut(b.MaxSegments), nil
+	return whole, nil
 }
 
 // spills reports whether the last segment of several holds only a few septets.

@@ -174,6 +174,14 @@ func TestTailStays(t *testing.T) {
 	if check(t, greedy, 1); !strings.HasPrefix(greedy.Text, "What fires: firing. tail") || !strings.HasSuffix(greedy.Text, "tail... +3 more\nRe 4821") || !greedy.Cut {
 		t.Errorf("gives %+v", greedy)
 	}
+	// A URL that is too long goes, not what fires.
+	url := " https://wiki.example/" + strings.Repeat("path/", 40)
+	for _, source := range []string{`{{ template "sms.default" . }}{{ tail }}` + url, `{{ subject . }}: {{ sentence . }}` + url} {
+		r := text(t, source).Render(n, templating.Budget{MaxSegments: 1})
+		if check(t, r, 1); !strings.Contains(r.Text, "TargetDown") || r.Size.Units < 100 || strings.Contains(r.Text, "https") || !r.Cut {
+			t.Errorf("%s gives %q", source, r.Text)
+		}
+	}
 	// The built-in text has the tail too.
 	n.NotificationReason = "another"
 	failing := text(t, `x{{ if eq .NotificationReason "another" }}{{ index .Alerts 9 }}{{ end }}`).Render(n, templating.Budget{MaxSegments: 1, Tail: "Re 4821"})

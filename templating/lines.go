@@ -128,7 +128,7 @@ func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
 			if lean := leanObject(d); lean != "" {
 				e.lean = []string{lean}
 			}
-			if f, ok := figureOf(d); ok {
+			if f, ok := figureOf(d); ok && !e.resolved {
 				e.figure = f
 			}
 		default:

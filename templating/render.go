@@ -242,7 +242,7 @@ func (a *attempt) whole() Rendering {
 // cut is the rendering of one that does not.
 func (a *attempt) cut(maxSegments int) Rendering {
 	a.Text = gsm7.TruncateBefore(a.body, a.tail, maxSegments)
-	a.Cut = a.Text != a.body+a.tail
+	a.Cut = a.Cut || a.Text != a.body+a.tail
 	return a.Rendering
 }
 
@@ -280,10 +280,17 @@ func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squee
 	if said := strings.TrimSpace(tail); said != "" {
 		between := body[len(strings.TrimRight(body, " \n")):] + tail[:len(tail)-len(strings.TrimLeft(tail, " \n"))]
 		said = between[:min(1, len(between))] + gsm7.Transliterate(tidy(said), in.set.to)
-		if gsm7.Measure(a.tail+said+last).Units > b.MaxSegments*singleSegment*3/4 {
-			a.body += said // too long to stay
-		} else {
+		switch {
+		case gsm7.Measure(a.tail+said+last).Units <= b.MaxSegments*singleSegment*3/4:
 			a.tail += said
+		case gsm7.Measure(a.body+said+a.tail+last).Segments <= b.MaxSegments:
+			a.body += said
+		default: // too long to stay
+			a.Cut = true
+			rest := a.tail + last
+			if size := gsm7.Measure(a.body + rest); size.Segments <= b.MaxSegments {
+				a.body = strings.TrimSuffix(gsm7.TruncateBefore(a.body+said, rest, size.Segments), rest)
+			}
 		}
 	}
 	a.tail += last

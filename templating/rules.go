@@ -26,30 +26,80 @@ const (
 // The functions below are the rules of the built-in texts, each by itself. They take
 // the notification (.), or an alert.
 
-func (in *instance) subject(any) string {
+// notification returns an error unless a function was given the notification.
+func notification(function string, of any) error {
+	if _, ok := of.(*view); !ok {
+		return fmt.Errorf("%s: wants the notification ($), has %s", function, kindOf(of))
+	}
+	return nil
+}
+
+// noAlert is the error of a function that wants the notification or an alert.
+func noAlert(function string, of any) error {
+	return fmt.Errorf("%s: wants the notification ($) or an alert, has %s", function, kindOf(of))
+}
+
+// kindOf returns what a template's author calls a value.
+func kindOf(v any) string {
+	switch v.(type) {
+	case alertmanager.Alert:
+		return "an alert"
+	case alertmanager.Alerts, []alertmanager.Alert:
+		return "alerts"
+	case alertmanager.KV:
+		return "labels or annotations"
+	}
+	return fmt.Sprintf("%T", v)
+}
+
+func (in *instance) severity(of any) (string, error) {
+	switch of := of.(type) {
+	case alertmanager.Alert:
+		return severityWord(severityOf(of.Labels)), nil
+	case *view:
+		return in.c.severity(), nil
+	}
+	return "", noAlert("severity", of)
+}
+
+func (in *instance) start(of any) (string, error) {
+	return in.c.start(), notification("start", of)
+}
+
+func (in *instance) counts(of any) (string, error) {
+	return in.c.counts(), notification("counts", of)
+}
+
+func (in *instance) subject(of any) (string, error) {
 	in.used |= subjectPiece
-	return in.c.subject(in.choice)
+	return in.c.subject(in.choice), notification("subject", of)
 }
 
 func (in *instance) object(of any) (string, error) {
-	if a, isAlert := of.(alertmanager.Alert); isAlert {
-		d := in.set.detailOf(&a)
+	switch of := of.(type) {
+	case alertmanager.Alert:
+		d := in.set.detailOf(&of)
 		return in.c.compose(&d, "", "", richWording).object, nil
+	case *view:
+		in.used |= objectPiece
+		return in.c.object(in.choice), nil
 	}
-	in.used |= objectPiece
-	return in.c.object(in.choice), nil
+	return "", noAlert("object", of)
 }
 
 func (in *instance) sentence(of any) (string, error) {
-	if a, isAlert := of.(alertmanager.Alert); isAlert {
-		d := in.set.detailOf(&a)
+	switch of := of.(type) {
+	case alertmanager.Alert:
+		d := in.set.detailOf(&of)
 		if all := d.preferred(); len(all) > 0 {
 			return all[0].text, nil
 		}
 		return "", nil
+	case *view:
+		in.used |= sentencePiece
+		return in.c.sentence(in.choice), nil
 	}
-	in.used |= sentencePiece
-	return in.c.sentence(in.choice), nil
+	return "", noAlert("sentence", of)
 }
 
 func (in *instance) value(a alertmanager.Alert) string {
@@ -72,25 +122,25 @@ func (in *instance) differ(a alertmanager.Alert) string {
 }
 
 // spread returns the range of the figures if the lines have no room for them.
-func (in *instance) spread(any) string {
+func (in *instance) spread(of any) (string, error) {
 	in.used |= spreadPiece
 	if !in.choice.plain || in.c.single {
-		return ""
+		return "", notification("spread", of)
 	}
-	return in.c.spread()
+	return in.c.spread(), notification("spread", of)
 }
 
-func (in *instance) lines(any) []string {
+func (in *instance) lines(of any) ([]string, error) {
 	in.used |= linesPiece
-	return in.c.lines(in.choice, in.c.over)
+	return in.c.lines(in.choice, in.c.over), notification("lines", of)
 }
 
-func (in *instance) resolved(any) string {
+func (in *instance) resolved(of any) (string, error) {
 	in.used |= resolvedPiece
 	if in.c.over {
-		return "" // lines has them
+		return "", notification("resolved", of) // lines has them
 	}
-	return strings.Join(in.c.lines(in.choice, true), ", ")
+	return strings.Join(in.c.lines(in.choice, true), ", "), notification("resolved", of)
 }
 
 // age returns how long alerts have been firing, or fired; if room is short, of days
@@ -107,7 +157,7 @@ func (in *instance) age(of any) (string, error) {
 	case *view:
 		return in.c.age(in.tight), nil
 	}
-	return "", fmt.Errorf("age: wants the notification (.) or an alert, has %T", of)
+	return "", noAlert("age", of)
 }
 
 // reasons returns what was chosen for the pieces that a template writes.
@@ -132,6 +182,34 @@ func (c *composition) reasons(ch choice, used piece) []Choice {
 	add("lines", c.lineLabels, linesPiece|resolvedPiece)
 	if !ch.plain {
 		add("figures", c.figuresFrom, linesPiece)
+	}
+	add("left out", strings.Join(c.omitted(ch), ", "), linesPiece|sentencePiece)
+	return all
+}
+
+// omitted returns what a choice leaves out of several alerts that they have.
+func (c *composition) omitted(ch choice) []string {
+	var all []string
+	add := func(what string, left bool) {
+		if left {
+			all = append(all, what)
+		}
+	}
+	has := func(of func(e *entry) bool) bool {
+		return slices.ContainsFunc(c.entries, func(e entry) bool { return of(&e) })
+	}
+	add("the sentence that all share", c.common != nil && ch.bare)
+	add("figures", ch.plain && has(func(e *entry) bool { return e.figure != "" }))
+	add("names of resolved alerts", ch.quiet && c.view.FiringCount > 0 && c.view.ResolvedCount > 0)
+	filled := []int(nil)
+	if ch.names {
+		filled = c.fill(c.entries, ch)
+	}
+	for i, n := range filled {
+		if e := &c.entries[i]; n < len(e.objectsOf(ch)) && !(e.resolved && ch.quiet) {
+			add("some of what is broken", true)
+			break
+		}
 	}
 	return all
 }

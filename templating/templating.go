@@ -155,6 +155,7 @@ func readSamples() (samples []Notification, err error) {
 		if err := json.Unmarshal(body, &n); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		n.MayStillFire = n.TruncatedAlerts > 0 && len(n.Alerts.Firing()) == 0
 		samples = append(samples, n)
 	}
 	return samples, nil
@@ -221,7 +222,7 @@ func (s *Set) Text(source string, zone *time.Location) (*Text, error) {
 		if errors.Is(r.Err, errEmpty) {
 			empty++
 		} else if r.Err != nil {
-			return nil, fmt.Errorf("fails on a sample notification (%s, receiver %s): %w", n.NotificationReason, n.Receiver, r.Err)
+			return nil, fmt.Errorf("fails on a sample notification (group %s): %w", n.GroupKey, r.Err)
 		}
 	}
 	if empty == len(s.samples) {

@@ -186,6 +186,32 @@ func TestOddNotifications(t *testing.T) {
 	}
 }
 
+// TestOneAlertOrAll checks what the functions take: an alert within a range, or all.
+func TestOneAlertOrAll(t *testing.T) {
+	n := payload(t, "testdata/payloads/15-v031-mixed-phone-label.json")
+	if got := text(t, `{{ range .Alerts }}{{ severity . }} {{ end }}`).Render(n, templating.Budget{}).Text; got != "CRITICAL WARNING WARNING" {
+		t.Errorf("the severities are %q", got)
+	}
+	if got := text(t, `{{ severity . }} {{ .Status }}`).Render(payload(t, "testdata/payloads/02-single-resolved.json"), templating.Budget{}).Text; got != "CRITICAL resolved" {
+		t.Errorf("the severity of a resolved group is %q", got)
+	}
+	set, err := templating.New(templating.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(source, want string) {
+		if _, err := set.Text(source, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s gives %v, want %q", source, err, want)
+		}
+	}
+	for _, function := range []string{"start", "counts", "subject", "spread", "lines", "resolved"} {
+		refused(`{{ range .Alerts }}{{ `+function+` . }}{{ end }}`, function+": wants the notification ($), has an alert")
+	}
+	for _, function := range []string{"severity", "object", "sentence", "age"} {
+		refused(`{{ `+function+` .CommonLabels }}`, function+": wants the notification ($) or an alert, has labels or annotations")
+	}
+}
+
 func TestErrorsTellWhere(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.tmpl")

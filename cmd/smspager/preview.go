@@ -223,7 +223,7 @@ func draw(w io.Writer, r receiver.Preview) {
 		fmt.Fprintf(w, "Shortened: %q to %q\n", s.From, s.To)
 	}
 	if r.Cut {
-		fmt.Fprintln(w, "Cut: the text is longer than max_segments allows.")
+		fmt.Fprintln(w, "Cut: there is no room for the rest; docs/templates.md says what goes first.")
 	}
 	for _, ch := range r.Changes() {
 		fmt.Fprintf(w, "Transliterated: %q to %q (%d)\n", ch.From, ch.To, ch.Count)
