@@ -120,7 +120,7 @@ func (t *tally) text(before, what string) string {
 	})
 	tail := ""
 	if t.pages {
-		tail = "\nAnswer ? for their codes"
+		tail = "\nReply ? for their codes"
 	}
 	text := head
 	for i, name := range names {

@@ -204,7 +204,7 @@ func TestADigestOfPagesTellsHowToGetTheCodes(t *testing.T) {
 		}
 		after(10 * time.Minute)
 		got := w.texts()
-		if len(got) != 6 || !strings.HasSuffix(got[5], "\nAnswer ? for their codes") || gsm7.Measure(got[5]).Segments > 2 {
+		if len(got) != 6 || !strings.HasSuffix(got[5], "\nReply ? for their codes") || gsm7.Measure(got[5]).Segments > 2 {
 			t.Errorf("sent %q", got)
 		}
 	})

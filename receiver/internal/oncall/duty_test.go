@@ -33,7 +33,7 @@ func TestQuietHours(t *testing.T) {
 		a.say("ok")
 		a.expect(time.Second, "OK...")
 		a.silent(5*time.Hour + 58*time.Minute)
-		a.expect(2*time.Minute, "2 more in 2 groups: WARNING LoadHigh db-2, INFO CertificateExpires www\nAnswer ? for their codes")
+		a.expect(2*time.Minute, "2 more in 2 groups: WARNING LoadHigh db-2, INFO CertificateExpires www\nReply ? for their codes")
 		// By day nobody acknowledges them.
 		b.expect(6*time.Minute, "...No answer from alice. OK? Re CODE")
 		b.expect(time.Minute, "...No answer from alice. OK? Re CODE")

@@ -34,7 +34,7 @@ func newMetrics(reg prometheus.Registerer, spool Spool) *metrics {
 			Name: "smspager_replies_total", Help: "Replies by command and outcome.",
 		}, []string{"command", "outcome"}),
 		unconfirmed: f.NewCounter(prometheus.CounterOpts{
-			Name: "smspager_replies_unanswered_total", Help: "Replies without a confirmation because their number reached its limit.",
+			Name: "smspager_replies_unconfirmed_total", Help: "Replies without a confirmation because their number reached its limit.",
 		}),
 	}
 	if reg != nil {

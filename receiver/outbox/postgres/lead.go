@@ -100,7 +100,7 @@ func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err e
 				return err
 			})
 			if err != nil {
-				lose(fmt.Errorf("the database does not answer: %w", err))
+				lose(fmt.Errorf("the database does not respond: %w", err))
 				return
 			}
 			l.proved.Store(&began)

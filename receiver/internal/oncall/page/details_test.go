@@ -18,7 +18,7 @@ func TestCovered(t *testing.T) {
 		t.Errorf("alerts that the holder has seen reopen it: %s", why)
 	}
 	p.Notified(firing("a"), []outbox.Person{alice}, "", at(2*time.Minute))
-	if why := p.Reopens(firing("a", "b"), false, at(3*time.Minute)); why != "alerts fire that were not answered" {
+	if why := p.Reopens(firing("a", "b"), false, at(3*time.Minute)); why != "alerts fire that nobody acknowledged" {
 		t.Errorf("b does not reopen it: %q", why)
 	}
 }

@@ -28,7 +28,7 @@ func (p *Page) Reopens(n *templating.Notification, holderStopped bool, at time.T
 	case p.State == outbox.PageSilenced && !p.SilencedUntil.After(at):
 		return SilenceEnded
 	case !p.covers(n):
-		return "alerts fire that were not answered"
+		return "alerts fire that nobody acknowledged"
 	case holderStopped:
 		return stoppedTexts(p.AcknowledgedBy)
 	}

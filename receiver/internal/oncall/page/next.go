@@ -95,7 +95,7 @@ func (p *Page) Do(a Action, plan *Plan, people []outbox.Person, now time.Time) {
 		p.escalate(a, plan, people, now)
 	case Repeat:
 		p.RepeatAt = now
-		p.Note(now, outbox.PageEventRepeated, "", "nobody has answered")
+		p.Note(now, outbox.PageEventRepeated, "", "nobody has acknowledged it")
 	case Judge:
 		p.Judged = true
 		if a.Unreached != "" {
