@@ -221,6 +221,7 @@ func (a *attempt) ask(ctx context.Context) (o outcome, settled bool) {
 		return a.taken(now), true
 	case errors.As(err, &refusal) && refusal.Code == textinghouse.CodeUnknownClientID:
 		a.Doubt.Unasked = time.Time{}
+		a.passed(ctx)
 	case refusal != nil && refusal.Code.AccountWide():
 		o = a.again(now.Add(accountRetry), false)
 		o.refused, o.Refused = err, true
@@ -244,6 +245,9 @@ func (a *attempt) unasked(ctx context.Context, answered bool, now time.Time) (o 
 	}
 	a.Doubt.Failures++
 	ended := !now.Before(a.Doubt.Last.Add(a.Timeout))
+	if ended {
+		a.passed(ctx)
+	}
 	if a.Successor != "" && ended {
 		a.record(ctx, outbox.Outdated(a.ID, a.Successor, now))
 		return a.over(answered), true
@@ -253,6 +257,26 @@ func (a *attempt) unasked(ctx context.Context, answered bool, now time.Time) (o 
 		return outcome{}, false
 	}
 	return a.again(now.Add(backoff(a.Doubt.Failures)), answered), true
+}
+
+// passed looks for a newer message of the group that the provider has: an earlier process
+// may have sent it, and ended before it gave up this one. The newest messages suffice, for
+// what is sent goes at most a little ahead of what is not.
+func (a *attempt) passed(ctx context.Context) {
+	if a.Successor != "" || a.m.GroupKey == outbox.DigestGroup {
+		return
+	}
+	const newest = 500
+	ms, err := a.spool.List(ctx, outbox.Query{To: a.m.To, Receiver: a.m.Receiver, Limit: newest})
+	if err != nil {
+		a.logger.Warn("cannot look for a newer message; this one may be sent after it", "id", a.ID, "err", err)
+	}
+	for _, m := range ms {
+		if m.ID > a.ID && m.GroupKey == a.m.GroupKey && (m.State == outbox.Accepted || m.State == outbox.Delivered) {
+			a.Successor = m.ID
+			return
+		}
+	}
 }
 
 // statusChange is the change that a status makes. by says how it was learnt.

@@ -71,11 +71,14 @@ func TestSupersededAcrossARestart(t *testing.T) {
 }
 
 // slow is a store that takes its time to tell what is open.
-type slow struct{ outbox.Store }
+type slow struct {
+	outbox.Store
+	by time.Duration
+}
 
 func (s slow) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
 	return func(yield func(outbox.Message, error) bool) {
-		time.Sleep(3 * time.Second)
+		time.Sleep(s.by)
 		for m, err := range s.Store.Open(ctx) {
 			if !yield(m, err) {
 				return
@@ -94,7 +97,7 @@ func TestOlderOnesTurnUpLate(t *testing.T) {
 		synctest.Wait()
 		w.halt()
 		after(time.Minute)
-		w.wraps = func(s outbox.Store) outbox.Store { return slow{s} }
+		w.wraps = func(s outbox.Store) outbox.Store { return slow{s, 3 * time.Second} }
 		w.start()
 		next := w.message(alice, "g", "resolved")
 		w.put(next)
@@ -110,6 +113,38 @@ func TestOlderOnesTurnUpLate(t *testing.T) {
 		after(time.Second)
 		w.expect(later.ID, outbox.Accepted, 1)
 	})
+}
+
+// TestPassedInAnEarlierRun: a process sent what is new and was killed before it knew what
+// is older. The next finds in the store that the older one has been passed.
+func TestPassedInAnEarlierRun(t *testing.T) {
+	for _, reachable := range []bool{true, false} { // whether the provider can be asked
+		inWorld(t, textinghousetest.Options{}, func(w *world) {
+			w.outage(time.Minute)
+			old := w.message(alice, "g", "firing")
+			w.put(old)
+			synctest.Wait()
+			w.halt()
+			after(time.Minute)
+			w.wraps = func(s outbox.Store) outbox.Store { return slow{s, 20 * time.Minute} }
+			w.start()
+			next := w.message(alice, "g", "resolved")
+			w.put(next)
+			after(10 * time.Minute)
+			w.expect(next.ID, outbox.Delivered, 1)
+			w.halt()
+			w.wraps = func(s outbox.Store) outbox.Store { return s }
+			if !reachable {
+				w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HTTPStatus, N: 503, Command: "getstatus"})
+			}
+			w.start()
+			after(10 * time.Minute)
+			w.expect(old.ID, outbox.Superseded, 0)
+			if got := w.texts(); !slices.Equal(got, []string{"resolved"}) {
+				t.Errorf("sent %q", got)
+			}
+		})
+	}
 }
 
 func TestTooLateIsTold(t *testing.T) {
