@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -26,19 +27,19 @@ func (s *Spool) fit(ctx context.Context, e *outbox.Entry, again bool) error {
 	return nil
 }
 
-// fitEnd is fit of an entry that was built a moment ago.
+// fitEnd is fit of an entry that was built a moment ago. An error means that the store cannot
+// be read: the entry is made to fit when it is stored.
 func (s *Spool) fitEnd(ctx context.Context, e *outbox.Entry) error {
 	if e.Page == nil || !endsUnread(e.Page) {
 		return nil
 	}
-	if _, err := s.get(); err != nil { // it is made to fit when it can be stored
-		return nil
+	fitting := *e
+	if err := s.fit(ctx, &fitting, false); err != nil {
+		return fmt.Errorf("%w: %w", outbox.ErrNotStored, err)
 	}
-	if err := s.fit(ctx, e, false); err != nil {
-		return err
-	}
-	if len(e.Also) == 1 {
-		e.Page, e.Also = e.Also[0], nil
+	e.Page, e.Also = nil, nil
+	if len(fitting.Also) == 1 {
+		e.Page = fitting.Also[0]
 	}
 	e.OfPage()
 	return nil
@@ -70,6 +71,8 @@ func (s *Spool) merged(ctx context.Context, p *outbox.Page) (*outbox.Page, error
 		}
 		if len(group) > 0 {
 			base = &group[0]
+		}
+		if base != nil || p.Code == "" {
 			break
 		}
 		coded, err := store.Pages(ctx, outbox.PageQuery{Current: true, Code: p.Code, Limit: 1})
