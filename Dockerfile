@@ -1,4 +1,4 @@
-# A static binary on nothing: no shell, no package manager, no root.
+# The image holds one static binary: no shell, no package manager, no root.
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -14,7 +14,7 @@ FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /usr/local/go/lib/time/zoneinfo.zip
 COPY --from=build /out/smspager /smspager
-# 65532 is the "nonroot" user of common base images. The outbox is in /data.
+# 65532 is the user "nonroot" of common base images. The outbox is in /data.
 COPY --from=build --chown=65532:65532 /out/data /data
 ENV ZONEINFO=/usr/local/go/lib/time/zoneinfo.zip TMPDIR=/data
 USER 65532:65532

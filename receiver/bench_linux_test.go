@@ -58,8 +58,8 @@ func clients(b *testing.B, n int, post func(client *http.Client, i int) error) {
 }
 
 // BenchmarkWebhook measures from a client's POST to its 200, each notification a
-// new one with one recipient. The provider hangs, so that what is measured is
-// taking in, not sending. Beside it stands a bare append and fdatasync of 4 KiB.
+// new one with one recipient. The provider hangs, so that it measures intake and the
+// commit, not sending. The unit is a bare append and fdatasync of 4 KiB.
 func BenchmarkWebhook(b *testing.B) {
 	b.Run("bare-fdatasync", func(b *testing.B) {
 		f, err := os.Create(filepath.Join(b.TempDir(), "bare"))
@@ -104,13 +104,13 @@ func (c *chain) postNew(client *http.Client, i int) error {
 	}
 	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered %s: %w", resp.Status, err)
+		return fmt.Errorf("responded %s: %w", resp.Status, err)
 	}
 	return nil
 }
 
 // BenchmarkRecipients pages many people through a provider that takes 50 ms,
-// by 16 requests at once, the default. It reports the time from the 200 until
+// by 16 simultaneous requests, the default. It reports the time from the 200 until
 // the last message is taken, as a multiple of what the provider alone takes.
 func BenchmarkRecipients(b *testing.B) {
 	const latency = 50 * time.Millisecond
@@ -123,13 +123,13 @@ func BenchmarkRecipients(b *testing.B) {
 			c := start(b, textinghousetest.Options{}, "receivers:\n  - {name: sms, limits: [], to: ["+strings.Join(to, ", ")+"]}\n")
 			c.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: latency, Command: "sendsms"})
 			phone := c.sim.Phone("")
-			var sent, answered []time.Duration
+			var sent, responded []time.Duration
 			for i := 0; b.Loop(); i++ {
 				body := fmt.Sprintf(`{"version":"4","status":"firing","groupKey":"g%d","alerts":[{"status":"firing","labels":{"alertname":"DiskFull%d"}}],"commonLabels":{"alertname":"DiskFull%d"}}`, i, i, i)
 				began := time.Now()
 				c.post("/alertmanager/sms", body)
 				ok := time.Now()
-				answered = append(answered, ok.Sub(began))
+				responded = append(responded, ok.Sub(began))
 				for range n {
 					m, err := phone.Next(within(b))
 					if err != nil || m.Text == "" {
@@ -139,10 +139,10 @@ func BenchmarkRecipients(b *testing.B) {
 				sent = append(sent, time.Since(ok))
 			}
 			slices.Sort(sent)
-			slices.Sort(answered)
+			slices.Sort(responded)
 			alone := latency * time.Duration((n+15)/16)
 			b.ReportMetric(float64(sent[len(sent)/2])/float64(alone), "of-the-provider's-time")
-			b.ReportMetric(float64(answered[len(answered)/2].Microseconds()), "µs-until-200")
+			b.ReportMetric(float64(responded[len(responded)/2].Microseconds()), "µs-until-200")
 		})
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
-// Duty holds who is on duty by a configuration, and the contacts as its outbox knows them.
-// [NewDuty] makes one without a running receiver, and may be called beside one.
+// Duty holds who is on duty in the rotas of a configuration, and its contacts with the states of
+// their phones. [NewDuty] needs no running receiver.
 type Duty struct {
 	Contacts []Contact
 	// Calendars are the calendars that could not be read. Their last good copies in the
@@ -31,13 +31,13 @@ type (
 	OnDuty = people.Duty
 	// Contact is a contact and the state of its phone.
 	Contact = people.Contact
-	// CalendarError is the error of the calendar of a rota that cannot be used.
+	// CalendarError is the error of a rota's calendar that cannot be used.
 	CalendarError = people.CalendarError
 )
 
-// NewDuty reads the calendars and the outbox of a configuration. It changes nothing. An
-// outbox that does not exist yet knows nothing. If it cannot be read, NewDuty returns what
-// the calendars say and an error; a faulty configuration gives a nil Duty and an error.
+// NewDuty reads the calendars and the outbox of a configuration. It changes nothing. An outbox
+// that does not exist yet is empty. If the outbox cannot be read, NewDuty returns a Duty made
+// from the calendars, and an error. If the configuration is faulty, the Duty is nil.
 func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 	cfg, err := cfg.Resolve()
 	if err != nil {
@@ -59,12 +59,12 @@ func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 	return d, d.roster.UseCopies(ctx, store)
 }
 
-// At returns who is on duty in a rota at a time. End is when that changes, at most a
-// month later.
+// At returns who is on duty in a rota at a time. Its End is the next change, at most a month
+// later.
 func (d *Duty) At(rota string, at time.Time) OnDuty { return d.roster.At(rota, at) }
 
-// Timeline returns who is on duty in a rota between two times, without a break. It is nil
-// for a rota that is not configured.
+// Timeline returns who is on duty in a rota between two times, gaps included. It returns nil for
+// a rota that is not configured.
 func (d *Duty) Timeline(rota string, from, to time.Time) []OnDuty {
 	return d.roster.Timeline(rota, from, to)
 }

@@ -22,7 +22,7 @@ func notification(alert string) string {
 }
 
 // TestRunLeavesNothing: when Run has returned, so has every goroutine that it
-// or its requests began; also while the provider does not answer.
+// or its requests began; also while the provider does not respond.
 func TestRunLeavesNothing(t *testing.T) {
 	for _, db := range []string{"sqlite", "postgres"} {
 		t.Run(db, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestTwoReceivers(t *testing.T) {
 	}
 	a := two.post("/alertmanager/sms", notification("DiskFull"))
 	if a.Status != "accepted" || len(a.Messages) != 1 {
-		t.Fatalf("the other answers %+v", a)
+		t.Fatalf("the other responds %+v", a)
 	}
 	one.stop()
 	two.until(a.Messages[0], "delivered")

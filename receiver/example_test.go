@@ -95,7 +95,7 @@ func ExampleReceiver_Reload() {
 	fmt.Println(strings.TrimPrefix(r.Reload().Error(), dir+"/"))
 	// Output:
 	// <nil>
-	// smspager.yml:3:23: receivers[0].to[0]: no contact is named "alice"; add it to contacts, or give a number
+	// smspager.yml:3:23: receivers[0].to[0]: no contact is named "alice"; add it to contacts, or write a number
 }
 
 // A payload is shown as the SMS that it would become. Nothing is stored or sent.

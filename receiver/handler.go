@@ -11,7 +11,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/response"
 )
 
-// Handler serves everything: the webhook, the callbacks, the API, /metrics,
+// Handler returns a handler of all paths: the webhook, the callbacks, the API, /metrics,
 // /-/healthy, /-/ready and, with Options.Load, /-/reload.
 func (r *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -20,21 +20,21 @@ func (r *Receiver) Handler() http.Handler {
 	return mux
 }
 
-// PublicHandler serves only what the provider calls back.
+// PublicHandler returns a handler of the provider's callbacks only.
 func (r *Receiver) PublicHandler() http.Handler {
 	mux := http.NewServeMux()
 	r.public(mux)
 	return mux
 }
 
-// PrivateHandler serves what PublicHandler does not.
+// PrivateHandler returns a handler of all paths that [Receiver.PublicHandler] lacks.
 func (r *Receiver) PrivateHandler() http.Handler {
 	mux := http.NewServeMux()
 	r.private(mux)
 	return mux
 }
 
-// private adds what people and Alertmanager use.
+// private adds the paths for people and Alertmanager.
 func (r *Receiver) private(mux *http.ServeMux) {
 	mux.Handle("/alertmanager", r.intake)
 	mux.Handle("/alertmanager/{receiver...}", r.intake)
@@ -48,15 +48,15 @@ func (r *Receiver) private(mux *http.ServeMux) {
 	mux.HandleFunc("/", api.NotFound)
 }
 
-// public adds what the provider calls back.
+// public adds the paths for the provider.
 func (r *Receiver) public(mux *http.ServeMux) {
 	serve := func(w http.ResponseWriter, req *http.Request) { (*r.callbacks.Load()).ServeHTTP(w, req) }
 	mux.HandleFunc("/textinghouse/{token}/dlr", serve)
 	mux.HandleFunc("/textinghouse/{token}/mo", serve)
 }
 
-// serveReady says whether notifications are taken in. A refused account keeps
-// them waiting, but not out: it is told in a line, and stays ready.
+// serveReady responds 200 while notifications are taken and can be stored. A line reports a
+// refused account; it does not matter for the status, because notifications are taken.
 func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 	backlog := func() {
 		if n, since := r.spool.Backlog(); n > 0 {
@@ -70,20 +70,20 @@ func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 	}
 	if err := r.spool.Trouble(); err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, "The outbox cannot be written: %v. Pages are sent without a record; it is tried again.\n", err)
+		fmt.Fprintf(w, "The outbox cannot be written: %v. Pages are sent immediately, and stored when it can.\n", err)
 		backlog()
 		return
 	}
 	fmt.Fprintln(w, "smspager is ready.")
 	backlog()
 	if refusal := r.delivery.Refusal(); refusal != "" {
-		fmt.Fprintf(w, "Nothing is sent, as the provider refuses the account: %s. Messages are kept and tried again every minute.\n", refusal)
+		fmt.Fprintf(w, "The provider refuses the account: %s. Messages are kept; smspager tries again every minute.\n", refusal)
 	}
 }
 
 func (r *Receiver) serveReload(w http.ResponseWriter, _ *http.Request) {
 	if err := r.Reload(); err != nil {
-		response.Write(w, http.StatusInternalServerError, fmt.Errorf("not reloaded, the old configuration stays: %w", err))
+		response.Write(w, http.StatusInternalServerError, fmt.Errorf("not reloaded; the old configuration stays in force: %w", err))
 		return
 	}
 	fmt.Fprintln(w, "smspager has reloaded its configuration.")

@@ -114,7 +114,7 @@ func (c *chain) begin() {
 }
 
 // do makes a request.
-func (c *chain) do(method, path, body string, header ...string) (code int, answer string) {
+func (c *chain) do(method, path, body string, header ...string) (code int, response string) {
 	c.t.Helper()
 	req, err := http.NewRequest(method, c.http.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -141,20 +141,20 @@ func (c *chain) status(method, path, body string) int {
 	return code
 }
 
-// answer is what the webhook says.
-type answer struct {
+// response is what the webhook responds.
+type response struct {
 	Status   string
 	Messages []string
 	Error    string
 }
 
 // post posts a notification, and wants 200.
-func (c *chain) post(path, body string) answer {
+func (c *chain) post(path, body string) response {
 	c.t.Helper()
 	code, text := c.do("POST", path, body)
-	var a answer
+	var a response
 	if err := json.Unmarshal([]byte(text), &a); err != nil || code != http.StatusOK {
-		c.t.Fatalf("POST %s answers %d %s", path, code, text)
+		c.t.Fatalf("POST %s responds %d %s", path, code, text)
 	}
 	return a
 }
@@ -227,7 +227,7 @@ func writeFile(t testing.TB, name, text string) {
 	}
 }
 
-// serve is the status code of a handler's answer to an empty body.
+// serve is the status code of a handler's response to an empty body.
 func serve(h http.Handler, method, path string) int {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(method, path, nil))

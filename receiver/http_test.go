@@ -30,12 +30,12 @@ receivers:
 	for _, tc := range []struct {
 		name, method, path, body, auth string
 		code                           int
-		answer                         string // contained in the answer
+		response                       string // contained in it
 	}{
 		{"no token", "POST", "/alertmanager", body("quiet", "firing", one, ""), "", 401, "webhook.token_file"},
-		{"wrong token", "POST", "/alertmanager", body("quiet", "firing", one, ""), "Bearer nope", 401, `{"error":"the webhook needs`},
+		{"wrong token", "POST", "/alertmanager", body("quiet", "firing", one, ""), "Bearer nope", 401, `{"error":"the bearer token is`},
 		{"basic authentication", "POST", "/alertmanager", body("quiet", "firing", one, ""), "Basic t0p-secret", 401, ""},
-		{"GET", "GET", "/alertmanager", "", "Bearer t0p-secret", 405, `the webhook takes POST`},
+		{"GET", "GET", "/alertmanager", "", "Bearer t0p-secret", 405, `the method must be POST`},
 		{"too large", "POST", "/alertmanager", strings.Repeat(" ", 100001), "Bearer t0p-secret", 413, "webhook.max_body_bytes"},
 		{"not JSON", "POST", "/alertmanager", "hello", "Bearer t0p-secret", 400, "not a JSON object"},
 		{"empty", "POST", "/alertmanager", "", "Bearer t0p-secret", 400, "not a JSON object"},
@@ -64,12 +64,12 @@ receivers:
 			"truncatedAlerts":"x","groupLabels":3,"commonLabels":null,"externalURL":false,"groupKey":9,"Status":"trap","alertS":[]}`, "Bearer t0p-secret", 200, `accepted`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			code, answer := c.do(tc.method, tc.path, tc.body, "Authorization", tc.auth)
-			if code != tc.code || !strings.Contains(answer, tc.answer) || strings.Contains(answer, "t0p-secret") {
-				t.Errorf("answers %d %s, want %d %s", code, answer, tc.code, tc.answer)
+			code, response := c.do(tc.method, tc.path, tc.body, "Authorization", tc.auth)
+			if code != tc.code || !strings.Contains(response, tc.response) || strings.Contains(response, "t0p-secret") {
+				t.Errorf("responds %d %s, want %d %s", code, response, tc.code, tc.response)
 			}
-			if !strings.HasPrefix(answer, "{") {
-				t.Errorf("answers no JSON object: %s", answer)
+			if !strings.HasPrefix(response, "{") {
+				t.Errorf("responds no JSON object: %s", response)
 			}
 		})
 	}
@@ -101,9 +101,9 @@ func TestCallbackAnswers(t *testing.T) {
 		{"late", "POST", dlr, `{"climsgid":"` + id + `","status":"3"}`, 200, "failed"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			code, answer := c.do(tc.method, tc.path, tc.body)
+			code, response := c.do(tc.method, tc.path, tc.body)
 			if m := c.message(id); code != tc.code || m.State != tc.state {
-				t.Errorf("answers %d %s, and the message is %s; want %d and %s", code, answer, m.State, tc.code, tc.state)
+				t.Errorf("responds %d %s, and the message is %s; want %d and %s", code, response, m.State, tc.code, tc.state)
 			}
 		})
 	}
@@ -123,7 +123,7 @@ func TestCallbackNetworks(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := c.status("POST", "/textinghouse/"+token+"/dlr", `{"climsgid":"x","status":"3"}`); got != code {
-			t.Errorf("%s answers %d, want %d", network, got, code)
+			t.Errorf("%s responds %d, want %d", network, got, code)
 		}
 	}
 }
@@ -140,7 +140,7 @@ func TestAPI(t *testing.T) {
 		code, text := c.do("GET", "/api/v1/messages"+query, "")
 		var page api.Messages
 		if err := json.Unmarshal([]byte(text), &page); err != nil || code != 200 {
-			t.Fatalf("%s answers %d %s", query, code, text)
+			t.Fatalf("%s responds %d %s", query, code, text)
 		}
 		for _, m := range page.Messages {
 			got = append(got, slices.Index(ids, m.ID))
@@ -171,12 +171,12 @@ func TestAPI(t *testing.T) {
 	for query, want := range map[string]string{
 		"?state=x": "state must be one of", "?limit=0": "limit must be", "?limit=501": "limit must be", "?to=0612": "must be an E.164 number", "?colour=red": "unknown parameter",
 	} {
-		if code, answer := c.do("GET", "/api/v1/messages"+query, ""); code != 400 || !strings.Contains(answer, want) {
-			t.Errorf("%s answers %d %s", query, code, answer)
+		if code, response := c.do("GET", "/api/v1/messages"+query, ""); code != 400 || !strings.Contains(response, want) {
+			t.Errorf("%s responds %d %s", query, code, response)
 		}
 	}
 	if code := c.status("GET", "/api/v1/messages/nope", ""); code != 404 {
-		t.Errorf("an unknown id answers %d", code)
+		t.Errorf("an unknown id responds %d", code)
 	}
 	_, raw := c.do("GET", "/api/v1/messages/"+ids[0], "")
 	for _, field := range []string{"id", "to", "receiver", "group_key", "text", "encoding", "segments", "state", "api_id", "attempts", "created_at", "updated_at", "events"} {
@@ -202,7 +202,7 @@ func TestPublicAndPrivateHandlersShareNothing(t *testing.T) {
 		{c.r.PrivateHandler(), "/alertmanager", 400},
 	} {
 		if code := serve(tc.handler, "POST", tc.path); code != tc.code {
-			t.Errorf("POST %s answers %d, want %d", tc.path, code, tc.code)
+			t.Errorf("POST %s responds %d, want %d", tc.path, code, tc.code)
 		}
 	}
 }
@@ -214,11 +214,11 @@ func TestRefusedAccountIsReadyAndSaysSo(t *testing.T) {
 	for c.metric("smspager_account_refused") != "1" {
 	}
 	if code, text := c.do("GET", "/-/ready", ""); code != 200 || !strings.Contains(text, "error 101") {
-		t.Errorf("/-/ready answers %d %s", code, text)
+		t.Errorf("/-/ready responds %d %s", code, text)
 	}
 	c.sim.ClearFaults()
 	if code, text := c.do("POST", "/-/reload", ""); code != 200 {
-		t.Errorf("/-/reload answers %d %s", code, text)
+		t.Errorf("/-/reload responds %d %s", code, text)
 	}
 	c.until(id, "delivered")
 }
@@ -227,7 +227,7 @@ func TestReload(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	c.write("receivers:\n  - {name: new, to: [\"" + bob + "\"]}\n")
 	if code, text := c.do("POST", "/-/reload", ""); code != 200 {
-		t.Fatalf("answers %d %s", code, text)
+		t.Fatalf("responds %d %s", code, text)
 	}
 	id := c.post("/alertmanager/new", payload(t, "payloads/01-single-firing-critical.json")).Messages[0]
 	if m := c.until(id, "delivered"); m.To != bob {
@@ -239,14 +239,14 @@ func TestReload(t *testing.T) {
 	} {
 		c.write(tail)
 		if code, text := c.do("POST", "/-/reload", ""); code != 500 || !strings.Contains(text, "the old configuration stays") {
-			t.Errorf("%s answers %d %s", name, code, text)
+			t.Errorf("%s responds %d %s", name, code, text)
 		}
 		if c.metric("smspager_config_last_reload_successful") != "0" {
 			t.Errorf("%s counts as successful", name)
 		}
 	}
 	if code := c.status("POST", "/alertmanager/new", payload(t, "payloads/03-group-three-firing.json")); code != 200 {
-		t.Errorf("after refused reloads the old receiver answers %d", code)
+		t.Errorf("after refused reloads the old receiver responds %d", code)
 	}
 }
 

@@ -23,20 +23,20 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
 		requests: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_provider_requests_total", Help: "Requests to the provider, by command, endpoint and outcome: ok, an error code, or what went wrong.",
+			Name: "smspager_provider_requests_total", Help: "Requests to the provider, by command, endpoint and outcome: ok, an error code, or the kind of failure.",
 		}, []string{"command", "endpoint", "outcome"}),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "smspager_provider_request_duration_seconds", Help: "How long the provider took to answer.",
+			Name: "smspager_provider_request_duration_seconds", Help: "Time until the provider responded.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"command"}),
 		callbacks: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_callbacks_total", Help: "Callbacks of the provider, receipts (dlr) and replies (mo), by outcome.",
+			Name: "smspager_callbacks_total", Help: "Callbacks from the provider, receipts (dlr) and replies (mo), by outcome.",
 		}, []string{"kind", "outcome"}),
 		reloadOK: f.NewGauge(prometheus.GaugeOpts{
-			Name: "smspager_config_last_reload_successful", Help: "Whether the last load of the configuration succeeded.",
+			Name: "smspager_config_last_reload_successful", Help: "1 if the last load of the configuration succeeded.",
 		}),
 		reloadOKAt: f.NewGauge(prometheus.GaugeOpts{
-			Name: "smspager_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last loaded successfully.",
+			Name: "smspager_config_last_reload_success_timestamp_seconds", Help: "Time of the last successful load of the configuration.",
 		}),
 	}
 	m.reloaded(nil)
@@ -47,7 +47,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 // endpoints collects the health of the provider's endpoints.
 type endpoints struct{ *metrics }
 
-var endpointUp = prometheus.NewDesc("smspager_endpoint_up", "1 where the last request to the provider's endpoint did not fail.", []string{"endpoint"}, nil)
+var endpointUp = prometheus.NewDesc("smspager_endpoint_up", "1 if the last request to the provider's endpoint did not fail.", []string{"endpoint"}, nil)
 
 func (e endpoints) Describe(ch chan<- *prometheus.Desc) { ch <- endpointUp }
 

@@ -15,6 +15,6 @@ type UnknownReceiverError = intake.UnknownReceiverError
 // stored.
 var ErrStopping = intake.ErrStopping
 
-// Decode reads the body of a webhook: Alertmanager's (version "4") or Grafana's
-// (version "1"). The error for any other body says what is wrong with it.
+// Decode reads the body of a webhook of Alertmanager (version "4") or Grafana (version "1"). The
+// error for any other body says what is wrong.
 func Decode(body []byte) (templating.Notification, error) { return intake.Decode(body) }

@@ -1,6 +1,5 @@
-// Package receiver is smspager as a library: it takes Alertmanager's notifications, stores
-// them as messages, sends those as SMS through TextingHouse, and follows each one until it
-// is delivered.
+// Package receiver is smspager as a library. It takes Alertmanager's notifications, stores
+// messages, sends them as SMS through TextingHouse, and follows each one until it is delivered.
 //
 // # Embedding
 //
@@ -14,15 +13,14 @@
 //	go http.ListenAndServe(":9879", r.Handler())
 //	err = r.Run(ctx)
 //
-// A program without a webhook calls [Receiver.Notify]; one that embeds Alertmanager's
-// pipeline uses package notifier. [config.Config] may be read from a file or written in Go.
-// Two receivers in one process share nothing.
+// A program without a webhook calls [Receiver.Notify]. A program that embeds Alertmanager's
+// pipeline uses package notifier. A [config.Config] is read from a file or written in Go. Two
+// receivers in one process share nothing.
 //
 // # Stability
 //
 // Until v1, an exported name may change in a minor release; CHANGELOG.md lists each
-// change. What packages under internal/ define and this one exports under a name of its
-// own counts as this package's.
+// change. This includes the types that this package exports from packages under internal/.
 package receiver
 
 import (
@@ -54,9 +52,8 @@ import (
 // Options are the options of a [Receiver]. The zero value works.
 type Options struct {
 	Logger *slog.Logger // nil: nothing is logged
-	// Registerer is where the metrics are registered until the Receiver is closed. Two
-	// receivers that share one need labels: see [prometheus.WrapRegistererWith]. Nil: a
-	// registry of the Receiver's own.
+	// Registerer registers the metrics until the Receiver is closed. Two receivers that share
+	// one need labels, see [prometheus.WrapRegistererWith]. Nil: the Receiver's own registry.
 	Registerer prometheus.Registerer
 	// Gatherer gathers what /metrics shows. Nil: Registerer, if it is a Gatherer, and
 	// otherwise the metrics of this Receiver.
@@ -66,8 +63,8 @@ type Options struct {
 	// Store replaces the outbox that the configuration names. New takes it over, and Close
 	// closes it. Nil: the configuration's.
 	Store outbox.Store
-	// Transport takes the requests to the provider, Alertmanager and calendars; nil:
-	// transports of their own.
+	// Transport carries the requests to the provider, Alertmanager and calendars; nil: their
+	// own transports.
 	Transport http.RoundTripper
 }
 
@@ -98,9 +95,9 @@ type Receiver struct {
 }
 
 // New resolves the configuration, opens the outbox and returns a Receiver. The caller must
-// Run or Close it. An outbox that cannot be opened now, because its disk is full or its
-// database is away, is tried again while pages are sent without it; one that another
-// process uses is an error, and so is a faulty configuration (see [config.Config.Resolve]).
+// Run or Close it. If the outbox cannot be opened now, because its disk is full or its database
+// is away, the Receiver tries again, and sends pages meanwhile. It is an error if another
+// process uses the outbox, or if the configuration is faulty (see [config.Config.Resolve]).
 func New(cfg *config.Config, o Options) (*Receiver, error) {
 	cfg, err := cfg.Resolve(checkStorage)
 	if err != nil {
@@ -162,7 +159,7 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	return r, nil
 }
 
-// join registers the Receiver's metrics where the options say.
+// join registers the Receiver's metrics as the options say.
 func (r *Receiver) join(own *prometheus.Registry, o Options) error {
 	r.gatherer, r.leave = own, func() {}
 	if o.Registerer != nil {
@@ -202,12 +199,12 @@ func asStore[S outbox.Store](s S, err error) (outbox.Store, error) {
 	return s, nil
 }
 
-// Run sends until the context ends, then lets what is under way finish and
-// closes the outbox. Notifications that come after that are refused, so that
-// Alertmanager tries them again later. A Receiver runs once: a second call is an error.
+// Run sends until the context ends. Then it lets running requests finish, and closes the outbox.
+// It refuses later notifications, so that Alertmanager retries them. A Receiver runs once: a
+// second call is an error.
 func (r *Receiver) Run(ctx context.Context) error {
 	if r.began.Swap(true) {
-		return errors.New("the receiver has run or is closed; make another with New")
+		return errors.New("the receiver has run or is closed; create another one with New")
 	}
 	r.configuring.Lock()
 	retention := r.cfg.Storage.Retention // a reload cannot change it
@@ -239,20 +236,19 @@ func (r *Receiver) Close() error {
 	return r.stopErr
 }
 
-// Notify takes a notification in as the webhook does, for a receiver that is named as in the
-// configuration or as Alertmanager writes it, with regular expression characters escaped.
-// It returns once the messages are on disk. After an error that is not an
-// [*UnknownReceiverError] nothing was accepted, and the same notification should be tried
-// again.
+// Notify handles a notification as the webhook does. name is the receiver's name as in the
+// configuration, or as Alertmanager writes it, with regular expression characters escaped.
+// Notify returns when the messages are on disk. After an error nothing was accepted; unless it
+// is an [*UnknownReceiverError], the caller should retry.
 func (r *Receiver) Notify(ctx context.Context, name string, n templating.Notification) (Result, error) {
 	return r.intake.Notify(ctx, name, n)
 }
 
-// Reload applies what Options.Load reads. The old configuration stays where the
-// new one is refused.
+// Reload applies the configuration that Options.Load reads. If that fails, the old one stays in
+// force.
 func (r *Receiver) Reload() error {
 	if r.load == nil {
-		return errors.New("this receiver was made without Options.Load")
+		return errors.New("reload: Options.Load is nil")
 	}
 	cfg, err := r.load()
 	if err == nil {
@@ -260,10 +256,10 @@ func (r *Receiver) Reload() error {
 	}
 	r.metrics.reloaded(err)
 	if err != nil {
-		r.logger.Error("the configuration was not reloaded; the old one stays", "err", err)
+		r.logger.Error("configuration not reloaded; the old one stays in force", "err", err)
 		return err
 	}
-	r.logger.Info("the configuration was reloaded")
+	r.logger.Info("configuration reloaded")
 	return nil
 }
 
@@ -277,12 +273,12 @@ func (r *Receiver) Apply(cfg *config.Config) error {
 	r.configuring.Lock()
 	defer r.configuring.Unlock()
 	if cfg.Storage != r.cfg.Storage {
-		return errors.New("storage cannot change by a reload; restart smspager")
+		return errors.New("a reload cannot change storage; restart smspager")
 	}
 	return r.configure(cfg)
 }
 
-// configure gives each room its part. Nothing is changed where it fails.
+// configure gives each room its part. If it fails, nothing has changed.
 func (r *Receiver) configure(cfg *config.Config) error {
 	receivers, err := compile(cfg)
 	if err != nil {
@@ -322,7 +318,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	return nil
 }
 
-// newCallbacks returns the handler of the provider's callbacks by a configuration.
+// newCallbacks returns the handler of the provider's callbacks for a configuration.
 func (r *Receiver) newCallbacks(cfg *config.Config) http.Handler {
 	return textinghouse.NewHandler(textinghouse.HandlerOptions{
 		Token: cfg.TextingHouse.CallbackToken.Reveal(), Networks: cfg.TextingHouse.CallbackNetworks,
@@ -338,7 +334,7 @@ func (r *Receiver) newCallbacks(cfg *config.Config) http.Handler {
 	})
 }
 
-// healthy says why smspager or the provider is not well, as far as it knows.
+// healthy returns an error if smspager or the provider is not well, as far as it is known.
 func (r *Receiver) healthy() error {
 	if err := r.spool.Trouble(); err != nil {
 		return fmt.Errorf("the outbox cannot be written: %w", err)

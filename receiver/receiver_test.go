@@ -86,7 +86,7 @@ func TestAtTheSameInstantOneIsSent(t *testing.T) {
 	for range 32 {
 		wg.Go(func() {
 			_, text := c.do("POST", "/alertmanager", body)
-			var a answer
+			var a response
 			mu.Lock()
 			defer mu.Unlock()
 			if err := json.Unmarshal([]byte(text), &a); err != nil {
@@ -98,7 +98,7 @@ func TestAtTheSameInstantOneIsSent(t *testing.T) {
 	}
 	wg.Wait()
 	if statuses["accepted"] != 1 || statuses["duplicate"] != 31 || len(ids) != 1 {
-		t.Errorf("the answers are %v for %v", statuses, ids)
+		t.Errorf("the responses are %v for %v", statuses, ids)
 	}
 }
 

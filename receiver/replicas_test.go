@@ -106,7 +106,7 @@ func TestDatabaseAway(t *testing.T) {
 		t.Errorf("the provider has %d messages", len(c.sim.Messages()))
 	}
 	if code, text := c.do("GET", "/-/ready", ""); code != http.StatusServiceUnavailable || !strings.Contains(text, "cannot be written") {
-		t.Errorf("ready answers %d %s", code, text)
+		t.Errorf("ready responds %d %s", code, text)
 	}
 	if err := server.Run(); err != nil {
 		t.Fatal(err)
@@ -136,7 +136,7 @@ func TestOutboxBrokenAtStart(t *testing.T) {
 	c.begin()
 	t.Cleanup(func() { c.stop() })
 	if code, text := c.do("GET", "/-/ready", ""); code != http.StatusServiceUnavailable {
-		t.Errorf("ready answers %d %s", code, text)
+		t.Errorf("ready responds %d %s", code, text)
 	}
 	past := c.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json"))
 	if len(c.sim.Messages()) != 1 {
@@ -164,7 +164,7 @@ func (c *chain) waitFor(id string) {
 }
 
 // TestEscalationOnReplicas: every step is taken once, by whichever replica is
-// there; answers come to any.
+// there; replies come to any.
 func TestEscalationOnReplicas(t *testing.T) {
 	_, url := database(t)
 	one := start(t, textinghousetest.Options{}, "storage: {postgres_url: \""+url+"\"}"+`

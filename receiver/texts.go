@@ -16,7 +16,7 @@ func templateOptions(cfg *config.Config) templating.Options {
 	return templating.Options{Globs: cfg.Templates, Objects: cfg.Templating.Objects, Ignore: cfg.Templating.Ignore, Alphabet: textinghouse.Alphabet}
 }
 
-// checkTemplates is the config.Check of what a configuration's templates say.
+// checkTemplates is the [config.Check] of the templates.
 func checkTemplates(cfg *config.Config, report func(path string, err error)) {
 	set, err := templating.New(templateOptions(cfg))
 	if err != nil {
@@ -30,7 +30,7 @@ func checkTemplates(cfg *config.Config, report func(path string, err error)) {
 	}
 }
 
-// compile parses the templates of a configuration and makes its receivers.
+// compile parses the templates of a configuration, and returns its receivers.
 func compile(cfg *config.Config) ([]intake.Receiver, error) {
 	set, err := templating.New(templateOptions(cfg))
 	if err != nil {
@@ -50,18 +50,18 @@ func compile(cfg *config.Config) ([]intake.Receiver, error) {
 	return receivers, nil
 }
 
-// Preview is what a notification would become.
+// Preview is the text that a notification would become.
 type Preview struct {
-	Receiver    string // the one that it is for
-	Addressed   string // the one that the payload itself names, where that is another
-	Ignored     bool   // the receiver does not want it: it is resolved
+	Receiver    string // the receiver that renders it
+	Addressed   string // the receiver that the payload names; "" if it is the same
+	Ignored     bool   // the receiver wants no text, because all alerts are resolved
 	MaxSegments int
 	templating.Rendering
 }
 
-// NewPreview renders a notification as a configuration's receiver would. An
-// empty name is the payload's own, or, where that is not configured, the only
-// receiver there is. Nothing is stored and nothing is sent.
+// NewPreview renders a notification for a receiver of a configuration. If name is "", it uses the
+// receiver that the payload names, or else the only one that is configured. It stores and sends
+// nothing.
 func NewPreview(cfg *config.Config, name string, n templating.Notification) (Preview, error) {
 	cfg, err := cfg.Resolve()
 	if err != nil {
@@ -87,9 +87,12 @@ func NewPreview(cfg *config.Config, name string, n templating.Notification) (Pre
 		addressed = ""
 	}
 	n.Receiver = r.Name
-	tail := ""
+	var b templating.Budget
 	if r.Pages && n.Status != string(model.AlertResolved) {
-		tail = oncall.SampleTail
+		b.Tail, b.LongTail = oncall.SampleTail, oncall.SampleLongTail
 	}
-	return Preview{Receiver: r.Name, Addressed: addressed, Ignored: !r.Wants(n), MaxSegments: r.MaxSegments, Rendering: r.Render(n, tail)}, nil
+	if n.NotificationReason == "repeat interval elapsed" {
+		b.Again, b.LongTail = true, ""
+	}
+	return Preview{Receiver: r.Name, Addressed: addressed, Ignored: !r.Wants(n), MaxSegments: r.MaxSegments, Rendering: r.Render(n, b)}, nil
 }

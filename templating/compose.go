@@ -26,6 +26,8 @@ type composition struct {
 	over   bool // nothing fires, nor may fire
 	// unevaluated is why Grafana could not evaluate any of the rules, see [unevaluated].
 	unevaluated string
+	// ending is why Grafana ended all of the alerts, see [stateReason].
+	ending      string
 	context     []string // values that say where the group is
 	least, most time.Duration
 
@@ -38,6 +40,7 @@ type composition struct {
 	common      *saying   // what all alerts say
 	place       string    // what all lines have in common
 	namespace   string    // of all pods that the lines name
+	lineRank    rank      // the most exact of the labels that distinguish them
 	lineLabels  string    // those that distinguish the lines, for preview
 	figuresFrom string    // where the figures of the lines were found, likewise
 }
@@ -71,15 +74,9 @@ func (s *Set) compositionOf(v *view, alerts alertmanager.Alerts, now time.Time) 
 		return c
 	}
 	c.first = c.detailAt(0)
-	c.name, c.unevaluated = c.first.name, unevaluated(c.first.Labels)
-	for i := range alerts {
-		if alertName(alerts[i].Labels) != c.name {
-			c.name = ""
-		}
-		if unevaluated(alerts[i].Labels) != c.unevaluated {
-			c.unevaluated = ""
-		}
-	}
+	c.unevaluated = shared(alerts, unevaluated)
+	c.ending = shared(alerts, stateReason)
+	c.name = shared(alerts, c.nameOf)
 	c.least, c.most = c.ages()
 	c.context = c.contextOf(c.first.labels)
 	if c.single {
@@ -90,6 +87,27 @@ func (s *Set) compositionOf(v *view, alerts alertmanager.Alerts, now time.Time) 
 	c.common = c.commonSaying()
 	c.place = c.commonPlace()
 	return c
+}
+
+// shared returns what all alerts have in common of a property, or "".
+func shared(alerts alertmanager.Alerts, property func(*alertmanager.Alert) string) string {
+	common := property(&alerts[0])
+	for i := range alerts {
+		if property(&alerts[i]) != common {
+			return ""
+		}
+	}
+	return common
+}
+
+// nameOf returns the name of an alert, with the reason if Grafana could not evaluate this
+// rule but others.
+func (c *composition) nameOf(a *alertmanager.Alert) string {
+	name := alertName(a.Labels)
+	if why := unevaluated(a); why != c.unevaluated {
+		name += " (" + why + ")"
+	}
+	return name
 }
 
 // detailAt returns what a text may say about an alert.

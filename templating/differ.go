@@ -31,10 +31,28 @@ func (c *composition) differ(alerts []int) (places, named []string) {
 			break
 		}
 	}
+	if len(chosen) > 0 && !slices.ContainsFunc(chosen, func(col *column) bool { return col.rank < rankService }) { // a namespace alone
+		if object := c.first.object(); object != nil {
+			for _, col := range c.allColumns(alerts) {
+				if col.name == object.name && !slices.ContainsFunc(chosen, func(other *column) bool { return other.name == col.name }) {
+					chosen = append(chosen, col)
+				}
+			}
+		}
+	}
 	if c.name != "" {
 		c.lineLabels, c.namespace = c.labelsOf(chosen), c.namespaceOf(chosen)
+		c.lineRank = rankIgnored
+		for _, col := range chosen {
+			c.lineRank = min(c.lineRank, col.rank)
+		}
 	}
 	places = c.placesOf(chosen, len(alerts))
+	for i := range places {
+		if places[i] == "" && len(chosen) > 0 {
+			places[i] = c.compose(c.detailAt(alerts[i]), "", "", shortWording).object
+		}
+	}
 	if len(byAuthor) > 0 && len(byAuthor) < len(chosen) && !byAuthor[0].rank.isOfHost() {
 		named = c.placesOf(byAuthor, len(alerts))
 	}
@@ -123,7 +141,7 @@ func fewest(columns []column, alerts int) []*column {
 func (c *composition) columns(alerts []int) []column {
 	var differing []column
 	for _, col := range c.allColumns(alerts) {
-		if slices.ContainsFunc(col.values, func(v string) bool { return v != col.values[0] }) && col.name != "severity" && col.name != "priority" {
+		if slices.ContainsFunc(col.values, func(v string) bool { return v != col.values[0] }) && !isSeverity(col.name) && (col.rank != rankIgnored || col.isChosen()) {
 			differing = append(differing, *col)
 		}
 	}
@@ -277,7 +295,8 @@ func withoutPort(host string) string {
 }
 
 // commonPlace returns the place that all lines have in common, such as the host whose
-// disks they list, or "".
+// disks they list, or "": an object that an annotation names or that is none of the rule's
+// own, else the host.
 func (c *composition) commonPlace() string {
 	if c.name == "" || len(c.entries) == 0 {
 		return ""
@@ -286,16 +305,23 @@ func (c *composition) commonPlace() string {
 		return !slices.ContainsFunc(c.alerts, func(a alertmanager.Alert) bool { return a.Labels[l.name] != l.value })
 	}
 	d := c.first
-	for i := range d.labels {
-		l := &d.labels[i]
-		if l.foreign || l.rank >= rankContext || l.rank == rankJob {
-			continue
+	reports := func(l *label) bool { return l.rank == rankPod && !l.named && c.lineRank == rankOwn } // on what the lines name
+	if object := d.object(); object != nil && !object.foreign && !reports(object) && shared(object) && (object.named || object.rank != rankTopic && object.rank < rankService || !isWord(object.value)) {
+		if object.rank == rankInstance && isAddress(object.value) {
+			object = d.podOr(object)
 		}
-		if l.named && shared(l) {
+		place := object.rank.short(object.value)
+		if ns := d.namespace(); object.rank.isNamespaced() && ns != "" && !slices.Contains(c.context, ns) {
+			place = ns + "/" + place
+		}
+		return place
+	}
+	for i := range d.labels {
+		if l := &d.labels[i]; l.named && !l.foreign && l.rank < rankContext && l.rank != rankJob && shared(l) {
 			return l.rank.short(l.value)
 		}
 	}
-	if host := d.host(); host != nil && shared(host) && !isAddress(host.value) {
+	if host := d.host(); host != nil && shared(host) && (!isAddress(host.value) || c.lineRank.isPart() && d.podOr(nil) == nil) {
 		return shortHost(host.value)
 	}
 	return ""

@@ -2,6 +2,7 @@ package templating
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -25,6 +26,7 @@ func (s span) covers(i int) bool { return s.at <= i && i < s.end }
 // version or one of the spans.
 func figures(s string, names []span) []figure {
 	var all []figure
+	names = append(slices.Clip(names), urls(s)...)
 next:
 	for i := 0; i < len(s); {
 		if s[i] < '0' || s[i] > '9' {
@@ -42,7 +44,7 @@ next:
 				continue next
 			}
 		}
-		number, err := strconv.ParseFloat(strings.ReplaceAll(s[i:end], ",", ""), 64)
+		number, err := parseNumber(s[i:end])
 		if err != nil || math.IsInf(number, 0) {
 			i = end
 			continue
@@ -67,10 +69,42 @@ next:
 			f.text = rounded(strconv.FormatFloat(f.number, 'f', -1, 64))
 		}
 		f.constant = isConstant(s, f.at, end, f.end)
+		if whole := wholeEnd(s, f.end); whole > f.end { // "2 of 5"
+			f.text, f.end = f.text+s[f.end:whole], whole
+		}
 		all = append(all, f)
 		i = f.end
 	}
 	return all
+}
+
+// urls returns the URLs of a text, from their "://" on.
+func urls(s string) []span {
+	var all []span
+	for from := 0; ; {
+		scheme := strings.Index(s[from:], "://")
+		if scheme < 0 {
+			return all
+		}
+		begin := from + scheme
+		from = len(s)
+		if end := strings.IndexByte(s[begin:], ' '); end >= 0 {
+			from = begin + end
+		}
+		all = append(all, span{begin, from})
+	}
+}
+
+// wholeEnd returns the end of " of 5" behind a number, or i.
+func wholeEnd(s string, i int) int {
+	for _, between := range [...]string{" of ", " out of "} {
+		if rest, found := strings.CutPrefix(s[i:], between); found && rest != "" && isDigit(rest[0]) {
+			if end := i + len(between) + numberEnd(rest, 0); end == len(s) || !isWordByte(s[end]) {
+				return end
+			}
+		}
+	}
+	return i
 }
 
 // numberEnd returns the end of the number that begins at i: digits, a fraction, an
@@ -83,6 +117,15 @@ func numberEnd(s string, i int) int {
 	}
 	for end < len(s) && s[end] == ',' && digit(end+1) && digit(end+2) && digit(end+3) && !digit(end+4) {
 		end += 4
+	}
+	if end < len(s)-1 && s[end] == ',' && digit(end+1) && !strings.Contains(s[i:end], ",") { // a decimal comma
+		fraction := end + 1
+		for digit(fraction) {
+			fraction++
+		}
+		if n := fraction - end - 1; n != 3 {
+			return fraction
+		}
 	}
 	if end < len(s) && s[end] == '.' && digit(end+1) {
 		for end++; digit(end); {
@@ -134,40 +177,6 @@ func nameEnd(s string, i int) int {
 	return max(i, 1)
 }
 
-// unitNames are those that are written right behind a number; longer ones first.
-var unitNames = []string{
-	"KiB/s", "MiB/s", "GiB/s", "KB/s", "MB/s", "GB/s", "kB/s", "req/s", "msg/s", "ops/s", "Kbps", "Mbps", "Gbps", "kbps",
-	"KiB", "MiB", "GiB", "TiB", "PiB", "B/s", "rps", "qps", "bps", "rpm", "KB", "kB", "MB", "GB", "TB", "PB", "Ki", "Mi", "Gi", "Ti", "ms", "us", "µs", "ns", "min", "hours", "Hz", "MHz", "GHz",
-	"/s", "/m", "/min", "°C", "°F", "%", "s", "m", "h", "d", "w", "B", "K", "k", "M", "G", "T", "C", "V", "W", "A", "x",
-}
-
-// unitEnd returns the end of the unit behind a number that ends at i, or i. A duration
-// with several units, such as 1h30m, is one figure.
-func unitEnd(s string, i int) int {
-	at := i
-	if at < len(s) && s[at] == ' ' { // "97 %", "3 GiB"
-		at++
-		if at == len(s) || s[at] != '%' && (at+1 == len(s) || s[at] < 'A' || s[at] > 'Z' && s[at] != 'm') {
-			return i
-		}
-	}
-	for _, unit := range unitNames {
-		if !strings.HasPrefix(s[at:], unit) || at > i && len(unit) < 2 && unit != "%" {
-			continue
-		}
-		end := at + len(unit)
-		if unit == "%" || end == len(s) || !isWordByte(s[end]) && s[end] != '-' {
-			return end
-		}
-		if strings.Contains("smhdw", unit) && s[end] >= '0' && s[end] <= '9' { // 1h30m
-			if rest := unitEnd(s, numberEnd(s, end)); rest > numberEnd(s, end) {
-				return rest
-			}
-		}
-	}
-	return i
-}
-
 // before a constant, and behind it.
 var (
 	constantAfter = []string{
@@ -180,6 +189,9 @@ var (
 // isConstant reports whether the figure s[i:end], its unit up to unitEnd, is one that
 // the rule's author wrote.
 func isConstant(s string, i, end, unitEnd int) bool {
+	if _, fraction, found := strings.Cut(s[i:end], "."); found && len(fraction) >= 3 { // nobody writes that
+		return false
+	}
 	before := strings.TrimRight(s[:i], " (=:~")
 	word := strings.ToLower(strings.TrimLeft(before[strings.LastIndexByte(before, ' ')+1:], `("'[`))
 	if before, found := strings.CutSuffix(before, " of"); found { // "threshold of", "limit of"
@@ -209,6 +221,9 @@ func rounded(number string) string {
 	if positive, negative := strings.CutPrefix(number, "-"); negative {
 		return "-" + rounded(positive)
 	}
+	if whole, fraction, comma := strings.Cut(number, ","); comma && len(fraction) != 3 && !strings.ContainsAny(fraction, ".,") {
+		return strings.Replace(rounded(whole+"."+fraction), ".", ",", 1)
+	}
 	whole, fraction, _ := strings.Cut(number, ".")
 	if strings.ContainsAny(number, "eE") {
 		n, err := strconv.ParseFloat(number, 64)
@@ -233,15 +248,35 @@ func rounded(number string) string {
 	if len(fraction) <= max(0, 3-digits)+zeros {
 		return number
 	}
-	n, err := strconv.ParseFloat(strings.ReplaceAll(number, ",", ""), 64)
+	n, err := parseNumber(number)
 	if err != nil {
 		return number
 	}
-	short := strconv.FormatFloat(n, 'f', max(0, 3-digits)+zeros, 64)
-	if strings.Contains(short, ".") {
-		short = strings.TrimRight(strings.TrimRight(short, "0"), ".")
+	return toDigits(n, max(0, 3-digits)+zeros)
+}
+
+// parseNumber reads a number, with commas between thousands or before a fraction.
+func parseNumber(number string) (float64, error) {
+	if _, fraction, comma := strings.Cut(number, ","); comma && len(fraction) != 3 && !strings.Contains(fraction, ".") && !strings.Contains(fraction, ",") {
+		return strconv.ParseFloat(strings.Replace(number, ",", ".", 1), 64)
 	}
-	return short
+	return strconv.ParseFloat(strings.ReplaceAll(number, ",", ""), 64)
+}
+
+// toDigits returns a number with some digits after its point. It does not become 100 or
+// 0 that is neither: 99.951 is 99.95.
+func toDigits(n float64, digits int) string {
+	for {
+		short := strconv.FormatFloat(n, 'f', digits, 64)
+		if strings.Contains(short, ".") {
+			short = strings.TrimRight(strings.TrimRight(short, "0"), ".")
+		}
+		rounds := (short == "100" || short == "0" || short == "1") && short != strconv.FormatFloat(n, 'f', -1, 64)
+		if !rounds || digits >= 9 {
+			return short
+		}
+		digits++
+	}
 }
 
 // withRounded returns a text with its figures rounded.
@@ -326,7 +361,7 @@ func percent(number string, s *saying) string {
 // a unit says nothing there, and is "".
 func (s *saying) alone(f figure) string {
 	text := s.unitOf(f)
-	if isDigit(text[len(text)-1]) && f.number < 10 && f.number == math.Trunc(f.number) {
+	if !strings.Contains(text, " of ") && isDigit(text[len(text)-1]) && f.number < 10 && f.number == math.Trunc(f.number) {
 		return ""
 	}
 	return text

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	alertmanager "github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
@@ -29,6 +30,7 @@ const (
 	rankURL
 	rankNode
 	rankInstance
+	rankState // how it is, not what
 	rankService
 	rankContainer
 	rankNamespace
@@ -58,12 +60,13 @@ var ranks = func() map[string]rank {
 		rankURL:        "url target uri url_full",
 		rankNode:       "node nodename node_name host hostname host_name k8s_node_name vm server server_name server_address kubernetes_node devicename",
 		rankInstance:   "instance service_instance_id",
+		rankState:      "phase condition reason mode state status color colour code verb method ready type module probe_module quantile",
 		rankService:    "service service_name app application app_kubernetes_io_name",
 		rankContainer:  "container container_name k8s_container_name",
 		rankNamespace:  "namespace kubernetes_namespace k8s_namespace_name service_namespace",
 		rankJob:        "job",
 		rankContext:    "cluster cluster_id cluster_name k8s_cluster_name environment env deployment_environment deployment_environment_name region cloud_region site datacenter dc",
-		rankUnlikely:   "tier area context meta support_group playbook oid dashboard provider pipeline channel uid uuid fstype quantile type kind source scope origin category version stage tenant availability_zone zone",
+		rankUnlikely:   "tier area context meta support_group playbook oid dashboard provider pipeline channel uid uuid fstype kind source scope origin category version stage tenant availability_zone zone",
 		rankIgnored: "alertname rulename severity priority level alertgroup prometheus prometheus_replica replica __replica__ monitor owner runbook runbook_url receiver notify endpoint metrics_path le " +
 			"recording grafana_folder datasource_uid ref_id integration_type inhibited_by alert_type alertid alert_id __alert_rule_uid__ show_at rule_uid sloth_id no_alert_on_absence " +
 			"telemetry_sdk_name telemetry_sdk_language telemetry_sdk_version otel_scope_name otel_scope_version k8s_pod_uid k8s_node_uid",
@@ -90,14 +93,18 @@ var underscores = strings.NewReplacer(".", "_", "-", "_")
 
 // rankOf returns the rank of a label, of exported_X that of X.
 func (s *Set) rankOf(name string) rank {
-	name = canonical(strings.TrimPrefix(name, "exported_"))
+	own, exported := strings.CutPrefix(name, "exported_")
+	name = canonical(own)
+	if r := ranks[name]; exported && r >= rankState && r <= rankJob && r != rankNamespace { // what the exporter reports on
+		return rankOwn
+	}
 	if s.ignored[name] {
 		return rankIgnored
 	}
 	if r, known := ranks[name]; known {
 		return r
 	}
-	if strings.Contains(name, "team") || strings.HasPrefix(name, "cancel_if_") || strings.HasPrefix(name, "inhibit_") || strings.HasPrefix(name, "__") {
+	if name == "team" || strings.HasPrefix(name, "team_") || strings.HasSuffix(name, "_team") || strings.HasPrefix(name, "cancel_if_") || strings.HasPrefix(name, "inhibit_") || strings.HasPrefix(name, "__") {
 		return rankIgnored
 	}
 	return rankOwn
@@ -112,12 +119,26 @@ type label struct {
 	foreign     bool // of the exporter that reports on something else
 }
 
+// compareNames orders labels of one rank: a name before others, an id after them.
+func compareNames(a, b string) int {
+	place := func(name string) int {
+		switch {
+		case name == "name" || strings.HasSuffix(name, "_name"):
+			return 0
+		case name == "id" || strings.HasSuffix(name, "_id") || strings.HasSuffix(name, "Id"):
+			return 2
+		}
+		return 1
+	}
+	return cmp.Or(place(a)-place(b), strings.Compare(a, b))
+}
+
 // isChosen reports whether Options.Objects lists a label.
 func (l *label) isChosen() bool { return l.order < 0 }
 
 // labelsOf returns the labels of an alert, the most exact first. A label that a scrape
 // would have overwritten (exported_instance) replaces the scraped target's own.
-func (s *Set) labelsOf(a *alertmanager.Alert, text string) []label {
+func (s *Set) labelsOf(a *alertmanager.Alert, text string, words []string) []label {
 	all := make([]label, 0, len(a.Labels))
 	for name, value := range a.Labels {
 		if value == "" || name == model.AlertNameLabel {
@@ -125,6 +146,9 @@ func (s *Set) labelsOf(a *alertmanager.Alert, text string) []label {
 		}
 		if a.Labels["exported_"+name] != "" {
 			continue
+		}
+		if strings.ContainsAny(value, "\n\t") {
+			value = strings.Join(strings.Fields(value), " ")
 		}
 		l := label{name: name, value: value, rank: s.rankOf(name), order: s.order[canonical(name)]}
 		if l.rank > rankClaim && strings.Count(value, " ") > 3 { // a sentence
@@ -134,16 +158,41 @@ func (s *Set) labelsOf(a *alertmanager.Alert, text string) []label {
 		if l.named && (l.rank == rankUnlikely || l.rank == rankTopic) && isWord(value) { // by chance
 			l.named = false
 		}
-		if l.named && l.rank == rankUnlikely {
-			l.rank = rankOwn
+		if l.mayBeHinted() && hints(words, name) { // a tunnel in TunnelDown
+			l.named, l.rank = true, min(l.rank, rankOwn)
+		}
+		if l.rank == rankOwn && name == "name" || l.named && l.rank == rankUnlikely {
+			l.named, l.rank = true, rankOwn
 		}
 		all = append(all, l)
 	}
 	slices.SortFunc(all, func(a, b label) int {
-		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.rank, b.rank), strings.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.rank, b.rank), compareNames(a.name, b.name))
 	})
 	markForeign(all)
 	return all
+}
+
+// mayBeHinted reports whether a label is the object if the alert's name has its name: it
+// is neither the target's own nor the cluster.
+func (l *label) mayBeHinted() bool {
+	switch l.rank {
+	case rankTopic, rankOwn, rankUnlikely:
+		return !isSeverity(l.name)
+	case rankContext:
+		return !slices.Contains(always, canonical(l.name))
+	}
+	return false
+}
+
+// hints reports whether the words of an alert's name have the name of a label.
+func hints(words []string, label string) bool {
+	for part := range strings.SplitSeq(canonical(strings.TrimPrefix(label, "exported_")), "_") {
+		if len(part) < 3 || !slices.ContainsFunc(words, func(word string) bool { return alike(word, part) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // isWord reports whether a value is an ordinary word, which a sentence may hold by chance.
@@ -151,36 +200,47 @@ func isWord(value string) bool {
 	return strings.Trim(value, "abcdefghijklmnopqrstuvwxyz") == ""
 }
 
-// markForeign marks the labels of an exporter that reports on other objects: its pod,
-// and if its pod is known, its address, service, container and namespace.
+// markForeign marks the labels of an exporter that reports on other objects: its pod and
+// container, its service and job, and its address, if something else is there to name.
 func markForeign(all []label) {
-	exporter := func(r rank) bool {
-		return slices.ContainsFunc(all, func(l label) bool { return l.rank == r && isExporter(l.value) })
-	}
-	reporting := exporter(rankPod) || exporter(rankContainer) || exporter(rankService) || exporter(rankJob)
-	if !reporting {
-		return
-	}
-	onlyState := slices.ContainsFunc(all, func(l label) bool { return strings.Contains(l.value, "kube-state-metrics") })
+	is := func(l *label, r rank) bool { return l.rank == r && !l.named && !strings.HasPrefix(l.name, "exported_") }
+	reporting, target, better := false, false, false
 	for i := range all {
 		l := &all[i]
-		switch l.rank {
-		case rankPod, rankService, rankContainer, rankJob:
-			l.foreign = !l.named && (isExporter(l.value) || l.rank == rankContainer && onlyState)
-		case rankInstance:
-			l.foreign = !l.named && isAddress(l.value)
+		if is(l, rankPod) || is(l, rankContainer) || is(l, rankService) || is(l, rankJob) {
+			reporting = reporting || isExporter(l.value) || l.rank == rankJob && (l.value == "node" || l.value == "kubelet")
+			target = target || isProber(l.value) || l.rank == rankJob && l.value == "node"
+		}
+		better = better || l.rank < rankInstance && l.rank != rankPod || l.rank == rankPod && (l.named || !isExporter(l.value))
+	}
+	for i := range all {
+		l := &all[i]
+		switch {
+		case is(l, rankPod):
+			l.foreign = isExporter(l.value) || slices.ContainsFunc(all, func(other label) bool {
+				return (other.rank == rankWorkload || other.rank == rankJobName || other.rank == rankCronJob) && !strings.HasPrefix(l.value, other.value)
+			})
+		case is(l, rankService), is(l, rankContainer), is(l, rankJob):
+			l.foreign = reporting && isExporter(l.value)
+		case is(l, rankInstance):
+			l.foreign = better && !target && (reporting && isAddress(l.value) || isExporter(l.value) || strings.HasPrefix(l.value, "localhost"))
 		}
 	}
 }
 
-// isExporter reports whether a pod, service, container or job is named as an exporter.
+// exporters are parts of the names of exporters' pods, services, containers and jobs.
+var exporters = [...]string{"exporter", "state-metrics", "kube-prometheus-stack", "cadvisor", "pushgateway", "otel-collector", "opentelemetry-collector"}
+
+// isExporter reports whether a name is an exporter's.
 func isExporter(name string) bool {
-	for _, part := range [...]string{"exporter", "kube-state-metrics", "kube-prometheus-stack", "cadvisor", "pushgateway", "otel-collector", "opentelemetry-collector"} {
-		if strings.Contains(name, part) {
-			return true
-		}
-	}
-	return name == "kubelet" || name == "node"
+	return slices.ContainsFunc(exporters[:], func(part string) bool { return strings.Contains(name, part) })
+}
+
+// probers are exporters whose instance is what they report on.
+var probers = [...]string{"node-exporter", "node_exporter", "windows", "snmp", "blackbox", "ipmi", "mysqld", "postgres", "redis"}
+
+func isProber(name string) bool {
+	return slices.ContainsFunc(probers[:], func(part string) bool { return strings.Contains(name, part) })
 }
 
 // isAddress reports whether an instance is an IP address, with or without a port.
@@ -237,6 +297,9 @@ func (r rank) short(value string) string {
 // digits, and a URL its path.
 func shortHost(host string) string {
 	if _, rest, isURL := strings.Cut(host, "://"); isURL {
+		if strings.ContainsAny(rest, "_`\\") || strings.IndexFunc(rest, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+			return host // as a URL it is percent-encoded
+		}
 		return strings.TrimRight(rest, "/")
 	}
 	if isAddress(host) {
@@ -252,7 +315,7 @@ func shortHost(host string) string {
 	if hasPort && strings.Trim(port, "0123456789") != "" {
 		return host
 	}
-	if first, _, dotted := strings.Cut(name, "."); dotted && len(first) > 2 {
+	if first, _, dotted := strings.Cut(name, "."); dotted && len(first) > 1 {
 		return first
 	}
 	return name

@@ -46,37 +46,51 @@ func (c *composition) entriesOfOneName() []entry {
 		all[i] = i
 	}
 	objects, named := c.differ(all)
+	if !slices.ContainsFunc(objects, func(o string) bool { return o != "" }) { // only annotations may differ
+		for i := range all {
+			if sayings := c.detailAt(i).preferred(); len(sayings) > 0 && len(all) <= 10 {
+				objects[i] = sayings[0].text
+			}
+		}
+	}
 	entries := make([]entry, len(all))
 	for i := range all {
 		entries[i] = entry{alerts: all[i : i+1], count: 1, first: &c.alerts[i], severity: c.milder(&c.alerts[i]), objects: objects[i : i+1], resolved: c.isResolved(i)}
 	}
-	c.addFigures(entries)
 	slices.SortStableFunc(entries, func(a, b entry) int {
-		i, j := a.first, b.first
-		return cmp.Or(c.compareAlerts(i, j), natural(a.objects[0], b.objects[0]))
+		return cmp.Or(c.compareAlerts(a.first, b.first), natural(a.objects[0], b.objects[0]))
 	})
+	c.addFigures(entries)
 	if named != nil {
 		c.merged = mergedEntries(entries, named)
 	}
-	return entries
+	same := mergedEntries(entries, objects)
+	if len(same) == len(entries) || objects[0] == "" {
+		return entries
+	}
+	return same
 }
 
 // mergedEntries returns an entry for each different object and status.
 func mergedEntries(entries []entry, objects []string) []entry {
 	type key struct {
-		object, severity string
-		resolved         bool
+		object, severity, ending string
+		resolved                 bool
 	}
 	at := map[key]int{}
 	var merged []entry
 	for _, e := range entries {
-		k := key{objects[e.alerts[0]], e.severity, e.resolved}
+		k := key{objects[e.alerts[0]], e.severity, stateReason(e.first), e.resolved}
 		i, seen := at[k]
 		if !seen {
 			i = len(merged)
 			at[k] = i
-			merged = append(merged, entry{first: e.first, severity: e.severity, resolved: e.resolved, objects: objects[e.alerts[0] : e.alerts[0]+1]})
+			merged = append(merged, entry{first: e.first, figure: e.figure, severity: e.severity, resolved: e.resolved, objects: objects[e.alerts[0] : e.alerts[0]+1]})
 		}
+		if merged[i].figure != e.figure {
+			merged[i].figure = ""
+		}
+		merged[i].alerts = append(merged[i].alerts, e.alerts...)
 		merged[i].count++
 	}
 	return merged
@@ -91,7 +105,7 @@ func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
 	at := map[key]int{}
 	var entries []entry
 	for i := range alerts {
-		k := key{name: alertName(alerts[i].Labels), resolved: alerts[i].Status != string(model.AlertFiring)}
+		k := key{name: c.nameOf(&alerts[i]), resolved: alerts[i].Status != string(model.AlertFiring)}
 		j, seen := at[k]
 		if !seen {
 			j = len(entries)
@@ -119,13 +133,13 @@ func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
 			}
 		default:
 			e.objects, e.lean = c.differ(e.alerts)
+			if !slices.ContainsFunc(e.objects, func(o string) bool { return o != "" }) {
+				e.objects[0] = c.compose(c.detailAt(e.alerts[0]), "", "", shortWording).object
+			}
 			e.objects, e.lean = c.objectsBySeverity(e, e.objects), c.objectsBySeverity(e, e.lean)
 		}
-		e.objects, e.lean = c.different(e, e.objects), c.different(e, e.lean)
+		e.objects, e.lean = c.different(e, c.inContext(e, e.objects)), c.different(e, e.lean)
 		e.severity = c.milder(e.first)
-		if why := unevaluated(e.first.Labels); why != "" && why != c.unevaluated {
-			e.name += " (" + why + ")"
-		}
 		if e.name == "" {
 			e.name = "alert"
 		}
@@ -170,6 +184,26 @@ func (c *composition) objectsBySeverity(e *entry, objects []string) []string {
 	return sorted
 }
 
+// inContext writes before each object the cluster or environment of its alert, if not all
+// alerts have the same.
+func (c *composition) inContext(e *entry, objects []string) []string {
+	if len(objects) != len(e.alerts) {
+		return objects
+	}
+	for i, k := range e.alerts {
+		for _, l := range c.detailAt(k).labels {
+			if l.rank != rankContext || c.view.CommonLabels[l.name] != "" || !slices.Contains(always, canonical(strings.TrimPrefix(l.name, "exported_"))) {
+				continue
+			}
+			if !names(objects[i], l.value) {
+				objects[i] = strings.TrimSpace(l.value + " " + objects[i])
+			}
+			break
+		}
+	}
+	return objects
+}
+
 // different returns objects each once, without those that the text names already.
 func (c *composition) different(e *entry, objects []string) []string {
 	return slices.DeleteFunc(slices.Compact(objects), func(o string) bool {
@@ -194,7 +228,7 @@ func (e *entry) head() string {
 }
 
 // line returns an entry with so many of its objects.
-func (e *entry) line(objects int, ch choice) string {
+func (e *entry) line(objects int, ch choice, ending string) string {
 	text := e.head()
 	if all := e.objectsOf(ch); objects > 0 && len(all) > 0 {
 		list := listed(all[:min(objects, len(all))])
@@ -208,6 +242,9 @@ func (e *entry) line(objects int, ch choice) string {
 	}
 	if !ch.plain && e.figure != "" {
 		text = strings.TrimSpace(text + " " + e.figure)
+	}
+	if why := stateReason(e.first); e.resolved && why != ending {
+		text = strings.TrimSpace(text + " (" + why + ")")
 	}
 	return text
 }
@@ -248,7 +285,7 @@ func (c *composition) lines(ch choice, resolved bool) []string {
 		if ch.names {
 			objects = filled[i]
 		}
-		line := e.line(objects, ch)
+		line := e.line(objects, ch, c.ending)
 		if line == "" { // nothing distinguishes it; the first line counts it
 			continue
 		}

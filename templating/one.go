@@ -1,6 +1,7 @@
 package templating
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -140,31 +141,43 @@ func (d *detail) object() *label {
 	if len(d.labels) > 0 && d.labels[0].isChosen() {
 		return &d.labels[0]
 	}
-	for i := range d.labels {
-		if l := &d.labels[i]; l.named && !l.foreign && l.rank < rankContext {
-			return l
+	var own, state, address, coarse, exporters *label
+	first := func(to **label, l *label) {
+		if *to == nil {
+			*to = l
 		}
 	}
-	var own, address *label
 	for i := range d.labels {
 		l := &d.labels[i]
 		switch {
-		case l.foreign || l.rank >= rankContext:
-		case l.rank >= rankTopic && l.rank <= rankOwn: // perhaps the rule's, the same in each alert
-			if own == nil {
-				own = l
+		case l.rank >= rankContext:
+		case l.foreign:
+			if l.rank == rankPod || l.rank == rankInstance {
+				first(&exporters, l)
 			}
+		case l.rank == rankState:
+			first(&state, l)
+		case l.named && l.rank < rankService:
+			return l
+		case l.rank >= rankService:
+			if coarse == nil || l.named && !coarse.named {
+				coarse = l
+			}
+		}
+	}
+	for i := range d.labels {
+		l := &d.labels[i]
+		switch {
+		case l.foreign || l.rank >= rankState:
+		case l.rank >= rankTopic && l.rank <= rankOwn: // perhaps the rule's, the same in each alert
+			first(&own, l)
 		case l.rank == rankInstance && isAddress(l.value):
-			address = l
-		case l.rank > rankInstance && (own != nil || address != nil):
+			first(&address, l)
 		default:
 			return l
 		}
 	}
-	if address != nil && own == nil {
-		return address
-	}
-	return own
+	return cmp.Or(own, address, coarse, state, exporters)
 }
 
 // leanObject returns what is broken without its namespace and host, if it says enough
@@ -246,10 +259,10 @@ func (r rank) isNamespaced() bool { return r >= rankClaim && r <= rankWorkload }
 // is none.
 func (d *detail) namespace() string {
 	exporter := slices.ContainsFunc(d.labels, func(l label) bool {
-		return l.foreign && l.rank != rankInstance && !strings.Contains(l.value, "kube-state-metrics") && l.value != "kubelet" && !strings.Contains(l.value, "cadvisor")
+		return l.foreign && l.rank == rankPod && isExporter(l.value) && !strings.Contains(l.value, "state-metrics")
 	})
 	for _, l := range d.labels {
-		if l.rank == rankNamespace && (l.named || !exporter) {
+		if l.rank == rankNamespace && (l.named || !exporter || strings.HasPrefix(l.name, "exported_")) {
 			return l.value
 		}
 	}
@@ -264,6 +277,9 @@ func (c *composition) compose(d *detail, sentence, from string, how wording) one
 	}
 	w.object = c.placeOf(d, lacks, how)
 	w.subject = d.name
+	if c.single && c.unevaluated != "" && d.Labels[grafanaRule] == "" { // else the sentence says it
+		w.subject += " (" + c.unevaluated + ")"
+	}
 	for _, word := range c.context {
 		if w.label != nil && w.label.rank >= rankURL && w.label.rank <= rankInstance && d.isExportersNamespace(word) {
 			continue // of the exporter, not of a host
@@ -287,7 +303,7 @@ func (c *composition) placeOf(d *detail, lacks func(value string) bool, how word
 			*to = append(*to, part)
 		}
 	}
-	if host := d.host(); host != nil && d.needsHost(object, host) && lacks(host.value) {
+	if host := d.host(); host != nil && host != object && (how != shortWording || host.named || object.rank.isOfHost()) && d.needsHost(object, host) && lacks(host.value) {
 		add(&hosts, shortHost(host.value))
 	}
 	place := ""
@@ -299,7 +315,7 @@ func (c *composition) placeOf(d *detail, lacks func(value string) bool, how word
 			place = object.rank.short(place)
 		}
 	}
-	if ns := d.namespace(); object.rank.isNamespaced() && ns != "" && lacks(ns) && !slices.Contains(c.context, ns) {
+	if ns := d.namespace(); (object.rank.isNamespaced() || d.Labels["exported_namespace"] == ns) && ns != "" && lacks(ns) && !slices.Contains(c.context, ns) {
 		place = strings.TrimSuffix(ns+"/"+place, "/")
 	}
 	add(&parts, place)
@@ -319,15 +335,17 @@ func (c *composition) placeOf(d *detail, lacks func(value string) bool, how word
 }
 
 // needsHost reports whether an object is written with its host: a disk is, and a label of
-// the rule's own if an annotation names the host. An address is written only if nothing
-// has a name.
+// the rule's own unless its host is but an address.
 func (d *detail) needsHost(object, host *label) bool {
-	return (object.rank.isOfHost() || object.rank.isPart() && host.named) && !(isAddress(host.value) && hasName(d))
+	return object.rank.isOfHost() || (object.rank.isPart() || object.rank == rankState) && (!isAddress(host.value) || host.named && !hasName(d))
 }
 
 // addsTo reports whether a label is written beside the object: others that the author
 // names, and the part of a host that nobody names.
 func (l *label) addsTo(object *label, how wording) bool {
+	if !object.named && l.rank == rankOwn && how != shortWording { // it may be what is broken
+		return l != object && !l.foreign
+	}
 	if how == shortWording || l == object || l.foreign || l.rank >= rankService {
 		return false
 	}

@@ -1,12 +1,9 @@
 package templating
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
-	"math/bits"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +17,8 @@ import (
 type Budget struct {
 	MaxSegments int    // less than 1: 1
 	Tail        string // a last line that always stays, such as a code to reply with
+	LongTail    string // replaces Tail if that costs no further segment; "": never
+	Again       bool   // the recipient has had this page before; the text says so (STILL)
 }
 
 // Rendering is a text and how it came about.
@@ -127,7 +126,7 @@ func (t *Text) render(n Notification, b Budget) Rendering {
 	v := &view{
 		Data: n.Data, GroupKey: n.GroupKey, TruncatedAlerts: n.TruncatedAlerts, MayStillFire: n.MayStillFire,
 		FiringCount: len(n.Alerts.Firing()), ResolvedCount: len(n.Alerts.Resolved()),
-		Repeated: n.NotificationReason == "repeat interval elapsed",
+		Repeated: b.Again,
 		Single:   len(n.Alerts) == 1 && n.TruncatedAlerts == 0,
 	}
 	if len(v.CommonLabels) == 0 { // Grafana may leave them out
@@ -148,6 +147,12 @@ func (t *Text) render(n Notification, b Budget) Rendering {
 		r = a.cut(b.MaxSegments)
 	}
 	r.Size = gsm7.Measure(r.Text)
+	if head, found := strings.CutSuffix(r.Text, lastLine(b.Tail, t.set.to)); found && b.LongTail != "" {
+		long := head + lastLine(b.LongTail, t.set.to)
+		if size := gsm7.Measure(long); size.Segments == r.Size.Segments {
+			r.Text, r.Size = long, size
+		}
+	}
 	r.Headline = c.headline()
 	return r
 }
@@ -315,76 +320,6 @@ func tidy(s string) string {
 		kept = append(kept, line)
 	}
 	return strings.Join(kept, "\n")
-}
-
-// bySeverity orders alerts for a reader who sees only the first: firing before
-// resolved, severe before mild, new before old. Alerts that are alike in this keep no
-// order of the payload, but that of their fingerprints.
-func bySeverity(alerts alertmanager.Alerts) alertmanager.Alerts {
-	type key struct {
-		*alertmanager.Alert
-		status, severity int
-		minute           int64
-	}
-	keys := make([]key, len(alerts))
-	for i := range alerts {
-		a := &alerts[i]
-		keys[i] = key{a, statusRank(a.Status), SeverityRank(severityOf(a.Labels)), a.StartsAt.Unix() / 60}
-	}
-	slices.SortFunc(keys, func(a, b key) int {
-		if n := cmp.Or(a.status-b.status, a.severity-b.severity, cmp.Compare(b.minute, a.minute), strings.Compare(a.Fingerprint, b.Fingerprint)); n != 0 || a.Fingerprint != "" {
-			return n
-		}
-		return cmp.Or(natural(labelsText(a.Labels), labelsText(b.Labels)), strings.Compare(labelsText(a.Annotations), labelsText(b.Annotations)))
-	})
-	sorted := make(alertmanager.Alerts, len(keys))
-	for i, k := range keys {
-		sorted[i] = *k.Alert
-	}
-	return sorted
-}
-
-// labelsText returns all labels as one text.
-func labelsText(labels alertmanager.KV) string {
-	var b strings.Builder
-	for _, p := range labels.SortedPairs() {
-		b.WriteString(p.Name + "=" + p.Value + ",")
-	}
-	return b.String()
-}
-
-// compareAlerts orders alerts as bySeverity does. Ages count only if the text gives a
-// range of them, by the power of two of their minutes.
-func (c *composition) compareAlerts(a, b *alertmanager.Alert) int {
-	age := func(a *alertmanager.Alert) int {
-		if !c.isRange() {
-			return 0
-		}
-		return bits.Len64(uint64(max(0, c.now.Sub(a.StartsAt)/time.Minute)))
-	}
-	return cmp.Or(
-		cmp.Compare(statusRank(a.Status), statusRank(b.Status)),
-		cmp.Compare(SeverityRank(severityOf(a.Labels)), SeverityRank(severityOf(b.Labels))),
-		cmp.Compare(age(a), age(b)),
-	)
-}
-
-// Severest is a notification with at most so many of its alerts: firing before
-// resolved, severe before mild, new before old. Those left out are counted in
-// TruncatedAlerts.
-func Severest(n Notification, most int) Notification {
-	if len(n.Alerts) > most {
-		n.TruncatedAlerts += uint64(len(n.Alerts) - most)
-		n.Alerts = bySeverity(n.Alerts)[:most]
-	}
-	return n
-}
-
-func statusRank(status string) int {
-	if status == string(model.AlertFiring) {
-		return 0
-	}
-	return 1
 }
 
 // age returns how long an alert has been firing, or fired until it was resolved; 0 if the

@@ -3,6 +3,7 @@ package templating
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,12 +147,6 @@ func joined(separator string, texts ...string) string {
 	return strings.Join(kept, separator)
 }
 
-// endings are what Grafana writes into the annotation grafana_state_reason of an alert
-// that ended without being over (pkg/services/ngalert/models/alert_rule.go).
-var endings = map[string]string{
-	"MissingSeries": "no data", "NoData": "no data", "Error": "error", "Paused": "rule paused", "RuleDeleted": "rule deleted", "Updated": "rule changed", "KeepLast": "",
-}
-
 // start returns the first words of a text: what has happened.
 func (c *composition) start() string {
 	switch {
@@ -179,30 +174,28 @@ func (c *composition) counts() string {
 
 // ended returns RESOLVED, or why alerts ended that are not known to be over.
 func (c *composition) ended() string {
-	for i := range c.alerts {
-		reason := c.alerts[i].Annotations[grafanaReason]
-		for one := range strings.SplitSeq(reason, ",") {
-			if why := endings[strings.TrimSpace(one)]; why != "" {
-				return "ENDED (" + why + ")"
-			}
-		}
+	if c.ending != "" {
+		return "ENDED (" + c.ending + ")"
 	}
 	return "RESOLVED"
 }
 
 const longestHeadline = 50 // septets
 
-// headline returns what the group is about, in a few words.
+// headline returns what the group is about, in a few words: the name, and of a single
+// alert what is broken.
 func (c *composition) headline() string {
 	first := c.severity()
 	if c.over {
 		first = c.ended()
 	}
-	subject := cmp.Or(c.name, c.unevaluated)
-	for _, word := range c.context {
-		subject = strings.TrimSpace(subject + " " + word)
+	words := append([]string{first, cmp.Or(c.name, c.unevaluated)}, c.context...)
+	if c.single {
+		if object := leanObject(c.first); object != "" && !slices.Contains(words, object) {
+			words = append(words, object)
+		}
 	}
-	return shortened(strings.TrimSpace(first+" "+subject), longestHeadline, c.set.to)
+	return shortened(joined(" ", words...), longestHeadline, c.set.to)
 }
 
 // fallback returns the text if no template can be used. It cannot fail.

@@ -13,8 +13,8 @@ import (
 
 // Annotations in which rules say what is wrong, in order of preference.
 var (
-	shortAnnotations = []string{"summary", "message", "title"}
-	longAnnotations  = []string{"description", "message", "details"}
+	shortAnnotations = []string{"summary", "Summary", "message", "title"}
+	longAnnotations  = []string{"description", "Description", "message", "details", "text", "body"}
 )
 
 // Grafana's names of alerts whose rule could not be evaluated; the rule itself is in the
@@ -62,6 +62,38 @@ func alertName(labels alertmanager.KV) string {
 	return name
 }
 
+// unevaluated returns why Grafana could not evaluate the rule of an alert that fires for
+// that reason, or "".
+func unevaluated(a *alertmanager.Alert) string {
+	switch a.Labels[model.AlertNameLabel] {
+	case grafanaNoData:
+		return "no data"
+	case grafanaError:
+		return "data source error"
+	}
+	if a.Status == string(model.AlertFiring) {
+		return stateReason(a)
+	}
+	return ""
+}
+
+// stateReasons are what Grafana writes into the annotation grafana_state_reason of an alert
+// that fires, or ended, for another reason than its values
+// (pkg/services/ngalert/models/alert_rule.go).
+var stateReasons = map[string]string{
+	"missingseries": "no data", "nodata": "no data", "error": "error", "paused": "rule paused", "ruledeleted": "rule deleted", "updated": "rule changed",
+}
+
+// stateReason returns the reason of Grafana's state, or "".
+func stateReason(a *alertmanager.Alert) string {
+	for one := range strings.SplitSeq(a.Annotations[grafanaReason], ",") {
+		if why := stateReasons[strings.ToLower(strings.TrimSpace(one))]; why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
 // forgetAddresses marks an address as not named if the annotations have it in
 // "(instance X)" alone: a pod's name says more.
 func (d *detail) forgetAddresses(text string) {
@@ -71,17 +103,6 @@ func (d *detail) forgetAddresses(text string) {
 			l.named = false
 		}
 	}
-}
-
-// unevaluated returns why Grafana could not evaluate the rule of an alert, or "".
-func unevaluated(labels alertmanager.KV) string {
-	switch labels[model.AlertNameLabel] {
-	case grafanaNoData:
-		return "no data"
-	case grafanaError:
-		return "data source error"
-	}
-	return ""
 }
 
 // detailOf reads an alert.
@@ -99,7 +120,7 @@ func (s *Set) detailOf(a *alertmanager.Alert) detail {
 			text += "\n" + capped(a.Annotations[name])
 		}
 	}
-	d.labels = s.labelsOf(a, text)
+	d.labels = s.labelsOf(a, text, d.nameWords())
 	d.forgetAddresses(text)
 	if summary != "" {
 		d.read(summary, summaryFrom, true)
@@ -107,7 +128,7 @@ func (s *Set) detailOf(a *alertmanager.Alert) detail {
 	if description != "" && description != summary {
 		d.read(description, descriptionFrom, false)
 	}
-	if reason := unevaluated(a.Labels); reason != "" {
+	if reason := unevaluated(a); reason != "" && d.name != "" && a.Labels[grafanaRule] != "" {
 		from := a.Labels[model.AlertNameLabel]
 		if why := cmp.Or(words(a.Annotations["Error"]), words(a.Annotations["error"])); why != "" {
 			reason += ": " + why
@@ -164,7 +185,10 @@ func (d *detail) read(text, from string, summary bool) {
 			continue
 		}
 		number++
-		one = withoutWindow(one)
+		one = d.withoutLead(withoutWindow(one))
+		if one == "" {
+			continue
+		}
 		s := saying{text: one, from: from, summary: summary, advice: isAdvice(one) || strings.Contains(one, "{{ $")}
 		if number > 1 {
 			s.from += ", sentence " + strconv.Itoa(number)
@@ -212,6 +236,26 @@ func (d *detail) expanded(text string) string {
 	}
 }
 
+// withoutLead drops what the text says before its sentence: "[CRITICAL]", "FIRING:", the
+// alert's name.
+func (d *detail) withoutLead(s string) string {
+	for range 3 {
+		rest := strings.TrimLeft(s, "[( ")
+		cut := ""
+		for _, lead := range [...]string{severityOf(d.Labels), d.Status, "alert", "warning", "critical", d.name} {
+			if lead != "" && len(rest) > len(lead) && strings.EqualFold(rest[:len(lead)], lead) && strings.IndexByte("]):-", strings.TrimLeft(rest[len(lead):], " ")[0]) >= 0 {
+				cut = strings.TrimLeft(rest[len(lead):], "]) :-")
+				break
+			}
+		}
+		if cut == "" {
+			return s
+		}
+		s = cut
+	}
+	return s
+}
+
 // withoutInstance drops "(instance X)" and the like: a label in brackets.
 func (d *detail) withoutInstance(s string) string {
 	for _, word := range [...]string{"(instance ", "(instance:", "(host ", "[instance "} {
@@ -232,7 +276,7 @@ func (d *detail) withoutInstance(s string) string {
 func (d *detail) known(text string) []span {
 	var all []span
 	for _, l := range d.labels {
-		if !l.named || len(l.value) < 2 {
+		if !l.named && !(len(l.value) == 1 && isDigit(l.value[0])) {
 			continue
 		}
 		if i := index(text, l.value); i >= 0 {

@@ -9,67 +9,67 @@ import (
 // addFigures gives each entry the one figure in which the alerts' sentences differ.
 func (c *composition) addFigures(entries []entry) {
 	const most = 100 // lines; more seldom fit, even into ten segments
-	if len(entries) > most {
+	list := entries
+	for len(list) > 0 && list[len(list)-1].resolved { // those that fire come first
+		list = list[:len(list)-1]
+	}
+	if len(list) == 0 || len(entries) > most {
 		return
 	}
-	list := entries
-	found := make([][]figure, len(list))
-	texts := make([]*saying, len(list))
 	details := make([]*detail, len(list))
 	for i := range list {
 		details[i] = c.detailAt(list[i].alerts[0])
 	}
-	c.details = details
-	if slices.ContainsFunc(list, func(e entry) bool { return e.resolved }) {
-		return
+	if len(list) == len(entries) {
+		c.details = details
 	}
-	// The same sentence of each alert, by where it was found.
 	for _, s := range details[0].preferred() {
-		if len(s.figures) == 0 {
-			continue
-		}
-		same := true
-		for i := range details {
-			texts[i] = nil
-			for j := range details[i].sayings {
-				if t := &details[i].sayings[j]; t.from == s.from && len(t.figures) == len(s.figures) {
-					texts[i] = t
+		if texts := sameSentence(details, s); texts != nil {
+			for k := range s.figures {
+				if slices.ContainsFunc(texts, func(t *saying) bool { return t.figures[k].text != s.figures[k].text }) {
+					setFigures(list, func(i int) string { return texts[i].alone(texts[i].figures[k]) })
+					c.figuresFrom = s.from
+					return
 				}
-			}
-			if texts[i] == nil {
-				same = false
-				break
-			}
-			found[i] = texts[i].figures
-		}
-		if !same {
-			continue
-		}
-		for k := range s.figures {
-			differs := false
-			for i := range found {
-				differs = differs || found[i][k].text != s.figures[k].text
-			}
-			if differs {
-				for i := range list {
-					list[i].figure = texts[i].alone(found[i][k])
-				}
-				if slices.ContainsFunc(list, func(e entry) bool { return e.figure == "" }) { // all or none
-					for i := range list {
-						list[i].figure = ""
-					}
-				}
-				c.figuresFrom = s.from
-				return
 			}
 		}
 	}
 	if details[0].value != "" && slices.ContainsFunc(details, func(d *detail) bool { return d.value != details[0].value }) {
-		for i := range list {
-			if v := details[i].value; len(v) > 1 { // a digit says little without its words
-				list[i].figure = v
-				c.figuresFrom = "VALUE in the description"
+		setFigures(list, func(i int) string {
+			if len(details[i].value) < 2 { // a digit says little without its words
+				return ""
 			}
+			return details[i].value
+		})
+		c.figuresFrom = "VALUE in the description"
+	}
+}
+
+// sameSentence returns of each alert the sentence that was found where s was, with as many
+// figures; nil if s has none or an alert has no such sentence.
+func sameSentence(details []*detail, s *saying) []*saying {
+	if len(s.figures) == 0 {
+		return nil
+	}
+	texts := make([]*saying, len(details))
+	for i, d := range details {
+		j := slices.IndexFunc(d.sayings, func(t saying) bool { return t.from == s.from && len(t.figures) == len(s.figures) })
+		if j < 0 {
+			return nil
+		}
+		texts[i] = &d.sayings[j]
+	}
+	return texts
+}
+
+// setFigures gives each entry its figure, or none to any if one has none.
+func setFigures(entries []entry, figure func(i int) string) {
+	for i := range entries {
+		entries[i].figure = figure(i)
+	}
+	if slices.ContainsFunc(entries, func(e entry) bool { return e.figure == "" }) {
+		for i := range entries {
+			entries[i].figure = ""
 		}
 	}
 }

@@ -49,12 +49,12 @@ func TestSentences(t *testing.T) {
 func TestFigures(t *testing.T) {
 	for in, want := range map[string]string{
 		"has 2.718281828% left":                          "2.72%",
-		"2 of 5 replicas for 15 minutes":                 "2 5 [15]",
+		"2 of 5 replicas for 15 minutes":                 "2 of 5 [15]",
 		"above 80% (current value: 91.4567 %)":           "[80%] 91.5 %",
 		"91 percent, which is above the threshold of 85": "91 [85]",
 		"db-01 at 10.9.8.7:9100 runs v1.2.3":             "",
 		"error rate .5% over the last 5m":                "0.5% [5m]",
-		"used 1.18e+10 bytes, 1e3 of 2.5e-3":             "11.8G 1000 0.0025",
+		"used 1.18e+10 bytes, 1e3 and 2.5e-3":            "11.8G 1000 0.0025",
 		"> 10k cursors":                                  "[10k]",
 		"latency 388.12ms, p99 1.5s":                     "388ms 1.5s",
 		"57.7m a second":                                 "0.0577",
@@ -79,7 +79,7 @@ func TestFigures(t *testing.T) {
 
 func TestRounded(t *testing.T) {
 	for in, want := range map[string]string{
-		"90.72702599": "90.7", "0.000123456": "0.000123", "48211": "48211", "1234.5678": "1235", "2.0000": "2", "1.18e+10": "11.8G", "0.50": "0.50", "3.10": "3.10", "99.96": "100",
+		"90.72702599": "90.7", "0.000123456": "0.000123", "48211": "48211", "1234.5678": "1235", "2.0000": "2", "1.18e+10": "11.8G", "0.50": "0.50", "3.10": "3.10", "99.96": "99.96", "99.951": "99.95", "2,718281828": "2,72", "-12.345": "-12.3", "1,234,567": "1,234,567",
 	} {
 		if got := rounded(in); got != want {
 			t.Errorf("rounded(%q) = %q, want %q", in, got, want)

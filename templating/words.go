@@ -34,6 +34,10 @@ func words(annotation string) string {
 	if strings.Contains(s, "](") {
 		s = withoutLinks(s)
 	}
+	if strings.Contains(s, `\n`) {
+		s = strings.ReplaceAll(s, `\n`, "\n")
+	}
+	s = strings.ReplaceAll(s, "<no value>", "")
 	if strings.Contains(s, "{%") { // of a template engine in front of Prometheus
 		s = strings.NewReplacer("{% raw %}", "", "{% endraw %}", "").Replace(s)
 	}
@@ -65,6 +69,13 @@ func withoutColors(s string) string {
 			return b.String()
 		}
 		s = after
+		if strings.HasPrefix(s, "]") { // an operating system command, such as a link: up to BEL or ESC \
+			if end := strings.IndexAny(s, "\a\x1b"); end >= 0 {
+				s = strings.TrimPrefix(s[end:], "\a")
+				s = strings.TrimPrefix(s, "\x1b\\")
+			}
+			continue
+		}
 		if strings.HasPrefix(s, "[") {
 			if end := strings.IndexFunc(s[1:], func(r rune) bool { return r >= '@' && r <= '~' }); end >= 0 {
 				s = s[1+end+1:]
@@ -76,9 +87,9 @@ func withoutColors(s string) string {
 // htmlElements are those that annotations hold; what is in other angle brackets stays.
 // true: it is set apart from the words around it.
 var htmlElements = map[string]bool{
-	"a": false, "b": false, "code": false, "em": false, "font": false, "i": false, "s": false, "span": false, "strong": false, "u": false, "img": false,
+	"a": false, "b": false, "code": false, "em": false, "font": false, "i": false, "s": false, "span": false, "strong": false, "u": false, "img": false, "small": false, "mark": false, "kbd": false, "sub": false, "sup": false, "tt": false,
 	"br": true, "div": true, "h1": true, "h2": true, "h3": true, "h4": true, "hr": true, "li": true, "ol": true, "p": true, "pre": true,
-	"table": true, "tbody": true, "td": true, "th": true, "tr": true, "ul": true,
+	"center": true, "table": true, "tbody": true, "td": true, "th": true, "tr": true, "ul": true,
 }
 
 // withoutTags drops HTML's tags. A link in Slack's form, <URL|words>, becomes its words.
@@ -226,7 +237,7 @@ var adviceBegins = []string{
 	"check ", "please ", "see ", "consider ", "investigate ", "verify ", "make sure", "ensure ", "inspect ", "look ", "run the ", "this may", "this might", "this could",
 	"this can ", "this usually", "this often", "this means", "this indicates", "this alert", "possible cause", "possibly", "restart ", "review ", "contact ", "refer ", "more info",
 	"runbook", "for more", "for details", "try ", "take ", "you ", "it is recommended", "it is advised", "action:", "increase the ", "add ", "if ", "use the ", "visit ", "read the ", "follow ",
-	"they may", "it may", "it might", "it could", "there may be", "there might be", "that may", "remediation", "impact:", "we recommend", "http://", "https://", "debug ", "resolve ", "fix ", "dashboard:", "find the ", "immediately ", "scraping of ",
+	"they may", "it may", "it might", "it could", "there may be", "there might be", "that may", "remediation", "impact:", "call ", "escalate ", "wait ", "ask ", "usually ", "typically ", "the alert fires", "the alert is", "is caused", "we recommend", "http://", "https://", "debug ", "resolve ", "fix ", "dashboard:", "find the ", "immediately ", "scraping of ",
 }
 
 func isAdvice(sentence string) bool {
@@ -265,10 +276,12 @@ func index(text, value string) int {
 
 // bounded reports whether text[i:end] is not part of a longer name.
 func bounded(text string, i, end int) bool {
-	if i > 0 && isWordByte(text[i-1]) && isWordByte(text[i]) {
+	before, _ := utf8.DecodeLastRuneInString(text[:i])
+	after, _ := utf8.DecodeRuneInString(text[end:])
+	if i > 0 && isWordRune(before) && isWordByte(text[i]) {
 		return false
 	}
-	if end < len(text) && isWordByte(text[end-1]) && isWordByte(text[end]) {
+	if end < len(text) && isWordRune(after) && isWordByte(text[end-1]) {
 		return false
 	}
 	// "web" is not named by "web-2", nor "2" by "2.5".
@@ -279,4 +292,13 @@ func bounded(text string, i, end int) bool {
 		return false
 	}
 	return true
+}
+
+// isWordRune reports whether a rune continues a name in Latin or similar letters.
+// Scripts without spaces do not.
+func isWordRune(r rune) bool {
+	if r < utf8.RuneSelf {
+		return isWordByte(byte(r))
+	}
+	return (unicode.IsLetter(r) || unicode.IsDigit(r)) && !unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul)
 }

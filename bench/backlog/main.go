@@ -1,7 +1,6 @@
-// Command backlog measures how smspager serve starts on an outbox in which many
-// messages wait: the time to the first send, the rate at which they go out, and
-// the memory and processor time that it takes. The provider is the simulator,
-// which answers at once.
+// Command backlog measures how smspager serve starts with many waiting messages in its outbox: the
+// time to the first send, the rate of sending, memory and processor time. The provider is the
+// simulator, with a latency of 0 ms.
 package main
 
 import (
@@ -31,8 +30,8 @@ type options struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.waiting, "messages", 100_000, "messages that wait")
-	flag.IntVar(&o.ended, "ended", 0, "messages that were delivered before")
+	flag.IntVar(&o.waiting, "messages", 100_000, "waiting messages")
+	flag.IntVar(&o.ended, "ended", 0, "delivered messages")
 	flag.StringVar(&o.database, "database", "sqlite", "sqlite or postgres")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -101,13 +100,13 @@ func run(o options) error {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	_ = cmd.Wait() // what it says is on standard error
+	_ = cmd.Wait() // its messages are on standard error
 	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	fmt.Printf("%s of processor time for each message\n", (used / time.Duration(n)).Round(time.Microsecond))
 	return nil
 }
 
-// open makes a new outbox, and says how the configuration names it.
+// open creates an outbox, and returns its part of the configuration.
 func open(dir, database string) (storage string, store outbox.Store, end func(), err error) {
 	ctx := context.Background()
 	switch database {
@@ -129,7 +128,7 @@ func open(dir, database string) (storage string, store outbox.Store, end func(),
 	return "", nil, nil, fmt.Errorf("--database must be sqlite or postgres, is %q", database)
 }
 
-// fill puts so many messages into the outbox.
+// fill adds n messages to the outbox.
 func fill(store outbox.Store, ids *outbox.IDs, n int, state outbox.State) error {
 	for done := 0; done < n; {
 		var batch outbox.Entry
@@ -150,7 +149,7 @@ func fill(store outbox.Store, ids *outbox.IDs, n int, state outbox.State) error 
 	return nil
 }
 
-// peak is the most memory that a process had resident.
+// peak returns the most resident memory that a process has had.
 func peak(pid int) string {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -15,13 +15,13 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// fault is one thing that breaks, for a time.
+// fault breaks something for a time.
 type fault struct {
 	name string
 	do   func(d time.Duration) error
 }
 
-// counts is how often each fault was made.
+// counts holds how many times each fault was made.
 type counts map[string]int
 
 func (c counts) String() string {
@@ -32,7 +32,7 @@ func (c counts) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// breakThings makes faults, one after the other and some at once, until a time.
+// breakThings makes faults until a time, one after another, and some simultaneously.
 func (w *world) breakThings(ctx context.Context, until time.Time) counts {
 	random := rand.New(rand.NewPCG(w.seed, 1))
 	all := w.faults(random)
@@ -90,7 +90,7 @@ func (w *world) faults(random *rand.Rand) []fault {
 	process("kill -9", syscall.SIGKILL)
 	process("kill -9", syscall.SIGKILL)
 	process("SIGTERM", syscall.SIGTERM)
-	all = append(all, fault{"kill -9 while the provider drops answers", func(d time.Duration) error {
+	all = append(all, fault{"kill -9 while the provider drops responses", func(d time.Duration) error {
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter, Command: "sendsms"})
 		time.Sleep(d / 4)
 		r := w.replicas[random.IntN(len(w.replicas))]
@@ -102,7 +102,7 @@ func (w *world) faults(random *rand.Rand) []fault {
 		if err := r.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 			return err
 		}
-		time.Sleep(3 * d) // longer than a leader may be silent, at times
+		time.Sleep(3 * d) // sometimes longer than a leader may be silent
 		return r.cmd.Process.Signal(syscall.SIGCONT)
 	}})
 	if w.server != nil {

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// groups are posted at the same time; each one after the other, as
-// Alertmanager does.
+// groups is how many groups are posted simultaneously. The notifications of a group are posted one
+// after another, as Alertmanager does.
 const groups = 24
 
-// notification is one that was answered 200.
+// notification is a notification that got a 200.
 type notification struct {
 	group, n int
 	text     string
@@ -25,7 +25,7 @@ type notification struct {
 	tries    int
 }
 
-// post posts until the context ends, and then sends what was answered.
+// post posts until the context ends. Then it sends the notifications that got a 200.
 func (w *world) post(ctx context.Context) <-chan []notification {
 	result := make(chan []notification, 1)
 	var mu sync.Mutex
@@ -36,7 +36,7 @@ func (w *world) post(ctx context.Context) <-chan []notification {
 		posting.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
 				sent := notification{group: group, n: n, text: fmt.Sprintf("group %d notification %d", group, n)}
-				// Alertmanager goes on until it is answered, or knows better.
+				// Alertmanager retries until it gets a response, or has a newer state.
 				for sent.ids == nil {
 					r := w.replicas[(group+sent.tries)%len(w.replicas)]
 					sent.ids = postOne(r.url(), sent)
@@ -65,8 +65,7 @@ func (w *world) post(ctx context.Context) <-chan []notification {
 
 var client = &http.Client{Timeout: 10 * time.Second}
 
-// postOne posts a notification, and returns the ids of its messages where it
-// was answered 200.
+// postOne posts a notification. It returns the ids of its messages if it gets a 200.
 func postOne(url string, n notification) []string {
 	body := fmt.Sprintf(`{"version":"4","receiver":"sms","status":"firing","groupKey":"{}:{group=\"%d\"}","notification_reason":"new alerts in group",
 		"alerts":[{"status":"firing","labels":{"alertname":"Chaos","n":"%d","group":"%d"},"startsAt":"2026-11-23T19:24:46Z"}],
@@ -76,19 +75,19 @@ func postOne(url string, n notification) []string {
 		return nil
 	}
 	defer resp.Body.Close()
-	var answer struct{ Messages []string }
+	var response struct{ Messages []string }
 	b, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(b, &answer) != nil || len(answer.Messages) != len(recipients) {
+	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(b, &response) != nil || len(response.Messages) != len(recipients) {
 		return nil
 	}
-	return answer.Messages
+	return response.Messages
 }
 
-// errUnrecorded is of a message that the outbox does not have: it was sent past it, by
-// a process that was killed before it could record it.
+// errUnrecorded is the error for a message that the outbox does not have: a process sent it while
+// the store failed, and was killed before it could store it.
 var errUnrecorded = errors.New("not in the outbox")
 
-// message is one of the API's.
+// message is a message as the API shows it.
 type message struct {
 	ID     string
 	State  string
@@ -111,7 +110,7 @@ func (w *world) message(id string) (m message, err error) {
 	return m, json.NewDecoder(resp.Body).Decode(&m)
 }
 
-// waiting is how many messages are not sent.
+// waiting returns how many messages are not sent.
 func (w *world) waiting() (int, error) {
 	n := 0
 	for _, state := range []string{"queued", "sending"} {
@@ -130,8 +129,8 @@ func (w *world) waiting() (int, error) {
 	return n, nil
 }
 
-// judge waits until everything is sent, and compares what was answered with
-// what the provider has.
+// judge waits until everything is sent, and compares the notifications that got a 200 with what
+// the provider has.
 func (w *world) judge(ctx context.Context, all []notification) error {
 	const patience = 3 * time.Minute // an account that was refused is tried again after a minute
 	for deadline := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
@@ -203,7 +202,7 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 			complain("message %s was taken %d times", id, n)
 		}
 	}
-	fmt.Fprintf(w.out, "%d notifications answered 200, %d messages: %d sent, %d superseded by newer ones, %d lost, %d twice, %d out of order; %d before an older one, as they were sent past the outbox by a process that was killed before it could record them\n",
+	fmt.Fprintf(w.out, "%d notifications got a 200, %d messages: %d sent, %d superseded by newer ones, %d lost, %d twice, %d out of order; %d before an older one, because a process sent them while the store failed, and was killed before it could store them\n",
 		len(all), len(all)*len(recipients), sent, superseded, lost, twice, disordered, unknown)
 	return errors.Join(complaints...)
 }

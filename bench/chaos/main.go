@@ -1,13 +1,12 @@
-// Command chaos breaks smspager in every way it can think of, and judges: with
-// real processes, a real database and the simulator as the provider, faults come
-// one after the other while notifications do. After healing, every notification
-// that was answered 200 must have been sent exactly once to each recipient, or
-// name the newer one of its group that was, and in the order of its group; and every
-// page that nobody answered must have been escalated to the end, each step once.
+// Command chaos breaks smspager in many ways, and judges. It runs real processes, a real database
+// and the simulator as the provider, and makes faults while notifications arrive. After the last
+// fault has ended, every notification that got a 200 must have been sent exactly once to each
+// recipient, in the order of its group, or name the newer one that superseded it. Every page, which
+// nobody acknowledges, must have been escalated to the end, each step once.
 //
 //	go run ./bench/chaos --minutes=30 --database=postgres --seed=7
 //
-// The faults, their order and their lengths depend on the seed alone.
+// The faults, their order and their lengths depend only on the seed.
 package main
 
 import (
@@ -22,9 +21,9 @@ import (
 
 func main() {
 	o := options{out: os.Stdout}
-	minutes := flag.Float64("minutes", 1, "how long faults come")
+	minutes := flag.Float64("minutes", 1, "how long to make faults")
 	flag.StringVar(&o.database, "database", "sqlite", "sqlite, or postgres with two replicas")
-	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()%1e6), "what the faults depend on")
+	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()%1e6), "seed of the faults")
 	flag.Parse()
 	o.duration = time.Duration(*minutes * float64(time.Minute))
 	if err := run(context.Background(), o); err != nil {

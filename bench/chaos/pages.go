@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// pagers open pages at the same time, one after the other.
+// pagers is how many goroutines open pages, each one after another.
 const pagers = 4
 
-// page opens pages, which nobody answers, until the context ends, and then sends
-// the texts of those that were answered 200.
+// page opens pages, which nobody acknowledges, until the context ends. Then it sends the texts of
+// those that got a 200.
 func (w *world) page(ctx context.Context) <-chan []string {
 	result := make(chan []string, 1)
 	var mu sync.Mutex
@@ -47,7 +47,7 @@ func (w *world) page(ctx context.Context) <-chan []string {
 	return result
 }
 
-// postPage reports whether a page was answered 200.
+// postPage reports whether a page got a 200.
 func (w *world) postPage(url, text string) bool {
 	body := fmt.Sprintf(`{"version":"4","receiver":"oncall","status":"firing","groupKey":%q,"notification_reason":"first notification",
 		"alerts":[{"status":"firing","labels":{"alertname":"Page","page":%q},"startsAt":"2026-11-23T19:24:46Z"}],"commonAnnotations":{"summary":%q}}`, pageGroup(text), text, text)
@@ -59,9 +59,9 @@ func (w *world) postPage(url, text string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// judgePages waits until all steps are due, and wants each to have been taken once. A
-// page that was sent past the outbox by a process that was killed before it could
-// record it is escalated by nobody; such pages are counted apart.
+// judgePages waits until all steps are due, and checks that each was taken once. It counts pages
+// separately that a process sent while the store failed and could not store before it was killed:
+// nobody escalates them.
 func (w *world) judgePages(ctx context.Context, pages []string) error {
 	time.Sleep(2*escalateAfter + 2*time.Second)
 	const patience = 3 * time.Minute
@@ -106,10 +106,10 @@ func (w *world) judgePages(ctx context.Context, pages []string) error {
 	return errors.Join(complaints[:min(len(complaints), 10)]...)
 }
 
-// pageGroup is the group key of a page.
+// pageGroup returns the group key of a page.
 func pageGroup(text string) string { return fmt.Sprintf(`{}:{page=%q}`, text) }
 
-// recordedPages are the group keys of the pages that the outbox has.
+// recordedPages returns the group keys of the pages that the outbox has.
 func (w *world) recordedPages() (map[string]bool, error) {
 	recorded := make(map[string]bool)
 	for before := ""; ; {

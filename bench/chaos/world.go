@@ -21,22 +21,22 @@ const token = "0123456789abcdef-chaos"
 // recipients of each notification.
 var recipients = []string{"+33612345678", "+33612345679"}
 
-// steps are whom a page goes to, one after the other, as nobody answers.
+// steps are the recipients of a page, one after another, because nobody acknowledges it.
 var steps = []string{"+33612345670", "+33612345671", "+33612345672"}
 
 const escalateAfter = 4 * time.Second
 
-// world is what is broken: the provider, the database, and smspager's processes.
+// world holds what the faults break: the provider, the database, and smspager's processes.
 type world struct {
 	options
 	dir, binary, config string
 	sim                 *textinghousetest.Server
 	server              *postgrestest.Server // nil with SQLite
-	small               string               // a small file system with the outbox, "" without
+	small               string               // a small file system for the outbox; "": none
 	replicas            []*replica
 }
 
-// replica is one smspager serve, restarted at the same address.
+// replica is one smspager serve, which is restarted at the same address.
 type replica struct {
 	address string
 	cmd     *exec.Cmd
@@ -118,7 +118,7 @@ receivers:
 	return w, w.ready()
 }
 
-// smallFileSystem is one that can be filled. Only root can make it.
+// smallFileSystem makes a file system that a fault can fill. Only root can make it.
 func (w *world) smallFileSystem() string {
 	dir := filepath.Join(w.dir, "small")
 	if os.Geteuid() != 0 || os.Mkdir(dir, 0o700) != nil || syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=512m") != nil {
@@ -157,7 +157,7 @@ func (r *replica) end(sig syscall.Signal) {
 	r.cmd = nil
 }
 
-// ready waits until all processes are.
+// ready waits until all processes are ready.
 func (w *world) ready() error {
 	for _, r := range w.replicas {
 		deadline := time.Now().Add(time.Minute)
@@ -183,7 +183,7 @@ func (w *world) heal() error {
 	return w.ready()
 }
 
-// close ends everything, and removes it unless the logs are to be kept.
+// close stops everything, and removes it unless the logs are kept.
 func (w *world) close(keep bool) error {
 	for _, r := range w.replicas {
 		r.end(syscall.SIGTERM)

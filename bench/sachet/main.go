@@ -1,7 +1,7 @@
-// Command sachet measures how many notifications a second smspager serve answers
-// with 200, beside sachet, which stores nothing and answers once the provider has.
-// Both run as programs of their own, with one recipient, and a provider that takes
-// as long as --latency says. Build sachet from github.com/messagebird/sachet.
+// Command sachet measures to how many notifications a second smspager serve responds 200, compared
+// with sachet, which stores nothing and responds when the provider has responded. Both run as
+// programs, with one recipient and a provider with the latency of --latency. Build sachet from
+// github.com/messagebird/sachet.
 //
 //	go run ./bench/sachet --binary=/path/to/sachet --latency=50ms
 package main
@@ -28,8 +28,8 @@ import (
 func main() {
 	var o options
 	flag.StringVar(&o.binary, "binary", "sachet", "sachet")
-	flag.DurationVar(&o.latency, "latency", 0, "what the provider takes")
-	flag.DurationVar(&o.during, "during", 5*time.Second, "how long each is measured")
+	flag.DurationVar(&o.latency, "latency", 0, "latency of the provider")
+	flag.DurationVar(&o.during, "during", 5*time.Second, "how long to measure each program")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "sachet:", err)
@@ -68,7 +68,7 @@ func run(o options) error {
 	return nil
 }
 
-// sachet measures it with the provider of which the URL can be set.
+// sachet measures sachet, with the only one of its providers whose URL can be set.
 func (o options) sachet(dir string, clients int) (float64, error) {
 	provider := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(o.latency) }))
 	defer provider.Close()
@@ -98,8 +98,7 @@ func (o options) smspager(dir, binary string, clients int) (float64, error) {
 	})
 }
 
-// measure starts a program, and posts to it. It returns the notifications that were
-// answered 200, in a second.
+// measure starts a program, and posts to it. It returns how many notifications a second got a 200.
 func (o options) measure(clients int, path string, program func(address string) *exec.Cmd) (perSecond float64, err error) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -128,7 +127,7 @@ func (o options) measure(clients int, path string, program func(address string) 
 		}
 	}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
-	var next, answered atomic.Int64
+	var next, accepted atomic.Int64
 	var failure atomic.Pointer[error]
 	var all sync.WaitGroup
 	began := time.Now()
@@ -139,7 +138,7 @@ func (o options) measure(clients int, path string, program func(address string) 
 					failure.Store(&err)
 					return
 				}
-				answered.Add(1)
+				accepted.Add(1)
 			}
 		})
 	}
@@ -148,13 +147,13 @@ func (o options) measure(clients int, path string, program func(address string) 
 	if err := failure.Load(); err != nil {
 		return 0, *err
 	}
-	if answered.Load() == 0 {
-		return 0, errors.New("nothing was answered")
+	if accepted.Load() == 0 {
+		return 0, errors.New("no notification got a 200")
 	}
-	return float64(answered.Load()) / took.Seconds(), nil
+	return float64(accepted.Load()) / took.Seconds(), nil
 }
 
-// post posts a notification that is like no other.
+// post posts a notification that equals no other.
 func post(client *http.Client, url string, i int64) error {
 	body := fmt.Sprintf(`{"version":"4","receiver":"sms","status":"firing","groupKey":"g%d",
 		"alerts":[{"status":"firing","labels":{"alertname":"DiskFull","instance":"db-%d:9100","severity":"critical"},"annotations":{"summary":"The disk is full."},"startsAt":"2026-11-23T19:24:46Z"}],
@@ -165,7 +164,7 @@ func post(client *http.Client, url string, i int64) error {
 	}
 	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered %s: %w", resp.Status, err)
+		return fmt.Errorf("responded %s: %w", resp.Status, err)
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Command start measures how long smspager serve takes from its start to ready,
-// and how much memory it holds when idle. It builds the program first.
+// Command start measures the time from the start of smspager serve until it is ready, and its
+// memory when idle. It builds the program first.
 package main
 
 import (
@@ -62,7 +62,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("start to ready: median %s, slowest %s of %d; the first made the database\n", starts[rounds/2].Round(time.Millisecond), starts[rounds-1].Round(time.Millisecond), rounds)
+	fmt.Printf("start to ready: median %s, slowest %s of %d; the first one creates the database\n", starts[rounds/2].Round(time.Millisecond), starts[rounds-1].Round(time.Millisecond), rounds)
 	fmt.Printf("resident memory when idle: median %.1f MB, most %.1f MB\n", float64(rss[rounds/2])/1024, float64(rss[rounds-1])/1024)
 	fmt.Printf("the binary: %.1f MB\n", float64(size.Size())/1e6)
 	return nil
@@ -70,8 +70,8 @@ func run() error {
 
 var address = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
 
-// once starts the program, and returns the time to ready and the resident
-// memory two seconds later, in KiB.
+// once starts the program. It returns the time until it is ready, and the resident memory two
+// seconds later, in KiB.
 func once(binary, file string) (took time.Duration, kib int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -104,7 +104,7 @@ func once(binary, file string) (took time.Duration, kib int, err error) {
 		}
 	}
 	if took == 0 {
-		return 0, 0, fmt.Errorf("it does not get ready")
+		return 0, 0, fmt.Errorf("smspager serve is not ready in time")
 	}
 	time.Sleep(2 * time.Second)
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
@@ -116,5 +116,5 @@ func once(binary, file string) (took time.Duration, kib int, err error) {
 			return took, kib, nil
 		}
 	}
-	return took, 0, fmt.Errorf("the system does not tell the resident memory")
+	return took, 0, fmt.Errorf("no resident memory in /proc")
 }

@@ -1,10 +1,9 @@
-// Command texts compares the texts of smspager's built-in template with those
-// that sachet sends where no template is configured, in segments, for payloads
-// captured from Alertmanager:
+// Command texts compares the segments of smspager's built-in texts with those of sachet's, for
+// payloads captured from Alertmanager:
 //
 //	go run ./bench/texts [FILE...]
 //
-// With --corpus it renders the payloads of a corpus for a program that measures them:
+// With --corpus it renders the payloads of a corpus for another program to measure:
 //
 //	go run ./bench/texts --corpus=corpus.jsonl.gz >rendered.jsonl
 package main
@@ -78,7 +77,7 @@ func run(files []string) error {
 	return nil
 }
 
-// defaultText is the built-in text at a moment.
+// defaultText returns the built-in text at a moment.
 func defaultText(now time.Time) (*templating.Text, error) {
 	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: func() time.Time { return now }})
 	if err != nil {
@@ -87,9 +86,8 @@ func defaultText(now time.Time) (*templating.Text, error) {
 	return set.Text(`{{ template "sms.default" . }}`, nil)
 }
 
-// sachet is the text of sachet's newAlertText (github.com/messagebird/sachet,
-// 65fcbca, cmd/sachet/handlers.go, BSD-2-Clause), firing before resolved, which
-// it leaves to chance.
+// sachet returns the text of sachet's newAlertText (github.com/messagebird/sachet, 65fcbca,
+// cmd/sachet/handlers.go, BSD-2-Clause), with firing before resolved. Sachet's order is random.
 func sachet(data template.Data) string {
 	switch len(data.Alerts) {
 	case 0:

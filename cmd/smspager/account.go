@@ -20,20 +20,20 @@ import (
 
 // Exit codes of send and status. 1 is any other error, 2 a wrong command line.
 const (
-	exitNotDelivered = 3 // the provider gave a final status, and it is not "received"
-	exitOpen         = 4 // the message may be on its way; no final status is known
+	exitNotDelivered = 3 // the provider gave a final status other than "received"
+	exitOpen         = 4 // no final status is known; the message may be on its way
 )
 
 const exitCodes = "\n\nExit codes: 0 delivered (without --wait: accepted), 1 refused or an error, 3 not delivered, 4 no final status yet."
 
-// account is what the subcommands that talk to the provider have in common.
+// account holds the flags of all subcommands that send requests to the provider.
 type account struct {
 	configFile string
 	output     string
 }
 
 func (a *account) flags(cmd *kingpin.CmdClause) {
-	cmd.Flag("config.file", "The configuration file; its textinghouse part is used.").Short('c').Default("smspager.yml").StringVar(&a.configFile)
+	cmd.Flag("config.file", "The configuration file. Its textinghouse section is used.").Short('c').Default("smspager.yml").StringVar(&a.configFile)
 	outputFlag(cmd, &a.output)
 }
 
@@ -50,7 +50,7 @@ func (a *account) client() (*textinghouse.Client, string, error) {
 	return client, cfg.TextingHouse.SenderID, err
 }
 
-// printAs writes a value as JSON, or its text.
+// printAs writes a value as JSON, or as text.
 func printAs(output string, w io.Writer, text string, v any) error {
 	if output == "json" {
 		return json.NewEncoder(w).Encode(v)
@@ -59,7 +59,7 @@ func printAs(output string, w io.Writer, text string, v any) error {
 	return err
 }
 
-// report is what send and status say of a message.
+// report is the JSON form of what send and status print.
 type report struct {
 	ID       string `json:"id,omitempty"`     // ours, climsgid
 	APIID    string `json:"api_id,omitempty"` // the provider's
@@ -84,13 +84,13 @@ type sender struct {
 
 func addSend(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var s sender
-	cmd := app.Command("send", "Send one text, past the outbox: to try the account, or for scripts.\n\n"+
+	cmd := app.Command("send", "Send one text directly, without the outbox: to try the account, or for scripts.\n\n"+
 		"Example: smspager send -c smspager.yml --to=999 --wait \"test\""+exitCodes)
 	s.flags(cmd)
-	cmd.Flag("to", "An E.164 number, or 999: the provider's free test number.").Required().StringVar(&s.to)
-	cmd.Flag("wait", "Follow the message until its final status.").BoolVar(&s.wait)
-	cmd.Flag("wait.timeout", "How long to follow it.").Default("10m").DurationVar(&s.patience)
-	cmd.Arg("text", "The text; what an SMS cannot hold is spelt otherwise.").Required().StringVar(&s.text)
+	cmd.Flag("to", "An E.164 number, or 999, the provider's free test number.").Required().StringVar(&s.to)
+	cmd.Flag("wait", "Wait for the final status.").BoolVar(&s.wait)
+	cmd.Flag("wait.timeout", "How long to wait.").Default("10m").DurationVar(&s.patience)
+	cmd.Arg("text", "The text. Characters that an SMS cannot hold are transliterated.").Required().StringVar(&s.text)
 	return cmd.FullCommand(), s.run
 }
 
@@ -108,7 +108,7 @@ func (s *sender) run(ctx context.Context, c console) error {
 	r.APIID, err = client.Send(ctx, textinghouse.SMS{To: string(to), Text: text, ClientID: r.ID, From: senderID})
 	if err != nil {
 		if textinghouse.MayHaveBeenTaken(err) {
-			return &exitError{exitOpen, fmt.Errorf("%w: it may have been sent; ask with: smspager status %s", err, r.ID)}
+			return &exitError{exitOpen, fmt.Errorf("%w; it may have been sent; ask with: smspager status %s", err, r.ID)}
 		}
 		return err
 	}
@@ -141,7 +141,7 @@ func (s *sender) run(ctx context.Context, c console) error {
 
 func segments(n int) string { return count(n, "segment") }
 
-// count is a number of things.
+// count returns a number with its noun.
 func count(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
@@ -160,7 +160,7 @@ func addStatus(app *kingpin.Application) (string, func(context.Context, console)
 	cmd := app.Command("status", "Ask the provider for the status of a message.\n\n"+
 		"Example: smspager status 5d726149a129c829e8c23f7b"+exitCodes)
 	s.flags(cmd)
-	cmd.Arg("id", "The provider's id (api_id), or ours (climsgid).").Required().StringVar(&s.id)
+	cmd.Arg("id", "The provider's id (api_id) or the message's id (climsgid).").Required().StringVar(&s.id)
 	return cmd.FullCommand(), s.run
 }
 
@@ -178,7 +178,7 @@ func (s *statusCommand) run(ctx context.Context, c console) error {
 		}
 	}
 	if errors.As(err, &refusal) && refusal.Code == textinghouse.CodeUnknownClientID {
-		return fmt.Errorf("the provider knows no message %s, neither as its id nor as ours", s.id)
+		return fmt.Errorf("the provider knows no message with the api_id or climsgid %s", s.id)
 	}
 	if err != nil {
 		return err

@@ -22,15 +22,15 @@ type checkConfig struct {
 
 func addCheckConfig(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var cc checkConfig
-	cmd := app.Command("check-config", "Check configuration files, their templates and secrets included. Every fault is told at once; exit code 1 where there is one. "+
-		"Of valid ones it shows who is on duty in the next two weeks, with gaps, and whose phone was not verified or has stopped texts.\n\n"+
+	cmd := app.Command("check-config", "Check configuration files, including templates and secrets. It reports every fault in one run; the exit code is 1 if there is one. "+
+		"For a valid file it shows who is on duty in the next two weeks, with gaps, and which phones are not verified or have stopped texts.\n\n"+
 		"Example: smspager check-config smspager.yml")
 	outputFlag(cmd, &cc.output)
 	cmd.Arg("file", "Configuration files.").Required().StringsVar(&cc.files)
 	return cmd.FullCommand(), cc.run
 }
 
-// ahead is how far the time on duty is shown.
+// ahead is the time for which shifts are shown.
 const ahead = 14 * 24 * time.Hour
 
 // checked is the result of one file.
@@ -43,7 +43,7 @@ type checked struct {
 	Duty      []onDuty      `json:"duty"` // of all rotas, in the next two weeks
 	Warnings  []string      `json:"warnings,omitempty"`
 
-	replies bool // phones can answer
+	replies bool // phones can reply
 }
 
 func (cc *checkConfig) run(ctx context.Context, c console) error {
@@ -71,8 +71,8 @@ func (cc *checkConfig) run(ctx context.Context, c console) error {
 	return nil
 }
 
-// check checks one file. What is elsewhere, the outbox and calendars of URLs, may
-// be away: that is told, but is no fault of the file.
+// check checks one file. If the outbox or a calendar's URL cannot be read, that is a warning,
+// because it is no fault of the file.
 func check(ctx context.Context, file string, now time.Time) checked {
 	r := checked{File: file, Contacts: []contactJSON{}, Duty: []onDuty{}}
 	cfg, err := receiver.LoadConfig(file)
@@ -84,7 +84,7 @@ func check(ctx context.Context, file string, now time.Time) checked {
 	r.OK = true
 	duty, err := receiver.NewDuty(ctx, cfg)
 	if err != nil {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("what the outbox knows of contacts is left out: %v", err))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("the state of phones is not shown: %v", err))
 	}
 	for _, err := range duty.Calendars {
 		if err.File {
@@ -96,7 +96,7 @@ func check(ctx context.Context, file string, now time.Time) checked {
 	numbers := make(map[e164.Number]string)
 	for _, contact := range cfg.Contacts {
 		if first, known := numbers[contact.Number]; known {
-			r.Warnings = append(r.Warnings, fmt.Sprintf("contacts %s and %s have one number: whatever it answers counts as of %s", first, contact.Name, first))
+			r.Warnings = append(r.Warnings, fmt.Sprintf("contacts %s and %s have the same number; its replies count as %s's", first, contact.Name, first))
 		} else {
 			numbers[contact.Number] = contact.Name
 		}
@@ -125,7 +125,7 @@ func asContact(c receiver.Contact) contactJSON {
 	return shown
 }
 
-// nobody warns of receivers that page nobody, as all whom they name have stopped texts.
+// nobody warns of receivers that page nobody, because all contacts in to have stopped texts.
 func nobody(cfg *config.Config, contacts []contactJSON) (warnings []string) {
 	stopped := make(map[string]bool)
 	for _, c := range contacts {
@@ -134,7 +134,7 @@ func nobody(cfg *config.Config, contacts []contactJSON) (warnings []string) {
 	for _, r := range cfg.Receivers {
 		wants := func(to config.Recipient) bool { return to.Name == "" || !stopped[to.Name] }
 		if r.ToLabel == "" && !slices.ContainsFunc(r.Recipients, wants) {
-			warnings = append(warnings, fmt.Sprintf("receiver %s pages nobody at first: all of its to have stopped texts", r.Name))
+			warnings = append(warnings, fmt.Sprintf("receiver %s pages nobody at first: all contacts in its to have stopped texts", r.Name))
 		}
 	}
 	return warnings
@@ -153,9 +153,9 @@ func (r *checked) draw(c console) {
 	for _, contact := range r.Contacts {
 		switch {
 		case contact.State == "unverified" && r.replies:
-			fmt.Fprintf(c.out, "contact %s: not verified; while smspager serve runs: smspager verify %s\n", contact.Name, contact.Name)
+			fmt.Fprintf(c.out, "contact %s: not verified; while smspager serve runs, run: smspager verify %s\n", contact.Name, contact.Name)
 		case contact.State == "stopped":
-			fmt.Fprintf(c.out, "contact %s: has STOPPED texts, on %s, and is not paged; a reply of START ends that\n", contact.Name, local(*contact.StoppedAt))
+			fmt.Fprintf(c.out, "contact %s: has STOPPED texts, on %s, and is not paged; the reply START ends that\n", contact.Name, local(*contact.StoppedAt))
 		}
 	}
 	rota := ""

@@ -69,7 +69,7 @@ func TestSendStatusCredit(t *testing.T) {
 			t.Errorf("status %s exits with %d: %s", id, code, out)
 		}
 	}
-	if code, _, stderr := smspager(t, "", "status", "-c", file, "nope"); code != 1 || !strings.Contains(stderr, "knows no message nope") {
+	if code, _, stderr := smspager(t, "", "status", "-c", file, "nope"); code != 1 || !strings.Contains(stderr, "knows no message with the api_id or climsgid nope") {
 		t.Errorf("status of nothing exits with %d: %s", code, stderr)
 	}
 	if code, out, _ := smspager(t, "", "credit", "-c", file); code != 0 || out != "999999\n" {
@@ -104,7 +104,7 @@ func TestCheckConfig(t *testing.T) {
 	writeFile(t, bad, "textinghouse: {user: acme, password: x}\ntemplates: [bad.tmpl]\nreceivers:\n  - name: r\n    max_segments: 0\n")
 	code, out, stderr := smspager(t, "", "check-config", good, bad)
 	want := bad + ":2:1: templates: " + filepath.Join(dir, "bad.tmpl") + ":2: unclosed action\n" +
-		bad + ":4:5: receivers[0].to: names nobody; give contacts or numbers, or set to_label\n" +
+		bad + ":4:5: receivers[0].to: no recipients: list contacts or numbers, or set to_label\n" +
 		bad + ":5:5: receivers[0].max_segments: must be 1 to 10, is 0\n"
 	if code != 1 || out != good+": valid, 1 receiver\n" || stderr != want {
 		t.Errorf("exits with %d: %s%s, want\n%s", code, out, stderr, want)

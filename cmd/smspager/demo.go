@@ -35,9 +35,9 @@ type demo struct{ onCall bool }
 
 func addDemo(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var d demo
-	cmd := app.Command("demo", "The whole chain on this machine, with no account: a provider's simulator, the receiver, two notifications captured from a real Alertmanager, "+
+	cmd := app.Command("demo", "Run the whole chain on this machine, without an account: a simulator of the provider, the receiver, two notifications captured from a real Alertmanager, "+
 		"the SMS as the phone shows them, and their receipts.\n\nExample: smspager demo")
-	cmd.Flag("on-call", "Play a night on call instead: a page, no answer, an escalation, an acknowledgement by reply, the resolution, and a heartbeat that stops and comes back. A minute of it takes a second or so.").BoolVar(&d.onCall)
+	cmd.Flag("on-call", "Play a night on call instead: a page, an escalation, an acknowledgement by reply, the end of the alert, and a heartbeat that stops and comes back. A minute takes about a second.").BoolVar(&d.onCall)
 	return cmd.FullCommand(), d.run
 }
 
@@ -48,20 +48,20 @@ func (d *demo) run(ctx context.Context, c console) error {
 	return d.stage(ctx, c, fmt.Sprintf("receivers:\n  - {name: sms, to: [%q]}\n", demoPhone), (*stage).chain)
 }
 
-// stage is the whole chain on this machine, for a demo to play on.
+// stage holds the whole chain on this machine, for a demo to play on.
 type stage struct {
 	out  io.Writer
 	sim  *textinghousetest.Server
 	base string // smspager's URL
 }
 
-// stage sets the chain up, and plays.
+// stage sets up the chain, and plays.
 func (d *demo) stage(ctx context.Context, c console, receivers string, play func(*stage, context.Context) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "smspager-demo-")
 	if err != nil {
-		return fmt.Errorf("the demo needs a temporary folder: %w", err)
+		return fmt.Errorf("create a temporary folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
 
@@ -77,7 +77,7 @@ func (d *demo) stage(ctx context.Context, c console, receivers string, play func
 	}
 	level := "warn"
 	if d.onCall {
-		level = "none" // a heartbeat that stops is an error, and the story tells of it
+		level = "none" // a heartbeat that stops is logged as an error, and here it is intended
 	}
 	logger := quietLogger(c.err, level)
 	r, err := receiver.New(cfg, receiver.Options{Logger: logger})
@@ -92,7 +92,7 @@ func (d *demo) stage(ctx context.Context, c console, receivers string, play func
 	}()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("the demo needs a local port: %w", err)
+		return fmt.Errorf("listen on a local port: %w", err)
 	}
 	server := newServer(r.Handler(), logger)
 	go func() { _ = server.Serve(listener) }()
@@ -102,7 +102,7 @@ func (d *demo) stage(ctx context.Context, c console, receivers string, play func
 		a.ReceiptURL, a.AllReceipts = base+"/textinghouse/"+token+"/dlr", true
 		a.ReplyURL = base + "/textinghouse/" + token + "/mo"
 	})
-	fmt.Fprintf(c.out, "2. smspager takes webhooks at %s/alertmanager, and keeps messages in SQLite\n", base)
+	fmt.Fprintf(c.out, "2. smspager takes webhooks at %s/alertmanager and keeps messages in SQLite\n", base)
 	return play(&stage{out: c.out, sim: sim, base: base}, ctx)
 }
 
@@ -113,22 +113,21 @@ func (s *stage) chain(ctx context.Context) error {
 		what    string
 		payload []byte
 	}{
-		{"Alertmanager posts a group that fires", firingPayload},
-		{"Alertmanager posts that it is resolved", resolvedPayload},
+		{"Alertmanager posts a firing group", firingPayload},
+		{"Alertmanager posts that the group is resolved", resolvedPayload},
 	} {
 		fmt.Fprintf(s.out, "\n%d. %s (captured from Alertmanager 0.34.2, its times moved to today)\n", i+3, step.what)
 		if err := s.page(ctx, recent(step.payload), phone); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintln(s.out, "\nThat is the whole chain. Next: write smspager.yml with your account and number (README.md has the smallest one), then prove it, for free, with\n"+
+	fmt.Fprintln(s.out, "\nThat is the whole chain. Next: write smspager.yml with your account and number (README.md has the smallest one), then send a free test message:\n"+
 		"  smspager send -c smspager.yml --to=999 --wait \"test\"\n"+
 		"A night on call: smspager demo --on-call")
 	return nil
 }
 
-// recent moves the times of a captured payload: what it tells of began seven
-// minutes ago.
+// recent moves the times of a captured payload: its alert began seven minutes ago.
 func recent(payload []byte) []byte {
 	now := time.Now().UTC()
 	for captured, at := range map[string]time.Time{
@@ -140,7 +139,7 @@ func recent(payload []byte) []byte {
 	return payload
 }
 
-// quietLogger logs from a level on, nothing at level none.
+// quietLogger returns a logger of a level and above. Level none logs nothing.
 func quietLogger(w io.Writer, level string) *slog.Logger {
 	if level == "none" {
 		return slog.New(slog.DiscardHandler)
@@ -157,19 +156,19 @@ func (s *stage) page(ctx context.Context, payload []byte, phone *textinghousetes
 	start := time.Now()
 	var accepted receiver.Result
 	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager", payload, &accepted); err != nil {
-		return fmt.Errorf("the webhook failed: %w", err)
+		return fmt.Errorf("post the webhook: %w", err)
 	}
-	fmt.Fprintf(s.out, "   answered 200 after %s: %s, message %s is on disk\n", time.Since(start).Round(100*time.Microsecond), accepted.Status, accepted.Messages[0])
+	fmt.Fprintf(s.out, "   200 after %s: %s, message %s is on disk\n", time.Since(start).Round(100*time.Microsecond), accepted.Status, accepted.Messages[0])
 	sms, err := phone.Next(ctx)
 	if err != nil {
-		return fmt.Errorf("the phone got nothing: %w", err)
+		return fmt.Errorf("no text arrived at the phone: %w", err)
 	}
 	fmt.Fprintf(s.out, "   the phone of +%s shows:\n", sms.To)
 	drawSMS(s.out, sms.Text)
 	for {
 		var m messageJSON
 		if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/messages/"+accepted.Messages[0], nil, &m); err != nil {
-			return fmt.Errorf("the message cannot be read: %w", err)
+			return fmt.Errorf("read the message: %w", err)
 		}
 		if outbox.State(m.State).Final() {
 			for _, e := range m.Events {
@@ -188,8 +187,8 @@ func (s *stage) page(ctx context.Context, payload []byte, phone *textinghousetes
 	}
 }
 
-// callJSON makes a request and reads its answer.
-func callJSON(ctx context.Context, method, url string, body []byte, answer any) error {
+// callJSON makes a request and reads its response, or returns a *responseError.
+func callJSON(ctx context.Context, method, url string, body []byte, response any) error {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -201,17 +200,17 @@ func callJSON(ctx context.Context, method, url string, body []byte, answer any) 
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		var told struct{ Error string }
-		_ = json.Unmarshal(text, &told) // where it is not ours, the text tells
-		return &answerError{fmt.Sprintf("%s answers %s: %s", url, resp.Status, bytes.TrimSpace(text)), told.Error}
+		var body struct{ Error string }
+		_ = json.Unmarshal(text, &body) // a response that is not smspager's has no reason
+		return &responseError{fmt.Sprintf("%s responds %s: %s", url, resp.Status, bytes.TrimSpace(text)), body.Error}
 	}
-	return json.NewDecoder(resp.Body).Decode(answer)
+	return json.NewDecoder(resp.Body).Decode(response)
 }
 
-// answerError is an answer other than 200.
-type answerError struct {
+// responseError is a response other than 200.
+type responseError struct {
 	message string
-	reason  string // as smspager gives it, "" where something else answers
+	reason  string // smspager's; "" if something else responded
 }
 
-func (e *answerError) Error() string { return e.message }
+func (e *responseError) Error() string { return e.message }

@@ -16,7 +16,7 @@ const (
 	demoBob   = "+33639980002"
 )
 
-// onCallConfig is that of the night: a second of it stands for a minute or so.
+// onCallConfig is the configuration of the night. A second stands for about a minute.
 const onCallConfig = `contacts:
   - {name: alice, number: "` + demoAlice + `"}
   - {name: bob, number: "` + demoBob + `"}
@@ -28,7 +28,7 @@ heartbeats:
   - {name: prometheus, receiver: watchdog, timeout: 2s, to: [alice]}
 `
 
-// watchdogPayload is Alertmanager's for the alert that always fires, shortened.
+// watchdogPayload is Alertmanager's notification of the alert that always fires, shortened.
 const watchdogPayload = `{"version":"4","receiver":"watchdog","status":"firing","groupKey":"{}:{alertname=\"Watchdog\"}","notification_reason":"repeat interval elapsed",
 "alerts":[{"status":"firing","labels":{"alertname":"Watchdog","severity":"none"},"startsAt":"2026-11-23T19:24:46.962Z"}]}`
 
@@ -52,21 +52,21 @@ func (s *stage) night(ctx context.Context) error {
 		stopBeats()
 		<-beats
 	}()
-	fmt.Fprintln(s.out, "3. Prometheus's Watchdog alert beats all the while")
+	fmt.Fprintln(s.out, "3. Prometheus's Watchdog alert beats all the time")
 	alice, bob := &actor{s, "alice", s.sim.Phone(demoAlice)}, &actor{s, "bob", s.sim.Phone(demoBob)}
 
 	s.say("An alert fires. alice is paged; the text ends with the code of the page")
 	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager", recent(firingPayload), new(any)); err != nil {
-		return fmt.Errorf("the webhook failed: %w", err)
+		return fmt.Errorf("post the webhook: %w", err)
 	}
 	if err := alice.reads(ctx, "CRITICAL KubePodCrashLooping"); err != nil {
 		return err
 	}
-	s.say("alice sleeps. After her time bob is paged, and told why")
+	s.say("alice sleeps. When her time is over, bob is paged; the text says why")
 	if err := bob.reads(ctx, "No answer from alice"); err != nil {
 		return err
 	}
-	s.say("bob answers: ok")
+	s.say("bob replies: ok")
 	if err := bob.Reply("ok"); err != nil {
 		return err
 	}
@@ -75,9 +75,9 @@ func (s *stage) night(ctx context.Context) error {
 			return err
 		}
 	}
-	s.say("The alert is resolved. Everyone who was paged is told, and nobody else")
+	s.say("The alert is resolved. Everybody who was paged gets a text, and nobody else")
 	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager", recent(resolvedPayload), new(any)); err != nil {
-		return fmt.Errorf("the webhook failed: %w", err)
+		return fmt.Errorf("post the webhook: %w", err)
 	}
 	for _, actor := range []*actor{alice, bob} {
 		if err := actor.reads(ctx, "RESOLVED"); err != nil {
@@ -90,9 +90,9 @@ func (s *stage) night(ctx context.Context) error {
 	if err := alice.reads(ctx, "DEAD heartbeat prometheus"); err != nil {
 		return err
 	}
-	s.say("and comes back")
+	s.say("The heartbeat comes back")
 	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager/watchdog", []byte(watchdogPayload), new(any)); err != nil {
-		return fmt.Errorf("the webhook failed: %w", err)
+		return fmt.Errorf("post the webhook: %w", err)
 	}
 	if err := alice.reads(ctx, "ALIVE heartbeat prometheus"); err != nil {
 		return err
@@ -104,18 +104,18 @@ func (s *stage) night(ctx context.Context) error {
 func (s *stage) record(ctx context.Context) error {
 	var list pagesJSON
 	if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/pages", nil, &list); err != nil {
-		return fmt.Errorf("the pages cannot be read: %w", err)
+		return fmt.Errorf("read the pages: %w", err)
 	}
 	if len(list.Pages) != 1 || list.Pages[0].State != "resolved" || list.Pages[0].AcknowledgedBy != "bob" {
-		return fmt.Errorf("the page is not as it should be: %+v", list.Pages)
+		return fmt.Errorf("the page should be resolved, and acknowledged by bob: %+v", list.Pages)
 	}
 	var page pageJSON
 	if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/pages/"+list.Pages[0].ID, nil, &page); err != nil {
-		return fmt.Errorf("the page cannot be read: %w", err)
+		return fmt.Errorf("read the page: %w", err)
 	}
-	s.say("All of it is on record: smspager page " + page.Code)
+	s.say("The history is stored: smspager page " + page.Code)
 	drawPage(s.out, page)
-	fmt.Fprintln(s.out, "\nThat was a night on call. docs/on-call.md has what to set up, and a page to give to the team.")
+	fmt.Fprintln(s.out, "\nThat was a night on call. docs/on-call.md shows how to set it up, and has a page for the team.")
 	return nil
 }
 
@@ -128,18 +128,18 @@ type actor struct {
 	*textinghousetest.Phone
 }
 
-// reads shows the next text, which must hold what is wanted.
+// reads shows the next text, which must contain want.
 func (a *actor) reads(ctx context.Context, want string) error {
 	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
 	defer cancel()
 	sms, err := a.Next(ctx)
 	if err != nil {
-		return fmt.Errorf("%s's phone got nothing: %w", a.name, err)
+		return fmt.Errorf("no text arrived at %s's phone: %w", a.name, err)
 	}
 	fmt.Fprintf(a.out, "   %s's phone:\n", a.name)
 	drawSMS(a.out, sms.Text)
 	if !strings.Contains(sms.Text, want) {
-		return fmt.Errorf("%s's phone shows %q, which does not tell of %q", a.name, sms.Text, want)
+		return fmt.Errorf("%s's phone shows %q, without %q", a.name, sms.Text, want)
 	}
 	return nil
 }

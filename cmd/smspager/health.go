@@ -11,14 +11,14 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 )
 
-// health is the subcommand health: a check for images that have no shell.
+// health is the subcommand health: a check for container images without a shell.
 type health struct{ url string }
 
 func addHealth(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var h health
-	cmd := app.Command("health", "Ask a running smspager whether it is ready; exit code 0 if it is. For container health checks.\n\n"+
+	cmd := app.Command("health", "Ask a running smspager whether it is ready. The exit code is 0 if it is. For health checks of containers.\n\n"+
 		"Example: smspager health --url=http://127.0.0.1:9879/-/ready")
-	cmd.Flag("url", "Where smspager serve listens, or what to ask there: without a path, /-/ready.").Default("http://127.0.0.1:9879/-/ready").StringVar(&h.url)
+	cmd.Flag("url", "URL of smspager serve. The default path is /-/ready.").Default("http://127.0.0.1:9879/-/ready").StringVar(&h.url)
 	return cmd.FullCommand(), h.run
 }
 
@@ -41,7 +41,7 @@ func (h *health) run(ctx context.Context, c console) error {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", req.URL, resp.Status)
+		return fmt.Errorf("%s responds %s", req.URL, resp.Status)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	_ "time/tzdata" // for timezone, where the machine has no zones
+	_ "time/tzdata" // for timezone, if the machine has no zones
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"
@@ -23,7 +23,7 @@ func main() {
 		version.Version = builtVersion(info)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second signal ends the program at once.
+	// A second signal ends the program immediately.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
@@ -37,7 +37,7 @@ func builtVersion(info *debug.BuildInfo) string {
 	return "unknown"
 }
 
-// console is where a subcommand reads and writes.
+// console holds the input and the outputs of a subcommand.
 type console struct {
 	in       io.Reader
 	out, err io.Writer
@@ -46,7 +46,7 @@ type console struct {
 // stdinArgument stands for "-", standard input, in parsed arguments.
 const stdinArgument = "/dev/stdin"
 
-// exitError ends the program with a code of its own. A nil err prints nothing.
+// exitError ends the program with its own exit code. A nil err prints nothing.
 type exitError struct {
 	code int
 	err  error
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 	app.ErrorWriter(stderr)
 	app.Version(version.Print("smspager"))
 	app.HelpFlag.Short('h')
-	// After --help and --version kingpin ends the program here, or would go on.
+	// After --help and --version kingpin calls this. If it returned, kingpin would continue.
 	app.Terminate(func(code int) { panic(terminated(code)) })
 	defer func() {
 		if p := recover(); p != nil {
@@ -90,7 +90,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 
 	args = slices.Clone(args)
 	for i, arg := range args {
-		if arg == "-" { // which kingpin would drop
+		if arg == "-" { // kingpin would drop it
 			args[i] = stdinArgument
 		}
 	}

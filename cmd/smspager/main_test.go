@@ -222,7 +222,7 @@ func notification(n int) string {
 		"groupLabels":{"alertname":"Alert%d"},"commonLabels":{"alertname":"Alert%d","severity":"critical"}}`, n, n, n, n)
 }
 
-// post posts a notification and returns the ids of its messages; none where it
+// post posts a notification and returns the ids of its messages; none if it
 // was not accepted.
 func post(url, body string) (ids []string, code int) {
 	resp, err := http.Post(url+"/alertmanager", "application/json", strings.NewReader(body))
@@ -230,12 +230,12 @@ func post(url, body string) (ids []string, code int) {
 		return nil, 0
 	}
 	defer resp.Body.Close()
-	var answer struct{ Messages []string }
+	var response struct{ Messages []string }
 	b, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(b, &answer) != nil {
+	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(b, &response) != nil {
 		return nil, resp.StatusCode
 	}
-	return answer.Messages, resp.StatusCode
+	return response.Messages, resp.StatusCode
 }
 
 // need skips a test whose real part is missing; .ci/run installs them all, and

@@ -21,7 +21,7 @@ func TestDemoOnCall(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d: %s\n%s", code, stderr, out)
 	}
-	for _, want := range []string{"No answer from alice. Re ", "is yours: CRITICAL", "bob has ", "RESOLVED KubePod", "DEAD heartbeat prometheus", "ALIVE heartbeat prometheus", "acknowledged     bob", "smspager page "} {
+	for _, want := range []string{"No answer from alice. OK? Re ", "is yours: CRITICAL", "bob has ", "RESOLVED KubePod", "DEAD heartbeat prometheus", "ALIVE heartbeat prometheus", "acknowledged     bob", "smspager page "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the demo does not show %q:\n%s", want, out)
 		}
@@ -69,15 +69,15 @@ func say(t *testing.T, phone *textinghousetest.Phone, text string) {
 
 func TestPagesAndVerify(t *testing.T) {
 	p, sim, file := onCallProcess(t, onCallTeam)
-	if code, out, _ := smspager(t, "", "pages", "--url="+p.url); code != 0 || out != "No such pages.\n" {
+	if code, out, _ := smspager(t, "", "pages", "--url="+p.url); code != 0 || out != "No pages.\n" {
 		t.Errorf("pages of nothing exits with %d: %s", code, out)
 	}
 	alice, bob := sim.Phone("+33612345678"), sim.Phone("+33612345679")
 	if _, code := post(p.url, notification(1)); code != http.StatusOK {
-		t.Fatalf("the notification is answered %d", code)
+		t.Fatalf("the notification gets %d", code)
 	}
 	next(t, alice, "Re ")
-	text := next(t, bob, "No answer from alice. Re ").Text
+	text := next(t, bob, "No answer from alice. OK? Re ").Text
 	code := text[len(text)-4:]
 	say(t, bob, "ok")
 	next(t, bob, "OK, "+code+" is yours")
@@ -86,11 +86,11 @@ func TestPagesAndVerify(t *testing.T) {
 	if exit != 0 || !strings.HasPrefix(out, code+" ") || !strings.Contains(out, "acknowledged, bob ") || !strings.Contains(out, "CRITICAL Alert1  (sms)") {
 		t.Errorf("pages exits with %d: %s", exit, out)
 	}
-	if exit, out, _ := smspager(t, "", "pages", "--url="+p.url, "--state=open"); exit != 0 || out != "No such pages.\n" {
+	if exit, out, _ := smspager(t, "", "pages", "--url="+p.url, "--state=open"); exit != 0 || out != "No pages.\n" {
 		t.Errorf("pages of another state exits with %d: %s", exit, out)
 	}
 	exit, out, _ = smspager(t, "", "page", "--url="+p.url, code)
-	for _, want := range []string{"CRITICAL Alert1, code " + code + ", receiver sms: acknowledged", "answered by bob, ", "escalated", "paged            bob", "text delivered   +33612345679", "reply            +33612345679   ok"} {
+	for _, want := range []string{"CRITICAL Alert1, code " + code + ", receiver sms: acknowledged", "acknowledged by bob, ", "escalated", "paged            bob", "text delivered   +33612345679", "reply            +33612345679   ok"} {
 		if exit != 0 || !strings.Contains(out, want) {
 			t.Errorf("page exits with %d, without %q:\n%s", exit, want, out)
 		}
@@ -117,14 +117,14 @@ func TestPagesAndVerify(t *testing.T) {
 	if code := <-verified; code != 0 {
 		t.Errorf("verify exits with %d", code)
 	}
-	if code, _, stderr := smspager(t, "", "verify", "--url="+p.url, "bob", "--wait", "--wait.timeout=100ms"); code != exitOpen || !strings.Contains(stderr, "has not answered within 100ms") {
-		t.Errorf("verify without an answer exits with %d: %s", code, stderr)
+	if code, _, stderr := smspager(t, "", "verify", "--url="+p.url, "bob", "--wait", "--wait.timeout=100ms"); code != exitOpen || !strings.Contains(stderr, "no reply from bob within 100ms") {
+		t.Errorf("verify without a reply exits with %d: %s", code, stderr)
 	}
 	if code, _, stderr := smspager(t, "", "pages", "--url=localhost:9879"); code != 1 || !strings.Contains(stderr, "--url must be like http://127.0.0.1:9879") {
 		t.Errorf("a URL without a scheme exits with %d: %s", code, stderr)
 	}
-	if code, _, stderr := smspager(t, "", "page", "--url=http://127.0.0.1:1", code); code != 1 || !strings.Contains(stderr, "smspager serve does not answer at http://127.0.0.1:1 (--url)") {
-		t.Errorf("where nothing listens page exits with %d: %s", code, stderr)
+	if code, _, stderr := smspager(t, "", "page", "--url=http://127.0.0.1:1", code); code != 1 || !strings.Contains(stderr, "smspager serve does not respond at http://127.0.0.1:1 (--url)") {
+		t.Errorf("if nothing listens, page exits with %d: %s", code, stderr)
 	}
 	if code, _, stderr := smspager(t, "", "verify", "--url="+p.url, "carol"); code != 1 || !strings.Contains(stderr, "no contact has this name") {
 		t.Errorf("verify of nobody exits with %d: %s", code, stderr)
@@ -171,7 +171,7 @@ receivers:
 		t.Errorf("a wrong --at exits with %d: %s", code, stderr)
 	}
 	code, out, stderr = smspager(t, "", "check-config", file)
-	for _, want := range []string{"valid, 1 receiver", "contact alice: not verified; while smspager serve runs: smspager verify alice", "rota primary:\n", "rota second:\n", "GAP, default alice"} {
+	for _, want := range []string{"valid, 1 receiver", "contact alice: not verified; while smspager serve runs, run: smspager verify alice", "rota primary:\n", "rota second:\n", "GAP, default alice"} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("check-config exits with %d, without %q: %s%s", code, want, out, stderr)
 		}
@@ -180,10 +180,10 @@ receivers:
 	if code, _, stderr := smspager(t, "", "check-config", file); code != 1 || !strings.Contains(stderr, `rota "second": not an iCalendar file`) {
 		t.Errorf("a broken calendar exits with %d: %s", code, stderr)
 	}
-	if code, out, _ := smspager(t, "", "who", "-c", file); code != 0 || !strings.Contains(out, "second: not known, as its calendar cannot be read; default alice, until ") {
+	if code, out, _ := smspager(t, "", "who", "-c", file); code != 0 || !strings.Contains(out, "second: unknown, because its calendar cannot be read; default alice, until ") {
 		t.Errorf("who with a broken calendar exits with %d: %s", code, out)
 	}
-	// In the rota's zone, if it names one; and who shares a phone is told.
+	// Times are in the rota's zone, if it has one. Contacts that share a phone are reported.
 	writeFile(t, file, `
 textinghouse: {user: acme, password: x}
 contacts:
@@ -195,7 +195,7 @@ receivers: [{name: sms, to: ["rota:primary"]}]
 	if _, out, _ := smspager(t, "", "who", "-c", file, "--at=2026-12-24T18:00:00Z"); out != "primary: bob, until Mon 28 Dec 09:00 JST\n" {
 		t.Errorf("who in Tokyo: %s", out)
 	}
-	if code, _, stderr := smspager(t, "", "check-config", file); code != 0 || !strings.Contains(stderr, "contacts alice and bob have one number: whatever it answers counts as of alice") {
+	if code, _, stderr := smspager(t, "", "check-config", file); code != 0 || !strings.Contains(stderr, "contacts alice and bob have the same number; its replies count as alice's") {
 		t.Errorf("check-config exits with %d: %s", code, stderr)
 	}
 }
@@ -268,7 +268,7 @@ func TestSilencesInAlertmanager(t *testing.T) {
 	next(t, sim.Phone("+33612345679"), "No answer from alice") // and the escalation goes on
 }
 
-// get reads what its API answers.
+// get reads the response of its API.
 func (am *alertmanager) get(t *testing.T, path string, v any) {
 	t.Helper()
 	resp, err := http.Get("http://" + am.address + path)
@@ -278,7 +278,7 @@ func (am *alertmanager) get(t *testing.T, path string, v any) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil || json.Unmarshal(body, v) != nil {
-		t.Fatalf("%s answers %s (%v)", path, body, err)
+		t.Fatalf("%s responds %s (%v)", path, body, err)
 	}
 }
 

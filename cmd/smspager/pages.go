@@ -16,16 +16,17 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 )
 
-// running is a smspager serve, asked over HTTP.
+// running holds the flags of subcommands that ask a running smspager over HTTP.
 type running struct{ url, output string }
 
 func (r *running) flags(cmd *kingpin.CmdClause) {
-	cmd.Flag("url", "Where smspager serve listens.").Default("http://127.0.0.1:9879").StringVar(&r.url)
+	cmd.Flag("url", "URL of smspager serve.").Default("http://127.0.0.1:9879").StringVar(&r.url)
 	outputFlag(cmd, &r.output)
 }
 
-// get reads a path's answer, or copies it as it is where JSON is wanted.
-func (r *running) get(ctx context.Context, out io.Writer, path string, answer any) (done bool, err error) {
+// get reads the response of a path. If JSON is wanted, it copies the response to out and
+// returns done.
+func (r *running) get(ctx context.Context, out io.Writer, path string, response any) (done bool, err error) {
 	if r.output == "json" {
 		var raw json.RawMessage
 		if err := r.call(ctx, http.MethodGet, path, &raw); err != nil {
@@ -34,22 +35,22 @@ func (r *running) get(ctx context.Context, out io.Writer, path string, answer an
 		_, err := fmt.Fprintf(out, "%s\n", raw)
 		return true, err
 	}
-	return false, r.call(ctx, http.MethodGet, path, answer)
+	return false, r.call(ctx, http.MethodGet, path, response)
 }
 
-// call asks it. What it answers to a wrong question is the error.
-func (r *running) call(ctx context.Context, method, path string, answer any) error {
+// call makes a request. If smspager refuses it, the error is smspager's reason.
+func (r *running) call(ctx context.Context, method, path string, response any) error {
 	if u, err := url.Parse(r.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("--url must be like http://127.0.0.1:9879, is %q", r.url)
 	}
-	err := callJSON(ctx, method, strings.TrimSuffix(r.url, "/")+path, nil, answer)
-	var refused *answerError
+	err := callJSON(ctx, method, strings.TrimSuffix(r.url, "/")+path, nil, response)
+	var refused *responseError
 	var unreached *url.Error
 	switch {
 	case errors.As(err, &refused) && refused.reason != "":
 		return errors.New(refused.reason)
 	case errors.As(err, &unreached):
-		return fmt.Errorf("smspager serve does not answer at %s (--url): %w", r.url, unreached.Err)
+		return fmt.Errorf("smspager serve does not respond at %s (--url): %w", r.url, unreached.Err)
 	}
 	return err
 }
@@ -63,12 +64,12 @@ type pages struct {
 
 func addPages(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var p pages
-	cmd := app.Command("pages", "List pages, newest first: who is to answer, who has.\n\n"+
+	cmd := app.Command("pages", "List pages, newest first, with their states and holders.\n\n"+
 		"Example: smspager pages --state=current")
 	p.flags(cmd)
-	cmd.Flag("state", "Only pages in this state: current (that are not over), open, acknowledged, silenced, resolved, expired.").StringVar(&p.state)
+	cmd.Flag("state", "Only pages in this state: open, acknowledged, silenced, resolved, expired, or current (the first three).").StringVar(&p.state)
 	cmd.Flag("receiver", "Only pages of this receiver.").StringVar(&p.receiver)
-	cmd.Flag("limit", "At most so many.").Default("20").IntVar(&p.limit)
+	cmd.Flag("limit", "The most pages to list.").Default("20").IntVar(&p.limit)
 	return cmd.FullCommand(), p.run
 }
 
@@ -84,7 +85,7 @@ func (p *pages) run(ctx context.Context, c console) error {
 		return err
 	}
 	if len(list.Pages) == 0 {
-		fmt.Fprintln(c.out, "No such pages.")
+		fmt.Fprintln(c.out, "No pages.")
 	}
 	for _, page := range list.Pages {
 		state := page.State
@@ -106,7 +107,7 @@ type pageCommand struct {
 
 func addPage(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var p pageCommand
-	cmd := app.Command("page", "Show one page and its history: who was paged and when it arrived, who answered, what was escalated.\n\n"+
+	cmd := app.Command("page", "Show one page and its history: who was paged, when each text arrived, who replied, what was escalated.\n\n"+
 		"Example: smspager page 4821")
 	p.flags(cmd)
 	cmd.Arg("id", "The page's id, or its code.").Required().StringVar(&p.id)
@@ -126,7 +127,7 @@ func (p *pageCommand) run(ctx context.Context, c console) error {
 func drawPage(w io.Writer, p pageJSON) {
 	fmt.Fprintf(w, "%s, code %s, receiver %s: %s\n", p.Headline, p.Code, p.Receiver, p.State)
 	if p.AcknowledgedAt != nil {
-		fmt.Fprintf(w, "answered by %s, %s after it opened\n", p.AcknowledgedBy, p.AcknowledgedAt.Sub(p.OpenedAt).Truncate(time.Second))
+		fmt.Fprintf(w, "acknowledged by %s, %s after it opened\n", p.AcknowledgedBy, p.AcknowledgedAt.Sub(p.OpenedAt).Truncate(time.Second))
 	}
 	events := p.Events
 	for _, m := range p.Messages {
@@ -141,7 +142,7 @@ func drawPage(w io.Writer, p pageJSON) {
 				events = append(events, eventJSON{At: e.At, Type: "reply", Who: m.To, Detail: e.Detail})
 			}
 		}
-		if last := m.Events[len(m.Events)-1]; last.Type == "retry" { // nobody has it yet
+		if last := m.Events[len(m.Events)-1]; last.Type == "retry" { // the provider does not have it yet
 			events = append(events, eventJSON{At: last.At, Type: "text waits", Who: m.To, Detail: last.Detail})
 		}
 	}
@@ -161,10 +162,10 @@ type verify struct {
 
 func addVerify(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var v verify
-	cmd := app.Command("verify", "Send a contact a code. Once its phone has answered with it, it is known that texts arrive there, and that answers come back.\n\n"+
+	cmd := app.Command("verify", "Send a contact a code to reply. The reply shows that texts arrive at that phone, and that its replies arrive here.\n\n"+
 		"Example: smspager verify alice --wait\n\nExit codes: 0 sent (with --wait: verified), 1 an error, 4 not verified in time.")
 	v.flags(cmd)
-	cmd.Flag("wait", "Wait for the answer.").BoolVar(&v.wait)
+	cmd.Flag("wait", "Wait for the reply.").BoolVar(&v.wait)
 	cmd.Flag("wait.timeout", "How long to wait.").Default("10m").DurationVar(&v.patience)
 	cmd.Arg("contact", "The contact's name.").Required().StringVar(&v.name)
 	return cmd.FullCommand(), v.run
@@ -179,10 +180,10 @@ func (v *verify) run(ctx context.Context, c console) error {
 		return err
 	}
 	if !v.wait {
-		return printAs(v.output, c.out, fmt.Sprintf("a code is on its way to %s; the answer proves the phone: smspager verify %s --wait", v.name, v.name), map[string]string{"contact": v.name, "state": "sent"})
+		return printAs(v.output, c.out, fmt.Sprintf("a code was sent to %s; to wait for the reply: smspager verify %s --wait", v.name, v.name), map[string]string{"contact": v.name, "state": "sent"})
 	}
 	if v.output == "text" {
-		fmt.Fprintf(c.out, "a code is on its way to %s; waiting up to %s for the answer\n", v.name, v.patience)
+		fmt.Fprintf(c.out, "a code was sent to %s; waiting up to %s for the reply\n", v.name, v.patience)
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.patience)
 	defer cancel()
@@ -198,7 +199,7 @@ func (v *verify) run(ctx context.Context, c console) error {
 		}
 		select {
 		case <-ctx.Done():
-			return &exitError{exitOpen, fmt.Errorf("%s has not answered within %s; the code is good for a day", v.name, v.patience)}
+			return &exitError{exitOpen, fmt.Errorf("no reply from %s within %s; the code is valid for a day", v.name, v.patience)}
 		case <-time.After(500 * time.Millisecond):
 		}
 	}

@@ -11,8 +11,7 @@ import (
 // phoneWidth is how many characters a phone shows in a line.
 const phoneWidth = 40
 
-// drawSMS shows a text as the phone does, each segment in a box of its own with
-// its size below.
+// drawSMS shows a text as the phone does, each segment in its own box with its size below.
 func drawSMS(w io.Writer, text string) {
 	parts := gsm7.Segments(text)
 	for i, part := range parts {
@@ -25,7 +24,7 @@ func drawSMS(w io.Writer, text string) {
 	}
 }
 
-// used tells how full a segment is.
+// used returns how full a segment is.
 func used(part string, parts int) string {
 	size, unit := gsm7.Measure(part), "septets"
 	if size.Encoding == gsm7.UCS2 {
@@ -34,7 +33,7 @@ func used(part string, parts int) string {
 	return fmt.Sprintf("%d of %d %s", size.Units, room(size.Encoding, parts), unit)
 }
 
-// room is what a segment holds, in septets or UCS-2 units.
+// room returns the size of a segment of a text of parts segments, in septets or UCS-2 units.
 func room(encoding gsm7.Encoding, parts int) int {
 	alone, joined := 160, 153
 	if encoding == gsm7.UCS2 {
@@ -46,7 +45,7 @@ func room(encoding gsm7.Encoding, parts int) int {
 	return joined
 }
 
-// wrap breaks a text into lines, at spaces where there are some.
+// wrap breaks a text into lines, at spaces if there are any.
 func wrap(s string, width int) []string {
 	var lines []string
 	for line := range strings.SplitSeq(s, "\n") {

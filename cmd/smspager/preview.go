@@ -36,13 +36,13 @@ type preview struct {
 
 func addPreview(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var p preview
-	cmd := app.Command("preview", "Show the SMS that a notification would give, and what was done to make it fit. Nothing is sent, and the network is not used.\n\n"+
+	cmd := app.Command("preview", "Show the SMS of a notification, and what was changed to make it fit. It sends nothing and uses no network.\n\n"+
 		"Example: smspager preview -c smspager.yml --receiver=oncall --watch payload.json")
 	cmd.Flag("config.file", "The configuration file.").Short('c').Default("smspager.yml").StringVar(&p.configFile)
 	cmd.Flag("receiver", "The receiver; by default the payload's, or the only one configured.").StringVar(&p.receiver)
-	cmd.Flag("watch", "Show it again whenever the configuration, a template or the payload is saved, until interrupted.").BoolVar(&p.watch)
+	cmd.Flag("watch", "Show the SMS again when the configuration, a template or the payload is saved, until interrupted.").BoolVar(&p.watch)
 	outputFlag(cmd, &p.output)
-	cmd.Arg("payload", "A webhook's body, as Alertmanager posts it; - reads standard input. Without it a captured one is used.").StringVar(&p.payload)
+	cmd.Arg("payload", "The body of a webhook, as Alertmanager posts it; - reads standard input. Default: a captured one.").StringVar(&p.payload)
 	return cmd.FullCommand(), p.run
 }
 
@@ -52,7 +52,7 @@ type previewed struct {
 	Ignored       bool               `json:"ignored"`
 	Text          string             `json:"text"`
 	Encoding      string             `json:"encoding"`
-	Septets       int                `json:"septets"` // UTF-16 units where the encoding is ucs2
+	Septets       int                `json:"septets"` // UTF-16 units if the encoding is ucs2
 	Segments      []previewedSegment `json:"segments"`
 	MaxSegments   int                `json:"max_segments"`
 	Shown         int                `json:"shown"`
@@ -93,7 +93,7 @@ func (p *preview) run(ctx context.Context, c console) error {
 		return err
 	}
 	if p.payload == stdinArgument {
-		return errors.New("standard input cannot be watched; give the payload as a file")
+		return errors.New("--watch cannot watch standard input; name a file")
 	}
 	const pause = 200 * time.Millisecond
 	var patterns []string // of the template files, as the last good configuration names them
@@ -109,7 +109,7 @@ func (p *preview) run(ctx context.Context, c console) error {
 				seen = p.saved(patterns)
 			}
 			if p.output == "text" {
-				fmt.Fprintf(c.out, "-- %s; waiting for a file to be saved, Ctrl-C ends\n", time.Now().Format(time.TimeOnly))
+				fmt.Fprintf(c.out, "-- %s; waiting for a file to be saved, Ctrl-C stops\n", time.Now().Format(time.TimeOnly))
 			}
 		}
 		select {
@@ -120,7 +120,7 @@ func (p *preview) run(ctx context.Context, c console) error {
 	}
 }
 
-// saved tells when each file that the text depends on was saved.
+// saved returns the names, sizes and times of all files that the text depends on.
 func (p *preview) saved(patterns []string) string {
 	var b strings.Builder
 	for _, pattern := range append([]string{p.configFile, p.payload}, patterns...) {

@@ -43,11 +43,11 @@ type server struct {
 
 func addServe(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var s server
-	cmd := app.Command("serve", "Take Alertmanager's notifications in and send them.\n\n"+
+	cmd := app.Command("serve", "Take notifications from Alertmanager and send SMS.\n\n"+
 		"Example: smspager serve --config.file=smspager.yml --public.listen-address=:9881\n\n"+
-		"SIGHUP and POST /-/reload read the configuration again; SIGTERM ends the program once what is under way is sent.")
+		"SIGHUP and POST /-/reload apply a changed configuration. SIGTERM stops the program after running requests have finished.")
 	cmd.Flag("config.file", "The configuration file.").Default("smspager.yml").StringVar(&s.configFile)
-	cmd.Flag("public.listen-address", "Address for the provider's callbacks, and for nothing else; they are then not served on the other one. Without it, callbacks are served with everything else.").
+	cmd.Flag("public.listen-address", "Address that serves the provider's callbacks and nothing else. The other address then does not serve them. Default: callbacks are served with everything else.").
 		PlaceHolder("ADDRESS").StringVar(&s.publicAddress)
 	s.web = kingpinflag.AddFlags(cmd, ":9879")
 	promslogflag.AddFlags(app, &s.log)
@@ -56,7 +56,7 @@ func addServe(app *kingpin.Application) (string, func(context.Context, console) 
 
 func (s *server) run(ctx context.Context, c console) error {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(30) // a pager waits most of the time: memory is dearer than collecting it
+		debug.SetGCPercent(30) // a pager is idle most of the time: memory costs more than garbage collection
 	}
 	s.log.Writer = c.err
 	logger := promslog.New(&s.log)
@@ -122,14 +122,14 @@ func (s *server) run(ctx context.Context, c console) error {
 		}
 	}()
 
-	// A listener that fails ends the program; what is under way is finished first.
+	// If a listener fails, the program ends after running requests have finished.
 	var serveErr error
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		select {
 		case serveErr = <-failed:
 		case <-ctx.Done():
-			logger.Info("stopping; what is under way is finished first")
+			logger.Info("stopping after running requests have finished")
 		}
 		stop()
 	})
@@ -138,7 +138,7 @@ func (s *server) run(ctx context.Context, c console) error {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	for _, s := range servers {
-		if s.Shutdown(closing) != nil { // a connection that asked for nothing yet counts as busy for 5 s
+		if s.Shutdown(closing) != nil { // a connection without a request yet counts as busy for 5 s
 			err = errors.Join(err, s.Close())
 		}
 	}
@@ -146,8 +146,8 @@ func (s *server) run(ctx context.Context, c console) error {
 	return errors.Join(serveErr, err)
 }
 
-// listen takes the addresses to listen on before anything else is done, as another
-// smspager may have them; nil where the system hands over the sockets.
+// listen opens the listeners before anything else starts, because another smspager may have
+// the addresses. It returns nil if the system hands over the sockets.
 func listen(flags *web.FlagConfig) (listeners []net.Listener, err error) {
 	vsock := func(address string) bool { return strings.HasPrefix(address, "vsock://") }
 	if flags.WebSystemdSocket != nil && *flags.WebSystemdSocket || slices.ContainsFunc(*flags.WebListenAddresses, vsock) {
@@ -166,7 +166,7 @@ func listen(flags *web.FlagConfig) (listeners []net.Listener, err error) {
 	return listeners, nil
 }
 
-// newServer is an HTTP server whose clients cannot hold connections for ever.
+// newServer returns an HTTP server with timeouts, so that clients cannot hold connections for ever.
 func newServer(h http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,

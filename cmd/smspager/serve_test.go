@@ -19,7 +19,7 @@ import (
 )
 
 // TestKill9 kills the process in the middle of its work, again and again. Every
-// notification that was answered 200 must have been sent exactly once.
+// notification that got a 200 must have been sent exactly once.
 func TestKill9(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
@@ -132,7 +132,7 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	}
 	for code := range codes {
 		if code != 0 && code != http.StatusOK && code != http.StatusServiceUnavailable {
-			t.Errorf("a webhook was answered %d", code)
+			t.Errorf("a webhook got %d", code)
 		}
 	}
 	serveProcess(t, file)
@@ -147,7 +147,7 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 			t.Errorf("message %s was taken %d times", id, n)
 		}
 	}
-	t.Logf("%d accepted; answers %v", len(accepted), codes)
+	t.Logf("%d accepted; responses %v", len(accepted), codes)
 }
 
 func TestPublicListener(t *testing.T) {
@@ -164,7 +164,7 @@ func TestPublicListener(t *testing.T) {
 		}
 		resp.Body.Close()
 		if resp.StatusCode != want {
-			t.Errorf("POST %s answers %d, want %d", path, resp.StatusCode, want)
+			t.Errorf("POST %s responds %d, want %d", path, resp.StatusCode, want)
 		}
 	}
 }
@@ -182,17 +182,17 @@ func TestSIGHUPReloads(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	p.untilLogged("the configuration was reloaded")
+	p.untilLogged("configuration reloaded")
 	if _, code := post(p.url, notification(1)); code != http.StatusNotFound {
-		t.Errorf("the old receiver answers %d after a reload", code)
+		t.Errorf("the old receiver responds %d after a reload", code)
 	}
 	writeFile(t, file, "nonsense: true")
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	p.untilLogged("was not reloaded")
+	p.untilLogged("configuration not reloaded")
 	if _, code := post(p.url, strings.Replace(notification(1), `"sms"`, `"renamed"`, 1)); code != http.StatusOK {
-		t.Errorf("after a bad reload the receiver answers %d", code)
+		t.Errorf("after a bad reload the receiver responds %d", code)
 	}
 }
 
@@ -243,7 +243,7 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 	resp.Body.Close()
 	p.untilLogged("attempt failed") // with what the provider responded
-	p.untilLogged("a callback with a wrong token")
+	p.untilLogged("callback refused: wrong token or network")
 	resp, err = http.Get(p.url + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +275,7 @@ func TestBackup(t *testing.T) {
 	p := serveProcess(t, file)
 	ids, code := post(p.url, notification(1))
 	if code != http.StatusOK {
-		t.Fatalf("answers %d", code)
+		t.Fatalf("responds %d", code)
 	}
 	dir := t.TempDir()
 	to := filepath.Join(dir, "copy.db")

@@ -30,21 +30,21 @@ type simulate struct {
 
 func addSimulate(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var s simulate
-	cmd := app.Command("simulate", "TextingHouse's API on your own machine, to try smspager or anything else against: no text leaves it.\n\n"+
+	cmd := app.Command("simulate", "Run TextingHouse's API on your own machine, to try smspager or any other program. No text leaves the machine.\n\n"+
 		"Example: smspager simulate --listen=127.0.0.1:9880 --user=acme --password=test --receipts=http://127.0.0.1:9879/textinghouse/TOKEN/dlr --fault=status=503,times=3\n\n"+
 		"Faults: latency=200ms, hang, hang-after, status=503, status-after=503, drop-before, drop-after, garbage, err=300, callback-lost, callback-repeat=3, callback-delay=5s, callback-reorder; "+
 		"each may be followed by ,times=N ,p=0.1 ,cmd=sendsms.\n\n"+
-		"A line on standard input is a phone's answer to its latest text: \"+33612345678 ok\". It needs --replies.")
+		"A line on standard input is a phone's reply to its latest text: \"+33612345678 ok\". It requires --replies.")
 	cmd.Flag("listen", "Address to listen on.").Default("127.0.0.1:9880").StringVar(&s.listen)
 	cmd.Flag("user", "The account's user.").Default("acme").StringVar(&s.user)
-	cmd.Flag("password", "The account's password; it protects nothing.").Default("test").StringVar(&s.password)
+	cmd.Flag("password", "The account's password. It protects nothing.").Default("test").StringVar(&s.password)
 	cmd.Flag("credit", "The account's credit, in segments.").Default("1000").Float64Var(&s.credit)
 	cmd.Flag("sender", "An allowed sender ID; may be repeated.").StringsVar(&s.senders)
-	cmd.Flag("receipts", "URL that statuses are called back to.").StringVar(&s.receiptURL)
-	cmd.Flag("replies", "URL that replies are called back to.").StringVar(&s.replyURL)
+	cmd.Flag("receipts", "URL for the callbacks of receipts.").StringVar(&s.receiptURL)
+	cmd.Flag("replies", "URL for the callbacks of replies.").StringVar(&s.replyURL)
 	cmd.Flag("delay", "Time between the steps of a status.").Default("500ms").DurationVar(&s.delay)
 	cmd.Flag("outcome", "The final status of texts to a number, such as +33612345678=6 (not received); may be repeated. Other numbers end with 3 (received).").StringsVar(&s.outcomes)
-	cmd.Flag("fault", "A way to misbehave; may be repeated.").StringsVar(&s.faults)
+	cmd.Flag("fault", "A fault; may be repeated.").StringsVar(&s.faults)
 	return cmd.FullCommand(), s.run
 }
 
@@ -84,7 +84,7 @@ func (s *simulate) run(ctx context.Context, c console) error {
 	mux.Handle(textinghousetest.Path, sim)
 	server := newServer(mux, logger)
 	go show(ctx, c, sim, logger)
-	go s.answer(c, sim)
+	go s.reply(c, sim)
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -103,8 +103,8 @@ func parseOutcome(text string) (number string, status textinghouse.Status, err e
 	return string(to), status, nil
 }
 
-// answer lets phones answer: each line is a number and its text.
-func (s *simulate) answer(c console, sim *textinghousetest.Simulator) {
+// reply lets phones reply: each line is a number and its text.
+func (s *simulate) reply(c console, sim *textinghousetest.Simulator) {
 	lines := bufio.NewScanner(c.in)
 	for lines.Scan() {
 		line := strings.TrimSpace(lines.Text())
@@ -112,17 +112,17 @@ func (s *simulate) answer(c console, sim *textinghousetest.Simulator) {
 			continue
 		}
 		if s.replyURL == "" {
-			fmt.Fprintln(c.err, "smspager: answers go nowhere; say where to with --replies")
+			fmt.Fprintln(c.err, "smspager: no URL for replies; set --replies")
 			continue
 		}
 		number, text, _ := strings.Cut(line, " ")
 		if err := sim.Reply(number, strings.TrimSpace(text)); err != nil {
-			fmt.Fprintf(c.err, "smspager: %v; write a number and its answer, such as: +33612345678 ok\n", err)
+			fmt.Fprintf(c.err, "smspager: %v; write a number and its reply, such as: +33612345678 ok\n", err)
 		}
 	}
 }
 
-// show prints each SMS that is taken.
+// show prints each SMS that the simulator accepts.
 func show(ctx context.Context, c console, sim *textinghousetest.Simulator, logger *slog.Logger) {
 	every := sim.Phone("")
 	for {

@@ -18,10 +18,10 @@ type who struct{ configFile, at, output string }
 
 func addWho(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var w who
-	cmd := app.Command("who", "Tell who is on duty by each rota, now or at another time.\n\n"+
+	cmd := app.Command("who", "Show who is on duty in each rota, now or at another time.\n\n"+
 		"Example: smspager who -c smspager.yml --at=\"2026-12-24 18:00\"")
 	cmd.Flag("config.file", "The configuration file.").Short('c').Default("smspager.yml").StringVar(&w.configFile)
-	cmd.Flag("at", "When: RFC 3339, or 2026-12-24 18:00 in the machine's zone; default: now.").StringVar(&w.at)
+	cmd.Flag("at", "The time: RFC 3339, or 2026-12-24 18:00 in the machine's zone. Default: now.").StringVar(&w.at)
 	outputFlag(cmd, &w.output)
 	return cmd.FullCommand(), w.run
 }
@@ -30,14 +30,14 @@ func addWho(app *kingpin.Application) (string, func(context.Context, console) er
 type onDuty struct {
 	Rota     string    `json:"rota"`
 	Contacts []string  `json:"contacts"`
-	Gap      bool      `json:"gap"`              // nobody is; the contacts are the rota's default
-	Unread   bool      `json:"unread,omitempty"` // who is is not known; likewise
+	Gap      bool      `json:"gap"`              // nobody is on duty; the contacts are the rota's default
+	Unread   bool      `json:"unread,omitempty"` // the calendar could not be read; the contacts are the rota's default
 	Unknown  []string  `json:"unknown,omitempty"`
 	Start    time.Time `json:"start"`
 	End      time.Time `json:"end"`
 }
 
-// asOnDuty shows times in the rota's zone, or else in the machine's.
+// asOnDuty writes times in the rota's zone, otherwise in the machine's.
 func asOnDuty(rota config.Rota, d receiver.OnDuty) onDuty {
 	zone := time.Local
 	if rota.Timezone != "" {
@@ -64,10 +64,10 @@ func (w *who) run(ctx context.Context, c console) error {
 	}
 	duty, err := receiver.NewDuty(ctx, cfg)
 	if err != nil {
-		fmt.Fprintf(c.err, "smspager: warning: copies of calendars cannot be read from the outbox: %v\n", err)
+		fmt.Fprintf(c.err, "smspager: warning: read copies of calendars from the outbox: %v\n", err)
 	}
 	for _, err := range duty.Calendars {
-		fmt.Fprintf(c.err, "smspager: warning: %v; its last good copy is used, if there is one\n", err)
+		fmt.Fprintf(c.err, "smspager: warning: %v; the last good copy is used, if there is one\n", err)
 	}
 	all := []onDuty{}
 	for _, rota := range cfg.Rotas {
@@ -77,7 +77,7 @@ func (w *who) run(ctx context.Context, c console) error {
 		return json.NewEncoder(c.out).Encode(all)
 	}
 	if len(all) == 0 {
-		fmt.Fprintln(c.out, "No rota is configured (rotas).")
+		fmt.Fprintln(c.out, "No rota is configured (key rotas).")
 	}
 	for _, on := range all {
 		fmt.Fprintf(c.out, "%s: %s, until %s\n", on.Rota, on.who(), on.End.Format(shiftLayout))
@@ -94,15 +94,15 @@ func (o onDuty) who() string {
 	}
 	switch {
 	case o.Unread && len(o.Contacts) == 0:
-		return "not known, as its calendar cannot be read, and no default"
+		return "unknown, because its calendar cannot be read; no default"
 	case o.Unread:
-		return "not known, as its calendar cannot be read; default " + names
+		return "unknown, because its calendar cannot be read; default " + names
 	}
 	if len(o.Unknown) > 0 {
 		names += fmt.Sprintf(" (%q is no contact)", o.Unknown[0])
 	}
 	if len(o.Contacts) == 0 {
-		return "GAP, and no default" + names
+		return "GAP, no default" + names
 	}
 	return "GAP, default " + names
 }

@@ -1,5 +1,5 @@
-// Package postgrestest runs a PostgreSQL server for tests and measurements: a
-// real one, with data of its own, on a free port of 127.0.0.1.
+// Package postgrestest runs a real PostgreSQL server for tests and measurements, with its own data,
+// on a free port of 127.0.0.1.
 package postgrestest
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrMissing says that PostgreSQL is not installed.
+// ErrMissing is the error if PostgreSQL is not installed.
 var ErrMissing = errors.New("PostgreSQL's initdb and postgres are not installed: apt-get install postgresql")
 
 // Server is a running server.
@@ -31,9 +31,9 @@ type Server struct {
 	databases atomic.Int64
 }
 
-// Start makes a database cluster in a new folder and starts its server. Root,
-// as which PostgreSQL does not run, becomes another user for it. What it prints
-// is in the folder's file log.
+// Start creates a database cluster in a new folder and starts its server. PostgreSQL does not run
+// as root, so that root becomes another user for it. The server's log is the file log in the
+// folder.
 func Start() (_ *Server, err error) {
 	s := &Server{}
 	if s.bin, err = binaries(); err != nil {
@@ -64,8 +64,7 @@ func Start() (_ *Server, err error) {
 	return s, nil
 }
 
-// binaries is the folder of PostgreSQL's programs: that of the PATH, or where
-// Debian puts them.
+// binaries returns the folder of PostgreSQL's programs, from the PATH or from Debian's packages.
 func binaries() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
 		return filepath.Dir(path), nil
@@ -99,7 +98,7 @@ func (s *Server) attributes() *syscall.SysProcAttr {
 	return attr
 }
 
-// Run starts the server again after Stop or Kill, and waits until it answers.
+// Run starts the server again after Stop or Kill, and waits until it responds.
 func (s *Server) Run() error {
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -119,12 +118,12 @@ func (s *Server) Run() error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("postgres does not answer: %w", err)
+			return fmt.Errorf("postgres does not respond: %w", err)
 		}
 	}
 }
 
-// Database makes an empty database and returns its URL.
+// Database creates an empty database and returns its URL.
 func (s *Server) Database() (url string, err error) {
 	name := fmt.Sprintf("test%d", s.databases.Add(1))
 	if err := s.exec("postgres", "CREATE DATABASE "+name); err != nil {
@@ -152,15 +151,15 @@ func (s *Server) Exec(url, statement string) error {
 
 func (s *Server) exec(database, statement string) error { return s.Exec(s.url(database), statement) }
 
-// EndSessions ends all sessions but its own, as a network that is reset does.
+// EndSessions ends all other sessions, as a failing network does.
 func (s *Server) EndSessions() error {
 	return s.exec("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
 }
 
-// Stop ends the server in order, its sessions included.
+// Stop stops the server and its sessions in good order.
 func (s *Server) Stop() error { return s.end(syscall.SIGINT) }
 
-// Kill ends it as a crash does.
+// Kill ends the server as a crash does.
 func (s *Server) Kill() error { return s.end(syscall.SIGQUIT) }
 
 func (s *Server) end(sig syscall.Signal) error {
@@ -170,10 +169,10 @@ func (s *Server) end(sig syscall.Signal) error {
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		return err
 	}
-	_ = s.cmd.Wait() // it ends with an error when it was killed
+	_ = s.cmd.Wait() // it is an error if the server was killed
 	s.cmd = nil
 	return nil
 }
 
-// Close ends the server and removes its data.
+// Close stops the server and removes its data.
 func (s *Server) Close() error { return errors.Join(s.end(syscall.SIGINT), os.RemoveAll(s.dir)) }

@@ -1,10 +1,10 @@
-// Package config is smspager's configuration: its YAML file, or the same written in Go.
+// Package config is smspager's configuration, as a YAML file or written in Go.
 //
-// Reading is strict and reports every fault in one run, each with its place:
+// Reading is strict. It reports every fault in one run, each with its place:
 //
 //	smspager.yml:12:7: receivers[0].max_segments: must be 1 to 10, is 0
 //
-// [Load] and [Parse] read a file, [Config.Resolve] checks a [Config] that was written in Go.
+// [Load] and [Parse] read a file. [Config.Resolve] checks a [Config] that was written in Go.
 // docs/configuration.md describes every key.
 //
 // Stability: until v1, an exported name may change in a minor release; CHANGELOG.md lists
@@ -21,10 +21,10 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// Config is a configuration. [Load] and [Parse] read one, and a program may write one in
-// Go. Once resolved (see [Config.Resolve]), file names are absolute, secrets are read,
-// defaults are filled in, and the fields without a key hold what others refer to. The
-// name of a file that held a secret is then "".
+// Config is a configuration. [Load] and [Parse] read one from a file; a program may also write one
+// in Go. When it is resolved (see [Config.Resolve]), file names are absolute, secrets are read (and
+// the names of their files are ""), defaults are set, and the fields without a key hold what the
+// names in others stand for.
 type Config struct {
 	TextingHouse TextingHouse `yaml:"textinghouse"`
 	Storage      Storage      `yaml:"storage"`
@@ -44,7 +44,7 @@ type Config struct {
 // Templating sets which labels say what is broken, see templating.Options.
 type Templating struct {
 	Objects []string `yaml:"objects"` // the most exact first
-	Ignore  []string `yaml:"ignore"`
+	Ignore  []string `yaml:"ignore"`  // labels that never do
 }
 
 // TextingHouse is the account that sends.
@@ -62,14 +62,14 @@ type TextingHouse struct {
 	CallbackNetworks  []netip.Prefix `yaml:"callback_networks"` // empty: any
 }
 
-// ClientOptions returns the options of a client of the account.
+// ClientOptions returns the options of a client for the account.
 func (t *TextingHouse) ClientOptions() textinghouse.Options {
 	return textinghouse.Options{
 		User: t.User, Password: t.Password.Reveal(), Endpoints: t.Endpoints, Timeout: t.Timeout, MaxConns: t.Concurrency,
 	}
 }
 
-// Storage is where messages are kept.
+// Storage is the outbox, which keeps the messages.
 type Storage struct {
 	SQLite          string        `yaml:"sqlite"`       // a file; "" with PostgreSQL
 	PostgresURL     Secret        `yaml:"postgres_url"` // "": SQLite
@@ -77,14 +77,14 @@ type Storage struct {
 	Retention       time.Duration `yaml:"retention"`
 }
 
-// Webhook is Alertmanager's side.
+// Webhook is Alertmanager's webhook.
 type Webhook struct {
-	Token        Secret `yaml:"token"` // "": none is needed
+	Token        Secret `yaml:"token"` // "": no token is required
 	TokenFile    string `yaml:"token_file"`
 	MaxBodyBytes int64  `yaml:"max_body_bytes"`
 }
 
-// Probe is the test of the chain.
+// Probe sends test messages through the whole chain.
 type Probe struct {
 	Interval time.Duration `yaml:"interval"` // 0: none
 }
@@ -97,29 +97,28 @@ type Contact struct {
 	Quiet   Quiet       `yaml:"quiet"`
 }
 
-// Receiver is what is done for one of Alertmanager's receivers.
+// Receiver is one of Alertmanager's receivers, and what smspager does for it.
 type Receiver struct {
 	Name         string         `yaml:"name"`
 	To           []string       `yaml:"to"`       // contacts, numbers or rotas, as written
-	Recipients   []Recipient    `yaml:"-"`        // those of To, each once
+	Recipients   []Recipient    `yaml:"-"`        // the recipients in To, each once
 	ToLabel      string         `yaml:"to_label"` // "": none
 	Text         string         `yaml:"text"`
 	MaxSegments  int            `yaml:"max_segments"`
-	Limits       []Limit        `yaml:"limits"`   // to one recipient; none: no limits
-	Urgent       []string       `yaml:"urgent"`   // severities that limits do not hold back
-	Timezone     string         `yaml:"timezone"` // of times of day in texts; "": UTC, which is said
-	Zone         *time.Location `yaml:"-"`        // that of Timezone; nil where there is none
+	Limits       []Limit        `yaml:"limits"`   // for each recipient; empty: no limits
+	Urgent       []string       `yaml:"urgent"`   // severities that limits do not hold
+	Timezone     string         `yaml:"timezone"` // of times of day in texts; "": UTC, which texts then show
+	Zone         *time.Location `yaml:"-"`        // of Timezone; nil if that is ""
 	SendResolved bool           `yaml:"send_resolved"`
 	DedupeWindow time.Duration  `yaml:"dedupe_window"`
 	MaxAge       time.Duration  `yaml:"max_age"`
-	Acknowledge  bool           `yaml:"acknowledge"` // somebody is to answer
-	Escalate     []Step         `yaml:"escalate"`    // who is paged while nobody does
-	Repeat       time.Duration  `yaml:"repeat"`      // how often it is sent again while nobody does; 0: never
-	NoReceipt    time.Duration  `yaml:"no_receipt"`  // how long a receipt is waited for before the next step; 0: not
+	Acknowledge  bool           `yaml:"acknowledge"` // somebody must respond
+	Escalate     []Step         `yaml:"escalate"`    // who is paged until somebody does
+	Repeat       time.Duration  `yaml:"repeat"`      // how often an open page is sent again; 0: never
+	NoReceipt    time.Duration  `yaml:"no_receipt"`  // how long a receipt may be missing before the next step; 0: for ever
 }
 
-// Limit is a token bucket: it holds so many messages, and is filled anew within
-// such a time.
+// Limit is a token bucket: it holds Messages tokens, and an empty one is full again after Per.
 type Limit struct {
 	Messages int           `yaml:"messages"`
 	Per      time.Duration `yaml:"per"`
@@ -139,23 +138,23 @@ func defaults() Config {
 	}
 }
 
-// setDefaults fills in what an item of a list has where the file is silent.
+// setDefaults sets the defaults of an item of a list, before its keys are read.
 func (r *Receiver) setDefaults() {
 	*r = Receiver{
 		Text: `{{ template "sms.default" . }}`, MaxSegments: 2, SendResolved: true,
 		DedupeWindow: 10 * time.Minute, MaxAge: time.Hour,
-		// As goalert does: one a minute after a burst of 5, 5 in 15 minutes, 11 in an hour.
+		// goalert's limits: one a minute after a burst of 5, 5 in 15 minutes, 11 in an hour.
 		Limits: []Limit{{5, 5 * time.Minute}, {5, 15 * time.Minute}, {11, time.Hour}},
 	}
 }
 
 func (r *Rota) setDefaults() { r.Refresh, r.Turns.Days = 15*time.Minute, 7 }
 
-// Check is a check that config leaves to other rooms. It reports a fault with
-// the path of its key, such as "receivers[0].text".
+// Check is a check of another package. It reports a fault with the path of its key, such as
+// "receivers[0].text".
 type Check func(cfg *Config, report func(path string, err error))
 
-// Load reads a file. The error is an Errors, unless the file cannot be read.
+// Load reads a file. The error is an [Errors], unless the file cannot be read.
 func Load(path string, checks ...Check) (*Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -164,8 +163,8 @@ func Load(path string, checks ...Check) (*Config, error) {
 	return Parse(path, data, checks...)
 }
 
-// Parse reads a configuration from memory. name stands for the file in errors,
-// and relative file names are relative to its folder.
+// Parse reads a configuration from memory. name is the file's name in errors; relative file names
+// are relative to its folder. The error is an [Errors].
 func Parse(name string, data []byte, checks ...Check) (*Config, error) {
 	d := newDecoder(name)
 	cfg := defaults()

@@ -152,7 +152,7 @@ func TestChecksOfOtherRooms(t *testing.T) {
 			report("templates", errors.New("are missing"))
 		})
 	want := "x.yml:1:1: templates: are missing\n" +
-		"x.yml:4:10: receivers[0].to[0]: no contact is named \"nobody\"; add it to contacts, or give a number\n" +
+		"x.yml:4:10: receivers[0].to[0]: no contact is named \"nobody\"; add it to contacts, or write a number\n" +
 		"x.yml:5:5: receivers[0].text: is bad"
 	if err == nil || err.Error() != want {
 		t.Errorf("gives\n%v, want\n%s", err, want)

@@ -18,23 +18,23 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// position is a place in the file, from 1.
+// position is a place in the file; both numbers begin at 1.
 type position struct{ line, column int }
 
-// decoder puts a YAML document into a Config. It goes on after a fault, and
-// remembers where each key stands.
+// decoder reads a YAML document into a Config. It continues after a fault, and remembers the
+// position of each key.
 type decoder struct {
 	file   string
 	faults Errors
-	places map[string]position // by path: of a key, or of an item of a list
+	places map[string]position // of keys and of items of lists, by path
 }
 
 func newDecoder(file string) *decoder {
 	return &decoder{file: filepath.ToSlash(file), places: map[string]position{"": {1, 1}}}
 }
 
-// fault reports a fault of the key at a path, unless it has one already. A key
-// that is missing is reported where its parent stands.
+// fault reports a fault of the key at a path, unless that has one already. A missing key is
+// reported at the position of its parent.
 func (d *decoder) fault(path, format string, args ...any) {
 	if slices.ContainsFunc(d.faults, func(e *Error) bool { return e.Path == path && path != "" }) {
 		return
@@ -46,11 +46,11 @@ func (d *decoder) fault(path, format string, args ...any) {
 	d.faults = append(d.faults, &Error{File: d.file, Line: at.line, Column: at.column, Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
-// yamlError is how yaml.v3 begins an error.
+// yamlError matches an error of yaml.v3.
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 
-// decodeDocument reads the one document of a file. It is false where there is
-// nothing to go on with.
+// decodeDocument reads the only document of a file. It returns false if there is nothing to
+// validate.
 func (d *decoder) decodeDocument(data []byte, cfg *Config) bool {
 	documents := yaml.NewDecoder(bytes.NewReader(data))
 	var root, second yaml.Node
@@ -64,7 +64,7 @@ func (d *decoder) decodeDocument(data []byte, cfg *Config) bool {
 	}
 	if err := documents.Decode(&second); err == nil {
 		d.places[""] = position{max(1, second.Line), 1}
-		d.fault("", "a second document begins; a configuration is one")
+		d.fault("", "a second document begins here; a configuration is one document")
 		return false
 	} else if !errors.Is(err, io.EOF) {
 		d.syntaxFault(err)
@@ -88,16 +88,16 @@ func (d *decoder) syntaxFault(err error) {
 		}
 		e.Message = "not YAML: " + m[2]
 		if strings.Contains(m[2], "cannot start any token") {
-			e.Message += "; indent with spaces, not with tabs, and put texts that begin with @, % or ` into quotes"
+			e.Message += "; indent with spaces instead of tabs, and quote values that begin with @, % or `"
 		}
 		if strings.Contains(m[2], "did not find expected") {
-			e.Message += "; see whether the lines here and below are indented alike, and brackets and quotes closed"
+			e.Message += "; check the indentation of this line and the next, and that brackets and quotes are closed"
 		}
 	}
 	d.faults = append(d.faults, e)
 }
 
-// decode puts a node into a value by the value's type.
+// decode reads a node into a value, by the value's type.
 func (d *decoder) decode(path string, node *yaml.Node, v reflect.Value) {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
@@ -152,14 +152,14 @@ func (d *decoder) decode(path string, node *yaml.Node, v reflect.Value) {
 	}
 }
 
-// scalar is a node's text, whatever type YAML would make of it.
+// scalar returns the text of a scalar, whatever its type in YAML. want describes it in a fault.
 func (d *decoder) scalar(path string, node *yaml.Node, want string) (string, bool) {
 	if node.Kind != yaml.ScalarNode {
 		d.fault(path, "must be %s, not a list or mapping", want)
 		return "", false
 	}
 	if node.Tag == "!!null" {
-		d.fault(path, "has no value; give %s, or leave the key out", want)
+		d.fault(path, "no value; set %s, or remove the key", want)
 		return "", false
 	}
 	return node.Value, true
@@ -167,7 +167,7 @@ func (d *decoder) scalar(path string, node *yaml.Node, want string) (string, boo
 
 func (d *decoder) decodeMapping(path string, node *yaml.Node, v reflect.Value) {
 	if node.Tag == "!!null" {
-		return // a key with nothing below it
+		return // a key without a value
 	}
 	if node.Kind != yaml.MappingNode {
 		d.fault(path, "must be a mapping of keys to values")
@@ -193,7 +193,7 @@ func (d *decoder) decodeMapping(path string, node *yaml.Node, v reflect.Value) {
 		field, known := fields[key.Value]
 		switch {
 		case again:
-			d.faults = append(d.faults, &Error{d.file, key.Line, key.Column, at, "stands here a second time; remove one of the two"})
+			d.faults = append(d.faults, &Error{d.file, key.Line, key.Column, at, "duplicate key; remove one"})
 		case !known:
 			d.fault(at, "unknown key%s", suggestion(key.Value, names))
 		default:
@@ -218,8 +218,7 @@ func (d *decoder) decodeSequence(path string, node *yaml.Node, v reflect.Value) 
 	}
 }
 
-// suggestion names the known key that an unknown one was probably meant to be,
-// or else all of them.
+// suggestion names the known key that is most similar to an unknown one, or all of them if none is.
 func suggestion(key string, known []string) string {
 	best, least := "", 3
 	for _, k := range known {
@@ -233,7 +232,7 @@ func suggestion(key string, known []string) string {
 	return "; known: " + strings.Join(known, ", ")
 }
 
-// distance is the number of letters to insert, delete or replace (Levenshtein).
+// distance returns how many letters to insert, delete or replace (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

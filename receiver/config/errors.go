@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Error is one fault of a file.
+// Error is one fault of a configuration.
 type Error struct {
 	File         string // "" for a configuration that was written in Go
-	Line, Column int    // from 1; 0 without a file
+	Line, Column int    // from 1; 0: there is no file
 	Path         string // of the key, such as "receivers[0].to[1]"; "" for the file as a whole
 	Message      string
 }

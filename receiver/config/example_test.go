@@ -17,7 +17,7 @@ receivers:
 	fmt.Println(err)
 	// Output:
 	// smspager.yml:4:42: receivers[0].max_segments: must be 1 to 10, is 0
-	// smspager.yml:5:5: receivers[1].to: names nobody; give contacts or numbers, or set to_label
+	// smspager.yml:5:5: receivers[1].to: no recipients: list contacts or numbers, or set to_label
 	// smspager.yml:5:20: receivers[1].too: unknown key; did you mean to?
 }
 

@@ -10,35 +10,35 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// Recipient is whom a list such as to names.
+// Recipient is what a list of recipients names: a contact, a number or a rota.
 type Recipient struct {
-	Name   string      // the contact's, "" for a bare number and a rota
-	Number e164.Number // "" for a rota
-	Rota   string      // "" for a contact and a number
+	Name   string      // the contact's name; "": a number or a rota
+	Number e164.Number // "": a rota
+	Rota   string      // the rota's name; "": a contact or a number
 }
 
-// rotaPrefix stands before the name of a rota in a list of recipients.
+// rotaPrefix begins a recipient that is a rota.
 const rotaPrefix = "rota:"
 
-// Step is one of an escalation.
+// Step is a step of an escalation.
 type Step struct {
 	After      time.Duration `yaml:"after"` // since the page opened
 	To         []string      `yaml:"to"`
 	Recipients []Recipient   `yaml:"-"`
 }
 
-// Quiet is when a contact is left alone by what may wait.
+// Quiet holds the quiet hours of a contact: messages that may wait are held then.
 type Quiet struct {
 	From       string         `yaml:"from"` // "22:00"; "": never
 	To         string         `yaml:"to"`
 	Timezone   string         `yaml:"timezone"`
-	Severities []string       `yaml:"severities"` // those that may wait
+	Severities []string       `yaml:"severities"` // severities that may wait
 	Zone       *time.Location `yaml:"-"`
 	FromMinute int            `yaml:"-"` // of the day
 	ToMinute   int            `yaml:"-"`
 }
 
-// Rota tells who is on duty: by a calendar, or by turns.
+// Rota is who is on duty, by a calendar or by turns.
 type Rota struct {
 	Name            string         `yaml:"name"`
 	Calendar        string         `yaml:"calendar"` // a file
@@ -46,23 +46,23 @@ type Rota struct {
 	CalendarURLFile string         `yaml:"calendar_url_file"`
 	Refresh         time.Duration  `yaml:"refresh"` // of the calendar
 	Turns           Turns          `yaml:"turns"`
-	Timezone        string         `yaml:"timezone"` // of Turns.Start, and of what a calendar gives none; "": UTC
+	Timezone        string         `yaml:"timezone"` // of Turns.Start, and of times without a zone in the calendar; "": UTC
 	Zone            *time.Location `yaml:"-"`
 	Default         []string       `yaml:"default"` // who is on duty in a gap
-	Recipients      []Recipient    `yaml:"-"`       // those of Default
+	Recipients      []Recipient    `yaml:"-"`       // the recipients in Default
 }
 
-// Turns is people who are on duty one after the other.
+// Turns are shifts of equal length, which people take in order.
 type Turns struct {
-	Start     string    `yaml:"start"` // "2026-11-02 09:00"; "": no turns
-	Days      int       `yaml:"days"`
+	Start     string    `yaml:"start"`  // "2026-11-02 09:00"; "": no turns
+	Days      int       `yaml:"days"`   // of a shift
 	People    []string  `yaml:"people"` // contacts
 	StartTime time.Time `yaml:"-"`
 }
 
-// Alertmanager is where silences go.
+// Alertmanager is the cluster in which replies set silences.
 type Alertmanager struct {
-	URLs         []string      `yaml:"urls"` // of one cluster; the first that answers takes the silence; none: no silences
+	URLs         []string      `yaml:"urls"` // of one cluster; the first one that responds is used; empty: no silences
 	User         string        `yaml:"user"`
 	Password     Secret        `yaml:"password"`
 	PasswordFile string        `yaml:"password_file"`
@@ -71,7 +71,7 @@ type Alertmanager struct {
 	MaxSilence   time.Duration `yaml:"max_silence"`
 }
 
-// Heartbeat is an alert that always fires, and who is told when it stops.
+// Heartbeat is an alert that always fires, and who gets a text when its beats are missing.
 type Heartbeat struct {
 	Name       string        `yaml:"name"`
 	Receiver   string        `yaml:"receiver"`
@@ -80,32 +80,32 @@ type Heartbeat struct {
 	Recipients []Recipient   `yaml:"-"`
 }
 
-// Alive is a URL elsewhere that is called while all is well here.
+// Alive is a dead-man's switch: a URL elsewhere that smspager calls while all is well.
 type Alive struct {
 	URL      Secret        `yaml:"url"` // "": none
 	URLFile  string        `yaml:"url_file"`
 	Interval time.Duration `yaml:"interval"`
 }
 
-// Credit guards the account's credit.
+// Credit sets the warnings about the account's credit, and the budget.
 type Credit struct {
-	WarnBelow   int64       `yaml:"warn_below"` // in the provider's unit; 0: no warning
-	WarnDays    int         `yaml:"warn_days"`  // days that the credit lasts; 0: no warning
-	DailyBudget int         `yaml:"daily_budget"`
+	WarnBelow   int64       `yaml:"warn_below"`   // in the provider's unit; 0: no warning
+	WarnDays    int         `yaml:"warn_days"`    // days that the credit lasts; 0: no warning
+	DailyBudget int         `yaml:"daily_budget"` // segments; 0: no limit
 	To          []string    `yaml:"to"`
 	Recipients  []Recipient `yaml:"-"`
 }
 
-// Pages reports whether a receiver's notifications want an answer.
+// Pages reports whether somebody must respond to the receiver's notifications: they open pages.
 func (r *Receiver) Pages() bool { return r.Acknowledge || len(r.Escalate) > 0 }
 
-// people are those whom lists of recipients may name.
+// people holds what lists of recipients may name.
 type people struct {
 	contacts map[string]e164.Number
 	rotas    map[string]bool
 }
 
-// recipients resolves a list of recipients, each once.
+// recipients returns the recipients that a list names, each once.
 func (v *validator) recipients(path string, names []string, known people) []Recipient {
 	var all []Recipient
 	for i, name := range names {
@@ -121,7 +121,7 @@ func (v *validator) recipients(path string, names []string, known people) []Reci
 	return all
 }
 
-// find finds a rota or a contact, or reads a number.
+// find returns a rota, a contact or a number.
 func (p people) find(name string) (Recipient, error) {
 	if rota, ok := strings.CutPrefix(name, rotaPrefix); ok {
 		if !p.rotas[rota] {
@@ -144,10 +144,10 @@ func (p people) find(name string) (Recipient, error) {
 	case strings.Trim(name, "+0123456789 .-()") == "":
 		return Recipient{}, fmt.Errorf("%w, is %q", err, name)
 	}
-	return Recipient{}, fmt.Errorf("no contact is named %q%s", name, knownNames(p.contacts, "; add it to contacts, or give a number"))
+	return Recipient{}, fmt.Errorf("no contact is named %q%s", name, knownNames(p.contacts, "; add it to contacts, or write a number"))
 }
 
-// knownNames lists names for an error, or says what to do where there are none.
+// knownNames returns the end of an error: the known names, or none if there are no names.
 func knownNames[V any](names map[string]V, none string) string {
 	if len(names) == 0 {
 		return none
@@ -166,11 +166,11 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 		r, path := &rotas[i], fmt.Sprintf("rotas[%d]", i)
 		switch {
 		case strings.TrimSpace(r.Name) == "":
-			v.fault(path+".name", "is missing; give the rota a name for to: rota:NAME")
+			v.fault(path+".name", "missing; set NAME of rota:NAME")
 		case names[r.Name]:
-			v.fault(path+".name", "%q is the name of a rota before; give each its own", r.Name)
+			v.fault(path+".name", "duplicate rota %q; each needs its own name", r.Name)
 		case strings.ContainsAny(r.Name, ",;\n"):
-			v.fault(path+".name", "must not hold a comma, is %q", r.Name)
+			v.fault(path+".name", "must not contain a comma, is %q", r.Name)
 		}
 		names[r.Name] = true
 		r.Zone = v.zone(path+".timezone", r.Timezone)
@@ -190,9 +190,9 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 		}
 		switch {
 		case given == 0:
-			v.fault(path, "says nothing of who is on duty; give turns, calendar or calendar_url_file")
+			v.fault(path, "nobody is on duty; set turns, calendar or calendar_url_file")
 		case given > 1:
-			v.fault(path, "has more than one of turns, calendar and calendar_url_file; keep one")
+			v.fault(path, "turns, calendar and calendar_url_file are mutually exclusive")
 		}
 		if r.Calendar != "" {
 			r.Calendar = v.absolute(r.Calendar)
@@ -216,13 +216,13 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 func (v *validator) turns(path string, t *Turns, zone *time.Location, contacts map[string]e164.Number) {
 	var err error
 	if t.StartTime, err = time.ParseInLocation("2006-01-02 15:04", t.Start, zone); err != nil {
-		v.fault(path+".start", "must be when the first turn begins, such as 2026-11-02 09:00, is %q", t.Start)
+		v.fault(path+".start", "must be the time when the first shift begins, such as 2026-11-02 09:00, is %q", t.Start)
 	}
 	if t.Days < 1 || t.Days > 366 {
 		v.fault(path+".days", "must be 1 to 366, is %d", t.Days)
 	}
 	if len(t.People) == 0 {
-		v.fault(path+".people", "names nobody; give contacts")
+		v.fault(path+".people", "no people: list contacts")
 	}
 	for i, name := range t.People {
 		if _, known := contacts[name]; !known {
@@ -245,37 +245,37 @@ func (v *validator) quiet(path string, q *Quiet) {
 	}
 	q.FromMinute, q.ToMinute = minute("from", q.From), minute("to", q.To)
 	if q.From != "" && q.FromMinute == q.ToMinute {
-		v.fault(path+".to", "must be another time than from")
+		v.fault(path+".to", "must differ from quiet.from")
 	}
 	if len(q.Severities) == 0 {
-		v.fault(path+".severities", "is missing; name those that may wait until the morning, such as [warning, info]")
+		v.fault(path+".severities", "missing; list the severities to hold until the quiet hours end, such as [warning, info]")
 	}
 	if q.Zone = v.zone(path+".timezone", q.Timezone); q.Zone == nil {
 		q.Zone = time.UTC
 	}
 }
 
-// zone finds a time zone; nil for "" and where it has reported a fault.
+// zone returns a time zone. It returns nil for "", and if it has reported a fault.
 func (v *validator) zone(path, name string) *time.Location {
 	if name == "" {
 		return nil
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil {
-		v.fault(path, "%q is not a timezone; give one of the IANA database, such as Europe/Paris", name)
+		v.fault(path, "unknown time zone %q; set one of the IANA database, such as Europe/Paris", name)
 	}
 	return zone
 }
 
-// url checks a URL that may hold a secret. It does not print it.
+// url checks a URL without printing it, because it may hold a secret.
 func (v *validator) url(path string, s Secret) {
 	u, err := url.Parse(s.Reveal())
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		v.fault(path, "must be a URL, beginning with https://")
+		v.fault(path, "must be a URL that begins with https:// or http://")
 	}
 }
 
-// paging checks what a receiver does for an answer.
+// paging checks the keys of a receiver that are about pages.
 func (v *validator) paging(path string, r *Receiver, cfg *Config, known people) {
 	key := path + ".acknowledge"
 	if !r.Acknowledge {
@@ -284,20 +284,20 @@ func (v *validator) paging(path string, r *Receiver, cfg *Config, known people) 
 	switch {
 	case !r.Pages():
 	case cfg.TextingHouse.SenderID != "":
-		v.fault(key, "wants an answer, but nobody can reply to a named sender; remove textinghouse.sender_id")
+		v.fault(key, "phones cannot reply to a sender name; remove textinghouse.sender_id")
 	case cfg.TextingHouse.CallbackToken == "" && cfg.TextingHouse.CallbackTokenFile == "":
-		v.fault(key, "wants an answer, but replies come by callback; set textinghouse.callback_token_file")
+		v.fault(key, "replies arrive by callback; set textinghouse.callback_token_file")
 	}
 	var before time.Duration
 	for i := range r.Escalate {
 		s, at := &r.Escalate[i], fmt.Sprintf("%s.escalate[%d]", path, i)
-		v.required(at+".after", "say how long after the page opened", s.After, time.Second, day)
+		v.required(at+".after", "set the time since the page opened, such as 5m", s.After, time.Second, day)
 		if s.After < before {
-			v.fault(at+".after", "must not be less than that of the step before")
+			v.fault(at+".after", "must not be less than in the previous step")
 		}
 		before = s.After
 		if len(s.To) == 0 {
-			v.fault(at+".to", "names nobody; give contacts, numbers or rota:NAME")
+			v.fault(at+".to", "no recipients: list contacts, numbers or rota:NAME")
 		}
 		s.Recipients = v.recipients(at+".to", s.To, known)
 	}
@@ -307,7 +307,7 @@ func (v *validator) paging(path string, r *Receiver, cfg *Config, known people) 
 		}
 		v.between(path+"."+key, d, time.Second, day)
 		if !r.Pages() {
-			v.fault(path+"."+key, "is for pages that want an answer; set acknowledge or escalate")
+			v.fault(path+"."+key, "requires acknowledge or escalate")
 		}
 	}
 }
@@ -318,17 +318,17 @@ func (v *validator) heartbeats(cfg *Config, known people) {
 		h, path := &cfg.Heartbeats[i], fmt.Sprintf("heartbeats[%d]", i)
 		switch {
 		case strings.TrimSpace(h.Name) == "":
-			v.fault(path+".name", "is missing; say whose heartbeat it is")
+			v.fault(path+".name", "missing; set the name that texts show")
 		case names[h.Name]:
-			v.fault(path+".name", "%q is the name of a heartbeat before; give each its own", h.Name)
+			v.fault(path+".name", "duplicate heartbeat %q; each needs its own name", h.Name)
 		}
 		names[h.Name] = true
 		if h.Receiver == "" {
-			v.fault(path+".receiver", "is missing; give the name of the receiver in Alertmanager that the alert is routed to")
+			v.fault(path+".receiver", "missing; set the name of Alertmanager's receiver that the alert is routed to")
 		}
-		v.required(path+".timeout", "say how long it may be silent: a few times the interval at which Alertmanager repeats it", h.Timeout, time.Second, 7*day)
+		v.required(path+".timeout", "set the longest time between two beats, a few times Alertmanager's repeat_interval", h.Timeout, time.Second, 7*day)
 		if len(h.To) == 0 {
-			v.fault(path+".to", "names nobody; give contacts, numbers or rota:NAME")
+			v.fault(path+".to", "no recipients: list contacts, numbers or rota:NAME")
 		}
 		h.Recipients = v.recipients(path+".to", h.To, known)
 	}
@@ -339,7 +339,7 @@ func (v *validator) rest(cfg *Config, known people) {
 	for i, raw := range a.URLs {
 		u, err := url.Parse(raw)
 		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
-			v.fault(fmt.Sprintf("alertmanager.urls[%d]", i), "must be Alertmanager's URL, such as http://localhost:9093")
+			v.fault(fmt.Sprintf("alertmanager.urls[%d]", i), "must be the URL of an Alertmanager, such as http://localhost:9093")
 		}
 	}
 	v.secret("alertmanager.password", &a.Password, &a.PasswordFile)
@@ -347,11 +347,11 @@ func (v *validator) rest(cfg *Config, known people) {
 	password := a.Password != "" || a.PasswordFile != ""
 	switch {
 	case a.User != "" && a.Token != "":
-		v.fault("alertmanager.user", "stands beside a token; remove one of the two")
+		v.fault("alertmanager.user", "user and token are mutually exclusive")
 	case a.User != "" && !password:
-		v.fault("alertmanager.user", "needs a password; name a file that holds it with password_file")
+		v.fault("alertmanager.user", "requires a password; set password_file to the file that holds it")
 	case a.User == "" && password:
-		v.fault(v.given("alertmanager.password"), "needs a user")
+		v.fault(v.given("alertmanager.password"), "requires alertmanager.user")
 	}
 	v.between("alertmanager.max_silence", a.MaxSilence, time.Minute, 30*day)
 
@@ -364,11 +364,11 @@ func (v *validator) rest(cfg *Config, known people) {
 	c := &cfg.Credit
 	for key, n := range map[string]int64{"warn_below": c.WarnBelow, "warn_days": int64(c.WarnDays), "daily_budget": int64(c.DailyBudget)} {
 		if n < 0 {
-			v.fault("credit."+key, "must not be below 0, is %d", n)
+			v.fault("credit."+key, "must be 0 or more, is %d", n)
 		}
 	}
 	if len(c.To) == 0 && (c.WarnBelow > 0 || c.WarnDays > 0) {
-		v.fault("credit.to", "names nobody; say who is warned")
+		v.fault("credit.to", "no recipients: list contacts, numbers or rota:NAME")
 	}
 	c.Recipients = v.recipients("credit.to", c.To, known)
 }

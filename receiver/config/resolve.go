@@ -8,16 +8,16 @@ import (
 	"slices"
 )
 
-// Resolve checks a configuration that was written in Go, and returns a copy with secrets
-// read, names resolved and defaults filled in. [Load] and [Parse] return resolved
-// configurations; resolving one again changes nothing.
+// Resolve checks a configuration that was written in Go. It returns a copy with secrets read,
+// names resolved and defaults set. [Load] and [Parse] return resolved configurations; resolving
+// one again changes nothing.
 //
-// A zero field gets the default of its key, with two exceptions: SendResolved stays
-// false, and Limits get the default only if they are nil. Relative file names are
-// relative to the working directory. The error is an [Errors] without places in a file.
+// A zero field gets the default of its key, with two exceptions: SendResolved remains false, and
+// Limits get the default only if they are nil. Relative file names are relative to the working
+// directory. The error is an [Errors] without positions.
 func (cfg *Config) Resolve(checks ...Check) (*Config, error) {
 	if cfg == nil {
-		return nil, errors.New("no configuration is given")
+		return nil, errors.New("no configuration")
 	}
 	dir, err := filepath.Abs(".")
 	if err != nil {
@@ -35,7 +35,7 @@ func (cfg *Config) Resolve(checks ...Check) (*Config, error) {
 	return resolved, nil
 }
 
-// note notes the keys of a value that a document would have to give.
+// note notes the keys that a document with this value would have.
 func (d *decoder) note(path string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -60,7 +60,7 @@ func (d *decoder) note(path string, v reflect.Value) {
 	}
 }
 
-// clone copies what resolving changes.
+// clone returns a copy. It shares nothing that resolving changes.
 func (cfg *Config) clone() *Config {
 	c := *cfg
 	c.Templates = slices.Clone(c.Templates)
@@ -74,7 +74,7 @@ func (cfg *Config) clone() *Config {
 	return &c
 }
 
-// fillIn gives zero fields their defaults.
+// fillIn sets zero fields to their defaults.
 func (cfg *Config) fillIn() {
 	whole := defaults()
 	if cfg.Storage.PostgresURL != "" || cfg.Storage.PostgresURLFile != "" {
@@ -93,7 +93,7 @@ func (cfg *Config) fillIn() {
 	}
 }
 
-// fill sets the zero fields of a struct, except for booleans.
+// fill sets the zero fields of a struct to defaults, except for booleans.
 func fill(v, defaults reflect.Value) {
 	for i := range v.NumField() {
 		switch f := v.Field(i); {

@@ -111,8 +111,8 @@ func TestResolveFaults(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"textinghouse.password_file: is missing", "contacts[0].number: ", `receivers[0].to[0]: no contact is named "bob"; known: alice`,
-		"receivers[0].max_segments: must be 1 to 10, is 11", `receivers[1].name: "oncall"`, "receivers[1].to: ",
+		"textinghouse.password_file: missing", "contacts[0].number: ", `receivers[0].to[0]: no contact is named "bob"; known: alice`,
+		"receivers[0].max_segments: must be 1 to 10, is 11", `receivers[1].name: duplicate receiver "oncall"`, "receivers[1].to: ",
 	} {
 		if !strings.Contains("\n"+err.Error(), "\n"+want) {
 			t.Errorf("no line begins with %q:\n%v", want, err)

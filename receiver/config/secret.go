@@ -8,17 +8,17 @@ import (
 	"log/slog"
 )
 
-// hidden stands for a secret wherever one is printed.
+// hidden is printed instead of a secret.
 const hidden = "<secret>"
 
-// Secret is a password or token. However it is printed, it does not show.
+// Secret is a password or a token. Printing it does not reveal it.
 type Secret string
 
-// Reveal is the secret itself.
+// Reveal returns the secret itself.
 func (s Secret) Reveal() string { return string(s) }
 
-// Matches reports whether given is the secret, in a time that reveals neither its content
-// nor its length. The empty secret matches nothing.
+// Matches reports whether given is the secret. The time it takes reveals neither the secret's
+// content nor its length. The empty secret matches nothing.
 func (s Secret) Matches(given string) bool {
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s))
 	return s != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1

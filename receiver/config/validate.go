@@ -15,10 +15,10 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// validator checks what a document says, resolves it, and reports its faults.
+// validator checks a configuration, resolves it, and reports its faults.
 type validator struct {
 	*decoder
-	dir string // that of the configuration file
+	dir string // the folder of the configuration file
 }
 
 var (
@@ -44,9 +44,9 @@ func (v *validator) templating(t *Templating) {
 		for i, label := range list.labels {
 			switch path := fmt.Sprintf("templating.%s[%d]", list.key, i); {
 			case label == "":
-				v.fault(path, "must be the name of a label, is empty")
+				v.fault(path, "empty; set the name of a label")
 			case seen[label]:
-				v.fault(path, "%q is listed twice", label)
+				v.fault(path, "duplicate label %q; remove one", label)
 			}
 			seen[label] = true
 		}
@@ -83,11 +83,11 @@ func (v *validator) storage(s *Storage) {
 	v.secret("storage.postgres_url", &s.PostgresURL, &s.PostgresURLFile)
 	switch postgres := s.PostgresURL != "" || s.PostgresURLFile != ""; {
 	case postgres && sqlite:
-		v.fault("storage.sqlite", "stands beside PostgreSQL; remove one of the two")
+		v.fault("storage.sqlite", "sqlite and postgres_url are mutually exclusive")
 	case postgres:
 		s.SQLite = ""
 	case s.SQLite == "":
-		v.fault("storage.sqlite", "must name a file")
+		v.fault("storage.sqlite", "empty; set the name of a file, or remove the key")
 	default:
 		s.SQLite = v.absolute(s.SQLite)
 	}
@@ -96,17 +96,17 @@ func (v *validator) storage(s *Storage) {
 
 func (v *validator) textingHouse(t *TextingHouse) {
 	if _, given := v.places["textinghouse"]; !given {
-		v.fault("textinghouse", "is missing; give the account's user and password_file")
+		v.fault("textinghouse", "missing; set user and password_file")
 		return
 	}
 	if t.User == "" {
-		v.fault("textinghouse.user", "is missing; give the user of the HTTP API (in the portal: Options)")
+		v.fault("textinghouse.user", "missing; set the user of the HTTP API (in the portal: Options)")
 	}
 	if v.secret("textinghouse.password", &t.Password, &t.PasswordFile) && t.Password == "" {
-		v.fault("textinghouse.password_file", "is missing; name a file that holds the password of the HTTP API")
+		v.fault("textinghouse.password_file", "missing; set it to the file that holds the password of the HTTP API")
 	}
 	if len(t.Endpoints) == 0 {
-		v.fault("textinghouse.endpoints", "must name at least one URL, or be left out")
+		v.fault("textinghouse.endpoints", "no URL; list at least one, or remove the key")
 	}
 	for i, endpoint := range t.Endpoints {
 		v.endpoint(fmt.Sprintf("textinghouse.endpoints[%d]", i), endpoint)
@@ -122,24 +122,24 @@ func (v *validator) textingHouse(t *TextingHouse) {
 		v.fault("textinghouse.concurrency", "must be 1 to 1000, is %d", t.Concurrency)
 	}
 	if v.secret("textinghouse.callback_token", &t.CallbackToken, &t.CallbackTokenFile) && t.CallbackToken != "" && !callbackToken.MatchString(t.CallbackToken.Reveal()) {
-		v.fault(v.given("textinghouse.callback_token"), "must be at least 16 of A-Z, a-z, 0-9, _ and -, as it stands in a URL; make one with: openssl rand -hex 16")
+		v.fault(v.given("textinghouse.callback_token"), "must be at least 16 of A-Z, a-z, 0-9, _ and -, because it is part of a URL; create one with: openssl rand -hex 16")
 	}
 	if len(t.CallbackNetworks) > 0 && t.CallbackToken == "" && t.CallbackTokenFile == "" {
-		v.fault("textinghouse.callback_networks", "needs callback_token_file: without a token there are no callbacks")
+		v.fault("textinghouse.callback_networks", "requires callback_token_file; without a token there are no callbacks")
 	}
 }
 
-// endpoint checks a URL that the password is sent to. It does not print it: it
-// may hold a password of its own.
+// endpoint checks a URL that the password is sent to. It does not print the URL, which may hold a
+// password.
 func (v *validator) endpoint(path, raw string) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		v.fault(path, "must be a URL such as https://api.textinghouse.com/http/v1/do")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		v.fault(path, "must be a URL without user, password and parameters; those stand under textinghouse")
+		v.fault(path, "must be a URL without user, password and parameters; set user and password under textinghouse")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
-		v.fault(path, "must be an https URL: over http the password would be readable on the way")
+		v.fault(path, "must be an https URL; over http the password could be read on the way")
 	}
 }
 
@@ -148,17 +148,18 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// secret reads a secret from its file, if it names one, and forgets the file's name. It
-// returns false if it has reported a fault.
+// secret reads a secret from its file, if there is one, and sets the file's name to "". It returns
+// false if it has reported a fault.
 func (v *validator) secret(path string, s *Secret, file *string) bool {
 	_, inline := v.places[path]
 	_, named := v.places[path+"_file"]
 	if inline && named {
-		v.fault(path+"_file", "stands beside %s; remove one of the two", path[strings.LastIndexByte(path, '.')+1:])
+		key := path[strings.LastIndexByte(path, '.')+1:]
+		v.fault(path+"_file", "%[1]s and %[1]s_file are mutually exclusive", key)
 		return false
 	}
 	if inline && *s == "" {
-		v.fault(path, "is empty; put the secret here, or name a file that holds it with %s_file", path[strings.LastIndexByte(path, '.')+1:])
+		v.fault(path, "empty; put the secret here, or set %s_file to the file that holds it", path[strings.LastIndexByte(path, '.')+1:])
 		return false
 	}
 	if *file == "" {
@@ -166,7 +167,7 @@ func (v *validator) secret(path string, s *Secret, file *string) bool {
 	}
 	text, err := os.ReadFile(v.absolute(*file))
 	if err != nil {
-		v.fault(path+"_file", "cannot be read: %v", err)
+		v.fault(path+"_file", "%v", err)
 		return false
 	}
 	*s = Secret(strings.Trim(string(text), "\r\n"))
@@ -178,7 +179,7 @@ func (v *validator) secret(path string, s *Secret, file *string) bool {
 	return true
 }
 
-// given is the path of a secret's key, as the document has it.
+// given returns the path of a secret's key that the document has.
 func (v *validator) given(path string) string {
 	if _, inline := v.places[path]; inline {
 		return path
@@ -194,11 +195,11 @@ func (v *validator) contacts(contacts []Contact) map[string]e164.Number {
 		_, err := e164.Parse(c.Name)
 		switch {
 		case strings.TrimSpace(c.Name) == "":
-			v.fault(path+".name", "is missing; give the contact a name for to")
+			v.fault(path+".name", "missing; set the name that recipient lists use")
 		case twice:
-			v.fault(path+".name", "%q is the name of a contact before; give each its own", c.Name)
+			v.fault(path+".name", "duplicate contact %q; each needs its own name", c.Name)
 		case err == nil, strings.ContainsAny(c.Name, ",;\n"), strings.HasPrefix(c.Name, rotaPrefix):
-			v.fault(path+".name", "must not look like a number or a rota, or hold a comma, is %q", c.Name)
+			v.fault(path+".name", "must not look like a number or a rota, and must not contain a comma, is %q", c.Name)
 		}
 		number, err := e164.Parse(string(c.Number))
 		if err != nil {
@@ -214,30 +215,30 @@ func (v *validator) contacts(contacts []Contact) map[string]e164.Number {
 func (v *validator) receivers(cfg *Config, known people) {
 	receivers := cfg.Receivers
 	if len(receivers) == 0 {
-		v.fault("receivers", "is missing; name at least one of Alertmanager's receivers and whom to page")
+		v.fault("receivers", "missing; add at least one of Alertmanager's receivers, with its recipients")
 	}
 	names := make(map[string]bool)
 	for i := range receivers {
 		r, path := &receivers[i], fmt.Sprintf("receivers[%d]", i)
 		switch {
 		case r.Name == "":
-			v.fault(path+".name", "is missing; give the name of the receiver in Alertmanager's configuration")
+			v.fault(path+".name", "missing; set the name of the receiver in Alertmanager's configuration")
 		case strings.HasPrefix(r.Name, "probe:"), strings.HasPrefix(r.Name, "smspager:"):
-			v.fault(path+".name", "must not begin with probe: or smspager:, as smspager's own messages do")
+			v.fault(path+".name", "must not begin with probe: or smspager:; these are reserved for smspager's own messages")
 		case names[r.Name]:
-			v.fault(path+".name", "%q is the name of a receiver before; give each its own", r.Name)
+			v.fault(path+".name", "duplicate receiver %q; each needs its own name", r.Name)
 		}
 		names[r.Name] = true
 		if len(r.To) == 0 && r.ToLabel == "" {
-			v.fault(path+".to", "names nobody; give contacts or numbers, or set to_label")
+			v.fault(path+".to", "no recipients: list contacts or numbers, or set to_label")
 		}
 		r.Recipients = v.recipients(path+".to", r.To, known)
 		v.paging(path, r, cfg, known)
 		if r.ToLabel != "" && strings.TrimSpace(r.ToLabel) == "" {
-			v.fault(path+".to_label", "must name a label or annotation")
+			v.fault(path+".to_label", "blank; set the name of a label or annotation, or remove the key")
 		}
 		if strings.TrimSpace(r.Text) == "" {
-			v.fault(path+".text", "must be a template, or be left out")
+			v.fault(path+".text", "empty; set a template, or remove the key")
 		}
 		for j, l := range r.Limits {
 			at := fmt.Sprintf("%s.limits[%d]", path, j)
@@ -255,10 +256,10 @@ func (v *validator) receivers(cfg *Config, known people) {
 	}
 }
 
-// required is between of what has no default.
+// required is between for a key without a default.
 func (v *validator) required(path, what string, d, least, most time.Duration) {
 	if _, given := v.places[path]; !given {
-		v.fault(path, "is missing; %s", what)
+		v.fault(path, "missing; %s", what)
 		return
 	}
 	v.between(path, d, least, most)

@@ -1,6 +1,6 @@
-// Package e164 holds phone numbers as ITU-T E.164 writes them: a plus sign, a
-// country code, and at most 15 digits in all, with no spaces ("+33612345678").
-// The provider's test number 999 is the one exception and is written as it is.
+// Package e164 reads phone numbers in the form of ITU-T E.164: a plus sign, a country code, and at
+// most 15 digits in all, without spaces ("+33612345678"). The provider's test number 999 is the
+// only exception.
 //
 // Stability: until v1, an exported name may change in a minor release; CHANGELOG.md lists
 // each change.
@@ -13,25 +13,25 @@ import (
 	"strings"
 )
 
-// Test is TextingHouse's free test number (seed, 4.8): texts to it reach no
-// operator, yet go through the whole chain and come back as delivered.
+// Test is TextingHouse's free test number (seed, 4.8). Texts to it reach no operator, but go
+// through the whole chain and end as delivered.
 const Test Number = "999"
 
-// minDigits is a lower bound for a number with its country code. E.164 sets
-// only the upper one, maxDigits; the shortest numbers in use have 7 digits.
+// E.164 limits a number with its country code to maxDigits. minDigits is the length of the
+// shortest numbers in use.
 const (
 	minDigits = 7
 	maxDigits = 15
 )
 
-// Number is a phone number that Parse accepted.
+// Number is a phone number that [Parse] has accepted.
 type Number string
 
 var errForm = errors.New(`must be an E.164 number such as "+33612345678" (a plus sign, the country code, 7 to 15 digits in all), or 999`)
 
-// Parse reads a number. Spaces, dots, hyphens and parentheses between the
-// digits are dropped and a leading 00 stands for the plus sign; a number
-// without a country code is an error, as nobody can tell whose it is.
+// Parse reads a number. It drops spaces, dots, hyphens and parentheses between the digits, and
+// reads a leading 00 as the plus sign. A number without a country code is an error, because its
+// country is unknown.
 func Parse(s string) (Number, error) {
 	s = strings.TrimSpace(s)
 	if s == string(Test) {
@@ -58,7 +58,7 @@ func Parse(s string) (Number, error) {
 	return Number("+" + d), nil
 }
 
-// Short is the number as logs show it, its middle hidden: "+3361*****78".
+// Short returns the number for logs, with its middle hidden: "+3361*****78".
 func (n Number) Short() string {
 	if len(n) < 8 {
 		return string(n)
@@ -66,11 +66,11 @@ func (n Number) Short() string {
 	return string(n[:5]) + "*****" + string(n[len(n)-2:])
 }
 
-// inText is what a number looks like within a text.
+// inText matches a number within a text.
 var inText = regexp.MustCompile(`\+[1-9][0-9]{6,14}`)
 
-// Redact shortens every number in a text that is to be logged, such as a group
-// key, which holds the values of labels.
+// Redact shortens every number in a text for a log, such as a group key, which holds the values
+// of labels.
 func Redact(text string) string {
 	return inText.ReplaceAllStringFunc(text, func(n string) string { return Number(n).Short() })
 }

@@ -13,7 +13,7 @@ import (
 func TestParse(t *testing.T) {
 	for _, tc := range []struct {
 		in   string
-		want e164.Number // "" where an error is due
+		want e164.Number // "": an error
 	}{
 		{"+33612345678", "+33612345678"},
 		{" +33 6 12.34-56 (78) ", "+33612345678"},

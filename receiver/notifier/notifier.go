@@ -1,5 +1,5 @@
-// Package notifier is a [receiver.Receiver] as an Alertmanager [notify.Notifier], for
-// programs that embed Alertmanager's notification pipeline: they need no webhook.
+// Package notifier makes an Alertmanager [notify.Notifier] of a [receiver.Receiver]. Programs that
+// embed Alertmanager's notification pipeline then need no webhook.
 //
 // Stability: the interface is that of the Alertmanager release in go.mod, and changes with
 // it. Until v1, an exported name may change in a minor release; CHANGELOG.md lists each
@@ -29,11 +29,11 @@ type Options struct {
 	Logger      *slog.Logger // nil: nothing is logged
 }
 
-// Notifier notifies through a receiver.
+// Notifier passes notifications to a receiver.
 type Notifier struct {
 	receiver *receiver.Receiver
 	name     string
-	data     *template.Template // only makes the data; it executes nothing
+	data     *template.Template // makes the data, and executes nothing
 	logger   *slog.Logger
 }
 
@@ -42,7 +42,7 @@ var (
 	_ notify.ResolvedSender = (*Notifier)(nil)
 )
 
-// New returns a Notifier for a receiver that runs.
+// New returns a Notifier for a running receiver.
 func New(r *receiver.Receiver, o Options) *Notifier {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -53,8 +53,8 @@ func New(r *receiver.Receiver, o Options) *Notifier {
 	return &Notifier{receiver: r, name: o.Receiver, data: &template.Template{ExternalURL: o.ExternalURL}, logger: o.Logger}
 }
 
-// Notify implements [notify.Notifier]. It returns once the messages are on disk. A
-// failure is worth a retry unless the context or the receiver's name is at fault.
+// Notify implements [notify.Notifier]. It returns when the messages are on disk. Its verdict on a
+// failure is a retry, unless the context lacks something or the receiver is unknown.
 func (n *Notifier) Notify(ctx context.Context, alerts ...*alert.Alert) notify.NotifyVerdict {
 	key, err := notify.ExtractGroupKey(ctx)
 	if err != nil {
@@ -81,6 +81,6 @@ func (n *Notifier) Notify(ctx context.Context, alerts ...*alert.Alert) notify.No
 	return notify.Retry(0, err, notify.ServerErrorReason)
 }
 
-// SendResolved implements [notify.ResolvedSender]: resolved alerts are passed on, and
-// smspager's send_resolved decides.
+// SendResolved implements [notify.ResolvedSender]. It returns true, because smspager's
+// send_resolved decides.
 func (n *Notifier) SendResolved() bool { return true }

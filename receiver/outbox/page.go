@@ -97,6 +97,10 @@ type Turn struct {
 	To   []Person
 	Page *Page  // to be stored with the messages; nil: none
 	Tail string // what the text must end with
+	// LongTail replaces Tail for those who have not had the page before, if it costs no
+	// further segment.
+	LongTail string
+	Paged    []e164.Number // who has had the page before
 }
 
 // PageQuery selects pages. Zero fields select all.

@@ -2,7 +2,7 @@ package textinghouse
 
 import "github.com/smspager/smspager/templating/gsm7"
 
-// Alphabet is the characters that the provider allows (seed, 5.3), as far as the GSM tables
-// have them: the middle dot, which it allows too, is in neither.
+// Alphabet holds the characters that the provider allows (seed, 5.3) and the GSM tables have. It
+// lacks the middle dot, which the provider allows but neither table has.
 const Alphabet gsm7.Alphabet = "\n !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^abcdefghijklmnopqrstuvwxyz{|}~" +
 	"ÄäàÅåÆæßÇèéÉìÖöòØøÑñÜüù¤§£¿¡"

@@ -12,12 +12,12 @@ import (
 // Receipt is a status callback (DLR; seed, 4.5). At least one id is set.
 type Receipt struct {
 	APIID    string // the provider's id
-	ClientID string // ours, "" where the message was sent without one
-	Status   Status // may be one that is not Known
+	ClientID string // climsgid; "" if the message was sent without one
+	Status   Status // may be one that is not [Status.Known]
 }
 
-// Reply is a text from a phone (MO; seed, 4.6). At least one id is set: that of
-// the message which it answers.
+// Reply is a text from a phone (MO; seed, 4.6). At least one id is set, of the message that it
+// responds to.
 type Reply struct {
 	APIID    string
 	ClientID string
@@ -26,12 +26,12 @@ type Reply struct {
 	Date     time.Time // in UTC
 }
 
-// dateForms are the two that the seed gives for a reply's date: one in its
-// example, one in its text.
+// dateForms are the forms of a reply's date: the seed has one in its example and another one in
+// its text.
 var dateForms = []string{time.RFC3339, time.DateTime}
 
-// ParseReceipt reads the body of a status callback. The status may be a string
-// or a number; fields that are not known are passed over.
+// ParseReceipt reads the body of a status callback. The status may be a string or a number;
+// unknown fields are ignored.
 func ParseReceipt(body []byte) (Receipt, error) {
 	var r Receipt
 	fields, err := callbackFields(body)
@@ -85,7 +85,7 @@ func ParseReply(body []byte) (Reply, error) {
 	return r, errors.New(`callback: "date" must be like 2019-04-01T13:09:16Z or 2019-04-01 13:09:16`)
 }
 
-// callbackFields reads one JSON object by its exact keys.
+// callbackFields reads a JSON object. Its keys are case-sensitive.
 func callbackFields(body []byte) (map[string]json.RawMessage, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
@@ -107,7 +107,7 @@ func callbackIDs(fields map[string]json.RawMessage) (apiID, clientID string, err
 	return apiID, clientID, nil
 }
 
-// callbackString reads a string; one that is missing or null is "".
+// callbackString reads a string; a missing one and null are "".
 func callbackString(fields map[string]json.RawMessage, name string) (string, error) {
 	raw, ok := fields[name]
 	if !ok {

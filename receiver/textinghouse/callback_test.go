@@ -81,7 +81,7 @@ func FuzzReceipt(f *testing.F) {
 	})
 }
 
-// FuzzReply likewise.
+// FuzzReply is the same for replies.
 func FuzzReply(f *testing.F) {
 	f.Add([]byte(`{"apimsgid":"a","climsgid":"c","from":"33600000000","txt":"Texte","date":"2019-04-01T13:09:16Z"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -117,7 +117,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%q is %+v, which is read as %v", body, e, err)
 			}
 			quoted(t, e.Description)
-		case *UnreadableReplyError:
+		case *UnreadableResponseError:
 			quoted(t, e.Excerpt)
 		default:
 			t.Fatalf("%q gives %T", body, err)

@@ -19,15 +19,15 @@ import (
 const (
 	defaultTimeout  = 10 * time.Second
 	defaultMaxConns = 16
-	// avoidFor is how long an endpoint that failed is passed over for another.
+	// avoidFor is how long another endpoint is preferred to one that failed.
 	avoidFor = 30 * time.Second
-	// budgetShare is which part of a call's timeout an endpoint has to answer
-	// while another one works.
+	// budgetShare is the part of a call's timeout, one in budgetShare, in which an endpoint must
+	// respond while another one works.
 	budgetShare = 4
 	// maxClientID and maxSenderID are in characters (seed, 4.3).
 	maxClientID = 32
 	maxSenderID = 11
-	// testNumber takes free test messages (seed, 4.8).
+	// testNumber is the number for free test messages (seed, 4.8).
 	testNumber = "999"
 )
 
@@ -36,10 +36,10 @@ type Options struct {
 	User      string
 	Password  string
 	Endpoints []string          // absolute URLs in order of preference; nil: DefaultEndpoints
-	Timeout   time.Duration     // of a whole call; 0: 10 s. An endpoint has a quarter of it while another one works
+	Timeout   time.Duration     // of a whole call; 0: 10 s. While another endpoint works, an endpoint has a quarter of it
 	MaxConns  int               // connections kept open per endpoint; 0: 16
-	Transport http.RoundTripper // nil: one of its own, which honours HTTPS_PROXY and its like
-	Observe   func(Exchange)    // told of every request; may be nil
+	Transport http.RoundTripper // nil: its own, which uses HTTPS_PROXY and the like
+	Observe   func(Exchange)    // called after every request; may be nil
 }
 
 // String keeps the password out of logs.
@@ -50,7 +50,7 @@ func (o Options) String() string {
 // GoString keeps the password out of logs.
 func (o Options) GoString() string { return o.String() }
 
-// Client talks to one account. It is safe for concurrent use.
+// Client sends the requests of one account. It is safe for concurrent use.
 type Client struct {
 	user, password string
 	endpoints      []*endpoint
@@ -68,10 +68,10 @@ func (c *Client) GoString() string { return c.String() }
 // endpoint is one of the provider's URLs.
 type endpoint struct {
 	url, host string
-	failed    atomic.Int64 // when it last failed, Unix ns; 0: it works
+	failed    atomic.Int64 // when it failed last, Unix ns; 0: it works
 }
 
-// NewClient makes a Client. It makes no request.
+// NewClient returns a Client. It makes no request.
 func NewClient(o Options) (*Client, error) {
 	if o.User == "" || o.Password == "" {
 		return nil, errors.New("textinghouse: user and password are required")
@@ -95,7 +95,7 @@ func NewClient(o Options) (*Client, error) {
 		user: o.User, password: o.Password, timeout: o.Timeout, observe: o.Observe,
 		http: &http.Client{
 			Transport: o.Transport,
-			// A redirect would be followed with a GET, or take the password elsewhere.
+			// Following a redirect would make a GET, or send the password elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -127,24 +127,24 @@ func newTransport(maxConns int) *http.Transport {
 	}
 }
 
-// SMS is a message to be sent.
+// SMS is a message to send.
 type SMS struct {
 	To         string // E.164 with a plus sign, or 999
-	Text       string // what is not in the GSM alphabet makes the provider use UCS-2
-	ClientID   string // ours, at most 32 characters; "" for none
-	From       string // sender ID, at most 11 of a-zA-Z0-9; "" for a number that can be replied to
+	Text       string // characters outside the GSM alphabet make the provider use UCS-2
+	ClientID   string // climsgid, at most 32 characters; "": none
+	From       string // sender ID, at most 11 of a-zA-Z0-9; "": a number that phones can reply to
 	Commercial bool   // iscom=Y: sent in permitted hours only, with a STOP mention
 }
 
-// Send sends a message and returns the provider's id for it. See
-// MayHaveBeenTaken for its errors.
+// Send sends a message and returns the provider's id of it. See [MayHaveBeenTaken] for its
+// errors.
 func (c *Client) Send(ctx context.Context, m SMS) (apiID string, err error) {
 	to, err := wireNumber(m.To)
 	switch {
 	case err != nil:
 		return "", err
 	case m.Text == "":
-		return "", errors.New("sendsms: the text is empty")
+		return "", errors.New("sendsms: no text")
 	case len(m.ClientID) > maxClientID:
 		return "", fmt.Errorf("sendsms: the client message ID has more than %d characters", maxClientID)
 	case len(m.From) > maxSenderID || strings.IndexFunc(m.From, notAlphanumeric) >= 0:
@@ -163,28 +163,28 @@ func (c *Client) Send(ctx context.Context, m SMS) (apiID string, err error) {
 	return call(ctx, c, commandSend, form, parseID)
 }
 
-// Status asks for the status of a message by the provider's id.
+// Status returns the status of a message by the provider's id.
 func (c *Client) Status(ctx context.Context, apiID string) (Status, error) {
 	return call(ctx, c, commandStatus, url.Values{"api_id": {apiID}}, parseStatus)
 }
 
-// StatusByClientID asks for the status of a message by our id.
+// StatusByClientID returns the status of a message by its climsgid.
 func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status, error) {
 	return call(ctx, c, commandStatus, url.Values{"climsgid": {clientID}}, parseStatus)
 }
 
-// Credit reads the account's balance.
+// Credit returns the account's balance.
 func (c *Client) Credit(ctx context.Context) (Credit, error) {
 	return call(ctx, c, commandCredit, url.Values{}, parseCredit)
 }
 
-// EndpointHealth says whether an endpoint works.
+// EndpointHealth is whether an endpoint works.
 type EndpointHealth struct {
 	Endpoint string // its host
 	Up       bool   // its last call did not fail
 }
 
-// Endpoints tells the health of the endpoints, in order of preference.
+// Endpoints returns the health of the endpoints, in order of preference.
 func (c *Client) Endpoints() []EndpointHealth {
 	var all []EndpointHealth
 	for _, e := range c.endpoints {
@@ -193,20 +193,20 @@ func (c *Client) Endpoints() []EndpointHealth {
 	return all
 }
 
-// Recover asks each endpoint whose last call failed for the credit, and no other.
-// One that answers is preferred again as before; one that does not is passed over
-// for longer, so that no message need try it. Call it every few seconds.
+// Recover reads the credit from each endpoint whose last call failed. An endpoint that responds
+// has its old place in the order of preference again; one that does not is avoided for longer,
+// so that no message has to try it. Call Recover every few seconds.
 func (c *Client) Recover(ctx context.Context) {
 	for _, e := range c.endpoints {
 		if e.failed.Load() == 0 || ctx.Err() != nil {
 			continue
 		}
 		alone := &Client{user: c.user, password: c.password, endpoints: []*endpoint{e}, timeout: c.timeout, http: c.http, observe: c.observe}
-		_, _ = alone.Credit(ctx) // which notes whether the endpoint works
+		_, _ = alone.Credit(ctx) // it notes whether the endpoint works
 	}
 }
 
-// wireNumber is a number as the API takes it: digits only.
+// wireNumber returns a number in the API's form: only digits.
 func wireNumber(to string) (string, error) {
 	if to == testNumber {
 		return to, nil
@@ -222,8 +222,8 @@ func notAlphanumeric(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 }
 
-// call makes a request to the endpoints in order, until one of them answers.
-// What sends goes to no other once one may have received it.
+// call makes a request to the endpoints in order, until one of them responds. A message goes to
+// no other endpoint if one may have received it.
 func call[T any](ctx context.Context, c *Client, command string, form url.Values, value func(string) (T, bool)) (T, error) {
 	form.Set("user", c.user)
 	form.Set("pass", c.password)
@@ -240,11 +240,11 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 			attempt, done = context.WithTimeout(ctx, c.timeout/budgetShare)
 		}
 		start := time.Now()
-		statusCode, reply, err := c.post(attempt, command, e, body)
+		statusCode, text, err := c.post(attempt, command, e, body)
 		done()
 		var v T
 		if err == nil {
-			v, err = parse(command, statusCode, strings.ReplaceAll(reply, c.password, "****"), value)
+			v, err = parse(command, statusCode, strings.ReplaceAll(text, c.password, "****"), value)
 		}
 		c.observe(Exchange{Command: command, Endpoint: e.host, Outcome: outcome(err), Duration: time.Since(start)})
 		e.note(err, ctx.Err() == nil)
@@ -260,8 +260,8 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 	return none, failures
 }
 
-// inOrder is the endpoints in order of preference: first those that are healthy,
-// whose number it returns too, then those that failed lately, the longest ago first.
+// inOrder returns the endpoints in order of preference: first the n healthy ones, then those
+// that failed lately, the longest ago first.
 func (c *Client) inOrder(now time.Time) (all []*endpoint, n int) {
 	var healthy, avoided []*endpoint
 	for _, e := range c.endpoints {
@@ -279,9 +279,8 @@ func (c *Client) inOrder(now time.Time) (all []*endpoint, n int) {
 	return append(healthy, avoided...), len(healthy)
 }
 
-// note remembers whether the endpoint works. A refusal that is no fault of the
-// request's is one of the endpoint's; a request that its caller gave up says
-// nothing of it.
+// note remembers whether the endpoint works. A refusal counts against the endpoint only if the
+// same request may succeed later. A request that its caller cancelled counts neither way.
 func (e *endpoint) note(err error, inTime bool) {
 	var refusal *Error
 	refused := errors.As(err, &refusal)
@@ -293,8 +292,8 @@ func (e *endpoint) note(err error, inTime bool) {
 	}
 }
 
-// post makes one request. It is never repeated by net/http once its bytes were
-// written: a POST is not idempotent to it.
+// post makes one request. net/http never repeats it after its bytes were written, because a POST
+// is not idempotent.
 func (c *Client) post(ctx context.Context, command string, e *endpoint, form string) (statusCode int, body string, err error) {
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
@@ -308,23 +307,23 @@ func (c *Client) post(ctx context.Context, command string, e *endpoint, form str
 	if err == nil {
 		defer resp.Body.Close()
 		var b []byte
-		if b, err = io.ReadAll(io.LimitReader(resp.Body, maxReplyBytes+1)); err == nil {
-			if len(b) > maxReplyBytes {
-				return 0, "", &UnreadableReplyError{Command: command, StatusCode: resp.StatusCode, Excerpt: strings.ReplaceAll(excerpt(string(b)), c.password, "****")}
+		if b, err = io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes+1)); err == nil {
+			if len(b) > maxResponseBytes {
+				return 0, "", &UnreadableResponseError{Command: command, StatusCode: resp.StatusCode, Excerpt: strings.ReplaceAll(excerpt(string(b)), c.password, "****")}
 			}
 			return resp.StatusCode, string(b), nil
 		}
 	}
 	if inner := (*url.Error)(nil); errors.As(err, &inner) {
-		err = inner.Err // without "Post URL", which the endpoint's host replaces
+		err = inner.Err // without "Post URL": the endpoint's host is in the error already
 	}
 	return 0, "", &TransportError{Command: command, Endpoint: e.host, Written: connected.Load(), Err: err}
 }
 
-// outcome is an error as a metric's label.
+// outcome returns the label of an error in metrics.
 func outcome(err error) string {
 	var refusal *Error
-	var unreadable *UnreadableReplyError
+	var unreadable *UnreadableResponseError
 	var netErr net.Error
 	switch {
 	case err == nil:

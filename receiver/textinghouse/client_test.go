@@ -40,8 +40,8 @@ func client(t testing.TB, o textinghouse.Options) *textinghouse.Client {
 
 var sms = textinghouse.SMS{To: "+33612345678", Text: "disk full & <é>", ClientID: "01KB2T9J8T1D0Z4JX0V5R0Q0WA"}
 
-// answering is an endpoint that answers everything alike.
-func answering(t testing.TB, code int, body string) string {
+// responding starts an endpoint with the same response to every request.
+func responding(t testing.TB, code int, body string) string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Location", "/elsewhere")
@@ -91,20 +91,20 @@ func TestReplies(t *testing.T) {
 		{"an error", 200, "ERR: 104 | Insufficient credit", "", "sendsms: error 104: insufficient credit", false},
 		{"an error that is not known", 200, "ERR: 777 | ???", "", "unknown error code 777", false},
 		{"an error with an HTTP status", 400, "ERR: 100 | Missing", "", "error 100", false},
-		{"an error without a code", 200, "ERR: oops", "", "unreadable reply (HTTP 200)", true},
-		{"nothing", 200, "", "", `unreadable reply (HTTP 200): ""`, true},
+		{"an error without a code", 200, "ERR: oops", "", "unreadable response (HTTP 200)", true},
+		{"nothing", 200, "", "", `unreadable response (HTTP 200): ""`, true},
 		{"a page", 200, "<html>It works!</html>", "", "It works!", true},
 		{"an id that is none", 200, "ID:a b", "", "unreadable", true},
 		{"an empty id", 200, "ID:", "", "unreadable", true},
-		{"a server error", 503, "Service Unavailable", "", "unreadable reply (HTTP 503)", true},
-		{"a server error with an id", 502, "ID:abc", "", "unreadable reply (HTTP 502)", true},
-		{"a redirect", 302, "", "", "unreadable reply (HTTP 302)", true},
+		{"a server error", 503, "Service Unavailable", "", "unreadable response (HTTP 503)", true},
+		{"a server error with an id", 502, "ID:abc", "", "unreadable response (HTTP 502)", true},
+		{"a redirect", 302, "", "", "unreadable response (HTTP 302)", true},
 		{"much too long", 200, "ID:" + strings.Repeat("x", 1<<20), "", "unreadable", true},
 		{"the password", 200, "you said " + password, "", "you said ****", true},
 		{"control characters", 200, "a\x00b\x1b[31mc\nd", "", `"a b [31mc d"`, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			id, err := client(t, textinghouse.Options{Endpoints: []string{answering(t, tc.code, tc.body)}}).Send(context.Background(), sms)
+			id, err := client(t, textinghouse.Options{Endpoints: []string{responding(t, tc.code, tc.body)}}).Send(context.Background(), sms)
 			if id != tc.id || (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
 				t.Errorf("Send = %q, %v, want %q, %q", id, err, tc.id, tc.err)
 			}
@@ -138,18 +138,18 @@ func TestCodes(t *testing.T) {
 
 func TestStatusAndCredit(t *testing.T) {
 	for body, want := range map[string]textinghouse.Status{"3": 3, " 20\n": 20, "0": 0, "42": 42} {
-		if got, err := client(t, textinghouse.Options{Endpoints: []string{answering(t, 200, body)}}).Status(context.Background(), "x"); got != want || err != nil {
+		if got, err := client(t, textinghouse.Options{Endpoints: []string{responding(t, 200, body)}}).Status(context.Background(), "x"); got != want || err != nil {
 			t.Errorf("Status of %q = %v, %v", body, got, err)
 		}
 	}
 	for body, want := range map[string]textinghouse.Credit{"1234": 1234, "12.5\n": 12.5, "-3": -3} {
-		if got, err := client(t, textinghouse.Options{Endpoints: []string{answering(t, 200, body)}}).Credit(context.Background()); got != want || err != nil {
+		if got, err := client(t, textinghouse.Options{Endpoints: []string{responding(t, 200, body)}}).Credit(context.Background()); got != want || err != nil {
 			t.Errorf("Credit of %q = %v, %v", body, got, err)
 		}
 	}
 	for _, body := range []string{"", "three", "1e9", "0x1", "3 3", "NaN", "Inf", "--1"} {
-		c := client(t, textinghouse.Options{Endpoints: []string{answering(t, 200, body)}})
-		var unreadable *textinghouse.UnreadableReplyError
+		c := client(t, textinghouse.Options{Endpoints: []string{responding(t, 200, body)}})
+		var unreadable *textinghouse.UnreadableResponseError
 		if got, err := c.Credit(context.Background()); !errors.As(err, &unreadable) {
 			t.Errorf("Credit of %q = %v, %v", body, got, err)
 		}
@@ -199,8 +199,8 @@ func TestMayHaveBeenTaken(t *testing.T) {
 		{"closed before the request is read", listen(t, func(net.Conn) {}), true},
 		{"closed after the request was read", listen(t, readRequest), true},
 		{"reset", listen(t, func(c net.Conn) { readRequest(c); _ = c.(*net.TCPConn).SetLinger(0) }), true},
-		{"no answer", listen(t, func(c net.Conn) { readRequest(c); _, _ = io.Copy(io.Discard, c) }), true},
-		{"half an answer", listen(t, func(c net.Conn) { readRequest(c); fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nID:") }), true},
+		{"no response", listen(t, func(c net.Conn) { readRequest(c); _, _ = io.Copy(io.Discard, c) }), true},
+		{"half a response", listen(t, func(c net.Conn) { readRequest(c); fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nID:") }), true},
 		{"not HTTP", listen(t, func(c net.Conn) { readRequest(c); fmt.Fprint(c, "hello") }), true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -263,7 +263,7 @@ func TestEndpoints(t *testing.T) {
 		t.Errorf("a question that an endpoint fails does not go to the next one: %v", err)
 	}
 	for code, second := range map[int]string{300: "ok", 777: "ok", 350: "refused", 101: "refused"} {
-		c := client(t, textinghouse.Options{Endpoints: []string{answering(t, 200, fmt.Sprintf("ERR: %d | x", code)), answering(t, 200, "ID:ok")}})
+		c := client(t, textinghouse.Options{Endpoints: []string{responding(t, 200, fmt.Sprintf("ERR: %d | x", code)), responding(t, 200, "ID:ok")}})
 		if _, err := c.Send(context.Background(), sms); err == nil {
 			t.Errorf("error %d is hidden by another endpoint", code)
 		}
@@ -273,7 +273,7 @@ func TestEndpoints(t *testing.T) {
 	}
 	all := client(t, textinghouse.Options{Endpoints: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}})
 	if _, err := all.Send(context.Background(), sms); err == nil || textinghouse.MayHaveBeenTaken(err) || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "127.0.0.1:2") {
-		t.Errorf("where none answers the error is %v", err)
+		t.Errorf("if none responds the error is %v", err)
 	}
 }
 
@@ -325,7 +325,7 @@ func TestRecover(t *testing.T) {
 		fmt.Fprint(w, "3")
 	}))
 	t.Cleanup(first.Close)
-	c := client(t, textinghouse.Options{Endpoints: []string{first.URL, answering(t, 200, "3")}})
+	c := client(t, textinghouse.Options{Endpoints: []string{first.URL, responding(t, 200, "3")}})
 	up := func() (up []bool) {
 		for _, e := range c.Endpoints() {
 			if e.Endpoint == "" || strings.Contains(e.Endpoint, "/") {
@@ -411,7 +411,7 @@ func TestObserve(t *testing.T) {
 		got = append(got, e.Command+" "+e.Outcome)
 	}
 	hanging := listen(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-	for _, endpoint := range []string{answering(t, 200, "ID:x"), answering(t, 200, "ERR: 350 | flood"), answering(t, 503, ""), answering(t, 200, "?"), "http://127.0.0.1:1", hanging} {
+	for _, endpoint := range []string{responding(t, 200, "ID:x"), responding(t, 200, "ERR: 350 | flood"), responding(t, 503, ""), responding(t, 200, "?"), "http://127.0.0.1:1", hanging} {
 		_, _ = client(t, textinghouse.Options{Endpoints: []string{endpoint}, Observe: observe, Timeout: 300 * time.Millisecond}).Send(context.Background(), sms)
 	}
 	if want := "[sendsms ok sendsms 350 sendsms http_503 sendsms unreadable sendsms transport sendsms timeout]"; fmt.Sprint(got) != want {

@@ -13,17 +13,16 @@ import (
 	"net/netip"
 )
 
-// maxCallbackBytes bounds the body of a callback; real ones have some hundred bytes.
+// maxCallbackBytes bounds the body of a callback; real ones have a few hundred bytes.
 const maxCallbackBytes = 64 << 10
 
-// HandlerOptions are the options of [NewHandler]. The zero value of each field but Token
-// works.
+// HandlerOptions are the options of [NewHandler]. Token is required.
 type HandlerOptions struct {
-	Token    string         // the path's secret; "": every callback is refused
-	Networks []netip.Prefix // where callbacks may come from; empty: anywhere
+	Token    string         // the secret in the path; "": every callback is refused
+	Networks []netip.Prefix // networks that callbacks may come from; empty: any
 	// Receipt and Reply handle a callback and return the outcome that the response shows.
-	// An error is logged and gets 503, so that the provider may try again. Nil: callbacks
-	// of this kind are ignored.
+	// An error is logged and gets 503, so that the provider may repeat the callback. Nil:
+	// callbacks of this kind are ignored.
 	Receipt func(context.Context, Receipt) (outcome string, err error)
 	Reply   func(context.Context, Reply) (outcome string, err error)
 	// Observe is called once for each callback with its kind ("dlr" or "mo") and its
@@ -37,8 +36,8 @@ type HandlerOptions struct {
 //	POST /textinghouse/{token}/dlr    receipts
 //	POST /textinghouse/{token}/mo     replies
 //
-// A wrong token or network gets the 404 of a path that does not exist, a body that cannot
-// be read 400. The response is {"status":"<outcome>"} or {"error":"…"}.
+// A wrong token or network gets the 404 of a path that does not exist; a body that cannot be
+// read gets 400. The response is {"status":"<outcome>"} or {"error":"…"}.
 func NewHandler(o HandlerOptions) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -75,28 +74,28 @@ func (c callback[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (c callback[T]) serve(w http.ResponseWriter, r *http.Request) (code int, outcome string, err error) {
 	if !c.admits(r) {
-		c.Logger.Warn("a callback with a wrong token or from a wrong network was refused", "kind", c.kind, "remote", r.RemoteAddr)
+		c.Logger.Warn("callback refused: wrong token or network", "kind", c.kind, "remote", r.RemoteAddr)
 		return http.StatusNotFound, "refused", errors.New("not found")
 	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return http.StatusMethodNotAllowed, "invalid", errors.New("callbacks are POSTed")
+		return http.StatusMethodNotAllowed, "invalid", errors.New("use POST")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallbackBytes))
 	if err != nil {
-		return http.StatusBadRequest, "invalid", fmt.Errorf("the body could not be read or is larger than %d bytes", maxCallbackBytes)
+		return http.StatusBadRequest, "invalid", fmt.Errorf("the body cannot be read, or is larger than %d bytes", maxCallbackBytes)
 	}
 	parsed, err := c.parse(body)
 	if err != nil {
-		c.Logger.Warn("a callback could not be read", "kind", c.kind, "remote", r.RemoteAddr, "err", err)
+		c.Logger.Warn("callback refused: unreadable body", "kind", c.kind, "remote", r.RemoteAddr, "err", err)
 		return http.StatusBadRequest, "invalid", err
 	}
 	if c.handle == nil {
 		return http.StatusOK, "ignored", nil
 	}
 	if outcome, err = c.handle(r.Context(), parsed); err != nil {
-		c.Logger.Error("a callback could not be stored; the provider may repeat it", "kind", c.kind, "err", err)
-		return http.StatusServiceUnavailable, "failed", errors.New("could not be stored; try again")
+		c.Logger.Error("callback not stored; the provider may repeat it", "kind", c.kind, "err", err)
+		return http.StatusServiceUnavailable, "failed", errors.New("not stored; try again")
 	}
 	return http.StatusOK, outcome, nil
 }

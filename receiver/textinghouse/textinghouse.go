@@ -1,25 +1,25 @@
 // Package textinghouse is a client of TextingHouse's HTTP API "SMS PRO"
 // (documentation 1.1.1 of 11/07/2022, called the seed below), and the handler of its
-// callbacks. It can be used alone.
+// callbacks. It works alone.
 //
 // # Requests
 //
 // A request of a [Client] is a form POST of user, pass and cmd with the command's
-// parameters; the password is never part of a URL. The reply is one line of plain text:
+// parameters; the password is never part of a URL. The response is one line of plain text:
 //
 //	sendsms    ID:<api_id>
 //	getstatus  a status code (seed, 5.1)
 //	getcredit  a number
 //	any        ERR: <code> | <description>   (seed, 5.2)
 //
-// Anything else is an [*UnreadableReplyError]. An ERR is an [*Error], and a request without
-// a reply gives a [*TransportError]. After a failed Send a caller must know whether the
-// provider may have the message: see [MayHaveBeenTaken].
+// An ERR is returned as an [*Error], any other response as an [*UnreadableResponseError], and a
+// missing response as a [*TransportError]. After a failed [Client.Send], [MayHaveBeenTaken]
+// reports whether the provider may have the message.
 //
 // # Callbacks
 //
-// Receipts and replies come by callback. [NewHandler] serves both, and [ParseReceipt] and
-// [ParseReply] read what the provider POSTs.
+// Receipts and replies come by callback. [NewHandler] serves both. [ParseReceipt] and
+// [ParseReply] read the bodies that the provider POSTs.
 //
 // # Stability
 //
@@ -42,7 +42,7 @@ const (
 	commandCredit = "getcredit"
 )
 
-// DefaultEndpoints are the provider's, in order of preference.
+// DefaultEndpoints returns the provider's endpoints, in order of preference.
 func DefaultEndpoints() []string {
 	return []string{"https://api.textinghouse.com/http/v1/do", "https://api2.textinghouse.com/http/v1/do"}
 }
@@ -61,13 +61,13 @@ const (
 	CodeStopMissing        Code = 400 // a commercial message without "STOP sms-s.top"
 )
 
-// AccountWide reports whether the code refuses everything that the account
-// sends, not just this message.
+// AccountWide reports whether the code refuses everything that the account sends, not only
+// this message.
 func (c Code) AccountWide() bool {
 	return c == CodeAuthentication || c == CodeInsufficientCredit
 }
 
-// Permanent reports whether the same request would be refused for ever.
+// Permanent reports whether the provider will always refuse the same request.
 func (c Code) Permanent() bool {
 	switch c {
 	case CodeMissingParameter, CodeUnknownAPIID, CodeUnknownClientID, CodeStopMissing:
@@ -76,11 +76,11 @@ func (c Code) Permanent() bool {
 	return false
 }
 
-// Retryable reports whether the same request may succeed a little later. A code
-// that the seed does not know is taken for a passing one.
+// Retryable reports whether the same request may succeed a little later. A code that the seed
+// does not have counts as retryable.
 func (c Code) Retryable() bool { return !c.AccountWide() && !c.Permanent() }
 
-// String is the seed's description.
+// String returns the seed's description.
 func (c Code) String() string {
 	switch c {
 	case CodeMissingParameter:
@@ -117,7 +117,7 @@ const (
 	StatusInsufficientCredit Status = 20
 )
 
-// Known reports whether the seed knows the status.
+// Known reports whether the seed has the status.
 func (s Status) Known() bool {
 	switch s {
 	case StatusProcessing, StatusSent, StatusReceived, StatusExpired, StatusNotSubscribed, StatusNotReceived, StatusProhibited, StatusInsufficientCredit:
@@ -126,14 +126,14 @@ func (s Status) Known() bool {
 	return false
 }
 
-// Final reports whether the status never changes. An unknown one is not final:
-// a known one may follow.
+// Final reports whether the status never changes. A status that is not [Status.Known] is not
+// final, because a known one may follow.
 func (s Status) Final() bool { return s.Known() && s != StatusProcessing && s != StatusSent }
 
 // Delivered reports whether the phone has the message.
 func (s Status) Delivered() bool { return s == StatusReceived }
 
-// String is the seed's description.
+// String returns the seed's description.
 func (s Status) String() string {
 	switch s {
 	case StatusProcessing:
@@ -156,10 +156,10 @@ func (s Status) String() string {
 	return "unknown status " + strconv.Itoa(int(s))
 }
 
-// Credit is an account's balance, in the unit that the provider prints it in.
+// Credit is an account's balance, in the provider's unit.
 type Credit float64
 
-// Exchange is one HTTP request and what came of it, for metrics.
+// Exchange is one HTTP request and its outcome, for metrics.
 type Exchange struct {
 	Command  string // "sendsms", "getstatus" or "getcredit"
 	Endpoint string // the endpoint's host
@@ -167,7 +167,7 @@ type Exchange struct {
 	Duration time.Duration
 }
 
-// Error is an ERR reply: the provider understood the request and refused it.
+// Error is an ERR response: the provider understood the request and refused it.
 type Error struct {
 	Command     string
 	Code        Code
@@ -178,23 +178,23 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: error %d: %s", e.Command, int(e.Code), e.Code)
 }
 
-// UnreadableReplyError is a reply that is not in the provider's form: of a
-// proxy, say, or an error page.
-type UnreadableReplyError struct {
+// UnreadableResponseError is a response that is not in the provider's form, such as an error
+// page of a proxy.
+type UnreadableResponseError struct {
 	Command    string
 	StatusCode int    // of HTTP
 	Excerpt    string // at most 80 printable characters
 }
 
-func (e *UnreadableReplyError) Error() string {
-	return fmt.Sprintf("%s: unreadable reply (HTTP %d): %q", e.Command, e.StatusCode, e.Excerpt)
+func (e *UnreadableResponseError) Error() string {
+	return fmt.Sprintf("%s: unreadable response (HTTP %d): %q", e.Command, e.StatusCode, e.Excerpt)
 }
 
-// TransportError is a request that brought no reply.
+// TransportError is a request without a response.
 type TransportError struct {
 	Command  string
 	Endpoint string // its host
-	Written  bool   // a connection was there: the request may have arrived
+	Written  bool   // there was a connection, so the request may have arrived
 	Err      error
 }
 
@@ -204,7 +204,7 @@ func (e *TransportError) Error() string {
 
 func (e *TransportError) Unwrap() error { return e.Err }
 
-// unreached are the failures of all endpoints, none of which got the request.
+// unreached holds the errors of all endpoints, none of which received the request.
 type unreached []error
 
 func (u unreached) Error() string {
@@ -217,16 +217,16 @@ func (u unreached) Error() string {
 
 func (u unreached) Unwrap() []error { return u }
 
-// MayHaveBeenTaken reports whether the provider may have taken the message that
-// a Send failed for with err. If so it must not be sent again before
-// StatusByClientID has said that the provider does not know it. It certainly
-// was not taken where the provider said so (ERR), where no connection came
-// about, and where the request was refused before it was made.
+// MayHaveBeenTaken reports whether the provider may have accepted a message although
+// [Client.Send] returned err. The message must then not be sent again before
+// [Client.StatusByClientID] reports that the provider does not know it. The provider has
+// certainly not accepted it if it responded with an ERR, if there was no connection, or if Send
+// refused the message.
 func MayHaveBeenTaken(err error) bool {
 	var transport *TransportError
 	if errors.As(err, &transport) {
 		return transport.Written
 	}
-	var unreadable *UnreadableReplyError
+	var unreadable *UnreadableResponseError
 	return errors.As(err, &unreadable)
 }

@@ -1,5 +1,5 @@
-// Package api is the JSON API under /api/v1 for programs: messages, pages, replies and
-// contacts. docs/http.md describes it.
+// Package api serves the JSON API under /api/v1: messages, pages, replies and contacts.
+// docs/http.md describes it.
 package api
 
 import (
@@ -64,14 +64,14 @@ func New(o Options) *API {
 // ServeHTTP implements [http.Handler].
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
-// NotFound responds to a path that does not exist.
+// NotFound responds 404 to a path that does not exist.
 func NotFound(w http.ResponseWriter, _ *http.Request) {
 	response.Write(w, http.StatusNotFound, errors.New("no such path; see docs/http.md"))
 }
 
 func (a *API) unavailable(w http.ResponseWriter, err error) {
 	a.logger.Error("cannot read the outbox", "err", err)
-	response.Write(w, http.StatusServiceUnavailable, errors.New("the outbox cannot be read; try again (the log says why)"))
+	response.Write(w, http.StatusServiceUnavailable, errors.New("the outbox cannot be read; try again (see the log)"))
 }
 
 func parseLimit(value string) (int, error) {
@@ -82,7 +82,7 @@ func parseLimit(value string) (int, error) {
 	return n, nil
 }
 
-// Time is written as RFC 3339 in UTC with milliseconds.
+// Time is a time that JSON has as RFC 3339 in UTC with milliseconds.
 type Time time.Time
 
 // MarshalText implements [encoding.TextMarshaler].
@@ -93,7 +93,7 @@ func (t Time) MarshalText() ([]byte, error) {
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (t *Time) UnmarshalText(b []byte) error { return (*time.Time)(t).UnmarshalText(b) }
 
-// orNull returns nil, which JSON writes as null, for the zero time.
+// orNull returns nil for the zero time, which JSON has as null.
 func orNull(t time.Time) *Time {
 	if t.IsZero() {
 		return nil

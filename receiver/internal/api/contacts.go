@@ -36,8 +36,8 @@ func (a *API) serveVerify(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, people.ErrUnknownContact):
 		response.Write(w, http.StatusNotFound, err)
 	case err != nil:
-		a.logger.Error("a verification could not be sent", "err", err)
-		response.Write(w, http.StatusServiceUnavailable, errors.New("the text could not be stored; try again (the log says why)"))
+		a.logger.Error("cannot send a verification", "err", err)
+		response.Write(w, http.StatusServiceUnavailable, errors.New("the text cannot be stored; try again (see the log)"))
 	default:
 		response.Write(w, http.StatusOK, map[string]string{"status": "sent"})
 	}

@@ -19,12 +19,12 @@ type Message struct {
 	To           string  `json:"to"`
 	Receiver     string  `json:"receiver"`
 	GroupKey     string  `json:"group_key"`
-	Page         string  `json:"page"` // the id of the page that it tells of, "" for none
+	Page         string  `json:"page"` // the id of its page; "": none
 	Text         string  `json:"text"`
 	Encoding     string  `json:"encoding"`
 	Segments     int     `json:"segments"`
 	State        string  `json:"state"`
-	SupersededBy string  `json:"superseded_by"` // the id of the message that tells more, such as a digest, "" without one
+	SupersededBy string  `json:"superseded_by"` // the id of the message that replaces it, such as a digest; "": none
 	APIID        string  `json:"api_id"`
 	Attempts     int     `json:"attempts"`
 	CreatedAt    Time    `json:"created_at"`
@@ -32,7 +32,7 @@ type Message struct {
 	Events       []Event `json:"events"`
 }
 
-// Event is a line of a message's history as the API shows it.
+// Event is an event of a message as the API shows it.
 type Event struct {
 	At     Time   `json:"at"`
 	Type   string `json:"type"`
@@ -42,17 +42,17 @@ type Event struct {
 // Messages is the response to a list of messages.
 type Messages struct {
 	Messages []Message `json:"messages"`
-	Next     string    `json:"next"` // the "before" of the next page, "" on the last
+	Next     string    `json:"next"` // the before of the next page of the list; "": this is the last
 }
 
-// serveList serves GET /api/v1/messages.
+// serveMessages serves GET /api/v1/messages.
 func (a *API) serveMessages(w http.ResponseWriter, r *http.Request) {
 	q, err := parseQuery(r.URL.Query())
 	if err != nil {
 		response.Write(w, http.StatusBadRequest, err)
 		return
 	}
-	q.Limit++ // one more tells whether there is a next page
+	q.Limit++ // one more shows whether there is a next page
 	ms, err := a.store.List(r.Context(), q)
 	if err != nil {
 		a.unavailable(w, err)
@@ -97,7 +97,7 @@ func parseQuery(values url.Values) (q outbox.Query, err error) {
 				break
 			}
 			if rest, bare := strings.CutPrefix(value, " "); bare {
-				value = "+" + rest // a plus sign that was not written %2B
+				value = "+" + rest // a plus sign that was not encoded as %2B
 			}
 			if q.To, err = e164.Parse(value); err != nil {
 				return q, fmt.Errorf("to %w", err)

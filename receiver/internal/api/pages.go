@@ -13,7 +13,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Page is a page as the API shows it. Events and Messages are those of one page only.
+// Page is a page as the API shows it. Lists leave out Events and Messages.
 type Page struct {
 	ID             string      `json:"id"`
 	Receiver       string      `json:"receiver"`
@@ -24,14 +24,14 @@ type Page struct {
 	Severity       string      `json:"severity"`
 	OpenedAt       Time        `json:"opened_at"`
 	UpdatedAt      Time        `json:"updated_at"`
-	AcknowledgedAt *Time       `json:"acknowledged_at"` // null before it was
+	AcknowledgedAt *Time       `json:"acknowledged_at"` // null: nobody has
 	AcknowledgedBy string      `json:"acknowledged_by"`
-	DueAt          *Time       `json:"due_at"` // when something is done about it, null for never
+	DueAt          *Time       `json:"due_at"` // when smspager acts next; null: never
 	Events         []PageEvent `json:"events,omitempty"`
-	Messages       []Message   `json:"messages,omitempty"` // oldest first, with the digests that tell of it
+	Messages       []Message   `json:"messages,omitempty"` // oldest first, including digests
 }
 
-// PageEvent is a line of a page's history as the API shows it.
+// PageEvent is an event of a page as the API shows it.
 type PageEvent struct {
 	At     Time   `json:"at"`
 	Type   string `json:"type"`
@@ -42,7 +42,7 @@ type PageEvent struct {
 // Pages is the response to a list of pages.
 type Pages struct {
 	Pages []Page `json:"pages"`
-	Next  string `json:"next"` // the "before" of the next page of the list, "" on the last
+	Next  string `json:"next"` // the before of the next page of the list; "": this is the last
 }
 
 // servePages serves GET /api/v1/pages.
@@ -52,7 +52,7 @@ func (a *API) servePages(w http.ResponseWriter, r *http.Request) {
 		response.Write(w, http.StatusBadRequest, err)
 		return
 	}
-	q.Limit++ // one more tells whether there is a next page
+	q.Limit++ // one more shows whether there is a next page
 	ps, err := a.store.Pages(r.Context(), q)
 	if err != nil {
 		a.unavailable(w, err)
@@ -69,7 +69,7 @@ func (a *API) servePages(w http.ResponseWriter, r *http.Request) {
 	response.Write(w, http.StatusOK, list)
 }
 
-// servePage serves GET /api/v1/pages/{id}; the id may be the page's code, too.
+// servePage serves GET /api/v1/pages/{id}. The id may be the page's code.
 func (a *API) servePage(w http.ResponseWriter, r *http.Request) {
 	p, err := a.page(r.Context(), r.PathValue("id"))
 	var ms []outbox.Message
@@ -94,8 +94,8 @@ func (a *API) servePage(w http.ResponseWriter, r *http.Request) {
 	response.Write(w, http.StatusOK, shown)
 }
 
-// messagesOf are the messages that tell of a page, oldest first: its own, and those
-// that were sent in their place.
+// messagesOf returns the messages about a page, oldest first: its own, and those that superseded
+// them, such as digests.
 func (a *API) messagesOf(ctx context.Context, p outbox.Page) ([]outbox.Message, error) {
 	ms, err := a.store.List(ctx, outbox.Query{Page: p.ID, Limit: maxLimit})
 	if err != nil {
@@ -105,7 +105,7 @@ func (a *API) messagesOf(ctx context.Context, p outbox.Page) ([]outbox.Message, 
 	for _, m := range ms {
 		known[m.ID] = true
 	}
-	for i := 0; i < len(ms) && len(ms) < 2*maxLimit; i++ { // those that are added included
+	for i := 0; i < len(ms) && len(ms) < 2*maxLimit; i++ { // including those that the loop adds
 		by := ms[i].OutdatedBy
 		if ms[i].State != outbox.Superseded || by == "" || known[by] {
 			continue
@@ -114,7 +114,7 @@ func (a *API) messagesOf(ctx context.Context, p outbox.Page) ([]outbox.Message, 
 		switch m, err := a.store.Get(ctx, by); {
 		case err == nil:
 			ms = append(ms, m)
-		case !errors.Is(err, outbox.ErrNotFound): // it may be pruned
+		case !errors.Is(err, outbox.ErrNotFound): // retention may have deleted it
 			return nil, err
 		}
 	}

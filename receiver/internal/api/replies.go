@@ -11,8 +11,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Reply is a text from a phone that answers no message of ours, as the API shows it.
-// Those that do are events of the message.
+// Reply is a reply that responds to no message, as the API shows it. Other replies are events of
+// their message.
 type Reply struct {
 	ID   string `json:"id"`
 	At   Time   `json:"at"`

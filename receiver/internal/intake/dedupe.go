@@ -16,16 +16,15 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// repeatWindow is the duplicate window of a notification that may be a wanted
-// repetition: its reason is the repeat interval, or it gives none.
+// repeatWindow is the duplicate window of a notification that Alertmanager may repeat
+// intentionally: its reason is the repeat interval, or it has no reason.
 const repeatWindow = time.Minute
 
-// remembered is how many notifications the memory in front of the store holds.
+// remembered is how many notifications the memory holds.
 const remembered = 4096
 
-// keyOf tells whether two notifications are the same one. The external URL is
-// left out, as the replicas of a highly available Alertmanager differ in it; so
-// is the reason, as each replica has its own.
+// keyOf returns the key of a notification: equal notifications have the same. It leaves out the
+// external URL and the reason, because the replicas of an Alertmanager differ in them.
 func keyOf(receiver string, n *templating.Notification) outbox.Key {
 	h := sha256.New()
 	write(h, receiver)
@@ -45,7 +44,7 @@ func keyOf(receiver string, n *templating.Notification) outbox.Key {
 	return key
 }
 
-// write adds a string with its length, so that no two lists look alike.
+// write adds a string with its length, so that different lists give different keys.
 func write(h hash.Hash, s string) {
 	number(h, uint64(len(s)))
 	h.Write([]byte(s))
@@ -57,7 +56,7 @@ func number(h hash.Hash, n uint64) {
 	h.Write(b[:])
 }
 
-// window is how long after its first sighting a notification is a duplicate.
+// window returns how long an equal notification is a duplicate.
 func window(n *templating.Notification, dedupe time.Duration) time.Duration {
 	if n.NotificationReason == "" || n.NotificationReason == reasonRepeat {
 		return min(repeatWindow, dedupe)
@@ -65,29 +64,29 @@ func window(n *templating.Notification, dedupe time.Duration) time.Duration {
 	return dedupe
 }
 
-// memory remembers recent notifications, in front of the store. Whoever enters
-// a key has it alone until it leaves: a second one waits for the outcome.
+// memory remembers recent notifications, so that the store is asked less. It admits one
+// notification of a key at a time: the next one waits for the outcome.
 type memory struct {
 	mu      sync.Mutex
 	entries *lru.Cache[outbox.Key, *entry]
 }
 
-// entry is what is known of one notification.
+// entry is a notification that memory remembers.
 type entry struct {
-	mu   sync.Mutex // held by whoever works on the notification
-	seen time.Time  // the first sighting of what was accepted, zero before it
+	mu   sync.Mutex // held while the notification is handled
+	seen time.Time  // when it was first accepted; zero: not yet
 	ids  []string
 }
 
 func newMemory() *memory {
 	entries, err := lru.New[outbox.Key, *entry](remembered)
 	if err != nil {
-		panic(err) // only for a size that is not positive
+		panic(err) // only if the size is not positive
 	}
 	return &memory{entries: entries}
 }
 
-// enter gives a key's entry to the caller alone. It must call entry.mu.Unlock.
+// enter returns the entry of a key, locked. The caller must call entry.mu.Unlock.
 func (m *memory) enter(key outbox.Key) *entry {
 	m.mu.Lock()
 	e, ok := m.entries.Get(key)
@@ -100,7 +99,7 @@ func (m *memory) enter(key outbox.Key) *entry {
 	return e
 }
 
-// repeats reports whether what was stored is recent.
+// repeats reports whether the notification was accepted within the window.
 func (e *entry) repeats(now time.Time, window time.Duration) bool {
 	return !e.seen.IsZero() && now.Sub(e.seen).Abs() < window
 }

@@ -14,35 +14,35 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// ServeHTTP is the webhook. The path value "receiver" names the receiver; where
-// it is empty the payload does. A request without the token gets 401, one that
-// is not a notification 400, an unknown receiver 404, one that could be neither
-// stored nor sent 503, which Alertmanager retries; it gives up on any other.
+// ServeHTTP serves the webhook. The path value "receiver" names the receiver; if it is empty, the
+// payload does. It responds 401 without the token, 400 if the body is not a notification, 404 for
+// an unknown receiver, and 503 if the messages could be neither stored nor sent. Alertmanager
+// retries after 503, and gives up on the others.
 func (in *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	code, answer := in.answer(w, r)
+	code, body := in.respond(w, r)
 	in.metrics.requests.WithLabelValues(strconv.Itoa(code)).Inc()
-	if err, ok := answer.(error); ok && code < 500 {
-		in.logger.Warn("a request to the webhook was refused", "code", code, "remote", r.RemoteAddr, "err", err)
+	if err, ok := body.(error); ok && code < 500 {
+		in.logger.Warn("webhook request refused", "code", code, "remote", r.RemoteAddr, "err", err)
 	}
-	response.Write(w, code, answer)
+	response.Write(w, code, body)
 }
 
-// answer is a status code and a Result or an error.
-func (in *Intake) answer(w http.ResponseWriter, r *http.Request) (int, any) {
+// respond handles a request. It returns the status code, and a Result or an error.
+func (in *Intake) respond(w http.ResponseWriter, r *http.Request) (int, any) {
 	s := in.settings.Load()
 	if !authorized(r, s.Token) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="smspager"`)
-		return http.StatusUnauthorized, errors.New("the webhook needs the token of webhook.token_file: in Alertmanager set http_config.authorization.credentials_file")
+		return http.StatusUnauthorized, errors.New("the bearer token is missing or wrong; in Alertmanager set http_config.authorization.credentials_file to the token of webhook.token_file")
 	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return http.StatusMethodNotAllowed, fmt.Errorf("the webhook takes POST, not %s", quote(r.Method))
+		return http.StatusMethodNotAllowed, fmt.Errorf("the method must be POST, is %s", quote(r.Method))
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.MaxBodyBytes))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes (webhook.max_body_bytes); set max_alerts in Alertmanager's webhook_configs", s.MaxBodyBytes)
 	} else if err != nil {
-		return http.StatusBadRequest, errors.New("the body could not be read")
+		return http.StatusBadRequest, errors.New("the body cannot be read")
 	}
 	n, err := Decode(body)
 	if err != nil {
@@ -66,10 +66,10 @@ func (in *Intake) accept(ctx context.Context, name string, n templating.Notifica
 	case errors.Is(err, ErrStopping):
 		return http.StatusServiceUnavailable, err
 	}
-	return http.StatusServiceUnavailable, errors.New("the notification could not be stored and not be sent; try again (the log says why)")
+	return http.StatusServiceUnavailable, errors.New("the messages could be neither stored nor sent; try again (see the log)")
 }
 
-// authorized reports whether a request has the bearer token, if one is needed.
+// authorized reports whether a request has the bearer token, or none is required.
 func authorized(r *http.Request, token config.Secret) bool {
 	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return token == "" || strings.EqualFold(scheme, "Bearer") && token.Matches(strings.TrimSpace(given))

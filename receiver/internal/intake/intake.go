@@ -1,7 +1,6 @@
-// Package intake takes Alertmanager's notifications in: it reads the webhook,
-// finds the receiver, drops repeats, decides who is to be told what, and puts
-// the messages into the outbox. Only when they are on disk is a notification
-// accepted.
+// Package intake turns Alertmanager's notifications into messages. It reads the webhook, finds the
+// receiver, drops duplicates, decides the recipients and the text, and commits the messages. A
+// notification is accepted when its messages are on disk.
 package intake
 
 import (
@@ -27,24 +26,24 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Receiver is what is done for one of Alertmanager's receivers.
+// Receiver is one of Alertmanager's receivers, and what smspager does for it.
 type Receiver struct {
 	Name         string
 	To           []config.Recipient
-	ToLabel      string // label or annotation that names more of them, "" for none
-	Pages        bool   // somebody is to answer
+	ToLabel      string // label or annotation that names more recipients; "": none
+	Pages        bool   // somebody must respond to its notifications
 	Text         *templating.Text
 	MaxSegments  int
-	Urgent       []string // severities that limits do not hold back
+	Urgent       []string // severities that limits do not hold
 	SendResolved bool
 	DedupeWindow time.Duration
 	MaxAge       time.Duration
 }
 
-// Settings can be changed while notifications come in.
+// Settings can change while notifications arrive.
 type Settings struct {
 	Receivers    []Receiver
-	Token        config.Secret // that the webhook must bring, "" for none
+	Token        config.Secret // that the webhook requires; "": none
 	MaxBodyBytes int64
 }
 
@@ -71,10 +70,10 @@ type Options struct {
 	OnCall     OnCall
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
-	IDs        *outbox.IDs           // of a process, so that what is newer has the greater one; nil: of its own
+	IDs        *outbox.IDs           // of the process, so that a newer message has a greater id; nil: its own
 }
 
-// Intake takes notifications in.
+// Intake handles notifications. It is safe for concurrent use.
 type Intake struct {
 	spool    Spool
 	onCall   OnCall
@@ -83,7 +82,7 @@ type Intake struct {
 	memory   *memory
 	settings atomic.Pointer[Settings]
 	stopping bool
-	stopMu   sync.RWMutex // held for reading while a notification is taken in
+	stopMu   sync.RWMutex // held for reading while a notification is handled
 	ids      *outbox.IDs
 }
 
@@ -92,11 +91,11 @@ type Status string
 
 const (
 	Accepted  Status = "accepted"  // its messages are on disk, or the provider has them
-	Duplicate Status = "duplicate" // it is a repeat; the ids are the original's
-	Ignored   Status = "ignored"   // nobody is to be told
+	Duplicate Status = "duplicate" // it equals an earlier one, whose ids these are
+	Ignored   Status = "ignored"   // nobody is paged
 )
 
-// Result is the answer to a notification.
+// Result is the response to a notification.
 type Result struct {
 	Status   Status   `json:"status"`
 	Messages []string `json:"messages"`
@@ -112,7 +111,7 @@ func (e *UnknownReceiverError) Error() string {
 	return fmt.Sprintf("no receiver %s is configured; known: %s", quote(e.Name), strings.Join(e.Known, ", "))
 }
 
-// New makes an Intake. Configure must be called before the first notification.
+// New returns an Intake. Call Configure before the first notification.
 func New(o Options) *Intake {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -134,27 +133,24 @@ func (in *Intake) Configure(s Settings) {
 	in.settings.Store(&s)
 }
 
-// Stop has every later notification refused, as the program ends, and returns
-// when those under way are done.
+// Stop refuses every later notification. It returns when the current ones have been handled.
 func (in *Intake) Stop() {
 	in.stopMu.Lock()
 	defer in.stopMu.Unlock()
 	in.stopping = true
 }
 
-// ErrStopping is the error for a notification that comes after Stop.
+// ErrStopping is the error for a notification after Stop.
 var ErrStopping = errors.New("shutting down; try again")
 
-// Notify takes a notification in for a receiver, named as configured or, as
-// Alertmanager writes it, with regular expression characters escaped. An error
-// that is not an *UnknownReceiverError means that nothing was accepted, and that
-// the same notification should be tried again.
+// Notify handles a notification for a receiver, by its name as [Find] takes it. After an error
+// nothing was accepted; unless it is an *UnknownReceiverError, the caller should retry.
 func (in *Intake) Notify(ctx context.Context, name string, n templating.Notification) (Result, error) {
 	arrived := time.Now()
 	beats := in.onCall.Beat(ctx, name, &n, arrived)
 	r, err := Find(in.settings.Load().Receivers, name)
 	if err != nil {
-		if beats { // and nothing else
+		if beats { // nobody is paged
 			return Result{Status: Accepted, Messages: []string{}}, nil
 		}
 		return Result{}, err
@@ -164,7 +160,7 @@ func (in *Intake) Notify(ctx context.Context, name string, n templating.Notifica
 	switch {
 	case err != nil:
 		in.metrics.notifications.WithLabelValues(r.Name, "failed").Inc()
-		in.logger.Error("a notification was not accepted", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", err)
+		in.logger.Error("notification not accepted", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", err)
 	default:
 		in.metrics.notifications.WithLabelValues(r.Name, string(result.Status)).Inc()
 		in.logger.Info("notification "+string(result.Status), "receiver", r.Name, "group", e164.Redact(n.GroupKey),
@@ -173,9 +169,8 @@ func (in *Intake) Notify(ctx context.Context, name string, n templating.Notifica
 	return result, err
 }
 
-// Find finds a receiver by its name, as configured or as Alertmanager writes it,
-// with regular expression characters escaped. The error is an
-// *UnknownReceiverError.
+// Find returns the receiver with a name, as configured or as Alertmanager writes it, with regular
+// expression characters escaped. The error is an *UnknownReceiverError.
 func Find(receivers []Receiver, name string) (*Receiver, error) {
 	var known []string
 	for i := range receivers {
@@ -192,18 +187,19 @@ func Find(receivers []Receiver, name string) (*Receiver, error) {
 	return nil, &UnknownReceiverError{Name: name, Known: known}
 }
 
-// Wants reports whether the receiver wants to be told of a notification.
+// Wants reports whether the receiver wants a text about a notification.
 func (r *Receiver) Wants(n templating.Notification) bool {
 	return r.SendResolved || n.Status != string(model.AlertResolved)
 }
 
-// Render makes the text of a notification, without the resolved alerts where
-// the receiver does not want them. It ends with the tail.
-func (r *Receiver) Render(n templating.Notification, tail string) templating.Rendering {
+// Render returns the text of a notification, without the resolved alerts if the receiver does not
+// want them. It sets the budget's segments.
+func (r *Receiver) Render(n templating.Notification, b templating.Budget) templating.Rendering {
 	if !r.SendResolved {
 		n.Alerts = slices.DeleteFunc(slices.Clone(n.Alerts), func(a template.Alert) bool { return a.Status == string(model.AlertResolved) })
 	}
-	return r.Text.Render(n, templating.Budget{MaxSegments: r.MaxSegments, Tail: tail})
+	b.MaxSegments = r.MaxSegments
+	return r.Text.Render(n, b)
 }
 
 func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (Result, error) {
@@ -212,7 +208,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	if in.stopping {
 		return Result{}, ErrStopping
 	}
-	if !r.Wants(n) && !r.Pages { // the end of a page is taken in all the same
+	if !r.Wants(n) && !r.Pages { // the end of a page matters nevertheless
 		return Result{Status: Ignored, Messages: []string{}}, nil
 	}
 	key, within := keyOf(r.Name, &n), window(&n, r.DedupeWindow)
@@ -247,7 +243,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	return Result{Status: Accepted, Messages: added.IDs}, nil
 }
 
-// entry makes what a notification becomes, nil where nobody is to be told.
+// entry returns the entry of a notification, or nil if nobody is paged and no page changes.
 func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (*outbox.Entry, error) {
 	turn, err := in.onCall.Turn(ctx, r.Name, &n, in.recipients(r, &n, arrived), arrived)
 	if err != nil {
@@ -256,9 +252,9 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 	if len(turn.To) == 0 && turn.Page == nil {
 		if r.Wants(n) {
 			in.metrics.nobody.WithLabelValues(r.Name).Inc()
-			why := "a notification pages nobody: of those whom the receiver's to names, nobody is on duty and wants texts"
+			why := "a notification pages nobody: no recipient of the receiver is on duty and wants texts"
 			if r.ToLabel != "" {
-				why += "; and no alert names anybody in " + r.ToLabel
+				why += ", and no alert names one in " + r.ToLabel
 			}
 			in.logger.Error(why, "receiver", r.Name, "group", e164.Redact(n.GroupKey))
 		}
@@ -268,7 +264,22 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 	if len(turn.To) == 0 && turn.Page != nil && !turn.Page.State.Current() {
 		return out, nil
 	}
-	rendered := r.Render(n, turn.Tail)
+	// Those who have had the page before read STILL, the others how to reply.
+	texts := map[bool]templating.Rendering{}
+	text := func(person outbox.Person) templating.Rendering {
+		had := slices.Contains(turn.Paged, person.Number) || turn.Page == nil
+		rendered, done := texts[had]
+		if !done {
+			b := templating.Budget{Tail: turn.Tail, LongTail: turn.LongTail, Again: had && n.NotificationReason == reasonRepeat}
+			if had {
+				b.LongTail = ""
+			}
+			rendered = r.Render(n, b)
+			texts[had] = rendered
+		}
+		return rendered
+	}
+	rendered := text(slices.Concat(turn.To, []outbox.Person{{}})[0])
 	if rendered.Err != nil {
 		in.metrics.fallbacks.WithLabelValues(r.Name).Inc()
 		in.logger.Error("the template failed; the built-in text is sent instead", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", rendered.Err)
@@ -277,6 +288,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		turn.Page.Headline = rendered.Headline
 	}
 	for _, person := range turn.To {
+		rendered := text(person)
 		expires := arrived.Add(r.MaxAge)
 		if person.NotBefore.After(arrived) {
 			expires = person.NotBefore.Add(r.MaxAge)
@@ -293,15 +305,14 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 	return out, nil
 }
 
-// urgent reports whether an alert that fires, or may, has a severity that limits
-// do not hold back.
+// urgent reports whether an alert that fires, or may fire, has an urgent severity.
 func (r *Receiver) urgent(n *templating.Notification) bool {
 	return slices.ContainsFunc(n.Alerts, func(a template.Alert) bool {
 		return (a.Status == string(model.AlertFiring) || n.MayStillFire) && slices.Contains(r.Urgent, a.Labels["severity"])
 	})
 }
 
-// describe tells what templating did to a text, for its history.
+// describe returns what templating did to a text, for its history.
 func describe(r templating.Rendering) string {
 	var parts []string
 	if r.Err != nil {
@@ -319,7 +330,7 @@ func describe(r templating.Rendering) string {
 	return strings.Join(parts, "; ")
 }
 
-// recipients are the receiver's own and those that its alerts name, each once.
+// recipients returns the recipients of the receiver and of its alerts, each once.
 func (in *Intake) recipients(r *Receiver, n *templating.Notification, at time.Time) []outbox.Person {
 	to := slices.Clone(r.To)
 	if r.ToLabel != "" {
@@ -332,7 +343,7 @@ func (in *Intake) recipients(r *Receiver, n *templating.Notification, at time.Ti
 	return in.onCall.People(to, templating.Severities(*n), at)
 }
 
-// named are those whom a label of an alert names.
+// named returns the recipients that a label of an alert names.
 func (in *Intake) named(r *Receiver, a template.Alert, names string) (to []config.Recipient) {
 	for name := range strings.FieldsFuncSeq(names, func(c rune) bool { return c == ',' || c == ';' || c == '\n' }) {
 		if name = strings.TrimSpace(name); name == "" {
@@ -341,7 +352,7 @@ func (in *Intake) named(r *Receiver, a template.Alert, names string) (to []confi
 		recipient, known := in.onCall.Named(name)
 		if !known {
 			in.metrics.badRecipients.WithLabelValues(r.Name).Inc()
-			in.logger.Warn("an alert names a recipient that is neither a contact nor a rota nor a number; it is left out",
+			in.logger.Warn("unknown recipient skipped: neither a contact, a rota nor a number",
 				"receiver", r.Name, "label", r.ToLabel, "alert", a.Labels[model.AlertNameLabel])
 			continue
 		}

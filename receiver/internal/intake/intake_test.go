@@ -22,7 +22,7 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// fake is a store and a provider that do as they are told.
+// fake is a store and a provider that a test controls.
 type fake struct {
 	outbox.Store
 	spool *spool.Spool
@@ -146,8 +146,8 @@ func decode(t testing.TB, body string) templating.Notification {
 
 const firing = `{"version":"4","status":"firing","groupKey":"g","notification_reason":"first notification","alerts":[{"status":"firing","labels":{"alertname":"A"}}]}`
 
-// TestFailOpen: where the store fails the messages go out at once, and a
-// notification that was partly sent is completed, not repeated.
+// TestFailOpen checks that messages are sent immediately if the store fails, and that a
+// repeat of a notification that was partly sent sends only the rest.
 func TestFailOpen(t *testing.T) {
 	f := &fake{storeErr: errors.New("disk full"), sendErr: errors.New("provider down")}
 	in := newIntake(t, f)
@@ -225,7 +225,7 @@ func TestStopRefusesAndWaits(t *testing.T) {
 	}
 }
 
-// TestKeys tells which notifications are the same one.
+// TestKeys checks which notifications are equal.
 func TestKeys(t *testing.T) {
 	body := func(change func(n map[string]any)) string {
 		var n map[string]any

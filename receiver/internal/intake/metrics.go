@@ -22,16 +22,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "smspager_notifications_total", Help: "Notifications for a configured receiver, by outcome.",
 		}, []string{"receiver", "outcome"}),
 		requests: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_webhook_requests_total", Help: "Requests to the webhook, by the status code they were answered with.",
+			Name: "smspager_webhook_requests_total", Help: "Requests to the webhook, by status code.",
 		}, []string{"code"}),
 		duplicates: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_duplicates_total", Help: "Notifications dropped as repeats, by what knew them: the memory or the store.",
+			Name: "smspager_duplicates_total", Help: "Notifications dropped as duplicates: recognised in memory or by the store.",
 		}, []string{"by"}),
 		fallbacks: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_template_fallbacks_total", Help: "Notifications whose template failed, so that the built-in text was sent.",
 		}, []string{"receiver"}),
 		nobody: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_notifications_without_recipient_total", Help: "Notifications that named nobody to page.",
+			Name: "smspager_notifications_without_recipient_total", Help: "Notifications that paged nobody.",
 		}, []string{"receiver"}),
 		badRecipients: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_bad_recipients_total", Help: "Recipients in to_label that are neither a contact nor a number.",
@@ -46,7 +46,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-// begin lets a receiver's series start at 0, so that their first step is seen.
+// begin starts a receiver's series at 0, so that rate sees their first increase.
 func (m *metrics) begin(receiver string) {
 	for _, outcome := range []Status{Accepted, Duplicate, Ignored, "failed"} {
 		m.notifications.WithLabelValues(receiver, string(outcome))

@@ -14,8 +14,7 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// reasonAllResolved and reasonRepeat are notification reasons as Alertmanager
-// gives them since 0.32.
+// reasonAllResolved and reasonRepeat are reasons that Alertmanager gives since 0.32.
 const (
 	reasonAllResolved = "all alerts resolved"
 	reasonRepeat      = "repeat interval elapsed"
@@ -26,11 +25,10 @@ var (
 	errStatus   = errors.New(`status must be "firing" or "resolved", is ""`)
 )
 
-// Decode reads the body of a webhook: Alertmanager's (version "4") or Grafana's
-// (version "1"). It is an error only if the body is no notification: it is not one
-// JSON object, its version is another, or its alerts or statuses are not what they
-// must be. Anything else that is missing or of another type is read as empty, since a
-// page must not be lost for a detail.
+// Decode reads the body of a webhook of Alertmanager (version "4") or Grafana (version "1"). It is
+// an error if the body is not one JSON object, or if its version, alerts or statuses are wrong.
+// Other fields that are missing or have another type are read as empty, because no page may be
+// lost for a detail.
 func Decode(body []byte) (templating.Notification, error) {
 	var n templating.Notification
 	var version string
@@ -101,7 +99,7 @@ func Decode(body []byte) (templating.Notification, error) {
 	return n, nil
 }
 
-// kind returns what a body is that is no object.
+// kind returns the type of a body that is not an object.
 func kind(body []byte) string {
 	switch c := bytes.TrimSpace(body)[0]; c {
 	case '[':

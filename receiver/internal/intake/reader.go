@@ -15,13 +15,12 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// reader reads the values of a webhook's body in one pass. A value of an unexpected
-// type is read as it is written, or as empty. After an error in the syntax, err is set
-// and nothing more is read.
+// reader reads the values of a webhook's body in one pass. A value of an unexpected type is read
+// as it is written, or as empty. After a syntax error, err is set, and the rest is not read.
 type reader struct {
 	d   *jsontext.Decoder
 	err error
-	// shared has label names and short values, most of which recur in each alert.
+	// shared holds label names and short values. Most of them recur in each alert.
 	shared map[string]string
 }
 
@@ -31,7 +30,7 @@ func newReader(body []byte) *reader {
 	}
 }
 
-// value returns the next value as it is written, valid until the next call.
+// value returns the next value as it is written. It is valid until the next call.
 func (r *reader) value() jsontext.Value {
 	if r.err != nil {
 		return nil
@@ -50,8 +49,8 @@ func (r *reader) skip() {
 	}
 }
 
-// object calls field for each name of an object; field reads the value. It returns
-// false, with the value skipped, if the next value is no object.
+// object calls field for each name of an object; field reads the value. If the next value is not
+// an object, object skips it and returns false.
 func (r *reader) object(field func(name string)) bool {
 	if r.err != nil {
 		return false
@@ -112,7 +111,7 @@ func (r *reader) share(s []byte) string {
 	return text
 }
 
-// labels returns an object of strings; it is never nil, as templates index it.
+// labels returns an object of strings. It is never nil, because templates index it.
 func (r *reader) labels() template.KV {
 	kv := template.KV{}
 	r.object(func(name string) { kv[name] = r.text() })
@@ -135,7 +134,7 @@ func (r *reader) timestamp() time.Time {
 	return t
 }
 
-// status returns "firing" or "resolved"; anything else is an error. Only a string is a status.
+// status returns "firing" or "resolved"; anything else is an error.
 func (r *reader) status() (string, error) {
 	isString := r.err == nil && r.d.PeekKind() == '"'
 	s := r.text()
@@ -145,8 +144,7 @@ func (r *reader) status() (string, error) {
 	return s, nil
 }
 
-// alerts returns a list of alerts. The list is read to its end although one of them is
-// an error.
+// alerts returns a list of alerts. It reads the list to its end even if an alert is an error.
 func (r *reader) alerts() (alerts template.Alerts, err error) {
 	if r.err != nil || r.d.PeekKind() != '[' {
 		r.skip()
@@ -208,13 +206,13 @@ func (r *reader) alert() (a template.Alert, err error) {
 	return a, nil
 }
 
-// end returns an error unless nothing follows.
+// end returns an error if the body continues.
 func (r *reader) end() error {
 	if r.err != nil {
 		return r.err
 	}
 	if _, err := r.d.ReadToken(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the object")
+		return errors.New("more data follows the object")
 	}
 	return nil
 }

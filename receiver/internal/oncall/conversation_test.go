@@ -14,10 +14,10 @@ func TestAcknowledgedByReply(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
-		a.expect(time.Second, "CRITICAL DiskFull: db-1, for 10m\nRe CODE")
+		a.expect(time.Second, "CRITICAL DiskFull: db-1, for 10m\nOK? Re CODE")
 		after(2 * time.Minute)
 		a.say("ok")
-		a.expect(time.Second, "OK, "+a.code+" is yours: CRITICAL DiskFull")
+		a.expect(time.Second, "OK, "+a.code+" is yours: CRITICAL DiskFull db-1")
 		b.silent(time.Hour)
 		w.resolve()
 		a.expect(time.Second, "RESOLVED DiskFull: db-1, after 1h12m")
@@ -41,16 +41,16 @@ func TestEscalatedUntilSomebodyAnswers(t *testing.T) {
 		w.fire()
 		a.expect(time.Second, "CRITICAL DiskFull...")
 		b.silent(4*time.Minute + 59*time.Second)
-		b.expect(2*time.Second, "STILL CRITICAL DiskFull: db-1, for 15m\nNo answer from alice. Re CODE")
+		b.expect(2*time.Second, "CRITICAL DiskFull: db-1, for 15m\nNo answer from alice. OK? Re CODE")
 		c.silent(9*time.Minute + 58*time.Second)
-		c.expect(3*time.Second, "STILL CRITICAL DiskFull: db-1, for 25m\nNo answer from bob. Re CODE")
+		c.expect(3*time.Second, "CRITICAL DiskFull: db-1, for 25m\nNo answer from bob. OK? Re CODE")
 		if a.codeOf("Re "+a.code) != c.code || b.code != c.code {
 			t.Errorf("the codes are %s, %s and %s", a.code, b.code, c.code)
 		}
 		c.say("ack %s", c.code)
-		c.expect(time.Second, "OK, "+c.code+" is yours: CRITICAL DiskFull")
-		a.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull")
-		b.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull")
+		c.expect(time.Second, "OK, "+c.code+" is yours: CRITICAL DiskFull db-1")
+		a.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull db-1")
+		b.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull db-1")
 		// Too late, which the confirmation says.
 		b.say("4821 no")
 		b.expect(time.Second, "Not understood...")
@@ -104,9 +104,9 @@ func TestUndeliveredGoesOnAtOnce(t *testing.T) {
 			w.sim.Outcome(alice, status)
 			b := w.phone(bob)
 			w.fire()
-			b.expect(10*time.Second, "STILL CRITICAL DiskFull...\nNot reached: alice. Re CODE")
+			b.expect(10*time.Second, "CRITICAL DiskFull...\nNot reached: alice. OK? Re CODE")
 			b.silent(10 * time.Minute) // the next step keeps its time
-			w.phone(carol).expect(6*time.Minute, "STILL CRITICAL DiskFull...\nNo answer from bob. Re CODE")
+			w.phone(carol).expect(6*time.Minute, "CRITICAL DiskFull...\nNo answer from bob. OK? Re CODE")
 			if got := history(w.page()); !strings.HasPrefix(got, "opened, paged alice, unreached, escalated, paged bob") {
 				t.Errorf("status %d: the history is %q", status, got)
 			}
@@ -122,7 +122,7 @@ func TestOneOfTwoIsEnough(t *testing.T) {
 		b := w.phone(bob)
 		w.fire()
 		b.silent(4 * time.Minute)
-		b.expect(2*time.Minute, "STILL...\nNo answer from alice, carol. Re CODE")
+		b.expect(2*time.Minute, "CRITICAL...\nNo answer from alice, carol. OK? Re CODE")
 	})
 }
 
@@ -132,9 +132,9 @@ func TestNoReceipt(t *testing.T) {
 		b, c := w.phone(bob), w.phone(carol)
 		w.fire()
 		b.silent(88 * time.Second)
-		b.expect(4*time.Second, "STILL...\nNot reached: alice. Re CODE")
+		b.expect(4*time.Second, "CRITICAL...\nNot reached: alice. OK? Re CODE")
 		c.silent(13 * time.Minute) // bob's came
-		c.expect(2*time.Minute, "STILL...")
+		c.expect(2*time.Minute, "CRITICAL...")
 	})
 }
 
@@ -142,7 +142,7 @@ func TestRepeatedUntilSomebodyAnswers(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true, repeat: 10m}]\n", func(w *world) {
 		a := w.phone(alice)
 		w.fire()
-		a.expect(time.Second, "CRITICAL DiskFull: db-1, for 10m\nRe CODE")
+		a.expect(time.Second, "CRITICAL DiskFull: db-1, for 10m\nOK? Re CODE")
 		a.expect(10*time.Minute+time.Second, "STILL CRITICAL DiskFull: db-1, for 20m\nRe CODE")
 		a.expect(10*time.Minute+time.Second, "STILL CRITICAL DiskFull: db-1, for 30m\nRe CODE")
 		a.say("yes")
@@ -169,7 +169,7 @@ func TestCoveredNotificationsWakeNobodyElse(t *testing.T) {
 		w.notify("oncall", "disk", "new alerts added", disk, load)
 		a.expect(time.Second, "CRITICAL...Re CODE")
 		b.expect(time.Second, "CRITICAL...Re CODE")
-		w.phone(carol).expect(16*time.Minute, "STILL CRITICAL...Re CODE")
+		w.phone(carol).expect(16*time.Minute, "CRITICAL...Re CODE")
 		if p := w.page(); p.State != "open" || !strings.Contains(history(p), "acknowledged alice, notified, notified, reopened, paged alice, paged bob, escalated") {
 			t.Errorf("the page is %s: %s", p.State, history(p))
 		}
@@ -181,11 +181,11 @@ func TestMoreOfAnOpenPageGoesToAllWhoWerePaged(t *testing.T) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
 		a.expect(time.Second, "CRITICAL...")
-		b.expect(6*time.Minute, "STILL...")
+		b.expect(6*time.Minute, "CRITICAL...")
 		w.notify("oncall", "disk", "new alerts added", disk, alert{name: "LoadHigh", severity: "warning", instance: "db-2"})
 		a.expect(time.Second, "CRITICAL...Re CODE")
 		b.expect(time.Second, "CRITICAL...Re CODE")
-		w.phone(carol).expect(11*time.Minute, "STILL...") // the clock of the page goes on
+		w.phone(carol).expect(11*time.Minute, "CRITICAL:...") // the clock of the page goes on
 	})
 }
 
@@ -194,16 +194,16 @@ func TestUndoGoesOnWhereItWas(t *testing.T) {
 		a, b, c := w.phone(alice), w.phone(bob), w.phone(carol)
 		w.fire()
 		a.expect(time.Second, "CRITICAL...")
-		b.expect(6*time.Minute, "STILL...")
+		b.expect(6*time.Minute, "CRITICAL...")
 		b.say("ok")
 		b.expect(time.Second, "OK...")
 		a.expect(time.Second, "bob has...")
 		after(time.Hour)
 		b.say("undo")
-		b.expect(time.Second, "Undone: "+b.code+" is open again: CRITICAL DiskFull")
-		a.expect(time.Second, "bob gave "+b.code+" back, it is open again: CRITICAL DiskFull. Re CODE")
+		b.expect(time.Second, "Undone: "+b.code+" is open again: CRITICAL DiskFull db-1")
+		a.expect(time.Second, "bob gave "+b.code+" back, it is open again: CRITICAL DiskFull db-1. Re CODE")
 		c.silent(9 * time.Minute)
-		c.expect(2*time.Minute, "STILL...No answer from bob. Re CODE")
+		c.expect(2*time.Minute, "CRITICAL...No answer from bob. OK? Re CODE")
 	})
 }
 
@@ -220,7 +220,7 @@ func TestPagesExpire(t *testing.T) {
 		a.say("%s", first)
 		a.expect(time.Second, first+" is expired...")
 		w.notify("oncall", "disk", "repeat interval elapsed", disk)
-		a.expect(time.Second, "STILL CRITICAL...")
+		a.expect(time.Second, "CRITICAL...")
 		if a.code == first {
 			t.Errorf("the new page has the old code %s", first)
 		}
@@ -252,6 +252,6 @@ func TestAStepThatNamesNobody(t *testing.T) {
 		a.expect(time.Second, "bob has stopped...")
 		a.expect(6*time.Minute, "STILL...Re CODE") // in bob's place, ten minutes early
 		c.silent(50 * time.Minute)
-		c.expect(6*time.Minute, "STILL...No answer from alice. Re CODE")
+		c.expect(6*time.Minute, "CRITICAL...No answer from alice. OK? Re CODE")
 	})
 }

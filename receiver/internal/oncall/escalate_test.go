@@ -79,7 +79,7 @@ func TestHeldUpdateIsNotUnreached(t *testing.T) {
 		a.expect(time.Second, "CRITICAL...")
 		after(time.Minute)
 		w.notify("oncall", "disk", "new alerts added", disk, other)
-		text := b.expect(5*time.Minute, "STILL...")
+		text := b.expect(5*time.Minute, "CRITICAL:...")
 		if !strings.Contains(text, "No answer from alice") {
 			t.Errorf("bob is told %q, but alice was reached", text)
 		}
@@ -139,7 +139,7 @@ func TestStepsAfterADowntime(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		w.start(escalating)
 		b, c := w.phone(bob), w.phone(carol)
-		b.expect(10*time.Second, "STILL...")
+		b.expect(10*time.Second, "CRITICAL...")
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if sms, err := c.Next(ctx); err == nil {
@@ -163,7 +163,7 @@ func TestStoppedHolderOfASilence(t *testing.T) {
 		w.am.silences[0].Status.State = "expired" // somebody ends it in Alertmanager, which tells that it fires still
 		w.notify("oncall", "disk", "repeat interval elapsed", disk)
 		a.silent(10 * time.Second)
-		b.expect(20*time.Minute, "STILL CRITICAL...")
+		b.expect(20*time.Minute, "CRITICAL...")
 	})
 }
 
@@ -177,6 +177,6 @@ receivers:
 		w.sim.Outcome(alice, 6)
 		w.notify("oncall", "g", "first notification", alert{name: "Slow", severity: "warning", instance: "x"})
 		after(7 * time.Hour)
-		w.phone(bob).expect(2*time.Minute, "STILL WARNING...Not reached: alice. Re CODE")
+		w.phone(bob).expect(2*time.Minute, "WARNING...Not reached: alice. OK? Re CODE")
 	})
 }

@@ -67,7 +67,7 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	}
 	s := &step{page: p, action: p.Next(facts, now)}
 	s.people = e.recipients(conf, p, s.action, now)
-	again := len(p.People) > 0 || s.action.Kind != page.Escalate
+	paged := p.People.Numbers()
 	p.Do(s.action, facts.Plan, s.people, now)
 	p.Schedule(facts.Plan)
 	if s.action.Kind == page.Wait && p.DueAt.Equal(due) {
@@ -75,7 +75,7 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	}
 	s.entry = &outbox.Entry{Page: p.Stored()}
 	if len(s.people) > 0 {
-		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, again, now, s.action.Why)
+		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, paged, now, s.action.Why)
 	}
 	return s, nil
 }

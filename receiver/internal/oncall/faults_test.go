@@ -87,7 +87,7 @@ func TestPagesThatCannotBeReadOnce(t *testing.T) {
 		a.expect(time.Second, "CRITICAL...")
 		f.pagesFail.Store(3)
 		a.say("stop")
-		b.expectBoth(10*time.Second, "alice has stopped...", "STILL CRITICAL...Not reached: alice. Re CODE")
+		b.expectBoth(10*time.Second, "alice has stopped...", "CRITICAL...Not reached: alice. OK? Re CODE")
 	})
 }
 
@@ -115,7 +115,7 @@ func TestOnePageDoesNotKeepAnother(t *testing.T) {
 		w.notify("oncall", "other", "first notification", alert{name: "LoadHigh", severity: "critical", instance: "db-2"})
 		after(time.Second)
 		f.unwritable.Store(&id)
-		texts := b.expect(5*time.Minute+5*time.Second, "STILL...") + b.expect(5*time.Second, "STILL...")
+		texts := b.expect(5*time.Minute+5*time.Second, "CRITICAL...") + b.expect(5*time.Second, "CRITICAL...")
 		b.silent(time.Hour) // the one that cannot be stored is told once, too
 		for _, want := range []string{"DiskFull", "LoadHigh"} {
 			if !strings.Contains(texts, want) {

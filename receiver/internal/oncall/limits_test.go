@@ -151,7 +151,7 @@ func TestHeldTextsOfAnsweredPages(t *testing.T) {
 		}
 		a.expect(time.Second, "CRITICAL Service0...Re CODE") // the others wait
 		a.expect(3*time.Minute, "3 more in 3 groups: ...")
-		b.expect(4*time.Minute, "STILL CRITICAL Service...") // likewise
+		b.expect(4*time.Minute, "CRITICAL Service...") // likewise
 		after(time.Second)
 		a.say("ok all")
 		a.expect(time.Second, "OK, 4 pages are yours:\n...")

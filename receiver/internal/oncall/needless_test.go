@@ -37,7 +37,7 @@ func TestQuietResolvedDroppedByUndo(t *testing.T) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
 		a.expect(time.Second, "CRITICAL...Re CODE")
-		b.expect(6*time.Minute, "STILL CRITICAL...Re CODE")
+		b.expect(6*time.Minute, "CRITICAL...Re CODE")
 		w.am.broken = true
 		a.say("%s 2h", a.code)
 		b.expect(time.Second, "alice has ...")

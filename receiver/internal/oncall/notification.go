@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
@@ -40,7 +41,7 @@ func (ns *notifications) turn(ctx context.Context, receiver string, n *templatin
 	if err != nil {
 		return outbox.Turn{}, fmt.Errorf("draw a code: %w", err)
 	}
-	return ns.firing(page.Open(ns.texts.newID(at), code, receiver, n, to, at), to), nil
+	return ns.firing(page.Open(ns.texts.newID(at), code, receiver, n, to, at), to, nil), nil
 }
 
 // update is a firing notification of a page that is there.
@@ -52,13 +53,17 @@ func (ns *notifications) update(r *config.Receiver, n *templating.Notification, 
 	} else {
 		to = ns.texts.withPaged(p, severities, to, at)
 	}
+	paged := p.People.Numbers()
 	p.Notified(n, to, reopens, at)
-	return ns.firing(p, to)
+	return ns.firing(p, to, paged)
 }
 
-func (ns *notifications) firing(p *page.Page, to []outbox.Person) outbox.Turn {
+// firing returns the turn of a page that is open; paged have had it before.
+func (ns *notifications) firing(p *page.Page, to []outbox.Person, paged []e164.Number) outbox.Turn {
 	p.Schedule(ns.pages.plan(p.Receiver))
-	return outbox.Turn{To: to, Page: p.Stored(), Tail: tail(p, "")}
+	turn := outbox.Turn{To: to, Page: p.Stored(), Paged: paged}
+	turn.Tail, turn.LongTail = tail(p, "")
+	return turn
 }
 
 // resolved ends the page, if there is one: everybody who was paged is notified, and nobody else.

@@ -51,8 +51,8 @@ type Spool interface {
 	CountPages(context.Context) (map[outbox.PageState]int, error)
 }
 
-// Render makes the text of a notification, which ends with the tail.
-type Render func(n templating.Notification, tail string) templating.Rendering
+// Render makes the text of a notification; the receiver sets the budget's segments.
+type Render func(n templating.Notification, b templating.Budget) templating.Rendering
 
 // Options are what New needs. Spool, People and Notices are required.
 type Options struct {

@@ -117,7 +117,7 @@ func TestAcknowledgedAndUndoneForEver(t *testing.T) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
 		a.expect(time.Second, "CRITICAL...Re CODE")
-		b.expect(6*time.Minute, "STILL...Re CODE")
+		b.expect(6*time.Minute, "CRITICAL...Re CODE")
 		before := len(w.sim.Messages())
 		for range 40 {
 			b.say("%s", b.code)

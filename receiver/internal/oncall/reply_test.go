@@ -25,20 +25,20 @@ func TestWhichPage(t *testing.T) {
 		}
 		// By the message that the reply responds to; by a code, which overrides it.
 		a.say("%s ok", first)
-		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull")
+		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull db-1")
 		a.say("ok") // answers that confirmation, which is about the first
 		a.expect(time.Second, first+" is yours already...")
 		a.say("help")
 		a.expect(time.Second, "OK or a code: I have it...")
 		a.say("undo")
-		a.expect(time.Second, "Undone: "+first+" is open again: CRITICAL DiskFull")
+		a.expect(time.Second, "Undone: "+first+" is open again: CRITICAL DiskFull db-1")
 		// A text that is about no page: never guessed.
 		after(11 * time.Second) // the provider refuses the same text sooner
 		a.say("help")
 		a.expect(time.Second, "OK or a code...")
 		a.say("ok")
 		text := a.expect(time.Second, "Which one? Reply with its code.\n...")
-		if !strings.Contains(text, "\n"+second+" WARNING LoadHigh, ") || !strings.Contains(text, "\n"+first+" CRITICAL DiskFull, ") {
+		if !strings.Contains(text, "\n"+second+" WARNING LoadHigh db-2, ") || !strings.Contains(text, "\n"+first+" CRITICAL DiskFull db-1, ") {
 			t.Errorf("the list is %q", text)
 		}
 		wrong := "1234"
@@ -48,13 +48,13 @@ func TestWhichPage(t *testing.T) {
 		a.say("%s", wrong)
 		a.expect(time.Second, "No page "+wrong+". You were paged for:\n...")
 		a.say("?")
-		a.expect(time.Second, "2 pages:\n"+first+" CRITICAL DiskFull, ...")
+		a.expect(time.Second, "2 pages:\n"+first+" CRITICAL DiskFull db-1, ...")
 		a.say("%s", second)
-		a.expect(time.Second, "OK, "+second+" is yours: WARNING LoadHigh")
+		a.expect(time.Second, "OK, "+second+" is yours: WARNING LoadHigh db-2")
 		a.say("who")
 		a.expect(time.Second, "oncall: alice")
 		a.say("ok") // the only one that is open
-		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull")
+		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull db-1")
 	})
 }
 
@@ -94,7 +94,7 @@ func TestStopAndStart(t *testing.T) {
 		a.say("STOP")
 		a.expect(time.Second, "You get no more texts from smspager...")
 		// Nobody who has the page can answer it any more.
-		b.expectBoth(5*time.Second, "alice has stopped texts from smspager and is not paged any more.", "STILL CRITICAL DiskFull...Not reached: alice. Re CODE")
+		b.expectBoth(5*time.Second, "alice has stopped texts from smspager and is not paged any more.", "CRITICAL DiskFull...Not reached: alice. OK? Re CODE")
 		w.phone(carol).expect(time.Second, "alice has stopped...")
 		b.say("ok")
 		b.expect(time.Second, "OK...")
@@ -131,7 +131,7 @@ func TestVerification(t *testing.T) {
 		state("unverified")
 		w.fire()
 		a.expect(time.Second, "CRITICAL...")
-		b.expect(6*time.Minute, "STILL...")
+		b.expect(6*time.Minute, "CRITICAL...")
 		b.say("%s", code) // not bob's
 		b.expect(time.Second, "That is not the code of a verification...")
 		state("unverified")
@@ -161,12 +161,12 @@ func TestAReplyToAPageThatIsOver(t *testing.T) {
 				t.Fatalf("it is answered %d %s", code, text)
 			}
 		}
-		a.expect(time.Second, first+" is resolved, since 0s: CRITICAL DiskFull\nYou were paged for:\n...")
+		a.expect(time.Second, first+" is resolved, since 0s: CRITICAL DiskFull db-1\nYou were paged for:\n...")
 		if p := w.page(); p.State != "open" {
 			t.Errorf("the other page is %s", p.State)
 		}
 		a.say("?") // which is answered still
-		a.expect(time.Second, "1 page:\n"+a.code+" CRITICAL LoadHigh, ...")
+		a.expect(time.Second, "1 page:\n"+a.code+" CRITICAL LoadHigh db-2, ...")
 	})
 }
 
@@ -181,14 +181,14 @@ func TestSeveralAtOnce(t *testing.T) {
 			codes = append(codes, a.code)
 		}
 		for range codes {
-			b.expect(6*time.Minute, "STILL...")
+			b.expect(6*time.Minute, "CRITICAL...")
 		}
 		a.say("%s %s", codes[0], codes[2])
-		a.expect(time.Second, "OK, "+codes[0]+" is yours: CRITICAL Service0\nOK, "+codes[2]+" is yours: CRITICAL Service2")
+		a.expect(time.Second, "OK, "+codes[0]+" is yours: CRITICAL Service0 x\nOK, "+codes[2]+" is yours: CRITICAL Service2 x")
 		b.expect(time.Second, "alice has:\n...") // in one text
 		b.silent(time.Second)
 		a.say("ok all")
-		a.expect(time.Second, "OK, "+codes[1]+" is yours: CRITICAL Service1\nOK, "+codes[3]+" is yours: CRITICAL Service3")
+		a.expect(time.Second, "OK, "+codes[1]+" is yours: CRITICAL Service1 x\nOK, "+codes[3]+" is yours: CRITICAL Service3 x")
 		b.expect(time.Second, "alice has:\n...")
 		w.phone(carol).silent(time.Hour)
 		a.say("ok all")
@@ -204,7 +204,7 @@ func TestUndoOfSomebodyElses(t *testing.T) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
 		a.expect(time.Second, "CRITICAL...Re CODE")
-		b.expect(6*time.Minute, "STILL...Re CODE")
+		b.expect(6*time.Minute, "CRITICAL...Re CODE")
 		a.say("ok")
 		a.expect(time.Second, "OK...")
 		b.expect(time.Second, "alice has...")

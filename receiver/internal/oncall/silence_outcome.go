@@ -140,8 +140,9 @@ func (ss *silences) ranOut(a *attended) outbox.Entry {
 	case a.response.fires || a.response.err != nil:
 		severities := templating.Severities(p.Notification)
 		people := ss.texts.withPaged(p, severities, ss.people.People(r.Recipients, severities, a.now), a.now)
+		paged := p.People.Numbers()
 		p.Reopen(people, a.now, page.SilenceEnded)
-		e.Messages = ss.texts.pageAgain(conf, p, people, true, a.now, "The silence has ended")
+		e.Messages = ss.texts.pageAgain(conf, p, people, paged, a.now, "The silence has ended")
 	case !until.IsZero():
 		p.Silence(until)
 	default:

@@ -27,7 +27,7 @@ func TestSilencedByReply(t *testing.T) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.three()
 		a.expect(time.Second, "CRITICAL DiskFull...Re CODE")
-		b.expect(6*time.Minute, "STILL...")
+		b.expect(6*time.Minute, "CRITICAL...")
 		b.say("%s 2h", b.code)
 		b.expect(time.Second, "Silenced "+b.code+" for 2h: CRITICAL DiskFull. UNDO "+b.code+" ends it.")
 		a.expect(time.Second, "bob has "+b.code+", and silences it for 2h: CRITICAL DiskFull")
@@ -55,7 +55,7 @@ func TestSilencedByReply(t *testing.T) {
 		if left := w.am.active(); len(left) != 0 {
 			t.Errorf("%d silences are left", len(left))
 		}
-		w.phone(carol).expect(11*time.Minute, "STILL...")
+		w.phone(carol).expect(11*time.Minute, "CRITICAL...")
 		if got := history(w.page()); !strings.HasSuffix(got, "acknowledged bob, silencing bob, silenced bob, undone bob, escalated, paged carol") {
 			t.Errorf("the history is %q", got)
 		}
@@ -120,7 +120,7 @@ func TestSilencesThatAreRefused(t *testing.T) {
 		}
 		w.am.set(func() { w.am.refusal = "bad matcher" })
 		a.say("s 2h")
-		a.expect(time.Second, "NOT silenced: Alertmanager refuses. "+a.code+" stays yours: CRITICAL DiskFull")
+		a.expect(time.Second, "NOT silenced: Alertmanager refuses. "+a.code+" stays yours: CRITICAL DiskFull db-1")
 		a.say("undo")
 		a.expect(time.Second, "Undone...")
 		var many []alert
@@ -149,14 +149,14 @@ func TestAfterTheSilence(t *testing.T) {
 			a, b := w.phone(alice), w.phone(bob)
 			w.fire()
 			a.expect(time.Second, "CRITICAL...")
-			b.expect(6*time.Minute, "STILL CRITICAL...")
+			b.expect(6*time.Minute, "CRITICAL...")
 			a.say("s 1h")
 			a.expect(time.Second, "Silenced...")
 			b.expect(time.Second, "alice has...")
 			w.am.set(func() { w.am.fires = fires })
 			a.silent(59 * time.Minute)
 			if !fires {
-				a.expect(2*time.Minute, "RESOLVED while "+a.code+" was silenced: CRITICAL DiskFull")
+				a.expect(2*time.Minute, "RESOLVED while "+a.code+" was silenced: CRITICAL DiskFull db-1")
 				b.expect(time.Second, "RESOLVED while...")
 				b.silent(40 * time.Hour)
 				return
@@ -239,7 +239,7 @@ func TestUndoEndsTheSilenceOfAPageThatIsOpenAgain(t *testing.T) {
 				want = "resolved"
 			}
 			a.say("undo %s", a.code)
-			a.expect(time.Second, "Undone: "+a.code+" is "+want+" and not silenced. CRITICAL LoadHigh")
+			a.expect(time.Second, "Undone: "+a.code+" is "+want+" and not silenced. CRITICAL LoadHigh db-2")
 			if left := w.am.active(); len(left) != 0 {
 				t.Errorf("%d silences are left", len(left))
 			}
@@ -263,7 +263,7 @@ func TestAnAlertmanagerThatHangs(t *testing.T) {
 			time.Sleep(time.Second)
 			b.silent(time.Second)
 		}
-		b.expect(12*time.Second, "STILL...")
+		b.expect(12*time.Second, "CRITICAL...")
 	})
 }
 
@@ -348,12 +348,12 @@ func TestUndoWhileAlertmanagerIsAway(t *testing.T) {
 		a.expect(time.Second, "Silenced...")
 		w.am.set(func() { w.am.broken = true })
 		a.say("undo")
-		a.expect(2*time.Minute, a.code+" is open, but its silence could NOT be ended yet; end it in Alertmanager, or it is tried on. CRITICAL DiskFull")
+		a.expect(2*time.Minute, a.code+" is open, but its silence could NOT be ended yet; end it in Alertmanager, or it is tried on. CRITICAL DiskFull db-1")
 		w.resolve()
 		a.expect(time.Second, "RESOLVED...")
 		after(10 * time.Minute)
 		w.am.set(func() { w.am.broken = false })
-		a.expect(2*time.Minute, "The silence of "+a.code+" has ended now: CRITICAL DiskFull")
+		a.expect(2*time.Minute, "The silence of "+a.code+" has ended now: CRITICAL DiskFull db-1")
 		if left := w.am.active(); len(left) != 0 {
 			t.Errorf("%d silences are left", len(left))
 		}

@@ -11,10 +11,17 @@ import (
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
 )
 
-// SampleTail is what the text of a page ends with, with an invented code.
-const SampleTail = "Re 4821"
+// SampleTail and SampleLongTail are what the text of a page ends with, with an invented code.
+const (
+	SampleTail     = "Re 4821"
+	SampleLongTail = howToReply + SampleTail
+)
+
+// howToReply precedes the code in the first text about a page to a phone, if there is room.
+const howToReply = "OK? "
 
 // texts make the messages about pages.
 type texts struct {
@@ -26,24 +33,27 @@ func (t *texts) newID(at time.Time) string { return t.notices.NewID(at) }
 
 // tail returns what the text of a page ends with: the code, and before it why somebody is paged who
 // was not paged first.
-func tail(p *page.Page, why string) string {
+func tail(p *page.Page, why string) (short, long string) {
 	if why != "" {
 		why += ". "
 	}
-	return why + "Re " + p.Code
+	return why + "Re " + p.Code, why + howToReply + "Re " + p.Code
 }
 
-// pageAgain returns the text of a page, as it is now, for people. again says that somebody was paged
+// pageAgain returns the text of a page, as it is now, for people. paged are those who have had the page
 // before.
-func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, again bool, now time.Time, why string) []outbox.Message {
+func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, paged []e164.Number, now time.Time, why string) []outbox.Message {
 	r := s.receivers[p.Receiver]
-	n := p.Notification
-	if again {
-		n.NotificationReason = "repeat interval elapsed"
-	}
-	rendered := s.render[p.Receiver](n, tail(p, why))
+	first := templating.Budget{}
+	first.Tail, first.LongTail = tail(p, why)
+	again := templating.Budget{Tail: first.Tail, Again: true}
 	var ms []outbox.Message
 	for _, person := range to {
+		budget := first
+		if slices.Contains(paged, person.Number) {
+			budget = again
+		}
+		rendered := s.render[p.Receiver](p.Notification, budget)
 		ms = append(ms, outbox.Message{
 			ID: t.newID(now), To: person.Number, Receiver: p.Receiver, GroupKey: p.GroupKey, PageID: p.ID,
 			Headline: p.Headline, Severity: p.Severity, Urgent: slices.Contains(r.Urgent, p.Severity),

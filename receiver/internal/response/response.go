@@ -7,12 +7,12 @@ import (
 	"net/http"
 )
 
-// Write writes v as JSON, an error as {"error":"…"}. It sets the status code.
+// Write sends a response with a status code and v as JSON; an error is sent as {"error":"…"}.
 func Write(w http.ResponseWriter, code int, v any) {
 	if err, ok := v.(error); ok {
 		v = map[string]string{"error": err.Error()}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(v) // nobody reads a response whose client has gone
+	_ = json.NewEncoder(w).Encode(v) // it fails only if the client has gone
 }

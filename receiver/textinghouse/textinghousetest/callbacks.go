@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// callbackWorkers post at the same time; those of one message keep their order.
+	// callbackWorkers is how many callbacks run simultaneously. Those of one message keep their
+	// order.
 	callbackWorkers = 8
 	callbackTimeout = 10 * time.Second
 	callbackTries   = 4
@@ -25,12 +26,12 @@ const (
 type Callback struct {
 	URL   string
 	Body  string
-	Code  int   // the last answer's status, 0 without one
-	Tries int   // how often it was posted
-	Err   error // why there was no answer
+	Code  int   // of the last response; 0: none
+	Tries int   // how many times it was posted
+	Err   error // why there was no response
 }
 
-// callbacks posts what there is to call back.
+// callbacks posts receipts and replies.
 type callbacks struct {
 	sim    *Simulator
 	client *http.Client
@@ -41,7 +42,7 @@ type callbacks struct {
 
 	mu   sync.Mutex
 	sent []Callback
-	held *post // by the fault callback-reorder
+	held *post // by the fault CallbackReorder
 }
 
 type post struct {
@@ -74,21 +75,21 @@ func newCallbacks(s *Simulator) *callbacks {
 	return c
 }
 
-// wait ends all posts.
+// wait stops all posts and waits for them.
 func (c *callbacks) wait() {
 	c.cancel()
 	c.done.Wait()
 	c.client.CloseIdleConnections()
 }
 
-// Callbacks returns what was called back so far, in the order of the answers.
+// Callbacks returns the callbacks so far, in the order of their responses.
 func (s *Simulator) Callbacks() []Callback {
 	s.callbacks.mu.Lock()
 	defer s.callbacks.mu.Unlock()
 	return append([]Callback(nil), s.callbacks.sent...)
 }
 
-// receipt calls a status back, as the faults have it. s.mu of the simulator is held.
+// receipt queues the callback of a status, with its faults. s.mu of the simulator is held.
 func (c *callbacks) receipt(m *message, status textinghouse.Status) {
 	fields := map[string]string{"apimsgid": m.APIID, "status": strconv.Itoa(int(status))}
 	if m.ClientID != "" {
@@ -97,7 +98,7 @@ func (c *callbacks) receipt(m *message, status textinghouse.Status) {
 	c.enqueue(m, m.account.ReceiptURL, fields)
 }
 
-// reply calls a text from a phone back. s.mu of the simulator is held.
+// reply queues the callback of a reply. s.mu of the simulator is held.
 func (c *callbacks) reply(m *message, text string, at time.Time) {
 	fields := map[string]string{"apimsgid": m.APIID, "from": m.To, "txt": text, "date": at.UTC().Format(time.RFC3339)}
 	if m.ClientID != "" {
@@ -109,7 +110,7 @@ func (c *callbacks) reply(m *message, text string, at time.Time) {
 func (c *callbacks) enqueue(m *message, url string, fields map[string]string) {
 	body, err := json.Marshal(fields)
 	if err != nil {
-		panic(err) // never of strings
+		panic(err) // strings can always be encoded
 	}
 	p := post{key: m.APIID, url: url, body: body}
 	times := 1
@@ -136,7 +137,7 @@ func (c *callbacks) enqueue(m *message, url string, fields map[string]string) {
 	c.held = nil
 	c.mu.Unlock()
 	if held != nil {
-		held.key = p.key // behind this one, in its queue
+		held.key = p.key // so that it comes after this one, in its queue
 		c.push(*held)
 	}
 }
@@ -171,7 +172,7 @@ func (c *callbacks) run(q *queue) {
 			}
 			continue
 		}
-		if p.delay > 0 { // late, and overtaken by those behind it
+		if p.delay > 0 { // later ones overtake it
 			c.done.Go(func() {
 				if c.sleep(p.delay) {
 					c.post(*p)
@@ -183,7 +184,7 @@ func (c *callbacks) run(q *queue) {
 	}
 }
 
-// post posts until it is answered with 2xx, or was tried often enough.
+// post posts a callback, at most callbackTries times, until the response is 2xx.
 func (c *callbacks) post(p post) {
 	result := Callback{URL: p.url, Body: string(p.body)}
 	for gap := 250 * time.Millisecond; result.Tries < callbackTries; gap *= 4 {
@@ -194,7 +195,7 @@ func (c *callbacks) post(p post) {
 		}
 	}
 	if result.Code/100 != 2 {
-		c.sim.logger.Warn("a callback was not taken", "code", result.Code, "tries", result.Tries, "err", result.Err)
+		c.sim.logger.Warn("callback failed", "code", result.Code, "tries", result.Tries, "err", result.Err)
 	}
 	c.mu.Lock()
 	c.sent = append(c.sent, result)
@@ -207,7 +208,7 @@ func (c *callbacks) post(p post) {
 func (c *callbacks) once(p post) (code int, err error) {
 	req, err := http.NewRequestWithContext(c.ctx, http.MethodPost, p.url, bytes.NewReader(p.body))
 	if err != nil {
-		return 0, fmt.Errorf("the callback URL is unusable: %w", err)
+		return 0, fmt.Errorf("callback: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.client.Do(req)
@@ -217,7 +218,7 @@ func (c *callbacks) once(p post) (code int, err error) {
 	return resp.StatusCode, resp.Body.Close()
 }
 
-// sleep is false where the simulator was closed meanwhile.
+// sleep waits. It returns false if the simulator was closed meanwhile.
 func (c *callbacks) sleep(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

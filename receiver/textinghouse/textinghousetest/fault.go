@@ -12,45 +12,45 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// Kind is a way to misbehave.
+// Kind is the kind of a [Fault].
 type Kind string
 
 const (
-	Latency     Kind = "latency"      // answer Delay later
-	Hang        Kind = "hang"         // take nothing and never answer
-	HTTPStatus  Kind = "status"       // answer N as HTTP status, take nothing
-	StatusAfter Kind = "status-after" // take it, then answer N as HTTP status
-	DropBefore  Kind = "drop-before"  // close the connection, take nothing
-	DropAfter   Kind = "drop-after"   // take it, then close the connection
-	HangAfter   Kind = "hang-after"   // take it, then never answer
-	Garbage     Kind = "garbage"      // take it, answer what makes no sense
-	Err         Kind = "err"          // answer ERR with code N, take nothing
+	Latency     Kind = "latency"      // respond after Delay
+	Hang        Kind = "hang"         // accept nothing, and never respond
+	HTTPStatus  Kind = "status"       // accept nothing, and respond with HTTP status N
+	StatusAfter Kind = "status-after" // accept it, then respond with HTTP status N
+	DropBefore  Kind = "drop-before"  // accept nothing, and close the connection
+	DropAfter   Kind = "drop-after"   // accept it, then close the connection
+	HangAfter   Kind = "hang-after"   // accept it, then never respond
+	Garbage     Kind = "garbage"      // accept it, then respond with nonsense
+	Err         Kind = "err"          // accept nothing, and respond with ERR and code N
 
 	CallbackLost    Kind = "callback-lost"
-	CallbackRepeat  Kind = "callback-repeat"  // N times in all
-	CallbackDelay   Kind = "callback-delay"   // Delay later, overtaken by others
-	CallbackReorder Kind = "callback-reorder" // behind the one that comes next
+	CallbackRepeat  Kind = "callback-repeat"  // post it N times
+	CallbackDelay   Kind = "callback-delay"   // post it after Delay; others overtake it
+	CallbackReorder Kind = "callback-reorder" // post it after the next one
 )
 
-// Fault makes requests, or callbacks, go wrong.
+// Fault is a fault of requests or of callbacks.
 type Fault struct {
 	Kind    Kind
 	N       int           // of HTTPStatus, StatusAfter, Err, CallbackRepeat
 	Delay   time.Duration // of Latency, CallbackDelay
-	Command string        // only requests of this command; "": of any
-	Times   int           // how often, 0: until ClearFaults
-	P       float64       // how probable each time, 0: always
+	Command string        // only requests of this command; "": any
+	Times   int           // how many times; 0: until ClearFaults
+	P       float64       // the probability each time; 0: always
 }
 
-// arguments says what follows the "=" of each kind.
+// arguments holds what follows the "=" of each kind.
 var arguments = map[Kind]string{
 	Latency: "duration", Hang: "", HTTPStatus: "number", StatusAfter: "number", DropBefore: "", DropAfter: "", HangAfter: "", Garbage: "", Err: "number",
 	CallbackLost: "", CallbackRepeat: "number", CallbackDelay: "duration", CallbackReorder: "",
 }
 
-// ParseFault reads a fault as it is written on a command line: a kind, with "="
-// and its argument where it has one, then any of times=N, p=0.1 and cmd=sendsms,
-// separated by commas: "latency=200ms", "status=503,times=3", "drop-after,p=0.1".
+// ParseFault reads a fault from a command line: a kind, with "=" and its argument if it has one,
+// then any of times=N, p=0.1 and cmd=sendsms, separated by commas: "latency=200ms",
+// "status=503,times=3", "drop-after,p=0.1".
 func ParseFault(s string) (Fault, error) {
 	var f Fault
 	for i, part := range strings.Split(s, ",") {
@@ -77,7 +77,7 @@ func ParseFault(s string) (Fault, error) {
 		case name == "cmd":
 			f.Command = value
 		default:
-			err = errors.New("is none of times, p and cmd")
+			err = errors.New("unknown option; known: times, p, cmd")
 		}
 		if err != nil {
 			return f, fmt.Errorf("fault %q: %q: %w", s, part, err)
@@ -88,20 +88,20 @@ func ParseFault(s string) (Fault, error) {
 
 func (f Fault) ofCallbacks() bool { return strings.HasPrefix(string(f.Kind), "callback-") }
 
-// scripted is a fault that was added, and how often it is still to happen.
+// scripted is a fault that was added, and how many times it still happens.
 type scripted struct {
 	Fault
 	left int
 }
 
-// AddFault adds a fault. Of several that match, the one added first happens.
+// AddFault adds a fault. If several match a request, the one added first happens.
 func (s *Simulator) AddFault(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &scripted{f, f.Times})
 }
 
-// ClearFaults ends all faults, and lets go what hangs only when Close does.
+// ClearFaults removes all faults. Requests that hang already end with Close.
 func (s *Simulator) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,7 +114,7 @@ func (s *Simulator) takeFault(command string, callback bool) *Fault {
 	return s.takeFaultLocked(command, callback)
 }
 
-// takeFaultLocked is the fault that happens now, if any. s.mu is held.
+// takeFaultLocked returns the fault that happens now, or nil. s.mu is held.
 func (s *Simulator) takeFaultLocked(command string, callback bool) *Fault {
 	for i, f := range s.faults {
 		if f.ofCallbacks() != callback || f.Command != "" && f.Command != command || f.P > 0 && rand.Float64() >= f.P {
@@ -130,7 +130,8 @@ func (s *Simulator) takeFaultLocked(command string, callback bool) *Fault {
 	return nil
 }
 
-// misbehaveBefore is false where the request is not to be taken.
+// misbehaveBefore does what f does before a request. It returns false if the request is not to
+// be carried out.
 func (s *Simulator) misbehaveBefore(w http.ResponseWriter, r *http.Request, f *Fault) bool {
 	switch f.Kind {
 	case Latency:
@@ -165,7 +166,7 @@ func (s *Simulator) hang(r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// misbehaveAfter is false where the answer is not to be given.
+// misbehaveAfter does what f does after a request. It returns false if it has responded.
 func (s *Simulator) misbehaveAfter(w http.ResponseWriter, r *http.Request, f *Fault) bool {
 	switch f.Kind {
 	case HangAfter:

@@ -11,8 +11,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// Phone is who has a number: it reads what was sent to it, in order, and replies.
-// A Phone is for one goroutine.
+// Phone is the phone of a number: it reads what was sent to it, in order, and replies. A Phone
+// is for one goroutine.
 type Phone struct {
 	sim    *Simulator
 	number string
@@ -20,8 +20,8 @@ type Phone struct {
 	last   *message
 }
 
-// Phone is that of a number ("+33612345678"), or with "" one that reads what is
-// sent to any. It begins with the first message.
+// Phone returns the phone of a number ("+33612345678"). With "" it reads what is sent to any
+// number. It begins with the first message.
 func (s *Simulator) Phone(number string) *Phone {
 	return &Phone{sim: s, number: strings.TrimPrefix(number, "+")}
 }
@@ -52,7 +52,7 @@ func (p *Phone) Next(ctx context.Context) (SMS, error) {
 	}
 }
 
-// got tells what this number received.
+// got lists what this number received, for an error.
 func (p *Phone) got() string {
 	var texts []string
 	for _, m := range p.sim.Messages() {
@@ -66,15 +66,15 @@ func (p *Phone) got() string {
 	return strings.Join(texts, ", ")
 }
 
-// Reply answers the SMS that Next returned last. A named sender cannot be
-// replied to.
+// Reply replies to the SMS that Next returned last. It is an error if that SMS has a sender
+// name.
 func (p *Phone) Reply(text string) error {
 	p.sim.mu.Lock()
 	defer p.sim.mu.Unlock()
 	return p.sim.reply(p.last, text)
 }
 
-// Reply answers the latest SMS to a number ("+33612345678").
+// Reply replies to the latest SMS to a number ("+33612345678").
 func (s *Simulator) Reply(number, text string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,13 +87,13 @@ func (s *Simulator) Reply(number, text string) error {
 	return fmt.Errorf("no SMS was sent to %s", number)
 }
 
-// reply answers a message. s.mu is held.
+// reply replies to a message. s.mu is held.
 func (s *Simulator) reply(m *message, text string) error {
 	switch {
 	case m == nil:
-		return errors.New("there is no SMS to reply to")
+		return errors.New("no SMS to reply to")
 	case m.From != "":
-		return fmt.Errorf("an SMS of the named sender %s cannot be replied to", m.From)
+		return fmt.Errorf("phones cannot reply to the sender name %s", m.From)
 	case m.account.ReplyURL == "":
 		return errors.New("the account has no URL for replies")
 	default:
@@ -120,7 +120,7 @@ func (s *Simulator) WaitStatus(ctx context.Context, apiID string, status texting
 	}
 }
 
-// WaitCallbacks waits until so many callbacks were answered or given up.
+// WaitCallbacks waits until n callbacks have ended, successfully or not.
 func (s *Simulator) WaitCallbacks(ctx context.Context, n int) error {
 	for {
 		s.mu.Lock()

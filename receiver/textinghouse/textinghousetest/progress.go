@@ -6,8 +6,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// begin starts a message on its way: at once, or, for a commercial one outside
-// permitted hours, when they come. s.mu is held.
+// begin starts the statuses of a message: immediately, or, for a commercial one outside
+// permitted hours, when these begin. s.mu is held.
 func (s *Simulator) begin(m *message, now time.Time) {
 	if m.Commercial {
 		if at := s.permitted(now); at.After(now) {
@@ -19,8 +19,8 @@ func (s *Simulator) begin(m *message, now time.Time) {
 	s.after(m, s.options.StatusDelay, func() { s.step(m) })
 }
 
-// after does something with s.mu held, unless the simulator was closed
-// meanwhile. Without a delay it is done now. s.mu is held.
+// after calls do with s.mu held, now or after a delay, unless the simulator was closed
+// meanwhile. s.mu is held.
 func (s *Simulator) after(m *message, delay time.Duration, do func()) {
 	if delay <= 0 {
 		do()
@@ -35,7 +35,7 @@ func (s *Simulator) after(m *message, delay time.Duration, do func()) {
 	})
 }
 
-// step moves a status on: 0, 1, then the final one. s.mu is held.
+// step sets the next status: 0, 1, then the final one. s.mu is held.
 func (s *Simulator) step(m *message) {
 	next := textinghouse.StatusSent
 	if m.Status() == textinghouse.StatusSent {
@@ -57,9 +57,9 @@ func (s *Simulator) step(m *message) {
 	}
 }
 
-// permitted is the next moment, from a time on, at which commercial messages go
-// out: on weekdays within the hours of the options, on Saturdays from 10:00 to
-// 15:00, never on Sundays and public holidays (seed, 4.3).
+// permitted returns the first moment, at or after a time, at which commercial messages are sent:
+// on weekdays within the hours of the options, on Saturdays from 10:00 to 15:00, never on
+// Sundays and public holidays (seed, 4.3).
 func (s *Simulator) permitted(from time.Time) time.Time {
 	location := s.options.Location
 	if location == nil {
@@ -110,7 +110,7 @@ func frenchHoliday(year int, month time.Month, day int) bool {
 	return false
 }
 
-// easter is Easter Sunday, by the computus of Meeus, Jones and Butcher.
+// easter returns Easter Sunday, by the computus of Meeus, Jones and Butcher.
 func easter(year int) time.Time {
 	a, b, c := year%19, year/100, year%100
 	d, e := b/4, b%4

@@ -17,13 +17,13 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// floodWindow is how long the same text to the same number is refused (seed, 4.3).
+// floodWindow is how long the provider refuses the same text to the same number (seed, 4.3).
 const floodWindow = 10 * time.Second
 
 // stopMention must end a commercial text (seed, 4.3).
 const stopMention = "STOP sms-s.top"
 
-// ServeHTTP answers a request as the provider does.
+// ServeHTTP responds to a request as the provider does.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	params, ok := parameters(r)
 	if !ok {
@@ -34,12 +34,12 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault != nil && !s.misbehaveBefore(w, r, fault) {
 		return
 	}
-	reply := s.answer(r, params)
+	response := s.respond(r, params)
 	if fault != nil && !s.misbehaveAfter(w, r, fault) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, reply)
+	_, _ = io.WriteString(w, response)
 }
 
 // parameters reads a query, a form or a JSON object.
@@ -71,8 +71,8 @@ func parameters(r *http.Request) (map[string]string, bool) {
 	return params, true
 }
 
-// answer is the reply to a command.
-func (s *Simulator) answer(r *http.Request, p map[string]string) string {
+// respond carries out a command and returns the response.
+func (s *Simulator) respond(r *http.Request, p map[string]string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.accounts[p["user"]]
@@ -96,7 +96,7 @@ func (s *Simulator) answer(r *http.Request, p map[string]string) string {
 	return refuse(textinghouse.CodeMissingParameter)
 }
 
-// refuse is an ERR reply.
+// refuse returns an ERR response.
 func refuse(c textinghouse.Code) string {
 	description := map[textinghouse.Code]string{
 		textinghouse.CodeMissingParameter:   "Missing parameter",
@@ -119,7 +119,7 @@ func (a *account) admits(remote string) bool {
 	return err == nil && slices.ContainsFunc(a.Networks, func(n netip.Prefix) bool { return n.Contains(from.Addr().Unmap()) })
 }
 
-// send takes a message, or says why not. s.mu is held.
+// send accepts a message, or refuses it. s.mu is held.
 func (s *Simulator) send(a *account, p map[string]string) string {
 	now := time.Now()
 	to, text, clientID, commercial := p["to"], p["txt"], p["climsgid"], p["iscom"] == "Y"
@@ -166,7 +166,7 @@ func (s *Simulator) send(a *account, p map[string]string) string {
 	return "ID:" + m.APIID
 }
 
-// status is the answer to getstatus. s.mu is held.
+// status returns the response to getstatus. s.mu is held.
 func (s *Simulator) status(a *account, p map[string]string) string {
 	switch {
 	case p["api_id"] != "":

@@ -1,10 +1,9 @@
-// Package textinghousetest is TextingHouse's HTTP API on your own machine: for
-// tests of whatever sends through it, and the engine of smspager simulate.
+// Package textinghousetest simulates TextingHouse's HTTP API on your own machine, for tests of
+// any program that sends through it. smspager simulate is made of it.
 //
-// A Simulator is an http.Handler that takes requests as the provider documents
-// them (GET, form and JSON POST), keeps what was sent, moves statuses on, calls
-// back, and misbehaves as it is told to (see Fault). NewServer starts one on a
-// local port, in the manner of net/http/httptest:
+// A [Simulator] is an [http.Handler] that takes requests as the provider documents them (GET,
+// form and JSON POST), keeps the messages, changes their statuses, calls back, and has faults if
+// you add some (see [Fault]). [NewServer] starts one on a local port, as net/http/httptest does:
 //
 //	sim := textinghousetest.NewServer(textinghousetest.Options{})
 //	defer sim.Close()
@@ -12,11 +11,12 @@
 //	…
 //	sms, err := sim.Phone("+33612345678").Next(ctx)
 //
-// Where the provider's documentation is silent this is what the simulator does:
-// errors are looked for in the order 100 (user, pass, cmd), 101, 100 (the
-// command's parameters), 300 (an impossible number), 400, 350, 104; a climsgid that
-// was used before is taken again, and getstatus then tells of the latest; a
-// callback that is not answered with 2xx is tried three more times.
+// The provider's documentation leaves some things open. The simulator does this:
+//
+//   - It checks for errors in the order 100 (user, pass, cmd), 101, 100 (the command's
+//     parameters), 300 (an impossible number), 400, 350, 104.
+//   - It accepts a climsgid that was used before; getstatus then returns the latest status.
+//   - It repeats a callback up to three times if the response is not 2xx.
 //
 // Stability: until v1, an exported name may change in a minor release; CHANGELOG.md lists
 // each change.
@@ -36,26 +36,26 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// Account is a customer's. Numbers of credit are in segments: each costs 1.
+// Account is a customer's account. Its credit is in segments.
 type Account struct {
 	User, Password string
 	Networks       []netip.Prefix // the IP lock; empty: any address
-	Senders        []string       // allowed sender IDs; another is replaced
+	Senders        []string       // allowed sender IDs; others are replaced
 	Credit         float64
-	ReceiptURL     string // where statuses are called back (DLR), "" for nowhere
-	ReplyURL       string // where replies are called back (MO), "" for nowhere
-	AllReceipts    bool   // call back temporary statuses, too
+	ReceiptURL     string // of callbacks of statuses (DLR); "": none
+	ReplyURL       string // of callbacks of replies (MO); "": none
+	AllReceipts    bool   // call back temporary statuses too
 }
 
-// Options are what New may be given. The zero value has one account, user
-// "acme" with password "correct horse" and a credit of 1,000,000.
+// Options are the options of [New]. The zero value has one account: user "acme", password
+// "correct horse", credit 1,000,000.
 type Options struct {
 	Accounts []Account
-	// StatusDelay passes before each step of a status, from 0 over 1 to the final one.
+	// StatusDelay passes before each change of a status: from 0 to 1, then to the final one.
 	StatusDelay time.Duration
-	// Location is that of all recipients; nil: Europe/Paris. WeekdayOpen and
-	// WeekdayClose are the hours in which commercial messages go out from Monday
-	// to Friday; 0: 8 and 20, which the documentation does not tell.
+	// Location is the time zone of all recipients; nil: Europe/Paris. Commercial messages are
+	// sent from WeekdayOpen to WeekdayClose from Monday to Friday; 0: 8 and 20. The
+	// documentation does not give the hours.
 	Location                  *time.Location
 	WeekdayOpen, WeekdayClose int
 	// Holiday reports public holidays; nil: those of France.
@@ -64,24 +64,24 @@ type Options struct {
 	Logger    *slog.Logger      // nil: nothing is logged
 }
 
-// SMS is a message that the simulator took.
+// SMS is a message that the simulator accepted.
 type SMS struct {
 	APIID      string
-	ClientID   string // climsgid, "" without one
-	To         string // as it was on the wire: digits
+	ClientID   string // climsgid; "": none
+	To         string // as in the request: digits
 	Text       string
-	From       string // the sender shown, "" for a number that can be replied to
+	From       string // the sender name; "": a number that phones can reply to
 	Segments   int
 	Commercial bool
 	At         time.Time
-	Retained   time.Time             // when it goes out, if it waits for permitted hours
+	Retained   time.Time             // until when it waits for permitted hours; zero if it does not
 	Statuses   []textinghouse.Status // so far, in order
 }
 
-// Status is the latest.
+// Status returns the latest status.
 func (m SMS) Status() textinghouse.Status { return m.Statuses[len(m.Statuses)-1] }
 
-// message is an SMS in the making.
+// message is an SMS whose status still changes.
 type message struct {
 	SMS
 	account *account
@@ -97,7 +97,7 @@ type account struct {
 
 type flood struct{ to, text string }
 
-// Simulator is the provider. It is safe for concurrent use.
+// Simulator simulates the provider. It is safe for concurrent use.
 type Simulator struct {
 	options   Options
 	logger    *slog.Logger
@@ -114,10 +114,10 @@ type Simulator struct {
 	ended    bool
 }
 
-// Never, as an outcome, leaves a message without a final status.
+// Never is the outcome of a message without a final status, see [Simulator.Outcome].
 const Never textinghouse.Status = -1
 
-// New makes a Simulator. The caller must Close it.
+// New returns a Simulator. The caller must Close it.
 func New(o Options) *Simulator {
 	if len(o.Accounts) == 0 {
 		o.Accounts = []Account{{User: "acme", Password: "correct horse", Credit: 1e6}}
@@ -139,7 +139,7 @@ func New(o Options) *Simulator {
 	return s
 }
 
-// Close ends requests that hang, callbacks and statuses, and waits for them.
+// Close ends hanging requests, callbacks and changes of status, and waits for them.
 func (s *Simulator) Close() {
 	s.mu.Lock()
 	if s.ended {
@@ -157,7 +157,7 @@ func (s *Simulator) Close() {
 	s.callbacks.wait()
 }
 
-// Messages returns what was taken so far, oldest first.
+// Messages returns the messages accepted so far, oldest first.
 func (s *Simulator) Messages() []SMS {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,7 +174,7 @@ func (m *message) snapshot() SMS {
 	return c
 }
 
-// Taken is how many messages with a climsgid were taken.
+// Taken returns how many messages with a climsgid were accepted.
 func (s *Simulator) Taken(clientID string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,8 +187,8 @@ func (s *Simulator) Taken(clientID string) int {
 	return n
 }
 
-// Requests is how many requests of a command ("sendsms", "getstatus",
-// "getcredit") a user made, refused ones included.
+// Requests returns how many requests of a command ("sendsms", "getstatus", "getcredit") a user
+// made, refused ones included.
 func (s *Simulator) Requests(user, command string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,14 +198,14 @@ func (s *Simulator) Requests(user, command string) int {
 	return 0
 }
 
-// Outcome sets the final status of later messages to a number; Never for none.
+// Outcome sets the final status of later messages to a number; [Never]: none.
 func (s *Simulator) Outcome(to string, status textinghouse.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.outcomes[strings.TrimPrefix(to, "+")] = status
 }
 
-// Update changes an account: its credit, its callback URLs.
+// Update changes an account, such as its credit or the URLs of its callbacks.
 func (s *Simulator) Update(user string, change func(*Account)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -214,7 +214,7 @@ func (s *Simulator) Update(user string, change func(*Account)) {
 	}
 }
 
-// notify wakes whoever waits for something to happen. s.mu is held.
+// notify wakes all who wait for a change. s.mu is held.
 func (s *Simulator) notify() {
 	close(s.arrived)
 	s.arrived = make(chan struct{})
@@ -223,14 +223,14 @@ func (s *Simulator) notify() {
 // Server is a Simulator that listens on a local port.
 type Server struct {
 	*Simulator
-	URL  string // of the API: an endpoint for the client
+	URL  string // of the API, an endpoint for a client
 	http *httptest.Server
 }
 
-// Path is where the provider's API is, and the Server's.
+// Path is the path of the API, of the provider and of a [Server].
 const Path = "/http/v1/do"
 
-// NewServer starts a Server. The caller must Close it.
+// NewServer starts a [Server]. The caller must Close it.
 func NewServer(o Options) *Server {
 	s := New(o)
 	mux := http.NewServeMux()
@@ -246,11 +246,11 @@ func (s *Server) Close() {
 	s.http.Close()
 }
 
-// ClientOptions are a client's for the first account.
+// ClientOptions returns the options of a client of the first account.
 func (s *Server) ClientOptions() textinghouse.Options {
 	a := s.options.Accounts[0]
 	return textinghouse.Options{User: a.User, Password: a.Password, Endpoints: []string{s.URL}}
 }
 
-// apiID makes ids as the provider's look: 24 hexadecimal digits.
+// apiID returns an id in the provider's form: 24 hexadecimal digits.
 func apiID(n int) string { return fmt.Sprintf("5d726149%016x", n) }

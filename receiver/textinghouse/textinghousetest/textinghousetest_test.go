@@ -170,7 +170,7 @@ func TestStatusesAndClientIDs(t *testing.T) {
 			t.Errorf("the flood window does not end: %v", err)
 		}
 		if got, err := c.StatusByClientID(ctx, "999"); got != 0 || err != nil || s.Taken("999") != 2 {
-			t.Errorf("of a climsgid that was used twice the latest is not told: %v, %v", got, err)
+			t.Errorf("of a climsgid that was used twice, getstatus does not return the latest: %v, %v", got, err)
 		}
 	})
 }
@@ -339,8 +339,8 @@ func TestCallbackFaults(t *testing.T) {
 
 func TestRequestFaults(t *testing.T) {
 	for fault, want := range map[string]struct {
-		answer string // "" for none
-		taken  int
+		response string // "": none
+		taken    int
 	}{
 		"latency=1ms":      {"200 ID:", 1},
 		"status=503":       {"503 ", 0},
@@ -366,13 +366,13 @@ func TestRequestFaults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer := ""
+		response := ""
 		if resp, err := http.DefaultTransport.RoundTrip(req); err == nil {
-			answer = fmt.Sprint(resp.StatusCode, " ", body(t, resp, nil))
+			response = fmt.Sprint(resp.StatusCode, " ", body(t, resp, nil))
 		}
 		cancel()
-		if !strings.HasPrefix(answer, want.answer) || (answer == "") != (want.answer == "") || s.Taken("c") != want.taken {
-			t.Errorf("%s: %q and taken %d times, want %q and %d", fault, answer, s.Taken("c"), want.answer, want.taken)
+		if !strings.HasPrefix(response, want.response) || (response == "") != (want.response == "") || s.Taken("c") != want.taken {
+			t.Errorf("%s: %q and taken %d times, want %q and %d", fault, response, s.Taken("c"), want.response, want.taken)
 		}
 		if strings.Contains(fault, "none") || strings.Contains(fault, "p=") {
 			continue

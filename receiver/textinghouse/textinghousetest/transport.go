@@ -8,11 +8,11 @@ import (
 	"net/http/httptrace"
 )
 
-// Transport takes requests to the simulator without a network: for tests in a
-// testing/synctest bubble, whose clock stands still while a network is waited for.
+// Transport carries requests to the simulator without a network. Tests in a testing/synctest
+// bubble need it, because the bubble's clock stops while they wait for a network.
 func (s *Simulator) Transport() http.RoundTripper { return Transport(s) }
 
-// Transport takes requests to a handler without a network.
+// Transport carries requests to a handler without a network.
 func Transport(h http.Handler) http.RoundTripper { return transport{h} }
 
 type transport struct{ handler http.Handler }
@@ -24,19 +24,19 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	answered := make(chan *http.Response, 1)
+	responses := make(chan *http.Response, 1)
 	go func() {
 		defer func() {
 			if recover() != nil { // http.ErrAbortHandler: the connection is dropped
-				answered <- nil
+				responses <- nil
 			}
 		}()
 		w := httptest.NewRecorder()
 		t.handler.ServeHTTP(w, r.Clone(ctx))
-		answered <- w.Result()
+		responses <- w.Result()
 	}()
 	select {
-	case resp := <-answered:
+	case resp := <-responses:
 		if resp == nil {
 			return nil, io.ErrUnexpectedEOF
 		}

@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	maxReplyBytes   = 4 << 10
-	maxExcerptRunes = 80
-	maxAPIIDBytes   = 64
+	maxResponseBytes = 4 << 10
+	maxExcerptRunes  = 80
+	maxAPIIDBytes    = 64
 )
 
-// parse reads a reply's body: the part that value accepts, or an error. An ERR
-// counts whatever the HTTP status is; a value only under 200.
+// parse returns the value of a response, or its error. An ERR counts under any HTTP status, a
+// value only under 200.
 func parse[T any](command string, statusCode int, body string, value func(string) (T, bool)) (T, error) {
 	line := strings.TrimSpace(body)
 	var none T
@@ -27,7 +27,7 @@ func parse[T any](command string, statusCode int, body string, value func(string
 			return v, nil
 		}
 	}
-	return none, &UnreadableReplyError{Command: command, StatusCode: statusCode, Excerpt: excerpt(body)}
+	return none, &UnreadableResponseError{Command: command, StatusCode: statusCode, Excerpt: excerpt(body)}
 }
 
 // parseError reads "ERR: code | description".
@@ -56,13 +56,13 @@ func validAPIID(id string) bool {
 	return id != "" && len(id) <= maxAPIIDBytes && strings.IndexFunc(id, func(r rune) bool { return !printable(r) }) < 0
 }
 
-// parseStatus reads a bare status code.
+// parseStatus reads a status code.
 func parseStatus(line string) (Status, bool) {
 	n, ok := number(line)
 	return Status(n), ok
 }
 
-// parseCredit reads a bare number, which may be below zero.
+// parseCredit reads a number, which may be below zero.
 func parseCredit(line string) (Credit, bool) {
 	if strings.Trim(line, "0123456789.-") != "" {
 		return 0, false
@@ -80,7 +80,7 @@ func number(s string) (int, bool) {
 	return n, err == nil
 }
 
-// excerpt is the beginning of a reply, fit for a log line.
+// excerpt returns the beginning of a response, fit for a log line.
 func excerpt(s string) string {
 	var out []rune
 	for _, r := range strings.TrimSpace(s) {
