@@ -8,15 +8,19 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
+// endsUnread reports whether a page is new and over: it ends the page of its group, which
+// could not be read.
+func endsUnread(p *outbox.Page) bool { return p.Version == 0 && !p.State.Current() }
+
 // fit makes the pages of an entry fit what is stored: all of them if they are known not to
 // (again), otherwise those that end a page which could not be read.
-func (s *Spool) fit(ctx context.Context, e *outbox.Entry, again bool) error {
+func (r *records) fit(ctx context.Context, e *outbox.Entry, again bool) error {
 	pages := e.AllPages()
 	e.Page, e.Also = nil, nil
 	for _, p := range pages {
-		if s.o.Merge != nil && (again || endsUnread(p)) {
+		if r.merge != nil && (again || endsUnread(p)) {
 			var err error
-			if p, err = s.merged(ctx, p); err != nil {
+			if p, err = r.merged(ctx, p); err != nil {
 				return err
 			}
 		}
@@ -29,12 +33,12 @@ func (s *Spool) fit(ctx context.Context, e *outbox.Entry, again bool) error {
 
 // fitEnd is fit of an entry that was built a moment ago. An error means that the store cannot
 // be read: the entry is made to fit when it is stored.
-func (s *Spool) fitEnd(ctx context.Context, e *outbox.Entry) error {
+func (r *records) fitEnd(ctx context.Context, e *outbox.Entry) error {
 	if e.Page == nil || !endsUnread(e.Page) {
 		return nil
 	}
 	fitting := *e
-	if err := s.fit(ctx, &fitting, false); err != nil {
+	if err := r.fit(ctx, &fitting, false); err != nil {
 		return fmt.Errorf("%w: %w", outbox.ErrNotStored, err)
 	}
 	e.Page, e.Also = nil, nil
@@ -45,13 +49,9 @@ func (s *Spool) fitEnd(ctx context.Context, e *outbox.Entry) error {
 	return nil
 }
 
-// endsUnread reports whether a page is new and over: it ends the page of its group, which
-// could not be read.
-func endsUnread(p *outbox.Page) bool { return p.Version == 0 && !p.State.Current() }
-
 // merged makes a page fit the one that is stored, by its id or of its group.
-func (s *Spool) merged(ctx context.Context, p *outbox.Page) (*outbox.Page, error) {
-	store, err := s.get()
+func (r *records) merged(ctx context.Context, p *outbox.Page) (*outbox.Page, error) {
+	store, err := r.store.get()
 	if err != nil {
 		return nil, err
 	}
@@ -81,5 +81,5 @@ func (s *Spool) merged(ctx context.Context, p *outbox.Page) (*outbox.Page, error
 		}
 		taken = len(coded) > 0
 	}
-	return s.o.Merge(ctx, base, *p, taken)
+	return r.merge(ctx, base, *p, taken)
 }
