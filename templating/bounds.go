@@ -15,7 +15,7 @@ const (
 	// maxSteps counts the templates entered and the rounds of their ranges, so
 	// that one that writes nothing ends too.
 	maxSteps = 1 << 20
-	// maxDepth is of templates within templates. Go's own limit, 100,000, takes
+	// maxDepth bounds templates within templates. Go's own limit, 100,000, takes
 	// more than 100 MB of stack.
 	maxDepth = 1000
 )
@@ -109,7 +109,7 @@ func command(name string, pos parse.Pos) *parse.CommandNode {
 }
 
 // undefined returns an error where a template, or one that it enters, enters
-// one that is not defined. Go tells only when it gets there.
+// one that is not defined. Go reports it only when it gets there.
 func undefined(set *template.Template, name string, seen map[string]bool) error {
 	t := set.Lookup(name)
 	if t == nil || t.Tree == nil || seen[name] {

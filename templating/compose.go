@@ -42,7 +42,7 @@ type composition struct {
 	namespace   string    // of all pods that the lines name
 	lineRank    rank      // the most exact of the labels that distinguish them
 	lineLabels  string    // those that distinguish the lines, for preview
-	figuresFrom string    // where the figures of the lines were found, likewise
+	figuresFrom string    // where the figures of the lines were found, for preview
 }
 
 // choice is what fits: how much is written of a composition.

@@ -163,6 +163,9 @@ func (col *column) weight() int {
 	case col.rank == rankInstance && isAddress(col.values[0]):
 		w += 60
 	}
+	if col.linked {
+		w += 15
+	}
 	if !col.named {
 		if col.rank == rankOwn {
 			w = int(rankInstance) + 1
@@ -193,7 +196,7 @@ func (c *composition) allColumns(alerts []int) []*column {
 			d := c.detailAt(i)
 			for _, l := range d.labels {
 				col := columnOf(l)
-				col.named, col.foreign = col.named || l.named, col.foreign || l.foreign
+				col.named, col.foreign, col.linked = col.named || l.named, col.foreign || l.foreign, col.linked && l.linked
 				col.values[n] = l.value
 			}
 			continue
@@ -223,25 +226,20 @@ func (c *composition) placesOf(chosen []*column, alerts int) []string {
 	}
 	slices.SortStableFunc(chosen, func(a, b *column) int { return order(a.rank) - order(b.rank) })
 	places := make([]string, alerts)
+	separator := " "
 	for _, col := range chosen {
-		short := shortValues(col)
-		for i, value := range short {
+		for i, value := range shortValues(col) {
 			switch {
 			case value == "" || value == places[i]:
 			case places[i] == "":
 				places[i] = value
-			case strings.HasSuffix(places[i], "/"):
-				places[i] += value
 			default:
-				places[i] += " " + value
-			}
-			if col.rank == rankNamespace && value != "" && len(chosen) > 1 {
-				places[i] += "/"
+				places[i] += separator + value
 			}
 		}
-	}
-	for i := range places {
-		places[i] = strings.TrimSuffix(places[i], "/")
+		if separator = " "; col.name == "namespace" || col.name == "exported_namespace" {
+			separator = "/"
+		}
 	}
 	return places
 }
@@ -306,7 +304,7 @@ func (c *composition) commonPlace() string {
 	}
 	d := c.first
 	reports := func(l *label) bool { return l.rank == rankPod && !l.named && c.lineRank == rankOwn } // on what the lines name
-	if object := d.object(); object != nil && !object.foreign && !reports(object) && shared(object) && (object.named || object.rank != rankTopic && object.rank < rankService || !isWord(object.value)) {
+	if object := d.object(); object != nil && !object.foreign && !reports(object) && shared(object) && (object.named || object.rank < rankService) {
 		if object.rank == rankInstance && isAddress(object.value) {
 			object = d.podOr(object)
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // figure is a number in a text, with its unit: "2.72%", "97 GiB".
@@ -75,7 +76,19 @@ next:
 		all = append(all, f)
 		i = f.end
 	}
+	for i := range all { // what is measured does not round onto another figure, such as its limit
+		for j := range all {
+			if f := &all[i]; !f.constant && f.number != all[j].number && sameNumber(f.text, all[j].text) {
+				f.text = s[f.at:f.end]
+			}
+		}
+	}
 	return all
+}
+
+// sameNumber reports whether two figures read alike but for their units.
+func sameNumber(a, b string) bool {
+	return strings.TrimRight(a, "% °CFmskMGTBi/") == strings.TrimRight(b, "% °CFmskMGTBi/")
 }
 
 // urls returns the URLs of a text, from their "://" on.
@@ -150,20 +163,21 @@ func numberEnd(s string, i int) int {
 // ("db-01"), an address ("10.9.8.7", "host:9100"), a path or a version.
 func standsAlone(s string, i, end int) bool {
 	if i > 0 {
-		switch c := s[i-1]; {
-		case isWordByte(c), strings.IndexByte("-./:#@", c) >= 0 && i > 1 && s[i-2] != ' ':
+		before, _ := utf8.DecodeLastRuneInString(s[:i])
+		if isWordRune(before) || strings.IndexByte("-./:#@", s[i-1]) >= 0 && i > 1 && s[i-2] != ' ' && s[i-2] != '(' {
 			return false
 		}
 	}
 	if end == len(s) {
 		return true
 	}
+	after, _ := utf8.DecodeRuneInString(s[end:])
 	switch c := s[end]; {
 	case c == '.' || c == ':' || c == '/' || c == '-':
 		if end+1 < len(s) && isWordByte(s[end+1]) {
 			return c == '/' && unitEnd(s, end) > end
 		}
-	case isWordByte(c):
+	case isWordRune(after):
 		return unitEnd(s, end) > end
 	}
 	return true
@@ -357,7 +371,7 @@ func percent(number string, s *saying) string {
 	return number
 }
 
-// alone is unitOf for a figure that stands without its sentence: a small number without
+// alone is unitOf for a figure without its sentence: a small number without
 // a unit says nothing there, and is "".
 func (s *saying) alone(f figure) string {
 	text := s.unitOf(f)

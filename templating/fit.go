@@ -22,7 +22,7 @@ const (
 
 // fit writes as much as there is room for. It takes the first of these that fits:
 // everything; of the built-in functions, what a choice leaves; everything, tightly
-// spelt; fewer alerts; one alert with its values shortened; that, cut at a word.
+// written; fewer alerts; one alert with its values shortened; that, cut at a word.
 func (t *Text) fit(v *view, c *composition, alerts alertmanager.Alerts, b Budget) (Rendering, error) {
 	in, ok := t.instances.Get().(*instance)
 	if !ok {

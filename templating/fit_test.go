@@ -27,9 +27,9 @@ func TestFitting(t *testing.T) {
 	if first := n.Alerts[39].Labels["instance"]; !strings.Contains(r.Text, ": "+first) {
 		t.Errorf("%q does not begin with the newest, %s", r.Text, first)
 	}
-	told := text(t, `{{ range .Alerts }}{{ .Labels.instance }} {{ end }}and {{ .Hidden }} others`).Render(n, templating.Budget{MaxSegments: 1})
-	if !strings.HasSuffix(told.Text, fmt.Sprintf("and %d others", told.Hidden)) {
-		t.Errorf("a template that tells what is hidden gives %q", told.Text)
+	counted := text(t, `{{ range .Alerts }}{{ .Labels.instance }} {{ end }}and {{ .Hidden }} others`).Render(n, templating.Budget{MaxSegments: 1})
+	if !strings.HasSuffix(counted.Text, fmt.Sprintf("and %d others", counted.Hidden)) {
+		t.Errorf("a template that writes what is hidden gives %q", counted.Text)
 	}
 	all := text(t, `{{ len .Alerts }} alerts`).Render(n, templating.Budget{MaxSegments: 1})
 	if all.Text != "40 alerts" || all.Hidden != 0 {

@@ -99,7 +99,7 @@ func shortened(s string, septets int, to gsm7.Alphabet) string {
 	return gsm7.Shorten(s, septets)
 }
 
-// Duration is a length of time with its two largest units: "45s", "7m", "2h14m",
+// Duration returns a length of time with its two largest units: "45s", "7m", "2h14m",
 // "3d4h". It is "" for 0 and less.
 func Duration(d time.Duration) string {
 	const day = 24 * time.Hour

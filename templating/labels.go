@@ -115,7 +115,8 @@ type label struct {
 	name, value string
 	rank        rank
 	order       int  // 0, or negative for one of Options.Objects, the first the least
-	named       bool // the value stands in an annotation
+	named       bool // an annotation has the value
+	linked      bool // only an annotation that is no sentence has it, such as a dashboard's URL
 	foreign     bool // of the exporter that reports on something else
 }
 
@@ -138,7 +139,7 @@ func (l *label) isChosen() bool { return l.order < 0 }
 
 // labelsOf returns the labels of an alert, the most exact first. A label that a scrape
 // would have overwritten (exported_instance) replaces the scraped target's own.
-func (s *Set) labelsOf(a *alertmanager.Alert, text string, words []string) []label {
+func (s *Set) labelsOf(a *alertmanager.Alert, sentences, links string, words []string) []label {
 	all := make([]label, 0, len(a.Labels))
 	for name, value := range a.Labels {
 		if value == "" || name == model.AlertNameLabel {
@@ -151,15 +152,19 @@ func (s *Set) labelsOf(a *alertmanager.Alert, text string, words []string) []lab
 			value = strings.Join(strings.Fields(value), " ")
 		}
 		l := label{name: name, value: value, rank: s.rankOf(name), order: s.order[canonical(name)]}
-		if l.rank > rankClaim && strings.Count(value, " ") > 3 { // a sentence
+		if l.rank > rankClaim && strings.Count(value, " ") > 3 || isWindow(value) { // a sentence, a length of time
 			l.rank = rankIgnored
 		}
-		l.named = len(value) > 1 && l.rank < rankIgnored && names(text, value)
+		if len(value) > 1 && l.rank < rankIgnored {
+			l.named = names(sentences, value)
+			l.linked = !l.named && names(links, value)
+			l.named = l.named || l.linked
+		}
 		if l.named && (l.rank == rankUnlikely || l.rank == rankTopic) && isWord(value) { // by chance
 			l.named = false
 		}
 		if l.mayBeHinted() && hints(words, name) { // a tunnel in TunnelDown
-			l.named, l.rank = true, min(l.rank, rankOwn)
+			l.named, l.linked, l.rank = true, false, min(l.rank, rankOwn)
 		}
 		if l.rank == rankOwn && name == "name" || l.named && l.rank == rankUnlikely {
 			l.named, l.rank = true, rankOwn
@@ -179,6 +184,8 @@ func (l *label) mayBeHinted() bool {
 	switch l.rank {
 	case rankTopic, rankOwn, rankUnlikely:
 		return !isSeverity(l.name)
+	case rankIgnored:
+		return slices.Contains([]string{"endpoint", "monitor", "owner", "receiver", "replica"}, l.name)
 	case rankContext:
 		return !slices.Contains(always, canonical(l.name))
 	}
@@ -193,6 +200,12 @@ func hints(words []string, label string) bool {
 		}
 	}
 	return true
+}
+
+// isWindow reports whether a value is a length of time, such as 1h30m.
+func isWindow(value string) bool {
+	_, err := model.ParseDuration(value)
+	return err == nil && value != "0"
 }
 
 // isWord reports whether a value is an ordinary word, which a sentence may hold by chance.
@@ -223,7 +236,7 @@ func markForeign(all []label) {
 		case is(l, rankService), is(l, rankContainer), is(l, rankJob):
 			l.foreign = reporting && isExporter(l.value)
 		case is(l, rankInstance):
-			l.foreign = better && !target && (reporting && isAddress(l.value) || isExporter(l.value) || strings.HasPrefix(l.value, "localhost"))
+			l.foreign = better && (!target && reporting && isAddress(l.value) || isExporter(l.value) || strings.HasPrefix(l.value, "localhost"))
 		}
 	}
 }
@@ -237,7 +250,7 @@ func isExporter(name string) bool {
 }
 
 // probers are exporters whose instance is what they report on.
-var probers = [...]string{"node-exporter", "node_exporter", "windows", "snmp", "blackbox", "ipmi", "mysqld", "postgres", "redis"}
+var probers = [...]string{"node-exporter", "node_exporter", "windows", "snmp", "blackbox", "ipmi"}
 
 func isProber(name string) bool {
 	return slices.ContainsFunc(probers[:], func(part string) bool { return strings.Contains(name, part) })
@@ -282,11 +295,17 @@ func namesHost(text, host string) bool {
 	return false
 }
 
+// longURL is how many bytes of a URL are written if room is short.
+const longURL = 80
+
 // short returns the value of a label as lists have it.
 func (r rank) short(value string) string {
 	switch {
 	case r == rankPod:
 		return shortPod(value)
+	case strings.Contains(value, "://") && len(value) > longURL:
+		host, _, _ := strings.Cut(shortHost(value), "/")
+		return host + "/.."
 	case r == rankNode, r == rankInstance, strings.Contains(value, "://"):
 		return shortHost(value)
 	}
@@ -321,8 +340,8 @@ func shortHost(host string) string {
 	return name
 }
 
-// shortPod returns a pod's name without the hash of its template, which a ".." stands
-// for: "checkout-api-..x2lqp".
+// shortPod returns a pod's name without its template's hash, for which it writes "..":
+// "checkout-api-..x2lqp".
 func shortPod(name string) string {
 	last := strings.LastIndexByte(name, '-')
 	if last < 0 || len(name)-last-1 != 5 || !isGenerated(name[last+1:]) {

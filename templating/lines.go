@@ -177,7 +177,7 @@ func (c *composition) objectsBySeverity(e *entry, objects []string) []string {
 	sorted := make([]string, len(order))
 	for i, j := range order {
 		sorted[i] = objects[j]
-		if now := severity(j); !e.resolved && i > 0 && severity(order[i-1]) != now && severityWord(now) != "" {
+		if now := severity(j); objects[j] != "" && !e.resolved && i > 0 && severity(order[i-1]) != now && severityWord(now) != "" {
 			sorted[i] = severityWord(now) + " " + objects[j]
 		}
 	}
@@ -264,8 +264,8 @@ func listed(objects []string) string {
 	return b.String()
 }
 
-// lines returns the lines of firing or of resolved alerts. A severity that several
-// lines in a row have stands above them. Pods of one workload share a line.
+// lines returns the lines of firing or of resolved alerts. If several lines in a row have
+// the same severity, it is written above them. Pods of one workload share a line.
 func (c *composition) lines(ch choice, resolved bool) []string {
 	if ch.quiet && resolved && c.view.FiringCount > 0 {
 		return nil

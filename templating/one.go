@@ -141,7 +141,7 @@ func (d *detail) object() *label {
 	if len(d.labels) > 0 && d.labels[0].isChosen() {
 		return &d.labels[0]
 	}
-	var own, state, address, coarse, exporters *label
+	var own, state, address, coarse, exporters, linked *label
 	first := func(to **label, l *label) {
 		if *to == nil {
 			*to = l
@@ -157,18 +157,25 @@ func (d *detail) object() *label {
 			}
 		case l.rank == rankState:
 			first(&state, l)
-		case l.named && l.rank < rankService:
+		case l.named && l.rank < rankService && !l.linked:
 			return l
+		case l.named && l.rank < rankService:
+			first(&linked, l)
 		case l.rank >= rankService:
 			if coarse == nil || l.named && !coarse.named {
 				coarse = l
 			}
 		}
 	}
+	if linked != nil {
+		return linked
+	}
 	for i := range d.labels {
 		l := &d.labels[i]
 		switch {
 		case l.foreign || l.rank >= rankState:
+		case l.rank == rankTopic && isWord(l.value):
+			first(&state, l)
 		case l.rank >= rankTopic && l.rank <= rankOwn: // perhaps the rule's, the same in each alert
 			first(&own, l)
 		case l.rank == rankInstance && isAddress(l.value):
@@ -261,19 +268,24 @@ func (d *detail) namespace() string {
 	exporter := slices.ContainsFunc(d.labels, func(l label) bool {
 		return l.foreign && l.rank == rankPod && isExporter(l.value) && !strings.Contains(l.value, "state-metrics")
 	})
+	found := ""
 	for _, l := range d.labels {
-		if l.rank == rankNamespace && (l.named || !exporter || strings.HasPrefix(l.name, "exported_")) {
+		switch {
+		case l.rank != rankNamespace:
+		case strings.HasPrefix(l.name, "exported_"):
 			return l.value
+		case (l.named || !exporter) && (found == "" || l.name == "namespace"):
+			found = l.value
 		}
 	}
-	return ""
+	return found
 }
 
 // compose writes name, place and a sentence, each thing once.
 func (c *composition) compose(d *detail, sentence, from string, how wording) one {
 	w := one{sentence: sentence, from: from, label: d.object()}
 	lacks := func(value string) bool {
-		return !namesHost(sentence, value) && !names(d.name, value) && !slices.Contains(d.nameWords(), value)
+		return !namesHost(sentence, value) && !names(d.name, value) && !slices.Contains(d.nameWords(), value) && !namesHost(strings.ToLower(sentence), strings.ToLower(value))
 	}
 	w.object = c.placeOf(d, lacks, how)
 	w.subject = d.name
@@ -335,9 +347,15 @@ func (c *composition) placeOf(d *detail, lacks func(value string) bool, how word
 }
 
 // needsHost reports whether an object is written with its host: a disk is, and a label of
-// the rule's own unless its host is but an address.
+// the rule's own. An address is left out if something else has a name.
 func (d *detail) needsHost(object, host *label) bool {
-	return object.rank.isOfHost() || (object.rank.isPart() || object.rank == rankState) && (!isAddress(host.value) || host.named && !hasName(d))
+	if isAddress(host.value) && slices.ContainsFunc(d.labels, func(l label) bool {
+		return l.named && !l.foreign && l.name != object.name && (l.rank == rankOwn || l.rank == rankNode)
+	}) {
+		return false
+	}
+	isPart := object.rank.isPart() || object.rank == rankState
+	return object.rank.isOfHost() || isPart && (host.named || strings.ContainsAny(host.value, "0123456789-.") && d.podOr(nil) == nil)
 }
 
 // addsTo reports whether a label is written beside the object: others that the author
@@ -349,10 +367,5 @@ func (l *label) addsTo(object *label, how wording) bool {
 	if how == shortWording || l == object || l.foreign || l.rank >= rankService {
 		return false
 	}
-	return l.rank.isOfHost() || l.rank == rankDatabase || how == richWording && l.named
-}
-
-// hasName reports whether an annotation names something better than an address.
-func hasName(d *detail) bool {
-	return slices.ContainsFunc(d.labels, func(l label) bool { return l.named && !l.foreign && l.rank < rankInstance })
+	return l.rank.isOfHost() || l.rank == rankQueue || l.rank == rankDatabase || how == richWording && l.named
 }

@@ -63,10 +63,9 @@ func (c *composition) compareAlerts(a, b *alertmanager.Alert) int {
 	)
 }
 
-// Severest is a notification with at most so many of its alerts: firing before
-// resolved, severe before mild, new before old. Those left out are counted in
-// TruncatedAlerts.
-func Severest(n Notification, most int) Notification {
+// MostSevere returns a notification with at most most of its alerts: firing before
+// resolved, severe before mild, new before old. TruncatedAlerts counts the others.
+func MostSevere(n Notification, most int) Notification {
 	if len(n.Alerts) > most {
 		n.TruncatedAlerts += uint64(len(n.Alerts) - most)
 		n.Alerts = bySeverity(n.Alerts)[:most]

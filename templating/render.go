@@ -85,7 +85,7 @@ type view struct {
 	TruncatedAlerts uint64
 	MayStillFire    bool
 	FiringCount     int  // of all alerts listed by Alertmanager, shown or not
-	ResolvedCount   int  // likewise
+	ResolvedCount   int  // of all alerts, too
 	Repeated        bool // sent again because the repeat interval elapsed
 	Single          bool // there is one alert, and Alertmanager left none out
 
@@ -265,7 +265,7 @@ func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squee
 		body, tail = a.raw[:in.tail], a.raw[in.tail:]
 	}
 	if a.body = strings.TrimSpace(gsm7.Transliterate(tidy(body), in.set.to)); a.body == "?" && strings.TrimSpace(body) != "?" {
-		a.body = "" // it holds nothing that can be spelt
+		a.body = "" // nothing of it can be written
 	}
 	if s.tight {
 		a.body = gsm7.Cheap(a.body)

@@ -49,12 +49,12 @@ func rules() []rule {
 				template.KV{"alertname": "QueueConsumerStalled", "severity": "warning", "instance": "mq-07.lab.example:9419", "queue": "mail.outgoing"},
 				template.KV{"summary": "Queue consumer stalled (instance mq-07.lab.example:9419)", "description": "Nobody took a message from mail.outgoing for 12 minutes. Check the consumer.\n  VALUE = 48211\n  LABELS = map[...]"},
 			)}},
-		{"The object is what the rule's author names", "Of the labels whose value stands in an annotation the most exact: volume claim, pod, job, workload, mount point, device, interface, topic, queue, database, a label of the rule's own, URL, node, instance, service. If no annotation names one, the same order holds over the labels that there are. An exporter's pod or address is never the object. `exported_instance` goes before `instance`, and `k8s.pod.name` is a `pod`.",
+		{"The object is what the rule's author names", "Of the labels whose value an annotation names the most exact: volume claim, pod, job, workload, mount point, device, interface, topic, queue, database, a label of the rule's own, URL, node, instance, service. If no annotation names one, the same order holds over the labels that there are. An exporter's pod or address is never the object. `exported_instance` goes before `instance`, and `k8s.pod.name` is a `pod`.",
 			[]template.Alert{firing(
 				template.KV{"alertname": "DeploymentLacksReplicas", "severity": "warning", "cluster": "hall-2", "namespace": "shop", "deployment": "basket-api", "pod": "kube-state-metrics-7c9d8b5f46-zk2vw", "instance": "10.1.2.3:8080", "job": "kube-state-metrics"},
 				template.KV{"summary": "Deployment lacks replicas.", "description": "Deployment shop/basket-api has had 2 of 5 replicas for 15 minutes."},
 			)}},
-		{"Each thing appears once", "The object stands before the sentence, only if the sentence lacks it; of `namespace/pod` only the part that is lacking. What is part of a host (a mount point, a device, a label of the rule's own) brings the host.",
+		{"Each thing appears once", "The object precedes the sentence, only if the sentence lacks it; of `namespace/pod` only the part that is lacking. What is part of a host (a mount point, a device, a label of the rule's own) brings the host.",
 			[]template.Alert{firing(
 				template.KV{"alertname": "RingMemberUnreachable", "severity": "page", "namespace": "shop", "pod": "basket-ring-0", "instance": "10.3.4.5:7946"},
 				template.KV{"summary": "Ring member basket-ring-0 cannot be reached by its neighbours."},
@@ -64,9 +64,9 @@ func rules() []rule {
 				template.KV{"alertname": "HeapAlmostExhausted", "severity": "warning", "instance": "calc-21.lab.example:8778", "region_cluster": "abacus-north"},
 				template.KV{"description": "The part of the heap that the virtual machine on calc-21.lab.example:8778 in abacus-north has in use after its last full collection is 91 percent, which is above the threshold of 85 percent."},
 			)}},
-		{"A group's lines show what differs", "By the fewest labels that distinguish all alerts, those that the annotations name first; with the one figure in which the descriptions differ. Hosts lose domain and port and pods the hash of their template if all stay distinct. A sentence that all alerts share stands in the first line if there is room.",
+		{"A group's lines show what differs", "By the fewest labels that distinguish all alerts, those that the annotations name first; with the one figure in which the descriptions differ. Hosts lose domain and port and pods the hash of their template if all stay distinct. A sentence that all alerts share is in the first line if there is room.",
 			[]template.Alert{quota("requests.cpu", "93.1%"), quota("limits.memory", "97.4%"), quota("configmaps", "91%")}},
-		{"A mixed group has a line per name", "The most severe first, with the severity where it is another than the first; all names before any object. What is in common stands in the first line.",
+		{"A mixed group has a line per name", "The most severe first, with the severity if it is not the first word; all names before any object. What they have in common is in the first line.",
 			[]template.Alert{
 				bare("BackupMissing", "critical", "db-01.example:9100"), bare("LampBroken", "warning", "lamp-00.example:80"), bare("LampBroken", "warning", "lamp-01.example:80"), bare("SnapshotMissing", "warning", "db-02.example:9100"),
 			}},

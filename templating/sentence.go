@@ -114,14 +114,14 @@ func (s *Set) detailOf(a *alertmanager.Alert) detail {
 		description = ""
 	}
 	summary, description = d.expanded(withoutDump(summary)), d.expanded(withoutDump(description))
-	text := summary + "\n" + description
+	links := ""
 	for _, name := range a.Annotations.Names() { // a link to a dashboard may name the object, too
-		if name != summaryFrom && name != descriptionFrom && len(text) < longestAnnotation {
-			text += "\n" + capped(a.Annotations[name])
+		if name != summaryFrom && name != descriptionFrom && len(links) < longestAnnotation {
+			links += "\n" + capped(a.Annotations[name])
 		}
 	}
-	d.labels = s.labelsOf(a, text, d.nameWords())
-	d.forgetAddresses(text)
+	d.labels = s.labelsOf(a, summary+"\n"+description, links, d.nameWords())
+	d.forgetAddresses(summary + "\n" + description)
 	if summary != "" {
 		d.read(summary, summaryFrom, true)
 	}
@@ -149,7 +149,12 @@ func firstAnnotation(annotations alertmanager.KV, names []string) (text, from st
 
 // withoutDump cuts what some rules append to their descriptions: all labels.
 func withoutDump(s string) string {
-	before, _, _ := cutField(s, "LABELS")
+	before, _, found := cutField(s, "LABELS")
+	if !found {
+		if text, labels, found := cutField(s, "Labels"); found && (strings.HasPrefix(labels, "map[") || strings.HasPrefix(labels, "{")) {
+			return text
+		}
+	}
 	return before
 }
 
@@ -180,7 +185,7 @@ func (d *detail) read(text, from string, summary bool) {
 	}
 	number := 0
 	for _, one := range sentences(text) {
-		one = d.withoutInstance(one)
+		one = d.withoutInstance(withoutTopics(one))
 		if strings.Trim(one, "0123456789") == "" {
 			continue
 		}
@@ -189,7 +194,7 @@ func (d *detail) read(text, from string, summary bool) {
 		if one == "" {
 			continue
 		}
-		s := saying{text: one, from: from, summary: summary, advice: isAdvice(one) || strings.Contains(one, "{{ $")}
+		s := saying{text: one, from: from, summary: summary, advice: isAdvice(one) || strings.HasPrefix(one, "- ") || strings.HasPrefix(one, "* ")}
 		if number > 1 {
 			s.from += ", sentence " + strconv.Itoa(number)
 		}
@@ -215,7 +220,7 @@ func (d *detail) read(text, from string, summary bool) {
 // expanded writes the values of labels that a rule's author meant to have expanded:
 // some tools quote {{ $labels.name }} once too often.
 func (d *detail) expanded(text string) string {
-	if !strings.Contains(text, "$labels.") {
+	if !strings.Contains(text, "{{") {
 		return text
 	}
 	var b strings.Builder
@@ -229,10 +234,21 @@ func (d *detail) expanded(text string) string {
 		b.WriteString(before)
 		if name, isLabel := strings.CutPrefix(strings.TrimSpace(inside), "$labels."); isLabel {
 			b.WriteString(d.Labels[name])
-		} else {
+		} else if !strings.HasPrefix(strings.TrimSpace(inside), "$") {
 			b.WriteString("{{" + inside + "}}")
 		}
 		text = after
+	}
+}
+
+// withoutTopics drops words such as "#page" at a sentence's end.
+func withoutTopics(s string) string {
+	for {
+		i := strings.LastIndexByte(s, ' ')
+		if i < 0 || i+2 >= len(s) || s[i+1] != '#' || isDigit(s[i+2]) {
+			return s
+		}
+		s = s[:i]
 	}
 }
 

@@ -118,12 +118,3 @@ func Severities(n Notification) []string {
 	}
 	return all
 }
-
-// Rank is that of a headline's first word; what is resolved comes last.
-func Rank(headline string) int {
-	word, _, _ := strings.Cut(headline, " ")
-	if word == "RESOLVED" {
-		return rankNone + 1
-	}
-	return SeverityRank(word)
-}

@@ -9,14 +9,16 @@
 //	text, err := set.Text(`{{ template "sms.default" . }}`, nil)
 //	rendering := text.Render(notification, templating.Budget{MaxSegments: 2})
 //
-// What a template makes is spelt with what an SMS can hold, and fitted: as many
-// alerts as there is room for are given to the template, the severest and newest
-// first, and it is told how many are hidden; if even one is too long, its values
-// are shortened, and at last the text is cut at a word. What follows {{ tail }} in
-// a template, and the tail of a Budget, stay whatever is cut. A segment is not
-// filled with a few septets where a tighter spelling or shorter values do.
-// Rendering never fails: where a template does, a plain text built in goes out in
-// its place.
+// A text is written with what an SMS can hold, and fitted: the built-in functions leave
+// out what says least; a template that lists alerts itself gets as many as there is room
+// for, the most severe and newest first, and the number of the others. If even one alert
+// is too long, its values are shortened; in the end the text is cut at a word. What
+// follows {{ tail }} in a template, and the tail of a [Budget], stay whatever is cut. A
+// few septets do not cost a segment if a tighter spelling or shorter values save it.
+// Rendering never fails: if a template fails, a built-in plain text replaces it.
+//
+// The package is used by smspager itself; its exported names may change until smspager
+// has version 1.
 package templating
 
 import (
@@ -39,8 +41,8 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// Notification is what a template is about: Alertmanager's data for one group
-// of alerts, and what the webhook tells besides.
+// Notification holds Alertmanager's data for one group of alerts, and the rest of its
+// webhook.
 type Notification struct {
 	alertmanager.Data
 	GroupKey        string
@@ -50,12 +52,12 @@ type Notification struct {
 	MayStillFire bool
 }
 
-// Options are what New may be given. The zero value works.
+// Options holds the settings of [New]. The zero value works.
 type Options struct {
 	Globs []string         // patterns of template files
 	Now   func() time.Time // nil: time.Now
-	// Objects are labels that say what is broken, the most exact first; they come before
-	// those that are known. Ignore are labels that never say it.
+	// Objects are labels that name what is broken, the most exact first; they come before
+	// the built-in ones. Ignore are labels that never do.
 	Objects, Ignore []string
 	Alphabet        gsm7.Alphabet // of the provider; "": all of GSM 03.38
 }

@@ -117,6 +117,11 @@ func withoutTags(s string) string {
 		isElement = isElement && (attributes == "" || strings.Contains(attributes, "="))
 		url, label, isLink := strings.Cut(tag, "|")
 		switch {
+		case name == "style" || name == "script":
+			if _, rest, closed := strings.Cut(after, "</"+name+">"); closed {
+				after, end = rest, -1
+			}
+		case strings.HasPrefix(tag, "!"): // Slack's <!channel>
 		case isElement && apart:
 			b.WriteByte(' ')
 		case isElement:
@@ -300,5 +305,6 @@ func isWordRune(r rune) bool {
 	if r < utf8.RuneSelf {
 		return isWordByte(byte(r))
 	}
-	return (unicode.IsLetter(r) || unicode.IsDigit(r)) && !unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul)
+	const cjk = 0x2E80 // and what follows
+	return r < cjk && (unicode.IsLetter(r) || unicode.IsDigit(r))
 }

@@ -3,7 +3,7 @@ package gsm7
 import "unicode/utf8"
 
 // The GSM 7-bit default alphabet in the order of its septets (3GPP TS 23.038,
-// 6.2.1). At 0x1b stands the escape to the extension table, which is not a
+// 6.2.1). 0x1b is the escape to the extension table, which is not a
 // character.
 const alphabet = "@£$¥èéùìòÇ\nØø\rÅå" +
 	"Δ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ" +

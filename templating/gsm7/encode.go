@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// UnencodableError tells of a character that is in neither GSM table.
+// UnencodableError reports a character that is in neither GSM table.
 type UnencodableError struct {
 	Rune   rune
 	Offset int // in bytes

@@ -33,7 +33,7 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// TestDecodeOddities is of septets that no character encodes to (3GPP TS 23.038,
+// TestDecodeOddities decodes septets that no character encodes to (3GPP TS 23.038,
 // 6.2.1.1, notes 1 and 3).
 func TestDecodeOddities(t *testing.T) {
 	for in, want := range map[string]string{
@@ -71,7 +71,7 @@ func TestPack(t *testing.T) {
 	}
 }
 
-// TestConcat16 is of texts at the limits where the longer reference matters.
+// TestConcat16 measures texts at the limits where the longer reference matters.
 func TestConcat16(t *testing.T) {
 	for _, tc := range []struct {
 		text     string

@@ -132,7 +132,7 @@ func countSeptets(s string) (septets int, ok bool) {
 	return septets, true
 }
 
-// countSeptetsOfRunes goes on where the first character beyond ASCII stands.
+// countSeptetsOfRunes goes on at the first character beyond ASCII.
 func countSeptetsOfRunes(s string, septets int) (int, bool) {
 	for _, r := range s {
 		w := septetsOf(r)

@@ -224,23 +224,23 @@ func FuzzLaws(f *testing.F) {
 		if strings.Join(parts, "") != s || len(parts) != gsm7.Measure(s).Segments {
 			t.Fatalf("the segments of %q are %q", s, parts)
 		}
-		spelt := gsm7.Transliterate(s, textinghouse.Alphabet)
-		if size := gsm7.Measure(spelt); size.Encoding != gsm7.GSM7 {
-			t.Fatalf("Transliterate(%q) = %q needs %s", s, spelt, size.Encoding)
+		written := gsm7.Transliterate(s, textinghouse.Alphabet)
+		if size := gsm7.Measure(written); size.Encoding != gsm7.GSM7 {
+			t.Fatalf("Transliterate(%q) = %q needs %s", s, written, size.Encoding)
 		}
-		for _, r := range spelt {
+		for _, r := range written {
 			if !textinghouse.Alphabet.Has(r) {
-				t.Fatalf("Transliterate(%q) = %q holds %q", s, spelt, r)
+				t.Fatalf("Transliterate(%q) = %q holds %q", s, written, r)
 			}
 		}
-		if again := gsm7.Transliterate(spelt, textinghouse.Alphabet); again != spelt {
-			t.Fatalf("Transliterate(%q) = %q, and again %q", s, spelt, again)
+		if again := gsm7.Transliterate(written, textinghouse.Alphabet); again != written {
+			t.Fatalf("Transliterate(%q) = %q, and again %q", s, written, again)
 		}
-		if s != "" && spelt == "" {
+		if s != "" && written == "" {
 			t.Fatalf("Transliterate(%q) is empty", s)
 		}
 		n = 1 + abs(n)%5
-		for _, text := range []string{spelt, s} {
+		for _, text := range []string{written, s} {
 			if cut := gsm7.Truncate(text, n); gsm7.Measure(cut).Segments > n || utf8.ValidString(text) && !utf8.ValidString(cut) {
 				t.Fatalf("Truncate(%q, %d) = %q", text, n, cut)
 			}

@@ -33,7 +33,7 @@ func Transliterate(s string, to Alphabet) string {
 // Change is a character that Transliterate replaces.
 type Change struct {
 	From  string // the character
-	To    string // what stands in its place, "" where it is left out
+	To    string // what replaces it, "" if it is left out
 	Count int    // how often
 }
 
@@ -84,7 +84,7 @@ func (m *members) haveAll(s string) bool {
 }
 
 // spell calls emit with each character of a text, as NFC has it, and with what
-// stands for it.
+// replaces it.
 func (m *members) spell(s string, emit func(from rune, to string)) {
 	s = norm.NFC.String(strings.ToValidUTF8(s, "\uFFFD"))
 	previous, last := rune(0), byte(0) // what was read, and written, before
@@ -174,7 +174,7 @@ func isAlphanumeric(b byte) bool {
 	return '0' <= b && b <= '9' || 'A' <= b && b <= 'Z' || 'a' <= b && b <= 'z'
 }
 
-// spelling is what stands for a character that is not allowed, between the one
+// spelling returns what replaces a character that is not allowed, between the one
 // before it and what follows.
 func (m *members) spelling(r, previous rune, rest string) string {
 	if r == '\n' {

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// ellipsis stands for what was cut. A dot costs one septet, unlike "…".
+// ellipsis replaces what was cut. A dot costs one septet, unlike "…".
 const ellipsis = "..."
 
 // Truncate returns a text of at most so many segments: the whole text where it

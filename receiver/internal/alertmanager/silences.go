@@ -111,7 +111,7 @@ func (s *Silencer) Set(ctx context.Context, silence Silence) (id string, err err
 			return err
 		}
 		if id = answer.SilenceID; id == "" {
-			return errors.New("Alertmanager's response has no silenceID")
+			return errors.New("the response has no silenceID")
 		}
 		return nil
 	})

@@ -93,13 +93,13 @@ func (p *Page) restart(at time.Time) {
 func (p *Page) keep(n *templating.Notification, at time.Time) {
 	p.NotifiedAt, p.Firing = at, keys(n)
 	p.Severity = templating.Severity(*n)
-	p.Notification = templating.Severest(*n, maxAlerts)
+	p.Notification = templating.MostSevere(*n, maxAlerts)
 	for {
 		doc, err := json.Marshal(p.Notification)
 		if err != nil || len(doc) <= maxDoc || len(p.Notification.Alerts) < 2 {
 			return
 		}
-		p.Notification = templating.Severest(p.Notification, len(p.Notification.Alerts)/2)
+		p.Notification = templating.MostSevere(p.Notification, len(p.Notification.Alerts)/2)
 	}
 }
 
