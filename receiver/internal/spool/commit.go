@@ -96,10 +96,10 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 			return outbox.Added{IDs: en.IDs(), Duplicate: p != FailOpen}, nil
 		}
 	}
-	if err := s.fitEnd(ctx, e); err != nil {
-		return outbox.Added{}, err
+	added, err := outbox.Added{}, s.fitEnd(ctx, e)
+	if err == nil {
+		added, err = s.addInTime(ctx, p, e)
 	}
-	added, err := s.addInTime(ctx, p, e)
 	if err == nil || errors.Is(err, outbox.ErrConflict) {
 		return added, err
 	}

@@ -3,19 +3,24 @@ package spool
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
+// endsUnread reports whether a page is new and over: it ends the page of its group, which
+// could not be read.
+func endsUnread(p *outbox.Page) bool { return p.Version == 0 && !p.State.Current() }
+
 // fit makes the pages of an entry fit what is stored: all of them if they are known not to
 // (again), otherwise those that end a page which could not be read.
-func (s *Spool) fit(ctx context.Context, e *outbox.Entry, again bool) error {
+func (r *records) fit(ctx context.Context, e *outbox.Entry, again bool) error {
 	pages := e.AllPages()
 	e.Page, e.Also = nil, nil
 	for _, p := range pages {
-		if s.o.Merge != nil && (again || endsUnread(p)) {
+		if r.merge != nil && (again || endsUnread(p)) {
 			var err error
-			if p, err = s.merged(ctx, p); err != nil {
+			if p, err = r.merged(ctx, p); err != nil {
 				return err
 			}
 		}
@@ -26,31 +31,27 @@ func (s *Spool) fit(ctx context.Context, e *outbox.Entry, again bool) error {
 	return nil
 }
 
-// fitEnd is fit of an entry that was built a moment ago.
-func (s *Spool) fitEnd(ctx context.Context, e *outbox.Entry) error {
+// fitEnd is fit of an entry that was built a moment ago. An error means that the store cannot
+// be read: the entry is made to fit when it is stored.
+func (r *records) fitEnd(ctx context.Context, e *outbox.Entry) error {
 	if e.Page == nil || !endsUnread(e.Page) {
 		return nil
 	}
-	if _, err := s.get(); err != nil { // it is made to fit when it can be stored
-		return nil
+	fitting := *e
+	if err := r.fit(ctx, &fitting, false); err != nil {
+		return fmt.Errorf("%w: %w", outbox.ErrNotStored, err)
 	}
-	if err := s.fit(ctx, e, false); err != nil {
-		return err
-	}
-	if len(e.Also) == 1 {
-		e.Page, e.Also = e.Also[0], nil
+	e.Page, e.Also = nil, nil
+	if len(fitting.Also) == 1 {
+		e.Page = fitting.Also[0]
 	}
 	e.OfPage()
 	return nil
 }
 
-// endsUnread reports whether a page is new and over: it ends the page of its group, which
-// could not be read.
-func endsUnread(p *outbox.Page) bool { return p.Version == 0 && !p.State.Current() }
-
 // merged makes a page fit the one that is stored, by its id or of its group.
-func (s *Spool) merged(ctx context.Context, p *outbox.Page) (*outbox.Page, error) {
-	store, err := s.get()
+func (r *records) merged(ctx context.Context, p *outbox.Page) (*outbox.Page, error) {
+	store, err := r.store.get()
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +71,8 @@ func (s *Spool) merged(ctx context.Context, p *outbox.Page) (*outbox.Page, error
 		}
 		if len(group) > 0 {
 			base = &group[0]
+		}
+		if base != nil || p.Code == "" {
 			break
 		}
 		coded, err := store.Pages(ctx, outbox.PageQuery{Current: true, Code: p.Code, Limit: 1})
@@ -78,5 +81,5 @@ func (s *Spool) merged(ctx context.Context, p *outbox.Page) (*outbox.Page, error
 		}
 		taken = len(coded) > 0
 	}
-	return s.o.Merge(ctx, base, *p, taken)
+	return r.merge(ctx, base, *p, taken)
 }

@@ -215,8 +215,11 @@ func (r *ride) changes() []outbox.Change {
 }
 
 // ride takes along changes that wait, unless they are being flushed. It must end by
-// arrive.
+// arrive. In a shared store, where another replica may hold a row, a commit goes alone.
 func (s *Spool) ride() *ride {
+	if s.o.Shared {
+		return nil
+	}
 	select {
 	case <-s.flushing:
 	default:

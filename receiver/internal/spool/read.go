@@ -3,7 +3,6 @@ package spool
 import (
 	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -147,107 +146,4 @@ func (s *Spool) Segments(ctx context.Context, since time.Time) (int, error) {
 		return 0, err
 	}
 	return store.Segments(ctx, since)
-}
-
-// Page returns a page with its events, or ErrNotFound.
-func (s *Spool) Page(ctx context.Context, id string) (outbox.Page, error) {
-	p, err := s.readPage(ctx, id)
-	switch {
-	case err == nil:
-		p, _ = s.shelf.page(id, &p)
-		return p, nil
-	case !errors.Is(err, outbox.ErrNotFound) || s.shelf.holds() > 0:
-		if known, ok := s.shelf.page(id, nil); ok {
-			return known, nil
-		}
-	}
-	return p, err
-}
-
-func (s *Spool) readPage(ctx context.Context, id string) (outbox.Page, error) {
-	store, err := s.get()
-	if err != nil {
-		return outbox.Page{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, readPatience)
-	defer cancel()
-	return store.Page(ctx, id)
-}
-
-// Pages returns pages without their events, see outbox.Store.
-func (s *Spool) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
-	more := q
-	more.Limit += s.shelf.holds() // in whose place others come
-	ps, err := s.readPages(ctx, more)
-	all, known := s.shelf.list(q, ps, err == nil)
-	if known {
-		return all, nil
-	}
-	return nil, err
-}
-
-func (s *Spool) readPages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
-	store, err := s.get()
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, readPatience)
-	defer cancel()
-	return store.Pages(ctx, q)
-}
-
-// learn reads the current pages once, as soon as the store is open.
-func (s *Spool) learn(ctx context.Context) {
-	if s.o.Shared {
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-s.opened:
-	}
-	for ctx.Err() == nil && s.learnPages(ctx) != nil {
-		sleep(ctx, Retry)
-	}
-}
-
-// relearn reads the pages of an entry as they are stored.
-func (s *Spool) relearn(ctx context.Context, e *outbox.Entry) {
-	for _, p := range e.AllPages() {
-		if stored, err := s.readPage(ctx, p.ID); err == nil {
-			s.shelf.readPages([]outbox.Page{stored}, false)
-		}
-	}
-}
-
-// learnPages reads the current pages, for the time when they cannot be read.
-func (s *Spool) learnPages(ctx context.Context) error {
-	const batch = 100
-	before := ""
-	for {
-		ps, err := s.readPages(ctx, outbox.PageQuery{Current: true, Before: before, Limit: batch})
-		if err != nil {
-			return err
-		}
-		s.shelf.readPages(ps, len(ps) < batch)
-		if len(ps) < batch {
-			return nil
-		}
-		before = ps[len(ps)-1].ID
-	}
-}
-
-// Marks returns the marks of a kind, in the order of their names.
-func (s *Spool) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
-	var ms []outbox.Mark
-	store, err := s.get()
-	if err == nil {
-		reading, cancel := context.WithTimeout(ctx, readPatience)
-		defer cancel()
-		ms, err = store.Marks(reading, kind)
-	}
-	all, known := s.shelf.listMarks(kind, ms, err == nil)
-	if known {
-		return all, nil
-	}
-	return nil, err
 }

@@ -77,9 +77,9 @@ type Options struct {
 
 // Spool is a store that does not say no. It is safe for concurrent use.
 type Spool struct {
-	opening
+	*opening
 	*ledger
-	shelf    *shelf
+	*records
 	o        Options
 	flushing chan struct{} // holds one while nobody flushes
 	batch    int           // how many changes the next transaction has; of who flushes
@@ -107,8 +107,9 @@ func New(o Options) (*Spool, error) {
 		o.Withdraw = func([]string) {}
 	}
 	s := &Spool{
-		o: o, ledger: newLedger(o.Shared), shelf: newShelf(o.Shared), flushing: make(chan struct{}, 1), batch: maxBatch, done: make(chan struct{}),
+		o: o, opening: &opening{}, ledger: newLedger(o.Shared), flushing: make(chan struct{}, 1), batch: maxBatch, done: make(chan struct{}),
 	}
+	s.records = &records{store: s.opening, shelf: newShelf(o.Shared), merge: o.Merge}
 	s.flushing <- struct{}{}
 	if err := s.open(o.Open, o.Logger); err != nil {
 		return nil, err

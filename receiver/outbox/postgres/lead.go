@@ -86,24 +86,8 @@ func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err e
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		ticker := time.NewTicker(heartbeat)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-ticker.C:
-			}
-			began := time.Now()
-			err := s.beat(context.WithoutCancel(ctx), func(ctx context.Context) error {
-				_, err := conn.Exec(ctx, "SELECT 1")
-				return err
-			})
-			if err != nil {
-				lose(fmt.Errorf("the database does not respond: %w", err))
-				return
-			}
-			l.proved.Store(&began)
+		if err := s.prove(ctx, conn, l, stop); err != nil {
+			lose(fmt.Errorf("the database does not respond: %w", err))
 		}
 	}()
 	return l, func() {
@@ -112,6 +96,28 @@ func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err e
 		lose(nil)
 		closeConn()
 	}, nil
+}
+
+// prove proves every heartbeat that the session lives, until it is stopped or that fails.
+func (s *Store) prove(ctx context.Context, conn *pgx.Conn, l *lease, stop <-chan struct{}) error {
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return nil
+		case <-ticker.C:
+		}
+		began := time.Now()
+		err := s.beat(context.WithoutCancel(ctx), func(ctx context.Context) error {
+			_, err := conn.Exec(ctx, "SELECT 1")
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		l.proved.Store(&began)
+	}
 }
 
 // lease is a lock that was proved by a heartbeat.

@@ -176,7 +176,8 @@ func (s *Store) try(ctx context.Context, batch []group.Work[pgx.Tx]) (again bool
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after a commit it does nothing
 	for _, work := range batch {
 		if err := work(ctx, tx); err != nil {
-			return lost(ctx, err), notStored(err)
+			alone := len(batch) == 1 && isDeadlock(err) // others are tried alone by the group
+			return alone || lost(ctx, err), notStored(err)
 		}
 	}
 	if err = tx.Commit(ctx); err != nil && (ofAStatement(err) || pgconn.SafeToRetry(err)) {
@@ -192,14 +193,16 @@ func notStored(err error) error { return fmt.Errorf("%w: %w", outbox.ErrNotStore
 // process's waited for each other.
 const deadlock = "40P01"
 
+// isDeadlock reports whether an error is that of such a transaction.
+func isDeadlock(err error) bool {
+	var refusal *pgconn.PgError
+	return errors.As(err, &refusal) && refusal.Code == deadlock
+}
+
 // lost reports whether an error is that of a connection which was there and is not
-// any more, or of a deadlock, so that another try may do.
+// any more, so that another may do.
 func lost(ctx context.Context, err error) bool {
 	var unreachable *pgconn.ConnectError
-	var refusal *pgconn.PgError
-	if errors.As(err, &refusal) && refusal.Code == deadlock {
-		return ctx.Err() == nil
-	}
 	return ctx.Err() == nil && !ofOne(err) && !errors.As(err, &unreachable)
 }
 

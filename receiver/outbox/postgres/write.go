@@ -34,18 +34,30 @@ const insertEvent = `
 INSERT INTO events (message_id, n, at, type, detail)
 SELECT $1, COALESCE(MAX(n), 0) + 1, $2, $3, $4 FROM events WHERE message_id = $1`
 
+// Messages are locked before they are changed: the statements after this one see what other
+// processes did to them, and of two transactions none waits for the other in a circle.
+const lockMessages = `SELECT FROM messages WHERE id = ANY ($1) ORDER BY id FOR UPDATE`
+
+// A change, its event, and the hint that the message has ended, if it has; nothing of it if the
+// change cannot be made.
 const changeMessage = `
-UPDATE messages SET
-  state        = CASE WHEN $2::text = '' THEN state ELSE $2 END,
-  updated_at   = CASE WHEN $2 IN ('', state) THEN updated_at ELSE $3::bigint END,
-  status       = greatest(status, $4::integer),
-  api_id       = CASE WHEN api_id = '' THEN $5 ELSE api_id END,
-  outdated_by  = CASE WHEN $8::text = '' THEN outdated_by ELSE $8 END,
-  attempts     = attempts + $6::integer,
-  attempted_at = CASE WHEN $6 > 0 THEN $3 ELSE attempted_at END,
-  accepted_at  = CASE WHEN $2 = 'accepted' THEN $3 ELSE accepted_at END
-WHERE id = $1 AND state = ANY ($7::text[]) AND ($4 = 0 OR status < $4)
-  AND NOT ($11::boolean AND EXISTS (SELECT 1 FROM events WHERE message_id = $1 AND at = $3 AND type = $9 AND detail = $10))`
+WITH changed AS (
+  UPDATE messages SET
+    state        = CASE WHEN $2::text = '' THEN state ELSE $2 END,
+    updated_at   = CASE WHEN $2 IN ('', state) THEN updated_at ELSE $3::bigint END,
+    status       = greatest(status, $4::integer),
+    api_id       = CASE WHEN api_id = '' THEN $5 ELSE api_id END,
+    outdated_by  = CASE WHEN $8::text = '' THEN outdated_by ELSE $8 END,
+    attempts     = attempts + $6::integer,
+    attempted_at = CASE WHEN $6 > 0 THEN $3 ELSE attempted_at END,
+    accepted_at  = CASE WHEN $2 = 'accepted' THEN $3 ELSE accepted_at END
+  WHERE id = $1 AND state = ANY ($7::text[]) AND ($4 = 0 OR status < $4)
+    AND NOT ($11::boolean AND EXISTS (SELECT 1 FROM events WHERE message_id = $1 AND at = $3 AND type = $9 AND detail = $10))
+  RETURNING id),
+noted AS (
+  INSERT INTO events (message_id, n, at, type, detail)
+  SELECT id, (SELECT COALESCE(MAX(n), 0) + 1 FROM events WHERE message_id = $1), $3, $9, $10 FROM changed)
+SELECT pg_notify($12, current_schema() || ' ' || $13::text || ' ' || id) FROM changed WHERE $13 <> ''`
 
 const pruneMessages = `
 DELETE FROM messages WHERE id IN (
@@ -98,22 +110,25 @@ func add(ctx context.Context, tx pgx.Tx, e *outbox.Entry) error {
 			return err
 		}
 	}
-	if len(e.Messages) > 0 {
-		var b pgx.Batch
-		for i := range e.Messages {
-			queueInsert(&b, &e.Messages[i])
-		}
-		hint(&b, hintAdded, e.IDs())
-		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
-			return err
-		}
+	var b pgx.Batch
+	for i := range e.Messages {
+		queueInsert(&b, &e.Messages[i])
 	}
-	for _, c := range e.Notes {
-		if err := apply(ctx, tx, c); err != nil {
-			return err
+	hint(&b, hintAdded, e.IDs())
+	if len(e.Notes) > 0 {
+		ids := make([]string, len(e.Notes))
+		for i, c := range e.Notes {
+			ids[i] = c.ID
 		}
+		b.Queue(lockMessages, ids)
 	}
-	return nil
+	for i := range e.Notes {
+		queueChange(&b, &e.Notes[i])
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	return tx.SendBatch(ctx, &b).Close()
 }
 
 func queueInsert(b *pgx.Batch, m *outbox.Message) {
@@ -131,8 +146,8 @@ func queueEvent(b *pgx.Batch, id string, e outbox.Event) {
 	b.Queue(insertEvent, id, millis(e.At), string(e.Type), storable(e.Detail))
 }
 
-// apply makes a change, if it can be made.
-func apply(ctx context.Context, tx pgx.Tx, c outbox.Change) error {
+// queueChange makes a change, if it can be made.
+func queueChange(b *pgx.Batch, c *outbox.Change) {
 	from := make([]string, len(c.From))
 	for i, state := range c.From {
 		from[i] = string(state)
@@ -141,20 +156,15 @@ func apply(ctx context.Context, tx pgx.Tx, c outbox.Change) error {
 	if c.Attempt {
 		attempts = 1
 	}
-	tag, err := tx.Exec(ctx, changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from, c.By, string(c.Event), storable(c.Detail), c.Repeat)
-	if err != nil || tag.RowsAffected() == 0 {
-		return err
+	ended := ""
+	switch {
+	case c.To == "" || !c.To.Final():
+	case c.To.Undelivered():
+		ended = hintUndelivered
+	default:
+		ended = hintEnded
 	}
-	var b pgx.Batch
-	queueEvent(&b, c.ID, outbox.Event{At: c.At, Type: c.Event, Detail: c.Detail})
-	if c.To != "" && c.To.Final() {
-		what := hintEnded
-		if c.To.Undelivered() {
-			what = hintUndelivered
-		}
-		hint(&b, what, []string{c.ID})
-	}
-	return tx.SendBatch(ctx, &b).Close()
+	b.Queue(changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from, c.By, string(c.Event), storable(c.Detail), c.Repeat, channel, ended)
 }
 
 // Prune implements outbox.Store.

@@ -174,6 +174,25 @@ func TestLane(t *testing.T) {
 	}
 }
 
+// TestKeep: what is dropped, as another replica leads, holds up nothing when it comes again.
+func TestKeep(t *testing.T) {
+	q := NewQueue(start, true)
+	m := message(0, alice, "g")
+	q.Add(m, New, start)
+	run, _ := q.Next(start)
+	q.Settle(Result{Run: run, Again: start.Add(time.Minute), Doubt: Doubt{Ask: true, Tried: true, First: start, Last: start}}, start)
+	q.Keep(func(string) bool { return false }, start)
+	if q.Len() != 0 {
+		t.Fatalf("%d are left", q.Len())
+	}
+	q.Begin(start.Add(time.Second))
+	m.State = outbox.Sending
+	q.Add(m, Loaded, start.Add(time.Second))
+	if run, due := q.Next(start.Add(time.Second)); run.Do != Ask {
+		t.Errorf("it gives %+v, and is due %s", run, due)
+	}
+}
+
 // TestPure: the queue imports nothing that could give it a clock, a network or a store.
 func TestPure(t *testing.T) {
 	allowed := []string{

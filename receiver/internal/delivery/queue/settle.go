@@ -101,6 +101,7 @@ func (q *Queue) drop(it *item, now time.Time) {
 	q.limits.release(it)
 	q.dues.remove(it)
 	q.floods.remove(it)
+	q.leaveFlood(it, now, now)
 	if next := q.lanes.remove(it); next != nil && next.phase == behind {
 		q.dues.wait(next, now)
 	}
