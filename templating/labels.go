@@ -204,8 +204,11 @@ func hints(words []string, label string) bool {
 
 // isWindow reports whether a value is a length of time, such as 1h30m.
 func isWindow(value string) bool {
+	if value == "" || value[0] < '0' || value[0] > '9' || !strings.ContainsRune("smhdwy", rune(value[len(value)-1])) {
+		return false // without the price of an error
+	}
 	_, err := model.ParseDuration(value)
-	return err == nil && value != "0"
+	return err == nil
 }
 
 // isWord reports whether a value is an ordinary word, which a sentence may hold by chance.
