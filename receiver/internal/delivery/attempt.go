@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/smspager/smspager/receiver/internal/delivery/queue"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -49,6 +51,9 @@ type attempts struct {
 	mayStill func(id string) bool
 	changed  func(outbox.Message, outbox.Change)
 	accepted atomic.Int64 // when the provider last accepted a message, Unix ms
+	// sent is, of a recipient and receiver, the newest message of each group that an earlier
+	// run has sent. What this one sends, the queue knows.
+	sent *lru.Cache[outbox.Query, map[string]string]
 }
 
 // attempt is one of them.
@@ -259,23 +264,30 @@ func (a *attempt) unasked(ctx context.Context, answered bool, now time.Time) (o 
 	return a.again(now.Add(backoff(a.Doubt.Failures)), answered), true
 }
 
-// passed looks for a newer message of the group that the provider has: an earlier process
-// may have sent it, and ended before it gave up this one. The newest messages suffice, for
-// what is sent goes at most a little ahead of what is not.
+// passed looks for a newer message of the group that the provider has: an earlier run may
+// have sent it, and ended before it gave up this one.
 func (a *attempt) passed(ctx context.Context) {
 	if a.Successor != "" || a.m.GroupKey == outbox.DigestGroup {
 		return
 	}
-	const newest = 500
-	ms, err := a.spool.List(ctx, outbox.Query{To: a.m.To, Receiver: a.m.Receiver, Limit: newest})
-	if err != nil {
-		a.logger.Warn("cannot look for a newer message; this one may be sent after it", "id", a.ID, "err", err)
-	}
-	for _, m := range ms {
-		if m.ID > a.ID && m.GroupKey == a.m.GroupKey && (m.State == outbox.Accepted || m.State == outbox.Delivered) {
-			a.Successor = m.ID
+	way := outbox.Query{To: a.m.To, Receiver: a.m.Receiver, Limit: 500}
+	newest, known := a.sent.Get(way)
+	if !known {
+		ms, err := a.spool.List(ctx, way)
+		if err != nil {
+			a.logger.Warn("cannot look for a newer message; this one may be sent after it", "id", a.ID, "err", err)
 			return
 		}
+		newest = make(map[string]string)
+		for _, m := range ms { // newest first
+			if newest[m.GroupKey] == "" && (m.State == outbox.Accepted || m.State == outbox.Delivered) {
+				newest[m.GroupKey] = m.ID
+			}
+		}
+		a.sent.Add(way, newest)
+	}
+	if id := newest[a.m.GroupKey]; id > a.ID {
+		a.Successor = id
 	}
 }
 

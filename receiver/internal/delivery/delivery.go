@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/smspager/smspager/receiver/internal/delivery/queue"
@@ -110,6 +111,7 @@ func New(o Options) *Delivery {
 	d.metrics = newMetrics(o.Registerer, d)
 	d.sender.metrics = d.metrics
 	d.sender.attempts = &attempts{spool: o.Spool, logger: o.Logger, pages: o.Pages, notices: notices, metrics: d.metrics, mayStill: d.mayStill, changed: d.Changed}
+	d.sender.attempts.sent, _ = lru.New[outbox.Query, map[string]string](sentRecipients) // an error only for a size below 1
 	d.leader = newLeader(d, o)
 	return d
 }

@@ -26,6 +26,8 @@ const (
 	loadBatch = 500
 	// recentIDs is how many messages are remembered of which no hint is needed.
 	recentIDs = 4096
+	// sentRecipients is of how many recipients it is remembered what earlier runs sent.
+	sentRecipients = 200
 )
 
 // leader sees to it that this process sends what is in the store while it, and no other
@@ -83,6 +85,7 @@ func (l *leader) lead(lease outbox.Lease) {
 	defer l.lease.Store(nil)
 	l.logger.Info("this process sends")
 	l.d.sender.begin(time.Now())
+	l.d.sender.attempts.sent.Purge()
 	l.d.leading.Store(true)
 	l.metrics.leading.Set(1)
 	stop := context.AfterFunc(lease, func() { l.d.leading.Store(false) })
