@@ -11,6 +11,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/delivery/queue"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -51,10 +52,13 @@ type attempts struct {
 	mayStill func(id string) bool
 	changed  func(outbox.Message, outbox.Change)
 	accepted atomic.Int64 // when the provider last accepted a message, Unix ms
-	// sent is, of a recipient and receiver, the newest message of each group that an earlier
-	// run has sent. What this one sends, the queue knows.
-	sent *lru.Cache[outbox.Query, map[string]string]
+	// sent is, of a recipient, the newest message of each group that an earlier run has
+	// sent. What this one sends, the queue knows.
+	sent *lru.Cache[e164.Number, map[group]string]
 }
+
+// group is a receiver's group of alerts.
+type group struct{ receiver, key string }
 
 // attempt is one of them.
 type attempt struct {
@@ -270,23 +274,22 @@ func (a *attempt) passed(ctx context.Context) {
 	if a.Successor != "" || a.m.GroupKey == outbox.DigestGroup {
 		return
 	}
-	way := outbox.Query{To: a.m.To, Receiver: a.m.Receiver, Limit: 500}
-	newest, known := a.sent.Get(way)
+	newest, known := a.sent.Get(a.To)
 	if !known {
-		ms, err := a.spool.List(ctx, way)
+		ms, err := a.spool.List(ctx, outbox.Query{To: a.To, Limit: 500})
 		if err != nil {
 			a.logger.Warn("cannot look for a newer message; this one may be sent after it", "id", a.ID, "err", err)
 			return
 		}
-		newest = make(map[string]string)
+		newest = make(map[group]string)
 		for _, m := range ms { // newest first
-			if newest[m.GroupKey] == "" && (m.State == outbox.Accepted || m.State == outbox.Delivered) {
-				newest[m.GroupKey] = m.ID
+			if g := (group{m.Receiver, m.GroupKey}); newest[g] == "" && (m.State == outbox.Accepted || m.State == outbox.Delivered) {
+				newest[g] = m.ID
 			}
 		}
-		a.sent.Add(way, newest)
+		a.sent.Add(a.To, newest)
 	}
-	if id := newest[a.m.GroupKey]; id > a.ID {
+	if id := newest[group{a.m.Receiver, a.m.GroupKey}]; id > a.ID {
 		a.Successor = id
 	}
 }

@@ -22,6 +22,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/delivery/queue"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -111,7 +112,7 @@ func New(o Options) *Delivery {
 	d.metrics = newMetrics(o.Registerer, d)
 	d.sender.metrics = d.metrics
 	d.sender.attempts = &attempts{spool: o.Spool, logger: o.Logger, pages: o.Pages, notices: notices, metrics: d.metrics, mayStill: d.mayStill, changed: d.Changed}
-	d.sender.attempts.sent, _ = lru.New[outbox.Query, map[string]string](sentRecipients) // an error only for a size below 1
+	d.sender.attempts.sent, _ = lru.New[e164.Number, map[group]string](sentRecipients) // an error only for a size below 1
 	d.leader = newLeader(d, o)
 	return d
 }

@@ -27,7 +27,7 @@ const (
 	// recentIDs is how many messages are remembered of which no hint is needed.
 	recentIDs = 4096
 	// sentRecipients is of how many recipients it is remembered what earlier runs sent.
-	sentRecipients = 200
+	sentRecipients = 1000
 )
 
 // leader sees to it that this process sends what is in the store while it, and no other
