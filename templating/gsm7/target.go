@@ -35,7 +35,7 @@ func (a Alphabet) members() members {
 		return m
 	}
 	for i := range len(a) {
-		if b := a[i]; b < utf8.RuneSelf && widthsOfASCII[b] > 0 && b != '\r' && b != '\f' {
+		if b := a[i]; b < utf8.RuneSelf && widthsOfASCII[b] < notASCII && b != '\r' && b != '\f' {
 			m.ascii[b/64] |= 1 << (b % 64)
 		}
 	}

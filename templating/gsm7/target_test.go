@@ -20,6 +20,7 @@ func TestAlphabets(t *testing.T) {
 		{upper, "~", ""},
 		{upper + "?", "~", "?"},
 		{upper + "·", "·", ""}, // in neither table
+		{"\x00", "\x00", ""},
 	} {
 		if got := gsm7.Transliterate(tc.in, tc.to); got != tc.want {
 			t.Errorf("Transliterate(%q, %q) = %q, want %q", tc.in, tc.to, got, tc.want)
