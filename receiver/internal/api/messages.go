@@ -52,6 +52,7 @@ func (a *API) serveMessages(w http.ResponseWriter, r *http.Request) {
 		response.Write(w, http.StatusBadRequest, err)
 		return
 	}
+	limit := q.Limit
 	q.Limit++ // one more shows whether there is a next page
 	ms, err := a.store.List(r.Context(), q)
 	if err != nil {
@@ -59,14 +60,19 @@ func (a *API) serveMessages(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := Messages{Messages: []Message{}}
-	if len(ms) == q.Limit {
-		ms = ms[:q.Limit-1]
-		page.Next = ms[len(ms)-1].ID
-	}
+	ms, page.Next = cut(ms, limit, func(m outbox.Message) string { return m.ID })
 	for _, m := range ms {
 		page.Messages = append(page.Messages, show(m))
 	}
 	response.Write(w, http.StatusOK, page)
+}
+
+// cut returns the first of a list, and the id of the last of them if there are more.
+func cut[T any](all []T, limit int, id func(T) string) (first []T, next string) {
+	if len(all) <= limit {
+		return all, ""
+	}
+	return all[:limit], id(all[limit-1])
 }
 
 // serveMessage serves GET /api/v1/messages/{id}.

@@ -52,6 +52,7 @@ func (a *API) servePages(w http.ResponseWriter, r *http.Request) {
 		response.Write(w, http.StatusBadRequest, err)
 		return
 	}
+	limit := q.Limit
 	q.Limit++ // one more shows whether there is a next page
 	ps, err := a.store.Pages(r.Context(), q)
 	if err != nil {
@@ -59,10 +60,7 @@ func (a *API) servePages(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	list := Pages{Pages: []Page{}}
-	if len(ps) == q.Limit {
-		ps = ps[:q.Limit-1]
-		list.Next = ps[len(ps)-1].ID
-	}
+	ps, list.Next = cut(ps, limit, func(p outbox.Page) string { return p.ID })
 	for _, p := range ps {
 		list.Pages = append(list.Pages, showPage(p))
 	}
