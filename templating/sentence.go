@@ -17,15 +17,6 @@ var (
 	longAnnotations  = []string{"description", "Description", "message", "details", "text", "body"}
 )
 
-// Grafana's names of alerts whose rule could not be evaluated; the rule itself is in the
-// label rulename (grafana/grafana, pkg/services/ngalert/state/state.go).
-const (
-	grafanaNoData = "DatasourceNoData"
-	grafanaError  = "DatasourceError"
-	grafanaReason = "grafana_state_reason"
-	grafanaRule   = "rulename"
-)
-
 // detail is what a text may say about an alert.
 type detail struct {
 	*alertmanager.Alert
@@ -60,38 +51,6 @@ func alertName(labels alertmanager.KV) string {
 		return cmp.Or(labels[grafanaRule], name)
 	}
 	return name
-}
-
-// unevaluated returns why Grafana could not evaluate the rule of an alert that fires for
-// that reason, or "".
-func unevaluated(a *alertmanager.Alert) string {
-	switch a.Labels[model.AlertNameLabel] {
-	case grafanaNoData:
-		return "no data"
-	case grafanaError:
-		return "data source error"
-	}
-	if a.Status == string(model.AlertFiring) {
-		return stateReason(a)
-	}
-	return ""
-}
-
-// stateReasons are what Grafana writes into the annotation grafana_state_reason of an alert
-// that fires, or ended, for another reason than its values
-// (pkg/services/ngalert/models/alert_rule.go).
-var stateReasons = map[string]string{
-	"missingseries": "no data", "nodata": "no data", "error": "error", "paused": "rule paused", "ruledeleted": "rule deleted", "updated": "rule changed",
-}
-
-// stateReason returns the reason of Grafana's state, or "".
-func stateReason(a *alertmanager.Alert) string {
-	for one := range strings.SplitSeq(a.Annotations[grafanaReason], ",") {
-		if why := stateReasons[strings.ToLower(strings.TrimSpace(one))]; why != "" {
-			return why
-		}
-	}
-	return ""
 }
 
 // forgetAddresses marks an address as not named if the annotations have it in
