@@ -230,6 +230,14 @@ func list(args ...any) (any, error) {
 	return args, nil
 }
 
+// Counted returns a number with its noun: "1 alert", "3 alerts".
+func Counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // plural is a number and its noun: "1 alert", "3 alerts". A noun whose plural is
 // another gives it too.
 //

@@ -119,12 +119,12 @@ func textsOfPage(t *testing.T) string {
 				continue
 			}
 			first = r.Text
-			how := fmt.Sprintf("%d septets, %s", r.Size.Units, plural(r.Size.Segments, "segment"))
+			how := fmt.Sprintf("%d septets, %s", r.Size.Units, templating.Counted(r.Size.Segments, "segment"))
 			if r.Hidden > 0 {
 				how += fmt.Sprintf(", %d of %d alerts", r.Shown, r.Shown+r.Hidden)
 			}
 			if n := len(r.Shortened); n > 0 {
-				how += ", " + plural(n, "value") + " shortened"
+				how += ", " + templating.Counted(n, "value") + " shortened"
 			}
 			if r.Cut {
 				how += ", cut"
@@ -133,13 +133,6 @@ func textsOfPage(t *testing.T) string {
 		}
 	}
 	return b.String()
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // TestDefaultsAreCheap: what is ours in the built-in texts takes a septet for

@@ -48,7 +48,7 @@ type Settings struct {
 	// MaxPerSecond bounds what is sent; 0: nothing does.
 	MaxPerSecond int
 	Limits       map[string][]Limit // of each receiver
-	DailyBudget  int                // segments, beyond which what is not critical is told in digests; 0: none
+	DailyBudget  int                // segments, beyond which what is not critical goes into digests; 0: none
 	Callbacks    bool               // the provider calls back; if not, it is asked for statuses sooner
 }
 

@@ -19,8 +19,8 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// lateGroup and lateReceiver are those of messages that tell of others that were too
-// old. No receiver of the configuration is named thus.
+// lateGroup and lateReceiver are those of notices about messages that were too old. No
+// receiver of the configuration has this name.
 const (
 	lateGroup    = "smspager:late"
 	lateReceiver = "smspager:late"
@@ -38,7 +38,7 @@ func (a *attempts) digest(ctx context.Context, run queue.Run) outcome {
 	now := time.Now()
 	result := queue.Result{Run: run}
 	retry := outcome{Result: queue.Result{Run: run, Again: now.Add(storeRetry)}}
-	told := &tally{}
+	held := &tally{}
 	var folded []outbox.Message
 	alone := "" // the one that is left, if it is not too old
 	for _, r := range append([]queue.Run{run}, run.With...) {
@@ -59,12 +59,12 @@ func (a *attempts) digest(ctx context.Context, run queue.Run) outcome {
 			alone = r.ID
 		}
 		folded = append(folded, m)
-		told.add(m, 1+r.Missed)
+		held.add(m, 1+r.Missed)
 	}
 	if result.Alone = alone; len(folded) == 0 || alone != "" {
 		return outcome{Result: result}
 	}
-	e := outbox.Entry{Messages: []outbox.Message{a.notices.notice(run.To, outbox.DigestGroup, run.Receiver, now, told.text("", fmt.Sprint(told.messages, " more")), "a digest of "+counted(len(folded), "message"))}}
+	e := outbox.Entry{Messages: []outbox.Message{a.notices.notice(run.To, outbox.DigestGroup, run.Receiver, now, held.text("", fmt.Sprint(held.messages, " more")), "a digest of "+templating.Counted(len(folded), "message"))}}
 	for _, m := range folded {
 		e.Notes = append(e.Notes, outbox.Folded(m.ID, e.Messages[0].ID, now))
 	}
@@ -87,7 +87,7 @@ type tally struct {
 	messages int
 	groups   map[string]bool
 	names    map[string]named
-	pages    bool // somebody is to answer one of them
+	pages    bool // one of them is about a page
 }
 
 // named is what several messages of one headline have in common.
@@ -107,10 +107,10 @@ func (t *tally) add(m outbox.Message, messages int) {
 	t.pages = t.pages || m.PageID != ""
 }
 
-// text is "14 more in 9 groups: CRITICAL TargetDown, WARNING DiskFull (3)", the
-// severest first, with as many names as fit.
+// text is "14 more in 9 groups: CRITICAL TargetDown, WARNING DiskFull (3)", with as many
+// names as fit, the most severe first.
 func (t *tally) text(before, what string) string {
-	head := fmt.Sprintf("%s%s in %s: ", before, what, counted(len(t.groups), "group"))
+	head := fmt.Sprintf("%s%s in %s: ", before, what, templating.Counted(len(t.groups), "group"))
 	names := make([]string, 0, len(t.names))
 	for name := range t.names {
 		names = append(names, name)
@@ -144,13 +144,6 @@ func (t *tally) text(before, what string) string {
 	return text + tail
 }
 
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // notices are messages of delivery's own.
 type notices struct {
 	spool  *spool.Spool
@@ -179,16 +172,16 @@ func (n *notices) tooLate(ctx context.Context, m *outbox.Message) {
 		return
 	}
 	n.mu.Lock()
-	told := n.late[m.To]
-	if told == nil {
+	late := n.late[m.To]
+	if late == nil {
 		if n.late == nil {
 			n.late = make(map[e164.Number]*tally)
 		}
-		told = &tally{}
-		n.late[m.To] = told
+		late = &tally{}
+		n.late[m.To] = late
 	}
-	told.add(*m, 1)
-	text := told.text("NOT SENT in time: ", counted(told.messages, "message"))
+	late.add(*m, 1)
+	text := late.text("NOT SENT in time: ", templating.Counted(late.messages, "message"))
 	n.mu.Unlock()
 	e := outbox.Entry{Messages: []outbox.Message{n.notice(m.To, lateGroup, lateReceiver, time.Now(), text, "messages were too old to be sent (max_age)")}}
 	if _, err := n.spool.Commit(context.WithoutCancel(ctx), spool.Later, func(context.Context) (*outbox.Entry, error) { return &e, nil }); err != nil {
@@ -196,7 +189,7 @@ func (n *notices) tooLate(ctx context.Context, m *outbox.Message) {
 	}
 }
 
-// sent takes in that the provider has a message: what a notice tells is told.
+// sent forgets what a notice lists once the provider has that notice.
 func (n *notices) sent(m *outbox.Message) {
 	if m.GroupKey == lateGroup {
 		n.mu.Lock()

@@ -58,7 +58,7 @@ func (ss *silences) react(a *attended) outbox.Entry {
 		confirm("NOT silenced: %s is %s already: %s", p.Code, p.State, p.Headline)
 	default:
 		until := ss.replace(a, &e)
-		p.Note(a.now, outbox.PageEventSilenced, a.By, fmt.Sprintf("for %s, %s", page.Span(a.For), counted(len(a.Alerts), "alert")))
+		p.Note(a.now, outbox.PageEventSilenced, a.By, fmt.Sprintf("for %s, %s", page.Span(a.For), templating.Counted(len(a.Alerts), "alert")))
 		if p.State == outbox.PageOpen {
 			confirm("Silenced for %s, but %s is open again, as more has happened: %s. UNDO %s ends the silence.", page.Span(a.For), p.Code, p.Headline, p.Code)
 			break

@@ -147,7 +147,7 @@ func openText(pages []*page.Page, reader e164.Number, now time.Time) string {
 	if len(pages) == 0 {
 		return "Nothing is open."
 	}
-	return lines(counted(len(pages), "page")+":", pages, reader, now)
+	return lines(templating.Counted(len(pages), "page")+":", pages, reader, now)
 }
 
 // overText is the confirmation of a command about a page that is over; "" if it is not.
@@ -156,13 +156,6 @@ func overText(p *page.Page, now time.Time) string {
 		return ""
 	}
 	return fmt.Sprintf("%s is %s, since %s: %s", p.Code, p.State, page.Span(now.Sub(p.UpdatedAt)), p.Headline)
-}
-
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 const helpText = "OK or a code: I have it. 4821 2h: silence it. UNDO takes it back. ?: what is open. WHO: who is on duty. STOP: no more texts."

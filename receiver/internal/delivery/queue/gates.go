@@ -35,7 +35,7 @@ func (v verdict) passes() bool { return v.do == Nothing && v.phase == behind }
 func waitUntil(at time.Time) verdict { return verdict{phase: waiting, until: at} }
 
 // freshness gives up what is superseded, and what is too old. If the provider may have
-// it, that is asked first. What became too old by being held is told in a digest.
+// it, that is asked first. What became too old by being held goes into a digest.
 func freshness(q *Queue, it *item, now time.Time) verdict {
 	switch stale := it.successor != "" || it.isLate(now) && !it.waited; {
 	case !stale:
@@ -75,7 +75,7 @@ func withinBudget(q *Queue, it *item, now time.Time) verdict {
 	return holdUntil(it, q.limits.afforded, now)
 }
 
-// holdUntil holds an item until a time, or until it is too old: then it is told in a
+// holdUntil holds an item until a time, or until it is too old: then it goes into a
 // digest, whatever the limits allow.
 func holdUntil(it *item, until func(*item, time.Time) time.Time, now time.Time) verdict {
 	if it.inDoubt() || it.counted || it.isLate(now) {

@@ -38,7 +38,7 @@ type item struct {
 	message   *outbox.Message // nil: to be read from the store
 	receiver  string
 	successor string  // the newer message that supersedes it, "" without one
-	with      []*item // run with it, to be told in one digest
+	with      []*item // run with it, for one digest
 	doubt     *Doubt  // nil: nobody can have tried it; never changed in place
 	expires   time.Time
 	notBefore time.Time // quiet hours end then; zero: none
@@ -51,7 +51,7 @@ type item struct {
 	class    class
 	trials   int32 // of a refused account, by it
 	rank     int8  // of its severity, 0 for the most severe
-	waited   bool  // it was held: what becomes too old by that is told in a digest
+	waited   bool  // it was held: what becomes too old by that goes into a digest
 	counted  bool  // it is counted among what the recipient was sent
 	noting   bool  // it is about a page, and that it waits is to be noted, once
 }
@@ -138,7 +138,7 @@ type Action int
 const (
 	Nothing Action = iota
 	GiveUp         // it is superseded, or too old
-	Digest         // it is told in a digest, with others
+	Digest         // it goes into a digest, with others
 	Ask            // the provider is asked about it; it is sent if that does not have it
 	Send
 )

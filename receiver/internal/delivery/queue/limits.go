@@ -11,7 +11,7 @@ import (
 )
 
 // Limit is a token bucket of a recipient: it holds this many messages and is filled
-// anew within this time. What is beyond waits, and is told in a digest when the bucket
+// anew within this time. What is beyond waits, and goes into a digest when the bucket
 // allows one.
 type Limit struct {
 	Messages int

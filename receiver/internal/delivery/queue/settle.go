@@ -49,7 +49,7 @@ func (q *Queue) Settle(r Result, now time.Time) {
 	q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
 }
 
-// settleDigest takes back items that were to be told in a digest.
+// settleDigest takes back items that were to go into a digest.
 func (q *Queue) settleDigest(items []*item, r Result, now time.Time) {
 	if r.Digest {
 		q.limits.charge(r.Run.To, now, true)
