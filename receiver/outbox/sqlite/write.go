@@ -13,14 +13,14 @@ import (
 const columns = `id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
   state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
 
-// A key seen long ago, or, where the clock was set back, in the future, is
-// seen for the first time again.
 const insertNotification = `
-INSERT INTO notifications (key, seen_at, message_ids) VALUES (?1, ?2, ?4)
-ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at, message_ids = excluded.message_ids
-WHERE seen_at <= ?2 - ?3 OR seen_at > ?2 + ?3`
+INSERT INTO notifications (key, state, seen_at, sources, before, earlier, message_ids) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT DO NOTHING`
 
-const selectOriginal = `SELECT message_ids FROM notifications WHERE key = ?1`
+const selectNotification = `SELECT state, seen_at, sources, before, earlier, message_ids FROM notifications WHERE key = ?1`
+
+const updateNotification = `
+UPDATE notifications SET state = ?2, seen_at = ?3, sources = ?4, before = ?5, earlier = ?6, message_ids = ?7 WHERE key = ?1`
 
 const insertMessage = `INSERT INTO messages (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
@@ -58,7 +58,7 @@ DELETE FROM notifications WHERE key IN (SELECT key FROM notifications WHERE seen
 
 // statements are the writer's, prepared once.
 type statements struct {
-	insertNotification, selectOriginal, insertMessage, outdateOlder, insertEvent, changeMessage,
+	insertNotification, selectNotification, updateNotification, insertMessage, outdateOlder, insertEvent, changeMessage,
 	insertPage, updatePage, insertPageEvent, insertMark, updateMark, deleteMark, pruneMarks,
 	pruneMessages, pruneEvents, prunePages, prunePageEvents, pruneNotifications *sql.Stmt
 }
@@ -72,7 +72,8 @@ type query struct {
 func (s *statements) all() []query {
 	return []query{
 		{&s.insertNotification, insertNotification},
-		{&s.selectOriginal, selectOriginal},
+		{&s.selectNotification, selectNotification},
+		{&s.updateNotification, updateNotification},
 		{&s.insertMessage, insertMessage},
 		{&s.outdateOlder, outdateOlder},
 		{&s.insertEvent, insertEvent},
@@ -117,18 +118,10 @@ func (s *Store) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, er
 	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
 		added = outbox.Added{IDs: ids}
 		if e.Key != (outbox.Key{}) {
-			r, err := st.insertNotification.ExecContext(ctx, e.Key[:], millis(e.SeenAt), e.Window.Milliseconds(), strings.Join(ids, " "))
-			if err != nil {
+			if original, err := st.sight(ctx, &e); err != nil {
 				return err
-			}
-			if rows, err := r.RowsAffected(); err != nil {
-				return err
-			} else if rows == 0 {
-				var original string
-				if err := st.selectOriginal.QueryRowContext(ctx, e.Key[:]).Scan(&original); err != nil {
-					return err
-				}
-				added = outbox.Added{Duplicate: true, IDs: strings.Fields(original)}
+			} else if original != nil {
+				added = outbox.Added{Duplicate: true, IDs: original.IDs}
 				return nil
 			}
 		}
@@ -138,6 +131,39 @@ func (s *Store) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, er
 		return outbox.Added{}, fmt.Errorf("store messages: %w", err)
 	}
 	return added, nil
+}
+
+// sight notes the state that an entry brings. If the entry is a duplicate, it returns what it repeats.
+func (st *statements) sight(ctx context.Context, e *outbox.Entry) (original *outbox.Sighting, err error) {
+	write := func(stmt *sql.Stmt, s outbox.Sighting) (bool, error) {
+		r, err := stmt.ExecContext(ctx, e.Key[:], s.State[:], millis(s.SeenAt), outbox.Words(s.Sources), s.Before[:], outbox.Words(s.Earlier), outbox.Words(s.IDs))
+		if err != nil {
+			return false, err
+		}
+		rows, err := r.RowsAffected()
+		return rows > 0, err
+	}
+	var latest outbox.Sighting
+	if first, err := write(st.insertNotification, latest.Next(e)); first || err != nil {
+		return nil, err
+	}
+	var state, before []byte
+	var seen int64
+	var sources, earlier, ids string
+	if err := st.selectNotification.QueryRowContext(ctx, e.Key[:]).Scan(&state, &seen, &sources, &before, &earlier, &ids); err != nil {
+		return nil, err
+	}
+	copy(latest.State[:], state)
+	copy(latest.Before[:], before)
+	latest.SeenAt, latest.Sources, latest.Earlier, latest.IDs = timeOf(seen), strings.Fields(sources), strings.Fields(earlier), strings.Fields(ids)
+	if !latest.Repeats(e) {
+		_, err = write(st.updateNotification, latest.Next(e))
+		return nil, err
+	}
+	if latest.Join(e) {
+		_, err = write(st.updateNotification, latest)
+	}
+	return &latest, err
 }
 
 // add writes what an entry holds.
