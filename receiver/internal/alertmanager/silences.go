@@ -13,11 +13,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
 	"time"
-
-	"github.com/prometheus/common/model"
 )
 
 // maxResponseBytes bounds what is read of a response.
@@ -32,14 +30,29 @@ type Options struct {
 }
 
 // Silencer talks to a cluster of Alertmanagers. It is safe for concurrent use.
-type Silencer struct{ o Options }
+type Silencer struct {
+	o       Options
+	mu      sync.Mutex
+	resting map[string]time.Time // Alertmanagers that did not respond, and until when they are not asked about alerts
+}
 
 // New returns a Silencer.
 func New(o Options) *Silencer {
 	if o.Client == nil {
 		o.Client = &http.Client{Timeout: 10 * time.Second}
 	}
-	return &Silencer{o}
+	return &Silencer{o: o, resting: make(map[string]time.Time)}
+}
+
+// Hosts returns the hosts of the Alertmanagers, with their ports.
+func (s *Silencer) Hosts() []string {
+	var hosts []string
+	for _, address := range s.o.URLs {
+		if u, err := url.Parse(address); err == nil {
+			hosts = append(hosts, u.Host)
+		}
+	}
+	return hosts
 }
 
 // Silence is a silence in Alertmanager.
@@ -151,29 +164,6 @@ func (s *Silencer) Expire(ctx context.Context, id string) error {
 		return nil // before 0.28
 	}
 	return err
-}
-
-// Firing returns the fingerprints of the alerts with some labels that fire, silenced ones included.
-func (s *Silencer) Firing(ctx context.Context, labels map[string]string) (fingerprints []string, err error) {
-	query := url.Values{}
-	for name, value := range labels {
-		if model.LegacyValidation.IsValidLabelName(name) { // old versions refuse other names
-			query.Add("filter", name+"="+strconv.Quote(value))
-		}
-	}
-	var alerts []struct {
-		Fingerprint string `json:"fingerprint"`
-	}
-	err = s.each(func(base string) error {
-		return s.once(ctx, http.MethodGet, base+"/api/v2/alerts?"+query.Encode(), nil, &alerts)
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range alerts {
-		fingerprints = append(fingerprints, a.Fingerprint)
-	}
-	return fingerprints, nil
 }
 
 // failedError is a response that may be another one later.

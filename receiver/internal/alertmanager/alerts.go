@@ -1,0 +1,259 @@
+package alertmanager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"gopkg.in/yaml.v3"
+)
+
+const (
+	// rest is how long an Alertmanager that did not respond is not asked about alerts.
+	rest = 10 * time.Second
+	// mostSilences bounds the silences that are read to say who suppresses alerts, and how long.
+	mostSilences = 10
+	// defaultRepeat is Alertmanager's own repeat_interval.
+	defaultRepeat = 4 * time.Hour
+)
+
+// Alert is an alert that Alertmanager lists.
+type Alert struct {
+	Fingerprint string
+	StartsAt    time.Time
+	Suppressed  bool      // silenced, inhibited or muted
+	By          string    // who suppresses it, as "silenced by bob until 04:30 UTC"
+	Until       time.Time // how long it is silenced; zero: nobody knows
+}
+
+// Listing is what Alertmanager lists.
+type Listing struct {
+	Alerts map[string]Alert // by fingerprint
+	// Since is when the Alertmanager that runs longest was started; zero: nobody knows. An
+	// Alertmanager does not keep alerts: after a start, it lists those that it has been sent again.
+	Since time.Time
+}
+
+// errResting is the error for an Alertmanager that did not respond a moment ago.
+var errResting = errors.New("it did not respond a moment ago")
+
+// Alerts returns the alerts with some labels that Alertmanager lists, by their fingerprints. All peers
+// are asked simultaneously, because one that was restarted may know less than the others: an alert is
+// suppressed if each peer that lists it says so. It is an error if no peer responds. wanted are the
+// fingerprints of the alerts that the caller looks for.
+func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted []string) (*Listing, error) {
+	type response struct {
+		Listing
+		err error
+	}
+	responses := make(chan response, len(s.o.URLs))
+	for _, address := range s.o.URLs {
+		go func() {
+			r := response{err: errResting}
+			if s.rested(address) {
+				base := strings.TrimSuffix(address, "/")
+				if r.Alerts, r.err = s.alerts(ctx, base, labels); r.err == nil && slices.ContainsFunc(wanted, func(f string) bool { _, ok := r.Alerts[f]; return !ok }) {
+					r.Since = s.since(ctx, base)
+				}
+				s.responded(address, r.err)
+			}
+			responses <- r
+		}()
+	}
+	var all *Listing
+	var errs []error
+	for range s.o.URLs {
+		r := <-responses
+		if r.err != nil {
+			errs = append(errs, r.err)
+			continue
+		}
+		if all == nil {
+			all = &Listing{Alerts: make(map[string]Alert), Since: r.Since}
+		}
+		if r.Since.Before(all.Since) {
+			all.Since = r.Since
+		}
+		for fingerprint, a := range r.Alerts {
+			if known, ok := all.Alerts[fingerprint]; !ok || known.Suppressed {
+				all.Alerts[fingerprint] = a
+			}
+		}
+	}
+	if all == nil {
+		return nil, errors.Join(errs...)
+	}
+	return all, nil
+}
+
+// since returns when an Alertmanager was started, zero if it does not say so.
+func (s *Silencer) since(ctx context.Context, base string) time.Time {
+	var status struct {
+		Uptime time.Time `json:"uptime"`
+	}
+	if s.once(ctx, http.MethodGet, base+"/api/v2/status", nil, &status) != nil {
+		return time.Time{}
+	}
+	return status.Uptime
+}
+
+// rested reports whether an Alertmanager is to be asked about alerts.
+func (s *Silencer) rested(base string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !time.Now().Before(s.resting[base])
+}
+
+func (s *Silencer) responded(base string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.resting, base)
+	if err != nil {
+		s.resting[base] = time.Now().Add(rest)
+	}
+}
+
+// listed is an alert as the API has it.
+type listed struct {
+	Fingerprint string    `json:"fingerprint"`
+	StartsAt    time.Time `json:"startsAt"`
+	Status      struct {
+		State       string   `json:"state"`
+		SilencedBy  []string `json:"silencedBy"`
+		InhibitedBy []string `json:"inhibitedBy"`
+		MutedBy     []string `json:"mutedBy"`
+	} `json:"status"`
+}
+
+// alerts asks one Alertmanager. Only its groups say which alerts are muted by the time intervals of
+// their routes; before 0.28 nothing does.
+func (s *Silencer) alerts(ctx context.Context, base string, labels map[string]string) (map[string]Alert, error) {
+	query := filter(labels)
+	var groups []struct {
+		Alerts []listed `json:"alerts"`
+	}
+	grouped := make(chan error, 1)
+	go func() { grouped <- s.once(ctx, http.MethodGet, base+"/api/v2/alerts/groups?"+query, nil, &groups) }()
+	var alerts []listed
+	err := s.once(ctx, http.MethodGet, base+"/api/v2/alerts?"+query, nil, &alerts)
+	if <-grouped != nil {
+		groups = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if alerts == nil {
+		return nil, errors.New("the response is no list of alerts")
+	}
+	muted, free := make(map[string]string), make(map[string]bool)
+	for _, g := range groups {
+		for _, a := range g.Alerts {
+			if len(a.Status.MutedBy) > 0 {
+				muted[a.Fingerprint] = "muted by " + strings.Join(a.Status.MutedBy, ", ")
+			} else {
+				free[a.Fingerprint] = true // in another group
+			}
+		}
+	}
+	all, silences := make(map[string]Alert, len(alerts)), make(map[string]Silence)
+	for _, a := range alerts {
+		known := Alert{Fingerprint: a.Fingerprint, StartsAt: a.StartsAt}
+		switch by := muted[a.Fingerprint]; {
+		case len(a.Status.SilencedBy) > 0:
+			known.Suppressed = true
+			known.By, known.Until = s.silenced(ctx, base, a.Status.SilencedBy, silences)
+		case len(a.Status.InhibitedBy) > 0:
+			known.Suppressed, known.By = true, "inhibited by another alert"
+		case len(a.Status.MutedBy) > 0:
+			known.Suppressed, known.By = true, "muted by "+strings.Join(a.Status.MutedBy, ", ")
+		case by != "" && !free[a.Fingerprint]:
+			known.Suppressed, known.By = true, by
+		case a.Status.State == "suppressed":
+			known.Suppressed, known.By = true, "suppressed"
+		}
+		all[a.Fingerprint] = known
+	}
+	return all, nil
+}
+
+// silenced returns who has silenced an alert, and until when, as far as the silences can be read. read
+// are those that were.
+func (s *Silencer) silenced(ctx context.Context, base string, ids []string, read map[string]Silence) (by string, until time.Time) {
+	by = "silenced"
+	for _, id := range ids {
+		silence, known := read[id]
+		if !known && len(read) < mostSilences {
+			if s.once(ctx, http.MethodGet, base+"/api/v2/silence/"+url.PathEscape(id), nil, &silence) != nil {
+				silence = Silence{}
+			}
+			read[id] = silence
+		}
+		if silence.EndsAt.After(until) {
+			until = silence.EndsAt
+			by = fmt.Sprintf("silenced by %s until %s", silence.CreatedBy, until.UTC().Format("15:04 MST"))
+		}
+	}
+	return by, until
+}
+
+// filter returns the query for alerts with some labels. Alertmanager reads three escapes in a value:
+// of the backslash, the double quote and the newline. Old versions refuse names that are not legacy.
+func filter(labels map[string]string) string {
+	query := url.Values{}
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		if model.LegacyValidation.IsValidLabelName(name) {
+			query.Add("filter", name+`="`+escapes.Replace(labels[name])+`"`)
+		}
+	}
+	return query.Encode()
+}
+
+var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+// LongestRepeat returns the longest repeat_interval of Alertmanager's routes: for as long it may not
+// notify of an alert that ended while it was silenced and fires again.
+func (s *Silencer) LongestRepeat(ctx context.Context) (longest time.Duration, err error) {
+	err = s.each(func(base string) error {
+		var status struct {
+			Config struct {
+				Original string `json:"original"`
+			} `json:"config"`
+		}
+		if err := s.once(ctx, http.MethodGet, base+"/api/v2/status", nil, &status); err != nil {
+			return err
+		}
+		var config struct {
+			Route route `yaml:"route"`
+		}
+		if err := yaml.Unmarshal([]byte(status.Config.Original), &config); err != nil {
+			return fmt.Errorf("read Alertmanager's configuration: %w", err)
+		}
+		longest = config.Route.longestRepeat(defaultRepeat)
+		return nil
+	})
+	return longest, err
+}
+
+// route is what is read of a route.
+type route struct {
+	RepeatInterval string  `yaml:"repeat_interval"`
+	Routes         []route `yaml:"routes"`
+}
+
+func (r *route) longestRepeat(inherited time.Duration) time.Duration {
+	if own, err := model.ParseDuration(r.RepeatInterval); err == nil {
+		inherited = time.Duration(own)
+	}
+	longest := inherited
+	for i := range r.Routes {
+		longest = max(longest, r.Routes[i].longestRepeat(inherited))
+	}
+	return longest
+}
