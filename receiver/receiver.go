@@ -149,7 +149,7 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		},
 	})
 	r.api = api.New(api.Options{Store: r.spool, Contacts: r.people, Logger: o.Logger})
-	r.intake = intake.New(intake.Options{Spool: r.spool, OnCall: rooms{r.people, r.oncall, r.watch}, Logger: o.Logger, Registerer: own, IDs: ids})
+	r.intake = intake.New(intake.Options{Spool: r.spool, OnCall: rooms{r.people, r.oncall, r.watch}, Shared: shared, Logger: o.Logger, Registerer: own, IDs: ids})
 	if err := r.join(own, o); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}

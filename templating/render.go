@@ -157,6 +157,14 @@ func (t *Text) render(n Notification, b Budget) Rendering {
 	return r
 }
 
+// Unlisted says that alerts fire which the notification does not list.
+func Unlisted(n uint64) string {
+	if n == 1 {
+		return "1 more of unknown severity fires"
+	}
+	return fmt.Sprintf("%d more of unknown severity fire", n)
+}
+
 // CommonLabels returns the labels that all alerts have.
 func CommonLabels(alerts alertmanager.Alerts) alertmanager.KV {
 	common := alertmanager.KV{}

@@ -46,6 +46,7 @@ import (
 type Notification struct {
 	alertmanager.Data
 	GroupKey        string
+	Org             string // Grafana's organization (orgId), "" if the payload names none
 	TruncatedAlerts uint64 // alerts that Alertmanager left out (max_alerts)
 	// MayStillFire says that the listed alerts are resolved, but some of those
 	// that were left out may fire. Status is then "firing".

@@ -45,9 +45,9 @@ type Page struct {
 	AcknowledgedAt time.Time // zero before it was
 	AcknowledgedBy string    // a contact's name, or a number in short; "" before
 
-	Alerts []string        // keys of its alerts that have not ended, without spaces
-	Doc    json.RawMessage // on-call's own
-	Events []PageEvent     // oldest first; filled by Store.Page, and added by Store.Add
+	AlertKeys []string        // keys of its alerts that have not ended, without spaces
+	Doc       json.RawMessage // on-call's own
+	Events    []PageEvent     // oldest first; filled by Store.Page, and added by Store.Add
 }
 
 // PageEvent is one line of a page's history.
@@ -74,6 +74,11 @@ const (
 	PageEventNotSilenced  PageEventType = "not_silenced" // Alertmanager would not
 	PageEventUndone       PageEventType = "undone"
 	PageEventReopened     PageEventType = "reopened"
+	PageEventSuppressed   PageEventType = "suppressed" // Alertmanager holds alerts back
+	PageEventFires        PageEventType = "fires"      // alerts that it held back fire
+	PageEventGone         PageEventType = "gone"       // it no longer lists alerts
+	PageEventRegrouped    PageEventType = "regrouped"  // the page is of another group, or alerts are in another page
+	PageEventFlapping     PageEventType = "flapping"   // alerts end and fire again, so that texts wait
 	PageEventResolved     PageEventType = "resolved"
 	PageEventExpired      PageEventType = "expired"
 )
@@ -95,9 +100,11 @@ func (p Person) String() string {
 
 // Turn is what a notification does to the page of its group, and who is told.
 type Turn struct {
-	To   []Person
-	Page *Page  // to be stored with the messages; nil: none
-	Tail string // what the text must end with
+	To    []Person
+	Page  *Page   // to be stored with the messages; nil: none
+	Also  []*Page // other pages that it changes
+	Marks []Mark
+	Tail  string // what the text must end with
 	// LongTail replaces Tail for those who have not had the page before, if it costs no
 	// further segment.
 	LongTail string

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"hash"
 	"slices"
 	"sync"
@@ -20,15 +21,23 @@ import (
 // intentionally: its reason is the repeat interval, or it has no reason.
 const repeatWindow = time.Minute
 
-// remembered is how many notifications the memory holds.
+// remembered is how many groups the memory holds.
 const remembered = 4096
 
-// keyOf returns the key of a notification: equal notifications have the same. It leaves out the
-// external URL and the reason, because the replicas of an Alertmanager differ in them.
-func keyOf(receiver string, n *templating.Notification) outbox.Key {
+// groupOf returns the key of the group of a notification. Two organizations of one Grafana have equal
+// group keys.
+func groupOf(receiver string, n *templating.Notification) outbox.Key {
 	h := sha256.New()
 	write(h, receiver)
 	write(h, n.GroupKey)
+	write(h, n.Org)
+	return sum(h)
+}
+
+// stateOf returns the state of a group: equal notifications have the same. It leaves out the external
+// URL and the reason, because the replicas of an Alertmanager differ in them.
+func stateOf(n *templating.Notification) outbox.Key {
+	h := sha256.New()
 	number(h, n.TruncatedAlerts)
 	alerts := slices.Clone(n.Alerts)
 	slices.SortFunc(alerts, func(a, b template.Alert) int {
@@ -39,7 +48,21 @@ func keyOf(receiver string, n *templating.Notification) outbox.Key {
 		write(h, a.Status)
 		number(h, uint64(a.StartsAt.UnixNano()))
 	}
-	var key outbox.Key
+	return sum(h)
+}
+
+// sourceOf returns who sent a notification, "" if the payload does not show it.
+func sourceOf(n *templating.Notification) string {
+	if n.ExternalURL == "" {
+		return ""
+	}
+	h := sha256.New()
+	write(h, n.ExternalURL)
+	key := sum(h)
+	return hex.EncodeToString(key[:8])
+}
+
+func sum(h hash.Hash) (key outbox.Key) {
 	h.Sum(key[:0])
 	return key
 }
@@ -64,42 +87,54 @@ func window(n *templating.Notification, dedupe time.Duration) time.Duration {
 	return dedupe
 }
 
-// memory remembers recent notifications, so that the store is asked less. It admits one
-// notification of a key at a time: the next one waits for the outcome.
+// memory remembers the latest state of groups, so that the store is asked less. It admits one
+// notification of a group at a time: the next one waits for the outcome.
 type memory struct {
-	mu      sync.Mutex
-	entries *lru.Cache[outbox.Key, *entry]
+	mu     sync.Mutex
+	groups *lru.Cache[outbox.Key, *group]
 }
 
-// entry is a notification that memory remembers.
-type entry struct {
-	mu   sync.Mutex // held while the notification is handled
-	seen time.Time  // when it was first accepted; zero: not yet
-	ids  []string
+// group is a group whose latest state memory remembers.
+type group struct {
+	mu     sync.Mutex       // held while a notification of the group is handled
+	latest *outbox.Sighting // nil: not known
 }
 
 func newMemory() *memory {
-	entries, err := lru.New[outbox.Key, *entry](remembered)
+	groups, err := lru.New[outbox.Key, *group](remembered)
 	if err != nil {
 		panic(err) // only if the size is not positive
 	}
-	return &memory{entries: entries}
+	return &memory{groups: groups}
 }
 
-// enter returns the entry of a key, locked. The caller must call entry.mu.Unlock.
-func (m *memory) enter(key outbox.Key) *entry {
+// enter returns a group, locked. The caller must call group.mu.Unlock.
+func (m *memory) enter(key outbox.Key) *group {
 	m.mu.Lock()
-	e, ok := m.entries.Get(key)
+	g, ok := m.groups.Get(key)
 	if !ok {
-		e = &entry{}
-		m.entries.Add(key, e)
+		g = &group{}
+		m.groups.Add(key, g)
 	}
 	m.mu.Unlock()
-	e.mu.Lock()
-	return e
+	g.mu.Lock()
+	return g
 }
 
-// repeats reports whether the notification was accepted within the window.
-func (e *entry) repeats(now time.Time, window time.Duration) bool {
-	return !e.seen.IsZero() && now.Sub(e.seen).Abs() < window
+// repeats reports whether an entry is a duplicate, as far as memory knows.
+func (g *group) repeats(e *outbox.Entry) bool {
+	if g.latest == nil || !g.latest.Repeats(e) {
+		return false
+	}
+	g.latest.Join(e)
+	return true
+}
+
+// accepted takes in an entry that was stored.
+func (g *group) accepted(e *outbox.Entry) {
+	if g.latest == nil {
+		g.latest = &outbox.Sighting{}
+	}
+	next := g.latest.Next(e)
+	g.latest = &next
 }

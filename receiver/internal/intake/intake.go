@@ -70,6 +70,7 @@ type Options struct {
 	OnCall     OnCall
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
+	Shared     bool                  // other processes use the store, too
 	IDs        *outbox.IDs           // of the process, so that a newer message has a greater id; nil: its own
 }
 
@@ -80,6 +81,7 @@ type Intake struct {
 	logger   *slog.Logger
 	metrics  *metrics
 	memory   *memory
+	shared   bool
 	settings atomic.Pointer[Settings]
 	stopping bool
 	stopMu   sync.RWMutex // held for reading while a notification is handled
@@ -121,7 +123,7 @@ func New(o Options) *Intake {
 	}
 	return &Intake{
 		spool: o.Spool, onCall: o.OnCall, logger: o.Logger, metrics: newMetrics(o.Registerer),
-		memory: newMemory(), ids: o.IDs,
+		memory: newMemory(), shared: o.Shared, ids: o.IDs,
 	}
 }
 
@@ -208,20 +210,20 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	if in.stopping {
 		return Result{}, ErrStopping
 	}
-	if !r.Wants(n) && !r.Pages { // the end of a page matters nevertheless
-		return Result{Status: Ignored, Messages: []string{}}, nil
+	seen := outbox.Entry{
+		Key: groupOf(r.Name, &n), State: stateOf(&n), Source: sourceOf(&n), Intended: n.NotificationReason == reasonRepeat,
+		SeenAt: arrived, Window: window(&n, r.DedupeWindow),
 	}
-	key, within := keyOf(r.Name, &n), window(&n, r.DedupeWindow)
-	known := in.memory.enter(key)
+	known := in.memory.enter(seen.Key)
 	defer known.mu.Unlock()
-	if known.repeats(arrived, within) {
+	if !in.shared && known.repeats(&seen) { // otherwise another replica may know a newer state
 		in.metrics.duplicates.WithLabelValues("memory").Inc()
-		return Result{Status: Duplicate, Messages: known.ids}, nil
+		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
 	}
 	var out *outbox.Entry
 	added, err := in.spool.Commit(ctx, spool.FailOpen, func(ctx context.Context) (e *outbox.Entry, err error) {
-		if e, err = in.entry(ctx, r, n, arrived); e != nil {
-			e.Key, e.SeenAt, e.Window = key, arrived, within
+		if e, err = in.entry(ctx, r, n, arrived); err == nil {
+			e.Key, e.State, e.Source, e.Intended, e.SeenAt, e.Window = seen.Key, seen.State, seen.Source, seen.Intended, seen.SeenAt, seen.Window
 		}
 		out = e
 		return e, err
@@ -229,22 +231,25 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	switch {
 	case err != nil:
 		return Result{}, err
-	case out == nil:
-		return Result{Status: Ignored, Messages: []string{}}, nil
 	case added.Duplicate: // first seen at a time that only the store knows
 		in.metrics.duplicates.WithLabelValues("store").Inc()
 		return Result{Status: Duplicate, Messages: added.IDs}, nil
 	}
-	known.seen, known.ids = arrived, added.IDs
+	known.accepted(&seen)
+	known.latest.IDs = added.IDs
 	in.metrics.queued.Add(float64(len(out.Messages)))
-	if len(out.Messages) == 0 && !r.Wants(n) {
+	if len(out.Messages) == 0 && (out.Page == nil || !r.Wants(n)) {
 		return Result{Status: Ignored, Messages: []string{}}, nil
 	}
 	return Result{Status: Accepted, Messages: added.IDs}, nil
 }
 
-// entry returns the entry of a notification, or nil if nobody is paged and no page changes.
+// entry returns the entry of a notification. It is empty if nobody is paged and no page changes: its
+// state is noted nevertheless, because the next one may be news after it.
 func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (*outbox.Entry, error) {
+	if !r.Wants(n) && !r.Pages { // the end of a page matters nevertheless
+		return &outbox.Entry{}, nil
+	}
 	turn, err := in.onCall.Turn(ctx, r.Name, &n, in.recipients(r, &n, arrived), arrived)
 	if err != nil {
 		return nil, err
@@ -258,11 +263,16 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 			}
 			in.logger.Error(why, "receiver", r.Name, "group", e164.Redact(n.GroupKey))
 		}
-		return nil, nil
+		return &outbox.Entry{}, nil
 	}
-	out := &outbox.Entry{Page: turn.Page}
-	if len(turn.To) == 0 && turn.Page != nil && !turn.Page.State.Current() {
+	out := &outbox.Entry{Page: turn.Page, Also: turn.Also, Marks: turn.Marks}
+	over := n.Status == string(model.AlertResolved)
+	if len(turn.To) == 0 && over {
 		return out, nil
+	}
+	if n.TruncatedAlerts > 0 && !over && !n.MayStillFire { // which says so itself
+		more := templating.Unlisted(n.TruncatedAlerts)
+		turn.Tail, turn.LongTail = sentences(more, turn.Tail), sentences(more, turn.LongTail)
 	}
 	// Those who have had the page before read STILL, the others how to reply.
 	texts := map[bool]templating.Rendering{}
@@ -284,7 +294,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		in.metrics.fallbacks.WithLabelValues(r.Name).Inc()
 		in.logger.Error("the template failed; the built-in text is sent instead", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", rendered.Err)
 	}
-	if turn.Page != nil && turn.Page.State.Current() {
+	if turn.Page != nil && !over {
 		turn.Page.Headline = rendered.Headline
 	}
 	for _, person := range turn.To {
@@ -295,7 +305,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		}
 		out.Messages = append(out.Messages, outbox.Message{
 			ID: in.ids.New(arrived), To: person.Number, Receiver: r.Name, GroupKey: n.GroupKey,
-			Headline: rendered.Headline, Severity: templating.Severity(n), Urgent: r.urgent(&n),
+			Headline: rendered.Headline, Severity: templating.Severity(n), Urgent: r.urgent(&n) || n.TruncatedAlerts > 0,
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
 			State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: expires,
 			Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},
@@ -303,6 +313,14 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 	}
 	out.OfPage()
 	return out, nil
+}
+
+// sentences puts a sentence before another one, if there is one.
+func sentences(first, second string) string {
+	if second == "" {
+		return first
+	}
+	return first + ". " + second
 }
 
 // urgent reports whether an alert that fires, or may fire, has an urgent severity.

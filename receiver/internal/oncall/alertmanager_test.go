@@ -1,29 +1,109 @@
 package oncall_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 )
 
-// fakeAlertmanager is as much of one as silences need.
+// fakeAlertmanager is as much of one as smspager asks of it.
 type fakeAlertmanager struct {
 	mu       sync.Mutex
 	silences []alertmanager.Silence
-	fires    bool   // every alert of a silence fires
-	broken   bool   // answers 503
-	breakAt  int    // breaks once so many silences were set; 0: not
-	refusal  string // answers 400
+	alerts   map[string]*listedAlert // by fingerprint: those that were notified and have not ended
+	gone     bool                    // it lists none of them
+	broken   bool                    // answers 503
+	breakAt  int                     // breaks once so many silences were set; 0: not
+	refusal  string                  // answers 400
+	started  time.Time
+	repeat   string   // repeat_interval
+	asked    []string // the paths and queries of its requests
+}
+
+// listedAlert is an alert that Alertmanager lists.
+type listedAlert struct {
+	Fingerprint string            `json:"fingerprint"`
+	Labels      map[string]string `json:"labels"`
+	StartsAt    time.Time         `json:"startsAt"`
+	Status      listedStatus      `json:"status"`
+	inhibited   bool
+	muted       bool
+}
+
+type listedStatus struct {
+	State       string   `json:"state"`
+	SilencedBy  []string `json:"silencedBy"`
+	InhibitedBy []string `json:"inhibitedBy"`
+	MutedBy     []string `json:"mutedBy"`
+}
+
+// notified takes in an alert as it is notified.
+func (a *fakeAlertmanager) notified(labels map[string]string, firing bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	set := make(model.LabelSet)
+	for name, value := range labels {
+		set[model.LabelName(name)] = model.LabelValue(value)
+	}
+	fingerprint := set.Fingerprint().String()
+	if a.alerts == nil {
+		a.alerts = make(map[string]*listedAlert)
+	}
+	delete(a.alerts, fingerprint)
+	if firing {
+		a.alerts[fingerprint] = &listedAlert{Fingerprint: fingerprint, Labels: labels, StartsAt: time.Now()}
+	}
+}
+
+// list returns the alerts that a query selects. Only groups say what is muted.
+func (a *fakeAlertmanager) list(r *http.Request, groups bool) []listedAlert {
+	all := []listedAlert{}
+	for _, fingerprint := range slices.Sorted(maps.Keys(a.alerts)) {
+		alert := *a.alerts[fingerprint]
+		alert.Status = listedStatus{State: "active", SilencedBy: []string{}, InhibitedBy: []string{}, MutedBy: []string{}}
+		for _, s := range a.silences {
+			covers := s.Status.State == "active" && time.Now().Before(s.EndsAt)
+			for _, m := range s.Matchers {
+				covers = covers && alert.Labels[m.Name] == m.Value
+			}
+			if covers {
+				alert.Status.State, alert.Status.SilencedBy = "suppressed", append(alert.Status.SilencedBy, s.ID)
+			}
+		}
+		if alert.inhibited {
+			alert.Status.State, alert.Status.InhibitedBy = "suppressed", []string{"5ca1ab1e"}
+		}
+		if alert.muted && groups {
+			alert.Status.MutedBy = []string{"nights"}
+		}
+		selected := !a.gone
+		for _, f := range r.URL.Query()["filter"] {
+			name, value, _ := strings.Cut(f, "=")
+			value = strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n").Replace(strings.Trim(value, `"`))
+			selected = selected && alert.Labels[name] == value
+		}
+		if selected {
+			all = append(all, alert)
+		}
+	}
+	return all
 }
 
 func (a *fakeAlertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.asked = append(a.asked, r.Method+" "+r.URL.RequestURI())
 	switch {
 	case a.broken:
 		http.Error(w, "away", http.StatusServiceUnavailable)
@@ -45,13 +125,18 @@ func (a *fakeAlertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/silences":
 		_ = json.NewEncoder(w).Encode(a.silences)
 	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/alerts":
-		alerts := []map[string]string{}
+		_ = json.NewEncoder(w).Encode(a.list(r, false))
+	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/alerts/groups":
+		_ = json.NewEncoder(w).Encode([]any{map[string]any{"receiver": map[string]string{"name": "oncall"}, "alerts": a.list(r, true)}})
+	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/status":
+		original := "route: {receiver: oncall, repeat_interval: " + cmp.Or(a.repeat, "4h") + "}"
+		_ = json.NewEncoder(w).Encode(map[string]any{"uptime": a.started, "config": map[string]string{"original": original}})
+	case r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/api/v2/silence/"):
 		for _, s := range a.silences {
-			if _, fingerprint, ok := strings.Cut(s.Comment, ", alert "); ok && a.fires {
-				alerts = append(alerts, map[string]string{"fingerprint": fingerprint})
+			if strings.HasSuffix(r.URL.Path, "/"+s.ID) {
+				_ = json.NewEncoder(w).Encode(s)
 			}
 		}
-		_ = json.NewEncoder(w).Encode(alerts)
 	case r.Method == http.MethodDelete:
 		for i := range a.silences {
 			if strings.HasSuffix(r.URL.Path, "/"+a.silences[i].ID) {
@@ -75,7 +160,7 @@ func (a *fakeAlertmanager) active() (all []alertmanager.Silence) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range a.silences {
-		if s.Status.State == "active" {
+		if s.Status.State == "active" && time.Now().Before(s.EndsAt) {
 			all = append(all, s)
 		}
 	}

@@ -150,7 +150,7 @@ func (rs *replies) silence(p *page.Page, by outbox.Person, length time.Duration,
 		return refuse("NOT silenced: silences are not set up here. OK %s acknowledges.", p.Code)
 	case length > longest:
 		return refuse("NOT silenced: at most %s is allowed. OK %s acknowledges.", page.Span(longest), p.Code)
-	case p.Notification.TruncatedAlerts > 0 || len(w.Alerts) == 0 || len(w.Alerts) < len(p.Firing):
+	case p.Notification.TruncatedAlerts > 0 || len(w.Alerts) == 0:
 		return refuse("NOT silenced: there are more alerts than a text can silence, use Alertmanager. OK %s acknowledges.", p.Code)
 	}
 	d := decision{outcome: outcomeDone, about: p, pages: []*page.Page{p}, marks: []outbox.Mark{w.stored(now)}}
@@ -172,7 +172,7 @@ func (rs *replies) undo(ctx context.Context, p *page.Page, by outbox.Person, byC
 	if err != nil {
 		return decision{}, err
 	}
-	silences = slices.DeleteFunc(silences, func(w *silence) bool { return w.State == silenceEnding })
+	silences = slices.DeleteFunc(silences, func(w *silence) bool { return w.State == silenceEnding || w.State == silenceOver })
 	d := decision{outcome: outcomeDone, about: p}
 	had := p.AcknowledgedBy
 	switch {

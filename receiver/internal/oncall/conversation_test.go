@@ -213,6 +213,7 @@ func TestPagesExpire(t *testing.T) {
 		w.fire()
 		a.expect(time.Second, "CRITICAL...")
 		first := a.code
+		w.am.set(func() { w.am.broken = true })
 		after(37 * time.Hour)
 		if p := w.page(); p.State != "expired" {
 			t.Errorf("the page is %s", p.State)

@@ -60,12 +60,21 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	}
 	now, due, conf := time.Now(), p.DueAt, e.settings.Load()
 	facts := page.Facts{Plan: conf.plans[p.Receiver], HolderStopped: p.Held() && e.people.Stopped(p.Holder)}
+	if facts.Plan == nil {
+		e.logger.Error("a page is of a receiver that is not configured any more: it is neither escalated nor repeated", "page", p.ID, "receiver", p.Receiver)
+	}
 	if p.State == outbox.PageOpen && facts.Plan != nil {
 		if facts.Reached, err = e.reached(ctx, p); err != nil {
 			return nil, err
 		}
 	}
 	s := &step{page: p, action: p.Next(facts, now)}
+	if s.action.Asks() && facts.Plan.Asks {
+		if done := e.ask(ctx, s, now); done {
+			return s, nil
+		}
+		s.action = p.Next(facts, now)
+	}
 	s.people = e.recipients(conf, p, s.action, now)
 	paged := p.People.Numbers()
 	p.Do(s.action, facts.Plan, s.people, now)
@@ -73,11 +82,57 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	if s.action.Kind == page.Wait && p.DueAt.Equal(due) {
 		return nil, nil
 	}
-	s.entry = &outbox.Entry{Page: p.Stored()}
-	if len(s.people) > 0 {
+	s.entry = &outbox.Entry{}
+	switch {
+	case s.action.Kind == page.Settle && facts.Plan != nil && conf.receivers[p.Receiver].SendResolved:
+		s.entry.Messages = e.texts.others(p, "", now, over("RESOLVED", p, p.FlapText(now)))
+	case len(s.people) > 0:
 		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, paged, now, s.action.Why)
 	}
+	s.entry.Page = p.Stored()
 	return s, nil
+}
+
+// ask asks Alertmanager before people are paged. It reports true if that leads to an entry: the page is
+// over, or alerts fire that were suppressed.
+func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
+	p, conf := s.page, e.settings.Load()
+	fired, watched := p.Fires(), newWatch(e.texts.newID(now), p, now)
+	if !e.asking.about(ctx, p, now) {
+		return false
+	}
+	r := conf.receivers[p.Receiver]
+	s.entry = &outbox.Entry{}
+	switch {
+	case !p.State.Current():
+		s.action = page.Action{Kind: page.Wait}
+		s.entry.Marks = []outbox.Mark{watched.stored(now)}
+		if r.SendResolved {
+			s.entry.Messages = e.texts.others(p, "", now, over("RESOLVED", p, "Alertmanager no longer lists it"))
+		}
+	case !fired && p.Fires() && p.State == outbox.PageOpen:
+		severities := templating.Severities(p.Notification)
+		people := e.texts.withPaged(p, severities, e.people.People(r.Recipients, severities, now), now)
+		paged := p.People.Numbers()
+		s.action = page.Action{Kind: page.HandBack}
+		s.people = people
+		p.Reopen(people, now, "no longer suppressed in Alertmanager")
+		s.entry.Messages = e.texts.pageAgain(conf, p, people, paged, now, "No longer suppressed")
+	default:
+		return false
+	}
+	p.Schedule(conf.plans[p.Receiver])
+	s.entry.Page = p.Stored()
+	return true
+}
+
+// over is the text of the end of a page.
+func over(what string, p *page.Page, why string) string {
+	text := what + " " + p.Code + ": " + p.Headline
+	if why != "" {
+		text += ". " + sentence(why)
+	}
+	return text
 }
 
 // recipients returns those that an action pages.
@@ -85,7 +140,11 @@ func (e *escalation) recipients(conf *settings, p *page.Page, a page.Action, now
 	r, severities := conf.receivers[p.Receiver], templating.Severities(p.Notification)
 	switch a.Kind {
 	case page.Escalate:
-		return e.people.People(r.Escalate[p.Steps].Recipients, severities, now)
+		people := e.people.People(r.Escalate[p.Steps].Recipients, severities, now)
+		if p.Truncated() > 0 {
+			people = unheld(people)
+		}
+		return people
 	case page.HandBack:
 		return e.texts.withPaged(p, severities, e.people.People(r.Recipients, severities, now), now)
 	case page.Repeat:

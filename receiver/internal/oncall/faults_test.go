@@ -130,7 +130,7 @@ func TestReloadsWriteNothing(t *testing.T) {
 	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
 		time.Sleep(123456 * time.Nanosecond) // no round time
 		for i := range 3 {
-			w.notify("oncall", fmt.Sprint(i), "first notification", disk)
+			w.notify("oncall", fmt.Sprint(i), "first notification", alert{name: "DiskFull", severity: "critical", instance: fmt.Sprint("db-", i)})
 		}
 		after(10*time.Second - time.Millisecond)
 		before := f.writes.Load()

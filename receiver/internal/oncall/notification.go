@@ -3,6 +3,7 @@ package oncall
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -14,64 +15,153 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// notifications decide what a notification does to the page of its group. They store nothing.
+// notifications decide what a notification does to the pages of its alerts. They store nothing.
 type notifications struct{ tools }
 
 // turn decides what a notification does, see OnCall.Turn.
 func (ns *notifications) turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error) {
+	if n.TruncatedAlerts > 0 {
+		to = unheld(to)
+	}
 	r := ns.settings.Load().receivers[receiver]
 	if r == nil || !r.Pages() {
 		return outbox.Turn{To: to}, nil
 	}
-	current, err := ns.pages.current(ctx, receiver, n.GroupKey)
+	ns.asking.saw(n)
+	known, err := ns.pages.ofNotification(ctx, receiver, n)
 	if err != nil {
-		ns.logger.Error("the page of a group cannot be read; a new one is assumed", "receiver", receiver, "err", err)
+		ns.logger.Error("the pages of a notification cannot be read; a new one is assumed", "receiver", receiver, "err", err)
 	}
 	switch {
-	case n.Status == string(model.AlertResolved) && current == nil && err != nil:
+	case n.Status == string(model.AlertResolved) && known.group == nil && err != nil:
 		return ns.resolvedUnread(r, n, to, at), nil
 	case n.Status == string(model.AlertResolved):
-		return ns.resolved(r, n, current, to, at), nil
-	case current != nil:
-		return ns.update(r, n, current, to, at), nil
+		return ns.resolved(ctx, r, n, known, to, at), nil
+	case known.group != nil:
+		return ns.update(ctx, n, known, to, at), nil
 	case len(to) == 0 && len(r.Escalate) == 0:
 		return outbox.Turn{}, nil
+	}
+	if p := known.sameAlerts(n); p != nil {
+		p.Regroup(receiver, n.GroupKey, at)
+		known.take(p)
+		return ns.update(ctx, n, known, to, at), nil
 	}
 	code, err := ns.pages.drawCode(ctx, at)
 	if err != nil {
 		return outbox.Turn{}, fmt.Errorf("draw a code: %w", err)
 	}
-	return ns.firing(page.Open(ns.texts.newID(at), code, receiver, n, to, at), to, nil), nil
+	return ns.open(page.Open(ns.texts.newID(at), code, receiver, n, known.alerts(), at), n, known, to, at), nil
+}
+
+// open opens the page of a group. Alerts that come from other pages stay as they are there.
+func (ns *notifications) open(p *page.Page, n *templating.Notification, known *known, to []outbox.Person, at time.Time) outbox.Turn {
+	inherits := slices.ContainsFunc(known.others, func(o *page.Page) bool { return p.Inherit(o, at) })
+	paged := p.People.Numbers()
+	if !inherits {
+		p.Begin(to, at)
+	} else {
+		to = ns.recipients(p, n, "", to, at)
+		p.Notified(n.NotificationReason, page.Effect{}, to, "", at)
+	}
+	p.Quiet(page.Effect{Fresh: false}, at)
+	return ns.firing(p, n, known, to, paged, at)
 }
 
 // update is a firing notification of a page that is there.
-func (ns *notifications) update(r *config.Receiver, n *templating.Notification, p *page.Page, to []outbox.Person, at time.Time) outbox.Turn {
-	severities := templating.Severities(*n)
-	reopens := p.Reopens(n, ns.people.Stopped(p.Holder), at)
-	if p.Held() && reopens == "" { // the holder is kept up to date
-		to = []outbox.Person{ns.people.Recipient(p.Holder, severities, at)}
-	} else {
-		to = ns.texts.withPaged(p, severities, to, at)
+func (ns *notifications) update(ctx context.Context, n *templating.Notification, known *known, to []outbox.Person, at time.Time) outbox.Turn {
+	p := known.group
+	effect := p.Take(n, known.alerts(), at)
+	stopped := ns.people.Stopped(p.Holder)
+	reopens := p.Reopens(n, stopped, at)
+	if reopens != "" && ns.asking.about(ctx, p, at) {
+		reopens = p.Reopens(n, stopped, at)
 	}
 	paged := p.People.Numbers()
-	p.Notified(n, to, reopens, at)
-	return ns.firing(p, to, paged)
+	if to = ns.recipients(p, n, reopens, to, at); reopens == "" && p.Quiet(effect, at) {
+		return ns.firing(p, n, known, nil, paged, at)
+	}
+	p.Notified(n.NotificationReason, effect, to, reopens, at)
+	return ns.firing(p, n, known, to, paged, at)
 }
 
-// firing returns the turn of a page that is open; paged have had it before.
-func (ns *notifications) firing(p *page.Page, to []outbox.Person, paged []e164.Number) outbox.Turn {
+// recipients returns who gets a message about a page that fires: its holder, unless it is reopened, or
+// everybody.
+func (ns *notifications) recipients(p *page.Page, n *templating.Notification, reopens string, to []outbox.Person, at time.Time) []outbox.Person {
+	severities := templating.Severities(*n)
+	if !p.Held() || reopens != "" {
+		return ns.texts.withPaged(p, severities, to, at)
+	}
+	holder := []outbox.Person{ns.people.Recipient(p.Holder, severities, at)}
+	if p.Truncated() > 0 {
+		holder = unheld(holder)
+	}
+	return holder
+}
+
+// firing returns the turn of a page that fires; paged have had it before. Its alerts leave other pages.
+func (ns *notifications) firing(p *page.Page, n *templating.Notification, known *known, to []outbox.Person, paged []e164.Number, at time.Time) outbox.Turn {
 	p.Schedule(ns.pages.plan(p.Receiver))
 	turn := outbox.Turn{To: to, Page: p.Stored(), Paged: paged}
-	turn.Tail, turn.LongTail = tail(p, "")
+	turn.Tail, turn.LongTail = tail(p, sentence(p.FlapText(at)))
+	var keys []string
+	for i := range n.Alerts {
+		if n.Alerts[i].Status == string(model.AlertFiring) {
+			keys = append(keys, page.KeyOf(n, &n.Alerts[i]))
+		}
+	}
+	for _, o := range known.others {
+		ended := o.Ended(n, at)
+		if moved := o.Move(keys, p.Code, at); moved || ended {
+			o.Schedule(ns.pages.plan(o.Receiver))
+			turn.Also = append(turn.Also, o.Stored())
+		}
+	}
 	return turn
 }
 
-// resolved ends the page, if there is one: everybody who was paged is notified, and nobody else.
-func (ns *notifications) resolved(r *config.Receiver, n *templating.Notification, p *page.Page, to []outbox.Person, at time.Time) (turn outbox.Turn) {
-	if p != nil {
-		p.Resolve(at, n.NotificationReason)
-		turn.Page = p.Stored()
-		to = ns.texts.withPaged(p, templating.Severities(*n), nil, at)
+// resolved ends alerts of the pages that have them. Everybody who was paged is notified, and nobody
+// else. A page is over if none of its alerts is left; otherwise the text says so.
+func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *templating.Notification, known *known, to []outbox.Person, at time.Time) (turn outbox.Turn) {
+	pages := known.others
+	if known.group != nil {
+		pages = append([]*page.Page{known.group}, pages...)
+	}
+	var notified []outbox.Person
+	for i, p := range pages {
+		if p == known.group {
+			p.Take(n, nil, at)
+		} else if !p.Ended(n, at) {
+			continue
+		}
+		turn.Marks = append(turn.Marks, ns.overOrAsked(ctx, p, n.NotificationReason, at)...)
+		if p.State.Current() {
+			p.Headline = ns.texts.headline(ns.settings.Load(), p)
+		}
+		people := ns.texts.withPaged(p, templating.Severities(*n), nil, at)
+		if !p.SettlesAt.IsZero() {
+			people = nil
+		}
+		for _, person := range people {
+			if !slices.ContainsFunc(notified, func(o outbox.Person) bool { return o.Number == person.Number }) {
+				notified = append(notified, person)
+			}
+		}
+		if rest := p.Rest(); rest != "" && turn.Tail == "" {
+			turn.Tail, _ = tail(p, rest)
+		}
+		p.Schedule(ns.pages.plan(p.Receiver))
+		if i == 0 {
+			turn.Page = p.Stored()
+		} else {
+			turn.Also = append(turn.Also, p.Stored())
+		}
+	}
+	if turn.Page == nil && len(turn.Also) > 0 {
+		turn.Page, turn.Also = turn.Also[0], turn.Also[1:]
+	}
+	if turn.Page != nil {
+		to = notified
 	}
 	if r.SendResolved {
 		turn.To = to
@@ -79,10 +169,26 @@ func (ns *notifications) resolved(r *config.Receiver, n *templating.Notification
 	return turn
 }
 
-// resolvedUnread is the end of a page that cannot be read. Merge finds the page, if there is one.
+// overOrAsked ends a page that is over. If alerts are left of which the notification says nothing,
+// Alertmanager is asked about them.
+func (ns *notifications) overOrAsked(ctx context.Context, p *page.Page, reason string, at time.Time) []outbox.Mark {
+	switch {
+	case !p.SettlesAt.IsZero():
+	case p.Over():
+		p.End(at, reason)
+	default:
+		watched := newWatch(ns.texts.newID(at), p, at)
+		if ns.asking.about(ctx, p, at); !p.State.Current() {
+			return []outbox.Mark{watched.stored(at)}
+		}
+	}
+	return nil
+}
+
+// resolvedUnread is the end of alerts whose page cannot be read. Merge finds the page, if there is one.
 func (ns *notifications) resolvedUnread(r *config.Receiver, n *templating.Notification, to []outbox.Person, at time.Time) outbox.Turn {
-	p := &page.Page{Page: outbox.Page{ID: ns.texts.newID(at), Receiver: r.Name, GroupKey: n.GroupKey}}
-	turn := ns.resolved(r, n, p, nil, at)
+	p := page.OfEnded(ns.texts.newID(at), r.Name, n, at)
+	turn := outbox.Turn{Page: p.Stored()}
 	if r.SendResolved {
 		turn.To = to
 	}

@@ -78,7 +78,7 @@ func TestSilenceOfTruncated(t *testing.T) {
 				t.Errorf("told %q, with %d silences set", text, len(w.am.active()))
 			}
 			// the five fire on, in Alertmanager; the listed one does not.
-			w.am.set(func() { w.am.fires = false })
+			w.am.set(func() { w.am.gone = true })
 			ctx, cancel := context.WithTimeout(context.Background(), 62*time.Minute)
 			defer cancel()
 			if sms, err := a.Next(ctx); err == nil && strings.HasPrefix(sms.Text, "RESOLVED") {

@@ -91,6 +91,7 @@ type tools struct {
 	pages    *pages
 	people   *people.Directory
 	texts    *texts
+	asking   *asking
 	logger   *slog.Logger
 	metrics  *metrics
 	gap      time.Duration // between reads of the store
@@ -107,6 +108,7 @@ func New(o Options) *OnCall {
 		settings: current, spool: o.Spool, people: o.People,
 		pages:  &pages{spool: o.Spool, settings: current, logger: o.Logger},
 		texts:  &texts{people: o.People, notices: o.Notices},
+		asking: newAsking(func() *alertmanager.Silencer { return current.Load().silencer }),
 		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Spool), gap: spool.Gap(o.Shared), wake: loop.NewBell(),
 	}
 	e := &escalation{tools: t, again: make(map[string]bool), failures: make(map[string]*failure)}
@@ -125,7 +127,7 @@ func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
 	}
 	for i := range cfg.Receivers {
 		r := &cfg.Receivers[i]
-		plan := &page.Plan{Pages: r.Pages(), NoReceipt: r.NoReceipt, Repeat: r.Repeat}
+		plan := &page.Plan{Pages: r.Pages(), Asks: s.silencer != nil, NoReceipt: r.NoReceipt, Repeat: r.Repeat}
 		for _, step := range r.Escalate {
 			plan.Steps = append(plan.Steps, page.Step{After: step.After, To: step.To})
 		}
@@ -192,9 +194,6 @@ func (o *OnCall) Merge(ctx context.Context, stored *outbox.Page, made outbox.Pag
 	base, err := page.Load(*stored)
 	if err != nil {
 		return nil, err
-	}
-	if base.State.Current() && !made.State.Current() && base.NotifiedAt.After(made.UpdatedAt) {
-		return nil, nil // it has fired again since
 	}
 	other.Events = made.Events
 	base.Merge(other)

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
@@ -41,13 +43,97 @@ func (r *pages) load(ctx context.Context, id string) (*page.Page, error) {
 	return page.Load(p)
 }
 
-// current returns the current page of a receiver's group, nil if there is none.
-func (r *pages) current(ctx context.Context, receiver, group string) (*page.Page, error) {
-	ps, err := r.spool.Pages(ctx, outbox.PageQuery{Current: true, Receiver: receiver, GroupKey: group, Limit: 1})
-	if err != nil || len(ps) == 0 {
-		return nil, err
+const (
+	// alertsAsked is how many alerts of a notification are looked for in other pages, and othersRead
+	// how many of these pages are read.
+	alertsAsked = 200
+	othersRead  = 20
+)
+
+// known are the pages that a notification may change.
+type known struct {
+	group    *page.Page   // the current one of its group; nil: none
+	previous *page.Page   // the last one of its group, which is over; nil: none
+	others   []*page.Page // that hold its alerts
+}
+
+// ofNotification returns the pages that a notification may change. A page of another receiver is one if
+// that receiver is not configured any more. If there is an error, some may be missing.
+func (r *pages) ofNotification(ctx context.Context, receiver string, n *templating.Notification) (*known, error) {
+	k := &known{}
+	ps, err := r.spool.Pages(ctx, outbox.PageQuery{Receiver: receiver, GroupKey: n.GroupKey, Limit: 1})
+	if err != nil {
+		return k, err
 	}
-	return page.Load(ps[0])
+	if len(ps) > 0 {
+		p, err := page.Load(ps[0])
+		if err != nil {
+			return k, err
+		}
+		if p.State.Current() {
+			k.group = p
+		} else {
+			k.previous = p
+		}
+	}
+	var keys []string
+	for i := range n.Alerts {
+		if key := page.KeyOf(n, &n.Alerts[i]); (k.group == nil || !k.group.Holds(key)) && len(keys) < alertsAsked {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return k, nil
+	}
+	if ps, err = r.spool.Pages(ctx, outbox.PageQuery{Current: true, Alerts: keys, Limit: othersRead}); err != nil {
+		return k, err
+	}
+	for _, stored := range ps {
+		configured := r.settings.Load().receivers[stored.Receiver] != nil
+		if k.group != nil && stored.ID == k.group.ID || configured && stored.Receiver != receiver {
+			continue
+		}
+		if p, err := page.Load(stored); err != nil {
+			r.logger.Error("a page cannot be used", "err", err)
+		} else {
+			k.others = append(k.others, p)
+		}
+	}
+	return k, nil
+}
+
+// alerts returns the alerts of pages that may come to another one.
+func (k *known) alerts() []*page.Alert {
+	var all []*page.Alert
+	for _, o := range k.others {
+		all = append(all, o.Live()...)
+	}
+	if k.previous != nil {
+		all = append(all, k.previous.Alerts...)
+	}
+	return all
+}
+
+// sameAlerts returns a page of another group all of whose alerts fire in a notification; nil: none.
+func (k *known) sameAlerts(n *templating.Notification) *page.Page {
+	firing := make(map[string]bool)
+	for i := range n.Alerts {
+		if n.Alerts[i].Status == string(model.AlertFiring) {
+			firing[page.KeyOf(n, &n.Alerts[i])] = true
+		}
+	}
+	for _, o := range k.others {
+		if !slices.ContainsFunc(o.Stored().AlertKeys, func(key string) bool { return !firing[key] }) && o.Truncated() == 0 {
+			return o
+		}
+	}
+	return nil
+}
+
+// take makes one of the other pages that of the group.
+func (k *known) take(p *page.Page) {
+	k.group = p
+	k.others = slices.DeleteFunc(k.others, func(o *page.Page) bool { return o == p })
 }
 
 // coded returns the newest page with a code, nil if there is none.

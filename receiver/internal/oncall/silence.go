@@ -47,6 +47,9 @@ const (
 	silenceWanted silenceState = "wanted" // Alertmanager is to set it
 	silenceSet    silenceState = "set"    // Alertmanager has set it, until it ends by itself
 	silenceEnding silenceState = "ending" // Alertmanager is to end it
+	// silenceOver: Alertmanager was not seen to notify of the end of its alerts, and so may not notify
+	// if they fire again. It is asked until it must.
+	silenceOver silenceState = "over"
 )
 
 // silenced is an alert as it was when its silence was asked for.
@@ -66,6 +69,30 @@ func newSilence(id string, p *page.Page, by outbox.Person, length time.Duration,
 		}
 	}
 	return w
+}
+
+// watchEvery is how often Alertmanager is asked for alerts that may fire again without its notifying.
+const watchEvery = time.Minute
+
+// watchFor is for how long, unless Alertmanager has another repeat_interval: its own default.
+const watchFor = 4 * time.Hour
+
+// newWatch returns a watch for the alerts of a page, which end without a notification.
+func newWatch(id string, p *page.Page, now time.Time) *silence {
+	w := &silence{id: id, Page: p.ID, Code: p.Code, State: silenceOver, Until: now.Add(watchFor), NextAt: now.Add(watchEvery)}
+	for _, a := range p.Notification.Alerts {
+		w.Alerts = append(w.Alerts, silenced{a.Fingerprint, a.Labels})
+	}
+	return w
+}
+
+// fingerprints returns those of its alerts.
+func (w *silence) fingerprints() []string {
+	var all []string
+	for _, a := range w.Alerts {
+		all = append(all, a.Fingerprint)
+	}
+	return all
 }
 
 // comment returns what the comments of its silences in Alertmanager begin with.

@@ -1,9 +1,13 @@
 package oncall
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
@@ -28,15 +32,17 @@ func (a *attended) final() bool {
 }
 
 // react returns what the response of Alertmanager leads to.
-func (ss *silences) react(a *attended) outbox.Entry {
+func (ss *silences) react(ctx context.Context, a *attended) (outbox.Entry, error) {
 	switch {
 	case a.State == silenceEnding:
-		return ss.ended(a)
+		return ss.ended(a), nil
+	case a.State == silenceOver:
+		return ss.watch(ctx, a)
 	case !a.final():
 		a.NextAt = a.now.Add(silenceRetry)
-		return outbox.Entry{Marks: []outbox.Mark{a.stored(a.now)}}
+		return outbox.Entry{Marks: []outbox.Mark{a.stored(a.now)}}, nil
 	case a.State == silenceSet:
-		return ss.ranOut(a)
+		return ss.ranOut(a), nil
 	}
 	var e outbox.Entry
 	p := a.page
@@ -58,6 +64,7 @@ func (ss *silences) react(a *attended) outbox.Entry {
 		confirm("NOT silenced: %s is %s already: %s", p.Code, p.State, p.Headline)
 	default:
 		until := ss.replace(a, &e)
+		p.Suppress(a.fingerprints(), "silenced by "+a.By+" until "+a.Until.UTC().Format("15:04 MST"), a.Until, a.now)
 		p.Note(a.now, outbox.PageEventSilenced, a.By, fmt.Sprintf("for %s, %s", page.Span(a.For), templating.Counted(len(a.Alerts), "alert")))
 		if p.State == outbox.PageOpen {
 			confirm("Silenced for %s, but %s is open again, as more has happened: %s. UNDO %s ends the silence.", page.Span(a.For), p.Code, p.Headline, p.Code)
@@ -69,7 +76,7 @@ func (ss *silences) react(a *attended) outbox.Entry {
 	p.Schedule(ss.pages.plan(p.Receiver))
 	e.Page = p.Stored()
 	e.Marks = append(e.Marks, a.stored(a.now))
-	return e
+	return e, nil
 }
 
 // replace makes a silence set, and ends older ones of the page that it covers. It returns until when
@@ -120,8 +127,9 @@ func (ss *silences) ended(a *attended) outbox.Entry {
 }
 
 // ranOut is the outcome of a silence that has ended by itself. If its alerts fire, the page is
-// reopened: Alertmanager may not notify for hours. If they do not, the page is over: Alertmanager
-// does not notify of that.
+// reopened: Alertmanager may not notify for hours. If Alertmanager holds them back for another reason,
+// the page stays silenced. If they have ended, the page is over: Alertmanager does not notify of that,
+// nor if they fire again soon.
 func (ss *silences) ranOut(a *attended) outbox.Entry {
 	e := outbox.Entry{Marks: []outbox.Mark{a.deleted()}}
 	p, conf := a.page, ss.settings.Load()
@@ -132,28 +140,106 @@ func (ss *silences) ranOut(a *attended) outbox.Entry {
 			until = page.Latest(until, other.Until)
 		}
 	}
-	switch {
-	case p.State != outbox.PageSilenced:
+	if p.State != outbox.PageSilenced {
 		return e
+	}
+	watched := newWatch(ss.texts.newID(a.now), p, a.now)
+	known := a.response.err == nil
+	if known {
+		p.Learn(ss.asking.reportOf(p, a.response.listing), a.now)
+	}
+	switch {
+	case !p.State.Current():
+		e.Marks = append(e.Marks, watched.stored(a.now))
+		if r != nil && r.SendResolved {
+			e.Messages = ss.texts.others(p, "", a.now, fmt.Sprintf("RESOLVED while %s was silenced: %s", p.Code, p.Headline))
+		}
 	case r == nil: // it is no longer configured
 		p.Unsilence()
-	case a.response.fires || a.response.err != nil:
+	case !until.IsZero() && !ss.firesOf(a):
+		p.Silence(until)
+	case known && !p.Fires(): // Alertmanager holds them back for another reason
+		e.Marks = []outbox.Mark{ss.wait(a)}
+	default:
 		severities := templating.Severities(p.Notification)
 		people := ss.texts.withPaged(p, severities, ss.people.People(r.Recipients, severities, a.now), a.now)
 		paged := p.People.Numbers()
 		p.Reopen(people, a.now, page.SilenceEnded)
 		e.Messages = ss.texts.pageAgain(conf, p, people, paged, a.now, "The silence has ended")
-	case !until.IsZero():
-		p.Silence(until)
-	default:
-		p.Resolve(a.now, "while it was silenced")
-		if r.SendResolved {
-			e.Messages = ss.texts.others(p, "", a.now, fmt.Sprintf("RESOLVED while %s was silenced: %s", p.Code, p.Headline))
-		}
 	}
 	p.Schedule(ss.pages.plan(p.Receiver))
 	e.Page = p.Stored()
 	return e
+}
+
+// firesOf reports whether an alert of a silence fires, or may fire.
+func (ss *silences) firesOf(a *attended) bool {
+	if a.response.err != nil {
+		return true
+	}
+	return slices.ContainsFunc(a.fingerprints(), func(fingerprint string) bool {
+		known, listed := a.response.listing.Alerts[fingerprint]
+		return listed && !known.Suppressed
+	})
+}
+
+// wait has Alertmanager asked again when what else suppresses the alerts may have ended. It returns
+// what stores that.
+func (ss *silences) wait(a *attended) outbox.Mark {
+	a.Until, a.Tries = a.now.Add(waitForOthers), 0
+	a.NextAt = a.Until
+	a.page.Silence(a.Until)
+	return a.stored(a.now)
+}
+
+// waitForOthers is how often Alertmanager is asked about alerts that it still holds back after a silence.
+const waitForOthers = time.Minute
+
+// watch is the outcome of a question for alerts that ended without a notification. If one fires again,
+// it opens a page: Alertmanager takes it for notified.
+func (ss *silences) watch(ctx context.Context, a *attended) (outbox.Entry, error) {
+	if a.response.repeat > 0 {
+		a.For, a.Until = a.response.repeat, a.now.Add(a.response.repeat)
+	}
+	if !a.now.Before(a.Until) {
+		return outbox.Entry{Marks: []outbox.Mark{a.deleted()}}, nil
+	}
+	a.NextAt, a.Tries = a.now.Add(watchEvery), 0
+	e := outbox.Entry{Marks: []outbox.Mark{a.stored(a.now)}}
+	if a.response.err != nil || !ss.firesOf(a) {
+		return e, nil
+	}
+	conf := ss.settings.Load()
+	r, n := conf.receivers[a.page.Receiver], a.page.Notification
+	e.Marks = []outbox.Mark{a.deleted()}
+	n.Alerts = nil
+	for _, alert := range a.page.Notification.Alerts {
+		if known, listed := a.response.listing.Alerts[alert.Fingerprint]; listed && !known.Suppressed {
+			alert.Status, alert.StartsAt = string(model.AlertFiring), known.StartsAt
+			n.Alerts = append(n.Alerts, alert)
+		}
+	}
+	n.NotificationReason, n.TruncatedAlerts = "fires again, of which Alertmanager does not notify", 0
+	if r == nil || len(n.Alerts) == 0 {
+		return e, nil
+	}
+	known, err := ss.pages.ofNotification(ctx, a.page.Receiver, &n)
+	if err != nil || known.group != nil || len(known.others) > 0 { // a notification came after all
+		return e, err
+	}
+	code, err := ss.pages.drawCode(ctx, a.now)
+	if err != nil {
+		return e, err
+	}
+	severities := templating.Severities(n)
+	people := ss.people.People(r.Recipients, severities, a.now)
+	p := page.Open(ss.texts.newID(a.now), code, a.page.Receiver, &n, known.alerts(), a.now)
+	p.Begin(people, a.now)
+	p.Headline = ss.texts.headline(conf, p)
+	p.Schedule(ss.pages.plan(p.Receiver))
+	e.Messages = ss.texts.pageAgain(conf, p, people, nil, a.now, "")
+	e.Page = p.Stored()
+	return e, nil
 }
 
 // shortReason is why Alertmanager did not silence, as a text can say it.

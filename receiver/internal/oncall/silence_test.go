@@ -153,7 +153,7 @@ func TestAfterTheSilence(t *testing.T) {
 			a.say("s 1h")
 			a.expect(time.Second, "Silenced...")
 			b.expect(time.Second, "alice has...")
-			w.am.set(func() { w.am.fires = fires })
+			w.am.set(func() { w.am.gone = !fires })
 			a.silent(59 * time.Minute)
 			if !fires {
 				a.expect(2*time.Minute, "RESOLVED while "+a.code+" was silenced: CRITICAL DiskFull db-1")
@@ -164,7 +164,7 @@ func TestAfterTheSilence(t *testing.T) {
 			a.expect(2*time.Minute, "STILL CRITICAL...\nThe silence has ended. Re CODE")
 			b.expect(time.Second, "STILL CRITICAL...\nThe silence has ended. Re CODE")
 			b.expect(6*time.Minute, "STILL CRITICAL...No answer from alice, bob. Re CODE")
-			if got := history(w.page()); !strings.Contains(got, "silenced alice, reopened, paged alice, paged bob, escalated, paged bob") {
+			if got := history(w.page()); !strings.Contains(got, "silenced alice, fires, reopened, paged alice, paged bob, escalated, paged bob") {
 				t.Errorf("the history is %q", got)
 			}
 		})
@@ -193,7 +193,6 @@ func TestLongSilences(t *testing.T) {
 		a.expect(time.Second, "CRITICAL...")
 		a.say("s 4 days")
 		a.expect(time.Second, "Silenced...")
-		w.am.set(func() { w.am.fires = true })
 		a.silent(95 * time.Hour)
 		a.expect(2*time.Hour, "STILL CRITICAL...The silence has ended. Re CODE")
 	})
@@ -235,7 +234,9 @@ func TestUndoEndsTheSilenceOfAPageThatIsOpenAgain(t *testing.T) {
 			want := "open"
 			if over {
 				w.resolve()
-				a.expect(time.Second, "RESOLVED...")
+				a.expect(time.Second, "RESOLVED DiskFull...LoadHigh db-2 still fires. Re CODE")
+				w.notify("oncall", "disk", "all alerts resolved", alert{name: "LoadHigh", severity: "critical", instance: "db-2", resolved: true})
+				a.expect(time.Second, "RESOLVED LoadHigh...")
 				want = "resolved"
 			}
 			a.say("undo %s", a.code)

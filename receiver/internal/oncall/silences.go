@@ -139,25 +139,25 @@ func (ss *silences) outcome(ctx context.Context, asked *silence, response respon
 	case err != nil:
 		return nil, err
 	}
-	e := ss.react(&attended{silence: w, page: p, others: slices.Delete(all, at, at+1), response: response, now: now})
-	return &e, nil
+	e, err := ss.react(ctx, &attended{silence: w, page: p, others: slices.Delete(all, at, at+1), response: response, now: now})
+	return &e, err
 }
 
 // response is what Alertmanager responded about a silence.
 type response struct {
-	fires bool // an alert of a silence that has ended fires
-	err   error
+	listing *alertmanager.Listing // of the alerts of a silence that has ended
+	repeat  time.Duration         // Alertmanager's longest repeat_interval, if it was asked for that
+	err     error
 }
 
 // ask asks Alertmanager for what is due about a silence: to set it, to end it, or, after its end,
 // whether its alerts fire.
 func ask(ctx context.Context, silencer *alertmanager.Silencer, w *silence) response {
 	if silencer == nil {
-		return response{fires: true, err: &alertmanager.RefusedError{Reason: "alertmanager.urls is not set"}}
+		return response{err: &alertmanager.RefusedError{Reason: "alertmanager.urls is not set"}}
 	}
-	if w.State == silenceSet {
-		firing, err := silencer.Firing(ctx, w.common())
-		return response{slices.ContainsFunc(w.Alerts, func(a silenced) bool { return slices.Contains(firing, a.Fingerprint) }), err}
+	if w.State == silenceSet || w.State == silenceOver {
+		return askAlerts(ctx, silencer, w)
 	}
 	there, err := silencer.Find(ctx, w.comment())
 	if err == nil && w.State == silenceEnding {
@@ -166,6 +166,15 @@ func ask(ctx context.Context, silencer *alertmanager.Silencer, w *silence) respo
 		err = set(ctx, silencer, w, there)
 	}
 	return response{err: err}
+}
+
+// askAlerts asks for the alerts of a silence that has ended.
+func askAlerts(ctx context.Context, silencer *alertmanager.Silencer, w *silence) (r response) {
+	if w.State == silenceOver && w.For == 0 {
+		r.repeat, _ = silencer.LongestRepeat(ctx) // if it fails, the default stays
+	}
+	r.listing, r.err = silencer.Alerts(ctx, w.common(), w.fingerprints())
+	return r
 }
 
 func expire(ctx context.Context, silencer *alertmanager.Silencer, there []alertmanager.Silence) error {

@@ -44,6 +44,9 @@ func tail(p *page.Page, why string) (short, long string) {
 // before.
 func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, paged []e164.Number, now time.Time, why string) []outbox.Message {
 	r := s.receivers[p.Receiver]
+	if n := p.Truncated(); n > 0 {
+		why = strings.TrimPrefix(why+". "+templating.Unlisted(n), ". ")
+	}
 	first := templating.Budget{}
 	first.Tail, first.LongTail = tail(p, why)
 	again := templating.Budget{Tail: first.Tail, Again: true}
@@ -56,7 +59,7 @@ func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, paged [
 		rendered := s.render[p.Receiver](p.Notification, budget)
 		ms = append(ms, outbox.Message{
 			ID: t.newID(now), To: person.Number, Receiver: p.Receiver, GroupKey: p.GroupKey, PageID: p.ID,
-			Headline: p.Headline, Severity: p.Severity, Urgent: slices.Contains(r.Urgent, p.Severity),
+			Headline: p.Headline, Severity: p.Severity, Urgent: slices.Contains(r.Urgent, p.Severity) || p.Truncated() > 0,
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments, State: outbox.Queued,
 			CreatedAt: now, UpdatedAt: now, NotBefore: person.NotBefore, ExpiresAt: page.Latest(now, person.NotBefore).Add(r.MaxAge),
 			Events: []outbox.Event{{At: now, Type: outbox.EventQueued, Detail: why}},
@@ -73,7 +76,37 @@ func (t *texts) withPaged(p *page.Page, severities []string, to []outbox.Person,
 			all = append(all, t.people.Recipient(number, severities, at))
 		}
 	}
+	if p.Truncated() > 0 {
+		all = unheld(all)
+	}
 	return all
+}
+
+// unheld returns people without their quiet hours: what a notification leaves out may be of any
+// severity.
+func unheld(people []outbox.Person) []outbox.Person {
+	all := slices.Clone(people)
+	for i := range all {
+		all[i].NotBefore = time.Time{}
+	}
+	return all
+}
+
+// headline returns what a page is about, as its alerts are now.
+func (t *texts) headline(s *settings, p *page.Page) string {
+	render := s.render[p.Receiver]
+	if render == nil {
+		return p.Headline
+	}
+	return render(p.Notification, templating.Budget{}).Headline
+}
+
+// sentence begins a text with a capital letter.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // about returns a notice to somebody who was paged, in the lane of the page: it comes after the page,

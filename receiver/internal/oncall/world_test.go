@@ -165,8 +165,15 @@ func (r *routes) RoundTrip(req *http.Request) (*http.Response, error) {
 	return to.RoundTrip(req)
 }
 
-// do makes a request to smspager.
+// do makes a request to smspager. The fake Alertmanager lists what a notification says that fires.
 func (w *world) do(method, path, body string) (int, string) {
+	if strings.HasPrefix(path, "/alertmanager") {
+		if n, err := receiver.Decode([]byte(body)); err == nil {
+			for _, a := range n.Alerts {
+				w.am.notified(a.Labels, a.Status == "firing")
+			}
+		}
+	}
 	rec := httptest.NewRecorder()
 	w.r.Handler().ServeHTTP(rec, httptest.NewRequest(method, path, strings.NewReader(body)))
 	return rec.Code, rec.Body.String()
@@ -188,8 +195,9 @@ func (w *world) notify(receiver, group, reason string, alerts ...alert) {
 		if !a.resolved {
 			s, status = "firing", "firing"
 		}
+		labels := map[string]string{"alertname": a.name, "severity": a.severity, "instance": a.instance}
 		all = append(all, map[string]any{
-			"status": s, "labels": map[string]string{"alertname": a.name, "severity": a.severity, "instance": a.instance},
+			"status": s, "labels": labels,
 			"annotations": map[string]string{"summary": a.name + " on " + a.instance}, "startsAt": "1999-12-31T23:50:00Z",
 		})
 	}

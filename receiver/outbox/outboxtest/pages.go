@@ -22,7 +22,7 @@ func NewPage(second int, group, code string) outbox.Page {
 	at := epoch.Add(time.Duration(second) * time.Second)
 	return outbox.Page{
 		ID: ulid.MustNew(ulid.Timestamp(at), rand.Reader).String(), Receiver: "oncall", GroupKey: group, Code: code, State: outbox.PageOpen,
-		Headline: "CRITICAL DiskFull", Severity: "critical", OpenedAt: at, UpdatedAt: at, DueAt: at.Add(5 * time.Minute), Doc: []byte(`{"people":["é"]}`), Alerts: []string{"of-" + group},
+		Headline: "CRITICAL DiskFull", Severity: "critical", OpenedAt: at, UpdatedAt: at, DueAt: at.Add(5 * time.Minute), Doc: []byte(`{"people":["é"]}`), AlertKeys: []string{"of-" + group},
 		Events: []outbox.PageEvent{{At: at, Type: outbox.PageEventOpened, Detail: "first notification"}},
 	}
 }
@@ -78,7 +78,7 @@ func testPageRoundTrip(t *testing.T, s outbox.Store) {
 		t.Errorf("its messages are %+v, %v", ms, err)
 	}
 	p.State, p.AcknowledgedAt, p.AcknowledgedBy, p.DueAt, p.Doc = outbox.PageAcknowledged, epoch, "alice", time.Time{}, []byte(`{}`)
-	p.Headline, p.Severity, p.Alerts, p.UpdatedAt = "WARNING DiskFull", "warning", nil, epoch.Add(time.Minute)
+	p.Headline, p.Severity, p.AlertKeys, p.UpdatedAt = "WARNING DiskFull", "warning", nil, epoch.Add(time.Minute)
 	p.Events = []outbox.PageEvent{{At: epoch, Type: outbox.PageEventAcknowledged, Who: "alice", Detail: "by reply"}}
 	write(t, s, outbox.Entry{Page: &p}, false)
 	got := page(t, s, p.ID)
@@ -191,7 +191,7 @@ func testPages(t *testing.T, s outbox.Store) {
 	for i := range 10 {
 		p := NewPage(i, fmt.Sprint("g", i), fmt.Sprint(4000+i))
 		p.State = outbox.PageStates()[i%len(outbox.PageStates())]
-		p.Alerts = []string{fmt.Sprint("a", i), "shared"}
+		p.AlertKeys = []string{fmt.Sprint("a", i), "shared"}
 		if i == 8 {
 			p.Receiver, p.Code = "other", "4001"
 		}

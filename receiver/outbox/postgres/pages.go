@@ -69,7 +69,7 @@ func writePage(ctx context.Context, tx pgx.Tx, p *outbox.Page) error {
 		query = insertPage
 	}
 	err := guarded(tx.Exec(ctx, query, p.ID, storable(p.Receiver), storable(p.GroupKey), p.Code, string(p.State), p.Version, storable(p.Headline), storable(p.Severity),
-		millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), storable(p.AcknowledgedBy), storable(spaced(p.Alerts)), storable(string(p.Doc))))
+		millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), storable(p.AcknowledgedBy), storable(spaced(p.AlertKeys)), storable(string(p.Doc))))
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (s *Store) pages(ctx context.Context, query string, args ...any) ([]outbox.
 		var opened, updated, due, acknowledged int64
 		err = row.Scan(&p.ID, &p.Receiver, &p.GroupKey, &p.Code, &state, &p.Version, &p.Headline, &p.Severity,
 			&opened, &updated, &due, &acknowledged, &p.AcknowledgedBy, &alerts, &doc)
-		p.State, p.Alerts, p.Doc = outbox.PageState(state), strings.Fields(alerts), json.RawMessage(doc)
+		p.State, p.AlertKeys, p.Doc = outbox.PageState(state), strings.Fields(alerts), json.RawMessage(doc)
 		p.OpenedAt, p.UpdatedAt, p.DueAt, p.AcknowledgedAt = timeOf(opened), timeOf(updated), timeOf(due), timeOf(acknowledged)
 		return p, err
 	})

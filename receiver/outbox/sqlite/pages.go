@@ -65,7 +65,7 @@ func (st *statements) writePage(ctx context.Context, p *outbox.Page) error {
 		stmt = st.insertPage
 	}
 	err := guarded(stmt.ExecContext(ctx, p.ID, p.Receiver, p.GroupKey, p.Code, string(p.State), p.Version, p.Headline, p.Severity,
-		millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), p.AcknowledgedBy, spaced(p.Alerts), string(p.Doc)))
+		millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), p.AcknowledgedBy, spaced(p.AlertKeys), string(p.Doc)))
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (s *Store) pages(ctx context.Context, query string, args ...any) ([]outbox.
 			&opened, &updated, &due, &acknowledged, &p.AcknowledgedBy, &alerts, &doc); err != nil {
 			return nil, err
 		}
-		p.State, p.Alerts, p.Doc = outbox.PageState(state), strings.Fields(alerts), json.RawMessage(doc)
+		p.State, p.AlertKeys, p.Doc = outbox.PageState(state), strings.Fields(alerts), json.RawMessage(doc)
 		p.OpenedAt, p.UpdatedAt, p.DueAt, p.AcknowledgedAt = timeOf(opened), timeOf(updated), timeOf(due), timeOf(acknowledged)
 		ps = append(ps, p)
 	}

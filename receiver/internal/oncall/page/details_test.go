@@ -10,23 +10,10 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// An alert that was gone when the holder was last notified reopens the page.
-func TestCovered(t *testing.T) {
-	p := page.Open("1", "4821", "oncall", firing("a", "b"), []outbox.Person{alice}, begin)
-	p.Acknowledge(alice, at(time.Minute), "")
-	if why := p.Reopens(firing("a", "b"), false, at(2*time.Minute)); why != "" {
-		t.Errorf("alerts that the holder has seen reopen it: %s", why)
-	}
-	p.Notified(firing("a"), []outbox.Person{alice}, "", at(2*time.Minute))
-	if why := p.Reopens(firing("a", "b"), false, at(3*time.Minute)); why != "alerts fire that nobody acknowledged" {
-		t.Errorf("b does not reopen it: %q", why)
-	}
-}
-
 // Who was paged: each once per step, and after a reopening anew.
 func TestRecipients(t *testing.T) {
 	p := after(escalate(5*time.Minute, bob, alice))
-	p.Notified(firing("a"), []outbox.Person{alice, bob, carol, carol}, "", at(6*time.Minute))
+	notify(p, firing("a"), at(6*time.Minute), alice, bob, carol, carol)
 	want := page.Recipients{{"alice", alice.Number, 0}, {"bob", bob.Number, 1}, {"alice", alice.Number, 1}, {"carol", carol.Number, 0}}
 	if !slices.Equal(p.People, want) {
 		t.Errorf("it paged %v, want %v", p.People, want)
@@ -45,12 +32,12 @@ func TestRecipients(t *testing.T) {
 func TestShown(t *testing.T) {
 	asleep := alice
 	asleep.NotBefore = at(4 * time.Hour)
-	p := page.Open("1", "4821", "oncall", firing("a"), []outbox.Person{asleep, bob}, begin)
+	p := openedFor(asleep, bob)
 	if p.Severity != "critical" || p.Events[1].Detail != "after the quiet hours, at 07:00 UTC" || p.Events[2].Detail != "" || !p.UpdatedAt.Equal(begin) {
 		t.Errorf("it is %+v", p.Page)
 	}
 	p.Schedule(plan)
-	p.Resolve(at(time.Hour), "all alerts resolved")
+	p.End(at(time.Hour), "all alerts resolved")
 	if !p.DueAt.IsZero() || !p.UpdatedAt.Equal(at(time.Hour)) {
 		t.Errorf("after its end it is %+v", p.Page)
 	}
@@ -59,7 +46,7 @@ func TestShown(t *testing.T) {
 // A notification is as good as a repeat.
 func TestNotifiedInsteadOfRepeat(t *testing.T) {
 	p := after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol), judged(17*time.Minute))
-	p.Notified(firing("a"), []outbox.Person{alice, bob, carol}, "", at(time.Hour))
+	notify(p, firing("a"), at(time.Hour), alice, bob, carol)
 	if got := p.Next(page.Facts{Plan: plan}, at(90*time.Minute)); got.Kind != page.Wait {
 		t.Errorf("half an hour later: %+v", got)
 	}
@@ -83,18 +70,18 @@ func TestMergeDetails(t *testing.T) {
 	notified := func(p *page.Page) {
 		n := firing("a", "b")
 		n.Alerts[0].Labels["severity"], n.Alerts[1].Labels["severity"] = "warning", "warning"
-		p.Notified(n, []outbox.Person{alice}, "", at(10*time.Minute))
+		notify(p, n, at(10*time.Minute), alice)
 		p.Headline = "WARNING"
 	}
 	p := opened()
 	p.Merge(after(notified))
-	if p.Severity != "warning" || p.Headline != "WARNING" || len(p.Firing) != 2 || len(p.Notification.Alerts) != 2 || !p.NotifiedAt.Equal(at(10*time.Minute)) ||
+	if p.Severity != "warning" || p.Headline != "WARNING" || len(p.Live()) != 2 || len(p.Notification.Alerts) != 2 || !p.NotifiedAt.Equal(at(10*time.Minute)) ||
 		!p.RepeatAt.Equal(at(10*time.Minute)) || !p.UpdatedAt.Equal(at(10*time.Minute)) {
 		t.Errorf("with a newer notification it is %+v %+v", p.Page, p.Body)
 	}
 	p = after(notified)
 	p.Merge(opened())
-	if p.Severity != "warning" || len(p.Firing) != 2 || !p.RepeatAt.Equal(at(10*time.Minute)) || !p.UpdatedAt.Equal(at(10*time.Minute)) {
+	if p.Severity != "warning" || len(p.Live()) != 2 || !p.RepeatAt.Equal(at(10*time.Minute)) || !p.UpdatedAt.Equal(at(10*time.Minute)) {
 		t.Errorf("with an older notification it is %+v %+v", p.Page, p.Body)
 	}
 	p = after(escalate(5*time.Minute, bob), acknowledge(bob, 6*time.Minute))

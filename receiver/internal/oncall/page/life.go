@@ -1,7 +1,6 @@
 package page
 
 import (
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -12,22 +11,48 @@ import (
 // SilenceEnded is why a silenced page is reopened.
 const SilenceEnded = "the silence has ended"
 
-// Open makes a page of a notification that fires, and pages people.
-func Open(id, code, receiver string, n *templating.Notification, people []outbox.Person, at time.Time) *Page {
+// Open makes a page of a notification that fires. Nobody is paged until Begin. older are alerts of
+// other pages that come to this one.
+func Open(id, code, receiver string, n *templating.Notification, older []*Alert, at time.Time) *Page {
 	p := &Page{Page: outbox.Page{ID: id, Receiver: receiver, GroupKey: n.GroupKey, Code: code, State: outbox.PageOpen, OpenedAt: at}}
-	p.keep(n, at)
 	p.Note(at, outbox.PageEventOpened, "", n.NotificationReason)
-	p.begin(people, at)
+	p.Take(n, older, at)
 	return p
 }
 
-// Reopens returns why a notification reopens a page that somebody holds, "" if it does not.
+// Inherit continues another page, whose alerts have come to this one: its escalation, or what its
+// holder has acknowledged. It reports whether there is nobody to be paged anew.
+func (p *Page) Inherit(older *Page, at time.Time) bool {
+	covered := !slices.ContainsFunc(p.Live(), func(a *Alert) bool { return !a.Covered })
+	switch {
+	case older.Held() && covered:
+		p.restart(at)
+		p.State, p.AcknowledgedAt, p.AcknowledgedBy, p.Holder = outbox.PageAcknowledged, older.AcknowledgedAt, older.AcknowledgedBy, older.Holder
+		p.People = slices.Clone(older.People)
+		p.cover()
+		p.Note(at, outbox.PageEventAcknowledged, older.AcknowledgedBy, "as page "+older.Code)
+		return true
+	case older.State == outbox.PageOpen && len(older.People) > 0:
+		p.Progress, p.RepeatAt, p.People = older.Progress, older.RepeatAt, slices.Clone(older.People)
+		return true
+	}
+	return false
+}
+
+// Regroup makes the page that of another group, which has all of its alerts.
+func (p *Page) Regroup(receiver, group string, at time.Time) {
+	p.Receiver, p.GroupKey = receiver, group
+	p.Note(at, outbox.PageEventRegrouped, "", "Alertmanager has its alerts in another group now")
+}
+
+// Reopens returns why a page that somebody holds is reopened after a notification that fires, "" if it
+// is not.
 func (p *Page) Reopens(n *templating.Notification, holderStopped bool, at time.Time) string {
 	switch {
-	case !p.Held():
+	case !p.Held() || !p.Fires():
 	case p.State == outbox.PageSilenced && !p.SilencedUntil.After(at):
 		return SilenceEnded
-	case !p.covers(n):
+	case n.NotificationReason != reasonRepeat && p.uncovered():
 		return "alerts fire that nobody acknowledged"
 	case holderStopped:
 		return stoppedTexts(p.AcknowledgedBy)
@@ -35,23 +60,36 @@ func (p *Page) Reopens(n *templating.Notification, holderStopped bool, at time.T
 	return ""
 }
 
-// Notified takes in a notification that fires, which is sent to people. reopens is from Reopens. If it
-// is "" and somebody holds the page, people is the holder, and nobody else is disturbed.
-func (p *Page) Notified(n *templating.Notification, people []outbox.Person, reopens string, at time.Time) {
-	p.keep(n, at)
-	p.Note(at, outbox.PageEventNotified, "", n.NotificationReason)
+// uncovered reports whether an alert fires that was not there when somebody acknowledged the page.
+func (p *Page) uncovered() bool {
+	return p.Truncated() > p.CutCovered || slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.State == Firing && !a.Covered })
+}
+
+// cover notes that the holder knows of all alerts of the page.
+func (p *Page) cover() {
+	p.CutCovered = p.Truncated()
+	for _, a := range p.Alerts {
+		a.Covered = a.Live()
+	}
+}
+
+// Notified follows Take of a notification that fires, which is sent to people. reopens is from Reopens.
+// If it is "" and somebody holds the page, people is the holder, and nobody else is disturbed.
+func (p *Page) Notified(reason string, e Effect, people []outbox.Person, reopens string, at time.Time) {
+	p.Note(at, outbox.PageEventNotified, "", reason)
 	switch {
 	case reopens != "":
 		p.Reopen(people, at, reopens)
 	case p.Held():
-		p.Covered = p.Firing
+		p.cover()
 	default:
 		for _, person := range people {
 			if !slices.Contains(p.People.Numbers(), person.Number) {
 				p.paged(at, 0, []outbox.Person{person})
 			}
 		}
-		if first := firstPaged(people, at); first.Before(p.From) { // an alert no longer waits for the end of quiet hours
+		first := firstPaged(people, at)
+		if first.Before(p.From) || e.Back { // an alert no longer waits: for the end of quiet hours, or because it was suppressed
 			p.restart(first)
 		}
 		p.RepeatAt = Latest(p.RepeatAt, at)
@@ -62,12 +100,12 @@ func (p *Page) Notified(n *templating.Notification, people []outbox.Person, reop
 func (p *Page) Reopen(people []outbox.Person, at time.Time, why string) {
 	p.People = nil
 	p.Note(at, outbox.PageEventReopened, "", why)
-	p.begin(people, at)
+	p.Begin(people, at)
 }
 
-// begin pages people and starts the escalation when the first of them is paged: some may have quiet
+// Begin pages people and starts the escalation when the first of them is paged: some may have quiet
 // hours.
-func (p *Page) begin(people []outbox.Person, at time.Time) {
+func (p *Page) Begin(people []outbox.Person, at time.Time) {
 	p.paged(at, 0, people)
 	p.restart(firstPaged(people, at))
 }
@@ -86,20 +124,10 @@ func firstPaged(people []outbox.Person, at time.Time) time.Time {
 // restart opens the page without a holder, and with all steps of the escalation to be taken.
 func (p *Page) restart(at time.Time) {
 	p.Progress, p.RepeatAt = Progress{From: at, StepAt: at}, at
-	p.State, p.AcknowledgedAt, p.AcknowledgedBy, p.Holder, p.Covered, p.SilencedUntil = outbox.PageOpen, time.Time{}, "", "", nil, time.Time{}
-}
-
-// keep keeps a notification that fires.
-func (p *Page) keep(n *templating.Notification, at time.Time) {
-	p.NotifiedAt, p.Firing = at, keys(n)
-	p.Severity = templating.Severity(*n)
-	p.Notification = templating.MostSevere(*n, maxAlerts)
-	for {
-		doc, err := json.Marshal(p.Notification)
-		if err != nil || len(doc) <= maxDoc || len(p.Notification.Alerts) < 2 {
-			return
-		}
-		p.Notification = templating.MostSevere(p.Notification, len(p.Notification.Alerts)/2)
+	p.State, p.AcknowledgedAt, p.AcknowledgedBy, p.Holder, p.SilencedUntil = outbox.PageOpen, time.Time{}, "", "", time.Time{}
+	p.CutCovered = 0
+	for _, a := range p.Alerts {
+		a.Covered = false
 	}
 }
 
@@ -118,20 +146,10 @@ func (p *Page) paged(at time.Time, step int, people []outbox.Person) {
 	p.RepeatAt = at
 }
 
-// covers reports whether the holder has seen all alerts of a notification.
-func (p *Page) covers(n *templating.Notification) bool {
-	for _, key := range keys(n) {
-		if _, known := slices.BinarySearch(p.Covered, key); !known {
-			return false
-		}
-	}
-	return true
-}
-
 // Acknowledge makes somebody the holder, which stops the escalation.
 func (p *Page) Acknowledge(by outbox.Person, at time.Time, detail string) {
 	p.State, p.AcknowledgedAt, p.AcknowledgedBy, p.Holder = outbox.PageAcknowledged, at, by.String(), by.Number
-	p.Covered = p.Firing
+	p.cover()
 	p.Note(at, outbox.PageEventAcknowledged, by.String(), detail)
 }
 
@@ -144,6 +162,8 @@ func (p *Page) Unsilence() { p.State, p.SilencedUntil = outbox.PageAcknowledged,
 // Undo opens a page again. Its escalation goes on as if its last step had been taken now.
 func (p *Page) Undo(plan *Plan, by outbox.Person, at time.Time) {
 	steps := p.Steps
+	p.unsuppress(at)
+	p.AskedAt = at // when its silences have ended
 	p.restart(at)
 	p.Steps, p.Judged = steps, true
 	if steps > 0 && plan != nil && steps <= len(plan.Steps) {
@@ -152,8 +172,8 @@ func (p *Page) Undo(plan *Plan, by outbox.Person, at time.Time) {
 	p.Note(at, outbox.PageEventUndone, by.String(), "")
 }
 
-// Resolve ends the page because nothing fires any more.
-func (p *Page) Resolve(at time.Time, detail string) {
+// End ends the page: nothing fires any more.
+func (p *Page) End(at time.Time, detail string) {
 	p.end(outbox.PageResolved, outbox.PageEventResolved, at, detail)
 }
 

@@ -15,16 +15,22 @@ func (p *Page) Merge(other *Page) {
 	if !p.State.Current() {
 		return
 	}
-	if !other.State.Current() {
+	if other.State == outbox.PageExpired {
 		p.State = other.State
 		return
 	}
-	if other.NotifiedAt.After(p.NotifiedAt) {
-		p.Notification, p.Firing, p.NotifiedAt, p.Severity, p.Headline = other.Notification, other.Firing, other.NotifiedAt, other.Severity, other.Headline
+	p.mergeAlerts(other)
+	if p.Over() && !p.SettlesAt.After(p.UpdatedAt) {
+		p.State = outbox.PageResolved
+		return
+	}
+	if !other.State.Current() {
+		return
 	}
 	if p.State == outbox.PageOpen && other.State != outbox.PageOpen && !other.AcknowledgedAt.Before(p.From) { // acknowledged since
 		p.State, p.AcknowledgedAt, p.AcknowledgedBy = other.State, other.AcknowledgedAt, other.AcknowledgedBy
-		p.Holder, p.Covered, p.SilencedUntil = other.Holder, other.Covered, other.SilencedUntil
+		p.Holder, p.SilencedUntil, p.CutCovered = other.Holder, other.SilencedUntil, other.CutCovered
+		p.cover()
 	}
 	reopened := slices.ContainsFunc(other.Events, func(e outbox.PageEvent) bool {
 		return (e.Type == outbox.PageEventReopened || e.Type == outbox.PageEventUndone) && e.At.After(p.AcknowledgedAt)
@@ -42,4 +48,30 @@ func (p *Page) Merge(other *Page) {
 		p.Progress = other.Progress
 	}
 	p.RepeatAt = Latest(p.RepeatAt, other.RepeatAt)
+}
+
+// mergeAlerts takes the later state of each alert.
+func (p *Page) mergeAlerts(other *Page) {
+	if other.NotifiedAt.After(p.NotifiedAt) {
+		p.Notification, p.NotifiedAt, p.Severity, p.Headline = other.Notification, other.NotifiedAt, other.Severity, other.Headline
+		p.Cut, p.SettlesAt = other.Cut, other.SettlesAt
+	}
+	p.ConfirmedAt, p.AskedAt, p.FlapNotedAt = Latest(p.ConfirmedAt, other.ConfirmedAt), Latest(p.AskedAt, other.AskedAt), Latest(p.FlapNotedAt, other.FlapNotedAt)
+	for source, address := range other.Sources {
+		if p.Sources == nil {
+			p.Sources = make(map[string]string)
+		}
+		p.Sources[source] = address
+	}
+	for _, a := range other.Alerts {
+		i := slices.IndexFunc(p.Alerts, func(mine *Alert) bool { return mine.Key == a.Key })
+		switch {
+		case i < 0:
+			p.Alerts = append(p.Alerts, a)
+		case !a.At.Before(p.Alerts[i].At):
+			p.Alerts[i] = a
+		}
+	}
+	p.byKey = nil
+	p.rebuild(nil)
 }

@@ -8,12 +8,21 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
+const (
+	// askFirst is how long after the last notification Alertmanager is first asked, and how often
+	// while it holds back all alerts of the page. The longer a page has no news, the less often it is
+	// asked: after a quarter of the time since, at least every askLast.
+	askFirst = time.Minute
+	askLast  = 30 * time.Minute
+)
+
 // lateStep is how late a step must be for smspager to have been down.
 const lateStep = time.Minute
 
 // Plan is what a receiver wants for its pages.
 type Plan struct {
 	Pages     bool          // false: the receiver has no pages any more
+	Asks      bool          // Alertmanager can be asked what it knows of the alerts
 	Steps     []Step        // of the escalation
 	NoReceipt time.Duration // how long the receipts of a step may be missing; 0: for ever
 	Repeat    time.Duration // how often all are paged again; 0: never
@@ -42,6 +51,8 @@ const (
 	HandBack Kind = "handback" // the page is reopened, as its holder wants no more texts
 	Escalate Kind = "escalate" // the next step is taken
 	Repeat   Kind = "repeat"   // all are paged again
+	Ask      Kind = "ask"      // Alertmanager is to be asked what it knows of the alerts
+	Settle   Kind = "settle"   // the page is over: it flapped, and has been over for a while
 	Judge    Kind = "judge"    // it is settled whether the last step reached anybody
 )
 
@@ -52,6 +63,15 @@ type Action struct {
 	Unreached string // why the last step reached nobody; "" if it may have reached somebody
 }
 
+// Asks reports whether Alertmanager is to be asked before the action, because it pages people.
+func (a Action) Asks() bool {
+	switch a.Kind {
+	case Ask, Escalate, Repeat, HandBack:
+		return true
+	}
+	return false
+}
+
 // Next returns what is due for a page that is current.
 func (p *Page) Next(f Facts, now time.Time) Action {
 	switch {
@@ -59,9 +79,13 @@ func (p *Page) Next(f Facts, now time.Time) Action {
 		return Action{Kind: Expire, Why: "no notification came for " + Span(CurrentFor)}
 	case f.Plan != nil && !f.Plan.Pages:
 		return Action{Kind: Expire, Why: "its receiver has no pages any more"}
+	case !p.SettlesAt.IsZero() && !now.Before(p.SettlesAt) && p.Over():
+		return Action{Kind: Settle, Why: "it has not fired again for " + Span(settle)}
+	case f.Plan != nil && f.Plan.Asks && p.SettlesAt.IsZero() && !now.Before(p.asks()):
+		return Action{Kind: Ask}
 	case p.State == outbox.PageAcknowledged && f.Plan != nil && f.HolderStopped:
 		return Action{Kind: HandBack, Why: stoppedTexts(p.AcknowledgedBy)}
-	case p.State != outbox.PageOpen || f.Plan == nil:
+	case p.State != outbox.PageOpen || f.Plan == nil || !p.Fires() || now.Before(p.WaitsUntil):
 		return Action{Kind: Wait}
 	}
 	at, more := p.next(f.Plan, len(p.People) == 0)
@@ -93,6 +117,8 @@ func (p *Page) Do(a Action, plan *Plan, people []outbox.Person, now time.Time) {
 		p.Reopen(people, now, a.Why)
 	case Escalate:
 		p.escalate(a, plan, people, now)
+	case Settle:
+		p.End(now, a.Why)
 	case Repeat:
 		p.RepeatAt = now
 		p.Note(now, outbox.PageEventRepeated, "", "nobody has acknowledged it")
@@ -122,7 +148,31 @@ func (p *Page) escalate(a Action, plan *Plan, people []outbox.Person, now time.T
 }
 
 // expires returns when the page is over if no notification comes. None comes while it is silenced.
-func (p *Page) expires() time.Time { return Latest(p.NotifiedAt, p.SilencedUntil).Add(CurrentFor) }
+func (p *Page) expires() time.Time {
+	return Latest(Latest(p.NotifiedAt, p.ConfirmedAt), p.SilencedUntil).Add(CurrentFor)
+}
+
+// asks returns when Alertmanager is asked next, if nothing else leads to that. It does not notify of
+// all that happens to alerts.
+func (p *Page) asks() time.Time {
+	last := Latest(p.NotifiedAt, p.AskedAt)
+	at := last.Add(askFirst)
+	if p.Fires() {
+		at = last.Add(min(max(askFirst, last.Sub(p.NotifiedAt)/4), askLast))
+	}
+	for _, a := range p.Alerts {
+		if a.State == Suppressed && a.Until.After(last) && a.Until.Before(at) {
+			at = a.Until
+		}
+	}
+	if p.State == outbox.PageSilenced { // its end asks
+		at = Latest(at, p.SilencedUntil.Add(askFirst))
+	}
+	if p.WaitsUntil.After(last) && p.WaitsUntil.Before(at) {
+		at = p.WaitsUntil
+	}
+	return at
+}
 
 // Schedule sets DueAt: when Next must be asked again.
 func (p *Page) Schedule(plan *Plan) {
@@ -136,7 +186,12 @@ func (p *Page) Schedule(plan *Plan) {
 			due = at
 		}
 	}
-	if p.State == outbox.PageOpen && plan != nil {
+	if !p.SettlesAt.IsZero() {
+		earlier(p.SettlesAt)
+	} else if plan != nil && plan.Asks {
+		earlier(p.asks())
+	}
+	if p.State == outbox.PageOpen && plan != nil && p.Fires() && !p.WaitsUntil.After(p.AskedAt) {
 		if at, more := p.next(plan, len(p.People) == 0); more {
 			earlier(at)
 			if plan.NoReceipt > 0 && !p.Judged {

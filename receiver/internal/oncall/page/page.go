@@ -7,13 +7,27 @@
 //	        │ │ step, repeat          │                   │
 //	        │ └─┘                     │                   │
 //	        └─────────────────────────┴───────────────────┤
-//	                                    all resolved ─────┴─→ resolved
-//	                                    36 h without news ──→ expired
+//	            all alerts resolved, gone or moved ───────┴─→ resolved
+//	                         36 h without news ─────────────→ expired
+//
+// A page holds alerts. A notification changes the alerts that it lists, and no others ([Page.Take]);
+// what Alertmanager responds changes all of them ([Page.Learn]):
+//
+//	          notified, or Alertmanager lists it as active
+//	   ┌───────────────────────────────────────────────────────────┐
+//	   ▼                                                           │
+//	firing ── Alertmanager holds it back → suppressed ── ended ─┐  │
+//	   │                                                        │  │
+//	   ├── a notification says so ───────────────────→ resolved ┴──┤
+//	   └── Alertmanager no longer lists it,                        │
+//	       or it is in another page ─────────────────→ gone ───────┘
 //
 // A page is open while somebody must respond to it. [Page.Next] decides what is due then: the next
-// step of the escalation, a repeat, or nothing. A person who acknowledges or silences the page holds
-// it. It is reopened if alerts fire that were not there when it was acknowledged, if the silence ends
-// while they fire, or if the holder wants no more texts. A final state never changes.
+// step of the escalation, a repeat, a question to Alertmanager, or nothing. Nobody is paged while all
+// alerts of the page are suppressed. A person who acknowledges or silences the page holds it. It is
+// reopened if an alert fires that was not there when it was acknowledged or that has ended since, if
+// the silence ends while alerts fire, or if the holder wants no more texts. A page that flaps ends only
+// after it has been over for a minute. A final state never changes.
 //
 // [Page.Merge] joins two states of one page that were reached independently.
 package page
@@ -24,8 +38,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/e164"
@@ -49,16 +65,24 @@ const (
 type Page struct {
 	outbox.Page
 	Body
+	byKey map[string][]*Alert // see index
 }
 
 // Body is what on-call keeps in the Doc of a page.
 type Body struct {
-	Notification templating.Notification `json:"notification"`      // the latest that fires, with its most severe alerts
-	Firing       []string                `json:"firing"`            // keys of all alerts that fire
-	Covered      []string                `json:"covered,omitempty"` // keys of those that the holder has seen
+	Notification templating.Notification `json:"notification"` // the latest that fires, with the most severe alerts that do
+	Alerts       []*Alert                `json:"alerts"`
+	Sources      map[string]string       `json:"sources,omitempty"` // external URLs of those that reported alerts, by short names
+	Cut          map[string]uint64       `json:"cut,omitempty"`     // how many alerts their latest notifications leave out, by short names
+	CutCovered   uint64                  `json:"cut_ack,omitempty"` // how many that were when somebody acknowledged the page
 	People       Recipients              `json:"people"`
 
-	NotifiedAt time.Time `json:"heard_at"` // when the last notification came
+	NotifiedAt  time.Time `json:"notified_at"`            // when the last notification came
+	AskedAt     time.Time `json:"asked_at,omitzero"`      // when Alertmanager was last asked
+	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`  // when it last responded
+	WaitsUntil  time.Time `json:"waits_until,omitzero"`   // nobody is paged earlier, see Learn
+	SettlesAt   time.Time `json:"settles_at,omitzero"`    // when the page ends, which flaps and is over
+	FlapNotedAt time.Time `json:"flap_noted_at,omitzero"` // when a text last said that it flaps
 	Progress
 	RepeatAt time.Time `json:"repeat_at,omitzero"` // when all were last paged
 
@@ -85,12 +109,24 @@ func Load(stored outbox.Page) (*Page, error) {
 	if err := json.Unmarshal(stored.Doc, &p.Body); err != nil {
 		return nil, fmt.Errorf("page %s: %w: %w", stored.ID, ErrUnreadable, err)
 	}
+	p.rebuild(nil)
 	return p, nil
 }
 
 // Stored returns the page as it is to be stored.
 func (p *Page) Stored() *outbox.Page {
-	doc, err := json.Marshal(p.Body)
+	body := p.Body
+	if slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.Whole != nil }) {
+		body.Notification.Alerts = nil // Load finds them in Alerts
+	}
+	p.AlertKeys = nil
+	if p.State.Current() {
+		for _, a := range p.Live() {
+			key, _, _ := strings.Cut(a.Key, "~")
+			p.AlertKeys = append(p.AlertKeys, key)
+		}
+	}
+	doc, err := json.Marshal(body)
 	if err != nil {
 		panic(err) // of strings, numbers and times
 	}
@@ -107,16 +143,79 @@ func (p *Page) Note(at time.Time, kind outbox.PageEventType, who, detail string)
 // Held reports whether somebody holds the page.
 func (p *Page) Held() bool { return p.State.Current() && p.State != outbox.PageOpen }
 
-// keys returns the keys of the alerts that fire: an old alert that fires anew has another one.
-func keys(n *templating.Notification) []string {
-	var all []string
-	for _, a := range n.Alerts {
-		if a.Status == string(model.AlertFiring) || n.MayStillFire {
-			all = append(all, fmt.Sprintf("%s@%d", a.Fingerprint, a.StartsAt.UnixMilli()))
+// reasonRepeat is the reason of a notification that holds no alert that was not notified before.
+const reasonRepeat = "repeat interval elapsed"
+
+// rebuild makes the notification of the page from its alerts. n is the latest one, nil if there is no
+// newer one.
+func (p *Page) rebuild(n *templating.Notification) {
+	if n != nil && n.Status == string(model.AlertFiring) {
+		p.Notification = templating.MostSevere(*n, maxAlerts)
+	}
+	state, firing := Firing, 0
+	if !slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.State == Firing && a.Whole != nil }) {
+		state = Suppressed
+	}
+	var whole template.Alerts
+	for _, a := range p.Alerts {
+		if a.State == state {
+			firing++
+		}
+		if a.State == state && a.Whole != nil {
+			whole = append(whole, *a.Whole)
 		}
 	}
-	slices.Sort(all)
-	return all
+	if len(whole) == 0 {
+		return
+	}
+	all := templating.Notification{Data: template.Data{Alerts: whole}}
+	most := maxAlerts
+	for {
+		all = templating.MostSevere(all, most)
+		doc, err := json.Marshal(all.Alerts)
+		if err != nil || len(doc) <= maxDoc || len(all.Alerts) < 2 {
+			break
+		}
+		most = len(all.Alerts) / 2
+	}
+	if len(all.Alerts) < len(whole) {
+		p.keepWhole(all.Alerts)
+	}
+	r := &p.Notification
+	r.Status, r.MayStillFire = string(model.AlertFiring), false
+	r.TruncatedAlerts = p.Truncated() + uint64(firing-len(all.Alerts))
+	r.Alerts = all.Alerts
+	if n == nil || firing != len(n.Alerts.Firing()) { // not those of one notification
+		r.CommonLabels, r.CommonAnnotations = templating.CommonLabels(r.Alerts), commonAnnotations(r.Alerts)
+	}
+	p.Severity = templating.Severity(*r)
+}
+
+// keepWhole drops what is kept of alerts that are not among the most severe.
+func (p *Page) keepWhole(most template.Alerts) {
+	type name struct {
+		fingerprint string
+		startsAt    time.Time
+	}
+	keep := make(map[name]bool)
+	for _, a := range most {
+		keep[name{a.Fingerprint, a.StartsAt}] = true
+	}
+	for _, a := range p.Alerts {
+		if a.Whole != nil && !keep[name{a.Whole.Fingerprint, a.Whole.StartsAt}] {
+			a.Whole = nil
+		}
+	}
+}
+
+func commonAnnotations(alerts template.Alerts) template.KV {
+	common := template.KV{}
+	for name, value := range alerts[0].Annotations {
+		if !slices.ContainsFunc(alerts, func(a template.Alert) bool { return a.Annotations[name] != value }) {
+			common[name] = value
+		}
+	}
+	return common
 }
 
 // Latest returns the later of two times.

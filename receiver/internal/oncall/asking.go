@@ -1,0 +1,137 @@
+package oncall
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/smspager/smspager/receiver/internal/alertmanager"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/templating"
+)
+
+// askPatience is how long Alertmanager may take to say what it knows of a page.
+const askPatience = time.Second
+
+// asking asks Alertmanager what it knows of alerts, for what it does not notify of: silences,
+// inhibitions, mutes, and ends while those last. It is safe for concurrent use.
+type asking struct {
+	silencer func() *alertmanager.Silencer // nil: it cannot be asked
+
+	mu     sync.Mutex
+	seen   map[string]bool // external URLs of notifications
+	listed map[string]bool // those whose alerts Alertmanager has listed
+}
+
+// mostSources bounds the external URLs that are remembered.
+const mostSources = 64
+
+func newAsking(silencer func() *alertmanager.Silencer) *asking {
+	return &asking{silencer: silencer, seen: make(map[string]bool), listed: make(map[string]bool)}
+}
+
+// saw takes in who sent a notification.
+func (a *asking) saw(n *templating.Notification) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.seen) < mostSources {
+		a.seen[n.ExternalURL] = true
+	}
+}
+
+// about asks what Alertmanager knows of the alerts of a page, which takes that in. It reports false if
+// Alertmanager cannot be asked or does not respond in time: nothing is known then.
+func (a *asking) about(ctx context.Context, p *page.Page, now time.Time) bool {
+	report := a.report(ctx, p)
+	if report == nil {
+		p.AskedAt = now
+		return false
+	}
+	p.Learn(report, now)
+	return true
+}
+
+// report returns what Alertmanager knows of the alerts of a page, nil if it does not respond.
+func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
+	silencer := a.silencer()
+	if silencer == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	var wanted []string
+	for _, alert := range p.Live() {
+		wanted = append(wanted, alert.Fingerprint())
+	}
+	listing, err := silencer.Alerts(ctx, groupLabels(p), wanted)
+	if err != nil {
+		return nil
+	}
+	return a.reportOf(p, listing)
+}
+
+// reportOf returns what a listing says of the alerts of a page.
+func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Report {
+	r := &page.Report{Alerts: make(map[string]page.Known), Strangers: make(map[string]bool), Since: listing.Since}
+	for _, l := range listing.Alerts {
+		r.Alerts[l.Fingerprint] = page.Known{Suppressed: l.Suppressed, By: l.By, Until: l.Until}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, alert := range p.Live() {
+		if _, ok := r.Alerts[alert.Fingerprint()]; ok {
+			for _, source := range alert.Sources {
+				if len(a.listed) < mostSources {
+					a.listed[p.Sources[source]] = true
+				}
+			}
+		}
+	}
+	for source, address := range p.Sources {
+		r.Strangers[source] = !a.ours(p, address)
+	}
+	return r
+}
+
+// ours reports whether an external URL is that of the Alertmanager that is asked, as far as it is known:
+// it has listed alerts of that, or nobody else notifies.
+func (a *asking) ours(p *page.Page, address string) bool {
+	if a.listed[address] {
+		return true
+	}
+	if u, err := url.Parse(address); err == nil && u.Host != "" && slices.Contains(a.silencer().Hosts(), u.Host) {
+		return true
+	}
+	others := func(known string) bool { return known != address }
+	for known := range a.seen {
+		if others(known) {
+			return false
+		}
+	}
+	for _, known := range p.Sources {
+		if others(known) {
+			return false
+		}
+	}
+	return true
+}
+
+// groupLabels returns labels that all alerts of the page have, to ask for these only.
+func groupLabels(p *page.Page) map[string]string {
+	labels := make(map[string]string)
+	for name, value := range p.Notification.GroupLabels {
+		everywhere := len(p.Notification.Alerts) > 0
+		for _, a := range p.Notification.Alerts {
+			everywhere = everywhere && a.Labels[name] == value
+		}
+		for _, a := range p.Live() {
+			everywhere = everywhere && (a.Whole == nil || a.Whole.Labels[name] == value)
+		}
+		if everywhere && value != "" {
+			labels[name] = value
+		}
+	}
+	return labels
+}

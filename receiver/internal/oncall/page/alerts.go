@@ -1,0 +1,471 @@
+package page
+
+import (
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/common/model"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+// AlertState is an alert's place in its life.
+type AlertState string
+
+// The states of an alert. An alert has ended if it is resolved or gone; it may fire again.
+const (
+	Firing     AlertState = "firing"
+	Suppressed AlertState = "suppressed" // Alertmanager holds it back: silenced, inhibited or muted
+	Resolved   AlertState = "resolved"   // a notification said so
+	Gone       AlertState = "gone"       // Alertmanager no longer lists it, or it is in another page
+)
+
+const (
+	// flapWindow is how long the changes of an alert count, and flapChanges how many make it flap.
+	flapWindow  = 15 * time.Minute
+	flapChanges = 3
+	// flapQuiet is how long a flapping page is silent after a text that says so, and settle how long
+	// it must be over until it ends.
+	flapQuiet = 5 * time.Minute
+	settle    = time.Minute
+	// maxChanges bounds the changes that an alert keeps.
+	maxChanges = 100
+	// keepEnded is how long a page keeps an alert that has ended.
+	keepEnded = flapWindow
+)
+
+// Alert is an alert of a page.
+type Alert struct {
+	Key      string          `json:"key"`
+	State    AlertState      `json:"state"`
+	Sources  []string        `json:"from,omitempty"` // who has reported it, by the keys of Body.Sources
+	StartsAt time.Time       `json:"starts_at,omitzero"`
+	Came     time.Time       `json:"came"`            // when a notification first had it
+	At       time.Time       `json:"at"`              // when its state was last reported
+	Covered  bool            `json:"ack,omitempty"`   // it was there when somebody acknowledged the page
+	By       string          `json:"by,omitempty"`    // who suppresses it, or where it is
+	Until    time.Time       `json:"until,omitzero"`  // how long it is suppressed; zero: nobody knows
+	Changes  []time.Time     `json:"flaps,omitempty"` // when it ended or fired again, of late
+	Whole    *template.Alert `json:"whole,omitempty"` // as it was last notified, of the most severe
+}
+
+// Live reports whether the alert has not ended.
+func (a *Alert) Live() bool { return a.State == Firing || a.State == Suppressed }
+
+// Fingerprint returns the alert's fingerprint as keys have it.
+func (a *Alert) Fingerprint() string {
+	fingerprint, _, _ := strings.Cut(a.Key, "@")
+	return fingerprint
+}
+
+// name returns what a text calls the alert.
+func (a *Alert) name() string {
+	if a.Whole == nil {
+		return "an alert"
+	}
+	if name := a.Whole.Labels[model.AlertNameLabel]; name != "" {
+		return name
+	}
+	return "an alert"
+}
+
+// KeyOf returns the key of an alert of a notification. Alerts of two organizations of one Grafana may
+// have one fingerprint.
+func KeyOf(n *templating.Notification, a *template.Alert) string {
+	return strings.ReplaceAll(a.Fingerprint, " ", "_") + "@" + strings.ReplaceAll(n.Org, " ", "_")
+}
+
+// sourceOf returns a short name for who sent a notification, "" if nothing shows it.
+func sourceOf(n *templating.Notification) string {
+	if n.ExternalURL == "" {
+		return ""
+	}
+	h := fnv.New32a()
+	h.Write([]byte(n.ExternalURL + " " + n.Org))
+	return fmt.Sprintf("%08x", h.Sum32())
+}
+
+// Effect is what a notification did to the alerts of a page.
+type Effect struct {
+	Fresh bool // an alert fires that was not there, or that had ended
+	Back  bool // an alert fires that was suppressed
+	Ended bool // an alert has ended
+}
+
+// instances returns the alerts of the page that an alert of a notification is. Two Alertmanagers that
+// know nothing of each other may have equal alerts: they began at different times, and each reports
+// the end of its own. Peers of a cluster report the alerts of each other.
+func (p *Page) instances(n *templating.Notification, a *template.Alert) []*Alert {
+	source, all := sourceOf(n), p.index()[KeyOf(n, a)]
+	for _, known := range all {
+		if slices.Contains(known.Sources, source) {
+			return []*Alert{known}
+		}
+	}
+	for _, known := range all {
+		if known.StartsAt.Equal(a.StartsAt) || len(known.Sources) == 0 || source == "" {
+			return []*Alert{known}
+		}
+	}
+	live := slices.DeleteFunc(slices.Clone(all), func(known *Alert) bool { return !known.Live() })
+	switch {
+	case a.Status != string(model.AlertFiring):
+		return live
+	case len(live) > 0:
+		return nil // a second one
+	}
+	return all[:min(1, len(all))]
+}
+
+// index returns the alerts by their keys, without what tells equal alerts of two sources apart.
+func (p *Page) index() map[string][]*Alert {
+	if p.byKey == nil {
+		p.byKey = make(map[string][]*Alert, len(p.Alerts))
+		for _, a := range p.Alerts {
+			key, _, _ := strings.Cut(a.Key, "~")
+			p.byKey[key] = append(p.byKey[key], a)
+		}
+	}
+	return p.byKey
+}
+
+// Take changes the alerts that a notification lists, and no others. older are alerts of other pages
+// that come to this one.
+func (p *Page) Take(n *templating.Notification, older []*Alert, at time.Time) Effect {
+	p.NotifiedAt, p.WaitsUntil = at, time.Time{}
+	var e Effect
+	source := sourceOf(n)
+	related := map[string]bool{source: true} // this source, and its peers
+	if source != "" {
+		if p.Sources == nil {
+			p.Sources = make(map[string]string)
+		}
+		p.Sources[source] = n.ExternalURL
+	}
+	for i := range n.Alerts {
+		a := &n.Alerts[i]
+		instances := p.instances(n, a)
+		for _, known := range instances {
+			known.reported(source)
+			for _, peer := range known.Sources {
+				related[peer] = true
+			}
+		}
+		switch {
+		case a.Status != string(model.AlertFiring):
+			for _, known := range instances {
+				e.Ended = known.ends(Resolved, at) || e.Ended
+			}
+		case len(instances) == 0:
+			p.add(n, a, older, at)
+			e.Fresh = true
+		default:
+			p.fires(instances[0], n, a, &e, at)
+		}
+	}
+	p.cut(n, related, &e, at)
+	p.prune(at)
+	p.settleDown(at)
+	p.rebuild(n)
+	return e
+}
+
+// add adds an alert that fires.
+func (p *Page) add(n *templating.Notification, a *template.Alert, older []*Alert, at time.Time) {
+	added := &Alert{Key: KeyOf(n, a), State: Firing, StartsAt: a.StartsAt, Came: at, At: at, Whole: a}
+	added.reported(sourceOf(n))
+	if len(p.index()[added.Key]) > 0 {
+		added.Key += "~" + sourceOf(n)
+	}
+	added.Covered = p.Held() && n.NotificationReason == reasonRepeat
+	if i := slices.IndexFunc(older, func(o *Alert) bool { return o.Key == added.Key }); i >= 0 {
+		o := older[i]
+		added.Changes = slices.Clone(o.Changes)
+		if o.Live() {
+			added.Came, added.Covered = o.Came, added.Covered || o.Covered
+		} else {
+			added.changed(at)
+		}
+	}
+	p.Alerts = append(p.Alerts, added)
+	base, _, _ := strings.Cut(added.Key, "~")
+	p.byKey[base] = append(p.byKey[base], added)
+}
+
+// fires takes in that an alert of the page fires.
+func (p *Page) fires(known *Alert, n *templating.Notification, a *template.Alert, e *Effect, at time.Time) {
+	switch known.State {
+	case Suppressed:
+		e.Back = true
+	case Resolved, Gone:
+		known.changed(at)
+		known.Came = at
+		if known.flaps(at) < flapChanges && n.NotificationReason != reasonRepeat { // a flapping alert is told of already
+			known.Covered, e.Fresh = false, true
+		}
+	}
+	known.State, known.By, known.Until = Firing, "", time.Time{}
+	known.StartsAt, known.At, known.Whole = a.StartsAt, at, a
+}
+
+// reported notes who reported the alert.
+func (a *Alert) reported(source string) {
+	if source != "" && !slices.Contains(a.Sources, source) {
+		a.Sources = append(a.Sources, source)
+	}
+}
+
+// ends takes in that the alert has ended, and reports whether it fired.
+func (a *Alert) ends(state AlertState, at time.Time) bool {
+	live := a.Live()
+	if live {
+		a.changed(at)
+		a.State, a.By, a.Until = state, "", time.Time{}
+	}
+	a.At, a.Whole = at, nil
+	return live
+}
+
+// changed notes that the alert has ended, or fires again.
+func (a *Alert) changed(at time.Time) {
+	if a.Changes = append(a.Changes, at); len(a.Changes) > maxChanges {
+		a.Changes = a.Changes[len(a.Changes)-maxChanges:]
+	}
+}
+
+// flaps returns how often the alert has changed of late.
+func (a *Alert) flaps(now time.Time) int {
+	n := 0
+	for _, at := range a.Changes {
+		if now.Sub(at) < flapWindow {
+			n++
+		}
+	}
+	return n
+}
+
+// cut takes in how many alerts the notification leaves out. If all of its alerts are resolved, so are
+// those that it leaves out. related are its source, and the peers of that.
+func (p *Page) cut(n *templating.Notification, related map[string]bool, e *Effect, at time.Time) {
+	for source := range related {
+		delete(p.Cut, source)
+	}
+	if n.TruncatedAlerts == 0 {
+		return
+	}
+	if n.Status != string(model.AlertResolved) {
+		if p.Cut == nil {
+			p.Cut = make(map[string]uint64)
+		}
+		p.Cut[sourceOf(n)] = n.TruncatedAlerts
+		return
+	}
+	var left []*Alert
+	for _, a := range p.Alerts {
+		if a.State == Firing && (len(a.Sources) == 0 || slices.ContainsFunc(a.Sources, func(source string) bool { return related[source] })) {
+			left = append(left, a)
+		}
+	}
+	if uint64(len(left)) > n.TruncatedAlerts {
+		return
+	}
+	for _, a := range left {
+		e.Ended = a.ends(Resolved, at) || e.Ended
+	}
+}
+
+// Truncated returns how many alerts notifications leave out that may fire.
+func (p *Page) Truncated() uint64 {
+	var all uint64
+	for _, n := range p.Cut {
+		all += n
+	}
+	return all
+}
+
+// prune drops alerts that ended long ago.
+func (p *Page) prune(now time.Time) {
+	all := len(p.Alerts)
+	p.Alerts = slices.DeleteFunc(p.Alerts, func(a *Alert) bool { return !a.Live() && now.Sub(a.At) > keepEnded })
+	if len(p.Alerts) < all {
+		p.byKey = nil
+	}
+}
+
+// Over reports whether all alerts of the page have ended.
+func (p *Page) Over() bool {
+	return p.Truncated() == 0 && !slices.ContainsFunc(p.Alerts, (*Alert).Live)
+}
+
+// Fires reports whether an alert of the page fires, as far as it is known.
+func (p *Page) Fires() bool {
+	return p.Truncated() > 0 || len(p.Alerts) == 0 || slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.State == Firing })
+}
+
+// Live returns the alerts that have not ended.
+func (p *Page) Live() []*Alert {
+	var live []*Alert
+	for _, a := range p.Alerts {
+		if a.Live() {
+			live = append(live, a)
+		}
+	}
+	return live
+}
+
+// Holds reports whether the page has an alert that has not ended.
+func (p *Page) Holds(key string) bool {
+	return slices.ContainsFunc(p.index()[key], (*Alert).Live)
+}
+
+// Flapping returns how often an alert of the page has ended or fired again of late, and within how
+// long; 0 if that is not often.
+func (p *Page) Flapping(now time.Time) (changes int, within time.Duration) {
+	for _, a := range p.Alerts {
+		if n := a.flaps(now); n > changes && n >= flapChanges {
+			changes, within = n, now.Sub(a.Changes[len(a.Changes)-n])
+		}
+	}
+	return changes, within
+}
+
+// settleDown has a flapping page that is over wait before it ends.
+func (p *Page) settleDown(at time.Time) {
+	p.SettlesAt = time.Time{}
+	if changes, _ := p.Flapping(at); changes > 0 && p.Over() {
+		p.SettlesAt = at.Add(settle)
+	}
+}
+
+// Quiet reports whether a text about a flapping page would say what the last one said. If not, one is
+// sent now.
+func (p *Page) Quiet(e Effect, now time.Time) bool {
+	changes, within := p.Flapping(now)
+	if changes == 0 || e.Fresh {
+		return false
+	}
+	if now.Sub(p.FlapNotedAt) < flapQuiet {
+		return true
+	}
+	p.FlapNotedAt = now
+	p.Note(now, outbox.PageEventFlapping, "", flapText(changes, within))
+	return false
+}
+
+// FlapText says how the page flaps, "" if it does not.
+func (p *Page) FlapText(now time.Time) string {
+	if changes, within := p.Flapping(now); changes > 0 {
+		return flapText(changes, within)
+	}
+	return ""
+}
+
+func flapText(changes int, within time.Duration) string {
+	return fmt.Sprintf("flapping: %d changes in %d min", changes, int((within+time.Minute-1)/time.Minute))
+}
+
+// Rest says which alerts have not ended, for a text that reports the end of others; "" if all have.
+func (p *Page) Rest() string {
+	live := p.Live()
+	if n := p.Truncated(); len(live) == 0 && n > 0 {
+		return fmt.Sprintf("%d more may fire", n)
+	} else if len(live) == 0 {
+		return ""
+	}
+	a := live[0]
+	rest := a.name()
+	if a.Whole != nil {
+		rest = strings.TrimSpace(rest + " " + a.Whole.Labels["instance"])
+	}
+	switch {
+	case a.State == Suppressed:
+		rest += " is " + a.By
+	case !p.ConfirmedAt.IsZero() && !p.ConfirmedAt.Before(p.NotifiedAt):
+		rest += " still fires"
+	default:
+		rest += " is not resolved"
+	}
+	if n := len(live) - 1; n > 0 {
+		rest += fmt.Sprintf(", and %d more", n)
+	}
+	return rest
+}
+
+// Ended ends the alerts that a notification lists as resolved, and reports whether the page had one. It
+// is Take for a page of another group, which does not end by itself.
+func (p *Page) Ended(n *templating.Notification, at time.Time) (ended bool) {
+	for i := range n.Alerts {
+		a := &n.Alerts[i]
+		if a.Status == string(model.AlertFiring) {
+			continue
+		}
+		for _, known := range p.instances(n, a) {
+			ended = known.ends(Resolved, at) || ended
+		}
+	}
+	if ended {
+		p.settleDown(at)
+		p.rebuild(nil)
+	}
+	return ended
+}
+
+// OfEnded makes a page that is over, for alerts whose own page cannot be read. Merge ends them there.
+func OfEnded(id, receiver string, n *templating.Notification, at time.Time) *Page {
+	p := &Page{Page: outbox.Page{ID: id, Receiver: receiver, GroupKey: n.GroupKey}}
+	p.NotifiedAt = at
+	for i := range n.Alerts {
+		p.add(n, &n.Alerts[i], nil, at)
+		p.Alerts[i].ends(Resolved, at)
+	}
+	p.End(at, n.NotificationReason)
+	return p
+}
+
+// Move takes alerts out of the page that are in another one, and reports whether there were some. The
+// page ends if no alert is left.
+func (p *Page) Move(keys []string, code string, at time.Time) bool {
+	moved := 0
+	for _, key := range keys {
+		for _, a := range p.index()[key] {
+			if a.Live() {
+				a.State, a.By, a.At, a.Whole, a.Until = Gone, "page "+code, at, nil, time.Time{}
+				moved++
+			}
+		}
+	}
+	if moved == 0 {
+		return false
+	}
+	p.Note(at, outbox.PageEventRegrouped, "", fmt.Sprintf("%s now in page %s", templating.Counted(moved, "alert"), code))
+	p.rebuild(nil)
+	if p.Over() {
+		p.End(at, "its alerts are in other pages, or have ended")
+	}
+	return true
+}
+
+// Suppress notes that a silence by reply holds alerts back.
+func (p *Page) Suppress(fingerprints []string, by string, until, at time.Time) {
+	for _, a := range p.Alerts {
+		if a.State == Firing && slices.Contains(fingerprints, a.Fingerprint()) {
+			a.State, a.By, a.Until, a.At = Suppressed, by, until, at
+		}
+	}
+	p.rebuild(nil)
+}
+
+// unsuppress takes the alerts that are held back for ones that fire.
+func (p *Page) unsuppress(at time.Time) {
+	for _, a := range p.Alerts {
+		if a.State == Suppressed {
+			a.State, a.By, a.Until, a.At = Firing, "", time.Time{}, at
+		}
+	}
+	p.rebuild(nil)
+}
