@@ -44,6 +44,7 @@ func (r *Receiver) private(mux *http.ServeMux) {
 	mux.HandleFunc("GET /-/ready", r.serveReady)
 	if r.load != nil {
 		mux.HandleFunc("POST /-/reload", r.serveReload)
+		mux.HandleFunc("PUT /-/reload", r.serveReload)
 	}
 	mux.HandleFunc("/", api.NotFound)
 }

@@ -142,7 +142,7 @@ func defaults() Config {
 func (r *Receiver) setDefaults() {
 	*r = Receiver{
 		Text: `{{ template "sms.default" . }}`, MaxSegments: 2, SendResolved: true,
-		DedupeWindow: 10 * time.Minute, MaxAge: time.Hour,
+		DedupeWindow: 20 * time.Minute, MaxAge: time.Hour,
 		// goalert's limits: one a minute after a burst of 5, 5 in 15 minutes, 11 in an hour.
 		Limits: []Limit{{5, 5 * time.Minute}, {5, 15 * time.Minute}, {11, time.Hour}},
 	}

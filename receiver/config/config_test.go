@@ -90,7 +90,7 @@ func TestSmallestFile(t *testing.T) {
 		Alive:        config.Alive{Interval: time.Minute},
 		Receivers: []config.Receiver{{
 			Name: "oncall", To: []string{"+33612345678"}, Recipients: []config.Recipient{{Number: "+33612345678"}}, Text: `{{ template "sms.default" . }}`,
-			MaxSegments: 2, SendResolved: true, DedupeWindow: 10 * time.Minute, MaxAge: time.Hour,
+			MaxSegments: 2, SendResolved: true, DedupeWindow: 20 * time.Minute, MaxAge: time.Hour,
 			Limits: []config.Limit{{5, 5 * time.Minute}, {5, 15 * time.Minute}, {11, time.Hour}},
 		}},
 	}

@@ -77,7 +77,7 @@ func (c callback[T]) serve(w http.ResponseWriter, r *http.Request) (code int, ou
 		c.Logger.Warn("callback refused: wrong token or network", "kind", c.kind, "remote", r.RemoteAddr)
 		return http.StatusNotFound, "refused", errors.New("not found")
 	}
-	if r.Method != http.MethodPost {
+	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		w.Header().Set("Allow", http.MethodPost)
 		return http.StatusMethodNotAllowed, "invalid", errors.New("use POST")
 	}

@@ -57,6 +57,7 @@ func New(o Options) *API {
 	a.mux.HandleFunc("GET /api/v1/replies", a.serveReplies)
 	a.mux.HandleFunc("GET /api/v1/contacts", a.serveContacts)
 	a.mux.HandleFunc("POST /api/v1/contacts/{name}/verify", a.serveVerify)
+	a.mux.HandleFunc("PUT /api/v1/contacts/{name}/verify", a.serveVerify)
 	a.mux.HandleFunc("/", NotFound)
 	return a
 }

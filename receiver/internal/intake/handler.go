@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,18 +35,14 @@ func (in *Intake) respond(w http.ResponseWriter, r *http.Request) (int, any) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="smspager"`)
 		return http.StatusUnauthorized, errors.New("the bearer token is missing or wrong; in Alertmanager set http_config.authorization.credentials_file to the token of webhook.token_file")
 	}
-	if r.Method != http.MethodPost {
+	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		w.Header().Set("Allow", http.MethodPost)
 		return http.StatusMethodNotAllowed, fmt.Errorf("the method must be POST, is %s", quote(r.Method))
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.MaxBodyBytes))
+	n, err := decodeBody(w, r, s.MaxBodyBytes)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes (webhook.max_body_bytes); set max_alerts in Alertmanager's webhook_configs", s.MaxBodyBytes)
+		return http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes (%d times webhook.max_body_bytes); set max_alerts in Alertmanager's webhook_configs", tooLarge.Limit, mostBodies)
 	} else if err != nil {
-		return http.StatusBadRequest, errors.New("the body cannot be read")
-	}
-	n, err := Decode(body)
-	if err != nil {
 		return http.StatusBadRequest, err
 	}
 	name := r.PathValue("receiver")
@@ -53,6 +50,26 @@ func (in *Intake) respond(w http.ResponseWriter, r *http.Request) (int, any) {
 		name = n.Receiver
 	}
 	return in.accept(r.Context(), name, n)
+}
+
+// mostBodies is how many times max_body_bytes a body may have.
+const mostBodies = 16
+
+// decodeBody reads the notification of a request. Of a body that is larger than a number of bytes, it
+// keeps as many whole alerts as fit, and counts the others as truncated.
+func decodeBody(w http.ResponseWriter, r *http.Request, most int64) (templating.Notification, error) {
+	if r.ContentLength > mostBodies*most {
+		return templating.Notification{}, &http.MaxBytesError{Limit: mostBodies * most}
+	}
+	body := http.MaxBytesReader(w, r.Body, mostBodies*most)
+	beginning, err := io.ReadAll(io.LimitReader(body, most+1))
+	switch {
+	case err != nil:
+		return templating.Notification{}, errors.New("the body cannot be read")
+	case int64(len(beginning)) <= most:
+		return Decode(beginning)
+	}
+	return decode(newReader(io.MultiReader(bytes.NewReader(beginning), body), most))
 }
 
 func (in *Intake) accept(ctx context.Context, name string, n templating.Notification) (int, any) {

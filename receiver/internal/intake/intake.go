@@ -171,8 +171,8 @@ func (in *Intake) Notify(ctx context.Context, name string, n templating.Notifica
 	return result, err
 }
 
-// Find returns the receiver with a name, as configured or as Alertmanager writes it, with regular
-// expression characters escaped. The error is an *UnknownReceiverError.
+// Find returns the receiver with a name, as configured, as Alertmanager writes it, with regular
+// expression characters escaped, or with the slash that a URL may end with. The error is an *UnknownReceiverError.
 func Find(receivers []Receiver, name string) (*Receiver, error) {
 	var known []string
 	for i := range receivers {
@@ -184,6 +184,11 @@ func Find(receivers []Receiver, name string) (*Receiver, error) {
 	for i := range receivers {
 		if regexp.QuoteMeta(receivers[i].Name) == name {
 			return &receivers[i], nil
+		}
+	}
+	if without, found := strings.CutSuffix(name, "/"); found && without != "" {
+		if r, err := Find(receivers, without); err == nil {
+			return r, nil
 		}
 	}
 	return nil, &UnknownReceiverError{Name: name, Known: known}
@@ -305,7 +310,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		}
 		out.Messages = append(out.Messages, outbox.Message{
 			ID: in.ids.New(arrived), To: person.Number, Receiver: r.Name, GroupKey: n.GroupKey,
-			Headline: rendered.Headline, Severity: templating.Severity(n), Urgent: r.urgent(&n) || n.TruncatedAlerts > 0,
+			Headline: rendered.Headline, Severity: templating.Severity(n), Urgent: r.urgent(&n) || n.TruncatedAlerts > 0 && !over,
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
 			State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: expires,
 			Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},

@@ -35,7 +35,8 @@ type fake struct {
 	handed   []string
 	enter    chan struct{} // if set, Add waits until it is closed
 
-	duplicateOf []string // if set, everything is a repeat of these
+	groups      map[outbox.Key]outbox.Sighting // nil: nothing is a duplicate
+	duplicateOf []string                       // if set, everything is a repeat of these
 }
 
 func (f *fake) Add(_ context.Context, n outbox.Entry) (outbox.Added, error) {
@@ -49,6 +50,13 @@ func (f *fake) Add(_ context.Context, n outbox.Entry) (outbox.Added, error) {
 	}
 	if f.duplicateOf != nil {
 		return outbox.Added{Duplicate: true, IDs: f.duplicateOf}, nil
+	}
+	if latest, ok := f.groups[n.Key]; ok && latest.Repeats(&n) {
+		latest.Join(&n)
+		f.groups[n.Key] = latest
+		return outbox.Added{Duplicate: true, IDs: latest.IDs}, nil
+	} else if f.groups != nil {
+		f.groups[n.Key] = latest.Next(&n)
 	}
 	f.added = append(f.added, n)
 	return outbox.Added{IDs: ids(n.Messages)}, nil
@@ -110,6 +118,30 @@ func ids(ms []outbox.Message) (all []string) {
 
 func newIntake(t testing.TB, f *fake) *intake.Intake {
 	t.Helper()
+	return newReplica(t, f, false)
+}
+
+// newReplica returns one of several processes that use the fake, or the only one.
+func newReplica(t testing.TB, f *fake, shared bool) *intake.Intake {
+	t.Helper()
+	sp, err := spool.New(spool.Options{Open: func(context.Context) (outbox.Store, error) { return f, nil }, Handover: f.handover, Shared: shared})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.spool = sp
+	t.Cleanup(func() {
+		f.set(nil, nil)
+		if err := sp.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	in := intake.New(intake.Options{Spool: sp, OnCall: f, Shared: shared})
+	in.Configure(settings(t))
+	return in
+}
+
+func defaultText(t testing.TB) *templating.Text {
+	t.Helper()
 	set, err := templating.New(templating.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -118,21 +150,7 @@ func newIntake(t testing.TB, f *fake) *intake.Intake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.spool, err = spool.New(spool.Options{Open: func(context.Context) (outbox.Store, error) { return f, nil }, Handover: f.handover})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		f.set(nil, nil)
-		if err := f.spool.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	in := intake.New(intake.Options{Spool: f.spool, OnCall: f})
-	in.Configure(intake.Settings{MaxBodyBytes: 1 << 20, Receivers: []intake.Receiver{{
-		Name: "sms", To: []config.Recipient{{Number: "+33612345678"}, {Number: "+33612345679"}}, Text: text, MaxSegments: 2, SendResolved: true, DedupeWindow: 10 * time.Minute, MaxAge: time.Hour,
-	}}})
-	return in
+	return text
 }
 
 func decode(t testing.TB, body string) templating.Notification {
@@ -353,7 +371,7 @@ func TestWindowCountsFromTheFirstSighting(t *testing.T) {
 			t.Fatalf("gives %+v, %v", first, err)
 		}
 		f.duplicateOf = nil // its window is over
-		time.Sleep(9 * time.Minute)
+		time.Sleep(19 * time.Minute)
 		if again, err := in.Notify(context.Background(), "sms", decode(t, firing)); err != nil || again.Status != intake.Accepted {
 			t.Errorf("after the window: %+v, %v", again, err)
 		}

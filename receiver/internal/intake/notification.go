@@ -30,14 +30,18 @@ var (
 // Other fields that are missing or have another type are read as empty, because no page may be
 // lost for a detail.
 func Decode(body []byte) (templating.Notification, error) {
+	return decode(newReader(bytes.NewBuffer(body), 0))
+}
+
+// decode is Decode of what a reader reads.
+func decode(r *reader) (templating.Notification, error) {
 	var n templating.Notification
 	var version string
 	alertsErr, statusErr := errNoAlerts, errStatus
-	r := newReader(body)
 	isObject := r.object(func(name string) {
 		switch name {
 		case "version":
-			version = r.text()
+			version = strings.Trim(r.text(), `"`) // Alertmanager before 0.35 can only render "4" with its quotes
 		case "alerts":
 			n.Alerts, alertsErr = r.alerts()
 		case "status":
@@ -51,13 +55,15 @@ func Decode(body []byte) (templating.Notification, error) {
 		case "commonLabels":
 			n.CommonLabels = r.labels()
 		case "commonAnnotations":
-			n.CommonAnnotations = r.labels()
+			n.CommonAnnotations = r.annotations()
 		case "routeLabels":
 			n.RouteLabels = r.labels()
 		case "externalURL":
 			n.ExternalURL = r.text()
 		case "groupKey":
 			n.GroupKey = r.text()
+		case "orgId":
+			n.Org = r.text()
 		case "truncatedAlerts":
 			n.TruncatedAlerts = r.count()
 		default:
@@ -71,7 +77,7 @@ func Decode(body []byte) (templating.Notification, error) {
 	case err != nil:
 		return n, fmt.Errorf("the body is not a JSON object: %w", err)
 	case !isObject:
-		return n, fmt.Errorf("the body is not a JSON object: it is %s", kind(body))
+		return n, fmt.Errorf("the body is not a JSON object: it is %s", r.kind)
 	case version == "":
 		return n, errors.New(`not a notification: it has no "version"; is this Alertmanager's webhook?`)
 	case version != "4" && version != "1":
@@ -96,22 +102,10 @@ func Decode(body []byte) (templating.Notification, error) {
 	if n.Status == string(model.AlertResolved) && n.TruncatedAlerts > 0 && n.NotificationReason != reasonAllResolved {
 		n.Status, n.MayStillFire = string(model.AlertFiring), true
 	}
-	return n, nil
-}
-
-// kind returns the type of a body that is not an object.
-func kind(body []byte) string {
-	switch c := bytes.TrimSpace(body)[0]; c {
-	case '[':
-		return "a list"
-	case '"':
-		return "a string"
-	case 'n':
-		return "null"
-	case 't', 'f':
-		return "a boolean"
+	if n.TruncatedAlerts += r.cut; n.Status == string(model.AlertFiring) && n.TruncatedAlerts > 0 && len(n.Alerts.Firing()) == 0 {
+		n.MayStillFire = true
 	}
-	return "a number"
+	return n, nil
 }
 
 // fingerprints returns the replacement for a missing group key.

@@ -18,17 +18,24 @@ import (
 // reader reads the values of a webhook's body in one pass. A value of an unexpected type is read
 // as it is written, or as empty. After a syntax error, err is set, and the rest is not read.
 type reader struct {
-	d   *jsontext.Decoder
-	err error
+	d    *jsontext.Decoder
+	err  error
+	kind string // of the body, if it is not an object
+	most int64  // bytes in which alerts must end to be kept; 0: any number
+	cut  uint64 // how many alerts were not kept
 	// shared holds label names and short values. Most of them recur in each alert.
 	shared map[string]string
 }
 
-func newReader(body []byte) *reader {
+func newReader(body io.Reader, most int64) *reader {
 	return &reader{
-		d: jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)), shared: make(map[string]string),
+		d:    jsontext.NewDecoder(body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)),
+		most: most, shared: make(map[string]string),
 	}
 }
+
+// kinds are names of the kinds of values.
+var kinds = map[jsontext.Kind]string{'[': "a list", '"': "a string", 'n': "null", 't': "a boolean", 'f': "a boolean", '0': "a number"}
 
 // value returns the next value as it is written. It is valid until the next call.
 func (r *reader) value() jsontext.Value {
@@ -55,7 +62,8 @@ func (r *reader) object(field func(name string)) bool {
 	if r.err != nil {
 		return false
 	}
-	if r.d.PeekKind() != '{' {
+	if kind := r.d.PeekKind(); kind != '{' {
+		r.kind = kinds[kind]
 		r.skip()
 		return false
 	}
@@ -118,6 +126,18 @@ func (r *reader) labels() template.KV {
 	return kv
 }
 
+// annotations returns an object of strings, without those that a rule's template could not expand: they
+// hold the error, as Prometheus or vmalert writes it.
+func (r *reader) annotations() template.KV {
+	kv := r.labels()
+	for name, value := range kv {
+		if value = strings.TrimSpace(value); strings.HasPrefix(value, "<error expanding template") || strings.HasPrefix(value, "error evaluating template") {
+			delete(kv, name)
+		}
+	}
+	return kv
+}
+
 func (r *reader) count() uint64 {
 	n, err := strconv.ParseUint(r.text(), 10, 32)
 	if err != nil {
@@ -144,7 +164,8 @@ func (r *reader) status() (string, error) {
 	return s, nil
 }
 
-// alerts returns a list of alerts. It reads the list to its end even if an alert is an error.
+// alerts returns a list of alerts. It reads the list to its end even if an alert is an error. Alerts
+// that end after most bytes are counted, except the first.
 func (r *reader) alerts() (alerts template.Alerts, err error) {
 	if r.err != nil || r.d.PeekKind() != '[' {
 		r.skip()
@@ -152,7 +173,16 @@ func (r *reader) alerts() (alerts template.Alerts, err error) {
 	}
 	r.token()
 	for i := 0; r.err == nil && r.d.PeekKind() != ']'; i++ {
+		if r.full() && i > 0 {
+			r.skip()
+			r.cut++
+			continue
+		}
 		a, one := r.alert()
+		if one == nil && r.full() && i > 0 {
+			r.cut++
+			continue
+		}
 		if one != nil && err == nil {
 			err = fmt.Errorf("alerts[%d]: %w", i, one)
 		}
@@ -161,6 +191,9 @@ func (r *reader) alerts() (alerts template.Alerts, err error) {
 	r.token()
 	return alerts, err
 }
+
+// full reports whether most bytes have been read.
+func (r *reader) full() bool { return r.most > 0 && r.d.InputOffset() > r.most }
 
 func (r *reader) alert() (a template.Alert, err error) {
 	err = errStatus
@@ -171,7 +204,7 @@ func (r *reader) alert() (a template.Alert, err error) {
 		case "labels":
 			a.Labels = r.labels()
 		case "annotations":
-			a.Annotations = r.labels()
+			a.Annotations = r.annotations()
 		case "startsAt":
 			a.StartsAt = r.timestamp()
 		case "endsAt":

@@ -20,7 +20,7 @@ type notifications struct{ tools }
 
 // turn decides what a notification does, see OnCall.Turn.
 func (ns *notifications) turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error) {
-	if n.TruncatedAlerts > 0 {
+	if n.TruncatedAlerts > 0 && n.Status == string(model.AlertFiring) {
 		to = unheld(to)
 	}
 	r := ns.settings.Load().receivers[receiver]
