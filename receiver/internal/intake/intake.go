@@ -225,6 +225,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 		in.metrics.duplicates.WithLabelValues("memory").Inc()
 		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
 	}
+	seen.Intended = seen.Intended || !in.shared && known.latest != nil // memory knows more of its senders than the store
 	var out *outbox.Entry
 	added, err := in.spool.Commit(ctx, spool.FailOpen, func(ctx context.Context) (e *outbox.Entry, err error) {
 		if e, err = in.entry(ctx, r, n, arrived); err == nil {
