@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
 // fakeAlertmanager is as much of one as smspager asks of it.
@@ -166,3 +167,6 @@ func (a *fakeAlertmanager) active() (all []alertmanager.Silence) {
 	}
 	return all
 }
+
+// transportOf carries requests to a handler.
+func transportOf(h http.Handler) http.RoundTripper { return textinghousetest.Transport(h) }

@@ -114,7 +114,7 @@ func (rs *replies) newHolder(pages []*page.Page, by outbox.Person, now time.Time
 	theirs := make(map[e164.Number][]*page.Page)
 	for _, p := range pages {
 		for _, number := range p.People.Numbers() {
-			if number == by.Number || rs.people.Stopped(number) {
+			if number == by.Number || rs.texts.left(p, number) != "" {
 				continue
 			}
 			if theirs[number] == nil {

@@ -59,7 +59,7 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 		return nil, err
 	}
 	now, due, conf := time.Now(), p.DueAt, e.settings.Load()
-	facts := page.Facts{Plan: conf.plans[p.Receiver], HolderStopped: p.Held() && e.people.Stopped(p.Holder)}
+	facts := page.Facts{Plan: conf.plans[p.Receiver], HolderLeft: e.texts.holderLeft(p)}
 	if facts.Plan == nil {
 		e.logger.Error("a page is of a receiver that is not configured any more: it is neither escalated nor repeated", "page", p.ID, "receiver", p.Receiver)
 	}

@@ -72,10 +72,10 @@ func (ns *notifications) open(p *page.Page, n *templating.Notification, known *k
 func (ns *notifications) update(ctx context.Context, n *templating.Notification, known *known, to []outbox.Person, at time.Time) outbox.Turn {
 	p := known.group
 	effect := p.Take(n, known.alerts(), at)
-	stopped := ns.people.Stopped(p.Holder)
-	reopens := p.Reopens(n, stopped, at)
+	left := ns.texts.holderLeft(p)
+	reopens := p.Reopens(n, left, at)
 	if reopens != "" && ns.asking.about(ctx, p, at) {
-		reopens = p.Reopens(n, stopped, at)
+		reopens = p.Reopens(n, left, at)
 	}
 	paged := p.People.Numbers()
 	if to = ns.recipients(p, n, reopens, to, at); reopens == "" && p.Quiet(effect, at) {

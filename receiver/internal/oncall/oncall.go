@@ -107,7 +107,7 @@ func New(o Options) *OnCall {
 	t := tools{
 		settings: current, spool: o.Spool, people: o.People,
 		pages:  &pages{spool: o.Spool, settings: current, logger: o.Logger},
-		texts:  &texts{people: o.People, notices: o.Notices},
+		texts:  &texts{people: o.People, notices: o.Notices, settings: current},
 		asking: newAsking(func() *alertmanager.Silencer { return current.Load().silencer }),
 		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Spool), gap: spool.Gap(o.Shared), wake: loop.NewBell(),
 	}

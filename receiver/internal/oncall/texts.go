@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/smspager/smspager/receiver/config"
@@ -25,8 +26,9 @@ const howToReply = "OK? "
 
 // texts make the messages about pages.
 type texts struct {
-	people  *people.Directory
-	notices *people.Notices
+	people   *people.Directory
+	notices  *people.Notices
+	settings *atomic.Pointer[settings]
 }
 
 func (t *texts) newID(at time.Time) string { return t.notices.NewID(at) }
@@ -68,11 +70,31 @@ func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, paged [
 	return ms
 }
 
+// left returns why somebody who was paged gets no more texts about a page, "" if they do.
+func (t *texts) left(p *page.Page, number e164.Number) string {
+	r := t.settings.Load().receivers[p.Receiver]
+	switch person := p.People.Person(number); {
+	case t.people.Stopped(number):
+		return person.String() + " wants no more texts"
+	case r != nil && !t.people.Registered(number) && (r.ToLabel == "" || person.Name != ""): // a label may name any number
+		return person.String() + " is not configured any more"
+	}
+	return ""
+}
+
+// holderLeft returns why the holder of a page cannot be paged any more, "" if they can.
+func (t *texts) holderLeft(p *page.Page) string {
+	if !p.Held() {
+		return ""
+	}
+	return t.left(p, p.Holder)
+}
+
 // withPaged adds those who were paged before to the recipients of a page.
 func (t *texts) withPaged(p *page.Page, severities []string, to []outbox.Person, at time.Time) []outbox.Person {
 	all := slices.Clone(to)
 	for _, number := range p.People.Numbers() {
-		if !slices.ContainsFunc(all, func(other outbox.Person) bool { return other.Number == number }) && !t.people.Stopped(number) {
+		if !slices.ContainsFunc(all, func(other outbox.Person) bool { return other.Number == number }) && t.left(p, number) == "" {
 			all = append(all, t.people.Recipient(number, severities, at))
 		}
 	}
@@ -119,7 +141,7 @@ func (t *texts) about(p *page.Page, to outbox.Person, at time.Time, text string)
 
 // aboutTo is about, to a number; it is empty if the number wants no more texts.
 func (t *texts) aboutTo(p *page.Page, number e164.Number, at time.Time, text string) []outbox.Message {
-	if t.people.Stopped(number) {
+	if t.left(p, number) != "" {
 		return nil
 	}
 	return []outbox.Message{t.about(p, t.people.Recipient(number, nil, at), at, text)}
@@ -129,7 +151,7 @@ func (t *texts) aboutTo(p *page.Page, number e164.Number, at time.Time, text str
 func (t *texts) others(p *page.Page, but e164.Number, at time.Time, text string) []outbox.Message {
 	var ms []outbox.Message
 	for _, number := range p.People.Numbers() {
-		if number != but && !t.people.Stopped(number) {
+		if number != but && t.left(p, number) == "" {
 			ms = append(ms, t.about(p, t.people.Recipient(number, []string{p.Severity}, at), at, text))
 		}
 	}

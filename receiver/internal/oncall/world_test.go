@@ -237,7 +237,7 @@ func (w *world) phone(number string) *phone {
 	return &phone{w: w, Phone: w.sim.Phone(number), name: map[string]string{alice: "alice", bob: "bob", carol: "carol"}[number]}
 }
 
-// expect reads the next text, which must begin and end as given ("head ... tail"), within
+// expect reads the next text, which must be as given, with "..." for any text, within
 // a time.
 func (p *phone) expect(within time.Duration, want string) string {
 	p.w.t.Helper()
@@ -274,8 +274,17 @@ func (p *phone) expectAny(within time.Duration, wants ...string) string {
 // matches reports whether a text is as wanted.
 func (p *phone) matches(text, want string) bool {
 	text = strings.ReplaceAll(text, "Re "+p.codeOf(text), "Re CODE")
-	head, tail, open := strings.Cut(want, "...")
-	return text == want || open && strings.HasPrefix(text, head) && strings.HasSuffix(text, tail)
+	parts := strings.Split(want, "...")
+	if len(parts) == 1 {
+		return text == want
+	}
+	rest, found := strings.CutPrefix(text, parts[0])
+	for _, part := range parts[1 : len(parts)-1] {
+		if found {
+			_, rest, found = strings.Cut(rest, part)
+		}
+	}
+	return found && strings.HasSuffix(rest, parts[len(parts)-1])
 }
 
 // codeOf is the code that a page's text ends with.

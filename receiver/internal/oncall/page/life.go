@@ -46,18 +46,17 @@ func (p *Page) Regroup(receiver, group string, at time.Time) {
 }
 
 // Reopens returns why a page that somebody holds is reopened after a notification that fires, "" if it
-// is not.
-func (p *Page) Reopens(n *templating.Notification, holderStopped bool, at time.Time) string {
+// is not. holderLeft says why its holder cannot be paged any more.
+func (p *Page) Reopens(n *templating.Notification, holderLeft string, at time.Time) string {
 	switch {
 	case !p.Held() || !p.Fires():
+		return ""
 	case p.State == outbox.PageSilenced && !p.SilencedUntil.After(at):
 		return SilenceEnded
 	case n.NotificationReason != reasonRepeat && p.uncovered():
 		return "alerts fire that nobody acknowledged"
-	case holderStopped:
-		return stoppedTexts(p.AcknowledgedBy)
 	}
-	return ""
+	return holderLeft
 }
 
 // uncovered reports whether an alert fires that was not there when somebody acknowledged the page.
@@ -182,6 +181,3 @@ func (p *Page) end(state outbox.PageState, kind outbox.PageEventType, at time.Ti
 	p.DueAt = time.Time{}
 	p.Note(at, kind, "", detail)
 }
-
-// stoppedTexts is why a page is reopened whose holder wants no more texts.
-func stoppedTexts(holder string) string { return holder + " wants no more texts" }

@@ -36,9 +36,9 @@ type Step struct {
 
 // Facts hold what Next must know and the page does not.
 type Facts struct {
-	Plan          *Plan   // nil: the receiver is not configured
-	HolderStopped bool    // the holder wants no more texts
-	Reached       []Reach // how far the messages of the last step got
+	Plan       *Plan   // nil: the receiver is not configured
+	HolderLeft string  // why the holder cannot be paged any more; "": the holder can
+	Reached    []Reach // how far the messages of the last step got
 }
 
 // Kind is the kind of an Action.
@@ -83,8 +83,8 @@ func (p *Page) Next(f Facts, now time.Time) Action {
 		return Action{Kind: Settle, Why: "it has not fired again for " + Span(settle)}
 	case f.Plan != nil && f.Plan.Asks && p.SettlesAt.IsZero() && !now.Before(p.asks()):
 		return Action{Kind: Ask}
-	case p.State == outbox.PageAcknowledged && f.Plan != nil && f.HolderStopped:
-		return Action{Kind: HandBack, Why: stoppedTexts(p.AcknowledgedBy)}
+	case p.State == outbox.PageAcknowledged && f.Plan != nil && f.HolderLeft != "":
+		return Action{Kind: HandBack, Why: f.HolderLeft}
 	case p.State != outbox.PageOpen || f.Plan == nil || !p.Fires() || now.Before(p.WaitsUntil):
 		return Action{Kind: Wait}
 	}

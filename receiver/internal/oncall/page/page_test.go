@@ -62,7 +62,7 @@ func openedFor(people ...outbox.Person) *page.Page {
 // notify has a page take in a notification that fires, which is sent to people.
 func notify(p *page.Page, n *templating.Notification, at time.Time, people ...outbox.Person) {
 	e := p.Take(n, nil, at)
-	p.Notified(n.NotificationReason, e, people, p.Reopens(n, false, at), at)
+	p.Notified(n.NotificationReason, e, people, p.Reopens(n, "", at), at)
 }
 
 // after returns a page to which something was done, without the events before that.
@@ -150,7 +150,10 @@ func TestNext(t *testing.T) {
 		"the receiver is not configured, nothing is due": {page: opened(), none: true, now: time.Hour, want: page.Action{Kind: page.Wait}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			facts := page.Facts{Plan: plan, HolderStopped: test.stopped, Reached: test.reached}
+			facts := page.Facts{Plan: plan, Reached: test.reached}
+			if test.stopped {
+				facts.HolderLeft = "alice wants no more texts"
+			}
 			if test.plan != nil || test.none {
 				facts.Plan = test.plan
 			}
@@ -201,7 +204,11 @@ func TestLife(t *testing.T) {
 		return func(p *page.Page) {
 			n := firing(fingerprints...)
 			e := p.Take(n, nil, at(d))
-			p.Notified(n.NotificationReason, e, to, p.Reopens(n, stopped, at(d)), at(d))
+			left := ""
+			if stopped {
+				left = "alice wants no more texts"
+			}
+			p.Notified(n.NotificationReason, e, to, p.Reopens(n, left, at(d)), at(d))
 		}
 	}
 	team := []outbox.Person{alice, bob}

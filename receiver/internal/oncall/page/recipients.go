@@ -32,6 +32,16 @@ func (rs Recipients) Numbers() []e164.Number {
 	return all
 }
 
+// Person returns who a number was paged as, or the number alone.
+func (rs Recipients) Person(number e164.Number) outbox.Person {
+	for _, person := range rs {
+		if person.Number == number {
+			return outbox.Person{Name: person.Name, Number: number}
+		}
+	}
+	return outbox.Person{Number: number}
+}
+
 // of returns those who were paged by a step.
 func (rs Recipients) of(step int) (people Recipients) {
 	for _, person := range rs {

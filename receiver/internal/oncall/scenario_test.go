@@ -1,0 +1,321 @@
+package oncall_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"gopkg.in/yaml.v3"
+
+	"github.com/smspager/smspager/receiver/internal/alertmanager"
+	"github.com/smspager/smspager/receiver/internal/api"
+)
+
+// scenario is a file of testdata/scenarios: a configuration, steps, and what phones and pages show. It
+// runs between a fake Alertmanager, which lists what was notified as firing, and the simulator's
+// phones, in a bubble whose clock runs as fast as nothing happens.
+type scenario struct {
+	About  string `yaml:"about"`
+	Source string `yaml:"source"` // the report or file that it is from
+	// Config is the receivers; contacts alice, bob and carol and a fake Alertmanager are there unless
+	// it has its own contacts.
+	Config string         `yaml:"config"`
+	Steps  []scenarioStep `yaml:"steps"`
+}
+
+// scenarioStep is one step; one of the fields is set.
+type scenarioStep struct {
+	Notify       *scenarioNotification `yaml:"notify"`
+	Expect       map[string]string     `yaml:"expect"` // by contact: the next text, as phone.expect has it
+	Within       time.Duration         `yaml:"within"` // of Expect; zero: 2s
+	Silent       map[string]string     `yaml:"silent"` // by contact: for how long no text comes
+	Reply        map[string]string     `yaml:"reply"`  // by contact; CODE is the code of the last page
+	Wait         time.Duration         `yaml:"wait"`
+	Reload       string                `yaml:"reload"` // a Config
+	Alertmanager *scenarioAlertmanager `yaml:"alertmanager"`
+	Page         *scenarioPage         `yaml:"page"`
+}
+
+// scenarioNotification is a webhook request.
+type scenarioNotification struct {
+	Path      string              `yaml:"path"`     // "": /alertmanager/oncall
+	Response  string              `yaml:"response"` // its status; "": accepted
+	Status    string              `yaml:"status"`   // "": firing if an alert is
+	Group     string              `yaml:"group"`    // its key; "": g
+	Reason    string              `yaml:"reason"`
+	URL       string              `yaml:"url"` // external
+	Org       int                 `yaml:"org"`
+	Truncated int                 `yaml:"truncated"`
+	Start     time.Duration       `yaml:"start"` // of all alerts, after the scenario began
+	Firing    []map[string]string `yaml:"firing"`
+	Resolved  []map[string]string `yaml:"resolved"`
+	Unlisted  bool                `yaml:"unlisted"` // the fake Alertmanager knows nothing of it
+}
+
+// scenarioAlertmanager changes the fake one.
+type scenarioAlertmanager struct {
+	Silence   map[string]string `yaml:"silence"` // labels that it matches, by somebody else
+	For       time.Duration     `yaml:"for"`
+	Unsilence bool              `yaml:"unsilence"`
+	Inhibit   string            `yaml:"inhibit"` // the name of alerts; "none" ends it
+	Mute      string            `yaml:"mute"`
+	End       string            `yaml:"end"`      // the name of alerts that end, without a notification
+	Fire      map[string]string `yaml:"fire"`     // an alert that fires, without a notification
+	Response  string            `yaml:"response"` // what it responds to everything: 401, 502, html, null, slow; "ok" ends it
+	Restart   bool              `yaml:"restart"`  // without its alerts
+	Repeat    string            `yaml:"repeat"`   // its repeat_interval
+	Asked     *int              `yaml:"asked"`    // how often it has been asked at most
+}
+
+// scenarioPage is what the API shows of the latest page.
+type scenarioPage struct {
+	State   string   `yaml:"state"`
+	Count   int      `yaml:"count"`   // how many pages there are; zero: any number
+	Current int      `yaml:"current"` // how many of them are not over; zero: any number
+	History []string `yaml:"history"` // each is contained in an event, as "type: detail"
+}
+
+// TestScenarios runs testdata/scenarios. A report of a fault is a file there.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/scenarios/*.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("there are no scenarios", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yml"), func(t *testing.T) {
+			f, err := os.Open(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			var s scenario
+			d := yaml.NewDecoder(f)
+			d.KnownFields(true)
+			if err := d.Decode(&s); err != nil {
+				t.Fatal(err)
+			}
+			inWorld(t, s.config(s.Config), func(w *world) { s.run(w) })
+		})
+	}
+}
+
+func (s *scenario) config(receivers string) string {
+	if strings.Contains(receivers, "contacts:") {
+		return receivers
+	}
+	return team + receivers
+}
+
+func (s *scenario) run(w *world) {
+	began := time.Now()
+	phones := map[string]*phone{"alice": w.phone(alice), "bob": w.phone(bob), "carol": w.phone(carol)}
+	for i, step := range s.Steps {
+		w.t.Logf("step %d, %s", i+1, time.Since(began))
+		time.Sleep(step.Wait)
+		synctest.Wait()
+		if step.Notify != nil {
+			w.post(step.Notify, began)
+		}
+		for name, text := range step.Reply {
+			phones[name].say("%s", strings.ReplaceAll(text, "CODE", phones[name].code))
+		}
+		if step.Reload != "" {
+			if err := w.r.Apply(w.config(s.config(step.Reload))); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		if step.Alertmanager != nil {
+			step.Alertmanager.apply(w)
+		}
+		for name, text := range step.Expect {
+			phones[name].expect(max(step.Within, 2*time.Second), text)
+		}
+		for name, length := range step.Silent {
+			d, err := time.ParseDuration(length)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			phones[name].silent(d)
+		}
+		if step.Page != nil {
+			step.Page.check(w)
+		}
+	}
+}
+
+func (w *world) post(n *scenarioNotification, began time.Time) {
+	w.t.Helper()
+	var alerts []map[string]any
+	status := n.Status
+	add := func(state string, all []map[string]string) {
+		for _, labels := range all {
+			alerts = append(alerts, map[string]any{"status": state, "labels": labels, "startsAt": began.Add(n.Start).Format(time.RFC3339Nano)})
+			if status == "" {
+				status = state
+			}
+		}
+	}
+	add("firing", n.Firing)
+	add("resolved", n.Resolved)
+	first := alerts[0]["labels"].(map[string]string)
+	group := n.Group
+	if group == "" {
+		group = "g"
+	}
+	payload := map[string]any{
+		"version": "4", "receiver": "oncall", "status": status, "groupKey": group, "notification_reason": n.Reason, "externalURL": n.URL,
+		"truncatedAlerts": n.Truncated, "alerts": alerts, "groupLabels": map[string]string{"alertname": first["alertname"]},
+	}
+	if n.Org != 0 {
+		payload["orgId"] = n.Org
+	}
+	body, err := json.Marshal(payload)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	path := n.Path
+	if path == "" {
+		path = "/alertmanager/oncall"
+	}
+	var listed map[string]*listedAlert
+	if n.Unlisted {
+		w.am.set(func() { listed = maps.Clone(w.am.alerts) })
+	}
+	code, text := w.do("POST", path, string(body))
+	if n.Unlisted {
+		w.am.set(func() { w.am.alerts = listed })
+	}
+	want := n.Response
+	if want == "" {
+		want = "accepted"
+	}
+	if code != http.StatusOK || !strings.Contains(text, `"`+want+`"`) {
+		w.t.Fatalf("the notification is answered %d %s, want %s", code, text, want)
+	}
+}
+
+func (c *scenarioAlertmanager) apply(w *world) {
+	w.t.Helper()
+	if c.Fire != nil {
+		w.am.notified(c.Fire, true)
+	}
+	w.am.set(func() {
+		if c.Silence != nil {
+			s := alertmanager.Silence{ID: "ui-" + time.Now().String(), StartsAt: time.Now(), EndsAt: time.Now().Add(c.For), CreatedBy: "dave", Status: &alertmanager.Status{State: "active"}}
+			s.ID = strings.Map(func(r rune) rune {
+				if r == ' ' || r == ':' || r == '+' || r == '.' {
+					return '-'
+				}
+				return r
+			}, s.ID)
+			s.Matchers = alertmanager.Exact(c.Silence)
+			w.am.silences = append(w.am.silences, s)
+		}
+		for i := range w.am.silences {
+			if c.Unsilence {
+				w.am.silences[i].Status.State = "expired"
+			}
+		}
+		for fingerprint, a := range w.am.alerts {
+			name := a.Labels[model.AlertNameLabel]
+			if c.Inhibit != "" {
+				a.inhibited = name == c.Inhibit
+			}
+			if c.Mute != "" {
+				a.muted = name == c.Mute
+			}
+			if c.End != "" && name == c.End {
+				delete(w.am.alerts, fingerprint)
+			}
+		}
+		if c.Restart {
+			w.am.alerts, w.am.started = nil, time.Now()
+		}
+		if c.Repeat != "" {
+			w.am.repeat = c.Repeat
+		}
+	})
+	if c.Response != "" {
+		w.routes.set("alertmanager", amResponse{c.Response, w.am})
+	}
+	if c.Asked != nil {
+		w.am.set(func() {
+			if len(w.am.asked) > *c.Asked {
+				w.t.Errorf("Alertmanager was asked %d times, want at most %d: %q", len(w.am.asked), *c.Asked, w.am.asked)
+			}
+		})
+	}
+}
+
+// amResponse is a transport to an Alertmanager that responds wrongly.
+type amResponse struct {
+	what string
+	am   *fakeAlertmanager
+}
+
+func (a amResponse) RoundTrip(r *http.Request) (*http.Response, error) {
+	respond := func(code int, body string) (*http.Response, error) {
+		return &http.Response{StatusCode: code, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	}
+	switch a.what {
+	case "401":
+		return respond(401, "unauthorized")
+	case "502":
+		return respond(502, "bad gateway")
+	case "html":
+		return respond(200, "<html>log in</html>")
+	case "null":
+		return respond(200, "null")
+	case "slow":
+		timer := time.NewTimer(10 * time.Second)
+		defer timer.Stop()
+		select {
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		case <-timer.C:
+		}
+	case "gone":
+		return nil, errors.New("connection refused")
+	}
+	return transportOf(a.am).RoundTrip(r)
+}
+
+func (c *scenarioPage) check(w *world) {
+	w.t.Helper()
+	p := w.page()
+	if c.State != "" && p.State != c.State {
+		w.t.Errorf("the page is %s, want %s", p.State, c.State)
+	}
+	_, text := w.do("GET", "/api/v1/pages?limit=100", "")
+	var list api.Pages
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		w.t.Fatal(err)
+	}
+	current := 0
+	for _, p := range list.Pages {
+		if p.State != "resolved" && p.State != "expired" {
+			current++
+		}
+	}
+	if c.Count > 0 && len(list.Pages) != c.Count || c.Current > 0 && current != c.Current {
+		w.t.Errorf("there are %d pages, %d of them current; want %d and %d: %s", len(list.Pages), current, c.Count, c.Current, text)
+	}
+	var events []string
+	for _, e := range p.Events {
+		events = append(events, e.Type+": "+e.Detail)
+	}
+	for _, want := range c.History {
+		if !strings.Contains(strings.Join(events, "\n"), want) {
+			w.t.Errorf("the history lacks %q:\n%s", want, strings.Join(events, "\n"))
+		}
+	}
+}
