@@ -215,7 +215,11 @@ func laws(t *testing.T, f fault, at, long int) {
 	var committed []string
 	for n := range 8 {
 		w.restart(raw, f)
-		e := outbox.Entry{Key: outbox.Key{byte(n + 1)}, SeenAt: time.Now(), Window: time.Hour}
+		// Two groups, each of which is in one of two states by turns: each commit is news.
+		e := outbox.Entry{Key: outbox.Key{byte(n%2 + 1)}, State: outbox.Key{byte(n/2%2 + 1)}, SeenAt: time.Now(), Window: time.Hour}
+		if f == dies { // with what could not be stored, a crash loses its state
+			e.Key = outbox.Key{byte(n + 1)}
+		}
 		for i := range 1 + n%2 {
 			e.Messages = append(e.Messages, message(ids, fmt.Sprint("g", i)))
 		}
