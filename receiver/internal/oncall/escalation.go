@@ -106,7 +106,7 @@ func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 	switch {
 	case !p.State.Current():
 		s.action = page.Action{Kind: page.Wait}
-		s.entry.Marks = []outbox.Mark{watched.stored(now)}
+		s.entry.Marks = watched.watches(now)
 		if r.SendResolved {
 			s.entry.Messages = e.texts.others(p, "", now, over("RESOLVED", p, "Alertmanager no longer lists it"))
 		}

@@ -179,7 +179,7 @@ func (ns *notifications) overOrAsked(ctx context.Context, p *page.Page, reason s
 	default:
 		watched := newWatch(ns.texts.newID(at), p, at)
 		if ns.asking.about(ctx, p, at); !p.State.Current() {
-			return []outbox.Mark{watched.stored(at)}
+			return watched.watches(at)
 		}
 	}
 	return nil

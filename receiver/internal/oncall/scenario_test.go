@@ -41,6 +41,7 @@ type scenarioStep struct {
 	Reply        map[string]string     `yaml:"reply"`  // by contact; CODE is the code of the last page
 	Wait         time.Duration         `yaml:"wait"`
 	Reload       string                `yaml:"reload"` // a Config
+	Logged       string                `yaml:"logged"` // contained in the log
 	Alertmanager *scenarioAlertmanager `yaml:"alertmanager"`
 	Page         *scenarioPage         `yaml:"page"`
 }
@@ -145,6 +146,9 @@ func (s *scenario) run(w *world) {
 				w.t.Fatal(err)
 			}
 			phones[name].silent(d)
+		}
+		if synctest.Wait(); !strings.Contains(w.logs.String(), step.Logged) {
+			w.t.Errorf("the log lacks %q:\n%s", step.Logged, w.logs.String())
 		}
 		if step.Page != nil {
 			step.Page.check(w)

@@ -86,6 +86,14 @@ func newWatch(id string, p *page.Page, now time.Time) *silence {
 	return w
 }
 
+// watches returns what stores a watch, nothing if its alerts are not known.
+func (w *silence) watches(now time.Time) []outbox.Mark {
+	if len(w.Alerts) == 0 {
+		return nil
+	}
+	return []outbox.Mark{w.stored(now)}
+}
+
 // fingerprints returns those of its alerts.
 func (w *silence) fingerprints() []string {
 	var all []string

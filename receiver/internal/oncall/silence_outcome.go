@@ -150,7 +150,7 @@ func (ss *silences) ranOut(a *attended) outbox.Entry {
 	}
 	switch {
 	case !p.State.Current():
-		e.Marks = append(e.Marks, watched.stored(a.now))
+		e.Marks = append(e.Marks, watched.watches(a.now)...)
 		if r != nil && r.SendResolved {
 			e.Messages = ss.texts.others(p, "", a.now, fmt.Sprintf("RESOLVED while %s was silenced: %s", p.Code, p.Headline))
 		}

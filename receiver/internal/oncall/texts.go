@@ -59,6 +59,7 @@ func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, paged [
 			budget = again
 		}
 		rendered := s.render[p.Receiver](p.Notification, budget)
+		p.Headline = rendered.Headline
 		ms = append(ms, outbox.Message{
 			ID: t.newID(now), To: person.Number, Receiver: p.Receiver, GroupKey: p.GroupKey, PageID: p.ID,
 			Headline: p.Headline, Severity: p.Severity, Urgent: slices.Contains(r.Urgent, p.Severity) || p.Truncated() > 0,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -63,6 +64,7 @@ type world struct {
 	callbacks *routes
 	r         *receiver.Receiver
 	reg       *prometheus.Registry
+	logs      strings.Builder // may be read when nothing happens
 	stop      func()
 }
 
@@ -98,7 +100,7 @@ func inWrappedWorld(t *testing.T, cfg string, wraps func(outbox.Store) outbox.St
 func (w *world) start(cfg string) {
 	w.t.Helper()
 	w.reg = prometheus.NewRegistry()
-	o := receiver.Options{Transport: w.routes, Registerer: w.reg}
+	o := receiver.Options{Transport: w.routes, Registerer: w.reg, Logger: slog.New(slog.NewTextHandler(&w.logs, nil))}
 	c := w.config(cfg)
 	if w.wraps != nil {
 		store, err := sqlite.Open(context.Background(), c.Storage.SQLite)

@@ -102,17 +102,21 @@ func testConflicts(t *testing.T, s outbox.Store) {
 	write(t, s, outbox.Entry{Marks: []outbox.Mark{mark}}, false)
 
 	m := NewMessage(0, "999")
+	second := NewPage(3, "another", "4899")
+	write(t, s, outbox.Entry{Page: &second}, false)
+	second.Version, second.GroupKey = 1, "g"
 	key := outbox.Key{7}
 	for name, e := range map[string]outbox.Entry{
-		"an old page":             {Page: &outbox.Page{ID: p.ID, Version: 9, Doc: []byte(`{}`)}},
-		"a page that is there":    {Page: &p},
-		"a second of the group":   {Page: ptr(NewPage(1, "g", "4822"))},
-		"a second of the code":    {Page: ptr(NewPage(1, "h", "4821"))},
-		"a page that is not":      {Page: &outbox.Page{ID: "nope", Version: 1, Doc: []byte(`{}`)}},
-		"a mark that is there":    {Marks: []outbox.Mark{mark}},
-		"an old mark":             {Marks: []outbox.Mark{{Kind: "heartbeat", Name: "eu", Version: 2, Doc: []byte(`{}`)}}},
-		"a mark that is not":      {Marks: []outbox.Mark{{Kind: "heartbeat", Name: "us", Version: 1, Doc: []byte(`{}`)}}},
-		"a new mark and old page": {Marks: []outbox.Mark{{Kind: "heartbeat", Name: "us", Doc: []byte(`{}`)}}, Page: &p},
+		"an old page":               {Page: &outbox.Page{ID: p.ID, Version: 9, Doc: []byte(`{}`)}},
+		"a page that is there":      {Page: &p},
+		"a second of the group":     {Page: ptr(NewPage(1, "g", "4822"))},
+		"a second of the code":      {Page: ptr(NewPage(1, "h", "4821"))},
+		"a page that is not":        {Page: &outbox.Page{ID: "nope", Version: 1, Doc: []byte(`{}`)}},
+		"into a group that has one": {Page: &second},
+		"a mark that is there":      {Marks: []outbox.Mark{mark}},
+		"an old mark":               {Marks: []outbox.Mark{{Kind: "heartbeat", Name: "eu", Version: 2, Doc: []byte(`{}`)}}},
+		"a mark that is not":        {Marks: []outbox.Mark{{Kind: "heartbeat", Name: "us", Version: 1, Doc: []byte(`{}`)}}},
+		"a new mark and old page":   {Marks: []outbox.Mark{{Kind: "heartbeat", Name: "us", Doc: []byte(`{}`)}}, Page: &p},
 	} {
 		e.Key, e.SeenAt, e.Window, e.Messages = key, epoch, time.Hour, []outbox.Message{m}
 		if _, err := s.Add(context.Background(), e); !errors.Is(err, outbox.ErrConflict) {

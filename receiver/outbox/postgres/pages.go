@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -99,9 +100,16 @@ func spaced(keys []string) string {
 	return " " + outbox.Words(keys) + " "
 }
 
+// uniqueViolation is PostgreSQL's code for a row that a unique index refuses.
+const uniqueViolation = "23505"
+
 // guarded is ErrConflict where a statement changed nothing.
 func guarded(tag pgconn.CommandTag, err error) error {
-	if err == nil && tag.RowsAffected() == 0 {
+	var failed *pgconn.PgError
+	switch {
+	case err == nil && tag.RowsAffected() == 0:
+		return outbox.ErrConflict
+	case errors.As(err, &failed) && failed.Code == uniqueViolation: // a page has become one of a group that has one
 		return outbox.ErrConflict
 	}
 	return err

@@ -19,8 +19,9 @@ const insertPage = `
 INSERT INTO pages (` + pageColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
 ON CONFLICT DO NOTHING`
 
+// A page that would be a second current one of its group is not updated.
 const updatePage = `
-UPDATE pages SET receiver = ?2, group_key = ?3, code = ?4, state = ?5, version = version + 1, headline = ?7, severity = ?8,
+UPDATE OR IGNORE pages SET receiver = ?2, group_key = ?3, code = ?4, state = ?5, version = version + 1, headline = ?7, severity = ?8,
   opened_at = ?9, updated_at = ?10, due_at = ?11, acknowledged_at = ?12, acknowledged_by = ?13, alerts = ?14, doc = ?15
 WHERE id = ?1 AND version = ?6`
 

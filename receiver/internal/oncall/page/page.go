@@ -185,7 +185,7 @@ func (p *Page) rebuild(n *templating.Notification) {
 	r.Status, r.MayStillFire = string(model.AlertFiring), false
 	r.TruncatedAlerts = p.Truncated() + uint64(firing-len(all.Alerts))
 	r.Alerts = all.Alerts
-	if n == nil || firing != len(n.Alerts.Firing()) { // not those of one notification
+	if n == nil && firing == len(r.Alerts) || n != nil && firing != len(n.Alerts.Firing()) { // not those of one notification
 		r.CommonLabels, r.CommonAnnotations = templating.CommonLabels(r.Alerts), commonAnnotations(r.Alerts)
 	}
 	p.Severity = templating.Severity(*r)
