@@ -297,7 +297,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	r.people.Configure(cfg)
 	r.oncall.Configure(cfg, render)
 	r.intake.Configure(intake.Settings{
-		Receivers: receivers, Token: cfg.Webhook.Token, MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
+		Receivers: receivers, Severities: cfg.Severities.SeverityOrder(), Token: cfg.Webhook.Token, MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
 	})
 	limits := make(map[string][]delivery.Limit)
 	for _, rc := range cfg.Receivers {
@@ -306,7 +306,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 		}
 	}
 	r.delivery.Configure(delivery.Settings{
-		Limits: limits, DailyBudget: cfg.Credit.DailyBudget, MaxPerSecond: cfg.TextingHouse.MaxPerSecond,
+		Limits: limits, Severities: cfg.Severities.SeverityOrder(), DailyBudget: cfg.Credit.DailyBudget, MaxPerSecond: cfg.TextingHouse.MaxPerSecond,
 		Gateway: client, SenderID: cfg.TextingHouse.SenderID, Timeout: cfg.TextingHouse.Timeout, Concurrency: cfg.TextingHouse.Concurrency,
 		Callbacks: cfg.TextingHouse.CallbackToken != "",
 	})

@@ -14,7 +14,6 @@ import (
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
-	"github.com/smspager/smspager/templating"
 )
 
 const (
@@ -38,7 +37,16 @@ func (r *pages) load(ctx context.Context, id string) (*page.Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	return page.Load(p)
+	return r.read(p)
+}
+
+// read reads a stored page, whose severities are those of the configuration.
+func (r *pages) read(stored outbox.Page) (*page.Page, error) {
+	p, err := page.Load(stored)
+	if err == nil {
+		p.Notification.Order = r.settings.Load().order
+	}
+	return p, err
 }
 
 // current returns the current page of a receiver's group, nil if there is none.
@@ -47,7 +55,7 @@ func (r *pages) current(ctx context.Context, receiver, group string) (*page.Page
 	if err != nil || len(ps) == 0 {
 		return nil, err
 	}
-	return page.Load(ps[0])
+	return r.read(ps[0])
 }
 
 // coded returns the newest page with a code, nil if there is none.
@@ -56,7 +64,7 @@ func (r *pages) coded(ctx context.Context, code string) (*page.Page, error) {
 	if err != nil || len(stored) == 0 {
 		return nil, err
 	}
-	return page.Load(stored[0])
+	return r.read(stored[0])
 }
 
 // of returns the current pages, the most severe first and of those the oldest; with a number, those
@@ -64,7 +72,7 @@ func (r *pages) coded(ctx context.Context, code string) (*page.Page, error) {
 func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error) {
 	var all []*page.Page
 	take := func(stored outbox.Page) {
-		p, err := page.Load(stored)
+		p, err := r.read(stored)
 		if err != nil { // it must not hide the others
 			r.logger.Error("a page cannot be used", "err", err)
 		} else if number == "" || slices.Contains(p.People.Numbers(), number) {
@@ -75,8 +83,9 @@ func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error
 		take(stored)
 		return nil
 	})
+	order := r.settings.Load().order
 	slices.SortFunc(all, func(a, b *page.Page) int {
-		return cmp.Or(templating.SeverityRank(a.Severity)-templating.SeverityRank(b.Severity), strings.Compare(a.ID, b.ID))
+		return cmp.Or(order.Rank(a.Severity)-order.Rank(b.Severity), strings.Compare(a.ID, b.ID))
 	})
 	return all, err
 }

@@ -221,7 +221,7 @@ func TestUndoOfSomebodyElses(t *testing.T) {
 
 // TestAPageShowsTheDigestThatTellsOfIt instead of the message that the digest replaces.
 func TestAPageShowsTheDigestThatTellsOfIt(t *testing.T) {
-	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]", 1), func(w *world) {
+	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]\n    urgent: []", 1), func(w *world) {
 		for i := range 3 {
 			w.notify("oncall", fmt.Sprint(i), "first notification", alert{name: fmt.Sprint("Service", i), severity: "critical", instance: "x"})
 		}
