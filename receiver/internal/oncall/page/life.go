@@ -91,7 +91,16 @@ func (p *Page) restart(at time.Time) {
 
 // keep keeps a notification that fires.
 func (p *Page) keep(n *templating.Notification, at time.Time) {
+	before := p.Firing
 	p.NotifiedAt, p.Firing = at, keys(n)
+	isNew := func(key string) bool {
+		_, known := slices.BinarySearch(before, key)
+		return !known
+	}
+	if slices.ContainsFunc(p.Firing, isNew) {
+		p.NewAt = at
+	}
+	defer p.noteCame(isNew, at)
 	p.Severity = templating.Severity(*n)
 	p.Notification = templating.MostSevere(*n, maxAlerts)
 	for {
@@ -101,6 +110,40 @@ func (p *Page) keep(n *templating.Notification, at time.Time) {
 		}
 		p.Notification = templating.MostSevere(p.Notification, len(p.Notification.Alerts)/2)
 	}
+}
+
+// noteCame notes when the alerts that are kept came.
+func (p *Page) noteCame(isNew func(key string) bool, at time.Time) {
+	came := make(map[string]time.Time)
+	for i := range p.Notification.Alerts {
+		k := keyOf(&p.Notification, i)
+		if t, known := p.Came[k]; known {
+			came[k] = t
+		} else if isNew(k) {
+			came[k] = at
+		}
+	}
+	p.Came = came
+}
+
+// Newer returns a notification of the alerts that fire and came after a time, as far as they
+// are kept; false if no alert came after it.
+func (p *Page) Newer(than time.Time) (templating.Notification, bool) {
+	n := p.Notification
+	if !p.NewAt.After(than) {
+		return n, false
+	}
+	newer := n.Alerts[:0:0]
+	for i, a := range n.Alerts {
+		k := keyOf(&n, i)
+		if _, fires := slices.BinarySearch(p.Firing, k); fires && p.Came[k].After(than) {
+			newer = append(newer, a)
+		}
+	}
+	if len(newer) > 0 { // or else they are among those that are not kept
+		n.Alerts, n.TruncatedAlerts = newer, 0
+	}
+	return n, true
 }
 
 // paged notes that a step has paged people.

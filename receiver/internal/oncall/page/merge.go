@@ -21,6 +21,7 @@ func (p *Page) Merge(other *Page) {
 	}
 	if other.NotifiedAt.After(p.NotifiedAt) {
 		p.Notification, p.Firing, p.NotifiedAt, p.Severity, p.Headline = other.Notification, other.Firing, other.NotifiedAt, other.Severity, other.Headline
+		p.NewAt, p.Came = other.NewAt, other.Came
 	}
 	if p.State == outbox.PageOpen && other.State != outbox.PageOpen && !other.AcknowledgedAt.Before(p.From) { // acknowledged since
 		p.State, p.AcknowledgedAt, p.AcknowledgedBy = other.State, other.AcknowledgedAt, other.AcknowledgedBy

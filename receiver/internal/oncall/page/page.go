@@ -58,7 +58,9 @@ type Body struct {
 	Covered      []string                `json:"covered,omitempty"` // keys of those that the holder has seen
 	People       Recipients              `json:"people"`
 
-	NotifiedAt time.Time `json:"heard_at"` // when the last notification came
+	NotifiedAt time.Time            `json:"heard_at"`        // when the last notification came
+	NewAt      time.Time            `json:"new_at,omitzero"` // when the newest alerts came
+	Came       map[string]time.Time `json:"came,omitempty"`  // when the alerts of Notification came, by key
 	Progress
 	RepeatAt time.Time `json:"repeat_at,omitzero"` // when all were last paged
 
@@ -110,13 +112,17 @@ func (p *Page) Held() bool { return p.State.Current() && p.State != outbox.PageO
 // keys returns the keys of the alerts that fire: an old alert that fires anew has another one.
 func keys(n *templating.Notification) []string {
 	var all []string
-	for _, a := range n.Alerts {
+	for i, a := range n.Alerts {
 		if a.Status == string(model.AlertFiring) || n.MayStillFire {
-			all = append(all, fmt.Sprintf("%s@%d", a.Fingerprint, a.StartsAt.UnixMilli()))
+			all = append(all, keyOf(n, i))
 		}
 	}
 	slices.Sort(all)
 	return all
+}
+
+func keyOf(n *templating.Notification, i int) string {
+	return fmt.Sprintf("%s@%d", n.Alerts[i].Fingerprint, n.Alerts[i].StartsAt.UnixMilli())
 }
 
 // Latest returns the later of two times.
