@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
+	"github.com/smspager/smspager/internal/logs"
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/spool"
@@ -79,6 +80,8 @@ type Intake struct {
 	spool    Spool
 	onCall   OnCall
 	logger   *slog.Logger
+	refusals *slog.Logger // of requests, which strangers can make
+	line     *line        // for large bodies
 	metrics  *metrics
 	memory   *memory
 	settings atomic.Pointer[Settings]
@@ -121,7 +124,7 @@ func New(o Options) *Intake {
 		o.IDs = outbox.NewIDs()
 	}
 	return &Intake{
-		spool: o.Spool, onCall: o.OnCall, logger: o.Logger, metrics: newMetrics(o.Registerer),
+		spool: o.Spool, onCall: o.OnCall, logger: o.Logger, refusals: logs.Limit(o.Logger), line: newLine(), metrics: newMetrics(o.Registerer),
 		memory: newMemory(), ids: o.IDs,
 	}
 }
