@@ -121,6 +121,34 @@ func TestStormOfCriticalGroups(t *testing.T) {
 	})
 }
 
+// TestNoticesAreNoPages: who has a page is sent immediately, however many there are.
+func TestNoticesAreNoPages(t *testing.T) {
+	inWorld(t, strings.Replace(paged, "to: [alice]", "to: [alice, bob]", 1), func(w *world) {
+		const pages = 15
+		for i := range pages {
+			w.notify("oncall", fmt.Sprint(i), "first notification", alert{name: fmt.Sprint("Down", i), severity: "critical", instance: "x"})
+		}
+		after(10 * time.Second)
+		_, list := w.do("GET", "/api/v1/pages?limit=500", "")
+		for _, m := range regexp.MustCompile(`"code":"(\d{4})"`).FindAllStringSubmatch(list, -1) {
+			if err := w.sim.Reply(alice, m[1]); err != nil {
+				t.Fatal(err)
+			}
+			after(time.Millisecond)
+		}
+		after(time.Second)
+		notices := 0
+		for _, m := range w.sim.Messages() {
+			if strings.HasPrefix(m.Text, "alice has ") {
+				notices++
+			}
+		}
+		if notices != pages {
+			t.Errorf("bob gets %d notices of %d", notices, pages)
+		}
+	})
+}
+
 // TestUrgentInCapitals is scenario-urgent-in-capitals.yml: the list of urgent severities is
 // read without regard to case, too.
 func TestUrgentInCapitals(t *testing.T) {

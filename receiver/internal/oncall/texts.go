@@ -77,10 +77,10 @@ func (t *texts) withPaged(p *page.Page, severities []string, to []outbox.Person,
 }
 
 // about returns a notice to somebody who was paged, in the lane of the page: it comes after the page,
-// or supersedes it if that is not sent yet.
+// or supersedes it if that is not sent yet. It has no severity: it is no page, and no limit holds it.
 func (t *texts) about(p *page.Page, to outbox.Person, at time.Time, text string) outbox.Message {
 	m := t.notices.Notice(to, p.GroupKey, at, text)
-	m.Receiver, m.PageID, m.Headline, m.Severity = p.Receiver, p.ID, p.Headline, p.Severity
+	m.Receiver, m.PageID, m.Headline = p.Receiver, p.ID, p.Headline
 	return m
 }
 
