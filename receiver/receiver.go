@@ -34,6 +34,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/smspager/smspager/internal/logs"
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/internal/delivery"
@@ -71,6 +72,7 @@ type Options struct {
 // Receiver takes notifications and sends messages.
 type Receiver struct {
 	logger   *slog.Logger
+	refusals *slog.Logger // of requests, which strangers can make
 	gatherer prometheus.Gatherer
 	leave    func() // unregisters the metrics
 	metrics  *metrics
@@ -109,7 +111,7 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	_, several := o.Store.(outbox.Shared)
 	shared := several || o.Store == nil && cfg.Storage.PostgresURL != ""
 	own := prometheus.NewRegistry()
-	r := &Receiver{logger: o.Logger, load: o.Load, via: o.Transport, cfg: cfg, metrics: newMetrics(own)}
+	r := &Receiver{logger: o.Logger, refusals: logs.Limit(o.Logger), load: o.Load, via: o.Transport, cfg: cfg, metrics: newMetrics(own)}
 	r.spool, err = spool.New(spool.Options{
 		Open: func(ctx context.Context) (outbox.Store, error) {
 			if o.Store != nil {
@@ -297,7 +299,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	r.people.Configure(cfg)
 	r.oncall.Configure(cfg, render)
 	r.intake.Configure(intake.Settings{
-		Receivers: receivers, Token: cfg.Webhook.Token, MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
+		Receivers: receivers, Severities: cfg.Severities.SeverityOrder(), Token: cfg.Webhook.Token, MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
 	})
 	limits := make(map[string][]delivery.Limit)
 	for _, rc := range cfg.Receivers {
@@ -306,7 +308,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 		}
 	}
 	r.delivery.Configure(delivery.Settings{
-		Limits: limits, DailyBudget: cfg.Credit.DailyBudget, MaxPerSecond: cfg.TextingHouse.MaxPerSecond,
+		Limits: limits, Severities: cfg.Severities.SeverityOrder(), DailyBudget: cfg.Credit.DailyBudget, MaxPerSecond: cfg.TextingHouse.MaxPerSecond,
 		Gateway: client, SenderID: cfg.TextingHouse.SenderID, Timeout: cfg.TextingHouse.Timeout, Concurrency: cfg.TextingHouse.Concurrency,
 		Callbacks: cfg.TextingHouse.CallbackToken != "",
 	})
@@ -330,7 +332,7 @@ func (r *Receiver) newCallbacks(cfg *config.Config) http.Handler {
 			outcome, err := r.oncall.Reply(ctx, reply)
 			return string(outcome), err
 		},
-		Observe: r.metrics.calledBack, Logger: r.logger,
+		Observe: r.metrics.calledBack, Logger: r.refusals,
 	})
 }
 

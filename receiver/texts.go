@@ -13,7 +13,7 @@ import (
 )
 
 func templateOptions(cfg *config.Config) templating.Options {
-	return templating.Options{Globs: cfg.Templates, Objects: cfg.Templating.Objects, Ignore: cfg.Templating.Ignore, Alphabet: textinghouse.Alphabet}
+	return templating.Options{Globs: cfg.Templates, Objects: cfg.Templating.Objects, Ignore: cfg.Templating.Ignore, Alphabet: textinghouse.Alphabet, Severities: cfg.Severities.SeverityOrder()}
 }
 
 // checkTemplates is the [config.Check] of the templates.

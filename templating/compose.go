@@ -17,7 +17,7 @@ type composition struct {
 	set    *Set
 	view   *view
 	now    time.Time
-	alerts alertmanager.Alerts // as sorted by bySeverity, at most maxAlerts
+	alerts alertmanager.Alerts // as sorted by [SeverityOrder.sort], at most maxAlerts
 	known  []*detail           // of the alerts, see detailAt
 	first  *detail             // of the first alert
 	total  int                 // of all alerts
@@ -167,13 +167,16 @@ func (c *composition) groupWord(p alertmanager.Pair) string {
 	return p.Value
 }
 
+// severityOf returns the severity of an alert, or "".
+func (c *composition) severityOf(a *alertmanager.Alert) string { return c.set.severities.of(a.Labels) }
+
 // severity returns the most severe severity of the alerts that fire, or of all alerts
 // if nothing fires or those that may are not listed. If none has one, it is "FIRING", or
 // "" if nothing fires.
 func (c *composition) severity() string {
 	for i := range c.alerts {
 		a := &c.alerts[i]
-		if word := severityWord(severityOf(a.Labels)); word != "" && (c.over || c.view.MayStillFire || a.Status == string(model.AlertFiring)) {
+		if word := severityWord(c.severityOf(a)); word != "" && (c.over || c.view.MayStillFire || a.Status == string(model.AlertFiring)) {
 			return word
 		}
 	}

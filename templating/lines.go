@@ -153,7 +153,7 @@ func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
 
 // milder returns the severity of a firing alert if it is not the text's.
 func (c *composition) milder(a *alertmanager.Alert) string {
-	word := cmp.Or(severityWord(severityOf(a.Labels)), "FIRING")
+	word := cmp.Or(severityWord(c.severityOf(a)), "FIRING")
 	if a.Status != string(model.AlertFiring) || word == c.severity() {
 		return ""
 	}
@@ -170,9 +170,9 @@ func (c *composition) objectsBySeverity(e *entry, objects []string) []string {
 	for i := range order {
 		order[i] = i
 	}
-	severity := func(i int) string { return severityOf(c.alerts[e.alerts[i]].Labels) }
+	severity := func(i int) string { return c.severityOf(&c.alerts[e.alerts[i]]) }
 	slices.SortStableFunc(order, func(i, j int) int {
-		return cmp.Or(SeverityRank(severity(i))-SeverityRank(severity(j)), natural(objects[i], objects[j]))
+		return cmp.Or(c.set.severities.Rank(severity(i))-c.set.severities.Rank(severity(j)), natural(objects[i], objects[j]))
 	})
 	sorted := make([]string, len(order))
 	for i, j := range order {

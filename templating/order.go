@@ -11,10 +11,10 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// bySeverity orders alerts for a reader who sees only the first: firing before
+// sort orders alerts for a reader who sees only the first: firing before
 // resolved, severe before mild, new before old. Alerts that are alike in this keep no
 // order of the payload, but that of their fingerprints.
-func bySeverity(alerts alertmanager.Alerts) alertmanager.Alerts {
+func (o *SeverityOrder) sort(alerts alertmanager.Alerts) alertmanager.Alerts {
 	type key struct {
 		*alertmanager.Alert
 		status, severity int
@@ -23,7 +23,7 @@ func bySeverity(alerts alertmanager.Alerts) alertmanager.Alerts {
 	keys := make([]key, len(alerts))
 	for i := range alerts {
 		a := &alerts[i]
-		keys[i] = key{a, statusRank(a.Status), SeverityRank(severityOf(a.Labels)), a.StartsAt.Unix() / 60}
+		keys[i] = key{a, statusRank(a.Status), o.Rank(o.of(a.Labels)), a.StartsAt.Unix() / 60}
 	}
 	slices.SortFunc(keys, func(a, b key) int {
 		if n := cmp.Or(a.status-b.status, a.severity-b.severity, cmp.Compare(b.minute, a.minute), strings.Compare(a.Fingerprint, b.Fingerprint)); n != 0 || a.Fingerprint != "" {
@@ -47,7 +47,7 @@ func labelsText(labels alertmanager.KV) string {
 	return b.String()
 }
 
-// compareAlerts orders alerts as bySeverity does. Ages count only if the text gives a
+// compareAlerts orders alerts as [SeverityOrder.sort] does. Ages count only if the text gives a
 // range of them, by the power of two of their minutes.
 func (c *composition) compareAlerts(a, b *alertmanager.Alert) int {
 	age := func(a *alertmanager.Alert) int {
@@ -58,7 +58,7 @@ func (c *composition) compareAlerts(a, b *alertmanager.Alert) int {
 	}
 	return cmp.Or(
 		cmp.Compare(statusRank(a.Status), statusRank(b.Status)),
-		cmp.Compare(SeverityRank(severityOf(a.Labels)), SeverityRank(severityOf(b.Labels))),
+		cmp.Compare(c.set.severities.Rank(c.severityOf(a)), c.set.severities.Rank(c.severityOf(b))),
 		cmp.Compare(age(a), age(b)),
 	)
 }
@@ -68,7 +68,7 @@ func (c *composition) compareAlerts(a, b *alertmanager.Alert) int {
 func MostSevere(n Notification, most int) Notification {
 	if len(n.Alerts) > most {
 		n.TruncatedAlerts += uint64(len(n.Alerts) - most)
-		n.Alerts = bySeverity(n.Alerts)[:most]
+		n.Alerts = n.Order.sort(n.Alerts)[:most]
 	}
 	return n
 }

@@ -122,7 +122,7 @@ func (t *Text) lastResort(n Notification, b Budget, err error) Rendering {
 }
 
 func (t *Text) render(n Notification, b Budget) Rendering {
-	alerts := bySeverity(n.Alerts)
+	alerts := t.set.severities.sort(n.Alerts)
 	v := &view{
 		Data: n.Data, GroupKey: n.GroupKey, TruncatedAlerts: n.TruncatedAlerts, MayStillFire: n.MayStillFire,
 		FiringCount: len(n.Alerts.Firing()), ResolvedCount: len(n.Alerts.Resolved()),

@@ -55,7 +55,7 @@ func kindOf(v any) string {
 func (in *instance) severity(of any) (string, error) {
 	switch of := of.(type) {
 	case alertmanager.Alert:
-		return severityWord(severityOf(of.Labels)), nil
+		return severityWord(in.set.severities.of(of.Labels)), nil
 	case *view:
 		return in.c.severity(), nil
 	}

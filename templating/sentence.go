@@ -21,6 +21,7 @@ var (
 type detail struct {
 	*alertmanager.Alert
 	name        string
+	severity    string
 	labels      []label // the most exact first
 	sayings     []saying
 	wordsOfName []string // see nameWords
@@ -66,7 +67,7 @@ func (d *detail) forgetAddresses(text string) {
 
 // detailOf reads an alert.
 func (s *Set) detailOf(a *alertmanager.Alert) detail {
-	d := detail{Alert: a, name: alertName(a.Labels)}
+	d := detail{Alert: a, name: alertName(a.Labels), severity: s.severities.of(a.Labels)}
 	summary, summaryFrom := firstAnnotation(a.Annotations, shortAnnotations)
 	description, descriptionFrom := firstAnnotation(a.Annotations, longAnnotations)
 	if descriptionFrom == summaryFrom {
@@ -217,7 +218,7 @@ func (d *detail) withoutLead(s string) string {
 	for range 3 {
 		rest := strings.TrimLeft(s, "[( ")
 		cut := ""
-		for _, lead := range [...]string{severityOf(d.Labels), d.Status, "alert", "warning", "critical", d.name} {
+		for _, lead := range [...]string{d.severity, d.Status, "alert", "warning", "critical", d.name} {
 			if lead != "" && len(rest) > len(lead) && strings.EqualFold(rest[:len(lead)], lead) && strings.IndexByte("]):-", strings.TrimLeft(rest[len(lead):], " ")[0]) >= 0 {
 				cut = strings.TrimLeft(rest[len(lead):], "]) :-")
 				break

@@ -118,23 +118,62 @@ func TestNameWords(t *testing.T) {
 func TestSeverityRank(t *testing.T) {
 	order := [][]string{
 		{"P0", "sev0", "SEV-0", "0"},
-		{"critical", " Critical ", "CRIT", "emerg", "page", "urgent", "blocker", "P1", "sev1", "S1", "1", "severity 1"},
+		{"critical", " Critical ", "CRIT", "emerg", "page", "urgent", "blocker", "fatal", "disaster", "P1", "sev1", "S1", "1", "severity 1", "P1 - Critical", "1 - high", "sev:1"},
 		{"high", "error", "P2", "2"},
-		{"unheard-of", "P9"},
-		{"warning", "warn", "P3", "ticket"},
+		{"unheard-of", "P9", "P10", "1st"},
+		{"warning", "warn", "P3", "ticket", "minor", "WARNING!"},
 		{""},
-		{"info", "P4", "p5", "low"},
-		{"none"},
+		{"info", "P4", "p5", "low", "debug", "informational"},
+		{"none", "Not classified"},
+		{SeverityResolved},
 	}
-	for i, same := range order {
+	checkRanks(t, nil, order)
+}
+
+// checkRanks checks that severities in a row rank equal, and each row milder than the one
+// before it.
+func checkRanks(t *testing.T, o *SeverityOrder, rows [][]string) {
+	t.Helper()
+	for i, same := range rows {
 		for _, s := range same {
-			if SeverityRank(s) != SeverityRank(same[0]) {
-				t.Errorf("%q ranks %d, %q %d", s, SeverityRank(s), same[0], SeverityRank(same[0]))
+			if o.Rank(s) != o.Rank(same[0]) {
+				t.Errorf("%q ranks %d, %q %d", s, o.Rank(s), same[0], o.Rank(same[0]))
 			}
-			if i > 0 && SeverityRank(s) <= SeverityRank(order[i-1][0]) {
-				t.Errorf("%q is not milder than %q", s, order[i-1][0])
+			if i > 0 && o.Rank(s) <= o.Rank(rows[i-1][0]) {
+				t.Errorf("%q is not milder than %q", s, rows[i-1][0])
 			}
 		}
+	}
+}
+
+func TestSeverityOrder(t *testing.T) {
+	for name, tc := range map[string]struct {
+		order   []string
+		rows    [][]string
+		highest []string
+		milder  []string // than the highest level
+	}{
+		"levels": {[]string{"p0", "p1", "p2", "p3"}, [][]string{{"P0", "sev 0"}, {"p1", "Critical", "SEV1", "page"}, {"P2", "error"}, {"strange"}, {"warning", "P3"}, {"info", "", "P4", "none"}, {"resolved"}},
+			[]string{" P0 "}, []string{"P1", "critical", ""}},
+		"5 is the worst": {[]string{"5", "4", "3", "2", "1"}, [][]string{{"5", "critical", "SEV5"}, {"4", "high"}, {"strange"}, {"3", "warning"}, {"2", "info", "P2"}, {"1"}},
+			[]string{"5", "P5", "critical"}, []string{"4", "1"}},
+		"words of one's own": {[]string{"Tier One", "tier-two", "warning"}, [][]string{{"critical"}, {"TIER ONE", "tier-one"}, {"tier two"}, {"strange"}, {"warning", "P3"}, {"info"}},
+			[]string{"tier one", "critical"}, []string{"tier two", "warning"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := NewSeverityOrder("", tc.order)
+			checkRanks(t, o, tc.rows)
+			for _, s := range tc.highest {
+				if !o.IsUrgent(s, nil) || o.IsUrgent(s, []string{}) || !o.IsUrgent(s, []string{"x", s + " "}) {
+					t.Errorf("%q is urgent: %t by default, %t by an empty list", s, o.IsUrgent(s, nil), o.IsUrgent(s, []string{}))
+				}
+			}
+			for _, s := range tc.milder {
+				if o.IsUrgent(s, nil) {
+					t.Errorf("%q is urgent", s)
+				}
+			}
+		})
 	}
 }
 

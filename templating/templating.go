@@ -51,6 +51,7 @@ type Notification struct {
 	// MayStillFire says that the listed alerts are resolved, but some of those
 	// that were left out may fire. Status is then "firing".
 	MayStillFire bool
+	Order        *SeverityOrder `json:"-"` // of its severities; nil: the built-in order
 }
 
 // Options holds the settings of [New]. The zero value works.
@@ -60,7 +61,8 @@ type Options struct {
 	// Objects are labels that name what is broken, the most exact first; they come before
 	// the built-in ones. Ignore are labels that never do.
 	Objects, Ignore []string
-	Alphabet        gsm7.Alphabet // of the provider; "": all of GSM 03.38
+	Alphabet        gsm7.Alphabet  // of the provider; "": all of GSM 03.38
+	Severities      *SeverityOrder // nil: the built-in order
 }
 
 // Set is a set of parsed templates: the built-in ones and the user's.
@@ -72,6 +74,8 @@ type Set struct {
 	order     map[string]int         // of Options.Objects, see label
 	ignored   map[string]bool        // Options.Ignore
 	samples   []Notification
+
+	severities *SeverityOrder
 }
 
 //go:embed *.tmpl
@@ -86,9 +90,12 @@ func New(o Options) (*Set, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Set{now: o.Now, to: o.Alphabet, order: make(map[string]int), ignored: make(map[string]bool)}
+	s := &Set{now: o.Now, to: o.Alphabet, severities: o.Severities, order: make(map[string]int), ignored: make(map[string]bool)}
 	for _, name := range o.Ignore {
 		s.ignored[canonical(name)] = true
+	}
+	if o.Severities != nil && o.Severities.label != "" {
+		s.ignored[canonical(o.Severities.label)] = true
 	}
 	for i, name := range o.Objects {
 		s.order[canonical(name)] = i - len(o.Objects)

@@ -106,6 +106,11 @@ func check(ctx context.Context, file string, now time.Time) checked {
 		r.Contacts = append(r.Contacts, asContact(contact))
 	}
 	r.Warnings = append(r.Warnings, nobody(cfg, r.Contacts)...)
+	for _, rc := range cfg.Receivers {
+		if rc.Urgent != nil && len(rc.Urgent) == 0 && len(rc.Limits) > 0 {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("receiver %s: urgent is empty, so limits hold critical pages back, too; remove the key", rc.Name))
+		}
+	}
 	for _, rota := range cfg.Rotas {
 		for _, d := range duty.Timeline(rota.Name, now, now.Add(ahead)) {
 			r.Duty = append(r.Duty, asOnDuty(rota, d))

@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 
 	commands := make(map[string]func(context.Context, console) error)
 	for _, add := range []func(*kingpin.Application) (string, func(context.Context, console) error){
-		addServe, addDemo, addCheckConfig, addPreview, addSend, addStatus, addCredit, addSimulate, addHealth, addBackup, addWho, addPages, addPage, addVerify,
+		addServe, addDemo, addCheckConfig, addPreview, addSend, addStatus, addCredit, addSimulate, addHealth, addBackup, addRestore, addWho, addPages, addPage, addVerify,
 	} {
 		name, command := add(app)
 		commands[name] = command

@@ -26,8 +26,16 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
+	"github.com/smspager/smspager/internal/logs"
 	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/config"
+)
+
+const (
+	// logBuffer is how much of the log is held while nobody reads it, in bytes, and
+	// logPatience how long the program waits at its end for somebody who does.
+	logBuffer   = 1 << 20
+	logPatience = time.Second
 )
 
 // closeTimeout is how long connections may take to end once everything is sent.
@@ -58,7 +66,10 @@ func (s *server) run(ctx context.Context, c console) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(30) // a pager is idle most of the time: memory costs more than garbage collection
 	}
-	s.log.Writer = c.err
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more ends nothing
+	out := logs.NewWriter(c.err, logBuffer)
+	defer out.Close(logPatience)
+	s.log.Writer = out
 	logger := promslog.New(&s.log)
 	logger.Info("starting smspager", "version", version.Info(), "build", version.BuildContext())
 
@@ -71,11 +82,15 @@ func (s *server) run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
+	s.warnOpen(cfg, listeners, logger)
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("smspager"),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "smspager_log_lines_dropped_total", Help: "Lines of the log that were lost, because nobody read them.",
+		}, func() float64 { return float64(out.Dropped()) }),
 	)
 	r, err := receiver.New(cfg, receiver.Options{Logger: logger, Registerer: reg, Load: load})
 	if err != nil {
@@ -166,6 +181,18 @@ func listen(flags *web.FlagConfig) (listeners []net.Listener, err error) {
 	return listeners, nil
 }
 
+// warnOpen warns of an address that others can reach, if nothing is needed to use it.
+func (s *server) warnOpen(cfg *config.Config, listeners []net.Listener, logger *slog.Logger) {
+	if *s.web.WebConfigFile != "" || cfg.Webhook.Token != "" {
+		return
+	}
+	for _, l := range listeners {
+		if address, ok := l.Addr().(*net.TCPAddr); ok && !address.IP.IsLoopback() {
+			logger.Warn("everybody who reaches this address can page people, read messages and reload the configuration; set --web.config.file or webhook.token_file, or listen on 127.0.0.1", "address", address)
+		}
+	}
+}
+
 // newServer returns an HTTP server with timeouts, so that clients cannot hold connections for ever.
 func newServer(h http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
@@ -173,6 +200,6 @@ func newServer(h http.Handler, logger *slog.Logger) *http.Server {
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       5 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(logs.Limit(logger).Handler(), slog.LevelWarn),
 	}
 }

@@ -266,6 +266,46 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 }
 
+// TestRestore is the day after a crash: serve does not apply the journal of the crash to a
+// backup that was copied into the outbox's place, and restore puts the backup there properly.
+func TestRestore(t *testing.T) {
+	sim := textinghousetest.NewServer(textinghousetest.Options{})
+	defer sim.Close()
+	dir := t.TempDir()
+	outbox, copied := filepath.Join(dir, "outbox.db"), filepath.Join(dir, "backup.db")
+	file := configFile(t, sim, "storage: {sqlite: "+outbox+"}"+oneReceiver)
+	p := serveProcess(t, file)
+	ids, _ := post(p.url, notification(1))
+	if code, _, stderr := smspager(t, "", "backup", "-c", file, copied); code != 0 {
+		t.Fatal(stderr)
+	}
+	for n := range 200 {
+		post(p.url, notification(2+n))
+	}
+	if code, _, stderr := smspager(t, "", "restore", "-c", file, copied); code != 1 || !strings.Contains(stderr, "in use by another smspager") {
+		t.Errorf("while smspager runs restore exits with %d: %s", code, stderr)
+	}
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.wait()
+	data, err := os.ReadFile(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, outbox, string(data))
+	out, err := command("serve", "--config.file="+file, "--web.listen-address=127.0.0.1:0").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "belongs to another file") || !strings.Contains(string(out), "smspager restore") {
+		t.Errorf("serve beside a journal of another file: %v\n%s", err, out)
+	}
+	if code, out, stderr := smspager(t, "", "restore", "-c", file, copied); code != 0 || !strings.Contains(out, "holds 1 messages") || !strings.Contains(out, "is kept as ") {
+		t.Fatalf("restore exits with %d: %s%s", code, out, stderr)
+	}
+	if again, _ := post(serveProcess(t, file).url, notification(1)); !slices.Equal(again, ids) {
+		t.Errorf("the restored outbox knows %v, want %v", again, ids)
+	}
+}
+
 // TestBackup copies the outbox of a process that serves, and starts another on
 // the copy.
 func TestBackup(t *testing.T) {

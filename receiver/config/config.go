@@ -19,6 +19,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/templating"
 )
 
 // Config is a configuration. [Load] and [Parse] read one from a file; a program may also write one
@@ -30,6 +31,7 @@ type Config struct {
 	Storage      Storage      `yaml:"storage"`
 	Webhook      Webhook      `yaml:"webhook"`
 	Probe        Probe        `yaml:"probe"`
+	Severities   Severities   `yaml:"severities"`
 	Templates    []string     `yaml:"templates"` // patterns of template files
 	Templating   Templating   `yaml:"templating"`
 	Contacts     []Contact    `yaml:"contacts"`
@@ -39,6 +41,17 @@ type Config struct {
 	Heartbeats   []Heartbeat  `yaml:"heartbeats"`
 	Alive        Alive        `yaml:"alive"`
 	Credit       Credit       `yaml:"credit"`
+}
+
+// Severities say which label gives an alert's severity, and which severity is worse.
+type Severities struct {
+	Label string   `yaml:"label"` // read first; an alert without it has the severity of severity, priority or level
+	Order []string `yaml:"order"` // the most severe first; empty: the built-in order
+}
+
+// SeverityOrder returns the order for templating.
+func (s *Severities) SeverityOrder() *templating.SeverityOrder {
+	return templating.NewSeverityOrder(s.Label, s.Order)
 }
 
 // Templating sets which labels say what is broken, see templating.Options.
@@ -106,7 +119,7 @@ type Receiver struct {
 	Text         string         `yaml:"text"`
 	MaxSegments  int            `yaml:"max_segments"`
 	Limits       []Limit        `yaml:"limits"`   // for each recipient; empty: no limits
-	Urgent       []string       `yaml:"urgent"`   // severities that limits do not hold
+	Urgent       []string       `yaml:"urgent"`   // severities that limits do not hold; nil: the highest level
 	Timezone     string         `yaml:"timezone"` // of times of day in texts; "": UTC, which texts then show
 	Zone         *time.Location `yaml:"-"`        // of Timezone; nil if that is ""
 	SendResolved bool           `yaml:"send_resolved"`
@@ -133,6 +146,7 @@ func defaults() Config {
 		},
 		Storage:      Storage{SQLite: "smspager.db", Retention: 90 * day},
 		Webhook:      Webhook{MaxBodyBytes: 4 << 20},
+		Severities:   Severities{Label: "severity"},
 		Alertmanager: Alertmanager{MaxSilence: day},
 		Alive:        Alive{Interval: time.Minute},
 	}

@@ -86,6 +86,7 @@ func TestSmallestFile(t *testing.T) {
 		},
 		Storage:      config.Storage{SQLite: filepath.Join(dir, "smspager.db"), Retention: 90 * 24 * time.Hour},
 		Webhook:      config.Webhook{MaxBodyBytes: 4194304},
+		Severities:   config.Severities{Label: "severity"},
 		Alertmanager: config.Alertmanager{MaxSilence: 24 * time.Hour},
 		Alive:        config.Alive{Interval: time.Minute},
 		Receivers: []config.Receiver{{

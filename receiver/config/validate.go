@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/templating"
 )
 
 // validator checks a configuration, resolves it, and reports its faults.
@@ -53,6 +54,28 @@ func (v *validator) templating(t *Templating) {
 	}
 }
 
+// severities checks that each severity is listed once, whatever its spelling.
+func (v *validator) severities(s *Severities) {
+	if strings.TrimSpace(s.Label) != s.Label || s.Label == "" {
+		v.fault("severities.label", "must be the name of a label, is %q", s.Label)
+	}
+	if len(s.Order) == 0 {
+		s.Order = nil
+	}
+	for i, severity := range s.Order {
+		path := fmt.Sprintf("severities.order[%d]", i)
+		if strings.TrimSpace(severity) == "" {
+			v.fault(path, "empty; set a severity")
+			continue
+		}
+		for _, other := range s.Order[:i] {
+			if templating.SameSeverity(severity, other) {
+				v.fault(path, "duplicate severity: %q is the same as %q; remove one", severity, other)
+			}
+		}
+	}
+}
+
 func (v *validator) validate(cfg *Config) {
 	v.textingHouse(&cfg.TextingHouse)
 	v.storage(&cfg.Storage)
@@ -70,6 +93,7 @@ func (v *validator) validate(cfg *Config) {
 		}
 		cfg.Templates[i] = v.absolute(pattern)
 	}
+	v.severities(&cfg.Severities)
 	v.templating(&cfg.Templating)
 	contacts := v.contacts(cfg.Contacts)
 	known := people{contacts: contacts, rotas: v.rotas(cfg.Rotas, contacts)}

@@ -60,7 +60,7 @@ type Message struct {
 	Receiver string      // the receiver it is for; ProbeReceiver for a probe
 	GroupKey string      // Alertmanager's group key; messages of one (To, GroupKey) go in order
 	Headline string      // what it is about, in a few words, for digests
-	Severity string      // of the most severe alert that fires, "" without one
+	Severity string      // of the most severe alert that fires, "resolved" if none does, "" of a notice and without one
 	Urgent   bool        // limits do not hold it back
 	PageID   string      // the Page that it tells of, "" for none
 	Text     string

@@ -21,6 +21,9 @@ var (
 	ErrNotStored = errors.New("nothing was stored")
 	// ErrInUse is returned when a store is opened that another process has.
 	ErrInUse = errors.New("in use by another smspager")
+	// ErrUnusable is returned when a store is opened that cannot be used as it is, now or
+	// later.
+	ErrUnusable = errors.New("the outbox cannot be used")
 )
 
 // Key tells entries apart; the zero Key is like no other, not even itself.
@@ -146,6 +149,16 @@ type Shared interface {
 	// Listen tells of what any process did, from the moment it calls ready until
 	// ctx ends or the connection is lost. It may miss some, and tell some twice.
 	Listen(ctx context.Context, ready func(), told func(Hint)) error
+}
+
+// Checked is a Store that knows whether it is whole.
+type Checked interface {
+	Store
+	// Check returns an error if the store was deleted, replaced or damaged, as far as that is
+	// known. It is quick.
+	Check() error
+	// Examine reads everything, and notes for Check whether it is damaged.
+	Examine(context.Context) error
 }
 
 // Lease is the right to send what is in a shared store. Its context ends with it.

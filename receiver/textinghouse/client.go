@@ -2,7 +2,6 @@ package textinghouse
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -55,7 +54,6 @@ type Client struct {
 	user, password string
 	endpoints      []*endpoint
 	timeout        time.Duration
-	http           *http.Client
 	observe        func(Exchange)
 }
 
@@ -68,6 +66,8 @@ func (c *Client) GoString() string { return c.String() }
 // endpoint is one of the provider's URLs.
 type endpoint struct {
 	url, host string
+	http      *http.Client
+	renew     func()       // has later requests use new connections
 	failed    atomic.Int64 // when it failed last, Unix ns; 0: it works
 }
 
@@ -85,26 +85,16 @@ func NewClient(o Options) (*Client, error) {
 	if o.MaxConns == 0 {
 		o.MaxConns = defaultMaxConns
 	}
-	if o.Transport == nil {
-		o.Transport = newTransport(o.MaxConns)
-	}
 	if o.Observe == nil {
 		o.Observe = func(Exchange) {}
 	}
-	c := &Client{
-		user: o.User, password: o.Password, timeout: o.Timeout, observe: o.Observe,
-		http: &http.Client{
-			Transport: o.Transport,
-			// Following a redirect would make a GET, or send the password elsewhere.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}
+	c := &Client{user: o.User, password: o.Password, timeout: o.Timeout, observe: o.Observe}
 	for _, raw := range o.Endpoints {
 		u, err := url.Parse(raw)
 		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
 			return nil, errors.New("textinghouse: an endpoint must be an http or https URL without user and password")
 		}
-		c.endpoints = append(c.endpoints, &endpoint{url: raw, host: u.Host})
+		c.endpoints = append(c.endpoints, newEndpoint(raw, u.Host, o))
 	}
 	if len(c.endpoints) == 0 {
 		return nil, errors.New("textinghouse: no endpoints")
@@ -112,19 +102,18 @@ func NewClient(o Options) (*Client, error) {
 	return c, nil
 }
 
-func newTransport(maxConns int) *http.Transport {
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   5 * time.Second,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-		MaxIdleConns:          0,
-		MaxIdleConnsPerHost:   maxConns,
-		IdleConnTimeout:       90 * time.Second,
-		ResponseHeaderTimeout: 0, // the call's timeout covers it
-		ForceAttemptHTTP2:     true,
-		DisableCompression:    true,
+func newEndpoint(url, host string, o Options) *endpoint {
+	e := &endpoint{url: url, host: host, renew: func() {}}
+	if o.Transport == nil {
+		own := newRenewing(o.MaxConns)
+		o.Transport, e.renew = own, own.renew
 	}
+	e.http = &http.Client{
+		Transport: o.Transport,
+		// Following a redirect would make a GET, or send the password elsewhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return e
 }
 
 // SMS is a message to send.
@@ -201,7 +190,7 @@ func (c *Client) Recover(ctx context.Context) {
 		if e.failed.Load() == 0 || ctx.Err() != nil {
 			continue
 		}
-		alone := &Client{user: c.user, password: c.password, endpoints: []*endpoint{e}, timeout: c.timeout, http: c.http, observe: c.observe}
+		alone := &Client{user: c.user, password: c.password, endpoints: []*endpoint{e}, timeout: c.timeout, observe: c.observe}
 		_, _ = alone.Credit(ctx) // it notes whether the endpoint works
 	}
 }
@@ -289,6 +278,7 @@ func (e *endpoint) note(err error, inTime bool) {
 		e.failed.Store(0)
 	case inTime || errors.Is(err, context.DeadlineExceeded):
 		e.failed.Store(time.Now().UnixNano())
+		e.renew()
 	}
 }
 
@@ -303,7 +293,7 @@ func (c *Client) post(ctx context.Context, command string, e *endpoint, form str
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("User-Agent", "smspager")
-	resp, err := c.http.Do(req)
+	resp, err := e.http.Do(req)
 	if err == nil {
 		defer resp.Body.Close()
 		var b []byte

@@ -71,7 +71,7 @@ type attempt struct {
 // do does what a Run is for.
 func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) outcome {
 	if run.Do == queue.Digest {
-		return a.digest(ctx, run)
+		return a.digest(ctx, s, run)
 	}
 	m, err := a.message(ctx, run)
 	switch {

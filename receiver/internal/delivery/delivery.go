@@ -27,6 +27,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/templating"
 )
 
 // Gateway sends. *textinghouse.Client is one.
@@ -48,8 +49,9 @@ type Settings struct {
 	// MaxPerSecond bounds what is sent; 0: nothing does.
 	MaxPerSecond int
 	Limits       map[string][]Limit // of each receiver
-	DailyBudget  int                // segments, beyond which what is not critical goes into digests; 0: none
-	Callbacks    bool               // the provider calls back; if not, it is asked for statuses sooner
+	Severities   *templating.SeverityOrder
+	DailyBudget  int  // segments, beyond which what is not critical goes into digests; 0: none
+	Callbacks    bool // the provider calls back; if not, it is asked for statuses sooner
 }
 
 // Options are what New needs. Spool is required.
@@ -103,7 +105,7 @@ func New(o Options) *Delivery {
 	d := &Delivery{spool: o.Spool, logger: o.Logger, onFinal: o.OnFinal}
 	d.leading.Store(!o.Shared)
 	d.poller = newPoller(d.logger, d.settings.Load, d.record)
-	notices := &notices{spool: o.Spool, ids: o.IDs, logger: o.Logger}
+	notices := &notices{spool: o.Spool, ids: o.IDs, logger: o.Logger, settings: d.settings.Load}
 	d.sender = &sender{
 		spool: o.Spool, logger: o.Logger, settings: d.settings.Load, leading: d.leading.Load,
 		queue: queue.NewQueue(time.Now(), o.Shared),

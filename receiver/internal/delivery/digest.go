@@ -1,13 +1,11 @@
 package delivery
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,18 +25,17 @@ const (
 )
 
 const (
-	// digestSegments is how long a digest may be.
-	digestSegments = 2
 	// digestAge is how long a digest may wait to be sent.
 	digestAge = 24 * time.Hour
 )
 
-// digest sends one message in the place of several that were held.
-func (a *attempts) digest(ctx context.Context, run queue.Run) outcome {
+// digest sends one message in the place of several that were held. Urgent ones get as many
+// as it takes to name each page and its code.
+func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run) outcome {
 	now := time.Now()
 	result := queue.Result{Run: run}
 	retry := outcome{Result: queue.Result{Run: run, Again: now.Add(storeRetry)}}
-	held := &tally{}
+	held := &tally{order: s.Severities}
 	var folded []outbox.Message
 	alone := "" // the one that is left, if it is not too old
 	for _, r := range append([]queue.Run{run}, run.With...) {
@@ -59,96 +56,53 @@ func (a *attempts) digest(ctx context.Context, run queue.Run) outcome {
 			alone = r.ID
 		}
 		folded = append(folded, m)
-		held.add(m, 1+r.Missed)
+		held.add(m, 1+r.Missed, a.code(ctx, m.PageID))
 	}
 	if result.Alone = alone; len(folded) == 0 || alone != "" {
 		return outcome{Result: result}
 	}
-	e := outbox.Entry{Messages: []outbox.Message{a.notices.notice(run.To, outbox.DigestGroup, run.Receiver, now, held.text("", fmt.Sprint(held.messages, " more")), "a digest of "+templating.Counted(len(folded), "message"))}}
-	for _, m := range folded {
-		e.Notes = append(e.Notes, outbox.Folded(m.ID, e.Messages[0].ID, now))
+	e := outbox.Entry{}
+	for _, part := range held.digests(fmt.Sprint(held.messages, " more")) {
+		m := a.notices.notice(run.To, outbox.DigestGroup, run.Receiver, now, part.text, "a digest of "+templating.Counted(len(part.ids), "message"))
+		m.Severity = part.severity
+		for _, id := range part.ids {
+			e.Notes = append(e.Notes, outbox.Folded(id, m.ID, now))
+		}
+		e.Messages = append(e.Messages, m)
 	}
 	if _, err := a.spool.Commit(context.WithoutCancel(ctx), spool.Later, func(context.Context) (*outbox.Entry, error) { return &e, nil }); err != nil {
 		a.logger.Error("cannot store a digest; trying again", "err", err)
 		return retry
 	}
-	for i, m := range folded {
+	for _, m := range folded {
+		i := slices.IndexFunc(e.Notes, func(c outbox.Change) bool { return c.ID == m.ID })
 		if e.Notes[i].Apply(&m) {
 			a.changed(m, e.Notes[i])
 		}
 	}
-	a.metrics.digests.Inc()
+	a.metrics.digests.Add(float64(len(e.Messages)))
 	result.Digest = true
 	return outcome{Result: result}
 }
 
-// tally counts messages by what they are about.
-type tally struct {
-	messages int
-	groups   map[string]bool
-	names    map[string]named
-	pages    bool // one of them is about a page
-}
-
-// named is what several messages of one headline have in common.
-type named struct{ messages, rank int }
-
-func (t *tally) add(m outbox.Message, messages int) {
-	if t.groups == nil {
-		t.groups, t.names = make(map[string]bool), make(map[string]named)
+// code returns the code of a current page, or "".
+func (a *attempts) code(ctx context.Context, page string) string {
+	if page == "" {
+		return ""
 	}
-	t.messages += messages
-	t.groups[m.Receiver+" "+m.GroupKey] = true
-	rank := templating.SeverityRank(m.Severity)
-	if known, ok := t.names[m.Headline]; ok {
-		rank = min(rank, known.rank)
+	p, err := a.spool.Page(ctx, page)
+	if err != nil || !p.State.Current() {
+		return ""
 	}
-	t.names[m.Headline] = named{t.names[m.Headline].messages + 1, rank}
-	t.pages = t.pages || m.PageID != ""
-}
-
-// text is "14 more in 9 groups: CRITICAL TargetDown, WARNING DiskFull (3)", with as many
-// names as fit, the most severe first.
-func (t *tally) text(before, what string) string {
-	head := fmt.Sprintf("%s%s in %s: ", before, what, templating.Counted(len(t.groups), "group"))
-	names := make([]string, 0, len(t.names))
-	for name := range t.names {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(t.names[a].rank-t.names[b].rank, strings.Compare(a, b))
-	})
-	tail := ""
-	if t.pages {
-		tail = "\nReply ? for their codes"
-	}
-	text := head
-	for i, name := range names {
-		if n := t.names[name].messages; n > 1 {
-			name = fmt.Sprintf("%s (%d)", name, n)
-		}
-		separator := ", "
-		if i == 0 {
-			separator = ""
-		}
-		rest := ""
-		if left := len(names) - i - 1; left > 0 {
-			rest = fmt.Sprintf(", +%d", left)
-		}
-		if longer := text + separator + name; gsm7.Measure(longer+rest+tail).Segments <= digestSegments {
-			text = longer
-			continue
-		}
-		return gsm7.TruncateBefore(text+fmt.Sprintf("%s+%d", separator, len(names)-i), tail, digestSegments)
-	}
-	return text + tail
+	return p.Code
 }
 
 // notices are messages of delivery's own.
 type notices struct {
-	spool  *spool.Spool
-	ids    *outbox.IDs
-	logger *slog.Logger
+	spool    *spool.Spool
+	ids      *outbox.IDs
+	logger   *slog.Logger
+	settings func() *Settings
 
 	mu   sync.Mutex
 	late map[e164.Number]*tally // what was too old to be sent, and is in no notice that was sent
@@ -177,10 +131,10 @@ func (n *notices) tooLate(ctx context.Context, m *outbox.Message) {
 		if n.late == nil {
 			n.late = make(map[e164.Number]*tally)
 		}
-		late = &tally{}
+		late = &tally{order: n.settings().Severities}
 		n.late[m.To] = late
 	}
-	late.add(*m, 1)
+	late.add(*m, 1, "")
 	text := late.text("NOT SENT in time: ", templating.Counted(late.messages, "message"))
 	n.mu.Unlock()
 	e := outbox.Entry{Messages: []outbox.Message{n.notice(m.To, lateGroup, lateReceiver, time.Now(), text, "messages were too old to be sent (max_age)")}}

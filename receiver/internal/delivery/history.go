@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/delivery/queue"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -37,8 +36,7 @@ func remember(ctx context.Context, s *spool.Spool, q *queue.Queue, logger *slog.
 		}
 		for _, m := range ms {
 			before = m.ID
-			counts := queue.IsLimited(&m) || m.GroupKey == outbox.DigestGroup && m.To != e164.Test
-			if counts && !m.AttemptedAt.IsZero() && m.AttemptedAt.After(since) {
+			if queue.Counts(&m) && !m.AttemptedAt.IsZero() && m.AttemptedAt.After(since) {
 				sent = append(sent, m)
 			}
 		}

@@ -140,7 +140,7 @@ func (s *sender) run(ctx context.Context) {
 // counted anew.
 func (s *sender) configure() (recount bool) {
 	settings := s.settings()
-	q := queue.Settings{Limits: settings.Limits, DailyBudget: settings.DailyBudget}
+	q := queue.Settings{Limits: settings.Limits, Severities: settings.Severities, DailyBudget: settings.DailyBudget}
 	if settings.MaxPerSecond > 0 {
 		q.Pause = time.Second / time.Duration(settings.MaxPerSecond)
 	}

@@ -23,7 +23,7 @@ func (in *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	code, body := in.respond(w, r)
 	in.metrics.requests.WithLabelValues(strconv.Itoa(code)).Inc()
 	if err, ok := body.(error); ok && code < 500 {
-		in.logger.Warn("webhook request refused", "code", code, "remote", r.RemoteAddr, "err", err)
+		in.refusals.Warn("webhook request refused", "code", code, "remote", r.RemoteAddr, "err", err)
 	}
 	response.Write(w, code, body)
 }
@@ -39,6 +39,12 @@ func (in *Intake) respond(w http.ResponseWriter, r *http.Request) (int, any) {
 		w.Header().Set("Allow", http.MethodPost)
 		return http.StatusMethodNotAllowed, fmt.Errorf("the method must be POST, is %s", quote(r.Method))
 	}
+	leave, err := in.line.enter(r, s.MaxBodyBytes)
+	if err != nil {
+		w.Header().Set("Retry-After", retryAfter)
+		return http.StatusServiceUnavailable, err
+	}
+	defer leave()
 	n, err := decodeBody(w, r, s.MaxBodyBytes)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes (%d times webhook.max_body_bytes); set max_alerts in Alertmanager's webhook_configs", tooLarge.Limit, mostBodies)

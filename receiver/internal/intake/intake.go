@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
+	"github.com/smspager/smspager/internal/logs"
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/spool"
@@ -34,7 +35,7 @@ type Receiver struct {
 	Pages        bool   // somebody must respond to its notifications
 	Text         *templating.Text
 	MaxSegments  int
-	Urgent       []string // severities that limits do not hold
+	Urgent       []string // severities that limits do not hold; nil: the highest level
 	SendResolved bool
 	DedupeWindow time.Duration
 	MaxAge       time.Duration
@@ -43,6 +44,7 @@ type Receiver struct {
 // Settings can change while notifications arrive.
 type Settings struct {
 	Receivers    []Receiver
+	Severities   *templating.SeverityOrder
 	Token        config.Secret // that the webhook requires; "": none
 	MaxBodyBytes int64
 }
@@ -79,6 +81,8 @@ type Intake struct {
 	spool    Spool
 	onCall   OnCall
 	logger   *slog.Logger
+	refusals *slog.Logger // of requests, which strangers can make
+	line     *line        // for large bodies
 	metrics  *metrics
 	memory   *memory
 	shared   bool
@@ -122,7 +126,7 @@ func New(o Options) *Intake {
 		o.IDs = outbox.NewIDs()
 	}
 	return &Intake{
-		spool: o.Spool, onCall: o.OnCall, logger: o.Logger, metrics: newMetrics(o.Registerer),
+		spool: o.Spool, onCall: o.OnCall, logger: o.Logger, refusals: logs.Limit(o.Logger), line: newLine(), metrics: newMetrics(o.Registerer),
 		memory: newMemory(), shared: o.Shared, ids: o.IDs,
 	}
 }
@@ -149,8 +153,10 @@ var ErrStopping = errors.New("shutting down; try again")
 // nothing was accepted; unless it is an *UnknownReceiverError, the caller should retry.
 func (in *Intake) Notify(ctx context.Context, name string, n templating.Notification) (Result, error) {
 	arrived := time.Now()
+	settings := in.settings.Load()
+	n.Order = settings.Severities
 	beats := in.onCall.Beat(ctx, name, &n, arrived)
-	r, err := Find(in.settings.Load().Receivers, name)
+	r, err := Find(settings.Receivers, name)
 	if err != nil {
 		if beats { // nobody is paged
 			return Result{Status: Accepted, Messages: []string{}}, nil
@@ -311,7 +317,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		}
 		out.Messages = append(out.Messages, outbox.Message{
 			ID: in.ids.New(arrived), To: person.Number, Receiver: r.Name, GroupKey: n.GroupKey,
-			Headline: rendered.Headline, Severity: templating.Severity(n), Urgent: r.urgent(&n) || n.TruncatedAlerts > 0 && !over,
+			Headline: rendered.Headline, Severity: templating.Severity(n), Urgent: n.IsUrgent(r.Urgent) || n.TruncatedAlerts > 0 && !over,
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
 			State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: expires,
 			Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},
@@ -327,13 +333,6 @@ func sentences(first, second string) string {
 		return first
 	}
 	return first + ". " + second
-}
-
-// urgent reports whether an alert that fires, or may fire, has an urgent severity.
-func (r *Receiver) urgent(n *templating.Notification) bool {
-	return slices.ContainsFunc(n.Alerts, func(a template.Alert) bool {
-		return (a.Status == string(model.AlertFiring) || n.MayStillFire) && slices.Contains(r.Urgent, a.Labels["severity"])
-	})
 }
 
 // describe returns what templating did to a text, for its history.

@@ -8,10 +8,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/alertmanager/template"
+
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
 )
 
 // carryOut decides what a reply leads to. Nothing is stored yet.
@@ -39,7 +42,7 @@ func (rs *replies) carryOut(ctx context.Context, r *received) (decision, error) 
 	var d decision
 	switch by := rs.people.Person(r.from); r.command.Verb {
 	case command.Acknowledge:
-		d = rs.acknowledge(pages, by, r.at)
+		d = rs.acknowledge(pages, by, r)
 		if problem.text != "" {
 			d.text += "\n" + problem.text
 		}
@@ -47,7 +50,7 @@ func (rs *replies) carryOut(ctx context.Context, r *received) (decision, error) 
 			d.text += fmt.Sprintf(". To silence it too: S %s", page.Span(r.command.Length))
 		}
 	case command.Silence:
-		d = rs.silence(pages[0], by, r.command.Length, r.at)
+		d = rs.silence(pages[0], by, r)
 	default:
 		if d, err = rs.undo(ctx, pages[0], by, len(r.command.Codes) > 0, r.at); err != nil {
 			return d, err
@@ -68,14 +71,52 @@ func (rs *replies) withOpen(ctx context.Context, d decision, r *received) (decis
 	return d, err
 }
 
-// acknowledge makes somebody the holder of pages.
-func (rs *replies) acknowledge(pages []*page.Page, by outbox.Person, now time.Time) decision {
+// newer returns what a page has that came after the reply was written, "" if nothing did. A reply
+// cannot name the code of a page that was not there: then the date is wrong.
+func (rs *replies) newer(p *page.Page, r *received) string {
+	if r.written.IsZero() || slices.Contains(r.command.Codes, p.Code) && p.OpenedAt.After(r.written) {
+		return ""
+	}
+	n, ok := p.Newer(r.written)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("since you wrote, %s has new alerts: %s. OK %s acknowledges.", p.Code, rs.named(n, p), p.Code)
+}
+
+// named names the first alerts of a notification.
+func (rs *replies) named(n templating.Notification, p *page.Page) string {
+	const most = 4
+	render := rs.settings.Load().render[p.Receiver]
+	if render == nil {
+		return p.Headline
+	}
+	var names []string
+	for _, a := range n.Alerts[:min(len(n.Alerts), most)] {
+		one := n
+		one.Alerts, one.TruncatedAlerts = []template.Alert{a}, 0
+		if name := render(one, templating.Budget{}).Headline; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if more := len(n.Alerts) - most; more > 0 {
+		names = append(names, fmt.Sprintf("+%d", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+// acknowledge makes somebody the holder of pages, but for those that have got alerts since the reply
+// was written.
+func (rs *replies) acknowledge(pages []*page.Page, by outbox.Person, r *received) decision {
+	now := r.at
 	var lines []string
 	d := decision{outcome: outcomeRefused}
 	for _, p := range pages {
-		switch over := overText(p, now); {
+		switch over, newer := overText(p, now), rs.newer(p, r); {
 		case over != "":
 			lines = append(lines, over)
+		case p.State == outbox.PageOpen && newer != "":
+			lines = append(lines, "NOT acknowledged: "+newer)
 		case p.State == outbox.PageOpen:
 			d.outcome = outcomeDone
 			d.answered = append(d.answered, now.Sub(p.OpenedAt))
@@ -137,7 +178,8 @@ func (rs *replies) newHolder(pages []*page.Page, by outbox.Person, now time.Time
 
 // silence acknowledges the page and has Alertmanager asked for a silence. The outcome of that is
 // confirmed later.
-func (rs *replies) silence(p *page.Page, by outbox.Person, length time.Duration, now time.Time) decision {
+func (rs *replies) silence(p *page.Page, by outbox.Person, r *received) decision {
+	length, now := r.command.Length, r.at
 	refuse := func(format string, args ...any) decision {
 		return decision{outcome: outcomeRefused, about: p, text: fmt.Sprintf(format, args...)}
 	}
@@ -146,6 +188,8 @@ func (rs *replies) silence(p *page.Page, by outbox.Person, length time.Duration,
 	switch longest := s.cfg.Alertmanager.MaxSilence; {
 	case overText(p, now) != "":
 		return refuse("%s", overText(p, now))
+	case p.State == outbox.PageOpen && rs.newer(p, r) != "":
+		return refuse("NOT silenced: %s", rs.newer(p, r))
 	case s.silencer == nil:
 		return refuse("NOT silenced: silences are not set up here. OK %s acknowledges.", p.Code)
 	case length > longest:

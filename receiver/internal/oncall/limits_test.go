@@ -144,7 +144,7 @@ func TestLateOfTwoReceivers(t *testing.T) {
 
 // TestHeldTextsOfAnsweredPages are not sent any more, nor are those of who has stopped.
 func TestHeldTextsOfAnsweredPages(t *testing.T) {
-	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]", 1), func(w *world) {
+	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]\n    urgent: []", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		for i := range 4 {
 			w.notify("oncall", fmt.Sprint(i), "first notification", alert{name: fmt.Sprint("Service", i), severity: "critical", instance: "x"})

@@ -88,6 +88,7 @@ receivers:
   - name: oncall
     to: [alice, bob]
     limits: [{messages: 1, per: 10m}]
+    urgent: []
     acknowledge: true
 `
 
@@ -96,6 +97,16 @@ receivers:
 func TestResolvedDropped(t *testing.T) {
 	inWorld(t, twoLimited, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
+		w.notify("oncall", "load", "first notification", load)
+		a.expect(time.Second, "WARNING...Re CODE")
+		b.expect(time.Second, "WARNING...Re CODE")
+		after(9 * time.Minute)
+		over := load
+		over.resolved = true
+		w.notify("oncall", "load", "all alerts resolved", over)
+		a.expect(time.Second, "RESOLVED...")
+		b.expect(time.Second, "RESOLVED...") // the next one waits for ten minutes
+		after(time.Minute)
 		w.fire()
 		a.expect(time.Second, "CRITICAL...Re CODE")
 		b.expect(time.Second, "CRITICAL...Re CODE")

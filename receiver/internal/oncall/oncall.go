@@ -79,7 +79,8 @@ type OnCall struct {
 type settings struct {
 	cfg       *config.Config
 	receivers map[string]*config.Receiver
-	plans     map[string]*page.Plan  // of receivers
+	plans     map[string]*page.Plan // of receivers
+	order     *templating.SeverityOrder
 	render    map[string]Render      // of receivers
 	silencer  *alertmanager.Silencer // nil: silences are not set up
 }
@@ -123,7 +124,7 @@ func New(o Options) *OnCall {
 func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
 	s := &settings{
 		cfg: cfg, render: render, receivers: make(map[string]*config.Receiver), plans: make(map[string]*page.Plan),
-		silencer: silencerOf(cfg.Alertmanager, o.client),
+		order: cfg.Severities.SeverityOrder(), silencer: silencerOf(cfg.Alertmanager, o.client),
 	}
 	for i := range cfg.Receivers {
 		r := &cfg.Receivers[i]
@@ -187,11 +188,11 @@ func (o *OnCall) Merge(ctx context.Context, stored *outbox.Page, made outbox.Pag
 		made.Code, err = o.pages.drawCode(ctx, made.OpenedAt)
 		return &made, err
 	}
-	other, err := page.Load(made)
+	other, err := o.pages.read(made)
 	if err != nil {
 		return nil, err
 	}
-	base, err := page.Load(*stored)
+	base, err := o.pages.read(*stored)
 	if err != nil {
 		return nil, err
 	}

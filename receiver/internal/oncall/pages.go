@@ -40,7 +40,16 @@ func (r *pages) load(ctx context.Context, id string) (*page.Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	return page.Load(p)
+	return r.read(p)
+}
+
+// read reads a stored page, whose severities are those of the configuration.
+func (r *pages) read(stored outbox.Page) (*page.Page, error) {
+	p, err := page.Load(stored)
+	if err == nil {
+		p.Notification.Order = r.settings.Load().order
+	}
+	return p, err
 }
 
 const (
@@ -66,7 +75,7 @@ func (r *pages) ofNotification(ctx context.Context, receiver string, n *templati
 		return k, err
 	}
 	if len(ps) > 0 {
-		p, err := page.Load(ps[0])
+		p, err := r.read(ps[0])
 		if err != nil {
 			return k, err
 		}
@@ -93,7 +102,7 @@ func (r *pages) ofNotification(ctx context.Context, receiver string, n *templati
 		if k.group != nil && stored.ID == k.group.ID || configured && stored.Receiver != receiver {
 			continue
 		}
-		if p, err := page.Load(stored); err != nil {
+		if p, err := r.read(stored); err != nil {
 			r.logger.Error("a page cannot be used", "err", err)
 		} else {
 			k.others = append(k.others, p)
@@ -142,7 +151,7 @@ func (r *pages) coded(ctx context.Context, code string) (*page.Page, error) {
 	if err != nil || len(stored) == 0 {
 		return nil, err
 	}
-	return page.Load(stored[0])
+	return r.read(stored[0])
 }
 
 // of returns the current pages, the most severe first and of those the oldest; with a number, those
@@ -150,7 +159,7 @@ func (r *pages) coded(ctx context.Context, code string) (*page.Page, error) {
 func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error) {
 	var all []*page.Page
 	take := func(stored outbox.Page) {
-		p, err := page.Load(stored)
+		p, err := r.read(stored)
 		if err != nil { // it must not hide the others
 			r.logger.Error("a page cannot be used", "err", err)
 		} else if number == "" || slices.Contains(p.People.Numbers(), number) {
@@ -161,8 +170,9 @@ func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error
 		take(stored)
 		return nil
 	})
+	order := r.settings.Load().order
 	slices.SortFunc(all, func(a, b *page.Page) int {
-		return cmp.Or(templating.SeverityRank(a.Severity)-templating.SeverityRank(b.Severity), strings.Compare(a.ID, b.ID))
+		return cmp.Or(order.Rank(a.Severity)-order.Rank(b.Severity), strings.Compare(a.ID, b.ID))
 	})
 	return all, err
 }

@@ -63,6 +63,7 @@ type received struct {
 	command command.Command
 	about   *page.Page // of the message that it responds to; nil: none
 	at      time.Time
+	written time.Time    // zero: not known
 	noted   outbox.Entry // what stores the reply itself
 	confirm bool         // limits allow a confirmation
 	share   bool         // and messages to others
@@ -71,6 +72,7 @@ type received struct {
 // take takes in a reply, see OnCall.Reply.
 func (rs *replies) take(ctx context.Context, reply textinghouse.Reply) (Outcome, error) {
 	r := &received{from: e164.Number(reply.From), at: time.Now()}
+	r.written = written(reply, r.at)
 	id, about, err := rs.respondsTo(ctx, reply)
 	if err != nil {
 		return "", err
@@ -100,6 +102,16 @@ func (rs *replies) take(ctx context.Context, reply textinghouse.Reply) (Outcome,
 	}
 	rs.done(ctx, r, done, id)
 	return done.outcome, nil
+}
+
+// written returns when a reply was written; zero if its date cannot be right. A date has whole
+// seconds, of which the end counts.
+func written(reply textinghouse.Reply, now time.Time) time.Time {
+	const oldest = 24 * time.Hour
+	if age := now.Sub(reply.Date); age < 0 || age > oldest {
+		return time.Time{}
+	}
+	return reply.Date.Truncate(time.Second).Add(time.Second)
 }
 
 // commit decides on a reply and stores the decision. If the store fails, it is carried out and stored
@@ -191,7 +203,7 @@ func (rs *replies) respondsTo(ctx context.Context, r textinghouse.Reply) (id str
 	if err != nil {
 		return id, nil, unlessMissing(err)
 	}
-	about, err = page.Load(stored)
+	about, err = rs.pages.read(stored)
 	return id, about, err
 }
 

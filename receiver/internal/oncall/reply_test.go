@@ -219,9 +219,62 @@ func TestUndoOfSomebodyElses(t *testing.T) {
 	})
 }
 
+// TestLateReply: a reply counts as of the time it was written. It does not acknowledge alerts
+// that came after that, and the confirmation names them.
+func TestLateReply(t *testing.T) {
+	other := alert{name: "DiskBroken", severity: "critical", instance: "db-2"}
+	write := func(w *world, text string, date time.Time) {
+		body := fmt.Sprintf(`{"climsgid": "x", "from": %q, "txt": %q, "date": %q}`, alice[1:], text, date.UTC().Format(time.DateTime))
+		if code, answer := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
+			t.Fatal(code, answer)
+		}
+		after(time.Millisecond)
+	}
+	for name, tc := range map[string]struct {
+		text    string // of the reply; CODE is the page's code
+		date    func(opened, newer time.Time) time.Time
+		refused bool
+	}{
+		"written before":             {"ok", func(opened, _ time.Time) time.Time { return opened.Add(30 * time.Second) }, true},
+		"by code":                    {"CODE", func(opened, _ time.Time) time.Time { return opened.Add(30 * time.Second) }, true},
+		"with all":                   {"ok all", func(opened, _ time.Time) time.Time { return opened.Add(30 * time.Second) }, true},
+		"a silence":                  {"CODE 2h", func(opened, _ time.Time) time.Time { return opened.Add(30 * time.Second) }, true},
+		"written after":              {"ok", func(_, newer time.Time) time.Time { return newer }, false}, // by whole seconds
+		"in the future":              {"ok", func(_, newer time.Time) time.Time { return newer.Add(time.Hour) }, false},
+		"more than a day old":        {"ok", func(opened, _ time.Time) time.Time { return opened.Add(-30 * time.Hour) }, false},
+		"before the code was known":  {"CODE", func(opened, _ time.Time) time.Time { return opened.Add(-5 * time.Hour) }, false},
+		"before the page was opened": {"ok", func(opened, _ time.Time) time.Time { return opened.Add(-5 * time.Hour) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, escalating, func(w *world) {
+				after(6*time.Hour + 300*time.Millisecond)
+				a := w.phone(alice)
+				opened := time.Now()
+				w.fire()
+				a.expect(time.Second, "CRITICAL...Re CODE")
+				after(2 * time.Minute)
+				newer := time.Now()
+				w.notify("oncall", "disk", "new alerts added", disk, other)
+				a.expect(time.Second, "CRITICAL...Re CODE")
+				write(w, strings.ReplaceAll(tc.text, "CODE", a.code), tc.date(opened, newer))
+				if !tc.refused {
+					a.expect(time.Second, "OK, "+a.code+" is yours: ...")
+					return
+				}
+				text := a.expect(time.Second, "NOT ...OK "+a.code+" acknowledges.")
+				if p := w.page(); p.State != "open" || !strings.Contains(text, "since you wrote, "+a.code+" has new alerts: CRITICAL Disk") || !strings.Contains(text, "DiskBroken db-2") {
+					t.Errorf("the page is %s, the confirmation %q", p.State, text)
+				}
+				write(w, "ok", time.Now())
+				a.expect(time.Second, "OK, "+a.code+" is yours: ...")
+			})
+		})
+	}
+}
+
 // TestAPageShowsTheDigestThatTellsOfIt instead of the message that the digest replaces.
 func TestAPageShowsTheDigestThatTellsOfIt(t *testing.T) {
-	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]", 1), func(w *world) {
+	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]\n    urgent: []", 1), func(w *world) {
 		for i := range 3 {
 			w.notify("oncall", fmt.Sprint(i), "first notification", alert{name: fmt.Sprint("Service", i), severity: "critical", instance: "x"})
 		}

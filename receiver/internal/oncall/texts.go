@@ -62,7 +62,7 @@ func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, paged [
 		p.Headline = rendered.Headline
 		ms = append(ms, outbox.Message{
 			ID: t.newID(now), To: person.Number, Receiver: p.Receiver, GroupKey: p.GroupKey, PageID: p.ID,
-			Headline: p.Headline, Severity: p.Severity, Urgent: slices.Contains(r.Urgent, p.Severity) || p.Truncated() > 0,
+			Headline: p.Headline, Severity: p.Severity, Urgent: s.order.IsUrgent(p.Severity, r.Urgent) || p.Truncated() > 0,
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments, State: outbox.Queued,
 			CreatedAt: now, UpdatedAt: now, NotBefore: person.NotBefore, ExpiresAt: page.Latest(now, person.NotBefore).Add(r.MaxAge),
 			Events: []outbox.Event{{At: now, Type: outbox.EventQueued, Detail: why}},
@@ -133,10 +133,10 @@ func sentence(text string) string {
 }
 
 // about returns a notice to somebody who was paged, in the lane of the page: it comes after the page,
-// or supersedes it if that is not sent yet.
+// or supersedes it if that is not sent yet. It has no severity: it is no page, and no limit holds it.
 func (t *texts) about(p *page.Page, to outbox.Person, at time.Time, text string) outbox.Message {
 	m := t.notices.Notice(to, p.GroupKey, at, text)
-	m.Receiver, m.PageID, m.Headline, m.Severity = p.Receiver, p.ID, p.Headline, p.Severity
+	m.Receiver, m.PageID, m.Headline = p.Receiver, p.ID, p.Headline
 	return m
 }
 

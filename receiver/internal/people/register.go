@@ -7,6 +7,7 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
 )
 
 // register holds the contacts and numbers of a configuration. It does not change.
@@ -102,7 +103,9 @@ func (g *register) recipient(number e164.Number, severities []string, at time.Ti
 }
 
 func mayWait(waiting, severities []string) bool {
-	return len(severities) > 0 && !slices.ContainsFunc(severities, func(s string) bool { return !slices.Contains(waiting, s) })
+	return len(severities) > 0 && !slices.ContainsFunc(severities, func(s string) bool {
+		return !slices.ContainsFunc(waiting, func(w string) bool { return templating.SameSeverity(w, s) })
+	})
 }
 
 // quietUntil returns the end of the quiet hours that a moment is in, or zero.

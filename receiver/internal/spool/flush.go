@@ -25,6 +25,7 @@ func (s *Spool) run(ctx context.Context) {
 	var learning sync.WaitGroup
 	defer learning.Wait()
 	learning.Go(func() { s.learn(ctx) })
+	learning.Go(func() { s.watch(ctx, s.o.Logger) })
 	failing := false
 	for ctx.Err() == nil {
 		select {

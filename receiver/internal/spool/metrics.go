@@ -13,6 +13,14 @@ func (s *Spool) measure() {
 		Name: "smspager_store_failures_total", Help: "Commits that the store refused: notifications, replies, steps of an escalation.",
 	})
 	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "smspager_store_up", Help: "1 while the outbox is open, whole, and its last write succeeded; otherwise 0.",
+	}, func() float64 {
+		if s.Trouble() != nil {
+			return 0
+		}
+		return 1
+	})
+	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "smspager_spool_entries", Help: "Entries and changes that are not stored yet.",
 	}, func() float64 {
 		n, _ := s.Backlog()

@@ -16,6 +16,15 @@ import (
 // reopenGap is how often a store that could not be opened is tried again.
 const reopenGap = 2 * time.Second
 
+const (
+	// checkGap is how often the store is checked.
+	checkGap = 2 * time.Second
+	// examineGap is the time between two examinations; each may take one part of
+	// examineShare of the time.
+	examineGap   = 10 * time.Minute
+	examineShare = 100
+)
+
 // opening is a store that may not be there yet.
 type opening struct {
 	cancel context.CancelFunc
@@ -27,6 +36,7 @@ type opening struct {
 	store   outbox.Store
 	err     error // why it is not open
 	failure error // of the last write, nil if it did not fail
+	damage  error // the store was deleted, replaced or damaged
 }
 
 func (o *opening) open(open func(context.Context) (outbox.Store, error), logger *slog.Logger) error {
@@ -37,7 +47,7 @@ func (o *opening) open(open func(context.Context) (outbox.Store, error), logger 
 		close(o.ended)
 		return nil
 	}
-	if errors.Is(o.err, outbox.ErrInUse) {
+	if errors.Is(o.err, outbox.ErrInUse) || errors.Is(o.err, outbox.ErrUnusable) {
 		cancel()
 		return o.err
 	}
@@ -90,7 +100,44 @@ func (o *opening) get() (outbox.Store, error) {
 func (o *opening) Trouble() error {
 	o.guard.RLock()
 	defer o.guard.RUnlock()
-	return cmp.Or(o.err, o.failure)
+	return cmp.Or(o.err, o.damage, o.failure)
+}
+
+// watch looks every moment whether the store is whole, and examines it now and then, until
+// the context ends.
+func (o *opening) watch(ctx context.Context, logger *slog.Logger) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-o.opened:
+	}
+	store, ok := o.store.(outbox.Checked)
+	if !ok {
+		return
+	}
+	var examining sync.WaitGroup
+	defer examining.Wait()
+	examining.Go(func() {
+		for ctx.Err() == nil {
+			began := time.Now()
+			_ = store.Examine(ctx) // Check reports it
+			sleep(ctx, max(examineGap, examineShare*time.Since(began)))
+		}
+	})
+	for ctx.Err() == nil {
+		err := store.Check()
+		o.guard.Lock()
+		before := o.damage
+		o.damage = err
+		o.guard.Unlock()
+		switch {
+		case err != nil && (before == nil || before.Error() != err.Error()):
+			logger.Error("the outbox was deleted, replaced or damaged; until this is mended, pages are sent first and kept in memory", "err", err)
+		case err == nil && before != nil:
+			logger.Info("the outbox is whole again")
+		}
+		sleep(ctx, checkGap)
+	}
 }
 
 // add adds an entry to the store and remembers whether that failed.

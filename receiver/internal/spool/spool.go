@@ -52,7 +52,8 @@ func Gap(shared bool) time.Duration {
 
 // Options are what New needs. Open is required.
 type Options struct {
-	// Open opens the store. A failure that may pass is tried again; ErrInUse is not.
+	// Open opens the store. A failure that may pass is tried again; ErrInUse and
+	// ErrUnusable are not.
 	Open   func(context.Context) (outbox.Store, error)
 	Shared bool // the store is an outbox.Shared that other replicas may use
 	Logger *slog.Logger
@@ -88,8 +89,8 @@ type Spool struct {
 	failures prometheus.Counter
 }
 
-// New opens the store, and goes on trying if that fails; an error that is ErrInUse is
-// returned. The caller must Close it.
+// New opens the store, and goes on trying if that fails; an error that is ErrInUse or
+// ErrUnusable is returned. The caller must Close it.
 func New(o Options) (*Spool, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

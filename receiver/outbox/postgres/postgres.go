@@ -61,6 +61,9 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{config: config}
+	if err := s.checkSessions(ctx); err != nil {
+		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
+	}
 	if err := s.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
 	}

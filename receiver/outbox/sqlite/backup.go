@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -43,23 +44,33 @@ func Backup(ctx context.Context, path, to string) (messages int, err error) {
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", to); err != nil {
 		return 0, err
 	}
+	copied, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: to}).EscapedPath(), RawQuery: "mode=rw"}).String())
+	if err != nil {
+		return 0, err
+	}
+	if _, err := copied.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", newToken())); err != nil {
+		return 0, errors.Join(err, copied.Close())
+	}
+	if err := copied.Close(); err != nil {
+		return 0, err
+	}
 	if f, err = os.Open(to); err != nil {
 		return 0, err
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return 0, err
 	}
-	copied, err := sql.Open("sqlite", dsn(to, "ro"))
-	if err != nil {
+	if err := examine(ctx, to, "integrity_check(1)"); err != nil {
+		return 0, fmt.Errorf("the copy is damaged: %w", err)
+	}
+	if copied, err = sql.Open("sqlite", dsn(to, "ro")); err != nil {
 		return 0, err
 	}
 	defer copied.Close()
-	var check string
-	if err := copied.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&check); err != nil || check != "ok" {
-		return 0, fmt.Errorf("the copy is damaged: %s (%v)", check, err)
+	if err := copied.QueryRowContext(ctx, "SELECT count(*) FROM messages").Scan(&messages); err != nil {
+		return 0, fmt.Errorf("%s is no outbox: %w", path, err)
 	}
-	err = copied.QueryRowContext(ctx, "SELECT count(*) FROM messages").Scan(&messages)
-	return messages, err
+	return messages, nil
 }
 
 // Reader reads marks of a database that another process may have open.

@@ -109,7 +109,8 @@ func guarded(r sql.Result, err error) error {
 }
 
 // pages runs a query for pages, without their events.
-func (s *Store) pages(ctx context.Context, query string, args ...any) ([]outbox.Page, error) {
+func (s *Store) pages(ctx context.Context, query string, args ...any) (_ []outbox.Page, err error) {
+	defer s.note(&err)
 	rows, err := s.readDB.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -146,7 +147,8 @@ func (s *Store) Page(ctx context.Context, id string) (outbox.Page, error) {
 	return ps[0], nil
 }
 
-func (s *Store) pageEvents(ctx context.Context, id string) ([]outbox.PageEvent, error) {
+func (s *Store) pageEvents(ctx context.Context, id string) (_ []outbox.PageEvent, err error) {
+	defer s.note(&err)
 	rows, err := s.readDB.QueryContext(ctx, selectPageEvents, id)
 	if err != nil {
 		return nil, err
@@ -215,7 +217,8 @@ func pagesQuery(q outbox.PageQuery) (query string, args []any) {
 }
 
 // CountPages implements outbox.Store.
-func (s *Store) CountPages(ctx context.Context) (map[outbox.PageState]int, error) {
+func (s *Store) CountPages(ctx context.Context) (_ map[outbox.PageState]int, err error) {
+	defer s.note(&err)
 	rows, err := s.readDB.QueryContext(ctx, countPages)
 	if err != nil {
 		return nil, fmt.Errorf("count pages: %w", err)
@@ -234,7 +237,8 @@ func (s *Store) CountPages(ctx context.Context) (map[outbox.PageState]int, error
 }
 
 // Marks implements outbox.Store.
-func (s *Store) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
+func (s *Store) Marks(ctx context.Context, kind string) (_ []outbox.Mark, err error) {
+	defer s.note(&err)
 	return marks(ctx, s.readDB, kind)
 }
 
@@ -260,6 +264,7 @@ func marks(ctx context.Context, db *sql.DB, kind string) ([]outbox.Mark, error) 
 
 // Segments implements outbox.Store.
 func (s *Store) Segments(ctx context.Context, since time.Time) (n int, err error) {
+	defer s.note(&err)
 	if err := s.readDB.QueryRowContext(ctx, selectSegments, outbox.FirstID(since)).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count segments: %w", err)
 	}

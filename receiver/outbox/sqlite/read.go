@@ -35,7 +35,8 @@ func scan(row interface{ Scan(...any) error }) (m outbox.Message, err error) {
 }
 
 // messages runs a query for messages, without their events.
-func (s *Store) messages(ctx context.Context, query string, args ...any) ([]outbox.Message, error) {
+func (s *Store) messages(ctx context.Context, query string, args ...any) (_ []outbox.Message, err error) {
+	defer s.note(&err)
 	rows, err := s.readDB.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -92,6 +93,7 @@ func (s *Store) Get(ctx context.Context, id string) (outbox.Message, error) {
 
 // FindAPIID implements outbox.Store.
 func (s *Store) FindAPIID(ctx context.Context, apiID string) (id string, err error) {
+	defer s.note(&err)
 	err = s.readDB.QueryRowContext(ctx, selectByAPIID, apiID).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", outbox.ErrNotFound
@@ -133,7 +135,8 @@ func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 }
 
 // readEvents fills in the events of messages.
-func (s *Store) readEvents(ctx context.Context, ms []outbox.Message) error {
+func (s *Store) readEvents(ctx context.Context, ms []outbox.Message) (err error) {
+	defer s.note(&err)
 	if len(ms) == 0 {
 		return nil
 	}

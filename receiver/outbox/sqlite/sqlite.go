@@ -22,6 +22,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -39,9 +40,11 @@ const readers = 4
 
 // Store is an outbox.Store in a file.
 type Store struct {
+	path   string
 	lock   *flock.Flock
 	readDB *sql.DB
 	writer *writer
+	damage atomic.Pointer[error] // what is known to be damaged; nil: nothing
 }
 
 var _ outbox.Store = (*Store)(nil)
@@ -53,15 +56,11 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("make the folder of the database: %w", err)
 	}
-	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
-	locked, err := lock.TryLock()
+	lock, err := acquire(path)
 	if err != nil {
-		return nil, fmt.Errorf("lock the database: %w", err)
+		return nil, err
 	}
-	if !locked {
-		return nil, fmt.Errorf("%s is %w: stop that one, or set storage.sqlite to another file", path, outbox.ErrInUse)
-	}
-	s := &Store{lock: lock}
+	s := &Store{path: path, lock: lock}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("open %s: %w", path, err)
@@ -71,6 +70,9 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 
 	// Not every system has fdatasync; where it is missing fsync does the same, slower.
 	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
+		return nil, err
+	}
+	if err := checkJournal(path); err != nil {
 		return nil, err
 	}
 	writeDB, err := sql.Open("sqlite", dsn(path, "rw"))
@@ -85,7 +87,13 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	if err := migrate(ctx, writeDB); err != nil {
 		return nil, err
 	}
+	if err := mark(ctx, writeDB, path); err != nil {
+		return nil, err
+	}
 	if err := s.writer.start(ctx); err != nil {
+		return nil, err
+	}
+	if s.writer.files, err = openFiles(path); err != nil {
 		return nil, err
 	}
 	if s.readDB, err = sql.Open("sqlite", dsn(path, "ro")); err != nil {

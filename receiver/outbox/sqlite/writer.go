@@ -14,6 +14,7 @@ type writer struct {
 	db    *sql.DB
 	conn  *sql.Conn
 	stmts statements
+	files files
 	group *group.Writer[*statements]
 }
 
@@ -34,6 +35,9 @@ func (w *writer) Do(ctx context.Context, do group.Work[*statements]) error {
 }
 
 func (w *writer) transaction(batch []group.Work[*statements]) (err error) {
+	if err := w.files.check(); err != nil {
+		return fmt.Errorf("%w: %w", outbox.ErrNotStored, err)
+	}
 	ctx := context.Background() // a batch belongs to no single caller
 	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin: %w: %w", outbox.ErrNotStored, err)

@@ -136,8 +136,14 @@ func question(q *Queue, it *item, now time.Time) verdict {
 func (q *Queue) Next(now time.Time) (Run, time.Time) {
 	q.floods.end(now)
 	q.account.chooseTrial(&q.dues, now)
-	for len(q.dues.items) > 0 {
-		it := q.dues.items[0]
+	for {
+		if q.account.blocked.IsZero() { // or else its trial decides which is first
+			q.dues.promote(now)
+		}
+		it := q.dues.first()
+		if it == nil {
+			return Run{}, time.Time{}
+		}
 		if it.due.After(now) {
 			return Run{}, it.due
 		}
@@ -157,7 +163,6 @@ func (q *Queue) Next(now time.Time) (Run, time.Time) {
 			it.phase = v.phase
 		}
 	}
-	return Run{}, time.Time{}
 }
 
 // judge is the verdict of the first gate that does not let an item pass.

@@ -58,11 +58,11 @@ func TestGates(t *testing.T) {
 		{gate: "quiet hours", case_: "the provider may have it", set: func(_ *Queue, it *item) { it.notBefore, it.doubt = start.Add(minute), &Doubt{Ask: true, Tried: true} }},
 		{gate: "quiet hours", case_: "it was loaded", set: func(_ *Queue, it *item) { it.notBefore, it.doubt = start.Add(minute), &Doubt{Ask: true} }, want: verdict{phase: held, until: start.Add(minute)}},
 		{gate: "limits", case_: "there is room"},
-		{gate: "limits", case_: "there is none", set: func(q *Queue, it *item) { q.limits.charge(alice, start, false) }, want: verdict{phase: held, until: start.Add(10 * minute)}},
-		{gate: "limits", case_: "for another", set: func(q *Queue, it *item) { q.limits.charge(bob, start, false) }},
-		{gate: "limits", case_: "it is urgent", set: func(q *Queue, it *item) { q.limits.charge(alice, start, false); it.class = exempt }},
-		{gate: "limits", case_: "it is counted already", set: func(q *Queue, it *item) { q.limits.charge(alice, start, false); it.counted = true }},
-		{gate: "limits", case_: "it is too old before there is room", at: 55 * minute, set: func(q *Queue, it *item) { q.limits.charge(alice, start.Add(55*minute), false) }, want: verdict{phase: held, until: start.Add(time.Hour + time.Millisecond)}},
+		{gate: "limits", case_: "there is none", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false) }, want: verdict{phase: held, until: start.Add(10 * minute)}},
+		{gate: "limits", case_: "for another", set: func(q *Queue, it *item) { q.limits.charge(bob, ofPages, start, false) }},
+		{gate: "limits", case_: "it is urgent", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false); it.class = exempt }},
+		{gate: "limits", case_: "it is counted already", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false); it.counted = true }},
+		{gate: "limits", case_: "it is too old before there is room", at: 55 * minute, set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start.Add(55*minute), false) }, want: verdict{phase: held, until: start.Add(time.Hour + time.Millisecond)}},
 		{gate: "budget", case_: "it is not spent"},
 		{gate: "budget", case_: "it is spent", set: func(q *Queue, _ *item) { q.limits.budget.spend(100, start) }, want: verdict{phase: held, until: start.Add(time.Hour)}},
 		{gate: "budget", case_: "it is spent, but this is among the most severe", set: func(q *Queue, it *item) { q.limits.budget.spend(100, start); it.class = limited }},
@@ -121,6 +121,37 @@ func TestLaw2(t *testing.T) {
 		if run, _ := q.Next(start); run.Do != tc.want {
 			t.Errorf("%s: it gives %v, want %v", name, run.Do, tc.want)
 		}
+	}
+}
+
+// TestMostSevereFirst: of what is due, the most severe goes first, then the oldest, and
+// RESOLVED last, in whatever order they came.
+func TestMostSevereFirst(t *testing.T) {
+	q := NewQueue(start, false)
+	severities := []string{"resolved", "warning", "", "P3", "critical", "info", "P0", "high", "Critical"}
+	for i, severity := range severities {
+		m := message(i, alice, strconv.Itoa(i))
+		m.Severity, m.Urgent = severity, severity == "critical"
+		q.Add(m, New, start)
+	}
+	notice := message(len(severities), alice, "notice")
+	notice.Severity, notice.Urgent = "", true
+	q.Add(notice, New, start)
+	var got []string
+	for {
+		run, _ := q.Next(start.Add(time.Second))
+		if run.Do == Nothing {
+			break
+		}
+		got = append(got, run.ID)
+		if len(got) == 2 { // it goes before all that wait, although it is the youngest
+			late := message(20, alice, "late")
+			late.Severity = "sev0"
+			q.Add(late, New, start.Add(time.Second))
+		}
+	}
+	if want := []string{"m1006", "m1004", "m1020", "m1008", "m1009", "m1007", "m1001", "m1003", "m1002", "m1005", "m1000"}; !slices.Equal(got, want) {
+		t.Errorf("they go in the order %v, want %v", got, want)
 	}
 }
 
@@ -196,7 +227,7 @@ func TestKeep(t *testing.T) {
 // TestPure: the queue imports nothing that could give it a clock, a network or a store.
 func TestPure(t *testing.T) {
 	allowed := []string{
-		"cmp", "container/heap", "hash/maphash", "slices", "strings", "time",
+		"cmp", "container/heap", "hash/maphash", "math", "slices", "strings", "time",
 		"github.com/smspager/smspager/receiver/e164", "github.com/smspager/smspager/receiver/outbox", "github.com/smspager/smspager/templating",
 	}
 	forbidden := []string{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick", "outbox.NewIDs", "outbox.Retain"}

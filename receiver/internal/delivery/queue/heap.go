@@ -5,8 +5,33 @@ import (
 	"time"
 )
 
-// dues holds the items that wait for a time.
-type dues struct{ items itemHeap }
+// dues holds the items that wait for a time, and those whose time has come. Of these the
+// most severe comes first.
+type dues struct {
+	items itemHeap
+	ready readyHeap
+}
+
+// promote makes items ready whose time has come.
+func (d *dues) promote(now time.Time) {
+	for len(d.items) > 0 && !d.items[0].due.After(now) {
+		it := heap.Pop(&d.items).(*item)
+		it.ready = true
+		heap.Push(&d.ready, it)
+	}
+}
+
+// first returns the item whose turn is next, nil without one. If it is not due, it is the
+// one that is due next.
+func (d *dues) first() *item {
+	switch {
+	case len(d.ready) > 0:
+		return d.ready[0]
+	case len(d.items) > 0:
+		return d.items[0]
+	}
+	return nil
+}
 
 // wait has an item wait until a time, or until it is too old, whichever is first.
 func (d *dues) wait(it *item, at time.Time) {
@@ -23,7 +48,12 @@ func (d *dues) push(it *item, p phase, at time.Time) {
 
 // remove takes an item out, if it waits.
 func (d *dues) remove(it *item) {
-	if it.at >= 0 {
+	switch {
+	case it.at < 0:
+	case it.ready:
+		heap.Remove(&d.ready, int(it.at))
+		it.ready = false
+	default:
 		heap.Remove(&d.items, int(it.at))
 	}
 }
@@ -31,7 +61,11 @@ func (d *dues) remove(it *item) {
 // hasten has an item that waits wait until an earlier time only.
 func (d *dues) hasten(it *item, at time.Time) {
 	it.due = at
-	heap.Fix(&d.items, int(it.at))
+	if it.ready {
+		heap.Fix(&d.ready, int(it.at))
+	} else {
+		heap.Fix(&d.items, int(it.at))
+	}
 }
 
 // itemHeap orders items by when they are due, then by age.
@@ -61,6 +95,20 @@ func (h *itemHeap) Pop() any {
 	it.at = -1
 	return it
 }
+
+// readyHeap orders items by severity, then as itemHeap does.
+type readyHeap []*item
+
+func (h readyHeap) Len() int { return len(h) }
+func (h readyHeap) Less(a, b int) bool {
+	if h[a].rank != h[b].rank {
+		return h[a].rank < h[b].rank
+	}
+	return itemHeap(h).Less(a, b)
+}
+func (h readyHeap) Swap(a, b int) { itemHeap(h).Swap(a, b) }
+func (h *readyHeap) Push(x any)   { (*itemHeap)(h).Push(x) }
+func (h *readyHeap) Pop() any     { return (*itemHeap)(h).Pop() }
 
 // ages is a heap of message ids, which sort by age.
 type ages []string

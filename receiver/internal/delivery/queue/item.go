@@ -2,6 +2,7 @@ package queue
 
 import (
 	"hash/maphash"
+	"math"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
@@ -25,7 +26,7 @@ const (
 type class int8
 
 const (
-	exempt  class = iota // nothing: it is urgent, a digest, a test, or could not be stored
+	exempt  class = iota // nothing: it is a notice, a digest, a test, or could not be stored
 	limited              // its recipient's limits
 	low                  // these, and a budget that is spent
 )
@@ -49,8 +50,10 @@ type item struct {
 	at       int32 // its place in the heap, -1 while it is not there
 	phase    phase
 	class    class
+	kind     kind
 	trials   int32 // of a refused account, by it
-	rank     int8  // of its severity, 0 for the most severe
+	rank     int8  // of its severity, lower for a more severe one
+	ready    bool  // it is in the heap of those that are due
 	waited   bool  // it was held: what becomes too old by that goes into a digest
 	counted  bool  // it is counted among what the recipient was sent
 	noting   bool  // it is about a page, and that it waits is to be noted, once
@@ -60,6 +63,7 @@ type item struct {
 type maker struct {
 	seed     maphash.Seed
 	interned map[string]string // names and numbers that many items have in common
+	order    *templating.SeverityOrder
 }
 
 // item makes the item of a message.
@@ -73,13 +77,17 @@ func (mk *maker) item(m outbox.Message) *item {
 		expires:   m.ExpiresAt,
 		notBefore: m.NotBefore,
 		segments:  int32(m.Segments),
-		class:     classOf(&m),
-		rank:      int8(templating.SeverityRank(m.Severity)),
+		class:     mk.classOf(&m),
+		kind:      kindOf(&m),
+		rank:      int8(min(mk.order.Rank(m.Severity), math.MaxInt8)),
 		noting:    m.PageID != "",
 		at:        -1,
 	}
 	if it.lane.digests {
-		it.counted = true // with what it stands for
+		it.counted = true // with what it replaces
+	}
+	if it.class == exempt {
+		it.rank = min(it.rank, 0) // a person waits for it
 	}
 	return it
 }
@@ -122,11 +130,11 @@ type Doubt struct {
 }
 
 // classOf says what may hold a message back.
-func classOf(m *outbox.Message) class {
+func (mk *maker) classOf(m *outbox.Message) class {
 	switch {
-	case !IsLimited(m):
+	case !isLimited(m):
 		return exempt
-	case isLow(m):
+	case !m.Urgent && mk.order.Rank(m.Severity) > 0:
 		return low
 	}
 	return limited

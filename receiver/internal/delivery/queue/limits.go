@@ -21,14 +21,47 @@ type Limit struct {
 // OverBudget is how often a recipient gets a digest once the daily budget is spent.
 var OverBudget = Limit{Messages: 1, Per: time.Hour}
 
-// IsLimited reports whether limits of its recipient hold a message back. They do not
-// touch what is urgent, free tests, and digests, which stand for what they held back.
-func IsLimited(m *outbox.Message) bool {
-	return !m.Urgent && m.To != e164.Test && m.GroupKey != outbox.DigestGroup
+// Storm bounds how many urgent messages a recipient gets alone: ten immediately, then one
+// in six seconds. What comes between goes into digests.
+var Storm = Limit{Messages: 10, Per: time.Minute}
+
+// kind says which allowance a message is taken from. Each kind has its own, so that
+// urgent pages do not wait for others, and none waits for a RESOLVED.
+type kind int8
+
+const (
+	ofPages kind = iota
+	ofResolved
+	ofUrgent
+)
+
+// kindOf returns the kind of a message.
+func kindOf(m *outbox.Message) kind {
+	switch {
+	case m.Urgent && m.Severity != "": // notices have no severity
+		return ofUrgent
+	case m.Severity == templating.SeverityResolved:
+		return ofResolved
+	}
+	return ofPages
 }
 
-// isLow reports whether a budget that is spent holds a message back.
-func isLow(m *outbox.Message) bool { return IsLimited(m) && templating.SeverityRank(m.Severity) > 0 }
+// isLimited reports whether limits of its recipient may hold a message back. They do not
+// touch notices, free tests, and digests, which replace the messages that they held back.
+func isLimited(m *outbox.Message) bool {
+	return (!m.Urgent || kindOf(m) == ofUrgent) && m.To != e164.Test && m.GroupKey != outbox.DigestGroup
+}
+
+// Counts reports whether a message that was sent counts for the limits.
+func Counts(m *outbox.Message) bool {
+	return isLimited(m) || m.GroupKey == outbox.DigestGroup && m.To != e164.Test
+}
+
+// allowance is a limit for messages of one kind.
+type allowance struct {
+	kind
+	Limit
+}
 
 // bucket is the level of a limit's bucket at a time. The level is a time, too: each
 // message takes as much as it takes to fill in. The zero value is full.
@@ -66,7 +99,7 @@ func (l Limit) isFull(b bucket, now time.Time) bool {
 // limits are what recipients were sent lately, and what waits for that.
 type limits struct {
 	of     map[string][]Limit // of each receiver
-	all    []Limit            // of any receiver, each once
+	all    []Limit            // of any receiver, each once, and Storm
 	people map[e164.Number]*person
 	budget budget
 	holds  []Hold
@@ -74,7 +107,7 @@ type limits struct {
 
 // person is what a recipient was sent lately, and what is held for them.
 type person struct {
-	buckets map[Limit]bucket
+	buckets map[allowance]bucket
 	digests bucket // of OverBudget, empty at first
 	held    map[*item]bool
 }
@@ -104,6 +137,9 @@ func (l *limits) configure(s Settings) (recount bool) {
 			}
 		}
 	}
+	if len(l.all) > 0 && !slices.Contains(l.all, Storm) {
+		l.all = append(l.all, Storm)
+	}
 	same := len(before) == len(l.all) && !slices.ContainsFunc(before, func(b Limit) bool { return !slices.Contains(l.all, b) })
 	if same || before == nil {
 		return false
@@ -118,7 +154,7 @@ func (l *limits) configure(s Settings) (recount bool) {
 func (l *limits) person(to e164.Number) *person {
 	p := l.people[to]
 	if p == nil {
-		p = &person{buckets: make(map[Limit]bucket), held: make(map[*item]bool)}
+		p = &person{buckets: make(map[allowance]bucket), held: make(map[*item]bool)}
 		l.people[to] = p
 	}
 	return p
@@ -149,12 +185,28 @@ func (l *limits) allowed(it *item, now time.Time) time.Time {
 	if it.class == exempt || p == nil {
 		return at
 	}
-	for _, limit := range l.of[it.receiver] {
-		if free := limit.allows(p.buckets[limit], now); free.After(at) {
+	for _, limit := range l.limitsOf(it) {
+		if free := limit.allows(p.buckets[allowance{it.kind, limit}], now); free.After(at) {
 			at = free
 		}
 	}
+	if it.kind == ofResolved { // pages go first, and take it along
+		for other := range p.held {
+			if other.kind == ofPages && !other.notBefore.After(now) && !other.due.Before(at) {
+				at = other.due.Add(time.Millisecond)
+			}
+		}
+	}
 	return at
+}
+
+// limitsOf returns the limits of an item's receiver. Of an urgent item, that is the storm's.
+func (l *limits) limitsOf(it *item) []Limit {
+	limits := l.of[it.receiver]
+	if it.kind == ofUrgent && len(limits) > 0 {
+		return []Limit{Storm}
+	}
+	return limits
 }
 
 // afforded is when the budget lets an item go: at the recipient's next digest.
@@ -172,18 +224,19 @@ func (l *limits) afforded(it *item, now time.Time) time.Time {
 // count counts an item among what its recipient was sent, once.
 func (l *limits) count(it *item, now time.Time) {
 	if !it.counted && it.class != exempt {
-		l.charge(it.lane.to, now, l.isOver(it, now))
+		l.charge(it.lane.to, it.kind, now, l.isOver(it, now))
 	}
 	it.counted = true
 }
 
-// charge counts a message; beyond the budget it is the digest of an hour.
-func (l *limits) charge(to e164.Number, now time.Time, digest bool) {
+// charge counts a message of a kind; beyond the budget it is the digest of an hour.
+func (l *limits) charge(to e164.Number, of kind, now time.Time, digest bool) {
 	p := l.person(to)
 	for _, limit := range l.all {
-		p.buckets[limit] = limit.take(p.buckets[limit], now)
+		a := allowance{of, limit}
+		p.buckets[a] = limit.take(p.buckets[a], now)
 	}
-	if digest {
+	if digest && of != ofUrgent {
 		p.digests = OverBudget.take(p.digests, now)
 	}
 }
@@ -205,7 +258,8 @@ func (l *limits) release(it *item) {
 	}
 }
 
-// heldWith are the items that may go with an item into one digest, oldest first.
+// heldWith returns the items that may go with an item into one digest, oldest first: with
+// an urgent one others of its kind, with a RESOLVED no page.
 func (l *limits) heldWith(it *item, now time.Time) []*item {
 	p := l.people[it.lane.to]
 	if p == nil || it.counted || it.inDoubt() {
@@ -215,6 +269,9 @@ func (l *limits) heldWith(it *item, now time.Time) []*item {
 	spent := l.budget.isSpent(now)
 	for other := range p.held {
 		if spent && other.class == low && it.class != low { // the budget does not touch the most severe
+			continue
+		}
+		if (other.kind == ofUrgent) != (it.kind == ofUrgent) || it.kind == ofResolved && other.kind != ofResolved {
 			continue
 		}
 		if other != it && other.successor == "" && !other.notBefore.After(now) {
@@ -229,7 +286,7 @@ func (l *limits) heldWith(it *item, now time.Time) []*item {
 func (l *limits) forget(now time.Time) {
 	for to, p := range l.people {
 		for limit, b := range p.buckets {
-			if limit.isFull(b, now) {
+			if limit.Limit.isFull(b, now) {
 				delete(p.buckets, limit)
 			}
 		}
@@ -259,9 +316,11 @@ func (q *Queue) Remember(sent []outbox.Message, since time.Time, spent int, now 
 	for _, m := range sent {
 		if p := q.limits.person(m.To); len(p.buckets) == 0 {
 			for _, l := range q.limits.all {
-				p.buckets[l] = bucket{at: since}
+				for _, k := range []kind{ofPages, ofResolved, ofUrgent} {
+					p.buckets[allowance{k, l}] = bucket{at: since}
+				}
 			}
 		}
-		q.limits.charge(m.To, m.AttemptedAt, m.GroupKey == outbox.DigestGroup)
+		q.limits.charge(m.To, kindOf(&m), m.AttemptedAt, m.GroupKey == outbox.DigestGroup)
 	}
 }

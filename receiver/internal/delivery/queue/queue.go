@@ -21,6 +21,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
 )
 
 // keptTexts is how many texts of waiting messages are kept in memory.
@@ -29,8 +30,9 @@ const keptTexts = 500
 // Settings are the rules that the configuration sets.
 type Settings struct {
 	Limits      map[string][]Limit // of each receiver
-	DailyBudget int                // segments, beyond which only the most severe goes alone; 0: none
-	Pause       time.Duration      // between any two messages; 0: none
+	Severities  *templating.SeverityOrder
+	DailyBudget int           // segments, beyond which only the most severe goes alone; 0: none
+	Pause       time.Duration // between any two messages; 0: none
 }
 
 // Origin says where a message was before it came into the queue.
@@ -62,7 +64,7 @@ type Queue struct {
 // is older may come until [Queue.Loaded]; in a shared store, always.
 func NewQueue(term time.Time, shared bool) *Queue {
 	q := &Queue{
-		term: term, maker: maker{maphash.MakeSeed(), make(map[string]string)}, known: make(map[string]*item),
+		term: term, maker: maker{seed: maphash.MakeSeed(), interned: make(map[string]string)}, known: make(map[string]*item),
 		floods: floods{of: make(map[uint64]*flood)},
 		limits: limits{people: make(map[e164.Number]*person)},
 	}
@@ -73,7 +75,7 @@ func NewQueue(term time.Time, shared bool) *Queue {
 // Configure sets or replaces the rules, and reports whether limits were replaced by
 // others: what was sent lately is then to be counted anew.
 func (q *Queue) Configure(s Settings) (recount bool) {
-	q.pause = s.Pause
+	q.pause, q.maker.order = s.Pause, s.Severities
 	return q.limits.configure(s)
 }
 

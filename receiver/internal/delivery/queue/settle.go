@@ -52,7 +52,7 @@ func (q *Queue) Settle(r Result, now time.Time) {
 // settleDigest takes back items that were to go into a digest.
 func (q *Queue) settleDigest(items []*item, r Result, now time.Time) {
 	if r.Digest {
-		q.limits.charge(r.Run.To, now, true)
+		q.limits.charge(r.Run.To, q.known[r.Run.ID].kind, now, true)
 	}
 	for _, it := range items {
 		switch {

@@ -130,6 +130,26 @@ func (p *Page) restart(at time.Time) {
 	}
 }
 
+// Newer returns a notification of the alerts that fire and came after a time, as far as they
+// are kept; false if no alert came after it.
+func (p *Page) Newer(than time.Time) (templating.Notification, bool) {
+	n, came := p.Notification, false
+	newer := n.Alerts[:0:0]
+	for _, a := range p.Alerts {
+		if !a.Live() || !a.Came.After(than) {
+			continue
+		}
+		came = true
+		if a.Whole != nil {
+			newer = append(newer, *a.Whole)
+		}
+	}
+	if len(newer) > 0 { // or else they are among those that are not kept
+		n.Alerts, n.TruncatedAlerts = newer, 0
+	}
+	return n, came
+}
+
 // paged notes that a step has paged people.
 func (p *Page) paged(at time.Time, step int, people []outbox.Person) {
 	for _, person := range people {

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/receiver/outbox/sqlite"
+)
+
+// restore is the subcommand restore.
+type restore struct{ configFile, from string }
+
+func addRestore(app *kingpin.Application) (string, func(context.Context, console) error) {
+	var r restore
+	cmd := app.Command("restore", "Put a backup in the place of the outbox. Stop smspager first. What was there is kept beside it.\n\n"+
+		"At its next start smspager asks the provider about every message that the backup holds as not sent, so none is sent twice.\n\n"+
+		"Example: smspager restore -c smspager.yml /var/backups/smspager.db")
+	cmd.Flag("config.file", "The configuration file.").Short('c').Default("smspager.yml").StringVar(&r.configFile)
+	cmd.Arg("file", "The backup, from smspager backup. It is left as it is.").Required().StringVar(&r.from)
+	return cmd.FullCommand(), r.run
+}
+
+func (r *restore) run(ctx context.Context, c console) error {
+	cfg, err := receiver.LoadConfig(r.configFile)
+	if err != nil {
+		return err
+	}
+	if cfg.Storage.SQLite == "" {
+		return errors.New("the outbox is in PostgreSQL; restore it with pg_restore")
+	}
+	messages, kept, err := sqlite.Restore(ctx, cfg.Storage.SQLite, r.from)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "%s holds %d messages\n", cfg.Storage.SQLite, messages)
+	if kept != "" {
+		fmt.Fprintf(c.out, "what was there before is kept as %s; delete it when you do not need it\n", kept)
+	}
+	return nil
+}
