@@ -100,7 +100,7 @@ type Store interface {
 	Get(ctx context.Context, id string) (Message, error)
 
 	// FindAPIID returns the id of the message that the provider knows by
-	// apiID, or ErrNotFound.
+	// apiID, without regard to case, or ErrNotFound.
 	FindAPIID(ctx context.Context, apiID string) (id string, err error)
 
 	// List returns messages with their Events, newest first.

@@ -226,7 +226,9 @@ func (a *attempt) ask(ctx context.Context) (o outcome, settled bool) {
 	switch {
 	case err == nil:
 		a.record(ctx, outbox.Taken(a.ID, "", now, "the provider has it, says getstatus"))
-		a.record(ctx, statusChange(a.ID, "", status, now, "getstatus"))
+		if status.Known() {
+			a.record(ctx, statusChange(a.ID, "", status, now, "getstatus"))
+		}
 		return a.taken(now), true
 	case errors.As(err, &refusal) && refusal.Code == textinghouse.CodeUnknownClientID:
 		a.Doubt.Unasked = time.Time{}

@@ -102,7 +102,7 @@ func New(o Options) *Delivery {
 	}
 	d := &Delivery{spool: o.Spool, logger: o.Logger, onFinal: o.OnFinal}
 	d.leading.Store(!o.Shared)
-	d.poller = newPoller(d.logger, d.settings.Load, d.record)
+	d.poller = newPoller(d)
 	notices := &notices{spool: o.Spool, ids: o.IDs, logger: o.Logger}
 	d.sender = &sender{
 		spool: o.Spool, logger: o.Logger, settings: d.settings.Load, leading: d.leading.Load,

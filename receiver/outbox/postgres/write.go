@@ -45,13 +45,13 @@ WITH changed AS (
   UPDATE messages SET
     state        = CASE WHEN $2::text = '' THEN state ELSE $2 END,
     updated_at   = CASE WHEN $2 IN ('', state) THEN updated_at ELSE $3::bigint END,
-    status       = greatest(status, $4::integer),
+    status       = CASE WHEN $4::integer = 0 THEN status ELSE $4 END,
     api_id       = CASE WHEN api_id = '' THEN $5 ELSE api_id END,
     outdated_by  = CASE WHEN $8::text = '' THEN outdated_by ELSE $8 END,
     attempts     = attempts + $6::integer,
     attempted_at = CASE WHEN $6 > 0 THEN $3 ELSE attempted_at END,
     accepted_at  = CASE WHEN $2 = 'accepted' THEN $3 ELSE accepted_at END
-  WHERE id = $1 AND state = ANY ($7::text[]) AND ($4 = 0 OR status < $4)
+  WHERE id = $1 AND state = ANY ($7::text[]) AND ($4 = 0 OR $2 <> '' OR status < $4)
     AND NOT ($11::boolean AND EXISTS (SELECT 1 FROM events WHERE message_id = $1 AND at = $3 AND type = $9 AND detail = $10))
   RETURNING id),
 noted AS (
