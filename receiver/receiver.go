@@ -285,7 +285,11 @@ func (r *Receiver) configure(cfg *config.Config) error {
 		return err
 	}
 	account := cfg.TextingHouse.ClientOptions()
-	account.Observe, account.Transport = r.metrics.observe, r.via
+	account.Transport = r.via
+	account.Observe = func(x textinghouse.Exchange) {
+		r.metrics.observe(x)
+		r.delivery.Observe(x)
+	}
 	client, err := textinghouse.NewClient(account)
 	if err != nil {
 		return err

@@ -144,9 +144,10 @@ func Held(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: []State{Queued}, At: at, Event: EventHeld, Detail: detail}
 }
 
-// Untold ends the wait for a final status that never came.
+// Untold ends the wait for a final status that never came, or for the provider to say
+// whether it has the message.
 func Untold(id string, at time.Time, detail string) Change {
-	return Change{ID: id, From: accepted, To: Unknown, At: at, Event: EventUnknown, Detail: detail}
+	return Change{ID: id, From: []State{Sending, Accepted}, To: Unknown, At: at, Event: EventUnknown, Detail: detail}
 }
 
 // Replied notes the phone's answer in the message's history, whatever its state.

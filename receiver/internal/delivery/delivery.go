@@ -107,7 +107,7 @@ func New(o Options) *Delivery {
 	d.sender = &sender{
 		spool: o.Spool, logger: o.Logger, settings: d.settings.Load, leading: d.leading.Load,
 		queue: queue.NewQueue(time.Now(), o.Shared),
-		wake:  make(chan struct{}, 1), emptied: make(chan struct{}, 1), changed: make(chan struct{}, 1), settled: make(chan outcome),
+		wake:  make(chan struct{}, 1), emptied: make(chan struct{}, 1), changed: make(chan struct{}, 1), settled: make(chan queue.Result),
 	}
 	d.metrics = newMetrics(o.Registerer, d)
 	d.sender.metrics = d.metrics
@@ -151,9 +151,6 @@ func (d *Delivery) Withdraw(ids []string) {
 	d.leader.forget(ids)
 	d.sender.withdraw(ids)
 }
-
-// Refusal returns why the provider refuses the whole account, "" while it does not.
-func (d *Delivery) Refusal() string { return d.sender.refused() }
 
 // Run sends until the context ends. Then it starts nothing new, lets the requests under
 // way finish, and returns when all of its goroutines have. It may be called once.

@@ -34,10 +34,10 @@ const (
 )
 
 // digest sends one message in the place of several that were held.
-func (a *attempts) digest(ctx context.Context, run queue.Run) outcome {
+func (a *attempts) digest(ctx context.Context, run queue.Run) queue.Result {
 	now := time.Now()
 	result := queue.Result{Run: run}
-	retry := outcome{Result: queue.Result{Run: run, Again: now.Add(storeRetry)}}
+	retry := queue.Result{Run: run, Again: now.Add(storeRetry)}
 	held := &tally{}
 	var folded []outbox.Message
 	alone := "" // the one that is left, if it is not too old
@@ -62,7 +62,7 @@ func (a *attempts) digest(ctx context.Context, run queue.Run) outcome {
 		held.add(m, 1+r.Missed)
 	}
 	if result.Alone = alone; len(folded) == 0 || alone != "" {
-		return outcome{Result: result}
+		return result
 	}
 	e := outbox.Entry{Messages: []outbox.Message{a.notices.notice(run.To, outbox.DigestGroup, run.Receiver, now, held.text("", fmt.Sprint(held.messages, " more")), "a digest of "+templating.Counted(len(folded), "message"))}}
 	for _, m := range folded {
@@ -79,7 +79,7 @@ func (a *attempts) digest(ctx context.Context, run queue.Run) outcome {
 	}
 	a.metrics.digests.Inc()
 	result.Digest = true
-	return outcome{Result: result}
+	return result
 }
 
 // tally counts messages by what they are about.

@@ -21,6 +21,8 @@ type scripted struct {
 	send   func(textinghouse.SMS) (string, error)             // nil: the gateway's
 	status func(clientID string) (textinghouse.Status, error) // nil: the gateway's
 
+	observe func(textinghouse.Exchange)
+
 	mu    sync.Mutex
 	sends map[string][]time.Time // by climsgid
 	asks  map[string][]time.Time // likewise; by api_id if that was asked for
@@ -29,7 +31,9 @@ type scripted struct {
 func (g *scripted) Send(ctx context.Context, m textinghouse.SMS) (string, error) {
 	g.note(g.sends, m.ClientID)
 	if g.send != nil {
-		return g.send(m)
+		id, err := g.send(m)
+		g.observe(textinghouse.Exchange{Command: textinghouse.CommandSend, Err: err})
+		return id, err
 	}
 	return g.Gateway.Send(ctx, m)
 }
@@ -37,7 +41,7 @@ func (g *scripted) Send(ctx context.Context, m textinghouse.SMS) (string, error)
 func (g *scripted) Status(ctx context.Context, apiID string) (textinghouse.Status, error) {
 	g.note(g.asks, apiID)
 	if g.status != nil {
-		return g.status(apiID)
+		return g.replaced(apiID)
 	}
 	return g.Gateway.Status(ctx, apiID)
 }
@@ -45,9 +49,15 @@ func (g *scripted) Status(ctx context.Context, apiID string) (textinghouse.Statu
 func (g *scripted) StatusByClientID(ctx context.Context, id string) (textinghouse.Status, error) {
 	g.note(g.asks, id)
 	if g.status != nil {
-		return g.status(id)
+		return g.replaced(id)
 	}
 	return g.Gateway.StatusByClientID(ctx, id)
+}
+
+func (g *scripted) replaced(id string) (textinghouse.Status, error) {
+	status, err := g.status(id)
+	g.observe(textinghouse.Exchange{Command: textinghouse.CommandStatus, Err: err})
+	return status, err
 }
 
 func (g *scripted) note(in map[string][]time.Time, id string) {
@@ -58,7 +68,7 @@ func (g *scripted) note(in map[string][]time.Time, id string) {
 
 // script puts a gateway before the simulator.
 func (w *world) script() *scripted {
-	g := &scripted{sends: make(map[string][]time.Time), asks: make(map[string][]time.Time)}
+	g := &scripted{observe: w.d.Observe, sends: make(map[string][]time.Time), asks: make(map[string][]time.Time)}
 	w.alter = func(s *delivery.Settings) { g.Gateway, s.Gateway = s.Gateway, g }
 	w.d.Configure(w.settings())
 	synctest.Wait()

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -96,15 +97,20 @@ func (w *world) halt() {
 }
 
 func (w *world) settings() delivery.Settings {
+	s := delivery.Settings{Gateway: w.client(w.sim.Transport()), Timeout: 10 * time.Second, Concurrency: 16, Callbacks: true}
+	w.alter(&s)
+	return s
+}
+
+func (w *world) client(via http.RoundTripper) *textinghouse.Client {
 	client, err := textinghouse.NewClient(textinghouse.Options{
-		User: "acme", Password: "correct horse", Endpoints: []string{"http://127.0.0.1/"}, Transport: w.sim.Transport(),
+		User: "acme", Password: "correct horse", Endpoints: []string{"http://127.0.0.1/"}, Transport: via,
+		Observe: func(x textinghouse.Exchange) { w.d.Observe(x) },
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s := delivery.Settings{Gateway: client, Timeout: 10 * time.Second, Concurrency: 16, Callbacks: true}
-	w.alter(&s)
-	return s
+	return client
 }
 
 func (w *world) message(to e164.Number, group, text string) outbox.Message {
@@ -160,7 +166,8 @@ func (w *world) texts() (texts []string) {
 	return texts
 }
 
-func gauge(w *world, name string) float64 {
+// measured is the value of the first metric of a name.
+func measured(w *world, name string) float64 {
 	w.t.Helper()
 	families, err := w.reg.Gather()
 	if err != nil {
@@ -168,7 +175,8 @@ func gauge(w *world, name string) float64 {
 	}
 	for _, f := range families {
 		if f.GetName() == name {
-			return f.GetMetric()[0].GetGauge().GetValue()
+			m := f.GetMetric()[0]
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
 		}
 	}
 	w.t.Fatalf("no metric %s", name)
