@@ -3,7 +3,10 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -176,6 +179,103 @@ func TestOneQuestionASecond(t *testing.T) {
 			}
 			for _, m := range all {
 				w.expect(m.ID, outbox.Unknown, 0)
+			}
+		})
+	}
+}
+
+// TestOneAttemptASecond is the sender's law: whatever the provider responds, the rounds of a
+// message are a first backoff apart, and a second after that.
+func TestOneAttemptASecond(t *testing.T) {
+	for seed := range uint64(4) {
+		inWorld(t, textinghousetest.Options{}, func(w *world) {
+			random := rand.New(rand.NewPCG(seed, 1))
+			g := w.script()
+			g.status = answers(random)
+			g.send = func(textinghouse.SMS) (string, error) {
+				_, err := g.status("")
+				if random.IntN(200) > 0 && (err == nil || !textinghouse.MayHaveBeenTaken(err) && random.IntN(4) > 0) {
+					err = &textinghouse.Error{Code: []textinghouse.Code{101, 104, 300, 350, 999}[random.IntN(5)]}
+				}
+				return "x", err
+			}
+			var all []outbox.Message
+			for i := range 5 {
+				m := w.message(alice, fmt.Sprint(i), fmt.Sprint("text ", i%2))
+				m.ExpiresAt = m.CreatedAt.Add(10 * time.Hour)
+				all = append(all, m)
+			}
+			w.put(all...)
+			after(12 * time.Hour)
+			for _, m := range all {
+				rounds := slices.Concat(g.sends[m.ID], g.asks[m.ID])
+				slices.SortFunc(rounds, time.Time.Compare)
+				rounds = slices.CompactFunc(rounds, time.Time.Equal) // a question and what follows it
+				if len(rounds) == 0 {
+					t.Error("a message was never tried")
+				}
+				for i := range len(rounds) - 1 {
+					if gap := rounds[i+1].Sub(rounds[i]); gap < 370*time.Millisecond || i > 1 && rounds[i+1].Sub(rounds[i-1]) < time.Second {
+						t.Fatalf("%d rounds about %s, number %d after %v", len(rounds), m.ID, i+1, gap)
+					}
+				}
+			}
+		})
+	}
+}
+
+// fickle is a shared store that gives the lead for a moment only, and whose hints end.
+type fickle struct {
+	outbox.Store
+	valid        bool
+	holds        time.Duration // 0: the lead is lost as it is won
+	leads, reads int
+}
+
+type lease struct {
+	context.Context
+	valid bool
+}
+
+func (l lease) Valid() bool { return l.valid && l.Err() == nil }
+
+func (f *fickle) Lead(ctx context.Context) (outbox.Lease, func(), error) {
+	f.leads++
+	held, cancel := context.WithTimeout(ctx, f.holds)
+	return lease{held, f.valid}, cancel, nil
+}
+
+func (f *fickle) Listen(_ context.Context, ready func(), _ func(outbox.Hint)) error {
+	ready()
+	return errors.New("ended")
+}
+
+func (f *fickle) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
+	f.reads++
+	return f.Store.Open(ctx)
+}
+
+// TestTheLeaderHasAFloor: neither a lead that is lost as it is won nor one that cannot be
+// proved makes the leader or the sender spin.
+func TestTheLeaderHasAFloor(t *testing.T) {
+	for _, f := range []*fickle{{valid: true}, {holds: time.Hour}, {valid: true, holds: time.Hour}} {
+		inWorld(t, textinghousetest.Options{}, func(w *world) {
+			w.halt()
+			w.shared = true
+			w.wraps = func(s outbox.Store) outbox.Store { f.Store = s; return f }
+			w.start()
+			m := w.message(alice, "g", "disk full")
+			w.put(m)
+			const seconds = 60
+			after(seconds * time.Second)
+			if taken := w.sim.Taken(m.ID); taken > 0 != (f.valid && f.holds > 0) {
+				t.Errorf("%+v: taken %d times", f, taken)
+			}
+			if f.leads > seconds+1 || f.reads > seconds+10 {
+				t.Errorf("it tried to lead %d times, and read the open messages %d times, in a minute", f.leads, f.reads)
+			}
+			if n := measured(w, "smspager_loop_rounds_total"); n == 0 || n > 10*seconds {
+				t.Errorf("the first loop had %v rounds", n)
 			}
 		})
 	}

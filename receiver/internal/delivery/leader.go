@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// leadRetry is how often leading is tried again after the database failed.
+	// leadRetry is how often leading is tried again after it failed or ended.
 	leadRetry = time.Second
 	// missedGap is how often the leader looks for messages of which no hint came.
 	missedGap = queue.LateFor / 2
@@ -57,14 +57,14 @@ func (l *leader) run(ctx context.Context) {
 		return
 	}
 	failing, again := false, false
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; sleep(ctx, leadRetry) {
+		l.metrics.leads.Inc()
 		lease, release, err := l.spool.Lead(ctx)
 		if err != nil {
 			if !failing && ctx.Err() == nil {
 				l.logger.Error("cannot ask the database who sends; trying again", "err", err)
 			}
 			failing = true
-			sleep(ctx, leadRetry)
 			continue
 		}
 		if failing || again {
@@ -148,6 +148,7 @@ func (l *leader) load(ctx context.Context) {
 }
 
 func (l *leader) loadOnce(ctx context.Context) error {
+	l.metrics.reads.Inc()
 	loaded := 0
 	for m, err := range l.spool.Open(ctx) {
 		if err != nil {

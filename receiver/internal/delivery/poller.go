@@ -37,6 +37,7 @@ type poller struct {
 	settings func() *Settings
 	get      func(ctx context.Context, id string) (outbox.Message, error)
 	record   func(context.Context, outbox.Change)
+	rounds   func()
 	wake     chan struct{}
 
 	mu    sync.Mutex
@@ -53,7 +54,7 @@ type poll struct {
 
 func newPoller(d *Delivery) *poller {
 	return &poller{
-		logger: d.logger, settings: d.settings.Load, get: d.spool.Get, record: d.record,
+		logger: d.logger, settings: d.settings.Load, get: d.spool.Get, record: d.record, rounds: func() { d.metrics.polls.Inc() },
 		wake: make(chan struct{}, 1), polls: make(map[string]*poll),
 	}
 }
@@ -121,6 +122,7 @@ func (p *poller) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
+		p.rounds()
 		q, wait := p.next(time.Now())
 		if q == nil {
 			timer.Reset(wait)

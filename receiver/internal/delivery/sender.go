@@ -100,6 +100,7 @@ func (s *sender) run(ctx context.Context) {
 	var notes sync.WaitGroup
 	defer notes.Wait()
 	for ctx.Err() == nil {
+		s.metrics.sends.Inc()
 		timer.Reset(s.dispatch(work))
 		s.noteHolds(work, &notes)
 		select {

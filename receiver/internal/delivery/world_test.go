@@ -23,17 +23,18 @@ import (
 const alice e164.Number = "+33612345678"
 
 type world struct {
-	t     *testing.T
-	dir   string
-	store *sqlite.Store
-	spool *spool.Spool
-	sim   *textinghousetest.Simulator
-	d     *delivery.Delivery
-	reg   *prometheus.Registry
-	ids   *outbox.IDs
-	stop  func()
-	alter func(*delivery.Settings)
-	wraps func(outbox.Store) outbox.Store
+	t      *testing.T
+	dir    string
+	store  *sqlite.Store
+	spool  *spool.Spool
+	sim    *textinghousetest.Simulator
+	d      *delivery.Delivery
+	reg    *prometheus.Registry
+	ids    *outbox.IDs
+	shared bool
+	stop   func()
+	alter  func(*delivery.Settings)
+	wraps  func(outbox.Store) outbox.Store
 
 	mu     sync.Mutex
 	finals []outbox.Message
@@ -59,6 +60,7 @@ func (w *world) start() {
 	w.store, w.reg = store, prometheus.NewRegistry()
 	var d *delivery.Delivery
 	w.spool, err = spool.New(spool.Options{
+		Shared:   w.shared,
 		Open:     func(context.Context) (outbox.Store, error) { return w.wraps(store), nil },
 		Handover: func(direct bool, ms ...outbox.Message) { d.Handover(direct, ms...) },
 		Changed:  func(m outbox.Message, c outbox.Change) { d.Changed(m, c) },
@@ -66,7 +68,7 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	d = delivery.New(delivery.Options{Spool: w.spool, Registerer: w.reg, OnFinal: w.final})
+	d = delivery.New(delivery.Options{Spool: w.spool, Shared: w.shared, Registerer: w.reg, OnFinal: w.final})
 	w.d = d
 	w.d.Configure(w.settings())
 	ctx, cancel := context.WithCancel(context.Background())

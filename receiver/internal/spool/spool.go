@@ -86,6 +86,7 @@ type Spool struct {
 	stop     context.CancelFunc
 	done     chan struct{}
 	failures prometheus.Counter
+	rounds   prometheus.Counter
 }
 
 // New opens the store, and goes on trying if that fails; an error that is ErrInUse is
