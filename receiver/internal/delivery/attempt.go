@@ -116,7 +116,6 @@ func (a *attempt) again(at time.Time) queue.Result {
 
 // taken is the result that the provider has the message.
 func (a *attempt) taken(at time.Time) queue.Result {
-	a.notices.sent(&a.m)
 	return queue.Result{Run: a.Run, Taken: at}
 }
 

@@ -182,6 +182,9 @@ func (d *Delivery) Changed(m outbox.Message, c outbox.Change) {
 		return
 	}
 	d.metrics.changed(m, c)
+	if m.State == outbox.Accepted {
+		d.sender.attempts.notices.sent(&m)
+	}
 	switch {
 	case m.State.Final():
 		d.poller.remove(m.ID)

@@ -5,25 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/delivery/queue"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
-)
-
-// lateGroup and lateReceiver are those of notices about messages that were too old. No
-// receiver of the configuration has this name.
-const (
-	lateGroup    = "smspager:late"
-	lateReceiver = "smspager:late"
 )
 
 const (
@@ -142,58 +132,4 @@ func (t *tally) text(before, what string) string {
 		return gsm7.TruncateBefore(text+fmt.Sprintf("%s+%d", separator, len(names)-i), tail, digestSegments)
 	}
 	return text + tail
-}
-
-// notices are messages of delivery's own.
-type notices struct {
-	spool  *spool.Spool
-	ids    *outbox.IDs
-	logger *slog.Logger
-
-	mu   sync.Mutex
-	late map[e164.Number]*tally // what was too old to be sent, and is in no notice that was sent
-}
-
-// notice makes one.
-func (n *notices) notice(to e164.Number, group, receiver string, at time.Time, text, detail string) outbox.Message {
-	size := gsm7.Measure(text)
-	return outbox.Message{
-		ID: n.ids.New(at), To: to, Receiver: receiver, GroupKey: group, Headline: "digest", Urgent: true,
-		Text: text, Encoding: size.Encoding, Segments: size.Segments, State: outbox.Queued,
-		CreatedAt: at, UpdatedAt: at, ExpiresAt: at.Add(digestAge),
-		Events: []outbox.Event{{At: at, Type: outbox.EventQueued, Detail: detail}},
-	}
-}
-
-// tooLate notifies the recipient of an expired message, once sending works again. Each
-// notice supersedes those before it that were not sent either.
-func (n *notices) tooLate(ctx context.Context, m *outbox.Message) {
-	if m.GroupKey == outbox.DigestGroup || m.GroupKey == lateGroup || m.Receiver == outbox.ProbeReceiver {
-		return
-	}
-	n.mu.Lock()
-	late := n.late[m.To]
-	if late == nil {
-		if n.late == nil {
-			n.late = make(map[e164.Number]*tally)
-		}
-		late = &tally{}
-		n.late[m.To] = late
-	}
-	late.add(*m, 1)
-	text := late.text("NOT SENT in time: ", templating.Counted(late.messages, "message"))
-	n.mu.Unlock()
-	e := outbox.Entry{Messages: []outbox.Message{n.notice(m.To, lateGroup, lateReceiver, time.Now(), text, "messages were too old to be sent (max_age)")}}
-	if _, err := n.spool.Commit(context.WithoutCancel(ctx), spool.Later, func(context.Context) (*outbox.Entry, error) { return &e, nil }); err != nil {
-		n.logger.Error("cannot store a notice of what was not sent", "err", err)
-	}
-}
-
-// sent forgets what a notice lists once the provider has that notice.
-func (n *notices) sent(m *outbox.Message) {
-	if m.GroupKey == lateGroup {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		delete(n.late, m.To)
-	}
 }

@@ -86,6 +86,7 @@ func (l *leader) lead(lease outbox.Lease) {
 	l.logger.Info("this process sends")
 	l.d.sender.begin(time.Now())
 	l.d.sender.attempts.sent.Purge()
+	l.d.sender.attempts.notices.forget()
 	l.d.leading.Store(true)
 	l.metrics.leading.Set(1)
 	stop := context.AfterFunc(lease, func() { l.d.leading.Store(false) })
