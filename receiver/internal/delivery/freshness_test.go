@@ -188,12 +188,12 @@ func TestTooLateIsReportedInFull(t *testing.T) {
 		restart()
 		w.sim.ClearFaults()
 		after(2 * time.Minute)
-		w.outage(2 * time.Hour)
+		w.outage(3 * time.Hour)
 		restart()
 		expire(1, "C")
 		restart()
 		expire(1, "D")
-		after(time.Hour)
+		after(2 * time.Hour)
 		want := []string{
 			"NOT SENT in time: 31 messages in 31 groups: WARNING A (30), WARNING B",
 			"NOT SENT in time: 2 messages in 2 groups: WARNING C, WARNING D",
