@@ -20,6 +20,9 @@ type Change struct {
 	Attempt bool   // counts as an attempt, begun at At
 	Status  Status // the provider's status that led here, NoStatus if it gave none
 	Repeat  bool   // it may have been made already, and is not made if its event is in the history
+	// Term is that of the leader who decided this. A [Shared] store passes it over if another
+	// replica leads since. 0: it is a fact, whoever found it out.
+	Term int64
 }
 
 // Status is a provider's status code plus one, so that the zero value is none.

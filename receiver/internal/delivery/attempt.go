@@ -50,6 +50,7 @@ type attempts struct {
 	pages    Pages // nil: there are none
 	notices  *notices
 	mayStill func(id string) bool
+	inTerm   func(id string) int64 // in which a decision about a message is made; 0: nobody else can decide
 	changed  func(outbox.Message, outbox.Change)
 	works    atomic.Int64 // when a response last showed that sending works, Unix ms
 	// sent is, of a recipient, the newest message of each group that an earlier run has
@@ -65,13 +66,15 @@ type attempt struct {
 	*attempts
 	Settings
 	queue.Run
-	m outbox.Message
+	m    outbox.Message
+	term int64 // in which it began
 }
 
 // do does what a Run is for.
 func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Result {
+	term := a.inTerm(run.ID)
 	if run.Do == queue.Digest {
-		return a.digest(ctx, run)
+		return a.digest(ctx, run, term)
 	}
 	m, err := a.message(ctx, run)
 	switch {
@@ -81,7 +84,7 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 		a.logger.Error("cannot read a message; trying again", "id", run.ID, "err", err)
 		return queue.Result{Run: run, Again: time.Now().Add(storeRetry), Doubt: run.Doubt}
 	}
-	at := &attempt{attempts: a, Settings: s, Run: run, m: m}
+	at := &attempt{attempts: a, Settings: s, Run: run, m: m, term: term}
 	if run.Do == queue.Ask {
 		if r, settled := at.ask(ctx); settled {
 			return r
@@ -100,9 +103,23 @@ func (a *attempts) message(ctx context.Context, run queue.Run) (outbox.Message, 
 
 // record makes a change, even when the work is being stopped: what is known must be kept.
 func (a *attempt) record(ctx context.Context, c outbox.Change) {
+	if decides(c) {
+		c.Term = a.term
+	}
 	if _, err := a.spool.Record(context.WithoutCancel(ctx), c, &a.m); err != nil {
 		a.logger.Error("cannot record what became of a message", "id", c.ID, "event", c.Event, "err", err)
 	}
+}
+
+// decides reports whether a change is a decision of who leads, as opposed to a fact.
+func decides(c outbox.Change) bool {
+	switch c.To {
+	case outbox.Queued, outbox.Expired, outbox.Superseded:
+		return true
+	case outbox.Failed:
+		return c.Status == outbox.NoStatus
+	}
+	return false
 }
 
 // over is the result of an attempt after which there is nothing left to do.
@@ -128,7 +145,7 @@ func (a *attempt) send(ctx context.Context) queue.Result {
 	if why := a.needless(ctx, now); why != nil {
 		a.record(ctx, *why)
 		if why.To == outbox.Expired {
-			a.notices.tooLate(ctx, &a.m)
+			a.notices.tooLate(ctx, &a.m, a.term)
 		}
 		return a.over()
 	}

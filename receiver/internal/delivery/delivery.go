@@ -111,7 +111,7 @@ func New(o Options) *Delivery {
 	}
 	d.metrics = newMetrics(o.Registerer, d)
 	d.sender.metrics = d.metrics
-	d.sender.attempts = &attempts{spool: o.Spool, logger: o.Logger, pages: o.Pages, notices: notices, metrics: d.metrics, mayStill: d.mayStill, changed: d.Changed}
+	d.sender.attempts = &attempts{spool: o.Spool, logger: o.Logger, pages: o.Pages, notices: notices, metrics: d.metrics, mayStill: d.mayStill, inTerm: d.term, changed: d.Changed}
 	d.sender.attempts.sent, _ = lru.New[e164.Number, map[group]string](sentRecipients) // an error only for a size below 1
 	d.leader = newLeader(d, o)
 	return d
@@ -168,6 +168,14 @@ func (d *Delivery) Run(ctx context.Context) error {
 
 // mayStill reports whether this process may send a message at this moment.
 func (d *Delivery) mayStill(id string) bool { return d.leader.may() || d.spool.Direct(id) }
+
+// term is the term in which this process decides about a message, 0 if no other can.
+func (d *Delivery) term(id string) int64 {
+	if d.spool.Direct(id) {
+		return 0
+	}
+	return d.leader.term.Load()
+}
 
 // record makes a change to a message that is not at hand.
 func (d *Delivery) record(ctx context.Context, c outbox.Change) {

@@ -24,7 +24,7 @@ const (
 )
 
 // digest sends one message in the place of several that were held.
-func (a *attempts) digest(ctx context.Context, run queue.Run) queue.Result {
+func (a *attempts) digest(ctx context.Context, run queue.Run, term int64) queue.Result {
 	now := time.Now()
 	result := queue.Result{Run: run}
 	retry := queue.Result{Run: run, Again: now.Add(storeRetry)}
@@ -41,7 +41,7 @@ func (a *attempts) digest(ctx context.Context, run queue.Run) queue.Result {
 			return retry
 		}
 		if why := a.unneeded(ctx, m, now); why != "" {
-			at := &attempt{attempts: a, m: m}
+			at := &attempt{attempts: a, m: m, term: term}
 			at.record(ctx, outbox.Needless(r.ID, now, why))
 			continue
 		}
@@ -55,8 +55,11 @@ func (a *attempts) digest(ctx context.Context, run queue.Run) queue.Result {
 		return result
 	}
 	e := outbox.Entry{Messages: []outbox.Message{a.notices.notice(run.To, outbox.DigestGroup, run.Receiver, now, held.text("", fmt.Sprint(held.messages, " more")), "a digest of "+templating.Counted(len(folded), "message"))}}
+	e.Term = term
 	for _, m := range folded {
-		e.Notes = append(e.Notes, outbox.Folded(m.ID, e.Messages[0].ID, now))
+		c := outbox.Folded(m.ID, e.Messages[0].ID, now)
+		c.Term = term
+		e.Notes = append(e.Notes, c)
 	}
 	if _, err := a.spool.Commit(context.WithoutCancel(ctx), spool.Later, func(context.Context) (*outbox.Entry, error) { return &e, nil }); err != nil {
 		a.logger.Error("cannot store a digest; trying again", "err", err)

@@ -239,6 +239,8 @@ type lease struct {
 
 func (l lease) Valid() bool { return l.valid && l.Err() == nil }
 
+func (lease) Term() int64 { return 1 }
+
 func (f *fickle) Lead(ctx context.Context) (outbox.Lease, func(), error) {
 	f.leads++
 	held, cancel := context.WithTimeout(ctx, f.holds)

@@ -42,6 +42,7 @@ type leader struct {
 	recent  *lru.Cache[string, struct{}] // ids that were handed over lately
 	loading sync.Mutex
 	lease   atomic.Pointer[outbox.Lease] // nil: none
+	term    atomic.Int64                 // of the last one
 }
 
 func newLeader(d *Delivery, o Options) *leader {
@@ -81,6 +82,7 @@ func (l *leader) run(ctx context.Context) {
 
 // lead leads until the lease ends.
 func (l *leader) lead(lease outbox.Lease) {
+	l.term.Store(lease.Term())
 	l.lease.Store(&lease)
 	defer l.lease.Store(nil)
 	l.logger.Info("this process sends")

@@ -51,7 +51,7 @@ func (n *notices) notice(to e164.Number, group, receiver string, at time.Time, t
 // tooLate notifies the recipient of an expired message, once sending works again. Each
 // notice supersedes those before it that were not sent either, and lists what they list. One
 // that expires itself is made again.
-func (n *notices) tooLate(ctx context.Context, m *outbox.Message) {
+func (n *notices) tooLate(ctx context.Context, m *outbox.Message, term int64) {
 	if m.GroupKey == outbox.DigestGroup || m.Receiver == outbox.ProbeReceiver {
 		return
 	}
@@ -60,7 +60,7 @@ func (n *notices) tooLate(ctx context.Context, m *outbox.Message) {
 	if !ok {
 		return
 	}
-	e := outbox.Entry{Messages: []outbox.Message{notice}}
+	e := outbox.Entry{Messages: []outbox.Message{notice}, Term: term}
 	if _, err := n.spool.Commit(ctx, spool.Later, func(context.Context) (*outbox.Entry, error) { return &e, nil }); err != nil {
 		n.logger.Error("cannot store a notice of what was not sent", "err", err)
 	}

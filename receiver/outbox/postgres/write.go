@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ WITH changed AS (
     attempts     = attempts + $6::integer,
     attempted_at = CASE WHEN $6 > 0 THEN $3 ELSE attempted_at END,
     accepted_at  = CASE WHEN $2 = 'accepted' THEN $3 ELSE accepted_at END
-  WHERE id = $1 AND state = ANY ($7::text[]) AND ($4 = 0 OR $2 <> '' OR status < $4)
+  WHERE id = $1 AND ($14::bigint = 0 OR $14 >= (SELECT term FROM lease WHERE id)) AND state = ANY ($7::text[]) AND ($4 = 0 OR $2 <> '' OR status < $4)
     AND NOT ($11::boolean AND EXISTS (SELECT 1 FROM events WHERE message_id = $1 AND at = $3 AND type = $9 AND detail = $10))
   RETURNING id),
 noted AS (
@@ -100,6 +101,15 @@ func (s *Store) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, er
 
 // add writes what an entry holds.
 func add(ctx context.Context, tx pgx.Tx, e *outbox.Entry) error {
+	if e.Term > 0 {
+		var term int64
+		if err := tx.QueryRow(ctx, lockLease).Scan(&term); err != nil {
+			return err
+		}
+		if e.Term < term {
+			return fmt.Errorf("another replica leads since: %w", outbox.ErrConflict)
+		}
+	}
 	for _, p := range e.AllPages() {
 		if err := writePage(ctx, tx, p); err != nil {
 			return err
@@ -121,6 +131,9 @@ func add(ctx context.Context, tx pgx.Tx, e *outbox.Entry) error {
 			ids[i] = c.ID
 		}
 		b.Queue(lockMessages, ids)
+		if slices.ContainsFunc(e.Notes, func(c outbox.Change) bool { return c.Term > 0 }) {
+			b.Queue(lockLease)
+		}
 	}
 	for i := range e.Notes {
 		queueChange(&b, &e.Notes[i])
@@ -164,7 +177,7 @@ func queueChange(b *pgx.Batch, c *outbox.Change) {
 	default:
 		ended = hintEnded
 	}
-	b.Queue(changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from, c.By, string(c.Event), storable(c.Detail), c.Repeat, channel, ended)
+	b.Queue(changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from, c.By, string(c.Event), storable(c.Detail), c.Repeat, channel, ended, c.Term)
 }
 
 // Prune implements outbox.Store.

@@ -103,8 +103,19 @@ CREATE TABLE marks (
   PRIMARY KEY (kind, name)
 );
 
+-- Who sends.
+CREATE TABLE lease (
+  id      boolean     NOT NULL PRIMARY KEY DEFAULT true CHECK (id), -- one row
+  holder  text        NOT NULL,
+  term    bigint      NOT NULL, -- counts the holders: who writes in an older term is refused
+  expires timestamptz NOT NULL  -- free after this
+);
+
+INSERT INTO lease (holder, term, expires) VALUES ('', 0, '-infinity');
+
 -- +goose Down
 
+DROP TABLE lease;
 DROP TABLE marks;
 DROP TABLE page_events;
 DROP TABLE pages;
