@@ -234,17 +234,17 @@ type fickle struct {
 
 type lease struct {
 	context.Context
-	valid bool
+	of *fickle
 }
 
-func (l lease) Valid() bool { return l.valid && l.Err() == nil }
+func (l lease) Valid() bool { return l.of.valid && l.Err() == nil }
 
 func (lease) Term() int64 { return 1 }
 
 func (f *fickle) Lead(ctx context.Context) (outbox.Lease, func(), error) {
 	f.leads++
 	held, cancel := context.WithTimeout(ctx, f.holds)
-	return lease{held, f.valid}, cancel, nil
+	return lease{held, f}, cancel, nil
 }
 
 func (f *fickle) Listen(_ context.Context, ready func(), _ func(outbox.Hint)) error {
@@ -281,4 +281,31 @@ func TestTheLeaderHasAFloor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pages has a test do something while the sender waits for an answer about a page.
+type pages struct{ meanwhile func() }
+
+func (p pages) Needless(context.Context, outbox.Message) string {
+	p.meanwhile()
+	return ""
+}
+
+func (pages) Undelivered(context.Context, string) {}
+
+// TestTheLeaseIsCheckedLast: a leader that lost the lease while it waited for something does
+// not send.
+func TestTheLeaseIsCheckedLast(t *testing.T) {
+	f := &fickle{valid: true, holds: 100 * time.Hour}
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.halt()
+		w.shared, w.pages = true, pages{func() { f.valid = false }}
+		w.wraps = func(s outbox.Store) outbox.Store { f.Store = s; return f }
+		m := w.message(alice, "g", "disk full")
+		after(time.Hour / 2) // not so fresh that it must still be needed
+		w.start()
+		w.put(m)
+		after(time.Minute)
+		w.expect(m.ID, outbox.Queued, 0)
+	})
 }

@@ -32,6 +32,7 @@ type world struct {
 	reg    *prometheus.Registry
 	ids    *outbox.IDs
 	shared bool
+	pages  delivery.Pages
 	stop   func()
 	alter  func(*delivery.Settings)
 	wraps  func(outbox.Store) outbox.Store
@@ -68,7 +69,7 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	d = delivery.New(delivery.Options{Spool: w.spool, Shared: w.shared, Registerer: w.reg, OnFinal: w.final})
+	d = delivery.New(delivery.Options{Spool: w.spool, Shared: w.shared, Pages: w.pages, Registerer: w.reg, OnFinal: w.final})
 	w.d = d
 	w.d.Configure(w.settings())
 	ctx, cancel := context.WithCancel(context.Background())

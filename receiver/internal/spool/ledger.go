@@ -26,6 +26,7 @@ type ledger struct {
 	order   []*tracked                       // these, in the order of their first change
 	recent  *lru.Cache[string, *tracked]     // other messages; unused in a shared store
 	late    *lru.Cache[outbox.Key, []string] // the ids of entries that were kept here
+	unsure  *lru.Cache[outbox.Key, struct{}] // entries that a shared store may have, of which it could not say so
 	settled map[string][]chan<- struct{}     // who waits for a message to be decided
 }
 
@@ -35,6 +36,7 @@ func newLedger(shared bool) *ledger {
 		keys: make(map[outbox.Key]*entry), pending: make(map[string]*tracked), settled: make(map[string][]chan<- struct{}),
 	}
 	l.recent, _ = lru.New[string, *tracked](recentMessages) // an error only for a size below 1
+	l.unsure, _ = lru.New[outbox.Key, struct{}](lateEntries)
 	l.late, _ = lru.New[outbox.Key, []string](lateEntries)
 	return l
 }
