@@ -31,6 +31,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -39,6 +40,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/internal/intake"
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/oncall"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/spool"
@@ -85,6 +87,7 @@ type Receiver struct {
 	oncall   *oncall.OnCall
 	delivery *delivery.Delivery
 	watch    *watch.Watch
+	pruned   prometheus.Counter
 	api      *api.API
 
 	configuring sync.Mutex
@@ -111,7 +114,7 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	_, several := o.Store.(outbox.Shared)
 	shared := several || o.Store == nil && cfg.Storage.PostgresURL != ""
 	own := prometheus.NewRegistry()
-	r := &Receiver{logger: o.Logger, refusals: logs.Limit(o.Logger), load: o.Load, via: o.Transport, cfg: cfg, metrics: newMetrics(own)}
+	r := &Receiver{logger: o.Logger, refusals: logs.Limit(o.Logger), load: o.Load, via: o.Transport, cfg: cfg, metrics: newMetrics(own), pruned: loop.Rounds(own, "retention")}
 	r.spool, err = spool.New(spool.Options{
 		Open: func(ctx context.Context) (outbox.Store, error) {
 			if o.Store != nil {
@@ -179,6 +182,17 @@ func (r *Receiver) join(own *prometheus.Registry, o Options) error {
 	return nil
 }
 
+// pruner counts the rounds of retention.
+type pruner struct {
+	outbox.Pruner
+	rounds prometheus.Counter
+}
+
+func (p *pruner) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
+	p.rounds.Inc()
+	return p.Pruner.Prune(ctx, before, limit)
+}
+
 // rooms are those that intake asks.
 type rooms struct {
 	*people.Directory
@@ -215,7 +229,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	background.Go(func() { r.people.Run(ctx) })
 	background.Go(func() { r.watch.Run(ctx) })
 	background.Go(func() { r.oncall.Run(ctx) })
-	background.Go(func() { outbox.Retain(ctx, r.spool, retention, r.logger) })
+	background.Go(func() { outbox.Retain(ctx, &pruner{r.spool, r.pruned}, retention, r.logger) })
 	background.Go(func() {
 		<-ctx.Done()
 		r.intake.Stop()
@@ -287,7 +301,11 @@ func (r *Receiver) configure(cfg *config.Config) error {
 		return err
 	}
 	account := cfg.TextingHouse.ClientOptions()
-	account.Observe, account.Transport = r.metrics.observe, r.via
+	account.Transport = r.via
+	account.Observe = func(x textinghouse.Exchange) {
+		r.metrics.observe(x)
+		r.delivery.Observe(x)
+	}
 	client, err := textinghouse.NewClient(account)
 	if err != nil {
 		return err

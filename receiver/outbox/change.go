@@ -20,10 +20,14 @@ type Change struct {
 	Attempt bool   // counts as an attempt, begun at At
 	Status  Status // the provider's status that led here, NoStatus if it gave none
 	Repeat  bool   // it may have been made already, and is not made if its event is in the history
+	// Term is that of the leader who decided this. A [Shared] store passes it over if another
+	// replica leads since. 0: it is a fact, whoever found it out.
+	Term int64
 }
 
 // Status is a provider's status code plus one, so that the zero value is none.
-// Codes only rise: a lower one that arrives late changes nothing.
+// Of temporary ones the greatest is the latest: a smaller one that arrives late changes
+// nothing. A final one always applies, whatever its number.
 type Status int
 
 // NoStatus is the Status of a message that the provider has not reported on yet.
@@ -38,14 +42,14 @@ var (
 )
 
 // Apply makes the change to m and appends its event. It reports false, and leaves m
-// as it is, if m is in none of the From states, has had this Status or a later one,
-// or, for a Repeat, has its event already.
+// as it is, if m is in none of the From states, if it has had this temporary Status or a
+// later one, or, for a Repeat, if it has its event already.
 func (c Change) Apply(m *Message) bool {
 	event := Event{At: c.At, Type: c.Event, Detail: c.Detail}
 	switch {
 	case m.ID != c.ID, !slices.Contains(c.From, m.State):
 		return false
-	case c.Status != NoStatus && c.Status <= m.Status:
+	case c.To == "" && c.Status != NoStatus && c.Status <= m.Status:
 		return false
 	case c.Repeat && slices.ContainsFunc(m.Events, event.equal):
 		return false
@@ -66,7 +70,9 @@ func (c Change) Apply(m *Message) bool {
 	if c.By != "" {
 		m.OutdatedBy = c.By
 	}
-	m.Status = max(m.Status, c.Status)
+	if c.Status != NoStatus {
+		m.Status = c.Status
+	}
 	m.Events = append(m.Events, event)
 	return true
 }
@@ -141,9 +147,10 @@ func Held(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: []State{Queued}, At: at, Event: EventHeld, Detail: detail}
 }
 
-// Untold ends the wait for a final status that never came.
+// Untold ends the wait for a final status that never came, or for the provider to say
+// whether it has the message.
 func Untold(id string, at time.Time, detail string) Change {
-	return Change{ID: id, From: accepted, To: Unknown, At: at, Event: EventUnknown, Detail: detail}
+	return Change{ID: id, From: []State{Sending, Accepted}, To: Unknown, At: at, Event: EventUnknown, Detail: detail}
 }
 
 // Replied notes the phone's answer in the message's history, whatever its state.

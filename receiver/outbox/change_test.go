@@ -30,7 +30,7 @@ func TestApply(t *testing.T) {
 		"folded":     {change: outbox.Folded("m", "n", at), from: map[outbox.State]outbox.State{q: o}},
 		"needless":   {change: outbox.Needless("m", at, ""), from: map[outbox.State]outbox.State{q: o, s: o}},
 		"held":       {change: outbox.Held("m", at, ""), from: map[outbox.State]outbox.State{q: q}},
-		"untold":     {change: outbox.Untold("m", at, ""), from: map[outbox.State]outbox.State{a: u}},
+		"untold":     {change: outbox.Untold("m", at, ""), from: map[outbox.State]outbox.State{s: u, a: u}},
 		"replied":    {change: outbox.Replied("m", at, ""), anywhere: true},
 	} {
 		for _, state := range outbox.States() {

@@ -9,6 +9,7 @@
 //
 //	queued → sending → accepted → delivered | failed | unknown
 //	queued | sending → expired
+//	sending → unknown
 //	queued → superseded
 //
 // A message in state sending may have been taken by the provider, one in state
@@ -33,7 +34,7 @@ const (
 	Failed     State = "failed"     // final: refused by the provider, or not delivered
 	Expired    State = "expired"    // final: never sent, as it was too old
 	Superseded State = "superseded" // final: never sent, as a newer message tells more
-	Unknown    State = "unknown"    // final: taken, but no final status came in time
+	Unknown    State = "unknown"    // final: taken, or perhaps taken, but no final status came in time
 )
 
 // States lists every State, in the order of a message's life.

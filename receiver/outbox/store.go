@@ -42,6 +42,7 @@ type Entry struct {
 	Page     *Page         // as it is to be, with the Events to add; nil: none
 	Also     []*Page       // further pages, likewise
 	Marks    []Mark        // as they are to be
+	Term     int64         // as in a Change; an entry of an older term is an ErrConflict
 	Notes    []Change      // of messages that are there, made as [Change.Apply] does; one that cannot be made is passed over
 }
 
@@ -106,7 +107,7 @@ type Store interface {
 	Get(ctx context.Context, id string) (Message, error)
 
 	// FindAPIID returns the id of the message that the provider knows by
-	// apiID, or ErrNotFound.
+	// apiID, without regard to case, or ErrNotFound.
 	FindAPIID(ctx context.Context, apiID string) (id string, err error)
 
 	// List returns messages with their Events, newest first.
@@ -168,6 +169,8 @@ type Lease interface {
 	// have it. A process that was stopped, or whose machine slept, sees by this that it
 	// may have lost the right before its context could end.
 	Valid() bool
+	// Term counts the replicas that have led. It is positive.
+	Term() int64
 }
 
 // Hint is a message that was added, or that reached a final state.

@@ -106,14 +106,14 @@ func FuzzParse(f *testing.F) {
 		f.Add(s, 200)
 	}
 	f.Fuzz(func(t *testing.T, body string, code int) {
-		id, err := parse(commandSend, code, body, parseID)
+		id, err := parse(CommandSend, code, body, parseID)
 		switch e := err.(type) {
 		case nil:
-			if again, err := parse(commandSend, 200, "ID:"+id, parseID); err != nil || again != id {
+			if again, err := parse(CommandSend, 200, "ID:"+id, parseID); err != nil || again != id {
 				t.Fatalf("%q is the id %q, which is read as %q, %v", body, id, again, err)
 			}
 		case *Error:
-			if again, err := parse(commandSend, 200, fmt.Sprintf("ERR: %d | %s", int(e.Code), e.Description), parseID); again != "" || err.(*Error).Code != e.Code {
+			if again, err := parse(CommandSend, 200, fmt.Sprintf("ERR: %d | %s", int(e.Code), e.Description), parseID); again != "" || err.(*Error).Code != e.Code {
 				t.Fatalf("%q is %+v, which is read as %v", body, e, err)
 			}
 			quoted(t, e.Description)
@@ -122,10 +122,10 @@ func FuzzParse(f *testing.F) {
 		default:
 			t.Fatalf("%q gives %T", body, err)
 		}
-		if status, err := parse(commandStatus, code, body, parseStatus); err == nil && (status < 0 || code != 200) {
+		if status, err := parse(CommandStatus, code, body, parseStatus); err == nil && (status < 0 || code != 200) {
 			t.Fatalf("%q is status %d", body, int(status))
 		}
-		_, _ = parse(commandCredit, code, body, parseCredit)
+		_, _ = parse(CommandCredit, code, body, parseCredit)
 	})
 }
 

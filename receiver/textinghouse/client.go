@@ -149,22 +149,22 @@ func (c *Client) Send(ctx context.Context, m SMS) (apiID string, err error) {
 	if m.From != "" {
 		form.Set("from", m.From)
 	}
-	return call(ctx, c, commandSend, form, parseID)
+	return call(ctx, c, CommandSend, form, parseID)
 }
 
 // Status returns the status of a message by the provider's id.
 func (c *Client) Status(ctx context.Context, apiID string) (Status, error) {
-	return call(ctx, c, commandStatus, url.Values{"api_id": {apiID}}, parseStatus)
+	return call(ctx, c, CommandStatus, url.Values{"api_id": {apiID}}, parseStatus)
 }
 
 // StatusByClientID returns the status of a message by its climsgid.
 func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status, error) {
-	return call(ctx, c, commandStatus, url.Values{"climsgid": {clientID}}, parseStatus)
+	return call(ctx, c, CommandStatus, url.Values{"climsgid": {clientID}}, parseStatus)
 }
 
 // Credit returns the account's balance.
 func (c *Client) Credit(ctx context.Context) (Credit, error) {
-	return call(ctx, c, commandCredit, url.Values{}, parseCredit)
+	return call(ctx, c, CommandCredit, url.Values{}, parseCredit)
 }
 
 // EndpointHealth is whether an endpoint works.
@@ -235,13 +235,13 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 		if err == nil {
 			v, err = parse(command, statusCode, strings.ReplaceAll(text, c.password, "****"), value)
 		}
-		c.observe(Exchange{Command: command, Endpoint: e.host, Outcome: outcome(err), Duration: time.Since(start)})
+		c.observe(Exchange{Command: command, Endpoint: e.host, Outcome: outcome(err), Duration: time.Since(start), Err: err})
 		e.note(err, ctx.Err() == nil)
 		if err == nil {
 			return v, nil
 		}
 		var refusal *Error
-		if errors.As(err, &refusal) || command == commandSend && MayHaveBeenTaken(err) || ctx.Err() != nil {
+		if errors.As(err, &refusal) || command == CommandSend && MayHaveBeenTaken(err) || ctx.Err() != nil {
 			return none, err
 		}
 		failures = append(failures, err)

@@ -2,6 +2,7 @@ package textinghouse
 
 import (
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -30,18 +31,18 @@ func parse[T any](command string, statusCode int, body string, value func(string
 	return none, &UnreadableResponseError{Command: command, StatusCode: statusCode, Excerpt: excerpt(body)}
 }
 
-// parseError reads "ERR: code | description".
+// errorLine is "ERR: code | description", read leniently: the code must only be a word of its
+// own.
+var errorLine = regexp.MustCompile(`(?is)^ERR\s*:?\s*([0-9]{1,6})(?:\s*$|\s*[|:;-](.*)$|\s+(.*)$)`)
+
+// parseError reads an ERR.
 func parseError(line string) (*Error, bool) {
-	rest, ok := strings.CutPrefix(line, "ERR:")
-	if !ok {
+	found := errorLine.FindStringSubmatch(line)
+	if found == nil {
 		return nil, false
 	}
-	code, description, ok := strings.Cut(rest, "|")
-	n, isNumber := number(strings.TrimSpace(code))
-	if !ok || !isNumber {
-		return nil, false
-	}
-	return &Error{Code: Code(n), Description: excerpt(description)}, true
+	n, _ := number(found[1])
+	return &Error{Code: Code(n), Description: excerpt(found[2] + found[3])}, true
 }
 
 // parseID reads "ID:<api_id>".

@@ -35,11 +35,11 @@ import (
 	"time"
 )
 
-// The commands (seed, 4.2).
+// The commands (seed, 4.2), as in [Exchange].
 const (
-	commandSend   = "sendsms"
-	commandStatus = "getstatus"
-	commandCredit = "getcredit"
+	CommandSend   = "sendsms"
+	CommandStatus = "getstatus"
+	CommandCredit = "getcredit"
 )
 
 // DefaultEndpoints returns the provider's endpoints, in order of preference.
@@ -159,12 +159,13 @@ func (s Status) String() string {
 // Credit is an account's balance, in the provider's unit.
 type Credit float64
 
-// Exchange is one HTTP request and its outcome, for metrics.
+// Exchange is one HTTP request and its outcome.
 type Exchange struct {
 	Command  string // "sendsms", "getstatus" or "getcredit"
 	Endpoint string // the endpoint's host
 	Outcome  string // "ok", an error code, "http_503", "unreadable", "timeout" or "transport"
 	Duration time.Duration
+	Err      error // nil: the provider responded, and not with an ERR
 }
 
 // Error is an ERR response: the provider understood the request and refused it.
@@ -203,6 +204,13 @@ func (e *TransportError) Error() string {
 }
 
 func (e *TransportError) Unwrap() error { return e.Err }
+
+// AccountWorks reports whether a request with this outcome shows that the provider serves the
+// account: any readable response does that does not refuse the whole account.
+func AccountWorks(err error) bool {
+	var refusal *Error
+	return err == nil || errors.As(err, &refusal) && !refusal.Code.AccountWide()
+}
 
 // unreached holds the errors of all endpoints, none of which received the request.
 type unreached []error

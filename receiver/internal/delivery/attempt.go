@@ -50,8 +50,9 @@ type attempts struct {
 	pages    Pages // nil: there are none
 	notices  *notices
 	mayStill func(id string) bool
+	inTerm   func(id string) int64 // in which a decision about a message is made; 0: nobody else can decide
 	changed  func(outbox.Message, outbox.Change)
-	accepted atomic.Int64 // when the provider last accepted a message, Unix ms
+	works    atomic.Int64 // when a response last showed that sending works, Unix ms
 	// sent is, of a recipient, the newest message of each group that an earlier run has
 	// sent. What this one sends, the queue knows.
 	sent *lru.Cache[e164.Number, map[group]string]
@@ -65,26 +66,28 @@ type attempt struct {
 	*attempts
 	Settings
 	queue.Run
-	m outbox.Message
+	m    outbox.Message
+	term int64 // in which it began
 }
 
 // do does what a Run is for.
-func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) outcome {
+func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Result {
+	term := a.inTerm(run.ID)
 	if run.Do == queue.Digest {
-		return a.digest(ctx, s, run)
+		return a.digest(ctx, s, run, term)
 	}
 	m, err := a.message(ctx, run)
 	switch {
 	case errors.Is(err, outbox.ErrNotFound):
-		return outcome{Result: queue.Result{Run: run}}
+		return queue.Result{Run: run}
 	case err != nil:
 		a.logger.Error("cannot read a message; trying again", "id", run.ID, "err", err)
-		return outcome{Result: queue.Result{Run: run, Again: time.Now().Add(storeRetry), Doubt: run.Doubt}}
+		return queue.Result{Run: run, Again: time.Now().Add(storeRetry), Doubt: run.Doubt}
 	}
-	at := &attempt{attempts: a, Settings: s, Run: run, m: m}
+	at := &attempt{attempts: a, Settings: s, Run: run, m: m, term: term}
 	if run.Do == queue.Ask {
-		if o, settled := at.ask(ctx); settled {
-			return o
+		if r, settled := at.ask(ctx); settled {
+			return r
 		}
 	}
 	return at.send(ctx)
@@ -100,50 +103,70 @@ func (a *attempts) message(ctx context.Context, run queue.Run) (outbox.Message, 
 
 // record makes a change, even when the work is being stopped: what is known must be kept.
 func (a *attempt) record(ctx context.Context, c outbox.Change) {
+	if decides(c) {
+		c.Term = a.term
+	}
 	if _, err := a.spool.Record(context.WithoutCancel(ctx), c, &a.m); err != nil {
 		a.logger.Error("cannot record what became of a message", "id", c.ID, "event", c.Event, "err", err)
 	}
 }
 
-// over is an outcome after which there is nothing left to do.
-func (a *attempt) over(answered bool) outcome {
-	return outcome{Result: queue.Result{Run: a.Run}, answered: answered}
+// decides reports whether a change is a decision of who leads, as opposed to a fact.
+func decides(c outbox.Change) bool {
+	switch c.To {
+	case outbox.Queued, outbox.Expired, outbox.Superseded:
+		return true
+	case outbox.Failed:
+		return c.Status == outbox.NoStatus
+	}
+	return false
 }
 
-// again is an outcome after which the message is tried again.
-func (a *attempt) again(at time.Time, answered bool) outcome {
-	return outcome{Result: queue.Result{Run: a.Run, Again: at, Doubt: a.Doubt}, answered: answered}
+// over is the result of an attempt after which there is nothing left to do.
+func (a *attempt) over() queue.Result { return queue.Result{Run: a.Run} }
+
+// again is the result of one after which the message is tried again.
+func (a *attempt) again(at time.Time) queue.Result {
+	a.Doubt.Ended = !time.Now().Before(a.requestEnds())
+	return queue.Result{Run: a.Run, Again: at, Doubt: a.Doubt}
 }
 
-// taken is the outcome that the provider has the message.
-func (a *attempt) taken(at time.Time) outcome {
-	a.accepted.Store(at.UnixMilli())
-	a.notices.sent(&a.m)
-	return outcome{Result: queue.Result{Run: a.Run, Taken: at}, answered: true}
+// taken is the result that the provider has the message.
+func (a *attempt) taken(at time.Time) queue.Result {
+	return queue.Result{Run: a.Run, Taken: at}
 }
+
+// requestEnds is when the last request must have ended that may be on its way.
+func (a *attempt) requestEnds() time.Time { return a.Doubt.Last.Add(a.Timeout) }
 
 // send sends the message, unless it need not be sent any more.
-func (a *attempt) send(ctx context.Context) outcome {
+func (a *attempt) send(ctx context.Context) queue.Result {
 	now := time.Now()
-	if ctx.Err() != nil || !a.mayStill(a.ID) { // whoever sends next goes on from here
-		return a.again(now, false)
-	}
 	if why := a.needless(ctx, now); why != nil {
 		a.record(ctx, *why)
 		if why.To == outbox.Expired {
-			a.notices.tooLate(ctx, &a.m)
+			a.notices.tooLate(ctx, &a.m, a.term)
 		}
-		return a.over(false)
+		return a.over()
 	}
-	if !a.Doubt.Ask || !now.Before(a.Doubt.Last.Add(a.Timeout)) {
+	before := a.Doubt
+	now = time.Now()
+	if !a.Doubt.Ask || !now.Before(a.requestEnds()) {
 		a.Doubt.First = now
 	}
 	a.Doubt.Last = now
 	detail := ""
 	if !a.Doubt.Unasked.IsZero() {
 		detail = "the provider could not be asked about the attempt before: it may arrive twice"
-		a.metrics.doubles.Inc()
 		a.Doubt.Unasked = time.Time{}
+	}
+	// Nothing that waits comes between this and the request.
+	if ctx.Err() != nil || !a.mayStill(a.ID) { // whoever sends next goes on from here
+		a.Doubt = before
+		return a.again(now.Add(storeRetry))
+	}
+	if detail != "" {
+		a.metrics.doubles.Inc()
 	}
 	a.record(ctx, outbox.Attempted(a.ID, now, detail))
 	apiID, err := a.Gateway.Send(ctx, textinghouse.SMS{To: string(a.To), Text: a.m.Text, ClientID: a.ID, From: a.SenderID})
@@ -162,6 +185,8 @@ func (a *attempt) needless(ctx context.Context, now time.Time) *outbox.Change {
 	switch {
 	case a.Successor != "":
 		c = outbox.Outdated(a.ID, a.Successor, now)
+	case now.After(a.Expires) && a.Doubt.Tried && !a.Doubt.Unasked.IsZero():
+		c = outbox.Untold(a.ID, now, "too old to be sent again (max_age), and the provider cannot be asked whether it has it")
 	case now.After(a.Expires):
 		c = outbox.TooOld(a.ID, now, fmt.Sprintf("not sent within %s (max_age)", describe(a.Expires.Sub(a.m.CreatedAt))))
 	default:
@@ -183,89 +208,96 @@ func (a *attempts) unneeded(ctx context.Context, m outbox.Message, now time.Time
 }
 
 // failed decides what comes after a request that brought no id.
-func (a *attempt) failed(ctx context.Context, err error) outcome {
+func (a *attempt) failed(ctx context.Context, err error) queue.Result {
 	now := time.Now()
 	doubt := a.Doubt.Tried // as this attempt found it
 	a.Doubt.Failures++
-	o := a.again(now.Add(backoff(a.Doubt.Failures)), true)
+	r := a.again(now.Add(backoff(a.Doubt.Failures)))
 	var refusal *textinghouse.Error
 	switch {
 	case !errors.As(err, &refusal):
-		o.answered = false
 		doubt = doubt || textinghouse.MayHaveBeenTaken(err)
-		o.Doubt.Ask = a.Doubt.Ask || doubt
-		o.Doubt.Tried = doubt
+		r.Doubt.Ask = a.Doubt.Ask || doubt
+		r.Doubt.Tried = doubt
 	case refusal.Code == textinghouse.CodeFlood:
 		// Another message with this text may have been accepted, or this one, by another
 		// process or by an attempt in doubt.
-		o.Doubt.Ask = true
-		o.Again = now.Add(queue.FloodWindow)
+		r.Doubt.Ask = true
+		r.Again = now.Add(queue.FloodWindow)
 	case refusal.Code.AccountWide():
-		o.answered, o.refused, o.Refused = false, err, true
-		o.Again, o.Doubt.Failures = now.Add(accountRetry), 0
+		r.Refused = true
+		r.Again, r.Doubt.Failures = now.Add(accountRetry), 0
 	case refusal.Code.Permanent():
 		a.record(ctx, outbox.Refused(a.ID, now, err.Error()))
-		return a.over(true)
+		return a.over()
 	}
-	wait := describe(o.Again.Sub(now))
+	wait := describe(r.Again.Sub(now))
 	if doubt {
 		a.record(ctx, outbox.Doubted(a.ID, now, err.Error()+"; it may have been accepted, the provider is asked in "+wait))
 	} else {
 		a.record(ctx, outbox.Returned(a.ID, now, err.Error()+"; next attempt in "+wait))
 	}
 	a.logger.Warn("attempt failed", "id", a.ID, "to", a.To, "attempt", a.Doubt.Failures, "may_have_been_accepted", doubt, "err", err)
-	return o
+	return r
 }
 
 // ask finds out whether the provider has the message. settled is false if it has not,
 // and the message may be sent or given up now.
-func (a *attempt) ask(ctx context.Context) (o outcome, settled bool) {
+func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 	status, err := a.Gateway.StatusByClientID(ctx, a.ID)
 	now := time.Now()
 	var refusal *textinghouse.Error
 	switch {
 	case err == nil:
-		a.record(ctx, outbox.Taken(a.ID, "", now, "the provider has it, says getstatus"))
-		a.record(ctx, statusChange(a.ID, "", status, now, "getstatus"))
+		a.record(ctx, outbox.Taken(a.ID, "", now, fmt.Sprintf("the provider has it, says getstatus (%d %s)", int(status), status)))
+		if status.Known() {
+			a.record(ctx, statusChange(a.ID, "", status, now, "getstatus"))
+		}
 		return a.taken(now), true
 	case errors.As(err, &refusal) && refusal.Code == textinghouse.CodeUnknownClientID:
 		a.Doubt.Unasked = time.Time{}
 		a.passed(ctx)
 	case refusal != nil && refusal.Code.AccountWide():
-		o = a.again(now.Add(accountRetry), false)
-		o.refused, o.Refused = err, true
-		return o, true
+		r = a.again(now.Add(accountRetry))
+		r.Refused = true
+		return r, true
 	default:
 		return a.unasked(ctx, refusal != nil && refusal.Code != textinghouse.CodeProcessing, now)
 	}
-	ends := a.Doubt.Last.Add(a.Timeout) // of the last request that may be on its way
+	ends := a.requestEnds()
 	giveUp := a.Successor != "" || now.After(a.Expires)
 	if (giveUp || now.Sub(a.Doubt.First) >= resendWindow) && now.Before(ends) {
-		return a.again(ends, true), true
+		return a.again(ends), true
 	}
-	return outcome{}, false
+	return queue.Result{}, false
 }
 
-// unasked decides what comes after a question without an answer. Newer messages of the
-// lane do not wait for one, and after askFor nobody does, if sending works.
-func (a *attempt) unasked(ctx context.Context, answered bool, now time.Time) (o outcome, settled bool) {
+// unasked decides what comes after a question without an answer. As soon as the old request
+// must have ended, newer messages of the lane go on without one, and after askFor the
+// message is sent again, if sending works. Without any of this the doubt ends after
+// [pollFor].
+func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r queue.Result, settled bool) {
 	if a.Doubt.Unasked.IsZero() {
 		a.Doubt.Unasked = now
 	}
 	a.Doubt.Failures++
-	ended := !now.Before(a.Doubt.Last.Add(a.Timeout))
-	if ended {
-		a.passed(ctx)
+	next, ends := now.Add(backoff(a.Doubt.Failures)), a.requestEnds()
+	if now.Before(ends) {
+		if next.After(ends) {
+			next = ends
+		}
+		return a.again(next), true
 	}
-	if a.Successor != "" && ended {
+	a.passed(ctx)
+	if a.Successor != "" {
 		a.record(ctx, outbox.Outdated(a.ID, a.Successor, now))
-		return a.over(answered), true
+		return a.over(), true
 	}
-	works := answered || a.accepted.Load() > a.Doubt.Unasked.UnixMilli()
-	if ended && works && now.Sub(a.Doubt.Unasked) >= askFor {
-		return outcome{}, false
+	works = works || a.works.Load() > a.Doubt.Unasked.UnixMilli()
+	if works && now.Sub(a.Doubt.Unasked) >= askFor || now.Sub(a.m.CreatedAt) >= pollFor {
+		return queue.Result{}, false
 	}
-	return a.again(now.Add(backoff(a.Doubt.Failures)), answered), true
+	return a.again(next), true
 }
 
 // passed looks for a newer message of the group that the provider has: an earlier run may

@@ -104,16 +104,16 @@ func New(o Options) *Delivery {
 	}
 	d := &Delivery{spool: o.Spool, logger: o.Logger, onFinal: o.OnFinal}
 	d.leading.Store(!o.Shared)
-	d.poller = newPoller(d.logger, d.settings.Load, d.record)
+	d.poller = newPoller(d)
 	notices := &notices{spool: o.Spool, ids: o.IDs, logger: o.Logger, settings: d.settings.Load}
 	d.sender = &sender{
 		spool: o.Spool, logger: o.Logger, settings: d.settings.Load, leading: d.leading.Load,
 		queue: queue.NewQueue(time.Now(), o.Shared),
-		wake:  make(chan struct{}, 1), emptied: make(chan struct{}, 1), changed: make(chan struct{}, 1), settled: make(chan outcome),
+		wake:  make(chan struct{}, 1), emptied: make(chan struct{}, 1), changed: make(chan struct{}, 1), settled: make(chan queue.Result),
 	}
 	d.metrics = newMetrics(o.Registerer, d)
 	d.sender.metrics = d.metrics
-	d.sender.attempts = &attempts{spool: o.Spool, logger: o.Logger, pages: o.Pages, notices: notices, metrics: d.metrics, mayStill: d.mayStill, changed: d.Changed}
+	d.sender.attempts = &attempts{spool: o.Spool, logger: o.Logger, pages: o.Pages, notices: notices, metrics: d.metrics, mayStill: d.mayStill, inTerm: d.term, changed: d.Changed}
 	d.sender.attempts.sent, _ = lru.New[e164.Number, map[group]string](sentRecipients) // an error only for a size below 1
 	d.leader = newLeader(d, o)
 	return d
@@ -154,9 +154,6 @@ func (d *Delivery) Withdraw(ids []string) {
 	d.sender.withdraw(ids)
 }
 
-// Refusal returns why the provider refuses the whole account, "" while it does not.
-func (d *Delivery) Refusal() string { return d.sender.refused() }
-
 // Run sends until the context ends. Then it starts nothing new, lets the requests under
 // way finish, and returns when all of its goroutines have. It may be called once.
 func (d *Delivery) Run(ctx context.Context) error {
@@ -174,6 +171,14 @@ func (d *Delivery) Run(ctx context.Context) error {
 // mayStill reports whether this process may send a message at this moment.
 func (d *Delivery) mayStill(id string) bool { return d.leader.may() || d.spool.Direct(id) }
 
+// term is the term in which this process decides about a message, 0 if no other can.
+func (d *Delivery) term(id string) int64 {
+	if d.spool.Direct(id) {
+		return 0
+	}
+	return d.leader.term.Load()
+}
+
 // record makes a change to a message that is not at hand.
 func (d *Delivery) record(ctx context.Context, c outbox.Change) {
 	if _, err := d.spool.Record(ctx, c, nil); err != nil {
@@ -187,6 +192,9 @@ func (d *Delivery) Changed(m outbox.Message, c outbox.Change) {
 		return
 	}
 	d.metrics.changed(m, c)
+	if m.State == outbox.Accepted {
+		d.sender.attempts.notices.sent(&m)
+	}
 	switch {
 	case m.State.Final():
 		d.poller.remove(m.ID)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -288,8 +287,8 @@ func TestRefusedAccountKeepsEverything(t *testing.T) {
 				w.put(m)
 				synctest.Wait()
 			}
-			if w.d.Refusal() == "" || gauge(w, "smspager_account_refused") != 1 || gauge(w, "smspager_messages_waiting") != 20 {
-				t.Errorf("refusal %q, waiting %v", w.d.Refusal(), gauge(w, "smspager_messages_waiting"))
+			if w.d.Refusal() == "" || measured(w, "smspager_account_refused") != 1 || measured(w, "smspager_messages_waiting") != 20 {
+				t.Errorf("refusal %q, waiting %v", w.d.Refusal(), measured(w, "smspager_messages_waiting"))
 			}
 			attempts := func() (n int) {
 				for _, id := range ids {
@@ -307,7 +306,7 @@ func TestRefusedAccountKeepsEverything(t *testing.T) {
 			for _, id := range ids {
 				w.expect(id, outbox.Accepted, 1)
 			}
-			if w.d.Refusal() != "" || gauge(w, "smspager_account_refused") != 0 {
+			if w.d.Refusal() != "" || measured(w, "smspager_account_refused") != 0 {
 				t.Error("still refused")
 			}
 		})
@@ -484,43 +483,5 @@ func TestResendsKeepWithinTheFloodWindow(t *testing.T) {
 		if attempts < 10 {
 			t.Errorf("only %d attempts in five minutes", attempts)
 		}
-	})
-}
-
-// TestDoubtEnds: a provider that cannot be asked, while sending works, gets the message
-// again after two minutes, and its history says so.
-func TestDoubtEnds(t *testing.T) {
-	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
-		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
-		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 105, Command: "getstatus"})
-		m := w.message(alice, "g", "disk full")
-		w.put(m)
-		after(119 * time.Second)
-		w.expect(m.ID, outbox.Sending, 1)
-		after(time.Minute)
-		w.expect(m.ID, outbox.Accepted, 2)
-		if !slices.ContainsFunc(w.get(m.ID).Events, func(e outbox.Event) bool {
-			return e.Type == outbox.EventAttempt && strings.Contains(e.Detail, "may arrive twice")
-		}) {
-			t.Errorf("its history is %+v", w.get(m.ID).Events)
-		}
-	})
-}
-
-// TestNewerPassesDoubt: a newer message of the lane goes although nobody can be asked
-// about the older, as soon as the old request must have ended.
-func TestNewerPassesDoubt(t *testing.T) {
-	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
-		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 1})
-		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HTTPStatus, N: 503, Command: "getstatus"})
-		older, newer := w.message(alice, "g", "firing"), w.message(alice, "g", "resolved")
-		w.put(older)
-		synctest.Wait()
-		w.put(newer)
-		after(5 * time.Second)
-		w.expect(newer.ID, outbox.Queued, 0)
-		after(20 * time.Second)
-		w.expect(newer.ID, outbox.Accepted, 1)
-		w.expect(older.ID, outbox.Superseded, 0)
 	})
 }

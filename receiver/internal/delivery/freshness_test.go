@@ -163,6 +163,47 @@ func TestTooLateIsTold(t *testing.T) {
 	})
 }
 
+// TestTooLateIsReportedInFull, also after restarts, and once.
+func TestTooLateIsReportedInFull(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		expire := func(n int, group string) {
+			for i := range n {
+				m := w.message(alice, fmt.Sprint(group, i), fmt.Sprint(group, i))
+				m.Headline = "WARNING " + group
+				w.put(m)
+				after(time.Second)
+			}
+			after(time.Hour)
+		}
+		restart := func() {
+			w.halt()
+			w.start()
+			synctest.Wait()
+		}
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 101})
+		expire(30, "A")
+		restart()
+		expire(1, "B")
+		after(48 * time.Hour) // longer than a notice may wait
+		restart()
+		w.sim.ClearFaults()
+		after(2 * time.Minute)
+		w.outage(3 * time.Hour)
+		restart()
+		expire(1, "C")
+		restart()
+		expire(1, "D")
+		after(2 * time.Hour)
+		want := []string{
+			"NOT SENT in time: 31 messages in 31 groups: WARNING A (30), WARNING B",
+			"NOT SENT in time: 2 messages in 2 groups: WARNING C, WARNING D",
+		}
+		if got := w.texts(); !slices.Equal(got, want) {
+			t.Errorf("sent %q, want %q", got, want)
+		}
+	})
+}
+
 // TestLawsOfTheSchedule holds over random histories of messages, outages,
 // restarts and answers that leave the outcome open.
 func TestLawsOfTheSchedule(t *testing.T) {

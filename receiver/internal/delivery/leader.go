@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// leadRetry is how often leading is tried again after the database failed.
+	// leadRetry is how often leading is tried again after it failed or ended.
 	leadRetry = time.Second
 	// missedGap is how often the leader looks for messages of which no hint came.
 	missedGap = queue.LateFor / 2
@@ -42,6 +42,7 @@ type leader struct {
 	recent  *lru.Cache[string, struct{}] // ids that were handed over lately
 	loading sync.Mutex
 	lease   atomic.Pointer[outbox.Lease] // nil: none
+	term    atomic.Int64                 // of the last one
 }
 
 func newLeader(d *Delivery, o Options) *leader {
@@ -57,14 +58,14 @@ func (l *leader) run(ctx context.Context) {
 		return
 	}
 	failing, again := false, false
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; sleep(ctx, leadRetry) {
+		l.metrics.leads.Inc()
 		lease, release, err := l.spool.Lead(ctx)
 		if err != nil {
 			if !failing && ctx.Err() == nil {
 				l.logger.Error("cannot ask the database who sends; trying again", "err", err)
 			}
 			failing = true
-			sleep(ctx, leadRetry)
 			continue
 		}
 		if failing || again {
@@ -81,11 +82,13 @@ func (l *leader) run(ctx context.Context) {
 
 // lead leads until the lease ends.
 func (l *leader) lead(lease outbox.Lease) {
+	l.term.Store(lease.Term())
 	l.lease.Store(&lease)
 	defer l.lease.Store(nil)
 	l.logger.Info("this process sends")
 	l.d.sender.begin(time.Now())
 	l.d.sender.attempts.sent.Purge()
+	l.d.sender.attempts.notices.forget()
 	l.d.leading.Store(true)
 	l.metrics.leading.Set(1)
 	stop := context.AfterFunc(lease, func() { l.d.leading.Store(false) })
@@ -148,6 +151,7 @@ func (l *leader) load(ctx context.Context) {
 }
 
 func (l *leader) loadOnce(ctx context.Context) error {
+	l.metrics.reads.Inc()
 	loaded := 0
 	for m, err := range l.spool.Open(ctx) {
 		if err != nil {

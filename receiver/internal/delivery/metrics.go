@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -18,11 +19,16 @@ type metrics struct {
 	leading  prometheus.Gauge
 	digests  prometheus.Counter
 	doubles  prometheus.Counter
+	sends    prometheus.Counter // rounds of the sender
+	polls    prometheus.Counter // rounds of the poller
+	leads    prometheus.Counter // rounds of the leader: tries to lead
+	reads    prometheus.Counter // rounds of the leader's reading of what others added
 }
 
 func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
+		sends: loop.Rounds(reg, "sender"), polls: loop.Rounds(reg, "poller"), leads: loop.Rounds(reg, "leader"), reads: loop.Rounds(reg, "open messages"),
 		states: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_messages_total", Help: "Messages that the provider accepted, and messages by the state they ended in.",
 		}, []string{"state"}),

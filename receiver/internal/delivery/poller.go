@@ -3,6 +3,7 @@ package delivery
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -18,6 +19,8 @@ const (
 	firstPollAlone = 5 * time.Second
 	// maxPollGap bounds the pause between two questions, which grows with age.
 	maxPollGap = 6 * time.Hour
+	// minPollGap is the least.
+	minPollGap = time.Second
 	// pollFor is how long a final status is waited for.
 	pollFor = 72 * time.Hour
 	// pollers is how many questions are asked at the same time.
@@ -26,10 +29,15 @@ const (
 
 // poller asks for the statuses that no callback brought. When it asks depends
 // only on when the provider took the message, so that a restart asks nothing twice.
+//
+// Before each question it looks at the message as it is now: what has ended is asked about
+// no more, however it came to be followed.
 type poller struct {
 	logger   *slog.Logger
 	settings func() *Settings
+	get      func(ctx context.Context, id string) (outbox.Message, error)
 	record   func(context.Context, outbox.Change)
+	rounds   func()
 	wake     chan struct{}
 
 	mu    sync.Mutex
@@ -39,26 +47,29 @@ type poller struct {
 
 // poll is a message whose final status is not known.
 type poll struct {
-	id, apiID string
-	accepted  time.Time
-	due       time.Time
+	id       string
+	accepted time.Time
+	due      time.Time
 }
 
-func newPoller(logger *slog.Logger, settings func() *Settings, record func(context.Context, outbox.Change)) *poller {
-	return &poller{logger: logger, settings: settings, record: record, wake: make(chan struct{}, 1), polls: make(map[string]*poll)}
+func newPoller(d *Delivery) *poller {
+	return &poller{
+		logger: d.logger, settings: d.settings.Load, get: d.spool.Get, record: d.record, rounds: func() { d.metrics.polls.Inc() },
+		wake: make(chan struct{}, 1), polls: make(map[string]*poll),
+	}
 }
 
 // add follows a message, unless it is followed already.
 func (p *poller) add(m outbox.Message) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known := p.polls[m.ID]; known != nil {
-		if known.apiID == "" {
-			known.apiID = m.APIID
-		}
+	if p.polls[m.ID] != nil {
 		return
 	}
-	q := &poll{id: m.ID, apiID: m.APIID, accepted: m.AcceptedAt}
+	q := &poll{id: m.ID, accepted: m.AcceptedAt}
+	if now := time.Now(); q.accepted.After(now) { // by another clock
+		q.accepted = now
+	}
 	p.polls[m.ID] = q
 	p.push(q)
 }
@@ -90,11 +101,14 @@ func (p *poller) push(q *poll) {
 	}
 }
 
-// nextPoll is when to ask next about a message that was accepted at a time:
-// each gap is half of the message's age, within bounds.
+// nextPoll returns when to ask next about a message that was accepted at a time, at the
+// earliest minPollGap from now: each gap is half of the message's age, within bounds.
 func nextPoll(accepted, now time.Time, first time.Duration) time.Time {
+	if now.Sub(accepted).Abs() > 2*pollFor { // a clock was wrong
+		accepted = now
+	}
 	at := accepted.Add(first)
-	for !at.After(now) && at.Before(accepted.Add(pollFor)) {
+	for at.Sub(now) < minPollGap {
 		at = at.Add(min(max(first, at.Sub(accepted)/2), maxPollGap))
 	}
 	return at
@@ -108,6 +122,7 @@ func (p *poller) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
+		p.rounds()
 		q, wait := p.next(time.Now())
 		if q == nil {
 			timer.Reset(wait)
@@ -152,23 +167,27 @@ func (p *poller) next(now time.Time) (*poll, time.Duration) {
 
 // ask asks for one status.
 func (p *poller) ask(ctx context.Context, q *poll) {
+	m, err := p.get(ctx, q.id)
+	if errors.Is(err, outbox.ErrNotFound) || err == nil && m.State.Final() {
+		p.remove(q.id)
+		return
+	}
 	s := p.settings()
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	p.mu.Lock()
-	apiID := q.apiID
-	p.mu.Unlock()
 	var status textinghouse.Status
-	var err error
-	if apiID != "" {
-		status, err = s.Gateway.Status(ctx, apiID)
+	if m.APIID != "" {
+		status, err = s.Gateway.Status(ctx, m.APIID)
 	} else {
 		status, err = s.Gateway.StatusByClientID(ctx, q.id)
 	}
 	now := time.Now()
-	if err == nil {
+	switch {
+	case err == nil && status.Known():
 		p.record(ctx, statusChange(q.id, "", status, now, "getstatus"))
-	} else {
+	case err == nil:
+		p.logger.Warn("getstatus gives an unknown status; asking again later", "id", q.id, "status", int(status))
+	default:
 		p.logger.Warn("cannot ask for a status; asking again later", "id", q.id, "err", err)
 	}
 	if (err != nil || !status.Final()) && now.Sub(q.accepted) >= pollFor {

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -26,14 +27,25 @@ func (d *Delivery) Receive(ctx context.Context, r textinghouse.Receipt) (Outcome
 		d.logger.Warn("a receipt has an unknown status", "id", r.ClientID, "api_id", r.APIID, "status", int(r.Status))
 		return OutcomeUnknownStatus, nil
 	}
-	id := r.ClientID
+	// A climsgid of ours is in capitals.
+	outcome, err := d.receive(ctx, strings.ToUpper(r.ClientID), r)
+	if outcome != OutcomeUnknownID || r.APIID == "" {
+		return outcome, err
+	}
+	switch id, err := d.spool.FindAPIID(ctx, r.APIID); {
+	case errors.Is(err, outbox.ErrNotFound):
+		return OutcomeUnknownID, nil
+	case err != nil:
+		return "", err
+	default:
+		return d.receive(ctx, id, r)
+	}
+}
+
+// receive takes in a receipt of the message with an id.
+func (d *Delivery) receive(ctx context.Context, id string, r textinghouse.Receipt) (Outcome, error) {
 	if id == "" {
-		var err error
-		if id, err = d.spool.FindAPIID(ctx, r.APIID); errors.Is(err, outbox.ErrNotFound) {
-			return OutcomeUnknownID, nil
-		} else if err != nil {
-			return "", err
-		}
+		return OutcomeUnknownID, nil
 	}
 	// It may come before the response to the request that sent the message: it proves
 	// that the provider has it.

@@ -115,6 +115,39 @@ func TestReceiptsOfNothing(t *testing.T) {
 	})
 }
 
+// TestReceiptsFindTheirMessage: by the provider's id if the climsgid is not known, and
+// without regard to case.
+func TestReceiptsFindTheirMessage(t *testing.T) {
+	for name, receipt := range map[string]func(m outbox.Message) textinghouse.Receipt{
+		"climsgid in small letters": func(m outbox.Message) textinghouse.Receipt {
+			return textinghouse.Receipt{ClientID: strings.ToLower(m.ID)}
+		},
+		"unknown climsgid": func(m outbox.Message) textinghouse.Receipt {
+			return textinghouse.Receipt{ClientID: "nobody's", APIID: m.APIID}
+		},
+		"apimsgid in capitals": func(m outbox.Message) textinghouse.Receipt {
+			return textinghouse.Receipt{APIID: strings.ToUpper(m.APIID)}
+		},
+	} {
+		for _, stored := range []bool{false, true} {
+			inWorld(t, textinghousetest.Options{StatusDelay: time.Hour}, func(w *world) {
+				m := w.message(alice, "g", "disk full")
+				w.put(m)
+				synctest.Wait()
+				if stored {
+					after(2 * time.Second)
+				}
+				r := receipt(w.get(m.ID))
+				r.Status = textinghouse.StatusReceived
+				if got, err := w.d.Receive(context.Background(), r); got != delivery.OutcomeApplied || err != nil {
+					t.Errorf("%s gives %q, %v", name, got, err)
+				}
+				w.expect(m.ID, outbox.Delivered, 1)
+			})
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		m := w.message(alice, "g", "disk full")

@@ -25,14 +25,14 @@ type sender struct {
 
 	mu      sync.Mutex
 	inbox   inbox
-	refusal string // why the account is refused, "" while it is not
+	account account
 
-	wake    chan struct{} // the inbox has something
-	emptied chan struct{} // the inbox was taken
-	changed chan struct{} // the settings are new
-	settled chan outcome  // attempts that ended
-	waiting atomic.Int64  // messages that are not sent yet
-	oldest  atomic.Int64  // when the oldest of them came in, Unix ms, 0 without one
+	wake    chan struct{}     // the inbox has something
+	emptied chan struct{}     // the inbox was taken
+	changed chan struct{}     // the settings are new
+	settled chan queue.Result // attempts that ended
+	waiting atomic.Int64      // messages that are not sent yet
+	oldest  atomic.Int64      // when the oldest of them came in, Unix ms, 0 without one
 
 	queue   *queue.Queue // of the goroutine
 	running int          // likewise
@@ -44,19 +44,14 @@ type inbox struct {
 	withdrawn []string  // messages that are not to be sent here
 	term      time.Time // a new term has begun; zero: none
 	arrivals  []arrival
-	loaded    bool // all messages of earlier terms have arrived
+	loaded    bool  // all messages of earlier terms have arrived
+	refused   error // the provider refuses the account; nil: no news
+	works     bool  // the provider does not refuse the account any more
 }
 
 type arrival struct {
 	from queue.Origin
 	outbox.Message
-}
-
-// outcome is what became of a Run.
-type outcome struct {
-	queue.Result
-	answered bool  // the provider responded, and did not refuse the account
-	refused  error // it did
 }
 
 func (s *sender) take(from queue.Origin, ms []outbox.Message) {
@@ -80,7 +75,7 @@ func (s *sender) loaded() { s.leave(func(in *inbox) { in.loaded = true }) }
 func (s *sender) resign() {
 	s.leave(func(in *inbox) {
 		direct := slices.DeleteFunc(in.arrivals, func(a arrival) bool { return a.from != queue.Direct })
-		*in = inbox{resigned: true, withdrawn: in.withdrawn, arrivals: direct}
+		*in = inbox{resigned: true, withdrawn: in.withdrawn, arrivals: direct, refused: in.refused, works: in.works}
 	})
 }
 
@@ -89,12 +84,6 @@ func (s *sender) leave(put func(*inbox)) {
 	put(&s.inbox)
 	s.mu.Unlock()
 	signal(s.wake)
-}
-
-func (s *sender) refused() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.refusal
 }
 
 // run sends until the context ends.
@@ -111,6 +100,7 @@ func (s *sender) run(ctx context.Context) {
 	var notes sync.WaitGroup
 	defer notes.Wait()
 	for ctx.Err() == nil {
+		s.metrics.sends.Inc()
 		timer.Reset(s.dispatch(work))
 		s.noteHolds(work, &notes)
 		select {
@@ -118,8 +108,8 @@ func (s *sender) run(ctx context.Context) {
 		case <-timer.C:
 		case <-s.wake:
 			s.takeInbox()
-		case o := <-s.settled:
-			s.settle(o)
+		case r := <-s.settled:
+			s.settle(r)
 		case <-s.changed:
 			if s.configure() {
 				remember(ctx, s.spool, s.queue, s.logger)
@@ -154,6 +144,12 @@ func (s *sender) takeInbox() {
 	s.mu.Unlock()
 	signal(s.emptied)
 	now := time.Now()
+	switch {
+	case in.refused != nil:
+		s.queue.Block(now)
+	case in.works:
+		s.queue.Unblock(now)
+	}
 	if in.resigned {
 		s.queue.Keep(s.spool.Direct, now)
 	}
@@ -195,19 +191,12 @@ func (s *sender) dispatch(work context.Context) time.Duration {
 }
 
 // settle takes in what became of an attempt.
-func (s *sender) settle(o outcome) {
+func (s *sender) settle(r queue.Result) {
 	s.running--
-	now := time.Now()
-	switch {
-	case o.refused != nil:
-		s.accountRefused(o.refused, now)
-	case o.answered:
-		s.accountWorks()
+	if !s.leading() && !s.spool.Direct(r.Run.ID) {
+		r.Again = time.Time{} // another replica goes on with it
 	}
-	if !s.leading() && !s.spool.Direct(o.Run.ID) {
-		o.Again = time.Time{} // another replica goes on with it
-	}
-	s.queue.Settle(o.Result, now)
+	s.queue.Settle(r, time.Now())
 	s.measure()
 }
 
@@ -240,31 +229,4 @@ func (s *sender) measure() {
 	}
 	s.waiting.Store(int64(s.queue.Len()))
 	s.oldest.Store(oldest)
-}
-
-func (s *sender) accountRefused(err error, now time.Time) {
-	const again = "in a minute"
-	s.mu.Lock()
-	first := s.refusal == ""
-	s.refusal = err.Error()
-	s.mu.Unlock()
-	s.queue.Block(now)
-	s.metrics.refused.Set(1)
-	if first {
-		s.logger.Error("the provider refuses the whole account: nothing is sent until this is mended; messages are kept", "err", err, "retry", again)
-	}
-}
-
-// accountWorks lets everything that waited for the account go.
-func (s *sender) accountWorks() {
-	s.mu.Lock()
-	was := s.refusal
-	s.refusal = ""
-	s.mu.Unlock()
-	if was == "" {
-		return
-	}
-	s.queue.Unblock(time.Now())
-	s.metrics.refused.Set(0)
-	s.logger.Info("sending resumes after the account was refused", "was", was)
 }

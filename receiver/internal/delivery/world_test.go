@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -22,17 +23,19 @@ import (
 const alice e164.Number = "+33612345678"
 
 type world struct {
-	t     *testing.T
-	dir   string
-	store *sqlite.Store
-	spool *spool.Spool
-	sim   *textinghousetest.Simulator
-	d     *delivery.Delivery
-	reg   *prometheus.Registry
-	ids   *outbox.IDs
-	stop  func()
-	alter func(*delivery.Settings)
-	wraps func(outbox.Store) outbox.Store
+	t      *testing.T
+	dir    string
+	store  *sqlite.Store
+	spool  *spool.Spool
+	sim    *textinghousetest.Simulator
+	d      *delivery.Delivery
+	reg    *prometheus.Registry
+	ids    *outbox.IDs
+	shared bool
+	pages  delivery.Pages
+	stop   func()
+	alter  func(*delivery.Settings)
+	wraps  func(outbox.Store) outbox.Store
 
 	mu     sync.Mutex
 	finals []outbox.Message
@@ -58,6 +61,7 @@ func (w *world) start() {
 	w.store, w.reg = store, prometheus.NewRegistry()
 	var d *delivery.Delivery
 	w.spool, err = spool.New(spool.Options{
+		Shared:   w.shared,
 		Open:     func(context.Context) (outbox.Store, error) { return w.wraps(store), nil },
 		Handover: func(direct bool, ms ...outbox.Message) { d.Handover(direct, ms...) },
 		Changed:  func(m outbox.Message, c outbox.Change) { d.Changed(m, c) },
@@ -65,7 +69,7 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	d = delivery.New(delivery.Options{Spool: w.spool, Registerer: w.reg, OnFinal: w.final})
+	d = delivery.New(delivery.Options{Spool: w.spool, Shared: w.shared, Pages: w.pages, Registerer: w.reg, OnFinal: w.final})
 	w.d = d
 	w.d.Configure(w.settings())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -96,15 +100,20 @@ func (w *world) halt() {
 }
 
 func (w *world) settings() delivery.Settings {
+	s := delivery.Settings{Gateway: w.client(w.sim.Transport()), Timeout: 10 * time.Second, Concurrency: 16, Callbacks: true}
+	w.alter(&s)
+	return s
+}
+
+func (w *world) client(via http.RoundTripper) *textinghouse.Client {
 	client, err := textinghouse.NewClient(textinghouse.Options{
-		User: "acme", Password: "correct horse", Endpoints: []string{"http://127.0.0.1/"}, Transport: w.sim.Transport(),
+		User: "acme", Password: "correct horse", Endpoints: []string{"http://127.0.0.1/"}, Transport: via,
+		Observe: func(x textinghouse.Exchange) { w.d.Observe(x) },
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s := delivery.Settings{Gateway: client, Timeout: 10 * time.Second, Concurrency: 16, Callbacks: true}
-	w.alter(&s)
-	return s
+	return client
 }
 
 func (w *world) message(to e164.Number, group, text string) outbox.Message {
@@ -160,7 +169,8 @@ func (w *world) texts() (texts []string) {
 	return texts
 }
 
-func gauge(w *world, name string) float64 {
+// measured is the value of the first metric of a name.
+func measured(w *world, name string) float64 {
 	w.t.Helper()
 	families, err := w.reg.Gather()
 	if err != nil {
@@ -168,7 +178,8 @@ func gauge(w *world, name string) float64 {
 	}
 	for _, f := range families {
 		if f.GetName() == name {
-			return f.GetMetric()[0].GetGauge().GetValue()
+			m := f.GetMetric()[0]
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
 		}
 	}
 	w.t.Fatalf("no metric %s", name)

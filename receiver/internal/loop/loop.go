@@ -7,7 +7,21 @@ package loop
 import (
 	"context"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
+
+// mostRounds is how many rounds [Repeat] begins within a second, whatever wakes it.
+const mostRounds = 20
+
+// Rounds returns the counter of the rounds of a loop. reg may be nil.
+func Rounds(reg prometheus.Registerer, name string) prometheus.Counter {
+	return promauto.With(reg).NewCounter(prometheus.CounterOpts{
+		Name: "smspager_loop_rounds_total", Help: "Rounds of the background loops: how often each was woken or its time came.",
+		ConstLabels: prometheus.Labels{"loop": name},
+	})
+}
 
 // Bell wakes one loop. Rings that come before the loop listens again are one ring.
 type Bell chan struct{}
@@ -24,15 +38,17 @@ func (b Bell) Ring() {
 }
 
 // Repeat calls do immediately, then whenever wake is rung or the duration has passed that do
-// returned. It returns when the context ends. The first call covers all earlier rings; a nil wake
-// is never rung.
-func Repeat(ctx context.Context, wake Bell, do func() time.Duration) {
+// returned, but not more than [mostRounds] times a second. It counts each call, and returns when
+// the context ends. The first call covers all earlier rings; a nil wake is never rung.
+func Repeat(ctx context.Context, rounds prometheus.Counter, wake Bell, do func() time.Duration) {
 	select {
 	case <-wake:
 	default:
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var second time.Time // in which these have begun
+	begun := 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -40,6 +56,16 @@ func Repeat(ctx context.Context, wake Bell, do func() time.Duration) {
 		case <-timer.C:
 		case <-wake:
 		}
+		if passed := time.Since(second); passed >= time.Second {
+			second, begun = time.Now(), 0
+		} else if begun == mostRounds {
+			if Sleep(ctx, time.Second-passed); ctx.Err() != nil {
+				return
+			}
+			second, begun = time.Now(), 0
+		}
+		begun++
+		rounds.Inc()
 		timer.Reset(do())
 	}
 }

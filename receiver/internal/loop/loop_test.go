@@ -7,6 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/smspager/smspager/receiver/internal/loop"
 )
 
@@ -19,7 +22,7 @@ func TestRepeat(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			loop.Repeat(ctx, bell, func() time.Duration {
+			loop.Repeat(ctx, loop.Rounds(nil, "test"), bell, func() time.Duration {
 				if at = append(at, time.Since(begin)); len(at) == 1 {
 					bell.Ring()
 					bell.Ring() // while the loop is busy both are one ring
@@ -37,6 +40,29 @@ func TestRepeat(t *testing.T) {
 			t.Errorf("it ran at %v, want %v", at, want)
 		}
 	})
+}
+
+// TestRepeatHasAFloor: nothing that a loop does or returns makes it spin.
+func TestRepeatHasAFloor(t *testing.T) {
+	for name, returns := range map[string]time.Duration{"at once": 0, "in the past": -time.Hour, "woken": time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			bell, rounds := loop.NewBell(), loop.Rounds(prometheus.NewRegistry(), "test")
+			n := 0.0
+			loop.Repeat(ctx, rounds, bell, func() time.Duration {
+				n++
+				bell.Ring()
+				return returns
+			})
+			if n < 100 || n > 220 {
+				t.Errorf("%s: %v rounds in ten seconds", name, n)
+			}
+			if counted := testutil.ToFloat64(rounds); counted != n {
+				t.Errorf("%s: %v of %v rounds were counted", name, counted, n)
+			}
+		})
+	}
 }
 
 func TestSleep(t *testing.T) {

@@ -25,7 +25,7 @@ type failure struct {
 // restart changes nothing; each step is guarded by the page's version, so of several processes one
 // takes it.
 func (e *escalation) run(ctx context.Context) {
-	loop.Repeat(ctx, e.wake, func() time.Duration {
+	loop.Repeat(ctx, e.rounds, e.wake, func() time.Duration {
 		wait, err := e.takeDue(ctx)
 		if err != nil && ctx.Err() == nil {
 			e.logger.Error("cannot read the pages; trying again", "err", err)
@@ -39,14 +39,10 @@ func (e *escalation) run(ctx context.Context) {
 // tried again a little later, and delays no other page.
 func (e *escalation) takeDue(ctx context.Context) (wait time.Duration, err error) {
 	reviewed := e.review(ctx)
-	for ctx.Err() == nil {
-		var due []string
-		if due, wait, err = e.due(ctx, time.Now()); len(due) == 0 {
-			break
-		}
-		for _, id := range due {
-			e.try(ctx, id)
-		}
+	due, wait, err := e.due(ctx, time.Now())
+	for _, id := range due {
+		e.try(ctx, id)
+		wait = 0 // others may be due, and this one again
 	}
 	for id, f := range e.failures {
 		if time.Until(f.until) <= 0 {

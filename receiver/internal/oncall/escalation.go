@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -18,6 +20,7 @@ const pageMessages = 500
 // escalation takes the steps of pages that are due.
 type escalation struct {
 	tools
+	rounds   prometheus.Counter
 	failures map[string]*failure // only the loop uses it
 
 	mu        sync.Mutex

@@ -112,8 +112,8 @@ func New(o Options) *OnCall {
 		asking: newAsking(func() *alertmanager.Silencer { return current.Load().silencer }),
 		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Spool), gap: spool.Gap(o.Shared), wake: loop.NewBell(),
 	}
-	e := &escalation{tools: t, again: make(map[string]bool), failures: make(map[string]*failure)}
-	s := &silences{tools: t, changed: loop.NewBell()}
+	e := &escalation{tools: t, rounds: loop.Rounds(o.Registerer, "escalation"), again: make(map[string]bool), failures: make(map[string]*failure)}
+	s := &silences{tools: t, rounds: loop.Rounds(o.Registerer, "silences"), changed: loop.NewBell()}
 	return &OnCall{
 		tools: t, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, notifications: &notifications{t}, escalation: e, silences: s,
 		replies: &replies{tools: t, escalation: e, silences: s},

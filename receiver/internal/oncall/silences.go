@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/spool"
@@ -31,6 +33,7 @@ const (
 type silences struct {
 	tools
 	changed loop.Bell // there are new ones
+	rounds  prometheus.Counter
 }
 
 // of returns the silences about which something is to be done, the oldest first; with the id of a
@@ -53,7 +56,7 @@ func (ss *silences) of(ctx context.Context, pageID string) ([]*silence, error) {
 
 // run asks Alertmanager for what replies want until the context ends.
 func (ss *silences) run(ctx context.Context) {
-	loop.Repeat(ctx, ss.changed, func() time.Duration {
+	loop.Repeat(ctx, ss.rounds, ss.changed, func() time.Duration {
 		wait, err := ss.askDue(ctx)
 		if err != nil && ctx.Err() == nil {
 			ss.logger.Error("cannot store what became of the silences; trying again", "err", err)

@@ -194,7 +194,7 @@ func (d *Directory) runRotas(ctx context.Context) {
 		for _, rota := range roster.duties {
 			if rota.Turns.Start == "" {
 				all.Go(func() {
-					loop.Repeat(reading, nil, func() time.Duration {
+					loop.Repeat(reading, d.reads, nil, func() time.Duration {
 						d.readRota(reading, roster, rota)
 						return rota.Refresh
 					})

@@ -45,15 +45,17 @@ type Options struct {
 
 // Directory knows the people of a configuration. It is safe for concurrent use.
 type Directory struct {
-	spool    Spool
-	notices  *Notices
-	logger   *slog.Logger
-	metrics  *metrics
-	client   *http.Client
-	gap      time.Duration // between reads of contacts
-	settings atomic.Pointer[settings]
-	contacts contacts
-	changed  loop.Bell // the rotas are others
+	spool     Spool
+	notices   *Notices
+	logger    *slog.Logger
+	metrics   *metrics
+	client    *http.Client
+	gap       time.Duration // between reads of contacts
+	settings  atomic.Pointer[settings]
+	contacts  contacts
+	changed   loop.Bell          // the rotas are others
+	refreshes prometheus.Counter // rounds of the loop that reads contacts
+	reads     prometheus.Counter // likewise, calendars
 }
 
 // settings hold a configuration and what was built from it.
@@ -71,6 +73,7 @@ func New(o Options) *Directory {
 	d := &Directory{
 		spool: o.Spool, notices: o.Notices, logger: o.Logger, client: &http.Client{Timeout: calendarTimeout, Transport: o.Transport},
 		gap: spool.Gap(o.Shared), changed: loop.NewBell(),
+		refreshes: loop.Rounds(o.Registerer, "contacts"), reads: loop.Rounds(o.Registerer, "calendars"),
 	}
 	d.metrics = newMetrics(o.Registerer, d)
 	return d
@@ -92,7 +95,7 @@ func (d *Directory) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() {
-		loop.Repeat(ctx, nil, func() time.Duration {
+		loop.Repeat(ctx, d.refreshes, nil, func() time.Duration {
 			if d.Refresh(ctx) != nil {
 				return spool.Retry
 			}

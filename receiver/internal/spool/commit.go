@@ -91,7 +91,7 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 			s.failures.Inc()
 		}
 		switch {
-		case err != nil && (p == Strict || p == Later && s.o.Shared):
+		case err != nil && (p == Strict || p == Later && s.o.Shared || s.unsure.Contains(nameOf(e))):
 			return outbox.Added{}, err
 		case err != nil:
 			return s.send(ctx, p, e, err)
@@ -111,7 +111,10 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 	case p == Strict, p == Later && s.o.Shared, ctx.Err() != nil:
 		return added, err
 	case s.o.Shared && !errors.Is(err, outbox.ErrNotStored): // another replica may send it
+		s.unsure.Add(nameOf(e), struct{}{})
 		return added, err
+	case s.unsure.Contains(nameOf(e)):
+		return added, fmt.Errorf("another replica may have it from an earlier try: %w", err)
 	}
 	s.o.Logger.Error("the outbox cannot be written; sending first", "err", err)
 	return s.send(ctx, p, e, err)

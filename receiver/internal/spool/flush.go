@@ -39,6 +39,7 @@ func (s *Spool) run(ctx context.Context) {
 		}
 		sleep(ctx, delay)
 		for ctx.Err() == nil {
+			s.rounds.Inc()
 			err := s.Flush(ctx)
 			if err == nil {
 				if failing {

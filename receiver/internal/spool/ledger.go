@@ -26,6 +26,7 @@ type ledger struct {
 	order   []*tracked                        // these, in the order of their first change
 	recent  *lru.Cache[string, *tracked]      // other messages; unused in a shared store
 	late    *lru.Cache[outbox.Key, lateEntry] // the latest entries that were kept here
+	unsure  *lru.Cache[entryName, struct{}]   // entries that a shared store may have, of which it could not say so
 	settled map[string][]chan<- struct{}      // who waits for a message to be decided
 }
 
@@ -36,6 +37,7 @@ func newLedger(shared bool) *ledger {
 	}
 	l.recent, _ = lru.New[string, *tracked](recentMessages) // an error only for a size below 1
 	l.late, _ = lru.New[outbox.Key, lateEntry](lateEntries)
+	l.unsure, _ = lru.New[entryName, struct{}](lateEntries)
 	return l
 }
 
@@ -140,6 +142,11 @@ func (l *ledger) Direct(id string) bool {
 	t := l.pending[id]
 	return t != nil && t.entry != nil
 }
+
+// entryName is what tells entries apart.
+type entryName struct{ key, state outbox.Key }
+
+func nameOf(e *outbox.Entry) entryName { return entryName{e.Key, e.State} }
 
 // lateEntry is what is remembered of an entry that was kept here, and is stored.
 type lateEntry struct {

@@ -5,10 +5,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/smspager/smspager/receiver/internal/loop"
 )
 
 func (s *Spool) measure() {
 	f := promauto.With(s.o.Registerer)
+	s.rounds = loop.Rounds(s.o.Registerer, "spool")
 	s.failures = f.NewCounter(prometheus.CounterOpts{
 		Name: "smspager_store_failures_total", Help: "Commits that the store refused: notifications, replies, steps of an escalation.",
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -45,12 +46,12 @@ func (s *Spool) Get(ctx context.Context, id string) (outbox.Message, error) {
 	return m, err
 }
 
-// FindAPIID returns the id of the message that the provider knows by apiID, or
-// ErrNotFound.
+// FindAPIID returns the id of the message that the provider knows by apiID,
+// without regard to case, or ErrNotFound.
 func (s *Spool) FindAPIID(ctx context.Context, apiID string) (id string, err error) {
 	s.mu.Lock()
 	for _, t := range s.order {
-		if apiID != "" && t.m.APIID == apiID {
+		if apiID != "" && strings.EqualFold(t.m.APIID, apiID) {
 			id = t.m.ID
 		}
 	}

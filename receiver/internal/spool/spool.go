@@ -38,7 +38,8 @@ const (
 	followsDelay = 3 * flushDelay
 	// recentMessages is how many messages are remembered that have nothing to be stored.
 	recentMessages = 4096
-	// lateEntries is how many entries are remembered that were sent first and are stored.
+	// lateEntries is how many entries are remembered that were sent first and are stored, and
+	// how many that may be stored.
 	lateEntries = 1024
 )
 
@@ -87,6 +88,7 @@ type Spool struct {
 	stop     context.CancelFunc
 	done     chan struct{}
 	failures prometheus.Counter
+	rounds   prometheus.Counter
 }
 
 // New opens the store, and goes on trying if that fails; an error that is ErrInUse or

@@ -363,6 +363,27 @@ func TestSharedStore(t *testing.T) {
 	}
 }
 
+// TestAnUnheardCommitIsNotSent: once another replica may have an entry, no later try of it
+// is sent first, although that one is certainly not stored.
+func TestAnUnheardCommitIsNotSent(t *testing.T) {
+	handed := 0
+	in(t, spool.Options{Shared: true, Handover: func(_ bool, ms ...outbox.Message) { handed += len(ms) }}, func(f *fake, s *spool.Spool) {
+		ids := outbox.NewIDs()
+		try := func() error {
+			_, err := commit(s, spool.FailOpen, outbox.Entry{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{message(ids, "g")}})
+			return err
+		}
+		for _, err := range []error{errFault, fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault)} {
+			if f.fail(err, nil); try() == nil || handed > 0 {
+				t.Errorf("after %v it was accepted, and %d messages were handed over", err, handed)
+			}
+		}
+		if f.fail(nil, nil); try() != nil || handed != 1 {
+			t.Errorf("once the store works, %d messages were handed over", handed)
+		}
+	})
+}
+
 // TestConflict: what does not fit is built again, from what is there then.
 func TestConflict(t *testing.T) {
 	in(t, spool.Options{}, func(f *fake, s *spool.Spool) {

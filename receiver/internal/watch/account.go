@@ -33,6 +33,8 @@ type account struct {
 	logger   *slog.Logger
 	provider atomic.Pointer[Account]
 	changed  loop.Bell
+	rounds   prometheus.Counter
+	recovers prometheus.Counter // rounds, likewise
 
 	left prometheus.Gauge
 	read prometheus.Gauge
@@ -42,6 +44,7 @@ func newAccount(o *Options) *account {
 	f := promauto.With(o.Registerer)
 	return &account{
 		credit: newCredit(o), logger: o.Logger, changed: loop.NewBell(),
+		rounds: loop.Rounds(o.Registerer, "credit"), recovers: loop.Rounds(o.Registerer, "endpoints"),
 		left: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_credit", Help: "The account's credit, in the provider's unit, when it was last read.",
 		}),
@@ -59,7 +62,7 @@ func (a *account) configure(provider Account, guard config.Credit) {
 
 // run reads the credit at the start, after each change of the configuration, and at each interval.
 func (a *account) run(ctx context.Context) {
-	loop.Repeat(ctx, a.changed, func() time.Duration {
+	loop.Repeat(ctx, a.rounds, a.changed, func() time.Duration {
 		a.readCredit(ctx)
 		return creditInterval
 	})
@@ -67,7 +70,7 @@ func (a *account) run(ctx context.Context) {
 
 // recover has the endpoints that failed tried, until the context ends.
 func (a *account) recover(ctx context.Context) {
-	loop.Repeat(ctx, nil, func() time.Duration {
+	loop.Repeat(ctx, a.recovers, nil, func() time.Duration {
 		(*a.provider.Load()).Recover(ctx)
 		return recoverInterval
 	})

@@ -28,11 +28,13 @@ type deadman struct {
 	logger   *slog.Logger
 	settings atomic.Pointer[config.Alive]
 	calls    *prometheus.CounterVec
+	rounds   prometheus.Counter
 }
 
 func newDeadman(o *Options) *deadman {
 	return &deadman{
 		client: &http.Client{Timeout: deadmanTimeout, Transport: o.Transport}, healthy: o.Healthy, logger: o.Logger,
+		rounds: loop.Rounds(o.Registerer, "alive"),
 		calls: promauto.With(o.Registerer).NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_alive_calls_total", Help: "Calls to the dead-man's switch (alive.url): ok, failed, or withheld because not all was well.",
 		}, []string{"outcome"}),
@@ -40,7 +42,7 @@ func newDeadman(o *Options) *deadman {
 }
 
 func (d *deadman) run(ctx context.Context) {
-	loop.Repeat(ctx, nil, func() time.Duration {
+	loop.Repeat(ctx, d.rounds, nil, func() time.Duration {
 		alive := d.settings.Load()
 		if alive.URL != "" {
 			d.check(ctx, alive.URL.Reveal())

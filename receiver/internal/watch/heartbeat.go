@@ -60,6 +60,7 @@ type heartbeats struct {
 	gap        time.Duration // between reads of the store
 	configured atomic.Pointer[[]config.Heartbeat]
 	changed    loop.Bell
+	rounds     prometheus.Counter
 	down       downtime
 	lastSeen   *prometheus.GaugeVec
 	up         *prometheus.GaugeVec
@@ -74,7 +75,8 @@ func newHeartbeats(o *Options) *heartbeats {
 	f := promauto.With(o.Registerer)
 	return &heartbeats{
 		spool: o.Spool, people: o.People, alarm: o.Alarm, logger: o.Logger, gap: spool.Gap(o.Shared), changed: loop.NewBell(),
-		beats: make(map[string]time.Time), since: make(map[string]time.Time),
+		rounds: loop.Rounds(o.Registerer, "heartbeats"),
+		beats:  make(map[string]time.Time), since: make(map[string]time.Time),
 		lastSeen: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "smspager_heartbeat_last_seen_timestamp_seconds", Help: "When a heartbeat was last received; 0 before its first beat.",
 		}, []string{"heartbeat"}),
@@ -178,7 +180,7 @@ func (h *heartbeats) run(ctx context.Context, began <-chan struct{}) {
 		h.waitAnew(nil, time.Now())
 	}
 	var stored []mark.Mark[beatState] // as last read
-	loop.Repeat(ctx, h.changed, func() time.Duration {
+	loop.Repeat(ctx, h.rounds, h.changed, func() time.Duration {
 		now, wait := time.Now(), h.gap
 		read, err := beatMarks.All(ctx, h.spool)
 		if read != nil {

@@ -23,6 +23,7 @@ type probe struct {
 	logger   *slog.Logger
 	interval atomic.Int64 // a time.Duration; 0: no probes
 	changed  loop.Bell
+	rounds   prometheus.Counter
 
 	ended       *prometheus.CounterVec
 	duration    prometheus.Gauge
@@ -33,6 +34,7 @@ func newProbe(o *Options) *probe {
 	f := promauto.With(o.Registerer)
 	p := &probe{
 		spool: o.Spool, newID: o.Alarm.NewID, logger: o.Logger, changed: loop.NewBell(),
+		rounds: loop.Rounds(o.Registerer, "probe"),
 		ended: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_probes_total", Help: "Probes by their final state.",
 		}, []string{"state"}),
@@ -56,7 +58,7 @@ func (p *probe) configure(interval time.Duration) {
 
 // run sends a probe at the start, after each change of the configuration, and at each interval.
 func (p *probe) run(ctx context.Context) {
-	loop.Repeat(ctx, p.changed, func() time.Duration {
+	loop.Repeat(ctx, p.rounds, p.changed, func() time.Duration {
 		interval := time.Duration(p.interval.Load())
 		if interval == 0 {
 			return time.Hour

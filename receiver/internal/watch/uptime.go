@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/mark"
 	"github.com/smspager/smspager/receiver/internal/spool"
@@ -32,6 +34,7 @@ type uptime struct {
 	spool      Spool
 	logger     *slog.Logger
 	shared     bool
+	rounds     prometheus.Counter
 }
 
 // run notes that smspager runs until the context ends, and once more then. It closes began when it is
@@ -42,7 +45,7 @@ func (u *uptime) run(ctx context.Context, began chan<- struct{}) {
 		_, err := u.spool.Commit(ctx, spool.Strict, func(ctx context.Context) (*outbox.Entry, error) { return u.note(ctx, starts, time.Now()) })
 		return err
 	}
-	loop.Repeat(ctx, nil, func() time.Duration {
+	loop.Repeat(ctx, u.rounds, nil, func() time.Duration {
 		switch err := note(ctx); {
 		case err == nil && starts:
 			close(began)

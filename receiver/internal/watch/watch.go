@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/mark"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -69,7 +70,7 @@ func New(o Options) *Watch {
 	}
 	h := newHeartbeats(&o)
 	return &Watch{
-		heartbeats: h, uptime: &uptime{heartbeats: h, spool: o.Spool, logger: o.Logger, shared: o.Shared},
+		heartbeats: h, uptime: &uptime{heartbeats: h, spool: o.Spool, logger: o.Logger, shared: o.Shared, rounds: loop.Rounds(o.Registerer, "uptime")},
 		deadman: newDeadman(&o), probe: newProbe(&o), account: newAccount(&o),
 	}
 }

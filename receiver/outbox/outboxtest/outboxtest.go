@@ -113,8 +113,10 @@ func testRoundTrip(t *testing.T, s outbox.Store) {
 	if got := get(t, s, m.ID); fmt.Sprint(got) != fmt.Sprint(m) {
 		t.Errorf("got\n%+v, want\n%+v", got, m)
 	}
-	if id, err := s.FindAPIID(context.Background(), "5d72"); id != m.ID || err != nil {
-		t.Errorf("FindAPIID = %q, %v", id, err)
+	for _, apiID := range []string{"5d72", "5D72"} {
+		if id, err := s.FindAPIID(context.Background(), apiID); id != m.ID || err != nil {
+			t.Errorf("FindAPIID(%q) = %q, %v", apiID, id, err)
+		}
 	}
 	for _, unknown := range []string{"", "nope"} {
 		if _, err := s.Get(context.Background(), unknown); !errors.Is(err, outbox.ErrNotFound) {

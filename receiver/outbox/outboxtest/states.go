@@ -17,7 +17,7 @@ func testApply(t *testing.T, s outbox.Store) {
 	for n, change := range []outbox.Change{
 		outbox.Attempted("", at, "first"), outbox.Returned("", at, "refused"), outbox.Doubted("", at, "timeout"), outbox.Taken("", "x", at, "taken"),
 		outbox.Progressed("", "x", at, 1, ""), outbox.Progressed("", "x", at, 3, ""), outbox.Ended("", "x", at, 4, true, ""), outbox.Ended("", "x", at, 5, false, ""),
-		outbox.Refused("", at, "100"), outbox.TooOld("", at, "1h"), outbox.Outdated("", "by", at), outbox.Folded("", "by", at),
+		outbox.Ended("", "x", at, 1, false, ""), outbox.Refused("", at, "100"), outbox.TooOld("", at, "1h"), outbox.Outdated("", "by", at), outbox.Folded("", "by", at),
 		outbox.Needless("", at, "over"), outbox.Held("", at, "limits"), outbox.Untold("", at, "72h"), outbox.Replied("", at, "ok"),
 	} {
 		for _, state := range outbox.States() {

@@ -40,6 +40,7 @@ var HotQueries = map[string]string{
 	"page of a code":    textOf(outbox.PageQuery{Code: "4821", Limit: 1}),
 	"current pages":     textOf(outbox.PageQuery{Current: true, Before: "x", Limit: 50}),
 	"pages of a state":  textOf(outbox.PageQuery{State: outbox.PageOpen, Limit: 50}),
+	"lease":             lockLease,
 	"due pages":         textOf(outbox.PageQuery{DueBy: time.Now(), Limit: 50}),
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -12,18 +13,27 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// The leader holds an advisory lock in a session of its own. It proves every
-// heartbeat that the session lives, and stops sending when it cannot within
-// heartbeatPatience; the server ends a session that was silent for silence, and
-// with it the lock. So the old leader has stopped before a new one begins.
+// The leader holds the row of the table lease. Every heartbeat it proves that it still does,
+// and stops sending when it cannot within heartbeatPatience; the row is free when it was not
+// proved for silence, by the database's clock. So the old leader has stopped before a new one
+// begins, and no session needs to live: the row may be reached through a pooler.
 const (
 	heartbeat         = time.Second
 	heartbeatPatience = 2 * time.Second
-	silence           = "6s"
-	// leaderLock is the key of the advisory lock in pg_try_advisory_lock, beside
-	// the schema's own number.
-	leaderLock = 0x736d73 // "sms"
+	silence           = 5 * time.Second
 )
+
+// takeLease takes the lease if it is free, in a new term unless nobody else had it meanwhile.
+// It waits for writes of the old term, see lockLease.
+const takeLease = `
+WITH free AS (SELECT FROM lease WHERE holder = $1 OR expires <= clock_timestamp() FOR UPDATE)
+UPDATE lease SET term = term + CASE WHEN holder = $1 THEN 0 ELSE 1 END, holder = $1, expires = clock_timestamp() + $2::interval
+FROM free RETURNING term`
+
+const proveLease = `UPDATE lease SET expires = clock_timestamp() + $3::interval WHERE holder = $1 AND term = $2`
+
+// lockLease keeps the term as it is until the transaction ends.
+const lockLease = `SELECT term FROM lease WHERE id FOR KEY SHARE`
 
 // channel is where hints are sent. Those of another schema are not ours.
 const channel = "smspager_outbox"
@@ -47,36 +57,20 @@ func hint(b *pgx.Batch, what string, ids []string) {
 
 // Lead implements outbox.Shared.
 func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err error) {
-	conn, err := s.connect(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("lead: %w", err)
-	}
-	closeConn := func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), heartbeatPatience)
-		defer cancel()
-		_ = conn.Close(ctx) // with the session ends the lock
-	}
-	if _, err := conn.Exec(ctx, "SET idle_session_timeout = '"+silence+"'"); err != nil {
-		closeConn()
-		return nil, nil, fmt.Errorf("lead: %w", err)
-	}
 	l := &lease{}
 	for {
-		var leads bool
 		began := time.Now()
 		err := s.beat(ctx, func(ctx context.Context) error {
-			return conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`, leaderLock).Scan(&leads)
+			return s.leases.QueryRow(ctx, takeLease, s.holder, silence).Scan(&l.term)
 		})
-		if err != nil {
-			closeConn()
-			return nil, nil, fmt.Errorf("lead: %w", err)
-		}
-		if leads {
+		if err == nil {
 			l.proved.Store(&began)
 			break
 		}
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return nil, nil, fmt.Errorf("lead: %w", err)
+		}
 		if !pause(ctx, heartbeat) {
-			closeConn()
 			return nil, nil, ctx.Err()
 		}
 	}
@@ -86,20 +80,21 @@ func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err e
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := s.prove(ctx, conn, l, stop); err != nil {
-			lose(fmt.Errorf("the database does not respond: %w", err))
-		}
+		lose(s.prove(ctx, l, stop))
 	}()
 	return l, func() {
 		close(stop)
 		<-done
-		lose(nil)
-		closeConn()
+		// Best effort: another replica leads a little later if it fails.
+		_ = s.beat(context.WithoutCancel(ctx), func(ctx context.Context) error {
+			_, err := s.leases.Exec(ctx, proveLease, s.holder, l.term, time.Duration(0))
+			return err
+		})
 	}, nil
 }
 
-// prove proves every heartbeat that the session lives, until it is stopped or that fails.
-func (s *Store) prove(ctx context.Context, conn *pgx.Conn, l *lease, stop <-chan struct{}) error {
+// prove proves every heartbeat that the lease is held, until it is stopped or that fails.
+func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
@@ -109,22 +104,31 @@ func (s *Store) prove(ctx context.Context, conn *pgx.Conn, l *lease, stop <-chan
 		case <-ticker.C:
 		}
 		began := time.Now()
+		held := false
 		err := s.beat(context.WithoutCancel(ctx), func(ctx context.Context) error {
-			_, err := conn.Exec(ctx, "SELECT 1")
+			tag, err := s.leases.Exec(ctx, proveLease, s.holder, l.term, silence)
+			held = tag.RowsAffected() > 0
 			return err
 		})
-		if err != nil {
-			return err
+		switch {
+		case err != nil:
+			return fmt.Errorf("the database does not respond: %w", err)
+		case !held:
+			return errors.New("another replica leads")
 		}
 		l.proved.Store(&began)
 	}
 }
 
-// lease is a lock that was proved by a heartbeat.
+// lease is the right to lead, proved by a heartbeat.
 type lease struct {
 	context.Context
+	term   int64
 	proved atomic.Pointer[time.Time]
 }
+
+// Term implements outbox.Lease.
+func (l *lease) Term() int64 { return l.term }
 
 // Valid implements outbox.Lease. The clock that runs while a process is stopped, and the
 // one that runs while its machine sleeps, must both agree.
@@ -138,11 +142,6 @@ func (s *Store) beat(ctx context.Context, do func(context.Context) error) error 
 	ctx, cancel := context.WithTimeout(ctx, heartbeatPatience)
 	defer cancel()
 	return do(ctx)
-}
-
-// connect opens a session beside the pool.
-func (s *Store) connect(ctx context.Context) (*pgx.Conn, error) {
-	return pgx.ConnectConfig(ctx, s.config.ConnConfig.Copy())
 }
 
 // pause waits, and reports whether the context still lives.
@@ -159,7 +158,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // Listen implements outbox.Shared.
 func (s *Store) Listen(ctx context.Context, ready func(), told func(outbox.Hint)) error {
-	conn, err := s.connect(ctx)
+	conn, err := pgx.ConnectConfig(ctx, s.config.ConnConfig.Copy())
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}

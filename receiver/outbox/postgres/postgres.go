@@ -13,6 +13,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"embed"
 	"errors"
@@ -47,6 +48,8 @@ const (
 type Store struct {
 	config *pgxpool.Config
 	pool   *pgxpool.Pool
+	leases *pgxpool.Pool // of one connection, so that no read or write delays a heartbeat
+	holder string        // this Store, in the lease
 	group  *group.Writer[pgx.Tx]
 }
 
@@ -60,7 +63,7 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{config: config}
+	s := &Store{config: config, holder: rand.Text()}
 	if err := s.checkSessions(ctx); err != nil {
 		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
 	}
@@ -68,6 +71,12 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
 	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
+	}
+	alone := config.Copy()
+	alone.MaxConns, alone.MinConns = 1, 0
+	if s.leases, err = pgxpool.NewWithConfig(ctx, alone); err != nil {
+		s.pool.Close()
 		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
 	}
 	s.group = group.New(group.Options[pgx.Tx]{Transaction: s.transaction, Alone: ofOne})
@@ -213,6 +222,7 @@ func lost(ctx context.Context, err error) bool {
 func (s *Store) Close() error {
 	s.group.Close()
 	s.pool.Close()
+	s.leases.Close()
 	return nil
 }
 

@@ -157,21 +157,81 @@ func TestLead(t *testing.T) {
 	}
 }
 
-func TestLeadEndsWithTheDatabase(t *testing.T) {
+// TestLeadEnds with the lease, but not with a session.
+func TestLeadEnds(t *testing.T) {
+	for name, end := range map[string]func(url string) error{
+		"another leads": func(url string) error {
+			return server.Exec(url, `UPDATE lease SET holder = 'another', term = term + 1`)
+		},
+		"sessions ended": func(string) error { return server.EndSessions() },
+	} {
+		url := database(t)
+		s := open(t, url)
+		lease, release, err := s.Lead(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		if err := end(url); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-lease.Done():
+			if name != "another leads" {
+				t.Errorf("%s: the lease ends: %v", name, context.Cause(lease))
+			}
+		case <-time.After(4 * time.Second): // real time: the server's clock cannot be faked
+			if name == "another leads" || !lease.Valid() {
+				t.Errorf("%s: the lease goes on, valid: %t", name, lease.Valid())
+			}
+		}
+	}
+}
+
+// TestTerms: what the leader of an older term decides is passed over, facts are not, and a
+// replica that leads again before another did goes on with its term.
+func TestTerms(t *testing.T) {
 	url := database(t)
-	s := open(t, url)
-	lease, release, err := s.Lead(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	ctx := t.Context()
+	terms := func(s *postgres.Store) int64 {
+		lease, release, err := s.Lead(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		release()
+		return lease.Term()
 	}
-	defer release()
-	if err := server.Exec(url, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); err != nil {
-		t.Fatal(err)
+	one, two := open(t, url), open(t, url)
+	first, again, second := terms(one), terms(one), terms(two)
+	if first <= 0 || again != first || second <= first {
+		t.Fatalf("the terms are %d, %d and %d", first, again, second)
 	}
-	select {
-	case <-lease.Done():
-	case <-time.After(10 * time.Second):
-		t.Error("the lease goes on without its session")
+	m := outboxtest.NewMessage(1, "999")
+	add := func(e outbox.Entry, want error) outbox.State {
+		t.Helper()
+		if _, err := one.Add(ctx, e); !errors.Is(err, want) {
+			t.Errorf("Add gives %v, want %v", err, want)
+		}
+		got, err := two.Get(ctx, m.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.State
+	}
+	add(outbox.Entry{Messages: []outbox.Message{m}}, nil)
+	late := outbox.TooOld(m.ID, time.Now(), "")
+	late.Term = first
+	if got := add(outbox.Entry{Notes: []outbox.Change{late, outbox.Attempted(m.ID, time.Now(), "")}}, nil); got != outbox.Sending {
+		t.Errorf("after an old decision and a fact the message is %s", got)
+	}
+	other := outboxtest.NewMessage(2, "999")
+	add(outbox.Entry{Term: first, Messages: []outbox.Message{other}}, outbox.ErrConflict)
+	if _, err := two.Get(ctx, other.ID); !errors.Is(err, outbox.ErrNotFound) {
+		t.Errorf("an entry of an old term: %v", err)
+	}
+	late.Term = second
+	if got := add(outbox.Entry{Term: second, Notes: []outbox.Change{late}}, nil); got != outbox.Expired {
+		t.Errorf("after a decision of this term the message is %s", got)
 	}
 }
 

@@ -21,7 +21,7 @@ const openPage = 1000
 const selectOpen = `SELECT ` + columns + ` FROM messages
 WHERE state IN ('queued', 'sending', 'accepted') AND id > $1 ORDER BY id LIMIT $2`
 
-const selectByAPIID = `SELECT id FROM messages WHERE api_id = $1 AND api_id <> '' LIMIT 1`
+const selectByAPIID = `SELECT id FROM messages WHERE lower(api_id) = lower($1) AND api_id <> '' LIMIT 1`
 
 // scan reads the columns of a message.
 func scan(row pgx.Row) (m outbox.Message, err error) {

@@ -15,9 +15,8 @@ import (
 const poolerRounds = 4
 
 // checkSessions returns an error if a pooler gives the transactions of one connection
-// different sessions, as PgBouncer does with pool_mode = transaction. Prepared statements,
-// the messages of other replicas (LISTEN) and the lock of the leader would be lost or, worse,
-// be another connection's.
+// different sessions, as PgBouncer does with pool_mode = transaction. Prepared statements and
+// the messages of other replicas (LISTEN) would be lost or, worse, be another connection's.
 func (s *Store) checkSessions(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -70,4 +69,8 @@ func inTransaction(ctx context.Context, conn *pgx.Conn) (pid uint32, err error) 
 		return 0, err
 	}
 	return session(ctx, conn)
+}
+
+func (s *Store) connect(ctx context.Context) (*pgx.Conn, error) {
+	return pgx.ConnectConfig(ctx, s.config.ConnConfig.Copy())
 }

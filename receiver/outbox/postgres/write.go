@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,13 +48,13 @@ WITH changed AS (
   UPDATE messages SET
     state        = CASE WHEN $2::text = '' THEN state ELSE $2 END,
     updated_at   = CASE WHEN $2 IN ('', state) THEN updated_at ELSE $3::bigint END,
-    status       = greatest(status, $4::integer),
+    status       = CASE WHEN $4::integer = 0 THEN status ELSE $4 END,
     api_id       = CASE WHEN api_id = '' THEN $5 ELSE api_id END,
     outdated_by  = CASE WHEN $8::text = '' THEN outdated_by ELSE $8 END,
     attempts     = attempts + $6::integer,
     attempted_at = CASE WHEN $6 > 0 THEN $3 ELSE attempted_at END,
     accepted_at  = CASE WHEN $2 = 'accepted' THEN $3 ELSE accepted_at END
-  WHERE id = $1 AND state = ANY ($7::text[]) AND ($4 = 0 OR status < $4)
+  WHERE id = $1 AND ($14::bigint = 0 OR $14 >= (SELECT term FROM lease WHERE id)) AND state = ANY ($7::text[]) AND ($4 = 0 OR $2 <> '' OR status < $4)
     AND NOT ($11::boolean AND EXISTS (SELECT 1 FROM events WHERE message_id = $1 AND at = $3 AND type = $9 AND detail = $10))
   RETURNING id),
 noted AS (
@@ -129,6 +130,15 @@ func sight(ctx context.Context, tx pgx.Tx, e *outbox.Entry) (original *outbox.Si
 
 // add writes what an entry holds.
 func add(ctx context.Context, tx pgx.Tx, e *outbox.Entry) error {
+	if e.Term > 0 {
+		var term int64
+		if err := tx.QueryRow(ctx, lockLease).Scan(&term); err != nil {
+			return err
+		}
+		if e.Term < term {
+			return fmt.Errorf("another replica leads since: %w", outbox.ErrConflict)
+		}
+	}
 	for _, p := range e.AllPages() {
 		if err := writePage(ctx, tx, p); err != nil {
 			return err
@@ -150,6 +160,9 @@ func add(ctx context.Context, tx pgx.Tx, e *outbox.Entry) error {
 			ids[i] = c.ID
 		}
 		b.Queue(lockMessages, ids)
+		if slices.ContainsFunc(e.Notes, func(c outbox.Change) bool { return c.Term > 0 }) {
+			b.Queue(lockLease)
+		}
 	}
 	for i := range e.Notes {
 		queueChange(&b, &e.Notes[i])
@@ -193,7 +206,7 @@ func queueChange(b *pgx.Batch, c *outbox.Change) {
 	default:
 		ended = hintEnded
 	}
-	b.Queue(changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from, c.By, string(c.Event), storable(c.Detail), c.Repeat, channel, ended)
+	b.Queue(changeMessage, c.ID, string(c.To), millis(c.At), int(c.Status), storable(c.APIID), attempts, from, c.By, string(c.Event), storable(c.Detail), c.Repeat, channel, ended, c.Term)
 }
 
 // Prune implements outbox.Store.

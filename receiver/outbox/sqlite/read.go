@@ -20,7 +20,7 @@ const openPage = 1000
 const selectOpen = `SELECT ` + columns + ` FROM messages INDEXED BY messages_open
 WHERE state IN ('queued', 'sending', 'accepted') AND id > ? ORDER BY id LIMIT ?`
 
-const selectByAPIID = `SELECT id FROM messages WHERE api_id = ? AND api_id <> '' LIMIT 1`
+const selectByAPIID = `SELECT id FROM messages WHERE lower(api_id) = lower(?1) AND api_id <> '' LIMIT 1`
 
 // scan reads the columns of a message.
 func scan(row interface{ Scan(...any) error }) (m outbox.Message, err error) {

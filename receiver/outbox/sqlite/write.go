@@ -36,13 +36,13 @@ const changeMessage = `
 UPDATE messages SET
   state        = CASE WHEN ?2 = '' THEN state ELSE ?2 END,
   updated_at   = CASE WHEN ?2 IN ('', state) THEN updated_at ELSE ?3 END,
-  status       = max(status, ?4),
+  status       = CASE WHEN ?4 = 0 THEN status ELSE ?4 END,
   api_id       = CASE WHEN api_id = '' THEN ?5 ELSE api_id END,
   outdated_by  = CASE WHEN ?8 = '' THEN outdated_by ELSE ?8 END,
   attempts     = attempts + ?6,
   attempted_at = CASE WHEN ?6 THEN ?3 ELSE attempted_at END,
   accepted_at  = CASE WHEN ?2 = 'accepted' THEN ?3 ELSE accepted_at END
-WHERE id = ?1 AND instr(?7, ' ' || state || ' ') AND (?4 = 0 OR status < ?4)
+WHERE id = ?1 AND instr(?7, ' ' || state || ' ') AND (?4 = 0 OR ?2 <> '' OR status < ?4)
   AND NOT (?11 AND EXISTS (SELECT 1 FROM events WHERE message_id = ?1 AND at = ?3 AND type = ?9 AND detail = ?10))`
 
 const pruneMessages = `

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"container/heap"
 	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
 )
 
 // accountRetry is how often a refused account is tried again.
@@ -11,8 +13,9 @@ const accountRetry = time.Minute
 
 // account is whether the provider refuses everything.
 type account struct {
-	blocked time.Time // when one item tries again, zero while it works
-	trial   *item     // that item, while it runs
+	blocked time.Time             // when one item tries again, zero while it works
+	trial   *item                 // that item, while it runs
+	trials  map[e164.Number]int32 // of the items of a recipient
 }
 
 // admits reports whether an item may be sent, or when it may try again.
@@ -32,6 +35,10 @@ func (a *account) begin(it *item) {
 	if !a.blocked.IsZero() {
 		a.trial = it
 		it.trials++
+		if a.trials == nil {
+			a.trials = make(map[e164.Number]int32)
+		}
+		a.trials[it.lane.to]++
 	}
 }
 
@@ -44,15 +51,17 @@ func (a *account) end(it *item) (was bool) {
 	return was
 }
 
-// chooseTrial brings to the front the item that tries a refused account again: one that
-// has tried least often, of these the most severe, of these the newest.
+// chooseTrial brings to the front the item that tries a refused account again. An item that
+// cannot succeed for a reason of its own, or its recipient's, must not be the only one: it is
+// one of the recipient that has tried least often, of these one that has itself, of these
+// the most severe, of these the newest.
 func (a *account) chooseTrial(d *dues, now time.Time) {
 	if a.blocked.IsZero() || a.trial != nil || now.Before(a.blocked) {
 		return
 	}
 	var best *item
 	for _, it := range d.items {
-		if it.phase == parked && (best == nil || cmp.Or(int(it.trials-best.trials), int(it.rank-best.rank), cmp.Compare(best.id, it.id)) < 0) {
+		if it.phase == parked && (best == nil || a.before(it, best)) {
 			best = it
 		}
 	}
@@ -64,6 +73,13 @@ func (a *account) chooseTrial(d *dues, now time.Time) {
 		first = now
 	}
 	d.hasten(best, first)
+}
+
+// before reports whether one item tries earlier than another.
+func (a *account) before(it, other *item) bool {
+	return cmp.Or(
+		int(a.trials[it.lane.to]-a.trials[other.lane.to]), int(it.trials-other.trials), int(it.rank-other.rank), cmp.Compare(other.id, it.id),
+	) < 0
 }
 
 // Block stops sending, but for one message a minute that tries again.

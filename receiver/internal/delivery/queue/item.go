@@ -116,6 +116,10 @@ func (it *item) asks() bool { return it.doubt != nil && it.doubt.Ask }
 // hours, which may last, do not keep the question about it waiting.
 func (it *item) inDoubt() bool { return it.asks() && it.doubt.Tried }
 
+// maySend reports whether a request to send it may still be on its way: others with its text
+// wait for that.
+func (it *item) maySend() bool { return it.inDoubt() && !it.doubt.Ended }
+
 // isLate reports whether it is too old to be sent.
 func (it *item) isLate(now time.Time) bool { return now.After(it.expires) }
 
@@ -126,6 +130,7 @@ type Doubt struct {
 	First    time.Time // when the first attempt began whose request may still be on its way
 	Last     time.Time // when the last one did
 	Unasked  time.Time // since when the provider could not be asked; zero: it could
+	Ended    bool      // no request about it can be on its way any more
 	Failures int32     // in a row
 }
 

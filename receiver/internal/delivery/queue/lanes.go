@@ -123,7 +123,8 @@ func (l *lanes) unlessNewest(it, newest *item, now time.Time) {
 }
 
 // supersede has a newer message, nil if it was sent already, take the place of an
-// item. One that the provider may have is asked about first.
+// item. One that the provider may have is asked about first, immediately if its request
+// must have ended.
 func (l *lanes) supersede(it, by *item, now time.Time) {
 	if it.phase == running || it.successor != "" || it.lane.digests {
 		return
@@ -133,10 +134,10 @@ func (l *lanes) supersede(it, by *item, now time.Time) {
 	} else {
 		it.successor = l.passed[it.lane].id
 	}
-	if it.inDoubt() {
+	if it.maySend() {
 		return
 	}
-	if by != nil {
+	if by != nil && !it.inDoubt() {
 		by.missed += it.missed + 1
 	}
 	if it.at >= 0 { // what it waits for no longer matters

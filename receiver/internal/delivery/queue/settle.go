@@ -39,7 +39,7 @@ func (q *Queue) Settle(r Result, now time.Time) {
 	if q.account.end(it) {
 		q.account.blocked = now.Add(accountRetry)
 	}
-	if !it.inDoubt() {
+	if !it.maySend() {
 		q.leaveFlood(it, now, now)
 	}
 	q.dues.wait(it, r.Again)

@@ -38,7 +38,7 @@ CREATE TABLE messages (
 CREATE INDEX messages_state     ON messages (state, id);
 CREATE INDEX messages_recipient ON messages (recipient, id);
 CREATE INDEX messages_receiver  ON messages (receiver, id);
-CREATE INDEX messages_api_id    ON messages (api_id) WHERE api_id <> '';
+CREATE INDEX messages_api_id    ON messages (lower(api_id)) WHERE api_id <> '';
 -- A group key may be longer than what an index can hold: its digest stands in.
 CREATE INDEX messages_page     ON messages (page_id, id) WHERE page_id <> '';
 CREATE INDEX messages_unsent   ON messages (recipient, md5(group_key), id) WHERE state IN ('queued', 'sending');
@@ -103,8 +103,19 @@ CREATE TABLE marks (
   PRIMARY KEY (kind, name)
 );
 
+-- Who sends.
+CREATE TABLE lease (
+  id      boolean     NOT NULL PRIMARY KEY DEFAULT true CHECK (id), -- one row
+  holder  text        NOT NULL,
+  term    bigint      NOT NULL, -- counts the holders: who writes in an older term is refused
+  expires timestamptz NOT NULL  -- free after this
+);
+
+INSERT INTO lease (holder, term, expires) VALUES ('', 0, '-infinity');
+
 -- +goose Down
 
+DROP TABLE lease;
 DROP TABLE marks;
 DROP TABLE page_events;
 DROP TABLE pages;

@@ -38,7 +38,7 @@ CREATE TABLE messages (
 CREATE INDEX messages_state     ON messages (state, id);
 CREATE INDEX messages_recipient ON messages (recipient, id);
 CREATE INDEX messages_receiver  ON messages (receiver, id);
-CREATE INDEX messages_api_id    ON messages (api_id) WHERE api_id <> '';
+CREATE INDEX messages_api_id    ON messages (lower(api_id)) WHERE api_id <> '';
 CREATE INDEX messages_page     ON messages (page_id, id) WHERE page_id <> '';
 CREATE INDEX messages_unsent   ON messages (recipient, group_key, id) WHERE state IN ('queued', 'sending');
 CREATE INDEX messages_open      ON messages (id) WHERE state IN ('queued', 'sending', 'accepted');

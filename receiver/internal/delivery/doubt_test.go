@@ -1,0 +1,264 @@
+package delivery_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/delivery"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// broken is a transport whose responses to getstatus are not the simulator's.
+type broken struct {
+	http.RoundTripper
+	respond http.HandlerFunc // nil: the request hangs
+}
+
+func (b broken) RoundTrip(r *http.Request) (*http.Response, error) {
+	copied := r.Clone(r.Context())
+	copied.Body, _ = r.GetBody()
+	if _ = copied.ParseForm(); copied.PostForm.Get("cmd") != textinghouse.CommandStatus {
+		return b.RoundTripper.RoundTrip(r)
+	}
+	if b.respond == nil {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	w := httptest.NewRecorder()
+	b.respond(w, r)
+	return w.Result(), nil
+}
+
+// breakStatus has a handler respond to getstatus.
+func (w *world) breakStatus(respond http.HandlerFunc) {
+	w.alter = func(s *delivery.Settings) { s.Gateway = w.client(broken{w.sim.Transport(), respond}) }
+	w.d.Configure(w.settings())
+	synctest.Wait()
+}
+
+func body(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) }
+}
+
+// TestDoubtEnds: while the provider cannot say what it has, a message in doubt holds up its
+// lane and its text only as long as its request can live, and is sent again after two minutes.
+func TestDoubtEnds(t *testing.T) {
+	for name, respond := range map[string]http.HandlerFunc{
+		"500":                   func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oops", 500) },
+		"302":                   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) },
+		"HTML":                  body("<html>Maintenance</html>"),
+		"nothing":               nil,
+		"empty":                 body(""),
+		"ERR 300":               body("ERR: 300 | Error processing request"),
+		"ERR 100":               body("ERR: 100 | Missing parameter"),
+		"ERR 201":               body("ERR: 201 | Unknown api_id"),
+		"ERR 300 without a bar": body("ERR: 300"),
+	} {
+		for _, accepted := range []bool{false, true} { // whether the provider has the message in doubt
+			t.Run(name, func(t *testing.T) { doubtEnds(t, respond, accepted) })
+		}
+	}
+}
+
+func doubtEnds(t *testing.T, respond http.HandlerFunc, accepted bool) {
+	inWorld(t, textinghousetest.Options{StatusDelay: 100 * time.Hour}, func(w *world) {
+		w.breakStatus(respond)
+		kind := textinghousetest.DropBefore
+		if accepted {
+			kind = textinghousetest.DropAfter
+		}
+		w.sim.AddFault(textinghousetest.Fault{Kind: kind, Command: "sendsms", Times: 2})
+		first, alone := w.message(alice, "g", "disk full"), w.message("+33612345679", "g", "disk full")
+		w.put(first, alone)
+		after(time.Second)
+		newer, equal := w.message(alice, "g", "disk full, and RAID"), w.message("+33612345679", "h", "disk full")
+		w.put(newer, equal)
+		after(9*time.Second + 100*time.Millisecond) // the request has ended
+		if respond == nil {
+			after(11 * time.Second) // and the question that hangs
+		}
+		w.expect(newer.ID, outbox.Accepted, 1)
+		w.expect(equal.ID, outbox.Accepted, 1)
+		taken := map[bool]int{true: 1}[accepted]
+		w.expect(first.ID, outbox.Superseded, taken)
+		after(90 * time.Second)
+		w.expect(alone.ID, outbox.Sending, taken)
+		after(70 * time.Second)
+		w.expect(alone.ID, outbox.Accepted, taken+1)
+		w.expect(first.ID, outbox.Superseded, taken)
+		if n := measured(w, "smspager_messages_possibly_twice_total"); n != 1 {
+			t.Errorf("%v messages are counted that may arrive twice", n)
+		}
+		told := 0
+		for _, e := range w.get(alone.ID).Events {
+			if strings.Contains(e.Detail, "it may arrive twice") {
+				told++
+			}
+		}
+		if told != 1 {
+			t.Errorf("its history is %+v", w.get(alone.ID).Events)
+		}
+	})
+}
+
+// TestANewerOnePassesLateDoubt: a newer message of the lane does not wait for the next
+// question about one whose request has ended long ago.
+func TestANewerOnePassesLateDoubt(t *testing.T) {
+	inWorld(t, textinghousetest.Options{StatusDelay: 100 * time.Hour}, func(w *world) {
+		w.breakStatus(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oops", 500) })
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 1})
+		first := w.message(alice, "g", "firing")
+		w.put(first)
+		after(10 * time.Minute)
+		w.expect(first.ID, outbox.Sending, 0)
+		newer := w.message(alice, "g", "resolved")
+		w.put(newer)
+		synctest.Wait()
+		w.expect(newer.ID, outbox.Accepted, 1)
+		w.expect(first.ID, outbox.Superseded, 0)
+	})
+}
+
+// TestDoubtOfALoneMessageEnds: without another message that shows that sending works, the
+// credit does; without that, the doubt ends after 72 hours.
+func TestDoubtOfALoneMessageEnds(t *testing.T) {
+	for _, credit := range []bool{true, false} {
+		inWorld(t, textinghousetest.Options{StatusDelay: 100 * time.Hour}, func(w *world) {
+			w.breakStatus(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oops", 500) })
+			w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
+			m := w.message(alice, "g", "disk full")
+			w.put(m)
+			after(5 * time.Minute)
+			w.expect(m.ID, outbox.Sending, 1)
+			if credit {
+				w.d.Observe(textinghouse.Exchange{Command: textinghouse.CommandCredit})
+				after(time.Minute)
+				w.expect(m.ID, outbox.Accepted, 2)
+				return
+			}
+			after(73 * time.Hour)
+			w.expect(m.ID, outbox.Unknown, 1)
+		})
+	}
+}
+
+// TestARefusedAccountIsTriedByOthers: a message that cannot succeed for a reason of its own
+// does not keep the others waiting after a passing refusal of the account.
+func TestARefusedAccountIsTriedByOthers(t *testing.T) {
+	const bob = "+33612345679"
+	for name, tc := range map[string]struct {
+		hopeless func(textinghouse.SMS) bool // a filter refuses it, or its outcome is not known
+		err      error
+		odd      int // how many there are
+	}{
+		"a text that a filter refuses":               {func(m textinghouse.SMS) bool { return strings.HasPrefix(m.Text, "odd") }, &textinghouse.UnreadableResponseError{StatusCode: 403}, 1},
+		"texts that a filter refuses, to one number": {func(m textinghouse.SMS) bool { return strings.HasPrefix(m.Text, "odd") }, &textinghouse.UnreadableResponseError{StatusCode: 403}, 20},
+		"a number that a filter refuses":             {func(m textinghouse.SMS) bool { return m.To == string(alice) }, &textinghouse.UnreadableResponseError{StatusCode: 403}, 1},
+		"a message in doubt":                         {func(m textinghouse.SMS) bool { return strings.HasPrefix(m.Text, "odd") }, &textinghouse.TransportError{Written: true, Err: errors.New("reset")}, 1},
+	} {
+		inWorld(t, textinghousetest.Options{StatusDelay: 100 * time.Hour}, func(w *world) {
+			g := w.script()
+			refused := true
+			g.status = func(string) (textinghouse.Status, error) {
+				return 0, &textinghouse.UnreadableResponseError{StatusCode: 500}
+			}
+			g.send = func(m textinghouse.SMS) (string, error) {
+				switch {
+				case refused:
+					return "", &textinghouse.Error{Code: textinghouse.CodeAuthentication}
+				case tc.hopeless(m):
+					return "", tc.err
+				}
+				return "x" + m.ClientID, nil
+			}
+			var others []outbox.Message
+			for _, group := range []string{"a", "b", "c", "d"} {
+				to := e164.Number(alice)
+				if tc.odd > 1 || name == "a number that a filter refuses" {
+					to = bob
+				}
+				others = append(others, w.message(to, group, group))
+			}
+			w.put(others...)
+			for i := range tc.odd { // these are newer
+				w.put(w.message(alice, fmt.Sprint("odd", i), fmt.Sprint("odd", i)))
+			}
+			after(30 * time.Second)
+			refused = false
+			after(3 * time.Minute)
+			for _, m := range others {
+				if got := w.get(m.ID); got.State != outbox.Accepted {
+					t.Errorf("%s: the message to %s of %s is %s", name, m.To, m.GroupKey, got.State)
+				}
+			}
+			if w.d.Refusal() != "" {
+				t.Errorf("%s: still refused: %s", name, w.d.Refusal())
+			}
+		})
+	}
+}
+
+// TestAnyReadableResponseEndsTheRefusal, of whatever request.
+func TestAnyReadableResponseEndsTheRefusal(t *testing.T) {
+	for name, x := range map[string]textinghouse.Exchange{
+		"credit":         {Command: textinghouse.CommandCredit},
+		"getstatus: 202": {Command: textinghouse.CommandStatus, Err: &textinghouse.Error{Code: textinghouse.CodeUnknownClientID}},
+		"a status":       {Command: textinghouse.CommandStatus},
+		"sendsms: 350":   {Command: textinghouse.CommandSend, Err: &textinghouse.Error{Code: textinghouse.CodeFlood}},
+	} {
+		inWorld(t, textinghousetest.Options{}, func(w *world) {
+			w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 104, Command: "sendsms", Times: 1})
+			m := w.message(alice, "g", "disk full")
+			w.put(m)
+			after(2 * time.Second)
+			w.expect(m.ID, outbox.Queued, 0)
+			old := x
+			old.Duration = 10 * time.Second // begun before the refusal
+			for _, proves := range []textinghouse.Exchange{
+				old,
+				{Command: x.Command, Err: &textinghouse.UnreadableResponseError{StatusCode: 403}},
+				{Command: x.Command, Err: &textinghouse.TransportError{Written: true, Err: errors.New("reset")}},
+				{Command: x.Command, Err: &textinghouse.Error{Code: textinghouse.CodeInsufficientCredit}},
+			} {
+				w.d.Observe(proves)
+				synctest.Wait()
+				if w.d.Refusal() == "" {
+					t.Errorf("%s: %v ended the refusal", name, proves)
+				}
+			}
+			w.d.Observe(x)
+			synctest.Wait()
+			w.expect(m.ID, outbox.Accepted, 1)
+			if w.d.Refusal() != "" {
+				t.Errorf("%s: still refused", name)
+			}
+		})
+	}
+}
+
+// TestQuestionsDoNotStormARefusedAccount: without credit, questions are still served. They
+// end a refusal once a minute at most.
+func TestQuestionsDoNotStormARefusedAccount(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 104, Command: "sendsms"})
+		g := w.script()
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		for range 600 {
+			w.d.Observe(textinghouse.Exchange{Command: textinghouse.CommandStatus})
+			after(time.Second)
+		}
+		if n := len(g.sends[m.ID]); n < 5 || n > 22 {
+			t.Errorf("tried %d times in ten minutes", n)
+		}
+	})
+}

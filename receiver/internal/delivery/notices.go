@@ -1,0 +1,160 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/spool"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+	"github.com/smspager/smspager/templating/gsm7"
+)
+
+// lateGroup and lateReceiver are those of notices about messages that were too old. No
+// receiver of the configuration has this name.
+const (
+	lateGroup    = "smspager:late"
+	lateReceiver = "smspager:late"
+)
+
+// latePatience is how long the store may take to list what a recipient was not sent.
+const latePatience = 2 * time.Second
+
+// notices are messages of delivery's own.
+type notices struct {
+	spool    *spool.Spool
+	ids      *outbox.IDs
+	logger   *slog.Logger
+	settings func() *Settings
+
+	making sync.Mutex // held while a notice is made: those that list more are newer
+
+	mu sync.Mutex // never held while the store is read
+	// unsent is what was too old to be sent, and is in no notice that the provider has. Of a
+	// recipient that is missing, the store knows.
+	unsent map[e164.Number]*tally
+}
+
+// notice returns one.
+func (n *notices) notice(to e164.Number, group, receiver string, at time.Time, text, detail string) outbox.Message {
+	size := gsm7.Measure(text)
+	return outbox.Message{
+		ID: n.ids.New(at), To: to, Receiver: receiver, GroupKey: group, Headline: "digest", Urgent: true,
+		Text: text, Encoding: size.Encoding, Segments: size.Segments, State: outbox.Queued,
+		CreatedAt: at, UpdatedAt: at, ExpiresAt: at.Add(digestAge),
+		Events: []outbox.Event{{At: at, Type: outbox.EventQueued, Detail: detail}},
+	}
+}
+
+// tooLate notifies the recipient of an expired message, once sending works again. Each
+// notice supersedes those before it that were not sent either, and lists what they list. One
+// that expires itself is made again.
+func (n *notices) tooLate(ctx context.Context, m *outbox.Message, term int64) {
+	if m.GroupKey == outbox.DigestGroup || m.Receiver == outbox.ProbeReceiver {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	notice, ok := n.late(ctx, m)
+	if !ok {
+		return
+	}
+	e := outbox.Entry{Messages: []outbox.Message{notice}, Term: term}
+	if _, err := n.spool.Commit(ctx, spool.Later, func(context.Context) (*outbox.Entry, error) { return &e, nil }); err != nil {
+		n.logger.Error("cannot store a notice of what was not sent", "err", err)
+	}
+}
+
+// late returns a notice of what the recipient of an expired message was not sent; false if
+// that is nothing.
+func (n *notices) late(ctx context.Context, m *outbox.Message) (outbox.Message, bool) {
+	n.making.Lock()
+	defer n.making.Unlock()
+	n.mu.Lock()
+	late := n.unsent[m.To]
+	n.mu.Unlock()
+	if late == nil {
+		var err error
+		reading, cancel := context.WithTimeout(ctx, latePatience)
+		defer cancel()
+		if late, err = n.expired(reading, m); err != nil {
+			n.logger.Warn("cannot list what was not sent; the next notice will", "to", m.To, "err", err)
+		} else {
+			n.mu.Lock()
+			if n.unsent == nil {
+				n.unsent = make(map[e164.Number]*tally)
+			}
+			n.unsent[m.To] = late
+			n.mu.Unlock()
+		}
+	}
+	if m.GroupKey != lateGroup {
+		late.add(*m, 1, "")
+	}
+	text := late.text("NOT SENT in time: ", templating.Counted(late.messages, "message"))
+	return n.notice(m.To, lateGroup, lateReceiver, time.Now(), text, "messages were too old to be sent (max_age)"), late.messages > 0
+}
+
+// expired reads from the store what a recipient was not sent since the last notice that the
+// provider has, without the given message.
+func (n *notices) expired(ctx context.Context, m *outbox.Message) (*tally, error) {
+	var since time.Time
+	late := &tally{order: n.settings().Severities}
+	q := outbox.Query{To: m.To, Receiver: lateReceiver}
+	err := n.each(ctx, q, func(notice outbox.Message) bool {
+		if !notice.AcceptedAt.IsZero() {
+			since = notice.CreatedAt
+		}
+		return since.IsZero()
+	})
+	if err != nil {
+		return late, err
+	}
+	q = outbox.Query{To: m.To, State: outbox.Expired}
+	return late, n.each(ctx, q, func(old outbox.Message) bool {
+		if old.ID != m.ID && old.UpdatedAt.After(since) && old.Receiver != lateReceiver && old.GroupKey != outbox.DigestGroup && old.Receiver != outbox.ProbeReceiver {
+			late.add(old, 1, "")
+		}
+		return true
+	})
+}
+
+// each calls do for each message that a query selects, newest first, until it returns false.
+func (n *notices) each(ctx context.Context, q outbox.Query, do func(outbox.Message) bool) error {
+	for q.Limit = 500; ; {
+		ms, err := n.spool.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, m := range ms {
+			if !do(m) {
+				return nil
+			}
+			q.Before = m.ID
+		}
+		if len(ms) < q.Limit {
+			return nil
+		}
+	}
+}
+
+// sent takes in that the provider has a notice: what it lists is reported.
+func (n *notices) sent(m *outbox.Message) {
+	if m.GroupKey == lateGroup {
+		n.forget(m.To)
+	}
+}
+
+// forget has the store asked what recipients were not sent, all of them without any.
+func (n *notices) forget(of ...e164.Number) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(of) == 0 {
+		clear(n.unsent)
+	}
+	for _, to := range of {
+		delete(n.unsent, to)
+	}
+}
