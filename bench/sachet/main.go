@@ -15,6 +15,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,6 +25,7 @@ type options struct {
 	latency        time.Duration
 	messages       int
 	rounds         int
+	clients        string
 }
 
 func main() {
@@ -32,6 +35,7 @@ func main() {
 	flag.DurationVar(&o.latency, "latency", 0, "latency of the provider")
 	flag.IntVar(&o.messages, "messages", 4000, "notifications of each measurement with 16 and 64 clients; a quarter of these with one")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds")
+	flag.StringVar(&o.clients, "clients", "1,16,64", "how many clients post at the same time")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "sachet:", err)
@@ -56,7 +60,11 @@ func run(o options) error {
 		programs = append(programs, smspager("before", o.before, false), smspager("before with callbacks", o.before, true))
 	}
 	fmt.Println("clients | program | webhooks | SMS per second | processor time per SMS | p50 of the 200 | p99/p50 | kB in files per message")
-	for _, clients := range []int{1, 16, 64} {
+	for text := range strings.SplitSeq(o.clients, ",") {
+		clients, err := strconv.Atoi(text)
+		if err != nil || clients < 1 {
+			return fmt.Errorf("--clients: %q is not a number of clients", text)
+		}
 		all := make([][]figures, len(programs))
 		for range o.rounds {
 			for i, p := range programs {

@@ -38,8 +38,15 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, _ := io.ReadAll(r.Body)
 	form := "&" + string(body)
-	if !strings.Contains(form, "&cmd=sendsms") {
-		_, _ = io.WriteString(w, "1")
+	switch {
+	case strings.Contains(form, "&api_id="):
+		_, _ = io.WriteString(w, "3")
+		return
+	case strings.Contains(form, "&climsgid=") && !strings.Contains(form, "&cmd=sendsms"):
+		_, _ = io.WriteString(w, "ERR: 202 | Unknown climsgid")
+		return
+	case !strings.Contains(form, "&cmd=sendsms"):
+		_, _ = io.WriteString(w, "1000")
 		return
 	}
 	n := p.got.Add(1)

@@ -92,8 +92,7 @@ type Store interface {
 	// older ones of its recipient, group and receiver that are not.
 	Add(context.Context, Entry) (Added, error)
 
-	// Open yields every message that is not in a final state, oldest first,
-	// without Events.
+	// Open yields every message that is not in a final state, oldest first.
 	Open(context.Context) iter.Seq2[Message, error]
 
 	// Get returns a message with its Events, or ErrNotFound.

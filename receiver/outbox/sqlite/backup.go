@@ -58,7 +58,7 @@ func Backup(ctx context.Context, path, to string) (messages int, err error) {
 	if err := copied.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&check); err != nil || check != "ok" {
 		return 0, fmt.Errorf("the copy is damaged: %s (%v)", check, err)
 	}
-	err = copied.QueryRowContext(ctx, "SELECT count(*) FROM messages").Scan(&messages)
+	err = copied.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM pending) + (SELECT count(*) FROM messages)").Scan(&messages)
 	return messages, err
 }
 

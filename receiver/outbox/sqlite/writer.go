@@ -40,6 +40,7 @@ func (w *writer) transaction(batch []group.Work[*statements]) (err error) {
 	}
 	defer func() {
 		if err != nil {
+			w.stmts.known.Purge()
 			// After some errors SQLite has rolled back by itself; then this one fails, rightly.
 			_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
 		}
