@@ -45,6 +45,7 @@ type Page struct {
 	AcknowledgedAt time.Time // zero before it was
 	AcknowledgedBy string    // a contact's name, or a number in short; "" before
 
+	Alerts []string        // keys of its alerts that have not ended, without spaces
 	Doc    json.RawMessage // on-call's own
 	Events []PageEvent     // oldest first; filled by Store.Page, and added by Store.Add
 }
@@ -110,6 +111,7 @@ type PageQuery struct {
 	Receiver string
 	GroupKey string
 	Code     string
+	Alerts   []string  // only those that hold one of these
 	DueBy    time.Time // only those that are due at this time
 	Before   string    // only pages with a smaller ID, that is older ones
 	Limit    int       // at most so many; must be positive

@@ -29,9 +29,12 @@ type Key [32]byte
 // Entry is what is stored at once: for a notification, a reply, or a step of an
 // escalation.
 type Entry struct {
-	Key      Key
+	Key      Key    // of what it is about: a group of alerts, or a reply
+	State    Key    // what it says of that; an entry with the Key's latest State may be a duplicate
+	Source   string // who sent it, without spaces; "": nobody knows
+	Intended bool   // the sender repeats it on purpose: it is no late copy
 	SeenAt   time.Time
-	Window   time.Duration // the same Key seen less than this before SeenAt makes it a duplicate
+	Window   time.Duration // the same State seen less than this before SeenAt makes it a duplicate
 	Messages []Message     // new ones, with their first Events
 	Page     *Page         // as it is to be, with the Events to add; nil: none
 	Also     []*Page       // further pages, likewise

@@ -76,10 +76,13 @@ func (s *Spool) Commit(ctx context.Context, p Policy, build Build) (outbox.Added
 func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.Added, error) {
 	e := &entry
 	name(e)
-	if ids, ok := s.late.Get(e.Key); ok {
+	s.mu.Lock()
+	ids, late := s.repeatsLate(e)
+	s.mu.Unlock()
+	if late && !s.o.Shared { // otherwise the store decides: another replica may have a newer state
 		return outbox.Added{Duplicate: true, IDs: ids}, nil
 	}
-	en := s.waits(e.Key)
+	en := s.waits(e)
 	if en != nil || s.Entries() > 0 { // these come first
 		flush, cancel := context.WithTimeout(ctx, s.patience())
 		err := s.Flush(flush)
@@ -198,6 +201,7 @@ func (s *Spool) stored(e *outbox.Entry) {
 		s.track(m)
 	}
 	s.note(e.Notes)
+	s.late.Remove(e.Key)
 	s.mu.Unlock()
 	s.shelf.stored(e)
 	s.o.Handover(false, e.Messages...)
@@ -237,9 +241,10 @@ func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, why error) 
 // else is kept.
 func (s *Spool) keep(e *outbox.Entry) (en *entry, known bool, err error) {
 	s.mu.Lock()
-	en = s.keys[e.Key]
+	en = s.repeated(e)
 	known = en != nil
-	if en == nil && (s.late.Contains(e.Key) || slices.ContainsFunc(e.IDs(), func(id string) bool { return s.tracked(id) != nil })) {
+	_, late := s.repeatsLate(e)
+	if en == nil && (late || slices.ContainsFunc(e.IDs(), func(id string) bool { return s.tracked(id) != nil })) {
 		s.mu.Unlock()
 		return nil, false, nil
 	}

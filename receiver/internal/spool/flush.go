@@ -151,8 +151,10 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 		s.decided(id)
 	}
 	s.entries = s.entries[1:]
-	delete(s.keys, en.Key)
-	s.late.Add(en.Key, en.IDs())
+	if s.keys[en.Key] == en {
+		delete(s.keys, en.Key)
+	}
+	s.late.Add(en.Key, lateEntry{en.State, en.SeenAt, en.IDs()})
 	s.settle()
 	s.mu.Unlock()
 	if own && !added.Duplicate {

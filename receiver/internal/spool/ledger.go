@@ -19,14 +19,14 @@ type ledger struct {
 	shared bool          // other replicas may change what is stored
 	wake   chan struct{} // something is to be stored
 
-	mu      sync.Mutex                       // held while anything below is used; methods with a small letter expect it
-	entries []*entry                         // not stored, in the order of their commits
-	keys    map[outbox.Key]*entry            // these, by key
-	pending map[string]*tracked              // messages with something that is not stored
-	order   []*tracked                       // these, in the order of their first change
-	recent  *lru.Cache[string, *tracked]     // other messages; unused in a shared store
-	late    *lru.Cache[outbox.Key, []string] // the ids of entries that were kept here
-	settled map[string][]chan<- struct{}     // who waits for a message to be decided
+	mu      sync.Mutex                        // held while anything below is used; methods with a small letter expect it
+	entries []*entry                          // not stored, in the order of their commits
+	keys    map[outbox.Key]*entry             // the latest of these, by key
+	pending map[string]*tracked               // messages with something that is not stored
+	order   []*tracked                        // these, in the order of their first change
+	recent  *lru.Cache[string, *tracked]      // other messages; unused in a shared store
+	late    *lru.Cache[outbox.Key, lateEntry] // the latest entries that were kept here
+	settled map[string][]chan<- struct{}      // who waits for a message to be decided
 }
 
 func newLedger(shared bool) *ledger {
@@ -35,7 +35,7 @@ func newLedger(shared bool) *ledger {
 		keys: make(map[outbox.Key]*entry), pending: make(map[string]*tracked), settled: make(map[string][]chan<- struct{}),
 	}
 	l.recent, _ = lru.New[string, *tracked](recentMessages) // an error only for a size below 1
-	l.late, _ = lru.New[outbox.Key, []string](lateEntries)
+	l.late, _ = lru.New[outbox.Key, lateEntry](lateEntries)
 	return l
 }
 
@@ -141,11 +141,35 @@ func (l *ledger) Direct(id string) bool {
 	return t != nil && t.entry != nil
 }
 
-// waits is an entry that is not stored yet, nil if none has the key.
-func (l *ledger) waits(key outbox.Key) *entry {
+// lateEntry is what is remembered of an entry that was kept here, and is stored.
+type lateEntry struct {
+	state  outbox.Key
+	seenAt time.Time
+	ids    []string
+}
+
+// waits is the entry that another one repeats and that is not stored yet, nil if there is none.
+func (l *ledger) waits(e *outbox.Entry) *entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.keys[key]
+	return l.repeated(e)
+}
+
+func (l *ledger) repeated(e *outbox.Entry) *entry {
+	if en := l.keys[e.Key]; en != nil && en.State == e.State {
+		return en
+	}
+	return nil
+}
+
+// repeatsLate returns the ids of the messages of an entry that was kept here and that another one
+// repeats.
+func (l *ledger) repeatsLate(e *outbox.Entry) (ids []string, ok bool) {
+	late, ok := l.late.Get(e.Key)
+	if l.keys[e.Key] != nil { // a newer one waits
+		return nil, false
+	}
+	return late.ids, ok && late.state == e.State && e.SeenAt.Sub(late.seenAt).Abs() < e.Window
 }
 
 // anyWaits reports whether a message has older changes that are not stored.

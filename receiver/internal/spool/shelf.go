@@ -217,6 +217,7 @@ func (s *shelf) list(q outbox.PageQuery, stored []outbox.Page, read bool) ([]out
 func selects(q *outbox.PageQuery, p *outbox.Page) bool {
 	return (q.State == "" || p.State == q.State) && (!q.Current || p.State.Current()) &&
 		(q.Receiver == "" || p.Receiver == q.Receiver) && (q.GroupKey == "" || p.GroupKey == q.GroupKey) &&
+		(len(q.Alerts) == 0 || slices.ContainsFunc(q.Alerts, func(key string) bool { return slices.Contains(p.Alerts, key) })) &&
 		(q.Code == "" || p.Code == q.Code) && (q.Before == "" || p.ID < q.Before) &&
 		(q.DueBy.IsZero() || !p.DueAt.IsZero() && !p.DueAt.After(q.DueBy))
 }

@@ -48,6 +48,50 @@ func testDuplicate(t *testing.T, s outbox.Store) {
 	}
 }
 
+// testLatestState: an entry is a duplicate if it equals the latest state of its key, or is a late copy
+// of the one before from a sender that has sent neither.
+func testLatestState(t *testing.T, s outbox.Store) {
+	minute := 10 * time.Minute
+	n := 0
+	for _, step := range []struct {
+		key, state byte
+		source     string
+		intended   bool
+		at         time.Duration
+		original   int // the step that it repeats; 0: it is news
+	}{
+		{1, 'A', "eu1", false, 0, 0},
+		{1, 'A', "eu2", false, time.Second, 1},
+		{2, 'A', "eu1", false, time.Second, 0},
+		{1, 'B', "eu1", false, time.Minute, 0},
+		{1, 'A', "eu1", false, time.Minute + time.Second, 0},    // A, B, A
+		{1, 'A', "eu3", false, time.Minute + 2*time.Second, 5},  // its twin
+		{1, 'B', "eu2", false, time.Minute + 3*time.Second, 5},  // B's late twin
+		{1, 'B', "eu3", false, time.Minute + 4*time.Second, 0},  // has sent A already
+		{1, 'A', "eu4", false, time.Minute + 35*time.Second, 0}, // late for a twin
+		{1, 'B', "eu5", true, time.Minute + 36*time.Second, 0},  // a repeat
+		{1, 'A', "", false, time.Minute + 37*time.Second, 0},    // from nobody knows whom
+		{1, 'A', "eu1", false, 2*minute + 2*time.Second, 0},     // its window is over
+		{1, 'C', "eu1", false, 2*minute + 3*time.Second, 0},
+		{1, 'B', "eu9", false, 2*minute + 4*time.Second, 0}, // two states ago
+		{2, 'A', "eu1", false, minute, 3},
+	} {
+		n++
+		e := outbox.Entry{
+			Key: outbox.Key{step.key}, State: outbox.Key{step.state}, Source: step.source, Intended: step.intended, SeenAt: epoch.Add(step.at), Window: minute,
+			Messages: []outbox.Message{NewMessage(n, "999")},
+		}
+		e.Messages[0].ID = outbox.FirstID(epoch.Add(time.Duration(n) * time.Second)) // known below
+		want := outbox.Added{Duplicate: step.original > 0, IDs: e.IDs()}
+		if step.original > 0 {
+			want.IDs = []string{outbox.FirstID(epoch.Add(time.Duration(step.original) * time.Second))}
+		}
+		if got, err := s.Add(context.Background(), e); err != nil || got.Duplicate != want.Duplicate || !slices.Equal(got.IDs, want.IDs) {
+			t.Errorf("step %d gives %+v, %v, want %+v", n, got, err, want)
+		}
+	}
+}
+
 func testClockSetBack(t *testing.T, s outbox.Store) {
 	for _, step := range []struct {
 		at        time.Duration

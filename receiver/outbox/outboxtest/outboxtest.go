@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(*testing.T) outbox.Store) {
 		{"what a database cannot hold is stored all the same", testOddBytes},
 		{"a repeat within the window is not stored", testDuplicate},
 		{"a repeat is told from others across clock changes", testClockSetBack},
+		{"a duplicate equals the latest state of its group", testLatestState},
 		{"of two at once one is stored", testConcurrentDuplicate},
 		{"a bad notification fails alone", testBadRowFailsAlone},
 		{"the database makes a change as Change.Apply does", testApply},

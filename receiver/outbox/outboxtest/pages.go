@@ -22,7 +22,7 @@ func NewPage(second int, group, code string) outbox.Page {
 	at := epoch.Add(time.Duration(second) * time.Second)
 	return outbox.Page{
 		ID: ulid.MustNew(ulid.Timestamp(at), rand.Reader).String(), Receiver: "oncall", GroupKey: group, Code: code, State: outbox.PageOpen,
-		Headline: "CRITICAL DiskFull", Severity: "critical", OpenedAt: at, UpdatedAt: at, DueAt: at.Add(5 * time.Minute), Doc: []byte(`{"people":["é"]}`),
+		Headline: "CRITICAL DiskFull", Severity: "critical", OpenedAt: at, UpdatedAt: at, DueAt: at.Add(5 * time.Minute), Doc: []byte(`{"people":["é"]}`), Alerts: []string{"of-" + group},
 		Events: []outbox.PageEvent{{At: at, Type: outbox.PageEventOpened, Detail: "first notification"}},
 	}
 }
@@ -78,7 +78,7 @@ func testPageRoundTrip(t *testing.T, s outbox.Store) {
 		t.Errorf("its messages are %+v, %v", ms, err)
 	}
 	p.State, p.AcknowledgedAt, p.AcknowledgedBy, p.DueAt, p.Doc = outbox.PageAcknowledged, epoch, "alice", time.Time{}, []byte(`{}`)
-	p.Headline, p.Severity, p.UpdatedAt = "WARNING DiskFull", "warning", epoch.Add(time.Minute)
+	p.Headline, p.Severity, p.Alerts, p.UpdatedAt = "WARNING DiskFull", "warning", nil, epoch.Add(time.Minute)
 	p.Events = []outbox.PageEvent{{At: epoch, Type: outbox.PageEventAcknowledged, Who: "alice", Detail: "by reply"}}
 	write(t, s, outbox.Entry{Page: &p}, false)
 	got := page(t, s, p.ID)
@@ -191,6 +191,7 @@ func testPages(t *testing.T, s outbox.Store) {
 	for i := range 10 {
 		p := NewPage(i, fmt.Sprint("g", i), fmt.Sprint(4000+i))
 		p.State = outbox.PageStates()[i%len(outbox.PageStates())]
+		p.Alerts = []string{fmt.Sprint("a", i), "shared"}
 		if i == 8 {
 			p.Receiver, p.Code = "other", "4001"
 		}
@@ -216,6 +217,9 @@ func testPages(t *testing.T, s outbox.Store) {
 		"a state":   {outbox.PageQuery{State: outbox.PageResolved}, at(8, 3)},
 		"receiver":  {outbox.PageQuery{Receiver: "other"}, at(8)},
 		"group":     {outbox.PageQuery{Receiver: "oncall", GroupKey: "g5", Current: true}, at(5)},
+		"latest":    {outbox.PageQuery{Receiver: "oncall", GroupKey: "g3", Limit: 1}, at(3)},
+		"alerts":    {outbox.PageQuery{Alerts: []string{"a3", "a5", "a55", "a"}}, at(5, 3)},
+		"an alert":  {outbox.PageQuery{Alerts: []string{"shared"}, Current: true, Receiver: "oncall"}, at(7, 6, 5, 2, 1, 0)},
 		"a code":    {outbox.PageQuery{Code: "4001"}, at(8, 1)},
 		"due":       {outbox.PageQuery{DueBy: epoch.Add(5*time.Minute + 5*time.Second)}, at(0, 1, 2, 5)},
 		"none due":  {outbox.PageQuery{DueBy: epoch}, nil},

@@ -16,16 +16,16 @@ import (
 )
 
 const pageColumns = `id, receiver, group_key, code, state, version, headline, severity,
-  opened_at, updated_at, due_at, acknowledged_at, acknowledged_by, doc`
+  opened_at, updated_at, due_at, acknowledged_at, acknowledged_by, alerts, doc`
 
 // A page that is not the only current one of its group or code is not inserted.
 const insertPage = `
-INSERT INTO pages (` + pageColumns + `) VALUES ($1, $2, $3, $4, $5, $6::integer + 1, $7, $8, $9, $10, $11, $12, $13, $14)
+INSERT INTO pages (` + pageColumns + `) VALUES ($1, $2, $3, $4, $5, $6::integer + 1, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT DO NOTHING`
 
 const updatePage = `
 UPDATE pages SET receiver = $2, group_key = $3, code = $4, state = $5, version = version + 1, headline = $7, severity = $8,
-  opened_at = $9, updated_at = $10, due_at = $11, acknowledged_at = $12, acknowledged_by = $13, doc = $14
+  opened_at = $9, updated_at = $10, due_at = $11, acknowledged_at = $12, acknowledged_by = $13, alerts = $14, doc = $15
 WHERE id = $1 AND version = $6`
 
 const insertPageEvent = `
@@ -69,7 +69,7 @@ func writePage(ctx context.Context, tx pgx.Tx, p *outbox.Page) error {
 		query = insertPage
 	}
 	err := guarded(tx.Exec(ctx, query, p.ID, storable(p.Receiver), storable(p.GroupKey), p.Code, string(p.State), p.Version, storable(p.Headline), storable(p.Severity),
-		millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), storable(p.AcknowledgedBy), storable(string(p.Doc))))
+		millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), storable(p.AcknowledgedBy), storable(spaced(p.Alerts)), storable(string(p.Doc))))
 	if err != nil {
 		return err
 	}
@@ -91,6 +91,14 @@ func writeMark(ctx context.Context, tx pgx.Tx, m outbox.Mark) error {
 	return guarded(tx.Exec(ctx, query, m.Kind, storable(m.Name), m.Version, millis(m.At), storable(string(m.Doc))))
 }
 
+// spaced joins the keys of alerts, each between spaces; "" without any.
+func spaced(keys []string) string {
+	if len(keys) == 0 {
+		return ""
+	}
+	return " " + outbox.Words(keys) + " "
+}
+
 // guarded is ErrConflict where a statement changed nothing.
 func guarded(tag pgconn.CommandTag, err error) error {
 	if err == nil && tag.RowsAffected() == 0 {
@@ -106,11 +114,11 @@ func (s *Store) pages(ctx context.Context, query string, args ...any) ([]outbox.
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (p outbox.Page, err error) {
-		var state, doc string
+		var state, alerts, doc string
 		var opened, updated, due, acknowledged int64
 		err = row.Scan(&p.ID, &p.Receiver, &p.GroupKey, &p.Code, &state, &p.Version, &p.Headline, &p.Severity,
-			&opened, &updated, &due, &acknowledged, &p.AcknowledgedBy, &doc)
-		p.State, p.Doc = outbox.PageState(state), json.RawMessage(doc)
+			&opened, &updated, &due, &acknowledged, &p.AcknowledgedBy, &alerts, &doc)
+		p.State, p.Alerts, p.Doc = outbox.PageState(state), strings.Fields(alerts), json.RawMessage(doc)
 		p.OpenedAt, p.UpdatedAt, p.DueAt, p.AcknowledgedAt = timeOf(opened), timeOf(updated), timeOf(due), timeOf(acknowledged)
 		return p, err
 	})
@@ -178,6 +186,14 @@ func pagesQuery(q outbox.PageQuery) (query string, args []any) {
 		if f.value != "" {
 			add(f.condition, storable(f.value))
 		}
+	}
+	if len(q.Alerts) > 0 {
+		var any []string
+		for _, key := range q.Alerts {
+			args = append(args, storable(" "+key+" "))
+			any = append(any, "strpos(alerts, $"+strconv.Itoa(len(args))+") > 0")
+		}
+		where = append(where, "("+strings.Join(any, " OR ")+")")
 	}
 	order := "id DESC"
 	if !q.DueBy.IsZero() {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -14,14 +15,15 @@ import (
 const columns = `id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
   state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at`
 
-// A key seen long ago, or, where the clock was set back, in the future, is
-// seen for the first time again.
 const insertNotification = `
-INSERT INTO notifications AS n (key, seen_at, message_ids) VALUES ($1, $2::bigint, $4)
-ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at, message_ids = excluded.message_ids
-WHERE n.seen_at <= $2::bigint - $3::bigint OR n.seen_at > $2::bigint + $3::bigint`
+INSERT INTO notifications (key, state, seen_at, sources, before, earlier, message_ids) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT DO NOTHING`
 
-const selectOriginal = `SELECT message_ids FROM notifications WHERE key = $1`
+// The row is locked, so that of several processes one decides at a time.
+const selectNotification = `SELECT state, seen_at, sources, before, earlier, message_ids FROM notifications WHERE key = $1 FOR UPDATE`
+
+const updateNotification = `
+UPDATE notifications SET state = $2, seen_at = $3, sources = $4, before = $5, earlier = $6, message_ids = $7 WHERE key = $1`
 
 const insertMessage = `INSERT INTO messages (` + columns + `)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
@@ -77,16 +79,10 @@ func (s *Store) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, er
 	err = s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		added = outbox.Added{IDs: ids}
 		if e.Key != (outbox.Key{}) {
-			tag, err := tx.Exec(ctx, insertNotification, e.Key[:], millis(e.SeenAt), e.Window.Milliseconds(), strings.Join(ids, " "))
-			if err != nil {
+			if original, err := sight(ctx, tx, &e); err != nil {
 				return err
-			}
-			if tag.RowsAffected() == 0 {
-				var original string
-				if err := tx.QueryRow(ctx, selectOriginal, e.Key[:]).Scan(&original); err != nil {
-					return err
-				}
-				added = outbox.Added{Duplicate: true, IDs: strings.Fields(original)}
+			} else if original != nil {
+				added = outbox.Added{Duplicate: true, IDs: original.IDs}
 				return nil
 			}
 		}
@@ -96,6 +92,39 @@ func (s *Store) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, er
 		return outbox.Added{}, fmt.Errorf("store messages: %w", err)
 	}
 	return added, nil
+}
+
+// sight notes the state that an entry brings. If the entry is a duplicate, it returns what it repeats.
+func sight(ctx context.Context, tx pgx.Tx, e *outbox.Entry) (original *outbox.Sighting, err error) {
+	write := func(query string, s outbox.Sighting) (bool, error) {
+		tag, err := tx.Exec(ctx, query, e.Key[:], s.State[:], millis(s.SeenAt), outbox.Words(s.Sources), s.Before[:], outbox.Words(s.Earlier), outbox.Words(s.IDs))
+		return tag.RowsAffected() > 0, err
+	}
+	var latest outbox.Sighting
+	if first, err := write(insertNotification, latest.Next(e)); first || err != nil {
+		return nil, err
+	}
+	var state, before []byte
+	var seen int64
+	var sources, earlier, ids string
+	err = tx.QueryRow(ctx, selectNotification, e.Key[:]).Scan(&state, &seen, &sources, &before, &earlier, &ids)
+	if errors.Is(err, pgx.ErrNoRows) { // pruned in between
+		return nil, outbox.ErrConflict
+	}
+	if err != nil {
+		return nil, err
+	}
+	copy(latest.State[:], state)
+	copy(latest.Before[:], before)
+	latest.SeenAt, latest.Sources, latest.Earlier, latest.IDs = timeOf(seen), strings.Fields(sources), strings.Fields(earlier), strings.Fields(ids)
+	if !latest.Repeats(e) {
+		_, err = write(updateNotification, latest.Next(e))
+		return nil, err
+	}
+	if latest.Join(e) {
+		_, err = write(updateNotification, latest)
+	}
+	return &latest, err
 }
 
 // add writes what an entry holds.

@@ -9,9 +9,8 @@ import (
 // HotQueries are the queries whose cost must not grow with the table.
 var HotQueries = map[string]string{
 	"open":              selectOpen,
-	"original":          selectOriginal,
 	"prune":             pruneMessages,
-	"forget":            pruneNotifications,
+	"forget":            pruneSightings,
 	"message":           selectMessage,
 	"all":               listOf(outbox.Query{Before: "x", Limit: 50}),
 	"state":             listOf(outbox.Query{State: outbox.Failed, Before: "x", Limit: 50}),

@@ -12,16 +12,16 @@ import (
 )
 
 const pageColumns = `id, receiver, group_key, code, state, version, headline, severity,
-  opened_at, updated_at, due_at, acknowledged_at, acknowledged_by, doc`
+  opened_at, updated_at, due_at, acknowledged_at, acknowledged_by, alerts, doc`
 
 // A page that is not the only current one of its group or code is not inserted.
 const insertPage = `
-INSERT INTO pages (` + pageColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+INSERT INTO pages (` + pageColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
 ON CONFLICT DO NOTHING`
 
 const updatePage = `
 UPDATE pages SET receiver = ?2, group_key = ?3, code = ?4, state = ?5, version = version + 1, headline = ?7, severity = ?8,
-  opened_at = ?9, updated_at = ?10, due_at = ?11, acknowledged_at = ?12, acknowledged_by = ?13, doc = ?14
+  opened_at = ?9, updated_at = ?10, due_at = ?11, acknowledged_at = ?12, acknowledged_by = ?13, alerts = ?14, doc = ?15
 WHERE id = ?1 AND version = ?6`
 
 const insertPageEvent = `
@@ -69,7 +69,7 @@ func (st *statements) writePage(ctx context.Context, p *outbox.Page) error {
 		stmt = st.insertPage
 	}
 	err := guarded(stmt.ExecContext(ctx, p.ID, p.Receiver, p.GroupKey, p.Code, string(p.State), p.Version, p.Headline, p.Severity,
-		millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), p.AcknowledgedBy, string(p.Doc)))
+		millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), p.AcknowledgedBy, spaced(p.Alerts), string(p.Doc)))
 	if err != nil {
 		return err
 	}
@@ -90,6 +90,14 @@ func (st *statements) writeMark(ctx context.Context, m outbox.Mark) error {
 		stmt = st.insertMark
 	}
 	return guarded(stmt.ExecContext(ctx, m.Kind, m.Name, m.Version, millis(m.At), string(m.Doc)))
+}
+
+// spaced joins the keys of alerts, each between spaces; "" without any.
+func spaced(keys []string) string {
+	if len(keys) == 0 {
+		return ""
+	}
+	return " " + outbox.Words(keys) + " "
 }
 
 // guarded is ErrConflict where a statement changed nothing.
@@ -113,13 +121,13 @@ func (s *Store) pages(ctx context.Context, query string, args ...any) ([]outbox.
 	var ps []outbox.Page
 	for rows.Next() {
 		var p outbox.Page
-		var state, doc string
+		var state, alerts, doc string
 		var opened, updated, due, acknowledged int64
 		if err := rows.Scan(&p.ID, &p.Receiver, &p.GroupKey, &p.Code, &state, &p.Version, &p.Headline, &p.Severity,
-			&opened, &updated, &due, &acknowledged, &p.AcknowledgedBy, &doc); err != nil {
+			&opened, &updated, &due, &acknowledged, &p.AcknowledgedBy, &alerts, &doc); err != nil {
 			return nil, err
 		}
-		p.State, p.Doc = outbox.PageState(state), json.RawMessage(doc)
+		p.State, p.Alerts, p.Doc = outbox.PageState(state), strings.Fields(alerts), json.RawMessage(doc)
 		p.OpenedAt, p.UpdatedAt, p.DueAt, p.AcknowledgedAt = timeOf(opened), timeOf(updated), timeOf(due), timeOf(acknowledged)
 		ps = append(ps, p)
 	}
@@ -187,6 +195,14 @@ func pagesQuery(q outbox.PageQuery) (query string, args []any) {
 			where = append(where, f.condition)
 			args = append(args, f.value)
 		}
+	}
+	if len(q.Alerts) > 0 {
+		var any []string
+		for _, key := range q.Alerts {
+			any = append(any, "instr(alerts, ?)")
+			args = append(args, " "+key+" ")
+		}
+		where = append(where, "("+strings.Join(any, " OR ")+")")
 	}
 	order := "id DESC"
 	if !q.DueBy.IsZero() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -12,25 +11,14 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// A key seen long ago, or, where the clock was set back, in the future, is
-// seen for the first time again.
-const insertNotification = `
-INSERT INTO notifications (key, seen_at, message_ids) VALUES (?1, ?2, ?4)
-ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at, message_ids = excluded.message_ids
-WHERE seen_at <= ?2 - ?3 OR seen_at > ?2 + ?3`
-
-const selectOriginal = `SELECT message_ids FROM notifications WHERE key = ?1`
-
-const pruneNotifications = `
-DELETE FROM notifications WHERE key IN (SELECT key FROM notifications WHERE seen_at < ?1 LIMIT ?2)`
-
 // statements are the writer's, prepared once.
 type statements struct {
-	insertNotification, selectOriginal, insertPending, insertEnded, updatePending, updateEnded, deletePending, selectMessage, outdateOlder,
+	insertSighting, insertPending, insertEnded, updatePending, updateEnded, deletePending, selectMessage, outdateOlder,
 	insertPage, updatePage, insertPageEvent, insertMark, updateMark, deleteMark, pruneMarks,
-	pruneMessages, prunePages, prunePageEvents, pruneNotifications *sql.Stmt
+	pruneMessages, prunePages, prunePageEvents, pruneSightings *sql.Stmt
 
-	known *simplelru.LRU[string, outbox.Message] // open messages, as the transaction has them
+	known     *simplelru.LRU[string, outbox.Message] // open messages, as the transaction has them
+	sightings sightings
 }
 
 // query is a statement and its text.
@@ -41,8 +29,7 @@ type query struct {
 
 func (s *statements) all() []query {
 	return []query{
-		{&s.insertNotification, insertNotification},
-		{&s.selectOriginal, selectOriginal},
+		{&s.insertSighting, insertSighting},
 		{&s.insertPending, insertPending},
 		{&s.insertEnded, insertEnded},
 		{&s.updatePending, updatePending},
@@ -60,7 +47,7 @@ func (s *statements) all() []query {
 		{&s.pruneMessages, pruneMessages},
 		{&s.prunePages, prunePages},
 		{&s.prunePageEvents, prunePageEvents},
-		{&s.pruneNotifications, pruneNotifications},
+		{&s.pruneSightings, pruneSightings},
 	}
 }
 
@@ -73,7 +60,7 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) (err error) {
 			return fmt.Errorf("prepare a statement: %w", err)
 		}
 	}
-	return nil
+	return s.sightings.read(ctx, conn)
 }
 
 // close lets SQLite close the connection, and with the last one fold the
@@ -92,18 +79,10 @@ func (s *Store) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, er
 	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
 		added = outbox.Added{IDs: ids}
 		if e.Key != (outbox.Key{}) {
-			r, err := st.insertNotification.ExecContext(ctx, e.Key[:], millis(e.SeenAt), e.Window.Milliseconds(), strings.Join(ids, " "))
-			if err != nil {
+			if original, err := st.sight(ctx, &e); err != nil {
 				return err
-			}
-			if rows, err := r.RowsAffected(); err != nil {
-				return err
-			} else if rows == 0 {
-				var original string
-				if err := st.selectOriginal.QueryRowContext(ctx, e.Key[:]).Scan(&original); err != nil {
-					return err
-				}
-				added = outbox.Added{Duplicate: true, IDs: strings.Fields(original)}
+			} else if original != nil {
+				added = outbox.Added{Duplicate: true, IDs: original.IDs}
 				return nil
 			}
 		}
@@ -138,7 +117,7 @@ func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
 // Prune implements outbox.Store.
 func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
 	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
-		if _, err := st.pruneNotifications.ExecContext(ctx, millis(before), limit); err != nil {
+		if _, err := st.pruneSightings.ExecContext(ctx, maxSightings); err != nil {
 			return err
 		}
 		var err error

@@ -74,3 +74,17 @@ CREATE INDEX messages_recipient ON messages (recipient, id);
 CREATE INDEX messages_receiver  ON messages (receiver, id);
 CREATE INDEX messages_page      ON messages (page_id, id) WHERE page_id <> '';
 CREATE INDEX messages_rare      ON messages (state, id)   WHERE state <> 'delivered';
+
+-- The latest state of a key is the one with the greatest n.
+DROP TABLE notifications;
+
+CREATE TABLE sightings (
+  n           INTEGER PRIMARY KEY, -- rises
+  key         BLOB    NOT NULL,    -- of a group of alerts, or of a reply
+  state       BLOB    NOT NULL,
+  seen_at     INTEGER NOT NULL,    -- when it was first seen
+  sources     TEXT    NOT NULL,    -- who sent it, separated by spaces
+  before      BLOB    NOT NULL,    -- the state before it
+  earlier     TEXT    NOT NULL,    -- who sent that
+  message_ids TEXT    NOT NULL     -- separated by spaces
+) STRICT;

@@ -1,0 +1,61 @@
+package outbox
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// twinWindow is how long after a newer state a copy of the state before it may come from a twin: a
+// peer of Alertmanager's cluster waits 15 s for each peer before it (--cluster.peer-timeout).
+const twinWindow = 30 * time.Second
+
+// Sighting is what a [Store] keeps of the latest Entry with a Key: a group's latest state.
+type Sighting struct {
+	State   Key
+	Before  Key       // the state before it, zero for none
+	SeenAt  time.Time // when State was first seen
+	Sources []string  // those that sent State, then Earlier
+	Earlier []string  // those that sent Before
+	IDs     []string  // the messages'
+}
+
+// Repeats reports whether an entry is a duplicate: it equals the latest state within its window, or it
+// is a late copy of the state before that, from a twin that has sent neither.
+func (s *Sighting) Repeats(e *Entry) bool {
+	since := e.SeenAt.Sub(s.SeenAt).Abs()
+	if e.State == s.State {
+		return since < e.Window
+	}
+	return e.Source != "" && !e.Intended && e.State == s.Before && since < twinWindow && len(s.Sources) > 0 &&
+		!slices.Contains(s.Sources, e.Source) && !slices.Contains(s.Earlier, e.Source)
+}
+
+// Next is the sighting after an entry that is no duplicate.
+func (s *Sighting) Next(e *Entry) Sighting {
+	next := Sighting{State: e.State, SeenAt: e.SeenAt, IDs: e.IDs()}
+	if e.Source != "" {
+		next.Sources = []string{e.Source}
+	}
+	if s.State == e.State {
+		next.Before, next.Earlier = s.Before, s.Earlier
+	} else {
+		next.Before, next.Earlier = s.State, s.Sources
+	}
+	return next
+}
+
+// Join takes in who sent a duplicate, and reports whether that changes the sighting.
+func (s *Sighting) Join(e *Entry) bool {
+	if e.State != s.State || e.Source == "" || slices.Contains(s.Sources, e.Source) || len(s.Sources) >= maxSources {
+		return false
+	}
+	s.Sources = append(slices.Clip(s.Sources), e.Source)
+	return true
+}
+
+// maxSources bounds the sources of a state; a cluster has a few peers.
+const maxSources = 16
+
+// Words joins what has no spaces in it, as the tables hold it.
+func Words(all []string) string { return strings.Join(all, " ") }
