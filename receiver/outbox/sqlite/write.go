@@ -74,9 +74,10 @@ func (s *statements) close() {
 }
 
 // Add implements outbox.Store.
-func (s *Store) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, err error) {
+func (s *Store) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	ids := e.IDs()
-	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
+	var added outbox.Added // read only if the work was waited for
+	err := s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
 		added = outbox.Added{IDs: ids}
 		if e.Key != (outbox.Key{}) {
 			if original, err := st.sight(ctx, &e); err != nil {
@@ -115,8 +116,9 @@ func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
 }
 
 // Prune implements outbox.Store.
-func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
-	err = s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
+func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
+	var pruned int
+	err := s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
 		if _, err := st.pruneSightings.ExecContext(ctx, maxSightings); err != nil {
 			return err
 		}
