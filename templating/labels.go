@@ -261,8 +261,8 @@ func isProber(name string) bool {
 
 // isAddress reports whether an instance is an IP address, with or without a port.
 func isAddress(instance string) bool {
-	if instance == "" || instance[0] != '[' && (instance[0] < '0' || instance[0] > '9') && !strings.Contains(instance, ":") {
-		return false
+	if strings.Trim(instance, "0123456789.:") != "" && strings.Count(instance, ":") < 2 || strings.IndexAny(instance, ".:") < 0 {
+		return false // what is not one mostly ends here, because errors are expensive
 	}
 	if _, err := netip.ParseAddrPort(instance); err == nil {
 		return true

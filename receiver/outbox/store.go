@@ -96,11 +96,11 @@ type Store interface {
 	// Add stores an entry, all or nothing, unless it is a repeat. Two Adds of one
 	// Key at the same time store once. ErrConflict tells that its page or a mark is
 	// not what it was made from. A message that is Accepted already outdates the
-	// older ones of its recipient, group and receiver that are not.
+	// older ones of its recipient, group and receiver that are not. If the context ends,
+	// Add returns, and may have stored the entry or not.
 	Add(context.Context, Entry) (Added, error)
 
-	// Open yields every message that is not in a final state, oldest first,
-	// without Events.
+	// Open yields every message that is not in a final state, oldest first.
 	Open(context.Context) iter.Seq2[Message, error]
 
 	// Get returns a message with its Events, or ErrNotFound.

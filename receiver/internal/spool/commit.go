@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -139,41 +138,24 @@ func name(e *outbox.Entry) {
 // addInTime adds an entry to the store. One that may fail open does not wait for a store
 // that hangs; if that stores it after all, the spool finds out when it tries again.
 func (s *Spool) addInTime(ctx context.Context, p Policy, e *outbox.Entry) (outbox.Added, error) {
+	ctx = context.WithoutCancel(ctx) // what the store has begun it may finish
 	if p == Strict || s.o.Shared {
-		return s.add(ctx, e, func() bool { return true })
+		return s.add(ctx, e)
 	}
-	type outcome struct {
-		added outbox.Added
-		err   error
-	}
-	var decided atomic.Bool // by the store or by the clock
-	claim := func() bool { return decided.CompareAndSwap(false, true) }
-	done := make(chan outcome, 1)
-	go func() {
-		added, err := s.add(ctx, e, claim)
-		done <- outcome{added, err}
-	}()
 	limit := s.patience()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case o := <-done:
-		return o.added, o.err
-	case <-timer.C:
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	added, err := s.add(ctx, e)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("the store has not responded within %s", limit)
+		s.failed(err)
 	}
-	if !claim() {
-		o := <-done
-		return o.added, o.err
-	}
-	err := fmt.Errorf("the store has not responded within %s", limit)
-	s.failed(err)
-	return outbox.Added{}, err
+	return added, err
 }
 
-// add adds an entry, with changes that wait, and hands its messages over if it can claim
-// the entry. Whether an entry was stored of which the store could not say so is seen by
-// adding it again.
-func (s *Spool) add(ctx context.Context, e *outbox.Entry, claim func() bool) (outbox.Added, error) {
+// add adds an entry, with changes that wait, and hands its messages over. Whether an entry was
+// stored of which the store could not say so is seen by adding it again.
+func (s *Spool) add(ctx context.Context, e *outbox.Entry) (outbox.Added, error) {
 	r := s.ride()
 	if r == nil && s.anyWaits(e.Notes) { // these come first
 		flush, cancel := context.WithTimeout(ctx, s.patience())
@@ -191,7 +173,7 @@ func (s *Spool) add(ctx context.Context, e *outbox.Entry, claim func() bool) (ou
 		}
 	}
 	s.arrive(r, written)
-	if claim() && err == nil && !added.Duplicate {
+	if err == nil && !added.Duplicate {
 		s.stored(e)
 	}
 	return added, err

@@ -40,8 +40,9 @@ func (s *Spool) run(ctx context.Context) {
 		sleep(ctx, delay)
 		for ctx.Err() == nil {
 			s.rounds.Inc()
-			err := s.Flush(ctx)
+			err := s.flushUntil(ctx, time.Now().Add(-rest))
 			if err == nil {
+				s.wakeIfAny()
 				if failing {
 					s.o.Logger.Info("everything is stored that had to wait for the store")
 				}
@@ -65,9 +66,12 @@ func (s *Spool) run(ctx context.Context) {
 
 // Flush stores what waits: first the entries, in their order, then the changes. An error
 // means that something is left. If the store hangs, it returns when the context ends.
-func (s *Spool) Flush(ctx context.Context) error {
+func (s *Spool) Flush(ctx context.Context) error { return s.flushUntil(ctx, time.Now()) }
+
+// flushUntil is Flush of the entries, and of the changes that have waited since a time.
+func (s *Spool) flushUntil(ctx context.Context, since time.Time) error {
 	done := make(chan error, 1)
-	go func() { done <- s.flush(ctx) }()
+	go func() { done <- s.flush(ctx, since) }()
 	select {
 	case err := <-done:
 		return err
@@ -76,7 +80,7 @@ func (s *Spool) Flush(ctx context.Context) error {
 	}
 }
 
-func (s *Spool) flush(ctx context.Context) error {
+func (s *Spool) flush(ctx context.Context, since time.Time) error {
 	select {
 	case <-s.flushing:
 	case <-ctx.Done():
@@ -89,7 +93,7 @@ func (s *Spool) flush(ctx context.Context) error {
 		if len(s.entries) > 0 {
 			next = s.entries[0]
 		}
-		left := len(s.order)
+		left := s.waitsSince(since)
 		busy := s.o.Shared && next != nil && next.sending > 0
 		s.mu.Unlock()
 		var err error
@@ -98,8 +102,8 @@ func (s *Spool) flush(ctx context.Context) error {
 			err = errSending
 		case next != nil:
 			err = s.storeEntry(ctx, next)
-		case left > 0:
-			err = s.storeChanges(ctx)
+		case left:
+			err = s.storeChanges(ctx, since)
 		default:
 			return nil
 		}
@@ -229,7 +233,11 @@ func (s *Spool) ride() *ride {
 	default:
 		return nil
 	}
-	r := s.board(riders)
+	now := time.Now()
+	var r *ride
+	if s.due(now.Add(-rideDelay)) {
+		r = s.board(riders, now.Add(-rest))
+	}
 	if r == nil {
 		s.flushing <- struct{}{}
 	}
@@ -245,13 +253,13 @@ func (s *Spool) arrive(r *ride, written bool) {
 	s.flushing <- struct{}{}
 }
 
-// storeChanges stores a batch of changes.
-func (s *Spool) storeChanges(ctx context.Context) error {
+// storeChanges stores a batch of the changes that have waited since a time.
+func (s *Spool) storeChanges(ctx context.Context, since time.Time) error {
 	if err := s.readUnread(ctx); err != nil {
 		return err
 	}
 	s.batch = max(1, min(s.batch, maxBatch))
-	r := s.board(s.batch)
+	r := s.board(s.batch, since)
 	if r == nil {
 		return nil
 	}

@@ -254,13 +254,35 @@ func overlay(m *outbox.Message, changes []outbox.Change) {
 	}
 }
 
-// board collects changes of stored messages, oldest first, nil if there are none.
-func (l *ledger) board(most int) *ride {
+// waitsSince reports whether changes have waited since a time.
+func (l *ledger) waitsSince(since time.Time) bool {
+	return len(l.order) > 0 && !l.order[0].since.After(since)
+}
+
+// due is waitsSince.
+func (l *ledger) due(since time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waitsSince(since)
+}
+
+// wakeIfAny has what waits be stored.
+func (l *ledger) wakeIfAny() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.order) > 0 {
+		signal(l.wake)
+	}
+}
+
+// board collects changes of stored messages that have waited since a time, oldest first, nil
+// if there are none.
+func (l *ledger) board(most int, since time.Time) *ride {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := &ride{}
 	for _, t := range l.order {
-		if t.entry != nil || t.unread {
+		if t.entry != nil || t.unread || t.since.After(since) {
 			continue
 		}
 		if len(r.all) >= most {
@@ -289,9 +311,12 @@ func (l *ledger) written(r *ride, written bool) {
 			t.repeat()
 		}
 	}
-	if written {
-		l.settle()
+	if !written {
+		return
 	}
+	l.settle()
+	// What changed meanwhile waits from now on, behind the others.
+	slices.SortStableFunc(l.order, func(a, b *tracked) int { return a.since.Compare(b.since) })
 }
 
 // settle forgets what has nothing left to be stored.

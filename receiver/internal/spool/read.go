@@ -29,11 +29,10 @@ func (s *Spool) read(ctx context.Context, id string) (outbox.Message, error) {
 	return store.Get(ctx, id)
 }
 
-// Get returns a message with its events, or ErrNotFound. While the store cannot be read,
-// events of before may be missing.
+// Get returns a message with its events, or ErrNotFound.
 func (s *Spool) Get(ctx context.Context, id string) (outbox.Message, error) {
 	here, entry, changes, known := s.look(id)
-	if entry {
+	if entry || known && !s.o.Shared {
 		return here, nil
 	}
 	m, err := s.read(ctx, id)
@@ -68,8 +67,7 @@ func (s *Spool) FindAPIID(ctx context.Context, apiID string) (id string, err err
 	return store.FindAPIID(ctx, apiID)
 }
 
-// Open yields every stored message that is not in a final state, oldest first, without
-// the events that are stored.
+// Open yields every stored message that is not in a final state, oldest first.
 func (s *Spool) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
 	return func(yield func(outbox.Message, error) bool) {
 		store, err := s.get()

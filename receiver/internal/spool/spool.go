@@ -32,10 +32,15 @@ const (
 	// sharedGap is how often what other processes stored is read; aloneGap if there are none.
 	sharedGap = 2 * time.Second
 	aloneGap  = 10 * time.Minute
-	// flushDelay is how long a change waits for others, or for a commit, to be stored with.
-	// A replica that does not lead lets what the leader knows of a message come first.
-	flushDelay   = 250 * time.Millisecond
-	followsDelay = 3 * flushDelay
+	// rideDelay is how long the oldest change waits before a commit takes it along, with others,
+	// and flushDelay how long it waits for such a commit. A replica that does not lead lets what
+	// the leader knows of a message come first.
+	rideDelay    = 300 * time.Millisecond
+	flushDelay   = 400 * time.Millisecond
+	followsDelay = 900 * time.Millisecond
+	// rest is how long a change waits at least: the next one of its message, which mostly comes
+	// soon, is written with it.
+	rest = 100 * time.Millisecond
 	// recentMessages is how many messages are remembered that have nothing to be stored.
 	recentMessages = 4096
 	// lateEntries is how many entries are remembered that were sent first and are stored, and

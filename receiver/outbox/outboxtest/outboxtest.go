@@ -156,7 +156,7 @@ func testOpen(t *testing.T, s outbox.Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.Text == "" || m.To != "999" || m.ExpiresAt.IsZero() {
+		if m.Text == "" || m.To != "999" || m.ExpiresAt.IsZero() || len(m.Events) != 1 {
 			t.Fatalf("an open message is %+v", m)
 		}
 		got = append(got, m.ID)

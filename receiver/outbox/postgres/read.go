@@ -51,6 +51,9 @@ func (s *Store) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
 		for {
 			read, cancel := context.WithTimeout(ctx, patience)
 			ms, err := s.messages(read, selectOpen, after, openPage)
+			if err == nil {
+				err = s.readEvents(read, ms)
+			}
 			cancel()
 			if err != nil {
 				yield(outbox.Message{}, fmt.Errorf("read open messages: %w", err))

@@ -75,9 +75,10 @@ DELETE FROM notifications WHERE key IN (
   SELECT key FROM notifications WHERE seen_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
 
 // Add implements outbox.Store.
-func (s *Store) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, err error) {
+func (s *Store) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	ids := e.IDs()
-	err = s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	var added outbox.Added // read only if the work was waited for
+	err := s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		added = outbox.Added{IDs: ids}
 		if e.Key != (outbox.Key{}) {
 			if original, err := sight(ctx, tx, &e); err != nil {
@@ -210,8 +211,9 @@ func queueChange(b *pgx.Batch, c *outbox.Change) {
 }
 
 // Prune implements outbox.Store.
-func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
-	err = s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) error {
+func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
+	var pruned int
+	err := s.group.Do(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, pruneNotifications, millis(before), limit); err != nil {
 			return err
 		}

@@ -67,7 +67,7 @@ func Backup(ctx context.Context, path, to string) (messages int, err error) {
 		return 0, err
 	}
 	defer copied.Close()
-	if err := copied.QueryRowContext(ctx, "SELECT count(*) FROM messages").Scan(&messages); err != nil {
+	if err := copied.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM pending) + (SELECT count(*) FROM messages)").Scan(&messages); err != nil {
 		return 0, fmt.Errorf("%s is no outbox: %w", path, err)
 	}
 	return messages, nil

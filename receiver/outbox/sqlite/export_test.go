@@ -9,19 +9,15 @@ import (
 // HotQueries are the queries whose cost must not grow with the table.
 var HotQueries = map[string]string{
 	"open":              selectOpen,
-	"outdate":           outdateOlder,
-	"find":              selectByAPIID,
-	"change":            changeMessage,
-	"original":          selectNotification,
 	"prune":             pruneMessages,
-	"forget":            pruneNotifications,
-	"events":            pruneEvents,
-	"all":               "SELECT " + columns + " FROM messages ORDER BY id DESC LIMIT 50",
-	"state":             "SELECT " + columns + " FROM messages WHERE state = 'failed' AND id < 'x' ORDER BY id DESC LIMIT 50",
-	"recipient":         "SELECT " + columns + " FROM messages WHERE recipient = '999' AND id < 'x' ORDER BY id DESC LIMIT 50",
-	"receiver":          "SELECT " + columns + " FROM messages WHERE receiver = 'oncall' ORDER BY id DESC LIMIT 50",
-	"message's page":    "SELECT " + columns + " FROM messages WHERE page_id <> '' AND page_id = 'x' ORDER BY id DESC LIMIT 50",
-	"segments":          selectSegments,
+	"forget":            pruneSightings,
+	"message":           selectMessage,
+	"all":               listOf(outbox.Query{Before: "x", Limit: 50}),
+	"state":             listOf(outbox.Query{State: outbox.Failed, Before: "x", Limit: 50}),
+	"recipient":         listOf(outbox.Query{To: "999", Before: "x", Limit: 50}),
+	"receiver":          listOf(outbox.Query{Receiver: "oncall", Limit: 50}),
+	"message's page":    listOf(outbox.Query{Page: "x", Limit: 50}),
+	"segments":          segmentsOf("messages"),
 	"page events":       selectPageEvents,
 	"marks":             selectMarks,
 	"update page":       updatePage,
@@ -32,9 +28,6 @@ var HotQueries = map[string]string{
 	"prune pages":       prunePages,
 	"prune page events": prunePageEvents,
 	"page of a group":   textOf(outbox.PageQuery{Current: true, Receiver: "r", GroupKey: "g", Limit: 1}),
-	"latest of a group": textOf(outbox.PageQuery{Receiver: "r", GroupKey: "g", Limit: 1}),
-	"pages of an alert": textOf(outbox.PageQuery{Current: true, Alerts: []string{"a", "b"}, Limit: 50}),
-	"sight again":       updateNotification,
 	"page of a code":    textOf(outbox.PageQuery{Code: "4821", Limit: 1}),
 	"current pages":     textOf(outbox.PageQuery{Current: true, Before: "x", Limit: 50}),
 	"pages of a state":  textOf(outbox.PageQuery{State: outbox.PageOpen, Limit: 50}),
@@ -43,5 +36,11 @@ var HotQueries = map[string]string{
 
 func textOf(q outbox.PageQuery) string {
 	text, _ := pagesQuery(q)
+	return text
+}
+
+// listOf reads what has ended: of what is open there are few.
+func listOf(q outbox.Query) string {
+	text, _ := listFrom("messages", q)
 	return text
 }

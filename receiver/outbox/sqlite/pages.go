@@ -47,9 +47,13 @@ const countPages = `SELECT state, COUNT(*) FROM pages WHERE state NOT IN ('resol
 
 const selectMarks = `SELECT name, version, at, doc FROM marks WHERE kind = ? ORDER BY name`
 
-// The ids begin with the time, so that they are those of a day or so.
-const selectSegments = `
-SELECT COALESCE(SUM(segments), 0) FROM messages WHERE id >= ? AND accepted_at > 0 AND recipient <> '999'`
+var selectSegments = `SELECT (` + segmentsOf("pending") + `) + (` + segmentsOf("messages") + `)`
+
+// segmentsOf counts those in a table. The ids begin with the time, so that they are those of a
+// day or so.
+func segmentsOf(table string) string {
+	return `SELECT COALESCE(SUM(segments), 0) FROM ` + table + ` WHERE id >= ?1 AND accepted_at > 0 AND recipient <> '999'`
+}
 
 const prunePages = `
 DELETE FROM pages WHERE id IN (

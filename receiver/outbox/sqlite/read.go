@@ -6,9 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
+	"slices"
 
-	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -16,25 +15,16 @@ import (
 // would keep the WAL from being reused.
 const openPage = 1000
 
-// The index messages_open has the same condition, and holds open messages only.
-const selectOpen = `SELECT ` + columns + ` FROM messages INDEXED BY messages_open
-WHERE state IN ('queued', 'sending', 'accepted') AND id > ? ORDER BY id LIMIT ?`
+const selectOpen = `SELECT ` + columns + ` FROM pending WHERE id > ? ORDER BY id LIMIT ?`
 
-const selectByAPIID = `SELECT id FROM messages WHERE lower(api_id) = lower(?1) AND api_id <> '' LIMIT 1`
+// selectByAPIID finds what is open, or was made lately: of everything else the provider
+// has nothing to say, and no index is kept for it.
+const selectByAPIID = `
+SELECT id FROM pending WHERE lower(api_id) = lower(?1) AND api_id <> ''
+UNION ALL SELECT id FROM (SELECT id, api_id FROM messages ORDER BY id DESC LIMIT 10000) WHERE lower(api_id) = lower(?1) AND api_id <> ''
+LIMIT 1`
 
-// scan reads the columns of a message.
-func scan(row interface{ Scan(...any) error }) (m outbox.Message, err error) {
-	var to, state string
-	var created, updated, notBefore, expires, attempted, accepted int64
-	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Headline, &m.Severity, &m.Urgent, &m.PageID, &m.Text, &m.Encoding, &m.Segments,
-		&state, &m.Status, &m.APIID, &m.OutdatedBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted)
-	m.To, m.State = e164.Number(to), outbox.State(state)
-	m.CreatedAt, m.UpdatedAt, m.NotBefore, m.ExpiresAt = timeOf(created), timeOf(updated), timeOf(notBefore), timeOf(expires)
-	m.AttemptedAt, m.AcceptedAt = timeOf(attempted), timeOf(accepted)
-	return m, err
-}
-
-// messages runs a query for messages, without their events.
+// messages runs a query for messages.
 func (s *Store) messages(ctx context.Context, query string, args ...any) (_ []outbox.Message, err error) {
 	defer s.note(&err)
 	rows, err := s.readDB.QueryContext(ctx, query, args...)
@@ -77,18 +67,15 @@ func (s *Store) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
 }
 
 // Get implements outbox.Store.
-func (s *Store) Get(ctx context.Context, id string) (outbox.Message, error) {
-	ms, err := s.messages(ctx, `SELECT `+columns+` FROM messages WHERE id = ?`, id)
-	if err == nil && len(ms) == 0 {
+func (s *Store) Get(ctx context.Context, id string) (m outbox.Message, err error) {
+	defer s.note(&err)
+	m, err = scan(s.readMessage.QueryRowContext(ctx, id))
+	if errors.Is(err, sql.ErrNoRows) {
 		return outbox.Message{}, outbox.ErrNotFound
-	}
-	if err == nil {
-		err = s.readEvents(ctx, ms)
-	}
-	if err != nil {
+	} else if err != nil {
 		return outbox.Message{}, fmt.Errorf("read message %s: %w", id, err)
 	}
-	return ms[0], nil
+	return m, nil
 }
 
 // FindAPIID implements outbox.Store.
@@ -106,8 +93,24 @@ func (s *Store) FindAPIID(ctx context.Context, apiID string) (id string, err err
 
 // List implements outbox.Store.
 func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, error) {
-	var where []string
-	var args []any
+	text, args := listFrom("messages", q)
+	switch open, openArgs := listFrom("pending", q); {
+	case q.State == "": // both, at one moment
+		text = `SELECT * FROM (` + open + `) UNION ALL SELECT * FROM (` + text + `) ORDER BY id DESC LIMIT ?`
+		args = append(slices.Concat(openArgs, args), q.Limit)
+	case !q.State.Final():
+		text, args = open, openArgs
+	}
+	ms, err := s.messages(ctx, text, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list messages: %w", err)
+	}
+	return ms, nil
+}
+
+// listFrom reads messages from one of the tables.
+func listFrom(table string, q outbox.Query) (text string, args []any) {
+	text = `SELECT ` + columns + ` FROM ` + table + ` WHERE TRUE`
 	for _, f := range []struct{ condition, value string }{
 		{"state = ?", string(q.State)},
 		{"recipient = ?", string(q.To)},
@@ -116,51 +119,12 @@ func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 		{"id < ?", q.Before},
 	} {
 		if f.value != "" {
-			where = append(where, f.condition)
+			text += ` AND ` + f.condition
 			args = append(args, f.value)
 		}
 	}
-	query := `SELECT ` + columns + ` FROM messages`
-	if len(where) > 0 {
-		query += ` WHERE ` + strings.Join(where, ` AND `)
+	if q.State != "" && q.State != outbox.Delivered {
+		text += ` AND state <> 'delivered'` // by which the index of the rarer states is found
 	}
-	ms, err := s.messages(ctx, query+` ORDER BY id DESC LIMIT ?`, append(args, q.Limit)...)
-	if err == nil {
-		err = s.readEvents(ctx, ms)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list messages: %w", err)
-	}
-	return ms, nil
-}
-
-// readEvents fills in the events of messages.
-func (s *Store) readEvents(ctx context.Context, ms []outbox.Message) (err error) {
-	defer s.note(&err)
-	if len(ms) == 0 {
-		return nil
-	}
-	at := make(map[string]int, len(ms))
-	ids := make([]any, len(ms))
-	for i, m := range ms {
-		at[m.ID], ids[i] = i, m.ID
-	}
-	rows, err := s.readDB.QueryContext(ctx, `SELECT message_id, at, type, detail FROM events
-		WHERE message_id IN (?`+strings.Repeat(", ?", len(ids)-1)+`) ORDER BY message_id, n`, ids...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id, kind string
-		var millis int64
-		var e outbox.Event
-		if err := rows.Scan(&id, &millis, &kind, &e.Detail); err != nil {
-			return err
-		}
-		e.At, e.Type = timeOf(millis), outbox.EventType(kind)
-		m := &ms[at[id]]
-		m.Events = append(m.Events, e)
-	}
-	return rows.Err()
+	return text + ` ORDER BY id DESC LIMIT ?`, append(args, q.Limit)
 }

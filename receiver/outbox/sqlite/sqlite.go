@@ -40,11 +40,12 @@ const readers = 4
 
 // Store is an outbox.Store in a file.
 type Store struct {
-	path   string
-	lock   *flock.Flock
-	readDB *sql.DB
-	writer *writer
-	damage atomic.Pointer[error] // what is known to be damaged; nil: nothing
+	path        string
+	lock        *flock.Flock
+	readDB      *sql.DB
+	readMessage *sql.Stmt
+	writer      *writer
+	damage      atomic.Pointer[error] // what is known to be damaged; nil: nothing
 }
 
 var _ outbox.Store = (*Store)(nil)
@@ -100,6 +101,9 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 		return nil, err
 	}
 	s.readDB.SetMaxOpenConns(readers)
+	if s.readMessage, err = s.readDB.PrepareContext(ctx, selectMessage); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -138,6 +142,11 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
 	}
+	if is, newest, err := p.GetVersions(ctx); err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	} else if is > newest {
+		return fmt.Errorf("its schema has version %d, made by a newer smspager; this one knows %d: run the newer one", is, newest)
+	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
@@ -149,6 +158,9 @@ func (s *Store) Close() error { return s.closeAll() }
 
 func (s *Store) closeAll() error {
 	var errs []error
+	if s.readMessage != nil {
+		errs = append(errs, s.readMessage.Close())
+	}
 	if s.readDB != nil {
 		errs = append(errs, s.readDB.Close())
 	}

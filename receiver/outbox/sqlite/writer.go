@@ -43,7 +43,9 @@ func (w *writer) transaction(batch []group.Work[*statements]) (err error) {
 		return fmt.Errorf("begin: %w: %w", outbox.ErrNotStored, err)
 	}
 	defer func() {
+		w.stmts.sightings.end(err == nil)
 		if err != nil {
+			w.stmts.known.Purge()
 			// After some errors SQLite has rolled back by itself; then this one fails, rightly.
 			_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
 		}

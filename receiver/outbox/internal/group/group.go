@@ -55,14 +55,19 @@ func New[T any](o Options[T]) *Writer[T] {
 	return w
 }
 
-// Do runs work in a transaction and returns once that is on disk. After the
-// hand-over a cancelled context no longer matters: the outcome is waited for.
+// Do runs work in a transaction and returns once that is on disk. If the context ends before,
+// the work may be done all the same.
 func (w *Writer[T]) Do(ctx context.Context, work Work[T]) error {
 	wr := write[T]{work: work, done: make(chan error, 1)}
 	if err := w.handOver(ctx, wr); err != nil {
 		return err
 	}
-	return <-wr.done
+	select {
+	case err := <-wr.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (w *Writer[T]) handOver(ctx context.Context, wr write[T]) error {

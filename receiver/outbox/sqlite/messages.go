@@ -1,0 +1,160 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// knownRows is how many rows of open messages the writer has in memory.
+const knownRows = 4096
+
+const columns = `id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
+  state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at, events`
+
+const values = ` (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+const (
+	insertPending = `INSERT INTO pending` + values
+	insertEnded   = `INSERT INTO messages` + values
+	updatePending = `UPDATE pending` + changed
+	updateEnded   = `UPDATE messages` + changed
+	deletePending = `DELETE FROM pending WHERE id = ?`
+
+	// A Change changes nothing else.
+	changed = ` SET state = ?2, status = ?3, api_id = ?4, outdated_by = ?5, attempts = ?6, updated_at = ?7, attempted_at = ?8, accepted_at = ?9, events = ?10 WHERE id = ?1`
+
+	// selectMessage reads both tables at one moment: a message is in one of them.
+	selectMessage = `SELECT ` + columns + ` FROM pending WHERE id = ?1 UNION ALL SELECT ` + columns + ` FROM messages WHERE id = ?1`
+
+	// There are few open messages, and this is rarely asked: only of what was sent before
+	// it could be stored.
+	outdateOlder = `
+UPDATE pending SET outdated_by = ?4
+WHERE recipient = ?1 AND group_key = ?2 AND receiver = ?3 AND id < ?4 AND state IN ('queued', 'sending') AND outdated_by = ''`
+
+	// Who was created before has, but for a few, ended before.
+	pruneMessages = `
+DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE id < ?1 AND updated_at < ?2 ORDER BY id LIMIT ?3)`
+)
+
+// scan reads the columns of a message.
+func scan(row interface{ Scan(...any) error }) (m outbox.Message, err error) {
+	var to, state, events string
+	var created, updated, notBefore, expires, attempted, accepted int64
+	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Headline, &m.Severity, &m.Urgent, &m.PageID, &m.Text, &m.Encoding, &m.Segments,
+		&state, &m.Status, &m.APIID, &m.OutdatedBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted, &events)
+	if err != nil {
+		return m, err
+	}
+	m.To, m.State = e164.Number(to), outbox.State(state)
+	m.CreatedAt, m.UpdatedAt, m.NotBefore, m.ExpiresAt = timeOf(created), timeOf(updated), timeOf(notBefore), timeOf(expires)
+	m.AttemptedAt, m.AcceptedAt = timeOf(attempted), timeOf(accepted)
+	m.Events, err = outbox.UnmarshalHistory(events)
+	return m, err
+}
+
+// insert writes a new message.
+func (st *statements) insert(ctx context.Context, m outbox.Message) error {
+	into := st.insertPending
+	if m.State.Final() {
+		into = st.insertEnded
+	}
+	_, err := into.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Severity, m.Urgent, m.PageID, m.Text, m.Encoding, m.Segments,
+		string(m.State), int(m.Status), m.APIID, m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt),
+		outbox.MarshalHistory(m.Events))
+	if err != nil {
+		return err
+	}
+	st.know(m)
+	if m.State == outbox.Accepted {
+		st.known.Purge()
+		_, err = st.outdateOlder.ExecContext(ctx, string(m.To), m.GroupKey, m.Receiver, m.ID)
+	}
+	return err
+}
+
+// know remembers an open message, so that it is not read before it is changed.
+func (st *statements) know(m outbox.Message) {
+	if m.State.Final() {
+		st.known.Remove(m.ID)
+		return
+	}
+	m.Events = slices.Clip(m.Events) // the caller goes on to use what is behind them
+	st.known.Add(m.ID, m)
+}
+
+// row is a message as it is now.
+func (st *statements) row(ctx context.Context, id string) (outbox.Message, error) {
+	if m, ok := st.known.Get(id); ok {
+		return m, nil
+	}
+	m, err := scan(st.selectMessage.QueryRowContext(ctx, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = outbox.ErrNotFound
+	}
+	return m, err
+}
+
+// apply makes changes, those that can be made. Each message is written once, if its changes
+// come one after another.
+func (st *statements) apply(ctx context.Context, changes []outbox.Change) error {
+	for len(changes) > 0 {
+		n := slices.IndexFunc(changes, func(c outbox.Change) bool { return c.ID != changes[0].ID })
+		if n < 0 {
+			n = len(changes)
+		}
+		if err := st.applyTo(ctx, changes[0].ID, changes[:n]); err != nil {
+			return err
+		}
+		changes = changes[n:]
+	}
+	return nil
+}
+
+func (st *statements) applyTo(ctx context.Context, id string, changes []outbox.Change) error {
+	m, err := st.row(ctx, id)
+	if errors.Is(err, outbox.ErrNotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	ended, made := m.State.Final(), false
+	for _, c := range changes {
+		made = c.Apply(&m) || made
+	}
+	switch {
+	case !made:
+		return nil
+	case !ended && m.State.Final():
+		if _, err := st.deletePending.ExecContext(ctx, id); err != nil {
+			return err
+		}
+		return st.insert(ctx, m)
+	}
+	update := st.updatePending
+	if ended {
+		update = st.updateEnded
+	}
+	_, err = update.ExecContext(ctx, id, string(m.State), int(m.Status), m.APIID, m.OutdatedBy, m.Attempts,
+		millis(m.UpdatedAt), millis(m.AttemptedAt), millis(m.AcceptedAt), outbox.MarshalHistory(m.Events))
+	if err == nil {
+		st.know(m)
+	}
+	return err
+}
+
+// prune deletes messages that ended before a time, the oldest first.
+func (st *statements) prune(ctx context.Context, before time.Time, limit int) (int, error) {
+	r, err := st.pruneMessages.ExecContext(ctx, outbox.FirstID(before), millis(before), limit)
+	if err != nil {
+		return 0, err
+	}
+	n, err := r.RowsAffected()
+	return int(n), err
+}

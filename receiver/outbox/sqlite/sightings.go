@@ -1,0 +1,93 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// maxSightings is how many sightings are kept, in memory and in the table. What is repeated after
+// so many others is sent once more.
+const maxSightings = 20_000
+
+// A sighting is appended each time: a table by key would have a page of its own written for each
+// notification.
+const insertSighting = `
+INSERT INTO sightings (key, state, seen_at, sources, before, earlier, message_ids) VALUES (?, ?, ?, ?, ?, ?, ?)`
+
+const selectSightings = `
+SELECT key, state, seen_at, sources, before, earlier, message_ids FROM (SELECT * FROM sightings ORDER BY n DESC LIMIT ?) ORDER BY n`
+
+const pruneSightings = `DELETE FROM sightings WHERE n <= (SELECT MAX(n) FROM sightings) - ?`
+
+// sightings are the latest of each key. They are of the goroutine that writes.
+type sightings struct {
+	latest *simplelru.LRU[outbox.Key, outbox.Sighting]
+	fresh  map[outbox.Key]outbox.Sighting // of the transaction
+}
+
+func (s *sightings) read(ctx context.Context, conn *sql.Conn) (err error) {
+	s.fresh = make(map[outbox.Key]outbox.Sighting)
+	if s.latest, err = simplelru.NewLRU[outbox.Key, outbox.Sighting](maxSightings, nil); err != nil {
+		return err
+	}
+	rows, err := conn.QueryContext(ctx, selectSightings, maxSightings)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key, state, before []byte
+		var seen int64
+		var sources, earlier, ids string
+		if err := rows.Scan(&key, &state, &seen, &sources, &before, &earlier, &ids); err != nil {
+			return err
+		}
+		s.latest.Add(keyOf(key), outbox.Sighting{
+			State: keyOf(state), Before: keyOf(before), SeenAt: timeOf(seen),
+			Sources: strings.Fields(sources), Earlier: strings.Fields(earlier), IDs: strings.Fields(ids),
+		})
+	}
+	return rows.Err()
+}
+
+func keyOf(column []byte) (key outbox.Key) {
+	copy(key[:], column)
+	return key
+}
+
+// end takes in, or drops, what the transaction brought.
+func (s *sightings) end(committed bool) {
+	if committed {
+		for key, sighting := range s.fresh {
+			s.latest.Add(key, sighting)
+		}
+	}
+	clear(s.fresh)
+}
+
+// sight notes the state that an entry brings. If the entry is a duplicate, it returns what it
+// repeats.
+func (st *statements) sight(ctx context.Context, e *outbox.Entry) (original *outbox.Sighting, err error) {
+	latest, known := st.sightings.fresh[e.Key]
+	if !known {
+		latest, known = st.sightings.latest.Get(e.Key)
+	}
+	switch {
+	case !known || !latest.Repeats(e):
+		return nil, st.noteSighting(ctx, e.Key, latest.Next(e))
+	case latest.Join(e):
+		err = st.noteSighting(ctx, e.Key, latest)
+	}
+	return &latest, err
+}
+
+func (st *statements) noteSighting(ctx context.Context, key outbox.Key, s outbox.Sighting) error {
+	st.sightings.fresh[key] = s
+	_, err := st.insertSighting.ExecContext(ctx, key[:], s.State[:], millis(s.SeenAt), outbox.Words(s.Sources), s.Before[:], outbox.Words(s.Earlier), outbox.Words(s.IDs))
+	return err
+}
