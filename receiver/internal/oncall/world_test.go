@@ -64,7 +64,7 @@ type world struct {
 	callbacks *routes
 	r         *receiver.Receiver
 	reg       *prometheus.Registry
-	logs      strings.Builder // may be read when nothing happens
+	logs      logs
 	stop      func()
 }
 
@@ -146,6 +146,24 @@ func (w *world) halt() {
 		w.stop()
 		w.stop = nil
 	}
+}
+
+// logs are what smspager logs.
+type logs struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // routes are transports by host.

@@ -64,6 +64,7 @@ func TestTake(t *testing.T) {
 		"its start moves":                           {[]take{{0, "a", "", "", "", 0}, {minute, "a@1", "", "", "", 0}}, "a@", false, false, "a is not resolved"},
 		"its start moves, and it is resolved":       {[]take{{0, "a", "http://am", "", "", 0}, {minute, "a@1", "http://am", "", "", 0}, {2 * minute, "-a@2", "http://am", "", "", 0}}, "", true, false, ""},
 		"resolved, and fires again":                 {[]take{{0, "a b", "", "", "", 0}, {minute, "a -b", "", "", "", 0}, {2 * minute, "a b", "", "", "", 0}}, "a@ b@", false, true, "a is not resolved, and 1 more"},
+		"fires again in a repeat":                   {[]take{{0, "a b", "", "", "", 0}, {minute, "a -b", "", "", "", 0}, {2 * minute, "a b", "", "", "repeat interval elapsed", 0}}, "a@ b@", false, false, "a is not resolved, and 1 more"},
 		"a peer repeats it":                         {[]take{{0, "a", "http://1", "", "", 0}, {minute, "a", "http://2", "", "", 0}, {2 * minute, "-a@1", "http://1", "", "", 0}}, "", true, false, ""},
 		"a peer resolves it with another start":     {[]take{{0, "a", "http://1", "", "", 0}, {minute, "-a@1", "http://2", "", "", 0}}, "", true, false, ""},
 		"two Alertmanagers":                         {[]take{{0, "a", "http://1", "", "", 0}, {minute, "a@1", "http://2", "", "", 0}, {2 * minute, "-a@1", "http://2", "", "", 0}}, "a@", false, false, "a is not resolved"},
