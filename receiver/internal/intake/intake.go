@@ -304,21 +304,25 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		turn.Page.Headline = rendered.Headline
 	}
 	for _, person := range turn.To {
-		rendered := text(person)
-		expires := arrived.Add(r.MaxAge)
-		if person.NotBefore.After(arrived) {
-			expires = person.NotBefore.Add(r.MaxAge)
-		}
-		out.Messages = append(out.Messages, outbox.Message{
-			ID: in.ids.New(arrived), To: person.Number, Receiver: r.Name, GroupKey: n.GroupKey,
-			Headline: rendered.Headline, Severity: templating.Severity(n), Urgent: r.urgent(&n) || n.TruncatedAlerts > 0 && !over,
-			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
-			State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: expires,
-			Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},
-		})
+		out.Messages = append(out.Messages, in.message(r, &n, person, text(person), arrived))
 	}
 	out.OfPage()
 	return out, nil
+}
+
+// message returns the message about a notification to somebody.
+func (in *Intake) message(r *Receiver, n *templating.Notification, person outbox.Person, rendered templating.Rendering, arrived time.Time) outbox.Message {
+	expires := arrived.Add(r.MaxAge)
+	if person.NotBefore.After(arrived) {
+		expires = person.NotBefore.Add(r.MaxAge)
+	}
+	return outbox.Message{
+		ID: in.ids.New(arrived), To: person.Number, Receiver: r.Name, GroupKey: n.GroupKey,
+		Headline: rendered.Headline, Severity: templating.Severity(*n), Urgent: r.urgent(n),
+		Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
+		State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: expires,
+		Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},
+	}
 }
 
 // sentences puts a sentence before another one, if there is one.
@@ -329,8 +333,12 @@ func sentences(first, second string) string {
 	return first + ". " + second
 }
 
-// urgent reports whether an alert that fires, or may fire, has an urgent severity.
+// urgent reports whether an alert that fires, or may fire, has an urgent severity, or may have one
+// because it is not listed.
 func (r *Receiver) urgent(n *templating.Notification) bool {
+	if n.TruncatedAlerts > 0 && n.Status == string(model.AlertFiring) {
+		return true
+	}
 	return slices.ContainsFunc(n.Alerts, func(a template.Alert) bool {
 		return (a.Status == string(model.AlertFiring) || n.MayStillFire) && slices.Contains(r.Urgent, a.Labels["severity"])
 	})

@@ -148,24 +148,6 @@ func (w *world) halt() {
 	}
 }
 
-// logs are what smspager logs.
-type logs struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // routes are transports by host.
 type routes struct{ to sync.Map }
 
@@ -399,22 +381,3 @@ func (w *world) metric(name string, labels ...string) float64 {
 
 // accountOf is the provider's account.
 type accountOf = textinghousetest.Account
-
-// counting responds 200 and counts.
-type counting struct {
-	mu sync.Mutex
-	n  int
-}
-
-func (c *counting) RoundTrip(*http.Request) (*http.Response, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.n++
-	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
-}
-
-func (c *counting) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.n
-}
