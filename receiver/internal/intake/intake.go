@@ -226,9 +226,10 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
 	}
 	seen.Intended = seen.Intended || !in.shared && known.latest != nil // memory knows more of its senders than the store
+	flaps := known.flaps(n.Status, arrived)
 	var out *outbox.Entry
 	added, err := in.spool.Commit(ctx, spool.FailOpen, func(ctx context.Context) (e *outbox.Entry, err error) {
-		if e, err = in.entry(ctx, r, n, arrived); err == nil {
+		if e, err = in.entry(ctx, r, n, flaps, arrived); err == nil {
 			e.Key, e.State, e.Source, e.Intended, e.SeenAt, e.Window = seen.Key, seen.State, seen.Source, seen.Intended, seen.SeenAt, seen.Window
 		}
 		out = e
@@ -251,8 +252,9 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 }
 
 // entry returns the entry of a notification. It is empty if nobody is paged and no page changes: its
-// state is noted nevertheless, because the next one may be news after it.
-func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (*outbox.Entry, error) {
+// state is noted nevertheless, because the next one may be news after it. flaps is what the text says of
+// a group that flaps.
+func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notification, flaps string, arrived time.Time) (*outbox.Entry, error) {
 	if !r.Wants(n) && !r.Pages { // the end of a page matters nevertheless
 		return &outbox.Entry{}, nil
 	}
@@ -275,6 +277,9 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 	over := n.Status == string(model.AlertResolved)
 	if len(turn.To) == 0 && over {
 		return out, nil
+	}
+	if !r.Pages {
+		turn.Tail = flaps
 	}
 	if n.TruncatedAlerts > 0 && !over && !n.MayStillFire { // which says so itself
 		more := templating.Unlisted(n.TruncatedAlerts)

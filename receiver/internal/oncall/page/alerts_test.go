@@ -222,13 +222,13 @@ func TestFlapping(t *testing.T) {
 		}
 	}
 	quiet(9, "-a -b")
-	if got := p.Next(page.Facts{Plan: plan}, at(9*time.Minute+59*time.Second)); got.Kind != page.Wait {
+	if got := p.Next(page.Facts{Plan: plan}, at(10*time.Minute+59*time.Second)); got.Kind != page.Wait {
 		t.Errorf("before it has settled, %+v is due", got)
 	}
-	if got := p.Next(page.Facts{Plan: plan}, at(10*time.Minute)); got.Kind != page.Settle {
-		t.Errorf("after a minute, %+v is due", got)
+	if got := p.Next(page.Facts{Plan: plan}, at(11*time.Minute)); got.Kind != page.Settle {
+		t.Errorf("after two minutes, %+v is due", got)
 	}
-	if p.Schedule(plan); !p.DueAt.Equal(at(10 * time.Minute)) {
+	if p.Schedule(plan); !p.DueAt.Equal(at(11 * time.Minute)) {
 		t.Errorf("it is due after %s", p.DueAt.Sub(begin))
 	}
 }

@@ -11,10 +11,12 @@ const (
 	// flapWindow is how long the changes of an alert count, and flapChanges how many make it flap.
 	flapWindow  = 15 * time.Minute
 	flapChanges = 3
-	// flapQuiet is how long a flapping page is silent after a text that says so, and settle how long
-	// it must be over until it ends.
+	// flapQuiet is how long a flapping page is silent after a text that says so.
 	flapQuiet = 5 * time.Minute
-	settle    = time.Minute
+	// settle is how long it must be over until it ends, beyond the shortest time between its changes,
+	// which is at least Alertmanager's group_interval, and of which longestSettle counts.
+	settle        = time.Minute
+	longestSettle = 10 * time.Minute
 	// maxChanges bounds the changes that an alert keeps.
 	maxChanges = 100
 )
@@ -51,9 +53,17 @@ func (p *Page) Flapping(now time.Time) (changes int, within time.Duration) {
 // settleDown has a flapping page that is over wait before it ends.
 func (p *Page) settleDown(at time.Time) {
 	p.SettlesAt = time.Time{}
-	if changes, _ := p.Flapping(at); changes > 0 && p.Over() {
-		p.SettlesAt = at.Add(settle)
+	if changes, _ := p.Flapping(at); changes == 0 || !p.Over() {
+		return
 	}
+	between := longestSettle
+	for _, a := range p.Alerts {
+		recent := a.Changes[len(a.Changes)-a.flaps(at):]
+		for i := 1; i < len(recent); i++ {
+			between = min(between, recent[i].Sub(recent[i-1]))
+		}
+	}
+	p.SettlesAt = at.Add(between + settle)
 }
 
 // Quiet reports whether a text about a flapping page would say what the last one said. If not, one is
