@@ -75,10 +75,27 @@ func (p *Page) Suppress(fingerprints []string, by string, until, at time.Time) {
 	p.rebuild(nil)
 }
 
-// unsuppress takes the alerts that are held back for ones that fire.
-func (p *Page) unsuppress(at time.Time) {
+// Unanswered takes in that Alertmanager was asked and did not respond. What it held back counts as
+// firing once its silence must have ended, or, if nobody knows when that is, after a while.
+func (p *Page) Unanswered(at time.Time) {
+	p.AskedAt = at
+	p.unsuppress(at, func(a *Alert) bool {
+		if a.Until.IsZero() {
+			return at.Sub(Latest(p.ConfirmedAt, a.At)) >= unheard
+		}
+		return !a.Until.After(at)
+	})
+}
+
+// unheard is how long alerts count as suppressed without a response of Alertmanager.
+const unheard = 5 * time.Minute
+
+// Unsuppress takes all alerts that are held back for ones that fire.
+func (p *Page) Unsuppress(at time.Time) { p.unsuppress(at, func(*Alert) bool { return true }) }
+
+func (p *Page) unsuppress(at time.Time, which func(*Alert) bool) {
 	for _, a := range p.Alerts {
-		if a.State == Suppressed {
+		if a.State == Suppressed && which(a) {
 			a.State, a.By, a.Until, a.At = Firing, "", time.Time{}, at
 		}
 	}
