@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"slices"
 	"sync"
@@ -98,6 +99,28 @@ type memory struct {
 type group struct {
 	mu     sync.Mutex       // held while a notification of the group is handled
 	latest *outbox.Sighting // nil: not known
+	status string           // the latest; "": not known
+	flips  []time.Time      // when it was another one than before, of late
+}
+
+const (
+	// flapWindow is how long the changes of a group's status count, and flapChanges how many make it
+	// flap.
+	flapWindow  = 15 * time.Minute
+	flapChanges = 3
+)
+
+// flaps takes in the status of an entry that is no duplicate, and returns what a text says of a group
+// that flaps. Pages say it themselves.
+func (g *group) flaps(status string, now time.Time) string {
+	g.flips = slices.DeleteFunc(g.flips, func(at time.Time) bool { return now.Sub(at) >= flapWindow })
+	if g.status != "" && g.status != status {
+		g.flips = append(g.flips, now)
+	}
+	if g.status = status; len(g.flips) < flapChanges {
+		return ""
+	}
+	return fmt.Sprintf("Flapping: %d changes in %d min", len(g.flips), int((now.Sub(g.flips[0])+time.Minute-1)/time.Minute))
 }
 
 func newMemory() *memory {

@@ -232,9 +232,10 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
 	}
 	seen.Intended = seen.Intended || !in.shared && known.latest != nil // memory knows more of its senders than the store
+	flaps := known.flaps(n.Status, arrived)
 	var out *outbox.Entry
 	added, err := in.spool.Commit(ctx, spool.FailOpen, func(ctx context.Context) (e *outbox.Entry, err error) {
-		if e, err = in.entry(ctx, r, n, arrived); err == nil {
+		if e, err = in.entry(ctx, r, n, flaps, arrived); err == nil {
 			e.Key, e.State, e.Source, e.Intended, e.SeenAt, e.Window = seen.Key, seen.State, seen.Source, seen.Intended, seen.SeenAt, seen.Window
 		}
 		out = e
@@ -257,8 +258,9 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 }
 
 // entry returns the entry of a notification. It is empty if nobody is paged and no page changes: its
-// state is noted nevertheless, because the next one may be news after it.
-func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (*outbox.Entry, error) {
+// state is noted nevertheless, because the next one may be news after it. flaps is what the text says of
+// a group that flaps.
+func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notification, flaps string, arrived time.Time) (*outbox.Entry, error) {
 	if !r.Wants(n) && !r.Pages { // the end of a page matters nevertheless
 		return &outbox.Entry{}, nil
 	}
@@ -281,6 +283,9 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 	over := n.Status == string(model.AlertResolved)
 	if len(turn.To) == 0 && over {
 		return out, nil
+	}
+	if !r.Pages {
+		turn.Tail = flaps
 	}
 	if n.TruncatedAlerts > 0 && !over && !n.MayStillFire { // which says so itself
 		more := templating.Unlisted(n.TruncatedAlerts)
@@ -310,21 +315,27 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		turn.Page.Headline = rendered.Headline
 	}
 	for _, person := range turn.To {
-		rendered := text(person)
-		expires := arrived.Add(r.MaxAge)
-		if person.NotBefore.After(arrived) {
-			expires = person.NotBefore.Add(r.MaxAge)
-		}
-		out.Messages = append(out.Messages, outbox.Message{
-			ID: in.ids.New(arrived), To: person.Number, Receiver: r.Name, GroupKey: n.GroupKey,
-			Headline: rendered.Headline, Severity: templating.Severity(n), Urgent: n.IsUrgent(r.Urgent) || n.TruncatedAlerts > 0 && !over,
-			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
-			State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: expires,
-			Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},
-		})
+		out.Messages = append(out.Messages, in.message(r, &n, person, text(person), arrived))
 	}
 	out.OfPage()
 	return out, nil
+}
+
+// message returns the message about a notification to somebody.
+func (in *Intake) message(r *Receiver, n *templating.Notification, person outbox.Person, rendered templating.Rendering, arrived time.Time) outbox.Message {
+	expires := arrived.Add(r.MaxAge)
+	if person.NotBefore.After(arrived) {
+		expires = person.NotBefore.Add(r.MaxAge)
+	}
+	return outbox.Message{
+		ID: in.ids.New(arrived), To: person.Number, Receiver: r.Name, GroupKey: n.GroupKey,
+		Headline: rendered.Headline, Severity: templating.Severity(*n),
+		// What is not listed may have any severity.
+		Urgent: n.IsUrgent(r.Urgent) || n.TruncatedAlerts > 0 && n.Status == string(model.AlertFiring),
+		Text:   rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
+		State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: expires,
+		Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},
+	}
 }
 
 // sentences puts a sentence before another one, if there is one.

@@ -87,6 +87,12 @@ func decode(r *reader) (templating.Notification, error) {
 	case statusErr != nil:
 		return n, fmt.Errorf("not a notification: %w", statusErr)
 	}
+	complete(&n, r.cut)
+	return n, nil
+}
+
+// complete fills in what a payload leaves out. cut is how many alerts the reader did not keep.
+func complete(n *templating.Notification, cut uint64) {
 	for _, kv := range []*template.KV{&n.GroupLabels, &n.CommonLabels, &n.CommonAnnotations, &n.RouteLabels} {
 		if *kv == nil {
 			*kv = template.KV{}
@@ -102,10 +108,9 @@ func decode(r *reader) (templating.Notification, error) {
 	if n.Status == string(model.AlertResolved) && n.TruncatedAlerts > 0 && n.NotificationReason != reasonAllResolved {
 		n.Status, n.MayStillFire = string(model.AlertFiring), true
 	}
-	if n.TruncatedAlerts += r.cut; n.Status == string(model.AlertFiring) && n.TruncatedAlerts > 0 && len(n.Alerts.Firing()) == 0 {
+	if n.TruncatedAlerts += cut; n.Status == string(model.AlertFiring) && n.TruncatedAlerts > 0 && len(n.Alerts.Firing()) == 0 {
 		n.MayStillFire = true
 	}
-	return n, nil
 }
 
 // fingerprints returns the replacement for a missing group key.

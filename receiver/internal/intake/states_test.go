@@ -92,6 +92,26 @@ func TestDuplicatesOfTheLatestState(t *testing.T) {
 	}
 }
 
+// TestFlappingGroup: the text of a group that flaps says so.
+func TestFlappingGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{groups: make(map[outbox.Key]outbox.Sighting)}
+		in := newIntake(t, f)
+		resolved := strings.NewReplacer("first notification", "all alerts resolved", `"firing"`, `"resolved"`).Replace(firing)
+		for i, want := range []string{"CRITICAL", "RESOLVED", "", "Flapping: 3 changes in 2 min", "Flapping: 4 changes in 3 min"} {
+			body := []string{firing, resolved}[i%2]
+			if _, err := in.Notify(context.Background(), "sms", decode(t, body)); err != nil {
+				t.Fatal(err)
+			}
+			text := f.added[i].Messages[0].Text
+			if strings.Contains(text, "Flapping") != strings.HasPrefix(want, "Flapping") || strings.HasPrefix(want, "Flapping") && !strings.HasSuffix(text, want) {
+				t.Errorf("step %d says %q, want %q", i, text, want)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
 // TestIgnoredStatesCount: an end that nobody wants to know of is a state nevertheless.
 func TestIgnoredStatesCount(t *testing.T) {
 	f := &fake{groups: make(map[outbox.Key]outbox.Sighting)}

@@ -46,7 +46,7 @@ func (a *asking) saw(n *templating.Notification) {
 func (a *asking) about(ctx context.Context, p *page.Page, now time.Time) bool {
 	report := a.report(ctx, p)
 	if report == nil {
-		p.AskedAt = now
+		p.Unanswered(now)
 		return false
 	}
 	p.Learn(report, now)
@@ -101,7 +101,8 @@ func (a *asking) ours(p *page.Page, address string) bool {
 	if a.listed[address] {
 		return true
 	}
-	if u, err := url.Parse(address); err == nil && u.Host != "" && slices.Contains(a.silencer().Hosts(), u.Host) {
+	u, err := url.Parse(address)
+	if silencer := a.silencer(); err == nil && u.Host != "" && silencer != nil && slices.Contains(silencer.Hosts(), u.Host) {
 		return true
 	}
 	others := func(known string) bool { return known != address }

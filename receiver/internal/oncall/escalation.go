@@ -72,7 +72,8 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 		}
 	}
 	s := &step{page: p, action: p.Next(facts, now)}
-	if s.action.Asks() && facts.Plan.Asks {
+	asks := s.action.Asks() && facts.Plan.Asks
+	if asks {
 		if done := e.ask(ctx, s, now); done {
 			return s, nil
 		}
@@ -82,7 +83,7 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	paged := p.People.Numbers()
 	p.Do(s.action, facts.Plan, s.people, now)
 	p.Schedule(facts.Plan)
-	if s.action.Kind == page.Wait && p.DueAt.Equal(due) {
+	if s.action.Kind == page.Wait && p.DueAt.Equal(due) && !asks {
 		return nil, nil
 	}
 	s.entry = &outbox.Entry{}
@@ -97,12 +98,13 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 }
 
 // ask asks Alertmanager before people are paged. It reports true if that leads to an entry: the page is
-// over, or alerts fire that were suppressed.
+// over, or alerts fire, or may fire, that were suppressed.
 func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 	p, conf := s.page, e.settings.Load()
 	fired, watched := p.Fires(), newWatch(e.texts.newID(now), p, now)
+	why := "no longer suppressed"
 	if !e.asking.about(ctx, p, now) {
-		return false
+		why = "Alertmanager does not respond"
 	}
 	r := conf.receivers[p.Receiver]
 	s.entry = &outbox.Entry{}
@@ -119,8 +121,8 @@ func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 		paged := p.People.Numbers()
 		s.action = page.Action{Kind: page.HandBack}
 		s.people = people
-		p.Reopen(people, now, "no longer suppressed in Alertmanager")
-		s.entry.Messages = e.texts.pageAgain(conf, p, people, paged, now, "No longer suppressed")
+		p.Reopen(people, now, why)
+		s.entry.Messages = e.texts.pageAgain(conf, p, people, paged, now, sentence(why))
 	default:
 		return false
 	}

@@ -2,7 +2,9 @@ package oncall_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -211,4 +213,23 @@ func TestHeartbeatBack(t *testing.T) {
 		w.start(watched)
 		a.silent(4 * time.Minute)
 	})
+}
+
+// counting responds 200 and counts.
+type counting struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (c *counting) RoundTrip(*http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+}
+
+func (c *counting) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
 }

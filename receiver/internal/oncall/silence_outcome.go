@@ -147,6 +147,8 @@ func (ss *silences) ranOut(a *attended) outbox.Entry {
 	known := a.response.err == nil
 	if known {
 		p.Learn(ss.asking.reportOf(p, a.response.listing), a.now)
+	} else {
+		p.Unsuppress(a.now)
 	}
 	switch {
 	case !p.State.Current():

@@ -64,7 +64,7 @@ type world struct {
 	callbacks *routes
 	r         *receiver.Receiver
 	reg       *prometheus.Registry
-	logs      strings.Builder // may be read when nothing happens
+	logs      logs
 	stop      func()
 }
 
@@ -381,22 +381,3 @@ func (w *world) metric(name string, labels ...string) float64 {
 
 // accountOf is the provider's account.
 type accountOf = textinghousetest.Account
-
-// counting responds 200 and counts.
-type counting struct {
-	mu sync.Mutex
-	n  int
-}
-
-func (c *counting) RoundTrip(*http.Request) (*http.Response, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.n++
-	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
-}
-
-func (c *counting) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.n
-}

@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
 
-	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
 
@@ -25,19 +24,8 @@ const (
 	Gone       AlertState = "gone"       // Alertmanager no longer lists it, or it is in another page
 )
 
-const (
-	// flapWindow is how long the changes of an alert count, and flapChanges how many make it flap.
-	flapWindow  = 15 * time.Minute
-	flapChanges = 3
-	// flapQuiet is how long a flapping page is silent after a text that says so, and settle how long
-	// it must be over until it ends.
-	flapQuiet = 5 * time.Minute
-	settle    = time.Minute
-	// maxChanges bounds the changes that an alert keeps.
-	maxChanges = 100
-	// keepEnded is how long a page keeps an alert that has ended.
-	keepEnded = flapWindow
-)
+// keepEnded is how long a page keeps an alert that has ended.
+const keepEnded = flapWindow
 
 // Alert is an alert of a page.
 type Alert struct {
@@ -231,24 +219,6 @@ func (a *Alert) ends(state AlertState, at time.Time) bool {
 	return live
 }
 
-// changed notes that the alert has ended, or fires again.
-func (a *Alert) changed(at time.Time) {
-	if a.Changes = append(a.Changes, at); len(a.Changes) > maxChanges {
-		a.Changes = a.Changes[len(a.Changes)-maxChanges:]
-	}
-}
-
-// flaps returns how often the alert has changed of late.
-func (a *Alert) flaps(now time.Time) int {
-	n := 0
-	for _, at := range a.Changes {
-		if now.Sub(at) < flapWindow {
-			n++
-		}
-	}
-	return n
-}
-
 // cut takes in how many alerts the notification leaves out. If all of its alerts are resolved, so are
 // those that it leaves out. related are its source, and the peers of that.
 func (p *Page) cut(n *templating.Notification, related map[string]bool, e *Effect, at time.Time) {
@@ -323,52 +293,6 @@ func (p *Page) Holds(key string) bool {
 	return slices.ContainsFunc(p.index()[key], (*Alert).Live)
 }
 
-// Flapping returns how often an alert of the page has ended or fired again of late, and within how
-// long; 0 if that is not often.
-func (p *Page) Flapping(now time.Time) (changes int, within time.Duration) {
-	for _, a := range p.Alerts {
-		if n := a.flaps(now); n > changes && n >= flapChanges {
-			changes, within = n, now.Sub(a.Changes[len(a.Changes)-n])
-		}
-	}
-	return changes, within
-}
-
-// settleDown has a flapping page that is over wait before it ends.
-func (p *Page) settleDown(at time.Time) {
-	p.SettlesAt = time.Time{}
-	if changes, _ := p.Flapping(at); changes > 0 && p.Over() {
-		p.SettlesAt = at.Add(settle)
-	}
-}
-
-// Quiet reports whether a text about a flapping page would say what the last one said. If not, one is
-// sent now.
-func (p *Page) Quiet(e Effect, now time.Time) bool {
-	changes, within := p.Flapping(now)
-	if changes == 0 || e.Fresh {
-		return false
-	}
-	if now.Sub(p.FlapNotedAt) < flapQuiet {
-		return true
-	}
-	p.FlapNotedAt = now
-	p.Note(now, outbox.PageEventFlapping, "", flapText(changes, within))
-	return false
-}
-
-// FlapText says how the page flaps, "" if it does not.
-func (p *Page) FlapText(now time.Time) string {
-	if changes, within := p.Flapping(now); changes > 0 {
-		return flapText(changes, within)
-	}
-	return ""
-}
-
-func flapText(changes int, within time.Duration) string {
-	return fmt.Sprintf("flapping: %d changes in %d min", changes, int((within+time.Minute-1)/time.Minute))
-}
-
 // Rest says which alerts have not ended, for a text that reports the end of others; "" if all have.
 func (p *Page) Rest() string {
 	live := p.Live()
@@ -394,78 +318,4 @@ func (p *Page) Rest() string {
 		rest += fmt.Sprintf(", and %d more", n)
 	}
 	return rest
-}
-
-// Ended ends the alerts that a notification lists as resolved, and reports whether the page had one. It
-// is Take for a page of another group, which does not end by itself.
-func (p *Page) Ended(n *templating.Notification, at time.Time) (ended bool) {
-	for i := range n.Alerts {
-		a := &n.Alerts[i]
-		if a.Status == string(model.AlertFiring) {
-			continue
-		}
-		for _, known := range p.instances(n, a) {
-			ended = known.ends(Resolved, at) || ended
-		}
-	}
-	if ended {
-		p.settleDown(at)
-		p.rebuild(nil)
-	}
-	return ended
-}
-
-// OfEnded makes a page that is over, for alerts whose own page cannot be read. Merge ends them there.
-func OfEnded(id, receiver string, n *templating.Notification, at time.Time) *Page {
-	p := &Page{Page: outbox.Page{ID: id, Receiver: receiver, GroupKey: n.GroupKey}}
-	p.NotifiedAt = at
-	for i := range n.Alerts {
-		p.add(n, &n.Alerts[i], nil, at)
-		p.Alerts[i].ends(Resolved, at)
-	}
-	p.End(at, n.NotificationReason)
-	return p
-}
-
-// Move takes alerts out of the page that are in another one, and reports whether there were some. The
-// page ends if no alert is left.
-func (p *Page) Move(keys []string, code string, at time.Time) bool {
-	moved := 0
-	for _, key := range keys {
-		for _, a := range p.index()[key] {
-			if a.Live() {
-				a.State, a.By, a.At, a.Whole, a.Until = Gone, "page "+code, at, nil, time.Time{}
-				moved++
-			}
-		}
-	}
-	if moved == 0 {
-		return false
-	}
-	p.Note(at, outbox.PageEventRegrouped, "", fmt.Sprintf("%s now in page %s", templating.Counted(moved, "alert"), code))
-	p.rebuild(nil)
-	if p.Over() {
-		p.End(at, "its alerts are in other pages, or have ended")
-	}
-	return true
-}
-
-// Suppress notes that a silence by reply holds alerts back.
-func (p *Page) Suppress(fingerprints []string, by string, until, at time.Time) {
-	for _, a := range p.Alerts {
-		if a.State == Firing && slices.Contains(fingerprints, a.Fingerprint()) {
-			a.State, a.By, a.Until, a.At = Suppressed, by, until, at
-		}
-	}
-	p.rebuild(nil)
-}
-
-// unsuppress takes the alerts that are held back for ones that fire.
-func (p *Page) unsuppress(at time.Time) {
-	for _, a := range p.Alerts {
-		if a.State == Suppressed {
-			a.State, a.By, a.Until, a.At = Firing, "", time.Time{}, at
-		}
-	}
-	p.rebuild(nil)
 }

@@ -64,6 +64,7 @@ func TestTake(t *testing.T) {
 		"its start moves":                           {[]take{{0, "a", "", "", "", 0}, {minute, "a@1", "", "", "", 0}}, "a@", false, false, "a is not resolved"},
 		"its start moves, and it is resolved":       {[]take{{0, "a", "http://am", "", "", 0}, {minute, "a@1", "http://am", "", "", 0}, {2 * minute, "-a@2", "http://am", "", "", 0}}, "", true, false, ""},
 		"resolved, and fires again":                 {[]take{{0, "a b", "", "", "", 0}, {minute, "a -b", "", "", "", 0}, {2 * minute, "a b", "", "", "", 0}}, "a@ b@", false, true, "a is not resolved, and 1 more"},
+		"fires again in a repeat":                   {[]take{{0, "a b", "", "", "", 0}, {minute, "a -b", "", "", "", 0}, {2 * minute, "a b", "", "", "repeat interval elapsed", 0}}, "a@ b@", false, false, "a is not resolved, and 1 more"},
 		"a peer repeats it":                         {[]take{{0, "a", "http://1", "", "", 0}, {minute, "a", "http://2", "", "", 0}, {2 * minute, "-a@1", "http://1", "", "", 0}}, "", true, false, ""},
 		"a peer resolves it with another start":     {[]take{{0, "a", "http://1", "", "", 0}, {minute, "-a@1", "http://2", "", "", 0}}, "", true, false, ""},
 		"two Alertmanagers":                         {[]take{{0, "a", "http://1", "", "", 0}, {minute, "a@1", "http://2", "", "", 0}, {2 * minute, "-a@1", "http://2", "", "", 0}}, "a@", false, false, "a is not resolved"},
@@ -221,13 +222,13 @@ func TestFlapping(t *testing.T) {
 		}
 	}
 	quiet(9, "-a -b")
-	if got := p.Next(page.Facts{Plan: plan}, at(9*time.Minute+59*time.Second)); got.Kind != page.Wait {
+	if got := p.Next(page.Facts{Plan: plan}, at(10*time.Minute+59*time.Second)); got.Kind != page.Wait {
 		t.Errorf("before it has settled, %+v is due", got)
 	}
-	if got := p.Next(page.Facts{Plan: plan}, at(10*time.Minute)); got.Kind != page.Settle {
-		t.Errorf("after a minute, %+v is due", got)
+	if got := p.Next(page.Facts{Plan: plan}, at(11*time.Minute)); got.Kind != page.Settle {
+		t.Errorf("after two minutes, %+v is due", got)
 	}
-	if p.Schedule(plan); !p.DueAt.Equal(at(10 * time.Minute)) {
+	if p.Schedule(plan); !p.DueAt.Equal(at(11 * time.Minute)) {
 		t.Errorf("it is due after %s", p.DueAt.Sub(begin))
 	}
 }

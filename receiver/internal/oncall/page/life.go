@@ -181,7 +181,7 @@ func (p *Page) Unsilence() { p.State, p.SilencedUntil = outbox.PageAcknowledged,
 // Undo opens a page again. Its escalation goes on as if its last step had been taken now.
 func (p *Page) Undo(plan *Plan, by outbox.Person, at time.Time) {
 	steps := p.Steps
-	p.unsuppress(at)
+	p.Unsuppress(at)
 	p.AskedAt = at // when its silences have ended
 	p.restart(at)
 	p.Steps, p.Judged = steps, true

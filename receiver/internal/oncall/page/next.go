@@ -80,7 +80,7 @@ func (p *Page) Next(f Facts, now time.Time) Action {
 	case f.Plan != nil && !f.Plan.Pages:
 		return Action{Kind: Expire, Why: "its receiver has no pages any more"}
 	case !p.SettlesAt.IsZero() && !now.Before(p.SettlesAt) && p.Over():
-		return Action{Kind: Settle, Why: "it has not fired again for " + Span(settle)}
+		return Action{Kind: Settle, Why: "it has not fired again for " + Span(now.Sub(p.NotifiedAt))}
 	case f.Plan != nil && f.Plan.Asks && p.SettlesAt.IsZero() && !now.Before(p.asks()):
 		return Action{Kind: Ask}
 	case p.State == outbox.PageAcknowledged && f.Plan != nil && f.HolderLeft != "":

@@ -1,0 +1,103 @@
+package page
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+// Ended ends the alerts that a notification lists as resolved, and reports whether the page had one. It
+// is Take for a page of another group, which does not end by itself.
+func (p *Page) Ended(n *templating.Notification, at time.Time) (ended bool) {
+	for i := range n.Alerts {
+		a := &n.Alerts[i]
+		if a.Status == string(model.AlertFiring) {
+			continue
+		}
+		for _, known := range p.instances(n, a) {
+			ended = known.ends(Resolved, at) || ended
+		}
+	}
+	if ended {
+		p.settleDown(at)
+		p.rebuild(nil)
+	}
+	return ended
+}
+
+// OfEnded makes a page that is over, for alerts whose own page cannot be read. Merge ends them there.
+func OfEnded(id, receiver string, n *templating.Notification, at time.Time) *Page {
+	p := &Page{Page: outbox.Page{ID: id, Receiver: receiver, GroupKey: n.GroupKey}}
+	p.NotifiedAt = at
+	for i := range n.Alerts {
+		p.add(n, &n.Alerts[i], nil, at)
+		p.Alerts[i].ends(Resolved, at)
+	}
+	p.End(at, n.NotificationReason)
+	return p
+}
+
+// Move takes alerts out of the page that are in another one, and reports whether there were some. The
+// page ends if no alert is left.
+func (p *Page) Move(keys []string, code string, at time.Time) bool {
+	moved := 0
+	for _, key := range keys {
+		for _, a := range p.index()[key] {
+			if a.Live() {
+				a.State, a.By, a.At, a.Whole, a.Until = Gone, "page "+code, at, nil, time.Time{}
+				moved++
+			}
+		}
+	}
+	if moved == 0 {
+		return false
+	}
+	p.Note(at, outbox.PageEventRegrouped, "", fmt.Sprintf("%s now in page %s", templating.Counted(moved, "alert"), code))
+	p.rebuild(nil)
+	if p.Over() {
+		p.End(at, "its alerts are in other pages, or have ended")
+	}
+	return true
+}
+
+// Suppress notes that a silence by reply holds alerts back.
+func (p *Page) Suppress(fingerprints []string, by string, until, at time.Time) {
+	for _, a := range p.Alerts {
+		if a.State == Firing && slices.Contains(fingerprints, a.Fingerprint()) {
+			a.State, a.By, a.Until, a.At = Suppressed, by, until, at
+		}
+	}
+	p.rebuild(nil)
+}
+
+// Unanswered takes in that Alertmanager was asked and did not respond. What it held back counts as
+// firing once its silence must have ended, or, if nobody knows when that is, after a while.
+func (p *Page) Unanswered(at time.Time) {
+	p.AskedAt = at
+	p.unsuppress(at, func(a *Alert) bool {
+		if a.Until.IsZero() {
+			return at.Sub(Latest(p.ConfirmedAt, a.At)) >= unheard
+		}
+		return !a.Until.After(at)
+	})
+}
+
+// unheard is how long alerts count as suppressed without a response of Alertmanager.
+const unheard = 5 * time.Minute
+
+// Unsuppress takes all alerts that are held back for ones that fire.
+func (p *Page) Unsuppress(at time.Time) { p.unsuppress(at, func(*Alert) bool { return true }) }
+
+func (p *Page) unsuppress(at time.Time, which func(*Alert) bool) {
+	for _, a := range p.Alerts {
+		if a.State == Suppressed && which(a) {
+			a.State, a.By, a.Until, a.At = Firing, "", time.Time{}, at
+		}
+	}
+	p.rebuild(nil)
+}

@@ -1,0 +1,94 @@
+package page
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const (
+	// flapWindow is how long the changes of an alert count, and flapChanges how many make it flap.
+	flapWindow  = 15 * time.Minute
+	flapChanges = 3
+	// flapQuiet is how long a flapping page is silent after a text that says so.
+	flapQuiet = 5 * time.Minute
+	// settle is how long it must be over until it ends, beyond the shortest time between its changes,
+	// which is at least Alertmanager's group_interval, and of which longestSettle counts.
+	settle        = time.Minute
+	longestSettle = 10 * time.Minute
+	// maxChanges bounds the changes that an alert keeps.
+	maxChanges = 100
+)
+
+// changed notes that the alert has ended, or fires again.
+func (a *Alert) changed(at time.Time) {
+	if a.Changes = append(a.Changes, at); len(a.Changes) > maxChanges {
+		a.Changes = a.Changes[len(a.Changes)-maxChanges:]
+	}
+}
+
+// flaps returns how often the alert has changed of late.
+func (a *Alert) flaps(now time.Time) int {
+	n := 0
+	for _, at := range a.Changes {
+		if now.Sub(at) < flapWindow {
+			n++
+		}
+	}
+	return n
+}
+
+// Flapping returns how often an alert of the page has ended or fired again of late, and within how
+// long; 0 if that is not often.
+func (p *Page) Flapping(now time.Time) (changes int, within time.Duration) {
+	for _, a := range p.Alerts {
+		if n := a.flaps(now); n > changes && n >= flapChanges {
+			changes, within = n, now.Sub(a.Changes[len(a.Changes)-n])
+		}
+	}
+	return changes, within
+}
+
+// settleDown has a flapping page that is over wait before it ends.
+func (p *Page) settleDown(at time.Time) {
+	p.SettlesAt = time.Time{}
+	if changes, _ := p.Flapping(at); changes == 0 || !p.Over() {
+		return
+	}
+	between := longestSettle
+	for _, a := range p.Alerts {
+		recent := a.Changes[len(a.Changes)-a.flaps(at):]
+		for i := 1; i < len(recent); i++ {
+			between = min(between, recent[i].Sub(recent[i-1]))
+		}
+	}
+	p.SettlesAt = at.Add(between + settle)
+}
+
+// Quiet reports whether a text about a flapping page would say what the last one said. If not, one is
+// sent now.
+func (p *Page) Quiet(e Effect, now time.Time) bool {
+	changes, within := p.Flapping(now)
+	if changes == 0 || e.Fresh {
+		return false
+	}
+	if now.Sub(p.FlapNotedAt) < flapQuiet {
+		return true
+	}
+	p.FlapNotedAt = now
+	p.Note(now, outbox.PageEventFlapping, "", flapText(changes, within))
+	return false
+}
+
+// FlapText says how the page flaps, "" if it does not.
+func (p *Page) FlapText(now time.Time) string {
+	if changes, within := p.Flapping(now); changes > 0 {
+		return flapText(changes, within)
+	}
+	return ""
+}
+
+func flapText(changes int, within time.Duration) string {
+	return fmt.Sprintf("flapping: %d changes in %d min", changes, int((within+time.Minute-1)/time.Minute))
+}
