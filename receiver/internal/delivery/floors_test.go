@@ -247,6 +247,8 @@ func (f *fickle) Lead(ctx context.Context) (outbox.Lease, func(), error) {
 	return lease{held, f}, cancel, nil
 }
 
+func (f *fickle) Now(context.Context) (time.Time, error) { return time.Now(), nil }
+
 func (f *fickle) Listen(_ context.Context, ready func(), _ func(outbox.Hint)) error {
 	ready()
 	return errors.New("ended")

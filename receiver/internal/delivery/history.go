@@ -37,6 +37,7 @@ func remember(ctx context.Context, s *spool.Spool, q *queue.Queue, logger *slog.
 		}
 		for _, m := range ms {
 			before = m.ID
+			m.Rewind(now)
 			counts := queue.IsLimited(&m) || m.GroupKey == outbox.DigestGroup && m.To != e164.Test
 			if counts && !m.AttemptedAt.IsZero() && m.AttemptedAt.After(since) {
 				sent = append(sent, m)

@@ -25,6 +25,9 @@ func (s *Spool) run(ctx context.Context) {
 	var learning sync.WaitGroup
 	defer learning.Wait()
 	learning.Go(func() { s.learn(ctx) })
+	if s.o.Shared {
+		learning.Go(func() { s.watchClock(ctx) })
+	}
 	failing := false
 	for ctx.Err() == nil {
 		select {

@@ -51,6 +51,7 @@ type item struct {
 	class    class
 	trials   int32 // of a refused account, by it
 	rank     int8  // of its severity, 0 for the most severe
+	older    bool  // a new term has begun, and it was not looked at since
 	waited   bool  // it was held: what becomes too old by that goes into a digest
 	counted  bool  // it is counted among what the recipient was sent
 	noting   bool  // it is about a page, and that it waits is to be noted, once
