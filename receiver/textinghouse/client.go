@@ -57,6 +57,7 @@ type Client struct {
 	timeout        time.Duration
 	http           *http.Client
 	observe        func(Exchange)
+	had            *had
 }
 
 // String keeps the password out of logs.
@@ -92,7 +93,7 @@ func NewClient(o Options) (*Client, error) {
 		o.Observe = func(Exchange) {}
 	}
 	c := &Client{
-		user: o.User, password: o.Password, timeout: o.Timeout, observe: o.Observe,
+		user: o.User, password: o.Password, timeout: o.Timeout, observe: o.Observe, had: newHad(),
 		http: &http.Client{
 			Transport: o.Transport,
 			// Following a redirect would make a GET, or send the password elsewhere.
@@ -168,11 +169,6 @@ func (c *Client) Status(ctx context.Context, apiID string) (Status, error) {
 	return call(ctx, c, CommandStatus, url.Values{"api_id": {apiID}}, parseStatus)
 }
 
-// StatusByClientID returns the status of a message by its climsgid.
-func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status, error) {
-	return call(ctx, c, CommandStatus, url.Values{"climsgid": {clientID}}, parseStatus)
-}
-
 // Credit returns the account's balance.
 func (c *Client) Credit(ctx context.Context) (Credit, error) {
 	return call(ctx, c, CommandCredit, url.Values{}, parseCredit)
@@ -235,29 +231,38 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 	var failures unreached
 	endpoints, healthy := c.inOrder(time.Now())
 	for i, e := range endpoints {
-		attempt, done := ctx, context.CancelFunc(func() {})
-		if i+1 < healthy {
-			attempt, done = context.WithTimeout(ctx, c.timeout/budgetShare)
-		}
-		start := time.Now()
-		statusCode, text, err := c.post(attempt, command, e, body)
-		done()
-		var v T
-		if err == nil {
-			v, err = parse(command, statusCode, strings.ReplaceAll(text, c.password, "****"), value)
-		}
-		c.observe(Exchange{Command: command, Endpoint: e.host, Outcome: outcome(err), Duration: time.Since(start), Err: err})
-		e.note(err, ctx.Err() == nil)
+		v, err := callOne(ctx, c, e, i+1 < healthy, command, body, value)
 		if err == nil {
 			return v, nil
 		}
+		if command == CommandSend && MayHaveBeenTaken(err) {
+			c.had.add(form.Get("climsgid"), e)
+			return none, err
+		}
 		var refusal *Error
-		if errors.As(err, &refusal) || command == CommandSend && MayHaveBeenTaken(err) || ctx.Err() != nil {
+		if errors.As(err, &refusal) || ctx.Err() != nil {
 			return none, err
 		}
 		failures = append(failures, err)
 	}
 	return none, failures
+}
+
+// callOne makes a request to an endpoint, which has only a share of the time if it is hurried.
+func callOne[T any](ctx context.Context, c *Client, e *endpoint, hurried bool, command, body string, value func(string) (T, bool)) (v T, err error) {
+	attempt, done := ctx, context.CancelFunc(func() {})
+	if hurried {
+		attempt, done = context.WithTimeout(ctx, c.timeout/budgetShare)
+	}
+	defer done()
+	start := time.Now()
+	statusCode, text, err := c.post(attempt, command, e, body)
+	if err == nil {
+		v, err = parse(command, statusCode, strings.ReplaceAll(text, c.password, "****"), value)
+	}
+	c.observe(Exchange{Command: command, Endpoint: e.host, Outcome: outcome(err), Duration: time.Since(start), Err: err})
+	e.note(err, ctx.Err() == nil)
+	return v, err
 }
 
 // inOrder returns the endpoints in order of preference: first the n healthy ones, then those
