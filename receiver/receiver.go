@@ -115,7 +115,9 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	shared := several || o.Store == nil && cfg.Storage.PostgresURL != ""
 	own := prometheus.NewRegistry()
 	r := &Receiver{logger: o.Logger, refusals: logs.Limit(o.Logger), load: o.Load, via: o.Transport, cfg: cfg, metrics: newMetrics(own), pruned: loop.Rounds(own, "retention")}
+	ids := outbox.NewIDs()
 	r.spool, err = spool.New(spool.Options{
+		IDs: ids,
 		Open: func(ctx context.Context) (outbox.Store, error) {
 			if o.Store != nil {
 				return o.Store, nil
@@ -134,7 +136,6 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids := outbox.NewIDs()
 	notices := people.NewNotices(ids)
 	r.people = people.New(people.Options{
 		Spool: r.spool, Notices: notices, Shared: shared, Logger: o.Logger, Registerer: own, Transport: o.Transport,

@@ -13,18 +13,37 @@ import (
 type IDs struct {
 	mu      sync.Mutex
 	entropy *ulid.MonotonicEntropy
-	last    uint64 // ms of the last one
+	last    uint64        // ms of the last one
+	offset  time.Duration // of the clock that orders
 }
 
 // NewIDs makes a source of ids.
 func NewIDs() *IDs { return &IDs{entropy: ulid.Monotonic(rand.Reader, 0)} }
+
+// Above has the ids to come be greater than one, such as the greatest in the store: a clock
+// that was ahead may have made it.
+func (s *IDs) Above(id string) {
+	if u, err := ulid.ParseStrict(id); err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.last = max(s.last, u.Time()+1)
+	}
+}
+
+// Order has the ids to come be made by a clock that is ahead of this process's by an offset,
+// such as the one of a shared database.
+func (s *IDs) Order(offset time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offset = offset
+}
 
 // New makes an id for a message of a time, or of that of the last one where that
 // was later.
 func (s *IDs) New(at time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = max(s.last, ulid.Timestamp(at))
+	s.last = max(s.last, ulid.Timestamp(at.Add(s.offset)))
 	id, err := ulid.New(s.last, s.entropy)
 	if err != nil { // so many in one millisecond that the counter ran over
 		s.last++

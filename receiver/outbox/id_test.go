@@ -22,6 +22,17 @@ func TestNewerIDsAreGreater(t *testing.T) {
 	if made := outbox.MadeAt(last); made.UnixMilli() != at.UnixMilli() {
 		t.Errorf("the last is of %s, want %s", made, at)
 	}
+	other := outbox.NewIDs()
+	other.Above(last)
+	if id := other.New(at.Add(-3 * time.Hour)); id <= last {
+		t.Errorf("%s comes after %s of a clock that was ahead", id, last)
+	}
+	behind, ahead := outbox.NewIDs(), outbox.NewIDs()
+	behind.Order(time.Hour)
+	ahead.Order(-time.Hour)
+	if older, newer := ahead.New(at.Add(time.Hour)), behind.New(at.Add(-time.Hour+time.Millisecond)); newer <= older {
+		t.Errorf("by one clock %s comes after %s", newer, older)
+	}
 	if first := outbox.FirstID(at); first > last {
 		t.Errorf("the first id of the time is %s, after %s", first, last)
 	}

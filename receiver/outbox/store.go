@@ -130,6 +130,9 @@ type Store interface {
 	// Marks returns the marks of a kind, in the order of their names.
 	Marks(ctx context.Context, kind string) ([]Mark, error)
 
+	// MarksAfter returns the marks that were written after a time.
+	MarksAfter(ctx context.Context, at time.Time) ([]Mark, error)
+
 	// Prune deletes at most limit messages, and as many pages, with their events,
 	// that are in a final state since before the given time, and as many marks of
 	// kind MarkReply; it returns how many messages it deleted.
@@ -146,6 +149,9 @@ type Shared interface {
 	// Lead waits until this process is the one that sends. The lease ends when it
 	// no longer is, or ctx ends; release gives it up and must be called once.
 	Lead(ctx context.Context) (lease Lease, release func(), err error)
+
+	// Now is the database's clock.
+	Now(ctx context.Context) (time.Time, error)
 
 	// Listen tells of what any process did, from the moment it calls ready until
 	// ctx ends or the connection is lost. It may miss some, and tell some twice.

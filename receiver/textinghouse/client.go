@@ -55,6 +55,7 @@ type Client struct {
 	endpoints      []*endpoint
 	timeout        time.Duration
 	observe        func(Exchange)
+	had            *had
 }
 
 // String keeps the password out of logs.
@@ -88,7 +89,7 @@ func NewClient(o Options) (*Client, error) {
 	if o.Observe == nil {
 		o.Observe = func(Exchange) {}
 	}
-	c := &Client{user: o.User, password: o.Password, timeout: o.Timeout, observe: o.Observe}
+	c := &Client{user: o.User, password: o.Password, timeout: o.Timeout, observe: o.Observe, had: newHad()}
 	for _, raw := range o.Endpoints {
 		u, err := url.Parse(raw)
 		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
@@ -157,11 +158,6 @@ func (c *Client) Status(ctx context.Context, apiID string) (Status, error) {
 	return call(ctx, c, CommandStatus, url.Values{"api_id": {apiID}}, parseStatus)
 }
 
-// StatusByClientID returns the status of a message by its climsgid.
-func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status, error) {
-	return call(ctx, c, CommandStatus, url.Values{"climsgid": {clientID}}, parseStatus)
-}
-
 // Credit returns the account's balance.
 func (c *Client) Credit(ctx context.Context) (Credit, error) {
 	return call(ctx, c, CommandCredit, url.Values{}, parseCredit)
@@ -190,7 +186,7 @@ func (c *Client) Recover(ctx context.Context) {
 		if e.failed.Load() == 0 || ctx.Err() != nil {
 			continue
 		}
-		alone := &Client{user: c.user, password: c.password, endpoints: []*endpoint{e}, timeout: c.timeout, observe: c.observe}
+		alone := &Client{user: c.user, password: c.password, endpoints: []*endpoint{e}, timeout: c.timeout, observe: c.observe, had: c.had}
 		_, _ = alone.Credit(ctx) // it notes whether the endpoint works
 	}
 }
@@ -224,29 +220,38 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 	var failures unreached
 	endpoints, healthy := c.inOrder(time.Now())
 	for i, e := range endpoints {
-		attempt, done := ctx, context.CancelFunc(func() {})
-		if i+1 < healthy {
-			attempt, done = context.WithTimeout(ctx, c.timeout/budgetShare)
-		}
-		start := time.Now()
-		statusCode, text, err := c.post(attempt, command, e, body)
-		done()
-		var v T
-		if err == nil {
-			v, err = parse(command, statusCode, strings.ReplaceAll(text, c.password, "****"), value)
-		}
-		c.observe(Exchange{Command: command, Endpoint: e.host, Outcome: outcome(err), Duration: time.Since(start), Err: err})
-		e.note(err, ctx.Err() == nil)
+		v, err := callOne(ctx, c, e, i+1 < healthy, command, body, value)
 		if err == nil {
 			return v, nil
 		}
+		if command == CommandSend && MayHaveBeenTaken(err) {
+			c.had.add(form.Get("climsgid"), e)
+			return none, err
+		}
 		var refusal *Error
-		if errors.As(err, &refusal) || command == CommandSend && MayHaveBeenTaken(err) || ctx.Err() != nil {
+		if errors.As(err, &refusal) || ctx.Err() != nil {
 			return none, err
 		}
 		failures = append(failures, err)
 	}
 	return none, failures
+}
+
+// callOne makes a request to an endpoint, which has only a share of the time if it is hurried.
+func callOne[T any](ctx context.Context, c *Client, e *endpoint, hurried bool, command, body string, value func(string) (T, bool)) (v T, err error) {
+	attempt, done := ctx, context.CancelFunc(func() {})
+	if hurried {
+		attempt, done = context.WithTimeout(ctx, c.timeout/budgetShare)
+	}
+	defer done()
+	start := time.Now()
+	statusCode, text, err := c.post(attempt, command, e, body)
+	if err == nil {
+		v, err = parse(command, statusCode, strings.ReplaceAll(text, c.password, "****"), value)
+	}
+	c.observe(Exchange{Command: command, Endpoint: e.host, Outcome: outcome(err), Duration: time.Since(start), Err: err})
+	e.note(err, ctx.Err() == nil)
+	return v, err
 }
 
 // inOrder returns the endpoints in order of preference: first the n healthy ones, then those

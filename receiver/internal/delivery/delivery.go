@@ -109,7 +109,7 @@ func New(o Options) *Delivery {
 	d.sender = &sender{
 		spool: o.Spool, logger: o.Logger, settings: d.settings.Load, leading: d.leading.Load,
 		queue: queue.NewQueue(time.Now(), o.Shared),
-		wake:  make(chan struct{}, 1), emptied: make(chan struct{}, 1), changed: make(chan struct{}, 1), settled: make(chan queue.Result),
+		wake:  make(chan struct{}, 1), emptied: make(chan struct{}, 1), changed: make(chan struct{}, 1), settled: make(chan queue.Result), clocks: readClocks(),
 	}
 	d.metrics = newMetrics(o.Registerer, d)
 	d.sender.metrics = d.metrics

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -261,4 +262,68 @@ func TestQuestionsDoNotStormARefusedAccount(t *testing.T) {
 			t.Errorf("tried %d times in ten minutes", n)
 		}
 	})
+}
+
+// TestALaggingGetstatusMakesNoDouble: a status that is known only some seconds after the
+// acceptance, of a request that hangs, or is broken off.
+func TestALaggingGetstatusMakesNoDouble(t *testing.T) {
+	for _, lag := range []time.Duration{2 * time.Second, 8 * time.Second, 9800 * time.Millisecond} {
+		for _, accepted := range []time.Duration{0, 300 * time.Millisecond, 2 * time.Second, 7 * time.Second, 9900 * time.Millisecond} {
+			for _, hangs := range []bool{true, false} {
+				inWorld(t, textinghousetest.Options{StatusDelay: 100 * time.Hour}, func(w *world) {
+					late := &lagging{RoundTripper: w.sim.Transport(), sim: w.sim, lag: lag, accepted: accepted, hangs: hangs}
+					w.alter = func(s *delivery.Settings) { s.Gateway = w.client(late) }
+					w.d.Configure(w.settings())
+					synctest.Wait()
+					m := w.message(alice, "g", "disk full")
+					w.put(m)
+					after(2 * time.Minute)
+					if w.expect(m.ID, outbox.Accepted, 1); t.Failed() {
+						t.Fatalf("a lag of %v, accepted after %v, hangs: %t", lag, accepted, hangs)
+					}
+				})
+			}
+		}
+	}
+}
+
+// lagging is a provider that accepts the first message late, never responds to it, and knows
+// a message only after a while.
+type lagging struct {
+	http.RoundTripper
+	sim           *textinghousetest.Simulator
+	lag, accepted time.Duration
+	hangs         bool // the first request does; if not, it breaks off when it was accepted
+	sent          bool
+}
+
+func (l *lagging) RoundTrip(r *http.Request) (*http.Response, error) {
+	copied := r.Clone(r.Context())
+	copied.Body, _ = r.GetBody()
+	_ = copied.ParseForm()
+	switch command := copied.PostForm.Get("cmd"); {
+	case command == textinghouse.CommandStatus:
+		for _, m := range l.sim.Messages() {
+			if m.ClientID == copied.PostForm.Get("climsgid") && time.Since(m.At) < l.lag {
+				w := httptest.NewRecorder()
+				body("ERR: 202 | unknown")(w, r)
+				return w.Result(), nil
+			}
+		}
+	case command == textinghouse.CommandSend && !l.sent:
+		l.sent = true
+		httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{})
+		time.Sleep(l.accepted)
+		response, err := l.RoundTripper.RoundTrip(r)
+		if err != nil {
+			return nil, err
+		}
+		_ = response.Body.Close()
+		if l.hangs {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}
+		return nil, errors.New("reset")
+	}
+	return l.RoundTripper.RoundTrip(r)
 }

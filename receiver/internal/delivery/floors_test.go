@@ -125,6 +125,18 @@ func TestWhatHasEndedIsNotAskedAbout(t *testing.T) {
 	})
 }
 
+// source is one of random numbers that requests share.
+type source struct {
+	mu sync.Mutex
+	*rand.PCG
+}
+
+func (s *source) Uint64() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.PCG.Uint64()
+}
+
 // answers are responses to getstatus, some of which no documentation has.
 func answers(random *rand.Rand) func(string) (textinghouse.Status, error) {
 	return func(string) (textinghouse.Status, error) {
@@ -147,7 +159,7 @@ func answers(random *rand.Rand) func(string) (textinghouse.Status, error) {
 func TestOneQuestionASecond(t *testing.T) {
 	for seed := range uint64(4) {
 		inWorld(t, textinghousetest.Options{StatusDelay: 1000 * time.Hour}, func(w *world) {
-			random := rand.New(rand.NewPCG(seed, 0))
+			random := rand.New(&source{PCG: rand.NewPCG(seed, 0)})
 			g := w.script()
 			g.status = answers(random)
 			var all []outbox.Message
@@ -189,7 +201,7 @@ func TestOneQuestionASecond(t *testing.T) {
 func TestOneAttemptASecond(t *testing.T) {
 	for seed := range uint64(4) {
 		inWorld(t, textinghousetest.Options{}, func(w *world) {
-			random := rand.New(rand.NewPCG(seed, 1))
+			random := rand.New(&source{PCG: rand.NewPCG(seed, 1)})
 			g := w.script()
 			g.status = answers(random)
 			g.send = func(textinghouse.SMS) (string, error) {
@@ -246,6 +258,8 @@ func (f *fickle) Lead(ctx context.Context) (outbox.Lease, func(), error) {
 	held, cancel := context.WithTimeout(ctx, f.holds)
 	return lease{held, f}, cancel, nil
 }
+
+func (f *fickle) Now(context.Context) (time.Time, error) { return time.Now(), nil }
 
 func (f *fickle) Listen(_ context.Context, ready func(), _ func(outbox.Hint)) error {
 	ready()

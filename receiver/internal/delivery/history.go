@@ -36,6 +36,7 @@ func remember(ctx context.Context, s *spool.Spool, q *queue.Queue, logger *slog.
 		}
 		for _, m := range ms {
 			before = m.ID
+			m.Rewind(now)
 			if queue.Counts(&m) && !m.AttemptedAt.IsZero() && m.AttemptedAt.After(since) {
 				sent = append(sent, m)
 			}

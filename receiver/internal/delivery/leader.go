@@ -157,6 +157,7 @@ func (l *leader) loadOnce(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		m.Rewind(time.Now())
 		admitted := l.admit(m)
 		if len(admitted) == 0 {
 			continue

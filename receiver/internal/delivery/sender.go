@@ -34,8 +34,10 @@ type sender struct {
 	waiting atomic.Int64      // messages that are not sent yet
 	oldest  atomic.Int64      // when the oldest of them came in, Unix ms, 0 without one
 
-	queue   *queue.Queue // of the goroutine
-	running int          // likewise
+	queue      *queue.Queue   // of the goroutine
+	running    int            // likewise
+	background sync.WaitGroup // what it has others do
+	clocks     func() reading
 }
 
 // inbox is what waits for the sender's goroutine. It is taken in this order.
@@ -97,12 +99,14 @@ func (s *sender) run(ctx context.Context) {
 	defer sweep.Stop()
 	s.configure()
 	remember(ctx, s.spool, s.queue, s.logger)
-	var notes sync.WaitGroup
-	defer notes.Wait()
+	defer s.background.Wait()
+	look := time.NewTicker(clockGap)
+	defer look.Stop()
+	seen := s.clocks()
 	for ctx.Err() == nil {
 		s.metrics.sends.Inc()
 		timer.Reset(s.dispatch(work))
-		s.noteHolds(work, &notes)
+		s.noteHolds(work)
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
@@ -115,6 +119,8 @@ func (s *sender) run(ctx context.Context) {
 				remember(ctx, s.spool, s.queue, s.logger)
 			}
 			s.accountWorks()
+		case <-look.C:
+			seen = s.checkClocks(work, seen)
 		case now := <-sweep.C:
 			s.queue.Sweep(now)
 		}
@@ -202,13 +208,13 @@ func (s *sender) settle(r queue.Result) {
 
 // noteHolds has noted, in messages about pages, what they wait for: their timeline must
 // show why a phone was silent.
-func (s *sender) noteHolds(ctx context.Context, notes *sync.WaitGroup) {
+func (s *sender) noteHolds(ctx context.Context) {
 	holds := s.queue.Holds()
 	if len(holds) == 0 {
 		return
 	}
 	now := time.Now()
-	notes.Go(func() {
+	s.background.Go(func() {
 		for _, h := range holds {
 			why := "beyond the limits of its recipient, until "
 			if h.Quiet {

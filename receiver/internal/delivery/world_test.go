@@ -33,6 +33,7 @@ type world struct {
 	ids    *outbox.IDs
 	shared bool
 	pages  delivery.Pages
+	clocks func() (steady, wall time.Duration) // nil: the real ones
 	stop   func()
 	alter  func(*delivery.Settings)
 	wraps  func(outbox.Store) outbox.Store
@@ -71,6 +72,9 @@ func (w *world) start() {
 	}
 	d = delivery.New(delivery.Options{Spool: w.spool, Shared: w.shared, Pages: w.pages, Registerer: w.reg, OnFinal: w.final})
 	w.d = d
+	if w.clocks != nil {
+		d.SetClocks(w.clocks)
+	}
 	w.d.Configure(w.settings())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -26,6 +26,9 @@ func (s *Spool) run(ctx context.Context) {
 	defer learning.Wait()
 	learning.Go(func() { s.learn(ctx) })
 	learning.Go(func() { s.watch(ctx, s.o.Logger) })
+	if s.o.Shared {
+		learning.Go(func() { s.watchClock(ctx) })
+	}
 	failing := false
 	for ctx.Err() == nil {
 		select {

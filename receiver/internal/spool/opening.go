@@ -31,6 +31,7 @@ type opening struct {
 	ended  chan struct{}
 	opened chan struct{} // closed when store is set
 	leads  atomic.Bool   // this process leads those that share the store
+	clocks *clocks
 
 	guard   sync.RWMutex
 	store   outbox.Store
@@ -43,6 +44,7 @@ func (o *opening) open(open func(context.Context) (outbox.Store, error), logger 
 	ctx, cancel := context.WithCancel(context.Background())
 	o.cancel, o.ended, o.opened = cancel, make(chan struct{}), make(chan struct{})
 	if o.store, o.err = open(ctx); o.err == nil {
+		o.clocks.adopt(ctx, o.store)
 		close(o.opened)
 		close(o.ended)
 		return nil
@@ -63,6 +65,9 @@ func (o *opening) open(open func(context.Context) (outbox.Store, error), logger 
 			case <-ticker.C:
 			}
 			store, err := open(ctx)
+			if err == nil {
+				o.clocks.adopt(ctx, store)
+			}
 			o.guard.Lock()
 			o.store, o.err = store, err
 			o.guard.Unlock()

@@ -63,6 +63,7 @@ type Options struct {
 	Open   func(context.Context) (outbox.Store, error)
 	Shared bool // the store is an outbox.Shared that other replicas may use
 	Logger *slog.Logger
+	IDs    *outbox.IDs // are kept above those in the store, and in the order of a shared database's clock; nil: none are
 	// Registerer gets the metrics of the backlog; nil: nothing is measured.
 	Registerer prometheus.Registerer
 	// Handover gives messages to whoever sends them; direct ones are not in the store.
@@ -115,7 +116,7 @@ func New(o Options) (*Spool, error) {
 		o.Withdraw = func([]string) {}
 	}
 	s := &Spool{
-		o: o, opening: &opening{}, ledger: newLedger(o.Shared), flushing: make(chan struct{}, 1), batch: maxBatch, done: make(chan struct{}),
+		o: o, opening: &opening{clocks: &clocks{o.IDs, o.Logger}}, ledger: newLedger(o.Shared), flushing: make(chan struct{}, 1), batch: maxBatch, done: make(chan struct{}),
 	}
 	s.records = &records{store: s.opening, shelf: newShelf(o.Shared), merge: o.Merge}
 	s.flushing <- struct{}{}

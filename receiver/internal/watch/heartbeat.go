@@ -263,6 +263,11 @@ func (h *heartbeats) check(ctx context.Context, m mark.Mark[beatState], hb *conf
 func (h *heartbeats) merge(name string, state *beatState, now time.Time) (since time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	// Its age does not depend on whether the clock was set since.
+	if last := h.beats[name]; !last.IsZero() {
+		last = now.Add(-now.Sub(last))
+		h.beats[name] = last
+	}
 	if last := h.beats[name]; last.After(state.LastAt) {
 		state.LastAt, state.Missed = last, 0
 	}

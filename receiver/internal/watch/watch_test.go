@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/mark"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -65,6 +66,12 @@ func (f *fake) Marks(_ context.Context, kind string) ([]outbox.Mark, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(f.marks), func(m outbox.Mark) bool { return m.Kind != kind }), f.err
+}
+
+func (f *fake) MarksAfter(_ context.Context, at time.Time) ([]outbox.Mark, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(f.marks), func(m outbox.Mark) bool { return !m.At.After(at) }), f.err
 }
 
 func (f *fake) Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error) { return nil, nil }
@@ -141,6 +148,25 @@ func beat(w *Watch) {
 }
 
 var watchdog = &config.Config{Heartbeats: []config.Heartbeat{{Name: "eu", Receiver: "watchdog", Timeout: 10 * time.Minute}}}
+
+// TestABeatOfTheFuture: a beat that was stored by a clock that was ahead counts as now.
+func TestABeatOfTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, then := &fake{}, time.Now().Add(3*time.Hour)
+		f.marks = []outbox.Mark{beatMarks.Set(mark.Mark[beatState]{Name: "eu", Value: beatState{SinceAt: then.Add(-time.Hour), LastAt: then}}, then)}
+		w, _ := run(t, f, watchdog, Options{})
+		time.Sleep(9 * time.Minute)
+		beat(w)
+		time.Sleep(9 * time.Minute)
+		if got := f.took(&f.stored); got != "" {
+			t.Errorf("while it beats: %q", got)
+		}
+		time.Sleep(2 * time.Minute)
+		if got := f.took(&f.stored); !strings.HasPrefix(got, "DEAD heartbeat eu: silent for 10m") {
+			t.Errorf("when its beats are missing: %q", got)
+		}
+	})
+}
 
 func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

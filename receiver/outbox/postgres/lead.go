@@ -156,6 +156,14 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// Now implements outbox.Shared.
+func (s *Store) Now(ctx context.Context) (at time.Time, err error) {
+	if err := s.pool.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&at); err != nil {
+		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
+	}
+	return at, nil
+}
+
 // Listen implements outbox.Shared.
 func (s *Store) Listen(ctx context.Context, ready func(), told func(outbox.Hint)) error {
 	conn, err := pgx.ConnectConfig(ctx, s.config.ConnConfig.Copy())

@@ -49,7 +49,9 @@ DELETE FROM marks WHERE kind = $1 AND name IN (SELECT name FROM marks WHERE kind
 
 const countPages = `SELECT state, COUNT(*) FROM pages WHERE state NOT IN ('resolved', 'expired') GROUP BY state`
 
-const selectMarks = `SELECT name, version, at, doc FROM marks WHERE kind = $1 ORDER BY name`
+const selectMarks = `SELECT kind, name, version, at, doc FROM marks WHERE kind = $1 ORDER BY name`
+
+const selectMarksAfter = `SELECT kind, name, version, at, doc FROM marks WHERE at > $1 ORDER BY kind, name`
 
 // The ids begin with the time, so that they are those of a day or so.
 const selectSegments = `
@@ -238,7 +240,7 @@ func (s *Store) CountPages(ctx context.Context) (map[outbox.PageState]int, error
 
 // Marks implements outbox.Store.
 func (s *Store) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
-	return marks(ctx, s.pool, kind)
+	return marks(ctx, s.pool, selectMarks, kind)
 }
 
 // Reader reads marks of a database, and changes nothing in it.
@@ -256,7 +258,7 @@ func OpenReader(ctx context.Context, dsn string) (*Reader, error) {
 
 // Marks returns the marks of a kind, as Store.Marks does.
 func (r *Reader) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
-	return marks(ctx, r.pool, kind)
+	return marks(ctx, r.pool, selectMarks, kind)
 }
 
 // Close disconnects.
@@ -265,25 +267,30 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-func marks(ctx context.Context, pool *pgxpool.Pool, kind string) ([]outbox.Mark, error) {
+func marks(ctx context.Context, pool *pgxpool.Pool, query string, arg any) ([]outbox.Mark, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	rows, err := pool.Query(ctx, selectMarks, kind)
+	rows, err := pool.Query(ctx, query, arg)
 	if err != nil {
-		return nil, fmt.Errorf("read marks of kind %s: %w", kind, err)
+		return nil, fmt.Errorf("read marks: %w", err)
 	}
 	ms, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (outbox.Mark, error) {
-		m := outbox.Mark{Kind: kind}
+		var m outbox.Mark
 		var at int64
 		var doc string
-		err := row.Scan(&m.Name, &m.Version, &at, &doc)
+		err := row.Scan(&m.Kind, &m.Name, &m.Version, &at, &doc)
 		m.At, m.Doc = timeOf(at), json.RawMessage(doc)
 		return m, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read marks of kind %s: %w", kind, err)
+		return nil, fmt.Errorf("read marks: %w", err)
 	}
 	return ms, nil
+}
+
+// MarksAfter implements outbox.Store.
+func (s *Store) MarksAfter(ctx context.Context, at time.Time) ([]outbox.Mark, error) {
+	return marks(ctx, s.pool, selectMarksAfter, millis(at))
 }
 
 // Segments implements outbox.Store.

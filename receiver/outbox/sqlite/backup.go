@@ -88,7 +88,7 @@ func OpenReader(path string) (*Reader, error) {
 
 // Marks returns the marks of a kind, as Store.Marks does.
 func (r *Reader) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
-	return marks(ctx, r.db, kind)
+	return marks(ctx, r.db, selectMarks, kind)
 }
 
 // Close closes the database.

@@ -45,7 +45,9 @@ DELETE FROM marks WHERE kind = ?1 AND name IN (SELECT name FROM marks WHERE kind
 
 const countPages = `SELECT state, COUNT(*) FROM pages WHERE state NOT IN ('resolved', 'expired') GROUP BY state`
 
-const selectMarks = `SELECT name, version, at, doc FROM marks WHERE kind = ? ORDER BY name`
+const selectMarks = `SELECT kind, name, version, at, doc FROM marks WHERE kind = ? ORDER BY name`
+
+const selectMarksAfter = `SELECT kind, name, version, at, doc FROM marks WHERE at > ? ORDER BY kind, name`
 
 var selectSegments = `SELECT (` + segmentsOf("pending") + `) + (` + segmentsOf("messages") + `)`
 
@@ -243,22 +245,28 @@ func (s *Store) CountPages(ctx context.Context) (_ map[outbox.PageState]int, err
 // Marks implements outbox.Store.
 func (s *Store) Marks(ctx context.Context, kind string) (_ []outbox.Mark, err error) {
 	defer s.note(&err)
-	return marks(ctx, s.readDB, kind)
+	return marks(ctx, s.readDB, selectMarks, kind)
 }
 
-func marks(ctx context.Context, db *sql.DB, kind string) ([]outbox.Mark, error) {
-	rows, err := db.QueryContext(ctx, selectMarks, kind)
+// MarksAfter implements outbox.Store.
+func (s *Store) MarksAfter(ctx context.Context, at time.Time) (_ []outbox.Mark, err error) {
+	defer s.note(&err)
+	return marks(ctx, s.readDB, selectMarksAfter, millis(at))
+}
+
+func marks(ctx context.Context, db *sql.DB, query string, arg any) ([]outbox.Mark, error) {
+	rows, err := db.QueryContext(ctx, query, arg)
 	if err != nil {
-		return nil, fmt.Errorf("read marks of kind %s: %w", kind, err)
+		return nil, fmt.Errorf("read marks: %w", err)
 	}
 	defer rows.Close()
 	var ms []outbox.Mark
 	for rows.Next() {
-		m := outbox.Mark{Kind: kind}
+		var m outbox.Mark
 		var at int64
 		var doc string
-		if err := rows.Scan(&m.Name, &m.Version, &at, &doc); err != nil {
-			return nil, fmt.Errorf("read marks of kind %s: %w", kind, err)
+		if err := rows.Scan(&m.Kind, &m.Name, &m.Version, &at, &doc); err != nil {
+			return nil, fmt.Errorf("read marks: %w", err)
 		}
 		m.At, m.Doc = timeOf(at), json.RawMessage(doc)
 		ms = append(ms, m)

@@ -54,6 +54,7 @@ type item struct {
 	trials   int32 // of a refused account, by it
 	rank     int8  // of its severity, lower for a more severe one
 	ready    bool  // it is in the heap of those that are due
+	older    bool  // a new term has begun, and it was not looked at since
 	waited   bool  // it was held: what becomes too old by that goes into a digest
 	counted  bool  // it is counted among what the recipient was sent
 	noting   bool  // it is about a page, and that it waits is to be noted, once

@@ -110,9 +110,27 @@ func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
 	q.lanes.freshen(it.lane, now)
 }
 
-// Begin begins a new term: messages of earlier ones may come until [Queue.Loaded].
+// Begin begins a new term: messages of earlier ones may come until [Queue.Loaded]. The
+// provider is asked about those that are here.
 func (q *Queue) Begin(term time.Time) {
 	q.term, q.lanes.loading = term, true
+	for _, it := range q.known {
+		if it.older = true; it.phase != running {
+			q.askFirst(it)
+		}
+	}
+}
+
+// askFirst has the provider asked about an item that is older than the term.
+func (q *Queue) askFirst(it *item) {
+	if it.older && !it.asks() {
+		d := Doubt{Ask: true, First: q.term, Last: q.term}
+		if it.doubt != nil {
+			d.Failures = it.doubt.Failures
+		}
+		it.doubt = &d
+	}
+	it.older = false
 }
 
 // Passed takes in that the provider has a message: older ones of its lane need not be

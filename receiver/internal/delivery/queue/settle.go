@@ -36,6 +36,7 @@ func (q *Queue) Settle(r Result, now time.Time) {
 	if it.doubt = nil; r.Doubt != (Doubt{}) {
 		it.doubt = &r.Doubt
 	}
+	q.askFirst(it)
 	if q.account.end(it) {
 		q.account.blocked = now.Add(accountRetry)
 	}

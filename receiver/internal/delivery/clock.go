@@ -1,0 +1,64 @@
+package delivery
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// clockGap is how often the sender looks at the clocks.
+	clockGap = 5 * time.Second
+	// noticedGap is how long the process must have stood still, or by how much its clock must
+	// have been set, to be noticed.
+	noticedGap = time.Minute
+)
+
+// reading is what two clocks showed: one that is never set, but stands still while the machine
+// sleeps, and one that runs on, but may be set.
+type reading struct{ steady, wall time.Duration }
+
+// readClocks returns a function that reads both, from its call on.
+func readClocks() func() reading {
+	began := time.Now()
+	return func() reading {
+		now := time.Now()
+		return reading{now.Sub(began), now.Round(0).Sub(began.Round(0))}
+	}
+}
+
+// since returns for how long the process stood still since an earlier reading, which should be
+// clockGap ago, and by how much the wall clock ran ahead of the steady one: a machine that
+// slept, or a clock that was set. What is not worth notice is 0.
+func (r reading) since(before reading) (stood, set time.Duration) {
+	steady, wall := r.steady-before.steady, r.wall-before.wall
+	if stood = steady - clockGap; stood < noticedGap {
+		stood = 0
+	}
+	if set = wall - steady; set.Abs() < noticedGap {
+		set = 0
+	}
+	return stood, set
+}
+
+// checkClocks begins a new term if the process or its machine stood still, or its clock was
+// set: another process may have sent meanwhile what waits here.
+func (s *sender) checkClocks(ctx context.Context, before reading) reading {
+	now := s.clocks()
+	stood, set := now.since(before)
+	if stood == 0 && set == 0 {
+		return now
+	}
+	s.logger.Warn("this process or its machine stood still, or the clock was set; the provider is asked about what waits before it is sent",
+		"stood_still", stood, "clock_ahead", set)
+	at := time.Now()
+	s.queue.Begin(at)
+	s.queue.Loaded(at)
+	if set != 0 {
+		s.background.Go(func() {
+			if err := s.spool.Rewind(ctx); err != nil {
+				s.logger.Warn("cannot compare the clock with the times in the outbox", "err", err)
+			}
+		})
+	}
+	return now
+}

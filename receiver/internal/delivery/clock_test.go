@@ -1,0 +1,71 @@
+package delivery_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// TestAGapBeginsANewTerm: after the machine slept, the process stood still or the clock was
+// set, what waits is asked about before it is sent.
+func TestAGapBeginsANewTerm(t *testing.T) {
+	for name, tc := range map[string]struct {
+		steady, wall time.Duration
+		asks         bool
+	}{
+		"nothing":                    {},
+		"a slow moment":              {steady: 10 * time.Second, wall: 10 * time.Second},
+		"a clock that is adjusted":   {wall: -time.Second},
+		"the machine slept":          {wall: 10 * time.Minute, asks: true},
+		"the process was stopped":    {steady: 2 * time.Minute, wall: 2 * time.Minute, asks: true},
+		"the clock was set back":     {wall: -3 * time.Hour, asks: true},
+		"the clock was set forwards": {wall: 3 * time.Hour, asks: true},
+	} {
+		inWorld(t, textinghousetest.Options{StatusDelay: 100 * time.Hour}, func(w *world) {
+			w.halt()
+			began := time.Now()
+			var steady, wall atomic.Int64
+			w.clocks = func() (time.Duration, time.Duration) {
+				passed := time.Since(began)
+				return passed + time.Duration(steady.Load()), passed + time.Duration(wall.Load())
+			}
+			w.start()
+			g := w.script()
+			w.outage(20 * time.Second)
+			m := w.message(alice, "g", "disk full")
+			w.put(m)
+			after(7 * time.Second)
+			steady.Store(int64(tc.steady))
+			wall.Store(int64(tc.wall))
+			after(time.Minute)
+			w.expect(m.ID, outbox.Accepted, 1)
+			asks, noticed := g.asks[m.ID], began.Add(10*time.Second)
+			if len(asks) > 0 != tc.asks {
+				t.Errorf("%s: %d questions, want some: %t", name, len(asks), tc.asks)
+			}
+			for _, at := range g.sends[m.ID] {
+				if tc.asks && at.After(noticed) && at.Before(asks[0]) {
+					t.Errorf("%s: sent after %v, asked after %v", name, at.Sub(began), asks[0].Sub(began))
+				}
+			}
+		})
+	}
+}
+
+// TestAMessageOfTheFuture, stored by a clock that was ahead, is as old as the start.
+func TestAMessageOfTheFuture(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		m := w.message(alice, "g", "disk full")
+		m.CreatedAt = m.CreatedAt.Add(3 * time.Hour)
+		m.ExpiresAt = m.CreatedAt.Add(time.Hour)
+		w.put(m)
+		w.halt()
+		w.outage(90 * time.Minute)
+		w.start()
+		after(2 * time.Hour)
+		w.expect(m.ID, outbox.Expired, 0)
+	})
+}

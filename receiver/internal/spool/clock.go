@@ -1,0 +1,143 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const (
+	// clockGap is how often a shared database's clock is read.
+	clockGap = time.Minute
+	// clockPatience is how long the store may take over all that depends on clocks.
+	clockPatience = 5 * time.Second
+)
+
+// clocks keeps what this process writes in order with what the store has, whose writers had
+// other clocks.
+type clocks struct {
+	ids    *outbox.IDs // nil: none
+	logger *slog.Logger
+}
+
+// adopt makes a store that was just opened fit this process's clock, and new ids those of
+// the store. It is not an error if that fails: the store is used all the same.
+func (c *clocks) adopt(ctx context.Context, store outbox.Store) {
+	ctx, cancel := context.WithTimeout(ctx, clockPatience)
+	defer cancel()
+	if err := errors.Join(c.order(ctx, store), c.follow(ctx, store), rewind(ctx, store, c.logger)); err != nil {
+		c.logger.Warn("cannot compare the clock with the times in the outbox", "err", err)
+	}
+}
+
+// order has new ids be greater than all in the store.
+func (c *clocks) order(ctx context.Context, store outbox.Store) error {
+	if c.ids == nil {
+		return nil
+	}
+	ms, err := store.List(ctx, outbox.Query{Limit: 1})
+	for _, m := range ms {
+		c.ids.Above(m.ID)
+	}
+	ps, err2 := store.Pages(ctx, outbox.PageQuery{Limit: 1})
+	for _, p := range ps {
+		c.ids.Above(p.ID)
+	}
+	return errors.Join(err, err2)
+}
+
+// follow has new ids be ordered by the clock of a database that replicas share.
+func (c *clocks) follow(ctx context.Context, store outbox.Store) error {
+	shared, ok := store.(outbox.Shared)
+	if !ok || c.ids == nil {
+		return nil
+	}
+	began := time.Now()
+	theirs, err := shared.Now(ctx)
+	if err == nil {
+		c.ids.Order(theirs.Sub(began.Add(time.Since(began) / 2)))
+	}
+	return err
+}
+
+// rewind has what lies ahead of the clock in a store count as written now: pages that are
+// not over, and marks. Of a shared database, its own clock decides.
+func rewind(ctx context.Context, store outbox.Store, logger *slog.Logger) error {
+	now := time.Now()
+	if shared, ok := store.(outbox.Shared); ok {
+		var err error
+		if now, err = shared.Now(ctx); err != nil {
+			return err
+		}
+	}
+	rewound := 0
+	write := func(e outbox.Entry) error {
+		_, err := store.Add(ctx, e)
+		if errors.Is(err, outbox.ErrConflict) { // written meanwhile
+			return nil
+		}
+		rewound++
+		return err
+	}
+	q := outbox.PageQuery{Current: true, Limit: 100}
+	for {
+		ps, err := store.Pages(ctx, q)
+		if err != nil {
+			return err
+		}
+		for i := range ps {
+			q.Before = ps[i].ID
+			if ps[i].Rewind(now) {
+				if err := write(outbox.Entry{Page: &ps[i]}); err != nil {
+					return err
+				}
+			}
+		}
+		if len(ps) < q.Limit {
+			break
+		}
+	}
+	ms, err := store.MarksAfter(ctx, now)
+	if err != nil {
+		return err
+	}
+	for _, m := range ms {
+		if m.Rewind(now) {
+			if err := write(outbox.Entry{Marks: []outbox.Mark{m}}); err != nil {
+				return err
+			}
+		}
+	}
+	if rewound > 0 {
+		logger.Warn("the outbox has times that lie ahead, as of a clock that was set back; they count as now", "pages_and_marks", rewound)
+	}
+	return nil
+}
+
+// Rewind has what lies ahead of the clock in the store count as written now. It is called
+// when the clock was set.
+func (s *Spool) Rewind(ctx context.Context) error {
+	store, err := s.get()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, clockPatience)
+	defer cancel()
+	return rewind(ctx, store, s.o.Logger)
+}
+
+// watchClock follows a shared database's clock until the context ends.
+func (s *Spool) watchClock(ctx context.Context) {
+	loop.Sleep(ctx, clockGap)
+	for ; ctx.Err() == nil; loop.Sleep(ctx, clockGap) {
+		if store, err := s.get(); err == nil {
+			reading, cancel := context.WithTimeout(ctx, clockPatience)
+			_ = s.clocks.follow(reading, store) // the next one may
+			cancel()
+		}
+	}
+}

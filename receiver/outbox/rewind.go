@@ -1,0 +1,75 @@
+package outbox
+
+import (
+	"regexp"
+	"time"
+)
+
+// maxSkew is how far a stored time may lie ahead of the clock, as clocks of replicas differ.
+const maxSkew = time.Minute
+
+// ahead is how far a clock was ahead that wrote something at a time, 0 if it was not.
+func ahead(written, now time.Time) time.Duration {
+	if d := written.Sub(now); d > maxSkew {
+		return d
+	}
+	return 0
+}
+
+// Rewind has a page that a clock wrote which was ahead, or that was since set back, count as
+// written now: its times move by the difference. It reports whether they did.
+func (p *Page) Rewind(now time.Time) bool {
+	by := ahead(p.UpdatedAt, now)
+	if by == 0 {
+		return false
+	}
+	p.UpdatedAt = now
+	p.OpenedAt, p.AcknowledgedAt = back(p.OpenedAt, by, now), back(p.AcknowledgedAt, by, now)
+	p.DueAt = back(p.DueAt, by, now)
+	p.Doc = rewindDoc(p.Doc, by, now)
+	return true
+}
+
+// Rewind is [Page.Rewind] of a mark.
+func (m *Mark) Rewind(now time.Time) bool {
+	by := ahead(m.At, now)
+	if by == 0 {
+		return false
+	}
+	m.At, m.Doc = now, rewindDoc(m.Doc, by, now)
+	return true
+}
+
+// Rewind is [Page.Rewind] of a message.
+func (m *Message) Rewind(now time.Time) {
+	if by := ahead(m.CreatedAt, now); by > 0 {
+		m.CreatedAt, m.ExpiresAt = now, m.ExpiresAt.Add(-by)
+	}
+	for _, at := range []*time.Time{&m.UpdatedAt, &m.AttemptedAt, &m.AcceptedAt} {
+		if at.After(now) {
+			*at = now
+		}
+	}
+}
+
+// back moves a time that lies ahead.
+func back(t time.Time, by time.Duration, now time.Time) time.Time {
+	if t.After(now) {
+		return t.Add(-by)
+	}
+	return t
+}
+
+// stamp is a time in JSON.
+var stamp = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"`)
+
+// rewindDoc moves the times in a document that lie ahead.
+func rewindDoc(doc []byte, by time.Duration, now time.Time) []byte {
+	return stamp.ReplaceAllFunc(doc, func(quoted []byte) []byte {
+		t, err := time.Parse(time.RFC3339Nano, string(quoted[1:len(quoted)-1]))
+		if err != nil || !t.After(now) {
+			return quoted
+		}
+		return []byte(t.Add(-by).Format(`"` + time.RFC3339Nano + `"`))
+	})
+}
