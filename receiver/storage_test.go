@@ -67,6 +67,12 @@ func TestOutboxUnderneath(t *testing.T) {
 		t.Run("smspager.db"+suffix, func(t *testing.T) {
 			c := start(t, textinghousetest.Options{}, simple)
 			c.until(c.post("/alertmanager/sms", group(0)).Messages[0], "delivered")
+			testwait.Until(t, func() error { // later, no write could notice it
+				if n := c.metric("smspager_spool_entries"); n != "0" {
+					return fmt.Errorf("%s changes are not stored", n)
+				}
+				return nil
+			})
 			if err := os.Remove(c.outbox() + suffix); err != nil {
 				t.Fatal(err)
 			}
