@@ -67,6 +67,12 @@ func TestOutboxUnderneath(t *testing.T) {
 		t.Run("smspager.db"+suffix, func(t *testing.T) {
 			c := start(t, textinghousetest.Options{}, simple)
 			c.until(c.post("/alertmanager/sms", group(0)).Messages[0], "delivered")
+			testwait.Until(t, func() error { // later, no write could notice it
+				if n := c.metric("smspager_spool_entries"); n != "0" {
+					return fmt.Errorf("%s changes are not stored", n)
+				}
+				return nil
+			})
 			if err := os.Remove(c.outbox() + suffix); err != nil {
 				t.Fatal(err)
 			}
@@ -85,5 +91,41 @@ func TestOutboxUnderneath(t *testing.T) {
 				t.Errorf("a page was sent %d times before its 200", n)
 			}
 		})
+	}
+}
+
+// TestStandbyWithoutTheLastCommits: a standby that takes over, and does not know what was sent
+// last, has nothing sent twice (law 2).
+func TestStandbyWithoutTheLastCommits(t *testing.T) {
+	server, url := database(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "postgres.url")
+	writeFile(t, file, url)
+	c := start(t, textinghousetest.Options{}, "storage: {postgres_url_file: "+file+"}"+simple)
+	c.untilLeading()
+	const messages = 5
+	c.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 104, Command: "sendsms"}) // so they wait
+	var ids []string
+	for i := range messages {
+		ids = append(ids, c.post("/alertmanager/sms", group(i)).Messages...)
+	}
+	c.stop()
+	if err := server.Exec(strings.Replace(url, "/test1", "/postgres", 1), "CREATE DATABASE standby TEMPLATE test1"); err != nil {
+		t.Fatal(err)
+	}
+	c.sim.ClearFaults()
+	c.run()
+	for _, id := range ids {
+		c.until(id, "delivered")
+	}
+	c.stop()
+	sent := c.sim.Requests("acme", "sendsms")
+	writeFile(t, file, strings.Replace(url, "/test1", "/standby", 1))
+	c.run()
+	for _, id := range ids {
+		c.until(id, "delivered")
+	}
+	if again := c.sim.Requests("acme", "sendsms") - sent; again != 0 {
+		t.Errorf("%d messages were sent again", again)
 	}
 }

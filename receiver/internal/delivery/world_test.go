@@ -79,6 +79,7 @@ func (w *world) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.d.Run(ctx) }()
+	synctest.Wait() // or else it might load what the test adds next, and ask about it
 	w.stop = func() {
 		cancel()
 		if err := <-done; err != nil {

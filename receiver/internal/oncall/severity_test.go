@@ -185,9 +185,10 @@ func TestCutNotificationPasses(t *testing.T) {
 func TestConfiguredSeverities(t *testing.T) {
 	const cfg = team + `
 severities: {label: tier, order: [gold, silver, bronze]}
-receivers: [{name: oncall, to: [alice], limits: [{messages: 1, per: 10m}], acknowledge: true}]
+receivers: [{name: oncall, to: [alice], limits: [{messages: 1, per: 10m}], escalate: [{after: 20m, to: [bob]}]}]
 `
 	inWorld(t, cfg, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
 		post := func(name, tier string) {
 			body := fmt.Sprintf(`{"version": "4", "receiver": "oncall", "status": "firing", "groupKey": "%[1]s", "alerts": [
 				{"status": "firing", "labels": {"alertname": "%[1]s", "severity": "warning", "tier": "%[2]s"}, "startsAt": "1999-12-31T23:50:00Z"}]}`, name, tier)
@@ -208,5 +209,14 @@ receivers: [{name: oncall, to: [alice], limits: [{messages: 1, per: 10m}], ackno
 		if want := []string{"BRONZE A, for 10m\nOK? Re CODE", "GOLD D, for 10m\nOK? Re CODE", "2 more in 2 groups: SILVER C CODE, BRONZE B CODE"}; !slices.Equal(texts, want) {
 			t.Errorf("alice gets %q, want %q", texts, want)
 		}
+		for range 3 {
+			a.expect(time.Second, "...")
+		}
+		a.say("?")
+		if text := a.expect(time.Second, "4 pages:..."); strings.Index(text, "GOLD D") > strings.Index(text, "SILVER C") || strings.Index(text, "SILVER C") > strings.Index(text, "BRONZE A") {
+			t.Errorf("the list is %q", text)
+		}
+		b.expect(6*time.Minute, "BRONZE A...")
+		b.expect(time.Second, "GOLD D...No answer from alice. OK? Re CODE")
 	})
 }

@@ -97,6 +97,7 @@ func TestRecipient(t *testing.T) {
 		"after midnight":            {alice, []string{"warning"}, "2026-11-28T03:00:00Z", "2026-11-28T07:00:00Z"},
 		"when they end":             {alice, []string{"warning"}, "2026-11-28T07:00:00Z", ""},
 		"when they begin":           {alice, []string{"warning"}, "2026-11-28T22:00:00Z", "2026-11-29T07:00:00Z"},
+		"in another spelling":       {alice, []string{" Warning", "WARN"}, "2026-11-28T23:00:00Z", "2026-11-29T07:00:00Z"},
 		"a severity that cannot":    {alice, []string{"critical"}, "2026-11-28T23:00:00Z", ""},
 		"one of two that cannot":    {alice, []string{"warning", "critical"}, "2026-11-28T23:00:00Z", ""},
 		"no severity":               {alice, nil, "2026-11-28T23:00:00Z", ""},

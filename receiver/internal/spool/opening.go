@@ -19,8 +19,10 @@ const reopenGap = 2 * time.Second
 const (
 	// checkGap is how often the store is checked.
 	checkGap = 2 * time.Second
-	// examineGap is the time between two examinations; each may take one part of
-	// examineShare of the time.
+	// firstExamine is when the store is examined first: sending what waits comes before that.
+	firstExamine = 10 * time.Second
+	// examineGap is the time between two examinations, which take one part in examineShare of
+	// all time at most.
 	examineGap   = 10 * time.Minute
 	examineShare = 100
 )
@@ -123,6 +125,7 @@ func (o *opening) watch(ctx context.Context, logger *slog.Logger) {
 	var examining sync.WaitGroup
 	defer examining.Wait()
 	examining.Go(func() {
+		sleep(ctx, firstExamine)
 		for ctx.Err() == nil {
 			began := time.Now()
 			_ = store.Examine(ctx) // Check reports it
