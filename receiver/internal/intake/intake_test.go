@@ -64,6 +64,10 @@ func (f *fake) Add(_ context.Context, n outbox.Entry) (outbox.Added, error) {
 
 func (f *fake) Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error) { return nil, nil }
 
+func (f *fake) MarksAfter(context.Context, time.Time) ([]outbox.Mark, error) { return nil, nil }
+
+func (f *fake) List(context.Context, outbox.Query) ([]outbox.Message, error) { return nil, nil }
+
 func (f *fake) Close() error { return nil }
 
 // handover sends what is not stored.
