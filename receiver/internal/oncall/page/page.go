@@ -186,7 +186,8 @@ func (p *Page) rebuild(n *templating.Notification) {
 	r.TruncatedAlerts = p.Truncated() + uint64(firing-len(all.Alerts))
 	r.Alerts = all.Alerts
 	if n == nil && firing == len(r.Alerts) || n != nil && firing != len(n.Alerts.Firing()) { // not those of one notification
-		r.CommonLabels, r.CommonAnnotations = templating.CommonLabels(r.Alerts), commonAnnotations(r.Alerts)
+		r.CommonLabels = common(r.CommonLabels, r.Alerts, func(a *template.Alert) template.KV { return a.Labels })
+		r.CommonAnnotations = common(r.CommonAnnotations, r.Alerts, func(a *template.Alert) template.KV { return a.Annotations })
 	}
 	p.Severity = templating.Severity(*r)
 }
@@ -208,14 +209,21 @@ func (p *Page) keepWhole(most template.Alerts) {
 	}
 }
 
-func commonAnnotations(alerts template.Alerts) template.KV {
-	common := template.KV{}
-	for name, value := range alerts[0].Annotations {
-		if !slices.ContainsFunc(alerts, func(a template.Alert) bool { return a.Annotations[name] != value }) {
-			common[name] = value
+// common returns what alerts have in common. What a payload says of all of them, and of none alone,
+// stays.
+func common(said template.KV, alerts template.Alerts, of func(*template.Alert) template.KV) template.KV {
+	all := template.KV{}
+	for name, value := range of(&alerts[0]) {
+		if !slices.ContainsFunc(alerts, func(a template.Alert) bool { return of(&a)[name] != value }) {
+			all[name] = value
 		}
 	}
-	return common
+	for name, value := range said {
+		if !slices.ContainsFunc(alerts, func(a template.Alert) bool { _, has := of(&a)[name]; return has }) {
+			all[name] = value
+		}
+	}
+	return all
 }
 
 // Latest returns the later of two times.

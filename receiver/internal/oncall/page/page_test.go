@@ -374,3 +374,18 @@ func TestLargeNotification(t *testing.T) {
 		t.Errorf("it keeps %d bytes with %d alerts, and %d keys", len(doc), len(p.Notification.Alerts), len(p.Live()))
 	}
 }
+
+// TestCommonValues: what a payload says of all alerts, and of none alone, outlives the store.
+func TestCommonValues(t *testing.T) {
+	n := firing("a", "b")
+	n.CommonAnnotations = template.KV{"summary": "The disk is full.", "runbook": "old"}
+	n.CommonLabels = template.KV{"cluster": "eu", "severity": "warning"}
+	n.Alerts[0].Annotations = template.KV{"runbook": "one"}
+	p, err := page.Load(*page.Open("1", "4821", "oncall", n, nil, begin).Stored())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(p.Notification.CommonAnnotations, p.Notification.CommonLabels); got != "summary=The disk is full. cluster=eu, severity=critical" {
+		t.Errorf("common are %s", got)
+	}
+}
