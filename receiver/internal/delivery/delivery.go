@@ -105,7 +105,7 @@ func New(o Options) *Delivery {
 	d := &Delivery{spool: o.Spool, logger: o.Logger, onFinal: o.OnFinal}
 	d.leading.Store(!o.Shared)
 	d.poller = newPoller(d)
-	notices := &notices{spool: o.Spool, ids: o.IDs, logger: o.Logger, settings: d.settings.Load}
+	notices := newNotices(o, d.settings.Load)
 	d.sender = &sender{
 		spool: o.Spool, logger: o.Logger, settings: d.settings.Load, leading: d.leading.Load,
 		queue: queue.NewQueue(time.Now(), o.Shared),

@@ -30,12 +30,18 @@ type notices struct {
 	logger   *slog.Logger
 	settings func() *Settings
 
-	making sync.Mutex // held while a notice is made: those that list more are newer
+	making chan struct{} // holds one unless a notice is being made: those that list more are newer
 
 	mu sync.Mutex // never held while the store is read
 	// unsent is what was too old to be sent, and is in no notice that the provider has. Of a
 	// recipient that is missing, the store knows.
 	unsent map[e164.Number]*tally
+}
+
+func newNotices(o Options, settings func() *Settings) *notices {
+	n := &notices{spool: o.Spool, ids: o.IDs, logger: o.Logger, settings: settings, making: make(chan struct{}, 1)}
+	n.making <- struct{}{}
+	return n
 }
 
 // notice returns one.
@@ -70,8 +76,8 @@ func (n *notices) tooLate(ctx context.Context, m *outbox.Message, term int64) {
 // late returns a notice of what the recipient of an expired message was not sent; false if
 // that is nothing.
 func (n *notices) late(ctx context.Context, m *outbox.Message) (outbox.Message, bool) {
-	n.making.Lock()
-	defer n.making.Unlock()
+	<-n.making
+	defer func() { n.making <- struct{}{} }()
 	n.mu.Lock()
 	late := n.unsent[m.To]
 	n.mu.Unlock()

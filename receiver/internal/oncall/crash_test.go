@@ -29,12 +29,12 @@ type death struct {
 var errDead = errors.New("the process is dead")
 
 // write counts a write, and dies at the one that is meant.
-func (d *death) write(do func() error) error {
+func (d *death) write(ctx context.Context, do func() error) error {
 	d.mu.Lock()
 	d.writes++
 	now := d.writes == d.at
 	d.mu.Unlock()
-	if err := d.hang(); err != nil {
+	if err := d.hang(ctx); err != nil {
 		return err
 	}
 	if !now {
@@ -46,17 +46,21 @@ func (d *death) write(do func() error) error {
 		}
 	}
 	close(d.dead)
-	return d.hang()
+	return d.hang(ctx)
 }
 
 // hang hangs whoever is dead.
-func (d *death) hang() error {
+func (d *death) hang(ctx context.Context) error {
 	select {
 	case <-d.dead:
-		<-d.buried
-		return errDead
 	default:
 		return nil
+	}
+	select {
+	case <-d.buried:
+		return errDead
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -68,29 +72,29 @@ type mortal struct {
 
 func (m mortal) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, err error) {
 	if e.Page == nil && len(e.Messages)+len(e.Notes) == 0 { // what only notes that the process lives
-		if err := m.hang(); err != nil {
+		if err := m.hang(ctx); err != nil {
 			return added, err
 		}
 		return m.Store.Add(ctx, e)
 	}
-	err = m.write(func() (err error) { added, err = m.Store.Add(ctx, e); return err })
+	err = m.write(ctx, func() (err error) { added, err = m.Store.Add(ctx, e); return err })
 	return added, err
 }
 
 func (m mortal) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
-	_ = m.hang()
+	_ = m.hang(ctx)
 	return m.Store.Open(ctx)
 }
 
 func (m mortal) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
-	if err := m.hang(); err != nil {
+	if err := m.hang(ctx); err != nil {
 		return nil, err
 	}
 	return m.Store.Pages(ctx, q)
 }
 
 func (m mortal) Page(ctx context.Context, id string) (outbox.Page, error) {
-	if err := m.hang(); err != nil {
+	if err := m.hang(ctx); err != nil {
 		return outbox.Page{}, err
 	}
 	return m.Store.Page(ctx, id)

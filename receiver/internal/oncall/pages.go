@@ -45,11 +45,7 @@ func (r *pages) load(ctx context.Context, id string) (*page.Page, error) {
 
 // read reads a stored page, whose severities are those of the configuration.
 func (r *pages) read(stored outbox.Page) (*page.Page, error) {
-	p, err := page.Load(stored)
-	if err == nil {
-		p.Notification.Order = r.settings.Load().order
-	}
-	return p, err
+	return page.Load(stored, r.settings.Load().order)
 }
 
 const (

@@ -83,7 +83,7 @@ func TestTake(t *testing.T) {
 			last := test.takes[0].notification()
 			for _, s := range test.takes[1:] {
 				var err error
-				if p, err = page.Load(*p.Stored()); err != nil { // nothing is lost on the way
+				if p, err = page.Load(*p.Stored(), nil); err != nil { // nothing is lost on the way
 					t.Fatal(err)
 				}
 				last = s.notification()

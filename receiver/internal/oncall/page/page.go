@@ -102,13 +102,15 @@ type Progress struct {
 // ErrUnreadable is the error of Load for a page whose Doc cannot be read; another try is useless.
 var ErrUnreadable = errors.New("its document cannot be read")
 
-// Load reads a stored page. Its events are left behind: Events are those to add.
-func Load(stored outbox.Page) (*Page, error) {
+// Load reads a stored page, whose severities are of an order. Its events are left behind: Events
+// are those to add.
+func Load(stored outbox.Page, order *templating.SeverityOrder) (*Page, error) {
 	p := &Page{Page: stored}
 	p.Events = nil
 	if err := json.Unmarshal(stored.Doc, &p.Body); err != nil {
 		return nil, fmt.Errorf("page %s: %w: %w", stored.ID, ErrUnreadable, err)
 	}
+	p.Notification.Order = order
 	p.rebuild(nil)
 	return p, nil
 }

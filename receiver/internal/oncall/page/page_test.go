@@ -352,11 +352,11 @@ func TestMerge(t *testing.T) {
 // TestLoad: a page is read as it was stored.
 func TestLoad(t *testing.T) {
 	p := after(escalate(5*time.Minute, bob), acknowledge(bob, 6*time.Minute))
-	got, err := page.Load(*p.Stored())
+	got, err := page.Load(*p.Stored(), nil)
 	if err != nil || got.Events != nil || got.Holder != bob.Number || got.Steps != 1 || !got.From.Equal(begin) || len(got.People) != 2 {
 		t.Errorf("it is read as %+v, %v", got, err)
 	}
-	if _, err := page.Load(outbox.Page{ID: "1", Doc: []byte("{")}); err == nil || !strings.Contains(err.Error(), "page 1: its document cannot be read") {
+	if _, err := page.Load(outbox.Page{ID: "1", Doc: []byte("{")}, nil); err == nil || !strings.Contains(err.Error(), "page 1: its document cannot be read") {
 		t.Errorf("half a document gives %v", err)
 	}
 }
@@ -381,7 +381,7 @@ func TestCommonValues(t *testing.T) {
 	n.CommonAnnotations = template.KV{"summary": "The disk is full.", "runbook": "old"}
 	n.CommonLabels = template.KV{"cluster": "eu", "severity": "warning"}
 	n.Alerts[0].Annotations = template.KV{"runbook": "one"}
-	p, err := page.Load(*page.Open("1", "4821", "oncall", n, nil, begin).Stored())
+	p, err := page.Load(*page.Open("1", "4821", "oncall", n, nil, begin).Stored(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
