@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -64,7 +63,7 @@ func addServe(app *kingpin.Application) (string, func(context.Context, console) 
 
 func (s *server) run(ctx context.Context, c console) error {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(30) // a pager is idle most of the time: memory costs more than garbage collection
+		tuneMemory()
 	}
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more ends nothing
 	out := logs.NewWriter(c.err, logBuffer)
