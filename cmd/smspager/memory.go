@@ -12,7 +12,7 @@ const (
 	// costs more than its garbage collections.
 	idlePercent = 30
 	// busyHeadroom is how much is allocated between two collections of a busy one, whatever its heap.
-	busyHeadroom = 16 << 20
+	busyHeadroom = 8 << 20
 	// busyGap is the time between two collections of which a pager is busy.
 	busyGap = time.Second
 )
