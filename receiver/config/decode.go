@@ -127,6 +127,8 @@ func (d *decoder) decode(path string, node *yaml.Node, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
 		d.decodeMapping(path, node, v)
+	case reflect.Map:
+		d.decodeMap(path, node, v)
 	case reflect.Slice:
 		d.decodeSequence(path, node, v)
 	case reflect.String:
@@ -166,13 +168,6 @@ func (d *decoder) scalar(path string, node *yaml.Node, want string) (string, boo
 }
 
 func (d *decoder) decodeMapping(path string, node *yaml.Node, v reflect.Value) {
-	if node.Tag == "!!null" {
-		return // a key without a value
-	}
-	if node.Kind != yaml.MappingNode {
-		d.fault(path, "must be a mapping of keys to values")
-		return
-	}
 	fields := make(map[string]reflect.Value)
 	var names []string
 	for i := range v.NumField() {
@@ -181,24 +176,45 @@ func (d *decoder) decodeMapping(path string, node *yaml.Node, v reflect.Value) {
 			names = append(names, name)
 		}
 	}
+	d.eachKey(path, node, func(at, key string, value *yaml.Node) {
+		if field, known := fields[key]; known {
+			d.decode(at, value, field)
+		} else {
+			d.fault(at, "unknown key%s", suggestion(key, names))
+		}
+	})
+}
+
+// decodeMap reads a mapping whose keys are free.
+func (d *decoder) decodeMap(path string, node *yaml.Node, v reflect.Value) {
+	v.Set(reflect.MakeMap(v.Type()))
+	d.eachKey(path, node, func(at, key string, value *yaml.Node) {
+		item := reflect.New(v.Type().Elem()).Elem()
+		d.decode(at, value, item)
+		v.SetMapIndex(reflect.ValueOf(key).Convert(v.Type().Key()), item)
+	})
+}
+
+// eachKey calls decode for each key of a mapping, with the key's path. It reports duplicate keys.
+func (d *decoder) eachKey(path string, node *yaml.Node, decode func(at, key string, value *yaml.Node)) {
+	if node.Tag == "!!null" {
+		return // a key without a value
+	}
+	if node.Kind != yaml.MappingNode {
+		d.fault(path, "must be a mapping of keys to values")
+		return
+	}
 	seen := make(map[string]bool)
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
 		at := strings.TrimPrefix(path+"."+key.Value, ".")
-		again := seen[key.Value]
-		seen[key.Value] = true
-		if !again {
-			d.places[at] = position{key.Line, key.Column}
-		}
-		field, known := fields[key.Value]
-		switch {
-		case again:
+		if seen[key.Value] {
 			d.faults = append(d.faults, &Error{d.file, key.Line, key.Column, at, "duplicate key; remove one"})
-		case !known:
-			d.fault(at, "unknown key%s", suggestion(key.Value, names))
-		default:
-			d.decode(at, value, field)
+			continue
 		}
+		seen[key.Value] = true
+		d.places[at] = position{key.Line, key.Column}
+		decode(at, key.Value, value)
 	}
 }
 

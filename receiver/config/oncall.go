@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/smspager/smspager/receiver/e164"
 )
 
@@ -73,11 +75,12 @@ type Alertmanager struct {
 
 // Heartbeat is an alert that always fires, and who gets a text when its beats are missing.
 type Heartbeat struct {
-	Name       string        `yaml:"name"`
-	Receiver   string        `yaml:"receiver"`
-	Timeout    time.Duration `yaml:"timeout"`
-	To         []string      `yaml:"to"`
-	Recipients []Recipient   `yaml:"-"`
+	Name       string            `yaml:"name"`
+	Receiver   string            `yaml:"receiver"`
+	Matchers   map[string]string `yaml:"matchers"` // labels of the alert that beats; empty: any alert does
+	Timeout    time.Duration     `yaml:"timeout"`
+	To         []string          `yaml:"to"`
+	Recipients []Recipient       `yaml:"-"`
 }
 
 // Alive is a dead-man's switch: a URL elsewhere that smspager calls while all is well.
@@ -325,6 +328,11 @@ func (v *validator) heartbeats(cfg *Config, known people) {
 		names[h.Name] = true
 		if h.Receiver == "" {
 			v.fault(path+".receiver", "missing; set the name of Alertmanager's receiver that the alert is routed to")
+		}
+		for name := range h.Matchers {
+			if !model.UTF8Validation.IsValidLabelName(name) {
+				v.fault(path+".matchers."+name, "must be the name of a label, is %q", name)
+			}
 		}
 		v.required(path+".timeout", "set the longest time between two beats, a few times Alertmanager's repeat_interval", h.Timeout, time.Second, 7*day)
 		if len(h.To) == 0 {

@@ -97,7 +97,7 @@ func (w *Watch) Run(ctx context.Context) {
 }
 
 // Beat takes in a notification that may be a heartbeat's: a firing one of a receiver that a heartbeat
-// names. It reports whether the receiver has a heartbeat.
+// names, with an alert that it matches. It reports whether the receiver has a heartbeat.
 func (w *Watch) Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool {
 	return w.heartbeats.beat(ctx, receiver, n, at)
 }
