@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"gopkg.in/yaml.v3"
 )
@@ -124,7 +125,27 @@ func (d *decoder) decode(path string, node *yaml.Node, v reflect.Value) {
 		}
 		return
 	}
+	switch x := v.Addr().Interface().(type) {
+	case *promconfig.URL:
+		d.decodeURL(path, node, x)
+		return
+	case *promconfig.TLSVersion:
+		d.decodeTLSVersion(path, node, x)
+		return
+	case *any: // a claim of OAuth2
+		if err := node.Decode(x); err != nil {
+			d.fault(path, "%v", err)
+		}
+		return
+	case **HTTPConfig:
+		*x = new(promconfig.DefaultHTTPClientConfig)
+	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		d.decode(path, node, v.Elem())
 	case reflect.Struct:
 		d.decodeMapping(path, node, v)
 	case reflect.Map:
@@ -170,11 +191,9 @@ func (d *decoder) scalar(path string, node *yaml.Node, want string) (string, boo
 func (d *decoder) decodeMapping(path string, node *yaml.Node, v reflect.Value) {
 	fields := make(map[string]reflect.Value)
 	var names []string
-	for i := range v.NumField() {
-		if name := v.Type().Field(i).Tag.Get("yaml"); name != "-" {
-			fields[name] = v.Field(i)
-			names = append(names, name)
-		}
+	if inlined := addFields(v, fields, &names); inlined.IsValid() {
+		d.decodeMap(path, node, inlined)
+		return
 	}
 	d.eachKey(path, node, func(at, key string, value *yaml.Node) {
 		if field, known := fields[key]; known {
@@ -183,6 +202,22 @@ func (d *decoder) decodeMapping(path string, node *yaml.Node, v reflect.Value) {
 			d.fault(at, "unknown key%s", suggestion(key, names))
 		}
 	})
+}
+
+// addFields adds the fields of a struct by their keys. It returns the map that is inlined, if one is.
+func addFields(v reflect.Value, fields map[string]reflect.Value, names *[]string) (inlined reflect.Value) {
+	for i := range v.NumField() {
+		switch name, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); {
+		case options == "inline" && v.Field(i).Kind() == reflect.Map:
+			return v.Field(i)
+		case options == "inline":
+			addFields(v.Field(i), fields, names)
+		case name != "-" && name != "":
+			fields[name] = v.Field(i)
+			*names = append(*names, name)
+		}
+	}
+	return inlined
 }
 
 // decodeMap reads a mapping whose keys are free.

@@ -66,6 +66,10 @@ func (cfg *Config) clone() *Config {
 	c.Templates = slices.Clone(c.Templates)
 	c.Contacts = slices.Clone(c.Contacts)
 	c.Rotas = slices.Clone(c.Rotas)
+	for i := range c.Rotas {
+		c.Rotas[i].HTTPConfig = cloneHTTP(c.Rotas[i].HTTPConfig)
+	}
+	c.Alertmanager.HTTPConfig, c.Alive.HTTPConfig = cloneHTTP(c.Alertmanager.HTTPConfig), cloneHTTP(c.Alive.HTTPConfig)
 	c.Heartbeats = slices.Clone(c.Heartbeats)
 	c.Receivers = slices.Clone(c.Receivers)
 	for i := range c.Receivers {

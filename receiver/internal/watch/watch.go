@@ -78,7 +78,7 @@ func New(o Options) *Watch {
 // Configure sets or replaces the configuration and the account at the provider.
 func (w *Watch) Configure(cfg *config.Config, account Account) {
 	w.heartbeats.configure(cfg.Heartbeats)
-	w.deadman.settings.Store(&cfg.Alive)
+	w.deadman.configure(cfg.Alive)
 	w.probe.configure(cfg.Probe.Interval)
 	w.account.configure(account, cfg.Credit)
 }
