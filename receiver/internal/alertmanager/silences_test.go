@@ -85,3 +85,43 @@ func TestResponses(t *testing.T) {
 		t.Error("where none answers there is no error")
 	}
 }
+
+// TestGrafana: its Alertmanager is below a path, responds 202 to a silence, and says no uptime and no
+// configuration as Alertmanager does (Grafana 12, /api/alertmanager/grafana/api/v2).
+func TestGrafana(t *testing.T) {
+	const path = "/api/alertmanager/grafana/api/v2/"
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method + " " + r.URL.Path {
+		case "POST " + path + "silences":
+			w.WriteHeader(http.StatusAccepted)
+			fmt.Fprint(w, `{"silenceID":"b1c2"}`)
+		case "DELETE " + path + "silence/b1c2":
+			fmt.Fprint(w, `{"message":"silence deleted"}`)
+		case "GET " + path + "silence/b1c2":
+			fmt.Fprint(w, `{"id":"b1c2","createdBy":"alice","endsAt":"2026-11-25T04:30:00.000Z","status":{"state":"active"}}`)
+		case "GET " + path + "alerts":
+			fmt.Fprint(w, `[{"fingerprint":"f1","startsAt":"2026-11-25T03:00:00.000Z","status":{"state":"suppressed","silencedBy":["b1c2"],"inhibitedBy":[]}}]`)
+		case "GET " + path + "alerts/groups":
+			fmt.Fprint(w, `[{"alerts":[{"fingerprint":"f1","status":{"state":"suppressed","silencedBy":["b1c2"],"inhibitedBy":[]}}]}]`)
+		case "GET " + path + "status":
+			fmt.Fprint(w, `{"cluster":{"status":"disabled"},"config":{"route":{"receiver":"sms"}},"uptime":null,"versionInfo":{}}`)
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer s.Close()
+	am := alertmanager.New(alertmanager.Options{URLs: []string{s.URL + "/api/alertmanager/grafana"}})
+	if id, err := am.Set(t.Context(), alertmanager.Silence{}); id != "b1c2" || err != nil {
+		t.Errorf("Set gives %q, %v", id, err)
+	}
+	listing, err := am.Alerts(t.Context(), nil, []string{"f1", "f2"})
+	if err != nil || listing.Alerts["f1"].By != "silenced by alice until 04:30 UTC" || !listing.Since.IsZero() {
+		t.Errorf("Alerts gives %+v, %v", listing, err)
+	}
+	if repeat, err := am.LongestRepeat(t.Context()); repeat != 4*time.Hour || err != nil {
+		t.Errorf("LongestRepeat gives %s, %v", repeat, err)
+	}
+	if err := am.Expire(t.Context(), "b1c2"); err != nil {
+		t.Errorf("Expire gives %v", err)
+	}
+}
