@@ -26,7 +26,7 @@ var levels = [][]string{
 	{
 		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/people/rota",
 		"receiver/outbox/internal/group", "receiver/internal/puretest",
-		"internal/postgrestest", "internal/testwait", "internal/logs",
+		"internal/postgrestest", "internal/alertmanagertest", "internal/testwait", "internal/logs",
 	},
 	{"receiver/textinghouse", "templating"},
 	{"receiver/outbox", "receiver/config", "receiver/textinghouse/textinghousetest"},
