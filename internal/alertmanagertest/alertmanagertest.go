@@ -24,16 +24,18 @@ const startLimit = time.Minute
 // Options are what Start needs. Binary and Config are required.
 type Options struct {
 	Binary string
-	Config string   // its configuration file
-	Peers  []string // the Cluster addresses of its peers
-	// Clustered says that it takes part in a cluster. Otherwise its notifications are not delayed.
+	Config string // its configuration file
+	// Clustered says that it takes part in a cluster, with Peers. Each waits two seconds for the one
+	// before it to notify.
 	Clustered bool
+	Peers     []string // the Cluster addresses of those that run already
 }
 
 // Alertmanager is a process. It is started again at the same addresses.
 type Alertmanager struct {
 	URL     string
-	Cluster string // its address for peers, "" without a cluster
+	Cluster string   // its address for peers, "" without a cluster
+	Peers   []string // the Cluster addresses that it joins when it is run again
 	o       Options
 	dir     string
 	cmd     *exec.Cmd
@@ -46,7 +48,7 @@ func Start(o Options) (*Alertmanager, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Alertmanager{o: o, dir: dir}
+	a := &Alertmanager{Peers: o.Peers, o: o, dir: dir}
 	address, err := freeAddress()
 	if err == nil && o.Clustered {
 		a.Cluster, err = freeAddress()
@@ -94,9 +96,9 @@ func (a *Alertmanager) Run() error {
 	defer log.Close()
 	args := []string{
 		"--config.file=" + a.file(), "--storage.path=" + filepath.Join(a.dir, "data"),
-		"--web.listen-address=" + strings.TrimPrefix(a.URL, "http://"), "--cluster.listen-address=" + a.Cluster, "--cluster.settle-timeout=0s",
+		"--web.listen-address=" + strings.TrimPrefix(a.URL, "http://"), "--cluster.listen-address=" + a.Cluster, "--cluster.settle-timeout=0s", "--cluster.peer-timeout=2s",
 	}
-	for _, peer := range a.o.Peers {
+	for _, peer := range a.Peers {
 		args = append(args, "--cluster.peer="+peer)
 	}
 	a.cmd = exec.Command(a.o.Binary, args...)
