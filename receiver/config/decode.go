@@ -103,42 +103,8 @@ func (d *decoder) decode(path string, node *yaml.Node, v reflect.Value) {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
-	switch v.Interface().(type) {
-	case time.Duration:
-		if s, ok := d.scalar(path, node, "a duration such as 10m"); ok {
-			t, err := model.ParseDuration(s)
-			if err != nil {
-				d.fault(path, "must be a duration such as 30s, 10m or 90d, is %q", s)
-				return
-			}
-			v.SetInt(int64(t))
-		}
+	if d.decodeSpecial(path, node, v) {
 		return
-	case netip.Prefix:
-		if s, ok := d.scalar(path, node, "a network such as 203.0.113.0/24"); ok {
-			p, err := netip.ParsePrefix(s)
-			if err != nil {
-				d.fault(path, "must be a network such as 203.0.113.0/24, is %q", s)
-				return
-			}
-			v.Set(reflect.ValueOf(p))
-		}
-		return
-	}
-	switch x := v.Addr().Interface().(type) {
-	case *promconfig.URL:
-		d.decodeURL(path, node, x)
-		return
-	case *promconfig.TLSVersion:
-		d.decodeTLSVersion(path, node, x)
-		return
-	case *any: // a claim of OAuth2
-		if err := node.Decode(x); err != nil {
-			d.fault(path, "%v", err)
-		}
-		return
-	case **HTTPConfig:
-		*x = new(promconfig.DefaultHTTPClientConfig)
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -173,6 +139,43 @@ func (d *decoder) decode(path string, node *yaml.Node, v reflect.Value) {
 	default:
 		panic("config: a field of type " + v.Type().String())
 	}
+}
+
+// decodeSpecial reads a node into a value of a type that has its own form, and reports whether that is
+// one.
+func (d *decoder) decodeSpecial(path string, node *yaml.Node, v reflect.Value) bool {
+	switch x := v.Addr().Interface().(type) {
+	case *time.Duration:
+		if s, ok := d.scalar(path, node, "a duration such as 10m"); ok {
+			t, err := model.ParseDuration(s)
+			if err != nil {
+				d.fault(path, "must be a duration such as 30s, 10m or 90d, is %q", s)
+			}
+			*x = time.Duration(t)
+		}
+	case *netip.Prefix:
+		if s, ok := d.scalar(path, node, "a network such as 203.0.113.0/24"); ok {
+			p, err := netip.ParsePrefix(s)
+			if err != nil {
+				d.fault(path, "must be a network such as 203.0.113.0/24, is %q", s)
+			}
+			*x = p
+		}
+	case *promconfig.URL:
+		d.decodeURL(path, node, x)
+	case *promconfig.TLSVersion:
+		d.decodeTLSVersion(path, node, x)
+	case *any: // a claim of OAuth2
+		if err := node.Decode(x); err != nil {
+			d.fault(path, "%v", err)
+		}
+	case **HTTPConfig:
+		*x = new(promconfig.DefaultHTTPClientConfig)
+		d.decode(path, node, v.Elem())
+	default:
+		return false
+	}
+	return true
 }
 
 // scalar returns the text of a scalar, whatever its type in YAML. want describes it in a fault.

@@ -12,8 +12,8 @@ import (
 // names resolved and defaults set. [Load] and [Parse] return resolved configurations; resolving
 // one again changes nothing.
 //
-// A zero field gets the default of its key, with two exceptions: SendResolved remains false, and
-// Limits get the default only if they are nil. Relative file names are relative to the working
+// A zero field gets the default of its key, with three exceptions: SendResolved remains false,
+// Limits get the default only if they are nil, and an HTTPConfig is taken as it is. Relative file names are relative to the working
 // directory. The error is an [Errors] without positions.
 func (cfg *Config) Resolve(checks ...Check) (*Config, error) {
 	if cfg == nil {
