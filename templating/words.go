@@ -8,19 +8,15 @@ import (
 )
 
 // unexpanded begins an annotation whose template Prometheus could not expand
-// (prometheus/prometheus, rules/alerting.go: "<error expanding template: %s>"), unevaluatedByVmalert one
-// that vmalert could not (app/vmalert/notifier/alert.go: "error evaluating template: %w").
-const (
-	unexpanded           = "<error expanding template"
-	unevaluatedByVmalert = "error evaluating template: "
-)
+// (prometheus/prometheus, rules/alerting.go: "<error expanding template: %s>").
+const unexpanded = "<error expanding template"
 
 // words returns the words of an annotation: without terminal colors, HTML, Markdown
 // links and emphasis, and with single spaces. Line ends stay, as they may end a
-// sentence. An annotation that is blank, or whose template could not be expanded, has none.
+// sentence. An annotation that is blank, or that Prometheus could not expand, has none.
 func words(annotation string) string {
 	s := strings.TrimSpace(capped(annotation))
-	if s == "" || strings.HasPrefix(s, unexpanded) || strings.HasPrefix(s, unevaluatedByVmalert) {
+	if s == "" || strings.HasPrefix(s, unexpanded) {
 		return ""
 	}
 	if strings.ContainsRune(s, '\x1b') {
