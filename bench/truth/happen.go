@@ -37,11 +37,9 @@ func (w *world) happen(now time.Time) error {
 		one := w.random.IntN(2)
 		w.dead[one], w.dead[1-one] = now.Add(w.between(5, 40)), time.Time{}
 	case 7:
-		if len(w.texts) == 0 {
-			return nil // a reply needs a text
+		if w.sim.Reply(alice, "ok all") == nil { // a reply needs a text
+			w.happened["acknowledged"]++
 		}
-		w.happened["acknowledged"]++
-		return w.sim.Reply(alice, "ok all")
 	}
 	return nil
 }
