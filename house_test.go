@@ -26,13 +26,13 @@ var levels = [][]string{
 	{
 		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/people/rota",
 		"receiver/outbox/internal/group", "receiver/internal/puretest",
-		"internal/postgrestest", "internal/testwait", "internal/logs",
+		"internal/postgrestest", "internal/alertmanagertest", "internal/testwait", "internal/logs",
 	},
 	{"receiver/textinghouse", "templating"},
 	{"receiver/outbox", "receiver/config", "receiver/textinghouse/textinghousetest"},
 	{
 		"receiver/outbox/sqlite", "receiver/outbox/postgres", "receiver/outbox/outboxtest",
-		"receiver/internal/mark", "receiver/internal/delivery/queue",
+		"receiver/internal/mark", "receiver/internal/delivery/queue", "receiver/internal/httpclient",
 	},
 	{"receiver/internal/spool"},    // the only way to the store
 	{"receiver/internal/delivery"}, // which the sender takes, too
@@ -40,7 +40,7 @@ var levels = [][]string{
 	{"receiver/internal/intake", "receiver/internal/oncall", "receiver/internal/watch", "receiver/internal/api", "receiver/internal/console"},
 	{"receiver"},
 	{"receiver/notifier"},
-	{"cmd/smspager", "bench/backlog", "bench/chaos", "bench/sachet", "bench/start", "bench/texts"},
+	{"cmd/smspager", "bench/backlog", "bench/chaos", "bench/sachet", "bench/start", "bench/texts", "bench/truth"},
 }
 
 // alone are the rooms that others use without the rest, and all that they may import of

@@ -66,8 +66,9 @@ type Options struct {
 	// Store replaces the outbox that the configuration names. New takes it over, and Close
 	// closes it. Nil: the configuration's.
 	Store outbox.Store
-	// Transport carries the requests to the provider, Alertmanager and calendars; nil: their
-	// own transports.
+	// Transport carries the requests to the provider, Alertmanager, calendars and the dead-man's
+	// switch; the TLS and proxy of an http_config are then not used, but its credentials and
+	// headers are. Nil: their own transports.
 	Transport http.RoundTripper
 }
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"gopkg.in/yaml.v3"
 )
@@ -102,31 +103,19 @@ func (d *decoder) decode(path string, node *yaml.Node, v reflect.Value) {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
-	switch v.Interface().(type) {
-	case time.Duration:
-		if s, ok := d.scalar(path, node, "a duration such as 10m"); ok {
-			t, err := model.ParseDuration(s)
-			if err != nil {
-				d.fault(path, "must be a duration such as 30s, 10m or 90d, is %q", s)
-				return
-			}
-			v.SetInt(int64(t))
-		}
-		return
-	case netip.Prefix:
-		if s, ok := d.scalar(path, node, "a network such as 203.0.113.0/24"); ok {
-			p, err := netip.ParsePrefix(s)
-			if err != nil {
-				d.fault(path, "must be a network such as 203.0.113.0/24, is %q", s)
-				return
-			}
-			v.Set(reflect.ValueOf(p))
-		}
+	if d.decodeSpecial(path, node, v) {
 		return
 	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		d.decode(path, node, v.Elem())
 	case reflect.Struct:
 		d.decodeMapping(path, node, v)
+	case reflect.Map:
+		d.decodeMap(path, node, v)
 	case reflect.Slice:
 		d.decodeSequence(path, node, v)
 	case reflect.String:
@@ -152,6 +141,43 @@ func (d *decoder) decode(path string, node *yaml.Node, v reflect.Value) {
 	}
 }
 
+// decodeSpecial reads a node into a value of a type that has its own form, and reports whether that is
+// one.
+func (d *decoder) decodeSpecial(path string, node *yaml.Node, v reflect.Value) bool {
+	switch x := v.Addr().Interface().(type) {
+	case *time.Duration:
+		if s, ok := d.scalar(path, node, "a duration such as 10m"); ok {
+			t, err := model.ParseDuration(s)
+			if err != nil {
+				d.fault(path, "must be a duration such as 30s, 10m or 90d, is %q", s)
+			}
+			*x = time.Duration(t)
+		}
+	case *netip.Prefix:
+		if s, ok := d.scalar(path, node, "a network such as 203.0.113.0/24"); ok {
+			p, err := netip.ParsePrefix(s)
+			if err != nil {
+				d.fault(path, "must be a network such as 203.0.113.0/24, is %q", s)
+			}
+			*x = p
+		}
+	case *promconfig.URL:
+		d.decodeURL(path, node, x)
+	case *promconfig.TLSVersion:
+		d.decodeTLSVersion(path, node, x)
+	case *any: // a claim of OAuth2
+		if err := node.Decode(x); err != nil {
+			d.fault(path, "%v", err)
+		}
+	case **HTTPConfig:
+		*x = new(promconfig.DefaultHTTPClientConfig)
+		d.decode(path, node, v.Elem())
+	default:
+		return false
+	}
+	return true
+}
+
 // scalar returns the text of a scalar, whatever its type in YAML. want describes it in a fault.
 func (d *decoder) scalar(path string, node *yaml.Node, want string) (string, bool) {
 	if node.Kind != yaml.ScalarNode {
@@ -166,6 +192,49 @@ func (d *decoder) scalar(path string, node *yaml.Node, want string) (string, boo
 }
 
 func (d *decoder) decodeMapping(path string, node *yaml.Node, v reflect.Value) {
+	fields := make(map[string]reflect.Value)
+	var names []string
+	if inlined := addFields(v, fields, &names); inlined.IsValid() {
+		d.decodeMap(path, node, inlined)
+		return
+	}
+	d.eachKey(path, node, func(at, key string, value *yaml.Node) {
+		if field, known := fields[key]; known {
+			d.decode(at, value, field)
+		} else {
+			d.fault(at, "unknown key%s", suggestion(key, names))
+		}
+	})
+}
+
+// addFields adds the fields of a struct by their keys. It returns the map that is inlined, if one is.
+func addFields(v reflect.Value, fields map[string]reflect.Value, names *[]string) (inlined reflect.Value) {
+	for i := range v.NumField() {
+		switch name, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); {
+		case options == "inline" && v.Field(i).Kind() == reflect.Map:
+			return v.Field(i)
+		case options == "inline":
+			addFields(v.Field(i), fields, names)
+		case name != "-" && name != "":
+			fields[name] = v.Field(i)
+			*names = append(*names, name)
+		}
+	}
+	return inlined
+}
+
+// decodeMap reads a mapping whose keys are free.
+func (d *decoder) decodeMap(path string, node *yaml.Node, v reflect.Value) {
+	v.Set(reflect.MakeMap(v.Type()))
+	d.eachKey(path, node, func(at, key string, value *yaml.Node) {
+		item := reflect.New(v.Type().Elem()).Elem()
+		d.decode(at, value, item)
+		v.SetMapIndex(reflect.ValueOf(key).Convert(v.Type().Key()), item)
+	})
+}
+
+// eachKey calls decode for each key of a mapping, with the key's path. It reports duplicate keys.
+func (d *decoder) eachKey(path string, node *yaml.Node, decode func(at, key string, value *yaml.Node)) {
 	if node.Tag == "!!null" {
 		return // a key without a value
 	}
@@ -173,32 +242,17 @@ func (d *decoder) decodeMapping(path string, node *yaml.Node, v reflect.Value) {
 		d.fault(path, "must be a mapping of keys to values")
 		return
 	}
-	fields := make(map[string]reflect.Value)
-	var names []string
-	for i := range v.NumField() {
-		if name := v.Type().Field(i).Tag.Get("yaml"); name != "-" {
-			fields[name] = v.Field(i)
-			names = append(names, name)
-		}
-	}
 	seen := make(map[string]bool)
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
 		at := strings.TrimPrefix(path+"."+key.Value, ".")
-		again := seen[key.Value]
-		seen[key.Value] = true
-		if !again {
-			d.places[at] = position{key.Line, key.Column}
-		}
-		field, known := fields[key.Value]
-		switch {
-		case again:
+		if seen[key.Value] {
 			d.faults = append(d.faults, &Error{d.file, key.Line, key.Column, at, "duplicate key; remove one"})
-		case !known:
-			d.fault(at, "unknown key%s", suggestion(key.Value, names))
-		default:
-			d.decode(at, value, field)
+			continue
 		}
+		seen[key.Value] = true
+		d.places[at] = position{key.Line, key.Column}
+		decode(at, key.Value, value)
 	}
 }
 

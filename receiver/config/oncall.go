@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/smspager/smspager/receiver/e164"
 )
 
@@ -44,7 +46,8 @@ type Rota struct {
 	Calendar        string         `yaml:"calendar"` // a file
 	CalendarURL     Secret         `yaml:"calendar_url"`
 	CalendarURLFile string         `yaml:"calendar_url_file"`
-	Refresh         time.Duration  `yaml:"refresh"` // of the calendar
+	HTTPConfig      *HTTPConfig    `yaml:"http_config"` // of CalendarURL
+	Refresh         time.Duration  `yaml:"refresh"`     // of the calendar
 	Turns           Turns          `yaml:"turns"`
 	Timezone        string         `yaml:"timezone"` // of Turns.Start, and of times without a zone in the calendar; "": UTC
 	Zone            *time.Location `yaml:"-"`
@@ -62,29 +65,27 @@ type Turns struct {
 
 // Alertmanager is the cluster in which replies set silences.
 type Alertmanager struct {
-	URLs         []string      `yaml:"urls"` // of one cluster; the first one that responds is used; empty: no silences
-	User         string        `yaml:"user"`
-	Password     Secret        `yaml:"password"`
-	PasswordFile string        `yaml:"password_file"`
-	Token        Secret        `yaml:"token"`
-	TokenFile    string        `yaml:"token_file"`
-	MaxSilence   time.Duration `yaml:"max_silence"`
+	URLs       []string      `yaml:"urls"` // of one cluster; the first one that responds is used; empty: no silences
+	HTTPConfig *HTTPConfig   `yaml:"http_config"`
+	MaxSilence time.Duration `yaml:"max_silence"`
 }
 
 // Heartbeat is an alert that always fires, and who gets a text when its beats are missing.
 type Heartbeat struct {
-	Name       string        `yaml:"name"`
-	Receiver   string        `yaml:"receiver"`
-	Timeout    time.Duration `yaml:"timeout"`
-	To         []string      `yaml:"to"`
-	Recipients []Recipient   `yaml:"-"`
+	Name       string            `yaml:"name"`
+	Receiver   string            `yaml:"receiver"`
+	Matchers   map[string]string `yaml:"matchers"` // labels of the alert that beats; empty: any alert does
+	Timeout    time.Duration     `yaml:"timeout"`
+	To         []string          `yaml:"to"`
+	Recipients []Recipient       `yaml:"-"`
 }
 
 // Alive is a dead-man's switch: a URL elsewhere that smspager calls while all is well.
 type Alive struct {
-	URL      Secret        `yaml:"url"` // "": none
-	URLFile  string        `yaml:"url_file"`
-	Interval time.Duration `yaml:"interval"`
+	URL        Secret        `yaml:"url"` // "": none
+	URLFile    string        `yaml:"url_file"`
+	HTTPConfig *HTTPConfig   `yaml:"http_config"`
+	Interval   time.Duration `yaml:"interval"`
 }
 
 // Credit sets the warnings about the account's credit, and the budget.
@@ -181,6 +182,7 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 		if r.CalendarURL != "" {
 			v.url(v.given(path+".calendar_url"), r.CalendarURL)
 		}
+		v.http(path, r.HTTPConfig)
 		_, turns := v.places[path+".turns"]
 		given := 0
 		for _, is := range []bool{turns, r.Calendar != "", r.CalendarURL != "" || r.CalendarURLFile != ""} {
@@ -326,6 +328,11 @@ func (v *validator) heartbeats(cfg *Config, known people) {
 		if h.Receiver == "" {
 			v.fault(path+".receiver", "missing; set the name of Alertmanager's receiver that the alert is routed to")
 		}
+		for name := range h.Matchers {
+			if !model.UTF8Validation.IsValidLabelName(name) {
+				v.fault(path+".matchers."+name, "must be the name of a label, is %q", name)
+			}
+		}
 		v.required(path+".timeout", "set the longest time between two beats, a few times Alertmanager's repeat_interval", h.Timeout, time.Second, 7*day)
 		if len(h.To) == 0 {
 			v.fault(path+".to", "no recipients: list contacts, numbers or rota:NAME")
@@ -342,23 +349,14 @@ func (v *validator) rest(cfg *Config, known people) {
 			v.fault(fmt.Sprintf("alertmanager.urls[%d]", i), "must be the URL of an Alertmanager, such as http://localhost:9093")
 		}
 	}
-	v.secret("alertmanager.password", &a.Password, &a.PasswordFile)
-	v.secret("alertmanager.token", &a.Token, &a.TokenFile)
-	password := a.Password != "" || a.PasswordFile != ""
-	switch {
-	case a.User != "" && a.Token != "":
-		v.fault("alertmanager.user", "user and token are mutually exclusive")
-	case a.User != "" && !password:
-		v.fault("alertmanager.user", "requires a password; set password_file to the file that holds it")
-	case a.User == "" && password:
-		v.fault(v.given("alertmanager.password"), "requires alertmanager.user")
-	}
+	v.http("alertmanager", a.HTTPConfig)
 	v.between("alertmanager.max_silence", a.MaxSilence, time.Minute, 30*day)
 
 	v.secret("alive.url", &cfg.Alive.URL, &cfg.Alive.URLFile)
 	if cfg.Alive.URL != "" {
 		v.url(v.given("alive.url"), cfg.Alive.URL)
 	}
+	v.http("alive", cfg.Alive.HTTPConfig)
 	v.between("alive.interval", cfg.Alive.Interval, 10*time.Second, day)
 
 	c := &cfg.Credit

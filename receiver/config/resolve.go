@@ -12,8 +12,8 @@ import (
 // names resolved and defaults set. [Load] and [Parse] return resolved configurations; resolving
 // one again changes nothing.
 //
-// A zero field gets the default of its key, with two exceptions: SendResolved remains false, and
-// Limits get the default only if they are nil. Relative file names are relative to the working
+// A zero field gets the default of its key, with three exceptions: SendResolved remains false,
+// Limits get the default only if they are nil, and an HTTPConfig is taken as it is. Relative file names are relative to the working
 // directory. The error is an [Errors] without positions.
 func (cfg *Config) Resolve(checks ...Check) (*Config, error) {
 	if cfg == nil {
@@ -66,6 +66,10 @@ func (cfg *Config) clone() *Config {
 	c.Templates = slices.Clone(c.Templates)
 	c.Contacts = slices.Clone(c.Contacts)
 	c.Rotas = slices.Clone(c.Rotas)
+	for i := range c.Rotas {
+		c.Rotas[i].HTTPConfig = cloneHTTP(c.Rotas[i].HTTPConfig)
+	}
+	c.Alertmanager.HTTPConfig, c.Alive.HTTPConfig = cloneHTTP(c.Alertmanager.HTTPConfig), cloneHTTP(c.Alive.HTTPConfig)
 	c.Heartbeats = slices.Clone(c.Heartbeats)
 	c.Receivers = slices.Clone(c.Receivers)
 	for i := range c.Receivers {

@@ -23,10 +23,8 @@ const maxResponseBytes = 16 << 20
 
 // Options are what New needs. URLs is required.
 type Options struct {
-	URLs           []string // of one cluster's Alertmanagers; the first that responds is asked
-	User, Password string   // basic authentication; "" for none
-	Token          string   // bearer token; "" for none
-	Client         *http.Client
+	URLs   []string // of one cluster's Alertmanagers; the first that responds is asked
+	Client *http.Client
 }
 
 // Silencer talks to a cluster of Alertmanagers. It is safe for concurrent use.
@@ -198,12 +196,6 @@ func (s *Silencer) once(ctx context.Context, method, address string, body []byte
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	switch {
-	case s.o.Token != "":
-		req.Header.Set("Authorization", "Bearer "+s.o.Token)
-	case s.o.User != "":
-		req.SetBasicAuth(s.o.User, s.o.Password)
-	}
 	resp, err := s.o.Client.Do(req)
 	if err != nil {
 		return err
@@ -214,9 +206,9 @@ func (s *Silencer) once(ctx context.Context, method, address string, body []byte
 		return fmt.Errorf("read Alertmanager's response: %w", err)
 	}
 	switch code := resp.StatusCode; {
-	case code == http.StatusOK && result == nil:
+	case code/100 == 2 && result == nil:
 		return nil
-	case code == http.StatusOK:
+	case code/100 == 2:
 		if err := json.Unmarshal(text, result); err != nil {
 			return fmt.Errorf("read Alertmanager's response: %w", err)
 		}

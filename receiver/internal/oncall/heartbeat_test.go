@@ -52,6 +52,41 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
+// TestOneOfTwoPrometheusDies: its heartbeat names the alert that beats.
+func TestOneOfTwoPrometheusDies(t *testing.T) {
+	inWorld(t, team+`
+receivers: [{name: oncall, to: [bob], limits: []}]
+heartbeats:
+  - {name: prometheus-eu, receiver: watchdog, matchers: {cluster: eu}, timeout: 5m, to: [alice]}
+  - {name: prometheus-us, receiver: watchdog, matchers: {cluster: us, region: ""}, timeout: 5m, to: [bob]}
+`, func(w *world) {
+		a, b := w.phone(alice), w.phone(bob)
+		beat := func(eu, us string) {
+			both := func(status, cluster string) string {
+				return fmt.Sprintf(`{"status": %q, "labels": {"alertname": "Watchdog", "cluster": %q}, "startsAt": "2026-11-25T00:00:00Z"}`, status, cluster)
+			}
+			code, text := w.do("POST", "/alertmanager", `{"version": "4", "status": "firing", "receiver": "watchdog", "groupKey": "w", "alerts": [`+both(eu, "eu")+","+both(us, "us")+"]}")
+			if code != http.StatusOK {
+				t.Fatalf("%d %s", code, text)
+			}
+		}
+		for range 10 {
+			beat("firing", "firing")
+			after(time.Minute)
+		}
+		a.silent(time.Second)
+		for range 4 {
+			beat("resolved", "firing")
+			after(time.Minute)
+		}
+		a.expect(time.Minute, "DEAD heartbeat prometheus-eu: silent for 5m...")
+		beat("resolved", "firing")
+		b.silent(time.Minute)
+		beat("firing", "firing")
+		a.expect(time.Second, "ALIVE heartbeat prometheus-eu...")
+	})
+}
+
 // texts are all that were sent so far.
 func (p *phone) texts() (all []string) {
 	for _, m := range p.w.sim.Messages() {

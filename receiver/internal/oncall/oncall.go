@@ -26,6 +26,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
+	"github.com/smspager/smspager/receiver/internal/httpclient"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/people"
@@ -68,7 +69,7 @@ type Options struct {
 // OnCall is the on-call system of a configuration. It is safe for concurrent use.
 type OnCall struct {
 	tools
-	client        *http.Client
+	transport     http.RoundTripper // nil: the network
 	notifications *notifications
 	escalation    *escalation
 	replies       *replies
@@ -115,7 +116,7 @@ func New(o Options) *OnCall {
 	e := &escalation{tools: t, rounds: loop.Rounds(o.Registerer, "escalation"), again: make(map[string]bool), failures: make(map[string]*failure)}
 	s := &silences{tools: t, rounds: loop.Rounds(o.Registerer, "silences"), changed: loop.NewBell()}
 	return &OnCall{
-		tools: t, client: &http.Client{Timeout: clientTimeout, Transport: o.Transport}, notifications: &notifications{t}, escalation: e, silences: s,
+		tools: t, transport: o.Transport, notifications: &notifications{t}, escalation: e, silences: s,
 		replies: &replies{tools: t, escalation: e, silences: s},
 	}
 }
@@ -124,7 +125,7 @@ func New(o Options) *OnCall {
 func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
 	s := &settings{
 		cfg: cfg, render: render, receivers: make(map[string]*config.Receiver), plans: make(map[string]*page.Plan),
-		order: cfg.Severities.SeverityOrder(), silencer: silencerOf(cfg.Alertmanager, o.client),
+		order: cfg.Severities.SeverityOrder(), silencer: silencerOf(cfg.Alertmanager, o.transport),
 	}
 	for i := range cfg.Receivers {
 		r := &cfg.Receivers[i]
@@ -139,11 +140,11 @@ func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
 }
 
 // silencerOf returns the Silencer of a configuration, nil if there is none.
-func silencerOf(a config.Alertmanager, client *http.Client) *alertmanager.Silencer {
+func silencerOf(a config.Alertmanager, transport http.RoundTripper) *alertmanager.Silencer {
 	if len(a.URLs) == 0 {
 		return nil
 	}
-	return alertmanager.New(alertmanager.Options{URLs: a.URLs, User: a.User, Password: a.Password.Reveal(), Token: a.Token.Reveal(), Client: client})
+	return alertmanager.New(alertmanager.Options{URLs: a.URLs, Client: httpclient.New(a.HTTPConfig, transport, clientTimeout)})
 }
 
 // Run does what is due until the context ends, and returns when all of its goroutines have.

@@ -40,7 +40,7 @@ func (e *CalendarError) Unwrap() error { return e.Err }
 func (r *Roster) Load(ctx context.Context) []*CalendarError {
 	var errs []*CalendarError
 	for _, d := range r.duties {
-		if _, err := d.load(ctx, r.client); err != nil {
+		if _, err := d.load(ctx); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -48,11 +48,11 @@ func (r *Roster) Load(ctx context.Context) []*CalendarError {
 }
 
 // load reads the calendar of a rota, if it has one, and returns it if it has changed.
-func (d *duty) load(ctx context.Context, client *http.Client) (fresh []byte, failure *CalendarError) {
+func (d *duty) load(ctx context.Context) (fresh []byte, failure *CalendarError) {
 	if d.Turns.Start != "" {
 		return nil, nil
 	}
-	data, etag, err := d.read(ctx, client)
+	data, etag, err := d.read(ctx)
 	if err == nil && data != nil {
 		err = d.use(data)
 	}
@@ -78,7 +78,7 @@ func (d *duty) use(data []byte) error {
 }
 
 // read reads the file or fetches the URL. The data is nil if it has not changed.
-func (d *duty) read(ctx context.Context, client *http.Client) (data []byte, etag string, err error) {
+func (d *duty) read(ctx context.Context) (data []byte, etag string, err error) {
 	if d.Calendar != "" {
 		f, err := os.Open(d.Calendar)
 		if err != nil {
@@ -100,7 +100,7 @@ func (d *duty) read(ctx context.Context, client *http.Client) (data []byte, etag
 	}
 	etag = d.etag
 	d.mu.Unlock()
-	resp, err := client.Do(req)
+	resp, err := d.client.Do(req)
 	if err != nil {
 		if inner := (*url.Error)(nil); errors.As(err, &inner) {
 			err = inner.Err // without the URL, which is a secret
@@ -211,7 +211,7 @@ func (d *Directory) runRotas(ctx context.Context) {
 }
 
 func (d *Directory) readRota(ctx context.Context, r *Roster, rota *duty) {
-	fresh, err := rota.load(ctx, r.client)
+	fresh, err := rota.load(ctx)
 	switch {
 	case err != nil && ctx.Err() == nil:
 		d.logger.Error("a rota cannot be read; what was read last is used", "err", err)

@@ -49,8 +49,8 @@ type Directory struct {
 	notices   *Notices
 	logger    *slog.Logger
 	metrics   *metrics
-	client    *http.Client
-	gap       time.Duration // between reads of contacts
+	transport http.RoundTripper // nil: the network
+	gap       time.Duration     // between reads of contacts
 	settings  atomic.Pointer[settings]
 	contacts  contacts
 	changed   loop.Bell          // the rotas are others
@@ -71,7 +71,7 @@ func New(o Options) *Directory {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	d := &Directory{
-		spool: o.Spool, notices: o.Notices, logger: o.Logger, client: &http.Client{Timeout: calendarTimeout, Transport: o.Transport},
+		spool: o.Spool, notices: o.Notices, logger: o.Logger, transport: o.Transport,
 		gap: spool.Gap(o.Shared), changed: loop.NewBell(),
 		refreshes: loop.Rounds(o.Registerer, "contacts"), reads: loop.Rounds(o.Registerer, "calendars"),
 	}
@@ -81,7 +81,7 @@ func New(o Options) *Directory {
 
 // Configure sets or replaces the configuration.
 func (d *Directory) Configure(cfg *config.Config) {
-	s := &settings{cfg: cfg, register: newRegister(cfg), roster: NewRoster(cfg, d.client)}
+	s := &settings{cfg: cfg, register: newRegister(cfg), roster: NewRoster(cfg, d.transport)}
 	if before := d.settings.Load(); before != nil {
 		s.roster.inherit(before.roster)
 	}

@@ -52,6 +52,7 @@ func (f *fake) Marks(_ context.Context, kind string) (all []outbox.Mark, err err
 }
 
 func (f *fake) Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error) { return nil, nil }
+func (f *fake) MarksAfter(context.Context, time.Time) ([]outbox.Mark, error)   { return nil, nil }
 func (f *fake) Close() error                                                   { return nil }
 func (f *fake) handover(_ bool, ms ...outbox.Message)                          { f.sent = append(f.sent, ms...) }
 

@@ -12,33 +12,31 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/httpclient"
 	"github.com/smspager/smspager/receiver/internal/people/rota"
 )
 
 // Roster holds the rotas of a configuration and says who is on duty. It is safe for concurrent use.
 type Roster struct {
 	contacts []config.Contact
-	client   *http.Client
 	duties   []*duty
 }
 
 // duty is a rota and what was read of its calendar.
 type duty struct {
 	config.Rota
-	names map[string]string // the contacts by their names and aliases
+	names  map[string]string // the contacts by their names and aliases
+	client *http.Client      // of the calendar's URL
 
 	mu   sync.Mutex
 	rota rota.Rota // nil until it is read
 	etag string
 }
 
-// NewRoster returns a Roster whose calendars are not read yet; see Load. The client fetches
-// calendars; nil makes one.
-func NewRoster(cfg *config.Config, client *http.Client) *Roster {
-	if client == nil {
-		client = &http.Client{Timeout: calendarTimeout}
-	}
-	r := &Roster{contacts: cfg.Contacts, client: client}
+// NewRoster returns a Roster whose calendars are not read yet; see Load. transport carries
+// requests for calendars; nil: the network.
+func NewRoster(cfg *config.Config, transport http.RoundTripper) *Roster {
+	r := &Roster{contacts: cfg.Contacts}
 	names := make(map[string]string)
 	for _, c := range cfg.Contacts {
 		for _, name := range append([]string{c.Name}, c.Aliases...) {
@@ -48,7 +46,7 @@ func NewRoster(cfg *config.Config, client *http.Client) *Roster {
 		}
 	}
 	for _, rc := range cfg.Rotas {
-		d := &duty{Rota: rc, names: names}
+		d := &duty{Rota: rc, names: names, client: httpclient.New(rc.HTTPConfig, transport, calendarTimeout)}
 		if rc.Turns.Start != "" {
 			d.rota = rota.Turns{Start: rc.Turns.StartTime, Days: rc.Turns.Days, Names: rc.Turns.People}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/httpclient"
 	"github.com/smspager/smspager/receiver/internal/loop"
 )
 
@@ -23,17 +24,23 @@ const deadmanTimeout = 10 * time.Second
 // deadman calls a URL elsewhere (alive.url) while smspager and the provider are well. The service
 // there raises the alarm when the calls stop.
 type deadman struct {
-	client   *http.Client
-	healthy  func() error
-	logger   *slog.Logger
-	settings atomic.Pointer[config.Alive]
-	calls    *prometheus.CounterVec
-	rounds   prometheus.Counter
+	transport http.RoundTripper // nil: the network
+	healthy   func() error
+	logger    *slog.Logger
+	settings  atomic.Pointer[deadmanSettings]
+	calls     *prometheus.CounterVec
+	rounds    prometheus.Counter
+}
+
+// deadmanSettings are a configuration, and the client for it.
+type deadmanSettings struct {
+	config.Alive
+	client *http.Client
 }
 
 func newDeadman(o *Options) *deadman {
 	return &deadman{
-		client: &http.Client{Timeout: deadmanTimeout, Transport: o.Transport}, healthy: o.Healthy, logger: o.Logger,
+		transport: o.Transport, healthy: o.Healthy, logger: o.Logger,
 		rounds: loop.Rounds(o.Registerer, "alive"),
 		calls: promauto.With(o.Registerer).NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_alive_calls_total", Help: "Calls to the dead-man's switch (alive.url): ok, failed, or withheld because not all was well.",
@@ -41,23 +48,27 @@ func newDeadman(o *Options) *deadman {
 	}
 }
 
+func (d *deadman) configure(alive config.Alive) {
+	d.settings.Store(&deadmanSettings{alive, httpclient.New(alive.HTTPConfig, d.transport, deadmanTimeout)})
+}
+
 func (d *deadman) run(ctx context.Context) {
 	loop.Repeat(ctx, d.rounds, nil, func() time.Duration {
 		alive := d.settings.Load()
 		if alive.URL != "" {
-			d.check(ctx, alive.URL.Reveal())
+			d.check(ctx, alive)
 		}
 		return alive.Interval
 	})
 }
 
-func (d *deadman) check(ctx context.Context, address string) {
+func (d *deadman) check(ctx context.Context, alive *deadmanSettings) {
 	if err := d.healthy(); err != nil {
 		d.calls.WithLabelValues("withheld").Inc()
 		d.logger.Warn("the URL of alive is not called, as not all is well", "err", err)
 		return
 	}
-	switch err := d.call(ctx, address); {
+	switch err := alive.call(ctx); {
 	case err == nil:
 		d.calls.WithLabelValues("ok").Inc()
 	case ctx.Err() == nil:
@@ -66,12 +77,12 @@ func (d *deadman) check(ctx context.Context, address string) {
 	}
 }
 
-func (d *deadman) call(ctx context.Context, address string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+func (s *deadmanSettings) call(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL.Reveal(), nil)
 	if err != nil {
 		return errors.New("the URL is unusable")
 	}
-	resp, err := d.client.Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
 		if inner := (*url.Error)(nil); errors.As(err, &inner) {
 			err = inner.Err // without the URL, which may hold a secret

@@ -127,7 +127,7 @@ func (h *heartbeats) beat(ctx context.Context, receiver string, n *templating.No
 			continue
 		}
 		known = true
-		if n.Status != string(model.AlertFiring) || n.MayStillFire {
+		if !beats(&hb, n) {
 			continue
 		}
 		h.mu.Lock()
@@ -139,6 +139,27 @@ func (h *heartbeats) beat(ctx context.Context, receiver string, n *templating.No
 		h.changed.Ring()
 	}
 	return known
+}
+
+// beats reports whether a notification of a heartbeat's receiver is a beat: an alert with the labels of
+// its matchers fires. An absent label is an empty one, as in Alertmanager.
+func beats(hb *config.Heartbeat, n *templating.Notification) bool {
+	if n.Status != string(model.AlertFiring) || n.MayStillFire {
+		return false
+	}
+	if len(hb.Matchers) == 0 {
+		return true
+	}
+	for _, a := range n.Alerts.Firing() {
+		matches := true
+		for name, value := range hb.Matchers {
+			matches = matches && a.Labels[name] == value
+		}
+		if matches {
+			return true
+		}
+	}
+	return false
 }
 
 // beaten returns what stores a beat and reports that a dead heartbeat is alive.

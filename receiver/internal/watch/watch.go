@@ -78,7 +78,7 @@ func New(o Options) *Watch {
 // Configure sets or replaces the configuration and the account at the provider.
 func (w *Watch) Configure(cfg *config.Config, account Account) {
 	w.heartbeats.configure(cfg.Heartbeats)
-	w.deadman.settings.Store(&cfg.Alive)
+	w.deadman.configure(cfg.Alive)
 	w.probe.configure(cfg.Probe.Interval)
 	w.account.configure(account, cfg.Credit)
 }
@@ -97,7 +97,7 @@ func (w *Watch) Run(ctx context.Context) {
 }
 
 // Beat takes in a notification that may be a heartbeat's: a firing one of a receiver that a heartbeat
-// names. It reports whether the receiver has a heartbeat.
+// names, with an alert that it matches. It reports whether the receiver has a heartbeat.
 func (w *Watch) Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool {
 	return w.heartbeats.beat(ctx, receiver, n, at)
 }

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+const (
+	limit = groupInterval + time.Minute
+	// slack is how long what is true takes to be seen: by a sender, Alertmanager, and the judge.
+	slack = 8 * time.Second
+	// startGrace is for how long after a start of all Alertmanagers nothing ends for smspager
+	// (docs/on-call.md), and the time until it asks again.
+	startGrace = 2*time.Minute + limit
+)
+
+// verdict is what the judge has seen.
+type verdict struct {
+	pages     map[string]*seenPage // by id
+	texts     map[string]bool      // the messages that were judged, by id
+	wrong     []string
+	reported  map[string]bool
+	excused   time.Time // until when pages need not end
+	uncovered time.Duration
+	overdue   time.Duration
+	open      time.Duration // of all pages together
+}
+
+// seenPage is a page, as far as it was seen.
+type seenPage struct {
+	keys map[string]bool // the fingerprints of the alerts that it has had
+	over time.Time       // since when none of them fires; zero: one does
+}
+
+func newVerdict() *verdict {
+	return &verdict{pages: make(map[string]*seenPage), texts: make(map[string]bool), reported: make(map[string]bool)}
+}
+
+// blame notes what is wrong, once.
+func (w *world) blame(key, format string, args ...any) {
+	if !w.reported[key] {
+		w.reported[key] = true
+		w.wrong = append(w.wrong, time.Now().UTC().Format("15:04:05 ")+fmt.Sprintf(format, args...))
+		fmt.Fprintln(w.out, w.wrong[len(w.wrong)-1])
+	}
+}
+
+// judge compares what smspager has stored with what is true.
+func (w *world) judge(ctx context.Context, now time.Time) error {
+	pages, err := w.store.Pages(ctx, outbox.PageQuery{Current: true, Limit: 1000})
+	if err != nil {
+		return err
+	}
+	covered := make(map[string]bool)
+	for _, p := range pages {
+		seen := w.pages[p.ID]
+		if seen == nil {
+			seen = &seenPage{keys: make(map[string]bool)}
+			w.pages[p.ID] = seen
+		}
+		for _, key := range p.AlertKeys {
+			fingerprint, _, _ := strings.Cut(key, "@")
+			seen.keys[fingerprint], covered[fingerprint] = true, true
+		}
+		if p.State == outbox.PageOpen {
+			w.open += tick
+		}
+		w.judgePage(&p, seen, now)
+	}
+	for _, a := range w.alerts {
+		w.judgeAlert(a, covered[a.fingerprint], now)
+	}
+	return w.judgeTexts(ctx, now)
+}
+
+// judgeAlert: it is not without a page for long.
+func (w *world) judgeAlert(a *alert, covered bool, now time.Time) {
+	wants := w.wants(a, now)
+	if wants {
+		a.active = now
+	}
+	switch {
+	case !wants || covered:
+		a.uncovered = time.Time{}
+	case a.uncovered.IsZero():
+		a.uncovered = now
+	default:
+		w.uncovered = max(w.uncovered, now.Sub(a.uncovered))
+		if now.Sub(a.uncovered) > limit {
+			w.blame("alert"+a.fingerprint+a.uncovered.String(), "%v fires for %s without a page", a.labels, now.Sub(a.uncovered).Round(time.Second))
+		}
+	}
+}
+
+// judgePage: it is not open for long after its last alert ended.
+func (w *world) judgePage(p *outbox.Page, seen *seenPage, now time.Time) {
+	if slices.ContainsFunc(w.alerts, func(a *alert) bool { return a.firing && seen.keys[a.fingerprint] }) {
+		seen.over = time.Time{}
+		return
+	}
+	if seen.over.IsZero() {
+		seen.over = now
+	}
+	var doc struct {
+		SettlesAt time.Time `json:"settles_at"`
+	}
+	if json.Unmarshal(p.Doc, &doc) == nil && !doc.SettlesAt.IsZero() {
+		if now.Sub(doc.SettlesAt) > slack {
+			w.blame("flap"+p.ID, "page %s (%s) flapped, and does not end", p.Code, p.Headline)
+		}
+		return
+	}
+	if now.Before(w.excused) {
+		return
+	}
+	w.overdue = max(w.overdue, now.Sub(seen.over))
+	if now.Sub(seen.over) > limit {
+		w.blame("page"+p.ID, "page %s (%s) is %s %s after its last alert ended", p.Code, p.Headline, p.State, now.Sub(seen.over).Round(time.Second))
+	}
+}
+
+// judgeTexts: nobody is paged for alerts that are all suppressed or over.
+func (w *world) judgeTexts(ctx context.Context, now time.Time) error {
+	messages, err := w.store.List(ctx, outbox.Query{Limit: 100})
+	if err != nil {
+		return err
+	}
+	for _, m := range messages {
+		if w.texts[m.ID] {
+			continue
+		}
+		w.texts[m.ID] = true
+		seen := w.pages[m.PageID]
+		if seen == nil || !strings.HasPrefix(m.Text, "CRITICAL") && !strings.HasPrefix(m.Text, "STILL") {
+			continue
+		}
+		if !slices.ContainsFunc(w.alerts, func(a *alert) bool { return seen.keys[a.fingerprint] && now.Sub(a.active) < slack }) {
+			w.blame("text"+m.ID, "%s gets %q, although nothing of it fires that is not suppressed", m.To, m.Text)
+		}
+	}
+	return nil
+}
+
+// report prints the figures, and returns an error if something was wrong.
+func (w *world) report(ctx context.Context) error {
+	for _, what := range slices.Sorted(maps.Keys(w.happened)) {
+		fmt.Fprintf(w.out, "%6d %s\n", w.happened[what], what)
+	}
+	fmt.Fprintf(w.out, "%6d pages, %d texts, %.0f requests to Alertmanager for each hour that a page is open\n",
+		len(w.pages), len(w.texts), float64(w.asked.Load())/w.open.Hours())
+	fmt.Fprintf(w.out, "longest without a page: %s; longest page after its end: %s; the limit is %s\n",
+		w.uncovered.Round(time.Second), w.overdue.Round(time.Second), limit)
+	if len(w.wrong) > 0 {
+		return fmt.Errorf("%d times wrong", len(w.wrong))
+	}
+	return ctx.Err()
+}

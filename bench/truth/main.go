@@ -1,0 +1,70 @@
+// Command truth compares what smspager believes with what is true. Two real Alertmanagers, a cluster,
+// notify smspager of alerts that two senders like Prometheus send, while alerts fire, end, are silenced
+// and inhibited at random, routes are muted and regrouped, senders die, and Alertmanagers are killed
+// with and without the loss of their data. At each moment these must hold:
+//
+//   - No alert fires for longer than group_interval and a minute without a page, a silence, an
+//     inhibition or a mute.
+//   - No page is open for longer than that after its last alert ended; if it flaps, no longer than its
+//     history says.
+//   - Nobody is paged for what is suppressed.
+//
+// Usage:
+//
+//	go run ./bench/truth --minutes=30 --seed=7
+//
+// What happens depends only on the seed; when it happens, on the machine too.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// tick is how often something may happen, and how often it is judged.
+const tick = 500 * time.Millisecond
+
+type options struct {
+	duration time.Duration
+	seed     uint64
+	out      io.Writer
+}
+
+func main() {
+	o := options{out: os.Stdout}
+	minutes := flag.Float64("minutes", 1, "how long")
+	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()%1e6), "seed of what happens")
+	flag.Parse()
+	o.duration = time.Duration(*minutes * float64(time.Minute))
+	if err := run(context.Background(), o); err != nil {
+		fmt.Fprintln(os.Stderr, "truth:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	fmt.Fprintf(o.out, "%s, seed %d\n", o.duration, o.seed)
+	w, err := newWorld(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for began := time.Now(); time.Since(began) < o.duration; <-ticker.C {
+		now := time.Now()
+		if err := w.happen(now); err != nil {
+			return err
+		}
+		w.send(now)
+		if err := w.judge(ctx, now); err != nil {
+			return err
+		}
+	}
+	return w.report(ctx)
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/smspager/smspager/internal/alertmanagertest"
+)
+
+const (
+	// resend is how often a sender sends what fires; its alerts end after endsAfter without it, as
+	// Prometheus's do after four times its resend delay.
+	resend    = 2 * time.Second
+	endsAfter = 4 * resend
+	// tellEnd is how long a sender sends that an alert has ended.
+	tellEnd = 30 * time.Second
+)
+
+// alert is an alert, and what is true of it.
+type alert struct {
+	labels      map[string]string
+	fingerprint string
+	firing      bool
+	since       time.Time // when it began to fire, or ended
+	startsAt    time.Time
+	changes     time.Time // when it changes next
+	active      time.Time // when it last fired and was not suppressed
+	uncovered   time.Time // since when it does so without a page; zero: it has one
+}
+
+// silence is a silence that somebody has set in Alertmanager.
+type silence struct {
+	id, name, value string
+	until           time.Time
+}
+
+// truth is what is true, whatever Alertmanager and smspager know of it.
+type truth struct {
+	random   *rand.Rand
+	alerts   []*alert
+	silences []silence
+	muted    bool // the route of the alerts named D
+	byName   bool // groups are by name only
+}
+
+func newTruth(seed uint64, now time.Time) *truth {
+	t := &truth{random: rand.New(rand.NewPCG(seed, 0)), byName: true}
+	add := func(labels map[string]string) {
+		set := make(model.LabelSet)
+		for name, value := range labels {
+			set[model.LabelName(name)] = model.LabelValue(value)
+		}
+		t.alerts = append(t.alerts, &alert{labels: labels, fingerprint: set.Fingerprint().String(), changes: now.Add(t.between(2, 90))})
+	}
+	for _, cluster := range []string{"eu", "us"} {
+		for _, name := range []string{"A", "B", "C", "D"} {
+			for _, instance := range []string{"1", "2"} {
+				add(map[string]string{"alertname": name, "cluster": cluster, "instance": instance, "severity": "critical"})
+			}
+		}
+		add(map[string]string{"alertname": "NodeDown", "cluster": cluster, "severity": "info"})
+	}
+	return t
+}
+
+// between returns a random length of time, in seconds.
+func (t *truth) between(least, most int) time.Duration {
+	return time.Duration(least*1000+t.random.IntN((most-least)*1000)) * time.Millisecond
+}
+
+// change changes the alerts whose time has come.
+func (t *truth) change(now time.Time) (fired int) {
+	for _, a := range t.alerts {
+		if now.Before(a.changes) {
+			continue
+		}
+		a.firing, a.since, a.changes = !a.firing, now, now.Add(t.between(5, 180))
+		if a.firing {
+			a.startsAt = now
+			fired++
+		}
+		if a.labels["alertname"] == "NodeDown" {
+			a.changes = now.Add(t.between(5, 60))
+			if !a.firing {
+				a.changes = now.Add(t.between(60, 240))
+			}
+		}
+	}
+	return fired
+}
+
+// suppressed reports whether Alertmanager is to hold an alert back.
+func (t *truth) suppressed(a *alert, now time.Time) bool {
+	if t.muted && a.labels["alertname"] == "D" {
+		return true
+	}
+	if slices.ContainsFunc(t.silences, func(s silence) bool { return a.labels[s.name] == s.value && now.Before(s.until) }) {
+		return true
+	}
+	return slices.ContainsFunc(t.alerts, func(by *alert) bool {
+		return by.firing && by.labels["alertname"] == "NodeDown" && by.labels["cluster"] == a.labels["cluster"]
+	})
+}
+
+// wants reports whether somebody is to be paged for an alert.
+func (t *truth) wants(a *alert, now time.Time) bool {
+	return a.firing && a.labels["alertname"] != "NodeDown" && !t.suppressed(a, now)
+}
+
+// sent returns what a sender sends: it has begun to see each alert a little later than the other.
+func (t *truth) sent(now time.Time, later time.Duration) (all []alertmanagertest.Alert) {
+	for _, a := range t.alerts {
+		sent := alertmanagertest.Alert{Labels: a.labels, StartsAt: a.startsAt.Add(later), EndsAt: now.Add(endsAfter)}
+		switch {
+		case a.startsAt.IsZero():
+			continue
+		case !a.firing && now.Sub(a.since) < tellEnd:
+			sent.EndsAt = a.since
+		case !a.firing:
+			continue
+		}
+		if sent.StartsAt.After(sent.EndsAt) {
+			sent.StartsAt = a.startsAt
+		}
+		all = append(all, sent)
+	}
+	return all
+}
+
+// config is Alertmanager's configuration.
+func (t *truth) config(webhook string) string {
+	by, mute := "[alertname]", ""
+	if !t.byName {
+		by = "[alertname, cluster]"
+	}
+	if t.muted {
+		mute = ", mute_time_intervals: [always]"
+	}
+	return fmt.Sprintf(`
+route:
+  receiver: oncall
+  group_by: %s
+  group_wait: 1s
+  group_interval: %s
+  repeat_interval: 1h
+  routes:
+    - {receiver: none, matchers: [alertname="NodeDown"]}
+    - {receiver: oncall, matchers: [alertname="D"]%s}
+time_intervals: [{name: always, time_intervals: [{times: [{start_time: "00:00", end_time: "24:00"}]}]}]
+inhibit_rules: [{source_matchers: [alertname="NodeDown"], target_matchers: [severity="critical"], equal: [cluster]}]
+receivers: [{name: none}, {name: oncall, webhook_configs: [{url: "%s/alertmanager"}]}]
+`, by, groupInterval, mute, webhook)
+}

@@ -1,0 +1,270 @@
+package receiver_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/internal/alertmanagertest"
+	"github.com/smspager/smspager/internal/testwait"
+	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// groupInterval is how often Alertmanager notifies in these tests.
+const groupInterval = 300 * time.Millisecond
+
+// cluster is a chain behind real Alertmanagers.
+type cluster struct {
+	*chain
+	ams []*alertmanagertest.Alertmanager
+}
+
+// inClusters runs a test behind real Alertmanagers that know nothing of one another, once with each
+// version. receivers is the tail of smspager's configuration, webhook are more keys of Alertmanager's.
+func inClusters(t *testing.T, count int, receivers, webhook string, test func(t *testing.T, c *cluster)) {
+	for name, find := range map[string]func() (string, error){"debian": alertmanagertest.Debian, "go.mod": alertmanagertest.Built} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			binary, err := find()
+			if err != nil && os.Getenv("SMSPAGER_REQUIRE_ALL") == "" {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &cluster{chain: start(t, textinghousetest.Options{StatusDelay: 10 * time.Millisecond}, receivers)}
+			var urls []string
+			for range count {
+				am, err := alertmanagertest.Start(alertmanagertest.Options{Binary: binary, Config: fmt.Sprintf(`
+route:
+  receiver: oncall
+  group_by: [alertname]
+  group_wait: 100ms
+  group_interval: %[1]s
+  repeat_interval: 1h
+  routes:
+    - {receiver: none, matchers: [alertname="NodeDown"]}
+    - {receiver: watchdog, matchers: [alertname="Watchdog"], group_interval: 1s, repeat_interval: 800ms}
+inhibit_rules: [{source_matchers: [alertname="NodeDown"], target_matchers: [alertname="X"]}]
+receivers:
+  - {name: none}
+  - {name: oncall, webhook_configs: [{url: "%[2]s/alertmanager"%[3]s}]}
+  - {name: watchdog, webhook_configs: [{url: "%[2]s/alertmanager"}]}
+`, groupInterval, c.http.URL, webhook)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() {
+					if t.Failed() {
+						t.Log(am.Log())
+					}
+					if err := am.Close(); err != nil {
+						t.Error(err)
+					}
+				})
+				c.ams, urls = append(c.ams, am), append(urls, `"`+am.URL+`"`)
+			}
+			if count == 1 {
+				c.write(receivers + "\nalertmanager: {urls: [" + strings.Join(urls, ", ") + "]}\n")
+			}
+			if err := c.r.Reload(); err != nil {
+				t.Fatal(err)
+			}
+			test(t, c)
+		})
+	}
+}
+
+// send sends an alert to an Alertmanager: it fires since then, and ends after a time.
+func (c *cluster) send(to int, since time.Time, ends time.Duration, labels ...string) {
+	c.t.Helper()
+	a := alertmanagertest.Alert{Labels: map[string]string{"severity": "critical"}, StartsAt: since, EndsAt: time.Now().Add(ends)}
+	for i := 0; i+1 < len(labels); i += 2 {
+		a.Labels[labels[i]] = labels[i+1]
+	}
+	if err := c.ams[to].Send(a); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// expect reads the next text of a phone, which must hold parts in their order.
+func (c *cluster) expect(p *textinghousetest.Phone, parts ...string) {
+	c.t.Helper()
+	sms, err := p.Next(within(c.t))
+	if err != nil {
+		c.t.Fatalf("no text with %q: %v", parts, err)
+	}
+	rest, found := sms.Text, true
+	for _, part := range parts {
+		if _, rest, found = strings.Cut(rest, part); !found {
+			c.t.Fatalf("the text is %q, want %q", sms.Text, parts)
+		}
+	}
+}
+
+// untilHistory waits until the latest page has an event with a text, and returns the page.
+func (c *cluster) untilHistory(want string) (p api.Page) {
+	c.t.Helper()
+	testwait.Until(c.t, func() error {
+		_, text := c.do("GET", "/api/v1/pages?limit=1", "")
+		var list api.Pages
+		if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Pages) == 0 {
+			return fmt.Errorf("%s (%v)", text, err)
+		}
+		_, text = c.do("GET", "/api/v1/pages/"+list.Pages[0].ID, "")
+		p = api.Page{}
+		if err := json.Unmarshal([]byte(text), &p); err != nil {
+			return err
+		}
+		if !strings.Contains(text, want) {
+			return errors.New(text)
+		}
+		return nil
+	})
+	return p
+}
+
+const escalated = `
+contacts: [{name: alice, number: "` + alice + `"}, {name: bob, number: "` + bob + `"}]
+receivers: [{name: oncall, to: [alice], limits: [], escalate: [{after: 3s, to: [bob]}]}]
+`
+
+// TestFault1: an alert that fires again with its old startsAt is news.
+func TestFault1(t *testing.T) {
+	t.Parallel()
+	inClusters(t, 1, escalated, "", func(t *testing.T, c *cluster) {
+		phone, since := c.sim.Phone(alice), time.Now()
+		c.send(0, since, time.Hour, "alertname", "X")
+		c.expect(phone, "CRITICAL X")
+		c.send(0, since, 0, "alertname", "X")
+		c.expect(phone, "RESOLVED X")
+		c.send(0, since, time.Hour, "alertname", "X")
+		c.expect(phone, "CRITICAL X")
+		if p := c.untilHistory("opened"); p.State != "open" {
+			t.Errorf("the page is %s", p.State)
+		}
+	})
+}
+
+// TestFault2: the end of one cluster's alert does not end the other's.
+func TestFault2(t *testing.T) {
+	t.Parallel()
+	inClusters(t, 2, escalated, "", func(t *testing.T, c *cluster) {
+		phone, since := c.sim.Phone(alice), time.Now()
+		c.send(0, since, time.Hour, "alertname", "X", "cluster", "eu")
+		c.expect(phone, "CRITICAL X eu")
+		c.send(1, since, time.Hour, "alertname", "X", "cluster", "us")
+		c.expect(phone, "CRITICAL X")
+		c.send(1, since, 0, "alertname", "X", "cluster", "us")
+		c.expect(phone, "RESOLVED X us", "is not resolved")
+		c.expect(c.sim.Phone(bob), "CRITICAL X eu", "No answer from alice")
+		c.send(0, since, 0, "alertname", "X", "cluster", "eu")
+		c.untilHistory("resolved")
+	})
+}
+
+// TestFault5: quiet hours do not hold what Alertmanager cut.
+func TestFault5(t *testing.T) {
+	t.Parallel()
+	now := time.Now().UTC()
+	quiet := fmt.Sprintf(`{from: %q, to: %q, severities: [warning]}`, now.Add(-time.Hour).Format("15:04"), now.Add(time.Hour).Format("15:04"))
+	inClusters(t, 1, strings.Replace(escalated, `"}`, `", quiet: `+quiet+`}`, 1), ", max_alerts: 2", func(t *testing.T, c *cluster) {
+		since := time.Now()
+		var all []alertmanagertest.Alert
+		for job, severity := range map[string]string{"a": "warning", "b": "warning", "z": "critical"} {
+			all = append(all, alertmanagertest.Alert{Labels: map[string]string{"alertname": "X", "job": job, "severity": severity}, StartsAt: since, EndsAt: since.Add(time.Hour)})
+		}
+		if err := c.ams[0].Send(all...); err != nil {
+			t.Fatal(err)
+		}
+		c.expect(c.sim.Phone(alice), "WARNING X", "1 more of unknown severity fires")
+	})
+}
+
+// TestFault8: of two Prometheus, the one that dies is noticed. The route of the other beats each
+// group_interval, as its repeat_interval is shorter (fault 13).
+func TestFault8(t *testing.T) {
+	t.Parallel()
+	inClusters(t, 1, escalated+`
+heartbeats:
+  - {name: eu, receiver: watchdog, matchers: {cluster: eu}, timeout: 4s, to: [alice]}
+  - {name: us, receiver: watchdog, matchers: {cluster: us}, timeout: 4s, to: [bob]}
+`, "", func(t *testing.T, c *cluster) {
+		since := time.Now()
+		c.send(0, since, time.Hour, "alertname", "Watchdog", "cluster", "us")
+		c.send(0, since, time.Hour, "alertname", "Watchdog", "cluster", "eu")
+		testwait.Until(t, func() error {
+			for _, name := range []string{"eu", "us"} {
+				if c.metric(`smspager_heartbeat_last_seen_timestamp_seconds{heartbeat="`+name+`"}`) == "0" {
+					return errors.New("no beat of " + name)
+				}
+			}
+			return nil
+		})
+		c.send(0, since, 0, "alertname", "Watchdog", "cluster", "eu")
+		c.expect(c.sim.Phone(alice), "DEAD heartbeat eu")
+		for _, m := range c.sim.Messages() {
+			if "+"+m.To == bob {
+				t.Errorf("bob gets %q", m.Text)
+			}
+		}
+	})
+}
+
+// TestFault9: nobody is paged for what Alertmanager holds back.
+func TestFault9(t *testing.T) {
+	t.Parallel()
+	for by, suppress := range map[string]func(c *cluster, since time.Time) error{
+		"silenced by dave": func(c *cluster, _ time.Time) error {
+			_, err := c.ams[0].Silence("alertname", "X", time.Hour)
+			return err
+		},
+		"inhibited": func(c *cluster, since time.Time) error {
+			return c.ams[0].Send(alertmanagertest.Alert{Labels: map[string]string{"alertname": "NodeDown", "severity": "info"}, StartsAt: since, EndsAt: since.Add(time.Hour)})
+		},
+	} {
+		t.Run(by, func(t *testing.T) {
+			inClusters(t, 1, escalated, "", func(t *testing.T, c *cluster) {
+				since := time.Now()
+				c.send(0, since, time.Hour, "alertname", "X")
+				c.expect(c.sim.Phone(alice), "CRITICAL X")
+				if err := suppress(c, since); err != nil {
+					t.Fatal(err)
+				}
+				if p := c.untilHistory(by); p.State != "open" {
+					t.Errorf("the page is %s", p.State)
+				}
+				for _, m := range c.sim.Messages() {
+					if "+"+m.To == bob {
+						t.Errorf("bob gets %q", m.Text)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestFault12: RESOLVED does not cover an alert that is silenced.
+func TestFault12(t *testing.T) {
+	t.Parallel()
+	inClusters(t, 1, strings.Replace(escalated, "3s", "1h", 1), "", func(t *testing.T, c *cluster) {
+		phone, since := c.sim.Phone(alice), time.Now()
+		c.send(0, since, time.Hour, "alertname", "X", "instance", "a")
+		c.expect(phone, "CRITICAL X")
+		c.send(0, since, time.Hour, "alertname", "X", "instance", "b")
+		c.expect(phone, "CRITICAL X")
+		if _, err := c.ams[0].Silence("instance", "a", time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		c.send(0, since, 0, "alertname", "X", "instance", "b")
+		c.expect(phone, "RESOLVED", "b", "a", "silenced by dave")
+		if p := c.untilHistory("opened"); p.State != "open" {
+			t.Errorf("the page is %s", p.State)
+		}
+	})
+}
