@@ -10,6 +10,9 @@ import (
 // settled is how long everything works after a webhook whose time is measured.
 const settled = time.Second
 
+// aftermath is how long a fault of each part may be felt: a new leader takes 6 seconds.
+var aftermath = map[part]time.Duration{process: 7 * time.Second, database: 7 * time.Second, account: time.Minute}
+
 // calm knows when which part was broken.
 type calm struct {
 	mu  sync.Mutex
@@ -33,11 +36,20 @@ func (c *calm) broken(p part) (end func()) {
 	}
 }
 
-// works reports whether a part worked from a time until everything had settled.
-func (c *calm) works(p part, at time.Time) bool {
+// works reports whether parts worked from a time until everything had settled; entirely: and
+// nothing was felt any more of an earlier fault.
+func (c *calm) works(at time.Time, entirely bool, parts ...part) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !slices.ContainsFunc(c.all[p], func(s span) bool { return s.to.After(at) && s.from.Before(at.Add(settled)) })
+	return !slices.ContainsFunc(parts, func(p part) bool {
+		return slices.ContainsFunc(c.all[p], func(s span) bool {
+			to := s.to
+			if entirely || p == account {
+				to = to.Add(aftermath[p])
+			}
+			return to.After(at) && s.from.Before(at.Add(settled))
+		})
+	})
 }
 
 // latencies are times from a webhook to its request.

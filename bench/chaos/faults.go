@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -24,6 +25,7 @@ type part int
 
 const (
 	provider part = iota
+	account       // the provider refuses it
 	process
 	database
 )
@@ -50,10 +52,13 @@ func (w *world) breakThings(ctx context.Context, until time.Time) counts {
 	}()
 	random := rand.New(rand.NewPCG(w.seed, 1))
 	all := w.faults(random)
-	for time.Now().Before(until) && ctx.Err() == nil {
+	for n := 1; time.Now().Before(until) && ctx.Err() == nil; n++ {
 		f := all[random.IntN(len(all))]
 		length := time.Duration(200+random.IntN(3800)) * time.Millisecond
 		pause := time.Duration(random.IntN(2500)) * time.Millisecond
+		if n%6 == 0 {
+			pause = 15 * time.Second // what nothing troubles is measured
+		}
 		made[f.name]++
 		w.log("%s for %s", f.name, length)
 		end := w.calm.broken(f.of)
@@ -132,8 +137,12 @@ func (w *world) faults(random *rand.Rand) []fault {
 func (w *world) ofProvider(random *rand.Rand) []fault {
 	var all []fault
 	add := func(f textinghousetest.Fault) {
+		of := provider
+		if f.Kind == textinghousetest.Err && textinghouse.Code(f.N).AccountWide() {
+			of = account
+		}
 		name := fmt.Sprintf("%s%s", f.Kind, map[bool]string{true: fmt.Sprintf("(%d)", f.N)}[f.N != 0])
-		all = append(all, fault{name, provider, func(d time.Duration) error {
+		all = append(all, fault{name, of, func(d time.Duration) error {
 			f.P = 0.1 + 0.9*random.Float64()
 			sims := w.sims
 			if one := random.IntN(2 * len(sims)); one < len(sims) {

@@ -87,24 +87,24 @@ func (w *world) judgePages(ctx context.Context, pages []paged) error {
 		taken[key] = append(taken[key], m)
 	}
 	v := &verdict{}
-	var calm, storeBroken latencies
+	var calm, rough latencies
 	for _, p := range pages {
 		first := taken[send{steps[0], p.text}]
 		switch {
-		case len(first) == 0 || !w.calm.works(provider, p.began) || !w.calm.works(process, p.began):
-		case w.calm.works(database, p.began):
+		case len(first) == 0 || !w.calm.works(p.began, false, provider, account):
+		case w.calm.works(p.began, true, provider, account, process, database):
 			calm = append(calm, first[0].At.Sub(p.began))
 			if took := first[0].At.Sub(p.began); took > 100*time.Millisecond {
 				w.log("slow: %q took %s from %s", p.text, took, p.began.UTC().Format(time.StampMilli))
 			}
 		default:
-			storeBroken = append(storeBroken, first[0].At.Sub(p.began))
+			rough = append(rough, first[0].At.Sub(p.began))
 		}
 		w.judgeSteps(v, p, recorded[pageGroup(p.text)], taken)
 	}
 	fmt.Fprintf(w.out, "%d pages, of three steps each: %d steps skipped, %d doubled, %d doubled as declared; %d pages sent past the outbox were never recorded; %d excused, because a backup was restored that was older\n",
 		len(pages), v.lost, v.twice, v.declared, v.unknown, v.excused)
-	fmt.Fprintf(w.out, "webhook to request of critical pages while everything works: %s; while only the database does not: %s\n", calm, storeBroken)
+	fmt.Fprintf(w.out, "webhook to request of critical pages while everything works: %s; while the provider works, and the database or a process does not, or did not shortly before: %s\n", calm, rough)
 	return errors.Join(append(v.complaints, late)...)
 }
 

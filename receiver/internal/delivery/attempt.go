@@ -300,22 +300,23 @@ func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r que
 	return a.again(next), true
 }
 
-// passed looks for a newer message of the group that the provider has: an earlier run may
-// have sent it, and ended before it gave up this one.
+// passed looks for a newer message of the group that has arrived: an earlier run may have
+// sent it, and ended before it gave up this one. What the provider has that has not arrived
+// was loaded at the start.
 func (a *attempt) passed(ctx context.Context) {
 	if a.Successor != "" || a.m.GroupKey == outbox.DigestGroup {
 		return
 	}
 	newest, known := a.sent.Get(a.To)
 	if !known {
-		ms, err := a.spool.List(ctx, outbox.Query{To: a.To, Limit: 500})
+		ms, err := a.spool.List(ctx, outbox.Query{To: a.To, State: outbox.Delivered, Limit: 500})
 		if err != nil {
 			a.logger.Warn("cannot look for a newer message; this one may be sent after it", "id", a.ID, "err", err)
 			return
 		}
 		newest = make(map[group]string)
 		for _, m := range ms { // newest first
-			if g := (group{m.Receiver, m.GroupKey}); newest[g] == "" && (m.State == outbox.Accepted || m.State == outbox.Delivered) {
+			if g := (group{m.Receiver, m.GroupKey}); newest[g] == "" {
 				newest[g] = m.ID
 			}
 		}

@@ -73,7 +73,7 @@ func (s *Spool) Commit(ctx context.Context, p Policy, build Build) (outbox.Added
 // Try is Commit of an entry that is not built again: if what it was built from was changed
 // in between, the error is outbox.ErrConflict.
 func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.Added, error) {
-	e := &entry
+	e, began := &entry, time.Now()
 	name(e)
 	s.mu.Lock()
 	ids, late := s.repeatsLate(e)
@@ -93,7 +93,7 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 		case err != nil && (p == Strict || p == Later && s.o.Shared || s.unsure.Contains(nameOf(e))):
 			return outbox.Added{}, err
 		case err != nil:
-			return s.send(ctx, p, e, err)
+			return s.send(ctx, p, e, began, err)
 		case en != nil:
 			return outbox.Added{IDs: en.IDs(), Duplicate: p != FailOpen}, nil
 		}
@@ -116,7 +116,7 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 		return added, fmt.Errorf("another replica may have it from an earlier try: %w", err)
 	}
 	s.o.Logger.Error("the outbox cannot be written; sending first", "err", err)
-	return s.send(ctx, p, e, err)
+	return s.send(ctx, p, e, began, err)
 }
 
 // patience is how long a commit waits for the store.
@@ -194,8 +194,11 @@ func (s *Spool) stored(e *outbox.Entry) {
 }
 
 // send has an entry's messages sent before they are stored, and waits for the provider
-// to have them.
-func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, why error) (outbox.Added, error) {
+// to have them. began is when the entry came.
+func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, began time.Time, why error) (outbox.Added, error) {
+	if s.o.Shared && s.pulse.stoppedSince(began) {
+		return outbox.Added{}, fmt.Errorf("this process was stopped, and another replica may have it: %w", why)
+	}
 	en, known, err := s.keep(e)
 	switch {
 	case err != nil:

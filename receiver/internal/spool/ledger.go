@@ -135,12 +135,15 @@ func (l *ledger) note(changes []outbox.Change) {
 	}
 }
 
-// Direct reports whether a message is not in the store.
-func (l *ledger) Direct(id string) bool {
+// direct returns whether a message is not in the store, and since when it is kept.
+func (l *ledger) direct(id string) (since time.Time, direct bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.pending[id]
-	return t != nil && t.entry != nil
+	if t == nil || t.entry == nil {
+		return time.Time{}, false
+	}
+	return t.entry.since, true
 }
 
 // entryName is what tells entries apart.
