@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -102,8 +101,8 @@ func (w *world) judgePages(ctx context.Context, pages []paged) error {
 		}
 		w.judgeSteps(v, p, recorded[pageGroup(p.text)], taken)
 	}
-	fmt.Fprintf(w.out, "%d pages, of three steps each: %d steps skipped, %d doubled, %d doubled as declared; %d pages sent past the outbox were never recorded; %d excused, because a backup was restored that was older\n",
-		len(pages), v.lost, v.twice, v.declared, v.unknown, v.excused)
+	fmt.Fprintf(w.out, "%d pages, of three steps each: %d steps skipped, %d doubled, %d doubled as declared; because a process sent them while the store failed, and was killed before it could store them, %d steps doubled and %d pages never recorded; %d excused, because a backup was restored that was older\n",
+		len(pages), v.lost, v.twice, v.declared, v.forgotten, v.unknown, v.excused)
 	fmt.Fprintf(w.out, "webhook to request of critical pages while everything works: %s; while the provider works, and the database or a process does not, or did not shortly before: %s\n", calm, rough)
 	return errors.Join(append(v.complaints, late)...)
 }
@@ -131,11 +130,8 @@ func (w *world) judgeSteps(v *verdict, p paged, recorded bool, taken map[send][]
 		case len(all) == 0:
 			v.lost++
 			v.complain("page %q, 200 at %s: step %d was skipped", p.text, p.done.UTC().Format(time.StampMilli), i)
-		case len(all) > 1 && slices.ContainsFunc(all, func(m textinghousetest.SMS) bool { return w.declared(m.ClientID) }):
-			v.declared++
 		case len(all) > 1:
-			v.twice++
-			v.complain("page %q, 200 at %s: step %d was taken as %s", p.text, p.done.UTC().Format(time.StampMilli), i, describe(all))
+			w.repeated(v, all, "page %q, 200 at %s: step %d was taken as %s", p.text, p.done.UTC().Format(time.StampMilli), i, describe(all))
 		}
 	}
 }

@@ -189,23 +189,30 @@ func (l *ledger) anyWaits(changes []outbox.Change) bool {
 	return slices.ContainsFunc(changes, func(c outbox.Change) bool { return l.pending[c.ID] != nil })
 }
 
-// awaitAccepted waits until each message of an entry was attempted or stored. It is an
-// error if one is not stored, and the provider has neither it nor a newer one of its lane.
-func (l *ledger) awaitAccepted(ctx context.Context, en *entry) error {
-	ctx, cancel := context.WithTimeout(ctx, sendPatience)
-	defer cancel()
+// expect returns a channel that is told once for each message of an entry that is not sent,
+// when its next attempt is decided. It is called before the messages are handed over.
+func (l *ledger) expect(en *entry) (decided chan struct{}) {
 	ids := en.IDs()
-	decided := make(chan struct{}, len(ids))
+	decided = make(chan struct{}, len(ids))
 	l.mu.Lock()
-	waiting := 0
+	defer l.mu.Unlock()
 	for _, id := range ids {
 		if t := l.tracked(id); t != nil && t.entry != nil && !isSent(t.m.State) && t.m.State != outbox.Failed {
 			l.settled[id] = append(l.settled[id], decided)
-			waiting++
+		} else {
+			decided <- struct{}{}
 		}
 	}
-	l.mu.Unlock()
-	for range waiting {
+	return decided
+}
+
+// awaitAccepted waits until each message of an entry was attempted or stored. It is an
+// error if one is not stored, and the provider has neither it nor a newer one of its lane.
+func (l *ledger) awaitAccepted(ctx context.Context, en *entry, decided chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, sendPatience)
+	defer cancel()
+	ids := en.IDs()
+	for range ids {
 		select {
 		case <-decided:
 		case <-ctx.Done():
