@@ -65,6 +65,13 @@ func (h *had) only(clientID string, now time.Time) *endpoint {
 	return known.endpoints[0]
 }
 
+// Guards reports whether the provider's flood rule refuses a message that was tried lately and
+// that getstatus does not know yet: there is one endpoint, or the message goes to the one that
+// may have it. Of what another process tried, that is not known.
+func (c *Client) Guards(clientID string) bool {
+	return len(c.endpoints) == 1 || c.had.only(clientID, time.Now()) != nil
+}
+
 // StatusByClientID returns the status of a message by its climsgid. The endpoints that may have
 // received it are asked first. That it is unknown ([CodeUnknownClientID]) is returned only if
 // each of them says so or, of a message that this client has not tried to send, if all

@@ -265,6 +265,9 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 		return a.unasked(ctx, refusal != nil && refusal.Code != textinghouse.CodeProcessing, now)
 	}
 	ends := a.requestEnds()
+	if known := ends.Add(resendWindow); a.Doubt.Tried && now.Before(known) && !a.Gateway.Guards(a.ID) {
+		return a.again(known), true // until then, getstatus may not know it
+	}
 	giveUp := a.Successor != "" || now.After(a.Expires)
 	if (giveUp || now.Sub(a.Doubt.First) >= resendWindow) && now.Before(ends) {
 		return a.again(ends), true

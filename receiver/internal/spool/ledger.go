@@ -208,26 +208,40 @@ func (l *ledger) expect(en *entry) (decided chan struct{}) {
 
 // awaitAccepted waits until each message of an entry was attempted or stored. It is an
 // error if one is not stored, and the provider has neither it nor a newer one of its lane.
+// In a shared store, a message in doubt is waited for: whoever repeats the notification may
+// reach another replica, which does not know of it.
 func (l *ledger) awaitAccepted(ctx context.Context, en *entry, decided chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, sendPatience)
 	defer cancel()
-	ids := en.IDs()
-	for range ids {
-		select {
-		case <-decided:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the provider: %w", ctx.Err())
+	for {
+		for range en.Messages {
+			select {
+			case <-decided:
+			case <-ctx.Done():
+				return fmt.Errorf("wait for the provider: %w", ctx.Err())
+			}
 		}
+		doubt, err := l.unsent(en)
+		if !doubt || !l.shared {
+			return err
+		}
+		decided = l.expect(en)
 	}
+}
+
+// unsent is an error about those messages of an entry that are not sent. doubt: the provider
+// may have one.
+func (l *ledger) unsent(en *entry) (doubt bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var errs []error
-	for _, id := range ids {
+	for _, id := range en.IDs() {
 		if t := l.tracked(id); t != nil && t.entry != nil && !isSent(t.m.State) {
 			errs = append(errs, fmt.Errorf("message %s is %s: %s", id, t.m.State, last(t.m)))
+			doubt = doubt || t.m.State == outbox.Sending
 		}
 	}
-	return errors.Join(errs...)
+	return doubt, errors.Join(errs...)
 }
 
 // look is a message as it is known here, if it is: with its entry not stored, or with

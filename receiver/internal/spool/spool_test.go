@@ -394,6 +394,44 @@ func TestAnUnheardCommitIsNotSent(t *testing.T) {
 	})
 }
 
+// TestDoubtIsWaitedFor: in a shared store, a notification is not refused while the provider may
+// have its message: repeated at another replica, it would be sent twice.
+func TestDoubtIsWaitedFor(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		var sp *spool.Spool
+		record := func(c outbox.Change) {
+			if _, err := sp.Record(context.Background(), c, nil); err != nil {
+				t.Error(err)
+			}
+		}
+		in(t, spool.Options{Shared: true, Handover: func(direct bool, ms ...outbox.Message) {
+			for _, m := range ms {
+				if !direct {
+					continue
+				}
+				record(outbox.Attempted(m.ID, time.Now(), ""))
+				record(outbox.Doubted(m.ID, time.Now(), "timeout"))
+				time.AfterFunc(5*time.Second, func() {
+					if taken {
+						record(outbox.Taken(m.ID, "a", time.Now(), ""))
+					} else {
+						record(outbox.Returned(m.ID, time.Now(), "the provider does not have it"))
+					}
+				})
+			}
+		}}, func(f *fake, s *spool.Spool) {
+			sp = s
+			f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
+			began := time.Now()
+			_, err := commit(s, spool.FailOpen, outbox.Entry{Messages: []outbox.Message{message(outbox.NewIDs(), "g")}})
+			if took := time.Since(began); (err == nil) != taken || took != 5*time.Second {
+				t.Errorf("the provider has it: %v; after %s the error is %v", taken, took, err)
+			}
+			f.fail(nil, nil)
+		})
+	}
+}
+
 // TestAStoppedProcessDoesNotSend: what failed while the process was stopped does not show that
 // the store fails, and another replica may have the entry by now.
 func TestAStoppedProcessDoesNotSend(t *testing.T) {
