@@ -5,21 +5,30 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
 // fault breaks something for a time.
 type fault struct {
 	name string
+	of   part
 	do   func(d time.Duration) error
 }
+
+// part is what a fault breaks.
+type part int
+
+const (
+	provider part = iota
+	account       // the provider refuses it
+	process
+	database
+)
 
 // counts holds how many times each fault was made.
 type counts map[string]int
@@ -32,33 +41,116 @@ func (c counts) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// breakThings makes faults until a time, one after another, and some simultaneously.
+// breakThings makes faults until a time: short ones one after another, and meanwhile, one after
+// another too, long ones of getstatus.
 func (w *world) breakThings(ctx context.Context, until time.Time) counts {
+	made := make(counts)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.breakStatus(ctx, until)
+	}()
 	random := rand.New(rand.NewPCG(w.seed, 1))
 	all := w.faults(random)
-	made := make(counts)
-	for time.Now().Before(until) && ctx.Err() == nil {
+	for n := 1; time.Now().Before(until) && ctx.Err() == nil; n++ {
 		f := all[random.IntN(len(all))]
 		length := time.Duration(200+random.IntN(3800)) * time.Millisecond
 		pause := time.Duration(random.IntN(2500)) * time.Millisecond
+		if n%6 == 0 {
+			pause = 15 * time.Second // what nothing troubles is measured
+		}
 		made[f.name]++
+		w.log("%s for %s", f.name, length)
+		end := w.calm.broken(f.of)
 		if err := f.do(length); err != nil {
+			w.log("%s: %v", f.name, err)
 			fmt.Fprintf(w.out, "%s: %v\n", f.name, err)
 		}
-		w.sim.ClearFaults()
+		end()
+		w.log("%s is over", f.name)
 		time.Sleep(pause)
 	}
+	<-done
 	return made
 }
 
+// breakStatus breaks getstatus for minutes, in all the ways, while sends work.
+func (w *world) breakStatus(ctx context.Context, until time.Time) {
+	random := rand.New(rand.NewPCG(w.seed, 2))
+	kinds := []textinghousetest.Fault{
+		{Kind: textinghousetest.HTTPStatus, N: 500},
+		{Kind: textinghousetest.HTTPStatus, N: 302},
+		{Kind: textinghousetest.Garbage},
+		{Kind: textinghousetest.BareErr, N: 300},
+		{Kind: textinghousetest.BareErr, N: 201},
+		{Kind: textinghousetest.Err, N: 100},
+		{Kind: textinghousetest.OtherStatus, N: 2},
+		{Kind: textinghousetest.OtherStatus, N: 99},
+		{Kind: textinghousetest.Lag, Delay: 3 * time.Second},
+		{Kind: textinghousetest.Lag, Delay: 9900 * time.Millisecond},
+	}
+	for ctx.Err() == nil {
+		f := kinds[random.IntN(len(kinds))]
+		f.Command = "getstatus"
+		length := time.Duration(10+random.IntN(40)) * time.Second
+		if random.IntN(4) == 0 {
+			length = 150 * time.Second // longer than smspager goes on asking
+		}
+		length = min(length, time.Until(until))
+		if length <= 0 {
+			return
+		}
+		w.log("getstatus has %s %d %s for %s", f.Kind, f.N, f.Delay, length)
+		remove := w.addFault(f, w.sims)
+		time.Sleep(length)
+		remove()
+		time.Sleep(time.Duration(random.IntN(10)) * time.Second)
+	}
+}
+
+// addFault adds a fault to endpoints of the provider.
+func (w *world) addFault(f textinghousetest.Fault, sims []*textinghousetest.Server) (remove func()) {
+	var all []func()
+	for _, sim := range sims {
+		all = append(all, sim.AddFault(f))
+	}
+	return func() {
+		for _, remove := range all {
+			remove()
+		}
+	}
+}
+
+// faults returns all faults. Each kind has the same share.
 func (w *world) faults(random *rand.Rand) []fault {
+	all := slices.Concat(w.ofProvider(random), w.ofProcesses(random), w.ofProcesses(random))
+	for range 3 {
+		if w.server != nil {
+			all = append(all, w.ofPostgres(random)...)
+		} else {
+			all = append(all, w.ofSQLite()...)
+		}
+	}
+	return all
+}
+
+func (w *world) ofProvider(random *rand.Rand) []fault {
 	var all []fault
-	provider := func(f textinghousetest.Fault) {
+	add := func(f textinghousetest.Fault) {
+		of := provider
+		if f.Kind == textinghousetest.Err && textinghouse.Code(f.N).AccountWide() {
+			of = account
+		}
 		name := fmt.Sprintf("%s%s", f.Kind, map[bool]string{true: fmt.Sprintf("(%d)", f.N)}[f.N != 0])
-		all = append(all, fault{name, func(d time.Duration) error {
+		all = append(all, fault{name, of, func(d time.Duration) error {
 			f.P = 0.1 + 0.9*random.Float64()
-			w.sim.AddFault(f)
+			sims := w.sims
+			if one := random.IntN(2 * len(sims)); one < len(sims) {
+				sims = sims[one : one+1]
+			}
+			remove := w.addFault(f, sims)
 			time.Sleep(d)
+			remove()
 			return nil
 		}})
 	}
@@ -66,83 +158,18 @@ func (w *world) faults(random *rand.Rand) []fault {
 		textinghousetest.Hang, textinghousetest.HangAfter, textinghousetest.DropBefore, textinghousetest.DropAfter, textinghousetest.Garbage,
 		textinghousetest.CallbackLost,
 	} {
-		provider(textinghousetest.Fault{Kind: kind})
+		add(textinghousetest.Fault{Kind: kind})
 	}
-	provider(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 1500 * time.Millisecond})
-	provider(textinghousetest.Fault{Kind: textinghousetest.CallbackRepeat, N: 3})
-	provider(textinghousetest.Fault{Kind: textinghousetest.CallbackDelay, Delay: 2 * time.Second})
+	add(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 1500 * time.Millisecond})
+	add(textinghousetest.Fault{Kind: textinghousetest.CallbackRepeat, N: 3})
+	add(textinghousetest.Fault{Kind: textinghousetest.CallbackDelay, Delay: 2 * time.Second})
+	add(textinghousetest.Fault{Kind: textinghousetest.CallbackStatus, N: 99})
 	for _, status := range []int{500, 503} {
-		provider(textinghousetest.Fault{Kind: textinghousetest.HTTPStatus, N: status})
-		provider(textinghousetest.Fault{Kind: textinghousetest.StatusAfter, N: status})
+		add(textinghousetest.Fault{Kind: textinghousetest.HTTPStatus, N: status})
+		add(textinghousetest.Fault{Kind: textinghousetest.StatusAfter, N: status})
 	}
 	for _, code := range []int{101, 104, 300} {
-		provider(textinghousetest.Fault{Kind: textinghousetest.Err, N: code})
-	}
-
-	process := func(name string, sig syscall.Signal) {
-		all = append(all, fault{name, func(d time.Duration) error {
-			r := w.replicas[random.IntN(len(w.replicas))]
-			r.end(sig)
-			time.Sleep(d / 4)
-			return w.start(r)
-		}})
-	}
-	process("kill -9", syscall.SIGKILL)
-	process("kill -9", syscall.SIGKILL)
-	process("SIGTERM", syscall.SIGTERM)
-	all = append(all, fault{"kill -9 while the provider drops responses", func(d time.Duration) error {
-		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter, Command: "sendsms"})
-		time.Sleep(d / 4)
-		r := w.replicas[random.IntN(len(w.replicas))]
-		r.end(syscall.SIGKILL)
-		w.sim.ClearFaults()
-		return w.start(r)
-	}}, fault{"stopped process", func(d time.Duration) error {
-		r := w.replicas[random.IntN(len(w.replicas))]
-		if err := r.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-			return err
-		}
-		time.Sleep(3 * d) // sometimes longer than a leader may be silent
-		return r.cmd.Process.Signal(syscall.SIGCONT)
-	}})
-	if w.server != nil {
-		all = append(all, fault{"crash of the database", func(d time.Duration) error {
-			if err := w.server.Kill(); err != nil {
-				return err
-			}
-			time.Sleep(d)
-			return w.server.Run()
-		}}, fault{"end of the database's sessions", func(time.Duration) error {
-			return w.server.EndSessions()
-		}})
-	}
-	if w.small != "" {
-		all = append(all, fault{"full disk", func(d time.Duration) error {
-			ballast := filepath.Join(w.small, "ballast")
-			if err := fill(ballast); err != nil {
-				return err
-			}
-			time.Sleep(d)
-			return os.Remove(ballast)
-		}})
+		add(textinghousetest.Fault{Kind: textinghousetest.Err, N: code})
 	}
 	return all
-}
-
-// fill writes a file until the file system is full.
-func fill(name string) error {
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for size := 1 << 20; size > 0; size /= 4 {
-		block := make([]byte, size)
-		for {
-			if _, err := f.Write(block); err != nil {
-				break // full, for blocks of this size
-			}
-		}
-	}
-	return nil
 }

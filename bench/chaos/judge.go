@@ -8,9 +8,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
 // groups is how many groups are posted simultaneously. The notifications of a group are posted one
@@ -19,10 +22,11 @@ const groups = 24
 
 // notification is a notification that got a 200.
 type notification struct {
-	group, n int
-	text     string
-	ids      []string // in the order of recipients
-	tries    int
+	group, n     int
+	text         string
+	ids          []string // in the order of recipients
+	tries        int
+	first, ended time.Time // when it was posted first, and when it got its 200
 }
 
 // post posts until the context ends. Then it sends the notifications that got a 200.
@@ -35,7 +39,7 @@ func (w *world) post(ctx context.Context) <-chan []notification {
 		random := rand.New(rand.NewPCG(w.seed, uint64(100+group)))
 		posting.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				sent := notification{group: group, n: n, text: fmt.Sprintf("group %d notification %d", group, n)}
+				sent := notification{group: group, n: n, text: fmt.Sprintf("group %d notification %d", group, n), first: time.Now()}
 				// Alertmanager retries until it gets a response, or has a newer state.
 				for sent.ids == nil {
 					r := w.replicas[(group+sent.tries)%len(w.replicas)]
@@ -45,14 +49,11 @@ func (w *world) post(ctx context.Context) <-chan []notification {
 						time.Sleep(100 * time.Millisecond)
 					}
 				}
+				sent.ended = time.Now()
 				mu.Lock()
 				all = append(all, sent)
 				mu.Unlock()
-				pause := time.Duration(random.IntN(2000)) * time.Millisecond
-				select {
-				case <-ctx.Done():
-				case <-time.After(pause):
-				}
+				pause(ctx, time.Duration(random.IntN(2000))*time.Millisecond)
 			}
 		})
 	}
@@ -63,13 +64,34 @@ func (w *world) post(ctx context.Context) <-chan []notification {
 	return result
 }
 
+// disturb posts warnings that limits hold back, until the context ends. Nobody judges them.
+func (w *world) disturb(ctx context.Context) {
+	for n := 0; ctx.Err() == nil; n++ {
+		severity := []string{"warning", "info", "none"}[n%3]
+		body := fmt.Sprintf(`{"version":"4","receiver":"noise","status":"firing","groupKey":"{}:{noise=\"%d\"}","notification_reason":"first notification",
+			"alerts":[{"status":"firing","labels":{"alertname":"Noise","n":"%d","severity":%q},"annotations":{"summary":"noise %d"},"startsAt":"2026-11-23T19:24:46Z"}],
+			"commonAnnotations":{"summary":"noise %d"}}`, n, n, severity, n, n)
+		if resp, err := client.Post(w.replicas[n%len(w.replicas)].url()+"/alertmanager", "application/json", strings.NewReader(body)); err == nil {
+			resp.Body.Close()
+		}
+		pause(ctx, 300*time.Millisecond)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
 var client = &http.Client{Timeout: 10 * time.Second}
 
 // postOne posts a notification. It returns the ids of its messages if it gets a 200.
 func postOne(url string, n notification) []string {
 	body := fmt.Sprintf(`{"version":"4","receiver":"sms","status":"firing","groupKey":"{}:{group=\"%d\"}","notification_reason":"new alerts in group",
-		"alerts":[{"status":"firing","labels":{"alertname":"Chaos","n":"%d","group":"%d"},"startsAt":"2026-11-23T19:24:46Z"}],
-		"groupLabels":{"group":"%d"},"commonLabels":{"alertname":"Chaos"},"commonAnnotations":{"summary":%q}}`, n.group, n.n, n.group, n.group, n.text)
+		"alerts":[{"status":"firing","labels":{"alertname":"Chaos","n":"%d","group":"%d","severity":%q},"annotations":{"summary":%q},"startsAt":"2026-11-23T19:24:46Z"}],
+		"groupLabels":{"group":"%d"},"commonLabels":{"alertname":"Chaos"},"commonAnnotations":{"summary":%q}}`, n.group, n.n, n.group, []string{"critical", "warning", "info"}[n.group%3], n.text, n.group, n.text)
 	resp, err := client.Post(url+"/alertmanager", "application/json", strings.NewReader(body))
 	if err != nil {
 		return nil
@@ -110,11 +132,17 @@ func (w *world) message(id string) (m message, err error) {
 	return m, json.NewDecoder(resp.Body).Decode(&m)
 }
 
-// waiting returns how many messages are not sent.
+// declared reports whether the history of a message says that it may arrive twice.
+func (w *world) declared(id string) bool {
+	m, err := w.message(id)
+	return err == nil && slices.ContainsFunc(m.Events, func(e struct{ Type, Detail string }) bool { return strings.Contains(e.Detail, "may arrive twice") })
+}
+
+// waiting returns how many messages are not sent that no limit holds.
 func (w *world) waiting() (int, error) {
 	n := 0
-	for _, state := range []string{"queued", "sending"} {
-		resp, err := client.Get(w.replicas[0].url() + "/api/v1/messages?limit=500&state=" + state)
+	for _, query := range []string{"receiver=sms&state=queued", "receiver=sms&state=sending", "receiver=oncall&state=queued", "receiver=oncall&state=sending"} {
+		resp, err := client.Get(w.replicas[0].url() + "/api/v1/messages?limit=500&" + query)
 		if err != nil {
 			return 0, err
 		}
@@ -129,80 +157,138 @@ func (w *world) waiting() (int, error) {
 	return n, nil
 }
 
-// judge waits until everything is sent, and compares the notifications that got a 200 with what
-// the provider has.
-func (w *world) judge(ctx context.Context, all []notification) error {
-	const patience = 3 * time.Minute // an account that was refused is tried again after a minute
-	for deadline := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
+// allSent waits until everything is sent. It is an error if that takes longer than
+// mostUnsent from a time at which everything works.
+func (w *world) allSent(ctx context.Context) error {
+	const mostUnsent, patience = 2 * time.Minute, 4 * time.Minute
+	for began := time.Now(); ; time.Sleep(200 * time.Millisecond) {
 		n, err := w.waiting()
-		if err == nil && n == 0 {
-			break
-		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
+		took := time.Since(began).Round(time.Second)
+		switch {
+		case err == nil && n == 0:
+			fmt.Fprintf(w.out, "everything was sent %s after everything worked\n", took)
+			if took > mostUnsent {
+				return fmt.Errorf("messages were not sent for %s", took)
+			}
+			return nil
+		case took > patience || ctx.Err() != nil:
 			return fmt.Errorf("%d messages are still waiting (%v)", n, err)
 		}
 	}
+}
 
-	type send struct{ to, text string }
-	taken := make(map[string]int)     // by climsgid
-	texts := make(map[send]int)       // how often
-	times := make(map[send]time.Time) // the first
-	for _, m := range w.sim.Messages() {
+// taken returns what all endpoints accepted, oldest first.
+func (w *world) taken() []textinghousetest.SMS {
+	var all []textinghousetest.SMS
+	for _, sim := range w.sims {
+		all = append(all, sim.Messages()...)
+	}
+	slices.SortFunc(all, func(a, b textinghousetest.SMS) int { return a.At.Compare(b.At) })
+	return all
+}
+
+// send is a text to a number.
+type send struct{ to, text string }
+
+// verdict counts what became of messages.
+type verdict struct {
+	sent, superseded, lost, disordered, unknown, excused int
+	twice, declared, forgotten                           int
+	complaints                                           []error
+}
+
+// repeated judges a message that was taken more than once. Those are counted apart of which the
+// outbox knows only a part: a process sent the first while the store failed, and was killed
+// before it could store it.
+func (w *world) repeated(v *verdict, taken []textinghousetest.SMS, format string, args ...any) {
+	for _, m := range taken {
+		if _, err := w.message(m.ClientID); errors.Is(err, errUnrecorded) {
+			v.forgotten++
+			return
+		}
+	}
+	if slices.ContainsFunc(taken, func(m textinghousetest.SMS) bool { return w.declared(m.ClientID) }) {
+		v.declared++
+		return
+	}
+	v.twice++
+	v.complain(format, args...)
+}
+
+func (v *verdict) complain(format string, args ...any) {
+	if len(v.complaints) < 20 {
+		v.complaints = append(v.complaints, fmt.Errorf(format, args...))
+	}
+}
+
+// judge waits until everything is sent, and compares the notifications that got a 200 with what
+// the provider has. Those are excused that the store has lost: they were posted after a backup
+// that was restored.
+func (w *world) judge(ctx context.Context, all []notification) error {
+	late := w.allSent(ctx)
+	byID := make(map[string]int)
+	texts := make(map[send][]textinghousetest.SMS)
+	for _, m := range w.taken() {
 		key := send{"+" + m.To, m.Text}
-		taken[m.ClientID]++
-		if texts[key]++; texts[key] == 1 {
-			times[key] = m.At
-		}
+		byID[m.ClientID]++
+		texts[key] = append(texts[key], m)
 	}
-	var lost, twice, disordered, unknown, superseded, sent int
-	var complaints []error
-	complain := func(format string, args ...any) {
-		if len(complaints) < 10 {
-			complaints = append(complaints, fmt.Errorf(format, args...))
-		}
-	}
-	last := make(map[string]time.Time)
+	v := &verdict{}
+	last := make(map[string]time.Time) // by lane
 	for _, n := range all {
+		if w.lost.touch(n.first, n.ended) {
+			v.excused += len(recipients)
+			continue
+		}
 		for i, to := range recipients {
-			key := send{to, n.text}
-			lane := fmt.Sprint(to, n.group)
-			switch {
-			case texts[key] > 1:
-				twice++
-				complain("twice: %q to %s, message %s, posted %d times", n.text, to, n.ids[i], n.tries)
-				fallthrough
-			case texts[key] == 1:
-				sent++
-				if at := times[key]; at.Before(last[lane]) {
-					// The older one was sent later: nobody may have known of this one any more.
-					if _, err := w.message(n.ids[i]); errors.Is(err, errUnrecorded) {
-						unknown++
-						continue
-					}
-					disordered++
-					complain("out of order: %q to %s at %s, after a newer one", n.text, to, at.Format(time.StampMilli))
-				} else {
-					last[lane] = at
-				}
-				continue
-			}
-			m, err := w.message(n.ids[i])
-			if err != nil || m.State != "superseded" {
-				lost++
-				complain("lost: %q to %s, message %s is %s %v %v", n.text, to, n.ids[i], m.State, m.Events, err)
-				continue
-			}
-			superseded++
+			w.judgeOne(v, n, i, texts[send{to, n.text}], last)
 		}
 	}
-	again := 0
-	for id, n := range taken {
-		if n > 1 {
-			again++
-			complain("message %s was taken %d times", id, n)
+	for id, n := range byID {
+		if n > 1 && !w.declared(id) {
+			v.complain("message %s was taken %d times", id, n)
 		}
 	}
-	fmt.Fprintf(w.out, "%d notifications got a 200, %d messages: %d sent, %d superseded by newer ones, %d lost, %d twice, %d out of order; %d before an older one, because a process sent them while the store failed, and was killed before it could store them\n",
-		len(all), len(all)*len(recipients), sent, superseded, lost, twice, disordered, unknown)
-	return errors.Join(complaints...)
+	fmt.Fprintf(w.out, "%d notifications got a 200, %d messages: %d sent, %d superseded by newer ones, %d lost, %d twice, %d twice as declared, %d out of order; because a process sent them while the store failed, and was killed before it could store them, %d twice and %d before an older one; %d excused, because a backup was restored that was older\n",
+		len(all), len(all)*len(recipients), v.sent, v.superseded, v.lost, v.twice, v.declared, v.disordered, v.forgotten, v.unknown, v.excused)
+	return errors.Join(append(v.complaints, late)...)
+}
+
+// judgeOne judges one recipient's message of a notification, of which the provider took these.
+func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghousetest.SMS, last map[string]time.Time) {
+	id, lane := n.ids[i], fmt.Sprint(recipients[i], n.group)
+	if len(taken) == 0 {
+		if m, err := w.message(id); err != nil || m.State != "superseded" {
+			v.lost++
+			v.complain("lost: %q to %s, 200 at %s, message %s is %s %v %v", n.text, recipients[i], n.ended.UTC().Format(time.StampMilli), id, m.State, m.Events, err)
+			return
+		}
+		v.superseded++
+		return
+	}
+	v.sent++
+	if len(taken) > 1 {
+		w.repeated(v, taken, "twice: %q, message %s, posted %d times, taken as %s", n.text, id, n.tries, describe(taken))
+	}
+	at := taken[0].At
+	if !at.Before(last[lane]) {
+		last[lane] = at
+		return
+	}
+	// The older one was sent later: nobody may have known of this one any more.
+	if _, err := w.message(id); errors.Is(err, errUnrecorded) {
+		v.unknown++
+		return
+	}
+	v.disordered++
+	v.complain("out of order: %q to %s at %s, message %s, after a newer one at %s", n.text, recipients[i], at.UTC().Format(time.StampMilli), id, last[lane].UTC().Format(time.StampMilli))
+}
+
+// describe lists what the provider took, when, and as what.
+func describe(taken []textinghousetest.SMS) string {
+	var parts []string
+	for _, m := range taken {
+		parts = append(parts, fmt.Sprintf("%s at %s (%s)", m.ClientID, m.At.UTC().Format(time.StampMilli), m.APIID))
+	}
+	return strings.Join(parts, ", ")
 }

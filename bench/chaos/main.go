@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -56,9 +57,12 @@ func run(ctx context.Context, o options) (err error) {
 	posting, stop := context.WithCancel(ctx)
 	defer stop()
 	posted, paged := w.post(posting), w.page(posting)
+	var disturbing sync.WaitGroup
+	disturbing.Go(func() { w.disturb(posting) })
 	faults := w.breakThings(ctx, time.Now().Add(o.duration))
 	stop()
 	all, pages := <-posted, <-paged
+	disturbing.Wait()
 	if err := w.heal(); err != nil {
 		return err
 	}

@@ -10,33 +10,43 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
 // pagers is how many goroutines open pages, each one after another.
 const pagers = 4
 
-// page opens pages, which nobody acknowledges, until the context ends. Then it sends the texts of
-// those that got a 200.
-func (w *world) page(ctx context.Context) <-chan []string {
-	result := make(chan []string, 1)
+// paged is a page that got a 200.
+type paged struct {
+	text               string
+	first, began, done time.Time // when it was posted first; its last post, and its 200
+}
+
+// page opens pages, which nobody acknowledges, until the context ends. Then it sends those that
+// got a 200.
+func (w *world) page(ctx context.Context) <-chan []paged {
+	result := make(chan []paged, 1)
 	var mu sync.Mutex
-	var all []string
+	var all []paged
 	var posting sync.WaitGroup
 	for pager := range pagers {
 		random := rand.New(rand.NewPCG(w.seed, uint64(1000+pager)))
 		posting.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				text := fmt.Sprintf("pager %d page %d", pager, n)
-				for tries := 0; !w.postPage(w.replicas[(pager+tries)%len(w.replicas)].url(), text); tries++ {
+				p := paged{text: fmt.Sprintf("pager %d page %d", pager, n), first: time.Now()}
+				for tries := 0; ; tries++ {
+					p.began = time.Now()
+					if w.postPage(w.replicas[(pager+tries)%len(w.replicas)].url(), p.text) {
+						break
+					}
 					time.Sleep(100 * time.Millisecond)
 				}
+				p.done = time.Now()
 				mu.Lock()
-				all = append(all, text)
+				all = append(all, p)
 				mu.Unlock()
-				select {
-				case <-ctx.Done():
-				case <-time.After(time.Duration(random.IntN(3000)) * time.Millisecond):
-				}
+				pause(ctx, time.Duration(random.IntN(3000))*time.Millisecond)
 			}
 		})
 	}
@@ -50,7 +60,7 @@ func (w *world) page(ctx context.Context) <-chan []string {
 // postPage reports whether a page got a 200.
 func (w *world) postPage(url, text string) bool {
 	body := fmt.Sprintf(`{"version":"4","receiver":"oncall","status":"firing","groupKey":%q,"notification_reason":"first notification",
-		"alerts":[{"status":"firing","labels":{"alertname":"Page","page":%q},"startsAt":"2026-11-23T19:24:46Z"}],"commonAnnotations":{"summary":%q}}`, pageGroup(text), text, text)
+		"alerts":[{"status":"firing","labels":{"alertname":"Page","severity":"critical","page":%q},"annotations":{"summary":%q},"startsAt":"2026-11-23T19:24:46Z"}],"commonAnnotations":{"summary":%q}}`, pageGroup(text), text, text, text)
 	resp, err := client.Post(url+"/alertmanager", "application/json", strings.NewReader(body))
 	if err != nil {
 		return false
@@ -62,48 +72,68 @@ func (w *world) postPage(url, text string) bool {
 // judgePages waits until all steps are due, and checks that each was taken once. It counts pages
 // separately that a process sent while the store failed and could not store before it was killed:
 // nobody escalates them.
-func (w *world) judgePages(ctx context.Context, pages []string) error {
+func (w *world) judgePages(ctx context.Context, pages []paged) error {
 	time.Sleep(2*escalateAfter + 2*time.Second)
-	const patience = 3 * time.Minute
-	for deadline := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
-		n, err := w.waiting()
-		if err == nil && n == 0 {
-			break
-		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
-			return fmt.Errorf("%d texts of pages are still waiting (%v)", n, err)
-		}
-	}
+	late := w.allSent(ctx)
 	recorded, err := w.recordedPages()
 	if err != nil {
 		return err
 	}
-	taken := make(map[[2]string]int) // by number and text
-	for _, m := range w.sim.Messages() {
+	taken := make(map[send][]textinghousetest.SMS)
+	for _, m := range w.taken() {
 		text, _, _ := strings.Cut(m.Text, "\n")
-		taken[[2]string{"+" + m.To, text}]++
+		key := send{"+" + m.To, text}
+		taken[key] = append(taken[key], m)
 	}
-	var complaints []error
-	var skipped, doubled, unrecorded int
-	for _, text := range pages {
-		if !recorded[pageGroup(text)] && taken[[2]string{steps[0], text}] == 1 {
-			unrecorded++
-			continue
+	v := &verdict{}
+	var calm, rough latencies
+	for _, p := range pages {
+		first := taken[send{steps[0], p.text}]
+		switch {
+		case len(first) == 0 || !w.calm.works(p.began, false, provider, account):
+		case w.calm.works(p.began, true, provider, account, process, database):
+			calm = append(calm, first[0].At.Sub(p.began))
+			if took := first[0].At.Sub(p.began); took > 100*time.Millisecond {
+				w.log("slow: %q took %s from %s", p.text, took, p.began.UTC().Format(time.StampMilli))
+			}
+		default:
+			rough = append(rough, first[0].At.Sub(p.began))
 		}
-		for i, to := range steps {
-			switch n := taken[[2]string{to, text}]; {
-			case n == 0:
-				skipped++
-				complaints = append(complaints, fmt.Errorf("page %q: step %d was skipped", text, i))
-			case n > 1:
-				doubled++
-				complaints = append(complaints, fmt.Errorf("page %q: step %d was taken %d times", text, i, n))
+		w.judgeSteps(v, p, recorded[pageGroup(p.text)], taken)
+	}
+	fmt.Fprintf(w.out, "%d pages, of three steps each: %d steps skipped, %d doubled, %d doubled as declared; because a process sent them while the store failed, and was killed before it could store them, %d steps doubled and %d pages never recorded; %d excused, because a backup was restored that was older\n",
+		len(pages), v.lost, v.twice, v.declared, v.forgotten, v.unknown, v.excused)
+	fmt.Fprintf(w.out, "webhook to request of critical pages while everything works: %s; while the provider works, and the database or a process does not, or did not shortly before: %s\n", calm, rough)
+	return errors.Join(append(v.complaints, late)...)
+}
+
+// judgeSteps judges the steps of a page.
+func (w *world) judgeSteps(v *verdict, p paged, recorded bool, taken map[send][]textinghousetest.SMS) {
+	ends := p.done.Add(2*escalateAfter + 2*time.Second)
+	for _, to := range steps {
+		for _, m := range taken[send{to, p.text}] {
+			if m.At.After(ends) {
+				ends = m.At
 			}
 		}
 	}
-	fmt.Fprintf(w.out, "%d pages, of three steps each: %d steps skipped, %d doubled; %d pages sent past the outbox were never recorded\n",
-		len(pages), skipped, doubled, unrecorded)
-	return errors.Join(complaints[:min(len(complaints), 10)]...)
+	switch {
+	case w.lost.touch(p.first, ends):
+		v.excused++
+		return
+	case !recorded && len(taken[send{steps[0], p.text}]) == 1:
+		v.unknown++
+		return
+	}
+	for i, to := range steps {
+		switch all := taken[send{to, p.text}]; {
+		case len(all) == 0:
+			v.lost++
+			v.complain("page %q, 200 at %s: step %d was skipped", p.text, p.done.UTC().Format(time.StampMilli), i)
+		case len(all) > 1:
+			w.repeated(v, all, "page %q, 200 at %s: step %d was taken as %s", p.text, p.done.UTC().Format(time.StampMilli), i, describe(all))
+		}
+	}
 }
 
 // pageGroup returns the group key of a page.

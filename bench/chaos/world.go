@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,24 +30,30 @@ const escalateAfter = 4 * time.Second
 type world struct {
 	options
 	dir, binary, config string
-	sim                 *textinghousetest.Server
-	server              *postgrestest.Server // nil with SQLite
-	small               string               // a small file system for the outbox; "": none
+	sims                []*textinghousetest.Server // the provider's endpoints, which share nothing
 	replicas            []*replica
+	calm                calm
+	lost                spans
+	mu                  sync.Mutex
+	journal             *os.File
+
+	outbox string // SQLite's file
+	small  string // a small file system for it; "": none
+
+	server                 *postgrestest.Server // nil with SQLite
+	proxy                  *proxy
+	adminURL, databaseName string
 }
 
-// replica is one smspager serve, which is restarted at the same address.
-type replica struct {
-	address string
-	cmd     *exec.Cmd
-	log     *os.File
-	ended   chan struct{}
+// log writes a line about faults beside smspager's logs.
+func (w *world) log(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fmt.Fprintf(w.journal, time.Now().UTC().Format("15:04:05.000 ")+format+"\n", args...)
 }
 
-func (r *replica) url() string { return "http://" + r.address }
-
-func newWorld(o options) (w *world, err error) {
-	w = &world{options: o}
+func newWorld(o options) (_ *world, err error) {
+	w := &world{options: o}
 	if w.dir, err = os.MkdirTemp("", "smspager-chaos-"); err != nil {
 		return nil, err
 	}
@@ -60,31 +66,47 @@ func newWorld(o options) (w *world, err error) {
 	if out, err := exec.Command("go", "build", "-o", w.binary, "github.com/smspager/smspager/cmd/smspager").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build: %w\n%s", err, out)
 	}
-	w.sim = textinghousetest.NewServer(textinghousetest.Options{})
-	storage := ""
+	if w.journal, err = os.Create(filepath.Join(w.dir, "faults")); err != nil {
+		return nil, err
+	}
+	for i := range 2 {
+		w.sims = append(w.sims, textinghousetest.NewServer(textinghousetest.Options{FirstID: i * 1e9}))
+	}
 	count := 1
-	switch o.database {
-	case "sqlite":
-		w.small = w.smallFileSystem()
-		storage = "sqlite: " + filepath.Join(w.small, "smspager.db")
-		if w.small == "" {
-			storage = "sqlite: smspager.db"
-		}
-	case "postgres":
-		if w.server, err = postgrestest.Start(); err != nil {
-			return nil, err
-		}
-		url, err := w.server.Database()
+	if o.database == "postgres" {
+		count = 2
+	}
+	storage, err := w.storage()
+	if err != nil {
+		return nil, err
+	}
+	w.config = filepath.Join(w.dir, "smspager.yml")
+	if err := os.WriteFile(w.config, []byte(w.configuration(storage)), 0o600); err != nil {
+		return nil, err
+	}
+	for range count {
+		r, err := newReplica()
 		if err != nil {
 			return nil, err
 		}
-		storage, count = "postgres_url: \""+url+"\"", 2
-	default:
-		return nil, fmt.Errorf("--database must be sqlite or postgres, is %q", o.database)
+		w.replicas = append(w.replicas, r)
 	}
-	account := w.sim.ClientOptions()
-	w.config = filepath.Join(w.dir, "smspager.yml")
-	text := fmt.Sprintf(`textinghouse: {user: %s, password: %q, endpoints: [%q], timeout: 2s, callback_token: %s}
+	for i, sim := range w.sims {
+		sim.Update(sim.ClientOptions().User, func(a *textinghousetest.Account) {
+			a.ReceiptURL = w.replicas[i%count].url() + "/textinghouse/" + token + "/dlr"
+		})
+	}
+	for _, r := range w.replicas {
+		if err := w.start(r); err != nil {
+			return nil, err
+		}
+	}
+	return w, w.ready()
+}
+
+func (w *world) configuration(storage string) string {
+	account := w.sims[0].ClientOptions()
+	return fmt.Sprintf(`textinghouse: {user: %s, password: %q, endpoints: [%q, %q], timeout: 2s, callback_token: %s}
 storage: {%s}
 receivers:
   - {name: sms, to: ["%s"], limits: [], max_age: 1d, text: &text '{{ .CommonAnnotations.summary }}{{ if not .CommonAnnotations.summary }}-{{ end }}'}
@@ -94,28 +116,56 @@ receivers:
     limits: []
     max_age: 1d
     text: *text
-`, account.User, account.Password, w.sim.URL, token, storage, strings.Join(recipients, `", "`),
-		steps[0], escalateAfter, steps[1], 2*escalateAfter, steps[2])
-	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
-		return nil, err
-	}
-	for range count {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+  - {name: noise, to: ["%s"], text: *text}
+`, account.User, account.Password, w.sims[0].URL, w.sims[1].URL, token, storage, strings.Join(recipients, `", "`),
+		steps[0], escalateAfter, steps[1], 2*escalateAfter, steps[2], steps[0])
+}
+
+// storage makes the database, and returns its line of the configuration.
+func (w *world) storage() (string, error) {
+	switch w.database {
+	case "sqlite":
+		w.small = w.smallFileSystem()
+		w.outbox = filepath.Join(w.dir, "smspager.db")
+		if w.small != "" {
+			w.outbox = filepath.Join(w.small, "smspager.db")
 		}
-		w.replicas = append(w.replicas, &replica{address: l.Addr().String()})
-		l.Close()
+		return "sqlite: " + w.outbox, nil
+	case "postgres":
+	default:
+		return "", fmt.Errorf("--database must be sqlite or postgres, is %q", w.database)
 	}
-	w.sim.Update(account.User, func(a *textinghousetest.Account) {
-		a.ReceiptURL = w.replicas[0].url() + "/textinghouse/" + token + "/dlr"
-	})
-	for _, r := range w.replicas {
-		if err := w.start(r); err != nil {
-			return nil, err
-		}
+	var err error
+	if w.server, err = postgrestest.Start(); err != nil {
+		return "", err
 	}
-	return w, w.ready()
+	text, err := w.server.Database()
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return "", err
+	}
+	w.databaseName = strings.TrimPrefix(u.Path, "/")
+	if w.proxy, err = newProxy(u.Host); err != nil {
+		return "", err
+	}
+	admin := *u
+	admin.Path = "/postgres"
+	w.adminURL = admin.String()
+	u.Host = w.proxy.address()
+	return "postgres_url: \"" + u.String() + "\"", nil
+}
+
+// failing has requests to the provider fail in a way that leaves doubt, until end is called.
+func (w *world) failing() (end func()) {
+	over := w.calm.broken(provider)
+	remove := w.addFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, P: 0.5}, w.sims)
+	return func() {
+		remove()
+		over()
+	}
 }
 
 // smallFileSystem makes a file system that a fault can fill. Only root can make it.
@@ -128,58 +178,10 @@ func (w *world) smallFileSystem() string {
 	return dir
 }
 
-func (w *world) start(r *replica) error {
-	log, err := os.OpenFile(filepath.Join(w.dir, "log-"+r.address), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	r.log = log
-	r.cmd = exec.Command(w.binary, "serve", "--config.file="+w.config, "--web.listen-address="+r.address)
-	r.cmd.Stdout, r.cmd.Stderr = log, log
-	if err := r.cmd.Start(); err != nil {
-		return err
-	}
-	r.ended = make(chan struct{})
-	go func(cmd *exec.Cmd, ended chan struct{}) {
-		_ = cmd.Wait() // it is killed
-		close(ended)
-	}(r.cmd, r.ended)
-	return nil
-}
-
-func (r *replica) end(sig syscall.Signal) {
-	if r.cmd == nil {
-		return
-	}
-	_ = r.cmd.Process.Signal(sig)
-	<-r.ended
-	r.log.Close()
-	r.cmd = nil
-}
-
-// ready waits until all processes are ready.
-func (w *world) ready() error {
-	for _, r := range w.replicas {
-		deadline := time.Now().Add(time.Minute)
-		for {
-			resp, err := http.Get(r.url() + "/-/ready")
-			if err == nil {
-				resp.Body.Close()
-				if resp.StatusCode == http.StatusOK {
-					break
-				}
-			}
-			if time.Now().After(deadline) {
-				return fmt.Errorf("%s is not ready; see %s", r.address, w.dir)
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-	}
-	return nil
-}
-
 func (w *world) heal() error {
-	w.sim.ClearFaults()
+	for _, sim := range w.sims {
+		sim.ClearFaults()
+	}
 	return w.ready()
 }
 
@@ -188,15 +190,24 @@ func (w *world) close(keep bool) error {
 	for _, r := range w.replicas {
 		r.end(syscall.SIGTERM)
 	}
-	if w.sim != nil {
-		w.sim.Close()
+	for _, sim := range w.sims {
+		sim.Close()
 	}
 	var errs []error
+	if w.proxy != nil {
+		w.proxy.close()
+	}
 	if w.server != nil {
 		errs = append(errs, w.server.Close())
 	}
 	if w.small != "" {
+		if keep {
+			errs = append(errs, os.CopyFS(filepath.Join(w.dir, "kept"), os.DirFS(w.small)))
+		}
 		errs = append(errs, syscall.Unmount(w.small, 0))
+	}
+	if w.journal != nil {
+		w.journal.Close()
 	}
 	if !keep {
 		errs = append(errs, os.RemoveAll(w.dir))

@@ -32,7 +32,7 @@ func addSimulate(app *kingpin.Application) (string, func(context.Context, consol
 	var s simulate
 	cmd := app.Command("simulate", "Run TextingHouse's API on your own machine, to try smspager or any other program. No text leaves the machine.\n\n"+
 		"Example: smspager simulate --listen=127.0.0.1:9880 --user=acme --password=test --receipts=http://127.0.0.1:9879/textinghouse/TOKEN/dlr --fault=status=503,times=3\n\n"+
-		"Faults: latency=200ms, hang, hang-after, status=503, status-after=503, drop-before, drop-after, garbage, err=300, callback-lost, callback-repeat=3, callback-delay=5s, callback-reorder; "+
+		"Faults: latency=200ms, hang, hang-after, status=503, status-after=503, drop-before, drop-after, garbage, err=300, bare-err=300, lag=5s, other-status=42, callback-lost, callback-repeat=3, callback-delay=5s, callback-reorder, callback-status=42; "+
 		"each may be followed by ,times=N ,p=0.1 ,cmd=sendsms.\n\n"+
 		"A line on standard input is a phone's reply to its latest text: \"+33612345678 ok\". It requires --replies.")
 	cmd.Flag("listen", "Address to listen on.").Default("127.0.0.1:9880").StringVar(&s.listen)

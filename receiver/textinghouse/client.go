@@ -219,13 +219,18 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 	var none T
 	var failures unreached
 	endpoints, healthy := c.inOrder(time.Now())
+	if command == CommandSend {
+		if e := c.had.only(form.Get("climsgid"), time.Now()); e != nil {
+			endpoints, healthy = []*endpoint{e}, 1
+		}
+	}
 	for i, e := range endpoints {
 		v, err := callOne(ctx, c, e, i+1 < healthy, command, body, value)
 		if err == nil {
 			return v, nil
 		}
 		if command == CommandSend && MayHaveBeenTaken(err) {
-			c.had.add(form.Get("climsgid"), e)
+			c.had.add(form.Get("climsgid"), e, time.Now())
 			return none, err
 		}
 		var refusal *Error

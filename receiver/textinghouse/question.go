@@ -11,34 +11,65 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// mostHad is of how many messages a client remembers which endpoints may have them.
-const mostHad = 4096
+const (
+	// mostHad is of how many messages a client remembers which endpoints may have them.
+	mostHad = 4096
+	// stayFor is how long a message that an endpoint may have is sent to no other one. For
+	// 10 seconds getstatus may not know of it, and meanwhile only the flood rule of that
+	// endpoint prevents a double; the rest is for the time between a question and a send.
+	stayFor = 15 * time.Second
+)
 
 // had remembers, by climsgid, which endpoints may have received a message. Endpoints need not
 // know of each other's messages, or not immediately.
 type had struct {
-	mu        sync.Mutex
-	endpoints *lru.Cache[string, []*endpoint]
+	mu       sync.Mutex
+	messages *lru.Cache[string, hadBy]
+}
+
+// hadBy is which endpoints may have a message, the latest first, and since when that one may.
+type hadBy struct {
+	endpoints []*endpoint
+	latest    time.Time
 }
 
 func newHad() *had {
 	h := &had{}
-	h.endpoints, _ = lru.New[string, []*endpoint](mostHad) // an error only for a size below 1
+	h.messages, _ = lru.New[string, hadBy](mostHad) // an error only for a size below 1
 	return h
 }
 
-func (h *had) add(clientID string, e *endpoint) {
+func (h *had) add(clientID string, e *endpoint, now time.Time) {
+	if clientID == "" {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if known, _ := h.endpoints.Get(clientID); clientID != "" && !slices.Contains(known, e) {
-		h.endpoints.Add(clientID, append([]*endpoint{e}, known...))
-	}
+	known, _ := h.messages.Get(clientID)
+	others := slices.DeleteFunc(slices.Clone(known.endpoints), func(other *endpoint) bool { return other == e })
+	h.messages.Add(clientID, hadBy{append([]*endpoint{e}, others...), now})
 }
 
 // of returns the endpoints that may have a message, the latest first.
 func (h *had) of(clientID string) []*endpoint {
-	known, _ := h.endpoints.Get(clientID)
-	return known
+	known, _ := h.messages.Get(clientID)
+	return known.endpoints
+}
+
+// only returns the one endpoint that a message may be sent to now, nil if it may be any.
+func (h *had) only(clientID string, now time.Time) *endpoint {
+	known, _ := h.messages.Get(clientID)
+	if len(known.endpoints) == 0 || now.Sub(known.latest) >= stayFor {
+		return nil
+	}
+	return known.endpoints[0]
+}
+
+// Guards reports whether the provider's flood rule refuses a message that was tried lately and
+// that getstatus does not know yet: there is one endpoint, or the message goes to the one that
+// may have it. Of what another process tried, that is not known.
+func (c *Client) Guards(clientID string) bool {
+	return len(c.endpoints) == 1 || c.had.only(clientID, time.Now()) != nil
 }
 
 // StatusByClientID returns the status of a message by its climsgid. The endpoints that may have

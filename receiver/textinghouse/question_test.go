@@ -58,3 +58,36 @@ func TestWhoMayHaveItIsAsked(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoMayHaveItGetsItAgain: while an endpoint may have a message that getstatus does not know
+// yet, only its flood rule prevents a double, so no other endpoint gets the message.
+func TestWhoMayHaveItGetsItAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sims := [2]*textinghousetest.Simulator{textinghousetest.New(textinghousetest.Options{}), textinghousetest.New(textinghousetest.Options{FirstID: 1000})}
+		defer sims[0].Close()
+		defer sims[1].Close()
+		c := client(t, textinghouse.Options{
+			User: "acme", Password: "correct horse", Endpoints: []string{"http://first/", "http://other/"}, Timeout: 8 * time.Second,
+			Transport: routes{"first": sims[0].Transport(), "other": sims[1].Transport()},
+		})
+		sms := textinghouse.SMS{To: "+33612345678", Text: "disk full", ClientID: "m"}
+		sims[0].AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Times: 1})
+		for range 3 {
+			if _, err := c.Send(t.Context(), sms); err == nil {
+				t.Fatal("it was accepted twice")
+			}
+			time.Sleep(3 * time.Second)
+		}
+		if n := sims[1].Requests("acme", "sendsms"); n != 0 {
+			t.Errorf("the other endpoint got it %d times", n)
+		}
+		time.Sleep(15 * time.Second)
+		sims[0].AddFault(textinghousetest.Fault{Kind: textinghousetest.HTTPStatus, N: 503})
+		if _, err := c.Credit(t.Context()); err != nil { // the first endpoint is avoided
+			t.Fatal(err)
+		}
+		if _, err := c.Send(t.Context(), sms); err != nil || len(sims[1].Messages()) != 1 {
+			t.Errorf("once getstatus must know it, no other endpoint gets it: %v", err)
+		}
+	})
+}

@@ -265,6 +265,9 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 		return a.unasked(ctx, refusal != nil && refusal.Code != textinghouse.CodeProcessing, now)
 	}
 	ends := a.requestEnds()
+	if known := ends.Add(resendWindow); a.Doubt.Tried && now.Before(known) && !a.Gateway.Guards(a.ID) {
+		return a.again(known), true // until then, getstatus may not know it
+	}
 	giveUp := a.Successor != "" || now.After(a.Expires)
 	if (giveUp || now.Sub(a.Doubt.First) >= resendWindow) && now.Before(ends) {
 		return a.again(ends), true
@@ -300,22 +303,23 @@ func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r que
 	return a.again(next), true
 }
 
-// passed looks for a newer message of the group that the provider has: an earlier run may
-// have sent it, and ended before it gave up this one.
+// passed looks for a newer message of the group that has arrived: an earlier run may have
+// sent it, and ended before it gave up this one. What the provider has that has not arrived
+// was loaded at the start.
 func (a *attempt) passed(ctx context.Context) {
 	if a.Successor != "" || a.m.GroupKey == outbox.DigestGroup {
 		return
 	}
 	newest, known := a.sent.Get(a.To)
 	if !known {
-		ms, err := a.spool.List(ctx, outbox.Query{To: a.To, Limit: 500})
+		ms, err := a.spool.List(ctx, outbox.Query{To: a.To, State: outbox.Delivered, Limit: 500})
 		if err != nil {
 			a.logger.Warn("cannot look for a newer message; this one may be sent after it", "id", a.ID, "err", err)
 			return
 		}
 		newest = make(map[group]string)
 		for _, m := range ms { // newest first
-			if g := (group{m.Receiver, m.GroupKey}); newest[g] == "" && (m.State == outbox.Accepted || m.State == outbox.Delivered) {
+			if g := (group{m.Receiver, m.GroupKey}); newest[g] == "" {
 				newest[g] = m.ID
 			}
 		}

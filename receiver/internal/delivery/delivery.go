@@ -35,6 +35,9 @@ type Gateway interface {
 	Send(context.Context, textinghouse.SMS) (apiID string, err error)
 	Status(ctx context.Context, apiID string) (textinghouse.Status, error)
 	StatusByClientID(ctx context.Context, clientID string) (textinghouse.Status, error)
+	// Guards reports whether the flood rule refuses a message that was tried lately, if the
+	// provider has it and does not say so yet.
+	Guards(clientID string) bool
 }
 
 // Limit is a token bucket of a recipient.

@@ -327,3 +327,30 @@ func (l *lagging) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return l.RoundTripper.RoundTrip(r)
 }
+
+// unguarded is a gateway with endpoints that share nothing.
+type unguarded struct{ delivery.Gateway }
+
+func (unguarded) Guards(string) bool { return false }
+
+// TestALagThatNothingGuards: where no flood rule guards against a double, a message that another
+// process tried is not sent again before getstatus must know it.
+func TestALagThatNothingGuards(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = func(s *delivery.Settings) { s.Gateway = unguarded{s.Gateway} }
+		w.halt()
+		w.start()
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Lag, Delay: 9 * time.Second})
+		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		synctest.Wait()
+		w.halt()
+		w.start()
+		after(time.Minute)
+		w.expect(m.ID, outbox.Delivered, 1)
+		if n := w.sim.Requests("acme", "sendsms"); n != 1 {
+			t.Errorf("it was sent %d times", n)
+		}
+	})
+}

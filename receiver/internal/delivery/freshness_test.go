@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/sqlite"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -145,6 +147,36 @@ func TestPassedInAnEarlierRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAcceptedInAnEarlierRun: the provider has what is new, and gives it no final status. The
+// next process finds what is older far in front of it among what is open.
+func TestAcceptedInAnEarlierRun(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.halt()
+		store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := w.message(alice, "g", "firing")
+		older := outbox.Entry{Messages: []outbox.Message{old}}
+		for i := range 2000 {
+			older.Messages = append(older.Messages, w.message(alice, fmt.Sprint("other ", i), fmt.Sprint("other ", i)))
+		}
+		next := w.message(alice, "g", "resolved")
+		next.State, next.AcceptedAt = outbox.Accepted, time.Now()
+		for _, e := range []outbox.Entry{{Messages: []outbox.Message{next}}, older} { // so that the store does not connect the two
+			if _, err := store.Add(context.Background(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.start()
+		after(time.Minute)
+		w.expect(old.ID, outbox.Superseded, 0)
+	})
 }
 
 func TestTooLateIsTold(t *testing.T) {

@@ -54,7 +54,7 @@ func newLeader(d *Delivery, o Options) *leader {
 // run leads, whenever this process may, until the context ends.
 func (l *leader) run(ctx context.Context) {
 	if !l.shared {
-		l.load(ctx)
+		l.begin(ctx)
 		return
 	}
 	failing, again := false, false
@@ -92,7 +92,7 @@ func (l *leader) lead(lease outbox.Lease) {
 	l.d.leading.Store(true)
 	l.metrics.leading.Set(1)
 	stop := context.AfterFunc(lease, func() { l.d.leading.Store(false) })
-	l.load(lease)
+	l.begin(lease)
 	l.follow(lease)
 	stop()
 	l.d.leading.Store(false)
@@ -131,22 +131,52 @@ func (l *leader) forget(ids []string) {
 	}
 }
 
+// begin reads what earlier terms left: first what the provider has, so that nothing older of
+// the same lane is sent after it.
+func (l *leader) begin(ctx context.Context) {
+	l.insist(ctx, l.loadPassed)
+	l.load(ctx)
+}
+
 // load reads what is open in the store: left by earlier terms, or added by other
 // replicas.
 func (l *leader) load(ctx context.Context) {
 	l.loading.Lock()
 	defer l.loading.Unlock()
+	if l.insist(ctx, l.loadOnce) {
+		l.d.sender.loaded()
+	}
+}
+
+// insist reads until that succeeds, or the context ends.
+func (l *leader) insist(ctx context.Context, read func(context.Context) error) bool {
 	for ctx.Err() == nil {
-		err := l.loadOnce(ctx)
+		err := read(ctx)
 		if err == nil {
-			l.d.sender.loaded()
-			return
+			return true
 		}
 		if ctx.Err() != nil {
-			return
+			break
 		}
 		l.logger.Error("cannot read the open messages; trying again", "err", err)
 		sleep(ctx, storeRetry)
+	}
+	return false
+}
+
+// loadPassed reads what the provider has that is not in a final state.
+func (l *leader) loadPassed(ctx context.Context) error {
+	q := outbox.Query{State: outbox.Accepted, Limit: loadBatch}
+	for {
+		ms, err := l.spool.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		l.d.sender.take(queue.Loaded, ms)
+		if len(ms) < q.Limit {
+			return nil
+		}
+		q.Before = ms[len(ms)-1].ID
 	}
 }
 

@@ -73,7 +73,7 @@ func (s *Spool) Commit(ctx context.Context, p Policy, build Build) (outbox.Added
 // Try is Commit of an entry that is not built again: if what it was built from was changed
 // in between, the error is outbox.ErrConflict.
 func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.Added, error) {
-	e := &entry
+	e, began := &entry, time.Now()
 	name(e)
 	s.mu.Lock()
 	ids, late := s.repeatsLate(e)
@@ -93,7 +93,7 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 		case err != nil && (p == Strict || p == Later && s.o.Shared || s.unsure.Contains(nameOf(e))):
 			return outbox.Added{}, err
 		case err != nil:
-			return s.send(ctx, p, e, err)
+			return s.send(ctx, p, e, began, err)
 		case en != nil:
 			return outbox.Added{IDs: en.IDs(), Duplicate: p != FailOpen}, nil
 		}
@@ -116,7 +116,7 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 		return added, fmt.Errorf("another replica may have it from an earlier try: %w", err)
 	}
 	s.o.Logger.Error("the outbox cannot be written; sending first", "err", err)
-	return s.send(ctx, p, e, err)
+	return s.send(ctx, p, e, began, err)
 }
 
 // patience is how long a commit waits for the store.
@@ -194,9 +194,12 @@ func (s *Spool) stored(e *outbox.Entry) {
 }
 
 // send has an entry's messages sent before they are stored, and waits for the provider
-// to have them.
-func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, why error) (outbox.Added, error) {
-	en, known, err := s.keep(e)
+// to have them. began is when the entry came.
+func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, began time.Time, why error) (outbox.Added, error) {
+	if s.o.Shared && s.pulse.stoppedSince(began) {
+		return outbox.Added{}, fmt.Errorf("this process was stopped, and another replica may have it: %w", why)
+	}
+	en, known, unsent, err := s.keep(e)
 	switch {
 	case err != nil:
 		return outbox.Added{}, err
@@ -206,9 +209,12 @@ func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, why error) 
 		s.o.Committed(&en.Entry)
 	}
 	if p == Later { // only alone, where entry.sending does not matter
+		s.o.Handover(true, unsent...)
 		return outbox.Added{IDs: en.IDs(), Duplicate: known}, nil
 	}
-	err = s.awaitAccepted(ctx, en)
+	decided := s.expect(en)
+	s.o.Handover(true, unsent...)
+	err = s.awaitAccepted(ctx, en, decided)
 	if err != nil && s.o.Shared {
 		s.o.Withdraw(en.IDs())
 	}
@@ -222,21 +228,21 @@ func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, why error) 
 }
 
 // keep takes in an entry that could not be stored, or returns the one that is known by its
-// key, nil if that is stored by now. It is outbox.ErrConflict if the entry does not fit what
+// key, nil if that is stored by now, and the messages that are to be sent. It is outbox.ErrConflict if the entry does not fit what
 // else is kept.
-func (s *Spool) keep(e *outbox.Entry) (en *entry, known bool, err error) {
+func (s *Spool) keep(e *outbox.Entry) (en *entry, known bool, unsent []outbox.Message, err error) {
 	s.mu.Lock()
 	en = s.repeated(e)
 	known = en != nil
 	_, late := s.repeatsLate(e)
 	if en == nil && (late || slices.ContainsFunc(e.IDs(), func(id string) bool { return s.tracked(id) != nil })) {
 		s.mu.Unlock()
-		return nil, false, nil
+		return nil, false, nil, nil
 	}
 	if en == nil {
 		if err := s.shelf.hold(e); err != nil {
 			s.mu.Unlock()
-			return nil, false, err
+			return nil, false, nil, err
 		}
 		en = &entry{Entry: *e, since: time.Now()}
 		en.Notes = nil // they are kept as the changes that they are
@@ -258,7 +264,6 @@ func (s *Spool) keep(e *outbox.Entry) (en *entry, known bool, err error) {
 		}
 	}
 	en.sending++
-	var unsent []outbox.Message
 	for _, id := range en.IDs() {
 		if t := s.pending[id]; t != nil && (t.m.State == outbox.Queued || t.m.State == outbox.Sending) {
 			unsent = append(unsent, t.m)
@@ -266,8 +271,7 @@ func (s *Spool) keep(e *outbox.Entry) (en *entry, known bool, err error) {
 	}
 	s.mu.Unlock()
 	signal(s.wake)
-	s.o.Handover(true, unsent...)
-	return en, known, nil
+	return en, known, unsent, nil
 }
 
 // isSent reports whether the provider has had a message in this state, or need not have

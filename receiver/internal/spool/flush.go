@@ -28,6 +28,7 @@ func (s *Spool) run(ctx context.Context) {
 	learning.Go(func() { s.watch(ctx, s.o.Logger) })
 	if s.o.Shared {
 		learning.Go(func() { s.watchClock(ctx) })
+		learning.Go(func() { s.pulse.run(ctx) })
 	}
 	failing := false
 	for ctx.Err() == nil {

@@ -135,12 +135,15 @@ func (l *ledger) note(changes []outbox.Change) {
 	}
 }
 
-// Direct reports whether a message is not in the store.
-func (l *ledger) Direct(id string) bool {
+// direct returns whether a message is not in the store, and since when it is kept.
+func (l *ledger) direct(id string) (since time.Time, direct bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.pending[id]
-	return t != nil && t.entry != nil
+	if t == nil || t.entry == nil {
+		return time.Time{}, false
+	}
+	return t.entry.since, true
 }
 
 // entryName is what tells entries apart.
@@ -186,38 +189,59 @@ func (l *ledger) anyWaits(changes []outbox.Change) bool {
 	return slices.ContainsFunc(changes, func(c outbox.Change) bool { return l.pending[c.ID] != nil })
 }
 
-// awaitAccepted waits until each message of an entry was attempted or stored. It is an
-// error if one is not stored, and the provider has neither it nor a newer one of its lane.
-func (l *ledger) awaitAccepted(ctx context.Context, en *entry) error {
-	ctx, cancel := context.WithTimeout(ctx, sendPatience)
-	defer cancel()
+// expect returns a channel that is told once for each message of an entry that is not sent,
+// when its next attempt is decided. It is called before the messages are handed over.
+func (l *ledger) expect(en *entry) (decided chan struct{}) {
 	ids := en.IDs()
-	decided := make(chan struct{}, len(ids))
+	decided = make(chan struct{}, len(ids))
 	l.mu.Lock()
-	waiting := 0
+	defer l.mu.Unlock()
 	for _, id := range ids {
 		if t := l.tracked(id); t != nil && t.entry != nil && !isSent(t.m.State) && t.m.State != outbox.Failed {
 			l.settled[id] = append(l.settled[id], decided)
-			waiting++
+		} else {
+			decided <- struct{}{}
 		}
 	}
-	l.mu.Unlock()
-	for range waiting {
-		select {
-		case <-decided:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the provider: %w", ctx.Err())
+	return decided
+}
+
+// awaitAccepted waits until each message of an entry was attempted or stored. It is an
+// error if one is not stored, and the provider has neither it nor a newer one of its lane.
+// In a shared store, a message in doubt is waited for: whoever repeats the notification may
+// reach another replica, which does not know of it.
+func (l *ledger) awaitAccepted(ctx context.Context, en *entry, decided chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, sendPatience)
+	defer cancel()
+	for {
+		for range en.Messages {
+			select {
+			case <-decided:
+			case <-ctx.Done():
+				return fmt.Errorf("wait for the provider: %w", ctx.Err())
+			}
 		}
+		doubt, err := l.unsent(en)
+		if !doubt || !l.shared {
+			return err
+		}
+		decided = l.expect(en)
 	}
+}
+
+// unsent is an error about those messages of an entry that are not sent. doubt: the provider
+// may have one.
+func (l *ledger) unsent(en *entry) (doubt bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var errs []error
-	for _, id := range ids {
+	for _, id := range en.IDs() {
 		if t := l.tracked(id); t != nil && t.entry != nil && !isSent(t.m.State) {
 			errs = append(errs, fmt.Errorf("message %s is %s: %s", id, t.m.State, last(t.m)))
+			doubt = doubt || t.m.State == outbox.Sending
 		}
 	}
-	return errors.Join(errs...)
+	return doubt, errors.Join(errs...)
 }
 
 // look is a message as it is known here, if it is: with its entry not stored, or with

@@ -89,6 +89,7 @@ type Spool struct {
 	*ledger
 	*records
 	o        Options
+	pulse    *pulse
 	flushing chan struct{} // holds one while nobody flushes
 	batch    int           // how many changes the next transaction has; of who flushes
 	stop     context.CancelFunc
@@ -116,7 +117,7 @@ func New(o Options) (*Spool, error) {
 		o.Withdraw = func([]string) {}
 	}
 	s := &Spool{
-		o: o, opening: &opening{clocks: &clocks{o.IDs, o.Logger}}, ledger: newLedger(o.Shared), flushing: make(chan struct{}, 1), batch: maxBatch, done: make(chan struct{}),
+		o: o, opening: &opening{clocks: &clocks{o.IDs, o.Logger}}, ledger: newLedger(o.Shared), pulse: newPulse(), flushing: make(chan struct{}, 1), batch: maxBatch, done: make(chan struct{}),
 	}
 	s.records = &records{store: s.opening, shelf: newShelf(o.Shared), merge: o.Merge}
 	s.flushing <- struct{}{}
@@ -167,6 +168,13 @@ func (s *Spool) Record(ctx context.Context, c outbox.Change, known *outbox.Messa
 		s.o.Changed(m, c)
 	}
 	return made, nil
+}
+
+// Direct reports whether a message is not in the store, and this process is to send it all the
+// same. After it was stopped, another replica may have sent it.
+func (s *Spool) Direct(id string) bool {
+	since, direct := s.direct(id)
+	return direct && !(s.o.Shared && s.pulse.stoppedSince(since))
 }
 
 // Close stores what is left, as far as it can, and closes the store.

@@ -279,6 +279,13 @@ type fake struct {
 	mu              sync.Mutex
 	addErr, readErr error
 	poison          string // the message whose changes cannot be written
+	adding          func() // called before each write; nil: nothing
+}
+
+func (f *fake) before(add func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.adding = add
 }
 
 func (f *fake) fail(add, read error) {
@@ -289,6 +296,9 @@ func (f *fake) fail(add, read error) {
 
 func (f *fake) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	f.mu.Lock()
+	if f.adding != nil {
+		f.adding()
+	}
 	err := f.addErr
 	if slices.ContainsFunc(e.Notes, func(c outbox.Change) bool { return c.ID == f.poison }) {
 		err = errFault
@@ -382,6 +392,78 @@ func TestAnUnheardCommitIsNotSent(t *testing.T) {
 			t.Errorf("once the store works, %d messages were handed over", handed)
 		}
 	})
+}
+
+// TestDoubtIsWaitedFor: in a shared store, a notification is not refused while the provider may
+// have its message: repeated at another replica, it would be sent twice.
+func TestDoubtIsWaitedFor(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		var sp *spool.Spool
+		record := func(c outbox.Change) {
+			if _, err := sp.Record(context.Background(), c, nil); err != nil {
+				t.Error(err)
+			}
+		}
+		in(t, spool.Options{Shared: true, Handover: func(direct bool, ms ...outbox.Message) {
+			for _, m := range ms {
+				if !direct {
+					continue
+				}
+				record(outbox.Attempted(m.ID, time.Now(), ""))
+				record(outbox.Doubted(m.ID, time.Now(), "timeout"))
+				time.AfterFunc(5*time.Second, func() {
+					if taken {
+						record(outbox.Taken(m.ID, "a", time.Now(), ""))
+					} else {
+						record(outbox.Returned(m.ID, time.Now(), "the provider does not have it"))
+					}
+				})
+			}
+		}}, func(f *fake, s *spool.Spool) {
+			sp = s
+			f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
+			began := time.Now()
+			_, err := commit(s, spool.FailOpen, outbox.Entry{Messages: []outbox.Message{message(outbox.NewIDs(), "g")}})
+			if took := time.Since(began); (err == nil) != taken || took != 5*time.Second {
+				t.Errorf("the provider has it: %v; after %s the error is %v", taken, took, err)
+			}
+			f.fail(nil, nil)
+		})
+	}
+}
+
+// TestAStoppedProcessDoesNotSend: what failed while the process was stopped does not show that
+// the store fails, and another replica may have the entry by now.
+func TestAStoppedProcessDoesNotSend(t *testing.T) {
+	for _, during := range []string{"the commit", "the send"} {
+		handed := 0
+		in(t, spool.Options{Shared: true, Handover: func(_ bool, ms ...outbox.Message) { handed += len(ms) }}, func(f *fake, s *spool.Spool) {
+			f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
+			m := message(outbox.NewIDs(), "g")
+			stop := time.AfterFunc(10*time.Second, func() {
+				if !s.Direct(m.ID) {
+					t.Error("a message that could not be stored is not sent")
+				}
+				s.WasStopped()
+				if s.Direct(m.ID) {
+					t.Error("after the process was stopped, the message is sent")
+				}
+			})
+			defer stop.Stop()
+			_, err := s.Commit(context.Background(), spool.FailOpen, func(context.Context) (*outbox.Entry, error) {
+				if during == "the commit" {
+					stop.Stop()
+					f.before(s.WasStopped)
+				}
+				return &outbox.Entry{Messages: []outbox.Message{m}}, nil
+			})
+			if want := map[string]int{"the send": 1}[during]; err == nil || handed != want {
+				t.Errorf("stopped during %s: %d messages were handed over, want %d: %v", during, handed, want, err)
+			}
+			f.before(nil)
+			f.fail(nil, nil)
+		})
+	}
 }
 
 // TestConflict: what does not fit is built again, from what is there then.

@@ -108,12 +108,8 @@ func (c *callbacks) reply(m *message, text string, at time.Time) {
 }
 
 func (c *callbacks) enqueue(m *message, url string, fields map[string]string) {
-	body, err := json.Marshal(fields)
-	if err != nil {
-		panic(err) // strings can always be encoded
-	}
-	p := post{key: m.APIID, url: url, body: body}
-	times := 1
+	p := post{key: m.APIID, url: url}
+	times, reordered := 1, false
 	if f := c.sim.takeFaultLocked("", true); f != nil {
 		switch f.Kind {
 		case CallbackLost:
@@ -123,11 +119,22 @@ func (c *callbacks) enqueue(m *message, url string, fields map[string]string) {
 		case CallbackDelay:
 			p.delay = f.Delay
 		case CallbackReorder:
-			c.mu.Lock()
-			c.held = &p
-			c.mu.Unlock()
-			return
+			reordered = true
+		case CallbackStatus:
+			if fields["status"] != "" {
+				fields["status"] = strconv.Itoa(f.N)
+			}
 		}
+	}
+	var err error
+	if p.body, err = json.Marshal(fields); err != nil {
+		panic(err) // strings can always be encoded
+	}
+	if reordered {
+		c.mu.Lock()
+		c.held = &p
+		c.mu.Unlock()
+		return
 	}
 	for range times {
 		c.push(p)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,18 +26,23 @@ const (
 	HangAfter   Kind = "hang-after"   // accept it, then never respond
 	Garbage     Kind = "garbage"      // accept it, then respond with nonsense
 	Err         Kind = "err"          // accept nothing, and respond with ERR and code N
+	BareErr     Kind = "bare-err"     // the same without a description
+
+	Lag         Kind = "lag"          // getstatus does not know what was accepted less than Delay ago
+	OtherStatus Kind = "other-status" // getstatus gives status N of a message that was accepted
 
 	CallbackLost    Kind = "callback-lost"
 	CallbackRepeat  Kind = "callback-repeat"  // post it N times
 	CallbackDelay   Kind = "callback-delay"   // post it after Delay; others overtake it
 	CallbackReorder Kind = "callback-reorder" // post it after the next one
+	CallbackStatus  Kind = "callback-status"  // post status N
 )
 
 // Fault is a fault of requests or of callbacks.
 type Fault struct {
 	Kind    Kind
-	N       int           // of HTTPStatus, StatusAfter, Err, CallbackRepeat
-	Delay   time.Duration // of Latency, CallbackDelay
+	N       int           // of HTTPStatus, StatusAfter, Err, BareErr, OtherStatus, CallbackRepeat, CallbackStatus
+	Delay   time.Duration // of Latency, Lag, CallbackDelay
 	Command string        // only requests of this command; "": any
 	Times   int           // how many times; 0: until ClearFaults
 	P       float64       // the probability each time; 0: always
@@ -45,7 +51,8 @@ type Fault struct {
 // arguments holds what follows the "=" of each kind.
 var arguments = map[Kind]string{
 	Latency: "duration", Hang: "", HTTPStatus: "number", StatusAfter: "number", DropBefore: "", DropAfter: "", HangAfter: "", Garbage: "", Err: "number",
-	CallbackLost: "", CallbackRepeat: "number", CallbackDelay: "duration", CallbackReorder: "",
+	BareErr: "number", Lag: "duration", OtherStatus: "number",
+	CallbackLost: "", CallbackRepeat: "number", CallbackDelay: "duration", CallbackReorder: "", CallbackStatus: "number",
 }
 
 // ParseFault reads a fault from a command line: a kind, with "=" and its argument if it has one,
@@ -62,7 +69,7 @@ func ParseFault(s string) (Fault, error) {
 			f.Kind = Kind(name)
 			switch {
 			case !known:
-				return f, fmt.Errorf("fault %q: unknown kind; known: latency, hang, hang-after, status, status-after, drop-before, drop-after, garbage, err, callback-lost, callback-repeat, callback-delay, callback-reorder", name)
+				return f, fmt.Errorf("fault %q: unknown kind; known: latency, hang, hang-after, status, status-after, drop-before, drop-after, garbage, err, bare-err, lag, other-status, callback-lost, callback-repeat, callback-delay, callback-reorder, callback-status", name)
 			case argument == "number":
 				f.N, err = strconv.Atoi(value)
 			case argument == "duration":
@@ -86,6 +93,14 @@ func ParseFault(s string) (Fault, error) {
 	return f, nil
 }
 
+// command is the command that a fault is of, "" if it is of any.
+func (f Fault) command() string {
+	if f.Kind == Lag || f.Kind == OtherStatus {
+		return textinghouse.CommandStatus
+	}
+	return f.Command
+}
+
 func (f Fault) ofCallbacks() bool { return strings.HasPrefix(string(f.Kind), "callback-") }
 
 // scripted is a fault that was added, and how many times it still happens.
@@ -94,11 +109,18 @@ type scripted struct {
 	left int
 }
 
-// AddFault adds a fault. If several match a request, the one added first happens.
-func (s *Simulator) AddFault(f Fault) {
+// AddFault adds a fault, and returns what removes it. If several match a request, the one added
+// first happens.
+func (s *Simulator) AddFault(f Fault) (remove func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = append(s.faults, &scripted{f, f.Times})
+	added := &scripted{f, f.Times}
+	s.faults = append(s.faults, added)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.faults = slices.DeleteFunc(s.faults, func(f *scripted) bool { return f == added })
+	}
 }
 
 // ClearFaults removes all faults. Requests that hang already end with Close.
@@ -117,7 +139,7 @@ func (s *Simulator) takeFault(command string, callback bool) *Fault {
 // takeFaultLocked returns the fault that happens now, or nil. s.mu is held.
 func (s *Simulator) takeFaultLocked(command string, callback bool) *Fault {
 	for i, f := range s.faults {
-		if f.ofCallbacks() != callback || f.Command != "" && f.Command != command || f.P > 0 && rand.Float64() >= f.P {
+		if f.ofCallbacks() != callback || f.command() != "" && f.command() != command || f.P > 0 && rand.Float64() >= f.P {
 			continue
 		}
 		if f.Times > 0 {
@@ -153,6 +175,9 @@ func (s *Simulator) misbehaveBefore(w http.ResponseWriter, r *http.Request, f *F
 		panic(http.ErrAbortHandler)
 	case Err:
 		fmt.Fprint(w, refuse(textinghouse.Code(f.N)))
+		return false
+	case BareErr:
+		fmt.Fprintf(w, "ERR: %d", f.N)
 		return false
 	}
 	return true

@@ -34,7 +34,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault != nil && !s.misbehaveBefore(w, r, fault) {
 		return
 	}
-	response := s.respond(r, params)
+	response := s.respond(r, params, fault)
 	if fault != nil && !s.misbehaveAfter(w, r, fault) {
 		return
 	}
@@ -71,8 +71,8 @@ func parameters(r *http.Request) (map[string]string, bool) {
 	return params, true
 }
 
-// respond carries out a command and returns the response.
-func (s *Simulator) respond(r *http.Request, p map[string]string) string {
+// respond carries out a command and returns the response. fault is nil without one.
+func (s *Simulator) respond(r *http.Request, p map[string]string, fault *Fault) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.accounts[p["user"]]
@@ -89,7 +89,7 @@ func (s *Simulator) respond(r *http.Request, p map[string]string) string {
 	case "sendsms":
 		return s.send(a, p)
 	case "getstatus":
-		return s.status(a, p)
+		return s.status(a, p, fault)
 	case "getcredit":
 		return strconv.FormatFloat(a.Credit, 'f', -1, 64)
 	}
@@ -150,7 +150,7 @@ func (s *Simulator) send(a *account, p map[string]string) string {
 	}
 	a.floods[key] = now
 	m := &message{account: a, SMS: SMS{
-		APIID: apiID(len(s.messages) + 1), ClientID: clientID, To: to, Text: text, Segments: segments, Commercial: commercial,
+		APIID: apiID(s.options.FirstID + len(s.messages) + 1), ClientID: clientID, To: to, Text: text, Segments: segments, Commercial: commercial,
 		At: now, Statuses: []textinghouse.Status{textinghouse.StatusProcessing},
 	}}
 	if from := p["from"]; from != "" && slices.Contains(a.Senders, from) {
@@ -167,20 +167,24 @@ func (s *Simulator) send(a *account, p map[string]string) string {
 }
 
 // status returns the response to getstatus. s.mu is held.
-func (s *Simulator) status(a *account, p map[string]string) string {
+func (s *Simulator) status(a *account, p map[string]string, fault *Fault) string {
+	var m *message
+	unknown := textinghouse.CodeUnknownAPIID
 	switch {
 	case p["api_id"] != "":
-		m := s.byAPIID[p["api_id"]]
-		if m == nil || m.account != a {
-			return refuse(textinghouse.CodeUnknownAPIID)
+		if m = s.byAPIID[p["api_id"]]; m != nil && m.account != a {
+			m = nil
 		}
-		return strconv.Itoa(int(m.Status()))
 	case p["climsgid"] != "":
-		m := a.byClientID[p["climsgid"]]
-		if m == nil {
-			return refuse(textinghouse.CodeUnknownClientID)
-		}
-		return strconv.Itoa(int(m.Status()))
+		m, unknown = a.byClientID[p["climsgid"]], textinghouse.CodeUnknownClientID
+	default:
+		return refuse(textinghouse.CodeMissingParameter)
 	}
-	return refuse(textinghouse.CodeMissingParameter)
+	switch {
+	case m == nil, fault != nil && fault.Kind == Lag && time.Since(m.At) < fault.Delay:
+		return refuse(unknown)
+	case fault != nil && fault.Kind == OtherStatus:
+		return strconv.Itoa(fault.N)
+	}
+	return strconv.Itoa(int(m.Status()))
 }

@@ -59,7 +59,10 @@ type Options struct {
 	Location                  *time.Location
 	WeekdayOpen, WeekdayClose int
 	// Holiday reports public holidays; nil: those of France.
-	Holiday   func(year int, month time.Month, day int) bool
+	Holiday func(year int, month time.Month, day int) bool
+	// FirstID is the number of the first API ID. Simulators that are endpoints of one
+	// account need numbers that differ.
+	FirstID   int
 	Transport http.RoundTripper // of callbacks; nil: the network
 	Logger    *slog.Logger      // nil: nothing is logged
 }

@@ -308,6 +308,7 @@ func TestCallbackFaults(t *testing.T) {
 		"callback-repeat=2,times=1":    "[1 1 3]",
 		"callback-reorder,times=1":     "[3 1]",
 		"callback-delay=100ms,times=1": "[3 1]",
+		"callback-status=42,times=1":   "[42 3]",
 	} {
 		a := account
 		var got func() []string
@@ -351,6 +352,7 @@ func TestRequestFaults(t *testing.T) {
 		"hang-after":       {"", 1},
 		"garbage":          {"200 <html>", 1},
 		"err=300":          {"200 ERR: 300 |", 0},
+		"bare-err=300":     {"200 ERR: 300", 0},
 		"err=300,cmd=none": {"200 ID:", 1},
 		"err=300,p=0.0001": {"200 ID:", 1},
 	} {
@@ -380,6 +382,30 @@ func TestRequestFaults(t *testing.T) {
 		if got := form(t, s, "cmd=getcredit"); got != "100" {
 			t.Errorf("%s goes on after its time: %q", fault, got)
 		}
+	}
+}
+
+func TestStatusFaults(t *testing.T) {
+	s := simulator(t, account)
+	form(t, s, "cmd=sendsms&to=999&txt=a&iscom=N&climsgid=c")
+	ask := func(want, fault string) {
+		t.Helper()
+		if got := form(t, s, "cmd=getstatus&climsgid=c"); !strings.HasPrefix(got, want) {
+			t.Errorf("getstatus is %q with %s, want %q", got, fault, want)
+		}
+	}
+	for fault, want := range map[string]string{"lag=1h": "ERR: 202", "lag=1ns": "3", "other-status=42": "42"} {
+		f, err := textinghousetest.ParseFault(fault)
+		if err != nil {
+			t.Fatal(err)
+		}
+		remove := s.AddFault(f)
+		ask(want, fault)
+		if got := form(t, s, "cmd=getstatus&climsgid=other"); !strings.HasPrefix(got, "ERR: 202") {
+			t.Errorf("getstatus of an unknown message is %q with %s", got, fault)
+		}
+		remove()
+		ask("3", "no fault")
 	}
 }
 

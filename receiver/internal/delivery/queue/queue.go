@@ -47,6 +47,7 @@ const (
 // Queue holds the messages that are to be sent.
 type Queue struct {
 	term    time.Time // when this process became the sender
+	old     *Doubt    // of all that is older and of which no attempt is known
 	maker   maker
 	known   map[string]*item
 	ages    ages // of known, and of some that are gone
@@ -65,12 +66,15 @@ type Queue struct {
 func NewQueue(term time.Time, shared bool) *Queue {
 	q := &Queue{
 		term: term, maker: maker{seed: maphash.MakeSeed(), interned: make(map[string]string)}, known: make(map[string]*item),
-		floods: floods{of: make(map[uint64]*flood)},
+		old: older(term), floods: floods{of: make(map[uint64]*flood)},
 		limits: limits{people: make(map[e164.Number]*person)},
 	}
 	q.lanes = lanes{dues: &q.dues, limits: &q.limits, items: make(map[lane][]*item), passed: make(map[lane]passed), loading: true, shared: shared}
 	return q
 }
+
+// older is what is known of a message that is older than a term.
+func older(term time.Time) *Doubt { return &Doubt{Ask: true, First: term, Last: term} }
 
 // Configure sets or replaces the rules, and reports whether limits were replaced by
 // others: what was sent lately is then to be counted anew.
@@ -92,11 +96,14 @@ func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
 		it.notBefore = time.Time{}
 	}
 	if from == Loaded || m.State == outbox.Sending || m.CreatedAt.Before(q.term) {
-		d := Doubt{Ask: true, First: q.term, Last: q.term}
-		if d.Tried = m.State == outbox.Sending; d.Tried && !m.AttemptedAt.IsZero() {
-			d.First, d.Last = m.AttemptedAt, m.AttemptedAt
+		it.doubt = q.old
+		if m.State == outbox.Sending {
+			d := *q.old
+			if d.Tried = true; !m.AttemptedAt.IsZero() {
+				d.First, d.Last = m.AttemptedAt, m.AttemptedAt
+			}
+			it.doubt = &d
 		}
-		it.doubt = &d
 	}
 	if q.texts < keptTexts {
 		q.texts++
@@ -113,7 +120,7 @@ func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
 // Begin begins a new term: messages of earlier ones may come until [Queue.Loaded]. The
 // provider is asked about those that are here.
 func (q *Queue) Begin(term time.Time) {
-	q.term, q.lanes.loading = term, true
+	q.term, q.old, q.lanes.loading = term, older(term), true
 	for _, it := range q.known {
 		if it.older = true; it.phase != running {
 			q.askFirst(it)
@@ -124,11 +131,15 @@ func (q *Queue) Begin(term time.Time) {
 // askFirst has the provider asked about an item that is older than the term.
 func (q *Queue) askFirst(it *item) {
 	if it.older && !it.asks() {
-		d := Doubt{Ask: true, First: q.term, Last: q.term}
+		failures := int32(0)
 		if it.doubt != nil {
-			d.Failures = it.doubt.Failures
+			failures = it.doubt.Failures
 		}
-		it.doubt = &d
+		if it.doubt = q.old; failures > 0 {
+			d := *q.old
+			d.Failures = failures
+			it.doubt = &d
+		}
 	}
 	it.older = false
 }

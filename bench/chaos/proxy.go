@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// proxy stands between smspager and PostgreSQL, and breaks what passes.
+type proxy struct {
+	listener net.Listener
+	server   string
+	work     sync.WaitGroup
+
+	mu    sync.Mutex
+	pairs map[*pair]struct{}
+
+	away       atomic.Bool   // no connection is made
+	lostCommit atomic.Uint32 // of 100 commits, how many have no response
+	hung       atomic.Uint32 // of 100 requests, how many wait until the fault ends
+	cut        atomic.Uint32 // of 100 requests, how many end their connection
+	healed     atomic.Pointer[chan struct{}]
+}
+
+// pair is a connection of a client, and its own to the server.
+type pair struct {
+	client, server net.Conn
+	deaf           atomic.Bool // the client hears no more
+}
+
+func (p *pair) close() {
+	p.client.Close()
+	p.server.Close()
+}
+
+func newProxy(server string) (*proxy, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &proxy{listener: l, server: server, pairs: make(map[*pair]struct{})}
+	p.heal()
+	p.work.Go(p.accept)
+	return p, nil
+}
+
+func (p *proxy) address() string { return p.listener.Addr().String() }
+
+func (p *proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return // closed
+		}
+		p.work.Go(func() { p.serve(client) })
+	}
+}
+
+func (p *proxy) serve(client net.Conn) {
+	defer client.Close()
+	if p.away.Load() {
+		return
+	}
+	server, err := net.Dial("tcp", p.server)
+	if err != nil {
+		return
+	}
+	c := &pair{client: client, server: server}
+	defer c.close()
+	p.mu.Lock()
+	p.pairs[c] = struct{}{}
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.pairs, c)
+		p.mu.Unlock()
+	}()
+	var back sync.WaitGroup
+	back.Go(func() {
+		defer c.close()
+		block := make([]byte, 64<<10)
+		for {
+			n, err := server.Read(block)
+			if n > 0 && c.deaf.Load() {
+				return // it has been done, and nobody will know
+			}
+			if _, writeErr := client.Write(block[:n]); err != nil || writeErr != nil {
+				return
+			}
+		}
+	})
+	p.forward(c)
+	c.close()
+	back.Wait()
+}
+
+// commit is PostgreSQL's simple query of a transaction's end.
+var commit = []byte("commit\x00")
+
+// forward passes requests on.
+func (p *proxy) forward(c *pair) {
+	block := make([]byte, 64<<10)
+	for {
+		n, err := c.client.Read(block)
+		if n > 0 {
+			switch {
+			case chance(&p.cut):
+				return
+			case chance(&p.hung):
+				<-*p.healed.Load()
+			case bytes.Contains(block[:n], commit) && chance(&p.lostCommit):
+				c.deaf.Store(true)
+			}
+			if _, err := c.server.Write(block[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func chance(percent *atomic.Uint32) bool {
+	n := percent.Load()
+	return n > 0 && rand.Uint32N(100) < n
+}
+
+// during breaks something of each 100 for a time.
+func (p *proxy) during(what *atomic.Uint32, percent uint32, d time.Duration) {
+	what.Store(percent)
+	time.Sleep(d)
+	p.heal()
+}
+
+// heal ends all faults.
+func (p *proxy) heal() {
+	p.away.Store(false)
+	p.lostCommit.Store(0)
+	p.hung.Store(0)
+	p.cut.Store(0)
+	next := make(chan struct{})
+	if before := p.healed.Swap(&next); before != nil {
+		close(*before)
+	}
+}
+
+// leave ends all connections, and makes none until the proxy is healed.
+func (p *proxy) leave() {
+	p.away.Store(true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.pairs {
+		c.close()
+	}
+}
+
+func (p *proxy) close() {
+	p.listener.Close()
+	p.heal()
+	p.leave()
+	p.work.Wait()
+}

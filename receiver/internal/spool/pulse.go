@@ -1,0 +1,49 @@
+package spool
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// beatGap is how often a replica notes that it runs.
+	beatGap = 500 * time.Millisecond
+	// stoppedFor is after what silence it counts as having been stopped. A commit fails in
+	// that time by itself, and another replica may take a notification that it waits with.
+	stoppedFor = 2 * time.Second
+)
+
+// pulse knows whether the process was stopped, as by SIGSTOP or with its machine. What failed
+// meanwhile says nothing about the store.
+type pulse struct {
+	base    time.Time
+	last    atomic.Int64 // when it beat last, ns after base
+	stopped atomic.Int64 // when it beat first after the last stop; -1: never
+}
+
+func newPulse() *pulse {
+	p := &pulse{base: time.Now()}
+	p.stopped.Store(-1)
+	return p
+}
+
+// run beats until the context ends.
+func (p *pulse) run(ctx context.Context) {
+	for ; ctx.Err() == nil; sleep(ctx, beatGap) {
+		p.beat()
+	}
+}
+
+func (p *pulse) beat() {
+	now := time.Since(p.base)
+	if now-time.Duration(p.last.Load()) >= stoppedFor {
+		p.stopped.Store(int64(now))
+	}
+	p.last.Store(int64(now))
+}
+
+// stoppedSince reports whether the process was stopped at some time since the given one.
+func (p *pulse) stoppedSince(t time.Time) bool {
+	return time.Since(p.base)-time.Duration(p.last.Load()) >= stoppedFor || p.stopped.Load() >= int64(t.Sub(p.base))
+}
