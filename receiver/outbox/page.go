@@ -66,6 +66,7 @@ const (
 	PageEventNotified     PageEventType = "notified" // Alertmanager told more of it
 	PageEventPaged        PageEventType = "paged"    // somebody was sent a text
 	PageEventEscalated    PageEventType = "escalated"
+	PageEventPassed       PageEventType = "passed"    // somebody wants the next step taken now
 	PageEventUnreached    PageEventType = "unreached" // a text did not arrive, or nobody knows whether
 	PageEventRepeated     PageEventType = "repeated"
 	PageEventAcknowledged PageEventType = "acknowledged"

@@ -1,12 +1,13 @@
 package textinghouse
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Receipt is a status callback (DLR; seed, 4.5). At least one id is set.
@@ -16,19 +17,23 @@ type Receipt struct {
 	Status   Status // may be one that is not [Status.Known]
 }
 
-// Reply is a text from a phone (MO; seed, 4.6). At least one id is set, of the message that it
-// responds to.
+// Reply is a text from a phone (MO; seed, 4.6). Its ids are those of the message that it responds to;
+// they may be missing.
 type Reply struct {
 	APIID    string
 	ClientID string
-	From     string // E.164, with a plus sign
+	From     string // E.164, with a plus sign, if it can be read so; otherwise as it came
 	Text     string
-	Date     time.Time // in UTC
+	Date     time.Time // in UTC; zero if it is missing or cannot be read
 }
 
 // dateForms are the forms of a reply's date: the seed has one in its example and another one in
-// its text.
-var dateForms = []string{time.RFC3339, time.DateTime}
+// its text; other gateways write the others. A date without a zone is in UTC.
+var dateForms = []string{
+	time.RFC3339, time.DateTime, "2006-01-02T15:04:05", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05Z07", "2006-01-02 15:04:05Z07:00",
+	"2006-01-02 15:04:05 Z0700", "2006-01-02 15:04:05Z0700", "2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04:05 MST", time.RFC1123, time.RFC1123Z,
+	"2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02 15:04", "2006/01/02 15:04:05", "20060102150405", "20060102T150405Z",
+}
 
 // ParseReceipt reads the body of a status callback. The status may be a string or a number;
 // unknown fields are ignored.
@@ -50,75 +55,88 @@ func ParseReceipt(body []byte) (Receipt, error) {
 	return r, nil
 }
 
-// ParseReply reads the body of a reply callback.
+// ParseReply reads the body of a reply callback. It fails only if the body is no JSON object: what a
+// person wrote must not be lost for a field that is missing or of another type.
 func ParseReply(body []byte) (Reply, error) {
-	var r Reply
 	fields, err := callbackFields(body)
 	if err != nil {
-		return r, err
+		return Reply{}, err
 	}
-	if r.APIID, r.ClientID, err = callbackIDs(fields); err != nil {
-		return r, err
+	return Reply{
+		APIID: callbackText(fields, "apimsgid"), ClientID: callbackText(fields, "climsgid"),
+		From: phoneNumber(callbackText(fields, "from")), Text: callbackText(fields, "txt"), Date: date(callbackText(fields, "date")),
+	}, nil
+}
+
+// phoneNumber writes a number with a plus sign and digits only. A number in national form, and what is no
+// number, is returned as it came.
+func phoneNumber(from string) string {
+	from = strings.TrimSpace(from)
+	digits := strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r), unicode.Is(unicode.Cf, r), strings.ContainsRune(".-()/+", r):
+			return -1
+		}
+		return r
+	}, strings.TrimPrefix(from, "tel:"))
+	international := strings.TrimLeft(digits, "0")
+	if zeros := len(digits) - len(international); zeros != 0 && zeros != 2 || international == "" || len(international) > 15 || strings.Trim(digits, "0123456789") != "" {
+		return from
 	}
-	from, err := callbackString(fields, "from")
-	if err != nil {
-		return r, err
-	}
-	digits := strings.TrimPrefix(from, "+")
-	if digits == "" || len(digits) > 15 || strings.Trim(digits, "0123456789") != "" {
-		return r, errors.New(`callback: "from" must be a phone number`)
-	}
-	r.From = "+" + digits
-	if r.Text, err = callbackString(fields, "txt"); err != nil {
-		return r, err
-	}
-	date, err := callbackString(fields, "date")
-	if err != nil {
-		return r, err
-	}
+	return "+" + international
+}
+
+// date reads a date in any of its forms, or in seconds or milliseconds since 1970.
+func date(text string) time.Time {
+	text = strings.TrimSpace(text)
 	for _, form := range dateForms {
-		if t, err := time.Parse(form, date); err == nil {
-			r.Date = t.UTC()
-			return r, nil
+		if t, err := time.Parse(form, text); err == nil {
+			return t.UTC()
 		}
 	}
-	return r, errors.New(`callback: "date" must be like 2019-04-01T13:09:16Z or 2019-04-01 13:09:16`)
+	n, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case err != nil || n <= 0 || n > 1e14:
+		return time.Time{}
+	case n > 1e11:
+		return time.UnixMilli(n).UTC()
+	}
+	return time.Unix(n, 0).UTC()
 }
 
 // callbackFields reads a JSON object. Its keys are case-sensitive.
 func callbackFields(body []byte) (map[string]json.RawMessage, error) {
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
+	err := json.Unmarshal(body, &fields)
+	if err != nil { // a gateway may not escape line ends, or begin with a byte order mark
+		spaced := bytes.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, bytes.TrimPrefix(body, []byte("\ufeff")))
+		err = json.Unmarshal(spaced, &fields)
+	}
+	if err != nil || fields == nil {
 		return nil, errors.New("callback: the body must be a JSON object")
 	}
 	return fields, nil
 }
 
 func callbackIDs(fields map[string]json.RawMessage) (apiID, clientID string, err error) {
-	if apiID, err = callbackString(fields, "apimsgid"); err != nil {
-		return "", "", err
-	}
-	if clientID, err = callbackString(fields, "climsgid"); err != nil {
-		return "", "", err
-	}
+	apiID, clientID = callbackText(fields, "apimsgid"), callbackText(fields, "climsgid")
 	if apiID == "" && clientID == "" {
 		return "", "", errors.New(`callback: neither "apimsgid" nor "climsgid" is set`)
 	}
 	return apiID, clientID, nil
 }
 
-// callbackString reads a string; a missing one and null are "".
-func callbackString(fields map[string]json.RawMessage, name string) (string, error) {
-	raw, ok := fields[name]
-	if !ok {
-		return "", nil
+// callbackText reads a string; a missing one and null are "", and a number is its digits.
+func callbackText(fields map[string]json.RawMessage, name string) string {
+	var text string
+	raw := fields[name]
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return string(raw)
 	}
-	var s *string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return "", fmt.Errorf("callback: %q must be a string", name)
-	}
-	if s == nil {
-		return "", nil
-	}
-	return *s, nil
+	return text
 }

@@ -17,8 +17,13 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
+const notUnderstood = "Not understood, nothing was done. " + helpText
+
 // carryOut decides what a reply leads to. Nothing is stored yet.
 func (rs *replies) carryOut(ctx context.Context, r *received) (decision, error) {
+	if rs.continues(r) {
+		return decision{outcome: outcomeUnclear, rest: true}, nil
+	}
 	switch r.command.Verb {
 	case command.Help:
 		return decision{outcome: outcomeDone, text: helpText}, nil
@@ -28,7 +33,9 @@ func (rs *replies) carryOut(ctx context.Context, r *received) (decision, error) 
 		all, err := rs.pages.of(ctx, "")
 		return decision{outcome: outcomeDone, text: openText(all, r.from, r.at)}, err
 	case command.Unknown:
-		return decision{outcome: outcomeUnclear, text: "Not understood, nothing was done. " + helpText}, nil
+		return decision{outcome: outcomeUnclear, text: notUnderstood}, nil
+	case command.Decline, command.Question, command.Machine:
+		return rs.nothing(ctx, r)
 	case command.Stop, command.Start, command.Verify:
 		if err := rs.people.Refresh(ctx); err != nil {
 			return decision{}, err
@@ -42,24 +49,115 @@ func (rs *replies) carryOut(ctx context.Context, r *received) (decision, error) 
 	var d decision
 	switch by := rs.people.Person(r.from); r.command.Verb {
 	case command.Acknowledge:
-		d = rs.acknowledge(pages, by, r)
-		if problem.text != "" {
-			d.text += "\n" + problem.text
-		}
-		if r.command.Length > 0 && d.outcome == outcomeDone {
-			d.text += fmt.Sprintf(". To silence it too: S %s", page.Span(r.command.Length))
-		}
+		d, err = rs.acknowledgeAnd(ctx, pages, by, problem.text, r)
 	case command.Silence:
-		d = rs.silence(pages[0], by, r)
+		d = rs.each(pages, func(p *page.Page) (decision, error) { return rs.silence(p, by, r), nil })
+	case command.Next:
+		d = rs.pass(pages[0], by, r)
 	default:
-		if d, err = rs.undo(ctx, pages[0], by, len(r.command.Codes) > 0, r.at); err != nil {
-			return d, err
-		}
+		d = rs.each(pages, func(p *page.Page) (decision, error) { return rs.undo(ctx, p, by, len(r.command.Codes) > 0, r.at) })
 	}
-	if d.outcome == outcomeRefused && len(pages) == 1 && !pages[0].State.Current() {
+	if err == nil {
+		err = d.err
+	}
+	if err == nil && d.outcome == outcomeRefused && len(pages) == 1 && !pages[0].State.Current() {
 		return rs.withOpen(ctx, d, r)
 	}
-	return d, nil
+	return d, err
+}
+
+// each decides on pages one by one, and joins the decisions.
+func (rs *replies) each(pages []*page.Page, decide func(*page.Page) (decision, error)) decision {
+	if len(pages) == 1 {
+		d, err := decide(pages[0])
+		d.err = err
+		return d
+	}
+	all := decision{outcome: outcomeRefused}
+	var texts []string
+	for _, p := range pages {
+		d, err := decide(p)
+		if err != nil {
+			all.err = err
+			return all
+		}
+		if d.outcome == outcomeDone {
+			all.outcome = outcomeDone
+		}
+		if d.text != "" {
+			texts = append(texts, d.text)
+		}
+		all.pages, all.marks = append(all.pages, d.pages...), append(all.marks, d.marks...)
+		all.others, all.answered = append(all.others, d.others...), append(all.answered, d.answered...)
+	}
+	all.text = strings.Join(texts, "\n")
+	return all
+}
+
+// acknowledgeAnd acknowledges pages, and adds to the confirmation what else the person should know: a
+// problem, or which of their pages are open still.
+func (rs *replies) acknowledgeAnd(ctx context.Context, pages []*page.Page, by outbox.Person, problem string, r *received) (decision, error) {
+	d := rs.acknowledge(pages, by, r)
+	if r.command.Length > 0 && d.outcome == outcomeDone {
+		d.text += fmt.Sprintf(". To silence it too: S %s", page.Span(r.command.Length))
+	}
+	if problem != "" {
+		d.text += "\n" + problem
+	}
+	if len(r.command.Codes) > 0 && !r.command.Chat || !pages[0].State.Current() {
+		return d, nil
+	}
+	_, open, err := rs.mine(ctx, r.from)
+	open = slices.DeleteFunc(open, func(p *page.Page) bool {
+		return slices.ContainsFunc(pages, func(done *page.Page) bool { return done.ID == p.ID })
+	})
+	if err == nil && len(open) > 0 {
+		d.text = listed(d.text+"\nStill open:", open, brief)
+	}
+	return d, err
+}
+
+// nothing lists the open pages that a reply may have been about which does nothing: a refusal, a
+// question, or what a machine wrote. A machine gets no confirmation if no page is open.
+func (rs *replies) nothing(ctx context.Context, r *received) (decision, error) {
+	_, open, err := rs.mine(ctx, r.from)
+	d := decision{outcome: outcomeUnclear}
+	switch {
+	case len(open) == 0 && r.command.Verb == command.Machine:
+	case len(open) == 0:
+		d.text = "Nothing was done. No page of yours is open."
+	case r.command.Verb == command.Decline:
+		d.text = lines("Nothing was done. NEXT pages the next person, OK acknowledges:", open, r.from, r.at)
+	case r.command.Verb == command.Machine:
+		d.text = lines("Nothing was done: did a person write that? OK acknowledges:", open, r.from, r.at)
+	default:
+		d.text = lines("Nothing was done. OK acknowledges:", open, r.from, r.at)
+	}
+	return d, err
+}
+
+// pass has the next person paged, and gives the page back if the sender holds it.
+func (rs *replies) pass(p *page.Page, by outbox.Person, r *received) decision {
+	d := decision{outcome: outcomeRefused, about: p}
+	plan := rs.pages.plan(p.Receiver)
+	switch {
+	case overText(p, r.at) != "":
+		d.text = overText(p, r.at)
+	case p.Held() && p.Holder != by.Number:
+		d.text = fmt.Sprintf("%s has %s since %s: %s", p.AcknowledgedBy, p.Code, page.Span(r.at.Sub(p.AcknowledgedAt)), p.Headline)
+	case p.State == outbox.PageSilenced:
+		d.text = fmt.Sprintf("%s is silenced. UNDO %s ends that: %s", p.Code, p.Code, p.Headline)
+	case plan == nil || p.Steps >= len(plan.Steps):
+		d.text = fmt.Sprintf("There is nobody else to page for %s, nothing was done: %s", p.Code, p.Headline)
+	default:
+		if p.Held() {
+			p.Undo(plan, by, r.at)
+		}
+		p.Pass(by, r.at)
+		d.outcome, d.pages = outcomeDone, []*page.Page{p}
+		d.text = fmt.Sprintf("OK, %s is paged for %s now: %s", strings.Join(plan.Steps[p.Steps].To, ", "), p.Code, p.Headline)
+	}
+	return d
 }
 
 // withOpen adds to the confirmation of a command about a page that is over which pages are open.
@@ -180,6 +278,9 @@ func (rs *replies) newHolder(pages []*page.Page, by outbox.Person, now time.Time
 // confirmed later.
 func (rs *replies) silence(p *page.Page, by outbox.Person, r *received) decision {
 	length, now := r.command.Length, r.at
+	if r.command.Until != "" {
+		length = until(r.command.Until, now.In(rs.people.Zone(by.Number)))
+	}
 	refuse := func(format string, args ...any) decision {
 		return decision{outcome: outcomeRefused, about: p, text: fmt.Sprintf(format, args...)}
 	}

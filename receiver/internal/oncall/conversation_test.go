@@ -53,7 +53,7 @@ func TestEscalatedUntilSomebodyAnswers(t *testing.T) {
 		b.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull db-1")
 		// Too late, which the confirmation says.
 		b.say("4821 no")
-		b.expect(time.Second, "Not understood...")
+		b.expect(time.Second, "Nothing was done. No page of yours is open.")
 		b.say("ok")
 		b.expect(time.Second, "carol has "+c.code+" since ...")
 		w.resolve()

@@ -4,62 +4,128 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
 // meant finds the pages that a command is about: by their codes, by the message that the reply
-// responds to, or the only one there is. Nothing is guessed. Without pages, the decision refuses the
-// command; with pages, its text is to be added to the confirmation.
+// responds to, or the only one there is. A provider's callback names the latest message to the phone,
+// whatever was meant: so an acknowledgement is about that only if its page is open. Nothing is guessed.
+// Without pages, the decision refuses the command; with pages, its text is to be added to the
+// confirmation.
 func (rs *replies) meant(ctx context.Context, r *received) ([]*page.Page, decision, error) {
 	c := &r.command
 	if len(c.Codes) > 1 && c.Verb != command.Acknowledge {
 		return refuse(outcomeRefused, "Nothing was done: one code at a time for that, please.")
 	}
-	mine, err := rs.pages.of(ctx, r.from)
+	mine, open, err := rs.mine(ctx, r.from)
 	if err != nil {
 		return nil, decision{}, err
 	}
-	open := slices.DeleteFunc(slices.Clone(mine), func(p *page.Page) bool { return p.State != outbox.PageOpen })
+	odd := false
+	if len(c.Codes) > 0 {
+		pages, problem, err := rs.coded(ctx, r, mine)
+		if err != nil || len(pages) > 0 || problem.text != "" {
+			return pages, problem, err
+		}
+		odd = len(open) > 1 // a number among words may be a code that was mistyped
+	}
+	if c.All {
+		return everyPage(c.Verb, mine, open, r)
+	}
+	if c.Verb == command.Undo {
+		if held, err := rs.lastActed(ctx, mine, r); err != nil || len(held) > 0 {
+			return held, decision{}, err
+		}
+	}
+	var about *page.Page
+	if r.about != nil { // as it is now, not as it was when the message was found
+		if about, err = rs.pages.load(ctx, r.about.ID); err != nil {
+			return nil, decision{}, err
+		}
+	}
+	mayBe := func(p *page.Page) bool {
+		return p.State == outbox.PageOpen || p.State.Current() && c.Verb == command.Silence
+	}
 	switch {
-	case len(c.Codes) > 0:
-		return rs.coded(ctx, r, mine)
-	case c.All && len(open) > 0:
+	case odd:
+	case about != nil && (c.Verb == command.Undo || mayBe(about)):
+		return []*page.Page{about}, decision{}, nil
+	case len(open) == 1 && c.Verb != command.Undo && (about == nil || about.State.Current()):
 		return open, decision{}, nil
-	case c.All:
-		return refuse(outcomeRefused, "No page of yours is open.")
-	case r.about != nil: // as it is now, not as it was when the message was found
-		p, err := rs.pages.load(ctx, r.about.ID)
-		return []*page.Page{p}, decision{}, err
-	case c.Verb == command.Undo:
-		return lastHeld(mine, r)
-	case len(open) == 1:
-		return open, decision{}, nil
+	case about != nil:
+		return []*page.Page{about}, decision{}, nil
+	case c.Verb == command.Undo && len(mine) > 0:
+		return refuse(outcomeRefused, "There is nothing of yours to take back.")
+	}
+	switch {
 	case len(mine) == 0:
 		return refuse(outcomeRefused, "No page of yours is open.")
+	case len(open) > 1:
+		return refuse(outcomeAmbiguous, lines("Which one? Reply with its code.", open, r.from, r.at))
 	case len(mine) > 1:
 		return refuse(outcomeAmbiguous, lines("Which one? Reply with its code.", mine, r.from, r.at))
 	}
 	return mine, decision{}, nil
 }
 
+// mine returns the current pages that a number was paged for, the open ones first, and these alone.
+func (rs *replies) mine(ctx context.Context, number e164.Number) (mine, open []*page.Page, err error) {
+	mine, err = rs.pages.of(ctx, number)
+	for _, p := range mine {
+		if p.State == outbox.PageOpen {
+			open = append(open, p)
+		}
+	}
+	return mine, open, err
+}
+
+// everyPage returns the pages that "all" means.
+func everyPage(v command.Verb, mine, open []*page.Page, r *received) ([]*page.Page, decision, error) {
+	if len(open) == 0 && v == command.Silence {
+		open = slices.DeleteFunc(slices.Clone(mine), func(p *page.Page) bool { return p.Holder != r.from })
+	}
+	if len(open) == 0 {
+		return refuse(outcomeRefused, "No page of yours is open.")
+	}
+	return open, decision{}, nil
+}
+
 func refuse(outcome Outcome, text string) ([]*page.Page, decision, error) {
 	return nil, decision{outcome: outcome, text: text}, nil
 }
 
-// lastHeld returns the page that a phone acknowledged last.
-func lastHeld(mine []*page.Page, r *received) ([]*page.Page, decision, error) {
-	held := slices.DeleteFunc(slices.Clone(mine), func(p *page.Page) bool { return p.Holder != r.from })
-	if len(held) == 0 {
-		return refuse(outcomeRefused, "There is nothing of yours to take back.")
+// lastActed returns the pages that the last reply of a phone acknowledged or silenced.
+func (rs *replies) lastActed(ctx context.Context, mine []*page.Page, r *received) ([]*page.Page, error) {
+	at := make(map[string]time.Time) // by page
+	for _, p := range mine {
+		if p.Holder == r.from {
+			at[p.ID] = p.AcknowledgedAt
+		}
 	}
-	slices.SortFunc(held, func(a, b *page.Page) int { return b.AcknowledgedAt.Compare(a.AcknowledgedAt) })
-	return held[:1], decision{}, nil
+	silences, err := rs.silences.of(ctx, "")
+	for _, w := range silences {
+		if w.Number == r.from && (w.State == silenceWanted || w.State == silenceSet) {
+			at[w.Page] = page.Latest(at[w.Page], w.Until.Add(-w.For))
+		}
+	}
+	last := time.Time{}
+	for _, t := range at {
+		last = page.Latest(last, t.Truncate(time.Millisecond))
+	}
+	acted := slices.DeleteFunc(slices.Clone(mine), func(p *page.Page) bool {
+		t, ok := at[p.ID]
+		return !ok || !t.Truncate(time.Millisecond).Equal(last)
+	})
+	return acted, err
 }
 
-// coded finds the pages with the codes of a command. mine are those that the phone was paged for.
+// coded finds the pages with the codes of a command. mine are those that the phone was paged for. Among
+// other words, a number that is no page's code is a word.
 func (rs *replies) coded(ctx context.Context, r *received, mine []*page.Page) ([]*page.Page, decision, error) {
 	var found []*page.Page
 	var unknown []string
@@ -67,6 +133,9 @@ func (rs *replies) coded(ctx context.Context, r *received, mine []*page.Page) ([
 		p, err := rs.pages.coded(ctx, code)
 		if err != nil {
 			return nil, decision{}, err
+		}
+		if r.command.Chat && (p == nil || !p.State.Current() && !slices.Contains(p.People.Numbers(), r.from)) {
+			continue
 		}
 		if p == nil || !p.State.Current() && r.at.Sub(p.UpdatedAt) >= page.CurrentFor {
 			unknown = append(unknown, code)
@@ -76,6 +145,8 @@ func (rs *replies) coded(ctx context.Context, r *received, mine []*page.Page) ([
 	}
 	no := "No page " + strings.Join(unknown, ", ") + "."
 	switch {
+	case len(unknown) == 0 && len(found) == 0 && r.command.Bare:
+		return refuse(outcomeUnclear, notUnderstood)
 	case len(unknown) == 0:
 		return found, decision{}, nil
 	case len(found) > 0:

@@ -150,7 +150,7 @@ func (r *pages) coded(ctx context.Context, code string) (*page.Page, error) {
 	return r.read(stored[0])
 }
 
-// of returns the current pages, the most severe first and of those the oldest; with a number, those
+// of returns the current pages, the open ones first, of these the most severe, and of these the oldest; with a number, those
 // that it was paged for.
 func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error) {
 	var all []*page.Page
@@ -168,9 +168,17 @@ func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error
 	})
 	order := r.settings.Load().order
 	slices.SortFunc(all, func(a, b *page.Page) int {
-		return cmp.Or(order.Rank(a.Severity)-order.Rank(b.Severity), strings.Compare(a.ID, b.ID))
+		return cmp.Or(held(a)-held(b), order.Rank(a.Severity)-order.Rank(b.Severity), strings.Compare(a.ID, b.ID))
 	})
 	return all, err
+}
+
+// held is 1 for a page that somebody holds, 0 for one that is open.
+func held(p *page.Page) int {
+	if p.Held() {
+		return 1
+	}
+	return 0
 }
 
 // eachCurrent yields all current pages, newest first.

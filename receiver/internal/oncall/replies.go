@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
@@ -21,6 +22,9 @@ import (
 
 // replyWindow is how long an equal reply is recognised as a repeated callback.
 const replyWindow = 48 * time.Hour
+
+// undatedWindow is how long one without a date is: the same words may well come again.
+const undatedWindow = 10 * time.Second
 
 // replyMarks keep the replies that respond to no message of ours.
 const replyMarks mark.Kind[outbox.Reply] = outbox.MarkReply
@@ -43,6 +47,16 @@ type replies struct {
 	escalation *escalation
 	silences   *silences
 	limit      command.Limit
+
+	mu     sync.Mutex
+	latest map[e164.Number]latest // of registered numbers
+}
+
+// latest is what came last from a phone, and went there.
+type latest struct {
+	reply       *received // nil: none
+	confirmed   string    // the text of the last confirmation
+	confirmedAt time.Time
 }
 
 // decision is what a reply leads to.
@@ -51,18 +65,22 @@ type decision struct {
 	text     string       // of the confirmation; "" for none
 	about    *page.Page   // that the text is about; nil: none
 	pages    []*page.Page // to be stored
+	rest     bool         // the reply continues another one
 	marks    []outbox.Mark
 	contact  bool // one of the marks is a contact's
 	others   []outbox.Message
 	answered []time.Duration // how long the pages were open that are acknowledged now
+	err      error           // the decision could not be made
 }
 
 // received is a reply and what it needs.
 type received struct {
 	from    e164.Number
+	text    string
 	command command.Command
 	about   *page.Page // of the message that it responds to; nil: none
 	at      time.Time
+	date    time.Time    // as the callback gives it; zero: not known
 	written time.Time    // zero: not known
 	noted   outbox.Entry // what stores the reply itself
 	confirm bool         // limits allow a confirmation
@@ -71,18 +89,26 @@ type received struct {
 
 // take takes in a reply, see OnCall.Reply.
 func (rs *replies) take(ctx context.Context, reply textinghouse.Reply) (Outcome, error) {
-	r := &received{from: e164.Number(reply.From), at: time.Now()}
+	r := &received{text: reply.Text, date: reply.Date, at: time.Now()}
 	r.written = written(reply, r.at)
-	id, about, err := rs.respondsTo(ctx, reply)
+	m, about, err := rs.respondsTo(ctx, reply)
 	if err != nil {
 		return "", err
 	}
+	id := ""
+	if m != nil {
+		id = m.ID
+	}
+	r.from = rs.sender(reply, m)
 	r.about, r.noted = about, outbox.Entry{Key: replyKey(reply), SeenAt: r.at, Window: replyWindow}
+	if reply.Date.IsZero() {
+		r.noted.Window = undatedWindow
+	}
 	if id != "" {
 		r.noted.Notes = []outbox.Change{outbox.Replied(id, r.at, reply.Text)}
 	} else {
-		m := mark.Mark[outbox.Reply]{Name: rs.texts.newID(r.at), Value: outbox.Reply{From: r.from, Text: reply.Text}}
-		r.noted.Marks = []outbox.Mark{replyMarks.Set(m, r.at)}
+		kept := mark.Mark[outbox.Reply]{Name: rs.texts.newID(r.at), Value: outbox.Reply{From: r.from, Text: reply.Text}}
+		r.noted.Marks = []outbox.Mark{replyMarks.Set(kept, r.at)}
 	}
 	registered, err := rs.registered(ctx, r)
 	if err != nil {
@@ -92,6 +118,9 @@ func (rs *replies) take(ctx context.Context, reply textinghouse.Reply) (Outcome,
 		return rs.stranger(ctx, r, id)
 	}
 	r.command = command.Parse(reply.Text)
+	if r.command.Verb == command.Acknowledge && tooFast(r, m) {
+		r.command = command.Command{Verb: command.Machine}
+	}
 	r.confirm, r.share = rs.limit.Allows(r.from, r.command.Verb, r.at)
 	done, repeated, err := rs.commit(ctx, r)
 	if err != nil {
@@ -142,8 +171,12 @@ func (rs *replies) entry(r *received, d *decision) outbox.Entry {
 	if r.share {
 		e.Messages = d.others
 	}
-	if r.confirm && d.text != "" {
-		m := rs.texts.notices.Notice(rs.people.Person(r.from), people.ReplyGroup+rs.texts.newID(r.at), r.at, d.text)
+	if r.confirm && d.text != "" && !rs.confirmed(r, d.text) {
+		lane := rs.texts.newID(r.at)
+		if d.about != nil { // a newer confirmation about the page supersedes one that is not sent yet
+			lane = d.about.ID
+		}
+		m := rs.texts.notices.Notice(rs.people.Person(r.from), people.ReplyGroup+lane, r.at, d.text)
 		if d.about != nil {
 			m.PageID = d.about.ID
 		}
@@ -162,6 +195,7 @@ func (rs *replies) done(ctx context.Context, r *received, d *decision, id string
 		_ = rs.people.Refresh(ctx)    // if it fails, people refresh soon
 		rs.escalation.reviewAllSoon() // the pages of somebody who wants no more texts are reopened
 	}
+	rs.remember(r, d)
 	rs.limit.Count(r.from, r.command.Verb, r.confirm, r.at)
 	if !r.confirm {
 		rs.metrics.unconfirmed.Inc()
@@ -186,25 +220,26 @@ func (rs *replies) stranger(ctx context.Context, r *received, id string) (Outcom
 }
 
 // respondsTo finds the message that a reply responds to, and its page. Either may be missing.
-func (rs *replies) respondsTo(ctx context.Context, r textinghouse.Reply) (id string, about *page.Page, err error) {
-	if id = r.ClientID; id == "" {
-		if id, err = rs.spool.FindAPIID(ctx, r.APIID); err != nil {
-			return "", nil, unlessMissing(err)
+func (rs *replies) respondsTo(ctx context.Context, r textinghouse.Reply) (*outbox.Message, *page.Page, error) {
+	m, err := rs.spool.Get(ctx, r.ClientID)
+	if errors.Is(err, outbox.ErrNotFound) && r.APIID != "" {
+		var id string
+		if id, err = rs.spool.FindAPIID(ctx, r.APIID); err == nil {
+			m, err = rs.spool.Get(ctx, id)
 		}
 	}
-	m, err := rs.spool.Get(ctx, id)
 	if errors.Is(err, outbox.ErrNotFound) {
-		return "", nil, nil
+		return nil, nil, nil
 	}
 	if err != nil || m.PageID == "" {
-		return id, nil, err
+		return &m, nil, err
 	}
 	stored, err := rs.spool.Page(ctx, m.PageID)
 	if err != nil {
-		return id, nil, unlessMissing(err)
+		return &m, nil, unlessMissing(err)
 	}
-	about, err = rs.pages.read(stored)
-	return id, about, err
+	about, err := rs.pages.read(stored)
+	return &m, about, err
 }
 
 func unlessMissing(err error) error {

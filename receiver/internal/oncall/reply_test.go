@@ -26,8 +26,11 @@ func TestWhichPage(t *testing.T) {
 		// By the message that the reply responds to; by a code, which overrides it.
 		a.say("%s ok", first)
 		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull db-1")
-		a.say("ok") // answers that confirmation, which is about the first
-		a.expect(time.Second, first+" is yours already...")
+		after(time.Second)
+		a.say("ok") // responds to that confirmation, which is about the first: one page is left
+		a.expect(time.Second, "OK, "+second+" is yours: WARNING LoadHigh db-2")
+		a.say("undo")
+		a.expect(time.Second, "Undone: "+second+" is open again: WARNING LoadHigh db-2")
 		a.say("help")
 		a.expect(time.Second, "OK or a code: I have it...")
 		a.say("undo")

@@ -36,10 +36,11 @@ type scenario struct {
 // scenarioStep is one step; one of the fields is set.
 type scenarioStep struct {
 	Notify       *scenarioNotification `yaml:"notify"`
-	Expect       map[string]string     `yaml:"expect"` // by contact: the next text, as phone.expect has it
-	Within       time.Duration         `yaml:"within"` // of Expect; zero: 2s
-	Silent       map[string]string     `yaml:"silent"` // by contact: for how long no text comes
-	Reply        map[string]string     `yaml:"reply"`  // by contact; CODE is the code of the last page
+	Expect       map[string]string     `yaml:"expect"`   // by contact: the next text, as phone.expect has it
+	Within       time.Duration         `yaml:"within"`   // of Expect; zero: 2s
+	Silent       map[string]string     `yaml:"silent"`   // by contact: for how long no text comes
+	Reply        map[string]string     `yaml:"reply"`    // by contact; CODE is the code of the last page
+	Callback     string                `yaml:"callback"` // body of one of a reply; ID is that of the first message
 	Wait         time.Duration         `yaml:"wait"`
 	Reload       string                `yaml:"reload"` // a Config
 	Logged       string                `yaml:"logged"` // contained in the log
@@ -128,7 +129,13 @@ func (s *scenario) run(w *world) {
 			w.post(step.Notify, began)
 		}
 		for name, text := range step.Reply {
-			phones[name].say("%s", strings.ReplaceAll(text, "CODE", phones[name].code))
+			phones[name].say("%s", strings.ReplaceAll(strings.ReplaceAll(text, "CODE", phones[name].code), "DICTATED", dictated(phones[name].code)))
+		}
+		if step.Callback != "" {
+			body := strings.ReplaceAll(step.Callback, `"ID"`, `"`+w.page().Messages[0].ID+`"`)
+			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != http.StatusOK {
+				w.t.Errorf("the reply is answered %d %s", code, text)
+			}
 		}
 		if step.Reload != "" {
 			if err := w.r.Apply(w.config(s.config(step.Reload))); err != nil {
@@ -155,6 +162,14 @@ func (s *scenario) run(w *world) {
 			step.Page.check(w)
 		}
 	}
+}
+
+// dictated writes a code as speech recognition does: "6,279".
+func dictated(code string) string {
+	if len(code) < 4 {
+		return code
+	}
+	return code[:len(code)-3] + "," + code[len(code)-3:]
 }
 
 func (w *world) post(n *scenarioNotification, began time.Time) {

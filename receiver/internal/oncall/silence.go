@@ -71,6 +71,19 @@ func newSilence(id string, p *page.Page, by outbox.Person, length time.Duration,
 	return w
 }
 
+// until returns how long it is until a time of the day, "0700".
+func until(clock string, now time.Time) time.Duration {
+	t, err := time.Parse("1504", clock)
+	if err != nil {
+		return 0
+	}
+	end := time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), 0, 0, now.Location())
+	if !end.After(now) {
+		end = end.AddDate(0, 0, 1)
+	}
+	return end.Sub(now)
+}
+
 // watchEvery is how often Alertmanager is asked for alerts that may fire again without its notifying.
 const watchEvery = time.Minute
 

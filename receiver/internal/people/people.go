@@ -110,6 +110,19 @@ func (d *Directory) Person(number e164.Number) outbox.Person {
 	return d.settings.Load().register.person(number)
 }
 
+// Zone returns the time zone that the owner of a number means: that of their quiet hours, otherwise that of
+// the first rota, otherwise the machine's.
+func (d *Directory) Zone(number e164.Number) *time.Location {
+	s := d.settings.Load()
+	if c := s.register.byNumber[number]; c != nil && c.Quiet.From != "" {
+		return c.Quiet.Zone
+	}
+	for _, r := range s.cfg.Rotas {
+		return d.Roster().Zone(r.Name)
+	}
+	return time.Local
+}
+
 // Recipient returns the person that a number belongs to, and when to page them about alerts of some
 // severities: if all of those may wait for the contact's quiet hours to end, NotBefore is set.
 func (d *Directory) Recipient(number e164.Number, severities []string, at time.Time) outbox.Person {

@@ -1,12 +1,15 @@
 // Package command reads what a reply asks for. It is pure: it knows no store, clock, or network.
 //
-// A reply is read in two passes. The first one splits it into words and classifies each: a verb, the
-// code of a page, a length of time, and so on. The second one looks the whole up in a table of
-// shapes; a reply without a shape is [Unknown]. Nothing is guessed.
+// A reply is read in three passes. The first one undoes what gateways and phones do to a text:
+// encodings, quotations, signatures. The second one splits it into words and classifies each: a verb,
+// the code of a page, a length of time, a refusal, and so on. The third one looks the whole up in a
+// table of shapes; a reply without a shape is [Unknown]. Nothing is guessed: what refuses, asks, or was
+// written by a machine acknowledges nothing.
 package command
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -18,14 +21,23 @@ const (
 	Acknowledge Verb = "acknowledge"
 	Silence     Verb = "silence"
 	Undo        Verb = "undo"
+	Next        Verb = "next" // the next person is to be paged
 	Status      Verb = "status"
 	Who         Verb = "who"
 	Help        Verb = "help"
 	Stop        Verb = "stop"
 	Start       Verb = "start"
 	Verify      Verb = "verify"
+	Decline     Verb = "decline"  // a refusal, which does nothing
+	Question    Verb = "question" // it does nothing
+	Machine     Verb = "machine"  // written by one, which does nothing
 	Unknown     Verb = "unknown"
 )
+
+// Unclear reports whether a verb asks for nothing that can be done.
+func (v Verb) Unclear() bool {
+	return v == Unknown || v == Decline || v == Question || v == Machine
+}
 
 // Command is a reply that was understood.
 type Command struct {
@@ -33,6 +45,11 @@ type Command struct {
 	Codes  []string      // of pages, each once; for Verify, the code of the verification
 	All    bool          // every page is meant
 	Length time.Duration // of a silence; 0: none was given
+	Until  string        // when a silence ends, "0700"; "": none was given
+	// Chat: there are other words, so that a number may be one of them and not a code.
+	Chat bool
+	// Bare: nothing but a code acknowledges.
+	Bare bool
 }
 
 // The digits of the codes of pages, and of the codes of verifications.
@@ -42,25 +59,47 @@ const (
 	VerifyCode   = 6
 )
 
-// Parse reads a reply that was typed with thumbs at night: case, accents and punctuation do not
-// matter, and it may begin with "Re" as the end of a page does. Only an acknowledgement may be
-// followed by other words.
+// Parse reads a reply that was typed with thumbs at night, or dictated: case, accents and punctuation
+// do not matter, and it may begin with "Re" as the end of a page does. Only an acknowledgement may be
+// followed by other words, and a code may be among them.
 func Parse(text string) Command {
-	s, ok := collect(lex(text))
-	if !ok {
-		return Command{Verb: Unknown}
-	}
-	for _, shape := range shapes {
-		if !shape.fits(&s) {
-			continue
+	text = body(decode(text))
+	outside, quotes := unquote(text)
+	if quotes {
+		if c := parse(outside); parse(strings.Map(noEmoji, outside)).Verb != Unknown {
+			return c
 		}
-		c := Command{Verb: shape.means, Codes: s.codes, All: s.all, Length: s.length}
-		if c.Verb == Verify {
-			c.Codes = []string{s.proof}
-		}
-		return c
+		return Command{Verb: Machine} // a reaction
 	}
-	return Command{Verb: Unknown}
+	c := parse(outside)
+	first, rest, several := strings.Cut(outside, "\n")
+	if c.Verb == Unknown && several && !slices.ContainsFunc(lex(rest), func(w word) bool { return w.kind != other && w.kind != filler }) {
+		return parse(first) // a signature follows
+	}
+	return c
+}
+
+func parse(text string) Command {
+	words := lex(text)
+	has := func(k kind) bool { return slices.ContainsFunc(words, func(w word) bool { return w.kind == k }) }
+	s, ok := collect(words, true)
+	c, found := s.command(ok)
+	if !found && s.acknowledged {
+		s, ok = collect(words, false)
+		c, found = s.command(ok)
+	}
+	switch {
+	case has(machine):
+		return Command{Verb: Machine}
+	case has(refusal) && (!found || c.Verb != Next && c.Verb != Undo):
+		return Command{Verb: Decline, Codes: s.codes}
+	case has(question):
+		if found && !s.chat && (c.Verb == Status || c.Verb == Who || c.Verb == Help || len(words) == 2 && strings.HasPrefix(words[0].text, "ok")) {
+			return c
+		}
+		return Command{Verb: Question, Codes: s.codes}
+	}
+	return c
 }
 
 // sentence is what the words of a reply amount to.
@@ -68,33 +107,47 @@ type sentence struct {
 	verb   Verb          // Unknown: none
 	codes  []string      // of pages
 	length time.Duration // 0: none
+	until  string        // "": none
 	all    bool
 	proof  string // the code of a verification, "": none
-	chat   bool   // other words follow an acknowledgement
+	chat   bool   // there are other words
+	early  bool   // some of them precede the verb
+
+	acknowledged bool // one of the verbs acknowledges
 }
 
-// collect counts the words of a reply up. It is false if there are words that no shape has.
-func collect(words []word) (s sentence, ok bool) {
+// collect counts the words of a reply up. It is false if there are words that no shape has. In "ok
+// undo", overrides lets the second verb count.
+func collect(words []word, overrides bool) (s sentence, ok bool) {
 	s.verb = Unknown
 	weak := true // all words of the verb are
 	for _, w := range words {
+		if w.kind == verb && w.verb == Acknowledge {
+			s.acknowledged = true
+		}
 		switch {
-		case w.kind == filler:
+		case w.kind == filler || w.kind == question || w.kind == refusal || w.kind == machine:
 		case w.kind == verb && (s.verb == Unknown || s.verb == w.verb):
 			s.verb = w.verb
 			weak = weak && w.weak
+		case w.kind == verb && s.verb == Acknowledge && overrides && (w.verb == Undo || w.verb == Next || w.verb == Silence):
+			s.verb = w.verb
 		case w.kind == proof && s.proof == "":
 			s.proof = w.text
 		case w.kind == length && s.length == 0:
 			s.length = w.length
+		case w.kind == until && s.until == "":
+			s.until = strings.TrimPrefix(w.text, "@")
 		case w.kind == code:
 			if !slices.Contains(s.codes, w.text) {
 				s.codes = append(s.codes, w.text)
 			}
-		case w.kind == all:
+		case w.kind == everything && (s.verb != Unknown || len(words) > 1 && words[1].kind != verb):
 			s.all = true
-		case s.verb == Acknowledge: // "ok on my way"
+		case s.verb == Acknowledge || s.verb == Unknown && len(s.codes) > 0: // "ok on my way", "6279 rebooting"
 			s.chat = true
+		case s.verb == Unknown && (w.kind == other || w.kind == verb): // words may precede a code
+			s.chat, s.early = true, true
 		default:
 			return s, false
 		}
@@ -102,7 +155,23 @@ func collect(words []word) (s sentence, ok bool) {
 	if s.chat { // six digits among other words may be anything
 		s.proof = ""
 	}
-	return s, !s.chat || !weak
+	return s, !s.chat || !weak && !s.early || len(s.codes) > 0
+}
+
+// command looks a sentence up. It returns Unknown and false if it has no shape.
+func (s *sentence) command(ok bool) (Command, bool) {
+	for _, shape := range shapes {
+		if !ok || !shape.fits(s) {
+			continue
+		}
+		c := Command{Verb: shape.means, Codes: s.codes, All: s.all, Length: s.length, Until: s.until, Chat: s.chat}
+		c.Bare = s.verb == Unknown && c.Verb == Acknowledge
+		if c.Verb == Verify {
+			c.Codes = []string{s.proof}
+		}
+		return c, true
+	}
+	return Command{Verb: Unknown}, false
 }
 
 // need says whether a shape has something.
@@ -120,7 +189,7 @@ func (n need) allows(has bool) bool { return n == may || (n == yes) == has }
 type shape struct {
 	verb  Verb
 	codes need
-	long  need
+	long  need // a length, or when it ends
 	all   need
 	proof need
 	chat  need
@@ -129,13 +198,17 @@ type shape struct {
 
 // shapes are all sentences that mean something. No sentence has two shapes.
 var shapes = []shape{
-	// verb      codes length all proof chat
+	// verb      codes long all proof chat
 	{Acknowledge, may, may, no, no, may, Acknowledge}, // "ok", "ok 4821 7426", "ok on my way", "ok 2h"
-	{Acknowledge, no, may, yes, no, may, Acknowledge}, // "ok all"
+	{Acknowledge, no, may, yes, no, no, Acknowledge},  // "ok all"
 	{Unknown, yes, no, no, no, no, Acknowledge},       // "4821"
+	{Unknown, yes, may, no, no, yes, Acknowledge},     // "4821 rebooting it"
 	{Silence, may, yes, no, no, no, Silence},          // "s 2h", "silence 4821 1h30"
-	{Unknown, yes, yes, no, no, no, Silence},          // "4821 2h"
+	{Silence, no, yes, yes, no, no, Silence},          // "silence all 2h"
+	{Unknown, may, yes, no, no, no, Silence},          // "4821 2h", "2h", "until 7am"
+	{Unknown, no, yes, yes, no, no, Silence},          // "all 2h"
 	{Undo, may, no, no, no, no, Undo},                 // "undo", "undo 4821"
+	{Next, may, no, no, no, no, Next},                 // "next", "next 4821"
 	{Unknown, no, no, no, yes, no, Verify},            // "583201"
 	{Acknowledge, no, no, no, yes, no, Verify},        // "ok 583201"
 	{Status, no, no, no, no, no, Status},              // "?"
@@ -146,6 +219,6 @@ var shapes = []shape{
 }
 
 func (sh *shape) fits(s *sentence) bool {
-	return sh.verb == s.verb && sh.codes.allows(len(s.codes) > 0) && sh.long.allows(s.length > 0) &&
+	return sh.verb == s.verb && sh.codes.allows(len(s.codes) > 0) && sh.long.allows(s.length > 0 || s.until != "") &&
 		sh.all.allows(s.all) && sh.proof.allows(s.proof != "") && sh.chat.allows(s.chat)
 }

@@ -1,55 +1,69 @@
 package command
 
 import (
-	"reflect"
+	"os"
+	"strconv"
+	"strings"
 	"testing"
-	"time"
 )
 
-func TestParse(t *testing.T) {
-	ack := func(codes ...string) Command { return Command{Verb: Acknowledge, Codes: codes} }
-	silence := func(code string, long time.Duration) Command {
-		c := Command{Verb: Silence, Length: long}
-		if code != "" {
-			c.Codes = []string{code}
-		}
-		return c
+// meaning writes a command as testdata/replies.tsv has it.
+func meaning(c Command) string {
+	words := append([]string{string(c.Verb)}, c.Codes...)
+	if c.All {
+		words = append(words, "all")
 	}
-	only := func(v Verb) Command { return Command{Verb: v} }
-	verify := Command{Verb: Verify, Codes: []string{"583201"}}
-	for text, want := range map[string]Command{
-		"ok": ack(), "OK": ack(), "Ok.": ack(), " ok!! ": ack(), "ack": ack(), "Öķ": ack(), "k": ack(), "oui": ack(), "yes": ack(), "yes please": ack(), "👍": ack(), "+1": ack(),
-		"4821": ack("4821"), "Re 4821": ack("4821"), "RE: 4821": ack("4821"), "re4821": only(Unknown), "ok 4821": ack("4821"), "4821 ok": ack("4821"), "Ack 4821.": ack("4821"), "48213": ack("48213"),
-		"yes 4821": ack("4821"), "ok, the code is 4821": ack("4821"), "ok on my way": ack(), "4821 ok on it, thanks": ack("4821"), "ok?": ack(),
-		"ok 6907 7426": ack("6907", "7426"), "6907, 7426": ack("6907", "7426"), "ok 6907 6907": ack("6907"), "ok all": {Verb: Acknowledge, All: true}, "OK tous": {Verb: Acknowledge, All: true},
-		"ok 2h": {Verb: Acknowledge, Length: 2 * time.Hour}, "ok 5 min": {Verb: Acknowledge, Length: 5 * time.Minute},
-		"4821 2h": silence("4821", 2*time.Hour), "s 2h": silence("", 2*time.Hour), "S 2 H": silence("", 2*time.Hour), "4821 s 90m": silence("4821", 90*time.Minute),
-		"silence 4821 1h30": silence("4821", 90*time.Minute), "4821 1h30m": silence("4821", 90*time.Minute), "s 3 jours": silence("", 72*time.Hour),
-		"Re 4821 2h": silence("4821", 2*time.Hour), "2h 4821": silence("4821", 2*time.Hour), "please silence it for 2 hours": silence("", 2*time.Hour),
-		"undo": only(Undo), "undo 4821": {Verb: Undo, Codes: []string{"4821"}}, "UNDO!": only(Undo), "undo that please": only(Undo),
-		"?": only(Status), "status": only(Status), " ? ": only(Status), "who": only(Who), "Who?": only(Who), "who is it": only(Who), "help": only(Help), "STOP": only(Stop), "start": only(Start),
-		"583201": verify, "ok 583201": verify, "my code is 583201": verify, "583201.": verify,
-		// Nothing is guessed.
-		"": only(Unknown), "2h": only(Unknown), "s": only(Unknown), "not ok": only(Unknown), "4821 no": only(Unknown), "no": only(Unknown),
-		"stop calling me": only(Unknown), "all": only(Unknown), "undo all": only(Unknown), "s 2h all": only(Unknown), "ok all 4821": only(Unknown),
-		"yes but which one": only(Unknown), "k thx but no": only(Unknown), "stop 583201": only(Unknown), "I said ok": only(Unknown),
-		"482": only(Unknown), "4821582": only(Unknown), "4821 0h": only(Unknown), "s 2x": only(Unknown), "stop 4821": only(Unknown),
-		"I am asleep": only(Unknown), "s 1m2h": only(Unknown), "s 9999999h": only(Unknown),
+	if c.Length > 0 {
+		words = append(words, c.Length.String())
+	}
+	if c.Until != "" {
+		words = append(words, "until", c.Until)
+	}
+	return strings.Join(words, " ")
+}
+
+func TestParse(t *testing.T) {
+	table, err := os.ReadFile("testdata/replies.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(table)) {
+		if strings.HasPrefix(line, "# ") {
+			continue
+		}
+		cells := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(cells) != 3 {
+			t.Fatalf("%q has %d cells", line, len(cells))
+		}
+		text, err := strconv.Unquote(`"` + cells[0] + `"`)
+		if err != nil {
+			t.Fatalf("%q: %v", cells[0], err)
+		}
+		if got := meaning(Parse(text)); got != cells[2] {
+			t.Errorf("%s: %q is %s, want %s", cells[1], text, got, cells[2])
+		}
+	}
+}
+
+// TestChat: a number among other words may be a word.
+func TestChat(t *testing.T) {
+	for text, want := range map[string][2]bool{ // chat, bare
+		"ok back at 1830": {true, false}, "ok 1830": {false, false}, "4821": {false, true}, "4821 rebooting": {true, true}, "ok, rebooting 10.0.0.9:9100": {true, false},
 	} {
-		if got := Parse(text); !reflect.DeepEqual(got, want) {
-			t.Errorf("%q is %+v, want %+v", text, got, want)
+		if c := Parse(text); c.Verb != Acknowledge || c.Chat != want[0] || c.Bare != want[1] {
+			t.Errorf("%q is %+v", text, c)
 		}
 	}
 }
 
 // FuzzParse: whatever is typed, a command is complete.
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{"ok 4821", "4821 2h", "s 1h30", "undo", "?", "583201", "Re 4821", "\x00\xff", "h h h"} {
+	for _, text := range []string{"ok 4821", "4821 2h", "s 1h30", "undo", "?", "583201", "Re 4821", "\x00\xff", "h h h", "until 7am", "“ok, 4821 is yours” x"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		c := Parse(text)
-		if (c.Verb == Silence) != (c.Length > 0) && c.Verb != Acknowledge {
+		if (c.Verb == Silence) != (c.Length > 0 || c.Until != "") && c.Verb != Acknowledge {
 			t.Errorf("%q is %+v", text, c)
 		}
 		for _, code := range c.Codes {
@@ -57,7 +71,7 @@ func FuzzParse(f *testing.F) {
 			switch c.Verb {
 			case Verify:
 				most = VerifyCode
-			case Acknowledge, Silence, Undo:
+			case Acknowledge, Silence, Undo, Next, Decline, Question:
 			default:
 				t.Errorf("%q is %+v", text, c)
 			}
@@ -65,7 +79,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%q is %+v", text, c)
 			}
 		}
-		if c.All && (c.Verb != Acknowledge || len(c.Codes) > 0) || c.Verb == Verify && len(c.Codes) != 1 {
+		if c.All && (c.Verb != Acknowledge && c.Verb != Silence || len(c.Codes) > 0) || c.Verb == Verify && len(c.Codes) != 1 {
 			t.Errorf("%q is %+v", text, c)
 		}
 	})

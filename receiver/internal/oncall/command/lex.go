@@ -1,6 +1,7 @@
 package command
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +14,7 @@ import (
 )
 
 // mostWords bounds the words that are read of a reply.
-const mostWords = 40
+const mostWords = 60
 
 // kind is what a word can be.
 type kind int
@@ -25,10 +26,14 @@ const (
 	code   // of a page
 	proof  // the code of a verification
 	length // of a silence; its number and its unit may be two words
-	all
+	until  // when a silence ends
+	everything
+	refusal
+	machine  // what a machine writes
+	question // a question mark at the end
 )
 
-// word is a word of a reply, classified.
+// word is a word of a reply, or a phrase, classified.
 type word struct {
 	kind   kind
 	text   string
@@ -37,89 +42,162 @@ type word struct {
 	length time.Duration
 }
 
-// verbs are what people write for each verb, without accents and in lower case.
-var verbs = map[string]Verb{
-	"ok": Acknowledge, "okay": Acknowledge, "oki": Acknowledge, "k": Acknowledge, "ack": Acknowledge, "acknowledge": Acknowledge,
-	"acknowledged": Acknowledge, "yes": Acknowledge, "y": Acknowledge, "oui": Acknowledge, "+1": Acknowledge,
-	"s": Silence, "silence": Silence, "mute": Silence, "snooze": Silence,
-	"undo": Undo, "annuler": Undo,
-	"?": Status, "status": Status, "open": Status,
-	"who": Who, "qui": Who, "duty": Who,
-	"help": Help, "aide": Help, "h": Help,
-	"stop": Stop, "start": Start,
-}
-
-var (
-	weakVerbs = []string{"yes", "y", "oui", "k", "+1"}
-	fillers   = []string{"the", "a", "code", "is", "it", "that", "this", "for", "my", "please", "pls", "now", "le", "la", "pour", "svp"}
-	every     = []string{"all", "tout", "tous", "toutes", "everything"}
-)
-
-// units of a length.
-var units = map[string]time.Duration{
-	"m": time.Minute, "min": time.Minute, "mins": time.Minute, "minutes": time.Minute, "minute": time.Minute, "mn": time.Minute,
-	"h": time.Hour, "hr": time.Hour, "hrs": time.Hour, "hour": time.Hour, "hours": time.Hour, "heure": time.Hour, "heures": time.Hour,
-	"d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour, "j": 24 * time.Hour, "jour": 24 * time.Hour, "jours": 24 * time.Hour,
-}
-
 // lex splits a reply into classified words.
 func lex(text string) []word {
 	tokens := split(text)
 	if len(tokens) > 0 && tokens[0] == "re" { // as the end of a page has it
 		tokens = tokens[1:]
 	}
-	var words []word
-	for i := 0; i < len(tokens); i++ {
-		if digits(tokens[i]) && i+1 < len(tokens) && units[tokens[i+1]] > 0 { // "2 h"
-			if d := parseLength(tokens[i] + tokens[i+1]); d > 0 {
-				words = append(words, word{kind: length, length: d})
-				i++
-				continue
-			}
+	asks := false
+	if last := len(tokens) - 1; last > 0 {
+		_, phrase := next(tokens) // "is goed" asks nothing
+		asks = tokens[last] == "?" || slices.Contains(askers, tokens[0]) && tokens[1] != "t" && phrase == 1
+		if tokens[last] == "?" {
+			tokens = tokens[:last]
 		}
-		words = append(words, classify(tokens[i]))
+	}
+	var words []word
+	for len(tokens) > 0 {
+		w, used := next(tokens)
+		tokens = tokens[used:]
+		last := len(words) - 1
+		if w.kind == length && last >= 0 && words[last].kind == length && w.length < words[last].length { // "1h 30m"
+			words[last].length += w.length
+			continue
+		}
+		words = append(words, w)
+	}
+	if asks {
+		words = append(words, word{kind: question})
 	}
 	return words
 }
 
+// next classifies the phrase, or the word, that tokens begin with, and returns how many of them it is.
+func next(tokens []string) (w word, used int) {
+	for n := min(longestPhrase, len(tokens)); n > 0; n-- {
+		if w, known := dictionary[strings.Join(tokens[:n], " ")]; known {
+			w.text = tokens[0]
+			return w, n
+		}
+	}
+	if w, used := dictated(tokens); used > 0 {
+		return w, used
+	}
+	if digits(tokens[0]) && len(tokens) > 1 && units[tokens[1]] > 0 { // "2 h"
+		if d := parseLength(tokens[0] + tokens[1]); d > 0 {
+			return word{kind: length, length: d}, 2
+		}
+	}
+	if d := parseLength(tokens[0]); d > 0 {
+		if len(tokens) > 1 && len(tokens[1]) == 2 && parseLength(tokens[0]+tokens[1]) > 0 { // "1h 30"
+			return word{kind: length, length: parseLength(tokens[0] + tokens[1])}, 2
+		}
+		return word{kind: length, length: d}, 1
+	}
+	return classify(tokens[0]), 1
+}
+
+// dictated reads a code that is written in groups of digits, as speech is: "6,279", "62 79".
+func dictated(tokens []string) (w word, used int) {
+	joined := ""
+	for i, token := range tokens {
+		if !digits(token) || len(token) >= ShortestCode || i+1 < len(tokens) && units[tokens[i+1]] > 0 {
+			break
+		}
+		joined += token
+		used = i + 1
+	}
+	if used < 2 || len(joined) < ShortestCode || len(joined) > VerifyCode {
+		return word{}, 0
+	}
+	return classify(joined), used
+}
+
 func classify(token string) word {
 	w := word{text: token}
-	w.verb, w.length = verbs[token], parseLength(token)
 	switch n := len(token); {
-	case slices.Contains(fillers, token):
-		w.kind = filler
-	case w.verb != "":
-		w.kind, w.weak = verb, slices.Contains(weakVerbs, token)
-	case w.length > 0:
-		w.kind = length
+	case strings.HasPrefix(token, "@"):
+		w.kind = until
 	case digits(token) && n == VerifyCode:
 		w.kind = proof
 	case digits(token) && n >= ShortestCode && n <= LongestCode:
 		w.kind = code
-	case slices.Contains(every, token):
-		w.kind = all
+	default:
+		if known, ok := dictionary[squeeze(token)]; ok && !digits(token) && n > 2 { // "okkk", "stopp"
+			return known
+		}
 	}
 	return w
 }
 
+// squeeze writes repeated letters once.
+func squeeze(token string) string {
+	last := rune(0)
+	return strings.Map(func(r rune) rune {
+		if r == last {
+			return -1
+		}
+		last = r
+		return r
+	}, token)
+}
+
+var (
+	// dotted matches "O.K." and "o k".
+	dotted = regexp.MustCompile(`\bo[. ]k\b\.?`)
+	// decimal matches "1.5h".
+	decimal = regexp.MustCompile(`\b(\d{1,2})[.,](\d)\s*(h|hr|hrs|hours?|heures?|stunden|horas|ore|uur)\b`)
+	// clock matches "until 7am" in the languages of the other words.
+	clock = regexp.MustCompile(`\b(?:until|untill|till|til|bis|jusqu.?a|hasta|fino|sino|tot|ate)(?: (?:las?|alle|all.|as|um|zu|at|le|a))?\s+(\d{1,2})(?:[:.h](\d{2}))?\s*(am|pm|a\.m\.?|p\.m\.?|h|uhr|uur|heures|horas|ore|o.?clock)?(?:\s|$|[^\w])`)
+	// glued matches a word and a number without a space between them: "ok6279", "6279ok".
+	glued = regexp.MustCompile(`\b([a-z]{1,12})(\d{4,6})\b|\b(\d{4,6})([a-z]{2,12})\b`)
+	// tag matches the markup of HTML.
+	tag = regexp.MustCompile(`</?[a-zA-Z][^<>]{0,80}>`)
+)
+
 // split returns the words, numbers and question marks of a text, in lower case and without accents.
-// A number and its unit ("2h") are one.
+// A number and its unit ("2h") are one; "@0700" is the time at which something ends.
 func split(text string) []string {
+	text = emoji(tag.ReplaceAllString(text, " "))
 	plain := strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Mn, r) {
 			return -1
 		}
 		return unicode.ToLower(r)
 	}, norm.NFD.String(gsm7.Transliterate(text, "")))
+	plain = strings.ReplaceAll(plain, "@", " ")
+	plain = dotted.ReplaceAllString(plain, "ok ")
+	plain = decimal.ReplaceAllStringFunc(plain, func(s string) string {
+		m := decimal.FindStringSubmatch(s)
+		hours, _ := strconv.Atoi(m[1])
+		tenths, _ := strconv.Atoi(m[2])
+		return strconv.Itoa(hours*60+tenths*6) + "min"
+	})
+	plain = clock.ReplaceAllStringFunc(plain, endOfSilence)
+	plain = glued.ReplaceAllString(plain, "$1$3 $2$4")
 	plain = strings.ReplaceAll(plain, "?", " ? ")
 	tokens := strings.FieldsFunc(plain, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '?' && r != '+'
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '?' && r != '+' && r != '@'
 	})
-	tokens = tokens[:min(len(tokens), mostWords)]
-	if n := len(tokens); n > 1 && tokens[n-1] == "?" { // "ok?" asks nothing more
-		tokens = tokens[:n-1]
+	return tokens[:min(len(tokens), mostWords)]
+}
+
+// endOfSilence writes "until 7am" as "@0700".
+func endOfSilence(s string) string {
+	m := clock.FindStringSubmatch(s)
+	hour, _ := strconv.Atoi(m[1])
+	minute, _ := strconv.Atoi(m[2])
+	switch half := strings.ReplaceAll(m[3], ".", ""); {
+	case half == "pm" && hour < 12:
+		hour += 12
+	case half == "am" && hour == 12:
+		hour = 0
 	}
-	return tokens
+	if hour > 23 || minute > 59 {
+		return s
+	}
+	return " @" + time.Date(1, 1, 1, hour, minute, 0, 0, time.UTC).Format("1504") + " "
 }
 
 func digits(s string) bool {

@@ -53,7 +53,7 @@ func (l *Limit) Allows(number e164.Number, v Verb, now time.Time) (confirm, shar
 		return len(at) < most || now.Sub(at[len(at)-most]) >= within
 	}
 	confirm = fewer(confirmed, confirmedPer10Minutes, 10*time.Minute) && fewer(confirmed, confirmedPerDay, 24*time.Hour) &&
-		(v != Unknown || fewer(unclear, unclearPerHour, time.Hour) && fewer(unclear, unclearPerDay, 24*time.Hour))
+		(!v.Unclear() || fewer(unclear, unclearPerHour, time.Hour) && fewer(unclear, unclearPerDay, 24*time.Hour))
 	return confirm, fewer(all, sharedPer10Minutes, 10*time.Minute) && fewer(all, sharedPerDay, 24*time.Hour)
 }
 
@@ -63,7 +63,7 @@ func (l *Limit) Count(number e164.Number, v Verb, confirmed bool, now time.Time)
 	defer l.mu.Unlock()
 	recent := slices.DeleteFunc(l.replies[number], func(r repliedAt) bool { return now.Sub(r.at) >= 24*time.Hour })
 	const most = 1000 // no limit looks further back
-	recent = append(recent, repliedAt{now, v == Unknown, confirmed})
+	recent = append(recent, repliedAt{now, v.Unclear(), confirmed})
 	if l.replies == nil {
 		l.replies = make(map[e164.Number][]repliedAt)
 	}

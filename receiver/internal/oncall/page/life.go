@@ -191,6 +191,12 @@ func (p *Page) Undo(plan *Plan, by outbox.Person, at time.Time) {
 	p.Note(at, outbox.PageEventUndone, by.String(), "")
 }
 
+// Pass has the next step of an open page taken now.
+func (p *Page) Pass(by outbox.Person, at time.Time) {
+	p.PassedBy = by.String()
+	p.Note(at, outbox.PageEventPassed, by.String(), "")
+}
+
 // End ends the page: nothing fires any more.
 func (p *Page) End(at time.Time, detail string) {
 	p.end(outbox.PageResolved, outbox.PageEventResolved, at, detail)

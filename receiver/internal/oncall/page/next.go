@@ -94,6 +94,8 @@ func (p *Page) Next(f Facts, now time.Time) Action {
 	unreached := all(f.Reached, func(r Reach) bool { return r.Lost || impatient && !r.Arrived })
 	paged := p.People.of(p.Steps)
 	switch {
+	case more && p.PassedBy != "":
+		return Action{Kind: Escalate, Why: p.PassedBy + " passed it on"}
 	case due && all(f.Reached, func(r Reach) bool { return r.Lost || !r.Sent }) != "":
 		return Action{Kind: Escalate, Why: paged.after("Not reached:")}
 	case due:
@@ -139,7 +141,7 @@ func (p *Page) escalate(a Action, plan *Plan, people []outbox.Person, now time.T
 		p.From = now.Add(-step.After)
 	}
 	p.Steps++
-	p.StepAt, p.Judged, p.NobodyPaged = now, false, len(people) == 0
+	p.StepAt, p.Judged, p.NobodyPaged, p.PassedBy = now, false, len(people) == 0, ""
 	p.Note(now, outbox.PageEventEscalated, "", fmt.Sprintf("step %d of %d: %s", p.Steps, len(plan.Steps), strings.Join(step.To, ", ")))
 	if p.NobodyPaged {
 		p.Note(now, outbox.PageEventUnreached, "", "the step names nobody who can be paged")
@@ -210,7 +212,7 @@ func (p *Progress) next(plan *Plan, nobody bool) (at time.Time, more bool) {
 	switch {
 	case p.Steps >= len(plan.Steps):
 		return time.Time{}, false
-	case nobody || p.NobodyPaged:
+	case nobody || p.NobodyPaged || p.PassedBy != "":
 		return p.StepAt, true
 	}
 	return p.From.Add(plan.Steps[p.Steps].After), true

@@ -97,6 +97,7 @@ type Progress struct {
 	StepAt      time.Time `json:"step_at"`           // when the last step was taken, or the page opened
 	NobodyPaged bool      `json:"at_once,omitempty"` // the last step named nobody who can be paged
 	Judged      bool      `json:"judged,omitempty"`  // it is settled whether the last step reached anybody
+	PassedBy    string    `json:"passed,omitempty"`  // who wants the next step taken now; "": nobody
 }
 
 // ErrUnreadable is the error of Load for a page whose Doc cannot be read; another try is useless.

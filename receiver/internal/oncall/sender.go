@@ -1,0 +1,110 @@
+package oncall
+
+import (
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/templating/gsm7"
+)
+
+// sameDigits is how many digits at their ends make two numbers the same, if the ids of a reply are those
+// of a message to one of them: numbers in national form, and those of Mexico and Argentina, whose
+// mobiles have a digit more abroad.
+const sameDigits = 7
+
+// floodWindow is how long the provider refuses the same text to the same number (seed, error 350).
+const floodWindow = 10 * time.Second
+
+// sender returns whose reply it is: the number that it came from, or the one that the message went to
+// which it responds to, if these are two forms of one number or the reply has no number.
+func (rs *replies) sender(reply textinghouse.Reply, m *outbox.Message) e164.Number {
+	from := e164.Number(reply.From)
+	if rs.people.Registered(from) {
+		return from
+	}
+	digits := onlyDigits(reply.From)
+	if m != nil && (digits == "" || len(digits) >= sameDigits && strings.HasSuffix(string(m.To), digits[len(digits)-sameDigits:])) {
+		return m.To
+	}
+	for _, form := range [][2]string{{"+521", "+52"}, {"+52", "+521"}, {"+549", "+54"}, {"+54", "+549"}} {
+		if rest, ok := strings.CutPrefix(reply.From, form[0]); ok && rs.people.Registered(e164.Number(form[1]+rest)) {
+			return e164.Number(form[1] + rest)
+		}
+	}
+	return from
+}
+
+func onlyDigits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// tooFast reports whether a machine has written a reply: so many words within two seconds of the
+// receipt. The date must be possible, and a code shows that somebody has read the text.
+func tooFast(r *received, m *outbox.Message) bool {
+	const (
+		reaction = 2 * time.Second
+		words    = 30 // characters
+	)
+	if m == nil || !r.command.Chat || len(r.command.Codes) > 0 || len(r.text) < words || r.written.Before(m.CreatedAt) {
+		return false
+	}
+	for _, e := range m.Events {
+		if e.Type == outbox.EventDelivered {
+			return r.at.Sub(e.At) < reaction
+		}
+	}
+	return false
+}
+
+// continues reports whether a reply is the rest of one that was too long for one text: the callback has
+// the same ids and the same date, or none.
+func (rs *replies) continues(r *received) bool {
+	const (
+		within  = time.Minute
+		apart   = 5 * time.Second
+		septets = 140 // the first part has 153 at most
+		units   = 60  // in UCS-2: 67
+	)
+	rs.mu.Lock()
+	first := rs.latest[r.from].reply
+	rs.mu.Unlock()
+	if first == nil || r.at.Sub(first.at) > within || first.text == r.text || r.date.Sub(first.date).Abs() > apart {
+		return false
+	}
+	size := gsm7.Measure(first.text)
+	return size.Units >= septets || size.Encoding == gsm7.UCS2 && size.Units >= units
+}
+
+// confirmed reports whether the phone has just been given the same confirmation: the provider would hold
+// it back, and it might be wrong by then.
+func (rs *replies) confirmed(r *received, text string) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	last := rs.latest[r.from]
+	return last.confirmed == text && r.at.Sub(last.confirmedAt) < floodWindow
+}
+
+// remember keeps what came from a phone and what went there.
+func (rs *replies) remember(r *received, d *decision) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.latest == nil {
+		rs.latest = make(map[e164.Number]latest)
+	}
+	now := rs.latest[r.from]
+	if !d.rest {
+		now.reply = r
+	}
+	if r.confirm && d.text != "" && (now.confirmed != d.text || r.at.Sub(now.confirmedAt) >= floodWindow) {
+		now.confirmed, now.confirmedAt = d.text, r.at
+	}
+	rs.latest[r.from] = now
+}
