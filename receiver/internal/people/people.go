@@ -71,7 +71,7 @@ func New(o Options) *Directory {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	d := &Directory{
-		spool: o.Spool, notices: o.Notices, logger: o.Logger, client: &http.Client{Timeout: calendarTimeout, Transport: o.Transport},
+		spool: o.Spool, notices: o.Notices, logger: o.Logger, client: &http.Client{Transport: o.Transport},
 		gap: spool.Gap(o.Shared), changed: loop.NewBell(),
 		refreshes: loop.Rounds(o.Registerer, "contacts"), reads: loop.Rounds(o.Registerer, "calendars"),
 	}
@@ -182,7 +182,7 @@ func (d *Directory) Named(name string) (config.Recipient, bool) {
 // onDuty returns the numbers that a rota names at a moment. In a gap, and if those on duty want no
 // more texts, these are the rota's default, and the log and a metric report it.
 func (d *Directory) onDuty(s *settings, rota string, at time.Time) []e164.Number {
-	on := s.roster.At(rota, at)
+	on := s.roster.Now(rota, at)
 	var numbers []e164.Number
 	for _, name := range on.Contacts {
 		number, err := e164.Parse(name)
