@@ -120,6 +120,9 @@ func (d *decoder) decode(path string, node *yaml.Node, v reflect.Value) {
 				d.fault(path, "must be a network such as 203.0.113.0/24, is %q", s)
 				return
 			}
+			if mapped := p.Bits() - 96; p.Addr().Is4In6() && mapped >= 0 { // ::ffff:203.0.113.0/120
+				p = netip.PrefixFrom(p.Addr().Unmap(), mapped)
+			}
 			v.Set(reflect.ValueOf(p))
 		}
 		return
