@@ -99,7 +99,7 @@ func TestCallbackAnswers(t *testing.T) {
 		{"unknown status", "POST", dlr, `{"climsgid":"` + id + `","status":"42"}`, 200, "accepted"},
 		{"temporary", "POST", dlr, `{"climsgid":"` + id + `","status":1,"more":[]}`, 200, "accepted"},
 		{"a reply", "POST", mo, `{"climsgid":"` + id + `","from":"33612345678","txt":"ok","date":"2026-11-24 03:20:00"}`, 200, "accepted"},
-		{"a reply without a date", "POST", mo, `{"climsgid":"` + id + `","from":"33612345678","txt":"ok"}`, 400, "accepted"},
+		{"a reply without a date", "POST", mo, `{"climsgid":"` + id + `","from":"33612345678","txt":"ok"}`, 200, "accepted"},
 		{"final", "POST", dlr, `{"climsgid":"` + id + `","status":4}`, 200, "failed"},
 		{"late", "POST", dlr, `{"climsgid":"` + id + `","status":"3"}`, 200, "failed"},
 	} {
