@@ -7,7 +7,6 @@ toolchain go1.26.11
 require (
 	github.com/alecthomas/kingpin/v2 v2.4.0
 	github.com/anyascii/go v0.3.2
-	github.com/arran4/golang-ical v0.3.4
 	github.com/go-json-experiment/json v1.27.2
 	github.com/gofrs/flock v0.13.2
 	github.com/hashicorp/golang-lru/v2 v2.0.7

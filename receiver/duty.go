@@ -22,6 +22,9 @@ type Duty struct {
 	// Calendars are the calendars that could not be read. Their last good copies in the
 	// outbox are used instead, if there are any.
 	Calendars []*CalendarError
+	// Warnings name the events that are left out of calendars, because they cannot be read and name
+	// no contact or are over.
+	Warnings []string
 
 	roster *people.Roster
 }
@@ -45,6 +48,7 @@ func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 	}
 	d := &Duty{roster: people.NewRoster(cfg, nil)}
 	d.Calendars = d.roster.Load(ctx)
+	d.Warnings = d.roster.Warnings()
 	store, err := openReader(ctx, cfg.Storage)
 	if errors.Is(err, fs.ErrNotExist) {
 		store, err = nowhere{}, nil
@@ -62,6 +66,9 @@ func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 // At returns who is on duty in a rota at a time. Its End is the next change, at most a month
 // later.
 func (d *Duty) At(rota string, at time.Time) OnDuty { return d.roster.At(rota, at) }
+
+// Now returns who is on duty in a rota at a time, as a notification asks. Its End is not the next change.
+func (d *Duty) Now(rota string, at time.Time) OnDuty { return d.roster.Now(rota, at) }
 
 // Timeline returns who is on duty in a rota between two times, gaps included. It returns nil for
 // a rota that is not configured.

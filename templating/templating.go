@@ -121,6 +121,9 @@ func New(o Options) (*Set, error) {
 		}
 		slices.Sort(files)
 		for _, file := range files {
+			if info, err := os.Stat(file); err == nil && info.IsDir() && file != glob { // as Kubernetes mounts a ConfigMap
+				continue
+			}
 			text, err := os.ReadFile(file)
 			if err != nil {
 				return nil, err

@@ -93,6 +93,7 @@ func check(ctx context.Context, file string, now time.Time) checked {
 			r.Warnings = append(r.Warnings, err.Error())
 		}
 	}
+	r.Warnings = append(r.Warnings, duty.Warnings...)
 	numbers := make(map[e164.Number]string)
 	for _, contact := range cfg.Contacts {
 		if first, known := numbers[contact.Number]; known {

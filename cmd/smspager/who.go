@@ -69,6 +69,9 @@ func (w *who) run(ctx context.Context, c console) error {
 	for _, err := range duty.Calendars {
 		fmt.Fprintf(c.err, "smspager: warning: %v; the last good copy is used, if there is one\n", err)
 	}
+	for _, warning := range duty.Warnings {
+		fmt.Fprintf(c.err, "smspager: warning: %s\n", warning)
+	}
 	all := []onDuty{}
 	for _, rota := range cfg.Rotas {
 		all = append(all, asOnDuty(rota, duty.At(rota.Name, at)))

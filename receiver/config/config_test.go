@@ -241,6 +241,28 @@ func keys(typ reflect.Type, path string) (all []string) {
 	return all
 }
 
+// TestWrittenOnWindows reads secrets as editors write them, and a mapped network as its own.
+func TestWrittenOnWindows(t *testing.T) {
+	for name, secret := range map[string]string{
+		"byte order mark": "\ufefftest\r\n", "UTF-16": "\xff\xfet\x00e\x00s\x00t\x00\r\x00\n\x00", "UTF-16, big-endian": "\xfe\xff\x00t\x00e\x00s\x00t",
+	} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "p"), secret)
+		file := filepath.Join(dir, "c.yml")
+		write(t, file, "textinghouse: {user: acme, password_file: p, callback_token: 0123456789abcdef, callback_networks: ['::ffff:203.0.113.0/120']}\nreceivers: [{name: oncall, to: ['+33 (0)6 39 98 00 01']}]\n")
+		cfg, err := config.Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cfg.TextingHouse.Password.Reveal(); got != "test" {
+			t.Errorf("%s: the password is %q", name, got)
+		}
+		if got := fmt.Sprint(cfg.TextingHouse.CallbackNetworks, cfg.Receivers[0].Recipients[0].Number); got != "[203.0.113.0/24]+33639980001" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // FuzzParse: no bytes make it panic, and every fault has a place.
 func FuzzParse(f *testing.F) {
 	names, err := filepath.Glob("testdata/bad/*.yml")

@@ -159,6 +159,9 @@ func (d *decoder) decodeSpecial(path string, node *yaml.Node, v reflect.Value) b
 			if err != nil {
 				d.fault(path, "must be a network such as 203.0.113.0/24, is %q", s)
 			}
+			if mapped := p.Bits() - 96; p.Addr().Is4In6() && mapped >= 0 { // ::ffff:203.0.113.0/120
+				p = netip.PrefixFrom(p.Addr().Unmap(), mapped)
+			}
 			*x = p
 		}
 	case *promconfig.URL:

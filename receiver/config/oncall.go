@@ -179,6 +179,11 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 			r.Zone = time.UTC
 		}
 		v.secret(path+".calendar_url", &r.CalendarURL, &r.CalendarURLFile)
+		for _, scheme := range []string{"webcal://", "webcals://"} { // as calendars are offered for subscription
+			if rest, ok := strings.CutPrefix(r.CalendarURL.Reveal(), scheme); ok {
+				r.CalendarURL = Secret("https://" + rest)
+			}
+		}
 		if r.CalendarURL != "" {
 			v.url(v.given(path+".calendar_url"), r.CalendarURL)
 		}

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -9,11 +11,16 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/templating"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // validator checks a configuration, resolves it, and reports its faults.
@@ -194,13 +201,38 @@ func (v *validator) secret(path string, s *Secret, file *string) bool {
 		v.fault(path+"_file", "%v", err)
 		return false
 	}
-	*s = Secret(strings.Trim(string(text), "\r\n"))
-	if *s == "" {
+	*s = Secret(strings.Trim(plainText(text), "\r\n"))
+	switch {
+	case *s == "":
 		v.fault(path+"_file", "the file %s is empty; put the secret into it", *file)
+		return false
+	case strings.ContainsAny(string(*s), "\r\n"):
+		v.fault(path+"_file", "the file %s has several lines; leave only the secret in it", *file)
+		return false
+	case strings.ContainsFunc(string(*s), func(r rune) bool { return r == 0 || r == utf8.RuneError }):
+		v.fault(path+"_file", "the file %s is not UTF-8 text; write the secret as UTF-8", *file)
 		return false
 	}
 	*file = ""
 	return true
+}
+
+// plainText reads a text file as Windows writes it, too: with a byte order mark, in UTF-8 or UTF-16.
+func plainText(text []byte) string {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(text, []byte("\xff\xfe")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(text, []byte("\xfe\xff")):
+		order = binary.BigEndian
+	default:
+		return strings.TrimPrefix(string(text), "\ufeff")
+	}
+	var units []uint16
+	for i := 2; i+1 < len(text); i += 2 {
+		units = append(units, order.Uint16(text[i:]))
+	}
+	return string(utf16.Decode(units))
 }
 
 // given returns the path of a secret's key that the document has.
@@ -233,7 +265,36 @@ func (v *validator) contacts(contacts []Contact) map[string]e164.Number {
 		numbers[c.Name] = number
 		v.quiet(path+".quiet", &c.Quiet)
 	}
+	v.aliases(contacts)
 	return numbers
+}
+
+// aliases checks that a calendar cannot mean two contacts by one name. Their case and accents do not
+// matter there.
+func (v *validator) aliases(contacts []Contact) {
+	folded := func(name string) string {
+		return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+			if unicode.Is(unicode.Mn, r) {
+				return -1
+			}
+			return unicode.ToLower(r)
+		}, norm.NFD.String(name))), " ")
+	}
+	owners := make(map[string]int)
+	for i, c := range contacts {
+		if _, twice := owners[folded(c.Name)]; !twice {
+			owners[folded(c.Name)] = i
+		}
+	}
+	for i, c := range contacts {
+		for j, alias := range c.Aliases {
+			owner, taken := owners[folded(alias)]
+			if taken && owner != i {
+				v.fault(fmt.Sprintf("contacts[%d].aliases[%d]", i, j), "%q of %s also names %s; a calendar cannot tell them apart", alias, c.Name, contacts[owner].Name)
+			}
+			owners[folded(alias)] = i
+		}
+	}
 }
 
 func (v *validator) receivers(cfg *Config, known people) {

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // Test is TextingHouse's free test number (seed, 4.8). Texts to it reach no operator, but go
@@ -29,11 +30,11 @@ type Number string
 
 var errForm = errors.New(`must be an E.164 number such as "+33612345678" (a plus sign, the country code, 7 to 15 digits in all), or 999`)
 
-// Parse reads a number. It drops spaces, dots, hyphens and parentheses between the digits, and
-// reads a leading 00 as the plus sign. A number without a country code is an error, because its
-// country is unknown.
+// Parse reads a number. It drops spaces, dots, hyphens, parentheses and invisible characters between
+// the digits, and a trunk zero after the country code ("+33 (0)6 12 34 56 78"), and reads a leading 00
+// as the plus sign. A number without a country code is an error, because its country is unknown.
 func Parse(s string) (Number, error) {
-	s = strings.TrimSpace(s)
+	s = strings.TrimSpace(strings.TrimPrefix(strings.Map(visible, s), "tel:"))
 	if s == string(Test) {
 		return Test, nil
 	}
@@ -46,16 +47,58 @@ func Parse(s string) (Number, error) {
 		switch {
 		case r >= '0' && r <= '9':
 			digits.WriteRune(r)
-		case strings.ContainsRune(" .-()", r):
+		case strings.ContainsRune(" .-()/", r):
 		default:
 			return "", errForm
 		}
 	}
-	d := digits.String()
+	d := withoutTrunk(digits.String(), trunk.FindStringSubmatch(rest))
 	if !international || len(d) < minDigits || len(d) > maxDigits || d[0] == '0' {
 		return "", errForm
 	}
 	return Number("+" + d), nil
+}
+
+// visible drops invisible characters and writes spaces and hyphens of all kinds plainly: phones and web
+// pages copy them along.
+func visible(r rune) rune {
+	switch {
+	case unicode.Is(unicode.Cf, r):
+		return -1
+	case unicode.IsSpace(r):
+		return ' '
+	case r >= '\u2010' && r <= '\u2015' || r == '\u2212':
+		return '-'
+	}
+	return r
+}
+
+// trunk matches the zero that is dialled within the country only, as it is written beside the code.
+var trunk = regexp.MustCompile(`^\s*(\d{1,3})\s*\(0\)`)
+
+// zeroless are country codes after which no number begins with 0, and keepers those of countries whose
+// numbers keep it (ITU-T E.164, national numbering plans).
+const (
+	zeroless = " 27 31 32 33 34 41 43 44 45 46 47 48 49 61 64 81 82 351 353 "
+	keepers  = " 39 225 241 242 378 379 "
+)
+
+// withoutTrunk leaves out the trunk zero after the country code. marked is that code if the zero is in
+// parentheses.
+func withoutTrunk(digits string, marked []string) string {
+	if marked != nil {
+		code := marked[1]
+		if strings.Contains(keepers, " "+code+" ") {
+			return digits
+		}
+		return code + strings.TrimLeft(digits[len(code):], "0")
+	}
+	for n := 2; n <= 3 && n < len(digits); n++ {
+		if digits[n] == '0' && strings.Contains(zeroless, " "+digits[:n]+" ") {
+			return digits[:n] + strings.TrimLeft(digits[n:], "0")
+		}
+	}
+	return digits
 }
 
 // Short returns the number for logs, with its middle hidden: "+3361*****78".

@@ -21,7 +21,7 @@ import (
 
 const (
 	// calendarTimeout and maxCalendarBytes bound the reading of a calendar.
-	calendarTimeout  = 10 * time.Second
+	calendarTimeout  = time.Minute
 	maxCalendarBytes = 8 << 20
 )
 
@@ -71,10 +71,34 @@ func (d *duty) use(data []byte) error {
 	if err != nil {
 		return err
 	}
+	now := time.Now()
+	var wrong []error
+	for _, s := range c.Skipped {
+		if past := s.Over != "" && s.Over < now.Add(-day).UTC().Format("20060102"); !past && len(d.match(s.Shift)) > 0 {
+			wrong = append(wrong, s)
+		}
+	}
+	if len(wrong) > 0 { // it would put the wrong person on duty
+		return errors.Join(wrong...)
+	}
+	c.Prepare(now)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.rota = c
+	d.rota, d.skipped = c, c.Skipped
 	return nil
+}
+
+// Warnings returns what is left out of the calendars of rotas, as it cannot be read and concerns nobody.
+func (r *Roster) Warnings() []string {
+	var all []string
+	for _, d := range r.duties {
+		d.mu.Lock()
+		for _, s := range d.skipped {
+			all = append(all, fmt.Sprintf("rota %q: %v; it is left out, as it names no contact or is over", d.Name, s))
+		}
+		d.mu.Unlock()
+	}
+	return all
 }
 
 // read reads the file or fetches the URL. The data is nil if it has not changed.
@@ -218,6 +242,9 @@ func (d *Directory) readRota(ctx context.Context, r *Roster, rota *duty) {
 	case err == nil:
 		d.metrics.rotaRead.WithLabelValues(rota.Name).SetToCurrentTime()
 		if fresh != nil {
+			for _, s := range rota.skipped {
+				d.logger.Warn("an event of a rota's calendar cannot be read, and is left out: it names no contact or is over", "rota", rota.Name, "err", s)
+			}
 			d.keepCopy(ctx, rota, fresh)
 		}
 	}

@@ -182,7 +182,7 @@ func (d *Directory) Named(name string) (config.Recipient, bool) {
 // onDuty returns the numbers that a rota names at a moment. In a gap, and if those on duty want no
 // more texts, these are the rota's default, and the log and a metric report it.
 func (d *Directory) onDuty(s *settings, rota string, at time.Time) []e164.Number {
-	on := s.roster.At(rota, at)
+	on := s.roster.Now(rota, at)
 	var numbers []e164.Number
 	for _, name := range on.Contacts {
 		number, err := e164.Parse(name)

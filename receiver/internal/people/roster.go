@@ -31,6 +31,10 @@ type duty struct {
 	mu   sync.Mutex
 	rota rota.Rota // nil until it is read
 	etag string
+	// skipped are the events that could not be read when it was read last.
+	skipped []rota.Skipped
+
+	matched sync.Map // contacts by the shift that names them, as matchKey writes it
 }
 
 // NewRoster returns a Roster whose calendars are not read yet; see Load. transport carries
@@ -125,19 +129,36 @@ func (c ofContacts) Shifts(from, to time.Time) []rota.Shift {
 
 // At returns who is on duty by a rota at a moment. End is the next change, at most a month away.
 func (r *Roster) At(name string, at time.Time) Duty {
-	const ahead = 31 * 24 * time.Hour
-	timeline := r.Timeline(name, at, at.Add(ahead))
+	for _, ahead := range []time.Duration{day, 8 * day, 31 * day} {
+		timeline := r.Timeline(name, at, at.Add(ahead))
+		if len(timeline) == 0 {
+			return Duty{Start: at, End: at, Gap: true}
+		}
+		now := timeline[0]
+		changes := false
+		for _, next := range timeline[1:] {
+			if next.Gap != now.Gap || !slices.Equal(next.Contacts, now.Contacts) {
+				changes = true
+				break
+			}
+			now.End = next.End
+		}
+		if changes || ahead == 31*day {
+			return now
+		}
+	}
+	panic("unreachable")
+}
+
+const day = 24 * time.Hour
+
+// Now returns who is on duty by a rota at a moment; when that changes is not looked for.
+func (r *Roster) Now(name string, at time.Time) Duty {
+	timeline := r.Timeline(name, at, at.Add(time.Nanosecond))
 	if len(timeline) == 0 {
 		return Duty{Start: at, End: at, Gap: true}
 	}
-	now := timeline[0]
-	for _, next := range timeline[1:] {
-		if next.Gap != now.Gap || !slices.Equal(next.Contacts, now.Contacts) {
-			break
-		}
-		now.End = next.End
-	}
-	return now
+	return timeline[0]
 }
 
 // on returns the contacts of a span.
@@ -166,8 +187,26 @@ func recipientName(r config.Recipient) string {
 }
 
 // match finds the contacts that a shift names: by the names and addresses of its attendees, or else
-// in its summary.
+// in its summary. A summary that says that somebody is away names nobody.
 func (d *duty) match(shift rota.Shift) []string {
+	key := strings.Join(shift.Names, "\x00") + "\x01" + shift.Summary
+	if found, ok := d.matched.Load(key); ok {
+		return found.([]string)
+	}
+	found := d.find(shift)
+	d.matched.Store(key, found)
+	return found
+}
+
+// away matches the words for vacations and other times off duty.
+var away = regexp.MustCompile(`(?i)(^|[^\pL])(vacations?|holidays?|annual leave|sick leave|parental leave|on leave|leave|pto|ooo|out of (the )?office|day off|days off|time off|off duty|birthday|` +
+	`vacances|cong.s?|absente?|absence|anniversaire|arr.t maladie|rtt|urlaub|abwesend|krank|geburtstag|feiertag|elternzeit|vacaciones|ausente|cumplea.os|baja m.dica|` +
+	`ferie|assente|malattia|compleanno|vakantie|verlof|afwezig|verjaardag|ziek|f.rias|anivers.rio|folga)($|[^\pL])`)
+
+func (d *duty) find(shift rota.Shift) []string {
+	if away.MatchString(norm.NFC.String(shift.Summary)) {
+		return nil
+	}
 	var found []string
 	add := func(contacts ...string) {
 		for _, contact := range contacts {
@@ -227,8 +266,12 @@ func (d *duty) within(text string) []string {
 	return found
 }
 
+// hyphen matches one that joins the parts of a name: Jean-Bob is not Bob.
+var hyphen = regexp.MustCompile(`(\pL)[-\x{2010}\x{2011}](\pL)`)
+
 // plain returns a name in lower case, without accents and with single spaces.
 func plain(name string) string {
+	name = hyphen.ReplaceAllString(name, "$1+$2")
 	name = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.Is(unicode.Mn, r):

@@ -1,14 +1,14 @@
 package rota
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
-
-	ics "github.com/arran4/golang-ical"
 )
 
 const (
@@ -21,137 +21,157 @@ const (
 // Calendar is a rota in an iCalendar file (RFC 5545), as Google, Outlook and PagerDuty write it. Each
 // event is a shift of its attendees, or of those that its summary names.
 type Calendar struct {
-	events []event
+	Skipped []Skipped // events that cannot be read
+	events  []event
+
+	mu     sync.Mutex
+	window window
+}
+
+// window holds the shifts of some days, so that a notification does not wait for all the rules.
+type window struct {
+	from, to time.Time
+	shifts   []Shift
+}
+
+// aheadFor is how long a window is.
+const aheadFor = 7 * day
+
+// Skipped is an event that cannot be read.
+type Skipped struct {
+	Shift        // its times are not known
+	Line  int    // that it begins at
+	Over  string // its last day, "20261123"; "": not known
+	Err   error
+}
+
+func (s Skipped) Error() string {
+	return fmt.Sprintf("event %.60q (line %d): %v", s.Label(), s.Line, s.Err)
 }
 
 // event is a shift, or one that recurs.
 type event struct {
 	uid      string
+	sequence int
 	when     *recurrence
-	length   time.Duration // on the wall
+	length   span
 	names    []string
 	summary  string
 	replaces time.Time // the occurrence of a recurring event that this one replaces, on the wall; zero: none
-	canceled bool
+	byDate   bool      // that occurrence is named by its date
+	canceled bool      // or its attendee is away
 }
 
 // ParseCalendar reads a calendar. Times without a zone are in local, unless the file names a zone
-// (X-WR-TIMEZONE). The error says which event is wrong, and why.
+// (X-WR-TIMEZONE). An event that cannot be read is among those Skipped; the error says what is wrong
+// with the whole.
 func ParseCalendar(data []byte, local *time.Location) (*Calendar, error) {
-	cal, err := ics.ParseCalendarWithOptions(bytes.NewReader(data), ics.WithUnknownPropertyHandler(ics.AcceptUnknownPropertyHandler))
+	file, err := read(string(data))
 	if err != nil {
-		return nil, fmt.Errorf("not an iCalendar file: %w", err)
-	}
-	if len(cal.CalendarProperties)+len(cal.Components) == 0 {
-		return nil, errors.New("not an iCalendar file: it holds no VCALENDAR")
-	}
-	p := &calendarParser{zones: map[string]zone{"UTC": location{time.UTC}}, local: location{local}}
-	if err := p.readZones(cal); err != nil {
 		return nil, err
 	}
+	p := &calendarParser{zones: zones{defined: make(map[string]*component), known: make(map[string]zone)}}
 	c := &Calendar{}
-	for _, e := range cal.Events() {
-		if len(c.events) == maxEvents {
-			return nil, fmt.Errorf("more than %d events", maxEvents)
+	for _, calendar := range file.subs {
+		p.local = location{local}
+		for _, tz := range calendar.subs {
+			if tz.name == "VTIMEZONE" {
+				p.zones.defined[tz.text("TZID")] = tz
+			}
 		}
-		parsed, err := p.parse(e)
-		if err != nil {
-			return nil, fmt.Errorf("event %.60q (%.60s): %w", property(&e.ComponentBase, ics.ComponentPropertySummary), e.Id(), err)
+		if name := calendar.text("X-WR-TIMEZONE"); name != "" {
+			if z, err := p.zones.named(name); err == nil {
+				p.local = z
+			}
 		}
-		c.events = append(c.events, parsed)
+		for _, e := range calendar.subs {
+			if e.name != "VEVENT" {
+				continue
+			}
+			if len(c.events) == maxEvents {
+				return nil, fmt.Errorf("more than %d events", maxEvents)
+			}
+			parsed, err := p.parse(e)
+			if err != nil {
+				c.Skipped = append(c.Skipped, Skipped{Shift: Shift{Names: parsed.names, Summary: parsed.summary}, Line: e.line, Over: lastDay(e), Err: err})
+				continue
+			}
+			c.events = append(c.events, parsed)
+		}
 	}
+	c.revise()
 	c.link()
 	return c, nil
 }
 
+// datePrefix matches the date that a time begins with.
+var datePrefix = regexp.MustCompile(`^\d{8}`)
+
+// lastDay returns the last day of an event that cannot be read, "" if it is not known.
+func lastDay(e *component) string {
+	last := ""
+	for _, p := range e.props {
+		switch p.name {
+		case "RRULE":
+			_, until, ok := strings.Cut(strings.ToUpper(p.value), "UNTIL=")
+			if !ok {
+				return ""
+			}
+			last = max(last, datePrefix.FindString(until))
+		case "RDATE", "DURATION":
+			return ""
+		case "DTSTART", "DTEND":
+			day := datePrefix.FindString(strings.TrimSpace(p.value))
+			if day == "" {
+				return ""
+			}
+			last = max(last, day)
+		}
+	}
+	return last
+}
+
 // calendarParser knows the zones of a file.
 type calendarParser struct {
-	zones map[string]zone
+	zones zones
 	local zone
 }
 
-func (p *calendarParser) readZones(cal *ics.Calendar) error {
-	for _, c := range cal.Components {
-		tz, ok := c.(*ics.VTimezone)
-		if !ok {
-			continue
-		}
-		id := property(&tz.ComponentBase, ics.ComponentProperty(ics.PropertyTzid))
-		if l, err := load(id); err == nil { // the system knows it better
-			p.zones[id] = l
-			continue
-		}
-		z, err := parseTimezone(tz)
-		if err != nil {
-			return fmt.Errorf("time zone %.60q: %w", id, err)
-		}
-		p.zones[id] = z
-	}
-	for _, prop := range cal.CalendarProperties {
-		if prop.IANAToken == string(ics.PropertyXWRTimezone) && prop.Value != "" {
-			z, err := p.zone(prop.Value)
-			if err != nil {
-				return err
-			}
-			p.local = z
-		}
-	}
-	return nil
-}
-
-func load(name string) (zone, error) {
-	if name == "" || name == "Local" {
-		return nil, errors.New("no zone")
-	}
-	l, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, err
-	}
-	return location{l}, nil
-}
-
-func (p *calendarParser) zone(id string) (zone, error) {
-	if z := p.zones[id]; z != nil {
-		return z, nil
-	}
-	z, err := load(id)
-	if err != nil {
-		return nil, fmt.Errorf("the time zone %.60q is not defined", id)
-	}
-	p.zones[id] = z
-	return z, nil
-}
-
 // zoneOf returns the zone of a property's times. A time in UTC recurs in UTC.
-func (p *calendarParser) zoneOf(prop *ics.IANAProperty) (zone, error) {
-	if ids := prop.ICalParameters[string(ics.ParameterTzid)]; len(ids) > 0 {
-		return p.zone(ids[0])
+func (p *calendarParser) zoneOf(prop *property) (zone, error) {
+	if strings.HasSuffix(strings.TrimSpace(prop.value), "Z") {
+		return location{time.UTC}, nil
 	}
-	if strings.HasSuffix(prop.Value, "Z") {
-		return p.zones["UTC"], nil
+	if ids := prop.params["TZID"]; len(ids) > 0 {
+		return p.zones.named(ids[0])
 	}
 	return p.local, nil
 }
 
-func (p *calendarParser) parse(e *ics.VEvent) (event, error) {
-	base := &e.ComponentBase
-	ev := event{uid: e.Id(), names: namesOf(e), summary: property(base, ics.ComponentPropertySummary), canceled: property(base, ics.ComponentPropertyStatus) == string(ics.ObjectStatusCancelled)}
+// canceledTitle matches the title of an event that Outlook has canceled.
+var canceledTitle = regexp.MustCompile(`(?i)^\s*(cancell?ed|annul.e?|abgesagt|cancelad[oa]|annullat[oa]|geannuleerd|afgelast)\s*:`)
+
+func (p *calendarParser) parse(e *component) (event, error) {
+	ev := event{uid: e.text("UID"), names: namesOf(e), summary: e.text("SUMMARY")}
+	ev.sequence, _ = strconv.Atoi(e.text("SEQUENCE"))
+	ev.canceled = e.enum("STATUS") == "CANCELLED" || e.enum("STATUS") == "CANCELED" || canceledTitle.MatchString(ev.summary) ||
+		e.enum("X-MICROSOFT-CDO-BUSYSTATUS") == "OOF"
 	var err error
-	if ev.when, err = parseRecurrence(base, p.zoneOf); err != nil {
+	if ev.when, err = parseRecurrence(e, p.zoneOf); err != nil {
 		return ev, err
 	}
-	if ev.length, err = p.length(base, ev.when); err != nil {
+	if ev.length, err = p.length(e, ev.when); err != nil {
 		return ev, err
 	}
-	if id := base.GetProperty(ics.ComponentPropertyRecurrenceId); id != nil {
-		if _, ranged := id.ICalParameters["RANGE"]; ranged {
+	if id := e.get("RECURRENCE-ID"); id != nil {
+		if _, ranged := id.params["RANGE"]; ranged {
 			return ev, errors.New("a RECURRENCE-ID with RANGE is not supported")
 		}
 		in, err := p.zoneOf(id)
 		if err != nil {
 			return ev, err
 		}
-		if ev.replaces, _, err = ev.when.parseTime(id.Value, in); err != nil {
+		if ev.replaces, ev.byDate, err = ev.when.parseTime(id.value, in); err != nil {
 			return ev, fmt.Errorf("RECURRENCE-ID: %w", err)
 		}
 	}
@@ -159,89 +179,107 @@ func (p *calendarParser) parse(e *ics.VEvent) (event, error) {
 }
 
 // length returns the time from DTSTART to DTEND on the wall: a shift from nine to nine stays so when
-// the clocks change.
-func (p *calendarParser) length(base *ics.ComponentBase, when *recurrence) (time.Duration, error) {
-	var length time.Duration
-	end, duration := base.GetProperty(ics.ComponentPropertyDtEnd), base.GetProperty(ics.ComponentPropertyDuration)
+// the clocks change, on purpose otherwise than RFC 5545, 3.8.5.3.
+func (p *calendarParser) length(e *component, when *recurrence) (span, error) {
+	var length span
+	end, duration := e.get("DTEND"), e.get("DURATION")
 	switch {
 	case end != nil:
 		in, err := p.zoneOf(end)
 		if err != nil {
-			return 0, err
+			return length, err
 		}
-		wall, _, err := when.parseTime(end.Value, in)
+		wall, _, err := when.parseTime(end.value, in)
 		if err != nil {
-			return 0, fmt.Errorf("DTEND: %w", err)
+			return length, fmt.Errorf("DTEND: %w", err)
 		}
-		length = wall.Sub(when.start)
+		length.wall = wall.Sub(when.start)
 	case duration != nil:
 		var err error
-		if length, err = parseDuration(duration.Value); err != nil {
-			return 0, fmt.Errorf("DURATION: %w", err)
+		if length, err = parseDuration(duration.value); err != nil {
+			return length, fmt.Errorf("DURATION: %w", err)
 		}
-	case when.allDay:
-		length = 24 * time.Hour
 	}
-	if length < 0 || length > longestShift {
-		return 0, errors.New("it must end after it begins, and within a year")
+	if when.allDay && length == (span{}) { // some programs write the same day as the end
+		length.wall = day
+	}
+	if total := length.wall + length.exact; total < 0 || total > longestShift {
+		return length, errors.New("it must end after it begins, and within a year")
 	}
 	return length, nil
 }
 
-// parseDuration reads "P1W", "P7D" or "PT12H30M" (RFC 5545, 3.3.6).
-func parseDuration(s string) (time.Duration, error) {
+// parseDuration reads "P1W", "P7D" or "PT12H30M" (RFC 5545, 3.3.6): days are on the wall, hours are exact.
+func parseDuration(s string) (span, error) {
 	bad := fmt.Errorf("must be like P7D or PT12H, is %.20q", s)
-	rest, ok := strings.CutPrefix(strings.TrimPrefix(s, "+"), "P")
+	rest, ok := strings.CutPrefix(strings.ToUpper(strings.TrimPrefix(strings.TrimSpace(s), "+")), "P")
 	if !ok || rest == "" {
-		return 0, bad
+		return span{}, bad
 	}
 	units := map[byte]time.Duration{'W': 7 * 24 * time.Hour, 'D': 24 * time.Hour}
-	var d time.Duration
+	var d span
+	of := &d.wall
 	n, digits := time.Duration(0), 0
 	for i := range len(rest) {
 		switch c := rest[i]; {
 		case c == 'T' && digits == 0:
+			of = &d.exact
 			units = map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second}
 		case c >= '0' && c <= '9' && digits < 6:
 			n, digits = 10*n+time.Duration(c-'0'), digits+1
 		case units[c] > 0 && digits > 0:
-			d += n * units[c]
+			*of += n * units[c]
 			n, digits = 0, 0
 		default:
-			return 0, bad
+			return span{}, bad
 		}
 	}
 	if digits > 0 {
-		return 0, bad
+		return span{}, bad
 	}
 	return d, nil
 }
 
-func property(base *ics.ComponentBase, name ics.ComponentProperty) string {
-	if p := base.GetProperty(name); p != nil {
-		return strings.TrimSpace(p.Value)
-	}
-	return ""
-}
-
-// namesOf returns the names and addresses of the attendees, except those who declined.
-func namesOf(e *ics.VEvent) []string {
+// namesOf returns the names and addresses of the attendees, except those who do not come: who declined,
+// delegated (RFC 5545, 3.2.12), or gets a copy only (3.2.16), and rooms (3.2.3).
+func namesOf(e *component) []string {
 	var names []string
-	for _, a := range e.Attendees() {
-		if a.ParticipationStatus() == ics.ParticipationStatusDeclined {
+	for _, a := range e.all("ATTENDEE") {
+		status, kind := a.param("PARTSTAT"), a.param("CUTYPE")
+		if status == "DECLINED" || status == "DELEGATED" || a.param("ROLE") == "NON-PARTICIPANT" || kind == "ROOM" || kind == "RESOURCE" {
 			continue
 		}
-		address := a.Email()
-		if scheme, rest, ok := strings.Cut(a.Value, ":"); ok && strings.EqualFold(scheme, "mailto") {
+		address := a.value
+		if scheme, rest, ok := strings.Cut(address, ":"); ok && strings.EqualFold(scheme, "mailto") {
 			address = rest
 		}
-		for _, name := range append(a.ICalParameters[string(ics.ParameterCn)], address) {
+		for _, name := range append(slices.Clone(a.params["CN"]), address) {
 			if name = strings.TrimSpace(name); name != "" && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
 	}
 	return names
+}
+
+// revise drops the events that a newer revision replaces: the one with the highest SEQUENCE counts
+// (RFC 5545, 3.8.7.4; RFC 5546, 2.1.5).
+func (c *Calendar) revise() {
+	type name struct {
+		uid      string
+		replaces time.Time
+	}
+	newest := make(map[name]int)
+	key := func(e *event) name {
+		if e.replaces.IsZero() {
+			return name{uid: e.uid}
+		}
+		return name{e.uid, e.when.zone.moment(e.replaces).UTC()}
+	}
+	for i := range c.events {
+		newest[key(&c.events[i])] = max(newest[key(&c.events[i])], c.events[i].sequence)
+	}
+	c.events = slices.DeleteFunc(c.events, func(e event) bool { return e.uid != "" && e.sequence < newest[key(&e)] })
 }
 
 // link removes from each recurring event the occurrences that other events replace.
@@ -262,7 +300,10 @@ func (c *Calendar) link() {
 		if master.when.zone != e.when.zone {
 			wall = master.when.zone.wall(e.when.zone.moment(wall))
 		}
-		if e.when.allDay != master.when.allDay && master.when.allDay {
+		switch {
+		case e.byDate:
+			wall = master.when.fitted(e.replaces, true)
+		case master.when.allDay && !e.when.allDay:
 			wall = dayOf(wall)
 		}
 		master.when.excluded[wall] = true
@@ -271,17 +312,49 @@ func (c *Calendar) link() {
 
 // Shifts implements Rota.
 func (c *Calendar) Shifts(from, to time.Time) []Shift {
+	if to.Sub(from) > day {
+		return c.compute(from, to)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w := &c.window; from.Before(w.from) || to.After(w.to) {
+		w.from, w.to = from, to.Add(aheadFor)
+		w.shifts = c.compute(w.from, w.to)
+	}
+	var shifts []Shift
+	for _, s := range c.window.shifts {
+		if s.Start.Before(to) && s.End.After(from) {
+			shifts = append(shifts, s)
+		}
+	}
+	return shifts
+}
+
+// Prepare readies the calendar for questions about a moment and the day after it.
+func (c *Calendar) Prepare(at time.Time) { c.Shifts(at, at.Add(day)) }
+
+// compute returns the shifts that overlap the time between from and to.
+func (c *Calendar) compute(from, to time.Time) []Shift {
 	var shifts []Shift
 	for i := range c.events {
 		e := &c.events[i]
-		if e.canceled || e.length == 0 {
+		if e.canceled {
 			continue
 		}
 		// A day more on both sides, as on the wall a moment may be another day.
-		walls := e.when.between(e.when.zone.wall(from).Add(-e.length-24*time.Hour), e.when.zone.wall(to).Add(24*time.Hour))
-		for _, wall := range walls {
-			s := Shift{Start: e.when.zone.moment(wall), End: e.when.zone.moment(wall.Add(e.length)), Names: e.names, Summary: e.summary}
-			if s.Start.Before(to) && s.End.After(from) {
+		longest := e.length.wall + e.length.exact
+		for _, o := range e.when.added {
+			if o.length != nil {
+				longest = max(longest, o.length.wall+o.length.exact)
+			}
+		}
+		for _, o := range e.when.between(e.when.zone.wall(from).Add(-longest-day), e.when.zone.wall(to).Add(day)) {
+			length := e.length
+			if o.length != nil {
+				length = *o.length
+			}
+			s := Shift{Start: e.when.zone.moment(o.wall), End: e.when.zone.moment(o.wall.Add(length.wall)).Add(length.exact), Names: e.names, Summary: e.summary}
+			if s.Start.Before(s.End) && s.Start.Before(to) && s.End.After(from) {
 				shifts = append(shifts, s)
 			}
 		}

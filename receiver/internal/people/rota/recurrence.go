@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	ics "github.com/arran4/golang-ical"
 	"github.com/teambition/rrule-go"
 )
 
@@ -18,15 +17,25 @@ type recurrence struct {
 	zone     zone
 	allDay   bool
 	rule     *rrule.RRule // nil: none
-	added    []time.Time
+	exrules  []*rrule.RRule
+	added    []occurrence
 	excluded map[time.Time]bool
 }
 
+// occurrence is one that a recurrence adds.
+type occurrence struct {
+	wall   time.Time
+	length *span // nil: that of the event
+}
+
+// span is a length of time: days and weeks are on the wall, hours are exact (RFC 5545, 3.3.6).
+type span struct{ wall, exact time.Duration }
+
 // parseRecurrence reads DTSTART, RRULE, RDATE and EXDATE. zoneOf returns the zone of a property's
 // times.
-func parseRecurrence(base *ics.ComponentBase, zoneOf func(*ics.IANAProperty) (zone, error)) (*recurrence, error) {
+func parseRecurrence(base *component, zoneOf func(*property) (zone, error)) (*recurrence, error) {
 	r := &recurrence{excluded: make(map[time.Time]bool)}
-	start := base.GetProperty(ics.ComponentPropertyDtStart)
+	start := base.get("DTSTART")
 	if start == nil {
 		return nil, errors.New("DTSTART is missing")
 	}
@@ -34,29 +43,36 @@ func parseRecurrence(base *ics.ComponentBase, zoneOf func(*ics.IANAProperty) (zo
 	if r.zone, err = zoneOf(start); err != nil {
 		return nil, err
 	}
-	if r.start, r.allDay, err = r.parseTime(start.Value, r.zone); err != nil {
+	if r.start, r.allDay, err = r.parseTime(start.value, r.zone); err != nil {
 		return nil, fmt.Errorf("DTSTART: %w", err)
 	}
-	for _, p := range base.GetProperties(ics.ComponentPropertyRdate) {
-		walls, err := r.parseTimes(p, zoneOf)
+	for _, p := range base.all("RDATE") {
+		added, err := r.parseTimes(p, zoneOf)
 		if err != nil {
 			return nil, fmt.Errorf("RDATE: %w", err)
 		}
-		r.added = append(r.added, walls...)
+		r.added = append(r.added, added...)
 	}
-	for _, p := range base.GetProperties(ics.ComponentPropertyExdate) {
-		walls, err := r.parseTimes(p, zoneOf)
+	for _, p := range base.all("EXDATE") {
+		excluded, err := r.parseTimes(p, zoneOf)
 		if err != nil {
 			return nil, fmt.Errorf("EXDATE: %w", err)
 		}
-		for _, wall := range walls {
-			r.excluded[wall] = true
+		for _, o := range excluded {
+			r.excluded[o.wall] = true
 		}
 	}
-	switch rules := base.GetProperties(ics.ComponentPropertyRrule); len(rules) {
+	for _, p := range base.all("EXRULE") { // RFC 2445, 4.8.5.2
+		rule, err := r.parseRule(p.value)
+		if err != nil {
+			return nil, fmt.Errorf("EXRULE: %w", err)
+		}
+		r.exrules = append(r.exrules, rule)
+	}
+	switch rules := base.all("RRULE"); len(rules) {
 	case 0:
 	case 1:
-		if r.rule, err = r.parseRule(rules[0].Value); err != nil {
+		if r.rule, err = r.parseRule(rules[0].value); err != nil {
 			return nil, fmt.Errorf("RRULE: %w", err)
 		}
 	default:
@@ -68,7 +84,11 @@ func parseRecurrence(base *ics.ComponentBase, zoneOf func(*ics.IANAProperty) (zo
 func (r *recurrence) parseRule(text string) (*rrule.RRule, error) {
 	var kept []string
 	var until string
-	for part := range strings.SplitSeq(strings.ToUpper(strings.TrimSuffix(text, ";")), ";") {
+	text = strings.ToUpper(strings.Join(strings.Fields(text), ""))
+	for part := range strings.SplitSeq(strings.TrimSuffix(text, ";"), ";") {
+		if part == "RSCALE=GREGORIAN" || part == "SKIP=OMIT" { // RFC 7529: they change nothing
+			continue
+		}
 		if value, ok := strings.CutPrefix(part, "UNTIL="); ok {
 			until = value
 			continue
@@ -84,6 +104,13 @@ func (r *recurrence) parseRule(text string) (*rrule.RRule, error) {
 	}
 	if len(option.Byhour) > 1 || len(option.Byminute) > 1 || len(option.Bysecond) > 1 || len(option.Byeaster) > 0 {
 		return nil, errors.New("several shifts a day need an event each")
+	}
+	if option.Freq == rrule.WEEKLY && len(option.Bysetpos) > 0 {
+		return nil, errors.New("BYSETPOS with WEEKLY is not supported")
+	}
+	if option.Freq == rrule.YEARLY && len(option.Byweekno) > 0 && len(option.Byweekday)+len(option.Bymonthday)+len(option.Byyearday) == 0 {
+		// What a rule leaves out comes from DTSTART (RFC 5545, 3.3.10).
+		option.Byweekday = []rrule.Weekday{weekdays[r.start.Weekday()]}
 	}
 	option.Dtstart, option.Until = r.start, lastChange
 	if until != "" {
@@ -101,30 +128,54 @@ func (r *recurrence) parseRule(text string) (*rrule.RRule, error) {
 	return rrule.NewRRule(*option)
 }
 
-// parseTimes reads a list of times, dates or periods; of a period the start counts.
-func (r *recurrence) parseTimes(p *ics.IANAProperty, zoneOf func(*ics.IANAProperty) (zone, error)) ([]time.Time, error) {
+// parseTimes reads a list of times, dates or periods, which have a length of their own.
+func (r *recurrence) parseTimes(p *property, zoneOf func(*property) (zone, error)) ([]occurrence, error) {
 	in, err := zoneOf(p)
 	if err != nil {
 		return nil, err
 	}
-	var walls []time.Time
-	for value := range strings.SplitSeq(p.Value, ",") {
-		value, _, _ = strings.Cut(value, "/")
+	var all []occurrence
+	for value := range strings.SplitSeq(p.value, ",") {
+		value, period, isPeriod := strings.Cut(strings.TrimSpace(value), "/")
 		wall, allDay, err := r.parseTime(value, in)
 		if err != nil {
 			return nil, err
 		}
-		if allDay && !r.allDay { // some programs leave the time out
-			wall = wall.Add(r.start.Sub(dayOf(r.start)))
+		o := occurrence{wall: r.fitted(wall, allDay)}
+		if isPeriod {
+			length, err := parseDuration(period)
+			if end, _, notTime := r.parseTime(period, in); notTime == nil {
+				length, err = span{wall: end.Sub(o.wall)}, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			o.length = &length
 		}
-		walls = append(walls, wall)
+		all = append(all, o)
 	}
-	return walls, nil
+	return all, nil
+}
+
+// fitted returns the occurrence that a date names, if the recurrence has times: some programs leave the
+// time out.
+func (r *recurrence) fitted(wall time.Time, allDay bool) time.Time {
+	if allDay && !r.allDay {
+		return wall.Add(r.start.Sub(dayOf(r.start)))
+	}
+	return wall
 }
 
 // parseTime reads 20261123, 20261123T090000 or 20261123T080000Z as a time on the wall of the
 // recurrence's zone.
 func (r *recurrence) parseTime(s string, in zone) (wall time.Time, allDay bool, err error) {
+	s = strings.TrimSpace(s)
+	if r.allDay && len(s) > len("20060102") { // of whole days, the date counts
+		s = s[:len("20060102")]
+	}
+	if rest, leap := strings.CutSuffix(strings.TrimSuffix(s, "Z"), "60"); leap && len(rest) == 13 { // RFC 5545, 3.3.12
+		s = rest + "59" + s[15:]
+	}
 	for _, form := range []struct {
 		layout      string
 		allDay, utc bool
@@ -147,25 +198,57 @@ func (r *recurrence) parseTime(s string, in zone) (wall time.Time, allDay bool, 
 
 func dayOf(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
 
-// between returns the times from one on the wall until another.
-func (r *recurrence) between(from, to time.Time) []time.Time {
+// walls returns the times from one on the wall until another.
+func (r *recurrence) walls(from, to time.Time) []time.Time {
 	var walls []time.Time
-	take := func(wall time.Time) {
-		if !wall.Before(from) && wall.Before(to) && !r.excluded[wall] {
-			walls = append(walls, wall)
+	for _, o := range r.between(from, to) {
+		walls = append(walls, o.wall)
+	}
+	return walls
+}
+
+// between returns the occurrences from one time on the wall until another.
+func (r *recurrence) between(from, to time.Time) []occurrence {
+	var found []occurrence
+	out := make(map[time.Time]bool)
+	for _, rule := range r.exrules {
+		each(rule, from, to, func(wall time.Time) { out[wall] = true })
+	}
+	take := func(o occurrence) {
+		if !o.wall.Before(from) && o.wall.Before(to) && !r.excluded[o.wall] && !out[o.wall] {
+			found = append(found, o)
 		}
 	}
-	for _, wall := range r.added {
-		take(wall)
+	for _, o := range r.added {
+		take(o)
 	}
 	if r.rule == nil {
-		take(r.start)
+		take(occurrence{wall: r.start})
 	} else {
-		next := r.rule.Iterator()
-		for wall, ok := next(); ok && wall.Before(to); wall, ok = next() {
-			take(wall)
+		each(r.rule, from, to, func(wall time.Time) { take(occurrence{wall: wall}) })
+	}
+	slices.SortStableFunc(found, func(a, b occurrence) int { return a.wall.Compare(b.wall) })
+	return slices.CompactFunc(found, func(a, b occurrence) bool { return a.wall.Equal(b.wall) })
+}
+
+// each calls yield with the times of a rule. A rule of days or weeks that is not counted begins shortly
+// before from, however long ago it began.
+func each(rule *rrule.RRule, from, to time.Time, yield func(time.Time)) {
+	o := rule.OrigOptions
+	unit := map[rrule.Frequency]time.Duration{rrule.DAILY: day, rrule.WEEKLY: 7 * day}[o.Freq] * time.Duration(max(1, o.Interval))
+	if ahead := from.Sub(o.Dtstart); unit > 0 && o.Count == 0 && ahead > 2*unit {
+		if o.Freq == rrule.WEEKLY && len(o.Byweekday) == 0 {
+			o.Byweekday = []rrule.Weekday{weekdays[o.Dtstart.Weekday()]}
+		}
+		o.Dtstart = o.Dtstart.Add((ahead/unit - 1) * unit)
+		if later, err := rrule.NewRRule(o); err == nil {
+			rule = later
 		}
 	}
-	slices.SortFunc(walls, time.Time.Compare)
-	return slices.Compact(walls)
+	next := rule.Iterator()
+	for wall, ok := next(); ok && wall.Before(to); wall, ok = next() {
+		yield(wall)
+	}
 }
+
+var weekdays = []rrule.Weekday{rrule.SU, rrule.MO, rrule.TU, rrule.WE, rrule.TH, rrule.FR, rrule.SA}

@@ -56,8 +56,15 @@ func Timeline(r Rota, from, to time.Time) []Span {
 	slices.SortFunc(edges, time.Time.Compare)
 	edges = slices.CompactFunc(edges, time.Time.Equal)
 	var spans []Span
+	var going []Shift // those that have begun and not ended
 	for i := range len(edges) - 1 {
-		span := inForce(shifts, edges[i], edges[i+1])
+		begun := 0
+		for begun < len(shifts) && !shifts[begun].Start.After(edges[i]) {
+			begun++
+		}
+		going = slices.DeleteFunc(append(going, shifts[:begun]...), func(s Shift) bool { return !s.End.After(edges[i]) })
+		shifts = shifts[begun:]
+		span := inForce(going, edges[i], edges[i+1])
 		if n := len(spans); n > 0 && slices.EqualFunc(spans[n-1].Shifts, span.Shifts, sameShift) {
 			spans[n-1].End = span.End
 			continue
@@ -116,10 +123,13 @@ type Turns struct {
 // Shifts implements Rota.
 func (t Turns) Shifts(from, to time.Time) []Shift {
 	var shifts []Shift
+	clock := location{t.Start.Location()}
+	start, length := clock.wall(t.Start), time.Duration(t.Days)*day
 	// A day has up to 25 hours: begin early enough.
 	n := max(0, int(from.Sub(t.Start)/(time.Duration(t.Days)*25*time.Hour))-1)
 	for ; ; n++ {
-		s := Shift{Start: t.Start.AddDate(0, 0, n*t.Days), End: t.Start.AddDate(0, 0, (n+1)*t.Days), Names: []string{t.Names[n%len(t.Names)]}}
+		begin := start.Add(time.Duration(n) * length)
+		s := Shift{Start: clock.moment(begin), End: clock.moment(begin.Add(length)), Names: []string{t.Names[n%len(t.Names)]}}
 		if !s.Start.Before(to) {
 			return shifts
 		}

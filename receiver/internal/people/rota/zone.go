@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
-
-	ics "github.com/arran4/golang-ical"
 )
 
 // zone converts between moments and the times that a clock on the wall shows. Times on the wall are
@@ -21,8 +20,14 @@ type zone interface {
 type location struct{ *time.Location }
 
 func (l location) moment(wall time.Time) time.Time {
-	return time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), 0, l.Location)
+	at := func(near time.Time) time.Time { // with the offset near a time
+		_, offset := near.In(l.Location).Zone()
+		return wall.Add(-time.Duration(offset) * time.Second)
+	}
+	return first(wall, at(wall.Add(-day)), at(wall.Add(day)), l.wall)
 }
+
+const day = 24 * time.Hour
 
 func (l location) wall(moment time.Time) time.Time {
 	t := moment.In(l.Location)
@@ -46,16 +51,10 @@ var (
 	lastChange  = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-func parseTimezone(tz *ics.VTimezone) (*defined, error) {
+func parseTimezone(tz *component) (*defined, error) {
 	var changes []change
-	for _, sub := range tz.SubComponents() {
-		var base *ics.ComponentBase
-		switch c := sub.(type) {
-		case *ics.Standard:
-			base = &c.ComponentBase
-		case *ics.Daylight:
-			base = &c.ComponentBase
-		default:
+	for _, base := range tz.subs {
+		if base.name != "STANDARD" && base.name != "DAYLIGHT" {
 			continue
 		}
 		var c change
@@ -67,11 +66,11 @@ func parseTimezone(tz *ics.VTimezone) (*defined, error) {
 			return nil, err
 		}
 		clock := location{time.FixedZone("", int(c.from/time.Second))}
-		onsets, err := parseRecurrence(base, func(p *ics.IANAProperty) (zone, error) { return clock, nil })
+		onsets, err := parseRecurrence(base, func(*property) (zone, error) { return clock, nil })
 		if err != nil {
 			return nil, err
 		}
-		walls := onsets.between(firstChange, lastChange)
+		walls := onsets.walls(firstChange, lastChange)
 		if len(walls) == 0 || onsets.start.Before(firstChange) {
 			walls = append(walls, onsets.start)
 		}
@@ -87,13 +86,13 @@ func parseTimezone(tz *ics.VTimezone) (*defined, error) {
 }
 
 // offset reads "+0100" or "-053000".
-func offset(base *ics.ComponentBase, property ics.ComponentProperty) (time.Duration, error) {
-	p := base.GetProperty(property)
+func offset(base *component, name string) (time.Duration, error) {
+	p := base.get(name)
 	if p == nil {
-		return 0, fmt.Errorf("a change of the clocks without %s", property)
+		return 0, fmt.Errorf("a change of the clocks without %s", name)
 	}
-	bad := fmt.Errorf("%s must be like +0100, is %.20q", property, p.Value)
-	digits := p.Value
+	bad := fmt.Errorf("%s must be like +0100, is %.20q", name, p.value)
+	digits := strings.TrimSpace(p.value)
 	if len(digits) != 5 && len(digits) != 7 || digits[0] != '+' && digits[0] != '-' {
 		return 0, bad
 	}
@@ -123,13 +122,8 @@ func (d *defined) offsetAfter(changes int) time.Duration {
 }
 
 func (d *defined) moment(wall time.Time) time.Time {
-	n, _ := slices.BinarySearchFunc(d.changes, wall, func(c change, wall time.Time) int {
-		if c.wall.After(wall) {
-			return 1
-		}
-		return -1
-	})
-	return wall.Add(-d.offsetAfter(n))
+	at := func(near time.Time) time.Time { return wall.Add(near.Sub(d.wall(near))) }
+	return first(wall, at(wall.Add(-day)), at(wall.Add(day)), d.wall)
 }
 
 func (d *defined) wall(moment time.Time) time.Time {

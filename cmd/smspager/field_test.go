@@ -1,0 +1,93 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestFieldConfigurations checks each configuration of testdata/field, which is /work/shared/field, with
+// check-config. The expectations are those of its README.
+func TestFieldConfigurations(t *testing.T) {
+	for file, want := range map[string]string{ // contained in an error; "": valid
+		"config-alias-is-a-name.yml":        `"bob" of alice also names bob`,
+		"config-alias-twice.yml":            `"alex" of bob also names alice`,
+		"config-calendar-webcal.yml":        "",
+		"config-network-ipv4-mapped.yml":    "",
+		"config-number-with-trunk-zero.yml": "",
+		"config-secret-in-utf16.password":   "",
+		"config-secret-two-lines.password":  "has several lines",
+		"config-secret-with-bom.password":   "",
+		"config-templates-in-configmap.yml": "",
+	} {
+		t.Run(file, func(t *testing.T) {
+			dir := t.TempDir()
+			text, err := os.ReadFile(filepath.Join("testdata/field", file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			write := func(name, text string) {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write("rota.ics", "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nSUMMARY:alice\nDTSTART:20200101T000000Z\nDURATION:P1D\nRRULE:FREQ=DAILY\nEND:VEVENT\nEND:VCALENDAR\n")
+			config := string(text)
+			if strings.HasSuffix(file, ".password") {
+				write("p", config)
+				config = "textinghouse: {user: acme, password_file: p}\nreceivers: [{name: oncall, to: [\"+33639980001\"]}]\n"
+			}
+			if strings.Contains(file, "configmap") { // as Kubernetes mounts it
+				if err := os.MkdirAll(filepath.Join(dir, "tmpl/..2026_11_28"), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				write("tmpl/..2026_11_28/a.tmpl", `{{ define "x" }}y{{ end }}`)
+				for name, to := range map[string]string{"..data": "..2026_11_28", "a.tmpl": "..data/a.tmpl"} {
+					if err := os.Symlink(to, filepath.Join(dir, "tmpl", name)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			write("smspager.yml", config)
+			code, _, stderr := smspager(t, "", "check-config", filepath.Join(dir, "smspager.yml"))
+			if (code == 0) != (want == "") || !strings.Contains(stderr, want) {
+				t.Errorf("it exits %d: %s", code, stderr)
+			}
+		})
+	}
+}
+
+// TestFieldPayloads shows the text of each payload of testdata/field with preview.
+func TestFieldPayloads(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "smspager.yml")
+	if err := os.WriteFile(config, []byte("textinghouse: {user: acme, password: test}\nreceivers: [{name: oncall, to: [\"+33639980001\"]}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		"alike-interfaces":        "Gi0/1 Gi0/2 Te1/1",
+		"alike-topics":            "orders payments",
+		"ansi":                    "ERROR disk full 95%",
+		"common-labels-empty":     "CRITICAL Backups are late",
+		"crit-among-warnings":     "DatacentreDown dc1 WARNING",
+		"datasource-error":        "connection refused",
+		"exported-instance":       "DiskFull: db1",
+		"exporter-deployment":     "web/checkout",
+		"exporter-job":            "web/nightly-dump-28912",
+		"exporter-operators":      "authentication console",
+		"html":                    "See runbook & page",
+		"nodata-three-rules":      "Backups are late Disk fills up Orders stopped",
+		"p0-among-p3":             "DatacentreDown dc1 P3",
+		"resolved-missing-series": "(no data) Host down: db1",
+		"summary-blank":           "95% of /var is used",
+		"url-with-underscore":     "https://runbooks.example/node%5Fexporter /Disk%5FFull",
+	} {
+		t.Run(file, func(t *testing.T) {
+			code, out, stderr := smspager(t, "", "preview", "-c", config, filepath.Join("testdata/field", "payload-"+file+".json"))
+			shown := strings.Join(strings.Fields(strings.ReplaceAll(out, "|", "")), " ")
+			if code != 0 || !strings.Contains(shown, want) {
+				t.Errorf("it exits %d: %s%s, want %q", code, out, stderr, want)
+			}
+		})
+	}
+}

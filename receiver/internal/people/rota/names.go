@@ -1,0 +1,96 @@
+package rota
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:generate go run windows_gen.go
+
+// zones are those that a file defines or names.
+type zones struct {
+	defined map[string]*component // VTIMEZONEs
+	known   map[string]zone
+}
+
+// named returns the zone with a name: of the machine's database; of the file, whose definition counts for
+// names that are not of the database's form Area/City (RFC 5545, 3.2.19); of Windows; or a name of the
+// database behind a prefix.
+func (z *zones) named(id string) (zone, error) {
+	id = strings.TrimSpace(id)
+	if known := z.known[id]; known != nil {
+		return known, nil
+	}
+	found, err := z.find(id)
+	if err == nil {
+		z.known[id] = found
+	}
+	return found, err
+}
+
+func (z *zones) find(id string) (zone, error) {
+	own := z.defined[id]
+	if strings.Contains(strings.Trim(id, "/"), "/") || own == nil {
+		if l, err := load(id); err == nil {
+			return l, nil
+		}
+	}
+	if own != nil {
+		parsed, err := parseTimezone(own)
+		if err != nil {
+			return nil, fmt.Errorf("time zone %.60q: %w", id, err)
+		}
+		return parsed, nil
+	}
+	if name := windows[id]; name != "" {
+		return load(name)
+	}
+	for rest, more := strings.TrimPrefix(id, "/"), true; more; _, rest, more = strings.Cut(rest, "/") {
+		if l, err := load(rest); err == nil && strings.Contains(rest, "/") {
+			return l, nil
+		}
+	}
+	if m := offsetName.FindStringSubmatch(id); m != nil {
+		hours, _ := strconv.Atoi(m[2])
+		minutes, _ := strconv.Atoi(m[3])
+		seconds := hours*3600 + minutes*60
+		if m[1] == "-" {
+			seconds = -seconds
+		}
+		return location{time.FixedZone(id, seconds)}, nil
+	}
+	return nil, fmt.Errorf("the time zone %.60q is not defined", id)
+}
+
+// offsetName matches "GMT+05:30" and "UTC-3".
+var offsetName = regexp.MustCompile(`(?i)^\(?(?:UTC|GMT)\s*([+-])(\d{1,2}):?(\d{2})?\)?$`)
+
+func load(name string) (zone, error) {
+	if name == "" || name == "Local" {
+		return nil, errors.New("no zone")
+	}
+	l, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, err
+	}
+	return location{l}, nil
+}
+
+// first returns the moment that a clock on the wall shows a time: the first one if it shows it twice, and
+// what it would show with the offset before if it leaves it out (RFC 5545, 3.3.5).
+func first(wall time.Time, before, after time.Time, shows func(time.Time) time.Time) time.Time {
+	early, late := before, after
+	if late.Before(early) {
+		early, late = late, early
+	}
+	for _, moment := range []time.Time{early, late} {
+		if shows(moment).Equal(wall) {
+			return moment
+		}
+	}
+	return before
+}
