@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -168,13 +169,13 @@ func TestARefusedAccountIsTriedByOthers(t *testing.T) {
 	} {
 		inWorld(t, textinghousetest.Options{StatusDelay: 100 * time.Hour}, func(w *world) {
 			g := w.script()
-			refused := true
+			var works atomic.Bool
 			g.status = func(string) (textinghouse.Status, error) {
 				return 0, &textinghouse.UnreadableResponseError{StatusCode: 500}
 			}
 			g.send = func(m textinghouse.SMS) (string, error) {
 				switch {
-				case refused:
+				case !works.Load():
 					return "", &textinghouse.Error{Code: textinghouse.CodeAuthentication}
 				case tc.hopeless(m):
 					return "", tc.err
@@ -194,7 +195,7 @@ func TestARefusedAccountIsTriedByOthers(t *testing.T) {
 				w.put(w.message(alice, fmt.Sprint("odd", i), fmt.Sprint("odd", i)))
 			}
 			after(30 * time.Second)
-			refused = false
+			works.Store(true)
 			after(3 * time.Minute)
 			for _, m := range others {
 				if got := w.get(m.ID); got.State != outbox.Accepted {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,7 +86,9 @@ func TestUnknownStatusesAreHarmless(t *testing.T) {
 		for _, doubtful := range []bool{false, true} { // whether the attempt's outcome is unknown
 			inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
 				g := w.script()
-				g.status = func(string) (textinghouse.Status, error) { return unknown, nil }
+				var status atomic.Int64
+				status.Store(int64(unknown))
+				g.status = func(string) (textinghouse.Status, error) { return textinghouse.Status(status.Load()), nil }
 				if doubtful {
 					w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
 				}
@@ -96,7 +99,7 @@ func TestUnknownStatusesAreHarmless(t *testing.T) {
 				if got := w.get(m.ID).Status; got != outbox.NoStatus {
 					t.Errorf("after status %d the message has %d", unknown, got)
 				}
-				g.status = func(string) (textinghouse.Status, error) { return textinghouse.StatusReceived, nil }
+				status.Store(int64(textinghouse.StatusReceived))
 				after(24 * time.Hour)
 				w.expect(m.ID, outbox.Delivered, 1)
 			})

@@ -5,7 +5,6 @@ package intake
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -87,8 +86,9 @@ type Intake struct {
 	memory   *memory
 	shared   bool
 	settings atomic.Pointer[Settings]
+	stopMu   sync.Mutex
 	stopping bool
-	stopMu   sync.RWMutex // held for reading while a notification is handled
+	handling sync.WaitGroup // notifications
 	ids      *outbox.IDs
 }
 
@@ -138,16 +138,6 @@ func (in *Intake) Configure(s Settings) {
 	}
 	in.settings.Store(&s)
 }
-
-// Stop refuses every later notification. It returns when the current ones have been handled.
-func (in *Intake) Stop() {
-	in.stopMu.Lock()
-	defer in.stopMu.Unlock()
-	in.stopping = true
-}
-
-// ErrStopping is the error for a notification after Stop.
-var ErrStopping = errors.New("shutting down; try again")
 
 // Notify handles a notification for a receiver, by its name as [Find] takes it. After an error
 // nothing was accepted; unless it is an *UnknownReceiverError, the caller should retry.
@@ -216,11 +206,11 @@ func (r *Receiver) Render(n templating.Notification, b templating.Budget) templa
 }
 
 func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (Result, error) {
-	in.stopMu.RLock()
-	defer in.stopMu.RUnlock()
-	if in.stopping {
+	end, ok := in.begin()
+	if !ok {
 		return Result{}, ErrStopping
 	}
+	defer end()
 	seen := outbox.Entry{
 		Key: groupOf(r.Name, &n), State: stateOf(&n), Source: sourceOf(&n), Intended: n.NotificationReason == reasonRepeat,
 		SeenAt: arrived, Window: window(&n, r.DedupeWindow),

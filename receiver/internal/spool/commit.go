@@ -74,6 +74,9 @@ func (s *Spool) Commit(ctx context.Context, p Policy, build Build) (outbox.Added
 // in between, the error is outbox.ErrConflict.
 func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.Added, error) {
 	e, began := &entry, time.Now()
+	if p == FailOpen && s.o.Shared && s.pulse.stoppedSince(began.Add(-staleFor)) {
+		return outbox.Added{}, errStopped
+	}
 	name(e)
 	s.mu.Lock()
 	ids, late := s.repeatsLate(e)
@@ -118,6 +121,9 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 	s.o.Logger.Error("the outbox cannot be written; sending first", "err", err)
 	return s.send(ctx, p, e, began, err)
 }
+
+// errStopped is why an entry is not accepted that may have come while the process was stopped.
+var errStopped = errors.New("this process was stopped, and another replica may have it")
 
 // patience is how long a commit waits for the store.
 func (o *opening) patience() time.Duration {
@@ -197,7 +203,7 @@ func (s *Spool) stored(e *outbox.Entry) {
 // to have them. began is when the entry came.
 func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, began time.Time, why error) (outbox.Added, error) {
 	if s.o.Shared && s.pulse.stoppedSince(began) {
-		return outbox.Added{}, fmt.Errorf("this process was stopped, and another replica may have it: %w", why)
+		return outbox.Added{}, fmt.Errorf("%w: %w", errStopped, why)
 	}
 	en, known, unsent, err := s.keep(e)
 	switch {

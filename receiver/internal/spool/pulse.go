@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -12,6 +13,9 @@ const (
 	// stoppedFor is after what silence it counts as having been stopped. A commit fails in
 	// that time by itself, and another replica may take a notification that it waits with.
 	stoppedFor = 2 * time.Second
+	// staleFor is how long after a stop notifications come that were posted during it. Who
+	// posted them has given up, and has posted them, or newer ones, to another replica.
+	staleFor = time.Second
 )
 
 // pulse knows whether the process was stopped, as by SIGSTOP or with its machine. What failed
@@ -19,12 +23,12 @@ const (
 type pulse struct {
 	base    time.Time
 	last    atomic.Int64 // when it beat last, ns after base
-	stopped atomic.Int64 // when it beat first after the last stop; -1: never
+	stopped atomic.Int64 // when it beat first after the last stop; the least one: never
 }
 
 func newPulse() *pulse {
 	p := &pulse{base: time.Now()}
-	p.stopped.Store(-1)
+	p.stopped.Store(math.MinInt64)
 	return p
 }
 

@@ -466,6 +466,26 @@ func TestAStoppedProcessDoesNotSend(t *testing.T) {
 	}
 }
 
+// TestWhatCameDuringAStop: a notification that was posted while the process was stopped is
+// refused; a little later, one is accepted.
+func TestWhatCameDuringAStop(t *testing.T) {
+	in(t, spool.Options{Shared: true}, func(_ *fake, s *spool.Spool) {
+		ids := outbox.NewIDs()
+		post := func() error {
+			_, err := commit(s, spool.FailOpen, outbox.Entry{Messages: []outbox.Message{message(ids, "g")}})
+			return err
+		}
+		s.WasStopped()
+		if post() == nil {
+			t.Error("it is accepted, although another replica may have a newer one")
+		}
+		time.Sleep(2 * time.Second)
+		if err := post(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestConflict: what does not fit is built again, from what is there then.
 func TestConflict(t *testing.T) {
 	in(t, spool.Options{}, func(f *fake, s *spool.Spool) {

@@ -59,10 +59,10 @@ func accountWorks(q *Queue, it *item, now time.Time) verdict {
 
 // quietHours hold an item until its recipient's morning.
 func quietHours(q *Queue, it *item, now time.Time) verdict {
-	if it.inDoubt() || !it.notBefore.After(now) {
+	if it.inDoubt() || !it.notBefore.time().After(now) {
 		return verdict{}
 	}
-	return verdict{phase: held, until: it.notBefore}
+	return verdict{phase: held, until: it.notBefore.time()}
 }
 
 // withinLimits holds an item until the limits of its recipient let it go.
@@ -85,8 +85,8 @@ func holdUntil(it *item, until func(*item, time.Time) time.Time, now time.Time) 
 	if !at.After(now) {
 		return verdict{}
 	}
-	if it.expires.Before(at) {
-		at = it.expires.Add(time.Millisecond)
+	if it.expires.time().Before(at) {
+		at = it.expires.time().Add(time.Millisecond)
 	}
 	return verdict{phase: held, until: at}
 }

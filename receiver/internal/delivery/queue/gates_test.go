@@ -53,10 +53,12 @@ func TestGates(t *testing.T) {
 		{gate: "account", case_: "a minute later", at: minute, set: func(q *Queue, _ *item) { q.Block(start) }},
 		{gate: "account", case_: "another one tries", at: minute, set: func(q *Queue, _ *item) { q.Block(start); q.account.begin(&item{}) }, want: verdict{phase: parked, until: start.Add(2 * minute)}},
 		{gate: "quiet hours", case_: "none"},
-		{gate: "quiet hours", case_: "they end in a minute", set: func(_ *Queue, it *item) { it.notBefore = start.Add(minute) }, want: verdict{phase: held, until: start.Add(minute)}},
-		{gate: "quiet hours", case_: "they have ended", at: minute, set: func(_ *Queue, it *item) { it.notBefore = start.Add(minute) }},
-		{gate: "quiet hours", case_: "the provider may have it", set: func(_ *Queue, it *item) { it.notBefore, it.doubt = start.Add(minute), &Doubt{Ask: true, Tried: true} }},
-		{gate: "quiet hours", case_: "it was loaded", set: func(_ *Queue, it *item) { it.notBefore, it.doubt = start.Add(minute), &Doubt{Ask: true} }, want: verdict{phase: held, until: start.Add(minute)}},
+		{gate: "quiet hours", case_: "they end in a minute", set: func(_ *Queue, it *item) { it.notBefore = momentOf(start.Add(minute)) }, want: verdict{phase: held, until: start.Add(minute)}},
+		{gate: "quiet hours", case_: "they have ended", at: minute, set: func(_ *Queue, it *item) { it.notBefore = momentOf(start.Add(minute)) }},
+		{gate: "quiet hours", case_: "the provider may have it", set: func(_ *Queue, it *item) {
+			it.notBefore, it.doubt = momentOf(start.Add(minute)), &Doubt{Ask: true, Tried: true}
+		}},
+		{gate: "quiet hours", case_: "it was loaded", set: func(_ *Queue, it *item) { it.notBefore, it.doubt = momentOf(start.Add(minute)), &Doubt{Ask: true} }, want: verdict{phase: held, until: start.Add(minute)}},
 		{gate: "limits", case_: "there is room"},
 		{gate: "limits", case_: "there is none", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false) }, want: verdict{phase: held, until: start.Add(10 * minute)}},
 		{gate: "limits", case_: "for another", set: func(q *Queue, it *item) { q.limits.charge(bob, ofPages, start, false) }},

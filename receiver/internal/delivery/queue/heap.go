@@ -35,8 +35,8 @@ func (d *dues) first() *item {
 
 // wait has an item wait until a time, or until it is too old, whichever is first.
 func (d *dues) wait(it *item, at time.Time) {
-	if !it.asks() && !it.waited && it.expires.Before(at) {
-		at = it.expires.Add(time.Millisecond)
+	if !it.asks() && !it.waited && it.expires.time().Before(at) {
+		at = it.expires.time().Add(time.Millisecond)
 	}
 	d.push(it, waiting, at)
 }

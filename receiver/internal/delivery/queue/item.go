@@ -41,8 +41,8 @@ type item struct {
 	successor string  // the newer message that supersedes it, "" without one
 	with      []*item // run with it, for one digest
 	doubt     *Doubt  // nil: nobody can have tried it; never changed in place
-	expires   time.Time
-	notBefore time.Time // quiet hours end then; zero: none
+	expires   moment
+	notBefore moment    // quiet hours end then; zero: none
 	due       time.Time // when its turn comes, while it is in the heap
 
 	segments int32
@@ -60,6 +60,24 @@ type item struct {
 	noting   bool  // it is about a page, and that it waits is to be noted, once
 }
 
+// moment is a time as the store keeps it, in Unix milliseconds; 0 is no time. It is a third as
+// large as a time.Time.
+type moment int64
+
+func momentOf(t time.Time) moment {
+	if t.IsZero() {
+		return 0
+	}
+	return moment(t.UnixMilli())
+}
+
+func (m moment) time() time.Time {
+	if m == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(m)).UTC()
+}
+
 // maker makes items.
 type maker struct {
 	seed     maphash.Seed
@@ -75,8 +93,8 @@ func (mk *maker) item(m outbox.Message) *item {
 		flood:     maphash.Comparable(mk.seed, [2]string{string(m.To), m.Text}),
 		receiver:  mk.intern(m.Receiver),
 		successor: m.OutdatedBy,
-		expires:   m.ExpiresAt,
-		notBefore: m.NotBefore,
+		expires:   momentOf(m.ExpiresAt),
+		notBefore: momentOf(m.NotBefore),
 		segments:  int32(m.Segments),
 		class:     mk.classOf(&m),
 		kind:      kindOf(&m),
@@ -122,7 +140,7 @@ func (it *item) inDoubt() bool { return it.asks() && it.doubt.Tried }
 func (it *item) maySend() bool { return it.inDoubt() && !it.doubt.Ended }
 
 // isLate reports whether it is too old to be sent.
-func (it *item) isLate(now time.Time) bool { return now.After(it.expires) }
+func (it *item) isLate(now time.Time) bool { return now.After(it.expires.time()) }
 
 // Doubt is what is known of the attempts at a message.
 type Doubt struct {
@@ -173,7 +191,7 @@ type Run struct {
 
 func (it *item) run(do Action) Run {
 	r := Run{
-		Do: do, ID: it.id, To: it.lane.to, Message: it.message, Successor: it.successor, Expires: it.expires,
+		Do: do, ID: it.id, To: it.lane.to, Message: it.message, Successor: it.successor, Expires: it.expires.time(),
 		Receiver: it.receiver, Missed: int(it.missed),
 	}
 	if it.doubt != nil {

@@ -192,7 +192,7 @@ func (l *limits) allowed(it *item, now time.Time) time.Time {
 	}
 	if it.kind == ofResolved { // pages go first, and take it along
 		for other := range p.held {
-			if other.kind == ofPages && !other.notBefore.After(now) && !other.due.Before(at) {
+			if other.kind == ofPages && !other.notBefore.time().After(now) && !other.due.Before(at) {
 				at = other.due.Add(time.Millisecond)
 			}
 		}
@@ -245,7 +245,7 @@ func (l *limits) charge(to e164.Number, of kind, now time.Time, digest bool) {
 func (l *limits) hold(it *item, until time.Time) {
 	if it.noting {
 		it.noting = false
-		l.holds = append(l.holds, Hold{it.id, until, until.Equal(it.notBefore)})
+		l.holds = append(l.holds, Hold{it.id, until, until.Equal(it.notBefore.time())})
 	}
 	it.waited = true
 	l.person(it.lane.to).held[it] = true
@@ -274,7 +274,7 @@ func (l *limits) heldWith(it *item, now time.Time) []*item {
 		if (other.kind == ofUrgent) != (it.kind == ofUrgent) || it.kind == ofResolved && other.kind != ofResolved {
 			continue
 		}
-		if other != it && other.successor == "" && !other.notBefore.After(now) {
+		if other != it && other.successor == "" && !other.notBefore.time().After(now) {
 			others = append(others, other)
 		}
 	}

@@ -93,7 +93,7 @@ func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
 	it := q.maker.item(m)
 	if from == Direct {
 		it.class = exempt
-		it.notBefore = time.Time{}
+		it.notBefore = 0
 	}
 	if from == Loaded || m.State == outbox.Sending || m.CreatedAt.Before(q.term) {
 		it.doubt = q.old
