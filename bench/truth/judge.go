@@ -28,6 +28,7 @@ type verdict struct {
 	wrong     []string
 	reported  map[string]bool
 	excused   time.Time // until when pages need not end
+	away      time.Time // when both Alertmanagers were last down
 	uncovered time.Duration
 	overdue   time.Duration
 	open      time.Duration // of all pages together
@@ -57,6 +58,9 @@ func (w *world) judge(ctx context.Context, now time.Time) error {
 	pages, err := w.store.Pages(ctx, outbox.PageQuery{Current: true, Limit: 1000})
 	if err != nil {
 		return err
+	}
+	if !w.down[0].IsZero() && !w.down[1].IsZero() {
+		w.away = now
 	}
 	covered := make(map[string]bool)
 	for _, p := range pages {
@@ -126,7 +130,8 @@ func (w *world) judgePage(p *outbox.Page, seen *seenPage, now time.Time) {
 	}
 }
 
-// judgeTexts: nobody is paged for alerts that are all suppressed or over.
+// judgeTexts: nobody is paged for alerts that are all suppressed or over, while an Alertmanager is there
+// to say so.
 func (w *world) judgeTexts(ctx context.Context, now time.Time) error {
 	messages, err := w.store.List(ctx, outbox.Query{Limit: 100})
 	if err != nil {
@@ -141,7 +146,7 @@ func (w *world) judgeTexts(ctx context.Context, now time.Time) error {
 		if seen == nil || !strings.HasPrefix(m.Text, "CRITICAL") && !strings.HasPrefix(m.Text, "STILL") {
 			continue
 		}
-		if !slices.ContainsFunc(w.alerts, func(a *alert) bool { return seen.keys[a.fingerprint] && now.Sub(a.active) < slack }) {
+		if now.Sub(w.away) >= slack && !slices.ContainsFunc(w.alerts, func(a *alert) bool { return seen.keys[a.fingerprint] && now.Sub(a.active) < slack }) {
 			w.blame("text"+m.ID, "%s gets %q, although nothing of it fires that is not suppressed", m.To, m.Text)
 		}
 	}

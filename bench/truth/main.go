@@ -7,7 +7,7 @@
 //     inhibition or a mute.
 //   - No page is open for longer than that after its last alert ended; if it flaps, no longer than its
 //     history says.
-//   - Nobody is paged for what is suppressed.
+//   - Nobody is paged for what is suppressed, unless both Alertmanagers are down: nobody knows then.
 //
 // Usage:
 //

@@ -38,7 +38,7 @@ func TestQuietResolvedDroppedByUndo(t *testing.T) {
 		w.fire()
 		a.expect(time.Second, "CRITICAL...Re CODE")
 		b.expect(6*time.Minute, "CRITICAL...Re CODE")
-		w.am.broken = true
+		w.am.set(func() { w.am.broken = true })
 		a.say("%s 2h", a.code)
 		b.expect(time.Second, "alice has ...")
 		after(50 * time.Second)
@@ -110,7 +110,7 @@ func TestResolvedDropped(t *testing.T) {
 		w.fire()
 		a.expect(time.Second, "CRITICAL...Re CODE")
 		b.expect(time.Second, "CRITICAL...Re CODE")
-		w.am.broken = true
+		w.am.set(func() { w.am.broken = true })
 		after(time.Minute)
 		a.say("%s 2h", a.code)
 		b.expect(time.Second, "alice has ...")

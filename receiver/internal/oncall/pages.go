@@ -66,7 +66,13 @@ type known struct {
 // that receiver is not configured any more. If there is an error, some may be missing.
 func (r *pages) ofNotification(ctx context.Context, receiver string, n *templating.Notification) (*known, error) {
 	k := &known{}
-	ps, err := r.spool.Pages(ctx, outbox.PageQuery{Receiver: receiver, GroupKey: n.GroupKey, Limit: 1})
+	// The current one need not be the newest: it may have been another group's.
+	of := outbox.PageQuery{Receiver: receiver, GroupKey: n.GroupKey, Current: true, Limit: 1}
+	ps, err := r.spool.Pages(ctx, of)
+	if err == nil && len(ps) == 0 {
+		of.Current = false
+		ps, err = r.spool.Pages(ctx, of)
+	}
 	if err != nil {
 		return k, err
 	}
