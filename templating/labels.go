@@ -261,7 +261,7 @@ func isProber(name string) bool {
 
 // isAddress reports whether an instance is an IP address, with or without a port.
 func isAddress(instance string) bool {
-	if strings.Trim(instance, "0123456789.:") != "" && strings.Count(instance, ":") < 2 || strings.IndexAny(instance, ".:") < 0 {
+	if strings.Trim(instance, "0123456789.:") != "" && strings.Count(instance, ":") < 2 || !strings.ContainsAny(instance, ".:") {
 		return false // what is not one mostly ends here, because errors are expensive
 	}
 	if _, err := netip.ParseAddrPort(instance); err == nil {

@@ -37,6 +37,8 @@ const (
 	// askFor is how long the provider is asked, while sending works, before a message in
 	// doubt is sent again: for a pager, twice is better than never.
 	askFor = 2 * time.Minute
+	// askAnew is the same in a new term, if the message has waited for askFor before it.
+	askAnew = 20 * time.Second
 	// fresh is how young a message is that must still be needed.
 	fresh = 2 * time.Second
 )
@@ -297,10 +299,23 @@ func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r que
 		return a.over(), true
 	}
 	works = works || a.works.Load() > a.Doubt.Unasked.UnixMilli()
-	if works && now.Sub(a.Doubt.Unasked) >= askFor || now.Sub(a.m.CreatedAt) >= pollFor {
+	if works && now.Sub(a.Doubt.Unasked) >= a.askLong() || now.Sub(a.m.CreatedAt) >= pollFor {
 		return queue.Result{}, false
 	}
 	return a.again(next), true
+}
+
+// askLong is how long the provider is asked in vain. Of a message that no attempt of this term
+// left in doubt, an earlier term may have asked before.
+func (a *attempt) askLong() time.Duration {
+	last := a.m.CreatedAt
+	if a.m.AttemptedAt.After(last) {
+		last = a.m.AttemptedAt
+	}
+	if !a.Doubt.Tried && a.Doubt.Unasked.Sub(last) >= askFor {
+		return askAnew
+	}
+	return askFor
 }
 
 // passed looks for a newer message of the group that has arrived: an earlier run may have

@@ -1,11 +1,13 @@
 package delivery_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/sqlite"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -149,6 +152,39 @@ func TestDoubtOfALoneMessageEnds(t *testing.T) {
 			}
 			after(73 * time.Hour)
 			w.expect(m.ID, outbox.Unknown, 1)
+		})
+	}
+}
+
+// TestDoubtEndsInANewTerm: a message that has waited for long is not asked about for two minutes in
+// each term.
+func TestDoubtEndsInANewTerm(t *testing.T) {
+	for _, age := range []time.Duration{time.Minute, 5 * time.Minute} {
+		inWorld(t, textinghousetest.Options{}, func(w *world) {
+			w.halt()
+			store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := w.message(alice, "g", "disk full")
+			if _, err := store.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
+				t.Fatal(err)
+			}
+			if err := store.Close(); err != nil {
+				t.Fatal(err)
+			}
+			after(age)
+			w.breakStatus(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oops", 500) })
+			w.start()
+			for i := range 6 { // sending works
+				other := fmt.Sprint("other ", i)
+				w.put(w.message("+33639980009", other, other))
+				after(10 * time.Second)
+			}
+			want := map[time.Duration]outbox.State{time.Minute: outbox.Queued, 5 * time.Minute: outbox.Accepted}[age]
+			if got := w.get(m.ID); got.State != want {
+				t.Errorf("after %s and a minute of a new term it is %s, want %s", age, got.State, want)
+			}
 		})
 	}
 }
