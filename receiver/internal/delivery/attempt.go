@@ -305,14 +305,17 @@ func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r que
 	return a.again(next), true
 }
 
-// askLong is how long the provider is asked in vain. Of a message that no attempt of this term
-// left in doubt, an earlier term may have asked before.
+// askLong is how long the provider is asked in vain. An earlier term may have asked before, about
+// a message that has waited for as long.
 func (a *attempt) askLong() time.Duration {
 	last := a.m.CreatedAt
-	if a.m.AttemptedAt.After(last) {
+	switch {
+	case a.Doubt.Tried:
+		last = a.Doubt.Last
+	case a.m.AttemptedAt.After(last):
 		last = a.m.AttemptedAt
 	}
-	if !a.Doubt.Tried && a.Doubt.Unasked.Sub(last) >= askFor {
+	if a.Doubt.Unasked.Sub(last) >= askFor {
 		return askAnew
 	}
 	return askFor

@@ -159,7 +159,14 @@ func TestDoubtOfALoneMessageEnds(t *testing.T) {
 // TestDoubtEndsInANewTerm: a message that has waited for long is not asked about for two minutes in
 // each term.
 func TestDoubtEndsInANewTerm(t *testing.T) {
-	for _, age := range []time.Duration{time.Minute, 5 * time.Minute} {
+	for _, tc := range []struct {
+		age   time.Duration
+		tried bool
+		want  outbox.State
+	}{
+		{time.Minute, false, outbox.Queued}, {5 * time.Minute, false, outbox.Accepted},
+		{time.Minute, true, outbox.Sending}, {5 * time.Minute, true, outbox.Accepted},
+	} {
 		inWorld(t, textinghousetest.Options{}, func(w *world) {
 			w.halt()
 			store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))
@@ -167,13 +174,16 @@ func TestDoubtEndsInANewTerm(t *testing.T) {
 				t.Fatal(err)
 			}
 			m := w.message(alice, "g", "disk full")
+			if tc.tried {
+				outbox.Attempted(m.ID, time.Now(), "").Apply(&m)
+			}
 			if _, err := store.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
 				t.Fatal(err)
 			}
 			if err := store.Close(); err != nil {
 				t.Fatal(err)
 			}
-			after(age)
+			after(tc.age)
 			w.breakStatus(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oops", 500) })
 			w.start()
 			for i := range 6 { // sending works
@@ -181,9 +191,8 @@ func TestDoubtEndsInANewTerm(t *testing.T) {
 				w.put(w.message("+33639980009", other, other))
 				after(10 * time.Second)
 			}
-			want := map[time.Duration]outbox.State{time.Minute: outbox.Queued, 5 * time.Minute: outbox.Accepted}[age]
-			if got := w.get(m.ID); got.State != want {
-				t.Errorf("after %s and a minute of a new term it is %s, want %s", age, got.State, want)
+			if got := w.get(m.ID); got.State != tc.want {
+				t.Errorf("%+v: a minute into a new term it is %s", tc, got.State)
 			}
 		})
 	}
