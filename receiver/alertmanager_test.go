@@ -200,7 +200,9 @@ heartbeats:
 		c.send(0, since, time.Hour, "alertname", "Watchdog", "cluster", "eu")
 		testwait.Until(t, func() error {
 			for _, name := range []string{"eu", "us"} {
-				if c.metric(`smspager_heartbeat_last_seen_timestamp_seconds{heartbeat="`+name+`"}`) == "0" {
+				_, text := c.do("GET", "/metrics", "")
+				sample := `smspager_heartbeat_last_seen_timestamp_seconds{heartbeat="` + name + `"} `
+				if !strings.Contains(text, sample) || strings.Contains(text, sample+"0\n") {
 					return errors.New("no beat of " + name)
 				}
 			}
