@@ -216,7 +216,7 @@ func TestManyLargeBodies(t *testing.T) {
 	}
 	posting.Wait()
 	t.Logf("RSS: %d MB before, %d MB at most; bodies of %.1f MB", before, memory("VmHWM"), float64(len(bodies[0]))/1e6)
-	if grown := memory("VmHWM") - before; grown > 110 {
+	if grown := memory("VmHWM") - before; grown > 4*before { // with -race both are larger
 		t.Errorf("RSS grew by %d MB", grown)
 	}
 }
