@@ -88,7 +88,7 @@ func (s *server) run(ctx context.Context, c console) error {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("smspager"),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "smspager_log_lines_dropped_total", Help: "Lines of the log that were lost, because nobody read them.",
+			Name: "smspager_log_lines_dropped_total", Help: "Log lines that were lost because nobody read them.",
 		}, func() float64 { return float64(out.Dropped()) }),
 	)
 	r, err := receiver.New(cfg, receiver.Options{Logger: logger, Registerer: reg, Load: load})
@@ -187,7 +187,7 @@ func (s *server) warnOpen(cfg *config.Config, listeners []net.Listener, logger *
 	}
 	for _, l := range listeners {
 		if address, ok := l.Addr().(*net.TCPAddr); ok && !address.IP.IsLoopback() {
-			logger.Warn("everybody who reaches this address can page people, read messages and reload the configuration; set --web.config.file or webhook.token_file, or listen on 127.0.0.1", "address", address)
+			logger.Warn("everybody who reaches this address can page contacts, read messages and reload the configuration; set --web.config.file or webhook.token_file, or listen on 127.0.0.1", "address", address)
 		}
 	}
 }
