@@ -118,13 +118,8 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	r := &Receiver{logger: o.Logger, refusals: logs.Limit(o.Logger), load: o.Load, via: o.Transport, cfg: cfg, metrics: newMetrics(own), pruned: loop.Rounds(own, "retention")}
 	ids := outbox.NewIDs()
 	r.spool, err = spool.New(spool.Options{
-		IDs: ids,
-		Open: func(ctx context.Context) (outbox.Store, error) {
-			if o.Store != nil {
-				return o.Store, nil
-			}
-			return open(ctx, cfg.Storage)
-		},
+		IDs:    ids,
+		Open:   o.opener(cfg.Storage),
 		Shared: shared, Logger: o.Logger, Registerer: own,
 		Handover:  func(direct bool, ms ...outbox.Message) { r.delivery.Handover(direct, ms...) },
 		Withdraw:  func(ids []string) { r.delivery.Withdraw(ids) },
@@ -164,6 +159,16 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// opener returns a function that opens the outbox.
+func (o Options) opener(s config.Storage) func(context.Context) (outbox.Store, error) {
+	return func(ctx context.Context) (outbox.Store, error) {
+		if o.Store != nil {
+			return o.Store, nil
+		}
+		return open(ctx, s)
+	}
 }
 
 // join registers the Receiver's metrics as the options say.

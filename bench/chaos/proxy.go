@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// proxy stands between smspager and PostgreSQL, and breaks what passes.
+// proxy connects smspager to PostgreSQL, and breaks requests and responses.
 type proxy struct {
 	listener net.Listener
 	server   string
@@ -28,7 +28,7 @@ type proxy struct {
 // pair is a connection of a client, and its own to the server.
 type pair struct {
 	client, server net.Conn
-	deaf           atomic.Bool // the client hears no more
+	deaf           atomic.Bool // the client gets nothing more
 }
 
 func (p *pair) close() {
@@ -85,7 +85,7 @@ func (p *proxy) serve(client net.Conn) {
 		for {
 			n, err := server.Read(block)
 			if n > 0 && c.deaf.Load() {
-				return // it has been done, and nobody will know
+				return // it has been done, but the client does not learn that
 			}
 			if _, writeErr := client.Write(block[:n]); err != nil || writeErr != nil {
 				return

@@ -48,8 +48,8 @@ func smspager(name, binary string, callbacks bool) program {
 	}}
 }
 
-// measure runs a program, posts to it from so many clients, and waits until all is sent, reported
-// and written.
+// measure runs a program, posts to it from several clients, and waits until everything is sent,
+// reported and written.
 func (o options) measure(dir string, p program, clients int) (f figures, err error) {
 	if dir, err = os.MkdirTemp(dir, "run-"); err != nil {
 		return f, err

@@ -16,11 +16,11 @@ const (
 	// Prometheus's do after four times its resend delay.
 	resend    = 2 * time.Second
 	endsAfter = 4 * resend
-	// tellEnd is how long a sender sends that an alert has ended.
+	// tellEnd is how long a sender repeats that an alert has ended.
 	tellEnd = 30 * time.Second
 )
 
-// alert is an alert, and what is true of it.
+// alert is an alert with its true state.
 type alert struct {
 	labels      map[string]string
 	fingerprint string
@@ -38,7 +38,7 @@ type silence struct {
 	until           time.Time
 }
 
-// truth is what is true, whatever Alertmanager and smspager know of it.
+// truth is the true state of all alerts, which Alertmanager and smspager may not know yet.
 type truth struct {
 	random   *rand.Rand
 	alerts   []*alert

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
@@ -36,22 +37,8 @@ const watchdogPayload = `{"version":"4","receiver":"watchdog","status":"firing",
 func (s *stage) night(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*demoTimeout)
 	defer cancel()
-	beating, stopBeats := context.WithCancel(ctx)
-	beats := make(chan struct{})
-	go func() {
-		defer close(beats)
-		for beating.Err() == nil {
-			_ = callJSON(beating, http.MethodPost, s.base+"/alertmanager/watchdog", []byte(watchdogPayload), new(any))
-			select {
-			case <-beating.Done():
-			case <-time.After(500 * time.Millisecond):
-			}
-		}
-	}()
-	defer func() {
-		stopBeats()
-		<-beats
-	}()
+	stopBeats := s.beat(ctx)
+	defer stopBeats()
 	fmt.Fprintln(s.out, "3. Prometheus's Watchdog alert beats all the time")
 	alice, bob := &actor{s, "alice", s.sim.Phone(demoAlice)}, &actor{s, "bob", s.sim.Phone(demoBob)}
 
@@ -86,7 +73,6 @@ func (s *stage) night(ctx context.Context) error {
 	}
 	s.say("Prometheus dies: its heartbeat stops")
 	stopBeats()
-	<-beats
 	if err := alice.reads(ctx, "DEAD heartbeat prometheus"); err != nil {
 		return err
 	}
@@ -98,6 +84,25 @@ func (s *stage) night(ctx context.Context) error {
 		return err
 	}
 	return s.record(ctx)
+}
+
+// beat posts the heartbeat until stop is called or the context ends.
+func (s *stage) beat(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var beats sync.WaitGroup
+	beats.Go(func() {
+		for ctx.Err() == nil {
+			_ = callJSON(ctx, http.MethodPost, s.base+"/alertmanager/watchdog", []byte(watchdogPayload), new(any))
+			select {
+			case <-ctx.Done():
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+	})
+	return func() {
+		cancel()
+		beats.Wait()
+	}
 }
 
 // record shows what smspager page shows.

@@ -82,59 +82,21 @@ func (s *server) run(ctx context.Context, c console) error {
 		return err
 	}
 	s.warnOpen(cfg, listeners, logger)
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		versioncollector.NewCollector("smspager"),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "smspager_log_lines_dropped_total", Help: "Lines of the log that were lost, because nobody read them.",
-		}, func() float64 { return float64(out.Dropped()) }),
-	)
-	r, err := receiver.New(cfg, receiver.Options{Logger: logger, Registerer: reg, Load: load})
+	r, err := receiver.New(cfg, receiver.Options{Logger: logger, Registerer: newRegistry(out), Load: load})
 	if err != nil {
 		return err
 	}
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	handler := r.Handler()
-	var servers []*http.Server
-	failed := make(chan error, 2)
-	if s.publicAddress != "" {
-		handler = r.PrivateHandler()
-		listener, err := net.Listen("tcp", s.publicAddress)
-		if err != nil {
-			return errors.Join(fmt.Errorf("--public.listen-address: %w", err), r.Close())
-		}
-		logger.Info("Listening for callbacks on", "address", listener.Addr())
-		public := newServer(r.PublicHandler(), logger)
-		servers = append(servers, public)
-		go func() { failed <- public.Serve(listener) }()
+	servers, failed, err := s.serve(r, listeners, logger)
+	if err != nil {
+		return errors.Join(err, r.Close())
 	}
-	private := newServer(handler, logger)
-	servers = append(servers, private)
-	go func() {
-		if listeners == nil {
-			failed <- web.ListenAndServe(private, s.web, logger)
-		} else {
-			failed <- web.ServeMultiple(listeners, private, s.web, logger)
-		}
-	}()
-
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-reload:
-				_ = r.Reload() // logs and counts its errors
-			}
-		}
-	}()
+	go reloadOn(ctx, reload, r)
 
 	// If a listener fails, the program ends after running requests have finished.
 	var serveErr error
@@ -149,15 +111,73 @@ func (s *server) run(ctx context.Context, c console) error {
 	})
 	err = r.Run(ctx)
 	watching.Wait()
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	err = errors.Join(err, shutdown(context.WithoutCancel(ctx), servers))
+	logger.Info("smspager has stopped")
+	return errors.Join(serveErr, err)
+}
+
+// serve starts the HTTP servers of a Receiver. If one of them fails, failed gets its error.
+func (s *server) serve(r *receiver.Receiver, listeners []net.Listener, logger *slog.Logger) (servers []*http.Server, failed <-chan error, err error) {
+	handler := r.Handler()
+	ended := make(chan error, 2)
+	if s.publicAddress != "" {
+		handler = r.PrivateHandler()
+		listener, err := net.Listen("tcp", s.publicAddress)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--public.listen-address: %w", err)
+		}
+		logger.Info("Listening for callbacks on", "address", listener.Addr())
+		public := newServer(r.PublicHandler(), logger)
+		servers = append(servers, public)
+		go func() { ended <- public.Serve(listener) }()
+	}
+	private := newServer(handler, logger)
+	go func() {
+		if listeners == nil {
+			ended <- web.ListenAndServe(private, s.web, logger)
+		} else {
+			ended <- web.ServeMultiple(listeners, private, s.web, logger)
+		}
+	}()
+	return append(servers, private), ended, nil
+}
+
+// reloadOn reloads the configuration at each signal, until the context ends.
+func reloadOn(ctx context.Context, signals <-chan os.Signal, r *receiver.Receiver) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+			_ = r.Reload() // logs and counts its errors
+		}
+	}
+}
+
+// shutdown stops servers after running requests have finished, and within closeTimeout.
+func shutdown(ctx context.Context, servers []*http.Server) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	for _, s := range servers {
-		if s.Shutdown(closing) != nil { // a connection without a request yet counts as busy for 5 s
+		if s.Shutdown(ctx) != nil { // a connection without a request yet counts as busy for 5 s
 			err = errors.Join(err, s.Close())
 		}
 	}
-	logger.Info("smspager has stopped")
-	return errors.Join(serveErr, err)
+	return err
+}
+
+// newRegistry returns a registry with the metrics of the process and its log.
+func newRegistry(out *logs.Writer) *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector("smspager"),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "smspager_log_lines_dropped_total", Help: "Log lines that were lost because nobody read them.",
+		}, func() float64 { return float64(out.Dropped()) }),
+	)
+	return reg
 }
 
 // listen opens the listeners before anything else starts, because another smspager may have
@@ -187,7 +207,7 @@ func (s *server) warnOpen(cfg *config.Config, listeners []net.Listener, logger *
 	}
 	for _, l := range listeners {
 		if address, ok := l.Addr().(*net.TCPAddr); ok && !address.IP.IsLoopback() {
-			logger.Warn("everybody who reaches this address can page people, read messages and reload the configuration; set --web.config.file or webhook.token_file, or listen on 127.0.0.1", "address", address)
+			logger.Warn("everybody who reaches this address can page contacts, read messages and reload the configuration; set --web.config.file or webhook.token_file, or listen on 127.0.0.1", "address", address)
 		}
 	}
 }

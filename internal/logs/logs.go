@@ -26,7 +26,7 @@ type Writer struct {
 	wake    *sync.Cond
 }
 
-// NewWriter returns a Writer that holds at most most bytes. It must be closed.
+// NewWriter returns a Writer that holds up to most bytes. It must be closed.
 func NewWriter(to io.Writer, most int) *Writer {
 	w := &Writer{to: to, most: most, done: make(chan struct{})}
 	w.wake = sync.NewCond(&w.mu)
@@ -101,7 +101,7 @@ type limited struct {
 	kinds *kinds
 }
 
-// kinds are the records of late, by level and by their message as far as its first digit.
+// kinds holds the recent records, by level and by their message up to its first digit.
 type kinds struct {
 	mu sync.Mutex
 	of map[string]*kind

@@ -156,9 +156,6 @@ func (s *Server) EndSessions() error {
 	return s.exec("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
 }
 
-// Stop stops the server and its sessions in good order.
-func (s *Server) Stop() error { return s.end(syscall.SIGINT) }
-
 // Kill ends the server as a crash does.
 func (s *Server) Kill() error { return s.end(syscall.SIGQUIT) }
 

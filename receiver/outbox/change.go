@@ -153,7 +153,7 @@ func Untold(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: []State{Sending, Accepted}, To: Unknown, At: at, Event: EventUnknown, Detail: detail}
 }
 
-// Replied notes the phone's answer in the message's history, whatever its state.
+// Replied notes a reply in the message's history, whatever its state.
 func Replied(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: States(), At: at, Event: EventReply, Detail: detail}
 }

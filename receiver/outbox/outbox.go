@@ -2,7 +2,7 @@
 // what a Message is, the states it can be in, the steps between them, and the
 // Store that keeps it all. The SQL of each database is in a folder of its own.
 //
-// A message is written once, as queued, before the webhook is answered. After
+// A message is written once, as queued, before the webhook gets its response. After
 // that only a Change moves it on; every Change names the states that it may
 // leave, so that a final state stays final whatever comes late, twice or out
 // of order, and leaves an Event behind.
@@ -86,7 +86,7 @@ type Message struct {
 	Events []Event // oldest first; filled by Store.Get and read by Store.Add
 }
 
-// ProbeReceiver stands as Receiver in the messages that prove the chain
+// ProbeReceiver is the Receiver of the messages that prove the chain
 // (configuration key probe.interval). The configuration refuses receivers with
 // this prefix.
 const ProbeReceiver = "probe:999"
@@ -116,6 +116,6 @@ const (
 	EventExpired    EventType = "expired"
 	EventSuperseded EventType = "superseded" // Detail names the message that tells more
 	EventUnknown    EventType = "unknown"
-	EventReply      EventType = "reply" // the phone answered
+	EventReply      EventType = "reply" // the phone replied
 	EventHeld       EventType = "held"  // it waits, for its recipient's limits or morning; Detail says until when
 )

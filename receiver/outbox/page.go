@@ -11,11 +11,11 @@ import (
 type PageState string
 
 const (
-	PageOpen         PageState = "open"         // somebody is to answer
+	PageOpen         PageState = "open"         // nobody holds it
 	PageAcknowledged PageState = "acknowledged" // somebody has
 	PageSilenced     PageState = "silenced"     // somebody has, and silenced its alerts
 	PageResolved     PageState = "resolved"     // final: nothing fires any more
-	PageExpired      PageState = "expired"      // final: nothing was heard of it for long
+	PageExpired      PageState = "expired"      // final: no notification has come for 36 hours
 )
 
 // PageStates lists every PageState.
@@ -27,7 +27,7 @@ func PageStates() []PageState {
 // one current page, and so has a code.
 func (s PageState) Current() bool { return s != PageResolved && s != PageExpired }
 
-// Page is a group of alerts that somebody is to answer for. On-call moves it on,
+// Page is a group of alerts that somebody must respond to. On-call moves it on,
 // by Entries that are guarded by its Version.
 type Page struct {
 	ID       string // a ULID
@@ -135,10 +135,10 @@ type Mark struct {
 }
 
 // MarkReply is the kind of marks that are pruned as messages are: texts from phones
-// that answer no message of ours. Their Doc is a Reply.
+// that respond to no message of ours. Their Doc is a Reply.
 const MarkReply = "reply"
 
-// Reply is a text from a phone that answers no message of ours.
+// Reply is a text from a phone that responds to no message of ours.
 type Reply struct {
 	From e164.Number `json:"from"`
 	Text string      `json:"text"`

@@ -16,8 +16,9 @@ func ahead(written, now time.Time) time.Duration {
 	return 0
 }
 
-// Rewind has a page that a clock wrote which was ahead, or that was since set back, count as
-// written now: its times move by the difference. It reports whether they did.
+// Rewind makes a page count as written now if its times are in the future, because the clock that
+// wrote it was ahead or was set back since. All its times move by the difference. It reports whether
+// they moved.
 func (p *Page) Rewind(now time.Time) bool {
 	by := ahead(p.UpdatedAt, now)
 	if by == 0 {

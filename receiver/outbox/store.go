@@ -40,7 +40,7 @@ type Entry struct {
 	Window   time.Duration // the same State seen less than this before SeenAt makes it a duplicate
 	Messages []Message     // new ones, with their first Events
 	Page     *Page         // as it is to be, with the Events to add; nil: none
-	Also     []*Page       // further pages, likewise
+	Also     []*Page       // further pages as they are to be, with the Events to add
 	Marks    []Mark        // as they are to be
 	Term     int64         // as in a Change; an entry of an older term is an ErrConflict
 	Notes    []Change      // of messages that are there, made as [Change.Apply] does; one that cannot be made is passed over

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// mostHad is of how many messages a client remembers which endpoints may have them.
+	// mostHad is the number of messages whose endpoints a client remembers.
 	mostHad = 4096
-	// stayFor is how long a message that an endpoint may have is sent to no other one. For
-	// 10 seconds getstatus may not know of it, and meanwhile only the flood rule of that
+	// stayFor is how long a message that an endpoint may have is sent to no other endpoint. For
+	// 10 seconds getstatus may not know the message, and meanwhile only the flood rule of that
 	// endpoint prevents a double; the rest is for the time between a question and a send.
 	stayFor = 15 * time.Second
 )
@@ -65,9 +65,9 @@ func (h *had) only(clientID string, now time.Time) *endpoint {
 	return known.endpoints[0]
 }
 
-// Guards reports whether the provider's flood rule refuses a message that was tried lately and
-// that getstatus does not know yet: there is one endpoint, or the message goes to the one that
-// may have it. Of what another process tried, that is not known.
+// Guards reports whether the provider's flood rule refuses a recently tried message that getstatus
+// does not know yet: there is one endpoint, or the message goes to the one that may have it. It
+// does not know the attempts of other processes.
 func (c *Client) Guards(clientID string) bool {
 	return len(c.endpoints) == 1 || c.had.only(clientID, time.Now()) != nil
 }

@@ -47,8 +47,8 @@ func (r *renewing) renew() {
 	r.renewAfter(renewGap)
 }
 
-// renewAfter renews the transport if it has had an age. Requests that run end on the old one,
-// whose connections then close by themselves. r.mu is held.
+// renewAfter renews the transport if it has reached an age. Running requests end on the old
+// transport, whose connections then close. r.mu is held.
 func (r *renewing) renewAfter(age time.Duration) {
 	if now := time.Now(); now.Sub(r.since) >= age {
 		r.current.CloseIdleConnections()

@@ -113,15 +113,15 @@ func (s *Silencer) Set(ctx context.Context, silence Silence) (id string, err err
 				return nil
 			}
 		}
-		var answer struct {
+		var created struct {
 			SilenceID string `json:"silenceID"`
 		}
-		if err := s.once(ctx, http.MethodPost, base+"/api/v2/silences", body, &answer); err != nil {
+		if err := s.once(ctx, http.MethodPost, base+"/api/v2/silences", body, &created); err != nil {
 			var refusal *net.OpError
 			failed = failed || !errors.As(err, &refusal) || refusal.Op != "dial"
 			return err
 		}
-		if id = answer.SilenceID; id == "" {
+		if id = created.SilenceID; id == "" {
 			return errors.New("the response has no silenceID")
 		}
 		return nil

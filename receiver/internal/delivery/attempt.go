@@ -124,10 +124,10 @@ func decides(c outbox.Change) bool {
 	return false
 }
 
-// over is the result of an attempt after which there is nothing left to do.
+// over is the result of an attempt that leaves nothing to do.
 func (a *attempt) over() queue.Result { return queue.Result{Run: a.Run} }
 
-// again is the result of one after which the message is tried again.
+// again is the result of an attempt after which another one is made.
 func (a *attempt) again(at time.Time) queue.Result {
 	a.Doubt.Ended = !time.Now().Before(a.requestEnds())
 	return queue.Result{Run: a.Run, Again: at, Doubt: a.Doubt}
@@ -277,10 +277,9 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 	return queue.Result{}, false
 }
 
-// unasked decides what comes after a question without an answer. As soon as the old request
-// must have ended, newer messages of the lane go on without one, and after askFor the
-// message is sent again, if sending works. Without any of this the doubt ends after
-// [pollFor].
+// unasked decides what follows if the provider did not respond to a question. When the old
+// request must have ended, newer messages of the lane may pass. After askFor, the message is sent
+// again if sending works. Otherwise the doubt ends after [pollFor].
 func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r queue.Result, settled bool) {
 	if a.Doubt.Unasked.IsZero() {
 		a.Doubt.Unasked = now

@@ -8,13 +8,13 @@ import (
 const (
 	// clockGap is how often the sender looks at the clocks.
 	clockGap = 5 * time.Second
-	// noticedGap is how long the process must have stood still, or by how much its clock must
+	// noticedGap is how long the process must have been suspended, or by how much its clock must
 	// have been set, to be noticed.
 	noticedGap = time.Minute
 )
 
-// reading is what two clocks showed: one that is never set, but stands still while the machine
-// sleeps, and one that runs on, but may be set.
+// reading holds the times of two clocks: steady is never set, but stops while the machine sleeps;
+// wall goes on, but may be set.
 type reading struct{ steady, wall time.Duration }
 
 // readClocks returns a function that reads both, from its call on.
@@ -26,9 +26,9 @@ func readClocks() func() reading {
 	}
 }
 
-// since returns for how long the process stood still since an earlier reading, which should be
-// clockGap ago, and by how much the wall clock ran ahead of the steady one: a machine that
-// slept, or a clock that was set. What is not worth notice is 0.
+// since returns how long the process was suspended since an earlier reading, which should be
+// clockGap ago, and by how much the wall clock ran ahead of the steady one, because the machine
+// slept or a clock was set. Differences below noticedGap are 0.
 func (r reading) since(before reading) (stood, set time.Duration) {
 	steady, wall := r.steady-before.steady, r.wall-before.wall
 	if stood = steady - clockGap; stood < noticedGap {
@@ -40,15 +40,15 @@ func (r reading) since(before reading) (stood, set time.Duration) {
 	return stood, set
 }
 
-// checkClocks begins a new term if the process or its machine stood still, or its clock was
-// set: another process may have sent meanwhile what waits here.
+// checkClocks begins a new term if the process or its machine was suspended, or its clock
+// was set: another process may have sent meanwhile what waits here.
 func (s *sender) checkClocks(ctx context.Context, before reading) reading {
 	now := s.clocks()
 	stood, set := now.since(before)
 	if stood == 0 && set == 0 {
 		return now
 	}
-	s.logger.Warn("this process or its machine stood still, or the clock was set; the provider is asked about what waits before it is sent",
+	s.logger.Warn("this process or its machine was suspended, or the clock was set; the provider is asked about waiting messages before they are sent",
 		"stood_still", stood, "clock_ahead", set)
 	at := time.Now()
 	s.queue.Begin(at)

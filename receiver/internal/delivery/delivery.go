@@ -35,8 +35,8 @@ type Gateway interface {
 	Send(context.Context, textinghouse.SMS) (apiID string, err error)
 	Status(ctx context.Context, apiID string) (textinghouse.Status, error)
 	StatusByClientID(ctx context.Context, clientID string) (textinghouse.Status, error)
-	// Guards reports whether the flood rule refuses a message that was tried lately, if the
-	// provider has it and does not say so yet.
+	// Guards reports whether the flood rule refuses a recently tried message that the provider
+	// has accepted but getstatus does not know yet.
 	Guards(clientID string) bool
 }
 

@@ -33,8 +33,8 @@ type notices struct {
 	making chan struct{} // holds one unless a notice is being made: those that list more are newer
 
 	mu sync.Mutex // never held while the store is read
-	// unsent is what was too old to be sent, and is in no notice that the provider has. Of a
-	// recipient that is missing, the store knows.
+	// unsent holds the messages that were too old to be sent and that no notice at the provider
+	// lists. If a recipient is missing here, the store is read.
 	unsent map[e164.Number]*tally
 }
 
@@ -55,9 +55,9 @@ func (n *notices) notice(to e164.Number, group, receiver string, at time.Time, t
 	}
 }
 
-// tooLate notifies the recipient of an expired message, once sending works again. Each
-// notice supersedes those before it that were not sent either, and lists what they list. One
-// that expires itself is made again.
+// tooLate notifies the recipient of an expired message, once sending works again. Each notice
+// supersedes the unsent ones before it, and lists what they list. If a notice expires, it is made
+// again.
 func (n *notices) tooLate(ctx context.Context, m *outbox.Message, term int64) {
 	if m.GroupKey == outbox.DigestGroup || m.Receiver == outbox.ProbeReceiver {
 		return
@@ -73,8 +73,8 @@ func (n *notices) tooLate(ctx context.Context, m *outbox.Message, term int64) {
 	}
 }
 
-// late returns a notice of what the recipient of an expired message was not sent; false if
-// that is nothing.
+// late returns a notice that lists what the recipient of an expired message was not sent; false
+// if there is nothing to list.
 func (n *notices) late(ctx context.Context, m *outbox.Message) (outbox.Message, bool) {
 	<-n.making
 	defer func() { n.making <- struct{}{} }()
@@ -146,14 +146,15 @@ func (n *notices) each(ctx context.Context, q outbox.Query, do func(outbox.Messa
 	}
 }
 
-// sent takes in that the provider has a notice: what it lists is reported.
+// sent notes that the provider has a notice: what the notice lists is reported.
 func (n *notices) sent(m *outbox.Message) {
 	if m.GroupKey == lateGroup {
 		n.forget(m.To)
 	}
 }
 
-// forget has the store asked what recipients were not sent, all of them without any.
+// forget drops what these recipients were not sent, or all recipients if none is given; the store
+// is read again when it is needed.
 func (n *notices) forget(of ...e164.Number) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

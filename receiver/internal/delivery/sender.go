@@ -35,7 +35,7 @@ type sender struct {
 	oldest  atomic.Int64      // when the oldest of them came in, Unix ms, 0 without one
 
 	queue      *queue.Queue   // of the goroutine
-	running    int            // likewise
+	running    int            // attempts; of the goroutine
 	background sync.WaitGroup // what it has others do
 	clocks     func() reading
 }

@@ -37,8 +37,8 @@ type entry struct {
 	page                         bool
 }
 
-// add adds a message, and how many it stands for. code is that of its page, if that is
-// current.
+// add adds a message, which represents a number of messages. code is the code of its page, ""
+// if the page is over.
 func (t *tally) add(m outbox.Message, messages int, code string) {
 	if t.groups == nil {
 		t.groups, t.urgent = make(map[string]bool), true

@@ -100,7 +100,7 @@ type group struct {
 	mu     sync.Mutex       // held while a notification of the group is handled
 	latest *outbox.Sighting // nil: not known
 	status string           // the latest; "": not known
-	flips  []time.Time      // when it was another one than before, of late
+	flips  []time.Time      // when it recently changed
 }
 
 const (

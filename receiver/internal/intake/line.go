@@ -37,9 +37,9 @@ type line struct {
 
 func newLine() *line { return &line{memory: semaphore.NewWeighted(budget)} }
 
-// enter waits until a request's body, which may have most bytes, can be read; then r.Body is
-// to be read, and leave to be called when nothing of it is needed any more. An error means
-// that there is no memory for it.
+// enter waits until there is memory for a request's body of up to most bytes. The caller then reads
+// r.Body, and calls leave when it no longer needs the body. It fails if the line is full or the
+// wait is too long.
 func (l *line) enter(r *http.Request, most int64) (leave func(), err error) {
 	head, err := io.ReadAll(io.LimitReader(r.Body, smallBody))
 	rest := r.Body

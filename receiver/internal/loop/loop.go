@@ -18,7 +18,7 @@ const mostRounds = 20
 // Rounds returns the counter of the rounds of a loop. reg may be nil.
 func Rounds(reg prometheus.Registerer, name string) prometheus.Counter {
 	return promauto.With(reg).NewCounter(prometheus.CounterOpts{
-		Name: "smspager_loop_rounds_total", Help: "Rounds of the background loops: how often each was woken or its time came.",
+		Name: "smspager_loop_rounds_total", Help: "Rounds of each background loop.",
 		ConstLabels: prometheus.Labels{"loop": name},
 	})
 }

@@ -15,8 +15,8 @@ import (
 // askPatience is how long Alertmanager may take to say what it knows of a page.
 const askPatience = time.Second
 
-// asking asks Alertmanager what it knows of alerts, for what it does not notify of: silences,
-// inhibitions, mutes, and ends while those last. It is safe for concurrent use.
+// asking asks Alertmanager about what it does not notify of: silences, inhibitions, mutes, and alerts
+// that end meanwhile. It is safe for concurrent use.
 type asking struct {
 	silencer func() *alertmanager.Silencer // nil: it cannot be asked
 
@@ -32,7 +32,7 @@ func newAsking(silencer func() *alertmanager.Silencer) *asking {
 	return &asking{silencer: silencer, seen: make(map[string]bool), listed: make(map[string]bool)}
 }
 
-// saw takes in who sent a notification.
+// saw notes the sender of a notification.
 func (a *asking) saw(n *templating.Notification) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -41,8 +41,8 @@ func (a *asking) saw(n *templating.Notification) {
 	}
 }
 
-// about asks what Alertmanager knows of the alerts of a page, which takes that in. It reports false if
-// Alertmanager cannot be asked or does not respond in time: nothing is known then.
+// about asks Alertmanager about the alerts of a page, and applies the response to the page. It returns
+// false if Alertmanager cannot be asked or does not respond in time.
 func (a *asking) about(ctx context.Context, p *page.Page, now time.Time) bool {
 	report := a.report(ctx, p)
 	if report == nil {

@@ -117,8 +117,9 @@ func (rs *replies) acknowledgeAnd(ctx context.Context, pages []*page.Page, by ou
 	return d, err
 }
 
-// nothing lists the open pages that a reply may have been about which does nothing: a refusal, a
-// question, or what a machine wrote. A machine gets no confirmation if no page is open.
+// nothing responds to a reply that does nothing: a refusal, a question, or an automatic text. The
+// confirmation lists the open pages that the reply may be about. An automatic text gets no
+// confirmation if no page is open.
 func (rs *replies) nothing(ctx context.Context, r *received) (decision, error) {
 	_, open, err := rs.mine(ctx, r.from)
 	d := decision{outcome: outcomeUnclear}
@@ -136,7 +137,7 @@ func (rs *replies) nothing(ctx context.Context, r *received) (decision, error) {
 	return d, err
 }
 
-// pass has the next person paged, and gives the page back if the sender holds it.
+// pass pages the next person, and reopens the page if the sender holds it.
 func (rs *replies) pass(p *page.Page, by outbox.Person, r *received) decision {
 	d := decision{outcome: outcomeRefused, about: p}
 	plan := rs.pages.plan(p.Receiver)
@@ -203,8 +204,8 @@ func (rs *replies) named(n templating.Notification, p *page.Page) string {
 	return strings.Join(names, ", ")
 }
 
-// acknowledge makes somebody the holder of pages, but for those that have got alerts since the reply
-// was written.
+// acknowledge makes somebody the holder of pages, except those that got alerts after the reply was
+// written.
 func (rs *replies) acknowledge(pages []*page.Page, by outbox.Person, r *received) decision {
 	now := r.at
 	var lines []string

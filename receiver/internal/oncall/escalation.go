@@ -64,7 +64,7 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	now, due, conf := time.Now(), p.DueAt, e.settings.Load()
 	facts := page.Facts{Plan: conf.plans[p.Receiver], HolderLeft: e.texts.holderLeft(p)}
 	if facts.Plan == nil {
-		e.logger.Error("a page is of a receiver that is not configured any more: it is neither escalated nor repeated", "page", p.ID, "receiver", p.Receiver)
+		e.logger.Error("the receiver of a page is no longer configured; the page is neither escalated nor repeated", "page", p.ID, "receiver", p.Receiver)
 	}
 	if p.State == outbox.PageOpen && facts.Plan != nil {
 		if facts.Reached, err = e.reached(ctx, p); err != nil {

@@ -63,7 +63,7 @@ type known struct {
 }
 
 // ofNotification returns the pages that a notification may change. A page of another receiver is one if
-// that receiver is not configured any more. If there is an error, some may be missing.
+// that receiver is no longer configured. If there is an error, some may be missing.
 func (r *pages) ofNotification(ctx context.Context, receiver string, n *templating.Notification) (*known, error) {
 	k := &known{}
 	// The current one need not be the newest: it may have been another group's.
@@ -156,8 +156,8 @@ func (r *pages) coded(ctx context.Context, code string) (*page.Page, error) {
 	return r.read(stored[0])
 }
 
-// of returns the current pages, the open ones first, of these the most severe, and of these the oldest; with a number, those
-// that it was paged for.
+// of returns the current pages, or those that a number was paged for. The open ones come first, then
+// the most severe, then the oldest.
 func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error) {
 	var all []*page.Page
 	take := func(stored outbox.Page) {

@@ -46,8 +46,9 @@ func onlyDigits(s string) string {
 	}, s)
 }
 
-// tooFast reports whether a machine has written a reply: so many words within two seconds of the
-// receipt. The date must be possible, and a code shows that somebody has read the text.
+// tooFast reports whether a machine must have written a reply, because nobody types this much within
+// two seconds of the receipt. It returns false if the date is impossible, or if a code shows that
+// somebody has read the text.
 func tooFast(r *received, m *outbox.Message) bool {
 	const (
 		reaction = 2 * time.Second

@@ -53,9 +53,9 @@ type Directory struct {
 	gap       time.Duration     // between reads of contacts
 	settings  atomic.Pointer[settings]
 	contacts  contacts
-	changed   loop.Bell          // the rotas are others
+	changed   loop.Bell          // rung when the rotas have changed
 	refreshes prometheus.Counter // rounds of the loop that reads contacts
-	reads     prometheus.Counter // likewise, calendars
+	reads     prometheus.Counter // rounds of the loop that reads calendars
 }
 
 // settings hold a configuration and what was built from it.

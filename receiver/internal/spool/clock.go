@@ -64,8 +64,8 @@ func (c *clocks) follow(ctx context.Context, store outbox.Store) error {
 	return err
 }
 
-// rewind has what lies ahead of the clock in a store count as written now: pages that are
-// not over, and marks. Of a shared database, its own clock decides.
+// rewind makes pages that are not over, and marks, count as written now if a store has times for
+// them that lie in the future. The clock of a shared database decides for it.
 func rewind(ctx context.Context, store outbox.Store, logger *slog.Logger) error {
 	now := time.Now()
 	if shared, ok := store.(outbox.Shared); ok {
@@ -113,7 +113,7 @@ func rewind(ctx context.Context, store outbox.Store, logger *slog.Logger) error 
 		}
 	}
 	if rewound > 0 {
-		logger.Warn("the outbox has times that lie ahead, as of a clock that was set back; they count as now", "pages_and_marks", rewound)
+		logger.Warn("the outbox has times in the future, because a clock was set back; they count as now", "pages_and_marks", rewound)
 	}
 	return nil
 }

@@ -189,8 +189,8 @@ func (l *ledger) anyWaits(changes []outbox.Change) bool {
 	return slices.ContainsFunc(changes, func(c outbox.Change) bool { return l.pending[c.ID] != nil })
 }
 
-// expect returns a channel that is told once for each message of an entry that is not sent,
-// when its next attempt is decided. It is called before the messages are handed over.
+// expect returns a channel that gets a value for each unsent message of an entry when its next
+// attempt is decided. It is called before the messages are handed over.
 func (l *ledger) expect(en *entry) (decided chan struct{}) {
 	ids := en.IDs()
 	decided = make(chan struct{}, len(ids))
@@ -209,7 +209,7 @@ func (l *ledger) expect(en *entry) (decided chan struct{}) {
 // awaitAccepted waits until each message of an entry was attempted or stored. It is an
 // error if one is not stored, and the provider has neither it nor a newer one of its lane.
 // In a shared store, a message in doubt is waited for: whoever repeats the notification may
-// reach another replica, which does not know of it.
+// reach another replica, which does not know this message.
 func (l *ledger) awaitAccepted(ctx context.Context, en *entry, decided chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, sendPatience)
 	defer cancel()

@@ -10,11 +10,11 @@ import (
 const (
 	// beatGap is how often a replica notes that it runs.
 	beatGap = 500 * time.Millisecond
-	// stoppedFor is after what silence it counts as having been stopped. A commit fails in
-	// that time by itself, and another replica may take a notification that it waits with.
+	// stoppedFor is how long no beat must come for the process to count as stopped. A waiting
+	// commit fails within this time, and another replica may take its notification.
 	stoppedFor = 2 * time.Second
-	// staleFor is how long after a stop notifications come that were posted during it. Who
-	// posted them has given up, and has posted them, or newer ones, to another replica.
+	// staleFor is how long after a stop notifications may arrive that were posted during it. Their
+	// sender has given up, and has posted them, or newer ones, to another replica.
 	staleFor = time.Second
 )
 

@@ -27,14 +27,14 @@ type Account interface {
 	Recover(context.Context) // tries the endpoints that failed
 }
 
-// account reads the account's credit and has endpoints tried that failed.
+// account reads the account's credit, and has the client try failed endpoints again.
 type account struct {
 	credit   *credit
 	logger   *slog.Logger
 	provider atomic.Pointer[Account]
 	changed  loop.Bell
-	rounds   prometheus.Counter
-	recovers prometheus.Counter // rounds, likewise
+	rounds   prometheus.Counter // rounds of the loop that reads the credit
+	recovers prometheus.Counter // rounds of the loop that tries failed endpoints
 
 	left prometheus.Gauge
 	read prometheus.Gauge

@@ -148,7 +148,7 @@ func (s *Store) Check() error {
 	return nil
 }
 
-// note takes in that the database was found to be damaged, if that is the error.
+// note notes the damage if an error says that the database is damaged.
 func (s *Store) note(err *error) {
 	const corrupt, notADatabase = 11, 26 // SQLITE_CORRUPT, SQLITE_NOTADB
 	var e *sqlite.Error
@@ -170,7 +170,7 @@ func (s *Store) Examine(ctx context.Context) (err error) {
 
 var errDamaged = errors.New("examined")
 
-// examine examines the database at path, by a connection that has nothing of it in memory.
+// examine examines the database at path, by a connection with an empty cache.
 func examine(ctx context.Context, path, pragma string) error {
 	db, err := sql.Open("sqlite", dsn(path, "ro"))
 	if err != nil {

@@ -5,7 +5,8 @@ import (
 	"unicode"
 )
 
-// What emoji mean is read before they are spelt out: ":octagonal_sign:" is no STOP.
+// The meanings of emoji. They are read before emoji are replaced by their names: ":octagonal_sign:"
+// is no STOP.
 const (
 	agreeing = "👍👌✅✔☑✓🆗🙏🫡🤝👊🤜🤛💪🙌🤙👏🤞🙆🙋"
 	refusing = "👎🚫❌⛔🙅✖🤷"

@@ -20,7 +20,7 @@ type AlertState string
 const (
 	Firing     AlertState = "firing"
 	Suppressed AlertState = "suppressed" // Alertmanager holds it back: silenced, inhibited or muted
-	Resolved   AlertState = "resolved"   // a notification said so
+	Resolved   AlertState = "resolved"   // a notification reports its end
 	Gone       AlertState = "gone"       // Alertmanager no longer lists it, or it is in another page
 )
 
@@ -38,7 +38,7 @@ type Alert struct {
 	Covered  bool            `json:"ack,omitempty"`   // it was there when somebody acknowledged the page
 	By       string          `json:"by,omitempty"`    // who suppresses it, or where it is
 	Until    time.Time       `json:"until,omitzero"`  // how long it is suppressed; zero: nobody knows
-	Changes  []time.Time     `json:"flaps,omitempty"` // when it ended or fired again, of late
+	Changes  []time.Time     `json:"flaps,omitempty"` // when it recently ended or fired again
 	Whole    *template.Alert `json:"whole,omitempty"` // as it was last notified, of the most severe
 }
 
@@ -110,7 +110,7 @@ func (p *Page) instances(n *templating.Notification, a *template.Alert) []*Alert
 	return all[:min(1, len(all))]
 }
 
-// index returns the alerts by their keys, without what tells equal alerts of two sources apart.
+// index returns the alerts by their keys. Equal alerts of two sources are under one key.
 func (p *Page) index() map[string][]*Alert {
 	if p.byKey == nil {
 		p.byKey = make(map[string][]*Alert, len(p.Alerts))
@@ -185,7 +185,7 @@ func (p *Page) add(n *templating.Notification, a *template.Alert, older []*Alert
 	p.byKey[base] = append(p.byKey[base], added)
 }
 
-// fires takes in that an alert of the page fires.
+// fires notes that an alert of the page fires.
 func (p *Page) fires(known *Alert, n *templating.Notification, a *template.Alert, e *Effect, at time.Time) {
 	switch known.State {
 	case Suppressed:
@@ -193,7 +193,7 @@ func (p *Page) fires(known *Alert, n *templating.Notification, a *template.Alert
 	case Resolved, Gone:
 		known.changed(at)
 		known.Came = at
-		if known.flaps(at) < flapChanges && n.NotificationReason != reasonRepeat { // a flapping alert is told of already
+		if known.flaps(at) < flapChanges && n.NotificationReason != reasonRepeat { // texts about a flapping alert say that it flaps
 			known.Covered, e.Fresh = false, true
 		}
 	}
@@ -208,7 +208,7 @@ func (a *Alert) reported(source string) {
 	}
 }
 
-// ends takes in that the alert has ended, and reports whether it fired.
+// ends notes that the alert has ended, and reports whether it fired before.
 func (a *Alert) ends(state AlertState, at time.Time) bool {
 	live := a.Live()
 	if live {
@@ -219,7 +219,7 @@ func (a *Alert) ends(state AlertState, at time.Time) bool {
 	return live
 }
 
-// cut takes in how many alerts the notification leaves out. If all of its alerts are resolved, so are
+// cut notes how many alerts the notification leaves out. If all of its alerts are resolved, so are
 // those that it leaves out. related are its source, and the peers of that.
 func (p *Page) cut(n *templating.Notification, related map[string]bool, e *Effect, at time.Time) {
 	for source := range related {
@@ -293,7 +293,7 @@ func (p *Page) Holds(key string) bool {
 	return slices.ContainsFunc(p.index()[key], (*Alert).Live)
 }
 
-// Rest says which alerts have not ended, for a text that reports the end of others; "" if all have.
+// Rest returns the part of a RESOLVED text that names the alerts that have not ended; "" if all have.
 func (p *Page) Rest() string {
 	live := p.Live()
 	if n := p.Truncated(); len(live) == 0 && n > 0 {

@@ -75,20 +75,20 @@ func (p *Page) Suppress(fingerprints []string, by string, until, at time.Time) {
 	p.rebuild(nil)
 }
 
-// Unanswered takes in that Alertmanager was asked and did not respond. What it held back counts as
-// firing once its silence must have ended, or, if nobody knows when that is, after a while.
+// Unanswered notes that Alertmanager was asked and did not respond. Suppressed alerts count as firing
+// when their silence must have ended or, if its end is unknown, after [noResponse].
 func (p *Page) Unanswered(at time.Time) {
 	p.AskedAt = at
 	p.unsuppress(at, func(a *Alert) bool {
 		if a.Until.IsZero() {
-			return at.Sub(Latest(p.ConfirmedAt, a.At)) >= unheard
+			return at.Sub(Latest(p.ConfirmedAt, a.At)) >= noResponse
 		}
 		return !a.Until.After(at)
 	})
 }
 
-// unheard is how long alerts count as suppressed without a response of Alertmanager.
-const unheard = 5 * time.Minute
+// noResponse is how long alerts count as suppressed while Alertmanager does not respond.
+const noResponse = 5 * time.Minute
 
 // Unsuppress takes all alerts that are held back for ones that fire.
 func (p *Page) Unsuppress(at time.Time) { p.unsuppress(at, func(*Alert) bool { return true }) }

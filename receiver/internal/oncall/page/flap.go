@@ -11,7 +11,7 @@ const (
 	// flapWindow is how long the changes of an alert count, and flapChanges how many make it flap.
 	flapWindow  = 15 * time.Minute
 	flapChanges = 3
-	// flapQuiet is how long a flapping page is silent after a text that says so.
+	// flapQuiet is how long a flapping page is silent after a text that reports the flapping.
 	flapQuiet = 5 * time.Minute
 	// settle is how long it must be over until it ends, beyond the shortest time between its changes,
 	// which is at least Alertmanager's group_interval, and of which longestSettle counts.
@@ -28,7 +28,7 @@ func (a *Alert) changed(at time.Time) {
 	}
 }
 
-// flaps returns how often the alert has changed of late.
+// flaps returns how often the alert has changed within flapWindow.
 func (a *Alert) flaps(now time.Time) int {
 	n := 0
 	for _, at := range a.Changes {
@@ -39,7 +39,7 @@ func (a *Alert) flaps(now time.Time) int {
 	return n
 }
 
-// Flapping returns how often an alert of the page has ended or fired again of late, and within how
+// Flapping returns how often an alert of the page has recently ended or fired again, and within how
 // long; 0 if that is not often.
 func (p *Page) Flapping(now time.Time) (changes int, within time.Duration) {
 	for _, a := range p.Alerts {
@@ -50,7 +50,7 @@ func (p *Page) Flapping(now time.Time) (changes int, within time.Duration) {
 	return changes, within
 }
 
-// settleDown has a flapping page that is over wait before it ends.
+// settleDown delays the end of a flapping page that is over.
 func (p *Page) settleDown(at time.Time) {
 	p.SettlesAt = time.Time{}
 	if changes, _ := p.Flapping(at); changes == 0 || !p.Over() {
@@ -66,8 +66,8 @@ func (p *Page) settleDown(at time.Time) {
 	p.SettlesAt = at.Add(between + settle)
 }
 
-// Quiet reports whether a text about a flapping page would say what the last one said. If not, one is
-// sent now.
+// Quiet reports whether a text about a flapping page would only repeat the last one. If it returns
+// false, a text is sent now.
 func (p *Page) Quiet(e Effect, now time.Time) bool {
 	changes, within := p.Flapping(now)
 	if changes == 0 || e.Fresh {

@@ -8,8 +8,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// justNotified is how long what a notification said of an alert outweighs that Alertmanager does not
-// list it.
+// justNotified is how long an alert counts as firing after a notification although Alertmanager does
+// not list it.
 const justNotified = 2 * time.Second
 
 // restarted is how long after its start Alertmanager may not list an alert that fires: Prometheus

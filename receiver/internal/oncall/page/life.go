@@ -191,7 +191,7 @@ func (p *Page) Undo(plan *Plan, by outbox.Person, at time.Time) {
 	p.Note(at, outbox.PageEventUndone, by.String(), "")
 }
 
-// Pass has the next step of an open page taken now.
+// Pass makes the next step of an open page due now.
 func (p *Page) Pass(by outbox.Person, at time.Time) {
 	p.PassedBy = by.String()
 	p.Note(at, outbox.PageEventPassed, by.String(), "")

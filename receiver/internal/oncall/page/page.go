@@ -82,7 +82,7 @@ type Body struct {
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`  // when it last responded
 	WaitsUntil  time.Time `json:"waits_until,omitzero"`   // nobody is paged earlier, see Learn
 	SettlesAt   time.Time `json:"settles_at,omitzero"`    // when the page ends, which flaps and is over
-	FlapNotedAt time.Time `json:"flap_noted_at,omitzero"` // when a text last said that it flaps
+	FlapNotedAt time.Time `json:"flap_noted_at,omitzero"` // when a text last reported that it flaps
 	Progress
 	RepeatAt time.Time `json:"repeat_at,omitzero"` // when all were last paged
 
@@ -214,14 +214,14 @@ func (p *Page) keepWhole(most template.Alerts) {
 
 // common returns what alerts have in common. What a payload says of all of them, and of none alone,
 // stays.
-func common(said template.KV, alerts template.Alerts, of func(*template.Alert) template.KV) template.KV {
+func common(payload template.KV, alerts template.Alerts, of func(*template.Alert) template.KV) template.KV {
 	all := template.KV{}
 	for name, value := range of(&alerts[0]) {
 		if !slices.ContainsFunc(alerts, func(a template.Alert) bool { return of(&a)[name] != value }) {
 			all[name] = value
 		}
 	}
-	for name, value := range said {
+	for name, value := range payload {
 		if !slices.ContainsFunc(alerts, func(a template.Alert) bool { _, has := of(&a)[name]; return has }) {
 			all[name] = value
 		}
