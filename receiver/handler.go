@@ -3,6 +3,8 @@ package receiver
 import (
 	"fmt"
 	"net/http"
+	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -17,21 +19,40 @@ func (r *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()
 	r.private(mux)
 	r.public(mux)
-	return mux
+	return tidied(mux)
 }
 
 // PublicHandler returns a handler of the provider's callbacks only.
 func (r *Receiver) PublicHandler() http.Handler {
 	mux := http.NewServeMux()
 	r.public(mux)
-	return mux
+	return tidied(mux)
 }
 
 // PrivateHandler returns a handler of all paths that [Receiver.PublicHandler] lacks.
 func (r *Receiver) PrivateHandler() http.Handler {
 	mux := http.NewServeMux()
 	r.private(mux)
-	return mux
+	return tidied(mux)
+}
+
+// slashes are several in a row.
+var slashes = regexp.MustCompile(`/{2,}`)
+
+// tidied serves several slashes in a row as one: a ServeMux redirects, and neither Alertmanager nor the
+// provider need follow. An encoded slash is part of a name.
+func tidied(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		given := req.URL.EscapedPath()
+		tidy := slashes.ReplaceAllString(given, "/")
+		if path, err := url.PathUnescape(tidy); err == nil && tidy != given {
+			u := *req.URL
+			u.Path, u.RawPath = path, tidy
+			req = req.Clone(req.Context())
+			req.URL = &u
+		}
+		next.ServeHTTP(w, req)
+	})
 }
 
 // private adds the paths for people and Alertmanager.
@@ -52,8 +73,10 @@ func (r *Receiver) private(mux *http.ServeMux) {
 // public adds the paths for the provider.
 func (r *Receiver) public(mux *http.ServeMux) {
 	serve := func(w http.ResponseWriter, req *http.Request) { (*r.callbacks.Load()).ServeHTTP(w, req) }
-	mux.HandleFunc("/textinghouse/{token}/dlr", serve)
-	mux.HandleFunc("/textinghouse/{token}/mo", serve)
+	for _, end := range []string{"", "/{$}"} {
+		mux.HandleFunc("/textinghouse/{token}/dlr"+end, serve)
+		mux.HandleFunc("/textinghouse/{token}/mo"+end, serve)
+	}
 }
 
 // serveReady responds 200 while notifications are taken and can be stored. A line reports a

@@ -123,7 +123,7 @@ func (c *chain) do(method, path, body string, header ...string) (code int, respo
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.DefaultTransport.RoundTrip(req) // a redirect is an answer, too
 	if err != nil {
 		c.t.Fatal(err)
 	}

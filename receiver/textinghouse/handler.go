@@ -46,8 +46,10 @@ func NewHandler(o HandlerOptions) http.Handler {
 		o.Observe = func(string, string) {}
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/textinghouse/{token}/dlr", callback[Receipt]{o, "dlr", ParseReceipt, o.Receipt})
-	mux.Handle("/textinghouse/{token}/mo", callback[Reply]{o, "mo", ParseReply, o.Reply})
+	for _, end := range []string{"", "/{$}"} {
+		mux.Handle("/textinghouse/{token}/dlr"+end, callback[Receipt]{o, "dlr", ParseReceipt, o.Receipt})
+		mux.Handle("/textinghouse/{token}/mo"+end, callback[Reply]{o, "mo", ParseReply, o.Reply})
+	}
 	return mux
 }
 

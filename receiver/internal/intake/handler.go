@@ -37,7 +37,7 @@ func (in *Intake) respond(w http.ResponseWriter, r *http.Request) (int, any) {
 	}
 	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		w.Header().Set("Allow", http.MethodPost)
-		return http.StatusMethodNotAllowed, fmt.Errorf("the method must be POST, is %s", quote(r.Method))
+		return http.StatusMethodNotAllowed, fmt.Errorf("the method must be POST or PUT, is %s", quote(r.Method))
 	}
 	leave, err := in.line.enter(r, s.MaxBodyBytes)
 	if err != nil {

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/alertmanager/template"
-
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
@@ -186,15 +184,10 @@ func (rs *replies) newer(p *page.Page, r *received) string {
 // named names the first alerts of a notification.
 func (rs *replies) named(n templating.Notification, p *page.Page) string {
 	const most = 4
-	render := rs.settings.Load().render[p.Receiver]
-	if render == nil {
-		return p.Headline
-	}
+	s := rs.settings.Load()
 	var names []string
 	for _, a := range n.Alerts[:min(len(n.Alerts), most)] {
-		one := n
-		one.Alerts, one.TruncatedAlerts = []template.Alert{a}, 0
-		if name := render(one, templating.Budget{}).Headline; !slices.Contains(names, name) {
+		if name := rs.texts.alertHeadline(s, p, n, a); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

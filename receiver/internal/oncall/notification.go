@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/config"
@@ -147,7 +148,8 @@ func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *te
 				notified = append(notified, person)
 			}
 		}
-		if rest := p.Rest(); rest != "" && turn.Tail == "" {
+		name := func(a template.Alert) string { return ns.texts.alertHeadline(ns.settings.Load(), p, p.Notification, a) }
+		if rest := p.Rest(name); rest != "" && turn.Tail == "" {
 			turn.Tail, _ = tail(p, rest)
 		}
 		p.Schedule(ns.pages.plan(p.Receiver))

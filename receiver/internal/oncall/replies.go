@@ -250,8 +250,12 @@ func unlessMissing(err error) error {
 }
 
 // registered reports whether a number may give commands: the configuration names it, or it was sent a
-// page that is current or that it responds to.
+// page that is current or that it responds to. Nobody knows who wrote a reply that has no number and
+// responds to no message.
 func (rs *replies) registered(ctx context.Context, r *received) (bool, error) {
+	if r.from == "" {
+		return false, nil
+	}
 	if rs.people.Registered(r.from) || r.about != nil && slices.Contains(r.about.People.Numbers(), r.from) {
 		return true, nil
 	}

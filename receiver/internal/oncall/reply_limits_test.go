@@ -54,6 +54,33 @@ func TestUnknownSendersAreNeverAnswered(t *testing.T) {
 	})
 }
 
+// TestReplyOfNobody: without a number, the ids say who wrote a reply. Without these too, it does nothing.
+func TestReplyOfNobody(t *testing.T) {
+	inWorld(t, escalating, func(w *world) {
+		a := w.phone(alice)
+		w.fire()
+		a.expect(time.Second, "CRITICAL...")
+		mo := func(fields, status string) {
+			t.Helper()
+			want := `{"status":"` + status + `"}`
+			if code, answer := w.do("POST", "/textinghouse/"+token+"/mo", fields); code != 200 || strings.TrimSpace(answer) != want {
+				t.Errorf("%s is answered %d %s, want %s", fields, code, answer, want)
+			}
+		}
+		for _, text := range []string{"ok", w.page().Code, "next", "ok all", "stop", "?", "help", ""} {
+			for _, from := range []string{"", `"from":"",`, `"from":null,`} {
+				mo(`{`+from+`"txt":"`+text+`","date":"2000-01-01 00:00:0`+fmt.Sprint(len(from)%7)+`"}`, "stranger")
+			}
+		}
+		a.silent(2 * time.Second)
+		if p := w.page(); p.State != "open" || len(w.sim.Messages()) != 1 {
+			t.Errorf("the page is %s, %d messages were sent", p.State, len(w.sim.Messages()))
+		}
+		mo(`{"apimsgid":"`+w.sim.Messages()[0].APIID+`","txt":"ok"}`, "done")
+		a.expect(time.Second, "OK...")
+	})
+}
+
 // TestMachinesDoNotTalkForEver: a phone that replies to everything gets a few confirmations.
 func TestMachinesDoNotTalkForEver(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/alertmanager/template"
+
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
@@ -122,6 +124,16 @@ func (t *texts) headline(s *settings, p *page.Page) string {
 		return p.Headline
 	}
 	return render(p.Notification, templating.Budget{}).Headline
+}
+
+// alertHeadline returns what one alert of a notification of a page is about.
+func (t *texts) alertHeadline(s *settings, p *page.Page, n templating.Notification, a template.Alert) string {
+	render := s.render[p.Receiver]
+	if render == nil {
+		return p.Headline
+	}
+	n.Alerts, n.TruncatedAlerts = []template.Alert{a}, 0
+	return render(n, templating.Budget{}).Headline
 }
 
 // sentence begins a text with a capital letter.

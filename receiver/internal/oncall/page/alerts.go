@@ -51,17 +51,6 @@ func (a *Alert) Fingerprint() string {
 	return fingerprint
 }
 
-// name returns what a text calls the alert.
-func (a *Alert) name() string {
-	if a.Whole == nil {
-		return "an alert"
-	}
-	if name := a.Whole.Labels[model.AlertNameLabel]; name != "" {
-		return name
-	}
-	return "an alert"
-}
-
 // KeyOf returns the key of an alert of a notification. Alerts of two organizations of one Grafana may
 // have one fingerprint.
 func KeyOf(n *templating.Notification, a *template.Alert) string {
@@ -294,17 +283,17 @@ func (p *Page) Holds(key string) bool {
 }
 
 // Rest returns the part of a RESOLVED text that names the alerts that have not ended; "" if all have.
-func (p *Page) Rest() string {
+// name returns what texts call an alert.
+func (p *Page) Rest(name func(template.Alert) string) string {
 	live := p.Live()
 	if n := p.Truncated(); len(live) == 0 && n > 0 {
 		return fmt.Sprintf("%d more may fire", n)
 	} else if len(live) == 0 {
 		return ""
 	}
-	a := live[0]
-	rest := a.name()
+	a, rest := live[0], "An alert"
 	if a.Whole != nil {
-		rest = strings.TrimSpace(rest + " " + a.Whole.Labels["instance"])
+		rest = name(*a.Whole)
 	}
 	switch {
 	case a.State == Suppressed:
