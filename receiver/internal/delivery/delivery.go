@@ -24,6 +24,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/delivery/queue"
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
@@ -112,7 +113,7 @@ func New(o Options) *Delivery {
 	d.sender = &sender{
 		spool: o.Spool, logger: o.Logger, settings: d.settings.Load, leading: d.leading.Load,
 		queue: queue.NewQueue(time.Now(), o.Shared),
-		wake:  make(chan struct{}, 1), emptied: make(chan struct{}, 1), changed: make(chan struct{}, 1), settled: make(chan queue.Result), clocks: readClocks(),
+		wake:  loop.NewBell(), emptied: loop.NewBell(), changed: loop.NewBell(), settled: make(chan queue.Result), clocks: readClocks(),
 	}
 	d.metrics = newMetrics(o.Registerer, d)
 	d.sender.metrics = d.metrics
@@ -126,7 +127,7 @@ func New(o Options) *Delivery {
 // immediately, as its password may be new.
 func (d *Delivery) Configure(s Settings) {
 	d.settings.Store(&s)
-	signal(d.sender.changed)
+	d.sender.changed.Ring()
 }
 
 // Handover takes in messages to be sent or, if the provider has them already, followed.
@@ -215,24 +216,6 @@ func (d *Delivery) logFinal(m outbox.Message, c outbox.Change) {
 	}
 	d.logger.Log(context.Background(), level, "message "+string(m.State), "id", m.ID, "to", m.To, "receiver", m.Receiver,
 		"after", c.At.Sub(m.CreatedAt).Round(time.Millisecond), "detail", c.Detail)
-}
-
-// signal wakes whoever waits on a channel of length one.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// sleep waits for a while, or until the context ends.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // describe is a duration as people read it in an event.

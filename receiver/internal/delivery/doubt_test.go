@@ -103,13 +103,13 @@ func doubtEnds(t *testing.T, respond http.HandlerFunc, accepted bool) {
 		if n := measured(w, "smspager_messages_possibly_twice_total"); n != 1 {
 			t.Errorf("%v messages are counted that may arrive twice", n)
 		}
-		told := 0
+		notified := 0
 		for _, e := range w.get(alone.ID).Events {
 			if strings.Contains(e.Detail, "it may arrive twice") {
-				told++
+				notified++
 			}
 		}
-		if told != 1 {
+		if notified != 1 {
 			t.Errorf("its history is %+v", w.get(alone.ID).Events)
 		}
 	})

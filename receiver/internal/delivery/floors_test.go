@@ -29,7 +29,7 @@ type scripted struct {
 
 	mu    sync.Mutex
 	sends map[string][]time.Time // by climsgid
-	asks  map[string][]time.Time // likewise; by api_id if that was asked for
+	asks  map[string][]time.Time // likewise; by api_id if the question had one
 }
 
 func (g *scripted) Send(ctx context.Context, m textinghouse.SMS) (string, error) {

@@ -10,6 +10,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/smspager/smspager/receiver/internal/delivery/queue"
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -26,7 +27,7 @@ const (
 	loadBatch = 500
 	// recentIDs is how many messages are remembered of which no hint is needed.
 	recentIDs = 4096
-	// sentRecipients is of how many recipients it is remembered what earlier runs sent.
+	// sentRecipients is the number of recipients whose messages of earlier runs are remembered.
 	sentRecipients = 1000
 )
 
@@ -58,7 +59,7 @@ func (l *leader) run(ctx context.Context) {
 		return
 	}
 	failing, again := false, false
-	for ; ctx.Err() == nil; sleep(ctx, leadRetry) {
+	for ; ctx.Err() == nil; loop.Sleep(ctx, leadRetry) {
 		l.metrics.leads.Inc()
 		lease, release, err := l.spool.Lead(ctx)
 		if err != nil {
@@ -69,7 +70,7 @@ func (l *leader) run(ctx context.Context) {
 			continue
 		}
 		if failing || again {
-			sleep(lease, directGrace)
+			loop.Sleep(lease, directGrace)
 		}
 		failing, again = false, true
 		l.lead(lease)
@@ -159,7 +160,7 @@ func (l *leader) insist(ctx context.Context, read func(context.Context) error) b
 			break
 		}
 		l.logger.Error("cannot read the open messages; trying again", "err", err)
-		sleep(ctx, storeRetry)
+		loop.Sleep(ctx, storeRetry)
 	}
 	return false
 }
@@ -210,7 +211,7 @@ func (l *leader) follow(lease context.Context) {
 	var looking sync.WaitGroup
 	looking.Go(func() {
 		for lease.Err() == nil {
-			sleep(lease, missedGap)
+			loop.Sleep(lease, missedGap)
 			l.load(lease)
 		}
 	})
@@ -219,7 +220,7 @@ func (l *leader) follow(lease context.Context) {
 		err := l.spool.Listen(lease, func() { l.load(lease) }, func(h outbox.Hint) { l.hinted(lease, h) })
 		if lease.Err() == nil {
 			l.logger.Warn("hints from the database have ended; asking for them again", "err", err)
-			sleep(lease, leadRetry)
+			loop.Sleep(lease, leadRetry)
 		}
 	}
 }

@@ -51,23 +51,23 @@ func TestStorm(t *testing.T) {
 			t.Errorf("no digest in %q", texts)
 		}
 		// Every alert is accounted for: it was sent, or names what was sent for it.
-		told := 0
+		notified := 0
 		for _, id := range ids {
 			m := w.get(id)
 			switch last := m.Events[len(m.Events)-1]; m.State {
 			case outbox.Accepted, outbox.Delivered:
-				told++
+				notified++
 			case outbox.Superseded:
 				if !strings.Contains(last.Detail, "01") && !strings.Contains(last.Detail, "00") {
 					t.Fatalf("%+v names no other", last)
 				}
-				told++
+				notified++
 			default:
 				t.Fatalf("message %s is %s", id, m.State)
 			}
 		}
-		if told != alerts {
-			t.Errorf("%d of %d are accounted for", told, alerts)
+		if notified != alerts {
+			t.Errorf("%d of %d are accounted for", notified, alerts)
 		}
 	})
 }

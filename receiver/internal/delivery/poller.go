@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
@@ -38,7 +39,7 @@ type poller struct {
 	get      func(ctx context.Context, id string) (outbox.Message, error)
 	record   func(context.Context, outbox.Change)
 	rounds   func()
-	wake     chan struct{}
+	wake     loop.Bell
 
 	mu    sync.Mutex
 	polls map[string]*poll
@@ -55,7 +56,7 @@ type poll struct {
 func newPoller(d *Delivery) *poller {
 	return &poller{
 		logger: d.logger, settings: d.settings.Load, get: d.spool.Get, record: d.record, rounds: func() { d.metrics.polls.Inc() },
-		wake: make(chan struct{}, 1), polls: make(map[string]*poll),
+		wake: loop.NewBell(), polls: make(map[string]*poll),
 	}
 }
 
@@ -97,7 +98,7 @@ func (p *poller) push(q *poll) {
 	q.due = nextPoll(q.accepted, time.Now(), first)
 	heap.Push(&p.queue, q)
 	if p.queue[0] == q {
-		signal(p.wake)
+		p.wake.Ring()
 	}
 }
 

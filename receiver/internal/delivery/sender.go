@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/internal/delivery/queue"
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -27,9 +28,9 @@ type sender struct {
 	inbox   inbox
 	account account
 
-	wake    chan struct{}     // the inbox has something
-	emptied chan struct{}     // the inbox was taken
-	changed chan struct{}     // the settings are new
+	wake    loop.Bell         // the inbox has something
+	emptied loop.Bell         // the inbox was taken
+	changed loop.Bell         // the settings are new
 	settled chan queue.Result // attempts that ended
 	waiting atomic.Int64      // messages that are not sent yet
 	oldest  atomic.Int64      // when the oldest of them came in, Unix ms, 0 without one
@@ -85,7 +86,7 @@ func (s *sender) leave(put func(*inbox)) {
 	s.mu.Lock()
 	put(&s.inbox)
 	s.mu.Unlock()
-	signal(s.wake)
+	s.wake.Ring()
 }
 
 // run sends until the context ends.
@@ -148,7 +149,7 @@ func (s *sender) takeInbox() {
 	in := s.inbox
 	s.inbox = inbox{}
 	s.mu.Unlock()
-	signal(s.emptied)
+	s.emptied.Ring()
 	now := time.Now()
 	switch {
 	case in.refused != nil:

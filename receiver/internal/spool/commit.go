@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -64,7 +65,7 @@ func (s *Spool) Commit(ctx context.Context, p Policy, build Build) (outbox.Added
 			return added, err
 		}
 		if i >= hasty {
-			sleep(ctx, time.Duration(i)*5*time.Millisecond)
+			loop.Sleep(ctx, time.Duration(i)*5*time.Millisecond)
 		}
 	}
 	return outbox.Added{}, err
@@ -276,7 +277,7 @@ func (s *Spool) keep(e *outbox.Entry) (en *entry, known bool, unsent []outbox.Me
 		}
 	}
 	s.mu.Unlock()
-	signal(s.wake)
+	s.wake.Ring()
 	return en, known, unsent, nil
 }
 
@@ -296,14 +297,4 @@ func last(m outbox.Message) string {
 		return ""
 	}
 	return m.Events[len(m.Events)-1].Detail
-}
-
-// sleep waits for a while, or until the context ends.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

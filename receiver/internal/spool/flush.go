@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -41,7 +42,7 @@ func (s *Spool) run(ctx context.Context) {
 		if s.o.Shared && !s.leads.Load() {
 			delay = followsDelay
 		}
-		sleep(ctx, delay)
+		loop.Sleep(ctx, delay)
 		for ctx.Err() == nil {
 			s.rounds.Inc()
 			err := s.flushUntil(ctx, time.Now().Add(-rest))
@@ -57,7 +58,7 @@ func (s *Spool) run(ctx context.Context) {
 				s.o.Logger.Error("the store cannot be written; what happens is kept in memory until it can", "err", err)
 			}
 			failing = true
-			sleep(ctx, Retry)
+			loop.Sleep(ctx, Retry)
 		}
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
@@ -97,7 +98,6 @@ func (s *Spool) flush(ctx context.Context, since time.Time) error {
 		if len(s.entries) > 0 {
 			next = s.entries[0]
 		}
-		left := s.waitsSince(since)
 		busy := s.o.Shared && next != nil && next.sending > 0
 		s.mu.Unlock()
 		var err error
@@ -106,7 +106,7 @@ func (s *Spool) flush(ctx context.Context, since time.Time) error {
 			err = errSending
 		case next != nil:
 			err = s.storeEntry(ctx, next)
-		case left:
+		case s.waitsSince(since):
 			err = s.storeChanges(ctx, since)
 		default:
 			return nil
@@ -239,7 +239,7 @@ func (s *Spool) ride() *ride {
 	}
 	now := time.Now()
 	var r *ride
-	if s.due(now.Add(-rideDelay)) {
+	if s.waitsSince(now.Add(-rideDelay)) {
 		r = s.board(riders, now.Add(-rest))
 	}
 	if r == nil {

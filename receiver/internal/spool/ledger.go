@@ -11,13 +11,14 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
 // ledger holds what is not stored yet, and the messages of late. It knows no store.
 type ledger struct {
-	shared bool          // other replicas may change what is stored
-	wake   chan struct{} // something is to be stored
+	shared bool      // other replicas may change what is stored
+	wake   loop.Bell // something is to be stored
 
 	mu      sync.Mutex                        // held while anything below is used; methods with a small letter expect it
 	entries []*entry                          // not stored, in the order of their commits
@@ -32,7 +33,7 @@ type ledger struct {
 
 func newLedger(shared bool) *ledger {
 	l := &ledger{
-		shared: shared, wake: make(chan struct{}, 1),
+		shared: shared, wake: loop.NewBell(),
 		keys: make(map[outbox.Key]*entry), pending: make(map[string]*tracked), settled: make(map[string][]chan<- struct{}),
 	}
 	l.recent, _ = lru.New[string, *tracked](recentMessages) // an error only for a size below 1
@@ -106,7 +107,7 @@ func (l *ledger) put(t *tracked, c outbox.Change) {
 		l.order = append(l.order, t)
 		l.recent.Remove(t.m.ID)
 	}
-	signal(l.wake)
+	l.wake.Ring()
 }
 
 // putLast has a message's changes stored after all others.
@@ -146,7 +147,7 @@ func (l *ledger) direct(id string) (since time.Time, direct bool) {
 	return t.entry.since, true
 }
 
-// entryName is what tells entries apart.
+// entryName identifies an entry.
 type entryName struct{ key, state outbox.Key }
 
 func nameOf(e *outbox.Entry) entryName { return entryName{e.Key, e.State} }
@@ -280,14 +281,9 @@ func overlay(m *outbox.Message, changes []outbox.Change) {
 
 // waitsSince reports whether changes have waited since a time.
 func (l *ledger) waitsSince(since time.Time) bool {
-	return len(l.order) > 0 && !l.order[0].since.After(since)
-}
-
-// due is waitsSince.
-func (l *ledger) due(since time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.waitsSince(since)
+	return len(l.order) > 0 && !l.order[0].since.After(since)
 }
 
 // wakeIfAny has what waits be stored.
@@ -295,7 +291,7 @@ func (l *ledger) wakeIfAny() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.order) > 0 {
-		signal(l.wake)
+		l.wake.Ring()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -125,11 +126,11 @@ func (o *opening) watch(ctx context.Context, logger *slog.Logger) {
 	var examining sync.WaitGroup
 	defer examining.Wait()
 	examining.Go(func() {
-		sleep(ctx, firstExamine)
+		loop.Sleep(ctx, firstExamine)
 		for ctx.Err() == nil {
 			began := time.Now()
 			_ = store.Examine(ctx) // Check reports it
-			sleep(ctx, max(examineGap, examineShare*time.Since(began)))
+			loop.Sleep(ctx, max(examineGap, examineShare*time.Since(began)))
 		}
 	})
 	for ctx.Err() == nil {
@@ -144,7 +145,7 @@ func (o *opening) watch(ctx context.Context, logger *slog.Logger) {
 		case err == nil && before != nil:
 			logger.Info("the outbox is whole again")
 		}
-		sleep(ctx, checkGap)
+		loop.Sleep(ctx, checkGap)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/smspager/smspager/receiver/internal/loop"
 )
 
 const (
@@ -34,7 +36,7 @@ func newPulse() *pulse {
 
 // run beats until the context ends.
 func (p *pulse) run(ctx context.Context) {
-	for ; ctx.Err() == nil; sleep(ctx, beatGap) {
+	for ; ctx.Err() == nil; loop.Sleep(ctx, beatGap) {
 		p.beat()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -71,7 +72,7 @@ func (r *records) learn(ctx context.Context) {
 	case <-r.store.opened:
 	}
 	for ctx.Err() == nil && r.learnPages(ctx) != nil {
-		sleep(ctx, Retry)
+		loop.Sleep(ctx, Retry)
 	}
 }
 

@@ -183,11 +183,3 @@ func (s *Spool) Close() error {
 	<-s.done
 	return s.opening.close()
 }
-
-// signal wakes whoever waits on a channel of length one.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
