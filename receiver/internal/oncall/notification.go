@@ -65,7 +65,7 @@ func (ns *notifications) open(p *page.Page, n *templating.Notification, known *k
 		to = ns.recipients(p, n, "", to, at)
 		p.Notified(n.NotificationReason, page.Effect{}, to, "", at)
 	}
-	p.Quiet(page.Effect{Fresh: false}, at)
+	p.Quiet(page.Effect{}, at)
 	return ns.firing(p, n, known, to, paged, at)
 }
 

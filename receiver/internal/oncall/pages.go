@@ -160,16 +160,13 @@ func (r *pages) coded(ctx context.Context, code string) (*page.Page, error) {
 // the most severe, then the oldest.
 func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error) {
 	var all []*page.Page
-	take := func(stored outbox.Page) {
+	err := r.eachCurrent(ctx, func(stored outbox.Page) error {
 		p, err := r.read(stored)
 		if err != nil { // it must not hide the others
 			r.logger.Error("a page cannot be used", "err", err)
 		} else if number == "" || slices.Contains(p.People.Numbers(), number) {
 			all = append(all, p)
 		}
-	}
-	err := r.eachCurrent(ctx, func(stored outbox.Page) error {
-		take(stored)
 		return nil
 	})
 	order := r.settings.Load().order

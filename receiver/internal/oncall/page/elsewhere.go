@@ -93,10 +93,15 @@ const noResponse = 5 * time.Minute
 // Unsuppress takes all alerts that are held back for ones that fire.
 func (p *Page) Unsuppress(at time.Time) { p.unsuppress(at, func(*Alert) bool { return true }) }
 
+// released notes that an alert that was suppressed fires.
+func (a *Alert) released(at time.Time) {
+	a.State, a.By, a.Until, a.At = Firing, "", time.Time{}, at
+}
+
 func (p *Page) unsuppress(at time.Time, which func(*Alert) bool) {
 	for _, a := range p.Alerts {
 		if a.State == Suppressed && which(a) {
-			a.State, a.By, a.Until, a.At = Firing, "", time.Time{}, at
+			a.released(at)
 		}
 	}
 	p.rebuild(nil)

@@ -63,7 +63,7 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 		case a.State != Suppressed:
 			active++
 		default:
-			a.State, a.By, a.Until, a.At = Firing, "", time.Time{}, now
+			a.released(now)
 			fires++
 		}
 	}
