@@ -24,17 +24,27 @@ func addBackup(app *kingpin.Application) (string, func(context.Context, console)
 }
 
 func (b *backup) run(ctx context.Context, c console) error {
-	cfg, err := receiver.LoadConfig(b.configFile)
+	file, err := outboxFile(b.configFile, "copy it with pg_dump")
 	if err != nil {
 		return err
 	}
-	if cfg.Storage.SQLite == "" {
-		return errors.New("the outbox is in PostgreSQL; copy it with pg_dump")
-	}
-	messages, err := sqlite.Backup(ctx, cfg.Storage.SQLite, b.to)
+	messages, err := sqlite.Backup(ctx, file, b.to)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "%s holds %d messages\n", b.to, messages)
 	return nil
+}
+
+// outboxFile returns the file of a configuration's outbox. For PostgreSQL, the error says what to do
+// instead.
+func outboxFile(configFile, instead string) (string, error) {
+	cfg, err := receiver.LoadConfig(configFile)
+	if err == nil && cfg.Storage.SQLite == "" {
+		err = errors.New("the outbox is in PostgreSQL; " + instead)
+	}
+	if err != nil {
+		return "", err
+	}
+	return cfg.Storage.SQLite, nil
 }

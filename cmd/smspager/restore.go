@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/alecthomas/kingpin/v2"
 
-	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
@@ -25,18 +23,15 @@ func addRestore(app *kingpin.Application) (string, func(context.Context, console
 }
 
 func (r *restore) run(ctx context.Context, c console) error {
-	cfg, err := receiver.LoadConfig(r.configFile)
+	file, err := outboxFile(r.configFile, "restore it with pg_restore")
 	if err != nil {
 		return err
 	}
-	if cfg.Storage.SQLite == "" {
-		return errors.New("the outbox is in PostgreSQL; restore it with pg_restore")
-	}
-	messages, kept, err := sqlite.Restore(ctx, cfg.Storage.SQLite, r.from)
+	messages, kept, err := sqlite.Restore(ctx, file, r.from)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%s holds %d messages\n", cfg.Storage.SQLite, messages)
+	fmt.Fprintf(c.out, "%s holds %d messages\n", file, messages)
 	if kept != "" {
 		fmt.Fprintf(c.out, "what was there before is kept as %s; delete it when you do not need it\n", kept)
 	}

@@ -44,7 +44,7 @@ func Backup(ctx context.Context, path, to string) (messages int, err error) {
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", to); err != nil {
 		return 0, err
 	}
-	copied, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: to}).EscapedPath(), RawQuery: "mode=rw"}).String())
+	copied, err := sql.Open("sqlite", fileURL(to, url.Values{"mode": {"rw"}}))
 	if err != nil {
 		return 0, err
 	}
