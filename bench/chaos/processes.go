@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/smspager/smspager/internal/freeport"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -28,11 +28,8 @@ type replica struct {
 func (r *replica) url() string { return "http://" + r.address }
 
 func newReplica() (*replica, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	return &replica{address: l.Addr().String()}, l.Close()
+	address, err := freeport.Address()
+	return &replica{address: address}, err
 }
 
 func (w *world) start(r *replica) error {

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/smspager/smspager/internal/freeport"
 )
 
 // program is a build, and how it is started.
@@ -55,7 +57,7 @@ func (o options) measure(dir string, p program, clients int) (f figures, err err
 		return f, err
 	}
 	defer os.RemoveAll(dir)
-	address, err := free()
+	address, err := freeport.Address()
 	if err != nil {
 		return f, err
 	}
@@ -181,14 +183,6 @@ func processorTime(pid int) time.Duration {
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
 	return time.Duration(user+system) * 10 * time.Millisecond
-}
-
-func free() (address string, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 func listens(address string) error {

@@ -109,7 +109,7 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	var mu sync.Mutex
 	accepted := make(map[string]bool)
 	codes := make(map[int]int)
-	var end sync.Once // a second signal would end it at once
+	var end sync.Once // a second signal would end it immediately
 	for client := range 8 {
 		posting.Go(func() {
 			for n := range 60 {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/smspager/smspager/internal/freeport"
 	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -20,12 +20,10 @@ import (
 // piped is smspager serve whose stdout and stderr are a pipe that the test reads, or not.
 func piped(t *testing.T, file string, args ...string) (cmd *exec.Cmd, pipe *os.File, url string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close()
 	pipe, end, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/smspager/smspager/internal/freeport"
 )
 
 // startLimit is far longer than a start takes on a busy machine.
@@ -49,9 +50,9 @@ func Start(o Options) (*Alertmanager, error) {
 		return nil, err
 	}
 	a := &Alertmanager{Peers: o.Peers, o: o, dir: dir}
-	address, err := freeAddress()
+	address, err := freeport.Address()
 	if err == nil && o.Clustered {
-		a.Cluster, err = freeAddress()
+		a.Cluster, err = freeport.Address()
 	}
 	if err != nil {
 		return nil, err
@@ -61,15 +62,6 @@ func Start(o Options) (*Alertmanager, error) {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
-}
-
-// freeAddress returns an address that nobody listens on.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 func (a *Alertmanager) file() string { return filepath.Join(a.dir, "alertmanager.yml") }

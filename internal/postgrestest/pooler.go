@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/smspager/smspager/internal/freeport"
 )
 
 // ErrNoPooler is the error if PgBouncer is not installed.
@@ -25,12 +26,10 @@ func (s *Server) Pooler(url, mode string, settings ...string) (pooled string, st
 	if err != nil {
 		return "", nil, ErrNoPooler
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Get()
 	if err != nil {
 		return "", nil, err
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	config := fmt.Sprintf("[databases]\n* = host=127.0.0.1 port=%d user=smspager\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\nauth_type = any\npool_mode = %s\nignore_startup_parameters = extra_float_digits\n%s\n",
 		s.port, port, mode, strings.Join(settings, "\n"))
 	file := filepath.Join(s.dir, fmt.Sprintf("pgbouncer-%d.ini", port))
