@@ -44,7 +44,7 @@ func TestRepeat(t *testing.T) {
 
 // TestRepeatHasAFloor: nothing that a loop does or returns makes it spin.
 func TestRepeatHasAFloor(t *testing.T) {
-	for name, returns := range map[string]time.Duration{"at once": 0, "in the past": -time.Hour, "woken": time.Hour} {
+	for name, returns := range map[string]time.Duration{"immediately": 0, "in the past": -time.Hour, "woken": time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()

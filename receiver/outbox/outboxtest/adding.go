@@ -70,7 +70,7 @@ func testLatestState(t *testing.T, s outbox.Store) {
 		{1, 'B', "eu3", false, time.Minute + 4*time.Second, 0},  // has sent A already
 		{1, 'A', "eu4", false, time.Minute + 35*time.Second, 0}, // late for a twin
 		{1, 'B', "eu5", true, time.Minute + 36*time.Second, 0},  // a repeat
-		{1, 'A', "", false, time.Minute + 37*time.Second, 0},    // from nobody knows whom
+		{1, 'A', "", false, time.Minute + 37*time.Second, 0},    // without a source
 		{1, 'A', "eu1", false, 2*minute + 2*time.Second, 0},     // its window is over
 		{1, 'C', "eu1", false, 2*minute + 3*time.Second, 0},
 		{1, 'B', "eu9", false, 2*minute + 4*time.Second, 0}, // two states ago
