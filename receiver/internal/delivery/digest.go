@@ -13,10 +13,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-const (
-	// digestAge is how long a digest may wait to be sent.
-	digestAge = 24 * time.Hour
-)
+// digestAge is how long a digest may wait to be sent.
+const digestAge = 24 * time.Hour
 
 // digest sends one message in the place of several that were held. Urgent ones get as many
 // as it takes to name each page and its code.

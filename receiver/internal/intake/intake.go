@@ -319,10 +319,8 @@ func (in *Intake) message(r *Receiver, n *templating.Notification, person outbox
 	}
 	return outbox.Message{
 		ID: in.ids.New(arrived), To: person.Number, Receiver: r.Name, GroupKey: n.GroupKey,
-		Headline: rendered.Headline, Severity: templating.Severity(*n),
-		// What is not listed may have any severity.
-		Urgent: n.IsUrgent(r.Urgent) || n.TruncatedAlerts > 0 && n.Status == string(model.AlertFiring),
-		Text:   rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
+		Headline: rendered.Headline, Severity: templating.Severity(*n), Urgent: n.IsUrgent(r.Urgent),
+		Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
 		State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: expires,
 		Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},
 	}
