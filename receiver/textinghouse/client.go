@@ -210,10 +210,7 @@ func notAlphanumeric(r rune) bool {
 // call makes a request to the endpoints in order, until one of them responds. A message goes to
 // no other endpoint if one may have received it.
 func call[T any](ctx context.Context, c *Client, command string, form url.Values, value func(string) (T, bool)) (T, error) {
-	form.Set("user", c.user)
-	form.Set("pass", c.password)
-	form.Set("cmd", command)
-	body := form.Encode()
+	body := c.encode(command, form)
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var none T
@@ -240,6 +237,14 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 		failures = append(failures, err)
 	}
 	return none, failures
+}
+
+// encode adds the account and the command to a form.
+func (c *Client) encode(command string, form url.Values) string {
+	form.Set("user", c.user)
+	form.Set("pass", c.password)
+	form.Set("cmd", command)
+	return form.Encode()
 }
 
 // callOne makes a request to an endpoint, which has only a share of the time if it is hurried.

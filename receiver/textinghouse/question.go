@@ -77,8 +77,7 @@ func (c *Client) Guards(clientID string) bool {
 // each of them says so or, of a message that this client has not tried to send, if all
 // endpoints do that respond.
 func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status, error) {
-	form := url.Values{"climsgid": {clientID}, "user": {c.user}, "pass": {c.password}, "cmd": {CommandStatus}}
-	body := form.Encode()
+	body := c.encode(CommandStatus, url.Values{"climsgid": {clientID}})
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	must := c.had.of(clientID)
