@@ -33,7 +33,7 @@ var levels = [][]string{
 	{"receiver/outbox", "receiver/config", "receiver/textinghouse/textinghousetest"},
 	{
 		"receiver/outbox/sqlite", "receiver/outbox/postgres", "receiver/outbox/outboxtest",
-		"receiver/internal/mark", "receiver/internal/delivery/queue", "receiver/internal/httpclient",
+		"receiver/internal/mark", "receiver/internal/delivery/queue", "receiver/internal/httpclient", "receiver/internal/access",
 	},
 	{"receiver/internal/spool"},    // the only way to the store
 	{"receiver/internal/delivery"}, // which the sender takes, too

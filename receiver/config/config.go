@@ -30,6 +30,9 @@ type Config struct {
 	TextingHouse TextingHouse `yaml:"textinghouse"`
 	Storage      Storage      `yaml:"storage"`
 	Webhook      Webhook      `yaml:"webhook"`
+	API          API          `yaml:"api"`
+	Console      Console      `yaml:"console"`
+	Web          Web          `yaml:"web"`
 	Probe        Probe        `yaml:"probe"`
 	Severities   Severities   `yaml:"severities"`
 	Templates    []string     `yaml:"templates"` // patterns of template files
@@ -128,6 +131,7 @@ type Receiver struct {
 	Acknowledge  bool           `yaml:"acknowledge"` // somebody must respond
 	Escalate     []Step         `yaml:"escalate"`    // who is paged until somebody does
 	Repeat       time.Duration  `yaml:"repeat"`      // how often an open page is sent again; 0: never
+	Link         bool           `yaml:"link"`        // texts end with a link to the page
 	NoReceipt    time.Duration  `yaml:"no_receipt"`  // how long a receipt may be missing before the next step; 0: for ever
 }
 

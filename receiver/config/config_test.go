@@ -193,8 +193,11 @@ func TestExample(t *testing.T) {
 	dir := t.TempDir()
 	example := read(t, "../../config.example.yml")
 	write(t, filepath.Join(dir, "smspager.yml"), example)
-	for _, secret := range []string{"textinghouse.password", "callback.token", "webhook.token", "calendar.url", "alertmanager.token", "alive.url"} {
+	for _, secret := range []string{"textinghouse.password", "callback.token", "webhook.token", "api.token", "calendar.url", "alertmanager.token", "alive.url"} {
 		text := "0123456789abcdef\n"
+		if secret == "api.token" {
+			text = "fedcba9876543210\n"
+		}
 		if strings.HasSuffix(secret, ".url") {
 			text = "https://calendar.example/0123456789abcdef\n"
 		}

@@ -71,6 +71,7 @@ func (cfg *Config) clone() *Config {
 	}
 	c.Alertmanager.HTTPConfig, c.Alive.HTTPConfig = cloneHTTP(c.Alertmanager.HTTPConfig), cloneHTTP(c.Alive.HTTPConfig)
 	c.Heartbeats = slices.Clone(c.Heartbeats)
+	c.Console.Users = slices.Clone(c.Console.Users)
 	c.Receivers = slices.Clone(c.Receivers)
 	for i := range c.Receivers {
 		c.Receivers[i].Escalate = slices.Clone(c.Receivers[i].Escalate)

@@ -107,6 +107,7 @@ func (v *validator) validate(cfg *Config) {
 	v.receivers(cfg, known)
 	v.heartbeats(cfg, known)
 	v.rest(cfg, known)
+	v.access(cfg, contacts)
 }
 
 func (v *validator) storage(s *Storage) {

@@ -1,0 +1,143 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/smspager/smspager/receiver/e164"
+)
+
+// API is the JSON API of scripts and of the command line.
+type API struct {
+	Token     Secret `yaml:"token"` // bearer token, role admin; "": none
+	TokenFile string `yaml:"token_file"`
+}
+
+// Role says what somebody who has logged in may do.
+type Role string
+
+// The roles. Each one may do what the one before it may.
+const (
+	Viewer    Role = "viewer"    // read; numbers are shortened
+	Responder Role = "responder" // act on pages, as a contact
+	Admin     Role = "admin"     // read whole numbers, verify phones, reload the configuration
+)
+
+func roles() []Role { return []Role{Viewer, Responder, Admin} }
+
+// Includes reports whether a role may do what another one may.
+func (r Role) Includes(other Role) bool {
+	return slices.Index(roles(), r) >= slices.Index(roles(), other)
+}
+
+// Console says who has logged in, and what they may do in the console and the API. Logins come from
+// basic auth or from a proxy.
+type Console struct {
+	Users []ConsoleUser `yaml:"users"`
+	// LoginHeader is the header in which a trusted proxy names who has logged in; "": none does.
+	LoginHeader    string         `yaml:"login_header"`
+	GroupsHeader   string         `yaml:"groups_header"`   // the one that names their groups, separated by commas
+	Groups         []ConsoleGroup `yaml:"groups"`          // and their roles
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"` // whose headers count
+}
+
+// ConsoleUser is what a login may do.
+type ConsoleUser struct {
+	Login   string `yaml:"login"`
+	Contact string `yaml:"contact"` // who the login is; "": nobody, who cannot act on pages
+	Role    Role   `yaml:"role"`
+}
+
+// ConsoleGroup is what the members of a proxy's group may do. The contact of a member is the one with
+// the login as its name or alias.
+type ConsoleGroup struct {
+	Name string `yaml:"name"`
+	Role Role   `yaml:"role"`
+}
+
+// Web is how others reach the public listener.
+type Web struct {
+	PublicURL string `yaml:"public_url"` // such as https://sms.example.com; "": pages have no links
+}
+
+func (v *validator) access(cfg *Config, contacts map[string]e164.Number) {
+	v.secret("api.token", &cfg.API.Token, &cfg.API.TokenFile)
+	if cfg.API.Token != "" && cfg.API.Token == cfg.Webhook.Token {
+		v.fault(v.given("api.token"), "must differ from webhook.token, which must not open the API; create one with: openssl rand -hex 16")
+	}
+	c := &cfg.Console
+	logins := make(map[string]bool)
+	for i := range c.Users {
+		u, path := &c.Users[i], fmt.Sprintf("console.users[%d]", i)
+		switch {
+		case strings.TrimSpace(u.Login) == "":
+			v.fault(path+".login", "missing; set the user of basic auth (--web.config.file) or the login that the proxy names")
+		case logins[u.Login]:
+			v.fault(path+".login", "duplicate login %q; remove one", u.Login)
+		}
+		logins[u.Login] = true
+		v.role(path, &u.Role)
+		if _, known := contacts[u.Contact]; u.Contact != "" && !known {
+			v.fault(path+".contact", "no contact is named %q", u.Contact)
+		}
+		if u.Contact == "" && u.Role == Responder {
+			v.fault(path+".contact", "missing; a responder acts as a contact")
+		}
+	}
+	v.proxy(c)
+	v.web(cfg)
+}
+
+// proxy checks what is said about the proxy that people log in to.
+func (v *validator) proxy(c *Console) {
+	for i := range c.Groups {
+		g, path := &c.Groups[i], fmt.Sprintf("console.groups[%d]", i)
+		if strings.TrimSpace(g.Name) == "" || strings.Contains(g.Name, ",") {
+			v.fault(path+".name", "must be the name of a group, without a comma, is %q", g.Name)
+		}
+		v.role(path, &g.Role)
+	}
+	switch {
+	case c.LoginHeader != "" && len(c.TrustedProxies) == 0:
+		v.fault("console.login_header", "requires trusted_proxies: anybody else could write that header")
+	case c.LoginHeader == "" && len(c.TrustedProxies) > 0:
+		v.fault("console.trusted_proxies", "requires login_header, the header in which the proxy names who has logged in")
+	case c.GroupsHeader != "" && c.LoginHeader == "":
+		v.fault("console.groups_header", "requires login_header")
+	case len(c.Groups) > 0 && c.GroupsHeader == "":
+		v.fault("console.groups", "requires groups_header, the header in which the proxy names groups")
+	}
+}
+
+func (v *validator) role(path string, r *Role) {
+	if !slices.Contains(roles(), *r) {
+		v.fault(path+".role", "must be one of %v, is %q", roles(), *r)
+	}
+}
+
+// web checks the public URL, and that links have one.
+func (v *validator) web(cfg *Config) {
+	if raw := cfg.Web.PublicURL; raw != "" {
+		u, err := url.Parse(raw)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
+			v.fault("web.public_url", "must be an https URL such as https://sms.example.com")
+		case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+			v.fault("web.public_url", "must be a URL without user, password and parameters")
+		default:
+			cfg.Web.PublicURL = strings.TrimSuffix(raw, "/")
+		}
+	}
+	for i := range cfg.Receivers {
+		r, path := &cfg.Receivers[i], fmt.Sprintf("receivers[%d].link", i)
+		switch {
+		case r.Link && cfg.Web.PublicURL == "":
+			v.fault(path, "requires web.public_url, the address of --public.listen-address as phones reach it")
+		case r.Link && !r.Pages():
+			v.fault(path, "requires acknowledge or escalate: without a page there is nothing to link to")
+		}
+	}
+}
