@@ -7,6 +7,8 @@ toolchain go1.26.11
 require (
 	github.com/alecthomas/kingpin/v2 v2.4.0
 	github.com/anyascii/go v0.3.2
+	github.com/chromedp/cdproto v0.159.0
+	github.com/chromedp/chromedp v0.23.0
 	github.com/go-json-experiment/json v1.27.2
 	github.com/gofrs/flock v0.13.2
 	github.com/hashicorp/golang-lru/v2 v2.0.7
