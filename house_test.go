@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write testdata/arrows.txt anew")
 var levels = [][]string{
 	{"internal/freeport"},
 	{
-		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/people/rota",
+		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/status", "receiver/internal/people/rota",
 		"receiver/outbox/internal/group", "receiver/internal/puretest",
 		"internal/postgrestest", "internal/alertmanagertest", "internal/testwait", "internal/logs",
 	},

@@ -73,6 +73,7 @@ const (
 	PageEventSilencing    PageEventType = "silencing" // a silence was asked for
 	PageEventSilenced     PageEventType = "silenced"
 	PageEventNotSilenced  PageEventType = "not_silenced" // Alertmanager would not
+	PageEventNote         PageEventType = "note"         // somebody wants others to know it
 	PageEventUndone       PageEventType = "undone"
 	PageEventReopened     PageEventType = "reopened"
 	PageEventSuppressed   PageEventType = "suppressed" // Alertmanager holds alerts back

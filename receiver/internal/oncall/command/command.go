@@ -22,6 +22,7 @@ const (
 	Silence     Verb = "silence"
 	Undo        Verb = "undo"
 	Next        Verb = "next" // the next person is to be paged
+	Note        Verb = "note" // of an Act only: others are to know something
 	Status      Verb = "status"
 	Who         Verb = "who"
 	Help        Verb = "help"

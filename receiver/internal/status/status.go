@@ -1,0 +1,95 @@
+// Package status holds what programs and people may know of a running smspager: its parts report to
+// it, the API shows it as JSON and the console as HTML.
+package status
+
+import "time"
+
+// Status is the state of the whole chain.
+type Status struct {
+	Version       string        `json:"version"`
+	StartedAt     time.Time     `json:"started_at"`
+	Problems      []string      `json:"problems"` // what needs a person, in words; empty: nothing
+	Endpoints     []Endpoint    `json:"endpoints"`
+	Account       Account       `json:"account"`
+	Probe         Probe         `json:"probe"`
+	Queue         Queue         `json:"queue"`
+	Spool         Spool         `json:"spool"`
+	Leader        Leader        `json:"leader"`
+	Calendars     []Calendar    `json:"calendars"`
+	Configuration Configuration `json:"configuration"`
+}
+
+// Endpoint is an endpoint of the provider.
+type Endpoint struct {
+	Host string `json:"host"`
+	Up   bool   `json:"up"` // the last request did not fail
+}
+
+// Account is the account at the provider.
+type Account struct {
+	Refused  string     `json:"refused"`   // why the provider refuses it; "": it does not
+	Credit   *float64   `json:"credit"`    // in the provider's unit; null: not read yet
+	ReadAt   *time.Time `json:"read_at"`   // when the credit was read
+	DaysLeft *float64   `json:"days_left"` // at the pace of the last week; null: not known
+}
+
+// Probe is the message that is sent to the provider's test number at each interval.
+type Probe struct {
+	Interval    string     `json:"interval"` // "0s": none is sent
+	DeliveredAt *time.Time `json:"delivered_at"`
+	Took        *float64   `json:"took_seconds"` // from the outbox to its receipt
+	Late        bool       `json:"late"`         // none was delivered for three intervals
+}
+
+// Queue is what the provider does not have yet.
+type Queue struct {
+	Waiting  int        `json:"waiting"`
+	OldestAt *time.Time `json:"oldest_at"`
+}
+
+// Spool is what is not in the store yet.
+type Spool struct {
+	Backlog int        `json:"backlog"`
+	Since   *time.Time `json:"since"`
+	Trouble string     `json:"trouble"` // why the store cannot be written; "": it can
+}
+
+// Leader says which replica sends.
+type Leader struct {
+	Leading bool `json:"leading"` // this process does
+	Shared  bool `json:"shared"`  // other processes use the store, too
+}
+
+// Calendar is the calendar of a rota.
+type Calendar struct {
+	Rota   string     `json:"rota"`
+	Source string     `json:"source"` // "file", "url" or "turns"
+	ReadAt *time.Time `json:"read_at"`
+	Error  string     `json:"error"` // why it could not be read again; "": it could
+}
+
+// Configuration is the one in force.
+type Configuration struct {
+	LoadedAt time.Time  `json:"loaded_at"`
+	FailedAt *time.Time `json:"failed_at"` // when a later one was refused; null: none was
+	Error    string     `json:"error"`
+}
+
+// Heartbeat is an alert that always fires.
+type Heartbeat struct {
+	Name     string     `json:"name"`
+	Receiver string     `json:"receiver"`
+	State    string     `json:"state"` // "alive", "dead", or "waiting" before its first beat
+	LastAt   *time.Time `json:"last_at"`
+	DeadAt   *time.Time `json:"dead_at"`
+	Timeout  string     `json:"timeout"`
+}
+
+// OrNil returns nil for the zero time.
+func OrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Millisecond)
+	return &t
+}
