@@ -76,8 +76,8 @@ func (in *Intake) Call(ctx context.Context, c Call) (result Result, receiver, gr
 	case c.Resolve && alert == nil && r.Pages:
 		return Result{}, "", "", ErrNoCall
 	case c.Resolve && alert != nil:
-		c.Text, c.Severity = alert.Annotations["summary"], alert.Labels["severity"]
-	case alert != nil && alert.Annotations["summary"] == c.Text && alert.Labels["severity"] == c.Severity:
+		c.Text, c.Severity = alert.Labels[model.AlertNameLabel], alert.Labels["severity"]
+	case alert != nil && alert.Labels[model.AlertNameLabel] == c.Text && alert.Labels["severity"] == c.Severity:
 		now = alert.StartsAt // the same again
 	}
 	result, err = in.Notify(ctx, r.Name, c.notification(group, now, alert))
@@ -125,7 +125,7 @@ func (c *Call) notification(group string, now time.Time, earlier *template.Alert
 	sum := sha256.Sum256([]byte(group))
 	alert := template.Alert{
 		Status: string(model.AlertFiring), StartsAt: now, Fingerprint: hex.EncodeToString(sum[:8]),
-		Labels: template.KV{"severity": c.Severity}, Annotations: template.KV{"summary": c.Text},
+		Labels: template.KV{model.AlertNameLabel: c.Text, "severity": c.Severity}, Annotations: template.KV{},
 	}
 	if c.By != "" {
 		alert.Labels["by"] = c.By
