@@ -1,39 +1,80 @@
 package receiver
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/internal/response"
 )
 
-// Handler returns a handler of all paths: the webhook, the callbacks, the API, /metrics,
+// Handler returns a handler of all paths: the console, the webhook, the callbacks, the API, /metrics,
 // /-/healthy, /-/ready and, with Options.Load, /-/reload.
 func (r *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()
-	r.private(mux)
 	r.public(mux)
-	return tidied(mux)
+	mux.Handle("/", r.private())
+	return r.guarded(mux)
 }
 
-// PublicHandler returns a handler of the provider's callbacks only.
+// PublicHandler returns a handler of the provider's callbacks and of what phones open.
 func (r *Receiver) PublicHandler() http.Handler {
 	mux := http.NewServeMux()
 	r.public(mux)
-	return tidied(mux)
+	return r.guarded(mux)
 }
 
 // PrivateHandler returns a handler of all paths that [Receiver.PublicHandler] lacks.
-func (r *Receiver) PrivateHandler() http.Handler {
-	mux := http.NewServeMux()
-	r.private(mux)
-	return tidied(mux)
+func (r *Receiver) PrivateHandler() http.Handler { return r.guarded(r.private()) }
+
+// NeedsNoLogin reports whether a server that checks basic auth must let a request pass without it: a
+// request for /-/healthy or /-/ready, one to a public path, and one with the bearer token that its path
+// requires.
+func (r *Receiver) NeedsNoLogin(req *http.Request) bool {
+	return r.access.NeedsNoLogin(r.withoutPrefix(req))
+}
+
+// policy is what browsers may load and send on the pages of smspager.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// guarded adds what every response needs: headers for browsers, who makes the request, and a 403 to what
+// another web site has a browser change.
+func (r *Receiver) guarded(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		response.Write(w, http.StatusForbidden, errors.New("this request comes from another web site, which may not change anything here"))
+	}))
+	next = protection.Handler(r.access.Handler(tidied(next)))
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, req)
+	})
+}
+
+// withoutPrefix returns a request for a private path as if there was no route prefix.
+func (r *Receiver) withoutPrefix(req *http.Request) *http.Request {
+	rest, under := strings.CutPrefix(req.URL.Path, r.prefix)
+	if r.prefix == "" || !under || rest != "" && rest[0] != '/' {
+		return req
+	}
+	u := *req.URL
+	u.Path = rest
+	short := *req
+	short.URL = &u
+	return &short
 }
 
 // slashes are several in a row.
@@ -55,8 +96,9 @@ func tidied(next http.Handler) http.Handler {
 	})
 }
 
-// private adds the paths for people and Alertmanager.
-func (r *Receiver) private(mux *http.ServeMux) {
+// private returns a handler of the paths for people and Alertmanager, below the route prefix.
+func (r *Receiver) private() http.Handler {
+	mux := http.NewServeMux()
 	mux.Handle("/alertmanager", r.intake)
 	mux.Handle("/alertmanager/{receiver...}", r.intake)
 	mux.Handle("/api/v1/", r.api)
@@ -68,6 +110,16 @@ func (r *Receiver) private(mux *http.ServeMux) {
 		mux.HandleFunc("PUT /-/reload", r.serveReload)
 	}
 	mux.HandleFunc("/", api.NotFound)
+	if r.prefix == "" {
+		return mux
+	}
+	below := http.NewServeMux()
+	below.Handle(r.prefix+"/", http.StripPrefix(r.prefix, mux))
+	toConsole := http.RedirectHandler(r.base+"/", http.StatusFound)
+	below.Handle("GET /{$}", toConsole)
+	below.Handle("GET "+r.prefix, toConsole)
+	below.HandleFunc("/", api.NotFound)
+	return below
 }
 
 // public adds the paths for the provider.
@@ -105,7 +157,13 @@ func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-func (r *Receiver) serveReload(w http.ResponseWriter, _ *http.Request) {
+func (r *Receiver) serveReload(w http.ResponseWriter, req *http.Request) {
+	if caller := access.From(req.Context()); !caller.Open {
+		if err := caller.May(config.Admin); err != nil {
+			response.Write(w, access.Status(err), err)
+			return
+		}
+	}
 	if err := r.Reload(); err != nil {
 		response.Write(w, http.StatusInternalServerError, fmt.Errorf("not reloaded; the old configuration stays in force: %w", err))
 		return

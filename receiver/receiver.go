@@ -37,6 +37,7 @@ import (
 
 	"github.com/smspager/smspager/internal/logs"
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/internal/intake"
@@ -47,30 +48,9 @@ import (
 	"github.com/smspager/smspager/receiver/internal/watch"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
-	"github.com/smspager/smspager/receiver/outbox/sqlite"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 )
-
-// Options are the options of a [Receiver]. The zero value works.
-type Options struct {
-	Logger *slog.Logger // nil: nothing is logged
-	// Registerer registers the metrics until the Receiver is closed. Two receivers that share
-	// one need labels, see [prometheus.WrapRegistererWith]. Nil: the Receiver's own registry.
-	Registerer prometheus.Registerer
-	// Gatherer gathers what /metrics shows. Nil: Registerer, if it is a Gatherer, and
-	// otherwise the metrics of this Receiver.
-	Gatherer prometheus.Gatherer
-	// Load reads the configuration that POST /-/reload applies; nil: that path responds 404.
-	Load func() (*config.Config, error)
-	// Store replaces the outbox that the configuration names. New takes it over, and Close
-	// closes it. Nil: the configuration's.
-	Store outbox.Store
-	// Transport carries the requests to the provider, Alertmanager, calendars and the dead-man's
-	// switch; the TLS and proxy of an http_config are then not used, but its credentials and
-	// headers are. Nil: their own transports.
-	Transport http.RoundTripper
-}
 
 // Receiver takes notifications and sends messages.
 type Receiver struct {
@@ -89,7 +69,11 @@ type Receiver struct {
 	delivery *delivery.Delivery
 	watch    *watch.Watch
 	pruned   prometheus.Counter
+	access   access.Control
 	api      *api.API
+	history  history
+	prefix   string // the path under which the private handlers are; "": the root
+	base     string // the path by which browsers reach them
 
 	configuring sync.Mutex
 	cfg         *config.Config
@@ -121,10 +105,16 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		IDs:    ids,
 		Open:   o.opener(cfg.Storage),
 		Shared: shared, Logger: o.Logger, Registerer: own,
-		Handover:  func(direct bool, ms ...outbox.Message) { r.delivery.Handover(direct, ms...) },
-		Withdraw:  func(ids []string) { r.delivery.Withdraw(ids) },
-		Changed:   func(m outbox.Message, c outbox.Change) { r.delivery.Changed(m, c) },
-		Committed: func(e *outbox.Entry) { r.oncall.Committed(e) },
+		Handover: func(direct bool, ms ...outbox.Message) { r.delivery.Handover(direct, ms...) },
+		Withdraw: func(ids []string) { r.delivery.Withdraw(ids) },
+		Changed: func(m outbox.Message, c outbox.Change) {
+			r.delivery.Changed(m, c)
+			r.api.Wake()
+		},
+		Committed: func(e *outbox.Entry) {
+			r.oncall.Committed(e)
+			r.api.Wake()
+		},
 		Merge: func(ctx context.Context, stored *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error) {
 			return r.oncall.Merge(ctx, stored, made, taken)
 		},
@@ -150,7 +140,11 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 			r.oncall.Final(m)
 		},
 	})
-	r.api = api.New(api.Options{Store: r.spool, Contacts: r.people, Logger: o.Logger})
+	r.access.BasicAuth, r.history.startedAt = o.BasicAuth, time.Now()
+	if r.prefix, r.base, err = o.paths(); err != nil {
+		return nil, errors.Join(err, r.spool.Close())
+	}
+	r.api = api.New(api.Options{Store: r.spool, Contacts: r.people, Actor: r.oncall, Caller: caller{r}, State: state{r}, Logger: o.Logger, Registerer: own})
 	r.intake = intake.New(intake.Options{Spool: r.spool, OnCall: rooms{r.people, r.oncall, r.watch}, Shared: shared, Logger: o.Logger, Registerer: own, IDs: ids})
 	if err := r.join(own, o); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -159,34 +153,6 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
-}
-
-// opener returns a function that opens the outbox.
-func (o Options) opener(s config.Storage) func(context.Context) (outbox.Store, error) {
-	return func(ctx context.Context) (outbox.Store, error) {
-		if o.Store != nil {
-			return o.Store, nil
-		}
-		return open(ctx, s)
-	}
-}
-
-// join registers the Receiver's metrics as the options say.
-func (r *Receiver) join(own *prometheus.Registry, o Options) error {
-	r.gatherer, r.leave = own, func() {}
-	if o.Registerer != nil {
-		if err := o.Registerer.Register(own); err != nil {
-			return fmt.Errorf("register the metrics: %w; receivers that share a registry need labels (prometheus.WrapRegistererWith)", err)
-		}
-		r.leave = func() { o.Registerer.Unregister(own) }
-		if all, ok := o.Registerer.(prometheus.Gatherer); ok {
-			r.gatherer = all
-		}
-	}
-	if o.Gatherer != nil {
-		r.gatherer = o.Gatherer
-	}
-	return nil
 }
 
 // pruner counts the rounds of retention.
@@ -207,21 +173,6 @@ type rooms struct {
 	*watch.Watch
 }
 
-// open opens the outbox that a configuration names.
-func open(ctx context.Context, s config.Storage) (outbox.Store, error) {
-	if s.PostgresURL != "" {
-		return asStore(postgres.Open(ctx, s.PostgresURL.Reveal()))
-	}
-	return asStore(sqlite.Open(ctx, s.SQLite))
-}
-
-func asStore[S outbox.Store](s S, err error) (outbox.Store, error) {
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
 // Run sends until the context ends. Then it lets running requests finish, and closes the outbox.
 // It refuses later notifications, so that Alertmanager retries them. A Receiver runs once: a
 // second call is an error.
@@ -240,6 +191,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	background.Go(func() {
 		<-ctx.Done()
 		r.intake.Stop()
+		r.api.Close()
 		r.running.Store(false)
 	})
 	r.running.Store(true)
@@ -279,6 +231,7 @@ func (r *Receiver) Reload() error {
 	}
 	r.metrics.reloaded(err)
 	if err != nil {
+		r.history.loaded(err, time.Now())
 		r.logger.Error("configuration not reloaded; the old one stays in force", "err", err)
 		return err
 	}
@@ -303,7 +256,8 @@ func (r *Receiver) Apply(cfg *config.Config) error {
 
 // configure gives each room its part. If it fails, nothing has changed.
 func (r *Receiver) configure(cfg *config.Config) error {
-	receivers, err := compile(cfg)
+	all := cfg.WithContacts()
+	receivers, err := compile(all)
 	if err != nil {
 		return err
 	}
@@ -321,13 +275,14 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	for i := range receivers {
 		render[receivers[i].Name] = receivers[i].Render
 	}
+	r.access.Configure(cfg)
 	r.people.Configure(cfg)
-	r.oncall.Configure(cfg, render)
+	r.oncall.Configure(all, render)
 	r.intake.Configure(intake.Settings{
 		Receivers: receivers, Severities: cfg.Severities.SeverityOrder(), Token: cfg.Webhook.Token, MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
 	})
 	limits := make(map[string][]delivery.Limit)
-	for _, rc := range cfg.Receivers {
+	for _, rc := range all.Receivers {
 		for _, l := range rc.Limits {
 			limits[rc.Name] = append(limits[rc.Name], delivery.Limit(l))
 		}
@@ -341,6 +296,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	r.callbacks.Store(&callbacks)
 	r.watch.Configure(cfg, client)
 	r.metrics.client.Store(client)
+	r.history.loaded(nil, time.Now())
 	r.cfg = cfg
 	return nil
 }

@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/prometheus/common/model"
 
@@ -67,6 +68,12 @@ func NewPreview(cfg *config.Config, name string, n templating.Notification) (Pre
 	if err != nil {
 		return Preview{}, fmt.Errorf("configuration: %w", err)
 	}
+	return preview(cfg, name, n, "")
+}
+
+// preview renders a notification for a receiver of a resolved configuration. text replaces the
+// receiver's template; "": it does not.
+func preview(cfg *config.Config, name string, n templating.Notification, text string) (Preview, error) {
 	receivers, err := compile(cfg)
 	if err != nil {
 		return Preview{}, err
@@ -82,6 +89,11 @@ func NewPreview(cfg *config.Config, name string, n templating.Notification) (Pre
 	if err != nil {
 		return Preview{}, err
 	}
+	if text != "" {
+		if err := retext(cfg, r, text); err != nil {
+			return Preview{}, err
+		}
+	}
 	addressed := n.Receiver
 	if other, err := intake.Find(receivers, addressed); err == nil && other == r {
 		addressed = ""
@@ -95,4 +107,15 @@ func NewPreview(cfg *config.Config, name string, n templating.Notification) (Pre
 		b.Again, b.LongTail = true, ""
 	}
 	return Preview{Receiver: r.Name, Addressed: addressed, Ignored: !r.Wants(n), MaxSegments: r.MaxSegments, Rendering: r.Render(n, b)}, nil
+}
+
+// retext replaces the template of a receiver.
+func retext(cfg *config.Config, r *intake.Receiver, text string) error {
+	set, err := templating.New(templateOptions(cfg))
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(cfg.Receivers, func(c config.Receiver) bool { return c.Name == r.Name })
+	r.Text, err = set.Text(text, cfg.Receivers[i].Zone)
+	return err
 }

@@ -181,7 +181,17 @@ receivers:
 		}
 	}
 	code, out, _ = smspager(t, string(firingPayload), "preview", "-c", file, "--output=json", "--receiver=small", "-")
-	var p previewed
+	var p struct {
+		Receiver, Text string
+		Septets        int
+		MaxSegments    int `json:"max_segments"`
+		Cut            bool
+		Changes        []any
+		Segments       []struct {
+			Text          string
+			Septets, Room int
+		}
+	}
 	if err := json.Unmarshal([]byte(out), &p); err != nil || code != 0 || p.Receiver != "small" || len(p.Segments) != 1 || p.Cut || len(p.Changes) != 1 {
 		t.Errorf("exits with %d: %s", code, out)
 	}

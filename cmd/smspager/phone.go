@@ -30,19 +30,7 @@ func used(part string, parts int) string {
 	if size.Encoding == gsm7.UCS2 {
 		unit = "UCS-2 units"
 	}
-	return fmt.Sprintf("%d of %d %s", size.Units, room(size.Encoding, parts), unit)
-}
-
-// room returns the size of a segment of a text of parts segments, in septets or UCS-2 units.
-func room(encoding gsm7.Encoding, parts int) int {
-	alone, joined := 160, 153
-	if encoding == gsm7.UCS2 {
-		alone, joined = 70, 67
-	}
-	if parts == 1 {
-		return alone
-	}
-	return joined
+	return fmt.Sprintf("%d of %d %s", size.Units, gsm7.Room(size.Encoding, parts), unit)
 }
 
 // wrap breaks a text into lines, at spaces if there are any.

@@ -16,7 +16,6 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/smspager/smspager/receiver"
-	"github.com/smspager/smspager/templating/gsm7"
 )
 
 // The payloads are 01 and 02 of the project's captures: what Alertmanager 0.34.2
@@ -44,47 +43,6 @@ func addPreview(app *kingpin.Application) (string, func(context.Context, console
 	outputFlag(cmd, &p.output)
 	cmd.Arg("payload", "The body of a webhook, as Alertmanager posts it; - reads standard input. Default: a captured one.").StringVar(&p.payload)
 	return cmd.FullCommand(), p.run
-}
-
-// previewed is the JSON form.
-type previewed struct {
-	Receiver      string             `json:"receiver"`
-	Ignored       bool               `json:"ignored"`
-	Text          string             `json:"text"`
-	Encoding      string             `json:"encoding"`
-	Septets       int                `json:"septets"` // UTF-16 units if the encoding is ucs2
-	Segments      []previewedSegment `json:"segments"`
-	MaxSegments   int                `json:"max_segments"`
-	Shown         int                `json:"shown"`
-	Hidden        int                `json:"hidden"`
-	Cut           bool               `json:"cut"`
-	Choices       []choice           `json:"choices"`
-	Shortened     []shortenedValue   `json:"shortened"`
-	Changes       []changedString    `json:"changes"`
-	TemplateError string             `json:"template_error,omitempty"`
-}
-
-type previewedSegment struct {
-	Text    string `json:"text"`
-	Septets int    `json:"septets"`
-	Room    int    `json:"room"` // septets that the segment can hold
-}
-
-// choice is a part of the text and the rule by which it was chosen.
-type choice struct {
-	Part string `json:"part"`
-	From string `json:"from"`
-}
-
-type shortenedValue struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-}
-
-type changedString struct {
-	From  string `json:"from"`
-	To    string `json:"to"`
-	Count int    `json:"count"`
 }
 
 func (p *preview) run(ctx context.Context, c console) error {
@@ -169,35 +127,10 @@ func (p *preview) show(c console) ([]string, error) {
 		return cfg.Templates, err
 	}
 	if p.output == "json" {
-		return cfg.Templates, json.NewEncoder(c.out).Encode(inJSON(r))
+		return cfg.Templates, json.NewEncoder(c.out).Encode(r)
 	}
 	draw(c.out, r)
 	return cfg.Templates, nil
-}
-
-func inJSON(r receiver.Preview) previewed {
-	out := previewed{
-		Receiver: r.Receiver, Ignored: r.Ignored, Text: r.Text, Encoding: r.Size.Encoding, Septets: r.Size.Units, MaxSegments: r.MaxSegments,
-		Shown: r.Shown, Hidden: r.Hidden, Cut: r.Cut, Choices: []choice{}, Shortened: []shortenedValue{}, Changes: []changedString{},
-	}
-	parts := gsm7.Segments(r.Text)
-	for _, part := range parts {
-		size := gsm7.Measure(part)
-		out.Segments = append(out.Segments, previewedSegment{Text: part, Septets: size.Units, Room: room(size.Encoding, len(parts))})
-	}
-	for _, ch := range r.Choices() {
-		out.Choices = append(out.Choices, choice(ch))
-	}
-	for _, s := range r.Shortened {
-		out.Shortened = append(out.Shortened, shortenedValue(s))
-	}
-	for _, ch := range r.Changes() {
-		out.Changes = append(out.Changes, changedString(ch))
-	}
-	if r.Err != nil {
-		out.TemplateError = r.Err.Error()
-	}
-	return out
 }
 
 func draw(w io.Writer, r receiver.Preview) {

@@ -141,3 +141,31 @@ func (v *validator) web(cfg *Config) {
 		}
 	}
 }
+
+// contactPrefix begins the name of the receiver that pages one contact by hand.
+const contactPrefix = "contact:"
+
+// ContactReceiver returns the name of the receiver that pages a contact by hand.
+func ContactReceiver(contact string) string { return contactPrefix + contact }
+
+// IsContactReceiver reports whether a receiver pages one contact by hand. No other receiver may have
+// such a name.
+func IsContactReceiver(name string) bool { return strings.HasPrefix(name, contactPrefix) }
+
+// WithContacts returns a copy of a resolved configuration with a receiver for each contact, which opens
+// pages that nobody else gets.
+func (cfg *Config) WithContacts() *Config {
+	all := *cfg
+	all.Receivers = slices.Clone(cfg.Receivers)
+	for _, c := range cfg.Contacts {
+		var r Receiver
+		r.setDefaults()
+		r.Name, r.Acknowledge = ContactReceiver(c.Name), true
+		r.To, r.Recipients = []string{c.Name}, []Recipient{{Name: c.Name, Number: c.Number}}
+		if c.Quiet.Zone != nil {
+			r.Timezone, r.Zone = c.Quiet.Timezone, c.Quiet.Zone
+		}
+		all.Receivers = append(all.Receivers, r)
+	}
+	return &all
+}

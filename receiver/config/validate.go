@@ -309,8 +309,8 @@ func (v *validator) receivers(cfg *Config, known people) {
 		switch {
 		case r.Name == "":
 			v.fault(path+".name", "missing; set the name of the receiver in Alertmanager's configuration")
-		case strings.HasPrefix(r.Name, "probe:"), strings.HasPrefix(r.Name, "smspager:"):
-			v.fault(path+".name", "must not begin with probe: or smspager:; these are reserved for smspager's own messages")
+		case strings.HasPrefix(r.Name, "probe:"), strings.HasPrefix(r.Name, "smspager:"), IsContactReceiver(r.Name):
+			v.fault(path+".name", "must not begin with probe:, smspager: or contact:; these are reserved for smspager's own messages")
 		case names[r.Name]:
 			v.fault(path+".name", "duplicate receiver %q; each needs its own name", r.Name)
 		}

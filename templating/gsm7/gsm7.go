@@ -46,6 +46,20 @@ type Size struct {
 	Segments int      // billed parts, at least 1
 }
 
+// Room returns how many units each segment of a text can hold that is sent in an encoding and in a number
+// of segments.
+func Room(e Encoding, segments int) int {
+	switch {
+	case e == UCS2 && segments == 1:
+		return singleUCS2
+	case e == UCS2:
+		return Concat8.ucs2()
+	case segments == 1:
+		return singleSeptets
+	}
+	return Concat8.septets()
+}
+
 // Measure returns the size of a text. Bytes that are not UTF-8 count as U+FFFD.
 func Measure(s string) Size { return Concat8.Measure(s) }
 

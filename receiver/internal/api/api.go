@@ -9,7 +9,10 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -33,13 +36,22 @@ type Store interface {
 type Options struct {
 	Store    Store
 	Contacts Contacts
+	Actor    Actor
+	Caller   Caller
+	State    State
 	Logger   *slog.Logger // nil: nothing is logged
+	// Registerer registers the metrics; nil: nothing is measured.
+	Registerer prometheus.Registerer
 }
 
 // API serves the paths under /api/v1/.
 type API struct {
 	store    Store
 	contacts Contacts
+	actor    Actor
+	callers  Caller
+	state    State
+	feed     *feed
 	logger   *slog.Logger
 	mux      *http.ServeMux
 }
@@ -49,18 +61,49 @@ func New(o Options) *API {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &API{store: o.Store, contacts: o.Contacts, logger: o.Logger, mux: http.NewServeMux()}
-	a.mux.HandleFunc("GET /api/v1/messages", a.serveMessages)
-	a.mux.HandleFunc("GET /api/v1/messages/{id}", a.serveMessage)
-	a.mux.HandleFunc("GET /api/v1/pages", a.servePages)
-	a.mux.HandleFunc("GET /api/v1/pages/{id}", a.servePage)
-	a.mux.HandleFunc("GET /api/v1/replies", a.serveReplies)
-	a.mux.HandleFunc("GET /api/v1/contacts", a.serveContacts)
-	a.mux.HandleFunc("POST /api/v1/contacts/{name}/verify", a.serveVerify)
-	a.mux.HandleFunc("PUT /api/v1/contacts/{name}/verify", a.serveVerify)
+	a := &API{
+		store: o.Store, contacts: o.Contacts, actor: o.Actor, callers: o.Caller, state: o.State, feed: newFeed(o.Store, o.Registerer),
+		logger: o.Logger, mux: http.NewServeMux(),
+	}
+	for route, serve := range a.routes() {
+		method, path, _ := strings.Cut(route, " ")
+		a.mux.HandleFunc(method+" "+path, serve)
+		if method == http.MethodPost {
+			a.mux.HandleFunc(http.MethodPut+" "+path, serve)
+		}
+	}
 	a.mux.HandleFunc("/", NotFound)
 	return a
 }
+
+// routes returns the handlers by method and path. PUT does what POST does.
+func (a *API) routes() map[string]http.HandlerFunc {
+	routes := map[string]http.HandlerFunc{
+		"GET /api/v1/messages":                a.serveMessages,
+		"GET /api/v1/messages/{id}":           a.serveMessage,
+		"GET /api/v1/pages":                   a.servePages,
+		"POST /api/v1/pages":                  a.serveCall,
+		"GET /api/v1/pages/{id}":              a.servePage,
+		"GET /api/v1/replies":                 a.serveReplies,
+		"GET /api/v1/contacts":                a.serveContacts,
+		"POST /api/v1/contacts/{name}/verify": a.serveVerify,
+		"GET /api/v1/status":                  a.serveStatus,
+		"GET /api/v1/heartbeats":              a.serveHeartbeats,
+		"GET /api/v1/duty":                    a.serveDuty,
+		"POST /api/v1/preview":                a.servePreview,
+		"GET /api/v1/events":                  a.serveEvents,
+	}
+	for name, verb := range verbs {
+		routes["POST /api/v1/pages/{id}/"+name] = a.serveAct(verb)
+	}
+	return routes
+}
+
+// Wake has those who listen to events hear soon of what was stored.
+func (a *API) Wake() { a.feed.wake.Ring() }
+
+// Close ends the responses that would go on for ever.
+func (a *API) Close() { a.feed.close() }
 
 // ServeHTTP implements [http.Handler].
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }

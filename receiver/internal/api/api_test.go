@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -104,7 +106,9 @@ func filled() *store {
 // serve returns the status and the body of the response to a request.
 func serve(s *store, p *directory, method, path string) (int, string) {
 	w := httptest.NewRecorder()
-	api.New(api.Options{Store: s, Contacts: p}).ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	r := httptest.NewRequest(method, path, nil)
+	r = r.WithContext(access.With(r.Context(), access.Caller{Role: config.Viewer, Open: true}))
+	api.New(api.Options{Store: s, Contacts: p}).ServeHTTP(w, r)
 	if w.Header().Get("Content-Type") != "application/json" {
 		return 0, "not JSON: " + w.Body.String()
 	}
@@ -128,7 +132,7 @@ func TestResponses(t *testing.T) {
 		{"GET /api/v1/messages/nope", 404, `{"error":"no message has this id`},
 		{"POST /api/v1/messages", 404, `{"error":"no such path`},
 		{"GET /api/v1/pages?limit=1", 200, `"next":"P2"}`},
-		{"GET /api/v1/pages?state=current", 200, `{"pages":[{"id":"P2","receiver":"","group_key":"","code":"4821","state":"open","headline":"","severity":"","opened_at":"2026-11-23T19:24:46.123Z","updated_at":"2026-11-23T19:24:46.123Z","acknowledged_at":null,"acknowledged_by":"","due_at":"2026-11-23T19:24:46.123Z"}],"next":""}`},
+		{"GET /api/v1/pages?state=current", 200, `{"pages":[{"id":"P2","version":0,"receiver":"","group_key":"","code":"4821","state":"open","headline":"","severity":"","opened_at":"2026-11-23T19:24:46.123Z","updated_at":"2026-11-23T19:24:46.123Z","acknowledged_at":null,"acknowledged_by":"","due_at":"2026-11-23T19:24:46.123Z"}],"next":""}`},
 		{"GET /api/v1/pages?state=nope", 400, `{"error":"state must be current or one of`},
 		{"GET /api/v1/pages?x=1", 400, `known: state, receiver, code, limit, before`},
 		{"GET /api/v1/pages/P1", 200, `"acknowledged_by":"bob","due_at":null}`},

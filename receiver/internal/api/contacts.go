@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/response"
 )
@@ -32,9 +34,17 @@ func (a *API) serveContacts(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (a *API) serveVerify(w http.ResponseWriter, r *http.Request) {
+	if caller := access.From(r.Context()); !caller.Open {
+		if err := caller.May(config.Admin); err != nil {
+			a.refuse(w, err)
+			return
+		}
+	}
 	switch err := a.contacts.Verify(r.Context(), r.PathValue("name")); {
 	case errors.Is(err, people.ErrUnknownContact):
 		response.Write(w, http.StatusNotFound, err)
+	case errors.Is(err, people.ErrVerifiedOften):
+		response.Write(w, http.StatusTooManyRequests, err)
 	case err != nil:
 		a.logger.Error("cannot send a verification", "err", err)
 		response.Write(w, http.StatusServiceUnavailable, errors.New("the text cannot be stored; try again (see the log)"))

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -59,10 +60,10 @@ func (a *API) serveMessages(w http.ResponseWriter, r *http.Request) {
 		a.unavailable(w, err)
 		return
 	}
-	page := Messages{Messages: []Message{}}
+	page, caller := Messages{Messages: []Message{}}, access.From(r.Context())
 	ms, page.Next = cut(ms, limit, func(m outbox.Message) string { return m.ID })
 	for _, m := range ms {
-		page.Messages = append(page.Messages, show(m))
+		page.Messages = append(page.Messages, show(m, caller))
 	}
 	response.Write(w, http.StatusOK, page)
 }
@@ -84,7 +85,7 @@ func (a *API) serveMessage(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		a.unavailable(w, err)
 	default:
-		response.Write(w, http.StatusOK, show(m))
+		response.Write(w, http.StatusOK, show(m, access.From(r.Context())))
 	}
 }
 
@@ -123,9 +124,17 @@ func parseQuery(values url.Values) (q outbox.Query, err error) {
 	return q, nil
 }
 
-func show(m outbox.Message) Message {
+// number returns a phone number as a caller may see it. While nobody can log in, there are no roles.
+func number(n e164.Number, caller access.Caller) string {
+	if caller.Open {
+		return string(n)
+	}
+	return caller.Number(n)
+}
+
+func show(m outbox.Message, caller access.Caller) Message {
 	s := Message{
-		ID: m.ID, To: string(m.To), Receiver: m.Receiver, GroupKey: m.GroupKey, Page: m.PageID, Text: m.Text, Encoding: m.Encoding, Segments: m.Segments,
+		ID: m.ID, To: number(m.To, caller), Receiver: m.Receiver, GroupKey: m.GroupKey, Page: m.PageID, Text: m.Text, Encoding: m.Encoding, Segments: m.Segments,
 		State: string(m.State), SupersededBy: m.OutdatedBy, APIID: m.APIID, Attempts: m.Attempts, CreatedAt: Time(m.CreatedAt), UpdatedAt: Time(m.UpdatedAt),
 		Events: []Event{},
 	}

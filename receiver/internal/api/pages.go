@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -14,6 +15,7 @@ import (
 // Page is a page as the API shows it. Lists leave out Events and Messages.
 type Page struct {
 	ID             string      `json:"id"`
+	Version        int         `json:"version"` // of the page; who acts sends the one that they saw
 	Receiver       string      `json:"receiver"`
 	GroupKey       string      `json:"group_key"`
 	Code           string      `json:"code"`
@@ -27,6 +29,8 @@ type Page struct {
 	DueAt          *Time       `json:"due_at"` // when smspager acts next; null: never
 	Events         []PageEvent `json:"events,omitempty"`
 	Messages       []Message   `json:"messages,omitempty"` // oldest first, including digests
+	// Confirmation is what a phone would get; only in the response to an act.
+	Confirmation string `json:"confirmation,omitempty"`
 }
 
 // PageEvent is an event of a page as the API shows it.
@@ -74,18 +78,16 @@ func (a *API) servePage(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case errors.Is(err, outbox.ErrNotFound):
-		response.Write(w, http.StatusNotFound, errors.New("no page has this id or code; GET /api/v1/pages (smspager pages) lists them"))
+		response.Write(w, http.StatusNotFound, errNoPage)
 		return
 	case err != nil:
 		a.unavailable(w, err)
 		return
 	}
-	shown := showPage(p)
-	for _, e := range p.Events {
-		shown.Events = append(shown.Events, PageEvent{At: Time(e.At), Type: string(e.Type), Who: e.Who, Detail: e.Detail})
-	}
+	shown := showWhole(p)
+	caller := access.From(r.Context())
 	for _, m := range ms {
-		shown.Messages = append(shown.Messages, show(m))
+		shown.Messages = append(shown.Messages, show(m, caller))
 	}
 	response.Write(w, http.StatusOK, shown)
 }
@@ -119,9 +121,21 @@ func parsePageQuery(values url.Values) (q outbox.PageQuery, err error) {
 	return q, nil
 }
 
+// errNoPage is the response to a page that is not there.
+var errNoPage = errors.New("no page has this id or code; GET /api/v1/pages (smspager pages) lists them")
+
+// showWhole returns a page with its events.
+func showWhole(p outbox.Page) Page {
+	shown := showPage(p)
+	for _, e := range p.Events {
+		shown.Events = append(shown.Events, PageEvent{At: Time(e.At), Type: string(e.Type), Who: e.Who, Detail: e.Detail})
+	}
+	return shown
+}
+
 func showPage(p outbox.Page) Page {
 	return Page{
-		ID: p.ID, Receiver: p.Receiver, GroupKey: p.GroupKey, Code: p.Code, State: string(p.State), Headline: p.Headline, Severity: p.Severity,
+		ID: p.ID, Version: p.Version, Receiver: p.Receiver, GroupKey: p.GroupKey, Code: p.Code, State: string(p.State), Headline: p.Headline, Severity: p.Severity,
 		OpenedAt: Time(p.OpenedAt), UpdatedAt: Time(p.UpdatedAt), AcknowledgedAt: orNull(p.AcknowledgedAt), AcknowledgedBy: p.AcknowledgedBy, DueAt: orNull(p.DueAt),
 	}
 }

@@ -51,6 +51,7 @@ type Settings struct {
 // Spool stores entries and hands their messages over. A spool.Spool is one.
 type Spool interface {
 	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
+	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
 }
 
 // OnCall knows people, pages and heartbeats. An oncall.OnCall is one.
@@ -133,8 +134,8 @@ func New(o Options) *Intake {
 
 // Configure sets or replaces the settings.
 func (in *Intake) Configure(s Settings) {
-	for _, r := range s.Receivers {
-		in.metrics.begin(r.Name)
+	for _, name := range known(s.Receivers) {
+		in.metrics.begin(name)
 	}
 	in.settings.Store(&s)
 }
@@ -170,12 +171,10 @@ func (in *Intake) Notify(ctx context.Context, name string, n templating.Notifica
 // Find returns the receiver with a name, as configured, as Alertmanager writes it, with regular
 // expression characters escaped, or with the slash that a URL may end with. The error is an *UnknownReceiverError.
 func Find(receivers []Receiver, name string) (*Receiver, error) {
-	var known []string
 	for i := range receivers {
 		if receivers[i].Name == name {
 			return &receivers[i], nil
 		}
-		known = append(known, receivers[i].Name)
 	}
 	for i := range receivers {
 		if regexp.QuoteMeta(receivers[i].Name) == name {
@@ -187,7 +186,7 @@ func Find(receivers []Receiver, name string) (*Receiver, error) {
 			return r, nil
 		}
 	}
-	return nil, &UnknownReceiverError{Name: name, Known: known}
+	return nil, &UnknownReceiverError{Name: name, Known: known(receivers)}
 }
 
 // Wants reports whether the receiver wants a text about a notification.

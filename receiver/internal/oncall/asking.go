@@ -36,7 +36,7 @@ func newAsking(silencer func() *alertmanager.Silencer) *asking {
 func (a *asking) saw(n *templating.Notification) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.seen) < mostSources {
+	if len(a.seen) < mostSources && n.ExternalURL != page.ByHand {
 		a.seen[n.ExternalURL] = true
 	}
 }
@@ -98,6 +98,9 @@ func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Rep
 // ours reports whether an external URL is that of the Alertmanager that is asked, as far as it is known:
 // it has listed alerts of that, or nobody else notifies.
 func (a *asking) ours(p *page.Page, address string) bool {
+	if address == page.ByHand {
+		return false
+	}
 	if a.listed[address] {
 		return true
 	}

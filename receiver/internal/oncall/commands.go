@@ -44,24 +44,28 @@ func (rs *replies) carryOut(ctx context.Context, r *received) (decision, error) 
 	if err != nil || len(pages) == 0 {
 		return problem, err
 	}
-	var d decision
-	switch by := rs.people.Person(r.from); r.command.Verb {
-	case command.Acknowledge:
-		d, err = rs.acknowledgeAnd(ctx, pages, by, problem.text, r)
-	case command.Silence:
-		d = rs.each(pages, func(p *page.Page) (decision, error) { return rs.silence(p, by, r), nil })
-	case command.Next:
-		d = rs.pass(pages[0], by, r)
-	default:
-		d = rs.each(pages, func(p *page.Page) (decision, error) { return rs.undo(ctx, p, by, len(r.command.Codes) > 0, r.at) })
-	}
-	if err == nil {
-		err = d.err
-	}
+	d, err := rs.onPages(ctx, pages, problem.text, r)
 	if err == nil && d.outcome == outcomeRefused && len(pages) == 1 && !pages[0].State.Current() {
 		return rs.withOpen(ctx, d, r)
 	}
 	return d, err
+}
+
+// onPages decides what a command does to pages. problem is to be added to the confirmation.
+func (rs *replies) onPages(ctx context.Context, pages []*page.Page, problem string, r *received) (d decision, err error) {
+	switch by := rs.people.Person(r.from); r.command.Verb {
+	case command.Acknowledge:
+		d, err = rs.acknowledgeAnd(ctx, pages, by, problem, r)
+	case command.Silence:
+		d = rs.each(pages, func(p *page.Page) (decision, error) { return rs.silence(p, by, r), nil })
+	case command.Next:
+		d = rs.pass(pages[0], by, r)
+	case command.Note:
+		d = addNote(pages[0], by, r)
+	default:
+		d = rs.each(pages, func(p *page.Page) (decision, error) { return rs.undo(ctx, p, by, r) })
+	}
+	return d, cmp.Or(err, d.err)
 }
 
 // each decides on pages one by one, and joins the decisions.
@@ -212,7 +216,7 @@ func (rs *replies) acknowledge(pages []*page.Page, by outbox.Person, r *received
 		case p.State == outbox.PageOpen:
 			d.outcome = outcomeDone
 			d.answered = append(d.answered, now.Sub(p.OpenedAt))
-			p.Acknowledge(by, now, "by reply, "+page.Span(now.Sub(p.OpenedAt))+" after it opened")
+			p.Acknowledge(by, now, cmp.Or(r.via, "by reply")+", "+page.Span(now.Sub(p.OpenedAt))+" after it opened")
 			d.pages = append(d.pages, p)
 			lines = append(lines, fmt.Sprintf("OK, %s is yours: %s", p.Code, p.Headline))
 		case p.Holder == by.Number:
@@ -280,11 +284,14 @@ func (rs *replies) silence(p *page.Page, by outbox.Person, r *received) decision
 	}
 	s := rs.settings.Load()
 	w := newSilence(rs.texts.newID(now), p, by, length, now)
+	w.Seen = r.via != ""
 	switch longest := s.cfg.Alertmanager.MaxSilence; {
 	case overText(p, now) != "":
 		return refuse("%s", overText(p, now))
 	case p.State == outbox.PageOpen && rs.newer(p, r) != "":
 		return refuse("NOT silenced: %s", rs.newer(p, r))
+	case p.ByHand():
+		return refuse("NOT silenced: a person made this page, and Alertmanager does not know it. OK %s acknowledges.", p.Code)
 	case s.silencer == nil:
 		return refuse("NOT silenced: silences are not set up here. OK %s acknowledges.", p.Code)
 	case length > longest:
@@ -306,7 +313,8 @@ func (rs *replies) silence(p *page.Page, by outbox.Person, r *received) decision
 
 // undo opens a page that somebody holds and ends its silences. A page that somebody else holds must
 // be named by its code.
-func (rs *replies) undo(ctx context.Context, p *page.Page, by outbox.Person, byCode bool, now time.Time) (decision, error) {
+func (rs *replies) undo(ctx context.Context, p *page.Page, by outbox.Person, r *received) (decision, error) {
+	byCode, now := len(r.command.Codes) > 0, r.at
 	silences, err := rs.silences.of(ctx, p.ID)
 	if err != nil {
 		return decision{}, err
@@ -338,7 +346,7 @@ func (rs *replies) undo(ctx context.Context, p *page.Page, by outbox.Person, byC
 	}
 	for i, w := range silences {
 		w.end(now)
-		w.By, w.Number = by.String(), by.Number
+		w.By, w.Number, w.Seen = by.String(), by.Number, r.via != ""
 		w.Report = i == len(silences)-1 // the confirmation comes when the last one has ended
 		d.marks = append(d.marks, w.stored(now))
 		d.text = ""

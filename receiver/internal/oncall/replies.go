@@ -82,6 +82,8 @@ type received struct {
 	at      time.Time
 	date    time.Time    // as the callback gives it; zero: not known
 	written time.Time    // zero: not known
+	via     string       // how it came, if not by reply
+	note    string       // of command.Note
 	noted   outbox.Entry // what stores the reply itself
 	confirm bool         // limits allow a confirmation
 	share   bool         // and messages to others
@@ -187,25 +189,34 @@ func (rs *replies) entry(r *received, d *decision) outbox.Entry {
 
 // done has the other rooms look at a decision that is stored, and reports it.
 func (rs *replies) done(ctx context.Context, r *received, d *decision, id string) {
-	rs.wake.Ring()
-	if len(d.marks) > 0 && !d.contact {
-		rs.silences.changed.Ring()
-	}
+	rs.acted(r, d)
 	if d.contact {
 		_ = rs.people.Refresh(ctx)    // if it fails, people refresh soon
 		rs.escalation.reviewAllSoon() // the pages of somebody who wants no more texts are reopened
 	}
 	rs.remember(r, d)
-	rs.limit.Count(r.from, r.command.Verb, r.confirm, r.at)
 	if !r.confirm {
 		rs.metrics.unconfirmed.Inc()
 		rs.logger.Warn("a reply is not confirmed: its number has reached the limit", "to", r.from)
 	}
 	rs.metrics.replies.WithLabelValues(string(r.command.Verb), string(d.outcome)).Inc()
+	rs.logger.Info("a phone replied", "from", r.from, "message", id, "command", r.command.Verb, "outcome", d.outcome)
+}
+
+// acted has the other rooms look at a decision that is stored, whoever caused it, and counts it.
+func (rs *replies) acted(r *received, d *decision) {
+	rs.wake.Ring()
+	if len(d.marks) > 0 && !d.contact {
+		rs.silences.changed.Ring()
+	}
+	rs.limit.Count(r.from, r.command.Verb, r.confirm, r.at)
 	for _, after := range d.answered {
 		rs.metrics.acknowledged.Observe(after.Seconds())
 	}
-	rs.logger.Info("a phone replied", "from", r.from, "message", id, "command", r.command.Verb, "outcome", d.outcome)
+	if r.via != "" {
+		rs.metrics.acts.WithLabelValues(string(r.command.Verb), string(d.outcome)).Inc()
+		rs.logger.Info("somebody acted on a page", "by", rs.people.Person(r.from).String(), "via", r.via, "command", r.command.Verb, "outcome", d.outcome)
+	}
 }
 
 // stranger stores the reply of a number that is not registered, and nothing else.

@@ -32,6 +32,7 @@ type silence struct {
 	Alerts []silenced    `json:"alerts"`
 
 	State  silenceState `json:"state"`
+	Seen   bool         `json:"seen,omitempty"` // who asked sees the page: a text confirms only what went wrong
 	Report bool         `json:"tell,omitempty"` // its end is to be confirmed
 	Late   bool         `json:"late,omitempty"` // a message said that it has not ended yet
 	Tries  int          `json:"tries,omitempty"`

@@ -71,7 +71,9 @@ func (ss *silences) react(ctx context.Context, a *attended) (outbox.Entry, error
 			break
 		}
 		p.Silence(until)
-		confirm("Silenced %s for %s: %s. UNDO %s ends it.", p.Code, page.Span(a.For), p.Headline, p.Code)
+		if !a.Seen {
+			confirm("Silenced %s for %s: %s. UNDO %s ends it.", p.Code, page.Span(a.For), p.Headline, p.Code)
+		}
 	}
 	p.Schedule(ss.pages.plan(p.Receiver))
 	e.Page = p.Stored()
@@ -107,7 +109,7 @@ func (ss *silences) ended(a *attended) outbox.Entry {
 	switch {
 	case err == nil && a.Late:
 		e.Messages = confirm("The silence of %s has ended now: %s", p.Code, p.Headline)
-	case err == nil && a.Report:
+	case err == nil && a.Report && !a.Seen:
 		e.Messages = confirm("Undone: %s is %s and not silenced. %s", p.Code, p.State, p.Headline)
 	case err != nil && a.now.Before(a.Until):
 		a.NextAt = a.now.Add(silenceRetry)

@@ -58,6 +58,9 @@ func (d *duty) load(ctx context.Context) (fresh []byte, failure *CalendarError) 
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.failed = err; err == nil {
+		d.readAt = time.Now()
+	}
 	if err != nil {
 		return nil, &CalendarError{Rota: d.Name, File: d.Calendar != "", Err: err}
 	}

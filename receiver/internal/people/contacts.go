@@ -20,6 +20,8 @@ const contactMarks mark.Kind[contact] = "contact"
 const (
 	// verifyFor is how long a verification's code can be replied.
 	verifyFor = 24 * time.Hour
+	// verifiesAnHour is how many verifications a contact is sent within an hour.
+	verifiesAnHour = 3
 	// verificationDigits is how many digits it has.
 	verificationDigits = 6
 )
@@ -30,6 +32,8 @@ type contact struct {
 	StoppedAt  time.Time `json:"stopped_at,omitzero"` // since when its owner wants no more texts
 	Code       string    `json:"code,omitempty"`      // of a verification under way
 	CodeAt     time.Time `json:"code_at,omitzero"`
+	// AskedAt are the times of its verifications within the last hour.
+	AskedAt []time.Time `json:"asked_at,omitempty"`
 }
 
 // contacts are the marks of all numbers, in memory, because each notification needs them.

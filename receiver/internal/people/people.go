@@ -218,6 +218,9 @@ func (d *Directory) onDuty(s *settings, rota string, at time.Time) []e164.Number
 // ErrUnknownContact is the error of Verify for a name that no contact has.
 var ErrUnknownContact = errors.New("no contact has this name")
 
+// ErrVerifiedOften is the error of Verify for a contact that was sent enough verifications.
+var ErrVerifiedOften = fmt.Errorf("this contact was sent %d verifications within an hour; reply to the last one, or try again later", verifiesAnHour)
+
 // Verify sends a contact a code. The reply with that code shows that texts arrive at this phone, and
 // that its replies arrive here.
 func (d *Directory) Verify(ctx context.Context, name string) error {
@@ -230,13 +233,17 @@ func (d *Directory) Verify(ctx context.Context, name string) error {
 			return nil, err
 		}
 		now := time.Now()
+		asked := slices.DeleteFunc(slices.Clone(d.contacts.get(c.Number).AskedAt), func(at time.Time) bool { return now.Sub(at) >= time.Hour })
+		if len(asked) >= verifiesAnHour {
+			return nil, ErrVerifiedOften
+		}
 		code, err := RandomDigits(verificationDigits)
 		if err != nil {
 			return nil, err
 		}
 		m := d.notices.Notice(outbox.Person{Name: c.Name, Number: c.Number}, verifyGroup+name, now,
 			fmt.Sprintf("smspager: reply %s to confirm this is %s's phone.", code, c.Name))
-		begun := d.contacts.changed(c.Number, now, func(s *contact) { s.Code, s.CodeAt = code, now })
+		begun := d.contacts.changed(c.Number, now, func(s *contact) { s.Code, s.CodeAt, s.AskedAt = code, now, append(asked, now) })
 		return &outbox.Entry{Messages: []outbox.Message{m}, Marks: []outbox.Mark{begun}}, nil
 	})
 	if err == nil {

@@ -31,6 +31,9 @@ type duty struct {
 	mu   sync.Mutex
 	rota rota.Rota // nil until it is read
 	etag string
+	// readAt is when it was last read, and failed why a later try failed.
+	readAt time.Time
+	failed error
 	// skipped are the events that could not be read when it was read last.
 	skipped []rota.Skipped
 

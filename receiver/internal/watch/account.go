@@ -40,10 +40,10 @@ type account struct {
 	read prometheus.Gauge
 }
 
-func newAccount(o *Options) *account {
+func newAccount(o *Options, last *seen) *account {
 	f := promauto.With(o.Registerer)
 	return &account{
-		credit: newCredit(o), logger: o.Logger, changed: loop.NewBell(),
+		credit: newCredit(o, last), logger: o.Logger, changed: loop.NewBell(),
 		rounds: loop.Rounds(o.Registerer, "credit"), recovers: loop.Rounds(o.Registerer, "endpoints"),
 		left: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_credit", Help: "The account's credit, in the provider's unit, when it was last read.",

@@ -50,11 +50,12 @@ type credit struct {
 	logger *slog.Logger
 	guard  atomic.Pointer[config.Credit]
 	lasts  prometheus.Gauge
+	seen   *seen
 }
 
-func newCredit(o *Options) *credit {
+func newCredit(o *Options, last *seen) *credit {
 	return &credit{
-		spool: o.Spool, people: o.People, alarm: o.Alarm, logger: o.Logger,
+		spool: o.Spool, people: o.People, alarm: o.Alarm, logger: o.Logger, seen: last,
 		lasts: promauto.With(o.Registerer).NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_credit_left_seconds", Help: "How long the credit lasts at the pace of the last week; 0 before it is known.",
 		}),
@@ -70,7 +71,9 @@ func (c *credit) take(ctx context.Context, left float64, at time.Time) {
 			return nil, err
 		}
 		warnings, changed := state.Value.read(reading{at, left}, guard)
-		if days := state.Value.daysLeft(left); !math.IsInf(days, 1) {
+		days := state.Value.daysLeft(left)
+		c.seen.account(left, days, at)
+		if !math.IsInf(days, 1) {
 			c.lasts.Set(days * (24 * time.Hour).Seconds())
 		}
 		if !changed {

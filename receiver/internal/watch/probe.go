@@ -24,16 +24,17 @@ type probe struct {
 	interval atomic.Int64 // a time.Duration; 0: no probes
 	changed  loop.Bell
 	rounds   prometheus.Counter
+	seen     *seen
 
 	ended       *prometheus.CounterVec
 	duration    prometheus.Gauge
 	lastSuccess prometheus.Gauge
 }
 
-func newProbe(o *Options) *probe {
+func newProbe(o *Options, last *seen) *probe {
 	f := promauto.With(o.Registerer)
 	p := &probe{
-		spool: o.Spool, newID: o.Alarm.NewID, logger: o.Logger, changed: loop.NewBell(),
+		spool: o.Spool, newID: o.Alarm.NewID, seen: last, logger: o.Logger, changed: loop.NewBell(),
 		rounds: loop.Rounds(o.Registerer, "probe"),
 		ended: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_probes_total", Help: "Probes by their final state.",
@@ -52,7 +53,11 @@ func newProbe(o *Options) *probe {
 }
 
 func (p *probe) configure(interval time.Duration) {
-	p.interval.Store(int64(interval))
+	if p.interval.Swap(int64(interval)) != int64(interval) {
+		p.seen.mu.Lock()
+		p.seen.since = time.Now()
+		p.seen.mu.Unlock()
+	}
 	p.changed.Ring()
 }
 
@@ -89,6 +94,9 @@ func (p *probe) final(m outbox.Message) {
 	}
 	p.ended.WithLabelValues(string(m.State)).Inc()
 	if m.State == outbox.Delivered {
+		p.seen.mu.Lock()
+		p.seen.probe, p.seen.probeTook = m, m.UpdatedAt.Sub(m.CreatedAt)
+		p.seen.mu.Unlock()
 		p.duration.Set(m.UpdatedAt.Sub(m.CreatedAt).Seconds())
 		p.lastSuccess.Set(float64(m.UpdatedAt.UnixMilli()) / 1000)
 	}

@@ -58,6 +58,7 @@ type Watch struct {
 	deadman    *deadman
 	probe      *probe
 	account    *account
+	seen       *seen
 }
 
 // New returns a Watch. Configure must be called before anything else.
@@ -68,10 +69,11 @@ func New(o Options) *Watch {
 	if o.Healthy == nil {
 		o.Healthy = func() error { return nil }
 	}
-	h := newHeartbeats(&o)
+	h, last := newHeartbeats(&o), &seen{}
 	return &Watch{
+		seen:       last,
 		heartbeats: h, uptime: &uptime{heartbeats: h, spool: o.Spool, logger: o.Logger, shared: o.Shared, rounds: loop.Rounds(o.Registerer, "uptime")},
-		deadman: newDeadman(&o), probe: newProbe(&o), account: newAccount(&o),
+		deadman: newDeadman(&o), probe: newProbe(&o, last), account: newAccount(&o, last),
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 func TestPure(t *testing.T) {
-	puretest.Check(t, "encoding/hex", "html", "net/url", "regexp", "unicode/utf16", "slices", "strconv", "strings", "sync", "time", "unicode", "golang.org/x/text/unicode/norm",
-		"github.com/smspager/smspager/receiver/e164", "github.com/smspager/smspager/templating/gsm7")
+	puretest.Check(t, "encoding/hex", "html", "net/url", "regexp", "unicode/utf16", "slices", "strconv", "strings", "sync", "time", "unicode", "fmt", "golang.org/x/text/unicode/norm",
+		"github.com/smspager/smspager/receiver/e164", "github.com/smspager/smspager/receiver/outbox", "github.com/smspager/smspager/templating/gsm7")
 }
 
 // No sentence has two shapes, so their order does not matter.

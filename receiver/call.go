@@ -1,0 +1,54 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/internal/intake"
+	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/internal/status"
+)
+
+// caller has intake page by hand for the API.
+type caller struct{ *Receiver }
+
+func (c caller) Call(ctx context.Context, call api.Call) (api.Called, int, error) {
+	result, receiver, group, err := c.intake.Call(ctx, intake.Call{
+		To: call.To, Text: call.Text, Severity: call.Severity, Key: call.Key, By: call.By, Resolve: call.Resolve,
+	})
+	var faulty *intake.CallError
+	switch {
+	case errors.As(err, &faulty):
+		return api.Called{}, faulty.Status, err
+	case errors.Is(err, intake.ErrNoCall):
+		return api.Called{}, http.StatusNotFound, err
+	case err != nil:
+		c.logger.Error("a page by hand was not accepted", "err", err)
+		return api.Called{}, http.StatusServiceUnavailable, errors.New("nobody was paged: the outbox cannot be written; try again (see the log)")
+	}
+	return api.Called{Status: string(result.Status), Messages: result.Messages, Receiver: receiver, Group: group}, http.StatusOK, nil
+}
+
+// state is what the API shows of the Receiver.
+type state struct{ *Receiver }
+
+func (s state) Status() status.Status { return s.status() }
+
+func (s state) Heartbeats(ctx context.Context) ([]status.Heartbeat, error) {
+	return s.watch.Heartbeats(ctx)
+}
+
+func (s state) Roster() *people.Roster { return s.people.Roster() }
+
+func (s state) Preview(receiver string, payload []byte, text string) (any, error) {
+	n, err := Decode(payload)
+	if err != nil {
+		return nil, err
+	}
+	s.configuring.Lock()
+	cfg := s.cfg
+	s.configuring.Unlock()
+	return preview(cfg, receiver, n, text)
+}

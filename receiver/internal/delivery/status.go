@@ -1,0 +1,17 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/smspager/smspager/receiver/internal/status"
+)
+
+// Report adds to a status what waits, why the provider refuses the account, and who sends.
+func (d *Delivery) Report(s *status.Status) {
+	s.Account.Refused = d.Refusal()
+	s.Queue.Waiting = int(d.sender.waiting.Load())
+	if oldest := d.sender.oldest.Load(); oldest != 0 {
+		s.Queue.OldestAt = status.OrNil(time.UnixMilli(oldest))
+	}
+	s.Leader = status.Leader{Leading: d.leading.Load(), Shared: d.leader.shared}
+}

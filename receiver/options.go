@@ -1,0 +1,105 @@
+package receiver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/postgres"
+	"github.com/smspager/smspager/receiver/outbox/sqlite"
+)
+
+// Options are the options of a [Receiver]. The zero value works.
+type Options struct {
+	Logger *slog.Logger // nil: nothing is logged
+	// Registerer registers the metrics until the Receiver is closed. Two receivers that share
+	// one need labels, see [prometheus.WrapRegistererWith]. Nil: the Receiver's own registry.
+	Registerer prometheus.Registerer
+	// Gatherer gathers what /metrics shows. Nil: Registerer, if it is a Gatherer, and
+	// otherwise the metrics of this Receiver.
+	Gatherer prometheus.Gatherer
+	// BasicAuth reports whether the server that serves the Handler has checked the password of a user
+	// of basic auth. Nil: it checks none, and console.users are not logged in by it.
+	BasicAuth func(user string) bool
+	// RoutePrefix is the path under which the private handlers are, such as "/smspager". "": the root.
+	RoutePrefix string
+	// ExternalURL is how browsers reach the console, such as https://ops.example.com/smspager; its path
+	// begins the console's links. "": RoutePrefix does.
+	ExternalURL string
+	// Load reads the configuration that POST /-/reload applies; nil: that path responds 404.
+	Load func() (*config.Config, error)
+	// Store replaces the outbox that the configuration names. New takes it over, and Close
+	// closes it. Nil: the configuration's.
+	Store outbox.Store
+	// Transport carries the requests to the provider, Alertmanager, calendars and the dead-man's
+	// switch; the TLS and proxy of an http_config are then not used, but its credentials and
+	// headers are. Nil: their own transports.
+	Transport http.RoundTripper
+}
+
+// opener returns a function that opens the outbox.
+func (o Options) opener(s config.Storage) func(context.Context) (outbox.Store, error) {
+	return func(ctx context.Context) (outbox.Store, error) {
+		if o.Store != nil {
+			return o.Store, nil
+		}
+		return open(ctx, s)
+	}
+}
+
+// join registers the Receiver's metrics as the options say.
+func (r *Receiver) join(own *prometheus.Registry, o Options) error {
+	r.gatherer, r.leave = own, func() {}
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(own); err != nil {
+			return fmt.Errorf("register the metrics: %w; receivers that share a registry need labels (prometheus.WrapRegistererWith)", err)
+		}
+		r.leave = func() { o.Registerer.Unregister(own) }
+		if all, ok := o.Registerer.(prometheus.Gatherer); ok {
+			r.gatherer = all
+		}
+	}
+	if o.Gatherer != nil {
+		r.gatherer = o.Gatherer
+	}
+	return nil
+}
+
+// open opens the outbox that a configuration names.
+func open(ctx context.Context, s config.Storage) (outbox.Store, error) {
+	if s.PostgresURL != "" {
+		return asStore(postgres.Open(ctx, s.PostgresURL.Reveal()))
+	}
+	return asStore(sqlite.Open(ctx, s.SQLite))
+}
+
+func asStore[S outbox.Store](s S, err error) (outbox.Store, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// paths returns the path under which the private handlers are, and the one by which browsers reach
+// them; "" is the root.
+func (o Options) paths() (prefix, base string, err error) {
+	prefix = strings.TrimSuffix(o.RoutePrefix, "/")
+	if prefix != "" && (!strings.HasPrefix(prefix, "/") || strings.ContainsAny(prefix, "{}?# ")) {
+		return "", "", fmt.Errorf("the route prefix must be a path such as /smspager, is %q", o.RoutePrefix)
+	}
+	if o.ExternalURL == "" {
+		return prefix, prefix, nil
+	}
+	u, err := url.Parse(o.ExternalURL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", "", fmt.Errorf("the external URL must be like https://ops.example.com/smspager, is %q", o.ExternalURL)
+	}
+	return prefix, strings.TrimSuffix(u.Path, "/"), nil
+}

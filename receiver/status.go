@@ -1,0 +1,84 @@
+package receiver
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/common/version"
+
+	"github.com/smspager/smspager/receiver/internal/status"
+)
+
+// history is what the Receiver remembers of itself for its status.
+type history struct {
+	mu        sync.Mutex
+	startedAt time.Time
+	loadedAt  time.Time
+	failedAt  time.Time
+	failure   string
+}
+
+// loaded notes that a configuration was applied, or why it was not.
+func (h *history) loaded(err error, at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil {
+		h.failedAt, h.failure = at, err.Error()
+		return
+	}
+	h.loadedAt, h.failedAt, h.failure = at, time.Time{}, ""
+}
+
+// status returns the state of the whole chain.
+func (r *Receiver) status() status.Status {
+	now := time.Now()
+	s := status.Status{Version: version.Version, Problems: []string{}, Endpoints: []status.Endpoint{}, Calendars: r.people.Calendars()}
+	for _, e := range r.metrics.client.Load().Endpoints() {
+		s.Endpoints = append(s.Endpoints, status.Endpoint{Host: e.Endpoint, Up: e.Up})
+	}
+	r.delivery.Report(&s)
+	r.watch.Report(&s, now)
+	n, since := r.spool.Backlog()
+	s.Spool = status.Spool{Backlog: n, Since: status.OrNil(since)}
+	if err := r.spool.Trouble(); err != nil {
+		s.Spool.Trouble = err.Error()
+	}
+	r.history.mu.Lock()
+	s.StartedAt = *status.OrNil(r.history.startedAt)
+	s.Configuration = status.Configuration{LoadedAt: *status.OrNil(r.history.loadedAt), FailedAt: status.OrNil(r.history.failedAt), Error: r.history.failure}
+	r.history.mu.Unlock()
+	s.Problems = problems(&s)
+	return s
+}
+
+// problems says in words what of a status needs a person.
+func problems(s *status.Status) []string {
+	all := []string{}
+	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if s.Account.Refused != "" {
+		add("The provider refuses the account: %s. Nothing is sent.", s.Account.Refused)
+	}
+	if s.Spool.Trouble != "" {
+		add("The outbox cannot be written: %s. Pages are sent immediately, and stored when it can.", s.Spool.Trouble)
+	}
+	up := false
+	for _, e := range s.Endpoints {
+		up = up || e.Up
+	}
+	if !up {
+		add("No endpoint of the provider works.")
+	}
+	if s.Probe.Late {
+		add("No probe was delivered for three intervals of %s.", s.Probe.Interval)
+	}
+	for _, c := range s.Calendars {
+		if c.Error != "" {
+			add("The calendar of %s cannot be read: %s. What was read last is used.", c.Rota, c.Error)
+		}
+	}
+	if s.Configuration.Error != "" {
+		add("A changed configuration was refused, the old one is in force: %s", s.Configuration.Error)
+	}
+	return all
+}
