@@ -51,8 +51,10 @@ func alertsOf(f *Frame, p *page.Page) alertList {
 	var l alertList
 	whole := alerts(p)
 	labels, annotations := shared(whole, func(a template.Alert) template.KV { return a.Labels }), shared(whole, func(a template.Alert) template.KV { return a.Annotations })
-	l.Shared, l.About = pairs(labels, nil), pairs(annotations, nil)
 	l.Links = links(whole)
+	l.Shared, l.About = pairs(labels, nil), slices.DeleteFunc(pairs(annotations, nil), func(a pair) bool {
+		return sentence(a.Value) == summary(p) || slices.ContainsFunc(l.Links, func(link webLink) bool { return link.Href == a.Link })
+	})
 	for _, a := range p.Alerts {
 		if a.Whole == nil {
 			if a.Live() {
@@ -62,6 +64,7 @@ func alertsOf(f *Frame, p *page.Page) alertList {
 		}
 		shown := alert{Since: f.when(a.StartsAt), Until: f.when(a.Until), By: a.By, Labels: pairs(a.Whole.Labels, labels), Annotations: pairs(a.Whole.Annotations, annotations)}
 		shown.Where = whereIs(a.Whole.Labels, labels)
+		shown.Labels = slices.DeleteFunc(shown.Labels, func(label pair) bool { return label.Value == shown.Where })
 		switch a.State {
 		case page.Firing:
 			shown.Word, shown.Class = "firing", "is-crit"

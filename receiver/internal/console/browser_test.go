@@ -83,9 +83,9 @@ func TestScreens(t *testing.T) {
 		for _, scheme := range []string{"dark", "light"} {
 			for _, width := range []int64{390, 1280} {
 				run(t, ctx, look(scheme, width), chromedp.Navigate(address))
-				picture := get(t, ctx, chromedp.FullScreenshot(90))
+				picture := get(t, ctx, chromedp.FullScreenshot(100))
 				size := map[int64]string{390: "phone", 1280: "desktop"}[width]
-				if err := os.WriteFile(filepath.Join(*screens, name+"-"+scheme+"-"+size+".jpg"), picture, 0o644); err != nil {
+				if err := os.WriteFile(filepath.Join(*screens, name+"-"+scheme+"-"+size+".png"), picture, 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -51,15 +51,19 @@ type Plans interface {
 	Plan(receiver string) *page.Plan
 }
 
-// Options are what New needs. Store, People, Plans and Actor are required.
+// State knows how smspager is.
+type State interface {
+	Status() status.Status
+	Heartbeats(context.Context) ([]status.Heartbeat, error)
+}
+
+// Options are what New needs. All but the last five are required.
 type Options struct {
 	Store  Store
 	People People
 	Plans  Plans
 	Actor  Actor
-	// Status and Heartbeats report the state of smspager; nil: the console does not show it.
-	Status     func(context.Context) status.Status
-	Heartbeats func(context.Context) []status.Heartbeat
+	State  State
 
 	Base      string            // the path before all of the console's, as "/smspager"; "": none
 	Version   string            // of smspager, for the footer

@@ -42,7 +42,7 @@ type notice struct {
 
 // menu are the pages that the menu lists.
 func menu() []navItem {
-	return []navItem{{Href: "/", Name: "Now"}, {Href: "/pages", Name: "Pages"}}
+	return []navItem{{Href: "/", Name: "Now"}}
 }
 
 // frame returns the frame of a page below an entry of the menu.

@@ -114,11 +114,12 @@ func (c *Console) now(ctx context.Context, f *Frame, done *result) (*now, error)
 	}
 	n.Seen = len(ps) > 0 || len(n.Ended) > 0
 	n.Duty = c.duty(f)
-	n.Beats = c.beats(ctx, f)
+	known := c.heartbeats(ctx)
+	n.Beats = beats(f, known)
 	if len(n.Duty) == 0 {
 		n.Always = c.always(f)
 	}
-	f.Banner = c.banner(ctx, f)
+	f.Banner = c.banner(f, known)
 	f.Title = n.Heading()
 	return n, nil
 }
@@ -152,7 +153,7 @@ func (c *Console) always(f *Frame) string {
 	for _, rc := range c.settings.Load().cfg.Receivers {
 		var names []string
 		for _, to := range rc.Recipients {
-			names = append(names, cmpOr(to.Name, number(f.Caller, to.Number)))
+			names = append(names, cmp.Or(to.Name, number(f.Caller, to.Number)))
 		}
 		if len(names) > 0 {
 			return "Receiver " + rc.Name + " always pages " + list(names) + "."
@@ -223,7 +224,7 @@ func (c *Console) endedPage(f *Frame, p outbox.Page) ended {
 	}
 	length := after(p.UpdatedAt.Sub(p.OpenedAt))
 	if p.AcknowledgedBy == "" {
-		e.Story = sentence(verb + " " + length + ", before anybody acknowledged it")
+		e.Story = sentence(capital(verb) + " " + length + ", before anybody acknowledged it")
 	} else {
 		e.Story = p.AcknowledgedBy + " acknowledged it " + after(p.AcknowledgedAt.Sub(p.OpenedAt)) + "; " + verb + " " + length + "."
 	}
@@ -275,9 +276,9 @@ func firstWrong(wrong map[string]string, names []string) string {
 }
 
 // beats returns the heartbeats.
-func (c *Console) beats(ctx context.Context, f *Frame) []beat {
+func beats(f *Frame, known []status.Heartbeat) []beat {
 	var all []beat
-	for _, h := range c.heartbeats(ctx) {
+	for _, h := range known {
 		b := beat{Name: h.Name, State: h.State, Class: "is-wait", Timeout: h.Timeout}
 		switch h.State {
 		case "alive":
@@ -296,9 +297,11 @@ func (c *Console) beats(ctx context.Context, f *Frame) []beat {
 	return all
 }
 
+// heartbeats returns those that are known; if the store fails, none.
 func (c *Console) heartbeats(ctx context.Context) []status.Heartbeat {
-	if c.o.Heartbeats == nil {
-		return nil
+	all, err := c.o.State.Heartbeats(ctx)
+	if err != nil && ctx.Err() == nil {
+		c.o.Logger.Error("cannot read the heartbeats", "err", err)
 	}
-	return c.o.Heartbeats(ctx)
+	return all
 }

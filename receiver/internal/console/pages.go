@@ -55,7 +55,7 @@ func (c *Console) servePages(w http.ResponseWriter, r *http.Request) {
 		c.unreadable(w, r, err)
 		return
 	}
-	l.Frame = c.frame(r, "/pages", "Pages")
+	l.Frame = c.frame(r, "/", "Pages")
 	l.Typed, l.Filtered = true, q.Receiver != "" || l.State != ""
 	if q.Before != "" {
 		l.Newest = l.address("")

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func eventWords(e outbox.PageEvent) (title, detail string, by bool) {
 	detail = e.Detail
 	switch e.Type {
 	case outbox.PageEventOpened:
-		return "Page opened", cmpOr(detail, "first notification"), false
+		return "Page opened", cmp.Or(detail, "first notification"), false
 	case outbox.PageEventNotified:
 		return "Alertmanager notified again", detail, false
 	case outbox.PageEventPaged:
@@ -82,13 +83,6 @@ func eventWords(e outbox.PageEvent) (title, detail string, by bool) {
 		return "Alerts flap", detail, false
 	}
 	return string(e.Type), strings.TrimSpace(e.Who + " " + detail), false
-}
-
-func cmpOr(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // timeline returns what happened to a page and its messages, oldest first.
@@ -149,7 +143,10 @@ func messageLine(m outbox.Message, e outbox.Event, to string) (entry, bool) {
 	switch e.Type {
 	case outbox.EventDelivered:
 		took, late := delay(m, e.At)
-		return entry{Title: "delivered to " + to, Detail: took, Late: late}, true
+		if late {
+			return entry{Title: "delivered to " + to, Detail: took, Late: true}, true
+		}
+		return entry{Title: "Delivered to " + to, Detail: took}, true
 	case outbox.EventFailed:
 		return entry{Title: "Not delivered to " + to, Detail: e.Detail, Trouble: true}, true
 	case outbox.EventUnknown:

@@ -103,8 +103,7 @@ func newWorldOf(t testing.TB, text string) *world {
 	}
 	w.console, err = console.New(console.Options{
 		Store: w, People: w, Plans: w, Actor: w, Version: "0.9.0",
-		Status:     func(context.Context) status.Status { return w.status },
-		Heartbeats: func(context.Context) []status.Heartbeat { return w.beats },
+		State: w,
 		NotFound: func(rw http.ResponseWriter, _ *http.Request) {
 			http.Error(rw, `{"error":"no such path"}`, http.StatusNotFound)
 		},
@@ -116,12 +115,14 @@ func newWorldOf(t testing.TB, text string) *world {
 	return w
 }
 
-func (w *world) Plan(receiver string) *page.Plan            { return w.plans[receiver] }
-func (w *world) Contacts() []people.Contact                 { return w.contacts }
-func (w *world) Roster() *people.Roster                     { return w.roster }
-func (w *world) Zone(e164.Number) *time.Location            { return paris }
-func (w *world) set(caller access.Caller)                   { w.mu.Lock(); w.caller = caller; w.mu.Unlock() }
-func (w *world) get(path string) *httptest.ResponseRecorder { return w.do("GET", path, nil) }
+func (w *world) Plan(receiver string) *page.Plan                        { return w.plans[receiver] }
+func (w *world) Contacts() []people.Contact                             { return w.contacts }
+func (w *world) Status() status.Status                                  { return w.status }
+func (w *world) Heartbeats(context.Context) ([]status.Heartbeat, error) { return w.beats, nil }
+func (w *world) Roster() *people.Roster                                 { return w.roster }
+func (w *world) Zone(e164.Number) *time.Location                        { return paris }
+func (w *world) set(caller access.Caller)                               { w.mu.Lock(); w.caller = caller; w.mu.Unlock() }
+func (w *world) get(path string) *httptest.ResponseRecorder             { return w.do("GET", path, nil) }
 
 var paris = func() *time.Location {
 	zone, err := time.LoadLocation("Europe/Paris")

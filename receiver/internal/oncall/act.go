@@ -32,7 +32,7 @@ func (rs *replies) act(ctx context.Context, a command.Act) (command.Acted, error
 	var done decision
 	var id string
 	_, err := rs.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
-		stored, err := rs.pages.find(ctx, a.Page)
+		stored, err := outbox.FindPage(ctx, rs.spool, a.Page)
 		if err != nil {
 			return nil, err
 		}
