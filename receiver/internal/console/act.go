@@ -161,7 +161,7 @@ func (c *Console) since(r *http.Request, p outbox.Page, seen time.Time) []string
 	k := c.frame(r, "", "").clock
 	var all []string
 	for _, e := range p.Events {
-		if title, _, _ := eventWords(e); e.At.After(seen) {
+		if title, _, _ := eventWords(e); e.At.Truncate(time.Millisecond).After(seen) {
 			all = append(all, k.when(e.At).Exact()+" "+title)
 		}
 	}

@@ -65,11 +65,13 @@ func alertsOf(f *Frame, p *page.Page) alertList {
 		shown := alert{Since: f.when(a.StartsAt), Until: f.when(a.Until), By: a.By, Labels: pairs(a.Whole.Labels, labels), Annotations: pairs(a.Whole.Annotations, annotations)}
 		shown.Where = whereIs(a.Whole.Labels, labels)
 		shown.Labels = slices.DeleteFunc(shown.Labels, func(label pair) bool { return label.Value == shown.Where })
-		switch a.State {
-		case page.Firing:
+		switch {
+		case !p.State.Current():
+			shown.Word, shown.Class = "ended", "is-ok"
+		case a.State == page.Firing:
 			shown.Word, shown.Class = "firing", "is-crit"
 			l.Firing = append(l.Firing, shown)
-		case page.Suppressed:
+		case a.State == page.Suppressed:
 			shown.Word, shown.Class = "suppressed", "is-wait"
 			if strings.HasPrefix(a.By, "silenced") {
 				shown.Word = "silenced"

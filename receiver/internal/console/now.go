@@ -24,6 +24,8 @@ const (
 	endedRead  = 30
 	// gapsAhead is how far ahead a gap is announced.
 	gapsAhead = 7 * 24 * time.Hour
+	// dutyAhead is how far ahead a roster looks for the next change.
+	dutyAhead = 31 * 24 * time.Hour
 )
 
 // now is what the page Now shows.
@@ -242,9 +244,12 @@ func (c *Console) duty(f *Frame) []onDuty {
 		if row.Who == "" {
 			row.Who = "nobody"
 		}
-		if next := roster.At(rota, on.End); next.Gap {
+		switch next := roster.At(rota, on.End); {
+		case on.End.Sub(f.now) >= dutyAhead:
+			row.Until = when{}
+		case next.Gap:
 			row.Alarm = "nobody"
-		} else {
+		default:
 			row.Then, row.Alarm = list(next.Contacts), firstWrong(wrong, next.Contacts)
 		}
 		all = append(all, row)

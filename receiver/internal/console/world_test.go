@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +47,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect
 // world is a console with a store in memory, in which people act as they do by replies.
 type world struct {
 	t        testing.TB
+	cfg      *config.Config
 	console  *console.Console
 	roster   *people.Roster
 	contacts []people.Contact
@@ -57,6 +60,7 @@ type world struct {
 	pages    map[string]outbox.Page
 	messages []outbox.Message
 	acts     []command.Act
+	err      error         // of reading
 	changed  chan struct{} // closed with each change
 }
 
@@ -101,19 +105,27 @@ func newWorldOf(t testing.TB, text string) *world {
 		}
 		w.plans[r.Name] = plan
 	}
+	w.cfg = cfg
+	w.base("")
+	return w
+}
+
+// base serves the console below a path.
+func (w *world) base(path string) {
+	var err error
 	w.console, err = console.New(console.Options{
-		Store: w, People: w, Plans: w, Actor: w, Version: "0.9.0",
-		State: w,
+		Store: w, People: w, Plans: w, Actor: w, State: w, Version: "0.9.0", Base: path,
 		NotFound: func(rw http.ResponseWriter, _ *http.Request) {
 			http.Error(rw, `{"error":"no such path"}`, http.StatusNotFound)
 		},
 	})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	w.console.Configure(cfg)
-	return w
+	w.console.Configure(w.cfg)
 }
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 func (w *world) Plan(receiver string) *page.Plan                        { return w.plans[receiver] }
 func (w *world) Contacts() []people.Contact                             { return w.contacts }
@@ -245,9 +257,9 @@ func (w *world) Page(_ context.Context, id string) (outbox.Page, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if p, ok := w.pages[id]; ok {
-		return p, nil
+		return p, w.err
 	}
-	return outbox.Page{}, outbox.ErrNotFound
+	return outbox.Page{}, cmp.Or(w.err, outbox.ErrNotFound)
 }
 
 func (w *world) Pages(_ context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
@@ -262,7 +274,7 @@ func (w *world) Pages(_ context.Context, q outbox.PageQuery) ([]outbox.Page, err
 		all = append(all, p)
 	}
 	slices.SortFunc(all, func(a, b outbox.Page) int { return strings.Compare(b.ID, a.ID) })
-	return all[:min(len(all), q.Limit)], nil
+	return all[:min(len(all), q.Limit)], w.err
 }
 
 func (w *world) Get(_ context.Context, id string) (outbox.Message, error) {
