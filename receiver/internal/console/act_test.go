@@ -47,7 +47,7 @@ func TestAct(t *testing.T) {
 		"empty note":           {"note", url.Values{"version": {"1"}, "text": {"  "}}, 400, command.Act{}, "note is empty"},
 		"long note":            {"note", url.Values{"version": {"1"}, "text": {strings.Repeat("x", 2001)}}, 400, command.Act{}, "too long"},
 		"huge form":            {"note", url.Values{"version": {"1"}, "text": {strings.Repeat("x", 70_000)}}, 400, command.Act{}, "cannot be read"},
-		"unknown action":       {"explode", url.Values{"version": {"1"}}, 404, command.Act{}, "no such page"},
+		"unknown action":       {"explode", url.Values{"version": {"1"}}, 404, command.Act{}, "nothing at this address"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := one(t)

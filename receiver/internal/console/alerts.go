@@ -73,8 +73,8 @@ func alertsOf(f *Frame, p *page.Page) alertList {
 			l.Firing = append(l.Firing, shown)
 		case a.State == page.Suppressed:
 			shown.Word, shown.Class = "suppressed", "is-wait"
-			if strings.HasPrefix(a.By, "silenced") {
-				shown.Word = "silenced"
+			if by, _, silenced := strings.Cut(a.By, " until "); silenced {
+				shown.Word, shown.By = "silenced", by+" until "+shown.Until.Clock()
 			}
 		default:
 			shown.Word, shown.Class = string(a.State), "is-ok"

@@ -195,7 +195,7 @@ func (c *Console) serveNotFound(w http.ResponseWriter, r *http.Request) {
 		c.o.NotFound(w, r)
 		return
 	}
-	c.fail(w, r, http.StatusNotFound, "There is no such page.", "")
+	c.fail(w, r, http.StatusNotFound, "There is nothing at this address.", "The menu leads to all that there is.")
 }
 
 // forbid shows why a caller may not act.

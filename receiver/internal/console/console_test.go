@@ -48,7 +48,7 @@ func TestPage(t *testing.T) {
 		"<title>6279 KubePodCrashLooping", "CRITICAL", "Nobody has acknowledged it.", "carol is paged <time", "Acknowledge as bob", "alice gets a text that you are the holder.", "carol is not paged.",
 		"Silence 2\u00a0alerts", "matched by all of their labels", "checkout-api-6c9f7d5b8d-x2lqp", "until 09:00", "Pages carol immediately instead of", "Nothing to undo", "Add note",
 		"alice", "+3363•••01", "delivered", "after 4\u00a0s", "delivered late", "after 2\u00a0min\u00a041\u00a0s", "carol", "next", "Phone not verified.", "Alertmanager does not respond",
-		"3\u00a0alerts", "cluster=prod-eu-1", "firing", "silenced by carol until 04:00 UTC", "https://wiki.example/runbooks/KubePodCrashLooping", "Runbook", "Dashboard", "Source in Prometheus",
+		"3\u00a0alerts", "cluster=prod-eu-1", "firing", "silenced by carol until ", "https://wiki.example/runbooks/KubePodCrashLooping", "Runbook", "Dashboard", "Source in Prometheus",
 		"Timeline", "Page opened", "alice paged", "CRITICAL KubePodCrashLooping prod-eu-1", "Delivered to alice", "step 1 of 2: bob", "bob paged", "Late:", "delivered to bob", "carol paged, unless somebody acknowledges",
 	} {
 		i := strings.Index(text[at:], want)
@@ -133,7 +133,7 @@ receivers: [{name: sms, to: ["+33639980001"]}]
 		"/":            {"No open pages", "amtool alert add", "Nobody can log in", "--web.config.file", "No rotas. Receiver sms always pages +3363•••01.", "heartbeats", "None yet"},
 		"/pages":       {"No page was opened yet"},
 		"/pages/1234":  {"No page has the code 1234"},
-		"/no/such/way": {"There is no such page"},
+		"/no/such/way": {"There is nothing at this address"},
 	} {
 		rec := w.get(path)
 		for _, s := range want {

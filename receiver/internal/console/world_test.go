@@ -61,6 +61,7 @@ type world struct {
 	messages []outbox.Message
 	acts     []command.Act
 	err      error         // of reading
+	deaf     bool          // nobody hears of changes
 	changed  chan struct{} // closed with each change
 }
 
@@ -133,7 +134,6 @@ func (w *world) Status() status.Status                                  { return
 func (w *world) Heartbeats(context.Context) ([]status.Heartbeat, error) { return w.beats, nil }
 func (w *world) Roster() *people.Roster                                 { return w.roster }
 func (w *world) Zone(e164.Number) *time.Location                        { return paris }
-func (w *world) set(caller access.Caller)                               { w.mu.Lock(); w.caller = caller; w.mu.Unlock() }
 func (w *world) get(path string) *httptest.ResponseRecorder             { return w.do("GET", path, nil) }
 
 var paris = func() *time.Location {
@@ -156,16 +156,17 @@ func (w *world) do(method, path string, form url.Values) *httptest.ResponseRecor
 
 // ServeHTTP serves the console to the caller as the receiver does.
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	rw.Header().Set("Content-Security-Policy", policy)
-	if r.URL.Path == "/api/v1/events" {
-		w.serveEvents(rw, r)
-		return
-	}
 	w.mu.Lock()
 	caller := w.caller
 	w.mu.Unlock()
-	if login, err := r.Cookie("login"); err == nil { // several browsers
-		caller.Login, caller.Contact = login.Value, login.Value
+	w.serveTo(caller, rw, r)
+}
+
+func (w *world) serveTo(caller access.Caller, rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("Content-Security-Policy", policy)
+	if r.URL.Path == "/api/v1/events" && !w.deaf {
+		w.serveEvents(rw, r)
+		return
 	}
 	w.console.ServeHTTP(rw, r.WithContext(access.With(r.Context(), caller)))
 }
@@ -278,6 +279,8 @@ func (w *world) Pages(_ context.Context, q outbox.PageQuery) ([]outbox.Page, err
 }
 
 func (w *world) Get(_ context.Context, id string) (outbox.Message, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, m := range w.messages {
 		if m.ID == id {
 			return m, nil
@@ -287,6 +290,8 @@ func (w *world) Get(_ context.Context, id string) (outbox.Message, error) {
 }
 
 func (w *world) List(_ context.Context, q outbox.Query) ([]outbox.Message, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var all []outbox.Message
 	for _, m := range w.messages {
 		if q.Page == "" || m.PageID == q.Page {
@@ -338,6 +343,8 @@ func (w *world) open(code, receiver string, ago time.Duration, n *templating.Not
 
 // text adds a message that was delivered after some time.
 func (w *world) text(p *page.Page, to outbox.Person, at time.Time, text string, took time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.messages = append(w.messages, outbox.Message{
 		ID: fmt.Sprintf("m%d", len(w.messages)), To: to.Number, PageID: p.ID, Text: text, State: outbox.Delivered, CreatedAt: at, UpdatedAt: at.Add(took),
 		Events: []outbox.Event{{At: at, Type: outbox.EventQueued}, {At: at.Add(took), Type: outbox.EventDelivered, Detail: "status 3"}},
