@@ -16,6 +16,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/httpclient"
 )
 
 // maxResponseBytes bounds what is read of a response.
@@ -40,6 +43,15 @@ func New(o Options) *Silencer {
 		o.Client = &http.Client{Timeout: 10 * time.Second}
 	}
 	return &Silencer{o: o, resting: make(map[string]time.Time)}
+}
+
+// Of returns the Silencer of a configuration, nil if it names no Alertmanager. transport carries the
+// requests; nil: the network.
+func Of(cfg config.Alertmanager, transport http.RoundTripper, timeout time.Duration) *Silencer {
+	if len(cfg.URLs) == 0 {
+		return nil
+	}
+	return New(Options{URLs: cfg.URLs, Client: httpclient.New(cfg.HTTPConfig, transport, timeout)})
 }
 
 // Hosts returns the hosts of the Alertmanagers, with their ports.

@@ -1,13 +1,11 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/response"
@@ -73,10 +71,10 @@ func (a *API) servePages(w http.ResponseWriter, r *http.Request) {
 
 // servePage serves GET /api/v1/pages/{id}. The id may be the page's code.
 func (a *API) servePage(w http.ResponseWriter, r *http.Request) {
-	p, err := a.page(r.Context(), r.PathValue("id"))
+	p, err := outbox.FindPage(r.Context(), a.store, r.PathValue("id"))
 	var ms []outbox.Message
 	if err == nil {
-		ms, err = a.messagesOf(r.Context(), p)
+		ms, err = outbox.MessagesOf(r.Context(), a.store, p.ID)
 	}
 	switch {
 	case errors.Is(err, outbox.ErrNotFound):
@@ -92,49 +90,6 @@ func (a *API) servePage(w http.ResponseWriter, r *http.Request) {
 		shown.Messages = append(shown.Messages, show(m, caller))
 	}
 	response.Write(w, http.StatusOK, shown)
-}
-
-// messagesOf returns the messages about a page, oldest first: its own, and those that superseded
-// them, such as digests.
-func (a *API) messagesOf(ctx context.Context, p outbox.Page) ([]outbox.Message, error) {
-	ms, err := a.store.List(ctx, outbox.Query{Page: p.ID, Limit: maxLimit})
-	if err != nil {
-		return nil, err
-	}
-	known := make(map[string]bool)
-	for _, m := range ms {
-		known[m.ID] = true
-	}
-	for i := 0; i < len(ms) && len(ms) < 2*maxLimit; i++ { // including those that the loop adds
-		by := ms[i].OutdatedBy
-		if ms[i].State != outbox.Superseded || by == "" || known[by] {
-			continue
-		}
-		known[by] = true
-		switch m, err := a.store.Get(ctx, by); {
-		case err == nil:
-			ms = append(ms, m)
-		case !errors.Is(err, outbox.ErrNotFound): // retention may have deleted it
-			return nil, err
-		}
-	}
-	slices.SortFunc(ms, func(a, b outbox.Message) int { return strings.Compare(a.ID, b.ID) })
-	return ms, nil
-}
-
-func (a *API) page(ctx context.Context, id string) (outbox.Page, error) {
-	p, err := a.store.Page(ctx, id)
-	if !errors.Is(err, outbox.ErrNotFound) || id == "" {
-		return p, err
-	}
-	ps, err := a.store.Pages(ctx, outbox.PageQuery{Code: id, Limit: 1})
-	if err == nil && len(ps) == 0 {
-		err = outbox.ErrNotFound
-	}
-	if err != nil {
-		return outbox.Page{}, err
-	}
-	return a.store.Page(ctx, ps[0].ID)
 }
 
 func parsePageQuery(values url.Values) (q outbox.PageQuery, err error) {

@@ -26,7 +26,6 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
-	"github.com/smspager/smspager/receiver/internal/httpclient"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/people"
@@ -125,7 +124,7 @@ func New(o Options) *OnCall {
 func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
 	s := &settings{
 		cfg: cfg, render: render, receivers: make(map[string]*config.Receiver), plans: make(map[string]*page.Plan),
-		order: cfg.Severities.SeverityOrder(), silencer: silencerOf(cfg.Alertmanager, o.transport),
+		order: cfg.Severities.SeverityOrder(), silencer: alertmanager.Of(cfg.Alertmanager, o.transport, clientTimeout),
 	}
 	for i := range cfg.Receivers {
 		r := &cfg.Receivers[i]
@@ -137,14 +136,6 @@ func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
 	}
 	o.settings.Store(s)
 	o.escalation.reviewAllSoon()
-}
-
-// silencerOf returns the Silencer of a configuration, nil if there is none.
-func silencerOf(a config.Alertmanager, transport http.RoundTripper) *alertmanager.Silencer {
-	if len(a.URLs) == 0 {
-		return nil
-	}
-	return alertmanager.New(alertmanager.Options{URLs: a.URLs, Client: httpclient.New(a.HTTPConfig, transport, clientTimeout)})
 }
 
 // Run does what is due until the context ends, and returns when all of its goroutines have.

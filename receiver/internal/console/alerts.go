@@ -1,0 +1,146 @@
+package console
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/alertmanager/template"
+
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
+)
+
+// maxLinks bounds the links of a page.
+const maxLinks = 8
+
+// alertList is what a page shows of its alerts.
+type alertList struct {
+	Shared []pair // labels that all have
+	About  []pair // annotations that all have
+	All    []alert
+	More   int // that are not kept whole
+	Firing []alert
+	Links  []webLink
+}
+
+// Count is how many alerts the page has.
+func (l alertList) Count() int { return len(l.All) + l.More }
+
+// pair is a label or an annotation.
+type pair struct{ Name, Value, Link string }
+
+// webLink is a link to elsewhere.
+type webLink struct{ Name, Href string }
+
+// alert is one alert of a page.
+type alert struct {
+	Where       string // what tells it from the others
+	Word, Class string
+	Since       when
+	Until       when // how long it is suppressed
+	By          string
+	Labels      []pair // that not all have
+	Annotations []pair // that not all have
+}
+
+// where lists the labels that say best where an alert is, the best first.
+var where = []string{"pod", "instance", "node", "host", "hostname", "device", "mountpoint", "job", "service", "name"}
+
+// alertsOf returns what is known of a page's alerts.
+func alertsOf(f *Frame, p *page.Page) alertList {
+	var l alertList
+	whole := alerts(p)
+	labels, annotations := shared(whole, func(a template.Alert) template.KV { return a.Labels }), shared(whole, func(a template.Alert) template.KV { return a.Annotations })
+	l.Shared, l.About = pairs(labels, nil), pairs(annotations, nil)
+	l.Links = links(whole)
+	for _, a := range p.Alerts {
+		if a.Whole == nil {
+			if a.Live() {
+				l.More++
+			}
+			continue
+		}
+		shown := alert{Since: f.when(a.StartsAt), Until: f.when(a.Until), By: a.By, Labels: pairs(a.Whole.Labels, labels), Annotations: pairs(a.Whole.Annotations, annotations)}
+		shown.Where = whereIs(a.Whole.Labels, labels)
+		switch a.State {
+		case page.Firing:
+			shown.Word, shown.Class = "firing", "is-crit"
+			l.Firing = append(l.Firing, shown)
+		case page.Suppressed:
+			shown.Word, shown.Class = "suppressed", "is-wait"
+			if strings.HasPrefix(a.By, "silenced") {
+				shown.Word = "silenced"
+			}
+		default:
+			shown.Word, shown.Class = string(a.State), "is-ok"
+		}
+		l.All = append(l.All, shown)
+	}
+	l.More += int(p.Truncated())
+	return l
+}
+
+// shared returns the names and values that all have.
+func shared(all template.Alerts, of func(template.Alert) template.KV) template.KV {
+	same := template.KV{}
+	for i, a := range all {
+		if i == 0 {
+			maps.Copy(same, of(a))
+			continue
+		}
+		maps.DeleteFunc(same, func(name, value string) bool { other, has := of(a)[name]; return !has || other != value })
+	}
+	return same
+}
+
+// pairs returns names and values in order, without those of except.
+func pairs(of, except template.KV) []pair {
+	var all []pair
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		if value, has := except[name]; !has || value != of[name] {
+			all = append(all, pair{name, of[name], link(of[name])})
+		}
+	}
+	return all
+}
+
+// whereIs returns what tells an alert from the others, or else where it is.
+func whereIs(labels, shared template.KV) string {
+	for _, alone := range []bool{true, false} {
+		for _, name := range where {
+			if _, all := shared[name]; labels[name] != "" && all != alone {
+				return labels[name]
+			}
+		}
+		if !alone {
+			break
+		}
+		for _, p := range pairs(labels, shared) {
+			return p.Name + "=" + p.Value
+		}
+	}
+	return labels["alertname"]
+}
+
+// links returns where alerts say that more is to be found.
+func links(all template.Alerts) []webLink {
+	var found []webLink
+	add := func(name, address string) {
+		href := link(address)
+		if href == "" || len(found) == maxLinks || slices.ContainsFunc(found, func(l webLink) bool { return l.Href == href }) {
+			return
+		}
+		found = append(found, webLink{name, href})
+	}
+	for _, known := range []struct{ annotation, name string }{
+		{"runbook_url", "Runbook"}, {"runbook", "Runbook"}, {"dashboard_url", "Dashboard"}, {"dashboard", "Dashboard"}, {"__dashboardURL__", "Dashboard"}, {"grafana_url", "Dashboard"},
+	} {
+		for _, a := range all {
+			add(known.name, a.Annotations[known.annotation])
+		}
+	}
+	for _, a := range all {
+		add("Source in Prometheus", a.GeneratorURL)
+	}
+	return found
+}

@@ -1,0 +1,111 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/internal/status"
+)
+
+// banner returns what is wrong: what is broken first, then what needs care.
+func (c *Console) banner(ctx context.Context, f *Frame) []notice {
+	var all []notice
+	if c.o.Status != nil {
+		s := c.o.Status(ctx)
+		all = append(broken(f, &s), late(&s)...)
+	}
+	for _, h := range c.heartbeats(ctx) {
+		if h.State == "dead" && h.DeadAt != nil {
+			all = append(all, notice{Bad: true, What: "Heartbeat missing:", Text: fmt.Sprintf("%s is dead since %s; its alerts may not arrive", h.Name, f.when(*h.DeadAt).Clock())})
+		}
+	}
+	return append(all, c.uncovered(f)...)
+}
+
+// broken returns what stops messages.
+func broken(f *Frame, s *status.Status) []notice {
+	var all []notice
+	if s.Account.Refused != "" {
+		all = append(all, notice{Bad: true, What: "Account refused:", Text: s.Account.Refused + ". Messages are kept, and nothing is sent"})
+	}
+	if s.Spool.Trouble != "" {
+		text := s.Spool.Trouble + ". Pages are sent, and stored when it can be written again"
+		if s.Spool.Backlog > 0 && s.Spool.Since != nil {
+			text += fmt.Sprintf("; %d wait since %s", s.Spool.Backlog, f.when(*s.Spool.Since).Clock())
+		}
+		all = append(all, notice{Bad: true, What: "The outbox cannot be written:", Text: text})
+	}
+	up := len(s.Endpoints) == 0
+	for _, e := range s.Endpoints {
+		up = up || e.Up
+	}
+	if !up {
+		all = append(all, notice{Bad: true, What: "The provider does not respond:", Text: "no endpoint works; messages are tried again"})
+	}
+	return all
+}
+
+// late returns what may be wrong.
+func late(s *status.Status) []notice {
+	var all []notice
+	if s.Probe.Late {
+		all = append(all, notice{What: "Probe late:", Text: "none was delivered for three intervals of " + s.Probe.Interval})
+	}
+	for _, calendar := range s.Calendars {
+		if calendar.Error != "" {
+			all = append(all, notice{What: "Calendar of " + calendar.Rota + ":", Text: "it cannot be read, and its last copy is used: " + calendar.Error})
+		}
+	}
+	if s.Configuration.Error != "" {
+		all = append(all, notice{What: "Configuration refused:", Text: "the old one is in force: " + s.Configuration.Error})
+	}
+	return all
+}
+
+// uncovered returns the gaps of the next days, and those who are or will be on duty without a phone
+// that is known to work.
+func (c *Console) uncovered(f *Frame) []notice {
+	roster, wrong := c.o.People.Roster(), c.phones()
+	var all, phones []notice
+	seen := make(map[string]bool)
+	for _, rota := range roster.Rotas() {
+		gap := false
+		for _, on := range roster.Timeline(rota, f.now, f.now.Add(gapsAhead)) {
+			from := "now"
+			if on.Start.After(f.now) {
+				from = "from " + f.when(on.Start).Clock()
+			}
+			if (on.Gap || on.Unread) && !gap {
+				gap = true // the first one
+				all = append(all, gapNotice(f, rota, on.Start, on.End, from, on.Contacts, on.Unread))
+			}
+			for _, contact := range on.Contacts {
+				if wrong[contact] == "" || seen[contact] {
+					continue
+				}
+				seen[contact] = true
+				phones = append(phones, notice{What: strings.ToUpper(wrong[contact][:1]) + wrong[contact][1:] + ":", Text: fmt.Sprintf("%s’s phone, on duty on %s %s", contact, rota, from)})
+			}
+		}
+	}
+	return append(all, phones...)
+}
+
+// gapNotice is the row of a gap of a rota.
+func gapNotice(f *Frame, rota string, start, end time.Time, from string, instead []string, unread bool) notice {
+	n := notice{What: "Gap now:", Text: "nobody is on duty on " + rota + " " + from}
+	if start.After(f.now) {
+		n.What = "Gap in " + span(start.Sub(f.now), false) + ":"
+	}
+	if unread {
+		n.What, n.Text = "Calendar of "+rota+":", "it was never read, so nobody is known to be on duty"
+	} else if end.Before(f.now.Add(gapsAhead)) {
+		n.Text += " to " + f.when(end).Clock()
+	}
+	if len(instead) > 0 {
+		n.Text += "; " + list(instead) + " gets its pages"
+	}
+	return n
+}

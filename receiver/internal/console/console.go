@@ -1,0 +1,204 @@
+// Package console serves the pages for people: what is open now, one page with its history, and what
+// a person may do about it. Docs: docs/console.md.
+//
+// A page is plain HTML that needs no script. With JavaScript, htmx fetches the same page again when
+// something has changed, and patches what differs into the one that is shown (assets/live.js).
+package console
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/access"
+	"github.com/smspager/smspager/receiver/internal/alertmanager"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/internal/status"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// Store is what the console reads. An outbox.Store is one.
+type Store interface {
+	Get(ctx context.Context, id string) (outbox.Message, error)
+	List(context.Context, outbox.Query) ([]outbox.Message, error)
+	Page(ctx context.Context, id string) (outbox.Page, error)
+	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
+}
+
+// People knows the contacts and who is on duty.
+type People interface {
+	Contacts() []people.Contact
+	Roster() *people.Roster
+	Zone(e164.Number) *time.Location
+}
+
+// Plans knows what a receiver wants for its pages. The plan is nil if it is not configured.
+type Plans interface {
+	Plan(receiver string) *page.Plan
+}
+
+// Options are what New needs. Store, People, Plans and Actor are required.
+type Options struct {
+	Store  Store
+	People People
+	Plans  Plans
+	Actor  Actor
+	// Status and Heartbeats report the state of smspager; nil: the console does not show it.
+	Status     func(context.Context) status.Status
+	Heartbeats func(context.Context) []status.Heartbeat
+
+	Base      string            // the path before all of the console's, as "/smspager"; "": none
+	Version   string            // of smspager, for the footer
+	Logger    *slog.Logger      // nil: nothing is logged
+	Transport http.RoundTripper // of requests to Alertmanager; nil: the network
+	NotFound  http.HandlerFunc  // serves paths that do not exist to programs
+}
+
+// Console serves the console. It is safe for concurrent use.
+type Console struct {
+	o         Options
+	assets    *assets
+	templates *template.Template
+	settings  atomic.Pointer[settings]
+	mux       *http.ServeMux
+	gzips     sync.Pool
+}
+
+type settings struct {
+	cfg      *config.Config
+	numbers  map[string]e164.Number // of contacts
+	silencer *alertmanager.Silencer // nil: Alertmanager cannot be asked
+}
+
+//go:embed templates
+var templateFiles embed.FS
+
+// New returns a Console. Configure must be called before it serves anything.
+func New(o Options) (*Console, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Base = strings.TrimSuffix(o.Base, "/")
+	c := &Console{o: o, mux: http.NewServeMux()}
+	c.gzips.New = func() any { return gzip.NewWriter(nil) }
+	var err error
+	if c.assets, err = newAssets(o.Base); err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	files, err := fs.Sub(templateFiles, "templates")
+	if err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	if c.templates, err = template.New("").Funcs(c.functions()).ParseFS(files, "*.html"); err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	c.route()
+	return c, nil
+}
+
+// route adds the paths. Those of actions are acted on by POST only; a GET of one, as after a reload of
+// the page that shows the result, leads to the page.
+func (c *Console) route() {
+	c.mux.HandleFunc("GET /{$}", c.serveNow)
+	c.mux.HandleFunc("GET /pages", c.servePages)
+	c.mux.HandleFunc("GET /pages/{code}", c.servePage)
+	c.mux.HandleFunc("POST /pages/acknowledge", c.serveAcknowledgeMine)
+	c.mux.HandleFunc("POST /pages/{code}/{verb}", c.serveAct)
+	c.mux.HandleFunc("GET /pages/{code}/{verb}", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, c.o.Base+"/pages/"+r.PathValue("code"), http.StatusSeeOther)
+	})
+	c.mux.Handle("GET /assets/{name}", c.assets)
+	c.mux.HandleFunc("/", c.serveNotFound)
+}
+
+// Configure sets or replaces the configuration.
+func (c *Console) Configure(cfg *config.Config) {
+	s := &settings{cfg: cfg, numbers: make(map[string]e164.Number), silencer: alertmanager.Of(cfg.Alertmanager, c.o.Transport, askFor)}
+	for _, contact := range cfg.Contacts {
+		s.numbers[contact.Name] = contact.Number
+	}
+	c.settings.Store(s)
+}
+
+// ServeHTTP implements [http.Handler]. The paths are those below Options.Base.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.mux.ServeHTTP(w, r) }
+
+// render sends a page, which is made of the template with a name.
+func (c *Console) render(w http.ResponseWriter, r *http.Request, code int, name string, data any) {
+	var page bytes.Buffer
+	if err := c.templates.ExecuteTemplate(&page, name, data); err != nil {
+		c.o.Logger.Error("cannot show a page of the console", "page", name, "err", err)
+		http.Error(w, "This page cannot be shown; the log says why.", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Add("Vary", "Accept-Encoding")
+	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		w.WriteHeader(code)
+		_, _ = w.Write(page.Bytes()) // it fails only if the client has gone
+		return
+	}
+	h.Set("Content-Encoding", "gzip")
+	w.WriteHeader(code)
+	z := c.gzips.Get().(*gzip.Writer)
+	defer c.gzips.Put(z)
+	z.Reset(w)
+	_, _ = z.Write(page.Bytes())
+	_ = z.Close()
+}
+
+// problem is the page of an error.
+type problem struct {
+	*Frame
+	What string // in a sentence
+	Next string // what to do
+}
+
+// fail shows a page for an error.
+func (c *Console) fail(w http.ResponseWriter, r *http.Request, code int, what, next string) {
+	f := c.frame(r, "", strings.TrimSuffix(what, "."))
+	f.Still = true
+	c.render(w, r, code, "error.html", problem{Frame: f, What: what, Next: next})
+}
+
+// unreadable shows that the outbox cannot be read.
+func (c *Console) unreadable(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() == nil {
+		c.o.Logger.Error("cannot read the outbox", "err", err)
+	}
+	c.fail(w, r, http.StatusServiceUnavailable, "The outbox cannot be read.", "Pages are sent nevertheless. Load this page again in a moment; the log says what is wrong.")
+}
+
+// serveNotFound serves paths that do not exist: a page to browsers.
+func (c *Console) serveNotFound(w http.ResponseWriter, r *http.Request) {
+	if c.o.NotFound != nil && !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		c.o.NotFound(w, r)
+		return
+	}
+	c.fail(w, r, http.StatusNotFound, "There is no such page.", "")
+}
+
+// forbid shows why a caller may not act.
+func (c *Console) forbid(w http.ResponseWriter, r *http.Request, err error) {
+	next := "Ask an admin for the role “responder” (console.users)."
+	if access.Status(err) == http.StatusUnauthorized {
+		next = "Log in first. Phones can act without a login: a reply acknowledges and silences."
+	}
+	c.fail(w, r, access.Status(err), "You may not act here.", cmp.Or(next, err.Error()))
+}

@@ -1,0 +1,304 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/smspager/smspager/receiver/internal/status"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/templating"
+)
+
+const (
+	// most is how many open pages are read, and cards how many of them are shown with all they have;
+	// the others are a line each.
+	most  = 2000
+	cards = 50
+	// endedShown is how many of the pages that have ended are shown, endedRead how many are looked at:
+	// the store returns them by when they began.
+	endedShown = 5
+	endedRead  = 30
+	// gapsAhead is how far ahead a gap is announced.
+	gapsAhead = 7 * 24 * time.Hour
+)
+
+// now is what the page Now shows.
+type now struct {
+	*Frame
+	Open   []card
+	More   []card // without details
+	Held   int    // of all open ones, how many somebody has
+	Count  int
+	Mine   []card // not acknowledged, and the reader was paged
+	Result *result
+	Duty   []onDuty
+	Beats  []beat
+	Ended  []ended
+	Seen   bool   // there was a page
+	Always string // who is paged without a rota
+}
+
+// onDuty is a row of who is on duty by a rota.
+type onDuty struct {
+	Rota  string
+	Who   string
+	Gap   bool
+	Until when // zero: for longer than a month
+	Then  string
+	Alarm string // "nobody", or what is wrong with the phone of who follows
+	Wrong string // what is wrong with the phone of who is on duty
+}
+
+type beat struct {
+	Name, State, Class string
+	Last, Dead         when
+	Timeout            string
+}
+
+// ended is a page that is over.
+type ended struct {
+	Code, Name, Where, Word, Story string
+	At, Opened                     when
+}
+
+// serveNow serves GET /.
+func (c *Console) serveNow(w http.ResponseWriter, r *http.Request) {
+	c.showNow(w, r, http.StatusOK, nil)
+}
+
+// showNow shows the page Now, with the result of what the reader has just done.
+func (c *Console) showNow(w http.ResponseWriter, r *http.Request, code int, done *result) {
+	f := c.frame(r, "/", "")
+	f.Path = c.o.Base + "/"
+	n, err := c.now(r.Context(), f, done)
+	if err != nil {
+		c.unreadable(w, r, err)
+		return
+	}
+	c.render(w, r, code, "now.html", n)
+}
+
+func (c *Console) now(ctx context.Context, f *Frame, done *result) (*now, error) {
+	ps, err := c.o.Store.Pages(ctx, outbox.PageQuery{Current: true, Limit: most})
+	if err != nil {
+		return nil, err
+	}
+	n := &now{Frame: f, Count: len(ps)}
+	c.sort(ps)
+	for i, p := range ps {
+		if p.State != outbox.PageOpen {
+			n.Held++
+		}
+		if i >= cards {
+			n.More = append(n.More, c.line(f, p))
+			continue
+		}
+		k := c.card(f, p)
+		if done != nil && done.Page.ID == p.ID {
+			k.Result = done
+		}
+		if k.Mine && k.State == outbox.PageOpen {
+			n.Mine = append(n.Mine, k)
+		}
+		n.Open = append(n.Open, k)
+	}
+	if done != nil && (done.Page.ID == "" || !done.Page.State.Current()) {
+		n.Result = done
+	}
+	if n.Ended, err = c.ended(ctx, f); err != nil {
+		return nil, err
+	}
+	n.Seen = len(ps) > 0 || len(n.Ended) > 0
+	n.Duty = c.duty(f)
+	n.Beats = c.beats(ctx, f)
+	if len(n.Duty) == 0 {
+		n.Always = c.always(f)
+	}
+	f.Banner = c.banner(ctx, f)
+	f.Title = n.Heading()
+	return n, nil
+}
+
+// Heading is the answer to what is going on.
+func (n *now) Heading() string {
+	switch open := n.Count - n.Held; {
+	case open == 1:
+		return "1 page is not acknowledged"
+	case open > 1:
+		return fmt.Sprintf("%d pages are not acknowledged", open)
+	case n.Held == 1:
+		return "1 open page, acknowledged"
+	case n.Held > 1:
+		return fmt.Sprintf("%d open pages, all acknowledged", n.Held)
+	}
+	return "No open pages"
+}
+
+// MineCodes are the codes of the pages that the reader was paged for.
+func (n *now) MineCodes() string {
+	var codes []string
+	for _, k := range n.Mine {
+		codes = append(codes, k.Code)
+	}
+	return list(codes)
+}
+
+// always says who is paged if there are no rotas.
+func (c *Console) always(f *Frame) string {
+	for _, rc := range c.settings.Load().cfg.Receivers {
+		var names []string
+		for _, to := range rc.Recipients {
+			names = append(names, cmpOr(to.Name, number(f.Caller, to.Number)))
+		}
+		if len(names) > 0 {
+			return "Receiver " + rc.Name + " always pages " + list(names) + "."
+		}
+	}
+	return ""
+}
+
+func (c *Console) order() *templating.SeverityOrder {
+	return c.settings.Load().cfg.Severities.SeverityOrder()
+}
+
+// sort puts the most severe pages first; of one severity, those that nobody has acknowledged; then the
+// oldest.
+func (c *Console) sort(ps []outbox.Page) {
+	order, ranks := c.order(), make(map[string]int)
+	rank := func(s string) int {
+		known, ok := ranks[s]
+		if !ok {
+			known = order.Rank(s)
+			ranks[s] = known
+		}
+		return known
+	}
+	held := func(p *outbox.Page) int {
+		if p.State == outbox.PageOpen {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(ps, func(a, b outbox.Page) int {
+		return cmp.Or(cmp.Compare(rank(a.Severity), rank(b.Severity)), held(&a)-held(&b), a.OpenedAt.Compare(b.OpenedAt))
+	})
+}
+
+// line returns a page for a list of many, without what must be read from its document.
+func (c *Console) line(f *Frame, p outbox.Page) card {
+	return card{
+		Frame: f, Code: p.Code, Name: p.Headline, Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt),
+		State: p.State, Holder: p.AcknowledgedBy,
+	}
+}
+
+// ended returns the pages that ended last.
+func (c *Console) ended(ctx context.Context, f *Frame) ([]ended, error) {
+	var all []outbox.Page
+	for _, state := range []outbox.PageState{outbox.PageResolved, outbox.PageExpired} {
+		ps, err := c.o.Store.Pages(ctx, outbox.PageQuery{State: state, Limit: endedRead})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, ps...)
+	}
+	slices.SortFunc(all, func(a, b outbox.Page) int { return b.UpdatedAt.Compare(a.UpdatedAt) })
+	var shown []ended
+	for _, p := range all[:min(len(all), endedShown)] {
+		shown = append(shown, c.endedPage(f, p))
+	}
+	return shown, nil
+}
+
+func (c *Console) endedPage(f *Frame, p outbox.Page) ended {
+	e := ended{Code: p.Code, Word: severityOf(c.order(), p.Severity).Word, At: f.when(p.UpdatedAt), Opened: f.when(p.OpenedAt)}
+	e.Name, e.Where = title(read(p))
+	verb := "resolved"
+	if p.State == outbox.PageExpired {
+		verb = "expired without a notification of its end"
+	}
+	length := after(p.UpdatedAt.Sub(p.OpenedAt))
+	if p.AcknowledgedBy == "" {
+		e.Story = sentence(verb + " " + length + ", before anybody acknowledged it")
+	} else {
+		e.Story = p.AcknowledgedBy + " acknowledged it " + after(p.AcknowledgedAt.Sub(p.OpenedAt)) + "; " + verb + " " + length + "."
+	}
+	return e
+}
+
+// duty returns who is on duty by each rota, until when, and who follows.
+func (c *Console) duty(f *Frame) []onDuty {
+	roster := c.o.People.Roster()
+	wrong := c.phones()
+	var all []onDuty
+	for _, rota := range roster.Rotas() {
+		on := roster.At(rota, f.now)
+		row := onDuty{Rota: rota, Who: list(on.Contacts), Gap: on.Gap, Until: f.when(on.End), Wrong: firstWrong(wrong, on.Contacts)}
+		if row.Who == "" {
+			row.Who = "nobody"
+		}
+		if next := roster.At(rota, on.End); next.Gap {
+			row.Alarm = "nobody"
+		} else {
+			row.Then, row.Alarm = list(next.Contacts), firstWrong(wrong, next.Contacts)
+		}
+		all = append(all, row)
+	}
+	return all
+}
+
+// phones returns what is wrong with the phones of contacts, by their names.
+func (c *Console) phones() map[string]string {
+	wrong := make(map[string]string)
+	for _, contact := range c.o.People.Contacts() {
+		switch contact.State() {
+		case "stopped":
+			wrong[contact.Name] = "wants no texts"
+		case "unverified":
+			wrong[contact.Name] = "not verified"
+		}
+	}
+	return wrong
+}
+
+func firstWrong(wrong map[string]string, names []string) string {
+	for _, name := range names {
+		if wrong[name] != "" {
+			return wrong[name]
+		}
+	}
+	return ""
+}
+
+// beats returns the heartbeats.
+func (c *Console) beats(ctx context.Context, f *Frame) []beat {
+	var all []beat
+	for _, h := range c.heartbeats(ctx) {
+		b := beat{Name: h.Name, State: h.State, Class: "is-wait", Timeout: h.Timeout}
+		switch h.State {
+		case "alive":
+			b.Class = "is-ok"
+		case "dead":
+			b.Class = "is-bad"
+		}
+		if h.LastAt != nil {
+			b.Last = f.when(*h.LastAt)
+		}
+		if h.DeadAt != nil {
+			b.Dead = f.when(*h.DeadAt)
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
+func (c *Console) heartbeats(ctx context.Context) []status.Heartbeat {
+	if c.o.Heartbeats == nil {
+		return nil
+	}
+	return c.o.Heartbeats(ctx)
+}

@@ -1,0 +1,226 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// askFor bounds how long Alertmanager is asked for silences. The page is shown without its response.
+const askFor = 500 * time.Millisecond
+
+// onePage is what the page of a page shows.
+type onePage struct {
+	*Frame
+	Card      card
+	Receiver  string
+	Current   bool
+	Held      bool
+	Seen      int64 // when it had changed last, in ms: for what has changed since
+	Ended     ended
+	Result    *result
+	Alerts    alertList
+	Line      []entry
+	People    []person
+	Silences  []silence
+	Unasked   bool // Alertmanager did not respond
+	Silencer  bool // Alertmanager can be asked
+	Others    []string
+	Passed    string
+	Undoes    bool
+	ByReader  bool // the reader holds the page
+	MaxNote   int
+	Escalates bool // somebody is left to be paged
+}
+
+// person is somebody who was paged, and how far the message got.
+type person struct {
+	Name, Number string
+	Word, Class  string
+	Detail       string
+	NextAt       when
+}
+
+// silence is one in Alertmanager of alerts of the page.
+type silence struct {
+	By, Comment string
+	Alerts      int
+	Until       when
+}
+
+// servePage serves GET /pages/{code}.
+func (c *Console) servePage(w http.ResponseWriter, r *http.Request) {
+	c.showPage(w, r, http.StatusOK, nil)
+}
+
+// showPage shows a page, with the result of what the reader has just done.
+func (c *Console) showPage(w http.ResponseWriter, r *http.Request, code int, done *result) {
+	p, err := outbox.FindPage(r.Context(), c.o.Store, r.PathValue("code"))
+	var ms []outbox.Message
+	if err == nil {
+		ms, err = outbox.MessagesOf(r.Context(), c.o.Store, p.ID)
+	}
+	switch {
+	case errors.Is(err, outbox.ErrNotFound):
+		c.fail(w, r, http.StatusNotFound, "No page has the code "+r.PathValue("code")+".", "A page is kept for as long as storage.retention says.")
+		return
+	case err != nil:
+		c.unreadable(w, r, err)
+		return
+	}
+	f := c.frame(r, "/", "")
+	f.Path, f.Typed = c.o.Base+"/pages/"+r.PathValue("code"), true
+	v := c.onePage(r.Context(), f, p, ms)
+	v.Result = done
+	f.Title = v.Card.Code + " " + v.Card.Name
+	c.render(w, r, code, "page.html", v)
+}
+
+func (c *Console) onePage(ctx context.Context, f *Frame, stored outbox.Page, ms []outbox.Message) *onePage {
+	p := read(stored)
+	v := &onePage{
+		Frame: f, Card: c.card(f, stored), Receiver: p.Receiver, Current: p.State.Current(), Held: p.Held(), Seen: p.UpdatedAt.UnixMilli(),
+		Alerts: alertsOf(f, p), Silencer: c.settings.Load().silencer != nil && p.Notification.TruncatedAlerts == 0, MaxNote: maxNote,
+	}
+	if !v.Current {
+		v.Ended = c.endedPage(f, stored)
+	}
+	name := func(m outbox.Message) string { return c.name(m.To, p) }
+	v.Line = timeline(f.clock, stored, ms, name)
+	v.People = c.reached(f, p, ms)
+	if v.Card.Next != "" {
+		v.Line = append(v.Line, entry{At: v.Card.NextAt, Title: v.Card.Next + " paged, unless somebody acknowledges", Next: true})
+	}
+	v.ByReader = p.Held() && p.AcknowledgedBy == f.Caller.Contact
+	for _, who := range v.Card.Paged {
+		if who != f.Caller.Contact {
+			v.Others = append(v.Others, who)
+		}
+	}
+	if plan := c.o.Plans.Plan(p.Receiver); plan != nil && v.Current && p.Steps < len(plan.Steps) && (!p.Held() || v.ByReader) {
+		v.Escalates = true
+		v.Passed = list(c.names(plan.Steps[p.Steps].To, f.now))
+	}
+	v.Silences, v.Unasked = c.silences(ctx, f, p)
+	v.Undoes = p.Held()
+	f.Banner = nil
+	return v
+}
+
+// name returns who a number is: the contact who was paged, or the number as the others see it.
+func (c *Console) name(n e164.Number, p *page.Page) string {
+	if who := p.People.Person(n); who.Name != "" {
+		return who.Name
+	}
+	for name, number := range c.settings.Load().numbers {
+		if number == n {
+			return name
+		}
+	}
+	return outbox.Person{Number: n}.String()
+}
+
+// reached returns everybody who was paged, and how far the latest message got.
+func (c *Console) reached(f *Frame, p *page.Page, ms []outbox.Message) []person {
+	var all []person
+	for _, n := range p.People.Numbers() {
+		who := person{Name: p.People.Person(n).String(), Number: number(f.Caller, n), Word: "no message", Class: "is-wait"}
+		replied := ""
+		for _, m := range ms {
+			if m.To != n || m.PageID != p.ID && m.GroupKey != outbox.DigestGroup {
+				continue
+			}
+			who.Word, who.Class, who.Detail = c.state(f, m)
+			for _, e := range m.Events {
+				if e.Type == outbox.EventReply {
+					replied = "Replied " + f.when(e.At).ago() + ": “" + e.Detail + "”."
+				}
+			}
+		}
+		if replied == "" {
+			replied = "No reply."
+		}
+		who.Detail = strings.TrimSpace(sentence(who.Detail) + " " + replied)
+		all = append(all, who)
+	}
+	if coming, more := p.Coming(c.o.Plans.Plan(p.Receiver)); more && coming.Number > 0 {
+		wrong := c.phones()
+		for _, name := range c.names(coming.Step.To, coming.At) {
+			next := person{Name: name, Word: "next", Class: "is-wait", NextAt: f.when(coming.At)}
+			if n, ok := c.settings.Load().numbers[name]; ok {
+				next.Number = number(f.Caller, n)
+			}
+			if wrong[name] != "" {
+				next.Detail = "Phone " + wrong[name] + "."
+			}
+			all = append(all, next)
+		}
+	}
+	return all
+}
+
+// state returns how far a message got: a word, its class, and details.
+func (c *Console) state(f *Frame, m outbox.Message) (word, class, detail string) {
+	last := ""
+	if len(m.Events) > 0 {
+		last = m.Events[len(m.Events)-1].Detail
+	}
+	switch m.State {
+	case outbox.Queued:
+		if m.NotBefore.After(f.now) {
+			return "waits", "is-wait", "until " + f.when(m.NotBefore).Clock() + ", the end of quiet hours"
+		}
+		return "queued", "is-wait", "since " + f.when(m.CreatedAt).Exact()
+	case outbox.Sending:
+		return "sending", "is-wait", "since " + f.when(m.AttemptedAt).Exact()
+	case outbox.Accepted:
+		return "on its way", "is-wait", "accepted by the provider at " + f.when(m.AcceptedAt).Exact() + ", no receipt yet"
+	case outbox.Delivered:
+		took, late := delay(m, m.UpdatedAt)
+		detail = took + ", at " + f.when(m.UpdatedAt).Exact()
+		if late {
+			return "delivered late", "is-warn", detail
+		}
+		return "delivered", "is-ok", detail
+	case outbox.Superseded:
+		return "replaced", "is-wait", "by a newer message"
+	case outbox.Unknown:
+		return "no receipt", "is-warn", last
+	}
+	return string(m.State), "is-bad", last
+}
+
+// silences returns those of the page's alerts in Alertmanager; unasked if it did not respond.
+func (c *Console) silences(ctx context.Context, f *Frame, p *page.Page) (all []silence, unasked bool) {
+	silencer := c.settings.Load().silencer
+	if silencer == nil || !p.State.Current() || len(p.Alerts) == 0 {
+		return nil, false
+	}
+	var of []string
+	for _, a := range p.Alerts {
+		of = append(of, a.Fingerprint())
+	}
+	asking, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	found, err := silencer.Silencing(asking, p.Notification.GroupLabels)
+	for _, s := range found {
+		n := 0
+		for _, fingerprint := range s.Fingerprints {
+			if slices.Contains(of, fingerprint) {
+				n++
+			}
+		}
+		if n > 0 {
+			by, comment := s.CreatedBy, s.Comment
+			all = append(all, silence{By: by, Comment: comment, Alerts: n, Until: f.when(s.EndsAt)})
+		}
+	}
+	return all, err != nil
+}

@@ -1,0 +1,112 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// pagesShown is how many pages a list shows.
+const pagesShown = 50
+
+// pageList is what the list of pages shows.
+type pageList struct {
+	*Frame
+	States    []string
+	Receivers []string
+	State     string
+	Receiver  string
+	Rows      []pageRow
+	Older     string // the address of older pages, "" if there are none
+	Newest    string // the address of the newest ones, "" if they are shown
+	Filtered  bool
+}
+
+type pageRow struct {
+	card
+	ID          string
+	Word, Class string
+	Story       string
+	Updated     when
+}
+
+// servePages serves GET /pages.
+func (c *Console) servePages(w http.ResponseWriter, r *http.Request) {
+	given := r.URL.Query()
+	q := outbox.PageQuery{Receiver: given.Get("receiver"), Before: given.Get("before"), Limit: pagesShown + 1}
+	l := pageList{State: given.Get("state"), Receiver: q.Receiver}
+	l.States = []string{"current"}
+	for _, state := range outbox.PageStates() {
+		l.States = append(l.States, string(state))
+	}
+	switch {
+	case l.State == "current":
+		q.Current = true
+	case l.State != "" && !slices.Contains(l.States, l.State):
+		c.fail(w, r, http.StatusBadRequest, "There is no such state.", "The list of pages has the states that there are.")
+		return
+	default:
+		q.State = outbox.PageState(l.State)
+	}
+	ps, err := c.o.Store.Pages(r.Context(), q)
+	if err != nil {
+		c.unreadable(w, r, err)
+		return
+	}
+	l.Frame = c.frame(r, "/pages", "Pages")
+	l.Typed, l.Filtered = true, q.Receiver != "" || l.State != ""
+	if q.Before != "" {
+		l.Newest = l.address("")
+	}
+	if len(ps) > pagesShown {
+		ps = ps[:pagesShown]
+		l.Older = l.address(ps[pagesShown-1].ID)
+	}
+	for _, rc := range c.settings.Load().cfg.Receivers {
+		l.Receivers = append(l.Receivers, rc.Name)
+	}
+	if q.Receiver != "" && !slices.Contains(l.Receivers, q.Receiver) {
+		l.Receivers = append(l.Receivers, q.Receiver) // it has pages still
+	}
+	for _, p := range ps {
+		l.Rows = append(l.Rows, c.row(l.Frame, p))
+	}
+	c.render(w, r, http.StatusOK, "pages.html", &l)
+}
+
+// address returns that of the list with the same filters.
+func (l *pageList) address(before string) string {
+	q := url.Values{}
+	for name, value := range map[string]string{"state": l.State, "receiver": l.Receiver, "before": before} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if len(q) == 0 {
+		return l.Base + "/pages"
+	}
+	return l.Base + "/pages?" + q.Encode()
+}
+
+// row returns a page for the list.
+func (c *Console) row(f *Frame, p outbox.Page) pageRow {
+	row := pageRow{card: c.line(f, p), ID: p.ID, Updated: f.when(p.UpdatedAt), Word: string(p.State), Class: "is-ok"}
+	row.Name, row.Where = title(read(p))
+	row.Held = f.when(p.AcknowledgedAt)
+	switch p.State {
+	case outbox.PageOpen:
+		row.Class = severityOf(c.order(), p.Severity).Class
+	case outbox.PageSilenced, outbox.PageExpired:
+		row.Class = "is-wait"
+	}
+	if !p.State.Current() {
+		row.Story = c.endedPage(f, p).Story
+	} else if p.AcknowledgedBy != "" {
+		row.Story = p.AcknowledgedBy + " acknowledged it " + after(p.AcknowledgedAt.Sub(p.OpenedAt)) + "."
+	} else {
+		row.Story = "Nobody has acknowledged it."
+	}
+	return row
+}

@@ -1,0 +1,178 @@
+package console
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// lateAfter is how long after it could be sent a message may be delivered without being called late.
+const lateAfter = time.Minute
+
+// entry is a line of a page's timeline.
+type entry struct {
+	At      when
+	Title   string
+	Detail  string
+	Quote   string // of a text
+	By      bool   // a person did it
+	Late    bool
+	Trouble bool
+	Next    bool // it is to come
+}
+
+// Class is the style of the line.
+func (e entry) Class() string {
+	switch {
+	case e.Next:
+		return "next"
+	case e.By:
+		return "did"
+	}
+	return ""
+}
+
+// eventWords returns an event of a page in words, and whether a person did it.
+func eventWords(e outbox.PageEvent) (title, detail string, by bool) {
+	detail = e.Detail
+	switch e.Type {
+	case outbox.PageEventOpened:
+		return "Page opened", cmpOr(detail, "first notification"), false
+	case outbox.PageEventNotified:
+		return "Alertmanager notified again", detail, false
+	case outbox.PageEventPaged:
+		return e.Who + " paged", detail, false
+	case outbox.PageEventEscalated:
+		return "Escalated", detail, false
+	case outbox.PageEventPassed:
+		return e.Who + " wants the next person paged", detail, true
+	case outbox.PageEventUnreached:
+		return "Nobody reached", detail, false
+	case outbox.PageEventRepeated:
+		return "Everybody paged again", detail, false
+	case outbox.PageEventAcknowledged:
+		return e.Who + " acknowledged it", detail, true
+	case outbox.PageEventSilencing:
+		return e.Who + " wants it silenced", detail, true
+	case outbox.PageEventSilenced:
+		return "Silenced by " + e.Who, detail, true
+	case outbox.PageEventNotSilenced:
+		return "Not silenced", detail, false
+	case outbox.PageEventUndone:
+		return e.Who + " undid that: it is open again", detail, true
+	case outbox.PageEventReopened:
+		return "Open again", detail, false
+	case outbox.PageEventSuppressed:
+		return "Alertmanager holds back alerts", detail, false
+	case outbox.PageEventFires:
+		return "Alerts fire again", detail, false
+	case outbox.PageEventGone:
+		return "Alerts gone", detail, false
+	case outbox.PageEventNote:
+		return e.Who + " noted", detail, true
+	case outbox.PageEventResolved:
+		return "Resolved", detail, false
+	case outbox.PageEventExpired:
+		return "Expired", detail, false
+	case outbox.PageEventRegrouped:
+		return "Regrouped", detail, false
+	case outbox.PageEventFlapping:
+		return "Alerts flap", detail, false
+	}
+	return string(e.Type), strings.TrimSpace(e.Who + " " + detail), false
+}
+
+func cmpOr(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// timeline returns what happened to a page and its messages, oldest first.
+func timeline(k *clock, p outbox.Page, ms []outbox.Message, name func(outbox.Message) string) []entry {
+	var all []entry
+	quoted := make(map[string]bool) // messages that an event of the page stands for
+	for _, e := range p.Events {
+		title, detail, by := eventWords(e)
+		line := entry{At: k.when(e.At), Title: title, Detail: detail, By: by}
+		switch e.Type {
+		case outbox.PageEventUnreached, outbox.PageEventNotSilenced:
+			line.Trouble = true
+		case outbox.PageEventPaged:
+			if m := sent(ms, e, quoted, name); m != nil {
+				quoted[m.ID] = true
+				line.Quote = firstLine(m.Text)
+			}
+		}
+		all = append(all, line)
+	}
+	for _, m := range ms {
+		if !quoted[m.ID] {
+			all = append(all, entry{At: k.when(m.CreatedAt), Title: "Text to " + name(m), Quote: firstLine(m.Text)})
+		}
+		for _, e := range m.Events {
+			if line, ok := messageLine(m, e, name(m)); ok {
+				line.At = k.when(e.At)
+				all = append(all, line)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b entry) int { return a.At.at.Compare(b.At.at) })
+	return all
+}
+
+// sent returns the message by which somebody was paged.
+func sent(ms []outbox.Message, e outbox.PageEvent, quoted map[string]bool, name func(outbox.Message) string) *outbox.Message {
+	for i := range ms {
+		if m := &ms[i]; !quoted[m.ID] && name(*m) == e.Who && m.CreatedAt.Sub(e.At).Abs() < 2*time.Second {
+			return m
+		}
+	}
+	return nil
+}
+
+func firstLine(text string) string {
+	const most = 120
+	line, rest, _ := strings.Cut(text, "\n")
+	runes := []rune(line)
+	if len(runes) > most || rest != "" {
+		return string(runes[:min(len(runes), most)]) + "…"
+	}
+	return line
+}
+
+// messageLine returns an event of a message for the timeline; false if it is not shown there.
+func messageLine(m outbox.Message, e outbox.Event, to string) (entry, bool) {
+	switch e.Type {
+	case outbox.EventDelivered:
+		took, late := delay(m, e.At)
+		return entry{Title: "delivered to " + to, Detail: took, Late: late}, true
+	case outbox.EventFailed:
+		return entry{Title: "Not delivered to " + to, Detail: e.Detail, Trouble: true}, true
+	case outbox.EventUnknown:
+		return entry{Title: "No receipt from " + to + "’s phone", Detail: e.Detail, Trouble: true}, true
+	case outbox.EventExpired:
+		return entry{Title: "Too old to be sent to " + to, Detail: e.Detail, Trouble: true}, true
+	case outbox.EventSuperseded:
+		return entry{Title: "Text to " + to + " replaced by a newer one", Detail: "it was not sent"}, true
+	case outbox.EventHeld:
+		return entry{Title: "Text to " + to + " waits", Detail: e.Detail}, true
+	case outbox.EventRetry:
+		return entry{Title: "Text to " + to + " is tried again", Detail: e.Detail}, true
+	case outbox.EventReply:
+		return entry{Title: "Reply from " + to, Detail: e.Detail, By: true}, true
+	}
+	return entry{}, false
+}
+
+// delay returns how long a message took to a time, in words, and whether that is late.
+func delay(m outbox.Message, at time.Time) (words string, late bool) {
+	from := m.CreatedAt
+	if m.NotBefore.After(from) {
+		from = m.NotBefore
+	}
+	return after(at.Sub(from)), at.Sub(from) > lateAfter
+}

@@ -1,0 +1,202 @@
+package console
+
+import (
+	"fmt"
+	"html/template"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/access"
+	"github.com/smspager/smspager/templating"
+)
+
+// nbsp joins a number and its unit.
+const nbsp = "\u00a0"
+
+// clock writes times as one reader sees them.
+type clock struct {
+	now  time.Time
+	zone *time.Location
+}
+
+// when is a time as one reader sees it.
+type when struct {
+	at time.Time
+	*clock
+}
+
+func (c *clock) when(at time.Time) when { return when{at, c} }
+
+// Unix is the time in seconds.
+func (w when) Unix() int64 { return w.at.Unix() }
+
+// Zero reports whether there is no such time.
+func (w when) Zero() bool { return w.at.IsZero() }
+
+// Ago returns "8 min ago", For "8 min", and In "in 6 min 50 s"; live.js keeps them true.
+func (w when) Ago() template.HTML { return w.html("ago", w.ago()) }
+
+// For returns how long ago the time is.
+func (w when) For() template.HTML { return w.html("for", span(w.now.Sub(w.at), false)) }
+
+// In returns how long it is until the time.
+func (w when) In() template.HTML {
+	if !w.at.After(w.now) {
+		return w.html("in", "now")
+	}
+	return w.html("in", "in "+span(w.at.Sub(w.now), true))
+}
+
+// Left returns how long it is until the time, as "43 min left".
+func (w when) Left() template.HTML { return w.html("left", span(w.at.Sub(w.now), false)+" left") }
+
+// RFC returns the time for programs.
+func (w when) RFC() string { return w.at.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
+
+// ago is Ago as text.
+func (w when) ago() string { return span(w.now.Sub(w.at), false) + " ago" }
+
+func (w when) html(as, words string) template.HTML {
+	return template.HTML(`<time datetime="` + w.at.In(w.zone).Format(time.RFC3339) + `" data-as="` + as + `">` + strings.ReplaceAll(words, " ", "&nbsp;") + `</time>`)
+}
+
+// Clock returns the time of day, with the day if that is not today: "03:08", "Fri 22:10", "3 Nov 22:10".
+func (w when) Clock() string { return w.format("15:04") }
+
+// Exact is Clock with seconds.
+func (w when) Exact() string { return w.format("15:04:05") }
+
+// Stamp returns the exact time as an element.
+func (w when) Stamp() template.HTML {
+	return template.HTML(`<time class="at" datetime="` + w.at.In(w.zone).Format(time.RFC3339) + `">` + template.HTMLEscapeString(w.Exact()) + `</time>`)
+}
+
+func (w when) format(layout string) string {
+	local, today := w.at.In(w.zone), w.now.In(w.zone)
+	away := w.at.Sub(w.now).Abs()
+	switch {
+	case local.YearDay() == today.YearDay() && local.Year() == today.Year():
+	case away < 6*24*time.Hour:
+		layout = "Mon " + layout
+	case away < 300*24*time.Hour:
+		layout = "2 Jan " + layout
+	default:
+		layout = "2 Jan 2006 " + layout
+	}
+	return strings.ReplaceAll(local.Format(layout), " ", nbsp)
+}
+
+// Today returns the date, as "Sat 28 Nov 2026".
+func (w when) Today() string {
+	return strings.ReplaceAll(w.at.In(w.zone).Format("Mon 2 Jan"), " ", nbsp) + w.at.In(w.zone).Format(" 2006")
+}
+
+// Zone names the time zone, as "Europe/Paris (UTC+1)".
+func (c *clock) Zone() string {
+	name, seconds := c.zone.String(), 0
+	_, seconds = c.now.In(c.zone).Zone()
+	offset := "UTC"
+	if seconds != 0 {
+		offset = fmt.Sprintf("UTC%+d", seconds/3600)
+		if minutes := seconds % 3600 / 60; minutes != 0 {
+			offset += fmt.Sprintf(":%02d", max(minutes, -minutes))
+		}
+	}
+	if name == "UTC" || name == "Local" || name == offset {
+		return offset
+	}
+	return name + " (" + offset + ")"
+}
+
+// span returns a length of time in words: "21 s", "8 min", "5 h", "12 days"; fine ones with two units,
+// "6 min 50 s". live.js has the same words.
+func span(d time.Duration, fine bool) string {
+	d = max(d, 0).Truncate(time.Second)
+	two := func(n int, unit string, rest int, restUnit string) string {
+		if fine && rest > 0 {
+			return fmt.Sprintf("%d %s %d %s", n, unit, rest, restUnit)
+		}
+		return fmt.Sprintf("%d %s", n, unit)
+	}
+	seconds := int(d.Seconds())
+	switch {
+	case seconds < 60:
+		return fmt.Sprintf("%d s", seconds)
+	case seconds < 3600:
+		return two(seconds/60, "min", seconds%60, "s")
+	case seconds < 2*86400:
+		return two(seconds/3600, "h", seconds%3600/60, "min")
+	}
+	return two(seconds/86400, "days", seconds%86400/3600, "h")
+}
+
+// after returns how long something took, as "after 4 s" or "after 2 min 41 s".
+func after(d time.Duration) string {
+	if d < time.Second {
+		return strings.ReplaceAll(fmt.Sprintf("after %.1f s", max(d, 0).Seconds()), " ", nbsp)
+	}
+	return "after " + strings.ReplaceAll(span(d, true), " ", nbsp)
+}
+
+// counted returns a number with its noun, joined: "1 alert", "3 alerts".
+func counted(n int, noun string) string {
+	return strings.Replace(templating.Counted(n, noun), " ", nbsp, 1)
+}
+
+// number returns a phone number as a caller may see it.
+func number(caller access.Caller, n e164.Number) string {
+	full := caller.Number(n)
+	if full == string(n) {
+		return full
+	}
+	return string(n[:5]) + "•••" + string(n[len(n)-2:])
+}
+
+// humps returns an alert's name with places where a line may break.
+func humps(name string) template.HTML {
+	var b strings.Builder
+	var before rune
+	for _, r := range name {
+		if unicode.IsUpper(r) && unicode.IsLower(before) || before == '_' || before == '/' {
+			b.WriteString("<wbr>")
+		}
+		b.WriteString(template.HTMLEscapeString(string(r)))
+		before = r
+	}
+	return template.HTML(b.String())
+}
+
+// link returns an address if it is one of the web, and "" otherwise: labels and annotations are
+// written by whoever writes alerts.
+func link(address string) string {
+	u, err := url.Parse(strings.TrimSpace(address))
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return ""
+	}
+	return u.String()
+}
+
+// list joins names: "alice", "alice and bob", "alice, bob and carol".
+func list(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// sentence returns a text that begins with a capital and ends with a full stop.
+func sentence(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return ""
+	}
+	runes := []rune(s)
+	runes[0] = unicode.ToUpper(runes[0])
+	if s = string(runes); strings.ContainsAny(s[len(s)-1:], ".!?…") {
+		return s
+	}
+	return s + "."
+}
