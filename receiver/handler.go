@@ -14,6 +14,7 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/internal/link"
 	"github.com/smspager/smspager/receiver/internal/response"
 )
 
@@ -129,6 +130,7 @@ func (r *Receiver) public(mux *http.ServeMux) {
 		mux.HandleFunc("/textinghouse/{token}/dlr"+end, serve)
 		mux.HandleFunc("/textinghouse/{token}/mo"+end, serve)
 	}
+	mux.Handle(link.Path, r.phone)
 }
 
 // serveReady responds 200 while notifications are taken and can be stored. A line reports a

@@ -44,6 +44,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/oncall"
 	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/internal/phone"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/internal/watch"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -71,6 +72,7 @@ type Receiver struct {
 	pruned   prometheus.Counter
 	access   access.Control
 	api      *api.API
+	phone    *phone.Handler
 	history  history
 	prefix   string // the path under which the private handlers are; "": the root
 	base     string // the path by which browsers reach them
@@ -145,6 +147,7 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		return nil, errors.Join(err, r.spool.Close())
 	}
 	r.api = api.New(api.Options{Store: r.spool, Contacts: r.people, Actor: r.oncall, Caller: caller{r}, State: state{r}, Logger: o.Logger, Registerer: own})
+	r.phone = phone.New(phone.Options{Store: r.spool, OnCall: r.oncall, People: r.people, Logger: o.Logger, Registerer: own})
 	r.intake = intake.New(intake.Options{Spool: r.spool, OnCall: rooms{r.people, r.oncall, r.watch}, Shared: shared, Logger: o.Logger, Registerer: own, IDs: ids})
 	if err := r.join(own, o); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -277,7 +280,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	}
 	r.access.Configure(cfg)
 	r.people.Configure(cfg)
-	r.oncall.Configure(all, render)
+	r.oncall.Configure(all, render, linksOf(cfg))
 	r.intake.Configure(intake.Settings{
 		Receivers: receivers, Severities: cfg.Severities.SeverityOrder(), Token: cfg.Webhook.Token, MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
 	})
@@ -289,12 +292,13 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	}
 	r.delivery.Configure(delivery.Settings{
 		Limits: limits, Severities: cfg.Severities.SeverityOrder(), DailyBudget: cfg.Credit.DailyBudget, MaxPerSecond: cfg.TextingHouse.MaxPerSecond,
-		Gateway: client, SenderID: cfg.TextingHouse.SenderID, Timeout: cfg.TextingHouse.Timeout, Concurrency: cfg.TextingHouse.Concurrency,
+		Links: linksOf(cfg), Gateway: client, SenderID: cfg.TextingHouse.SenderID, Timeout: cfg.TextingHouse.Timeout, Concurrency: cfg.TextingHouse.Concurrency,
 		Callbacks: cfg.TextingHouse.CallbackToken != "",
 	})
 	callbacks := r.newCallbacks(cfg)
 	r.callbacks.Store(&callbacks)
 	r.watch.Configure(cfg, client)
+	r.phone.Configure(cfg, linksOf(cfg))
 	r.metrics.client.Store(client)
 	r.history.loaded(nil, time.Now())
 	r.cfg = cfg

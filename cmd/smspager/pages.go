@@ -160,6 +160,7 @@ type verify struct {
 	running
 	name     string
 	wait     bool
+	link     bool
 	patience time.Duration
 }
 
@@ -168,6 +169,7 @@ func addVerify(app *kingpin.Application) (string, func(context.Context, console)
 	cmd := app.Command("verify", "Send a contact a code to reply. The reply shows that texts arrive at that phone, and that its replies arrive here.\n\n"+
 		"Example: smspager verify alice --wait\n\nExit codes: 0 sent (with --wait: verified), 1 an error, 4 not verified in time.")
 	v.flags(cmd)
+	cmd.Flag("link", "Add a link to the text, as texts of pages have with receivers.link: some carriers filter them.").BoolVar(&v.link)
 	cmd.Flag("wait", "Wait for the reply.").BoolVar(&v.wait)
 	cmd.Flag("wait.timeout", "How long to wait.").Default("10m").DurationVar(&v.patience)
 	cmd.Arg("contact", "The contact's name.").Required().StringVar(&v.name)
@@ -179,7 +181,11 @@ func (v *verify) run(ctx context.Context, c console) error {
 		Status string `json:"status"`
 	}
 	asked := time.Now()
-	if err := v.call(ctx, http.MethodPost, "/api/v1/contacts/"+url.PathEscape(v.name)+"/verify", nil, &sent); err != nil {
+	path := "/api/v1/contacts/" + url.PathEscape(v.name) + "/verify"
+	if v.link {
+		path += "?link=true"
+	}
+	if err := v.call(ctx, http.MethodPost, path, nil, &sent); err != nil {
 		return err
 	}
 	if !v.wait {

@@ -3,7 +3,6 @@ package oncall
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -155,25 +154,6 @@ func (r *pages) coded(ctx context.Context, code string) (*page.Page, error) {
 		return nil, err
 	}
 	return r.read(stored[0])
-}
-
-// find returns the page with an id, the current one with a code, or else the newest one with it. The
-// error is outbox.ErrNotFound if there is none.
-func (r *pages) find(ctx context.Context, name string) (outbox.Page, error) {
-	p, err := r.spool.Page(ctx, name)
-	if !errors.Is(err, outbox.ErrNotFound) {
-		return p, err
-	}
-	for _, current := range []bool{true, false} {
-		ps, err := r.spool.Pages(ctx, outbox.PageQuery{Code: name, Current: current, Limit: 1})
-		if err != nil {
-			return outbox.Page{}, err
-		}
-		if len(ps) > 0 {
-			return r.spool.Page(ctx, ps[0].ID)
-		}
-	}
-	return outbox.Page{}, outbox.ErrNotFound
 }
 
 // of returns the current pages, or those that a number was paged for. The open ones come first, then
