@@ -33,12 +33,12 @@ var levels = [][]string{
 	{"receiver/outbox", "receiver/config", "receiver/textinghouse/textinghousetest"},
 	{
 		"receiver/outbox/sqlite", "receiver/outbox/postgres", "receiver/outbox/outboxtest",
-		"receiver/internal/mark", "receiver/internal/delivery/queue", "receiver/internal/httpclient", "receiver/internal/access",
+		"receiver/internal/mark", "receiver/internal/delivery/queue", "receiver/internal/httpclient", "receiver/internal/access", "receiver/internal/link",
 	},
 	{"receiver/internal/spool"},    // the only way to the store
 	{"receiver/internal/delivery"}, // which the sender takes, too
 	{"receiver/internal/people", "receiver/internal/alertmanager", "receiver/internal/oncall/page", "receiver/internal/oncall/command", "receiver/internal/oncall/rota"},
-	{"receiver/internal/intake", "receiver/internal/oncall", "receiver/internal/watch", "receiver/internal/api", "receiver/internal/console"},
+	{"receiver/internal/intake", "receiver/internal/oncall", "receiver/internal/watch", "receiver/internal/api", "receiver/internal/console", "receiver/internal/phone"},
 	{"receiver"},
 	{"receiver/notifier"},
 	{"cmd/smspager", "bench/backlog", "bench/chaos", "bench/sachet", "bench/start", "bench/texts", "bench/truth"},

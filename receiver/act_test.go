@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/smspager/smspager/internal/testwait"
+	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -246,4 +248,42 @@ func TestEvents(t *testing.T) {
 	next("message", `"state":"`)
 	c.act("pages", `{"to":"oncall","key":"backup","resolve":true}`)
 	next("page", `"state":"resolved"`)
+}
+
+// TestRoutePrefix: everything but the public paths is below the prefix.
+func TestRoutePrefix(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, acting)
+	cfg, err := receiver.LoadConfig(c.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Storage.SQLite = t.TempDir() + "/other.db"
+	r, err := receiver.New(cfg, receiver.Options{RoutePrefix: "/pager/", ExternalURL: "https://ops.example.com/pager/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for path, want := range map[string]int{
+		"/pager/-/healthy": 200, "/-/healthy": 404, "/pager/api/v1/pages": 200, "/api/v1/pages": 404, "/": 302, "/pager": 302, "/pagerx": 404,
+		"/pager//-//healthy": 200, "/textinghouse/wrong/dlr": 404, "/pager/nope": 404,
+	} {
+		w := httptest.NewRecorder()
+		r.Handler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if w.Code != want {
+			t.Errorf("%s: %d %s, want %d", path, w.Code, w.Body, want)
+		}
+		if to := w.Header().Get("Location"); w.Code == 302 && to != "/pager/" {
+			t.Errorf("%s goes to %s", path, to)
+		}
+	}
+	for path, want := range map[string]bool{"/pager/-/healthy": true, "/-/healthy": true, "/pagerx/-/healthy": false, "/pager/metrics": false, "/textinghouse/x/mo": true} {
+		if got := r.NeedsNoLogin(httptest.NewRequest("GET", path, nil)); got != want {
+			t.Errorf("%s needs no login: %v", path, got)
+		}
+	}
+	for _, o := range []receiver.Options{{RoutePrefix: "pager"}, {RoutePrefix: "/a{b}"}, {ExternalURL: "ops.example.com"}} {
+		if _, err := receiver.New(cfg, o); err == nil {
+			t.Errorf("%+v is accepted", o)
+		}
+	}
 }

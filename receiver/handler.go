@@ -17,6 +17,8 @@ import (
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/internal/console"
+	"github.com/smspager/smspager/receiver/internal/link"
+	"github.com/smspager/smspager/receiver/internal/phone"
 	"github.com/smspager/smspager/receiver/internal/response"
 )
 
@@ -27,6 +29,7 @@ func (r *Receiver) openDoors(o Options, own *prometheus.Registry) (err error) {
 		return err
 	}
 	r.api = api.New(api.Options{Store: r.spool, Contacts: r.people, Actor: r.oncall, Caller: caller{r}, State: state{r}, Logger: o.Logger, Registerer: own})
+	r.phone = phone.New(phone.Options{Store: r.spool, OnCall: r.oncall, People: r.people, Logger: o.Logger, Registerer: own})
 	r.console, err = console.New(console.Options{
 		Store: r.spool, People: r.people, Plans: r.oncall, Actor: r.oncall, State: state{r},
 		Base: r.base, Version: version.Version, Logger: o.Logger, Transport: o.Transport, NotFound: api.NotFound,
@@ -146,6 +149,7 @@ func (r *Receiver) public(mux *http.ServeMux) {
 		mux.HandleFunc("/textinghouse/{token}/dlr"+end, serve)
 		mux.HandleFunc("/textinghouse/{token}/mo"+end, serve)
 	}
+	mux.Handle(link.Path, r.phone)
 }
 
 // serveReady responds 200 while notifications are taken and can be stored. A line reports a

@@ -45,6 +45,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/oncall"
 	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/internal/phone"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/internal/watch"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -73,6 +74,7 @@ type Receiver struct {
 	access   access.Control
 	api      *api.API
 	console  *console.Console
+	phone    *phone.Handler
 	history  history
 	prefix   string // the path under which the private handlers are; "": the root
 	base     string // the path by which browsers reach them
@@ -278,7 +280,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	r.access.Configure(cfg)
 	r.console.Configure(cfg)
 	r.people.Configure(cfg)
-	r.oncall.Configure(all, render)
+	r.oncall.Configure(all, render, linksOf(cfg))
 	r.intake.Configure(intake.Settings{
 		Receivers: receivers, Severities: cfg.Severities.SeverityOrder(), Token: cfg.Webhook.Token, MaxBodyBytes: cfg.Webhook.MaxBodyBytes,
 	})
@@ -290,12 +292,13 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	}
 	r.delivery.Configure(delivery.Settings{
 		Limits: limits, Severities: cfg.Severities.SeverityOrder(), DailyBudget: cfg.Credit.DailyBudget, MaxPerSecond: cfg.TextingHouse.MaxPerSecond,
-		Gateway: client, SenderID: cfg.TextingHouse.SenderID, Timeout: cfg.TextingHouse.Timeout, Concurrency: cfg.TextingHouse.Concurrency,
+		Links: linksOf(cfg), Gateway: client, SenderID: cfg.TextingHouse.SenderID, Timeout: cfg.TextingHouse.Timeout, Concurrency: cfg.TextingHouse.Concurrency,
 		Callbacks: cfg.TextingHouse.CallbackToken != "",
 	})
 	callbacks := r.newCallbacks(cfg)
 	r.callbacks.Store(&callbacks)
 	r.watch.Configure(cfg, client)
+	r.phone.Configure(cfg, linksOf(cfg))
 	r.metrics.client.Store(client)
 	r.history.loaded(nil, time.Now())
 	r.cfg = cfg

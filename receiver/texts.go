@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/intake"
+	"github.com/smspager/smspager/receiver/internal/link"
 	"github.com/smspager/smspager/receiver/internal/oncall"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
@@ -101,7 +103,11 @@ func preview(cfg *config.Config, name string, n templating.Notification, text st
 	n.Receiver = r.Name
 	var b templating.Budget
 	if r.Pages && n.Status != string(model.AlertResolved) {
-		b.Tail, b.LongTail = oncall.SampleTail, oncall.SampleLongTail
+		var links link.Links
+		if i := slices.IndexFunc(cfg.Receivers, func(c config.Receiver) bool { return c.Name == r.Name }); i >= 0 && cfg.Receivers[i].Link {
+			links = linksOf(cfg)
+		}
+		b.Tail, b.LongTail = oncall.SampleTail(links)
 	}
 	if n.NotificationReason == "repeat interval elapsed" {
 		b.Again, b.LongTail = true, ""
@@ -118,4 +124,10 @@ func retext(cfg *config.Config, r *intake.Receiver, text string) error {
 	i := slices.IndexFunc(cfg.Receivers, func(c config.Receiver) bool { return c.Name == r.Name })
 	r.Text, err = set.Text(text, cfg.Receivers[i].Zone)
 	return err
+}
+
+// linksOf returns the links of a configuration. Their secret is that of the callbacks, which all replicas
+// have; without callbacks it is the password.
+func linksOf(cfg *config.Config) link.Links {
+	return link.New(cfg.Web.PublicURL, cmp.Or(cfg.TextingHouse.CallbackToken, cfg.TextingHouse.Password).Reveal())
 }

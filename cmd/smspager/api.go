@@ -20,6 +20,8 @@ type (
 	}
 	pageJSON struct {
 		ID             string        `json:"id"`
+		Version        int           `json:"version"`
+		Confirmation   string        `json:"confirmation,omitempty"`
 		Receiver       string        `json:"receiver"`
 		Code           string        `json:"code"`
 		State          string        `json:"state"`

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -155,7 +154,7 @@ func (s *stage) page(ctx context.Context, payload []byte, phone *textinghousetes
 	defer cancel()
 	start := time.Now()
 	var accepted receiver.Result
-	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager", payload, &accepted); err != nil {
+	if err := callJSON(ctx, http.DefaultClient, http.MethodPost, s.base+"/alertmanager", payload, &accepted); err != nil {
 		return fmt.Errorf("post the webhook: %w", err)
 	}
 	fmt.Fprintf(s.out, "   200 after %s: %s, message %s is on disk\n", time.Since(start).Round(100*time.Microsecond), accepted.Status, accepted.Messages[0])
@@ -167,7 +166,7 @@ func (s *stage) page(ctx context.Context, payload []byte, phone *textinghousetes
 	drawSMS(s.out, sms.Text)
 	for {
 		var m messageJSON
-		if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/messages/"+accepted.Messages[0], nil, &m); err != nil {
+		if err := callJSON(ctx, http.DefaultClient, http.MethodGet, s.base+"/api/v1/messages/"+accepted.Messages[0], nil, &m); err != nil {
 			return fmt.Errorf("read the message: %w", err)
 		}
 		if outbox.State(m.State).Final() {
@@ -186,31 +185,3 @@ func (s *stage) page(ctx context.Context, payload []byte, phone *textinghousetes
 		}
 	}
 }
-
-// callJSON makes a request and reads its response, or returns a *responseError.
-func callJSON(ctx context.Context, method, url string, body []byte, response any) error {
-	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		var body struct{ Error string }
-		_ = json.Unmarshal(text, &body) // a response that is not smspager's has no reason
-		return &responseError{fmt.Sprintf("%s responds %s: %s", url, resp.Status, bytes.TrimSpace(text)), body.Error}
-	}
-	return json.NewDecoder(resp.Body).Decode(response)
-}
-
-// responseError is a response other than 200.
-type responseError struct {
-	message string
-	reason  string // smspager's; "" if something else responded
-}
-
-func (e *responseError) Error() string { return e.message }

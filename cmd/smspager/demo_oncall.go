@@ -43,7 +43,7 @@ func (s *stage) night(ctx context.Context) error {
 	alice, bob := &actor{s, "alice", s.sim.Phone(demoAlice)}, &actor{s, "bob", s.sim.Phone(demoBob)}
 
 	s.say("An alert fires. alice is paged; the text ends with the code of the page")
-	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager", recent(firingPayload), new(any)); err != nil {
+	if err := callJSON(ctx, http.DefaultClient, http.MethodPost, s.base+"/alertmanager", recent(firingPayload), new(any)); err != nil {
 		return fmt.Errorf("post the webhook: %w", err)
 	}
 	if err := alice.reads(ctx, "CRITICAL KubePodCrashLooping"); err != nil {
@@ -63,7 +63,7 @@ func (s *stage) night(ctx context.Context) error {
 		}
 	}
 	s.say("The alert is resolved. Everybody who was paged gets a text, and nobody else")
-	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager", recent(resolvedPayload), new(any)); err != nil {
+	if err := callJSON(ctx, http.DefaultClient, http.MethodPost, s.base+"/alertmanager", recent(resolvedPayload), new(any)); err != nil {
 		return fmt.Errorf("post the webhook: %w", err)
 	}
 	for _, actor := range []*actor{alice, bob} {
@@ -77,7 +77,7 @@ func (s *stage) night(ctx context.Context) error {
 		return err
 	}
 	s.say("The heartbeat comes back")
-	if err := callJSON(ctx, http.MethodPost, s.base+"/alertmanager/watchdog", []byte(watchdogPayload), new(any)); err != nil {
+	if err := callJSON(ctx, http.DefaultClient, http.MethodPost, s.base+"/alertmanager/watchdog", []byte(watchdogPayload), new(any)); err != nil {
 		return fmt.Errorf("post the webhook: %w", err)
 	}
 	if err := alice.reads(ctx, "ALIVE heartbeat prometheus"); err != nil {
@@ -92,7 +92,7 @@ func (s *stage) beat(ctx context.Context) (stop func()) {
 	var beats sync.WaitGroup
 	beats.Go(func() {
 		for ctx.Err() == nil {
-			_ = callJSON(ctx, http.MethodPost, s.base+"/alertmanager/watchdog", []byte(watchdogPayload), new(any))
+			_ = callJSON(ctx, http.DefaultClient, http.MethodPost, s.base+"/alertmanager/watchdog", []byte(watchdogPayload), new(any))
 			select {
 			case <-ctx.Done():
 			case <-time.After(500 * time.Millisecond):
@@ -108,14 +108,14 @@ func (s *stage) beat(ctx context.Context) (stop func()) {
 // record shows what smspager page shows.
 func (s *stage) record(ctx context.Context) error {
 	var list pagesJSON
-	if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/pages", nil, &list); err != nil {
+	if err := callJSON(ctx, http.DefaultClient, http.MethodGet, s.base+"/api/v1/pages", nil, &list); err != nil {
 		return fmt.Errorf("read the pages: %w", err)
 	}
 	if len(list.Pages) != 1 || list.Pages[0].State != "resolved" || list.Pages[0].AcknowledgedBy != "bob" {
 		return fmt.Errorf("the page should be resolved, and acknowledged by bob: %+v", list.Pages)
 	}
 	var page pageJSON
-	if err := callJSON(ctx, http.MethodGet, s.base+"/api/v1/pages/"+list.Pages[0].ID, nil, &page); err != nil {
+	if err := callJSON(ctx, http.DefaultClient, http.MethodGet, s.base+"/api/v1/pages/"+list.Pages[0].ID, nil, &page); err != nil {
 		return fmt.Errorf("read the page: %w", err)
 	}
 	s.say("The history is stored: smspager page " + page.Code)

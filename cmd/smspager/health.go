@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,13 +13,13 @@ import (
 )
 
 // health is the subcommand health: a check for container images without a shell.
-type health struct{ url string }
+type health struct{ running }
 
 func addHealth(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var h health
 	cmd := app.Command("health", "Ask a running smspager whether it is ready. The exit code is 0 if it is. For health checks of containers.\n\n"+
 		"Example: smspager health --url=http://127.0.0.1:9879/-/ready")
-	cmd.Flag("url", "URL of smspager serve. The default path is /-/ready.").Default("http://127.0.0.1:9879/-/ready").StringVar(&h.url)
+	h.urlFlags(cmd, defaultURL+"/-/ready")
 	return cmd.FullCommand(), h.run
 }
 
@@ -27,12 +28,16 @@ func (h *health) run(ctx context.Context, c console) error {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url, nil)
 	if err != nil {
-		return fmt.Errorf("--url: %w", err)
+		return errors.New("--url must be like " + defaultURL + "/-/ready")
 	}
 	if strings.Trim(req.URL.Path, "/") == "" {
 		req.URL.Path = "/-/ready"
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client, err := h.client()
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}
@@ -41,7 +46,7 @@ func (h *health) run(ctx context.Context, c console) error {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s responds %s", req.URL, resp.Status)
+		return fmt.Errorf("%s responds %s", req.URL.Redacted(), resp.Status)
 	}
 	return nil
 }

@@ -81,9 +81,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 	}()
 
 	commands := make(map[string]func(context.Context, console) error)
-	for _, add := range []func(*kingpin.Application) (string, func(context.Context, console) error){
-		addServe, addDemo, addCheckConfig, addPreview, addSend, addStatus, addCredit, addSimulate, addHealth, addBackup, addRestore, addWho, addPages, addPage, addVerify,
-	} {
+	for _, add := range append([]func(*kingpin.Application) (string, func(context.Context, console) error){
+		addServe, addDemo, addCheckConfig, addPreview, addSend, addStatus, addCredit, addSimulate, addHealth, addBackup, addRestore, addWho, addPages, addPage, addVerify, addPageNow,
+	}, addActs()...) {
 		name, command := add(app)
 		commands[name] = command
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,50 +15,12 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 )
 
-// running holds the flags of subcommands that ask a running smspager over HTTP.
-type running struct{ url, output string }
-
-func (r *running) flags(cmd *kingpin.CmdClause) {
-	cmd.Flag("url", "URL of smspager serve.").Default("http://127.0.0.1:9879").StringVar(&r.url)
-	outputFlag(cmd, &r.output)
-}
-
-// get reads the response of a path. If JSON is wanted, it copies the response to out and
-// returns done.
-func (r *running) get(ctx context.Context, out io.Writer, path string, response any) (done bool, err error) {
-	if r.output == "json" {
-		var raw json.RawMessage
-		if err := r.call(ctx, http.MethodGet, path, &raw); err != nil {
-			return true, err
-		}
-		_, err := fmt.Fprintf(out, "%s\n", raw)
-		return true, err
-	}
-	return false, r.call(ctx, http.MethodGet, path, response)
-}
-
-// call makes a request. If smspager refuses it, the error is smspager's reason.
-func (r *running) call(ctx context.Context, method, path string, response any) error {
-	if u, err := url.Parse(r.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("--url must be like http://127.0.0.1:9879, is %q", r.url)
-	}
-	err := callJSON(ctx, method, strings.TrimSuffix(r.url, "/")+path, nil, response)
-	var refused *responseError
-	var unreached *url.Error
-	switch {
-	case errors.As(err, &refused) && refused.reason != "":
-		return errors.New(refused.reason)
-	case errors.As(err, &unreached):
-		return fmt.Errorf("smspager serve does not respond at %s (--url): %w", r.url, unreached.Err)
-	}
-	return err
-}
-
 // pages is the subcommand pages.
 type pages struct {
 	running
 	state, receiver string
 	limit           int
+	watch           bool
 }
 
 func addPages(app *kingpin.Application) (string, func(context.Context, console) error) {
@@ -69,6 +30,7 @@ func addPages(app *kingpin.Application) (string, func(context.Context, console) 
 	p.flags(cmd)
 	cmd.Flag("state", "Only pages in this state: open, acknowledged, silenced, resolved, expired, or current (the first three).").StringVar(&p.state)
 	cmd.Flag("receiver", "Only pages of this receiver.").StringVar(&p.receiver)
+	cmd.Flag("watch", "Show each change as it happens, until interrupted.").BoolVar(&p.watch)
 	cmd.Flag("limit", "The most pages to list.").Default("20").IntVar(&p.limit)
 	return cmd.FullCommand(), p.run
 }
@@ -80,19 +42,60 @@ func (p *pages) run(ctx context.Context, c console) error {
 			q.Set(name, value)
 		}
 	}
+	path := "/api/v1/pages?" + q.Encode()
+	if p.watch {
+		return p.follow(ctx, c.out, path)
+	}
 	var list pagesJSON
-	if done, err := p.get(ctx, c.out, "/api/v1/pages?"+q.Encode(), &list); done || err != nil {
+	if done, err := p.get(ctx, c.out, path, &list); done || err != nil {
 		return err
 	}
 	if len(list.Pages) == 0 {
 		fmt.Fprintln(c.out, "No pages.")
 	}
 	for _, page := range list.Pages {
-		state := page.State
-		if page.AcknowledgedBy != "" {
-			state += ", " + page.AcknowledgedBy
+		fmt.Fprintln(c.out, line(page))
+	}
+	return nil
+}
+
+// line shows a page in a list.
+func line(p pageJSON) string {
+	state := p.State
+	if p.AcknowledgedBy != "" {
+		state += ", " + p.AcknowledgedBy
+	}
+	return fmt.Sprintf("%-5s  %s  %-20s  %s  (%s)", p.Code, local(p.OpenedAt), state, p.Headline, p.Receiver)
+}
+
+// follow shows the pages of a list, oldest first, and then each one that changes, until the context ends.
+// It goes on while smspager is restarted.
+func (p *pages) follow(ctx context.Context, out io.Writer, path string) error {
+	const pause = time.Second
+	shown := make(map[string]string)
+	for first := true; ctx.Err() == nil; first = false {
+		var list struct{ Pages []json.RawMessage }
+		if err := p.call(ctx, http.MethodGet, path, nil, &list); err != nil && first {
+			return err
 		}
-		fmt.Fprintf(c.out, "%-5s  %s  %-20s  %s  (%s)\n", page.Code, local(page.OpenedAt), state, page.Headline, page.Receiver)
+		for _, raw := range slices.Backward(list.Pages) {
+			var page pageJSON
+			if err := json.Unmarshal(raw, &page); err != nil {
+				return err
+			}
+			text := time.Now().Format(time.TimeOnly) + "  " + line(page)
+			if p.output == "json" {
+				text = string(raw)
+			}
+			if news := line(page); shown[page.ID] != news {
+				shown[page.ID] = news
+				fmt.Fprintln(out, text)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
 	}
 	return nil
 }
@@ -157,6 +160,7 @@ type verify struct {
 	running
 	name     string
 	wait     bool
+	link     bool
 	patience time.Duration
 }
 
@@ -165,6 +169,7 @@ func addVerify(app *kingpin.Application) (string, func(context.Context, console)
 	cmd := app.Command("verify", "Send a contact a code to reply. The reply shows that texts arrive at that phone, and that its replies arrive here.\n\n"+
 		"Example: smspager verify alice --wait\n\nExit codes: 0 sent (with --wait: verified), 1 an error, 4 not verified in time.")
 	v.flags(cmd)
+	cmd.Flag("link", "Add a link to the text, as texts of pages have with receivers.link: some carriers filter them.").BoolVar(&v.link)
 	cmd.Flag("wait", "Wait for the reply.").BoolVar(&v.wait)
 	cmd.Flag("wait.timeout", "How long to wait.").Default("10m").DurationVar(&v.patience)
 	cmd.Arg("contact", "The contact's name.").Required().StringVar(&v.name)
@@ -176,7 +181,11 @@ func (v *verify) run(ctx context.Context, c console) error {
 		Status string `json:"status"`
 	}
 	asked := time.Now()
-	if err := v.call(ctx, http.MethodPost, "/api/v1/contacts/"+url.PathEscape(v.name)+"/verify", &sent); err != nil {
+	path := "/api/v1/contacts/" + url.PathEscape(v.name) + "/verify"
+	if v.link {
+		path += "?link=true"
+	}
+	if err := v.call(ctx, http.MethodPost, path, nil, &sent); err != nil {
 		return err
 	}
 	if !v.wait {
@@ -189,7 +198,7 @@ func (v *verify) run(ctx context.Context, c console) error {
 	defer cancel()
 	for {
 		var list struct{ Contacts []contactJSON }
-		if err := v.call(ctx, http.MethodGet, "/api/v1/contacts", &list); err != nil && ctx.Err() == nil {
+		if err := v.call(ctx, http.MethodGet, "/api/v1/contacts", nil, &list); err != nil && ctx.Err() == nil {
 			return err
 		}
 		for _, contact := range list.Contacts {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
@@ -44,6 +46,8 @@ const closeTimeout = 5 * time.Second
 type server struct {
 	configFile    string
 	publicAddress string
+	externalURL   string
+	routePrefix   string
 	web           *web.FlagConfig
 	log           promslog.Config
 }
@@ -56,6 +60,10 @@ func addServe(app *kingpin.Application) (string, func(context.Context, console) 
 	cmd.Flag("config.file", "The configuration file.").Default("smspager.yml").StringVar(&s.configFile)
 	cmd.Flag("public.listen-address", "Address that serves the provider's callbacks and nothing else. The other address then does not serve them. Default: callbacks are served with everything else.").
 		PlaceHolder("ADDRESS").StringVar(&s.publicAddress)
+	cmd.Flag("web.external-url", "URL by which browsers reach smspager, for example behind a proxy that serves it under a path. Its path begins the links of the console.").
+		PlaceHolder("URL").StringVar(&s.externalURL)
+	cmd.Flag("web.route-prefix", "Path under which smspager serves everything but the public paths. Default: the path of --web.external-url.").
+		PlaceHolder("PATH").StringVar(&s.routePrefix)
 	s.web = kingpinflag.AddFlags(cmd, ":9879")
 	promslogflag.AddFlags(app, &s.log)
 	return cmd.FullCommand(), s.run
@@ -82,7 +90,14 @@ func (s *server) run(ctx context.Context, c console) error {
 		return err
 	}
 	s.warnOpen(cfg, listeners, logger)
-	r, err := receiver.New(cfg, receiver.Options{Logger: logger, Registerer: newRegistry(out), Load: load})
+	prefix := s.routePrefix
+	if u, err := url.Parse(s.externalURL); prefix == "" && err == nil {
+		prefix = u.Path
+	}
+	r, err := receiver.New(cfg, receiver.Options{
+		Logger: logger, Registerer: newRegistry(out), Load: load,
+		BasicAuth: checksUser(*s.web.WebConfigFile), ExternalURL: s.externalURL, RoutePrefix: prefix,
+	})
 	if err != nil {
 		return err
 	}
@@ -119,7 +134,7 @@ func (s *server) run(ctx context.Context, c console) error {
 // serve starts the HTTP servers of a Receiver. If one of them fails, failed gets its error.
 func (s *server) serve(r *receiver.Receiver, listeners []net.Listener, logger *slog.Logger) (servers []*http.Server, failed <-chan error, err error) {
 	handler := r.Handler()
-	ended := make(chan error, 2)
+	ended := make(chan error, 2+len(listeners))
 	if s.publicAddress != "" {
 		handler = r.PrivateHandler()
 		listener, err := net.Listen("tcp", s.publicAddress)
@@ -131,15 +146,20 @@ func (s *server) serve(r *receiver.Receiver, listeners []net.Listener, logger *s
 		servers = append(servers, public)
 		go func() { ended <- public.Serve(listener) }()
 	}
-	private := newServer(handler, logger)
-	go func() {
-		if listeners == nil {
-			ended <- web.ListenAndServe(private, s.web, logger)
-		} else {
-			ended <- web.ServeMultiple(listeners, private, s.web, logger)
+	if listeners == nil {
+		private := newServer(handler, logger)
+		go func() { ended <- web.ListenAndServe(private, s.web, logger) }()
+		return append(servers, private), ended, nil
+	}
+	for _, l := range listeners {
+		private := newServer(handler, logger)
+		if *s.web.WebConfigFile != "" {
+			l = &exempt{Listener: l, server: private, inner: handler, skips: r.NeedsNoLogin}
 		}
-	}()
-	return append(servers, private), ended, nil
+		servers = append(servers, private)
+		go func() { ended <- web.Serve(l, private, s.web, logger) }()
+	}
+	return servers, ended, nil
 }
 
 // reloadOn reloads the configuration at each signal, until the context ends.
@@ -181,10 +201,15 @@ func newRegistry(out *logs.Writer) *prometheus.Registry {
 }
 
 // listen opens the listeners before anything else starts, because another smspager may have
-// the addresses. It returns nil if the system hands over the sockets.
+// the addresses. It returns nil if exporter-toolkit opens them, for a virtual machine's socket.
 func listen(flags *web.FlagConfig) (listeners []net.Listener, err error) {
-	vsock := func(address string) bool { return strings.HasPrefix(address, "vsock://") }
-	if flags.WebSystemdSocket != nil && *flags.WebSystemdSocket || slices.ContainsFunc(*flags.WebListenAddresses, vsock) {
+	if flags.WebSystemdSocket != nil && *flags.WebSystemdSocket {
+		if listeners, err = activation.Listeners(); err == nil && len(listeners) == 0 {
+			err = errors.New("--web.systemd-socket: systemd has handed over no socket")
+		}
+		return listeners, err
+	}
+	if slices.ContainsFunc(*flags.WebListenAddresses, func(address string) bool { return strings.HasPrefix(address, "vsock://") }) {
 		return nil, nil
 	}
 	for _, address := range *flags.WebListenAddresses {

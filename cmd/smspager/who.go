@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -14,14 +16,19 @@ import (
 )
 
 // who is the subcommand who.
-type who struct{ configFile, at, output string }
+type who struct {
+	running
+	configFile, at string
+}
 
 func addWho(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var w who
 	cmd := app.Command("who", "Show who is on duty in each rota, now or at another time.\n\n"+
-		"Example: smspager who -c smspager.yml --at=\"2026-12-24 18:00\"")
+		"Example: smspager who -c smspager.yml --at=\"2026-12-24 18:00\"\n\n"+
+		"With --url, a running smspager says it instead of the configuration.")
 	cmd.Flag("config.file", "The configuration file.").Short('c').Default("smspager.yml").StringVar(&w.configFile)
 	cmd.Flag("at", "The time: RFC 3339, or 2026-12-24 18:00 in the machine's zone. Default: now.").StringVar(&w.at)
+	w.urlFlags(cmd, "")
 	outputFlag(cmd, &w.output)
 	return cmd.FullCommand(), w.run
 }
@@ -58,9 +65,30 @@ func (w *who) run(ctx context.Context, c console) error {
 			return err
 		}
 	}
-	cfg, err := receiver.LoadConfig(w.configFile)
+	all, err := w.read(ctx, c, at)
 	if err != nil {
 		return err
+	}
+	if w.output == "json" {
+		return json.NewEncoder(c.out).Encode(all)
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(c.out, "No rota is configured (key rotas).")
+	}
+	for _, on := range all {
+		fmt.Fprintf(c.out, "%s: %s, until %s\n", on.Rota, on.who(), on.End.Format(shiftLayout))
+	}
+	return nil
+}
+
+// read asks a running smspager if --url is given, and otherwise reads the configuration.
+func (w *who) read(ctx context.Context, c console, at time.Time) ([]onDuty, error) {
+	if w.url != "" {
+		return w.ask(ctx, at)
+	}
+	cfg, err := receiver.LoadConfig(w.configFile)
+	if err != nil {
+		return nil, err
 	}
 	duty, err := receiver.NewDuty(ctx, cfg)
 	if err != nil {
@@ -76,16 +104,34 @@ func (w *who) run(ctx context.Context, c console) error {
 	for _, rota := range cfg.Rotas {
 		all = append(all, asOnDuty(rota, duty.At(rota.Name, at)))
 	}
-	if w.output == "json" {
-		return json.NewEncoder(c.out).Encode(all)
+	return all, nil
+}
+
+// ask asks a running smspager who is on duty at a moment. A shift ends at most a month later.
+func (w *who) ask(ctx context.Context, at time.Time) ([]onDuty, error) {
+	q := url.Values{"from": {at.UTC().Format(time.RFC3339)}, "to": {at.UTC().AddDate(0, 1, 0).Format(time.RFC3339)}}
+	var duty struct {
+		Rotas []struct {
+			Name, Timezone string
+			Shifts         []onDuty
+		}
 	}
-	if len(all) == 0 {
-		fmt.Fprintln(c.out, "No rota is configured (key rotas).")
+	if err := w.call(ctx, http.MethodGet, "/api/v1/duty?"+q.Encode(), nil, &duty); err != nil {
+		return nil, err
 	}
-	for _, on := range all {
-		fmt.Fprintf(c.out, "%s: %s, until %s\n", on.Rota, on.who(), on.End.Format(shiftLayout))
+	all := []onDuty{}
+	for _, rota := range duty.Rotas {
+		if len(rota.Shifts) == 0 {
+			continue
+		}
+		on := rota.Shifts[0]
+		on.Rota = rota.Name
+		if zone, err := time.LoadLocation(rota.Timezone); err == nil {
+			on.Start, on.End = on.Start.In(zone), on.End.In(zone)
+		}
+		all = append(all, on)
 	}
-	return nil
+	return all, nil
 }
 
 const shiftLayout = "Mon 2 Jan 15:04 MST"

@@ -61,6 +61,8 @@ type ConsoleGroup struct {
 // Web is how others reach the public listener.
 type Web struct {
 	PublicURL string `yaml:"public_url"` // such as https://sms.example.com; "": pages have no links
+	// ReplyNumber is the number that texts come from; "": a phone page leaves it to the phone.
+	ReplyNumber e164.Number `yaml:"reply_number"`
 }
 
 func (v *validator) access(cfg *Config, contacts map[string]e164.Number) {
@@ -118,6 +120,9 @@ func (v *validator) role(path string, r *Role) {
 	}
 }
 
+// linkCharacters are those of a link that every phone shows as one, and the provider allows.
+const linkCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.:/"
+
 // web checks the public URL, and that links have one.
 func (v *validator) web(cfg *Config) {
 	if raw := cfg.Web.PublicURL; raw != "" {
@@ -127,9 +132,18 @@ func (v *validator) web(cfg *Config) {
 			v.fault("web.public_url", "must be an https URL such as https://sms.example.com")
 		case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 			v.fault("web.public_url", "must be a URL without user, password and parameters")
+		case strings.Trim(raw, linkCharacters) != "":
+			v.fault("web.public_url", "must consist of a-z, A-Z, 0-9 and -.:/ only, which texts can hold")
 		default:
 			cfg.Web.PublicURL = strings.TrimSuffix(raw, "/")
 		}
+	}
+	if n := cfg.Web.ReplyNumber; n != "" {
+		number, err := e164.Parse(string(n))
+		if err != nil {
+			v.fault("web.reply_number", "%v, is %q", err, n)
+		}
+		cfg.Web.ReplyNumber = number
 	}
 	for i := range cfg.Receivers {
 		r, path := &cfg.Receivers[i], fmt.Sprintf("receivers[%d].link", i)

@@ -77,7 +77,7 @@ func (p *directory) Contacts() []people.Contact {
 	return []people.Contact{{Name: "alice", Verified: at}, {Name: "bob", Stopped: at}}
 }
 
-func (p *directory) Verify(_ context.Context, name string) error {
+func (p *directory) Verify(_ context.Context, name string, _ bool) error {
 	if name != "alice" {
 		return people.ErrUnknownContact
 	}

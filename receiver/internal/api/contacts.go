@@ -1,9 +1,11 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/access"
@@ -16,7 +18,8 @@ type Contacts interface {
 	Contacts() []people.Contact
 	// Verify sends a contact a code to reply with. The error for a name that no contact
 	// has is people.ErrUnknownContact.
-	Verify(ctx context.Context, name string) error
+	// link adds a link to the text.
+	Verify(ctx context.Context, name string, link bool) error
 }
 
 func (a *API) serveContacts(w http.ResponseWriter, _ *http.Request) {
@@ -40,9 +43,16 @@ func (a *API) serveVerify(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	switch err := a.contacts.Verify(r.Context(), r.PathValue("name")); {
+	link, err := strconv.ParseBool(cmp.Or(r.URL.Query().Get("link"), "false"))
+	if err != nil {
+		response.Write(w, http.StatusBadRequest, errors.New("link must be true or false"))
+		return
+	}
+	switch err := a.contacts.Verify(r.Context(), r.PathValue("name"), link); {
 	case errors.Is(err, people.ErrUnknownContact):
 		response.Write(w, http.StatusNotFound, err)
+	case errors.Is(err, people.ErrNoLinks):
+		response.Write(w, http.StatusBadRequest, err)
 	case errors.Is(err, people.ErrVerifiedOften):
 		response.Write(w, http.StatusTooManyRequests, err)
 	case err != nil:

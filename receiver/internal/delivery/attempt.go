@@ -171,7 +171,7 @@ func (a *attempt) send(ctx context.Context) queue.Result {
 		a.metrics.doubles.Inc()
 	}
 	a.record(ctx, outbox.Attempted(a.ID, now, detail))
-	apiID, err := a.Gateway.Send(ctx, textinghouse.SMS{To: string(a.To), Text: a.m.Text, ClientID: a.ID, From: a.SenderID})
+	apiID, err := a.Gateway.Send(ctx, textinghouse.SMS{To: string(a.To), Text: a.Links.Fill(a.m.Text, a.m.PageID, a.To), ClientID: a.ID, From: a.SenderID})
 	if err == nil {
 		now = time.Now()
 		a.record(ctx, outbox.Taken(a.ID, apiID, now, ""))

@@ -24,6 +24,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/delivery/queue"
+	"github.com/smspager/smspager/receiver/internal/link"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -54,8 +55,9 @@ type Settings struct {
 	MaxPerSecond int
 	Limits       map[string][]Limit // of each receiver
 	Severities   *templating.SeverityOrder
-	DailyBudget  int  // segments, beyond which what is not critical goes into digests; 0: none
-	Callbacks    bool // the provider calls back; if not, it is asked for statuses sooner
+	Links        link.Links // of the texts
+	DailyBudget  int        // segments, beyond which what is not critical goes into digests; 0: none
+	Callbacks    bool       // the provider calls back; if not, it is asked for statuses sooner
 }
 
 // Options are what New needs. Spool is required.

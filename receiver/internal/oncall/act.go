@@ -20,12 +20,16 @@ func (o *OnCall) Act(ctx context.Context, a command.Act) (command.Acted, error) 
 }
 
 func (rs *replies) act(ctx context.Context, a command.Act) (command.Acted, error) {
-	who, ok := rs.people.Named(a.By)
-	if !ok || who.Name == "" {
-		return command.Acted{}, &command.UnknownContactError{Name: a.By}
+	number := a.Number
+	if number == "" {
+		who, ok := rs.people.Named(a.By)
+		if !ok || who.Name == "" {
+			return command.Acted{}, &command.UnknownContactError{Name: a.By}
+		}
+		number = who.Number
 	}
 	r := &received{
-		from: who.Number, via: a.Via, note: a.Text, at: time.Now(),
+		from: number, via: a.Via, note: a.Text, at: time.Now(),
 		command: command.Command{Verb: a.Verb, Length: a.Length, Until: a.Until},
 	}
 	_, r.share = rs.limit.Allows(r.from, a.Verb, r.at)
@@ -36,7 +40,7 @@ func (rs *replies) act(ctx context.Context, a command.Act) (command.Acted, error
 		if err != nil {
 			return nil, err
 		}
-		if stored.Version != a.Version {
+		if a.Version != command.AnyVersion && stored.Version != a.Version {
 			return nil, &command.ChangedError{Page: stored, Seen: a.Version}
 		}
 		p, err := rs.pages.read(stored)

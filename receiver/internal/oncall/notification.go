@@ -104,7 +104,7 @@ func (ns *notifications) recipients(p *page.Page, n *templating.Notification, re
 func (ns *notifications) firing(p *page.Page, n *templating.Notification, known *known, to []outbox.Person, paged []e164.Number, at time.Time) outbox.Turn {
 	p.Schedule(ns.pages.plan(p.Receiver))
 	turn := outbox.Turn{To: to, Page: p.Stored(), Paged: paged}
-	turn.Tail, turn.LongTail = tail(p, sentence(p.FlapText(at)))
+	turn.Tail, turn.LongTail = ns.texts.tail(p, sentence(p.FlapText(at)))
 	var keys []string
 	for i := range n.Alerts {
 		if n.Alerts[i].Status == string(model.AlertFiring) {
@@ -150,7 +150,7 @@ func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *te
 		}
 		name := func(a template.Alert) string { return ns.texts.alertHeadline(ns.settings.Load(), p, p.Notification, a) }
 		if rest := p.Rest(name); rest != "" && turn.Tail == "" {
-			turn.Tail, _ = tail(p, rest)
+			turn.Tail, _ = ns.texts.tail(p, rest)
 		}
 		p.Schedule(ns.pages.plan(p.Receiver))
 		if i == 0 {

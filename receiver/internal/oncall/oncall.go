@@ -26,6 +26,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
+	"github.com/smspager/smspager/receiver/internal/link"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/people"
@@ -83,6 +84,7 @@ type settings struct {
 	order     *templating.SeverityOrder
 	render    map[string]Render      // of receivers
 	silencer  *alertmanager.Silencer // nil: silences are not set up
+	links     link.Links
 }
 
 // tools are what the types of this package work with. Their own data is in themselves.
@@ -120,10 +122,11 @@ func New(o Options) *OnCall {
 	}
 }
 
-// Configure sets or replaces the configuration. render makes the texts of each receiver.
-func (o *OnCall) Configure(cfg *config.Config, render map[string]Render) {
+// Configure sets or replaces the configuration. render makes the texts of each receiver, and links what
+// they end with if the receiver has links.
+func (o *OnCall) Configure(cfg *config.Config, render map[string]Render, links link.Links) {
 	s := &settings{
-		cfg: cfg, render: render, receivers: make(map[string]*config.Receiver), plans: make(map[string]*page.Plan),
+		cfg: cfg, links: links, render: render, receivers: make(map[string]*config.Receiver), plans: make(map[string]*page.Plan),
 		order: cfg.Severities.SeverityOrder(), silencer: alertmanager.Of(cfg.Alertmanager, o.transport, clientTimeout),
 	}
 	for i := range cfg.Receivers {

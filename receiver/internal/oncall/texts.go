@@ -11,17 +11,20 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/link"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
 
-// SampleTail and SampleLongTail are what the text of a page ends with, with an invented code.
-const (
-	SampleTail     = "Re 4821"
-	SampleLongTail = howToReply + SampleTail
-)
+// SampleTail returns what the text of a page ends with, with an invented code. links are those of the
+// receiver; the zero value: it has none.
+func SampleTail(links link.Links) (short, long string) {
+	const code = "4821"
+	end := strings.TrimSpace("Re " + code + " " + links.Of(code))
+	return end, howToReply + end
+}
 
 // howToReply precedes the code in the first text about a page to a phone, if there is room.
 const howToReply = "OK? "
@@ -37,11 +40,17 @@ func (t *texts) newID(at time.Time) string { return t.notices.NewID(at) }
 
 // tail returns what the text of a page ends with: the code, and before it why somebody is paged who
 // was not paged first.
-func tail(p *page.Page, why string) (short, long string) {
+// It ends with a link to the page, if the receiver wants that.
+func (t *texts) tail(p *page.Page, why string) (short, long string) {
 	if why != "" {
 		why += ". "
 	}
-	return why + "Re " + p.Code, why + howToReply + "Re " + p.Code
+	end := "Re " + p.Code
+	s := t.settings.Load()
+	if r := s.receivers[p.Receiver]; r != nil && r.Link && p.State.Current() {
+		end += " " + s.links.Of(p.Code)
+	}
+	return why + end, why + howToReply + end
 }
 
 // pageAgain returns the text of a page, as it is now, for people. paged are those who have had the page
@@ -52,7 +61,7 @@ func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, paged [
 		why = strings.TrimPrefix(why+". "+templating.Unlisted(n), ". ")
 	}
 	first := templating.Budget{}
-	first.Tail, first.LongTail = tail(p, why)
+	first.Tail, first.LongTail = t.tail(p, why)
 	again := templating.Budget{Tail: first.Tail, Again: true}
 	var ms []outbox.Message
 	for _, person := range to {

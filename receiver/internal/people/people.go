@@ -218,12 +218,22 @@ func (d *Directory) onDuty(s *settings, rota string, at time.Time) []e164.Number
 // ErrUnknownContact is the error of Verify for a name that no contact has.
 var ErrUnknownContact = errors.New("no contact has this name")
 
+// ErrNoLinks is the error of Verify with a link if there are none.
+var ErrNoLinks = errors.New("texts have no links: set web.public_url")
+
 // ErrVerifiedOften is the error of Verify for a contact that was sent enough verifications.
 var ErrVerifiedOften = fmt.Errorf("this contact was sent %d verifications within an hour; reply to the last one, or try again later", verifiesAnHour)
 
 // Verify sends a contact a code. The reply with that code shows that texts arrive at this phone, and
-// that its replies arrive here.
-func (d *Directory) Verify(ctx context.Context, name string) error {
+// that its replies arrive here. If link is true, the text ends with a link, which some carriers filter.
+func (d *Directory) Verify(ctx context.Context, name string, link bool) error {
+	end := ""
+	if link {
+		if end = d.settings.Load().cfg.Web.PublicURL; end == "" {
+			return ErrNoLinks
+		}
+		end = " " + end + "/p/" + strings.Repeat("0", 16) // which opens nothing
+	}
 	_, err := d.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
 		c := d.settings.Load().register.byName[name]
 		if c == nil {
@@ -242,7 +252,7 @@ func (d *Directory) Verify(ctx context.Context, name string) error {
 			return nil, err
 		}
 		m := d.notices.Notice(outbox.Person{Name: c.Name, Number: c.Number}, verifyGroup+name, now,
-			fmt.Sprintf("smspager: reply %s to confirm this is %s's phone.", code, c.Name))
+			fmt.Sprintf("smspager: reply %s to confirm this is %s's phone.%s", code, c.Name, end))
 		begun := d.contacts.changed(c.Number, now, func(s *contact) { s.Code, s.CodeAt, s.AskedAt = code, now, append(asked, now) })
 		return &outbox.Entry{Messages: []outbox.Message{m}, Marks: []outbox.Mark{begun}}, nil
 	})

@@ -176,10 +176,10 @@ func TestPeople(t *testing.T) {
 func TestVerify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, f := directory(t, team)
-		if err := d.Verify(t.Context(), "mallory"); !errors.Is(err, people.ErrUnknownContact) {
+		if err := d.Verify(t.Context(), "mallory", false); !errors.Is(err, people.ErrUnknownContact) {
 			t.Errorf("an unknown contact gives %v", err)
 		}
-		if err := d.Verify(t.Context(), "alice"); err != nil || len(f.sent) != 1 || f.sent[0].To != alice || !people.AskedFor(&f.sent[0]) {
+		if err := d.Verify(t.Context(), "alice", false); err != nil || len(f.sent) != 1 || f.sent[0].To != alice || !people.AskedFor(&f.sent[0]) {
 			t.Fatalf("it sends %+v, %v", f.sent, err)
 		}
 		code := strings.Fields(f.sent[0].Text)[2]

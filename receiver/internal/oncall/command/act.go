@@ -4,16 +4,21 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
+// AnyVersion is the Version of an Act on a page that the person does not see.
+const AnyVersion = -1
+
 // Act is what somebody does to a page without a phone. It says itself what a reply must be read for.
 type Act struct {
-	Verb    Verb   // Acknowledge, Silence, Next, Undo or Note
-	Page    string // the page's id, or the code of one that is current
-	Version int    // of the page, as the person saw it
-	By      string // the contact who acts
-	Via     string // how, for the page's history: "in the console"
+	Verb    Verb        // Acknowledge, Silence, Next, Undo or Note
+	Page    string      // the page's id, or the code of one that is current
+	Version int         // of the page, as the person saw it; AnyVersion: they did not see it
+	By      string      // the contact who acts
+	Number  e164.Number // the phone of who acts, instead of By; "": By does
+	Via     string      // how, for the page's history: "in the console"
 	Length  time.Duration
 	Until   string // when a silence ends, "0700"; "": after Length
 	Text    string // of a note
