@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -186,6 +187,43 @@ func TestMarkup(t *testing.T) {
 		}
 		if path != "/pages/%3Cscript%3E" && !strings.Contains(strings.ReplaceAll(text, "<wbr>", ""), "&lt;script&gt;alert(1)") {
 			t.Errorf("%s does not show what the alert says", path)
+		}
+	}
+}
+
+// TestStoredAgain: an action on a page that was only stored again, such as after a question to Alertmanager,
+// is carried out. Who points at a button would otherwise have to press it twice.
+func TestStoredAgain(t *testing.T) {
+	w := one(t)
+	seen := itoa(w.load("6279").UpdatedAt.UnixMilli())
+	w.put(w.load("6279"))
+	w.put(w.load("6279"))
+	if rec := w.do("POST", "/pages/6279/acknowledge", url.Values{"version": {"1"}, "seen": {seen}}); rec.Code != http.StatusOK {
+		t.Errorf("the response is %d:\n%s", rec.Code, rec.Body)
+	}
+	if p := w.load("6279"); p.AcknowledgedBy != "bob" {
+		t.Errorf("the page is held by %q", p.AcknowledgedBy)
+	}
+}
+
+// TestNumbersInTexts: whole numbers in what alerts and people write are for admins.
+func TestNumbersInTexts(t *testing.T) {
+	w := newWorld(t, "")
+	n := firing("Down +33639980077", "critical", "call +33639980077", template.KV{"pod": "a", "sms_to": "+33639980077"}, template.KV{"pod": "+33639980077"})
+	for _, a := range n.Alerts {
+		a.Annotations["runbook_url"] = "" // the address of a link is what it is
+	}
+	w.open("6279", "oncall", time.Minute, n, bob)
+	p := w.load("6279")
+	p.Note(time.Now(), "note", "bob", "I called +33639980077")
+	w.put(p)
+	w.text(p, bob, time.Now(), "call +33639980077", time.Second)
+	for _, path := range []string{"/", "/pages", "/pages/6279"} {
+		for caller, whole := range map[*access.Caller]bool{&open: false, &viewer: false, &responder: false, &admin: true} {
+			w.caller = *caller
+			if text := html.UnescapeString(w.get(path).Body.String()); strings.Contains(text, "+33639980077") != whole {
+				t.Errorf("%s as %s shows whole numbers: %t", path, caller.Role, !whole)
+			}
 		}
 	}
 }

@@ -7,10 +7,10 @@ package console
 
 import (
 	"bytes"
-	"cmp"
 	"compress/gzip"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -201,8 +201,11 @@ func (c *Console) serveNotFound(w http.ResponseWriter, r *http.Request) {
 // forbid shows why a caller may not act.
 func (c *Console) forbid(w http.ResponseWriter, r *http.Request, err error) {
 	next := "Ask an admin for the role “responder” (console.users)."
-	if access.Status(err) == http.StatusUnauthorized {
+	switch {
+	case errors.Is(err, access.ErrLogin):
 		next = "Log in first. Phones can act without a login: a reply acknowledges and silences."
+	case errors.Is(err, access.ErrNobody):
+		next = "Your login is no contact. Ask an admin to name yours (console.users.contact)."
 	}
-	c.fail(w, r, access.Status(err), "You may not act here.", cmp.Or(next, err.Error()))
+	c.fail(w, r, access.Status(err), "You may not act here.", next)
 }

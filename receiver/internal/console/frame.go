@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/templating"
 )
@@ -63,6 +64,14 @@ func (c *Console) frame(r *http.Request, at, title string) *Frame {
 
 // CanAct reports whether the reader may act on pages.
 func (f *Frame) CanAct() bool { return f.Caller.Contact != "" && f.Caller.May(config.Responder) == nil }
+
+// Shown returns a text as the reader may see it: for all but admins, with its numbers shortened.
+func (f *Frame) Shown(text string) string {
+	if f.Caller.Role.Includes(config.Admin) {
+		return text
+	}
+	return e164.Redact(text)
+}
 
 // Alarm reports whether something in the banner is broken.
 func (f *Frame) Alarm() bool {

@@ -194,7 +194,7 @@ func (c *Console) sort(ps []outbox.Page) {
 // line returns a page for a list of many, without what must be read from its document.
 func (c *Console) line(f *Frame, p outbox.Page) card {
 	return card{
-		Frame: f, Code: p.Code, Name: p.Headline, Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt),
+		Frame: f, Code: p.Code, Name: f.Shown(p.Headline), Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt),
 		State: p.State, Holder: p.AcknowledgedBy,
 	}
 }
@@ -219,7 +219,7 @@ func (c *Console) ended(ctx context.Context, f *Frame) ([]ended, error) {
 
 func (c *Console) endedPage(f *Frame, p outbox.Page) ended {
 	e := ended{Code: p.Code, Word: severityOf(c.order(), p.Severity).Word, At: f.when(p.UpdatedAt), Opened: f.when(p.OpenedAt)}
-	e.Name, e.Where = title(read(p))
+	e.Name, e.Where = f.title(read(p))
 	verb := "resolved"
 	if p.State == outbox.PageExpired {
 		verb = "expired without a notification of its end"

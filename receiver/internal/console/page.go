@@ -16,6 +16,9 @@ import (
 // askFor bounds how long Alertmanager is asked for silences. The page is shown without its response.
 const askFor = 500 * time.Millisecond
 
+// ours begins the comments of silences that on-call has set.
+const ours = "smspager page "
+
 // onePage is what the page of a page shows.
 type onePage struct {
 	*Frame
@@ -94,7 +97,7 @@ func (c *Console) onePage(ctx context.Context, f *Frame, stored outbox.Page, ms 
 		v.Ended = c.endedPage(f, stored)
 	}
 	name := func(m outbox.Message) string { return c.name(m.To, p) }
-	v.Line = timeline(f.clock, stored, ms, name)
+	v.Line = timeline(f, stored, ms, name)
 	v.People = c.reached(f, p, ms)
 	if v.Card.Next != "" {
 		v.Line = append(v.Line, entry{At: v.Card.NextAt, Title: v.Card.Next + " paged, unless somebody acknowledges", Next: true})
@@ -172,7 +175,7 @@ func (c *Console) reached(f *Frame, p *page.Page, ms []outbox.Message) []person 
 		if replied == "" {
 			replied = "No reply."
 		}
-		who.Detail = strings.TrimSpace(sentence(who.Detail) + " " + replied)
+		who.Detail = f.Shown(strings.TrimSpace(sentence(who.Detail) + " " + replied))
 		all = append(all, who)
 	}
 	if coming, more := p.Coming(c.o.Plans.Plan(p.Receiver)); more && coming.Number > 0 {
@@ -243,8 +246,11 @@ func (c *Console) silences(ctx context.Context, f *Frame, p *page.Page) (all []s
 			}
 		}
 		if n > 0 {
-			by, comment := s.CreatedBy, s.Comment
-			all = append(all, silence{By: by, Comment: comment, Alerts: n, Until: f.when(s.EndsAt)})
+			comment := f.Shown(s.Comment)
+			if strings.HasPrefix(comment, ours) {
+				comment = "by reply or here"
+			}
+			all = append(all, silence{By: f.Shown(s.CreatedBy), Comment: comment, Alerts: n, Until: f.when(s.EndsAt)})
 		}
 	}
 	return all, err != nil
