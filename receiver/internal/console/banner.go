@@ -64,6 +64,7 @@ func late(s *status.Status) []notice {
 func (c *Console) uncovered(f *Frame) []notice {
 	roster, wrong := c.o.People.Roster(), c.phones()
 	var all, phones []notice
+	places := make(map[string]int) // of the notices in phones, by what is wrong
 	seen := make(map[string]bool)
 	for _, rota := range roster.Rotas() {
 		gap := false
@@ -81,6 +82,11 @@ func (c *Console) uncovered(f *Frame) []notice {
 					continue
 				}
 				seen[contact] = true
+				if i, known := places[wrong[contact]]; known {
+					phones[i].Others = append(phones[i].Others, contact)
+					continue
+				}
+				places[wrong[contact]] = len(phones)
 				phones = append(phones, notice{What: capital(wrong[contact]) + ":", Text: fmt.Sprintf("%s’s phone, on duty on %s %s", contact, rota, from)})
 			}
 		}

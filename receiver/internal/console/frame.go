@@ -37,8 +37,8 @@ type navItem struct {
 type notice struct {
 	Bad        bool // something is broken; otherwise something needs care
 	What, Text string
-	Href       string // below Base; "": nowhere
-	External   bool   // Href is a page of the documentation
+	Others     []string // to whom the same applies
+	Href       string   // below Base; "": nowhere
 }
 
 // menu are the pages that the menu lists.
@@ -52,7 +52,7 @@ func (c *Console) frame(r *http.Request, at, title string) *Frame {
 	s := c.settings.Load()
 	now := time.Now()
 	k := &clock{now: now, zone: c.o.People.Zone(s.numbers[caller.Contact])}
-	f := &Frame{clock: k, Base: c.o.Base, Title: title, Path: c.o.Base + r.URL.Path, Caller: caller, Version: c.o.Version, Nav: menu(), Now: k.when(now)}
+	f := &Frame{clock: k, Base: c.o.Base, Title: title, Path: c.o.Base + r.URL.Path, Caller: caller, Version: c.version(), Nav: menu(), Now: k.when(now)}
 	if r.URL.RawQuery != "" {
 		f.Path += "?" + r.URL.RawQuery
 	}
@@ -60,6 +60,14 @@ func (c *Console) frame(r *http.Request, at, title string) *Frame {
 		f.Nav[i].Current = f.Nav[i].Href == at
 	}
 	return f
+}
+
+// version returns that of smspager, "" if the build has none.
+func (c *Console) version() string {
+	if c.o.Version == "unknown" {
+		return ""
+	}
+	return c.o.Version
 }
 
 // CanAct reports whether the reader may act on pages.

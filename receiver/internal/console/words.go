@@ -139,7 +139,7 @@ func after(d time.Duration) string {
 	words := span(d, true)
 	switch {
 	case d < time.Second:
-		words = fmt.Sprintf("%.1f s", max(d, 0).Seconds())
+		words = fmt.Sprintf("%.1f s", max(d, 100*time.Millisecond).Seconds())
 	case d >= 10*time.Minute:
 		words = span(d.Round(time.Minute), true)
 	}
