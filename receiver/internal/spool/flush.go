@@ -46,6 +46,7 @@ func (s *Spool) run(ctx context.Context) {
 		for ctx.Err() == nil {
 			s.rounds.Inc()
 			err := s.flushUntil(ctx, time.Now().Add(-rest))
+			s.turned.Beat()
 			if err == nil {
 				s.wakeIfAny()
 				if failing {
@@ -68,6 +69,9 @@ func (s *Spool) run(ctx context.Context) {
 		s.o.Logger.Error("stopping with something not stored; the provider is asked about these messages at the next start", "entries", n, "err", err)
 	}
 }
+
+// Turns reports whether the loop that stores goes on, before the context ends.
+func (s *Spool) Turns(ctx context.Context) bool { return s.turned.Turns(ctx, s.wake) }
 
 // Flush stores what waits: first the entries, in their order, then the changes. An error
 // means that something is left. If the store hangs, it returns when the context ends.

@@ -23,6 +23,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -96,6 +97,7 @@ type Spool struct {
 	done     chan struct{}
 	failures prometheus.Counter
 	rounds   prometheus.Counter
+	turned   loop.Pulse
 }
 
 // New opens the store, and goes on trying if that fails; an error that is ErrInUse or
