@@ -279,7 +279,7 @@ func (rs *replies) silence(p *page.Page, by outbox.Person, r *received) decision
 		return decision{outcome: outcomeRefused, about: p, text: fmt.Sprintf(format, args...)}
 	}
 	s := rs.settings.Load()
-	w := newSilence(rs.texts.newID(now), p, by, length, now)
+	w := newSilence(rs.idOf(r, []*page.Page{p}, "silence", p.ID), p, by, length, now)
 	switch longest := s.cfg.Alertmanager.MaxSilence; {
 	case overText(p, now) != "":
 		return refuse("%s", overText(p, now))
