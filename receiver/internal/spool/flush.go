@@ -26,6 +26,7 @@ func (s *Spool) run(ctx context.Context) {
 	var learning sync.WaitGroup
 	defer learning.Wait()
 	learning.Go(func() { s.learn(ctx) })
+	learning.Go(func() { s.rewinds(ctx) })
 	learning.Go(func() { s.watch(ctx, s.o.Logger) })
 	if s.o.Shared {
 		learning.Go(func() { s.watchClock(ctx) })
@@ -186,6 +187,10 @@ func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.En
 	if again && len(e.Marks) > 0 {
 		s.o.Logger.Error("marks that were kept do not fit what is stored; the stored ones stay", "entry", en.IDs(), "marks", len(e.Marks))
 		e.Marks = nil
+	}
+	e.Marks = slices.Clone(e.Marks)
+	for i := range e.Marks {
+		e.Marks[i].Rewind(time.Now())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
