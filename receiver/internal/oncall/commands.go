@@ -53,7 +53,7 @@ func (rs *replies) carryOut(ctx context.Context, r *received) (decision, error) 
 	case command.Next:
 		d = rs.pass(pages[0], by, r)
 	default:
-		d = rs.each(pages, func(p *page.Page) (decision, error) { return rs.undo(ctx, p, by, len(r.command.Codes) > 0, r.at) })
+		d = rs.each(pages, func(p *page.Page) (decision, error) { return rs.undo(ctx, p, by, r) })
 	}
 	if err == nil {
 		err = d.err
@@ -302,48 +302,6 @@ func (rs *replies) silence(p *page.Page, by outbox.Person, r *received) decision
 	p.Note(now, outbox.PageEventSilencing, by.String(), "for "+page.Span(length))
 	d.others = rs.texts.others(p, by.Number, now, fmt.Sprintf("%s %s for %s: %s", by, does, page.Span(length), p.Headline))
 	return d
-}
-
-// undo opens a page that somebody holds and ends its silences. A page that somebody else holds must
-// be named by its code.
-func (rs *replies) undo(ctx context.Context, p *page.Page, by outbox.Person, byCode bool, now time.Time) (decision, error) {
-	silences, err := rs.silences.of(ctx, p.ID)
-	if err != nil {
-		return decision{}, err
-	}
-	silences = slices.DeleteFunc(silences, func(w *silence) bool { return w.State == silenceEnding || w.State == silenceOver })
-	d := decision{outcome: outcomeDone, about: p}
-	had := p.AcknowledgedBy
-	switch {
-	case !p.Held() && len(silences) == 0:
-		d.outcome = outcomeRefused
-		if d.text = overText(p, now); d.text == "" {
-			d.text = fmt.Sprintf("%s is open, there is nothing to take back: %s", p.Code, p.Headline)
-		}
-		return d, nil
-	case p.Held() && p.Holder != by.Number && !byCode:
-		d.outcome = outcomeRefused
-		d.text = fmt.Sprintf("%s has %s since %s. UNDO %s takes it back: %s", had, p.Code, page.Span(now.Sub(p.AcknowledgedAt)), p.Code, p.Headline)
-		return d, nil
-	case p.Held():
-		what := fmt.Sprintf("%s gave %s back", by, p.Code)
-		d.text = fmt.Sprintf("Undone: %s is open again: %s", p.Code, p.Headline)
-		if p.Holder != by.Number {
-			what = fmt.Sprintf("%s took %s back from %s", by, p.Code, had)
-			d.text = fmt.Sprintf("Undone: %s is open again, %s has it no more: %s", p.Code, had, p.Headline)
-		}
-		p.Undo(rs.pages.plan(p.Receiver), by, now)
-		d.pages = []*page.Page{p}
-		d.others = rs.texts.others(p, by.Number, now, fmt.Sprintf("%s, it is open again: %s. Re %s", what, p.Headline, p.Code))
-	}
-	for i, w := range silences {
-		w.end(now)
-		w.By, w.Number = by.String(), by.Number
-		w.Report = i == len(silences)-1 // the confirmation comes when the last one has ended
-		d.marks = append(d.marks, w.stored(now))
-		d.text = ""
-	}
-	return d, nil
 }
 
 // aboutContact carries out what a reply asks for about its own number, whose state has been

@@ -56,6 +56,7 @@ type replies struct {
 // latest is what came last from a phone, and went there.
 type latest struct {
 	reply       *received // nil: none
+	act         *act      // nil: not known
 	confirmed   string    // the text of the last confirmation
 	confirmedAt time.Time
 }
