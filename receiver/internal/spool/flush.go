@@ -64,9 +64,21 @@ func (s *Spool) run(ctx context.Context) {
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
-	if err := s.Flush(last); err != nil {
-		n, _ := s.Backlog()
-		s.o.Logger.Error("stopping with something not stored; the provider is asked about these messages at the next start", "entries", n, "err", err)
+	s.part(s.Flush(last))
+}
+
+// part logs what the next start will not know. err is from the last try to store what waits.
+func (s *Spool) part(err error) {
+	changes, _ := s.Backlog()
+	entries, damage := s.Entries(), s.examined()
+	left := []any{"entries", entries, "changes", changes - entries, "open_pages", s.shelf.codes(), "err", errors.Join(damage, err)}
+	switch {
+	case damage != nil:
+		s.o.Logger.Error("stopping without the outbox; unless it is restored, its messages and open pages are forgotten", left...)
+	case err != nil && entries > 0:
+		s.o.Logger.Error("stopping with messages and pages that are not stored; the next start does not know of them", left...)
+	case err != nil:
+		s.o.Logger.Error("stopping with something not stored; the provider is asked about these messages at the next start", left...)
 	}
 }
 

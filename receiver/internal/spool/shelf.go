@@ -321,3 +321,14 @@ func (s *shelf) rewind(now time.Time) (changed []*outbox.Page) {
 	}
 	return changed
 }
+
+// codes returns the codes of the current pages that are known, at most some.
+func (s *shelf) codes() []string {
+	const most = 50
+	all, _ := s.list(outbox.PageQuery{Current: true, Limit: most}, nil, false)
+	var codes []string
+	for _, p := range all {
+		codes = append(codes, p.Code)
+	}
+	return codes
+}
