@@ -37,6 +37,7 @@ func TestNewerIDsAreGreater(t *testing.T) {
 		t.Errorf("the first id of the time is %s, after %s", first, last)
 	}
 }
+
 // TestSameIDs: whoever makes the id of one thing makes the same, unless it would be smaller than ids
 // that are ahead of the clock.
 func TestSameIDs(t *testing.T) {
