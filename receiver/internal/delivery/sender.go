@@ -123,7 +123,7 @@ func (s *sender) run(ctx context.Context) {
 			}
 			s.accountWorks()
 		case <-look.C:
-			seen = s.checkClocks(work, seen)
+			seen = s.checkClocks(seen)
 		case now := <-sweep.C:
 			s.queue.Sweep(now)
 		}
