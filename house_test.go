@@ -23,11 +23,11 @@ var update = flag.Bool("update", false, "write testdata/arrows.txt anew")
 // levels are the rooms from the bottom to the top. A room imports rooms of lower levels
 // only: those of one level do not know one another.
 var levels = [][]string{
-	{"internal/freeport"},
+	{"internal/freeport", "internal/testwait"},
 	{
 		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/status", "receiver/internal/people/rota",
 		"receiver/outbox/internal/group", "receiver/internal/puretest",
-		"internal/postgrestest", "internal/alertmanagertest", "internal/testwait", "internal/logs",
+		"internal/postgrestest", "internal/alertmanagertest", "internal/browsertest", "internal/logs",
 	},
 	{"receiver/textinghouse", "templating"},
 	{"receiver/outbox", "receiver/config", "receiver/textinghouse/textinghousetest"},

@@ -9,14 +9,33 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/version"
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/internal/console"
 	"github.com/smspager/smspager/receiver/internal/link"
+	"github.com/smspager/smspager/receiver/internal/phone"
 	"github.com/smspager/smspager/receiver/internal/response"
 )
+
+// openDoors makes what serves people and programs.
+func (r *Receiver) openDoors(o Options, own *prometheus.Registry) (err error) {
+	r.access.BasicAuth, r.history.startedAt = o.BasicAuth, time.Now()
+	if r.prefix, r.base, err = o.paths(); err != nil {
+		return err
+	}
+	r.api = api.New(api.Options{Store: r.spool, Contacts: r.people, Actor: r.oncall, Caller: caller{r}, State: state{r}, Logger: o.Logger, Registerer: own})
+	r.phone = phone.New(phone.Options{Store: r.spool, OnCall: r.oncall, People: r.people, Logger: o.Logger, Registerer: own})
+	r.console, err = console.New(console.Options{
+		Store: r.spool, People: r.people, Plans: r.oncall, Actor: r.oncall, State: state{r},
+		Base: r.base, Version: version.Version, Logger: o.Logger, Transport: o.Transport, NotFound: api.NotFound,
+	})
+	return err
+}
 
 // Handler returns a handler of all paths: the console, the webhook, the callbacks, the API, /metrics,
 // /-/healthy, /-/ready and, with Options.Load, /-/reload.
@@ -110,7 +129,7 @@ func (r *Receiver) private() http.Handler {
 		mux.HandleFunc("POST /-/reload", r.serveReload)
 		mux.HandleFunc("PUT /-/reload", r.serveReload)
 	}
-	mux.HandleFunc("/", api.NotFound)
+	mux.Handle("/", r.console)
 	if r.prefix == "" {
 		return mux
 	}

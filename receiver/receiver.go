@@ -39,6 +39,7 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/internal/console"
 	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/receiver/internal/loop"
@@ -72,6 +73,7 @@ type Receiver struct {
 	pruned   prometheus.Counter
 	access   access.Control
 	api      *api.API
+	console  *console.Console
 	phone    *phone.Handler
 	history  history
 	prefix   string // the path under which the private handlers are; "": the root
@@ -142,12 +144,9 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 			r.oncall.Final(m)
 		},
 	})
-	r.access.BasicAuth, r.history.startedAt = o.BasicAuth, time.Now()
-	if r.prefix, r.base, err = o.paths(); err != nil {
+	if err := r.openDoors(o, own); err != nil {
 		return nil, errors.Join(err, r.spool.Close())
 	}
-	r.api = api.New(api.Options{Store: r.spool, Contacts: r.people, Actor: r.oncall, Caller: caller{r}, State: state{r}, Logger: o.Logger, Registerer: own})
-	r.phone = phone.New(phone.Options{Store: r.spool, OnCall: r.oncall, People: r.people, Logger: o.Logger, Registerer: own})
 	r.intake = intake.New(intake.Options{Spool: r.spool, OnCall: rooms{r.people, r.oncall, r.watch}, Shared: shared, Logger: o.Logger, Registerer: own, IDs: ids})
 	if err := r.join(own, o); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -279,6 +278,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 		render[receivers[i].Name] = receivers[i].Render
 	}
 	r.access.Configure(cfg)
+	r.console.Configure(cfg)
 	r.people.Configure(cfg)
 	r.oncall.Configure(all, render, linksOf(cfg))
 	r.intake.Configure(intake.Settings{

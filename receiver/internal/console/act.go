@@ -22,6 +22,8 @@ const (
 	// maxForm bounds a form, and maxNote a note, in bytes.
 	maxForm = 64 << 10
 	maxNote = 2000
+	// storedAgain is how often an action is tried again because its page was only stored again.
+	storedAgain = 3
 )
 
 // Actor acts on pages. On-call is one.
@@ -138,13 +140,19 @@ func readForm(r *http.Request, act *command.Act) (fault string) {
 	return ""
 }
 
-// act carries out an action. A page that has changed is no error.
+// act carries out an action. A page that has changed is no error. If it was only stored again, and the
+// reader has seen all that happened to it, the action is carried out.
 func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
+	seen, _ := strconv.ParseInt(r.PostForm.Get("seen"), 10, 64)
 	acted, err := c.o.Actor.Act(r.Context(), act)
 	var changed *command.ChangedError
-	if errors.As(err, &changed) {
-		seen, _ := strconv.ParseInt(r.PostForm.Get("seen"), 10, 64)
-		return &result{Page: changed.Page, Verb: act.Verb, Changed: c.since(r, changed.Page, time.UnixMilli(seen)), Note: act.Text}, nil
+	for tries := 0; errors.As(err, &changed); tries++ {
+		news := c.since(r, changed.Page, time.UnixMilli(seen))
+		if len(news) > 0 || tries == storedAgain || act.Version > changed.Page.Version {
+			return &result{Page: changed.Page, Verb: act.Verb, Changed: append(news, "now it is "+string(changed.Page.State)), Note: act.Text}, nil
+		}
+		act.Version = changed.Page.Version
+		acted, err = c.o.Actor.Act(r.Context(), act)
 	}
 	if err != nil {
 		return nil, err
@@ -161,12 +169,9 @@ func (c *Console) since(r *http.Request, p outbox.Page, seen time.Time) []string
 	k := c.frame(r, "", "").clock
 	var all []string
 	for _, e := range p.Events {
-		if title, _, _ := eventWords(e); e.At.After(seen) {
+		if title, _, _ := eventWords(e); e.At.Truncate(time.Millisecond).After(seen) {
 			all = append(all, k.when(e.At).Exact()+" "+title)
 		}
-	}
-	if all == nil {
-		return []string{"Its page was stored again; now it is " + string(p.State)}
 	}
 	return all
 }

@@ -51,8 +51,10 @@ func alertsOf(f *Frame, p *page.Page) alertList {
 	var l alertList
 	whole := alerts(p)
 	labels, annotations := shared(whole, func(a template.Alert) template.KV { return a.Labels }), shared(whole, func(a template.Alert) template.KV { return a.Annotations })
-	l.Shared, l.About = pairs(labels, nil), pairs(annotations, nil)
 	l.Links = links(whole)
+	l.Shared, l.About = f.pairs(labels, nil), slices.DeleteFunc(f.pairs(annotations, nil), func(a pair) bool {
+		return sentence(a.Value) == f.Shown(summary(p)) || slices.ContainsFunc(l.Links, func(link webLink) bool { return link.Href == a.Link })
+	})
 	for _, a := range p.Alerts {
 		if a.Whole == nil {
 			if a.Live() {
@@ -60,16 +62,19 @@ func alertsOf(f *Frame, p *page.Page) alertList {
 			}
 			continue
 		}
-		shown := alert{Since: f.when(a.StartsAt), Until: f.when(a.Until), By: a.By, Labels: pairs(a.Whole.Labels, labels), Annotations: pairs(a.Whole.Annotations, annotations)}
-		shown.Where = whereIs(a.Whole.Labels, labels)
-		switch a.State {
-		case page.Firing:
+		shown := alert{Since: f.when(a.StartsAt), Until: f.when(a.Until), By: a.By, Labels: f.pairs(a.Whole.Labels, labels), Annotations: f.pairs(a.Whole.Annotations, annotations)}
+		shown.Where = f.Shown(whereIs(a.Whole.Labels, labels))
+		shown.Labels = slices.DeleteFunc(shown.Labels, func(label pair) bool { return label.Value == shown.Where })
+		switch {
+		case !p.State.Current():
+			shown.Word, shown.Class = "ended", "is-ok"
+		case a.State == page.Firing:
 			shown.Word, shown.Class = "firing", "is-crit"
 			l.Firing = append(l.Firing, shown)
-		case page.Suppressed:
+		case a.State == page.Suppressed:
 			shown.Word, shown.Class = "suppressed", "is-wait"
-			if strings.HasPrefix(a.By, "silenced") {
-				shown.Word = "silenced"
+			if by, _, silenced := strings.Cut(a.By, " until "); silenced {
+				shown.Word, shown.By = "silenced", by+" until "+shown.Until.Clock()
 			}
 		default:
 			shown.Word, shown.Class = string(a.State), "is-ok"
@@ -93,12 +98,12 @@ func shared(all template.Alerts, of func(template.Alert) template.KV) template.K
 	return same
 }
 
-// pairs returns names and values in order, without those of except.
-func pairs(of, except template.KV) []pair {
+// pairs returns names and values in order, without those of except, as the reader may see them.
+func (f *Frame) pairs(of, except template.KV) []pair {
 	var all []pair
 	for _, name := range slices.Sorted(maps.Keys(of)) {
-		if value, has := except[name]; !has || value != of[name] {
-			all = append(all, pair{name, of[name], link(of[name])})
+		if value := of[name]; except[name] != value || value == "" {
+			all = append(all, pair{name, f.Shown(value), link(of[name])})
 		}
 	}
 	return all
@@ -115,8 +120,10 @@ func whereIs(labels, shared template.KV) string {
 		if !alone {
 			break
 		}
-		for _, p := range pairs(labels, shared) {
-			return p.Name + "=" + p.Value
+		for _, name := range slices.Sorted(maps.Keys(labels)) {
+			if shared[name] != labels[name] {
+				return name + "=" + labels[name]
+			}
 		}
 	}
 	return labels["alertname"]

@@ -1,27 +1,22 @@
 package console
 
 import (
-	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/smspager/smspager/receiver/internal/status"
 )
 
 // banner returns what is wrong: what is broken first, then what needs care.
-func (c *Console) banner(ctx context.Context, f *Frame) []notice {
-	var all []notice
-	if c.o.Status != nil {
-		s := c.o.Status(ctx)
-		all = append(broken(f, &s), late(&s)...)
-	}
-	for _, h := range c.heartbeats(ctx) {
+func (c *Console) banner(f *Frame, beats []status.Heartbeat) []notice {
+	s := c.o.State.Status()
+	all := broken(f, &s)
+	for _, h := range beats {
 		if h.State == "dead" && h.DeadAt != nil {
 			all = append(all, notice{Bad: true, What: "Heartbeat missing:", Text: fmt.Sprintf("%s is dead since %s; its alerts may not arrive", h.Name, f.when(*h.DeadAt).Clock())})
 		}
 	}
-	return append(all, c.uncovered(f)...)
+	return append(append(all, late(&s)...), c.uncovered(f)...)
 }
 
 // broken returns what stops messages.
@@ -69,6 +64,7 @@ func late(s *status.Status) []notice {
 func (c *Console) uncovered(f *Frame) []notice {
 	roster, wrong := c.o.People.Roster(), c.phones()
 	var all, phones []notice
+	places := make(map[string]int) // of the notices in phones, by what is wrong
 	seen := make(map[string]bool)
 	for _, rota := range roster.Rotas() {
 		gap := false
@@ -86,7 +82,12 @@ func (c *Console) uncovered(f *Frame) []notice {
 					continue
 				}
 				seen[contact] = true
-				phones = append(phones, notice{What: strings.ToUpper(wrong[contact][:1]) + wrong[contact][1:] + ":", Text: fmt.Sprintf("%s’s phone, on duty on %s %s", contact, rota, from)})
+				if i, known := places[wrong[contact]]; known {
+					phones[i].Others = append(phones[i].Others, contact)
+					continue
+				}
+				places[wrong[contact]] = len(phones)
+				phones = append(phones, notice{What: capital(wrong[contact]) + ":", Text: fmt.Sprintf("%s’s phone, on duty on %s %s", contact, rota, from)})
 			}
 		}
 	}

@@ -1,94 +1,218 @@
 package console_test
 
 import (
-	"context"
-	"errors"
 	"flag"
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/prometheus/alertmanager/template"
+
+	"github.com/smspager/smspager/internal/browsertest"
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/access"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
 )
 
 // screens is the folder for pictures of the pages.
 var screens = flag.String("screens", "", "write a picture of every page to this folder")
 
-// browser starts Chromium, or skips the test.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if errors.Is(err, exec.ErrNotFound) && os.Getenv("SMSPAGER_REQUIRE_ALL") == "" {
-		t.Skip("chromium is missing; to run this test: apt-get install chromium")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
-	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(stop)
-	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
-	ctx, done := context.WithTimeout(ctx, 2*time.Minute)
-	t.Cleanup(done)
-	run(t, ctx)
-	return ctx
+// serve serves the world to a contact.
+func (w *world) serve(contact string) string {
+	caller := access.Caller{Login: contact, Contact: contact, Role: config.Responder}
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serveTo(caller, rw, r) }))
+	w.t.Cleanup(s.CloseClientConnections)
+	return s.URL
 }
 
-// run carries out actions in a browser.
-func run(t *testing.T, ctx context.Context, actions ...chromedp.Action[chromedp.Void]) {
-	t.Helper()
-	if err := chromedp.Do(ctx, actions...); err != nil {
-		t.Fatal(err)
-	}
-}
+// later has a page believe that a minute has passed.
+const later = `(Date.now = (real => () => real() + 60e3)(Date.now), 1)`
 
-// get returns the result of an action in a browser.
-func get[T any](t *testing.T, ctx context.Context, action chromedp.Action[T]) T {
-	t.Helper()
-	v, err := chromedp.Run(ctx, action)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// look shows pages as a person prefers them.
-func look(scheme string, width int64) chromedp.Action[chromedp.Void] {
-	return chromedp.Steps(chromedp.EmulateViewport(width, 900), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-		return err
-	}))
-}
-
-// TestScreens writes pictures of all pages.
-func TestScreens(t *testing.T) {
-	if *screens == "" {
-		t.Skip("-screens names no folder")
-	}
+// TestEveryPage opens every page as people may see it: in light and dark, on a narrow and a wide screen. No
+// page scrolls sideways or violates the policy, axe-core finds nothing serious, and what a thumb must hit on
+// a phone is 48 px high.
+func TestEveryPage(t *testing.T) {
 	w := newWorld(t, "alertmanager: {urls: [\"http://127.0.0.1:1\"]}\n")
 	w.night()
-	empty := newWorld(t, "")
+	empty := newWorldOf(t, "textinghouse: {user: acme, password: secret}\nreceivers: [{name: sms, to: [\"+33639980001\"]}]\n")
 	empty.caller = open
-	server, none := httptest.NewServer(w), httptest.NewServer(empty)
-	ctx := browser(t)
+	night, none := w.serve("bob"), httptest.NewServer(empty)
+	t.Cleanup(none.CloseClientConnections)
+	tab := browsertest.New(t)
 	for name, address := range map[string]string{
-		"now": server.URL + "/", "page": server.URL + "/pages/6279", "pages": server.URL + "/pages", "empty": none.URL + "/", "missing": server.URL + "/nowhere", "ended": server.URL + "/pages/4391",
+		"now": night + "/", "page": night + "/pages/6279", "held": night + "/pages/5512", "ended": night + "/pages/4391", "pages": night + "/pages?state=current", "missing": night + "/nowhere",
+		"empty": none.URL + "/", "empty-pages": none.URL + "/pages",
 	} {
 		for _, scheme := range []string{"dark", "light"} {
-			for _, width := range []int64{390, 1280} {
-				run(t, ctx, look(scheme, width), chromedp.Navigate(address))
-				picture := get(t, ctx, chromedp.FullScreenshot(90))
-				size := map[int64]string{390: "phone", 1280: "desktop"}[width]
-				if err := os.WriteFile(filepath.Join(*screens, name+"-"+scheme+"-"+size+".jpg"), picture, 0o644); err != nil {
-					t.Fatal(err)
+			for size, width := range map[string]int64{"narrow": 320, "phone": 390, "wide": 1280} {
+				tab.Open(address, scheme, width)
+				if *screens != "" {
+					if err := os.WriteFile(filepath.Join(*screens, name+"-"+scheme+"-"+size+".png"), tab.Picture(), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if size == "phone" {
+					continue // for the pictures
+				}
+				tab.Text("document.querySelectorAll('details').forEach(d => d.open = true)")
+				at := fmt.Sprintf("%s, %s, %s", name, scheme, size)
+				if over := tab.Text("document.documentElement.scrollWidth - innerWidth"); over != "0" {
+					t.Errorf("%s: the page is %s px too wide", at, over)
+				}
+				if small := tab.Text(`[...document.querySelectorAll('button,.btn,summary,select,textarea')].filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 47.9 && !e.matches('.skip')).map(e => e.outerHTML)`); size == "narrow" && small != "" {
+					t.Errorf("%s: less than 48 px high: %s", at, small)
+				}
+				for _, fault := range append(tab.Faults(), tab.Barriers()...) {
+					t.Errorf("%s: %s", at, fault)
 				}
 			}
 		}
 	}
+}
+
+// TestWithoutScripts: a person can act, and sees what became of it.
+func TestWithoutScripts(t *testing.T) {
+	w := newWorld(t, "")
+	w.night()
+	tab := browsertest.New(t)
+	tab.WithoutScripts()
+	tab.Open(w.serve("bob")+"/", "dark", 390)
+	tab.Do(chromedp.Click(chromedp.CSS("#p-6279 button")))
+	tab.Until(`document.querySelector('#p-6279 .result')?.innerText.includes('OK, 6279 is yours')`)
+	if p := w.load("6279"); p.AcknowledgedBy != "bob" {
+		t.Errorf("6279 is held by %q", p.AcknowledgedBy)
+	}
+	tab.Do(chromedp.Click(chromedp.CSS("#p-6281 h3 a")))
+	tab.Until(`document.title.startsWith('6281')`)
+	tab.Do(chromedp.Click(chromedp.CSS("#note summary")), chromedp.SendKeys(chromedp.CSS("#text"), "it is the disk"), chromedp.Click(chromedp.CSS("#note button")))
+	tab.Until(`document.querySelector('.line').innerText.includes('it is the disk')`)
+}
+
+// TestLive: what changes is patched in, with the title.
+func TestLive(t *testing.T) {
+	w := newWorld(t, "")
+	w.night()
+	tab := browsertest.New(t)
+	tab.Open(w.serve("bob")+"/", "light", 1280)
+	next := tab.Text(`document.querySelector('#p-6279 time[data-as=in]').innerText`)
+	tab.Until(`document.querySelector('#p-6279 time[data-as=in]').innerText !== '` + next + `'`)
+	p := w.load("6279")
+	p.Acknowledge(alice, time.Now(), "by reply")
+	w.put(p)
+	tab.Until(`document.querySelector('#p-6279 dd').innerText.includes('alice for')`)
+	tab.Until(`document.title.startsWith('1 page is not acknowledged')`)
+	if button := tab.Text(`document.querySelector('#p-6279 button')`); button != "null" {
+		t.Error("the page that alice holds has its button still")
+	}
+	for _, fault := range tab.Faults() {
+		t.Error(fault)
+	}
+}
+
+// TestTwoBrowsers: of two people who acknowledge simultaneously one wins, and the other reads who did.
+func TestTwoBrowsers(t *testing.T) {
+	w := newWorld(t, "")
+	w.night()
+	w.deaf = true // no browser hears of the other one
+	first := browsertest.New(t)
+	second := first.Tab()
+	first.Open(w.serve("alice")+"/pages/6279", "dark", 1280)
+	second.Open(w.serve("bob")+"/", "dark", 390)
+	var both sync.WaitGroup
+	both.Go(func() { first.Text(`document.querySelector('#done form').requestSubmit()`) })
+	both.Go(func() { second.Text(`document.querySelector('#p-6279 form').requestSubmit()`) })
+	both.Wait()
+	first.Until(`document.querySelector('.result')`)
+	second.Until(`document.querySelector('.result')`)
+	p := w.load("6279")
+	results := map[string]string{"alice": first.Text(`document.querySelector('.result').innerText`), "bob": second.Text(`document.querySelector('.result').innerText`)}
+	for who, text := range results {
+		want := "OK, 6279 is yours"
+		if who != p.AcknowledgedBy {
+			want = p.AcknowledgedBy + " acknowledged it"
+		}
+		if !strings.Contains(text, want) {
+			t.Errorf("%s reads %q, want %q; the holder is %s", who, text, want, p.AcknowledgedBy)
+		}
+	}
+	if focus := first.Text(`document.activeElement.className`); focus != "result" {
+		t.Errorf("after the action, the focus is on %q", focus)
+	}
+}
+
+// TestFormKeepsInput: updates come in around a form that a person is filling in.
+func TestFormKeepsInput(t *testing.T) {
+	w := newWorld(t, "")
+	w.night()
+	tab := browsertest.New(t)
+	tab.Open(w.serve("bob")+"/pages/6279", "dark", 390)
+	tab.Do(chromedp.Click(chromedp.CSS("#note summary")), chromedp.SendKeys(chromedp.CSS("#text"), "it is the"))
+	change := func() {
+		p := w.load("6279")
+		p.Acknowledge(alice, time.Now(), "by reply")
+		w.put(p)
+		tab.Until(`document.querySelector('.say').innerText.includes('alice has it')`)
+	}
+	change()
+	tab.Do(chromedp.SendKeys(chromedp.CSS("#text"), " disk"))
+	if text := tab.Text(`document.querySelector('#note').open + ' ' + document.activeElement.id + ' ' + document.querySelector('#text').value`); text != "true text it is the disk" {
+		t.Errorf("after an update, the form is %q", text)
+	}
+	p := w.load("6279")
+	p.End(time.Now(), "all alerts are resolved") // its page has no form
+	w.put(p)
+	w.open("6290", "oncall", time.Second, firing("Other", "critical", "It is bad", template.KV{"pod": "a"}), bob)
+	tab.Text(later)
+	tab.Until(`document.querySelector('#stale').innerText.includes('updates wait until you have finished')`)
+	if text := tab.Text(`document.querySelector('#text')?.value`); text != "it is the disk" {
+		t.Errorf("after the page has ended, the form is %q", text)
+	}
+}
+
+// TestNothingMoves: a row that a person points at stays where and as it is, even if its page ends.
+func TestNothingMoves(t *testing.T) {
+	w := newWorld(t, "")
+	w.night()
+	tab := browsertest.New(t)
+	tab.Open(w.serve("bob")+"/", "dark", 390)
+	box := browsertest.Eval[[]float64](tab, `(() => { const r = document.querySelector('#p-6279 button').getBoundingClientRect(); return [r.x + 9, r.y + 9] })()`)
+	tab.Do(chromedp.MouseEvent(chromedp.MouseMoved, box[0], box[1]))
+	top := tab.Text(`document.querySelector('#p-6279 button').getBoundingClientRect().top`)
+	w.open("6290", "oncall", time.Hour, firing("Other", "critical", "It is bad", template.KV{"pod": "a"}), bob)
+	tab.Until(`document.querySelector('#p-6290')`)
+	if now := tab.Text(`document.querySelector('#p-6279 button').getBoundingClientRect().top`); now != top {
+		t.Errorf("the button has moved from %s to %s", top, now)
+	}
+	p := w.load("6279")
+	p.Do(page.Action{Kind: page.Expire, Why: "over"}, nil, nil, time.Now())
+	w.put(p)
+	w.open("6291", "oncall", 2*time.Hour, firing("Third", "critical", "It is bad", template.KV{"pod": "a"}), bob)
+	tab.Until(`document.querySelector('#p-6291')`)
+	if now := tab.Text(`document.querySelector('#p-6279 button')?.getBoundingClientRect().top`); now != top {
+		t.Errorf("the button of a page that has ended has moved from %s to %s", top, now)
+	}
+	tab.Do(chromedp.MouseEvent(chromedp.MouseMoved, 1, 1))
+	w.open("6292", "oncall", 3*time.Hour, firing("Fourth", "critical", "It is bad", template.KV{"pod": "a"}), bob)
+	tab.Until(`!document.querySelector('#p-6279')`)
+}
+
+// TestStale: a page that is not updated says so.
+func TestStale(t *testing.T) {
+	w := newWorld(t, "")
+	w.night()
+	tab := browsertest.New(t)
+	tab.Open(w.serve("bob")+"/", "dark", 390)
+	tab.Until(`document.querySelector('#stale').hidden`)
+	w.mu.Lock()
+	w.err = http.ErrServerClosed
+	w.mu.Unlock()
+	tab.Text(later)
+	tab.Until(`document.querySelector('#stale').innerText.includes('smspager does not respond')`)
 }

@@ -49,9 +49,9 @@ func (c *Console) card(f *Frame, stored outbox.Page) card {
 	p := read(stored)
 	k := card{
 		Frame: f, Code: p.Code, Version: p.Version, Seen: p.UpdatedAt.UnixMilli(), Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt),
-		State: p.State, Holder: p.AcknowledgedBy, Held: f.when(p.AcknowledgedAt), Until: f.when(p.SilencedUntil), Summary: summary(p),
+		State: p.State, Holder: p.AcknowledgedBy, Held: f.when(p.AcknowledgedAt), Until: f.when(p.SilencedUntil), Summary: f.Shown(summary(p)),
 	}
-	k.Name, k.Where = title(p)
+	k.Name, k.Where = f.title(p)
 	for _, person := range p.People {
 		if !slices.Contains(k.Paged, person.String()) {
 			k.Paged = append(k.Paged, person.String())
@@ -120,6 +120,12 @@ func alerts(p *page.Page) template.Alerts {
 		}
 	}
 	return all
+}
+
+// title returns what fires, and where, as the reader may see it.
+func (f *Frame) title(p *page.Page) (name, where string) {
+	name, where = title(p)
+	return f.Shown(name), f.Shown(where)
 }
 
 // title returns what fires, and where.

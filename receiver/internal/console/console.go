@@ -7,10 +7,10 @@ package console
 
 import (
 	"bytes"
-	"cmp"
 	"compress/gzip"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -51,15 +51,19 @@ type Plans interface {
 	Plan(receiver string) *page.Plan
 }
 
-// Options are what New needs. Store, People, Plans and Actor are required.
+// State knows how smspager is.
+type State interface {
+	Status() status.Status
+	Heartbeats(context.Context) ([]status.Heartbeat, error)
+}
+
+// Options are what New needs. All but the last five are required.
 type Options struct {
 	Store  Store
 	People People
 	Plans  Plans
 	Actor  Actor
-	// Status and Heartbeats report the state of smspager; nil: the console does not show it.
-	Status     func(context.Context) status.Status
-	Heartbeats func(context.Context) []status.Heartbeat
+	State  State
 
 	Base      string            // the path before all of the console's, as "/smspager"; "": none
 	Version   string            // of smspager, for the footer
@@ -191,14 +195,17 @@ func (c *Console) serveNotFound(w http.ResponseWriter, r *http.Request) {
 		c.o.NotFound(w, r)
 		return
 	}
-	c.fail(w, r, http.StatusNotFound, "There is no such page.", "")
+	c.fail(w, r, http.StatusNotFound, "There is nothing at this address.", "The menu leads to all that there is.")
 }
 
 // forbid shows why a caller may not act.
 func (c *Console) forbid(w http.ResponseWriter, r *http.Request, err error) {
 	next := "Ask an admin for the role “responder” (console.users)."
-	if access.Status(err) == http.StatusUnauthorized {
+	switch {
+	case errors.Is(err, access.ErrLogin):
 		next = "Log in first. Phones can act without a login: a reply acknowledges and silences."
+	case errors.Is(err, access.ErrNobody):
+		next = "Your login is no contact. Ask an admin to name yours (console.users.contact)."
 	}
-	c.fail(w, r, access.Status(err), "You may not act here.", cmp.Or(next, err.Error()))
+	c.fail(w, r, access.Status(err), "You may not act here.", next)
 }

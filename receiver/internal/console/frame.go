@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/templating"
 )
@@ -36,13 +37,13 @@ type navItem struct {
 type notice struct {
 	Bad        bool // something is broken; otherwise something needs care
 	What, Text string
-	Href       string // below Base; "": nowhere
-	External   bool   // Href is a page of the documentation
+	Others     []string // to whom the same applies
+	Href       string   // below Base; "": nowhere
 }
 
 // menu are the pages that the menu lists.
 func menu() []navItem {
-	return []navItem{{Href: "/", Name: "Now"}, {Href: "/pages", Name: "Pages"}}
+	return []navItem{{Href: "/", Name: "Now"}}
 }
 
 // frame returns the frame of a page below an entry of the menu.
@@ -51,7 +52,7 @@ func (c *Console) frame(r *http.Request, at, title string) *Frame {
 	s := c.settings.Load()
 	now := time.Now()
 	k := &clock{now: now, zone: c.o.People.Zone(s.numbers[caller.Contact])}
-	f := &Frame{clock: k, Base: c.o.Base, Title: title, Path: c.o.Base + r.URL.Path, Caller: caller, Version: c.o.Version, Nav: menu(), Now: k.when(now)}
+	f := &Frame{clock: k, Base: c.o.Base, Title: title, Path: c.o.Base + r.URL.Path, Caller: caller, Version: c.version(), Nav: menu(), Now: k.when(now)}
 	if r.URL.RawQuery != "" {
 		f.Path += "?" + r.URL.RawQuery
 	}
@@ -61,8 +62,24 @@ func (c *Console) frame(r *http.Request, at, title string) *Frame {
 	return f
 }
 
+// version returns that of smspager, "" if the build has none.
+func (c *Console) version() string {
+	if c.o.Version == "unknown" {
+		return ""
+	}
+	return c.o.Version
+}
+
 // CanAct reports whether the reader may act on pages.
 func (f *Frame) CanAct() bool { return f.Caller.Contact != "" && f.Caller.May(config.Responder) == nil }
+
+// Shown returns a text as the reader may see it: for all but admins, with its numbers shortened.
+func (f *Frame) Shown(text string) string {
+	if f.Caller.Role.Includes(config.Admin) {
+		return text
+	}
+	return e164.Redact(text)
+}
 
 // Alarm reports whether something in the banner is broken.
 func (f *Frame) Alarm() bool {

@@ -24,6 +24,8 @@ const (
 	endedRead  = 30
 	// gapsAhead is how far ahead a gap is announced.
 	gapsAhead = 7 * 24 * time.Hour
+	// dutyAhead is how far ahead a roster looks for the next change.
+	dutyAhead = 31 * 24 * time.Hour
 )
 
 // now is what the page Now shows.
@@ -114,11 +116,12 @@ func (c *Console) now(ctx context.Context, f *Frame, done *result) (*now, error)
 	}
 	n.Seen = len(ps) > 0 || len(n.Ended) > 0
 	n.Duty = c.duty(f)
-	n.Beats = c.beats(ctx, f)
+	known := c.heartbeats(ctx)
+	n.Beats = beats(f, known)
 	if len(n.Duty) == 0 {
 		n.Always = c.always(f)
 	}
-	f.Banner = c.banner(ctx, f)
+	f.Banner = c.banner(f, known)
 	f.Title = n.Heading()
 	return n, nil
 }
@@ -152,7 +155,7 @@ func (c *Console) always(f *Frame) string {
 	for _, rc := range c.settings.Load().cfg.Receivers {
 		var names []string
 		for _, to := range rc.Recipients {
-			names = append(names, cmpOr(to.Name, number(f.Caller, to.Number)))
+			names = append(names, cmp.Or(to.Name, number(f.Caller, to.Number)))
 		}
 		if len(names) > 0 {
 			return "Receiver " + rc.Name + " always pages " + list(names) + "."
@@ -191,7 +194,7 @@ func (c *Console) sort(ps []outbox.Page) {
 // line returns a page for a list of many, without what must be read from its document.
 func (c *Console) line(f *Frame, p outbox.Page) card {
 	return card{
-		Frame: f, Code: p.Code, Name: p.Headline, Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt),
+		Frame: f, Code: p.Code, Name: f.Shown(p.Headline), Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt),
 		State: p.State, Holder: p.AcknowledgedBy,
 	}
 }
@@ -216,14 +219,14 @@ func (c *Console) ended(ctx context.Context, f *Frame) ([]ended, error) {
 
 func (c *Console) endedPage(f *Frame, p outbox.Page) ended {
 	e := ended{Code: p.Code, Word: severityOf(c.order(), p.Severity).Word, At: f.when(p.UpdatedAt), Opened: f.when(p.OpenedAt)}
-	e.Name, e.Where = title(read(p))
+	e.Name, e.Where = f.title(read(p))
 	verb := "resolved"
 	if p.State == outbox.PageExpired {
 		verb = "expired without a notification of its end"
 	}
 	length := after(p.UpdatedAt.Sub(p.OpenedAt))
 	if p.AcknowledgedBy == "" {
-		e.Story = sentence(verb + " " + length + ", before anybody acknowledged it")
+		e.Story = sentence(capital(verb) + " " + length + ", before anybody acknowledged it")
 	} else {
 		e.Story = p.AcknowledgedBy + " acknowledged it " + after(p.AcknowledgedAt.Sub(p.OpenedAt)) + "; " + verb + " " + length + "."
 	}
@@ -241,9 +244,12 @@ func (c *Console) duty(f *Frame) []onDuty {
 		if row.Who == "" {
 			row.Who = "nobody"
 		}
-		if next := roster.At(rota, on.End); next.Gap {
+		switch next := roster.At(rota, on.End); {
+		case on.End.Sub(f.now) >= dutyAhead:
+			row.Until = when{}
+		case next.Gap:
 			row.Alarm = "nobody"
-		} else {
+		default:
 			row.Then, row.Alarm = list(next.Contacts), firstWrong(wrong, next.Contacts)
 		}
 		all = append(all, row)
@@ -275,9 +281,9 @@ func firstWrong(wrong map[string]string, names []string) string {
 }
 
 // beats returns the heartbeats.
-func (c *Console) beats(ctx context.Context, f *Frame) []beat {
+func beats(f *Frame, known []status.Heartbeat) []beat {
 	var all []beat
-	for _, h := range c.heartbeats(ctx) {
+	for _, h := range known {
 		b := beat{Name: h.Name, State: h.State, Class: "is-wait", Timeout: h.Timeout}
 		switch h.State {
 		case "alive":
@@ -296,9 +302,11 @@ func (c *Console) beats(ctx context.Context, f *Frame) []beat {
 	return all
 }
 
+// heartbeats returns those that are known; if the store fails, none.
 func (c *Console) heartbeats(ctx context.Context) []status.Heartbeat {
-	if c.o.Heartbeats == nil {
-		return nil
+	all, err := c.o.State.Heartbeats(ctx)
+	if err != nil && ctx.Err() == nil {
+		c.o.Logger.Error("cannot read the heartbeats", "err", err)
 	}
-	return c.o.Heartbeats(ctx)
+	return all
 }

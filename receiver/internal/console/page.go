@@ -16,6 +16,9 @@ import (
 // askFor bounds how long Alertmanager is asked for silences. The page is shown without its response.
 const askFor = 500 * time.Millisecond
 
+// ours begins the comments of silences that on-call has set.
+const ours = "smspager page "
+
 // onePage is what the page of a page shows.
 type onePage struct {
 	*Frame
@@ -30,8 +33,9 @@ type onePage struct {
 	Line      []entry
 	People    []person
 	Silences  []silence
-	Unasked   bool // Alertmanager did not respond
-	Silencer  bool // Alertmanager can be asked
+	Unasked   bool   // Alertmanager did not respond
+	Asks      bool   // Alertmanager can be asked about its alerts
+	Unable    string // why the page cannot be silenced; "": it can
 	Others    []string
 	Passed    string
 	Undoes    bool
@@ -87,17 +91,18 @@ func (c *Console) onePage(ctx context.Context, f *Frame, stored outbox.Page, ms 
 	p := read(stored)
 	v := &onePage{
 		Frame: f, Card: c.card(f, stored), Receiver: p.Receiver, Current: p.State.Current(), Held: p.Held(), Seen: p.UpdatedAt.UnixMilli(),
-		Alerts: alertsOf(f, p), Silencer: c.settings.Load().silencer != nil && p.Notification.TruncatedAlerts == 0, MaxNote: maxNote,
+		Alerts: alertsOf(f, p), Asks: c.settings.Load().silencer != nil && !p.ByHand(), MaxNote: maxNote,
 	}
 	if !v.Current {
 		v.Ended = c.endedPage(f, stored)
 	}
 	name := func(m outbox.Message) string { return c.name(m.To, p) }
-	v.Line = timeline(f.clock, stored, ms, name)
+	v.Line = timeline(f, stored, ms, name)
 	v.People = c.reached(f, p, ms)
 	if v.Card.Next != "" {
 		v.Line = append(v.Line, entry{At: v.Card.NextAt, Title: v.Card.Next + " paged, unless somebody acknowledges", Next: true})
 	}
+	v.Unable = v.unable(p)
 	v.ByReader = p.Held() && p.AcknowledgedBy == f.Caller.Contact
 	for _, who := range v.Card.Paged {
 		if who != f.Caller.Contact {
@@ -112,6 +117,29 @@ func (c *Console) onePage(ctx context.Context, f *Frame, stored outbox.Page, ms 
 	v.Undoes = p.Held()
 	f.Banner = nil
 	return v
+}
+
+// unable returns why the page cannot be silenced from here, "" if it can.
+func (v *onePage) unable(p *page.Page) string {
+	switch {
+	case p.ByHand():
+		return "A person or a script made this page: Alertmanager does not know it."
+	case !v.Asks:
+		return "Silences are not set up: alertmanager.urls is missing."
+	case p.Notification.TruncatedAlerts > 0:
+		return "There are more alerts than can be silenced here: use Alertmanager."
+	case len(v.Alerts.Firing) == 0:
+		return "Nothing to silence: no alert fires that is not silenced."
+	}
+	return ""
+}
+
+// NotAsked returns why Alertmanager is not asked for silences.
+func (v *onePage) NotAsked() string {
+	if v.Unable != "" {
+		return v.Unable
+	}
+	return "Not known: alertmanager.urls is not set."
 }
 
 // name returns who a number is: the contact who was paged, or the number as the others see it.
@@ -147,7 +175,7 @@ func (c *Console) reached(f *Frame, p *page.Page, ms []outbox.Message) []person 
 		if replied == "" {
 			replied = "No reply."
 		}
-		who.Detail = strings.TrimSpace(sentence(who.Detail) + " " + replied)
+		who.Detail = f.Shown(strings.TrimSpace(sentence(who.Detail) + " " + replied))
 		all = append(all, who)
 	}
 	if coming, more := p.Coming(c.o.Plans.Plan(p.Receiver)); more && coming.Number > 0 {
@@ -200,7 +228,7 @@ func (c *Console) state(f *Frame, m outbox.Message) (word, class, detail string)
 // silences returns those of the page's alerts in Alertmanager; unasked if it did not respond.
 func (c *Console) silences(ctx context.Context, f *Frame, p *page.Page) (all []silence, unasked bool) {
 	silencer := c.settings.Load().silencer
-	if silencer == nil || !p.State.Current() || len(p.Alerts) == 0 {
+	if silencer == nil || p.ByHand() || !p.State.Current() || len(p.Alerts) == 0 {
 		return nil, false
 	}
 	var of []string
@@ -218,8 +246,11 @@ func (c *Console) silences(ctx context.Context, f *Frame, p *page.Page) (all []s
 			}
 		}
 		if n > 0 {
-			by, comment := s.CreatedBy, s.Comment
-			all = append(all, silence{By: by, Comment: comment, Alerts: n, Until: f.when(s.EndsAt)})
+			comment := f.Shown(s.Comment)
+			if strings.HasPrefix(comment, ours) {
+				comment = "by reply or here"
+			}
+			all = append(all, silence{By: f.Shown(s.CreatedBy), Comment: comment, Alerts: n, Until: f.when(s.EndsAt)})
 		}
 	}
 	return all, err != nil

@@ -55,7 +55,7 @@ func (c *Console) servePages(w http.ResponseWriter, r *http.Request) {
 		c.unreadable(w, r, err)
 		return
 	}
-	l.Frame = c.frame(r, "/pages", "Pages")
+	l.Frame = c.frame(r, "/", "Pages")
 	l.Typed, l.Filtered = true, q.Receiver != "" || l.State != ""
 	if q.Before != "" {
 		l.Newest = l.address("")
@@ -93,7 +93,7 @@ func (l *pageList) address(before string) string {
 // row returns a page for the list.
 func (c *Console) row(f *Frame, p outbox.Page) pageRow {
 	row := pageRow{card: c.line(f, p), ID: p.ID, Updated: f.when(p.UpdatedAt), Word: string(p.State), Class: "is-ok"}
-	row.Name, row.Where = title(read(p))
+	row.Name, row.Where = f.title(read(p))
 	row.Held = f.when(p.AcknowledgedAt)
 	switch p.State {
 	case outbox.PageOpen:

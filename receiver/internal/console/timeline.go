@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func eventWords(e outbox.PageEvent) (title, detail string, by bool) {
 	detail = e.Detail
 	switch e.Type {
 	case outbox.PageEventOpened:
-		return "Page opened", cmpOr(detail, "first notification"), false
+		return "Page opened", cmp.Or(detail, "first notification"), false
 	case outbox.PageEventNotified:
 		return "Alertmanager notified again", detail, false
 	case outbox.PageEventPaged:
@@ -84,20 +85,13 @@ func eventWords(e outbox.PageEvent) (title, detail string, by bool) {
 	return string(e.Type), strings.TrimSpace(e.Who + " " + detail), false
 }
 
-func cmpOr(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
 // timeline returns what happened to a page and its messages, oldest first.
-func timeline(k *clock, p outbox.Page, ms []outbox.Message, name func(outbox.Message) string) []entry {
+func timeline(f *Frame, p outbox.Page, ms []outbox.Message, name func(outbox.Message) string) []entry {
 	var all []entry
 	quoted := make(map[string]bool) // messages that an event of the page stands for
 	for _, e := range p.Events {
 		title, detail, by := eventWords(e)
-		line := entry{At: k.when(e.At), Title: title, Detail: detail, By: by}
+		line := entry{At: f.when(e.At), Title: title, Detail: detail, By: by}
 		switch e.Type {
 		case outbox.PageEventUnreached, outbox.PageEventNotSilenced:
 			line.Trouble = true
@@ -111,14 +105,17 @@ func timeline(k *clock, p outbox.Page, ms []outbox.Message, name func(outbox.Mes
 	}
 	for _, m := range ms {
 		if !quoted[m.ID] {
-			all = append(all, entry{At: k.when(m.CreatedAt), Title: "Text to " + name(m), Quote: firstLine(m.Text)})
+			all = append(all, entry{At: f.when(m.CreatedAt), Title: "Text to " + name(m), Quote: firstLine(m.Text)})
 		}
 		for _, e := range m.Events {
 			if line, ok := messageLine(m, e, name(m)); ok {
-				line.At = k.when(e.At)
+				line.At = f.when(e.At)
 				all = append(all, line)
 			}
 		}
+	}
+	for i := range all {
+		all[i].Title, all[i].Detail, all[i].Quote = f.Shown(all[i].Title), f.Shown(all[i].Detail), f.Shown(all[i].Quote)
 	}
 	slices.SortStableFunc(all, func(a, b entry) int { return a.At.at.Compare(b.At.at) })
 	return all
@@ -149,7 +146,10 @@ func messageLine(m outbox.Message, e outbox.Event, to string) (entry, bool) {
 	switch e.Type {
 	case outbox.EventDelivered:
 		took, late := delay(m, e.At)
-		return entry{Title: "delivered to " + to, Detail: took, Late: late}, true
+		if late {
+			return entry{Title: "delivered to " + to, Detail: took, Late: true}, true
+		}
+		return entry{Title: "Delivered to " + to, Detail: took}, true
 	case outbox.EventFailed:
 		return entry{Title: "Not delivered to " + to, Detail: e.Detail, Trouble: true}, true
 	case outbox.EventUnknown:

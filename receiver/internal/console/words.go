@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/access"
@@ -135,10 +136,14 @@ func span(d time.Duration, fine bool) string {
 
 // after returns how long something took, as "after 4 s" or "after 2 min 41 s".
 func after(d time.Duration) string {
-	if d < time.Second {
-		return strings.ReplaceAll(fmt.Sprintf("after %.1f s", max(d, 0).Seconds()), " ", nbsp)
+	words := span(d, true)
+	switch {
+	case d < time.Second:
+		words = fmt.Sprintf("%.1f s", max(d, 100*time.Millisecond).Seconds())
+	case d >= 10*time.Minute:
+		words = span(d.Round(time.Minute), true)
 	}
-	return "after " + strings.ReplaceAll(span(d, true), " ", nbsp)
+	return "after " + strings.ReplaceAll(words, " ", nbsp)
 }
 
 // counted returns a number with its noun, joined: "1 alert", "3 alerts".
@@ -187,15 +192,19 @@ func list(names []string) string {
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
-// sentence returns a text that begins with a capital and ends with a full stop.
+// capital returns a text with a capital letter first.
+func capital(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
+}
+
+// sentence returns a text that ends with a full stop.
 func sentence(s string) string {
 	s = strings.TrimSpace(s)
 	if s == "" {
 		return ""
 	}
-	runes := []rune(s)
-	runes[0] = unicode.ToUpper(runes[0])
-	if s = string(runes); strings.ContainsAny(s[len(s)-1:], ".!?…") {
+	if strings.ContainsAny(s[len(s)-1:], ".!?…") {
 		return s
 	}
 	return s + "."

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +47,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect
 // world is a console with a store in memory, in which people act as they do by replies.
 type world struct {
 	t        testing.TB
+	cfg      *config.Config
 	console  *console.Console
 	roster   *people.Roster
 	contacts []people.Contact
@@ -57,6 +60,8 @@ type world struct {
 	pages    map[string]outbox.Page
 	messages []outbox.Message
 	acts     []command.Act
+	err      error         // of reading
+	deaf     bool          // nobody hears of changes
 	changed  chan struct{} // closed with each change
 }
 
@@ -101,27 +106,35 @@ func newWorldOf(t testing.TB, text string) *world {
 		}
 		w.plans[r.Name] = plan
 	}
+	w.cfg = cfg
+	w.base("")
+	return w
+}
+
+// base serves the console below a path.
+func (w *world) base(path string) {
+	var err error
 	w.console, err = console.New(console.Options{
-		Store: w, People: w, Plans: w, Actor: w, Version: "0.9.0",
-		Status:     func(context.Context) status.Status { return w.status },
-		Heartbeats: func(context.Context) []status.Heartbeat { return w.beats },
+		Store: w, People: w, Plans: w, Actor: w, State: w, Version: "0.9.0", Base: path,
 		NotFound: func(rw http.ResponseWriter, _ *http.Request) {
 			http.Error(rw, `{"error":"no such path"}`, http.StatusNotFound)
 		},
 	})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	w.console.Configure(cfg)
-	return w
+	w.console.Configure(w.cfg)
 }
 
-func (w *world) Plan(receiver string) *page.Plan            { return w.plans[receiver] }
-func (w *world) Contacts() []people.Contact                 { return w.contacts }
-func (w *world) Roster() *people.Roster                     { return w.roster }
-func (w *world) Zone(e164.Number) *time.Location            { return paris }
-func (w *world) set(caller access.Caller)                   { w.mu.Lock(); w.caller = caller; w.mu.Unlock() }
-func (w *world) get(path string) *httptest.ResponseRecorder { return w.do("GET", path, nil) }
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+func (w *world) Plan(receiver string) *page.Plan                        { return w.plans[receiver] }
+func (w *world) Contacts() []people.Contact                             { return w.contacts }
+func (w *world) Status() status.Status                                  { return w.status }
+func (w *world) Heartbeats(context.Context) ([]status.Heartbeat, error) { return w.beats, nil }
+func (w *world) Roster() *people.Roster                                 { return w.roster }
+func (w *world) Zone(e164.Number) *time.Location                        { return paris }
+func (w *world) get(path string) *httptest.ResponseRecorder             { return w.do("GET", path, nil) }
 
 var paris = func() *time.Location {
 	zone, err := time.LoadLocation("Europe/Paris")
@@ -143,16 +156,17 @@ func (w *world) do(method, path string, form url.Values) *httptest.ResponseRecor
 
 // ServeHTTP serves the console to the caller as the receiver does.
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	rw.Header().Set("Content-Security-Policy", policy)
-	if r.URL.Path == "/api/v1/events" {
-		w.serveEvents(rw, r)
-		return
-	}
 	w.mu.Lock()
 	caller := w.caller
 	w.mu.Unlock()
-	if login, err := r.Cookie("login"); err == nil { // several browsers
-		caller.Login, caller.Contact = login.Value, login.Value
+	w.serveTo(caller, rw, r)
+}
+
+func (w *world) serveTo(caller access.Caller, rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("Content-Security-Policy", policy)
+	if r.URL.Path == "/api/v1/events" && !w.deaf {
+		w.serveEvents(rw, r)
+		return
 	}
 	w.console.ServeHTTP(rw, r.WithContext(access.With(r.Context(), caller)))
 }
@@ -244,9 +258,9 @@ func (w *world) Page(_ context.Context, id string) (outbox.Page, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if p, ok := w.pages[id]; ok {
-		return p, nil
+		return p, w.err
 	}
-	return outbox.Page{}, outbox.ErrNotFound
+	return outbox.Page{}, cmp.Or(w.err, outbox.ErrNotFound)
 }
 
 func (w *world) Pages(_ context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
@@ -261,10 +275,12 @@ func (w *world) Pages(_ context.Context, q outbox.PageQuery) ([]outbox.Page, err
 		all = append(all, p)
 	}
 	slices.SortFunc(all, func(a, b outbox.Page) int { return strings.Compare(b.ID, a.ID) })
-	return all[:min(len(all), q.Limit)], nil
+	return all[:min(len(all), q.Limit)], w.err
 }
 
 func (w *world) Get(_ context.Context, id string) (outbox.Message, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, m := range w.messages {
 		if m.ID == id {
 			return m, nil
@@ -274,6 +290,8 @@ func (w *world) Get(_ context.Context, id string) (outbox.Message, error) {
 }
 
 func (w *world) List(_ context.Context, q outbox.Query) ([]outbox.Message, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var all []outbox.Message
 	for _, m := range w.messages {
 		if q.Page == "" || m.PageID == q.Page {
@@ -325,6 +343,8 @@ func (w *world) open(code, receiver string, ago time.Duration, n *templating.Not
 
 // text adds a message that was delivered after some time.
 func (w *world) text(p *page.Page, to outbox.Person, at time.Time, text string, took time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.messages = append(w.messages, outbox.Message{
 		ID: fmt.Sprintf("m%d", len(w.messages)), To: to.Number, PageID: p.ID, Text: text, State: outbox.Delivered, CreatedAt: at, UpdatedAt: at.Add(took),
 		Events: []outbox.Event{{At: at, Type: outbox.EventQueued}, {At: at.Add(took), Type: outbox.EventDelivered, Detail: "status 3"}},

@@ -1,0 +1,167 @@
+// Package browsertest opens pages in Debian's Chromium.
+package browsertest
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/smspager/smspager/internal/testwait"
+)
+
+// patience is how long a test may take in all.
+const patience = 3 * time.Minute
+
+// axe is axe-core, see README.md.
+//
+//go:embed axe.min.js
+var axe string
+
+// Tab is a tab of a browser. A method ends the test if it fails.
+type Tab struct {
+	t   testing.TB
+	ctx context.Context
+}
+
+// New starts a browser and returns its first tab. Without Chromium the test is skipped, or fails if
+// SMSPAGER_REQUIRE_ALL is set.
+func New(t testing.TB) *Tab {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if errors.Is(err, exec.ErrNotFound) && os.Getenv("SMSPAGER_REQUIRE_ALL") == "" {
+		t.Skip("chromium is missing; to run this test: apt-get install chromium")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
+	ctx, stop := chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(stop)
+	ctx, _ = chromedp.NewContext(ctx)
+	t.Cleanup(func() { _ = chromedp.Cancel(ctx) }) // ends before its folder is removed
+	tab := &Tab{t, ctx}
+	tab.watch()
+	return tab
+}
+
+// Tab opens another tab.
+func (tab *Tab) Tab() *Tab {
+	tab.t.Helper()
+	ctx, cancel := chromedp.NewContext(tab.ctx)
+	tab.t.Cleanup(cancel)
+	other := &Tab{tab.t, ctx}
+	other.watch()
+	return other
+}
+
+func (tab *Tab) watch() {
+	tab.t.Helper()
+	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		// Each tab is as if it was in front.
+		if _, err := cdp.Call(ctx, target, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
+			return err
+		}
+		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: watcher})
+		return err
+	}))
+}
+
+// Do carries out actions.
+func (tab *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
+	tab.t.Helper()
+	if err := chromedp.Do(tab.ctx, actions...); err != nil {
+		tab.t.Fatal(err)
+	}
+}
+
+// Open opens an address, as somebody sees it who prefers a color scheme, in a window of some width.
+func (tab *Tab) Open(address, scheme string, width int64) {
+	tab.t.Helper()
+	tab.Do(chromedp.EmulateViewport(width, 900), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
+		return err
+	}), chromedp.Navigate(address))
+}
+
+// WithoutScripts switches JavaScript off for the pages that are opened next.
+func (tab *Tab) WithoutScripts() {
+	tab.t.Helper()
+	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	}))
+}
+
+// Text returns what an expression of JavaScript gives. The page's policy does not apply to it.
+func (tab *Tab) Text(expression string) string {
+	tab.t.Helper()
+	return Eval[string](tab, "String("+expression+")")
+}
+
+// Until waits until an expression of JavaScript is true.
+func (tab *Tab) Until(expression string) {
+	tab.t.Helper()
+	testwait.Until(tab.t, func() error {
+		if Eval[bool](tab, "Boolean("+expression+")") {
+			return nil
+		}
+		return fmt.Errorf("%s is not true on\n%s", expression, tab.Text("document.body?.innerText"))
+	})
+}
+
+// Eval returns what an expression of JavaScript gives.
+func Eval[T any](tab *Tab, expression string) T {
+	tab.t.Helper()
+	v, err := chromedp.Run(tab.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		tab.t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// Picture returns the whole page as a PNG.
+func (tab *Tab) Picture() []byte {
+	tab.t.Helper()
+	picture, err := chromedp.Run(tab.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		tab.t.Fatal(err)
+	}
+	return picture
+}
+
+// watcher keeps what goes wrong on a page.
+const watcher = `window.faults = []
+addEventListener('securitypolicyviolation', e => faults.push('policy: ' + e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sourceFile))
+addEventListener('error', e => faults.push('error: ' + e.message))
+addEventListener('unhandledrejection', e => faults.push('rejection: ' + e.reason))
+console.error = (...all) => faults.push('console: ' + all.join(' '))`
+
+// Faults returns the violations of the page's policy and the errors of its scripts since it was opened.
+func (tab *Tab) Faults() []string {
+	tab.t.Helper()
+	return Eval[[]string](tab, "faults")
+}
+
+// Barriers returns what axe-core finds on the page that is serious or critical.
+func (tab *Tab) Barriers() []string {
+	tab.t.Helper()
+	if _, err := chromedp.Run(tab.ctx, chromedp.Evaluate[any](axe+";0")); err != nil {
+		tab.t.Fatal(err)
+	}
+	return Eval[[]string](tab, `axe.run(document, {resultTypes: ['violations']}).then(r => r.violations
+		.filter(v => v.impact === 'serious' || v.impact === 'critical')
+		.flatMap(v => v.nodes.map(n => v.id + ' (' + v.impact + '): ' + n.html.slice(0, 200) + ' ' + n.failureSummary)))`)
+}
