@@ -30,6 +30,8 @@ type validator struct {
 }
 
 var (
+	// variable is how shells, Compose and Kubernetes write an environment variable.
+	variable      = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*[^}]*\}|^\$\([A-Za-z_][A-Za-z0-9_]*\)$`)
 	senderID      = regexp.MustCompile(`^[a-zA-Z0-9]{0,11}$`)
 	callbackToken = regexp.MustCompile(`^[A-Za-z0-9_-]{16,}$`)
 )
@@ -131,6 +133,9 @@ func (v *validator) textingHouse(t *TextingHouse) {
 		v.fault("textinghouse", "missing; set user and password_file")
 		return
 	}
+	if variable.MatchString(t.User) {
+		v.fault("textinghouse.user", "environment variables are not expanded; write the user here")
+	}
 	if t.User == "" {
 		v.fault("textinghouse.user", "missing; set the user of the HTTP API (in the portal: Options)")
 	}
@@ -192,6 +197,11 @@ func (v *validator) secret(path string, s *Secret, file *string) bool {
 	}
 	if inline && *s == "" {
 		v.fault(path, "empty; put the secret here, or set %s_file to the file that holds it", path[strings.LastIndexByte(path, '.')+1:])
+		return false
+	}
+	if variable.MatchString(string(*s)) {
+		key := path[strings.LastIndexByte(path, '.')+1:]
+		v.fault(path, "environment variables are not expanded; write the secret into a file, and set %s_file to its name", key)
 		return false
 	}
 	if *file == "" {

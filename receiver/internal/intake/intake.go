@@ -132,6 +132,23 @@ func New(o Options) *Intake {
 	}
 }
 
+// Turns reports whether notifications can begin to be handled, before the context ends.
+func (in *Intake) Turns(ctx context.Context) bool {
+	begun := make(chan struct{})
+	go func() {
+		if end, ok := in.begin(); ok {
+			end()
+		}
+		close(begun)
+	}()
+	select {
+	case <-begun:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // Configure sets or replaces the settings.
 func (in *Intake) Configure(s Settings) {
 	for _, name := range known(s.Receivers) {

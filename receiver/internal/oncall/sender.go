@@ -104,6 +104,9 @@ func (rs *replies) remember(r *received, d *decision) {
 	if !d.rest {
 		now.reply = r
 	}
+	if did := actOf(r, d); did != nil {
+		now.act = did
+	}
 	if r.confirm && d.text != "" && (now.confirmed != d.text || r.at.Sub(now.confirmedAt) >= floodWindow) {
 		now.confirmed, now.confirmedAt = d.text, r.at
 	}
