@@ -180,7 +180,7 @@ func TestMarkup(t *testing.T) {
 	w.put(p)
 	for _, path := range []string{"/", "/pages", "/pages/6279", "/pages/%3Cscript%3E"} {
 		text := w.get(path).Body.String()
-		for _, bad := range []string{"<script>alert", "<img", `="javascript:`, `="data:`, `="JavaScript:`} {
+		for _, bad := range []string{"<script>alert", "<img", "ZgotmplZ", ">Runbook<", ">Dashboard<", ">Source in", `="javascript:`, `="data:`, `="JavaScript:`} {
 			if strings.Contains(text, bad) {
 				t.Errorf("%s has %s:\n%s", path, bad, text)
 			}

@@ -60,6 +60,7 @@ type world struct {
 	pages    map[string]outbox.Page
 	messages []outbox.Message
 	acts     []command.Act
+	store    console.Store // the world itself, if it is nil
 	err      error         // of reading
 	deaf     bool          // nobody hears of changes
 	changed  chan struct{} // closed with each change
@@ -113,9 +114,12 @@ func newWorldOf(t testing.TB, text string) *world {
 
 // base serves the console below a path.
 func (w *world) base(path string) {
+	if w.store == nil {
+		w.store = w
+	}
 	var err error
 	w.console, err = console.New(console.Options{
-		Store: w, People: w, Plans: w, Actor: w, State: w, Version: "0.9.0", Base: path,
+		Store: w.store, People: w, Plans: w, Actor: w, State: w, Version: "0.9.0", Base: path,
 		NotFound: func(rw http.ResponseWriter, _ *http.Request) {
 			http.Error(rw, `{"error":"no such path"}`, http.StatusNotFound)
 		},
