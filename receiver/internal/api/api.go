@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,6 +100,9 @@ func (a *API) routes() map[string]http.HandlerFunc {
 	}
 	return routes
 }
+
+// Routes returns the methods and paths that the API serves, in order; PUT is left out.
+func (a *API) Routes() []string { return slices.Sorted(maps.Keys(a.routes())) }
 
 // Wake has those who listen to events hear soon of what was stored.
 func (a *API) Wake() { a.feed.wake.Ring() }
