@@ -105,7 +105,7 @@ func gapNotice(f *Frame, rota string, start, end time.Time, from string, instead
 		n.Text += " to " + f.when(end).Clock()
 	}
 	if len(instead) > 0 {
-		n.Text += "; " + list(instead) + " gets its pages"
+		n.Text += "; " + f.Shown(list(instead)) + " gets its pages"
 	}
 	return n
 }

@@ -107,16 +107,14 @@ func (c *Console) now(ctx context.Context, f *Frame, done *result) (*now, error)
 		}
 		k := c.card(f, *p)
 		if done != nil && done.Page.ID == p.ID {
-			k.Result = done
+			k.Result, done = done, nil
 		}
 		if k.Mine && k.State == outbox.PageOpen {
 			n.Mine = append(n.Mine, k)
 		}
 		n.Open = append(n.Open, k)
 	}
-	if done != nil && (done.Page.ID == "" || !done.Page.State.Current()) {
-		n.Result = done
-	}
+	n.Result = done // of no page that is shown
 	if n.Ended, err = c.ended(ctx, f); err != nil {
 		return nil, err
 	}
@@ -285,7 +283,7 @@ func (c *Console) duty(f *Frame) []onDuty {
 	var all []onDuty
 	for _, rota := range roster.Rotas() {
 		on := roster.At(rota, f.now)
-		row := onDuty{Rota: rota, Who: list(on.Contacts), Gap: on.Gap, Until: f.when(on.End), Wrong: firstWrong(wrong, on.Contacts)}
+		row := onDuty{Rota: rota, Who: f.Shown(list(on.Contacts)), Gap: on.Gap, Until: f.when(on.End), Wrong: firstWrong(wrong, on.Contacts)}
 		if row.Who == "" {
 			row.Who = "nobody"
 		}
@@ -295,7 +293,7 @@ func (c *Console) duty(f *Frame) []onDuty {
 		case next.Gap:
 			row.Alarm = "nobody"
 		default:
-			row.Then, row.Alarm = list(next.Contacts), firstWrong(wrong, next.Contacts)
+			row.Then, row.Alarm = f.Shown(list(next.Contacts)), firstWrong(wrong, next.Contacts)
 		}
 		all = append(all, row)
 	}

@@ -358,10 +358,10 @@ func (w *world) text(p *page.Page, to outbox.Person, at time.Time, text string, 
 // night fills the world with what a night may bring.
 func (w *world) night() {
 	now := time.Now()
-	p := w.open("6279", "oncall", 8*time.Minute+10*time.Second, firing("KubePodCrashLooping", "critical", "Pod is crash looping: payments/checkout-api, 3 pods",
+	w.open("6279", "oncall", 8*time.Minute+10*time.Second, firing("KubePodCrashLooping", "critical", "Pod is crash looping: payments/checkout-api, 3 pods",
 		template.KV{"pod": "checkout-api-6c9f7d5b8d-x2lqp", "uid": "5f21c0"}, template.KV{"pod": "checkout-api-6c9f7d5b8d-9kd4w", "uid": "09ea3c"}, template.KV{"pod": "checkout-api-6c9f7d5b8d-tq7mz", "uid": "b80d17"}), alice)
 	step := now.Add(-3*time.Minute - 10*time.Second)
-	p = w.load("6279")
+	p := w.load("6279")
 	p.Do(page.Action{Kind: page.Escalate}, w.plans["oncall"], []outbox.Person{bob}, step)
 	p.Suppress([]string{"KubePodCrashLooping1"}, "silenced by carol until 04:00 UTC", now.Add(43*time.Minute), now.Add(-time.Minute))
 	w.put(p)
