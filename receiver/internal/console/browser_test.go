@@ -41,13 +41,15 @@ const later = `(Date.now = (real => () => real() + 60e3)(Date.now), 1)`
 func TestEveryPage(t *testing.T) {
 	w := newWorld(t, "alertmanager: {urls: [\"http://127.0.0.1:1\"]}\n")
 	w.night()
+	long := strings.Repeat("VeryLongName_of-something/", 20)
+	w.open("9999", "storage", 26*time.Hour, firing(strings.Repeat("x", 150), "rather-"+long[:60], long+strings.Repeat("y", 300), template.KV{"pod": long, long[:100]: "v", "other": strings.Repeat("z", 400)}), bob)
 	empty := newWorldOf(t, "textinghouse: {user: acme, password: secret}\nreceivers: [{name: sms, to: [\"+33639980001\"]}]\n")
 	empty.caller = open
 	night, none := w.serve("bob"), httptest.NewServer(empty)
 	t.Cleanup(none.CloseClientConnections)
 	tab := browsertest.New(t)
 	for name, address := range map[string]string{
-		"now": night + "/", "page": night + "/pages/6279", "held": night + "/pages/5512", "ended": night + "/pages/4391", "pages": night + "/pages?state=current", "missing": night + "/nowhere",
+		"now": night + "/", "page": night + "/pages/6279", "long": night + "/pages/9999", "held": night + "/pages/5512", "ended": night + "/pages/4391", "pages": night + "/pages?state=current", "missing": night + "/nowhere",
 		"empty": none.URL + "/", "empty-pages": none.URL + "/pages",
 	} {
 		for _, scheme := range []string{"dark", "light"} {

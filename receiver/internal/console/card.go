@@ -58,12 +58,12 @@ func (c *Console) card(f *Frame, stored outbox.Page) card {
 		}
 	}
 	k.Mine = f.Caller.Contact != "" && slices.Contains(k.Paged, f.Caller.Contact)
-	k.Next, k.NextAt, k.Waits = c.coming(f.clock, p)
+	k.Next, k.NextAt, k.Waits = c.coming(f, p)
 	return k
 }
 
 // coming returns who is paged next and when, or why nobody is.
-func (c *Console) coming(k *clock, p *page.Page) (next string, at when, waits string) {
+func (c *Console) coming(f *Frame, p *page.Page) (next string, at when, waits string) {
 	if p.State != outbox.PageOpen {
 		return "", when{}, ""
 	}
@@ -81,9 +81,9 @@ func (c *Console) coming(k *clock, p *page.Page) (next string, at when, waits st
 	case !more:
 		return "", when{}, "Nobody else is paged: receiver " + p.Receiver + " has no escalation."
 	case coming.Number == 0:
-		return "everybody again", k.when(coming.At), ""
+		return "everybody again", f.when(coming.At), ""
 	}
-	return list(c.names(coming.Step.To, coming.At)), k.when(coming.At), ""
+	return f.Shown(list(c.names(coming.Step.To, coming.At))), f.when(coming.At), ""
 }
 
 // names returns who recipients of the configuration are at a time: of a rota, those who are on duty.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -153,12 +154,17 @@ func counted(n int, noun string) string {
 
 // number returns a phone number as a caller may see it.
 func number(caller access.Caller, n e164.Number) string {
-	full := caller.Number(n)
-	if full == string(n) {
+	if full := caller.Number(n); full == string(n) {
 		return full
 	}
-	return string(n[:5]) + "•••" + string(n[len(n)-2:])
+	return short(string(n))
 }
+
+// short returns a phone number, shortened.
+func short(n string) string { return n[:5] + "•••" + n[len(n)-2:] }
+
+// inText matches a phone number within a text.
+var inText = regexp.MustCompile(`\+[1-9][0-9]{6,14}`)
 
 // humps returns an alert's name with places where a line may break.
 func humps(name string) template.HTML {
@@ -182,6 +188,14 @@ func link(address string) string {
 		return ""
 	}
 	return u.String()
+}
+
+// offer returns the length of a silence in words: "for 4 h", "until 09:00".
+func offer(length string) string {
+	if n, ok := strings.CutSuffix(length, "h"); ok {
+		return "for " + n + nbsp + "h"
+	}
+	return length
 }
 
 // list joins names: "alice", "alice and bob", "alice, bob and carol".

@@ -3,7 +3,7 @@
 (() => {
   const staleAfter = 45e3
   const live = () => document.getElementById('live')
-  let updated = Date.now(), skew = 0, source = null, anchor = null, waits = false
+  let updated = Date.now(), skew = 0, source = null, anchor = null, waits = false, down = false
 
   const filled = form => [...form.elements].some(e =>
     e.matches('textarea,input:not([type=hidden])') ? e.value !== e.defaultValue :
@@ -37,10 +37,14 @@
     source = ctx.sourceElement?.matches('form') ? ctx.sourceElement : null
     const fragment = tasks[0]?.fragment
     waits = false
-    if (!fragment?.querySelector('#live') || !source && (waits = !keep(fragment))) return event.preventDefault()
+    if (!fragment?.querySelector('#live') || !source && (waits = down || !keep(fragment))) return event.preventDefault()
     const e = [...live().querySelectorAll('li[id],form,details[open]')].find(busy)
     anchor = e && {e, top: e.getBoundingClientRect().top}
   })
+
+  for (const type of ['pointerdown', 'pointerup', 'pointercancel']) {
+    document.addEventListener(type, () => down = type === 'pointerdown', true)
+  }
 
   document.addEventListener('htmx:after:swap', () => {
     updated = Date.now()
