@@ -41,6 +41,7 @@ const later = `(Date.now = (real => () => real() + 60e3)(Date.now), 1)`
 func TestEveryPage(t *testing.T) {
 	w := newWorld(t, "alertmanager: {urls: [\"http://127.0.0.1:1\"]}\n")
 	w.night()
+	w.month()
 	long := strings.Repeat("VeryLongName_of-something/", 20)
 	w.open("9999", "storage", 26*time.Hour, firing(strings.Repeat("x", 150), "rather-"+long[:60], long+strings.Repeat("y", 300), template.KV{"pod": long, long[:100]: "v", "other": strings.Repeat("z", 400)}), bob)
 	empty := newWorldOf(t, "textinghouse: {user: acme, password: secret}\nreceivers: [{name: sms, to: [\"+33639980001\"]}]\n")
@@ -51,6 +52,9 @@ func TestEveryPage(t *testing.T) {
 	for name, address := range map[string]string{
 		"now": night + "/", "page": night + "/pages/6279", "long": night + "/pages/9999", "held": night + "/pages/5512", "ended": night + "/pages/4391", "pages": night + "/pages?state=current", "missing": night + "/nowhere",
 		"empty": none.URL + "/", "empty-pages": none.URL + "/pages",
+		"messages": night + "/messages", "message": night + "/messages/" + w.messages[0].ID, "duty": night + "/duty", "duty-later": night + "/duty?from=" + time.Now().AddDate(0, 0, 14).Format(time.DateOnly),
+		"templates": night + "/templates", "contacts": night + "/contacts", "health": night + "/health",
+		"empty-messages": none.URL + "/messages", "empty-duty": none.URL + "/duty", "empty-templates": none.URL + "/templates", "empty-contacts": none.URL + "/contacts", "empty-health": none.URL + "/health",
 	} {
 		for _, scheme := range []string{"dark", "light"} {
 			for size, width := range map[string]int64{"narrow": 320, "phone": 390, "wide": 1280} {

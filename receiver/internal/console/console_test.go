@@ -133,7 +133,7 @@ receivers: [{name: sms, to: ["+33639980001"]}]
 `)
 	w.caller = open
 	for path, want := range map[string][]string{
-		"/":            {"No open pages", "amtool alert add", "Nobody can log in", "--web.config.file", "No rotas. Receiver sms always pages +3363•••01.", "heartbeats", "The way out", "Account", "accepted", "Set probe.interval", "None yet"},
+		"/":            {"No open pages", "amtool alert add", "Nobody can log in", "--web.config.file", "No rotas. Receiver sms always pages +3363•••01.", "heartbeats", "The way out", "Account", "accepted", "set probe.interval", "None yet"},
 		"/pages":       {"No page was opened yet"},
 		"/pages/1234":  {"No page has the code 1234"},
 		"/no/such/way": {"There is nothing at this address"},

@@ -42,7 +42,10 @@ type notice struct {
 
 // menu are the pages that the menu lists.
 func menu() []navItem {
-	return []navItem{{Href: "/", Name: "Now"}}
+	return []navItem{
+		{Href: "/", Name: "Now"}, {Href: "/messages", Name: "Messages"}, {Href: "/duty", Name: "Duty"}, {Href: "/templates", Name: "Templates"},
+		{Href: "/contacts", Name: "Contacts"}, {Href: "/health", Name: "Health"},
+	}
 }
 
 // frame returns the frame of a page below an entry of the menu.

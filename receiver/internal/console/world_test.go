@@ -3,6 +3,8 @@ package console_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,7 +28,9 @@ import (
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/status"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
+	"github.com/smspager/smspager/templating/gsm7"
 )
 
 var (
@@ -53,6 +57,8 @@ type world struct {
 	contacts []people.Contact
 	beats    []status.Heartbeat
 	status   status.Status
+	credits  []status.Credit
+	verified map[string]int // verifications sent, by contact
 	plans    map[string]*page.Plan
 
 	mu       sync.Mutex
@@ -60,6 +66,7 @@ type world struct {
 	pages    map[string]outbox.Page
 	messages []outbox.Message
 	acts     []command.Act
+	rendered []string      // receivers and templates that were tried
 	store    console.Store // the world itself, if it is nil
 	err      error         // of reading
 	deaf     bool          // nobody hears of changes
@@ -119,7 +126,7 @@ func (w *world) base(path string) {
 	}
 	var err error
 	w.console, err = console.New(console.Options{
-		Store: w.store, People: w, Plans: w, Actor: w, State: w, Version: "0.9.0", Base: path,
+		Store: w.store, People: w, Plans: w, Actor: w, State: w, Previewer: w, Version: "0.9.0", Base: path,
 		NotFound: func(rw http.ResponseWriter, _ *http.Request) {
 			http.Error(rw, `{"error":"no such path"}`, http.StatusNotFound)
 		},
@@ -136,6 +143,7 @@ func (w *world) Plan(receiver string) *page.Plan                        { return
 func (w *world) Contacts() []people.Contact                             { return w.contacts }
 func (w *world) Status() status.Status                                  { return w.status }
 func (w *world) Heartbeats(context.Context) ([]status.Heartbeat, error) { return w.beats, nil }
+func (w *world) Credits(context.Context) ([]status.Credit, error)       { return w.credits, nil }
 func (w *world) Roster() *people.Roster                                 { return w.roster }
 func (w *world) Zone(e164.Number) *time.Location                        { return paris }
 func (w *world) get(path string) *httptest.ResponseRecorder             { return w.do("GET", path, nil) }
@@ -298,11 +306,51 @@ func (w *world) List(_ context.Context, q outbox.Query) ([]outbox.Message, error
 	defer w.mu.Unlock()
 	var all []outbox.Message
 	for _, m := range w.messages {
-		if q.Page == "" || m.PageID == q.Page {
+		if (q.Page == "" || m.PageID == q.Page) && (q.State == "" || m.State == q.State) && (q.To == "" || m.To == q.To) &&
+			(q.Receiver == "" || m.Receiver == q.Receiver) && (q.Before == "" || m.ID < q.Before) {
 			all = append(all, m)
 		}
 	}
-	return all, nil
+	slices.SortFunc(all, func(a, b outbox.Message) int { return strings.Compare(b.ID, a.ID) })
+	return all[:min(len(all), q.Limit)], w.err
+}
+
+// Verify implements console.People.
+func (w *world) Verify(_ context.Context, name string, _ bool) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.ContainsFunc(w.contacts, func(c people.Contact) bool { return c.Name == name }) {
+		return people.ErrUnknownContact
+	}
+	if w.verified == nil {
+		w.verified = make(map[string]int)
+	}
+	if w.verified[name]++; w.verified[name] > 3 {
+		return people.ErrVerifiedOften
+	}
+	return w.err
+}
+
+// Decode implements console.Previewer.
+func (w *world) Decode(payload []byte) (n templating.Notification, err error) {
+	if err = json.Unmarshal(payload, &n); err == nil && len(n.Alerts) == 0 {
+		err = errors.New("not a notification")
+	}
+	return n, err
+}
+
+// Render implements console.Previewer, as the receiver does.
+func (w *world) Render(receiver string, n templating.Notification, text string, maxSegments int) (console.Rendered, error) {
+	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet})
+	if err != nil {
+		return console.Rendered{}, err
+	}
+	made, err := set.Text(cmp.Or(text, `{{ template "sms.default" . }}`), nil)
+	if err != nil {
+		return console.Rendered{}, err
+	}
+	w.rendered = append(w.rendered, receiver+" "+text)
+	return console.Rendered{MaxSegments: maxSegments, Rendering: made.Render(n, templating.Budget{MaxSegments: maxSegments})}, nil
 }
 
 // firing is a notification of alerts with these labels; those of each alert are pairs, as "pod", "a".
@@ -349,9 +397,11 @@ func (w *world) open(code, receiver string, ago time.Duration, n *templating.Not
 func (w *world) text(p *page.Page, to outbox.Person, at time.Time, text string, took time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	size := gsm7.Measure(text)
 	w.messages = append(w.messages, outbox.Message{
-		ID: fmt.Sprintf("m%d", len(w.messages)), To: to.Number, PageID: p.ID, Text: text, State: outbox.Delivered, CreatedAt: at, UpdatedAt: at.Add(took),
-		Events: []outbox.Event{{At: at, Type: outbox.EventQueued}, {At: at.Add(took), Type: outbox.EventDelivered, Detail: "status 3"}},
+		ID: fmt.Sprintf("%013d-m%d", at.UnixMilli(), len(w.messages)), To: to.Number, Receiver: p.Receiver, PageID: p.ID, Text: text, State: outbox.Delivered, CreatedAt: at, AcceptedAt: at.Add(200 * time.Millisecond), UpdatedAt: at.Add(took),
+		Encoding: size.Encoding, Segments: size.Segments, APIID: "7f0c2e91",
+		Events: []outbox.Event{{At: at, Type: outbox.EventQueued}, {At: at, Type: outbox.EventAttempt}, {At: at.Add(200 * time.Millisecond), Type: outbox.EventAccepted}, {At: at.Add(took), Type: outbox.EventDelivered, Detail: "status 3"}},
 	})
 }
 
