@@ -266,7 +266,7 @@ func dutyText(d *people.Directory, receivers []config.Receiver, now time.Time) s
 			for _, recipient := range r.Recipients {
 				names = append(names, d.Person(recipient.Number).String())
 			}
-			if len(names) > 0 {
+			if len(names) > 0 && !config.IsContactReceiver(r.Name) {
 				parts = append(parts, r.Name+": "+strings.Join(names, ", "))
 			}
 		}
