@@ -342,6 +342,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	r.watch.Configure(cfg, client)
 	r.metrics.client.Store(client)
 	r.cfg = cfg
+	r.metrics.noteZones(r.logger)
 	return nil
 }
 

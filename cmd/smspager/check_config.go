@@ -42,8 +42,15 @@ type checked struct {
 	Contacts  []contactJSON `json:"contacts"`
 	Duty      []onDuty      `json:"duty"` // of all rotas, in the next two weeks
 	Warnings  []string      `json:"warnings,omitempty"`
+	Zones     zonesJSON     `json:"tzdata"`
 
 	replies bool // phones can reply
+}
+
+// zonesJSON is the time zone data in use.
+type zonesJSON struct {
+	Release string `json:"release"`
+	Source  string `json:"source"` // a folder, or "program"
 }
 
 func (cc *checkConfig) run(ctx context.Context, c console) error {
@@ -86,6 +93,7 @@ func check(ctx context.Context, file string, now time.Time) checked {
 	if err != nil {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("the state of phones is not shown: %v", err))
 	}
+	r.Zones = zonesJSON(duty.Zones)
 	for _, err := range duty.Calendars {
 		if err.File {
 			r.OK, r.Error = false, fmt.Sprintf("%s: %v", file, err)
@@ -94,6 +102,9 @@ func check(ctx context.Context, file string, now time.Time) checked {
 		}
 	}
 	r.Warnings = append(r.Warnings, duty.Warnings...)
+	if old := duty.Zones.Outdated(); old != "" {
+		r.Warnings = append(r.Warnings, old)
+	}
 	numbers := make(map[e164.Number]string)
 	for _, contact := range cfg.Contacts {
 		if first, known := numbers[contact.Number]; known {
@@ -151,7 +162,7 @@ func (r *checked) draw(c console) {
 		fmt.Fprintln(c.err, r.Error)
 	}
 	if r.OK {
-		fmt.Fprintf(c.out, "%s: valid, %s\n", r.File, count(r.Receivers, "receiver"))
+		fmt.Fprintf(c.out, "%s: valid, %s; time zones of release %s (%s)\n", r.File, count(r.Receivers, "receiver"), r.Zones.Release, r.Zones.Source)
 	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(c.err, "%s: warning: %s\n", r.File, warning)

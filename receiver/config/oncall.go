@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/smspager/smspager/internal/zoneinfo"
 	"github.com/smspager/smspager/receiver/e164"
 )
 
@@ -267,7 +268,7 @@ func (v *validator) zone(path, name string) *time.Location {
 	if name == "" {
 		return nil
 	}
-	zone, err := time.LoadLocation(name)
+	zone, err := zoneinfo.Load(name)
 	if err != nil {
 		v.fault(path, "unknown time zone %q; set one of the IANA database, such as Europe/Paris", name)
 	}

@@ -23,6 +23,7 @@ const (
 type Calendar struct {
 	Skipped []Skipped // events that cannot be read
 	events  []event
+	rivals  []rival
 
 	mu     sync.Mutex
 	window window
@@ -99,6 +100,7 @@ func ParseCalendar(data []byte, local *time.Location) (*Calendar, error) {
 			c.events = append(c.events, parsed)
 		}
 	}
+	c.rivals = p.zones.rivals()
 	c.revise()
 	c.link()
 	return c, nil

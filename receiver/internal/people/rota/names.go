@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/smspager/smspager/internal/zoneinfo"
 )
 
 //go:generate go run windows_gen.go
@@ -46,13 +48,8 @@ func (z *zones) find(id string) (zone, error) {
 		}
 		return parsed, nil
 	}
-	if name := windows[id]; name != "" {
-		return load(name)
-	}
-	for rest, more := strings.TrimPrefix(id, "/"), true; more; _, rest, more = strings.Cut(rest, "/") {
-		if l, err := load(rest); err == nil && strings.Contains(rest, "/") {
-			return l, nil
-		}
+	if l, ok := behind(id); ok {
+		return l, nil
 	}
 	if m := offsetName.FindStringSubmatch(id); m != nil {
 		hours, _ := strconv.Atoi(m[2])
@@ -69,13 +66,27 @@ func (z *zones) find(id string) (zone, error) {
 // offsetName matches "GMT+05:30" and "UTC-3".
 var offsetName = regexp.MustCompile(`(?i)^\(?(?:UTC|GMT)\s*([+-])(\d{1,2}):?(\d{2})?\)?$`)
 
-func load(name string) (zone, error) {
-	if name == "" || name == "Local" {
-		return nil, errors.New("no zone")
+// behind returns the zone of the database that a name of Windows, or one with a prefix, means.
+func behind(id string) (location, bool) {
+	if name := windows[id]; name != "" {
+		l, err := load(name)
+		return l, err == nil
 	}
-	l, err := time.LoadLocation(name)
+	for rest, more := strings.TrimPrefix(id, "/"), true; more; _, rest, more = strings.Cut(rest, "/") {
+		if l, err := load(rest); err == nil && strings.Contains(rest, "/") {
+			return l, true
+		}
+	}
+	return location{}, false
+}
+
+func load(name string) (location, error) {
+	if name == "" || name == "Local" {
+		return location{}, errors.New("no zone")
+	}
+	l, err := zoneinfo.Load(name)
 	if err != nil {
-		return nil, err
+		return location{}, err
 	}
 	return location{l}, nil
 }
