@@ -113,6 +113,7 @@ func check(ctx context.Context, file string, now time.Time) checked {
 			numbers[contact.Number] = contact.Name
 		}
 	}
+	r.Warnings = append(r.Warnings, oddNumbers(cfg)...)
 	r.replies = cfg.TextingHouse.CallbackToken != ""
 	for _, contact := range duty.Contacts {
 		r.Contacts = append(r.Contacts, asContact(contact))
