@@ -1,6 +1,6 @@
 //go:build ignore
 
-// This program writes zoneinfo.zip from the machine's tzdata.zi (Debian: packages tzdata and libc-bin),
+// This program writes zoneinfo.zip and release from the machine's tzdata.zi (Debian: packages tzdata and libc-bin),
 // or from the one named as its argument.
 package main
 
@@ -44,7 +44,6 @@ func main() {
 		_, err = w.Write(data)
 		check(err)
 	}
-	add("+VERSION", []byte(release+"\n"))
 	files := os.DirFS(dir)
 	check(fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -56,6 +55,7 @@ func main() {
 	}))
 	check(z.Close())
 	check(os.WriteFile("zoneinfo.zip", out.Bytes(), 0o644))
+	check(os.WriteFile("release", []byte(release+"\n"), 0o644))
 }
 
 func check(err error) {

@@ -5,25 +5,25 @@ package zoneinfo
 
 import (
 	"archive/zip"
-	"bytes"
 	_ "embed"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 )
 
 //go:generate go run gen.go
 
-// embedded has a TZif file (RFC 8536) for each zone, and the release in versionFile. gen.go writes it.
-//
-//go:embed zoneinfo.zip
-var embedded []byte
-
-const versionFile = "+VERSION"
+// zones is a zip file with a TZif file (RFC 8536) for each zone, and release is their release. gen.go
+// writes both.
+var (
+	//go:embed zoneinfo.zip
+	zones string
+	//go:embed release
+	release string
+)
 
 // Data is the origin of the zones that Load returns.
 type Data struct {
@@ -52,11 +52,7 @@ func InUse() Data {
 
 // Embedded returns the release of the copy in the program.
 func Embedded() string {
-	release, err := fs.ReadFile(files(), versionFile)
-	if err != nil {
-		return unknown
-	}
-	return strings.TrimSpace(string(release))
+	return strings.TrimSpace(release)
 }
 
 // Outdated returns a warning if the machine's data is older than the copy in the program, otherwise "".
@@ -80,20 +76,20 @@ func Load(name string) (*time.Location, error) {
 		return time.LoadLocation(name)
 	}
 	data, err := fs.ReadFile(files(), name)
-	if err != nil || name == versionFile {
+	if err != nil {
 		return nil, fmt.Errorf("unknown time zone %q", name)
 	}
 	return time.LoadLocationFromTZData(name, data)
 }
 
-// files returns the copy in the program.
-var files = sync.OnceValue(func() fs.FS {
-	r, err := zip.NewReader(bytes.NewReader(embedded), int64(len(embedded)))
+// files returns the copy in the program. It is not kept, as zones are loaded with a configuration only.
+func files() fs.FS {
+	r, err := zip.NewReader(strings.NewReader(zones), int64(len(zones)))
 	if err != nil {
 		panic(err) // a test reads it
 	}
 	return r
-})
+}
 
 // machine returns where Go looks for the machine's data. $ZONEINFO comes first, as there.
 func machine() []string {
@@ -116,7 +112,7 @@ func releaseOf(source string) string {
 		return ""
 	}
 	// Distributions ship tzdata.zi, whose first line is "# version 2026f"; macOS and BSD have +VERSION.
-	for _, name := range []string{"tzdata.zi", versionFile} {
+	for _, name := range []string{"tzdata.zi", "+VERSION"} {
 		f, err := os.Open(filepath.Join(source, name))
 		if err != nil {
 			continue
