@@ -40,6 +40,8 @@ type (
 	Contact = people.Contact
 	// ZoneData is a release of the time zone data, and the folder it is in.
 	ZoneData = zoneinfo.Data
+	// Title is the title of shifts that holds other words than names.
+	Title = people.Title
 	// CalendarError is the error of a rota's calendar that cannot be used.
 	CalendarError = people.CalendarError
 )
@@ -80,6 +82,12 @@ func (d *Duty) Now(rota string, at time.Time) OnDuty { return d.roster.Now(rota,
 // a rota that is not configured.
 func (d *Duty) Timeline(rota string, from, to time.Time) []OnDuty {
 	return d.roster.Timeline(rota, from, to)
+}
+
+// Titles returns the titles of a rota's shifts between two times that hold other words than the names
+// of contacts.
+func (d *Duty) Titles(rota string, from, to time.Time) []Title {
+	return d.roster.Titles(rota, from, to)
 }
 
 // reader reads marks.

@@ -40,7 +40,8 @@ type checked struct {
 	Error     string        `json:"error,omitempty"`
 	Receivers int           `json:"receivers"`
 	Contacts  []contactJSON `json:"contacts"`
-	Duty      []onDuty      `json:"duty"` // of all rotas, in the next two weeks
+	Duty      []onDuty      `json:"duty"`             // of all rotas, in the next two weeks
+	Titles    []titleJSON   `json:"titles,omitempty"` // of shifts, if they hold other words than names
 	Warnings  []string      `json:"warnings,omitempty"`
 	Zones     zonesJSON     `json:"tzdata"`
 
@@ -128,6 +129,9 @@ func check(ctx context.Context, file string, now time.Time) checked {
 		for _, d := range duty.Timeline(rota.Name, now, now.Add(ahead)) {
 			r.Duty = append(r.Duty, asOnDuty(rota, d))
 		}
+		for _, title := range duty.Titles(rota.Name, now, now.Add(ahead)) {
+			r.Titles = append(r.Titles, titleJSON{rota.Name, title.Text, title.Contacts, title.First.In(zoneOf(rota)), title.Shifts})
+		}
 	}
 	return r
 }
@@ -177,11 +181,14 @@ func (r *checked) draw(c console) {
 		}
 	}
 	rota := ""
-	for _, on := range r.Duty {
+	for i, on := range r.Duty {
 		if on.Rota != rota {
 			rota = on.Rota
 			fmt.Fprintf(c.out, "rota %s:\n", rota)
 		}
 		fmt.Fprintf(c.out, "  %s to %s  %s\n", on.Start.Format(shiftLayout), on.End.Format(shiftLayout), on.who())
+		if i+1 == len(r.Duty) || r.Duty[i+1].Rota != rota {
+			r.drawTitles(c, rota)
+		}
 	}
 }
