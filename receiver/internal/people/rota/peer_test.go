@@ -44,7 +44,7 @@ type randomRule struct {
 
 	zone    *time.Location
 	day     time.Time // that it begins on
-	hour    int // of the wall, and the minute
+	hour    int       // of the wall, and the minute
 	minute  int
 	counted bool
 }
