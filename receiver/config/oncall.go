@@ -258,6 +258,7 @@ func (v *validator) quiet(path string, q *Quiet) {
 	if len(q.Severities) == 0 {
 		v.fault(path+".severities", "missing; list the severities to hold until the quiet hours end, such as [warning, info]")
 	}
+	v.noBlank(path+".severities", q.Severities)
 	if q.Zone = v.zone(path+".timezone", q.Timezone); q.Zone == nil {
 		q.Zone = time.UTC
 	}

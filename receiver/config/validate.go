@@ -3,13 +3,16 @@ package config
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 	"unicode/utf16"
@@ -79,6 +82,15 @@ func (v *validator) severities(s *Severities) {
 			if templating.SameSeverity(severity, other) {
 				v.fault(path, "duplicate severity: %q is the same as %q; remove one", severity, other)
 			}
+		}
+	}
+}
+
+// noBlank checks that no severity of a list is blank.
+func (v *validator) noBlank(path string, severities []string) {
+	for i, severity := range severities {
+		if strings.TrimSpace(severity) == "" {
+			v.fault(fmt.Sprintf("%s[%d]", path, i), "empty; set a severity, or remove it")
 		}
 	}
 }
@@ -198,7 +210,7 @@ func (v *validator) secret(path string, s *Secret, file *string) bool {
 	}
 	text, err := os.ReadFile(v.absolute(*file))
 	if err != nil {
-		v.fault(path+"_file", "%v", err)
+		v.fault(path+"_file", "%s", unreadable(err))
 		return false
 	}
 	*s = Secret(strings.Trim(plainText(text), "\r\n"))
@@ -332,6 +344,7 @@ func (v *validator) receivers(cfg *Config, known people) {
 			}
 			v.between(at+".per", l.Per, time.Second, day)
 		}
+		v.noBlank(path+".urgent", r.Urgent)
 		r.Zone = v.zone(path+".timezone", r.Timezone)
 		if r.MaxSegments < 1 || r.MaxSegments > 10 {
 			v.fault(path+".max_segments", "must be 1 to 10, is %d", r.MaxSegments)
@@ -352,8 +365,30 @@ func (v *validator) required(path, what string, d, least, most time.Duration) {
 
 func (v *validator) between(path string, d, least, most time.Duration) {
 	if d < least || d > most {
-		v.fault(path, "must be %s to %s, is %s", model.Duration(least), model.Duration(most), model.Duration(d))
+		v.fault(path, "must be %s to %s, is %s", written(least), written(most), written(d))
 	}
+}
+
+// written writes a length of time with days and not with weeks, as the defaults and docs do.
+func written(d time.Duration) string {
+	if d >= day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return model.Duration(d).String()
+}
+
+// unreadable says what to do about a file that cannot be read.
+func unreadable(err error) string {
+	advice := "check the file"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		advice = "create the file, or correct its name; relative names begin at the folder of the configuration"
+	case errors.Is(err, fs.ErrPermission):
+		advice = "let the user that runs smspager read it"
+	case errors.Is(err, syscall.EISDIR):
+		advice = "name a file in that folder"
+	}
+	return fmt.Sprintf("%v; %s", err, advice)
 }
 
 func (v *validator) absolute(file string) string {
