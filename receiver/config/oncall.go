@@ -49,6 +49,7 @@ type Rota struct {
 	CalendarURLFile string         `yaml:"calendar_url_file"`
 	HTTPConfig      *HTTPConfig    `yaml:"http_config"` // of CalendarURL
 	Refresh         time.Duration  `yaml:"refresh"`     // of the calendar
+	Timeout         time.Duration  `yaml:"timeout"`     // of reading CalendarURL
 	Turns           Turns          `yaml:"turns"`
 	Timezone        string         `yaml:"timezone"` // of Turns.Start, and of times without a zone in the calendar; "": UTC
 	Zone            *time.Location `yaml:"-"`
@@ -206,6 +207,7 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 			r.Calendar = v.absolute(r.Calendar)
 		}
 		v.between(path+".refresh", r.Refresh, 10*time.Second, day)
+		v.between(path+".timeout", r.Timeout, time.Second, 10*time.Minute)
 		if turns {
 			v.turns(path+".turns", &r.Turns, r.Zone, contacts)
 		} else {

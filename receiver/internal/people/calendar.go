@@ -19,11 +19,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const (
-	// calendarTimeout and maxCalendarBytes bound the reading of a calendar.
-	calendarTimeout  = time.Minute
-	maxCalendarBytes = 8 << 20
-)
+// maxCalendarBytes bounds a calendar.
+const maxCalendarBytes = 8 << 20
 
 // CalendarError says why the calendar of a rota cannot be used.
 type CalendarError struct {
@@ -129,7 +126,7 @@ func (d *duty) read(ctx context.Context) (data []byte, etag string, err error) {
 		data, err = readCalendar(f)
 		return data, "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, calendarTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.CalendarURL.Reveal(), nil)
 	if err != nil {

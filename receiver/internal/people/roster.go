@@ -52,7 +52,7 @@ func NewRoster(cfg *config.Config, transport http.RoundTripper) *Roster {
 		}
 	}
 	for _, rc := range cfg.Rotas {
-		d := &duty{Rota: rc, names: names, client: httpclient.New(rc.HTTPConfig, transport, calendarTimeout)}
+		d := &duty{Rota: rc, names: names, client: httpclient.New(rc.HTTPConfig, transport, rc.Timeout)}
 		if rc.Turns.Start != "" {
 			d.rota = rota.Turns{Start: rc.Turns.StartTime, Days: rc.Turns.Days, Names: rc.Turns.People}
 		}
