@@ -82,6 +82,18 @@ func Load(name string) (*time.Location, error) {
 	return time.LoadLocationFromTZData(name, data)
 }
 
+// Names returns the names of all zones, in order.
+func Names() []string {
+	var names []string
+	_ = fs.WalkDir(files(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			names = append(names, name)
+		}
+		return err
+	})
+	return names
+}
+
 // files returns the copy in the program. It is not kept, as zones are loaded with a configuration only.
 func files() fs.FS {
 	r, err := zip.NewReader(strings.NewReader(zones), int64(len(zones)))

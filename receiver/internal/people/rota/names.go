@@ -17,6 +17,12 @@ import (
 type zones struct {
 	defined map[string]*component // VTIMEZONEs
 	known   map[string]zone
+	unknown map[string]error
+	places  map[string]string // zonesByPlace, if it was needed
+}
+
+func newZones() zones {
+	return zones{defined: make(map[string]*component), known: make(map[string]zone), unknown: make(map[string]error)}
 }
 
 // named returns the zone with a name: of the machine's database; of the file, whose definition counts for
@@ -27,11 +33,16 @@ func (z *zones) named(id string) (zone, error) {
 	if known := z.known[id]; known != nil {
 		return known, nil
 	}
-	found, err := z.find(id)
-	if err == nil {
-		z.known[id] = found
+	if err := z.unknown[id]; err != nil {
+		return nil, err
 	}
-	return found, err
+	found, err := z.find(id)
+	if err != nil {
+		z.unknown[id] = err
+		return nil, err
+	}
+	z.known[id] = found
+	return found, nil
 }
 
 func (z *zones) find(id string) (zone, error) {
@@ -59,6 +70,9 @@ func (z *zones) find(id string) (zone, error) {
 			seconds = -seconds
 		}
 		return location{time.FixedZone(id, seconds)}, nil
+	}
+	if l, ok := z.displayed(id); ok {
+		return l, nil
 	}
 	return nil, fmt.Errorf("the time zone %.60q is not defined", id)
 }
