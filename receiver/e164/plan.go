@@ -18,9 +18,10 @@ import (
 //go:embed plans.tsv
 var plans string
 
-// machines are ranges for machines (M2M), which people do not have (national numbering plans as the ITU
-// publishes them).
-var machines = []string{"3197", "32777", "32778", "33700", "34590", "353888", "35849", "4537", "46719", "4758", "4759"}
+// machines are ranges for machines (M2M), which people do not have, in the Netherlands, Belgium, France,
+// Spain, Finland, Denmark, Sweden and Norway (their numbering plans; libphonenumber does not mark them). Of
+// the Danish one, numbers of other lengths are people's.
+var machines = regexp.MustCompile(`^\+(?:3197|3277|33700|34590|35849|4537\d{10}$|46719|475[89])`)
 
 // Oddity returns why a text to the number may not arrive: no country has its code, it has too few or
 // too many digits for a mobile phone of its country, it is a landline, or a machine's. It returns "" if
@@ -31,10 +32,8 @@ func (n Number) Oddity() string {
 		return odd
 	}
 	rest := string(n[1+len(p.code):])
-	for _, prefix := range machines {
-		if strings.HasPrefix(string(n[1:]), prefix) {
-			return "it is in a range for machines (M2M)"
-		}
+	if machines.MatchString(string(n)) {
+		return "it is in a range for machines (M2M)"
 	}
 	matches := func(pattern string) bool {
 		return pattern != "" && regexp.MustCompile("^(?:"+pattern+")$").MatchString(rest)

@@ -106,10 +106,11 @@ func TestOddityAgrees(t *testing.T) {
 
 func TestOddity(t *testing.T) {
 	for number, want := range map[e164.Number]string{
-		"+33612345678": "", "+33639980001": "", "+4915112345678": "", "+14155550123": "", "+393123456789": "", "+447911123456": "", "999": "", "+8816123456789": "",
+		"+33612345678": "", "+33639980001": "", "+4915112345678": "", "+14155550123": "", "+393123456789": "", "+447911123456": "", "+4537123456": "", "999": "", "+8816123456789": "",
 		"+33123456789":    "it is a landline",
 		"+493012345678":   "it is a landline",
 		"+33700123456789": "it is in a range for machines (M2M)",
+		"+45371234567890": "it is in a range for machines (M2M)",
 		"+31970123456789": "it is in a range for machines (M2M)",
 		"+3361234567":     "it has 8 digits after +33; mobile numbers there have 9",
 		"+336123456789":   "it has 10 digits after +33; mobile numbers there have 9",
