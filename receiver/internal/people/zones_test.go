@@ -35,6 +35,21 @@ func (c *oddCalendar) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
+// gauge returns the first value of a gauge.
+func gauge(t *testing.T, reg prometheus.Gatherer, name string) float64 {
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Errorf("there is no %s", name)
+	return 0
+}
+
 // TestZonesOfACalendar: the log and a metric report that a calendar's clocks are not those of the time zone
 // data. (That of the test is unreadable but for its release, so the program's is used.) After a reload with other data the calendar is read again, even if it has not changed.
 func TestZonesOfACalendar(t *testing.T) {
@@ -81,18 +96,8 @@ receivers: [{name: oncall, to: ["rota:primary"]}]
 		if !strings.Contains(log.String(), "UTC+05:00 in the calendar, but UTC+01:00 in the time zone data") {
 			t.Error(log.String())
 		}
-		families, err := reg.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		differences := 0.0
-		for _, family := range families {
-			if family.GetName() == "smspager_rota_zone_differences" {
-				differences = family.GetMetric()[0].GetGauge().GetValue()
-			}
-		}
-		if differences != 1 {
-			t.Errorf("%v differences", differences)
+		if n := gauge(t, reg, "smspager_rota_zone_differences"); n != 1 {
+			t.Errorf("%v differences", n)
 		}
 		asked := func() string { // by the first request of a run
 			before := len(server.asked)
