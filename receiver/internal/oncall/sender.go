@@ -77,6 +77,9 @@ func (rs *replies) continues(r *received) bool {
 	rs.mu.Lock()
 	first := rs.latest[r.from].reply
 	rs.mu.Unlock()
+	if first != nil && first.command.Verb.Unclear() && !r.command.Verb.Unclear() {
+		return false // the parts came in another order: this one is the first
+	}
 	if first == nil || r.at.Sub(first.at) > within || first.text == r.text || r.date.Sub(first.date).Abs() > apart {
 		return false
 	}

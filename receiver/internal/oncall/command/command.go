@@ -22,6 +22,7 @@ const (
 	Silence     Verb = "silence"
 	Undo        Verb = "undo"
 	Next        Verb = "next" // the next person is to be paged
+	More        Verb = "more" // what the text has left out
 	Note        Verb = "note" // of an Act only: others are to know something
 	Status      Verb = "status"
 	Who         Verb = "who"
@@ -95,7 +96,7 @@ func parse(text string) Command {
 	case has(refusal) && (!found || c.Verb != Next && c.Verb != Undo):
 		return Command{Verb: Decline, Codes: s.codes}
 	case has(question):
-		if found && !s.chat && (c.Verb == Status || c.Verb == Who || c.Verb == Help || len(words) == 2 && strings.HasPrefix(words[0].text, "ok")) {
+		if found && !s.chat && (c.Verb == Status || c.Verb == Who || c.Verb == Help) {
 			return c
 		}
 		return Command{Verb: Question, Codes: s.codes}
@@ -135,7 +136,7 @@ func collect(words []word, overrides bool) (s sentence, ok bool) {
 			s.verb = w.verb
 		case w.kind == proof && s.proof == "":
 			s.proof = w.text
-		case w.kind == length && s.length == 0:
+		case w.kind == length && s.length == 0 && (!w.weak || !s.chat):
 			s.length = w.length
 		case w.kind == until && s.until == "":
 			s.until = strings.TrimPrefix(w.text, "@")
@@ -209,6 +210,7 @@ var shapes = []shape{
 	{Unknown, may, yes, no, no, no, Silence},          // "4821 2h", "2h", "until 7am"
 	{Unknown, no, yes, yes, no, no, Silence},          // "all 2h"
 	{Undo, may, no, no, no, no, Undo},                 // "undo", "undo 4821"
+	{More, may, no, no, no, no, More},                 // "more", "more 4821"
 	{Next, may, no, no, no, no, Next},                 // "next", "next 4821"
 	{Unknown, no, no, no, yes, no, Verify},            // "583201"
 	{Acknowledge, no, no, no, yes, no, Verify},        // "ok 583201"
