@@ -218,3 +218,24 @@ func TestStale(t *testing.T) {
 	tab.Text(later)
 	tab.Until(`document.querySelector('#stale').innerText.includes('smspager does not respond')`)
 }
+
+// TestMenu: on a phone the menu opens, and an update does not close it.
+func TestMenu(t *testing.T) {
+	w := newWorld(t, "")
+	w.night()
+	tab := browsertest.New(t)
+	tab.Open(w.serve("bob")+"/", "dark", 390)
+	if open := tab.Text(`document.querySelector('#nav').checkVisibility()`); open != "false" {
+		t.Error("the menu is open at first")
+	}
+	tab.Do(chromedp.Click(chromedp.CSS(".menu")))
+	tab.Until(`document.querySelector('#nav').checkVisibility()`)
+	w.open("6290", "oncall", time.Hour, firing("Other", "critical", "It is bad", template.KV{"pod": "a"}), bob)
+	tab.Until(`document.querySelector('#p-6290')`)
+	if open := tab.Text(`document.querySelector('#nav').checkVisibility()`); open != "true" {
+		t.Error("the update has closed the menu")
+	}
+	for _, fault := range append(tab.Faults(), tab.Barriers()...) {
+		t.Error(fault)
+	}
+}
