@@ -239,3 +239,17 @@ func TestMenu(t *testing.T) {
 		t.Error(fault)
 	}
 }
+
+// TestRefreshOnConnect: what has changed before the page hears of changes is fetched soon after it does.
+func TestRefreshOnConnect(t *testing.T) {
+	w := newWorld(t, "")
+	w.night()
+	tab := browsertest.New(t)
+	tab.Open(w.serve("bob")+"/", "dark", 390)
+	begin := time.Now()
+	tab.Text(`window.first = document.querySelector('#live').dataset.now`)
+	tab.Until(`document.querySelector('#live').dataset.now !== first`)
+	if took := time.Since(begin); took > 12*time.Second { // it is fetched every 15 s in any case
+		t.Errorf("the page was fetched again after %s", took)
+	}
+}
