@@ -1,5 +1,7 @@
 # The image holds one static binary: no shell, no package manager, no root.
 FROM golang:1.26 AS build
+# The newest time zone data: laws change more often than the base image.
+RUN apt-get update && apt-get install -y --no-install-recommends tzdata && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
@@ -12,11 +14,11 @@ RUN CGO_ENABLED=0 go build -trimpath \
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /usr/local/go/lib/time/zoneinfo.zip
+COPY --from=build /usr/share/zoneinfo /usr/share/zoneinfo
 COPY --from=build /out/smspager /smspager
 # 65532 is the user "nonroot" of common base images. The outbox is in /data.
 COPY --from=build --chown=65532:65532 /out/data /data
-ENV ZONEINFO=/usr/local/go/lib/time/zoneinfo.zip TMPDIR=/data
+ENV TMPDIR=/data
 USER 65532:65532
 WORKDIR /data
 VOLUME /data

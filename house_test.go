@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write testdata/arrows.txt anew")
 // levels are the rooms from the bottom to the top. A room imports rooms of lower levels
 // only: those of one level do not know one another.
 var levels = [][]string{
-	{"internal/freeport", "internal/testwait"},
+	{"internal/freeport", "internal/testwait", "internal/zoneinfo"},
 	{
 		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/status", "receiver/internal/people/rota",
 		"receiver/outbox/internal/group", "receiver/internal/puretest",
@@ -41,7 +41,7 @@ var levels = [][]string{
 	{"receiver/internal/intake", "receiver/internal/oncall", "receiver/internal/watch", "receiver/internal/api", "receiver/internal/console", "receiver/internal/phone"},
 	{"receiver"},
 	{"receiver/notifier"},
-	{"cmd/smspager", "bench/backlog", "bench/chaos", "bench/sachet", "bench/start", "bench/texts", "bench/truth"},
+	{"cmd/smspager", "bench/backlog", "bench/chaos", "bench/field", "bench/sachet", "bench/start", "bench/texts", "bench/truth"},
 }
 
 // alone are the rooms that others use without the rest, and all that they may import of

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/smspager/smspager/internal/zoneinfo"
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/mark"
 	"github.com/smspager/smspager/receiver/internal/people"
@@ -23,8 +24,11 @@ type Duty struct {
 	// outbox are used instead, if there are any.
 	Calendars []*CalendarError
 	// Warnings name the events that are left out of calendars, because they cannot be read and name
-	// no contact or are over.
+	// no contact or are over, and the time zones that a calendar defines otherwise than the time zone
+	// data for a moment in the next weeks.
 	Warnings []string
+	// Zones is the time zone data in use.
+	Zones ZoneData
 
 	roster *people.Roster
 }
@@ -34,6 +38,10 @@ type (
 	OnDuty = people.Duty
 	// Contact is a contact and the state of its phone.
 	Contact = people.Contact
+	// ZoneData is a release of the time zone data, and the folder it is in.
+	ZoneData = zoneinfo.Data
+	// Title is the title of shifts that holds other words than names.
+	Title = people.Title
 	// CalendarError is the error of a rota's calendar that cannot be used.
 	CalendarError = people.CalendarError
 )
@@ -46,9 +54,9 @@ func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	d := &Duty{roster: people.NewRoster(cfg, nil)}
+	d := &Duty{roster: people.NewRoster(cfg, nil), Zones: zoneinfo.InUse()}
 	d.Calendars = d.roster.Load(ctx)
-	d.Warnings = d.roster.Warnings()
+	d.Warnings = d.roster.Warnings(time.Now())
 	store, err := openReader(ctx, cfg.Storage)
 	if errors.Is(err, fs.ErrNotExist) {
 		store, err = nowhere{}, nil
@@ -74,6 +82,12 @@ func (d *Duty) Now(rota string, at time.Time) OnDuty { return d.roster.Now(rota,
 // a rota that is not configured.
 func (d *Duty) Timeline(rota string, from, to time.Time) []OnDuty {
 	return d.roster.Timeline(rota, from, to)
+}
+
+// Titles returns the titles of a rota's shifts between two times that hold other words than the names
+// of contacts.
+func (d *Duty) Titles(rota string, from, to time.Time) []Title {
+	return d.roster.Titles(rota, from, to)
 }
 
 // reader reads marks.

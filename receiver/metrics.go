@@ -1,11 +1,13 @@
 package receiver
 
 import (
+	"log/slog"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/smspager/smspager/internal/zoneinfo"
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
@@ -17,6 +19,7 @@ type metrics struct {
 	callbacks  *prometheus.CounterVec
 	reloadOK   prometheus.Gauge
 	reloadOKAt prometheus.Gauge
+	zones      *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -38,6 +41,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		reloadOKAt: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_config_last_reload_success_timestamp_seconds", Help: "Time of the last successful load of the configuration.",
 		}),
+		zones: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "smspager_tzdata_info", Help: "1 for the release of the time zone data in use, and the folder it is in, or program for the copy in smspager.",
+		}, []string{"release", "source"}),
 	}
 	m.reloaded(nil)
 	reg.MustRegister(endpoints{m})
@@ -79,6 +85,17 @@ func (m *metrics) observe(e textinghouse.Exchange) {
 // calledBack counts one callback of the provider.
 func (m *metrics) calledBack(kind, outcome string) {
 	m.callbacks.WithLabelValues(kind, outcome).Inc()
+}
+
+// noteZones reports the time zone data that a configuration was read with.
+func (m *metrics) noteZones(logger *slog.Logger) {
+	zones := zoneinfo.InUse()
+	m.zones.Reset()
+	m.zones.WithLabelValues(zones.Release, zones.Source).Set(1)
+	logger.Info("time zone data", "release", zones.Release, "source", zones.Source)
+	if old := zones.Outdated(); old != "" {
+		logger.Warn(old)
+	}
 }
 
 func (m *metrics) reloaded(err error) {

@@ -302,6 +302,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	r.metrics.client.Store(client)
 	r.history.loaded(nil, time.Now())
 	r.cfg = cfg
+	r.metrics.noteZones(r.logger)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/smspager/smspager/internal/zoneinfo"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 	"github.com/smspager/smspager/templating/gsm7"
@@ -201,4 +202,10 @@ func TestFailedDeliveryIsToldWithItsReason(t *testing.T) {
 	}
 }
 
-// TestEveryMetricIsDocumented wants each metric in docs/metrics.md.
+// TestTimeZoneData: a metric shows which release is in use.
+func TestTimeZoneData(t *testing.T) {
+	zones := zoneinfo.InUse()
+	if got := start(t, textinghousetest.Options{}, simple).metric(fmt.Sprintf("smspager_tzdata_info{release=%q,source=%q}", zones.Release, zones.Source)); got != "1" {
+		t.Errorf("it is %s", got)
+	}
+}

@@ -1,6 +1,8 @@
 package receiver
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -28,6 +30,24 @@ func (h *history) loaded(err error, at time.Time) {
 		return
 	}
 	h.loadedAt, h.failedAt, h.failure = at, time.Time{}, ""
+}
+
+// Progress returns an error if a part of the Receiver has come to a halt, or does not run. It returns when
+// all parts have gone one round, or the context ends, which should be seconds away. A store that fails or
+// hangs is no halt: pages are sent past it, and a restart would not mend it.
+func (r *Receiver) Progress(ctx context.Context) error {
+	if !r.running.Load() {
+		return errors.New("the receiver is starting or shutting down")
+	}
+	for _, part := range []struct {
+		name  string
+		turns func(context.Context) bool
+	}{{"intake", r.intake.Turns}, {"delivery", r.delivery.Turns}, {"storing", r.spool.Turns}} {
+		if !part.turns(ctx) {
+			return fmt.Errorf("%s does not go on", part.name)
+		}
+	}
+	return nil
 }
 
 // status returns the state of the whole chain.

@@ -130,6 +130,9 @@ func (w *world) judgeSteps(v *verdict, p paged, recorded bool, taken map[send][]
 		case len(all) == 0:
 			v.lost++
 			v.complain("page %q, 200 at %s: step %d was skipped", p.text, p.done.UTC().Format(time.StampMilli), i)
+		case len(all) > 1 && i > 0 && len(taken[send{steps[0], p.text}]) == 1 && !w.declared(all[0].ClientID): // of one page: its steps have the same ids
+			v.twice++
+			v.complain("page %q, 200 at %s: step %d was taken as %s", p.text, p.done.UTC().Format(time.StampMilli), i, describe(all))
 		case len(all) > 1:
 			w.repeated(v, all, "page %q, 200 at %s: step %d was taken as %s", p.text, p.done.UTC().Format(time.StampMilli), i, describe(all))
 		}

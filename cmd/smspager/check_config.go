@@ -40,10 +40,18 @@ type checked struct {
 	Error     string        `json:"error,omitempty"`
 	Receivers int           `json:"receivers"`
 	Contacts  []contactJSON `json:"contacts"`
-	Duty      []onDuty      `json:"duty"` // of all rotas, in the next two weeks
+	Duty      []onDuty      `json:"duty"`             // of all rotas, in the next two weeks
+	Titles    []titleJSON   `json:"titles,omitempty"` // of shifts, if they hold other words than names
 	Warnings  []string      `json:"warnings,omitempty"`
+	Zones     zonesJSON     `json:"tzdata"`
 
 	replies bool // phones can reply
+}
+
+// zonesJSON is the time zone data in use.
+type zonesJSON struct {
+	Release string `json:"release"`
+	Source  string `json:"source"` // a folder, or "program"
 }
 
 func (cc *checkConfig) run(ctx context.Context, c console) error {
@@ -86,6 +94,7 @@ func check(ctx context.Context, file string, now time.Time) checked {
 	if err != nil {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("the state of phones is not shown: %v", err))
 	}
+	r.Zones = zonesJSON(duty.Zones)
 	for _, err := range duty.Calendars {
 		if err.File {
 			r.OK, r.Error = false, fmt.Sprintf("%s: %v", file, err)
@@ -94,6 +103,9 @@ func check(ctx context.Context, file string, now time.Time) checked {
 		}
 	}
 	r.Warnings = append(r.Warnings, duty.Warnings...)
+	if old := duty.Zones.Outdated(); old != "" {
+		r.Warnings = append(r.Warnings, old)
+	}
 	numbers := make(map[e164.Number]string)
 	for _, contact := range cfg.Contacts {
 		if first, known := numbers[contact.Number]; known {
@@ -102,6 +114,7 @@ func check(ctx context.Context, file string, now time.Time) checked {
 			numbers[contact.Number] = contact.Name
 		}
 	}
+	r.Warnings = append(r.Warnings, oddNumbers(cfg)...)
 	r.replies = cfg.TextingHouse.CallbackToken != ""
 	for _, contact := range duty.Contacts {
 		r.Contacts = append(r.Contacts, asContact(contact))
@@ -115,6 +128,9 @@ func check(ctx context.Context, file string, now time.Time) checked {
 	for _, rota := range cfg.Rotas {
 		for _, d := range duty.Timeline(rota.Name, now, now.Add(ahead)) {
 			r.Duty = append(r.Duty, asOnDuty(rota, d))
+		}
+		for _, title := range duty.Titles(rota.Name, now, now.Add(ahead)) {
+			r.Titles = append(r.Titles, titleJSON{rota.Name, title.Text, title.Contacts, title.First.In(zoneOf(rota)), title.Shifts})
 		}
 	}
 	return r
@@ -151,7 +167,7 @@ func (r *checked) draw(c console) {
 		fmt.Fprintln(c.err, r.Error)
 	}
 	if r.OK {
-		fmt.Fprintf(c.out, "%s: valid, %s\n", r.File, count(r.Receivers, "receiver"))
+		fmt.Fprintf(c.out, "%s: valid, %s; time zones of release %s (%s)\n", r.File, count(r.Receivers, "receiver"), r.Zones.Release, r.Zones.Source)
 	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(c.err, "%s: warning: %s\n", r.File, warning)
@@ -165,11 +181,14 @@ func (r *checked) draw(c console) {
 		}
 	}
 	rota := ""
-	for _, on := range r.Duty {
+	for i, on := range r.Duty {
 		if on.Rota != rota {
 			rota = on.Rota
 			fmt.Fprintf(c.out, "rota %s:\n", rota)
 		}
 		fmt.Fprintf(c.out, "  %s to %s  %s\n", on.Start.Format(shiftLayout), on.End.Format(shiftLayout), on.who())
+		if i+1 == len(r.Duty) || r.Duty[i+1].Rota != rota {
+			r.drawTitles(c, rota)
+		}
 	}
 }

@@ -100,13 +100,14 @@ func TestCheckConfig(t *testing.T) {
 	dir := t.TempDir()
 	good, bad := filepath.Join(dir, "good.yml"), filepath.Join(dir, "bad.yml")
 	writeFile(t, good, "textinghouse: {user: acme, password: x}\nreceivers: [{name: r, to: [\"999\"]}]\n")
+	t.Setenv("ZONEINFO", good) // time zone data without a release
 	writeFile(t, filepath.Join(dir, "bad.tmpl"), "{{ define \"x\" }}\n{{ end")
 	writeFile(t, bad, "textinghouse: {user: acme, password: x}\ntemplates: [bad.tmpl]\nreceivers:\n  - name: r\n    max_segments: 0\n")
 	code, out, stderr := smspager(t, "", "check-config", good, bad)
 	want := bad + ":2:1: templates: " + filepath.Join(dir, "bad.tmpl") + ":2: unclosed action\n" +
 		bad + ":4:5: receivers[0].to: no recipients: list contacts or numbers, or set to_label\n" +
 		bad + ":5:5: receivers[0].max_segments: must be 1 to 10, is 0\n"
-	if code != 1 || out != good+": valid, 1 receiver\n" || stderr != want {
+	if code != 1 || out != good+": valid, 1 receiver; time zones of release unknown ("+good+")\n" || stderr != want {
 		t.Errorf("exits with %d: %s%s, want\n%s", code, out, stderr, want)
 	}
 	if code, out, _ := smspager(t, "", "check-config", "--output=json", bad); code != 1 || !strings.HasPrefix(out, `[{"file":`) {

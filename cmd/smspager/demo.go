@@ -30,17 +30,21 @@ const demoPhone = "+33639981234"
 const demoTimeout = 20 * time.Second
 
 // demo is the subcommand demo.
-type demo struct{ onCall bool }
+type demo struct{ onCall, console bool }
 
 func addDemo(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var d demo
 	cmd := app.Command("demo", "Run the whole chain on this machine, without an account: a simulator of the provider, the receiver, two notifications captured from a real Alertmanager, "+
 		"the SMS as the phone shows them, and their receipts.\n\nExample: smspager demo")
 	cmd.Flag("on-call", "Play a night on call instead: a page, an escalation, an acknowledgement by reply, the end of the alert, and a heartbeat that stops and comes back. A minute takes about a second.").BoolVar(&d.onCall)
+	cmd.Flag("console", "Play the night, and leave it running with open pages and the console, until interrupted.").BoolVar(&d.console)
 	return cmd.FullCommand(), d.run
 }
 
 func (d *demo) run(ctx context.Context, c console) error {
+	if d.console {
+		return d.stage(ctx, c, consoleConfig, (*stage).console)
+	}
 	if d.onCall {
 		return d.stage(ctx, c, onCallConfig, (*stage).night)
 	}
@@ -52,6 +56,8 @@ type stage struct {
 	out  io.Writer
 	sim  *textinghousetest.Server
 	base string // smspager's URL
+
+	alice, bob *actor // of the night
 }
 
 // stage sets up the chain, and plays.
@@ -75,7 +81,7 @@ func (d *demo) stage(ctx context.Context, c console, receivers string, play func
 		return err
 	}
 	level := "warn"
-	if d.onCall {
+	if d.onCall || d.console {
 		level = "none" // a heartbeat that stops is logged as an error, and here it is intended
 	}
 	logger := quietLogger(c.err, level)
@@ -89,11 +95,15 @@ func (d *demo) stage(ctx context.Context, c console, receivers string, play func
 		cancel()
 		err = errors.Join(err, <-running)
 	}()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := d.listen()
 	if err != nil {
 		return fmt.Errorf("listen on a local port: %w", err)
 	}
-	server := newServer(r.Handler(), logger)
+	handler := r.Handler()
+	if d.console {
+		handler = asBob(handler)
+	}
+	server := newServer(handler, logger)
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
 	base := "http://" + listener.Addr().String()
@@ -103,6 +113,16 @@ func (d *demo) stage(ctx context.Context, c console, receivers string, play func
 	})
 	fmt.Fprintf(c.out, "2. smspager takes webhooks at %s/alertmanager and keeps messages in SQLite\n", base)
 	return play(&stage{out: c.out, sim: sim, base: base}, ctx)
+}
+
+// listen returns a listener on this machine only; that of the console has the usual port if it is free.
+func (d *demo) listen() (net.Listener, error) {
+	if d.console {
+		if l, err := net.Listen("tcp", "127.0.0.1:9879"); err == nil {
+			return l, nil
+		}
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
 }
 
 // chain plays one page, from Alertmanager to the receipt.
@@ -122,7 +142,8 @@ func (s *stage) chain(ctx context.Context) error {
 	}
 	fmt.Fprintln(s.out, "\nThat is the whole chain. Next: write smspager.yml with your account and number (README.md has the smallest one), then send a free test message:\n"+
 		"  smspager send -c smspager.yml --to=999 --wait \"test\"\n"+
-		"A night on call: smspager demo --on-call")
+		"A night on call: smspager demo --on-call\n"+
+		"The same with the console: smspager demo --console")
 	return nil
 }
 

@@ -40,7 +40,8 @@ func (s *stage) night(ctx context.Context) error {
 	stopBeats := s.beat(ctx)
 	defer stopBeats()
 	fmt.Fprintln(s.out, "3. Prometheus's Watchdog alert beats all the time")
-	alice, bob := &actor{s, "alice", s.sim.Phone(demoAlice)}, &actor{s, "bob", s.sim.Phone(demoBob)}
+	s.alice, s.bob = &actor{s, "alice", s.sim.Phone(demoAlice)}, &actor{s, "bob", s.sim.Phone(demoBob)}
+	alice, bob := s.alice, s.bob
 
 	s.say("An alert fires. alice is paged; the text ends with the code of the page")
 	if err := callJSON(ctx, http.DefaultClient, http.MethodPost, s.base+"/alertmanager", recent(firingPayload), new(any)); err != nil {

@@ -65,25 +65,25 @@ func TestFieldPayloads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{
-		"alike-interfaces":        "Gi0/1 Gi0/2 Te1/1",
-		"alike-topics":            "orders payments",
-		"ansi":                    "ERROR disk full 95%",
-		"common-labels-empty":     "CRITICAL Backups are late",
-		"crit-among-warnings":     "DatacentreDown dc1 WARNING",
-		"datasource-error":        "connection refused",
-		"exported-instance":       "DiskFull: db1",
-		"exporter-deployment":     "web/checkout",
-		"exporter-job":            "web/nightly-dump-28912",
-		"exporter-operators":      "authentication console",
-		"html":                    "See runbook & page",
-		"nodata-three-rules":      "Backups are late Disk fills up Orders stopped",
-		"p0-among-p3":             "DatacentreDown dc1 P3",
-		"resolved-missing-series": "(no data) Host down: db1",
-		"summary-blank":           "95% of /var is used",
-		"url-with-underscore":     "https://runbooks.example/node%5Fexporter /Disk%5FFull",
+		"payload-alike-interfaces.json":        "Gi0/1 Gi0/2 Te1/1",
+		"payload-alike-topics.json":            "orders payments",
+		"payload-ansi.json":                    "ERROR disk full 95%",
+		"payload-common-labels-empty.json":     "CRITICAL Backups are late",
+		"payload-crit-among-warnings.json":     "DatacentreDown dc1 WARNING",
+		"payload-datasource-error.json":        "connection refused",
+		"payload-exported-instance.json":       "DiskFull: db1",
+		"payload-exporter-deployment.json":     "web/checkout",
+		"payload-exporter-job.json":            "web/nightly-dump-28912",
+		"payload-exporter-operators.json":      "authentication console",
+		"payload-html.json":                    "See runbook & page",
+		"payload-nodata-three-rules.json":      "Backups are late Disk fills up Orders stopped",
+		"payload-p0-among-p3.json":             "DatacentreDown dc1 P3",
+		"payload-resolved-missing-series.json": "(no data) Host down: db1",
+		"payload-summary-blank.json":           "95% of /var is used",
+		"payload-url-with-underscore.json":     "https://runbooks.example/node%5Fexporter /Disk%5FFull",
 	} {
 		t.Run(file, func(t *testing.T) {
-			code, out, stderr := smspager(t, "", "preview", "-c", config, filepath.Join("testdata/field", "payload-"+file+".json"))
+			code, out, stderr := smspager(t, "", "preview", "-c", config, filepath.Join("testdata/field", file))
 			shown := strings.Join(strings.Fields(strings.ReplaceAll(out, "|", "")), " ")
 			if code != 0 || !strings.Contains(shown, want) {
 				t.Errorf("it exits %d: %s%s, want %q", code, out, stderr, want)

@@ -12,15 +12,22 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	_ "time/tzdata" // for timezone, if the machine has no zones
+	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"
+
+	"github.com/smspager/smspager/internal/zoneinfo"
 )
 
 func main() {
 	if info, ok := debug.ReadBuildInfo(); ok && version.Version == "" { // a release sets it by the linker
 		version.Version = builtVersion(info)
+	}
+	if name := os.Getenv("TZ"); name != "" { // Go looks for it on the machine only
+		if zone, err := zoneinfo.Load(strings.TrimPrefix(name, ":")); err == nil {
+			time.Local = zone
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the program immediately.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
@@ -111,7 +112,8 @@ func (s *server) run(ctx context.Context, c console) error {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
-	go reloadOn(ctx, reload, r)
+	go reloadOn(ctx, reload, r, logger)
+	go tellSystemd(ctx, r, logger)
 
 	// If a listener fails, the program ends after running requests have finished.
 	var serveErr error
@@ -120,6 +122,7 @@ func (s *server) run(ctx context.Context, c console) error {
 		select {
 		case serveErr = <-failed:
 		case <-ctx.Done():
+			tell(logger, daemon.SdNotifyStopping)
 			logger.Info("stopping after running requests have finished")
 		}
 		stop()
@@ -163,13 +166,15 @@ func (s *server) serve(r *receiver.Receiver, listeners []net.Listener, logger *s
 }
 
 // reloadOn reloads the configuration at each signal, until the context ends.
-func reloadOn(ctx context.Context, signals <-chan os.Signal, r *receiver.Receiver) {
+func reloadOn(ctx context.Context, signals <-chan os.Signal, r *receiver.Receiver, logger *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-signals:
+			tell(logger, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
 			_ = r.Reload() // logs and counts its errors
+			tell(logger, daemon.SdNotifyReady)
 		}
 	}
 }

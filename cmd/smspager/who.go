@@ -44,12 +44,17 @@ type onDuty struct {
 	End      time.Time `json:"end"`
 }
 
+// zoneOf returns the rota's zone, otherwise the machine's.
+func zoneOf(rota config.Rota) *time.Location {
+	if rota.Timezone != "" {
+		return rota.Zone
+	}
+	return time.Local
+}
+
 // asOnDuty writes times in the rota's zone, otherwise in the machine's.
 func asOnDuty(rota config.Rota, d receiver.OnDuty) onDuty {
-	zone := time.Local
-	if rota.Timezone != "" {
-		zone = rota.Zone
-	}
+	zone := zoneOf(rota)
 	o := onDuty{Rota: rota.Name, Contacts: d.Contacts, Gap: d.Gap, Unread: d.Unread, Unknown: d.Unknown, Start: d.Start.In(zone), End: d.End.In(zone)}
 	if o.Contacts == nil {
 		o.Contacts = []string{}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -183,3 +184,6 @@ func (cfg *Config) WithContacts() *Config {
 	}
 	return &all
 }
+
+// variable is how shells, Compose and Kubernetes write an environment variable.
+var variable = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*[^}]*\}|^\$\([A-Za-z_][A-Za-z0-9_]*\)$`)

@@ -166,7 +166,7 @@ func (r *Receiver) setDefaults() {
 	}
 }
 
-func (r *Rota) setDefaults() { r.Refresh, r.Turns.Days = 15*time.Minute, 7 }
+func (r *Rota) setDefaults() { r.Refresh, r.Timeout, r.Turns.Days = 15*time.Minute, time.Minute, 7 }
 
 // Check is a check of another package. It reports a fault with the path of its key, such as
 // "receivers[0].text".

@@ -57,14 +57,21 @@ func (v *validator) http(path string, h *HTTPConfig) {
 			v.fault(path, "%v", err)
 		}
 	}
+	authorization := path + ".authorization"
+	if h.BearerTokenFile != "" || h.BearerToken != "" { // the older keys, which Validate turns into that
+		authorization = path + ".bearer_token"
+		if h.BearerTokenFile != "" {
+			authorization += "_file"
+		}
+	}
 	check(path, h.Validate())
 	check(path+".tls_config", h.TLSConfig.Validate())
 	v.files(path+".tls_config", h.TLSConfig.CAFile, h.TLSConfig.CertFile, h.TLSConfig.KeyFile)
 	if a := h.Authorization; a != nil {
 		if a.Credentials == "" && a.CredentialsFile == "" && a.CredentialsRef == "" {
-			v.fault(path+".authorization", "no credentials; set credentials_file to the file that holds them")
+			v.fault(authorization, "no credentials; set credentials_file to the file that holds them")
 		}
-		v.files(path+".authorization", a.CredentialsFile)
+		v.files(authorization, a.CredentialsFile)
 	}
 	if b := h.BasicAuth; b != nil {
 		if b.Username == "" && b.UsernameFile == "" && b.UsernameRef == "" {
@@ -100,9 +107,9 @@ func (v *validator) files(path string, names ...string) {
 		text, err := os.ReadFile(name)
 		switch {
 		case err != nil:
-			v.fault(path, "%v", err)
+			v.fault(path, "%s", unreadable(err))
 		case strings.TrimSpace(string(text)) == "":
-			v.fault(path, "the file %s is empty", name)
+			v.fault(path, "the file %s is empty; put into it what the key names", name)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/smspager/smspager/internal/zoneinfo"
 	"github.com/smspager/smspager/receiver/e164"
 )
 
@@ -48,6 +49,7 @@ type Rota struct {
 	CalendarURLFile string         `yaml:"calendar_url_file"`
 	HTTPConfig      *HTTPConfig    `yaml:"http_config"` // of CalendarURL
 	Refresh         time.Duration  `yaml:"refresh"`     // of the calendar
+	Timeout         time.Duration  `yaml:"timeout"`     // of reading CalendarURL
 	Turns           Turns          `yaml:"turns"`
 	Timezone        string         `yaml:"timezone"` // of Turns.Start, and of times without a zone in the calendar; "": UTC
 	Zone            *time.Location `yaml:"-"`
@@ -205,6 +207,7 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 			r.Calendar = v.absolute(r.Calendar)
 		}
 		v.between(path+".refresh", r.Refresh, 10*time.Second, day)
+		v.between(path+".timeout", r.Timeout, time.Second, 10*time.Minute)
 		if turns {
 			v.turns(path+".turns", &r.Turns, r.Zone, contacts)
 		} else {
@@ -257,6 +260,7 @@ func (v *validator) quiet(path string, q *Quiet) {
 	if len(q.Severities) == 0 {
 		v.fault(path+".severities", "missing; list the severities to hold until the quiet hours end, such as [warning, info]")
 	}
+	v.noBlank(path+".severities", q.Severities)
 	if q.Zone = v.zone(path+".timezone", q.Timezone); q.Zone == nil {
 		q.Zone = time.UTC
 	}
@@ -267,7 +271,7 @@ func (v *validator) zone(path, name string) *time.Location {
 	if name == "" {
 		return nil
 	}
-	zone, err := time.LoadLocation(name)
+	zone, err := zoneinfo.Load(name)
 	if err != nil {
 		v.fault(path, "unknown time zone %q; set one of the IANA database, such as Europe/Paris", name)
 	}

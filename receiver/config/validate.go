@@ -3,13 +3,16 @@ package config
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 	"unicode/utf16"
@@ -17,7 +20,6 @@ import (
 
 	"github.com/prometheus/common/model"
 
-	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/templating"
 
 	"golang.org/x/text/unicode/norm"
@@ -83,6 +85,15 @@ func (v *validator) severities(s *Severities) {
 	}
 }
 
+// noBlank checks that no severity of a list is blank.
+func (v *validator) noBlank(path string, severities []string) {
+	for i, severity := range severities {
+		if strings.TrimSpace(severity) == "" {
+			v.fault(fmt.Sprintf("%s[%d]", path, i), "empty; set a severity, or remove it")
+		}
+	}
+}
+
 func (v *validator) validate(cfg *Config) {
 	v.textingHouse(&cfg.TextingHouse)
 	v.storage(&cfg.Storage)
@@ -130,6 +141,9 @@ func (v *validator) textingHouse(t *TextingHouse) {
 	if _, given := v.places["textinghouse"]; !given {
 		v.fault("textinghouse", "missing; set user and password_file")
 		return
+	}
+	if variable.MatchString(t.User) {
+		v.fault("textinghouse.user", "environment variables are not expanded; write the user here")
 	}
 	if t.User == "" {
 		v.fault("textinghouse.user", "missing; set the user of the HTTP API (in the portal: Options)")
@@ -194,12 +208,17 @@ func (v *validator) secret(path string, s *Secret, file *string) bool {
 		v.fault(path, "empty; put the secret here, or set %s_file to the file that holds it", path[strings.LastIndexByte(path, '.')+1:])
 		return false
 	}
+	if variable.MatchString(string(*s)) {
+		key := path[strings.LastIndexByte(path, '.')+1:]
+		v.fault(path, "environment variables are not expanded; write the secret into a file, and set %s_file to its name", key)
+		return false
+	}
 	if *file == "" {
 		return true
 	}
 	text, err := os.ReadFile(v.absolute(*file))
 	if err != nil {
-		v.fault(path+"_file", "%v", err)
+		v.fault(path+"_file", "%s", unreadable(err))
 		return false
 	}
 	*s = Secret(strings.Trim(plainText(text), "\r\n"))
@@ -244,32 +263,6 @@ func (v *validator) given(path string) string {
 	return path + "_file"
 }
 
-func (v *validator) contacts(contacts []Contact) map[string]e164.Number {
-	numbers := make(map[string]e164.Number)
-	for i := range contacts {
-		c, path := &contacts[i], fmt.Sprintf("contacts[%d]", i)
-		_, twice := numbers[c.Name]
-		_, err := e164.Parse(c.Name)
-		switch {
-		case strings.TrimSpace(c.Name) == "":
-			v.fault(path+".name", "missing; set the name that recipient lists use")
-		case twice:
-			v.fault(path+".name", "duplicate contact %q; each needs its own name", c.Name)
-		case err == nil, strings.ContainsAny(c.Name, ",;\n"), strings.HasPrefix(c.Name, rotaPrefix):
-			v.fault(path+".name", "must not look like a number or a rota, and must not contain a comma, is %q", c.Name)
-		}
-		number, err := e164.Parse(string(c.Number))
-		if err != nil {
-			v.fault(path+".number", "%v, is %q", err, c.Number)
-		}
-		c.Number = number
-		numbers[c.Name] = number
-		v.quiet(path+".quiet", &c.Quiet)
-	}
-	v.aliases(contacts)
-	return numbers
-}
-
 // aliases checks that a calendar cannot mean two contacts by one name. Their case and accents do not
 // matter there.
 func (v *validator) aliases(contacts []Contact) {
@@ -297,7 +290,6 @@ func (v *validator) aliases(contacts []Contact) {
 		}
 	}
 }
-
 func (v *validator) receivers(cfg *Config, known people) {
 	receivers := cfg.Receivers
 	if len(receivers) == 0 {
@@ -333,6 +325,7 @@ func (v *validator) receivers(cfg *Config, known people) {
 			}
 			v.between(at+".per", l.Per, time.Second, day)
 		}
+		v.noBlank(path+".urgent", r.Urgent)
 		r.Zone = v.zone(path+".timezone", r.Timezone)
 		if r.MaxSegments < 1 || r.MaxSegments > 10 {
 			v.fault(path+".max_segments", "must be 1 to 10, is %d", r.MaxSegments)
@@ -353,8 +346,30 @@ func (v *validator) required(path, what string, d, least, most time.Duration) {
 
 func (v *validator) between(path string, d, least, most time.Duration) {
 	if d < least || d > most {
-		v.fault(path, "must be %s to %s, is %s", model.Duration(least), model.Duration(most), model.Duration(d))
+		v.fault(path, "must be %s to %s, is %s", written(least), written(most), written(d))
 	}
+}
+
+// written writes a length of time with days and not with weeks, as the defaults and docs do.
+func written(d time.Duration) string {
+	if d >= day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return model.Duration(d).String()
+}
+
+// unreadable says what to do about a file that cannot be read.
+func unreadable(err error) string {
+	advice := "check the file"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		advice = "create the file, or correct its name; relative names begin at the folder of the configuration"
+	case errors.Is(err, fs.ErrPermission):
+		advice = "let the user that runs smspager read it"
+	case errors.Is(err, syscall.EISDIR):
+		advice = "name a file in that folder"
+	}
+	return fmt.Sprintf("%v; %s", err, advice)
 }
 
 func (v *validator) absolute(file string) string {

@@ -2,11 +2,16 @@ package outbox
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 )
+
+// maxAhead is how far ids may be ahead of this process's clock for Same to be in their order.
+const maxAhead = time.Second
 
 // IDs makes message ids: ULIDs, each greater than those before it, as lanes
 // and lists are ordered by them. It is safe for concurrent use.
@@ -49,6 +54,26 @@ func (s *IDs) New(at time.Time) string {
 		s.last++
 		id = ulid.MustNew(s.last, s.entropy)
 	}
+	return id.String()
+}
+
+// Same makes the id of a message that was due at a time. It is the same for the same time and parts,
+// whatever process makes it. If other ids are ahead of the clock, it is a new one instead, as it would
+// be smaller than older ones.
+func (s *IDs) Same(due, now time.Time, of ...string) string {
+	s.mu.Lock()
+	ahead := s.offset.Abs() > maxAhead || s.last > ulid.Timestamp(now.Add(maxAhead))
+	s.mu.Unlock()
+	if ahead {
+		return s.New(now)
+	}
+	h := sha256.New()
+	for _, part := range of {
+		fmt.Fprintf(h, "%d %s", len(part), part)
+	}
+	var id ulid.ULID
+	_ = id.SetTime(ulid.Timestamp(due)) // fails in the year 10889
+	copy(id[6:], h.Sum(nil))
 	return id.String()
 }
 

@@ -37,3 +37,36 @@ func TestNewerIDsAreGreater(t *testing.T) {
 		t.Errorf("the first id of the time is %s, after %s", first, last)
 	}
 }
+
+// TestSameIDs: whoever makes the id of one thing makes the same, unless it would be smaller than ids
+// that are ahead of the clock.
+func TestSameIDs(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	due := now.Add(-time.Minute)
+	one, other := outbox.NewIDs(), outbox.NewIDs()
+	other.New(now) // what it made before does not matter
+	id := one.Same(due, now, "page", "alice")
+	if again := other.Same(due, now.Add(time.Hour), "page", "alice"); again != id {
+		t.Errorf("%s and %s", id, again)
+	}
+	if at := outbox.MadeAt(id); !at.Equal(due) {
+		t.Errorf("it is of %s, want %s", at, due)
+	}
+	for name, differs := range map[string]string{
+		"another recipient": one.Same(due, now, "page", "bob"), "another time": one.Same(due.Add(time.Millisecond), now, "page", "alice"),
+		"other parts": one.Same(due, now, "pagea", "lice"),
+	} {
+		if differs == id {
+			t.Errorf("%s has the same id", name)
+		}
+	}
+	greatest := outbox.NewIDs().New(now.Add(3 * time.Hour)) // by a clock that was ahead
+	other.Above(greatest)
+	if ahead := other.Same(due, now, "page", "alice"); ahead <= greatest {
+		t.Errorf("%s is not above %s", ahead, greatest)
+	}
+	one.Order(10 * time.Second) // of a database whose clock is ahead
+	if before := one.New(now); one.Same(due, now, "page", "alice") <= before {
+		t.Errorf("it is not above %s", before)
+	}
+}

@@ -13,8 +13,8 @@ var (
 	// ErrNotFound is returned for an id that no message or page has.
 	ErrNotFound = errors.New("not found")
 	// ErrConflict is returned for an Entry whose page or mark was changed since it
-	// was read, or whose new page is not the only current one of its group or
-	// code. Nothing was stored; what it was made from should be read again.
+	// was read, whose new page is not the only current one of its group or code, or
+	// whose message is there already. Nothing was stored; what it was made from should be read again.
 	ErrConflict = errors.New("changed meanwhile")
 	// ErrNotStored is wrapped by an error of Add that has certainly stored nothing.
 	// After any other error, the entry may be on disk.

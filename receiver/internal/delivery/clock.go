@@ -1,9 +1,6 @@
 package delivery
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 const (
 	// clockGap is how often the sender looks at the clocks.
@@ -42,7 +39,7 @@ func (r reading) since(before reading) (stood, set time.Duration) {
 
 // checkClocks begins a new term if the process or its machine was suspended, or its clock
 // was set: another process may have sent meanwhile what waits here.
-func (s *sender) checkClocks(ctx context.Context, before reading) reading {
+func (s *sender) checkClocks(before reading) reading {
 	now := s.clocks()
 	stood, set := now.since(before)
 	if stood == 0 && set == 0 {
@@ -54,11 +51,7 @@ func (s *sender) checkClocks(ctx context.Context, before reading) reading {
 	s.queue.Begin(at)
 	s.queue.Loaded(at)
 	if set != 0 {
-		s.background.Go(func() {
-			if err := s.spool.Rewind(ctx); err != nil {
-				s.logger.Warn("cannot compare the clock with the times in the outbox", "err", err)
-			}
-		})
+		s.spool.Rewind()
 	}
 	return now
 }

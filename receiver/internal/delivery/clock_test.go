@@ -1,10 +1,12 @@
 package delivery_test
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -67,5 +69,30 @@ func TestAMessageOfTheFuture(t *testing.T) {
 		w.start()
 		after(2 * time.Hour)
 		w.expect(m.ID, outbox.Expired, 0)
+	})
+}
+
+// TestAClockSetBackRewindsPages, also in a process that runs.
+func TestAClockSetBackRewindsPages(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.halt()
+		began := time.Now()
+		var wall atomic.Int64
+		w.clocks = func() (time.Duration, time.Duration) {
+			passed := time.Since(began)
+			return passed, passed + time.Duration(wall.Load())
+		}
+		w.start()
+		then := began.Add(3 * time.Hour)
+		p := outbox.Page{ID: "p", Receiver: "oncall", GroupKey: "g", Code: "17", State: outbox.PageOpen, OpenedAt: then, UpdatedAt: then, DueAt: then.Add(5 * time.Minute), Doc: []byte(`{}`)}
+		if _, err := w.spool.Try(context.Background(), spool.Strict, outbox.Entry{Page: &p}); err != nil {
+			t.Fatal(err)
+		}
+		wall.Store(int64(-3 * time.Hour))
+		after(time.Minute)
+		ps, err := w.spool.Pages(context.Background(), outbox.PageQuery{Current: true, Limit: 2})
+		if err != nil || len(ps) != 1 || ps[0].DueAt.After(began.Add(6*time.Minute)) {
+			t.Errorf("the pages are %+v, %v", ps, err)
+		}
 	})
 }

@@ -23,6 +23,7 @@ type sender struct {
 	settings func() *Settings
 	leading  func() bool
 	attempts *attempts
+	pulse    loop.Pulse
 
 	mu      sync.Mutex
 	inbox   inbox
@@ -106,6 +107,7 @@ func (s *sender) run(ctx context.Context) {
 	seen := s.clocks()
 	for ctx.Err() == nil {
 		s.metrics.sends.Inc()
+		s.pulse.Beat()
 		timer.Reset(s.dispatch(work))
 		s.noteHolds(work)
 		select {
@@ -121,7 +123,7 @@ func (s *sender) run(ctx context.Context) {
 			}
 			s.accountWorks()
 		case <-look.C:
-			seen = s.checkClocks(work, seen)
+			seen = s.checkClocks(seen)
 		case now := <-sweep.C:
 			s.queue.Sweep(now)
 		}

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"time"
 
 	"github.com/smspager/smspager/receiver/internal/status"
@@ -15,3 +16,6 @@ func (d *Delivery) Report(s *status.Status) {
 	}
 	s.Leader = status.Leader{Leading: d.leading.Load(), Shared: d.leader.shared}
 }
+
+// Turns reports whether the sender goes on, before the context ends.
+func (d *Delivery) Turns(ctx context.Context) bool { return d.sender.pulse.Turns(ctx, d.sender.wake) }

@@ -132,6 +132,23 @@ func New(o Options) *Intake {
 	}
 }
 
+// Turns reports whether notifications can begin to be handled, before the context ends.
+func (in *Intake) Turns(ctx context.Context) bool {
+	begun := make(chan struct{})
+	go func() {
+		if end, ok := in.begin(); ok {
+			end()
+		}
+		close(begun)
+	}()
+	select {
+	case <-begun:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // Configure sets or replaces the settings.
 func (in *Intake) Configure(s Settings) {
 	for _, name := range known(s.Receivers) {
@@ -376,6 +393,10 @@ func (in *Intake) named(r *Receiver, a template.Alert, names string) (to []confi
 			in.logger.Warn("unknown recipient skipped: neither a contact, a rota nor a number",
 				"receiver", r.Name, "label", r.ToLabel, "alert", a.Labels[model.AlertNameLabel])
 			continue
+		}
+		if odd := recipient.Number.Misdialled(); odd != "" && recipient.Name == "" {
+			in.logger.Warn("a text may not arrive: a label names a number that is no mobile phone's", "number", recipient.Number, "why", odd,
+				"receiver", r.Name, "label", r.ToLabel, "alert", a.Labels[model.AlertNameLabel])
 		}
 		to = append(to, recipient)
 	}

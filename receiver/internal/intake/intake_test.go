@@ -304,6 +304,9 @@ func TestDecodeFillsIn(t *testing.T) {
 	if n.CommonLabels["alertname"] != "A" {
 		t.Errorf("the common labels are %v", n.CommonLabels)
 	}
+	for _, version := range []string{"4.0", "4e0", `"4.0"`, "1.0", `"4"`} {
+		decode(t, `{"alerts":[{"status":"firing","labels":{"alertname":"A"}}],"status":"firing","version":`+version+`}`)
+	}
 	real, err := os.ReadFile(filepath.Join("..", "..", "testdata", "payloads", "01-single-firing-critical.json"))
 	if err != nil {
 		t.Fatal(err)

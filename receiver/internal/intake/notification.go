@@ -41,7 +41,10 @@ func decode(r *reader) (templating.Notification, error) {
 	isObject := r.object(func(name string) {
 		switch name {
 		case "version":
-			version = strings.Trim(r.text(), `"`) // Alertmanager before 0.35 can only render "4" with its quotes
+			version = strings.Trim(r.text(), `"`)                           // Alertmanager before 0.35 can only render "4" with its quotes
+			if number, err := strconv.ParseFloat(version, 64); err == nil { // 4.0, as templates and proxies write numbers
+				version = strconv.FormatFloat(number, 'f', -1, 64)
+			}
 		case "alerts":
 			n.Alerts, alertsErr = r.alerts()
 		case "status":

@@ -6,6 +6,7 @@ package loop
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -78,4 +79,23 @@ func Sleep(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
+}
+
+// Pulse counts the rounds of a loop, so that others can see whether it still turns.
+type Pulse struct{ rounds atomic.Int64 }
+
+// Beat counts a round.
+func (p *Pulse) Beat() { p.rounds.Add(1) }
+
+// Turns rings the loop's bell, and reports whether the loop has made another round before the context
+// ends.
+func (p *Pulse) Turns(ctx context.Context, wake Bell) bool {
+	const gap = 20 * time.Millisecond
+	for before := p.rounds.Load(); ctx.Err() == nil; Sleep(ctx, gap) {
+		if p.rounds.Load() > before {
+			return true
+		}
+		wake.Ring()
+	}
+	return false
 }

@@ -80,3 +80,35 @@ func TestSleep(t *testing.T) {
 		}
 	})
 }
+
+// TestPulse: a loop that has come to a halt is seen.
+func TestPulse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pulse loop.Pulse
+		bell := loop.NewBell()
+		looping, halt := context.WithCancel(t.Context())
+		go func() {
+			for {
+				select {
+				case <-looping.Done():
+					return
+				case <-bell:
+					pulse.Beat()
+				}
+			}
+		}()
+		turns := func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			return pulse.Turns(ctx, bell)
+		}
+		if !turns() || !turns() {
+			t.Error("a loop that turns is not seen")
+		}
+		halt()
+		synctest.Wait()
+		if turns() {
+			t.Error("a loop that has halted turns")
+		}
+	})
+}

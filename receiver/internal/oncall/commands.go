@@ -283,7 +283,7 @@ func (rs *replies) silence(p *page.Page, by outbox.Person, r *received) decision
 		return decision{outcome: outcomeRefused, about: p, text: fmt.Sprintf(format, args...)}
 	}
 	s := rs.settings.Load()
-	w := newSilence(rs.texts.newID(now), p, by, length, now)
+	w := newSilence(rs.idOf(r, []*page.Page{p}, "silence", p.ID), p, by, length, now)
 	w.Seen = r.via != ""
 	switch longest := s.cfg.Alertmanager.MaxSilence; {
 	case overText(p, now) != "":
@@ -309,49 +309,6 @@ func (rs *replies) silence(p *page.Page, by outbox.Person, r *received) decision
 	p.Note(now, outbox.PageEventSilencing, by.String(), "for "+page.Span(length))
 	d.others = rs.texts.others(p, by.Number, now, fmt.Sprintf("%s %s for %s: %s", by, does, page.Span(length), p.Headline))
 	return d
-}
-
-// undo opens a page that somebody holds and ends its silences. A page that somebody else holds must
-// be named by its code.
-func (rs *replies) undo(ctx context.Context, p *page.Page, by outbox.Person, r *received) (decision, error) {
-	byCode, now := len(r.command.Codes) > 0, r.at
-	silences, err := rs.silences.of(ctx, p.ID)
-	if err != nil {
-		return decision{}, err
-	}
-	silences = slices.DeleteFunc(silences, func(w *silence) bool { return w.State == silenceEnding || w.State == silenceOver })
-	d := decision{outcome: outcomeDone, about: p}
-	had := p.AcknowledgedBy
-	switch {
-	case !p.Held() && len(silences) == 0:
-		d.outcome = outcomeRefused
-		if d.text = overText(p, now); d.text == "" {
-			d.text = fmt.Sprintf("%s is open, there is nothing to take back: %s", p.Code, p.Headline)
-		}
-		return d, nil
-	case p.Held() && p.Holder != by.Number && !byCode:
-		d.outcome = outcomeRefused
-		d.text = fmt.Sprintf("%s has %s since %s. UNDO %s takes it back: %s", had, p.Code, page.Span(now.Sub(p.AcknowledgedAt)), p.Code, p.Headline)
-		return d, nil
-	case p.Held():
-		what := fmt.Sprintf("%s gave %s back", by, p.Code)
-		d.text = fmt.Sprintf("Undone: %s is open again: %s", p.Code, p.Headline)
-		if p.Holder != by.Number {
-			what = fmt.Sprintf("%s took %s back from %s", by, p.Code, had)
-			d.text = fmt.Sprintf("Undone: %s is open again, %s has it no more: %s", p.Code, had, p.Headline)
-		}
-		p.Undo(rs.pages.plan(p.Receiver), by, now)
-		d.pages = []*page.Page{p}
-		d.others = rs.texts.others(p, by.Number, now, fmt.Sprintf("%s, it is open again: %s. Re %s", what, p.Headline, p.Code))
-	}
-	for i, w := range silences {
-		w.end(now)
-		w.By, w.Number, w.Seen = by.String(), by.Number, r.via != ""
-		w.Report = i == len(silences)-1 // the confirmation comes when the last one has ended
-		d.marks = append(d.marks, w.stored(now))
-		d.text = ""
-	}
-	return d, nil
 }
 
 // aboutContact carries out what a reply asks for about its own number, whose state has been

@@ -32,6 +32,7 @@ type escalation struct {
 type step struct {
 	page   *page.Page
 	action page.Action
+	at     time.Time       // see page.When
 	people []outbox.Person // the recipients of the action
 	entry  *outbox.Entry
 }
@@ -72,18 +73,20 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 		}
 	}
 	s := &step{page: p, action: p.Next(facts, now)}
+	s.at = p.When(s.action, facts.Plan)
 	asks := s.action.Asks() && facts.Plan.Asks
 	if asks {
 		if done := e.ask(ctx, s, now); done {
+			e.finish(s, now)
 			return s, nil
 		}
 		s.action = p.Next(facts, now)
+		s.at = p.When(s.action, facts.Plan)
 	}
 	s.people = e.recipients(conf, p, s.action, now)
 	paged := p.People.Numbers()
 	p.Do(s.action, facts.Plan, s.people, now)
-	p.Schedule(facts.Plan)
-	if s.action.Kind == page.Wait && p.DueAt.Equal(due) && !asks {
+	if p.Schedule(facts.Plan); s.action.Kind == page.Wait && p.DueAt.Equal(due) && !asks {
 		return nil, nil
 	}
 	s.entry = &outbox.Entry{}
@@ -93,8 +96,18 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	case len(s.people) > 0:
 		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, paged, now, s.action.Why)
 	}
-	s.entry.Page = p.Stored()
+	e.finish(s, now)
 	return s, nil
+}
+
+// finish completes the entry of a step. If the process ends before it has stored a step that it has
+// sent, the step is taken again from the same state: then the messages have the same ids, and the
+// provider is asked for them.
+func (e *escalation) finish(s *step, now time.Time) {
+	p := s.page
+	e.texts.identify(s.entry.Messages, s.at, now, p.Origin(), string(s.action.Kind))
+	p.Did(s.at, len(s.entry.Messages) > 0)
+	s.entry.Page = p.Stored()
 }
 
 // ask asks Alertmanager before people are paged. It reports true if that leads to an entry: the page is
@@ -127,7 +140,6 @@ func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 		return false
 	}
 	p.Schedule(conf.plans[p.Receiver])
-	s.entry.Page = p.Stored()
 	return true
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/oncall/command"
@@ -38,8 +37,8 @@ func (rs *replies) meant(ctx context.Context, r *received) ([]*page.Page, decisi
 		return everyPage(c.Verb, mine, open, r)
 	}
 	if c.Verb == command.Undo {
-		if held, err := rs.lastActed(ctx, mine, r); err != nil || len(held) > 0 {
-			return held, decision{}, err
+		if held, problem, err := rs.lastActed(ctx, mine, r); err != nil || len(held) > 0 || problem.text != "" {
+			return held, problem, err
 		}
 	}
 	var about *page.Page
@@ -97,31 +96,6 @@ func everyPage(v command.Verb, mine, open []*page.Page, r *received) ([]*page.Pa
 
 func refuse(outcome Outcome, text string) ([]*page.Page, decision, error) {
 	return nil, decision{outcome: outcome, text: text}, nil
-}
-
-// lastActed returns the pages that the last reply of a phone acknowledged or silenced.
-func (rs *replies) lastActed(ctx context.Context, mine []*page.Page, r *received) ([]*page.Page, error) {
-	at := make(map[string]time.Time) // by page
-	for _, p := range mine {
-		if p.Holder == r.from {
-			at[p.ID] = p.AcknowledgedAt
-		}
-	}
-	silences, err := rs.silences.of(ctx, "")
-	for _, w := range silences {
-		if w.Number == r.from && (w.State == silenceWanted || w.State == silenceSet) {
-			at[w.Page] = page.Latest(at[w.Page], w.Until.Add(-w.For))
-		}
-	}
-	last := time.Time{}
-	for _, t := range at {
-		last = page.Latest(last, t.Truncate(time.Millisecond))
-	}
-	acted := slices.DeleteFunc(slices.Clone(mine), func(p *page.Page) bool {
-		t, ok := at[p.ID]
-		return !ok || !t.Truncate(time.Millisecond).Equal(last)
-	})
-	return acted, err
 }
 
 // coded finds the pages with the codes of a command. mine are those that the phone was paged for. Among

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -55,6 +56,7 @@ type replies struct {
 // latest is what came last from a phone, and went there.
 type latest struct {
 	reply       *received // nil: none
+	act         *act      // nil: not known
 	confirmed   string    // the text of the last confirmation
 	confirmedAt time.Time
 }
@@ -165,6 +167,9 @@ func (rs *replies) entry(r *received, d *decision) outbox.Entry {
 	e := r.noted
 	e.Marks = slices.Concat(e.Marks, d.marks)
 	for _, p := range d.pages {
+		if !r.written.IsZero() {
+			p.Did(after(d.pages, r.date), true)
+		}
 		p.Schedule(rs.pages.plan(p.Receiver))
 		e.Also = append(e.Also, p.Stored())
 	}
@@ -174,7 +179,7 @@ func (rs *replies) entry(r *received, d *decision) outbox.Entry {
 		e.Messages = d.others
 	}
 	if r.confirm && d.text != "" && !rs.confirmed(r, d.text) {
-		lane := rs.texts.newID(r.at)
+		lane := hex.EncodeToString(e.Key[:])
 		if d.about != nil { // a newer confirmation about the page supersedes one that is not sent yet
 			lane = d.about.ID
 		}
@@ -184,7 +189,29 @@ func (rs *replies) entry(r *received, d *decision) outbox.Entry {
 		}
 		e.Messages = append(e.Messages, m)
 	}
+	for i, m := range e.Messages {
+		e.Messages[i].ID = rs.idOf(r, append(slices.Clone(d.pages), d.about), string(m.To), m.Text)
+	}
 	return e
+}
+
+// idOf returns the id of something that a reply about pages leads to. It is the same if the callback comes
+// again after a crash. Without a date it may as well be another reply of the same words.
+func (rs *replies) idOf(r *received, about []*page.Page, of ...string) string {
+	if r.written.IsZero() {
+		return rs.texts.newID(r.at)
+	}
+	return rs.texts.notices.SameID(after(about, r.date), r.at, append(of, string(r.noted.Key[:]))...)
+}
+
+// after returns a time, but later than all that pages knew when they were loaded.
+func after(pages []*page.Page, at time.Time) time.Time {
+	for _, p := range pages {
+		if p != nil {
+			at = p.After(at)
+		}
+	}
+	return at
 }
 
 // done has the other rooms look at a decision that is stored, and reports it.

@@ -77,6 +77,9 @@ func (rs *replies) continues(r *received) bool {
 	rs.mu.Lock()
 	first := rs.latest[r.from].reply
 	rs.mu.Unlock()
+	if first != nil && first.command.Verb.Unclear() && !r.command.Verb.Unclear() {
+		return false // the parts came in another order: this one is the first
+	}
 	if first == nil || r.at.Sub(first.at) > within || first.text == r.text || r.date.Sub(first.date).Abs() > apart {
 		return false
 	}
@@ -103,6 +106,9 @@ func (rs *replies) remember(r *received, d *decision) {
 	now := rs.latest[r.from]
 	if !d.rest {
 		now.reply = r
+	}
+	if did := actOf(r, d); did != nil {
+		now.act = did
 	}
 	if r.confirm && d.text != "" && (now.confirmed != d.text || r.at.Sub(now.confirmedAt) >= floodWindow) {
 		now.confirmed, now.confirmedAt = d.text, r.at

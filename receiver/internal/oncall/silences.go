@@ -12,6 +12,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -142,7 +143,16 @@ func (ss *silences) outcome(ctx context.Context, asked *silence, response respon
 	case err != nil:
 		return nil, err
 	}
+	due := p.After(time.Time{})
+	if w.State == silenceSet {
+		due = page.Latest(due, w.Until)
+	}
 	e, err := ss.react(ctx, &attended{silence: w, page: p, others: slices.Delete(all, at, at+1), response: response, now: now})
+	if e.Page == nil || e.Page.ID == p.ID {
+		for i, m := range e.Messages {
+			ss.texts.identify(e.Messages[i:i+1], due, now, p.Origin(), w.id, m.Text)
+		}
+	}
 	return &e, err
 }
 

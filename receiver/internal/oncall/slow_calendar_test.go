@@ -42,3 +42,20 @@ receivers: [{name: oncall, to: ["rota:primary"], limits: [], acknowledge: true}]
 		w.phone(alice).expect(time.Second, "CRITICAL DiskFull...")
 	})
 }
+
+// TestCalendarTimeout: a rota's own timeout ends the reading, and its default is paged.
+func TestCalendarTimeout(t *testing.T) {
+	const calendar = team + `
+rotas: [{name: primary, calendar_url: "http://calendar/rota.ics", default: [carol], refresh: 10s, timeout: 5s}]
+receivers: [{name: oncall, to: ["rota:primary"], limits: [], acknowledge: true}]
+`
+	inWorld(t, team+"receivers: [{name: oncall, to: [carol], limits: [], acknowledge: true}]\n", func(w *world) {
+		w.routes.set("calendar", slowCalendar(12*time.Second))
+		if err := w.r.Apply(w.config(calendar)); err != nil {
+			t.Fatal(err)
+		}
+		after(30 * time.Second)
+		w.fire()
+		w.phone(carol).expect(time.Second, "CRITICAL DiskFull...")
+	})
+}

@@ -38,6 +38,14 @@ type texts struct {
 
 func (t *texts) newID(at time.Time) string { return t.notices.NewID(at) }
 
+// identify gives messages ids that depend only on when they were due, what they are of, and their
+// recipients: whoever makes the same messages again gives them the same ids.
+func (t *texts) identify(ms []outbox.Message, due, now time.Time, of ...string) {
+	for i := range ms {
+		ms[i].ID = t.notices.SameID(due, now, append(of, string(ms[i].To))...)
+	}
+}
+
 // tail returns what the text of a page ends with: the code, and before it why somebody is paged who
 // was not paged first.
 // It ends with a link to the page, if the receiver wants that.
@@ -258,7 +266,7 @@ func dutyText(d *people.Directory, receivers []config.Receiver, now time.Time) s
 			for _, recipient := range r.Recipients {
 				names = append(names, d.Person(recipient.Number).String())
 			}
-			if len(names) > 0 {
+			if len(names) > 0 && !config.IsContactReceiver(r.Name) {
 				parts = append(parts, r.Name+": "+strings.Join(names, ", "))
 			}
 		}

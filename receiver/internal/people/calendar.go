@@ -19,11 +19,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const (
-	// calendarTimeout and maxCalendarBytes bound the reading of a calendar.
-	calendarTimeout  = time.Minute
-	maxCalendarBytes = 8 << 20
-)
+// maxCalendarBytes bounds a calendar.
+const maxCalendarBytes = 8 << 20
 
 // CalendarError says why the calendar of a rota cannot be used.
 type CalendarError struct {
@@ -91,8 +88,9 @@ func (d *duty) use(data []byte) error {
 	return nil
 }
 
-// Warnings returns what is left out of the calendars of rotas, as it cannot be read and concerns nobody.
-func (r *Roster) Warnings() []string {
+// Warnings returns what is left out of the calendars of rotas, as it cannot be read and concerns nobody,
+// and where their clocks are not those of the time zone data in the next weeks.
+func (r *Roster) Warnings(now time.Time) []string {
 	var all []string
 	for _, d := range r.duties {
 		d.mu.Lock()
@@ -100,8 +98,24 @@ func (r *Roster) Warnings() []string {
 			all = append(all, fmt.Sprintf("rota %q: %v; it is left out, as it names no contact or is over", d.Name, s))
 		}
 		d.mu.Unlock()
+		for _, g := range d.disagreements(now) {
+			all = append(all, fmt.Sprintf("rota %q: %v", d.Name, g))
+		}
 	}
 	return all
+}
+
+// disagreements returns the zones about whose clocks the calendar of a rota and the time zone data differ in
+// the next weeks.
+func (d *duty) disagreements(now time.Time) []rota.Disagreement {
+	const weeks = 8
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, ok := d.rota.(*rota.Calendar)
+	if !ok {
+		return nil
+	}
+	return c.Disagreements(now, now.Add(weeks*7*day))
 }
 
 // read reads the file or fetches the URL. The data is nil if it has not changed.
@@ -115,7 +129,7 @@ func (d *duty) read(ctx context.Context) (data []byte, etag string, err error) {
 		data, err = readCalendar(f)
 		return data, "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, calendarTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.CalendarURL.Reveal(), nil)
 	if err != nil {
@@ -203,6 +217,9 @@ func (r *Roster) inherit(from *Roster) {
 		old.mu.Lock()
 		known, etag := old.rota, old.etag
 		old.mu.Unlock()
+		if r.zones != from.zones {
+			etag = "" // read it again, with the clocks of now
+		}
 		d.mu.Lock()
 		d.rota, d.etag = known, etag
 		d.mu.Unlock()
@@ -249,6 +266,11 @@ func (d *Directory) readRota(ctx context.Context, r *Roster, rota *duty) {
 				d.logger.Warn("an event of a rota's calendar cannot be read, and is left out: it names no contact or is over", "rota", rota.Name, "err", s)
 			}
 			d.keepCopy(ctx, rota, fresh)
+		}
+		differing := rota.disagreements(time.Now())
+		d.metrics.zonesDiffer.WithLabelValues(rota.Name).Set(float64(len(differing)))
+		for _, g := range differing {
+			d.logger.Warn("a rota's calendar and the time zone data differ about a time zone", "rota", rota.Name, "difference", g.String())
 		}
 	}
 }

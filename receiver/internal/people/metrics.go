@@ -6,8 +6,9 @@ import (
 )
 
 type metrics struct {
-	gaps     *prometheus.CounterVec
-	rotaRead *prometheus.GaugeVec
+	gaps        *prometheus.CounterVec
+	rotaRead    *prometheus.GaugeVec
+	zonesDiffer *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
@@ -18,6 +19,9 @@ func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
 		}, []string{"rota"}),
 		rotaRead: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "smspager_rota_last_read_timestamp_seconds", Help: "When the calendar of a rota was last read.",
+		}, []string{"rota"}),
+		zonesDiffer: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "smspager_rota_zone_differences", Help: "Time zones that the calendar of a rota defines otherwise than the time zone data, for a moment in the next eight weeks.",
 		}, []string{"rota"}),
 	}
 	if reg != nil {

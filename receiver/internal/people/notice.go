@@ -32,6 +32,9 @@ func NewNotices(ids *outbox.IDs) *Notices { return &Notices{ids} }
 // NewID returns an id that is greater than all that the process has given before.
 func (n *Notices) NewID(at time.Time) string { return n.ids.New(at) }
 
+// SameID returns the id of a message that was due at a time, see [outbox.IDs.Same].
+func (n *Notices) SameID(due, now time.Time, of ...string) string { return n.ids.Same(due, now, of...) }
+
 // Notice returns a message to a person, in the lane of a group key. Limits do not hold it back.
 func (n *Notices) Notice(to outbox.Person, group string, at time.Time, text string) outbox.Message {
 	text = gsm7.Truncate(gsm7.Transliterate(text, textinghouse.Alphabet), noticeSegments)

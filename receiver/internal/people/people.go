@@ -237,7 +237,7 @@ func (d *Directory) Verify(ctx context.Context, name string, link bool) error {
 	_, err := d.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
 		c := d.settings.Load().register.byName[name]
 		if c == nil {
-			return nil, ErrUnknownContact
+			return nil, fmt.Errorf("%w; contacts are %s", ErrUnknownContact, d.settings.Load().register.names())
 		}
 		if err := d.Refresh(ctx); err != nil {
 			return nil, err

@@ -1,7 +1,9 @@
 package people
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/smspager/smspager/receiver/config"
@@ -81,6 +83,14 @@ func (g *register) numbers(rs []config.Recipient, members map[string][]e164.Numb
 		}
 	}
 	return all
+}
+
+// names lists the contacts, for an error.
+func (g *register) names() string {
+	if len(g.byName) == 0 {
+		return "not configured"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(g.byName)), ", ")
 }
 
 // person returns the contact with a number, or the number alone.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/smspager/smspager/internal/zoneinfo"
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/httpclient"
 	"github.com/smspager/smspager/receiver/internal/people/rota"
@@ -20,6 +21,7 @@ import (
 type Roster struct {
 	contacts []config.Contact
 	duties   []*duty
+	zones    zoneinfo.Data // that its calendars are read with
 }
 
 // duty is a rota and what was read of its calendar.
@@ -43,7 +45,7 @@ type duty struct {
 // NewRoster returns a Roster whose calendars are not read yet; see Load. transport carries
 // requests for calendars; nil: the network.
 func NewRoster(cfg *config.Config, transport http.RoundTripper) *Roster {
-	r := &Roster{contacts: cfg.Contacts}
+	r := &Roster{contacts: cfg.Contacts, zones: zoneinfo.InUse()}
 	names := make(map[string]string)
 	for _, c := range cfg.Contacts {
 		for _, name := range append([]string{c.Name}, c.Aliases...) {
@@ -53,7 +55,7 @@ func NewRoster(cfg *config.Config, transport http.RoundTripper) *Roster {
 		}
 	}
 	for _, rc := range cfg.Rotas {
-		d := &duty{Rota: rc, names: names, client: httpclient.New(rc.HTTPConfig, transport, calendarTimeout)}
+		d := &duty{Rota: rc, names: names, client: httpclient.New(rc.HTTPConfig, transport, rc.Timeout)}
 		if rc.Turns.Start != "" {
 			d.rota = rota.Turns{Start: rc.Turns.StartTime, Days: rc.Turns.Days, Names: rc.Turns.People}
 		}

@@ -21,6 +21,7 @@ const (
 // other clocks.
 type clocks struct {
 	ids    *outbox.IDs // nil: none
+	seen   func(current []outbox.Page, all bool)
 	logger *slog.Logger
 }
 
@@ -29,7 +30,11 @@ type clocks struct {
 func (c *clocks) adopt(ctx context.Context, store outbox.Store) {
 	ctx, cancel := context.WithTimeout(ctx, clockPatience)
 	defer cancel()
-	if err := errors.Join(c.order(ctx, store), c.follow(ctx, store), rewind(ctx, store, c.logger)); err != nil {
+	add := func(e outbox.Entry) error {
+		_, err := store.Add(ctx, e)
+		return err
+	}
+	if err := errors.Join(c.order(ctx, store), c.follow(ctx, store), rewind(ctx, store, add, c.seen, c.logger)); err != nil {
 		c.logger.Warn("cannot compare the clock with the times in the outbox", "err", err)
 	}
 }
@@ -65,8 +70,9 @@ func (c *clocks) follow(ctx context.Context, store outbox.Store) error {
 }
 
 // rewind makes pages that are not over, and marks, count as written now if a store has times for
-// them that lie in the future. The clock of a shared database decides for it.
-func rewind(ctx context.Context, store outbox.Store, logger *slog.Logger) error {
+// them that lie in the future. The clock of a shared database decides for it. seen gets the pages
+// that are not over as they are stored then; all: they are all.
+func rewind(ctx context.Context, store outbox.Store, add func(outbox.Entry) error, seen func(ps []outbox.Page, all bool), logger *slog.Logger) error {
 	now := time.Now()
 	if shared, ok := store.(outbox.Shared); ok {
 		var err error
@@ -76,15 +82,17 @@ func rewind(ctx context.Context, store outbox.Store, logger *slog.Logger) error 
 	}
 	rewound := 0
 	write := func(e outbox.Entry) error {
-		_, err := store.Add(ctx, e)
-		if errors.Is(err, outbox.ErrConflict) { // written meanwhile
-			return nil
+		err := add(e)
+		switch {
+		case err == nil:
+			rewound++
+		case errors.Is(err, outbox.ErrConflict): // written meanwhile
+			err = nil
 		}
-		rewound++
 		return err
 	}
 	q := outbox.PageQuery{Current: true, Limit: 100}
-	for {
+	for all := false; !all; {
 		ps, err := store.Pages(ctx, q)
 		if err != nil {
 			return err
@@ -95,11 +103,11 @@ func rewind(ctx context.Context, store outbox.Store, logger *slog.Logger) error 
 				if err := write(outbox.Entry{Page: &ps[i]}); err != nil {
 					return err
 				}
+				ps[i] = asStored(ps[i])
 			}
 		}
-		if len(ps) < q.Limit {
-			break
-		}
+		all = len(ps) < q.Limit
+		seen(ps, all)
 	}
 	ms, err := store.MarksAfter(ctx, now)
 	if err != nil {
@@ -118,16 +126,46 @@ func rewind(ctx context.Context, store outbox.Store, logger *slog.Logger) error 
 	return nil
 }
 
-// Rewind has what lies ahead of the clock in the store count as written now. It is called
-// when the clock was set.
-func (s *Spool) Rewind(ctx context.Context) error {
+// Rewind makes what lies ahead of the clock count as written now: first what is in memory, then what is
+// in the store. It is called when the clock was set.
+func (s *Spool) Rewind() {
+	if pages := s.shelf.rewind(time.Now()); len(pages) > 0 {
+		s.o.Committed(&outbox.Entry{Also: pages}) // they may be due
+	}
+	s.clockSet.Ring()
+}
+
+// rewinds rewinds the store when the clock was set, until the context ends.
+func (s *Spool) rewinds(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-s.clockSet:
+			for s.rewindStore(ctx) != nil && ctx.Err() == nil {
+				loop.Sleep(ctx, Retry)
+			}
+		}
+	}
+}
+
+// rewindStore rewinds what is in the store. What is kept to be stored is rewound when it is.
+func (s *Spool) rewindStore(ctx context.Context) error {
 	store, err := s.get()
-	if err != nil {
-		return err
+	if err != nil { // it is rewound when it is open
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, clockPatience)
 	defer cancel()
-	return rewind(ctx, store, s.o.Logger)
+	return rewind(ctx, store, func(e outbox.Entry) error {
+		if s.shelf.keeps(&e) {
+			return outbox.ErrConflict
+		}
+		_, err := s.opening.add(ctx, e)
+		if err == nil {
+			s.stored(&e)
+		}
+		return err
+	}, func([]outbox.Page, bool) {}, s.o.Logger)
 }
 
 // watchClock follows a shared database's clock until the context ends.

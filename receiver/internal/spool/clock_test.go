@@ -2,7 +2,9 @@ package spool_test
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,9 +51,8 @@ func TestAClockThatWasAhead(t *testing.T) {
 			defer s.Close()
 			if !restarts {
 				write()
-				if err := s.Rewind(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				s.Rewind()
+				synctest.Wait()
 			}
 			ps, err := s.Pages(t.Context(), outbox.PageQuery{Current: true, Limit: 10})
 			if err != nil || len(ps) != 1 || !ps[0].DueAt.Equal(now.Add(5*time.Minute).Truncate(time.Millisecond)) {
@@ -66,4 +67,94 @@ func TestAClockThatWasAhead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAClockSetBackInARun: pages count as written now wherever they are, and on-call looks at them.
+func TestAClockSetBackInARun(t *testing.T) {
+	for name, test := range map[string]struct{ held, away bool }{
+		"stored":                                {},
+		"stored, and the store cannot be read":  {away: true},
+		"not stored":                            {held: true},
+		"not stored, and it cannot be read too": {held: true, away: true},
+	} {
+		var committed atomic.Int32
+		in(t, spool.Options{Committed: func(*outbox.Entry) { committed.Add(1) }}, func(f *fake, s *spool.Spool) {
+			ctx, then := context.Background(), time.Now().Add(3*time.Hour)
+			p := opened("p", "g", "1234")
+			p.OpenedAt, p.UpdatedAt, p.DueAt = then, then, then.Add(5*time.Minute)
+			beat := outbox.Mark{Kind: "heartbeat", Name: "prod", At: then, Doc: []byte(`{"last_at":"` + then.UTC().Format(time.RFC3339Nano) + `"}`)}
+			if _, err := s.Marks(ctx, "heartbeat"); err != nil { // so that they are known
+				t.Fatal(err)
+			}
+			if test.held {
+				f.fail(errFault, nil)
+			}
+			if _, err := commit(s, spool.Later, outbox.Entry{Page: p, Marks: []outbox.Mark{beat}}); err != nil {
+				t.Fatal(err)
+			}
+			if test.away {
+				f.fail(errFault, errFault)
+			}
+			check := func(when string, ps []outbox.Page, err error, ms []outbox.Mark, err2 error) {
+				t.Helper()
+				late := time.Now().Add(6 * time.Minute)
+				if err != nil || len(ps) != 1 || ps[0].DueAt.After(late) || ps[0].UpdatedAt.After(late) {
+					t.Errorf("%s, %s, the pages are %+v, %v", name, when, ps, err)
+				}
+				if err2 != nil || len(ms) != 1 || ms[0].At.After(late) {
+					t.Errorf("%s, %s, the marks are %+v, %v", name, when, ms, err2)
+				}
+			}
+			q := outbox.PageQuery{Current: true, Limit: 10}
+			synctest.Wait()
+			committed.Store(0)
+			s.Rewind()
+			synctest.Wait()
+			if committed.Load() == 0 {
+				t.Errorf("%s: nobody looks at the page", name)
+			}
+			ps, err := s.Pages(ctx, q)
+			ms, err2 := s.Marks(ctx, "heartbeat")
+			check("in memory", ps, err, ms, err2)
+			f.fail(nil, nil)
+			time.Sleep(5 * time.Second)
+			ps, err = f.Store.Pages(ctx, q)
+			ms, err2 = f.Store.Marks(ctx, "heartbeat")
+			check("in the store", ps, err, ms, err2)
+		})
+	}
+}
+
+// TestAStartReadsPagesOnce: those that are current, for the clock and for the time when they cannot be
+// read.
+func TestAStartReadsPagesOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		raw, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "outbox.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 250 {
+			name := fmt.Sprint(1000 + i)
+			if _, err := raw.Add(t.Context(), outbox.Entry{Page: opened(name, name, name)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f := &fake{Store: raw}
+		s, err := spool.New(spool.Options{Open: func(context.Context) (outbox.Store, error) { return f, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		time.Sleep(time.Minute)
+		f.mu.Lock()
+		reads := f.pageReads
+		f.mu.Unlock()
+		if reads != 3 { // batches
+			t.Errorf("a start reads pages %d times", reads)
+		}
+		f.fail(errFault, errFault)
+		if ps, err := s.Pages(t.Context(), outbox.PageQuery{Current: true, Limit: 500}); err != nil || len(ps) != 250 {
+			t.Errorf("%d pages are known, %v", len(ps), err)
+		}
+	})
 }

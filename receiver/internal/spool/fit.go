@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -25,6 +26,9 @@ func (r *records) fit(ctx context.Context, e *outbox.Entry, again bool) error {
 			}
 		}
 		if p != nil {
+			if ahead := *p; ahead.Rewind(time.Now()) { // the clock was set since
+				p = &ahead
+			}
 			e.Also = append(e.Also, p)
 		}
 	}

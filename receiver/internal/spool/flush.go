@@ -26,6 +26,7 @@ func (s *Spool) run(ctx context.Context) {
 	var learning sync.WaitGroup
 	defer learning.Wait()
 	learning.Go(func() { s.learn(ctx) })
+	learning.Go(func() { s.rewinds(ctx) })
 	learning.Go(func() { s.watch(ctx, s.o.Logger) })
 	if s.o.Shared {
 		learning.Go(func() { s.watchClock(ctx) })
@@ -46,6 +47,7 @@ func (s *Spool) run(ctx context.Context) {
 		for ctx.Err() == nil {
 			s.rounds.Inc()
 			err := s.flushUntil(ctx, time.Now().Add(-rest))
+			s.turned.Beat()
 			if err == nil {
 				s.wakeIfAny()
 				if failing {
@@ -63,11 +65,26 @@ func (s *Spool) run(ctx context.Context) {
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
-	if err := s.Flush(last); err != nil {
-		n, _ := s.Backlog()
-		s.o.Logger.Error("stopping with something not stored; the provider is asked about these messages at the next start", "entries", n, "err", err)
+	s.part(s.Flush(last))
+}
+
+// part logs what the next start will not know. err is from the last try to store what waits.
+func (s *Spool) part(err error) {
+	changes, _ := s.Backlog()
+	entries, damage := s.Entries(), s.examined()
+	left := []any{"entries", entries, "changes", changes - entries, "open_pages", s.shelf.codes(), "err", errors.Join(damage, err)}
+	switch {
+	case damage != nil:
+		s.o.Logger.Error("stopping without the outbox; unless it is restored, its messages and open pages are forgotten", left...)
+	case err != nil && entries > 0:
+		s.o.Logger.Error("stopping with messages and pages that are not stored; the next start does not know of them", left...)
+	case err != nil:
+		s.o.Logger.Error("stopping with something not stored; the provider is asked about these messages at the next start", left...)
 	}
 }
+
+// Turns reports whether the loop that stores goes on, before the context ends.
+func (s *Spool) Turns(ctx context.Context) bool { return s.turned.Turns(ctx, s.wake) }
 
 // Flush stores what waits: first the entries, in their order, then the changes. An error
 // means that something is left. If the store hangs, it returns when the context ends.
@@ -186,6 +203,10 @@ func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.En
 	if again && len(e.Marks) > 0 {
 		s.o.Logger.Error("marks that were kept do not fit what is stored; the stored ones stay", "entry", en.IDs(), "marks", len(e.Marks))
 		e.Marks = nil
+	}
+	e.Marks = slices.Clone(e.Marks)
+	for i := range e.Marks {
+		e.Marks[i].Rewind(time.Now())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -149,6 +149,16 @@ func (o *opening) watch(ctx context.Context, logger *slog.Logger) {
 	}
 }
 
+// examined returns why the store is not whole, nil if it is or cannot say so.
+func (o *opening) examined() error {
+	if store, err := o.get(); err == nil {
+		if checked, ok := store.(outbox.Checked); ok {
+			return checked.Check()
+		}
+	}
+	return nil
+}
+
 // add adds an entry to the store and remembers whether that failed.
 func (o *opening) add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	store, err := o.get()

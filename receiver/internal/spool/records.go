@@ -62,7 +62,7 @@ func (r *records) readPages(ctx context.Context, q outbox.PageQuery) ([]outbox.P
 	return store.Pages(ctx, q)
 }
 
-// learn reads the current pages once, as soon as the store is open.
+// learn reads the current pages, unless that was done when the store was opened.
 func (r *records) learn(ctx context.Context) {
 	if r.shelf.shared {
 		return
@@ -71,7 +71,7 @@ func (r *records) learn(ctx context.Context) {
 	case <-ctx.Done():
 	case <-r.store.opened:
 	}
-	for ctx.Err() == nil && r.learnPages(ctx) != nil {
+	for ctx.Err() == nil && !r.shelf.knowsAll() && r.learnPages(ctx) != nil {
 		loop.Sleep(ctx, Retry)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -276,4 +277,58 @@ func (s *shelf) holds() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.held)
+}
+
+// knowsAll reports whether all current pages are known as they are stored.
+func (s *shelf) knowsAll() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.complete
+}
+
+// keeps reports whether a page or mark of an entry is held.
+func (s *shelf) keeps(e *outbox.Entry) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(e.AllPages(), func(p *outbox.Page) bool { return s.held[p.ID] != nil }) ||
+		slices.ContainsFunc(e.Marks, func(m outbox.Mark) bool { return s.marks[markName{m.Kind, m.Name}] != nil })
+}
+
+// rewind makes pages and marks count as written now if they have times in the future. It returns the
+// pages that it changed.
+func (s *shelf) rewind(now time.Time) (changed []*outbox.Page) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.held {
+		if h.Page.Rewind(now) {
+			p := h.Page
+			changed = append(changed, &p)
+		}
+	}
+	for _, h := range s.marks {
+		h.Mark.Rewind(now)
+	}
+	for id, p := range s.pages {
+		if p.Rewind(now) {
+			s.pages[id] = p
+			changed = append(changed, &p)
+		}
+	}
+	for _, ms := range s.kinds {
+		for i := range ms {
+			ms[i].Rewind(now)
+		}
+	}
+	return changed
+}
+
+// codes returns the codes of the current pages that are known, at most some.
+func (s *shelf) codes() []string {
+	const most = 50
+	all, _ := s.list(outbox.PageQuery{Current: true, Limit: most}, nil, false)
+	var codes []string
+	for _, p := range all {
+		codes = append(codes, p.Code)
+	}
+	return codes
 }

@@ -26,6 +26,9 @@ func (f *fake) Page(ctx context.Context, id string) (outbox.Page, error) {
 }
 
 func (f *fake) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
+	f.mu.Lock()
+	f.pageReads++
+	f.mu.Unlock()
 	if err := f.unreadable(); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -94,8 +95,10 @@ type Spool struct {
 	batch    int           // how many changes the next transaction has; of who flushes
 	stop     context.CancelFunc
 	done     chan struct{}
+	clockSet loop.Bell
 	failures prometheus.Counter
 	rounds   prometheus.Counter
+	turned   loop.Pulse
 }
 
 // New opens the store, and goes on trying if that fails; an error that is ErrInUse or
@@ -116,10 +119,12 @@ func New(o Options) (*Spool, error) {
 	if o.Withdraw == nil {
 		o.Withdraw = func([]string) {}
 	}
+	shelf := newShelf(o.Shared)
 	s := &Spool{
-		o: o, opening: &opening{clocks: &clocks{o.IDs, o.Logger}}, ledger: newLedger(o.Shared), pulse: newPulse(), flushing: make(chan struct{}, 1), batch: maxBatch, done: make(chan struct{}),
+		o: o, opening: &opening{clocks: &clocks{o.IDs, shelf.readPages, o.Logger}}, ledger: newLedger(o.Shared), pulse: newPulse(), flushing: make(chan struct{}, 1), batch: maxBatch,
+		done: make(chan struct{}), clockSet: loop.NewBell(),
 	}
-	s.records = &records{store: s.opening, shelf: newShelf(o.Shared), merge: o.Merge}
+	s.records = &records{store: s.opening, shelf: shelf, merge: o.Merge}
 	s.flushing <- struct{}{}
 	if err := s.open(o.Open, o.Logger); err != nil {
 		return nil, err

@@ -278,6 +278,7 @@ type fake struct {
 	outbox.Store
 	mu              sync.Mutex
 	addErr, readErr error
+	pageReads       int
 	poison          string // the message whose changes cannot be written
 	adding          func() // called before each write; nil: nothing
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -171,7 +172,12 @@ func add(ctx context.Context, tx pgx.Tx, e *outbox.Entry) error {
 	if b.Len() == 0 {
 		return nil
 	}
-	return tx.SendBatch(ctx, &b).Close()
+	err := tx.SendBatch(ctx, &b).Close()
+	var failed *pgconn.PgError
+	if errors.As(err, &failed) && failed.Code == uniqueViolation { // another replica has made the same message
+		return outbox.ErrConflict
+	}
+	return err
 }
 
 func queueInsert(b *pgx.Batch, m *outbox.Message) {

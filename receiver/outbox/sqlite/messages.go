@@ -20,8 +20,8 @@ const columns = `id, recipient, receiver, group_key, headline, severity, urgent,
 const values = ` (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 const (
-	insertPending = `INSERT INTO pending` + values
-	insertEnded   = `INSERT INTO messages` + values
+	insertPending = `INSERT INTO pending` + values + ` ON CONFLICT DO NOTHING`
+	insertEnded   = `INSERT INTO messages` + values + ` ON CONFLICT DO NOTHING`
 	updatePending = `UPDATE pending` + changed
 	updateEnded   = `UPDATE messages` + changed
 	deletePending = `DELETE FROM pending WHERE id = ?`
@@ -59,15 +59,15 @@ func scan(row interface{ Scan(...any) error }) (m outbox.Message, err error) {
 	return m, err
 }
 
-// insert writes a new message.
+// insert writes a new message, or fails with ErrConflict.
 func (st *statements) insert(ctx context.Context, m outbox.Message) error {
 	into := st.insertPending
 	if m.State.Final() {
 		into = st.insertEnded
 	}
-	_, err := into.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Severity, m.Urgent, m.PageID, m.Text, m.Encoding, m.Segments,
+	err := guarded(into.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Severity, m.Urgent, m.PageID, m.Text, m.Encoding, m.Segments,
 		string(m.State), int(m.Status), m.APIID, m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt),
-		outbox.MarshalHistory(m.Events))
+		outbox.MarshalHistory(m.Events)))
 	if err != nil {
 		return err
 	}

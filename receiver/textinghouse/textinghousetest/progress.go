@@ -3,6 +3,7 @@ package textinghousetest
 import (
 	"time"
 
+	"github.com/smspager/smspager/internal/zoneinfo"
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
@@ -64,7 +65,7 @@ func (s *Simulator) permitted(from time.Time) time.Time {
 	location := s.options.Location
 	if location == nil {
 		var err error
-		if location, err = time.LoadLocation("Europe/Paris"); err != nil {
+		if location, err = zoneinfo.Load("Europe/Paris"); err != nil {
 			location = time.UTC
 		}
 	}

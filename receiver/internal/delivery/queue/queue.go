@@ -95,7 +95,7 @@ func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
 		it.class = exempt
 		it.notBefore = 0
 	}
-	if from == Loaded || m.State == outbox.Sending || m.CreatedAt.Before(q.term) {
+	if from == Loaded || m.State == outbox.Sending || q.isOlder(&m) {
 		it.doubt = q.old
 		if m.State == outbox.Sending {
 			d := *q.old
@@ -115,6 +115,13 @@ func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
 		q.dues.wait(it, now)
 	}
 	q.lanes.freshen(it.lane, now)
+}
+
+// isOlder reports whether a message is older than the term, or was due before it: an earlier run may
+// have sent it, and ended before it could store that.
+func (q *Queue) isOlder(m *outbox.Message) bool {
+	due := outbox.MadeAt(m.ID)
+	return m.CreatedAt.Before(q.term) || !due.IsZero() && due.Before(q.term.Truncate(time.Millisecond))
 }
 
 // Begin begins a new term: messages of earlier ones may come until [Queue.Loaded]. The

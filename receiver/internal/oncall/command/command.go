@@ -95,7 +95,7 @@ func parse(text string) Command {
 	case has(refusal) && (!found || c.Verb != Next && c.Verb != Undo):
 		return Command{Verb: Decline, Codes: s.codes}
 	case has(question):
-		if found && !s.chat && (c.Verb == Status || c.Verb == Who || c.Verb == Help || len(words) == 2 && strings.HasPrefix(words[0].text, "ok")) {
+		if found && !s.chat && (c.Verb == Status || c.Verb == Who || c.Verb == Help) {
 			return c
 		}
 		return Command{Verb: Question, Codes: s.codes}
@@ -135,7 +135,7 @@ func collect(words []word, overrides bool) (s sentence, ok bool) {
 			s.verb = w.verb
 		case w.kind == proof && s.proof == "":
 			s.proof = w.text
-		case w.kind == length && s.length == 0:
+		case w.kind == length && s.length == 0 && (!w.weak || !s.chat):
 			s.length = w.length
 		case w.kind == until && s.until == "":
 			s.until = strings.TrimPrefix(w.text, "@")

@@ -2,7 +2,6 @@ package command
 
 import (
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +37,7 @@ type word struct {
 	kind   kind
 	text   string
 	verb   Verb
-	weak   bool // the verb means something only if no other words follow
+	weak   bool // it means something only without other words: "yes", "two hours"
 	length time.Duration
 }
 
@@ -51,7 +50,7 @@ func lex(text string) []word {
 	asks := false
 	if last := len(tokens) - 1; last > 0 {
 		_, phrase := next(tokens) // "is goed" asks nothing
-		asks = tokens[last] == "?" || slices.Contains(askers, tokens[0]) && tokens[1] != "t" && phrase == 1
+		asks = tokens[last] == "?" || vocabulary.askers[tokens[0]] && tokens[1] != "t" && phrase == 1
 		if tokens[last] == "?" {
 			tokens = tokens[:last]
 		}
@@ -76,7 +75,7 @@ func lex(text string) []word {
 // next classifies the phrase, or the word, that tokens begin with, and returns how many of them it is.
 func next(tokens []string) (w word, used int) {
 	for n := min(longestPhrase, len(tokens)); n > 0; n-- {
-		if w, known := dictionary[strings.Join(tokens[:n], " ")]; known {
+		if w, known := vocabulary.phrases[strings.Join(tokens[:n], " ")]; known {
 			w.text = tokens[0]
 			return w, n
 		}
@@ -84,9 +83,9 @@ func next(tokens []string) (w word, used int) {
 	if w, used := dictated(tokens); used > 0 {
 		return w, used
 	}
-	if digits(tokens[0]) && len(tokens) > 1 && units[tokens[1]] > 0 { // "2 h"
-		if d := parseLength(tokens[0] + tokens[1]); d > 0 {
-			return word{kind: length, length: d}, 2
+	if number, n := numeral(tokens); n > 0 && n < len(tokens) && vocabulary.units[tokens[n]] > 0 { // "2 h", "two hours"
+		if d := parseLength(number + tokens[n]); d > 0 {
+			return word{kind: length, length: d, weak: number != tokens[0]}, n + 1
 		}
 	}
 	if d := parseLength(tokens[0]); d > 0 {
@@ -98,20 +97,40 @@ func next(tokens []string) (w word, used int) {
 	return classify(tokens[0]), 1
 }
 
-// dictated reads a code that is written in groups of digits, as speech is: "6,279", "62 79".
+// dictated reads a code that is written in groups of digits or spelled, as speech is: "6,279", "62 79",
+// "six two seven nine".
 func dictated(tokens []string) (w word, used int) {
 	joined := ""
-	for i, token := range tokens {
-		if !digits(token) || len(token) >= ShortestCode || i+1 < len(tokens) && units[tokens[i+1]] > 0 {
+	for used < len(tokens) {
+		number, n := numeral(tokens[used:])
+		if n == 0 || len(number) >= ShortestCode || used+n < len(tokens) && vocabulary.units[tokens[used+n]] > 0 {
 			break
 		}
-		joined += token
-		used = i + 1
+		joined += number
+		used += n
 	}
 	if used < 2 || len(joined) < ShortestCode || len(joined) > VerifyCode {
 		return word{}, 0
 	}
 	return classify(joined), used
+}
+
+// numeral reads the number that tokens begin with, in digits or spelled ("62", "six", "sixty two"). used is 0
+// if it is none.
+func numeral(tokens []string) (number string, used int) {
+	if digits(tokens[0]) {
+		return tokens[0], 1
+	}
+	n, ok := vocabulary.numbers[tokens[0]]
+	if !ok {
+		return "", 0
+	}
+	if n >= 20 && n%10 == 0 && len(tokens) > 1 {
+		if more, ok := vocabulary.numbers[tokens[1]]; ok && more > 0 && more < 10 {
+			return strconv.Itoa(n + more), 2
+		}
+	}
+	return strconv.Itoa(n), 1
 }
 
 func classify(token string) word {
@@ -124,7 +143,7 @@ func classify(token string) word {
 	case digits(token) && n >= ShortestCode && n <= LongestCode:
 		w.kind = code
 	default:
-		if known, ok := dictionary[squeeze(token)]; ok && !digits(token) && n > 2 { // "okkk", "stopp"
+		if known, ok := vocabulary.phrases[squeeze(token)]; ok && !digits(token) && n > 2 { // "okkk", "stopp"
 			return known
 		}
 	}
@@ -166,7 +185,7 @@ func split(text string) []string {
 		}
 		return unicode.ToLower(r)
 	}, norm.NFD.String(gsm7.Transliterate(text, "")))
-	plain = strings.ReplaceAll(plain, "@", " ")
+	plain = strings.NewReplacer("@", " ", "ß", "ss").Replace(plain)
 	plain = dotted.ReplaceAllString(plain, "ok ")
 	plain = decimal.ReplaceAllStringFunc(plain, func(s string) string {
 		m := decimal.FindStringSubmatch(s)
@@ -225,7 +244,7 @@ func parseLength(token string) (total time.Duration) {
 		if end < 0 {
 			end = len(rest)
 		}
-		unit := units[rest[:end]]
+		unit := vocabulary.units[rest[:end]]
 		if unit == 0 || last != 0 && unit >= last {
 			return 0
 		}

@@ -7,7 +7,7 @@ import (
 )
 
 func TestPure(t *testing.T) {
-	puretest.Check(t, "encoding/hex", "html", "net/url", "regexp", "unicode/utf16", "slices", "strconv", "strings", "sync", "time", "unicode", "fmt", "golang.org/x/text/unicode/norm",
+	puretest.Check(t, "embed", "encoding/hex", "html", "net/url", "regexp", "unicode/utf16", "slices", "strconv", "strings", "sync", "time", "unicode", "fmt", "golang.org/x/text/unicode/norm",
 		"github.com/smspager/smspager/receiver/e164", "github.com/smspager/smspager/receiver/outbox", "github.com/smspager/smspager/templating/gsm7")
 }
 

@@ -178,6 +178,14 @@ func (p *Page) Silence(until time.Time) { p.State, p.SilencedUntil = outbox.Page
 // Unsilence leaves a silenced page to its holder.
 func (p *Page) Unsilence() { p.State, p.SilencedUntil = outbox.PageAcknowledged, time.Time{} }
 
+// EndSilence leaves a page whose silences are to be ended to its holder.
+func (p *Page) EndSilence(by outbox.Person, at time.Time) {
+	p.Unsuppress(at)
+	p.AskedAt = at // when its silences have ended
+	p.Unsilence()
+	p.Note(at, outbox.PageEventUndone, by.String(), "the silence")
+}
+
 // Undo opens a page again. Its escalation goes on as if its last step had been taken now.
 func (p *Page) Undo(plan *Plan, by outbox.Person, at time.Time) {
 	steps := p.Steps

@@ -11,7 +11,7 @@ import (
 // is further counts.
 func (p *Page) Merge(other *Page) {
 	p.Events = other.Events
-	p.UpdatedAt = Latest(p.UpdatedAt, other.UpdatedAt)
+	p.UpdatedAt, p.Clock = Latest(p.UpdatedAt, other.UpdatedAt), Latest(p.Clock, other.Clock)
 	if !p.State.Current() {
 		return
 	}

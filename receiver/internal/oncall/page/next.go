@@ -110,6 +110,41 @@ func (p *Page) Next(f Facts, now time.Time) Action {
 	return Action{Kind: Wait}
 }
 
+// When is the time of what an action does in the history of the page: when it was due, but after the
+// Clock. If the action is taken again from the same state, after a crash or by another process, the
+// time is the same.
+func (p *Page) When(a Action, plan *Plan) time.Time {
+	var due time.Time
+	switch a.Kind {
+	case Escalate:
+		if a.Unreached == "" && p.PassedBy == "" && !p.NobodyPaged && len(p.People) > 0 { // otherwise it did not wait for a time
+			due = p.From.Add(plan.Steps[p.Steps].After - p.Late)
+		}
+	case Repeat:
+		due = p.RepeatAt.Add(plan.Repeat)
+	case Settle:
+		due = p.SettlesAt
+	case Ask:
+		due = p.asks()
+	}
+	return p.After(due)
+}
+
+// After is a time, but later than all that the page knew when it was loaded.
+func (p *Page) After(at time.Time) time.Time {
+	return Latest(p.began.Truncate(time.Millisecond).Add(time.Millisecond), at)
+}
+
+// Origin names the state in which the page was loaded.
+func (p *Page) Origin() string { return p.ID + " " + p.began.UTC().Format(time.RFC3339Nano) }
+
+// Did sets the Clock to the time of what was done, see When, or back to what it was if nothing was sent.
+func (p *Page) Did(at time.Time, sent bool) {
+	if p.Clock = p.began; sent {
+		p.Clock = at
+	}
+}
+
 // Do carries out an action of Next, which pages people.
 func (p *Page) Do(a Action, plan *Plan, people []outbox.Person, now time.Time) {
 	switch a.Kind {
@@ -138,7 +173,8 @@ func (p *Page) escalate(a Action, plan *Plan, people []outbox.Person, now time.T
 	}
 	step := plan.Steps[p.Steps]
 	if due := p.From.Add(step.After); now.Sub(due) > lateStep { // later steps keep their distance
-		p.From = now.Add(-step.After)
+		from := now.Add(-step.After)
+		p.From, p.Late = from, p.Late+from.Sub(p.From)
 	}
 	p.Steps++
 	p.StepAt, p.Judged, p.NobodyPaged, p.PassedBy = now, false, len(people) == 0, ""

@@ -66,6 +66,7 @@ type Page struct {
 	outbox.Page
 	Body
 	byKey map[string][]*Alert // see index
+	began time.Time           // Clock as it was loaded
 }
 
 // Body is what on-call keeps in the Doc of a page.
@@ -77,6 +78,9 @@ type Body struct {
 	CutCovered   uint64                  `json:"cut_ack,omitempty"` // how many that were when somebody acknowledged the page
 	People       Recipients              `json:"people"`
 
+	// Clock is when the last event came from outside, or when what smspager has done since was due. So
+	// it is the same for a process that does this again, from an older state.
+	Clock       time.Time `json:"clock,omitzero"`
 	NotifiedAt  time.Time `json:"notified_at"`            // when the last notification came
 	AskedAt     time.Time `json:"asked_at,omitzero"`      // when Alertmanager was last asked
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`  // when it last responded
@@ -92,12 +96,13 @@ type Body struct {
 
 // Progress is how far the escalation has come.
 type Progress struct {
-	From        time.Time `json:"from"`              // what the times of the steps count from
-	Steps       int       `json:"steps"`             // how many steps were taken
-	StepAt      time.Time `json:"step_at"`           // when the last step was taken, or the page opened
-	NobodyPaged bool      `json:"at_once,omitempty"` // the last step named nobody who can be paged
-	Judged      bool      `json:"judged,omitempty"`  // it is settled whether the last step reached anybody
-	PassedBy    string    `json:"passed,omitempty"`  // who wants the next step taken now; "": nobody
+	From        time.Time     `json:"from"`              // what the times of the steps count from
+	Late        time.Duration `json:"late,omitempty"`    // by how much From was put off because steps were late
+	Steps       int           `json:"steps"`             // how many steps were taken
+	StepAt      time.Time     `json:"step_at"`           // when the last step was taken, or the page opened
+	NobodyPaged bool          `json:"at_once,omitempty"` // the last step named nobody who can be paged
+	Judged      bool          `json:"judged,omitempty"`  // it is settled whether the last step reached anybody
+	PassedBy    string        `json:"passed,omitempty"`  // who wants the next step taken now; "": nobody
 }
 
 // ErrUnreadable is the error of Load for a page whose Doc cannot be read; another try is useless.
@@ -111,6 +116,10 @@ func Load(stored outbox.Page, order *templating.SeverityOrder) (*Page, error) {
 	if err := json.Unmarshal(stored.Doc, &p.Body); err != nil {
 		return nil, fmt.Errorf("page %s: %w: %w", stored.ID, ErrUnreadable, err)
 	}
+	if p.Clock.IsZero() {
+		p.Clock = stored.UpdatedAt
+	}
+	p.began = p.Clock
 	p.Notification.Order = order
 	p.rebuild(nil)
 	return p, nil
@@ -141,6 +150,7 @@ func (p *Page) Stored() *outbox.Page {
 func (p *Page) Note(at time.Time, kind outbox.PageEventType, who, detail string) {
 	p.Events = append(p.Events, outbox.PageEvent{At: at, Type: kind, Who: who, Detail: detail})
 	p.UpdatedAt = at
+	p.Clock = Latest(p.Clock, at)
 }
 
 // Held reports whether somebody holds the page.

@@ -23,6 +23,7 @@ const (
 type Calendar struct {
 	Skipped []Skipped // events that cannot be read
 	events  []event
+	rivals  []rival
 
 	mu     sync.Mutex
 	window window
@@ -70,13 +71,14 @@ func ParseCalendar(data []byte, local *time.Location) (*Calendar, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &calendarParser{zones: zones{defined: make(map[string]*component), known: make(map[string]zone)}}
+	p := &calendarParser{zones: newZones()}
 	c := &Calendar{}
 	for _, calendar := range file.subs {
 		p.local = location{local}
 		for _, tz := range calendar.subs {
 			if tz.name == "VTIMEZONE" {
 				p.zones.defined[tz.text("TZID")] = tz
+				delete(p.zones.unknown, tz.text("TZID"))
 			}
 		}
 		if name := calendar.text("X-WR-TIMEZONE"); name != "" {
@@ -99,6 +101,7 @@ func ParseCalendar(data []byte, local *time.Location) (*Calendar, error) {
 			c.events = append(c.events, parsed)
 		}
 	}
+	c.rivals = p.zones.rivals()
 	c.revise()
 	c.link()
 	return c, nil

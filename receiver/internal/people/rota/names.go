@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/smspager/smspager/internal/zoneinfo"
 )
 
 //go:generate go run windows_gen.go
@@ -15,6 +17,12 @@ import (
 type zones struct {
 	defined map[string]*component // VTIMEZONEs
 	known   map[string]zone
+	unknown map[string]error
+	places  map[string]string // zonesByPlace, if it was needed
+}
+
+func newZones() zones {
+	return zones{defined: make(map[string]*component), known: make(map[string]zone), unknown: make(map[string]error)}
 }
 
 // named returns the zone with a name: of the machine's database; of the file, whose definition counts for
@@ -25,11 +33,16 @@ func (z *zones) named(id string) (zone, error) {
 	if known := z.known[id]; known != nil {
 		return known, nil
 	}
-	found, err := z.find(id)
-	if err == nil {
-		z.known[id] = found
+	if err := z.unknown[id]; err != nil {
+		return nil, err
 	}
-	return found, err
+	found, err := z.find(id)
+	if err != nil {
+		z.unknown[id] = err
+		return nil, err
+	}
+	z.known[id] = found
+	return found, nil
 }
 
 func (z *zones) find(id string) (zone, error) {
@@ -46,13 +59,8 @@ func (z *zones) find(id string) (zone, error) {
 		}
 		return parsed, nil
 	}
-	if name := windows[id]; name != "" {
-		return load(name)
-	}
-	for rest, more := strings.TrimPrefix(id, "/"), true; more; _, rest, more = strings.Cut(rest, "/") {
-		if l, err := load(rest); err == nil && strings.Contains(rest, "/") {
-			return l, nil
-		}
+	if l, ok := behind(id); ok {
+		return l, nil
 	}
 	if m := offsetName.FindStringSubmatch(id); m != nil {
 		hours, _ := strconv.Atoi(m[2])
@@ -63,19 +71,36 @@ func (z *zones) find(id string) (zone, error) {
 		}
 		return location{time.FixedZone(id, seconds)}, nil
 	}
+	if l, ok := z.displayed(id); ok {
+		return l, nil
+	}
 	return nil, fmt.Errorf("the time zone %.60q is not defined", id)
 }
 
 // offsetName matches "GMT+05:30" and "UTC-3".
 var offsetName = regexp.MustCompile(`(?i)^\(?(?:UTC|GMT)\s*([+-])(\d{1,2}):?(\d{2})?\)?$`)
 
-func load(name string) (zone, error) {
-	if name == "" || name == "Local" {
-		return nil, errors.New("no zone")
+// behind returns the zone of the database that a name of Windows, or one with a prefix, means.
+func behind(id string) (location, bool) {
+	if name := windows[id]; name != "" {
+		l, err := load(name)
+		return l, err == nil
 	}
-	l, err := time.LoadLocation(name)
+	for rest, more := strings.TrimPrefix(id, "/"), true; more; _, rest, more = strings.Cut(rest, "/") {
+		if l, err := load(rest); err == nil && strings.Contains(rest, "/") {
+			return l, true
+		}
+	}
+	return location{}, false
+}
+
+func load(name string) (location, error) {
+	if name == "" || name == "Local" {
+		return location{}, errors.New("no zone")
+	}
+	l, err := zoneinfo.Load(name)
 	if err != nil {
-		return nil, err
+		return location{}, err
 	}
 	return location{l}, nil
 }

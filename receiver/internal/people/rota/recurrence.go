@@ -106,12 +106,15 @@ func (r *recurrence) parseRule(text string) (*rrule.RRule, error) {
 		return nil, errors.New("several shifts a day need an event each")
 	}
 	if option.Freq == rrule.WEEKLY && len(option.Bysetpos) > 0 {
-		return nil, errors.New("BYSETPOS with WEEKLY is not supported")
+		if err := r.pick(option); err != nil {
+			return nil, err
+		}
 	}
 	if option.Freq == rrule.YEARLY && len(option.Byweekno) > 0 && len(option.Byweekday)+len(option.Bymonthday)+len(option.Byyearday) == 0 {
 		// What a rule leaves out comes from DTSTART (RFC 5545, 3.3.10).
 		option.Byweekday = []rrule.Weekday{weekdays[r.start.Weekday()]}
 	}
+	numberDays(option)
 	option.Dtstart, option.Until = r.start, lastChange
 	if until != "" {
 		wall, allDay, err := r.parseTime(until, r.zone)
@@ -126,6 +129,59 @@ func (r *recurrence) parseRule(text string) (*rrule.RRule, error) {
 		}
 	}
 	return rrule.NewRRule(*option)
+}
+
+// numberDays writes "MO,3FR" as "1MO,2MO,3MO,4MO,5MO,3FR": the library takes days without a number among
+// others for a condition that must hold, too.
+func numberDays(option *rrule.ROption) {
+	isPlain := func(d rrule.Weekday) bool { return d.N() == 0 }
+	if !slices.ContainsFunc(option.Byweekday, isPlain) || !slices.ContainsFunc(option.Byweekday, func(d rrule.Weekday) bool { return !isPlain(d) }) {
+		return
+	}
+	most := 5 // of a day in a month
+	if option.Freq == rrule.YEARLY && len(option.Bymonth) == 0 {
+		most = 53
+	}
+	var numbered []rrule.Weekday
+	for _, d := range option.Byweekday {
+		if !isPlain(d) {
+			numbered = append(numbered, d)
+			continue
+		}
+		for n := range most {
+			numbered = append(numbered, d.Nth(n+1))
+		}
+	}
+	option.Byweekday = numbered
+}
+
+// pick writes the BYSETPOS of a weekly rule as days: the set is that of the whole week (RFC 5545,
+// 3.3.10), of which the library leaves out what precedes DTSTART.
+func (r *recurrence) pick(option *rrule.ROption) error {
+	if len(option.Bymonth) > 0 {
+		return errors.New("BYSETPOS with WEEKLY and BYMONTH is not supported")
+	}
+	var week []rrule.Weekday // the days of the set, in order
+	for i := range weekdays {
+		d := weekdays[(option.Wkst.Day()+1+i)%7] // rrule counts days from Monday
+		if slices.Contains(option.Byweekday, d) || len(option.Byweekday) == 0 && d == weekdays[r.start.Weekday()] {
+			week = append(week, d)
+		}
+	}
+	option.Byweekday = nil
+	for _, n := range option.Bysetpos {
+		if n < 0 {
+			n += len(week) + 1
+		}
+		if n > 0 && n <= len(week) && !slices.Contains(option.Byweekday, week[n-1]) {
+			option.Byweekday = append(option.Byweekday, week[n-1])
+		}
+	}
+	if len(option.Byweekday) == 0 {
+		return errors.New("its BYSETPOS picks no day")
+	}
+	option.Bysetpos = nil
+	return nil
 }
 
 // parseTimes reads a list of times, dates or periods, which have a length of their own.

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// titleJSON is the title of shifts that holds other words than the names of contacts.
+type titleJSON struct {
+	Rota     string    `json:"rota"`
+	Title    string    `json:"title"`
+	Contacts []string  `json:"contacts"` // on duty by it; null: nobody
+	First    time.Time `json:"first"`    // when the first such shift begins
+	Shifts   int       `json:"shifts"`
+}
+
+// mostTitles bounds how many titles of a rota are shown.
+const mostTitles = 20
+
+// drawTitles shows what smspager reads in the titles of a rota that hold other words than names.
+func (r *checked) drawTitles(c console, rota string) {
+	shown := 0
+	for _, t := range r.Titles {
+		if t.Rota != rota {
+			continue
+		}
+		if shown++; shown == 1 {
+			fmt.Fprintln(c.out, "  titles with other words than names, and who is on duty by them:")
+		}
+		if shown > mostTitles {
+			continue
+		}
+		who := "nobody"
+		if len(t.Contacts) > 0 {
+			who = strings.Join(t.Contacts, ", ")
+		}
+		fmt.Fprintf(c.out, "    %.60q  %s (%s, first %s)\n", t.Title, who, count(t.Shifts, "shift"), t.First.Format(shiftLayout))
+	}
+	if shown > mostTitles {
+		fmt.Fprintf(c.out, "    and %d more; --output=json shows all\n", shown-mostTitles)
+	}
+}

@@ -1,0 +1,81 @@
+package rota
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// rival is a zone that events use and that both the file and the database define.
+type rival struct {
+	name     string
+	own      *defined
+	database location
+	ownUsed  bool // the events are in the file's
+}
+
+// rivals returns those of the zones that are used.
+func (z *zones) rivals() []rival {
+	var all []rival
+	for name, used := range z.known {
+		component := z.defined[name]
+		database, known := behind(name)
+		if component == nil || !known {
+			continue
+		}
+		if own, err := parseTimezone(component); err == nil {
+			_, ownUsed := used.(*defined)
+			all = append(all, rival{name, own, database, ownUsed})
+		}
+	}
+	slices.SortFunc(all, func(a, b rival) int { return strings.Compare(a.name, b.name) })
+	return all
+}
+
+// Disagreement is a moment at which the clocks of a calendar and those of the database differ.
+type Disagreement struct {
+	Zone          string
+	At            time.Time     // the first such moment, in the database's zone
+	Own, Database time.Duration // their offsets from UTC then
+	OwnUsed       bool          // the calendar's are used
+}
+
+func (d Disagreement) String() string {
+	counts := "the latter counts; if the calendar is right, update the time zone data (tzdata)"
+	if d.OwnUsed {
+		counts = "the former counts; if it is wrong, have the calendar's program write it again"
+	}
+	return fmt.Sprintf("from %s the time zone %.60q is %s in the calendar, but %s in the time zone data: %s",
+		d.At.Format("Mon 2 Jan 2006 15:04 MST"), d.Zone, utc(d.Own), utc(d.Database), counts)
+}
+
+// utc writes an offset as "UTC-05:00".
+func utc(offset time.Duration) string {
+	return "UTC" + time.Unix(0, 0).In(time.FixedZone("", int(offset/time.Second))).Format("-07:00")
+}
+
+// Disagreements returns the zones about whose clocks the calendar and the database differ between two
+// moments.
+func (c *Calendar) Disagreements(from, to time.Time) []Disagreement {
+	var all []Disagreement
+	from = from.Truncate(time.Second)
+	for _, r := range c.rivals {
+		moments := []time.Time{from} // the clocks differ from one of these on
+		for _, change := range r.own.changes {
+			moments = append(moments, change.moment())
+		}
+		for _, end := from.In(r.database.Location).ZoneBounds(); !end.IsZero() && end.Before(to); _, end = end.ZoneBounds() {
+			moments = append(moments, end)
+		}
+		slices.SortFunc(moments, time.Time.Compare)
+		for _, at := range moments {
+			own, database := r.own.wall(at).Sub(at), r.database.wall(at).Sub(at)
+			if !at.Before(from) && at.Before(to) && own != database {
+				all = append(all, Disagreement{r.name, at.In(r.database.Location), own, database, r.ownUsed})
+				break
+			}
+		}
+	}
+	return all
+}
