@@ -203,6 +203,21 @@ func TestNothingMoves(t *testing.T) {
 	tab.Do(chromedp.MouseEvent(chromedp.MouseMoved, 1, 1))
 	w.open("6292", "oncall", 3*time.Hour, firing("Fourth", "critical", "It is bad", template.KV{"pod": "a"}), bob)
 	tab.Until(`!document.querySelector('#p-6279')`)
+
+	// A pointer that has not moved for a while is nobody's: the row must not show what was.
+	box = browsertest.Eval[[]float64](tab, `(() => { const b = document.querySelector('#p-6281 button'); b.scrollIntoView(); const r = b.getBoundingClientRect(); return [r.x + 9, r.y + 9] })()`)
+	tab.Do(chromedp.MouseEvent(chromedp.MouseMoved, box[0], box[1]))
+	p = w.load("6281")
+	p.Acknowledge(alice, time.Now(), "by reply")
+	w.put(p)
+	w.open("6293", "oncall", 4*time.Hour, firing("Fifth", "critical", "It is bad", template.KV{"pod": "a"}), bob)
+	tab.Until(`document.querySelector('#p-6293')`)
+	if text := tab.Text(`document.querySelector('#p-6281').innerText`); strings.Contains(text, "alice for") {
+		t.Errorf("the row that the pointer is at has changed: %s", text)
+	}
+	tab.Text(later)
+	w.open("6294", "oncall", 5*time.Hour, firing("Sixth", "critical", "It is bad", template.KV{"pod": "a"}), bob)
+	tab.Until(`document.querySelector('#p-6281 dd').innerText.includes('alice for')`)
 }
 
 // TestStale: a page that is not updated says so.
