@@ -10,10 +10,10 @@
     e.matches('textarea,input:not([type=hidden])') ? e.value !== e.defaultValue :
     e.matches('select') && [...e.options].some(o => o.selected !== o.defaultSelected))
   const at = e => e.matches('li[id],form') && e.matches(':hover,:focus-within')
-  // busy: a person has opened or filled in e, or points at it and has not left; what they have just sent
-  // is replaced.
-  const busy = e => !(source && e.contains(source)) &&
-    (e.matches('details[open]') || e.matches('form') && filled(e) || !source && at(e) && Date.now() - moved < idleAfter)
+  // busy: a person has opened or filled in e, or points at it and has not left. After an action of theirs,
+  // only what they have filled in otherwise is spared.
+  const busy = e => source ? e !== source && e.matches('form') && filled(e) :
+    e.matches('details[open]') || e.matches('form') && filled(e) || at(e) && Date.now() - moved < idleAfter
 
   htmx.registerExtension('live', {
     htmx_before_morph_node: (old, {newNode}) => {
@@ -22,6 +22,8 @@
       if (!source && old.dataset.version && old.dataset.version === newNode.dataset.version && old.querySelector('.result')) return false
       return !busy(old)
     },
+    // What a person has opened stays open, except the action that they have carried out.
+    htmx_before_morph_attr: (e, {attrName}) => attrName !== 'open' || !source || e.contains(source),
   })
 
   // keep puts what a person is at into a fragment that no longer has it; false if there is no place for it.
@@ -55,7 +57,10 @@
     updated = Date.now()
     skew = Date.parse(live().dataset.now) - updated
     if (anchor?.e.isConnected) scrollBy(0, anchor.e.getBoundingClientRect().top - anchor.top)
-    if (source) document.querySelector('.result')?.focus()
+    if (source) {
+      document.querySelector('.result')?.focus()
+      if (document.querySelector('.result.is-ok')) source.reset()
+    }
     source = anchor = null
     tick()
   })
