@@ -4,6 +4,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -212,12 +213,12 @@ func (r *Receiver) Wants(n templating.Notification) bool {
 }
 
 // Render returns the text of a notification, without the resolved alerts if the receiver does not
-// want them. It sets the budget's segments.
+// want them. If the budget has no segments, it sets them.
 func (r *Receiver) Render(n templating.Notification, b templating.Budget) templating.Rendering {
 	if !r.SendResolved {
 		n.Alerts = slices.DeleteFunc(slices.Clone(n.Alerts), func(a template.Alert) bool { return a.Status == string(model.AlertResolved) })
 	}
-	b.MaxSegments = r.MaxSegments
+	b.MaxSegments = cmp.Or(b.MaxSegments, r.MaxSegments)
 	return r.Text.Render(n, b)
 }
 

@@ -60,6 +60,8 @@ func (rs *replies) onPages(ctx context.Context, pages []*page.Page, problem stri
 		d = rs.each(pages, func(p *page.Page) (decision, error) { return rs.silence(p, by, r), nil })
 	case command.Next:
 		d = rs.pass(pages[0], by, r)
+	case command.More:
+		d = rs.more(pages[0], r)
 	case command.Note:
 		d = addNote(pages[0], by, r)
 	default:

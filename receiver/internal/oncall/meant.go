@@ -48,7 +48,7 @@ func (rs *replies) meant(ctx context.Context, r *received) ([]*page.Page, decisi
 		}
 	}
 	mayBe := func(p *page.Page) bool {
-		return p.State == outbox.PageOpen || p.State.Current() && c.Verb == command.Silence
+		return p.State == outbox.PageOpen || p.State.Current() && (c.Verb == command.Silence || c.Verb == command.More)
 	}
 	switch {
 	case odd:

@@ -52,7 +52,7 @@ type Spool interface {
 	CountPages(context.Context) (map[outbox.PageState]int, error)
 }
 
-// Render makes the text of a notification; the receiver sets the budget's segments.
+// Render makes the text of a notification; the receiver sets the budget's segments if there are none.
 type Render func(n templating.Notification, b templating.Budget) templating.Rendering
 
 // Options are what New needs. Spool, People and Notices are required.

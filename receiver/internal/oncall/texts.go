@@ -53,12 +53,17 @@ func (t *texts) tail(p *page.Page, why string) (short, long string) {
 	if why != "" {
 		why += ". "
 	}
-	end := "Re " + p.Code
-	s := t.settings.Load()
-	if r := s.receivers[p.Receiver]; r != nil && r.Link && p.State.Current() {
-		end += " " + s.links.Of(p.Code)
-	}
+	end := strings.TrimSpace("Re " + p.Code + " " + t.link(p))
 	return why + end, why + howToReply + end
+}
+
+// link returns the link to a page, "" if its texts have none.
+func (t *texts) link(p *page.Page) string {
+	s := t.settings.Load()
+	if r := s.receivers[p.Receiver]; r == nil || !r.Link || !p.State.Current() {
+		return ""
+	}
+	return s.links.Of(p.Code)
 }
 
 // pageAgain returns the text of a page, as it is now, for people. paged are those who have had the page
@@ -243,7 +248,7 @@ func overText(p *page.Page, now time.Time) string {
 	return fmt.Sprintf("%s is %s, since %s: %s", p.Code, p.State, page.Span(now.Sub(p.UpdatedAt)), p.Headline)
 }
 
-const helpText = "OK or a code: I have it. 4821 2h: silence it. UNDO takes it back. ?: what is open. WHO: who is on duty. STOP: no more texts."
+const helpText = "OK or a code: I have it. 4821 2h: silence it. NEXT: page the next. UNDO takes it back. MORE: details. ?: what is open. WHO: on duty. STOP: no more texts."
 
 // dutyText lists who is on duty by each rota; if there is no rota, who is paged by each receiver.
 func dutyText(d *people.Directory, receivers []config.Receiver, now time.Time) string {

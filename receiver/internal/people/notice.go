@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// noticeSegments is how long a notice may be.
-	noticeSegments = 3
+	// NoticeSegments is how long a notice may be.
+	NoticeSegments = 3
 	// noticeAge is how long a notice may wait to be sent, and alarmAge one that is not repeated.
 	noticeAge = time.Hour
 	alarmAge  = 24 * time.Hour
@@ -37,7 +37,7 @@ func (n *Notices) SameID(due, now time.Time, of ...string) string { return n.ids
 
 // Notice returns a message to a person, in the lane of a group key. Limits do not hold it back.
 func (n *Notices) Notice(to outbox.Person, group string, at time.Time, text string) outbox.Message {
-	text = gsm7.Truncate(gsm7.Transliterate(text, textinghouse.Alphabet), noticeSegments)
+	text = gsm7.Truncate(gsm7.Transliterate(text, textinghouse.Alphabet), NoticeSegments)
 	size := gsm7.Measure(text)
 	return outbox.Message{
 		ID: n.ids.New(at), To: to.Number, Receiver: noticeReceiver, GroupKey: group, Headline: "smspager", Urgent: true,
@@ -61,7 +61,7 @@ func (n *Notices) Alarm(to []outbox.Person, group string, at time.Time, text str
 
 // Fits reports whether a text fits into a notice without being cut.
 func Fits(text string) bool {
-	return gsm7.Measure(gsm7.Transliterate(text, textinghouse.Alphabet)).Segments <= noticeSegments
+	return gsm7.Measure(gsm7.Transliterate(text, textinghouse.Alphabet)).Segments <= NoticeSegments
 }
 
 // AskedFor reports whether the recipient of a message has asked for it: it is a confirmation or a

@@ -22,6 +22,7 @@ const (
 	Silence     Verb = "silence"
 	Undo        Verb = "undo"
 	Next        Verb = "next" // the next person is to be paged
+	More        Verb = "more" // what the text has left out
 	Note        Verb = "note" // of an Act only: others are to know something
 	Status      Verb = "status"
 	Who         Verb = "who"
@@ -209,6 +210,7 @@ var shapes = []shape{
 	{Unknown, may, yes, no, no, no, Silence},          // "4821 2h", "2h", "until 7am"
 	{Unknown, no, yes, yes, no, no, Silence},          // "all 2h"
 	{Undo, may, no, no, no, no, Undo},                 // "undo", "undo 4821"
+	{More, may, no, no, no, no, More},                 // "more", "more 4821"
 	{Next, may, no, no, no, no, Next},                 // "next", "next 4821"
 	{Unknown, no, no, no, yes, no, Verify},            // "583201"
 	{Acknowledge, no, no, no, yes, no, Verify},        // "ok 583201"

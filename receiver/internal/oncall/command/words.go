@@ -38,6 +38,7 @@ var meanings = map[string]word{
 	"who":         {kind: verb, verb: Who},
 	"help":        {kind: verb, verb: Help},
 	"next":        {kind: verb, verb: Next},
+	"more":        {kind: verb, verb: More},
 	"stop":        {kind: verb, verb: Stop},
 	"start":       {kind: verb, verb: Start},
 	"all":         {kind: everything},
