@@ -114,8 +114,15 @@ func TestGetDoesNotAct(t *testing.T) {
 			}
 		}
 	}
+	if to := w.get("/pages/acknowledge").Header().Get("Location"); to != "/" {
+		t.Errorf("a GET of all of mine leads to %q", to)
+	}
 	if len(w.acts) > 0 {
 		t.Errorf("on-call was asked for %+v", w.acts)
+	}
+	// Without JavaScript a browser loads Now again, and not what it has posted.
+	if text := w.do("POST", "/pages/6279/acknowledge", url.Values{"version": {"1"}, "from": {"now"}}).Body.String(); !strings.Contains(text, `content="30;url=/"`) {
+		t.Errorf("the page that shows the result is not replaced by Now:\n%s", text)
 	}
 }
 

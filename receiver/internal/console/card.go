@@ -12,6 +12,9 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
+// summaryShown bounds what a card shows of a summary, in characters.
+const summaryShown = 200
+
 // card is a page in the list of open ones.
 type card struct {
 	*Frame
@@ -49,7 +52,7 @@ func (c *Console) card(f *Frame, stored outbox.Page) card {
 	p := read(stored)
 	k := card{
 		Frame: f, Code: p.Code, Version: p.Version, Seen: p.UpdatedAt.UnixMilli(), Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt),
-		State: p.State, Holder: p.AcknowledgedBy, Held: f.when(p.AcknowledgedAt), Until: f.when(p.SilencedUntil), Summary: f.Shown(summary(p)),
+		State: p.State, Holder: p.AcknowledgedBy, Held: f.when(p.AcknowledgedAt), Until: f.when(p.SilencedUntil), Summary: f.Shown(begin(summary(p), summaryShown)),
 	}
 	k.Name, k.Where = f.title(p)
 	for _, person := range p.People {
@@ -75,6 +78,7 @@ func (c *Console) coming(f *Frame, p *page.Page) (next string, at when, waits st
 		return "", when{}, "Receiver " + p.Receiver + " is no longer configured, so nobody else is paged."
 	}
 	coming, more := p.Coming(plan)
+	coming.At = page.Latest(coming.At, f.now) // it is late
 	switch {
 	case !more && len(plan.Steps) > 0:
 		return "", when{}, "All steps were taken: nobody else is paged."

@@ -72,6 +72,25 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestDays: a timeline of several days names them.
+func TestDays(t *testing.T) {
+	w := newWorld(t, "")
+	w.open("6279", "oncall", 50*time.Hour, firing("Down", "critical", strings.Repeat("long ", 100), template.KV{"pod": "a"}), bob)
+	p := w.load("6279")
+	p.Note(time.Now(), outbox.PageEventNote, "bob", "still")
+	w.put(p)
+	text := w.get("/pages/6279").Body.String()
+	first := strings.ReplaceAll(time.Now().Add(-50*time.Hour).In(paris).Format("Mon 2 Jan"), " ", "\u00a0")
+	today := strings.ReplaceAll(time.Now().In(paris).Format("Mon 2 Jan"), " ", "\u00a0")
+	line := text[strings.Index(text, `class="line"`):]
+	if strings.Count(line, "<small>"+first) != 1 || !strings.Contains(line, "<small>"+today) || strings.Index(line, first) > strings.Index(line, "Page opened") {
+		t.Errorf("the days %s and %s are not where they begin in\n%s", first, today, line)
+	}
+	if now := w.get("/").Body.String(); strings.Contains(now, strings.Repeat("long ", 50)) || !strings.Contains(now, "…") {
+		t.Error("a card shows the whole of a long summary")
+	}
+}
+
 // TestSilences: silences of the page's alerts are shown with who set them, until when and why.
 func TestSilences(t *testing.T) {
 	ends := time.Now().Add(43 * time.Minute).UTC().Format(time.RFC3339)

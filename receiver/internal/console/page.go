@@ -24,6 +24,7 @@ type onePage struct {
 	*Frame
 	Card      card
 	Receiver  string
+	Summary   string
 	Current   bool
 	Held      bool
 	Seen      int64 // when it had changed last, in ms: for what has changed since
@@ -91,7 +92,7 @@ func (c *Console) showPage(w http.ResponseWriter, r *http.Request, code int, don
 func (c *Console) onePage(ctx context.Context, f *Frame, stored outbox.Page, ms []outbox.Message) *onePage {
 	p := read(stored)
 	v := &onePage{
-		Frame: f, Card: c.card(f, stored), Receiver: p.Receiver, Current: p.State.Current(), Held: p.Held(), Seen: p.UpdatedAt.UnixMilli(),
+		Frame: f, Card: c.card(f, stored), Receiver: p.Receiver, Summary: f.Shown(summary(p)), Current: p.State.Current(), Held: p.Held(), Seen: p.UpdatedAt.UnixMilli(),
 		Alerts: alertsOf(f, p), Asks: c.settings.Load().silencer != nil && !p.ByHand(), MaxNote: maxNote,
 	}
 	if !v.Current {
@@ -105,6 +106,7 @@ func (c *Console) onePage(ctx context.Context, f *Frame, stored outbox.Page, ms 
 	}
 	v.Lengths = c.lengths(f)
 	v.Unable = v.unable(p)
+	days(v.Line)
 	v.ByReader = p.Held() && p.AcknowledgedBy == f.Caller.Contact
 	for _, who := range v.Card.Paged {
 		if who != f.Caller.Contact {
@@ -204,7 +206,7 @@ func (c *Console) reached(f *Frame, p *page.Page, ms []outbox.Message) []person 
 	if coming, more := p.Coming(c.o.Plans.Plan(p.Receiver)); more && coming.Number > 0 {
 		wrong := c.phones()
 		for _, name := range c.names(coming.Step.To, coming.At) {
-			next := person{Name: f.Shown(name), Word: "next", Class: "is-wait", NextAt: f.when(coming.At)}
+			next := person{Name: f.Shown(name), Word: "next", Class: "is-wait", NextAt: f.when(page.Latest(coming.At, f.now))}
 			if n, ok := c.settings.Load().numbers[name]; ok {
 				next.Number = number(f.Caller, n)
 			}

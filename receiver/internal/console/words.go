@@ -71,9 +71,10 @@ func (w when) Clock() string { return w.format("15:04") }
 // Exact is Clock with seconds.
 func (w when) Exact() string { return w.format("15:04:05") }
 
-// Stamp returns the exact time as an element.
+// Stamp returns the exact time of the day as an element.
 func (w when) Stamp() template.HTML {
-	return template.HTML(`<time class="at" datetime="` + w.at.In(w.zone).Format(time.RFC3339) + `">` + template.HTMLEscapeString(w.Exact()) + `</time>`)
+	local := w.at.In(w.zone)
+	return template.HTML(`<time class="at" datetime="` + local.Format(time.RFC3339) + `">` + local.Format("15:04:05") + `</time>`)
 }
 
 func (w when) format(layout string) string {
@@ -196,6 +197,15 @@ func offer(length string) string {
 		return "for " + n + nbsp + "h"
 	}
 	return length
+}
+
+// begin returns the beginning of a text, at most n characters of it.
+func begin(text string, n int) string {
+	runes := []rune(text)
+	if len(runes) <= n {
+		return text
+	}
+	return string(runes[:n]) + "…"
 }
 
 // list joins names: "alice", "alice and bob", "alice, bob and carol".
