@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -92,14 +93,14 @@ func (l *contactList) Heading() string {
 	switch {
 	case len(l.Contacts) == 0:
 		return "No contacts"
-	case l.Unverified > 0:
-		verb := " are not verified"
-		if l.Unverified == 1 {
-			verb = " is not verified"
-		}
-		return counted(l.Unverified, "phone") + verb
-	case l.Stopped > 0:
-		return counted(l.Stopped, "phone") + " gets no texts"
+	case l.Unverified == 1:
+		return "1 phone is not verified"
+	case l.Unverified > 1:
+		return fmt.Sprintf("%d phones are not verified", l.Unverified)
+	case l.Stopped == 1:
+		return "1 phone wants no texts"
+	case l.Stopped > 1:
+		return fmt.Sprintf("%d phones want no texts", l.Stopped)
 	}
 	return "All phones are verified"
 }

@@ -54,7 +54,8 @@ type Elsewhere struct{ Clock, Zone string }
 // gap is a time in which nobody is on duty.
 type gap struct {
 	Rota, Length, Then string
-	From, To           when
+	When               string
+	From               when
 	Now, Over          bool
 	Nobody             bool // nobody is paged instead
 	Unread             bool
@@ -88,7 +89,8 @@ type shift struct {
 	TextX    int
 	Who      string
 	Label    string // Who, if there is room for it
-	From, To when
+	From, To string
+	ends     time.Time
 	Gap      bool
 	Unread   bool
 	Mine     bool
@@ -229,7 +231,7 @@ func (c *Console) rotaRow(d *dutyPage, roster *people.Roster, rota string, calen
 		row.Read = d.when(*calendar.ReadAt)
 	}
 	// What is shown begins earlier, so that the table has when shifts began.
-	for _, on := range joinedTimeline(roster, rota, d.midnight(d.From.at, -dutyDays), d.midnight(d.To.at, dutyDays)) {
+	for _, on := range joinedTimeline(roster, rota, d.begins(), d.ends()) {
 		if on.Start.Before(d.To.at) && on.End.After(d.From.at) {
 			row.Shifts = append(row.Shifts, d.shift(on))
 			if on.Gap || on.Unread {
@@ -243,7 +245,7 @@ func (c *Console) rotaRow(d *dutyPage, roster *people.Roster, rota string, calen
 	for _, s := range row.Shifts {
 		for _, contact := range s.contacts {
 			phone := wrongPhone{contact, wrongPhones[wrong[contact]]}
-			if phone.Why != "" && s.To.at.After(d.now) && !s.Gap && !slices.Contains(row.Wrong, phone) {
+			if phone.Why != "" && s.ends.After(d.now) && !s.Gap && !slices.Contains(row.Wrong, phone) {
 				row.Wrong = append(row.Wrong, phone)
 			}
 		}
@@ -258,6 +260,22 @@ var wrongPhones = map[string]string{
 	"wants no texts": "has stopped all texts to that phone, and is not paged.",
 }
 
+// begins and ends are the times between which shifts are looked for.
+func (d *dutyPage) begins() time.Time { return d.midnight(d.From.at, -dutyDays) }
+func (d *dutyPage) ends() time.Time   { return d.midnight(d.To.at, dutyDays) }
+
+// words returns when something begins and ends.
+func (d *dutyPage) words(from, to time.Time) (string, string) {
+	begin, end := d.when(from).Day(), d.when(to).Day()
+	if !from.After(d.begins()) {
+		begin = "earlier"
+	}
+	if !to.Before(d.ends()) {
+		end = "later"
+	}
+	return begin, end
+}
+
 // shift returns a time of a rota as it is drawn.
 func (d *dutyPage) shift(on people.Duty) shift {
 	from, to := on.Start, on.End
@@ -268,9 +286,10 @@ func (d *dutyPage) shift(on people.Duty) shift {
 		to = d.To.at
 	}
 	s := shift{
-		X: d.place(from), Width: percent(d.length(from, to)), TextX: 8, Who: list(on.Contacts), From: d.when(on.Start), To: d.when(on.End), Gap: on.Gap || on.Unread, Unread: on.Unread,
+		X: d.place(from), Width: percent(d.length(from, to)), TextX: 8, Who: list(on.Contacts), ends: on.End, Gap: on.Gap || on.Unread, Unread: on.Unread,
 		Mine: d.Caller.Contact != "" && slices.Contains(on.Contacts, d.Caller.Contact), contacts: on.Contacts,
 	}
+	s.From, s.To = d.words(on.Start, on.End)
 	if s.Gap {
 		s.Who, s.Mine = "nobody", false
 		return s
@@ -286,8 +305,20 @@ func (d *dutyPage) shift(on people.Duty) shift {
 
 func (d *dutyPage) gap(rota string, on people.Duty) gap {
 	g := gap{
-		Rota: rota, From: d.when(on.Start), To: d.when(on.End), Length: span(on.End.Sub(on.Start), true), Now: !on.Start.After(d.now) && on.End.After(d.now), Over: !on.End.After(d.now),
+		Rota: rota, From: d.when(on.Start), Length: capital(span(on.End.Sub(on.Start), true)) + ". ", Now: !on.Start.After(d.now) && on.End.After(d.now), Over: !on.End.After(d.now),
 		Nobody: len(on.Contacts) == 0, Unread: on.Unread, Then: list(on.Contacts),
+	}
+	switch from, to := d.words(on.Start, on.End); {
+	case on.Unread:
+		g.When = "not known"
+	case from == "earlier" && to == "later":
+		g.When, g.Length = "all the time", ""
+	case from == "earlier":
+		g.When, g.Length = "until "+to, ""
+	case to == "later":
+		g.When, g.Length = "from "+from, ""
+	default:
+		g.When = from + " to " + to
 	}
 	if len(on.Unknown) > 0 {
 		g.Unknown = d.Shown(list(on.Unknown))
@@ -332,7 +363,7 @@ func (r *rotaRow) sentence() string {
 		if s.Gap {
 			who = "a gap"
 		}
-		words = append(words, fmt.Sprintf("%s until %s", who, s.To.Day()))
+		words = append(words, fmt.Sprintf("%s until %s", who, s.To))
 	}
 	return r.Name + ": " + strings.Join(words, ", ")
 }

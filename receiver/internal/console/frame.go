@@ -37,7 +37,7 @@ type notice struct {
 	Bad        bool // something is broken; otherwise something needs care
 	What, Text string
 	Others     []string // to whom the same applies
-	Href       string   // below Base; "": nowhere
+	Href       string   // "": nowhere
 }
 
 // menu are the pages that the menu lists.

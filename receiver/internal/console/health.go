@@ -61,6 +61,9 @@ func (c *Console) serveHealth(w http.ResponseWriter, r *http.Request) {
 	known := c.heartbeats(r.Context())
 	h.Beats = beats(f, known)
 	f.Banner = append(broken(f, &s), late(&s)...)
+	for i := range f.Banner {
+		f.Banner[i].Text = f.Shown(f.Banner[i].Text)
+	}
 	h.Out, h.Inside = wayOut(f, &s), inside(f, &s)
 	h.Heading, h.Lead = verdict(f, &s, read.Texts)
 	h.Day, h.Month = dayPlot(f, read.Texts), monthPlot(f, read.Texts)
@@ -140,7 +143,7 @@ func account(f *Frame, s *status.Status) []fact {
 	}
 	credit := fact{Name: "Credit", Word: "not read yet", Class: "is-wait"}
 	if s.Account.Credit != nil {
-		credit.Word, credit.Class = strings.TrimSuffix(fmt.Sprintf("%.6g", *s.Account.Credit), ".0"), ""
+		credit.Word, credit.Class = thousands(*s.Account.Credit), ""
 		if s.Account.DaysLeft != nil {
 			credit.Before = fmt.Sprintf("for %s at last week’s pace; ", counted(int(*s.Account.DaysLeft), "day"))
 		}

@@ -323,6 +323,7 @@ func history(f *Frame, m outbox.Message, to string) []entry {
 		line.Title, line.Detail, line.Quote = f.Shown(line.Title), f.Shown(line.Detail), f.Shown(line.Quote)
 		all = append(all, line)
 	}
+	days(all)
 	return all
 }
 
