@@ -25,8 +25,11 @@ import (
 var screens = flag.String("screens", "", "write a picture of every page to this folder")
 
 // serve serves the world to a contact.
-func (w *world) serve(contact string) string {
-	caller := access.Caller{Login: contact, Contact: contact, Role: config.Responder}
+func (w *world) serve(contact string) string { return w.serveAs(contact, config.Responder) }
+
+// serveAs serves the world to a contact with a role.
+func (w *world) serveAs(contact string, role config.Role) string {
+	caller := access.Caller{Login: contact, Contact: contact, Role: role}
 	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serveTo(caller, rw, r) }))
 	w.t.Cleanup(s.CloseClientConnections)
 	return s.URL

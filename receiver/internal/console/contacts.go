@@ -11,6 +11,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -235,8 +236,8 @@ func quietWords(q config.Quiet, f *Frame) string {
 // serveVerify serves POST /contacts/{name}/verify.
 func (c *Console) serveVerify(w http.ResponseWriter, r *http.Request) {
 	f := c.frame(r, "/contacts", "")
-	if f.Caller.May(config.Admin) != nil {
-		c.fail(w, r, http.StatusForbidden, "You may not send verifications.", "Ask an admin to send it, or to give you the role “admin” (console.users).")
+	if err := f.Caller.May(config.Admin); err != nil {
+		c.fail(w, r, access.Status(err), "You may not send verifications.", "Ask an admin to send it, or to give you the role “admin” (console.users).")
 		return
 	}
 	name := r.PathValue("name")

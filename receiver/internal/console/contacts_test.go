@@ -37,10 +37,14 @@ func TestVerify(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		caller access.Caller
-	}{{"responder", responder}, {"viewer", viewer}, {"nobody", nobody}, {"without logins", open}} {
+		code   int
+	}{
+		{"responder", responder, http.StatusForbidden}, {"viewer", viewer, http.StatusForbidden}, {"nobody", nobody, http.StatusUnauthorized},
+		{"without logins", open, http.StatusUnauthorized},
+	} {
 		w := newWorld(t, "")
 		w.caller = c.caller
-		if rec := w.do("POST", "/contacts/carol/verify", nil); rec.Code != http.StatusForbidden || len(w.verified) > 0 {
+		if rec := w.do("POST", "/contacts/carol/verify", nil); rec.Code != c.code || len(w.verified) > 0 {
 			t.Errorf("%s: a verification gives %d, sent %v", c.name, rec.Code, w.verified)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -112,7 +113,7 @@ func (c *Console) servePlayground(w http.ResponseWriter, r *http.Request) {
 	}
 	p.read(r, rc)
 	if err := p.allowed(); err != nil {
-		c.fail(w, r, http.StatusForbidden, "You may not try a template of your own.", "It can keep smspager busy, so it needs the role “responder” (console.users).")
+		c.fail(w, r, access.Status(err), "You may not try a template of your own.", "It can keep smspager busy, so it needs the role “responder” (console.users).")
 		return
 	}
 	c.try(r, p)
@@ -155,14 +156,12 @@ func (p *playground) read(r *http.Request, rc *config.Receiver) {
 	}
 }
 
-var errMayNot = errors.New("may not try templates")
-
-// allowed returns an error if the reader may not try this template: one can take long.
+// allowed returns an error of access if the reader may not try this template: one can take long.
 func (p *playground) allowed() error {
-	if p.MayWrite || p.text() == "" {
+	if p.Caller.Open || p.text() == "" {
 		return nil
 	}
-	return errMayNot
+	return p.Caller.May(config.Responder)
 }
 
 // text returns the template to try, or "" for the receiver's.
