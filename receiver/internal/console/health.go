@@ -278,7 +278,7 @@ func (f *Frame) dayMarks(begins []time.Time) []mark {
 }
 
 func delayPlot(caption, over string, all []delays, name func(int) string) linePlot {
-	p := linePlot{plot: plot{Caption: caption, Axes: delayAxes(), Columns: []string{"Day", "p50", "p90", "probe"}}, Points: len(all) - 1}
+	p := linePlot{plot: plot{Caption: caption, Axes: delayAxes(), Columns: []string{"Day", "p50", "p90", "probe"}}, Points: len(all)}
 	var p50, p90, probe []time.Duration
 	for i, d := range all {
 		p50, p90, probe = append(p50, d.P50), append(p90, d.P90), append(probe, d.Probe)

@@ -67,9 +67,9 @@ type legend struct {
 	Class, Fill, Name string
 }
 
-// logY is where a time to delivery is: 1 s at the bottom, 10 min at the top.
+// logY is where a time to delivery is: 1 s and less at the bottom, 10 min at the top.
 func logY(d time.Duration) float64 {
-	y := plotBottom - (plotBottom-plotTop)*math.Log(max(d.Seconds(), 0.5))/math.Log(600)
+	y := plotBottom - (plotBottom-plotTop)*math.Log(max(d.Seconds(), 1))/math.Log(600)
 	return max(y, plotTop-6)
 }
 
@@ -94,7 +94,7 @@ func lineOf(class string, values []time.Duration) curve {
 		if len(part) == 1 { // a dot
 			x, y, _ := strings.Cut(part[0], ",")
 			at, _ := strconv.ParseFloat(x, 64) // it was written below
-			part = []string{fmt.Sprintf("%.2f,%s", at-0.25, y), fmt.Sprintf("%.2f,%s", at+0.25, y)}
+			part = []string{fmt.Sprintf("%.1f,%s", at-0.4, y), fmt.Sprintf("%.1f,%s", at+0.4, y)}
 		}
 		if len(part) > 0 {
 			l.Parts = append(l.Parts, strings.Join(part, " "))
@@ -106,7 +106,7 @@ func lineOf(class string, values []time.Duration) curve {
 			end()
 			continue
 		}
-		part = append(part, fmt.Sprintf("%d,%.1f", i, logY(v)))
+		part = append(part, fmt.Sprintf("%.1f,%.1f", float64(i)+0.5, logY(v)))
 	}
 	end()
 	return l
@@ -129,7 +129,7 @@ func amountAxes(top float64) []axis {
 	var all []axis
 	for _, share := range []float64{0, 0.5, 1} {
 		y := plotBottom - (plotBottom-plotTop)*share
-		all = append(all, axis{y, y + 4, thousands(top * share)})
+		all = append(all, axis{y, y + 4, inShort(top * share)})
 	}
 	return all
 }
@@ -164,6 +164,17 @@ func thousands(v float64) string {
 		digits = digits[:at] + "," + digits[at:]
 	}
 	return sign + digits
+}
+
+// inShort writes an amount where there is little room: "1,941", "20k", "1.5M".
+func inShort(v float64) string {
+	switch {
+	case v >= 1e6:
+		return strconv.FormatFloat(v/1e6, 'g', 4, 64) + "M"
+	case v >= 1e4:
+		return strconv.FormatFloat(v/1e3, 'g', 4, 64) + "k"
+	}
+	return thousands(v)
 }
 
 // shade is the fill of bars of a class that is hatched.
