@@ -265,7 +265,7 @@ func TestRoutePrefix(t *testing.T) {
 	defer r.Close()
 	for path, want := range map[string]int{
 		"/pager/-/healthy": 200, "/-/healthy": 404, "/pager/api/v1/pages": 200, "/api/v1/pages": 404, "/": 302, "/pager": 302, "/pagerx": 404,
-		"/pager//-//healthy": 200, "/textinghouse/wrong/dlr": 404, "/pager/nope": 404,
+		"/pager//-//healthy": 200, "/textinghouse/wrong/dlr": 404, "/pager/nope": 404, "/pager/": 200, "/pager/pages": 200, "/assets/x": 404,
 	} {
 		w := httptest.NewRecorder()
 		r.Handler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
@@ -275,6 +275,14 @@ func TestRoutePrefix(t *testing.T) {
 		if to := w.Header().Get("Location"); w.Code == 302 && to != "/pager/" {
 			t.Errorf("%s goes to %s", path, to)
 		}
+	}
+	w := httptest.NewRecorder()
+	r.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/pager/", nil))
+	_, style, _ := strings.Cut(w.Body.String(), `rel="stylesheet" href="`)
+	style, _, _ = strings.Cut(style, `"`)
+	asset := httptest.NewRecorder()
+	if r.Handler().ServeHTTP(asset, httptest.NewRequest("GET", style, nil)); !strings.HasPrefix(style, "/pager/assets/") || asset.Code != 200 {
+		t.Errorf("the style sheet of the console, %q, gives %d", style, asset.Code)
 	}
 	for path, want := range map[string]bool{"/pager/-/healthy": true, "/-/healthy": true, "/pagerx/-/healthy": false, "/pager/metrics": false, "/textinghouse/x/mo": true} {
 		if got := r.NeedsNoLogin(httptest.NewRequest("GET", path, nil)); got != want {

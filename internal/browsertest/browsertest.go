@@ -111,25 +111,34 @@ func (tab *Tab) Text(expression string) string {
 	return Eval[string](tab, "String("+expression+")")
 }
 
-// Until waits until an expression of JavaScript is true.
+// Until waits until an expression of JavaScript is true. While a page is being loaded, it may fail.
 func (tab *Tab) Until(expression string) {
 	tab.t.Helper()
 	testwait.Until(tab.t, func() error {
-		if Eval[bool](tab, "Boolean("+expression+")") {
-			return nil
+		if holds, err := eval[bool](tab, "Boolean("+expression+")"); holds || err != nil {
+			return err
 		}
-		return fmt.Errorf("%s is not true on\n%s", expression, tab.Text("document.body?.innerText"))
+		text, _ := eval[string](tab, "document.body.innerText")
+		return fmt.Errorf("%s is not true on\n%s", expression, text)
 	})
 }
 
 // Eval returns what an expression of JavaScript gives.
 func Eval[T any](tab *Tab, expression string) T {
 	tab.t.Helper()
-	v, err := chromedp.Run(tab.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	v, err := eval[T](tab, expression)
 	if err != nil {
-		tab.t.Fatalf("%s: %v", expression, err)
+		tab.t.Fatal(err)
 	}
 	return v
+}
+
+func eval[T any](tab *Tab, expression string) (T, error) {
+	v, err := chromedp.Run(tab.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		err = fmt.Errorf("%.200s: %w", expression, err)
+	}
+	return v, err
 }
 
 // Picture returns the whole page as a PNG.

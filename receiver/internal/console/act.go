@@ -147,7 +147,7 @@ func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
 	acted, err := c.o.Actor.Act(r.Context(), act)
 	var changed *command.ChangedError
 	for tries := 0; errors.As(err, &changed); tries++ {
-		news := c.since(r, changed.Page, time.UnixMilli(seen))
+		news := c.since(r, changed.Page, time.UnixMilli(seen), act.By)
 		if len(news) > 0 || tries == storedAgain || act.Version > changed.Page.Version {
 			return &result{Page: changed.Page, Verb: act.Verb, Changed: append(news, "now it is "+string(changed.Page.State)), Note: act.Text}, nil
 		}
@@ -164,12 +164,13 @@ func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
 	return done, nil
 }
 
-// since returns what has happened to a page since the reader saw it.
-func (c *Console) since(r *http.Request, p outbox.Page, seen time.Time) []string {
+// since returns what has happened to a page since the reader saw it, except what they did themselves.
+func (c *Console) since(r *http.Request, p outbox.Page, seen time.Time, reader string) []string {
 	k := c.frame(r, "", "").clock
 	var all []string
 	for _, e := range p.Events {
-		if title, _, _ := eventWords(e); e.At.Truncate(time.Millisecond).After(seen) {
+		title, _, did := eventWords(e)
+		if e.At.Truncate(time.Millisecond).After(seen) && !(did && e.Who == reader) {
 			all = append(all, k.when(e.At).Exact()+" "+title)
 		}
 	}

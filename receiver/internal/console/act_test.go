@@ -114,8 +114,15 @@ func TestGetDoesNotAct(t *testing.T) {
 			}
 		}
 	}
+	if to := w.get("/pages/acknowledge").Header().Get("Location"); to != "/" {
+		t.Errorf("a GET of all of mine leads to %q", to)
+	}
 	if len(w.acts) > 0 {
 		t.Errorf("on-call was asked for %+v", w.acts)
+	}
+	// Without JavaScript a browser loads Now again, and not what it has posted.
+	if text := w.do("POST", "/pages/6279/acknowledge", url.Values{"version": {"1"}, "from": {"now"}}).Body.String(); !strings.Contains(text, `content="30;url=/"`) {
+		t.Errorf("the page that shows the result is not replaced by Now:\n%s", text)
 	}
 }
 
@@ -180,7 +187,7 @@ func TestMarkup(t *testing.T) {
 	w.put(p)
 	for _, path := range []string{"/", "/pages", "/pages/6279", "/pages/%3Cscript%3E"} {
 		text := w.get(path).Body.String()
-		for _, bad := range []string{"<script>alert", "<img", `="javascript:`, `="data:`, `="JavaScript:`} {
+		for _, bad := range []string{"<script>alert", "<img", "ZgotmplZ", ">Runbook<", ">Dashboard<", ">Source in", `="javascript:`, `="data:`, `="JavaScript:`} {
 			if strings.Contains(text, bad) {
 				t.Errorf("%s has %s:\n%s", path, bad, text)
 			}
@@ -225,5 +232,42 @@ func TestNumbersInTexts(t *testing.T) {
 				t.Errorf("%s as %s shows whole numbers: %t", path, caller.Role, !whole)
 			}
 		}
+	}
+}
+
+// TestNumbersOfRecipients: recipients without a contact are shown to all but admins with shortened numbers.
+func TestNumbersOfRecipients(t *testing.T) {
+	text := strings.NewReplacer(`{after: 5m, to: [bob]}`, `{after: 5m, to: ["+33639980088"]}`, `turns: {start: "2026-11-02 09:00", days: 7, people: [bob, alice]}`, `calendar: nowhere.ics, default: ["+33639980099"]`).Replace(configuration)
+	w := newWorldOf(t, text)
+	w.open("6279", "oncall", time.Minute, firing("Down", "critical", "It is down", template.KV{"pod": "a"}), bob)
+	for caller, whole := range map[*access.Caller]bool{&open: false, &responder: false, &admin: true} {
+		w.caller = *caller
+		all := html.UnescapeString(w.get("/").Body.String() + w.get("/pages/6279").Body.String())
+		for n, shown := range map[string]string{"+33639980088": "+3363•••88", "+33639980099": "+3363•••99"} {
+			if strings.Contains(all, n) != whole || strings.Contains(all, shown) == whole {
+				t.Errorf("%s sees the whole of %s: %t", caller.Role, n, !whole)
+			}
+		}
+	}
+}
+
+// TestOffers: only silences that the configuration allows are offered.
+func TestOffers(t *testing.T) {
+	for longest, want := range map[string]int{"24h": 3, "1h": 1, "30m": 0} {
+		w := newWorld(t, "alertmanager: {urls: [\"http://127.0.0.1:1\"], max_silence: "+longest+"}\n")
+		w.night()
+		if n := strings.Count(w.get("/pages/6279").Body.String(), `name="for"`); n != want && n != want+1 { // before nine, "until 09:00" may be short
+			t.Errorf("with max_silence: %s, %d silences are offered", longest, n)
+		}
+	}
+}
+
+// TestResultWithoutCard: what became of an action is shown even if its page is not.
+func TestResultWithoutCard(t *testing.T) {
+	w := newWorld(t, "")
+	thousand(w)
+	rec := w.do("POST", "/pages/10998/acknowledge", url.Values{"version": {"1"}, "from": {"now"}})
+	if text := rec.Body.String(); !strings.Contains(text, "OK, 10998 is yours") {
+		t.Errorf("the response is %d:\n%s", rec.Code, text)
 	}
 }

@@ -8,15 +8,14 @@ import (
 )
 
 // banner returns what is wrong: what is broken first, then what needs care.
-func (c *Console) banner(f *Frame, beats []status.Heartbeat) []notice {
-	s := c.o.State.Status()
-	all := broken(f, &s)
+func (c *Console) banner(f *Frame, s *status.Status, beats []status.Heartbeat) []notice {
+	all := broken(f, s)
 	for _, h := range beats {
 		if h.State == "dead" && h.DeadAt != nil {
 			all = append(all, notice{Bad: true, What: "Heartbeat missing:", Text: fmt.Sprintf("%s is dead since %s; its alerts may not arrive", h.Name, f.when(*h.DeadAt).Clock())})
 		}
 	}
-	return append(append(all, late(&s)...), c.uncovered(f)...)
+	return append(append(all, late(s)...), c.uncovered(f)...)
 }
 
 // broken returns what stops messages.
@@ -106,7 +105,7 @@ func gapNotice(f *Frame, rota string, start, end time.Time, from string, instead
 		n.Text += " to " + f.when(end).Clock()
 	}
 	if len(instead) > 0 {
-		n.Text += "; " + list(instead) + " gets its pages"
+		n.Text += "; " + f.Shown(list(instead)) + " gets its pages"
 	}
 	return n
 }

@@ -41,13 +41,15 @@ const later = `(Date.now = (real => () => real() + 60e3)(Date.now), 1)`
 func TestEveryPage(t *testing.T) {
 	w := newWorld(t, "alertmanager: {urls: [\"http://127.0.0.1:1\"]}\n")
 	w.night()
+	long := strings.Repeat("VeryLongName_of-something/", 20)
+	w.open("9999", "storage", 26*time.Hour, firing(strings.Repeat("x", 150), "rather-"+long[:60], long+strings.Repeat("y", 300), template.KV{"pod": long, long[:100]: "v", "other": strings.Repeat("z", 400)}), bob)
 	empty := newWorldOf(t, "textinghouse: {user: acme, password: secret}\nreceivers: [{name: sms, to: [\"+33639980001\"]}]\n")
 	empty.caller = open
 	night, none := w.serve("bob"), httptest.NewServer(empty)
 	t.Cleanup(none.CloseClientConnections)
 	tab := browsertest.New(t)
 	for name, address := range map[string]string{
-		"now": night + "/", "page": night + "/pages/6279", "held": night + "/pages/5512", "ended": night + "/pages/4391", "pages": night + "/pages?state=current", "missing": night + "/nowhere",
+		"now": night + "/", "page": night + "/pages/6279", "long": night + "/pages/9999", "held": night + "/pages/5512", "ended": night + "/pages/4391", "pages": night + "/pages?state=current", "missing": night + "/nowhere",
 		"empty": none.URL + "/", "empty-pages": none.URL + "/pages",
 	} {
 		for _, scheme := range []string{"dark", "light"} {
@@ -142,8 +144,8 @@ func TestTwoBrowsers(t *testing.T) {
 			t.Errorf("%s reads %q, want %q; the holder is %s", who, text, want, p.AcknowledgedBy)
 		}
 	}
-	if focus := first.Text(`document.activeElement.className`); focus != "result" {
-		t.Errorf("after the action, the focus is on %q", focus)
+	if focus := first.Text(`document.activeElement.matches('.result')`); focus != "true" {
+		t.Error("after the action, its result does not have the focus")
 	}
 }
 
@@ -176,6 +178,28 @@ func TestFormKeepsInput(t *testing.T) {
 	}
 }
 
+// TestActsInARow: after an action, what is open stays open, what is filled in stays as it is, and both can
+// be sent.
+func TestActsInARow(t *testing.T) {
+	w := newWorld(t, "")
+	w.night()
+	tab := browsertest.New(t)
+	tab.Open(w.serve("bob")+"/pages/6279", "dark", 390)
+	tab.Do(chromedp.Click(chromedp.CSS("#undo summary")), chromedp.Click(chromedp.CSS("#note summary")), chromedp.SendKeys(chromedp.CSS("#text"), "it is the disk"))
+	tab.Do(chromedp.Click(chromedp.CSS("#done button")))
+	tab.Until(`document.querySelector('.result')?.innerText.includes('6279 is yours')`)
+	if text := tab.Text(`document.querySelector('#undo').open + ' ' + document.querySelector('#text').value`); text != "true it is the disk" {
+		t.Errorf("after an action, the others are %q", text)
+	}
+	tab.Do(chromedp.Click(chromedp.CSS("#note button")))
+	tab.Until(`document.querySelector('.result')?.innerText.includes('the note is added')`)
+	if text := tab.Text(`document.querySelector('#note').open + document.querySelector('#text').value`); text != "false" {
+		t.Errorf("the note is still to be sent: %q", text)
+	}
+	tab.Do(chromedp.Click(chromedp.CSS("#undo button")))
+	tab.Until(`document.querySelector('.result')?.innerText.includes('is open again')`)
+}
+
 // TestNothingMoves: a row that a person points at stays where and as it is, even if its page ends.
 func TestNothingMoves(t *testing.T) {
 	w := newWorld(t, "")
@@ -201,6 +225,21 @@ func TestNothingMoves(t *testing.T) {
 	tab.Do(chromedp.MouseEvent(chromedp.MouseMoved, 1, 1))
 	w.open("6292", "oncall", 3*time.Hour, firing("Fourth", "critical", "It is bad", template.KV{"pod": "a"}), bob)
 	tab.Until(`!document.querySelector('#p-6279')`)
+
+	// A pointer that has not moved for a while is nobody's: the row must not show what was.
+	box = browsertest.Eval[[]float64](tab, `(() => { const b = document.querySelector('#p-6281 button'); b.scrollIntoView(); const r = b.getBoundingClientRect(); return [r.x + 9, r.y + 9] })()`)
+	tab.Do(chromedp.MouseEvent(chromedp.MouseMoved, box[0], box[1]))
+	p = w.load("6281")
+	p.Acknowledge(alice, time.Now(), "by reply")
+	w.put(p)
+	w.open("6293", "oncall", 4*time.Hour, firing("Fifth", "critical", "It is bad", template.KV{"pod": "a"}), bob)
+	tab.Until(`document.querySelector('#p-6293')`)
+	if text := tab.Text(`document.querySelector('#p-6281').innerText`); strings.Contains(text, "alice for") {
+		t.Errorf("the row that the pointer is at has changed: %s", text)
+	}
+	tab.Text(later)
+	w.open("6294", "oncall", 5*time.Hour, firing("Sixth", "critical", "It is bad", template.KV{"pod": "a"}), bob)
+	tab.Until(`document.querySelector('#p-6281 dd').innerText.includes('alice for')`)
 }
 
 // TestStale: a page that is not updated says so.
@@ -215,4 +254,39 @@ func TestStale(t *testing.T) {
 	w.mu.Unlock()
 	tab.Text(later)
 	tab.Until(`document.querySelector('#stale').innerText.includes('smspager does not respond')`)
+}
+
+// TestMenu: on a phone the menu opens, and an update does not close it.
+func TestMenu(t *testing.T) {
+	w := newWorld(t, "")
+	w.night()
+	tab := browsertest.New(t)
+	tab.Open(w.serve("bob")+"/", "dark", 390)
+	if open := tab.Text(`document.querySelector('#nav').checkVisibility()`); open != "false" {
+		t.Error("the menu is open at first")
+	}
+	tab.Do(chromedp.Click(chromedp.CSS(".menu")))
+	tab.Until(`document.querySelector('#nav').checkVisibility()`)
+	w.open("6290", "oncall", time.Hour, firing("Other", "critical", "It is bad", template.KV{"pod": "a"}), bob)
+	tab.Until(`document.querySelector('#p-6290')`)
+	if open := tab.Text(`document.querySelector('#nav').checkVisibility()`); open != "true" {
+		t.Error("the update has closed the menu")
+	}
+	for _, fault := range append(tab.Faults(), tab.Barriers()...) {
+		t.Error(fault)
+	}
+}
+
+// TestRefreshOnConnect: what has changed before the page hears of changes is fetched soon after it does.
+func TestRefreshOnConnect(t *testing.T) {
+	w := newWorld(t, "")
+	w.night()
+	tab := browsertest.New(t)
+	tab.Open(w.serve("bob")+"/", "dark", 390)
+	begin := time.Now()
+	tab.Text(`window.first = document.querySelector('#live').dataset.now`)
+	tab.Until(`document.querySelector('#live').dataset.now !== first`)
+	if took := time.Since(begin); took > 12*time.Second { // it is fetched every 15 s in any case
+		t.Errorf("the page was fetched again after %s", took)
+	}
 }

@@ -12,6 +12,9 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
+// summaryShown bounds what a card shows of a summary, in characters.
+const summaryShown = 200
+
 // card is a page in the list of open ones.
 type card struct {
 	*Frame
@@ -49,7 +52,7 @@ func (c *Console) card(f *Frame, stored outbox.Page) card {
 	p := read(stored)
 	k := card{
 		Frame: f, Code: p.Code, Version: p.Version, Seen: p.UpdatedAt.UnixMilli(), Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt),
-		State: p.State, Holder: p.AcknowledgedBy, Held: f.when(p.AcknowledgedAt), Until: f.when(p.SilencedUntil), Summary: f.Shown(summary(p)),
+		State: p.State, Holder: p.AcknowledgedBy, Held: f.when(p.AcknowledgedAt), Until: f.when(p.SilencedUntil), Summary: f.Shown(begin(summary(p), summaryShown)),
 	}
 	k.Name, k.Where = f.title(p)
 	for _, person := range p.People {
@@ -58,12 +61,12 @@ func (c *Console) card(f *Frame, stored outbox.Page) card {
 		}
 	}
 	k.Mine = f.Caller.Contact != "" && slices.Contains(k.Paged, f.Caller.Contact)
-	k.Next, k.NextAt, k.Waits = c.coming(f.clock, p)
+	k.Next, k.NextAt, k.Waits = c.coming(f, p)
 	return k
 }
 
 // coming returns who is paged next and when, or why nobody is.
-func (c *Console) coming(k *clock, p *page.Page) (next string, at when, waits string) {
+func (c *Console) coming(f *Frame, p *page.Page) (next string, at when, waits string) {
 	if p.State != outbox.PageOpen {
 		return "", when{}, ""
 	}
@@ -75,15 +78,16 @@ func (c *Console) coming(k *clock, p *page.Page) (next string, at when, waits st
 		return "", when{}, "Receiver " + p.Receiver + " is no longer configured, so nobody else is paged."
 	}
 	coming, more := p.Coming(plan)
+	coming.At = page.Latest(coming.At, f.now) // it is late
 	switch {
 	case !more && len(plan.Steps) > 0:
 		return "", when{}, "All steps were taken: nobody else is paged."
 	case !more:
 		return "", when{}, "Nobody else is paged: receiver " + p.Receiver + " has no escalation."
 	case coming.Number == 0:
-		return "everybody again", k.when(coming.At), ""
+		return "everybody again", f.when(coming.At), ""
 	}
-	return list(c.names(coming.Step.To, coming.At)), k.when(coming.At), ""
+	return f.Shown(list(c.names(coming.Step.To, coming.At))), f.when(coming.At), ""
 }
 
 // names returns who recipients of the configuration are at a time: of a rota, those who are on duty.

@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -122,8 +123,11 @@ func (c *Console) route() {
 	c.mux.HandleFunc("GET /pages/{code}", c.servePage)
 	c.mux.HandleFunc("POST /pages/acknowledge", c.serveAcknowledgeMine)
 	c.mux.HandleFunc("POST /pages/{code}/{verb}", c.serveAct)
+	c.mux.HandleFunc("GET /pages/acknowledge", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, c.o.Base+"/", http.StatusSeeOther)
+	})
 	c.mux.HandleFunc("GET /pages/{code}/{verb}", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, c.o.Base+"/pages/"+r.PathValue("code"), http.StatusSeeOther)
+		http.Redirect(w, r, c.o.Base+"/pages/"+url.PathEscape(r.PathValue("code")), http.StatusSeeOther)
 	})
 	c.mux.Handle("GET /assets/{name}", c.assets)
 	c.mux.HandleFunc("/", c.serveNotFound)

@@ -6,6 +6,7 @@ import (
 	"html"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	"github.com/prometheus/alertmanager/template"
 
 	"github.com/smspager/smspager/receiver/internal/status"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
 // TestNow: the page has what is open, the most severe first, and who is on duty.
@@ -66,6 +69,25 @@ func TestPage(t *testing.T) {
 		if text := html.UnescapeString(w.get(path).Body.String()); strings.Contains(text, "+336399800") {
 			t.Errorf("%s shows a whole number", path)
 		}
+	}
+}
+
+// TestDays: a timeline of several days names them.
+func TestDays(t *testing.T) {
+	w := newWorld(t, "")
+	w.open("6279", "oncall", 50*time.Hour, firing("Down", "critical", strings.Repeat("long ", 100), template.KV{"pod": "a"}), bob)
+	p := w.load("6279")
+	p.Note(time.Now(), outbox.PageEventNote, "bob", "still")
+	w.put(p)
+	text := w.get("/pages/6279").Body.String()
+	first := strings.ReplaceAll(time.Now().Add(-50*time.Hour).In(paris).Format("Mon 2 Jan"), " ", "\u00a0")
+	today := strings.ReplaceAll(time.Now().In(paris).Format("Mon 2 Jan"), " ", "\u00a0")
+	line := text[strings.Index(text, `class="line"`):]
+	if strings.Count(line, "<small>"+first) != 1 || !strings.Contains(line, "<small>"+today) || strings.Index(line, first) > strings.Index(line, "Page opened") {
+		t.Errorf("the days %s and %s are not where they begin in\n%s", first, today, line)
+	}
+	if now := w.get("/").Body.String(); strings.Contains(now, strings.Repeat("long ", 50)) || !strings.Contains(now, "…") {
+		t.Error("a card shows the whole of a long summary")
 	}
 }
 
@@ -130,7 +152,7 @@ receivers: [{name: sms, to: ["+33639980001"]}]
 `)
 	w.caller = open
 	for path, want := range map[string][]string{
-		"/":            {"No open pages", "amtool alert add", "Nobody can log in", "--web.config.file", "No rotas. Receiver sms always pages +3363•••01.", "heartbeats", "None yet"},
+		"/":            {"No open pages", "amtool alert add", "Nobody can log in", "--web.config.file", "No rotas. Receiver sms always pages +3363•••01.", "heartbeats", "The way out", "Account", "accepted", "Set probe.interval", "None yet"},
 		"/pages":       {"No page was opened yet"},
 		"/pages/1234":  {"No page has the code 1234"},
 		"/no/such/way": {"There is nothing at this address"},
@@ -262,11 +284,26 @@ func TestThousand(t *testing.T) {
 	}
 }
 
-// BenchmarkThousand renders 1,000 open pages; the target is 50 ms.
+// BenchmarkThousand reads 1,000 open pages and renders them; the target is 50 ms.
 func BenchmarkThousand(b *testing.B) {
 	w := newWorld(b, "")
 	thousand(w)
+	store, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	for _, p := range w.pages {
+		p.Version = 0
+		if _, err := store.Add(b.Context(), outbox.Entry{Page: &p}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	w.store = store
+	w.base("")
 	for b.Loop() {
-		w.get("/")
+		if rec := w.get("/"); !strings.Contains(rec.Body.String(), "1000 pages are not acknowledged") {
+			b.Fatal(rec.Body)
+		}
 	}
 }

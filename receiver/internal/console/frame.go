@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/config"
-	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/templating"
 )
@@ -78,7 +77,7 @@ func (f *Frame) Shown(text string) string {
 	if f.Caller.Role.Includes(config.Admin) {
 		return text
 	}
-	return e164.Redact(text)
+	return inText.ReplaceAllStringFunc(text, short)
 }
 
 // Alarm reports whether something in the banner is broken.
@@ -118,5 +117,6 @@ func (c *Console) functions() template.FuncMap {
 		"humps":   humps,
 		"counted": counted,
 		"list":    list,
+		"offer":   offer,
 	}
 }

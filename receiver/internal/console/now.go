@@ -32,8 +32,8 @@ const (
 type now struct {
 	*Frame
 	Open   []card
-	More   []card // without details
-	Held   int    // of all open ones, how many somebody has
+	More   []line
+	Held   int // of all open ones, how many somebody has
 	Count  int
 	Mine   []card // not acknowledged, and the reader was paged
 	Result *result
@@ -42,6 +42,7 @@ type now struct {
 	Ended  []ended
 	Seen   bool   // there was a page
 	Always string // who is paged without a rota
+	Ways   []way  // to the provider; shown while nothing is open
 }
 
 // onDuty is a row of who is on duty by a rota.
@@ -59,6 +60,12 @@ type beat struct {
 	Name, State, Class string
 	Last, Dead         when
 	Timeout            string
+}
+
+// way is a part of the way of messages to the provider.
+type way struct {
+	Name, Word, Class, Detail string
+	At                        when
 }
 
 // ended is a page that is over.
@@ -90,8 +97,7 @@ func (c *Console) now(ctx context.Context, f *Frame, done *result) (*now, error)
 		return nil, err
 	}
 	n := &now{Frame: f, Count: len(ps)}
-	c.sort(ps)
-	for i, p := range ps {
+	for i, p := range c.sort(ps) {
 		if p.State != outbox.PageOpen {
 			n.Held++
 		}
@@ -99,18 +105,16 @@ func (c *Console) now(ctx context.Context, f *Frame, done *result) (*now, error)
 			n.More = append(n.More, c.line(f, p))
 			continue
 		}
-		k := c.card(f, p)
+		k := c.card(f, *p)
 		if done != nil && done.Page.ID == p.ID {
-			k.Result = done
+			k.Result, done = done, nil
 		}
 		if k.Mine && k.State == outbox.PageOpen {
 			n.Mine = append(n.Mine, k)
 		}
 		n.Open = append(n.Open, k)
 	}
-	if done != nil && (done.Page.ID == "" || !done.Page.State.Current()) {
-		n.Result = done
-	}
+	n.Result = done // of no page that is shown
 	if n.Ended, err = c.ended(ctx, f); err != nil {
 		return nil, err
 	}
@@ -121,7 +125,11 @@ func (c *Console) now(ctx context.Context, f *Frame, done *result) (*now, error)
 	if len(n.Duty) == 0 {
 		n.Always = c.always(f)
 	}
-	f.Banner = c.banner(f, known)
+	s := c.o.State.Status()
+	if n.Count == 0 {
+		n.Ways = ways(f, &s)
+	}
+	f.Banner = c.banner(f, &s, known)
 	f.Title = n.Heading()
 	return n, nil
 }
@@ -150,6 +158,31 @@ func (n *now) MineCodes() string {
 	return list(codes)
 }
 
+// ways returns how the account and the probe are.
+func ways(f *Frame, s *status.Status) []way {
+	account := way{Name: "Account", Word: "accepted", Class: "is-ok", Detail: "The credit is not known yet."}
+	if s.Account.Credit != nil && s.Account.ReadAt != nil {
+		account.Detail, account.At = fmt.Sprintf("credit %g, read", *s.Account.Credit), f.when(*s.Account.ReadAt)
+	}
+	if s.Account.Refused != "" {
+		account.Word, account.Class = "refused", "is-bad"
+	}
+	probe := way{Name: "Probe", Word: "off", Class: "is-wait", Detail: "Set probe.interval to measure the chain."}
+	if s.Probe.Interval != "" && s.Probe.Interval != "0s" {
+		probe.Word, probe.Detail = "on", "A free text to 999 every "+s.Probe.Interval+"; none was delivered yet."
+	}
+	if s.Probe.DeliveredAt != nil {
+		probe.Word, probe.Class, probe.Detail, probe.At = "delivered", "is-ok", "", f.when(*s.Probe.DeliveredAt)
+	}
+	if s.Probe.Took != nil {
+		probe.Detail = after(time.Duration(*s.Probe.Took * float64(time.Second)))
+	}
+	if s.Probe.Late {
+		probe.Word, probe.Class = "late", "is-warn"
+	}
+	return []way{account, probe}
+}
+
 // always says who is paged if there are no rotas.
 func (c *Console) always(f *Frame) string {
 	for _, rc := range c.settings.Load().cfg.Receivers {
@@ -168,9 +201,9 @@ func (c *Console) order() *templating.SeverityOrder {
 	return c.settings.Load().cfg.Severities.SeverityOrder()
 }
 
-// sort puts the most severe pages first; of one severity, those that nobody has acknowledged; then the
+// sort returns the most severe pages first; of one severity, those that nobody has acknowledged; then the
 // oldest.
-func (c *Console) sort(ps []outbox.Page) {
+func (c *Console) sort(ps []outbox.Page) []*outbox.Page {
 	order, ranks := c.order(), make(map[string]int)
 	rank := func(s string) int {
 		known, ok := ranks[s]
@@ -186,17 +219,27 @@ func (c *Console) sort(ps []outbox.Page) {
 		}
 		return 1
 	}
-	slices.SortStableFunc(ps, func(a, b outbox.Page) int {
-		return cmp.Or(cmp.Compare(rank(a.Severity), rank(b.Severity)), held(&a)-held(&b), a.OpenedAt.Compare(b.OpenedAt))
+	sorted := make([]*outbox.Page, len(ps))
+	for i := range ps {
+		sorted[i] = &ps[i]
+	}
+	slices.SortStableFunc(sorted, func(a, b *outbox.Page) int {
+		return cmp.Or(cmp.Compare(rank(a.Severity), rank(b.Severity)), held(a)-held(b), a.OpenedAt.Compare(b.OpenedAt))
 	})
+	return sorted
+}
+
+// line is a page in a list of many.
+type line struct {
+	Code, Name string
+	Severity   severity
+	Opened     when
+	Holder     string
 }
 
 // line returns a page for a list of many, without what must be read from its document.
-func (c *Console) line(f *Frame, p outbox.Page) card {
-	return card{
-		Frame: f, Code: p.Code, Name: f.Shown(p.Headline), Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt),
-		State: p.State, Holder: p.AcknowledgedBy,
-	}
+func (c *Console) line(f *Frame, p *outbox.Page) line {
+	return line{Code: p.Code, Name: f.Shown(p.Headline), Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt), Holder: p.AcknowledgedBy}
 }
 
 // ended returns the pages that ended last.
@@ -240,7 +283,7 @@ func (c *Console) duty(f *Frame) []onDuty {
 	var all []onDuty
 	for _, rota := range roster.Rotas() {
 		on := roster.At(rota, f.now)
-		row := onDuty{Rota: rota, Who: list(on.Contacts), Gap: on.Gap, Until: f.when(on.End), Wrong: firstWrong(wrong, on.Contacts)}
+		row := onDuty{Rota: rota, Who: f.Shown(list(on.Contacts)), Gap: on.Gap, Until: f.when(on.End), Wrong: firstWrong(wrong, on.Contacts)}
 		if row.Who == "" {
 			row.Who = "nobody"
 		}
@@ -250,7 +293,7 @@ func (c *Console) duty(f *Frame) []onDuty {
 		case next.Gap:
 			row.Alarm = "nobody"
 		default:
-			row.Then, row.Alarm = list(next.Contacts), firstWrong(wrong, next.Contacts)
+			row.Then, row.Alarm = f.Shown(list(next.Contacts)), firstWrong(wrong, next.Contacts)
 		}
 		all = append(all, row)
 	}

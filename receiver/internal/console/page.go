@@ -24,6 +24,7 @@ type onePage struct {
 	*Frame
 	Card      card
 	Receiver  string
+	Summary   string
 	Current   bool
 	Held      bool
 	Seen      int64 // when it had changed last, in ms: for what has changed since
@@ -41,7 +42,8 @@ type onePage struct {
 	Undoes    bool
 	ByReader  bool // the reader holds the page
 	MaxNote   int
-	Escalates bool // somebody is left to be paged
+	Lengths   []string // of silences, as "4h" or "until 09:00"
+	Escalates bool     // somebody is left to be paged
 }
 
 // person is somebody who was paged, and how far the message got.
@@ -90,7 +92,7 @@ func (c *Console) showPage(w http.ResponseWriter, r *http.Request, code int, don
 func (c *Console) onePage(ctx context.Context, f *Frame, stored outbox.Page, ms []outbox.Message) *onePage {
 	p := read(stored)
 	v := &onePage{
-		Frame: f, Card: c.card(f, stored), Receiver: p.Receiver, Current: p.State.Current(), Held: p.Held(), Seen: p.UpdatedAt.UnixMilli(),
+		Frame: f, Card: c.card(f, stored), Receiver: p.Receiver, Summary: f.Shown(summary(p)), Current: p.State.Current(), Held: p.Held(), Seen: p.UpdatedAt.UnixMilli(),
 		Alerts: alertsOf(f, p), Asks: c.settings.Load().silencer != nil && !p.ByHand(), MaxNote: maxNote,
 	}
 	if !v.Current {
@@ -102,7 +104,9 @@ func (c *Console) onePage(ctx context.Context, f *Frame, stored outbox.Page, ms 
 	if v.Card.Next != "" {
 		v.Line = append(v.Line, entry{At: v.Card.NextAt, Title: v.Card.Next + " paged, unless somebody acknowledges", Next: true})
 	}
+	v.Lengths = c.lengths(f)
 	v.Unable = v.unable(p)
+	days(v.Line)
 	v.ByReader = p.Held() && p.AcknowledgedBy == f.Caller.Contact
 	for _, who := range v.Card.Paged {
 		if who != f.Caller.Contact {
@@ -111,7 +115,7 @@ func (c *Console) onePage(ctx context.Context, f *Frame, stored outbox.Page, ms 
 	}
 	if plan := c.o.Plans.Plan(p.Receiver); plan != nil && v.Current && p.Steps < len(plan.Steps) && (!p.Held() || v.ByReader) {
 		v.Escalates = true
-		v.Passed = list(c.names(plan.Steps[p.Steps].To, f.now))
+		v.Passed = f.Shown(list(c.names(plan.Steps[p.Steps].To, f.now)))
 	}
 	v.Silences, v.Unasked = c.silences(ctx, f, p)
 	v.Undoes = p.Held()
@@ -128,10 +132,31 @@ func (v *onePage) unable(p *page.Page) string {
 		return "Silences are not set up: alertmanager.urls is missing."
 	case p.Notification.TruncatedAlerts > 0:
 		return "There are more alerts than can be silenced here: use Alertmanager."
+	case len(v.Lengths) == 0:
+		return "alertmanager.max_silence allows no silence that is offered here."
 	case len(v.Alerts.Firing) == 0:
 		return "Nothing to silence: no alert fires that is not silenced."
 	}
 	return ""
+}
+
+// lengths returns the silences that are offered, none longer than the configuration allows.
+func (c *Console) lengths(f *Frame) []string {
+	local := f.now.In(f.zone)
+	morning := time.Date(local.Year(), local.Month(), local.Day(), 9, 0, 0, 0, f.zone)
+	if !morning.After(f.now) {
+		morning = morning.AddDate(0, 0, 1)
+	}
+	var all []string
+	for _, offer := range []struct {
+		words  string
+		length time.Duration
+	}{{"1h", time.Hour}, {"4h", 4 * time.Hour}, {"until 09:00", morning.Sub(f.now)}} {
+		if offer.length <= c.settings.Load().cfg.Alertmanager.MaxSilence {
+			all = append(all, offer.words)
+		}
+	}
+	return all
 }
 
 // NotAsked returns why Alertmanager is not asked for silences.
@@ -181,7 +206,7 @@ func (c *Console) reached(f *Frame, p *page.Page, ms []outbox.Message) []person 
 	if coming, more := p.Coming(c.o.Plans.Plan(p.Receiver)); more && coming.Number > 0 {
 		wrong := c.phones()
 		for _, name := range c.names(coming.Step.To, coming.At) {
-			next := person{Name: name, Word: "next", Class: "is-wait", NextAt: f.when(coming.At)}
+			next := person{Name: f.Shown(name), Word: "next", Class: "is-wait", NextAt: f.when(page.Latest(coming.At, f.now))}
 			if n, ok := c.settings.Load().numbers[name]; ok {
 				next.Number = number(f.Caller, n)
 			}

@@ -25,7 +25,8 @@ type pageList struct {
 }
 
 type pageRow struct {
-	card
+	line
+	Where       string
 	ID          string
 	Word, Class string
 	Story       string
@@ -92,9 +93,8 @@ func (l *pageList) address(before string) string {
 
 // row returns a page for the list.
 func (c *Console) row(f *Frame, p outbox.Page) pageRow {
-	row := pageRow{card: c.line(f, p), ID: p.ID, Updated: f.when(p.UpdatedAt), Word: string(p.State), Class: "is-ok"}
+	row := pageRow{line: c.line(f, &p), ID: p.ID, Updated: f.when(p.UpdatedAt), Word: string(p.State), Class: "is-ok"}
 	row.Name, row.Where = f.title(read(p))
-	row.Held = f.when(p.AcknowledgedAt)
 	switch p.State {
 	case outbox.PageOpen:
 		row.Class = severityOf(c.order(), p.Severity).Class

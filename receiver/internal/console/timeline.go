@@ -15,6 +15,7 @@ const lateAfter = time.Minute
 // entry is a line of a page's timeline.
 type entry struct {
 	At      when
+	Day     string // if it is another one than before
 	Title   string
 	Detail  string
 	Quote   string // of a text
@@ -121,6 +122,20 @@ func timeline(f *Frame, p outbox.Page, ms []outbox.Message, name func(outbox.Mes
 	return all
 }
 
+// days notes the day of each line that is of another one than the line before; nothing if all are of today.
+func days(lines []entry) {
+	for i := range lines {
+		e := &lines[i]
+		before := e.At.now
+		if i > 0 {
+			before = lines[i-1].At.at
+		}
+		if day := e.At.when(e.At.at).Today(); day != e.At.when(before).Today() {
+			e.Day = day
+		}
+	}
+}
+
 // sent returns the message by which somebody was paged.
 func sent(ms []outbox.Message, e outbox.PageEvent, quoted map[string]bool, name func(outbox.Message) string) *outbox.Message {
 	for i := range ms {
@@ -134,9 +149,8 @@ func sent(ms []outbox.Message, e outbox.PageEvent, quoted map[string]bool, name 
 func firstLine(text string) string {
 	const most = 120
 	line, rest, _ := strings.Cut(text, "\n")
-	runes := []rune(line)
-	if len(runes) > most || rest != "" {
-		return string(runes[:min(len(runes), most)]) + "…"
+	if line = begin(line, most); rest != "" {
+		return strings.TrimSuffix(line, "…") + "…"
 	}
 	return line
 }

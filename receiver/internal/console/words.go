@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -70,9 +71,10 @@ func (w when) Clock() string { return w.format("15:04") }
 // Exact is Clock with seconds.
 func (w when) Exact() string { return w.format("15:04:05") }
 
-// Stamp returns the exact time as an element.
+// Stamp returns the exact time of the day as an element.
 func (w when) Stamp() template.HTML {
-	return template.HTML(`<time class="at" datetime="` + w.at.In(w.zone).Format(time.RFC3339) + `">` + template.HTMLEscapeString(w.Exact()) + `</time>`)
+	local := w.at.In(w.zone)
+	return template.HTML(`<time class="at" datetime="` + local.Format(time.RFC3339) + `">` + local.Format("15:04:05") + `</time>`)
 }
 
 func (w when) format(layout string) string {
@@ -153,12 +155,17 @@ func counted(n int, noun string) string {
 
 // number returns a phone number as a caller may see it.
 func number(caller access.Caller, n e164.Number) string {
-	full := caller.Number(n)
-	if full == string(n) {
+	if full := caller.Number(n); full == string(n) {
 		return full
 	}
-	return string(n[:5]) + "•••" + string(n[len(n)-2:])
+	return short(string(n))
 }
+
+// short returns a phone number, shortened.
+func short(n string) string { return n[:5] + "•••" + n[len(n)-2:] }
+
+// inText matches a phone number within a text.
+var inText = regexp.MustCompile(`\+[1-9][0-9]{6,14}`)
 
 // humps returns an alert's name with places where a line may break.
 func humps(name string) template.HTML {
@@ -182,6 +189,23 @@ func link(address string) string {
 		return ""
 	}
 	return u.String()
+}
+
+// offer returns the length of a silence in words: "for 4 h", "until 09:00".
+func offer(length string) string {
+	if n, ok := strings.CutSuffix(length, "h"); ok {
+		return "for " + n + nbsp + "h"
+	}
+	return length
+}
+
+// begin returns the beginning of a text, at most n characters of it.
+func begin(text string, n int) string {
+	runes := []rune(text)
+	if len(runes) <= n {
+		return text
+	}
+	return string(runes[:n]) + "…"
 }
 
 // list joins names: "alice", "alice and bob", "alice, bob and carol".

@@ -60,6 +60,7 @@ type world struct {
 	pages    map[string]outbox.Page
 	messages []outbox.Message
 	acts     []command.Act
+	store    console.Store // the world itself, if it is nil
 	err      error         // of reading
 	deaf     bool          // nobody hears of changes
 	changed  chan struct{} // closed with each change
@@ -113,9 +114,12 @@ func newWorldOf(t testing.TB, text string) *world {
 
 // base serves the console below a path.
 func (w *world) base(path string) {
+	if w.store == nil {
+		w.store = w
+	}
 	var err error
 	w.console, err = console.New(console.Options{
-		Store: w, People: w, Plans: w, Actor: w, State: w, Version: "0.9.0", Base: path,
+		Store: w.store, People: w, Plans: w, Actor: w, State: w, Version: "0.9.0", Base: path,
 		NotFound: func(rw http.ResponseWriter, _ *http.Request) {
 			http.Error(rw, `{"error":"no such path"}`, http.StatusNotFound)
 		},
@@ -354,10 +358,10 @@ func (w *world) text(p *page.Page, to outbox.Person, at time.Time, text string, 
 // night fills the world with what a night may bring.
 func (w *world) night() {
 	now := time.Now()
-	p := w.open("6279", "oncall", 8*time.Minute+10*time.Second, firing("KubePodCrashLooping", "critical", "Pod is crash looping: payments/checkout-api, 3 pods",
+	w.open("6279", "oncall", 8*time.Minute+10*time.Second, firing("KubePodCrashLooping", "critical", "Pod is crash looping: payments/checkout-api, 3 pods",
 		template.KV{"pod": "checkout-api-6c9f7d5b8d-x2lqp", "uid": "5f21c0"}, template.KV{"pod": "checkout-api-6c9f7d5b8d-9kd4w", "uid": "09ea3c"}, template.KV{"pod": "checkout-api-6c9f7d5b8d-tq7mz", "uid": "b80d17"}), alice)
 	step := now.Add(-3*time.Minute - 10*time.Second)
-	p = w.load("6279")
+	p := w.load("6279")
 	p.Do(page.Action{Kind: page.Escalate}, w.plans["oncall"], []outbox.Person{bob}, step)
 	p.Suppress([]string{"KubePodCrashLooping1"}, "silenced by carol until 04:00 UTC", now.Add(43*time.Minute), now.Add(-time.Minute))
 	w.put(p)

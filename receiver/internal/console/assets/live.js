@@ -1,17 +1,19 @@
 // Keeps a page of the console true while it is shown. htmx fetches the page again and patches what
 // differs; this file spares what a person is at, keeps times counting, and says when the page is old.
 (() => {
-  const staleAfter = 45e3
+  const staleAfter = 45e3, idleAfter = 30e3
   const live = () => document.getElementById('live')
-  let updated = Date.now(), skew = 0, source = null, anchor = null, waits = false
+  let updated = Date.now(), skew = 0, source = null, anchor = null, waits = false, down = false
+  let moved = Date.now() // the pointer, or what has the focus
 
   const filled = form => [...form.elements].some(e =>
     e.matches('textarea,input:not([type=hidden])') ? e.value !== e.defaultValue :
     e.matches('select') && [...e.options].some(o => o.selected !== o.defaultSelected))
   const at = e => e.matches('li[id],form') && e.matches(':hover,:focus-within')
-  // busy: a person reads, points at or has filled in e; what they have just sent is replaced.
-  const busy = e => !(source && e.contains(source)) &&
-    (e.matches('details[open]') || e.matches('form') && filled(e) || !source && at(e))
+  // busy: a person has opened or filled in e, or points at it and has not left. After an action of theirs,
+  // only what they have filled in otherwise is spared.
+  const busy = e => source ? e !== source && e.matches('form') && filled(e) :
+    e.matches('details[open]') || e.matches('form') && filled(e) || at(e) && Date.now() - moved < idleAfter
 
   htmx.registerExtension('live', {
     htmx_before_morph_node: (old, {newNode}) => {
@@ -20,6 +22,8 @@
       if (!source && old.dataset.version && old.dataset.version === newNode.dataset.version && old.querySelector('.result')) return false
       return !busy(old)
     },
+    // What a person has opened stays open, except the action that they have carried out.
+    htmx_before_morph_attr: (e, {attrName}) => attrName !== 'open' || !source || e.contains(source),
   })
 
   // keep puts what a person is at into a fragment that no longer has it; false if there is no place for it.
@@ -37,16 +41,26 @@
     source = ctx.sourceElement?.matches('form') ? ctx.sourceElement : null
     const fragment = tasks[0]?.fragment
     waits = false
-    if (!fragment?.querySelector('#live') || !source && (waits = !keep(fragment))) return event.preventDefault()
-    const e = [...live().querySelectorAll('li[id],form,details[open]')].find(busy)
+    if (!fragment?.querySelector('#live') || !source && (waits = down || !keep(fragment))) return event.preventDefault()
+    const e = [...live().querySelectorAll('li[id],form,details[open]')].find(e => busy(e) || at(e))
     anchor = e && {e, top: e.getBoundingClientRect().top}
   })
+
+  for (const type of ['pointerdown', 'pointerup', 'pointercancel', 'pointermove', 'keydown']) {
+    document.addEventListener(type, () => {
+      moved = Date.now()
+      if (type.startsWith('pointer') && type !== 'pointermove') down = type === 'pointerdown'
+    }, {capture: true, passive: true})
+  }
 
   document.addEventListener('htmx:after:swap', () => {
     updated = Date.now()
     skew = Date.parse(live().dataset.now) - updated
     if (anchor?.e.isConnected) scrollBy(0, anchor.e.getBoundingClientRect().top - anchor.top)
-    if (source) document.querySelector('.result')?.focus()
+    if (source) {
+      document.querySelector('.result')?.focus()
+      if (document.querySelector('.result.is-ok')) source.reset()
+    }
     source = anchor = null
     tick()
   })
