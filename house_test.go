@@ -41,7 +41,7 @@ var levels = [][]string{
 	{"receiver/internal/intake", "receiver/internal/oncall", "receiver/internal/watch", "receiver/internal/api", "receiver/internal/console", "receiver/internal/phone"},
 	{"receiver"},
 	{"receiver/notifier"},
-	{"cmd/smspager", "bench/backlog", "bench/chaos", "bench/field", "bench/sachet", "bench/start", "bench/texts", "bench/truth"},
+	{"cmd/smspager", "deploy", "bench/backlog", "bench/chaos", "bench/field", "bench/sachet", "bench/start", "bench/texts", "bench/truth"},
 }
 
 // alone are the rooms that others use without the rest, and all that they may import of

@@ -63,13 +63,13 @@ func TestLogins(t *testing.T) {
 	dir := t.TempDir()
 	web := filepath.Join(dir, "web.yml")
 	writeFile(t, web, "basic_auth_users: {al: "+string(hash)+", tv: "+string(hash)+"}\n")
-	_, sim, file := onCallProcess(t, onCallTeam)
+	_, sim, _ := onCallProcess(t, onCallTeam)
 	tail := onCallTeam + `
 api: {token: 0123456789abcdef-api}
 webhook: {token: 0123456789abcdef-hook}
 console: {users: [{login: al, contact: alice, role: responder}]}
 `
-	file = configFile(t, sim, tail)
+	file := configFile(t, sim, tail)
 	p := serveProcess(t, file, "--web.config.file="+web)
 	request := func(method, path, body string, auth func(*http.Request)) int {
 		t.Helper()

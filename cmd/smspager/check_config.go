@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -120,6 +123,12 @@ func check(ctx context.Context, file string, now time.Time) checked {
 		r.Contacts = append(r.Contacts, asContact(contact))
 	}
 	r.Warnings = append(r.Warnings, nobody(cfg, r.Contacts)...)
+	if r.replies && len(r.Contacts) > 0 && !slices.ContainsFunc(r.Contacts, func(c contactJSON) bool { return c.VerifiedAt != nil }) {
+		r.Warnings = append(r.Warnings, "nobody has proved yet that texts arrive at their phone; run: smspager verify CONTACT")
+	}
+	if err := writable(cfg.Storage.SQLite); err != nil {
+		r.Warnings = append(r.Warnings, err.Error())
+	}
 	for _, rc := range cfg.Receivers {
 		if rc.Urgent != nil && len(rc.Urgent) == 0 && len(rc.Limits) > 0 {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("receiver %s: urgent is empty, so limits hold critical pages back, too; remove the key", rc.Name))
@@ -134,6 +143,29 @@ func check(ctx context.Context, file string, now time.Time) checked {
 		}
 	}
 	return r
+}
+
+// writable returns why the outbox cannot be written here; outbox is "" for a database. The program that serves may
+// be another user's.
+func writable(outbox string) error {
+	if outbox == "" {
+		return nil
+	}
+	if info, err := os.Stat(outbox); err == nil {
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("storage.sqlite: %s is no file", outbox)
+		}
+		f, err := os.OpenFile(outbox, os.O_WRONLY, 0)
+		if err != nil {
+			return fmt.Errorf("storage.sqlite cannot be written by this user: %w", err)
+		}
+		return f.Close()
+	}
+	f, err := os.CreateTemp(filepath.Dir(outbox), ".check-config-")
+	if err != nil {
+		return fmt.Errorf("storage.sqlite cannot be created by this user: %w", err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 func asContact(c receiver.Contact) contactJSON {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,5 +30,32 @@ receivers:
 	}
 	if n := strings.Count(stderr, "may not arrive"); n != 4 {
 		t.Errorf("%d warnings:\n%s", n, stderr)
+	}
+}
+
+// TestWarningsOfTheNight: what is valid, and hurts at night, is a warning.
+func TestWarningsOfTheNight(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Log("root can write everywhere; the outbox is tried in a folder that does not exist")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "smspager.yml")
+	writeFile(t, file, `
+textinghouse: {user: acme, password: x, callback_token: 0123456789abcdef}
+storage: {sqlite: no-such-folder/smspager.db}
+contacts: [{name: alice, number: "+33639980001"}]
+receivers: [{name: r, to: [alice]}]
+`)
+	code, _, stderr := smspager(t, "", "check-config", file)
+	for _, want := range []string{"nobody has proved yet", "storage.sqlite cannot be created"} {
+		if code != 0 || !strings.Contains(stderr, want) {
+			t.Errorf("exits with %d, without %q: %s", code, want, stderr)
+		}
+	}
+	for url, want := range map[string]string{"postgres://u:p@ss@h/db": "write it as %40", "postgres://u:p/s@h/db": "%2F", "nonsense": "write it as postgres://"} {
+		writeFile(t, file, "textinghouse: {user: acme, password: x}\nstorage: {postgres_url: '"+url+"'}\nreceivers: [{name: r, to: [\"+33639980001\"]}]\n")
+		if code, _, stderr := smspager(t, "", "check-config", file); code != 1 || !strings.Contains(stderr, want) || strings.Contains(stderr, "ss@h") {
+			t.Errorf("%s: %d %s", url, code, stderr)
+		}
 	}
 }

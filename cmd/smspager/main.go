@@ -89,7 +89,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 
 	commands := make(map[string]func(context.Context, console) error)
 	for _, add := range append([]func(*kingpin.Application) (string, func(context.Context, console) error){
-		addServe, addDemo, addCheckConfig, addPreview, addSend, addStatus, addCredit, addSimulate, addHealth, addBackup, addRestore, addWho, addPages, addPage, addVerify, addPageNow,
+		addServe, addDemo, addCheckConfig, addPreview, addSend, addStatus, addCredit, addSimulate, addHealth, addBackup, addRestore, addWho, addPages, addPage, addVerify, addPageNow, addInit,
 	}, addActs()...) {
 		name, command := add(app)
 		commands[name] = command

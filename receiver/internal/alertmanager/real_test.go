@@ -3,6 +3,7 @@ package alertmanager_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,10 @@ func TestRealSuppression(t *testing.T) {
 			t.Fatal(err)
 		}
 		untilListed(t, s, silenced, one, "silenced by dave until ")
+		found, err := s.Silencing(t.Context(), silenced)
+		if err != nil || len(found) != 1 || found[0].ID != id || found[0].CreatedBy != "dave" || !found[0].EndsAt.After(time.Now()) || !slices.Equal(found[0].Fingerprints, []string{one}) {
+			t.Errorf("the silences of the alert are %+v, %v", found, err)
+		}
 		untilListed(t, s, inhibited, two, "")
 		send(t, am, time.Hour, map[string]string{"alertname": "NodeDown"})
 		untilListed(t, s, inhibited, two, "inhibited by another alert")

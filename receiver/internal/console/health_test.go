@@ -79,7 +79,7 @@ func TestVerdict(t *testing.T) {
 // TestFigures: percentiles, segments, pages and nights are those of the messages and pages.
 func TestFigures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Date(2026, 11, 28, 12, 0, 0, 0, paris).Sub(time.Now()))
+		time.Sleep(time.Until(time.Date(2026, 11, 28, 12, 0, 0, 0, paris)))
 		w := newWorld(t, "")
 		for i := range 10 { // 1 s, 2 s, … 10 s, half an hour ago and before it
 			m := w.message(bob, 20*time.Minute+time.Duration(i)*time.Second, outbox.Delivered, strings.Repeat("x", 200))

@@ -1,16 +1,63 @@
 package console_test
 
 import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/prometheus/alertmanager/template"
 
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/console"
+	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/status"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/templating"
 )
+
+// Verify implements console.People.
+func (w *world) Verify(_ context.Context, name string, _ bool) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.ContainsFunc(w.contacts, func(c people.Contact) bool { return c.Name == name }) {
+		return people.ErrUnknownContact
+	}
+	if w.verified == nil {
+		w.verified = make(map[string]int)
+	}
+	if w.verified[name]++; w.verified[name] > 3 {
+		return people.ErrVerifiedOften
+	}
+	return w.err
+}
+
+// Decode implements console.Previewer.
+func (w *world) Decode(payload []byte) (n templating.Notification, err error) {
+	if err = json.Unmarshal(payload, &n); err == nil && len(n.Alerts) == 0 {
+		err = errors.New("not a notification")
+	}
+	return n, err
+}
+
+// Render implements console.Previewer, as the receiver does.
+func (w *world) Render(receiver string, n templating.Notification, text string, maxSegments int) (console.Rendered, error) {
+	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet})
+	if err != nil {
+		return console.Rendered{}, err
+	}
+	made, err := set.Text(cmp.Or(text, `{{ template "sms.default" . }}`), nil)
+	if err != nil {
+		return console.Rendered{}, err
+	}
+	w.rendered = append(w.rendered, receiver+" "+text)
+	return console.Rendered{MaxSegments: maxSegments, Rendering: made.Render(n, templating.Budget{MaxSegments: maxSegments})}, nil
+}
 
 // month fills the world with what the page of health shows of the last 30 days, and with a message of whose
 // alerts not all are in its text.

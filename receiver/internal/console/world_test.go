@@ -3,8 +3,6 @@ package console_test
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,7 +26,6 @@ import (
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/status"
 	"github.com/smspager/smspager/receiver/outbox"
-	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
 )
@@ -313,44 +310,6 @@ func (w *world) List(_ context.Context, q outbox.Query) ([]outbox.Message, error
 	}
 	slices.SortFunc(all, func(a, b outbox.Message) int { return strings.Compare(b.ID, a.ID) })
 	return all[:min(len(all), q.Limit)], w.err
-}
-
-// Verify implements console.People.
-func (w *world) Verify(_ context.Context, name string, _ bool) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !slices.ContainsFunc(w.contacts, func(c people.Contact) bool { return c.Name == name }) {
-		return people.ErrUnknownContact
-	}
-	if w.verified == nil {
-		w.verified = make(map[string]int)
-	}
-	if w.verified[name]++; w.verified[name] > 3 {
-		return people.ErrVerifiedOften
-	}
-	return w.err
-}
-
-// Decode implements console.Previewer.
-func (w *world) Decode(payload []byte) (n templating.Notification, err error) {
-	if err = json.Unmarshal(payload, &n); err == nil && len(n.Alerts) == 0 {
-		err = errors.New("not a notification")
-	}
-	return n, err
-}
-
-// Render implements console.Previewer, as the receiver does.
-func (w *world) Render(receiver string, n templating.Notification, text string, maxSegments int) (console.Rendered, error) {
-	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet})
-	if err != nil {
-		return console.Rendered{}, err
-	}
-	made, err := set.Text(cmp.Or(text, `{{ template "sms.default" . }}`), nil)
-	if err != nil {
-		return console.Rendered{}, err
-	}
-	w.rendered = append(w.rendered, receiver+" "+text)
-	return console.Rendered{MaxSegments: maxSegments, Rendering: made.Render(n, templating.Budget{MaxSegments: maxSegments})}, nil
 }
 
 // firing is a notification of alerts with these labels; those of each alert are pairs, as "pod", "a".

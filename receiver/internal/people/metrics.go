@@ -30,13 +30,16 @@ func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
 	return m
 }
 
-// collector collects the contacts.
+// collector collects the contacts and the gaps of rotas.
 type collector struct{ *Directory }
 
 var contactsDesc = prometheus.NewDesc("smspager_contact", "1 for the state that a contact is in: verified, unverified or stopped.", []string{"contact", "state"}, nil)
 
 // Describe implements prometheus.Collector.
-func (c collector) Describe(ch chan<- *prometheus.Desc) { ch <- contactsDesc }
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- contactsDesc
+	ch <- nextGapDesc
+}
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
@@ -46,4 +49,5 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range c.Contacts() {
 		ch <- prometheus.MustNewConstMetric(contactsDesc, prometheus.GaugeValue, 1, s.Name, s.State())
 	}
+	c.collectGaps(ch)
 }

@@ -56,6 +56,7 @@ type Directory struct {
 	changed   loop.Bell          // rung when the rotas have changed
 	refreshes prometheus.Counter // rounds of the loop that reads contacts
 	reads     prometheus.Counter // rounds of the loop that reads calendars
+	nextGaps  gaps
 }
 
 // settings hold a configuration and what was built from it.

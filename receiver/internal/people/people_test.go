@@ -248,3 +248,47 @@ func TestAlarm(t *testing.T) {
 		t.Error("an alarm was asked for, or too much fits")
 	}
 }
+
+// TestNextGaps: the first gap of a rota within two weeks is known before it hurts.
+func TestNextGaps(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "rota.ics")
+	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(`BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:x
+BEGIN:VEVENT
+UID:1
+DTSTAMP:20261101T000000Z
+DTSTART:20261101T000000Z
+DTEND:20261203T090000Z
+SUMMARY:alice
+END:VEVENT
+BEGIN:VEVENT
+UID:2
+DTSTAMP:20261101T000000Z
+DTSTART:20261204T090000Z
+DTEND:20270101T000000Z
+SUMMARY:bob
+END:VEVENT
+END:VCALENDAR
+`, "\n", "\r\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, _ := directory(t, `
+contacts: [{name: alice, number: "+33639980001"}, {name: bob, number: "+33639980002"}]
+rotas:
+  - {name: turns, turns: {start: "2026-11-02 09:00", days: 7, people: [alice, bob]}}
+  - {name: calendar, calendar: `+file+`}
+receivers: [{name: r, to: ["rota:turns"]}]
+`)
+	d.Roster().Load(t.Context())
+	found := d.NextGaps(now)
+	if want := time.Date(2026, 12, 3, 9, 0, 0, 0, time.UTC); len(found) != 1 || !found["calendar"].Equal(want) {
+		t.Errorf("gaps: %v, want one of calendar at %s", found, want)
+	}
+	within := now.Add(5 * 24 * time.Hour)
+	if in, ok := d.NextGaps(within)["calendar"]; !ok || in.After(within) {
+		t.Errorf("in the gap: %v, %v", in, ok)
+	}
+}

@@ -104,8 +104,12 @@ func parse(dsn string) (*pgxpool.Config, error) {
 // CheckURL returns an error for what is not a database's URL. It holds nothing
 // of it, as there may be a password in it.
 func CheckURL(dsn string) error {
-	if _, err := pgxpool.ParseConfig(dsn); err != nil {
-		return errors.New("not a PostgreSQL URL; write it as postgres://user:password@host:5432/database")
+	config, err := pgxpool.ParseConfig(dsn)
+	switch {
+	case err != nil:
+		return errors.New("not a PostgreSQL URL; write it as postgres://user:password@host:5432/database, and in user and password @ as %40, : as %3A and / as %2F")
+	case strings.Contains(config.ConnConfig.Host, "@"):
+		return errors.New("the user or the password of the PostgreSQL URL has an @; write it as %40")
 	}
 	return nil
 }

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"text/template"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/smspager/smspager/receiver"
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/e164"
+)
+
+//go:embed init.yml.tmpl
+var initText string
+
+var initTemplate = template.Must(template.New("init").Parse(initText))
+
+// initCommand is the subcommand init.
+type initCommand struct{ File, User, Receiver, Contact, Number string }
+
+func addInit(app *kingpin.Application) (string, func(context.Context, console) error) {
+	var i initCommand
+	cmd := app.Command("init", "Write a commented configuration for one receiver and one contact, with new tokens beside it. It changes no file that is there.\n\n"+
+		"Example: smspager init --user=acme --to=+33639980001")
+	cmd.Flag("user", "The user of your account's HTTP API.").Required().StringVar(&i.User)
+	cmd.Flag("to", "The contact's number.").Required().StringVar(&i.Number)
+	cmd.Flag("contact", "The contact's name.").Default("alice").StringVar(&i.Contact)
+	cmd.Flag("receiver", "The receiver's name in Alertmanager's configuration.").Default("oncall").StringVar(&i.Receiver)
+	cmd.Arg("file", "The configuration file.").Default("smspager.yml").StringVar(&i.File)
+	return cmd.FullCommand(), i.run
+}
+
+func (i *initCommand) run(_ context.Context, c console) error {
+	number, err := e164.Parse(i.Number)
+	if err != nil {
+		return fmt.Errorf("--to %w", err)
+	}
+	i.Number = string(number)
+	var text bytes.Buffer
+	if err := initTemplate.Execute(&text, i); err != nil {
+		return err
+	}
+	dir := filepath.Dir(i.File)
+	files := []struct {
+		name string
+		text []byte
+		mode os.FileMode
+	}{
+		{filepath.Join(dir, "callback.token"), []byte(rand.Text() + "\n"), 0o600},
+		{filepath.Join(dir, "api.token"), []byte(rand.Text() + "\n"), 0o600},
+		{i.File, text.Bytes(), 0o644},
+	}
+	for _, f := range files {
+		if _, err := os.Lstat(f.name); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is there already; move it away, or name another file", f.name)
+		}
+	}
+	for _, f := range files {
+		if err := os.WriteFile(f.name, f.text, f.mode); err != nil {
+			return err
+		}
+	}
+	password := filepath.Join(dir, "textinghouse.password")
+	var faults config.Errors
+	if _, err := receiver.LoadConfig(i.File); errors.As(err, &faults) { // the password may be missing yet
+		for _, fault := range faults {
+			if fault.Path != "textinghouse.password_file" {
+				fmt.Fprintf(c.err, "smspager: warning: %v\n", fault)
+			}
+		}
+	}
+	fmt.Fprintf(c.out, "wrote %s, callback.token and api.token. Next:\n"+
+		"1. Put the password of the HTTP API (in the portal: Options) into %s\n"+
+		"2. smspager check-config %s\n"+
+		"3. smspager send -c %s --to=999 --wait \"test\"\n"+
+		"4. smspager serve --config.file=%s\n", i.File, password, i.File, i.File, i.File)
+	return nil
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestInit: what init writes is valid as soon as the password is there, and it overwrites nothing.
+func TestInit(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "smspager.yml")
+	code, out, stderr := smspager(t, "", "init", "--user=acme", "--to=+33 6 39 98 00 01", file)
+	if code != 0 || stderr != "" || !strings.Contains(out, "1. Put the password") {
+		t.Fatalf("exits with %d: %s%s", code, out, stderr)
+	}
+	if code, _, stderr := smspager(t, "", "check-config", file); code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "textinghouse.password_file") {
+		t.Errorf("without the password check-config exits with %d: %s", code, stderr)
+	}
+	writeFile(t, filepath.Join(filepath.Dir(file), "textinghouse.password"), "secret\n")
+	if code, out, stderr := smspager(t, "", "check-config", file); code != 0 {
+		t.Errorf("check-config exits with %d: %s%s", code, out, stderr)
+	}
+	for _, token := range []string{"callback.token", "api.token"} {
+		info, err := os.Stat(filepath.Join(filepath.Dir(file), token))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", token, info, err)
+		}
+	}
+	before, _ := os.ReadFile(file)
+	if code, _, stderr := smspager(t, "", "init", "--user=other", "--to=+33639980001", file); code != 1 || !strings.Contains(stderr, "is there already") {
+		t.Errorf("again it exits with %d: %s", code, stderr)
+	}
+	if after, _ := os.ReadFile(file); string(after) != string(before) {
+		t.Error("init has overwritten the file")
+	}
+	if code, _, stderr := smspager(t, "", "init", "--user=acme", "--to=123", filepath.Join(t.TempDir(), "x.yml")); code != 1 || !strings.Contains(stderr, "--to must be") {
+		t.Errorf("a bad number: %d %s", code, stderr)
+	}
+}

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Runs after the package's files are in place, at an installation and at an upgrade.
+set -e
+if ! getent group smspager >/dev/null; then
+  groupadd --system smspager
+fi
+if ! getent passwd smspager >/dev/null; then
+  useradd --system --gid smspager --home-dir /var/lib/smspager --no-create-home --shell /usr/sbin/nologin smspager
+fi
+install -d -o smspager -g smspager -m 0700 /var/lib/smspager
+chown root:smspager /etc/smspager
+chmod 0750 /etc/smspager
+if [ -d /run/systemd/system ]; then
+  systemctl daemon-reload
+  # An upgrade restarts what runs; a first installation has no configuration yet.
+  systemctl try-restart smspager.service || true
+fi
+if [ ! -e /etc/smspager/smspager.yml ]; then
+  echo "smspager: write a configuration, then start it:"
+  echo "  smspager init --user=acme --to=+33639980001 /etc/smspager/smspager.yml"
+  echo "  systemctl enable --now smspager"
+fi
