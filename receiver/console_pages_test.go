@@ -45,7 +45,7 @@ func TestPlaygroundIsPreview(t *testing.T) {
 		}
 	}
 	long := "{{ range .Alerts }}{{ . | printf \"%v\" }} {{ end }}"
-	if _, page := c.form("al", "/templates", url.Values{"template": {long}, "max_segments": {"3"}}); !strings.Contains(page, "segment 1 of 3") || !strings.Contains(page, "max_segments: 3") {
+	if _, page := c.form("al", "/templates", url.Values{"template": {long}, "max_segments": {"3"}}); !strings.Contains(page, "segment 1\u00a0of\u00a03") || !strings.Contains(page, "max_segments: 3") {
 		t.Errorf("three segments are\n%s", page)
 	}
 	if _, page := c.form("al", "/templates", url.Values{"sample": {"pasted"}, "payload": {`{"version":"4"}`}}); !strings.Contains(page, "Notification:") {

@@ -31,7 +31,7 @@ func (s segment) Percent() string { return percent(float64(s.Used) / float64(max
 
 // Number is the segment's number in words, as "segment 1 of 2".
 func (b bubble) Number(i int) string {
-	return fmt.Sprintf("segment %d of %d", i+1, len(b.Segments))
+	return fmt.Sprintf("segment %d\u00a0of\u00a0%d", i+1, len(b.Segments))
 }
 
 // Left is how many units the last segment still holds.

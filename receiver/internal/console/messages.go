@@ -213,7 +213,7 @@ func (l *messageList) Filtered() bool { return l.State != "" || l.To != "" || l.
 
 func (c *Console) messageRow(l *messageList, m outbox.Message, chosen *outbox.Message) messageRow {
 	row := messageRow{
-		ID: m.ID, Href: l.address(m.ID, l.Before), To: c.recipient(l.Frame, m.To), Text: l.Shown(firstLine(m.Text)), Sent: l.when(m.CreatedAt),
+		ID: m.ID, Href: l.address(m.ID, l.Before), To: c.recipient(l.Frame, m.To), Text: firstLine(l.Shown(m.Text), rowShown), Sent: l.when(m.CreatedAt),
 		Segments: m.Segments, Shown: chosen != nil && m.ID == chosen.ID,
 	}
 	row.Word, row.Class, row.Detail = c.state(l.Frame, m)

@@ -87,7 +87,7 @@ func TestMessage(t *testing.T) {
 	w.shows(path, http.StatusOK,
 		"<title>Message to carol", "+3363•••03", "page <a href=\"/pages/", "5512</a>",
 		"node02 /srv/media 3.1%</span><span class=\"seg\">\n<mark class=\"cut\">files-archi...-eu-west-1</mark>", `<mark class="cut">+3 more</mark>`,
-		"segment 1 of 2", "153 of 153\u00a0septets", "segment 2 of 2", "102 of 153\u00a0septets",
+		"segment 1\u00a0of\u00a02", "153 of 153\u00a0septets", "segment 2\u00a0of\u00a02", "102 of 153\u00a0septets",
 		"3 of 9\u00a0alerts left out: the text has at most 2\u00a0segments (max_segments: 2).", "1\u00a0value shortened",
 		"Queued", "Attempt 1", "Accepted", "API ID 7f0c2e91", "Delivered", "status 3", "Reply from carol", "“ok”", "!"+string(carol.Number))
 	w.caller = admin
@@ -107,7 +107,7 @@ func TestMessageTexts(t *testing.T) {
 		{"markup", `<script>alert("x")</script> & <img src=x onerror=y>`, []string{`&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; &amp; &lt;img`, "!<script>a", "!<img"}},
 		{"number", "call +33639980007 now", []string{"call &#43;3363•••07 now", "!980007"}},
 		{"border", border, []string{"&#43;3363•••07</span>", `<span class="seg"> is down`, "153 of 153", "!39980007", "!9980"}},
-		{"UCS-2", ucs2, []string{"67 of 67\u00a0UTF-16 units", "segment 2 of 2"}},
+		{"UCS-2", ucs2, []string{"67 of 67\u00a0UTF-16 units", "segment 2\u00a0of\u00a02"}},
 		{"failed template", "short", []string{"The built-in text was sent, because the receiver’s template failed: text:3: &lt;b&gt; of &#43;3363•••07."}},
 		{"empty", "", []string{`<div class="bubble">`}},
 	} {

@@ -14,11 +14,13 @@ import (
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/console"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/status"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/templating"
+	"github.com/smspager/smspager/templating/gsm7"
 )
 
 // Verify implements console.People.
@@ -99,6 +101,18 @@ func (w *world) month() {
 	w.status.Leader = status.Leader{Leading: true}
 	w.status.Calendars = []status.Calendar{{Rota: "primary", Source: "turns"}, {Rota: "second", Source: "turns"}}
 	w.status.Configuration = status.Configuration{LoadedAt: now.Add(-40 * hour), FailedAt: &at, Error: "smspager.yml:41:7: receivers[2].escalate[0].after: must be above 0, is 0s"}
+}
+
+// text adds a message that was delivered after some time.
+func (w *world) text(p *page.Page, to outbox.Person, at time.Time, text string, took time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	size := gsm7.Measure(text)
+	w.messages = append(w.messages, outbox.Message{
+		ID: fmt.Sprintf("%013d-m%d", at.UnixMilli(), len(w.messages)), To: to.Number, Receiver: p.Receiver, PageID: p.ID, Text: text, State: outbox.Delivered, CreatedAt: at, AcceptedAt: at.Add(200 * time.Millisecond), UpdatedAt: at.Add(took),
+		Encoding: size.Encoding, Segments: size.Segments, APIID: "7f0c2e91",
+		Events: []outbox.Event{{At: at, Type: outbox.EventQueued}, {At: at, Type: outbox.EventAttempt}, {At: at.Add(200 * time.Millisecond), Type: outbox.EventAccepted}, {At: at.Add(took), Type: outbox.EventDelivered, Detail: "status 3"}},
+	})
 }
 
 // probe adds a probe that was delivered.

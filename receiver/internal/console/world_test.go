@@ -27,7 +27,6 @@ import (
 	"github.com/smspager/smspager/receiver/internal/status"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
-	"github.com/smspager/smspager/templating/gsm7"
 )
 
 var (
@@ -350,18 +349,6 @@ func (w *world) open(code, receiver string, ago time.Duration, n *templating.Not
 		w.text(p, person, at, "CRITICAL "+p.Headline+" prod-eu-1: 2 firing. Pod is crash looping: payments/checkout-api\nRe "+code, 4*time.Second+time.Duration(i)*157*time.Second)
 	}
 	return p
-}
-
-// text adds a message that was delivered after some time.
-func (w *world) text(p *page.Page, to outbox.Person, at time.Time, text string, took time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	size := gsm7.Measure(text)
-	w.messages = append(w.messages, outbox.Message{
-		ID: fmt.Sprintf("%013d-m%d", at.UnixMilli(), len(w.messages)), To: to.Number, Receiver: p.Receiver, PageID: p.ID, Text: text, State: outbox.Delivered, CreatedAt: at, AcceptedAt: at.Add(200 * time.Millisecond), UpdatedAt: at.Add(took),
-		Encoding: size.Encoding, Segments: size.Segments, APIID: "7f0c2e91",
-		Events: []outbox.Event{{At: at, Type: outbox.EventQueued}, {At: at, Type: outbox.EventAttempt}, {At: at.Add(200 * time.Millisecond), Type: outbox.EventAccepted}, {At: at.Add(took), Type: outbox.EventDelivered, Detail: "status 3"}},
-	})
 }
 
 // night fills the world with what a night may bring.
