@@ -178,6 +178,7 @@ func TestPagedByHand(t *testing.T) {
 	call(`{"to":"oncall","key":"backup","resolve":true}`, 404, "no open page has this key")
 	call(`{"to":"bob","text":"Please call the NOC","severity":"info"}`, 200, `"receiver":"contact:bob"`)
 	c.texted(bob, "INFO Please call the NOC")
+	call(`{"to":"alice","text":"Please call me","by":"bob"}`, 200, `"headline":"CRITICAL Please call me"`)
 	call(`{"to":"log","text":"no pages here"}`, 200, `"page":null`)
 	call(`{"to":"nobody","text":"x"}`, 404, "receivers: oncall, log")
 	call(`{"to":"oncall"}`, 400, `text\" is missing`)

@@ -27,7 +27,7 @@ type cluster struct {
 // inClusters runs a test behind real Alertmanagers that know nothing of one another, once with each
 // version. receivers is the tail of smspager's configuration, webhook are more keys of Alertmanager's.
 func inClusters(t *testing.T, count int, receivers, webhook string, test func(t *testing.T, c *cluster)) {
-	for name, find := range map[string]func() (string, error){"debian": alertmanagertest.Debian, "go.mod": alertmanagertest.Built} {
+	for name, find := range alertmanagertest.All() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			binary, err := find()

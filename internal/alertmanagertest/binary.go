@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/gofrs/flock"
 )
@@ -25,12 +26,27 @@ func Debian() (binary string, err error) {
 	return binary, nil
 }
 
-// Built returns the Alertmanager of the version that go.mod requires. It is built when it is first asked
+// All returns how to find each Alertmanager that tests run: Debian's, that of go.mod, and those whose
+// versions SMSPAGER_ALERTMANAGERS lists, such as "v0.28.1 v0.32.3".
+func All() map[string]func() (binary string, err error) {
+	all := map[string]func() (string, error){"debian": Debian, "go.mod": Built}
+	for _, version := range strings.Fields(os.Getenv("SMSPAGER_ALERTMANAGERS")) {
+		all[version] = func() (string, error) {
+			return built("go", "mod", "download", "-json", module+"@"+version)
+		}
+	}
+	return all
+}
+
+// Built returns the Alertmanager of the version that go.mod requires.
+func Built() (binary string, err error) { return built("go", "list", "-m", "-json", module) }
+
+// built returns the Alertmanager of the module that a command describes. It is built when it is first asked
 // for, and kept in the user's cache. Its module lacks the built files of its user interface, without
 // which it does not compile; they are empty here.
-func Built() (binary string, err error) {
+func built(command ...string) (binary string, err error) {
 	var m struct{ Version, Dir string }
-	out, err := exec.Command("go", "list", "-m", "-json", module).Output()
+	out, err := exec.Command(command[0], command[1:]...).Output()
 	if err == nil {
 		err = json.Unmarshal(out, &m)
 	}

@@ -18,7 +18,7 @@ import (
 // inReal runs a test with each real Alertmanager.
 func inReal(t *testing.T, test func(t *testing.T, am *alertmanagertest.Alertmanager, s *alertmanager.Silencer, mutes bool)) {
 	t.Parallel()
-	for name, find := range map[string]func() (string, error){"debian": alertmanagertest.Debian, "go.mod": alertmanagertest.Built} {
+	for name, find := range alertmanagertest.All() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			binary, err := find()

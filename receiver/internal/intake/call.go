@@ -28,7 +28,7 @@ type Call struct {
 	Text     string
 	Severity string // "": critical
 	Key      string // names the page, so that another Call updates or resolves it; "": nothing else can
-	By       string // who calls, for the page's labels; "": a script
+	By       string // who calls, for the page's annotations; "": a script
 	Resolve  bool
 }
 
@@ -128,7 +128,7 @@ func (c *Call) notification(group string, now time.Time, earlier *template.Alert
 		Labels: template.KV{model.AlertNameLabel: c.Text, "severity": c.Severity}, Annotations: template.KV{},
 	}
 	if c.By != "" {
-		alert.Labels["by"] = c.By
+		alert.Annotations["by"] = c.By
 	}
 	if c.Resolve {
 		alert.Status, alert.EndsAt = string(model.AlertResolved), now
