@@ -85,6 +85,7 @@ type Query struct {
 	State    State
 	To       e164.Number
 	Receiver string
+	Without  string // a receiver whose messages are left out
 	Page     string // the page that they are of
 	Before   string // only messages with a smaller ID, that is older ones
 	Limit    int    // at most so many; must be positive

@@ -16,8 +16,10 @@ const (
 	// figuresOver is how far back the figures go, and figuresFor how long they are kept.
 	figuresOver = 30 * 24 * time.Hour
 	figuresFor  = time.Minute
-	// messagesCounted and pagesCounted bound what is read for the figures, batch at a time.
+	// messagesCounted, probesCounted (one in five minutes) and pagesCounted bound what is read for the figures,
+	// a batch at a time.
 	messagesCounted = 5000
+	probesCounted   = 9000
 	pagesCounted    = 2000
 	batch           = 500
 )
@@ -31,10 +33,11 @@ type figures struct {
 
 // figuresRead is what was read of the messages and pages of the last days, newest first.
 type figuresRead struct {
-	Texts    []textFigure
-	Pages    []pageFigure
-	TextsCut time.Time // older messages were left out; zero: none
-	PagesCut time.Time // older pages were left out; zero: none
+	Texts  []textFigure // but for probes
+	Probes []textFigure
+	Pages  []pageFigure
+	// Older ones were left out; zero: none were.
+	TextsCut, ProbesCut, PagesCut time.Time
 }
 
 // textFigure is what counts of a message.
@@ -44,7 +47,6 @@ type textFigure struct {
 	Took     time.Duration
 	To       e164.Number
 	Segments int
-	Probe    bool
 	Asked    bool // the recipient asked for it
 	State    outbox.State
 }
@@ -63,52 +65,71 @@ func (c *Console) readFigures(ctx context.Context, now time.Time) (figuresRead, 
 		return c.figures.last, nil
 	}
 	var all figuresRead
+	var err error
 	since := now.Add(-figuresOver)
-	q := outbox.Query{Limit: batch}
-	for more := true; more; {
-		ms, err := c.o.Store.List(ctx, q)
-		if err != nil {
-			return figuresRead{}, err
-		}
-		for _, m := range ms {
-			if m.CreatedAt.Before(since) {
-				break
-			}
-			all.Texts = append(all.Texts, textFigureOf(m))
-		}
-		if more = len(ms) == batch && !ms[batch-1].CreatedAt.Before(since); more {
-			q.Before = ms[batch-1].ID
-			if len(all.Texts) >= messagesCounted {
-				all.TextsCut, more = ms[batch-1].CreatedAt, false
-			}
-		}
+	if all.Texts, all.TextsCut, err = c.messagesSince(ctx, outbox.Query{Without: outbox.ProbeReceiver}, since, messagesCounted); err != nil {
+		return figuresRead{}, err
 	}
-	pq := outbox.PageQuery{Limit: batch}
-	for more := true; more; {
-		ps, err := c.o.Store.Pages(ctx, pq)
-		if err != nil {
-			return figuresRead{}, err
-		}
-		for _, p := range ps {
-			if p.OpenedAt.Before(since) {
-				break
-			}
-			all.Pages = append(all.Pages, pageFigure{p.OpenedAt, p.Severity})
-		}
-		if more = len(ps) == batch && !ps[batch-1].OpenedAt.Before(since); more {
-			pq.Before = ps[batch-1].ID
-			if len(all.Pages) >= pagesCounted {
-				all.PagesCut, more = ps[batch-1].OpenedAt, false
-			}
-		}
+	if all.Probes, all.ProbesCut, err = c.messagesSince(ctx, outbox.Query{Receiver: outbox.ProbeReceiver}, since, probesCounted); err != nil {
+		return figuresRead{}, err
+	}
+	if all.Pages, all.PagesCut, err = c.pagesSince(ctx, since); err != nil {
+		return figuresRead{}, err
 	}
 	c.figures.last, c.figures.readAt = all, now
 	return all, nil
 }
 
+// messagesSince returns the figures of messages since a time, newest first, and when those begin that it has if there
+// are more than it may read.
+func (c *Console) messagesSince(ctx context.Context, q outbox.Query, since time.Time, most int) (all []textFigure, cut time.Time, err error) {
+	for q.Limit = batch; ; {
+		ms, err := c.o.Store.List(ctx, q)
+		if err != nil {
+			return nil, cut, err
+		}
+		for _, m := range ms {
+			if m.CreatedAt.Before(since) {
+				return all, cut, nil
+			}
+			all = append(all, textFigureOf(m))
+		}
+		switch {
+		case len(ms) < batch:
+			return all, cut, nil
+		case len(all) >= most:
+			return all, ms[batch-1].CreatedAt, nil
+		}
+		q.Before = ms[batch-1].ID
+	}
+}
+
+// pagesSince is messagesSince for pages.
+func (c *Console) pagesSince(ctx context.Context, since time.Time) (all []pageFigure, cut time.Time, err error) {
+	for q := (outbox.PageQuery{Limit: batch}); ; {
+		ps, err := c.o.Store.Pages(ctx, q)
+		if err != nil {
+			return nil, cut, err
+		}
+		for _, p := range ps {
+			if p.OpenedAt.Before(since) {
+				return all, cut, nil
+			}
+			all = append(all, pageFigure{p.OpenedAt, p.Severity})
+		}
+		switch {
+		case len(ps) < batch:
+			return all, cut, nil
+		case len(all) >= pagesCounted:
+			return all, ps[batch-1].OpenedAt, nil
+		}
+		q.Before = ps[batch-1].ID
+	}
+}
+
 func textFigureOf(m outbox.Message) textFigure {
 	t := textFigure{
-		At: m.CreatedAt, Sent: m.AcceptedAt, To: m.To, Segments: m.Segments, Probe: m.Receiver == outbox.ProbeReceiver, Asked: people.AskedFor(&m), State: m.State, Took: -1,
+		At: m.CreatedAt, Sent: m.AcceptedAt, To: m.To, Segments: m.Segments, Asked: people.AskedFor(&m), State: m.State, Took: -1,
 	}
 	if m.NotBefore.After(t.At) {
 		t.At = m.NotBefore
@@ -128,21 +149,22 @@ type delays struct {
 }
 
 // delaysOf returns the delays in times that begin at each of some moments and end at the next.
-func delaysOf(texts []textFigure, begins []time.Time) []delays {
-	took, probes := make([][]time.Duration, len(begins)-1), make([][]time.Duration, len(begins)-1)
-	for _, t := range texts {
-		i := bucket(begins, t.At)
-		switch {
-		case i < 0 || t.Took < 0:
-		case t.Probe:
-			probes[i] = append(probes[i], t.Took)
-		default:
-			took[i] = append(took[i], t.Took)
-		}
-	}
+func delaysOf(read *figuresRead, begins []time.Time) []delays {
+	texts, probes := tookIn(read.Texts, begins), tookIn(read.Probes, begins)
 	var all []delays
-	for i := range took {
-		all = append(all, delays{quantile(took[i], 0.5), quantile(took[i], 0.9), quantile(probes[i], 0.5)})
+	for i := range texts {
+		all = append(all, delays{quantile(texts[i], 0.5), quantile(texts[i], 0.9), quantile(probes[i], 0.5)})
+	}
+	return all
+}
+
+// tookIn returns how long deliveries took in each of these times.
+func tookIn(texts []textFigure, begins []time.Time) [][]time.Duration {
+	all := make([][]time.Duration, len(begins)-1)
+	for _, t := range texts {
+		if i := bucket(begins, t.At); i >= 0 && t.Took >= 0 {
+			all[i] = append(all[i], t.Took)
+		}
 	}
 	return all
 }
@@ -192,7 +214,7 @@ func (c *Console) nightsOf(f *Frame, texts []textFigure) []nights {
 	seen := make(map[night]bool)
 	by := make(map[e164.Number]*nights)
 	for _, t := range texts {
-		if t.Probe || t.Asked || t.Sent.IsZero() || t.To == e164.Test {
+		if t.Asked || t.Sent.IsZero() || t.To == e164.Test {
 			continue
 		}
 		local := t.Sent.In(c.o.People.Zone(t.To))

@@ -37,6 +37,7 @@ type health struct {
 	Nights        []nights
 	Texts         int  // messages that were read
 	Cut           when // the figures of messages begin then; zero: they are whole
+	ProbesCut     when // those of probes, and of pages
 	PagesCut      when
 }
 
@@ -49,7 +50,7 @@ func (c *Console) serveHealth(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := c.o.State.Status()
-	h := &health{Frame: f, Texts: len(read.Texts), Cut: f.when(read.TextsCut), PagesCut: f.when(read.PagesCut)}
+	h := &health{Frame: f, Texts: len(read.Texts), Cut: f.when(read.TextsCut), ProbesCut: f.when(read.ProbesCut), PagesCut: f.when(read.PagesCut)}
 	known := c.heartbeats(r.Context())
 	h.Beats = beats(f, known)
 	f.Banner = append(broken(f, &s), late(&s)...)
@@ -58,7 +59,7 @@ func (c *Console) serveHealth(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Out, h.Inside = wayOut(f, &s), inside(f, &s)
 	h.Heading, h.Lead = verdict(f, &s, read.Texts)
-	h.Day, h.Month = dayPlot(f, read.Texts), monthPlot(f, read.Texts)
+	h.Day, h.Month = dayPlot(f, &read), monthPlot(f, &read)
 	h.Segments = segmentPlot(f, read.Texts)
 	h.Credit = c.creditPlot(r.Context(), f)
 	h.Pages = c.pagePlot(f, read.Pages)
@@ -73,7 +74,7 @@ func verdict(f *Frame, s *status.Status, texts []textFigure) (heading, lead stri
 	var took []time.Duration
 	lost, slow := 0, 0
 	for _, t := range texts {
-		if t.Probe || f.now.Sub(t.At) > 24*time.Hour {
+		if f.now.Sub(t.At) > 24*time.Hour {
 			continue
 		}
 		if t.State.Undelivered() {
@@ -111,13 +112,13 @@ func verdict(f *Frame, s *status.Status, texts []textFigure) (heading, lead stri
 }
 
 // dayPlot shows the delays of the last 24 hours.
-func dayPlot(f *Frame, texts []textFigure) linePlot {
+func dayPlot(f *Frame, read *figuresRead) linePlot {
 	end := f.now
 	var begins []time.Time
 	for i := range halfHours + 1 {
 		begins = append(begins, end.Add(time.Duration(i-halfHours)*30*time.Minute))
 	}
-	p := delayPlot("Last 24 hours, half an hour a point", "in the last 24 hours", delaysOf(texts, begins), func(i int) string { return f.when(begins[i+1]).hour() })
+	p := delayPlot("Last 24 hours, half an hour a point", "in the last 24 hours", delaysOf(read, begins), func(i int) string { return f.when(begins[i+1]).hour() })
 	p.TableCaption, p.Columns[0] = "Last 24 hours: the half hours until these times with texts", "Until"
 	p.Marks = []mark{{"0", "start", f.when(begins[0]).hour()}, {"50%", "middle", f.when(begins[halfHours/2]).hour()}, {"100%", "end", "now"}}
 	return p
@@ -127,9 +128,9 @@ func dayPlot(f *Frame, texts []textFigure) linePlot {
 func (w when) hour() string { return w.at.In(w.zone).Format("15:04") }
 
 // monthPlot shows the delays of the last 30 days.
-func monthPlot(f *Frame, texts []textFigure) linePlot {
+func monthPlot(f *Frame, read *figuresRead) linePlot {
 	begins := f.dayBegins(daysPlotted)
-	p := delayPlot("Last 30 days, a day a point", "in the last 30 days", delaysOf(texts, begins), func(i int) string { return f.dayName(begins, i) })
+	p := delayPlot("Last 30 days, a day a point", "in the last 30 days", delaysOf(read, begins), func(i int) string { return f.dayName(begins, i) })
 	p.TableCaption, p.Marks = "Last 30 days: days with texts", f.dayMarks(begins)
 	return p
 }
@@ -185,7 +186,7 @@ func segmentPlot(f *Frame, texts []textFigure) barPlot {
 	days := make([][]float64, daysPlotted)
 	total := 0.0
 	for _, t := range texts {
-		if i := bucket(begins, t.At); i >= 0 && !t.Probe && !t.Sent.IsZero() {
+		if i := bucket(begins, t.At); i >= 0 && !t.Sent.IsZero() {
 			if days[i] == nil {
 				days[i] = []float64{0}
 			}

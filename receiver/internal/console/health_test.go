@@ -116,7 +116,13 @@ func TestFiguresCut(t *testing.T) {
 		at := time.Now().Add(-time.Duration(i) * time.Minute)
 		w.messages = append(w.messages, outbox.Message{ID: fmt.Sprintf("%013d", at.UnixMilli()), To: e164.Number("+33639980001"), Text: "x", Segments: 1, State: outbox.Delivered, CreatedAt: at, AcceptedAt: at, UpdatedAt: at.Add(time.Second)})
 	}
-	w.shows("/health", http.StatusOK, "The figures are cut: they are those of the last 5000 messages, since ", "5,000 in 30 days")
+	w.shows("/health", http.StatusOK, "The figures are cut: they are those of the last 5000 messages, since ", "5,000 in 30 days", "!Probes before")
+	w = newWorld(t, "")
+	for i := range 10_000 {
+		w.probe(time.Now().Add(-time.Duration(i)*time.Minute), time.Second)
+	}
+	w.message(bob, 20*24*time.Hour, outbox.Delivered, "x")
+	w.shows("/health", http.StatusOK, "Probes before", "!figures are cut", "1 in 30 days") // probes do not displace texts
 }
 
 // TestPlots: nothing is drawn outside of its plot, whatever the figures are.

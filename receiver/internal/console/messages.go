@@ -17,12 +17,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-const (
-	// messagesShown is how many messages a list shows. Probes are left out of it, so that more are read, but
-	// at most messagesRead.
-	messagesShown = 25
-	messagesRead  = 1000
-)
+// messagesShown is how many messages a list shows.
+const messagesShown = 25
 
 // messageList is what the page of messages shows.
 type messageList struct {
@@ -91,13 +87,15 @@ func (c *Console) showMessages(w http.ResponseWriter, r *http.Request, chosen *o
 		c.fail(w, r, http.StatusBadRequest, fault, "The list of messages has the filters that there are.")
 		return
 	}
-	ms, more, err := c.messages(r.Context(), q)
+	q.Limit = messagesShown + 1
+	ms, err := c.o.Store.List(r.Context(), q)
 	if err != nil {
 		c.unreadable(w, r, err)
 		return
 	}
-	if more {
-		l.Older = l.address("", ms[len(ms)-1].ID)
+	if len(ms) > messagesShown {
+		ms = ms[:messagesShown]
+		l.Older = l.address("", ms[messagesShown-1].ID)
 	}
 	if l.Before != "" {
 		l.Newest = l.address("", "")
@@ -118,13 +116,17 @@ func (c *Console) showMessages(w http.ResponseWriter, r *http.Request, chosen *o
 	c.render(w, r, http.StatusOK, "messages.html", l)
 }
 
-// query returns what a filter asks the store for, or a fault in a sentence.
+// query returns what a filter asks the store for, or a fault in a sentence. Probes are in the list only if
+// they are asked for.
 func (c *Console) query(f *Frame, filter *messageFilter) (q outbox.Query, fault string) {
 	q = outbox.Query{State: outbox.State(filter.State), Receiver: filter.Receiver, Before: filter.Before}
 	if filter.State != "" && !slices.Contains(outbox.States(), q.State) {
 		return q, "There is no such state."
 	}
 	if filter.To == "" {
+		if filter.Receiver == "" {
+			q.Without = outbox.ProbeReceiver
+		}
 		return q, ""
 	}
 	if n, ok := c.settings.Load().numbers[filter.To]; ok {
@@ -143,33 +145,6 @@ func (c *Console) query(f *Frame, filter *messageFilter) (q outbox.Query, fault 
 	}
 	q.To = n
 	return q, ""
-}
-
-// messages returns the messages of a list, and whether there are older ones. Probes are in it only if they
-// are asked for.
-func (c *Console) messages(ctx context.Context, q outbox.Query) (ms []outbox.Message, more bool, err error) {
-	probes := q.Receiver != "" || q.To != ""
-	q.Limit = messagesShown + 1
-	for read := 0; read < messagesRead; read += q.Limit {
-		batch, err := c.o.Store.List(ctx, q)
-		if err != nil {
-			return nil, false, err
-		}
-		for _, m := range batch {
-			if !probes && m.Receiver == outbox.ProbeReceiver {
-				continue
-			}
-			if len(ms) == messagesShown {
-				return ms, true, nil
-			}
-			ms = append(ms, m)
-		}
-		if len(batch) < q.Limit {
-			return ms, false, nil
-		}
-		q.Before, q.Limit = batch[len(batch)-1].ID, 200
-	}
-	return ms, len(ms) > 0, nil
 }
 
 // choices fills in what the filters offer.

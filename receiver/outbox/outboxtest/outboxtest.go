@@ -188,6 +188,8 @@ func testList(t *testing.T, s outbox.Store) {
 		{outbox.Query{Limit: 9, State: outbox.Failed}, []int{9}},
 		{outbox.Query{Limit: 2, State: outbox.Queued, Receiver: "db", Before: ids[8]}, []int{7, 6}},
 		{outbox.Query{Limit: 2, Receiver: "nobody"}, nil},
+		{outbox.Query{Limit: 2, Without: "db", Before: ids[8]}, []int{4, 3}},
+		{outbox.Query{Limit: 9, Without: "oncall", State: outbox.Queued}, []int{8, 7, 6, 5}},
 	} {
 		ms, err := s.List(context.Background(), tc.query)
 		var got []int

@@ -113,6 +113,7 @@ func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 		{"state = ", string(q.State)},
 		{"recipient = ", string(q.To)},
 		{"receiver = ", q.Receiver},
+		{"receiver <> ", q.Without},
 		{"page_id <> '' AND page_id = ", q.Page},
 		{"id < ", q.Before},
 	} {
