@@ -173,7 +173,7 @@ func (c *Console) contact(ctx context.Context, f *Frame, configured config.Conta
 		k.Facts = append(k.Facts, quiet)
 	}
 	if len(configured.Aliases) > 0 {
-		k.Facts = append(k.Facts, "Also called "+list(configured.Aliases)+".")
+		k.Facts = append(k.Facts, sentence("Also called "+list(configured.Aliases)))
 	}
 	if !texts {
 		return k, nil

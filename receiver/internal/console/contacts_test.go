@@ -20,7 +20,7 @@ func TestContacts(t *testing.T) {
 	m := w.message(alice, time.Minute, outbox.Delivered, "x", outbox.Event{At: time.Now(), Type: outbox.EventReply, Detail: "ok"})
 	m.Events[3].At, m.UpdatedAt = time.Now(), time.Now().Add(time.Minute)
 	w.shows("/contacts", http.StatusOK,
-		"<h1>1 phone is not verified", "<b>alice</b> <span class=\"at\">+3363•••01", `is-ok">verified`, "Quiet 22:00 to 07:00 in Asia/Tokyo for info and warning.", "Also called Alice A..", "Paged by all.", "Last reply", `is-warn">late`,
+		"<h1>1 phone is not verified", "<b>alice</b> <span class=\"at\">+3363•••01", `is-ok">verified`, "Quiet 22:00 to 07:00 in Asia/Tokyo for info and warning.", "Also called Alice A. ", "Paged by all.", "Last reply", `is-warn">late`,
 		"<b>bob</b>", `is-warn">not verified`, "No text was delivered yet.", "On duty on primary", "<b>carol</b>", `is-warn">stopped`, "2\u00a0days\u00a0ago", "In the turns of later.", "A reply “start”", "!<form", "!"+string(alice.Number))
 	w.caller = admin
 	w.shows("/contacts", http.StatusOK, string(alice.Number), `action="/contacts/bob/verify"`, "Verify again", "!/contacts/carol/verify")

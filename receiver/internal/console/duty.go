@@ -86,7 +86,7 @@ type wrongPhone struct{ Name, Why string }
 // shift is a time in which the same people are on duty.
 type shift struct {
 	X, Width string
-	TextX    int
+	TextX    string // where the label begins, within the shift
 	Who      string
 	Label    string // Who, if there is room for it
 	From, To string
@@ -286,7 +286,7 @@ func (d *dutyPage) shift(on people.Duty) shift {
 		to = d.To.at
 	}
 	s := shift{
-		X: d.place(from), Width: percent(d.length(from, to)), TextX: 8, Who: list(on.Contacts), ends: on.End, Gap: on.Gap || on.Unread, Unread: on.Unread,
+		X: d.place(from), Width: percent(d.length(from, to)), TextX: "0", Who: d.Shown(list(on.Contacts)), ends: on.End, Gap: on.Gap || on.Unread, Unread: on.Unread,
 		Mine: d.Caller.Contact != "" && slices.Contains(on.Contacts, d.Caller.Contact), contacts: on.Contacts,
 	}
 	s.From, s.To = d.words(on.Start, on.End)
@@ -294,10 +294,12 @@ func (d *dutyPage) shift(on people.Duty) shift {
 		s.Who, s.Mine = "nobody", false
 		return s
 	}
-	if from.Equal(d.From.at) && d.Current {
-		s.TextX = 16 // beside the line of now
+	label, begins := float64(8*len([]rune(s.Who))+16), from
+	if d.now.After(from) && d.now.Before(to) && wide*d.length(from, d.now) < label {
+		begins = d.now // beside the line of now
+		s.TextX = percent(float64(d.now.Sub(from)) / float64(to.Sub(from)))
 	}
-	if wide*d.length(from, to) > float64(8*len([]rune(s.Who))+2*s.TextX) {
+	if wide*d.length(begins, to) > label {
 		s.Label = s.Who
 	}
 	return s
@@ -306,7 +308,7 @@ func (d *dutyPage) shift(on people.Duty) shift {
 func (d *dutyPage) gap(rota string, on people.Duty) gap {
 	g := gap{
 		Rota: rota, From: d.when(on.Start), Length: capital(span(on.End.Sub(on.Start), true)) + ". ", Now: !on.Start.After(d.now) && on.End.After(d.now), Over: !on.End.After(d.now),
-		Nobody: len(on.Contacts) == 0, Unread: on.Unread, Then: list(on.Contacts),
+		Nobody: len(on.Contacts) == 0, Unread: on.Unread, Then: d.Shown(list(on.Contacts)),
 	}
 	switch from, to := d.words(on.Start, on.End); {
 	case on.Unread:

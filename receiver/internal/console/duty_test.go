@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/smspager/smspager/receiver/internal/access"
@@ -20,7 +21,7 @@ contacts:
   - {name: carol, number: "+33639980003"}
 rotas:
   - {name: primary, timezone: Europe/Paris, turns: {start: "2026-11-02 09:00", days: 7, people: [alice, bob]}}
-  - {name: storage, timezone: Asia/Tokyo, calendar: nowhere.ics, default: [carol]}
+  - {name: storage, timezone: Asia/Tokyo, calendar: nowhere.ics, default: ["+33639980009"]}
   - {name: later, timezone: Europe/Paris, turns: {start: "3026-11-02 09:00", days: 7, people: [carol]}}
 receivers:
   - {name: oncall, to: ["rota:primary"]}
@@ -36,7 +37,7 @@ func TestDuty(t *testing.T) {
 	w.contacts[0].Verified, w.contacts[1].Stopped = time.Time{}, time.Now()
 	w.shows("/duty", http.StatusOK,
 		"You are on duty", "Your shifts", "<span>primary</span>", "2\u00a0gaps",
-		"The calendar was never read. Pages go to carol, the default.", "No default: <strong>nobody is paged.</strong>", "<b>all the time</b>", "<td>earlier</td><td>later</td>",
+		"The calendar was never read. Pages go to +3363•••09, the default.", "No default: <strong>nobody is paged.</strong>", "<b>all the time</b>", "<td>earlier</td><td>later</td>",
 		"Europe/Paris. Turns in the configuration.", "Asia/Tokyo, 8\u00a0h ahead of you. Calendar nowhere.ics, ", "26\u00a0h\u00a0ago</time></span>: GET of +3363•••07: 503", `class="gap" fill="url(#hatch)"`,
 		`class="shift mine"`, `class="now"`, "alice</span> is not verified", "bob</span> has stopped all texts", "Shifts of primary in words", "nobody</span></td>", "Earlier", "Later", "!Today</a>")
 	w.caller = access.Caller{Login: "eve", Role: viewer.Role}
@@ -66,4 +67,15 @@ func TestDutyDays(t *testing.T) {
 	if n := strings.Count(body, `text-anchor="middle"`); n != 14 {
 		t.Errorf("%d days, want 14", n)
 	}
+}
+
+// TestDutyLabel: the line of now does not cross the name of who is on duty.
+func TestDutyLabel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2026, 11, 28, 14, 0, 0, 0, paris))) // 14 of the 57 hours until Monday 09:00
+		body := newWorldOf(t, gapped).get("/duty").Body.String()
+		if !strings.Contains(body, `<text class="who" x="24.56%" dx="8" y="23">bob</text>`) || !strings.Contains(body, `<text class="who" x="0" dx="8" y="23">alice</text>`) {
+			t.Error(body)
+		}
+	})
 }

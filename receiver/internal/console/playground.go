@@ -65,7 +65,7 @@ type playground struct {
 	Receivers   []string
 	Receiver    string
 	Template    string
-	Own         string // the receiver's template
+	Own         string // the receiver's template, as the reader may see it
 	Samples     []sample
 	Sample      string
 	Payload     string
@@ -141,7 +141,7 @@ func (c *Console) chooseReceiver(p *playground, name string) *config.Receiver {
 
 // read reads the form.
 func (p *playground) read(r *http.Request, rc *config.Receiver) {
-	p.Receiver, p.Own = rc.Name, rc.Text
+	p.Receiver, p.Own = rc.Name, p.Frame.Shown(rc.Text)
 	p.Template = strings.ReplaceAll(r.Form.Get("template"), "\r\n", "\n")
 	if strings.TrimSpace(p.Template) == "" {
 		p.Template = p.Own

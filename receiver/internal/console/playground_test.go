@@ -152,3 +152,16 @@ func TestSamples(t *testing.T) {
 		t.Errorf("there are %d samples", n)
 	}
 }
+
+// TestPlaygroundNumbers: a number in a receiver's template is short for all but admins, and the template is
+// still the receiver's.
+func TestPlaygroundNumbers(t *testing.T) {
+	w := newWorldOf(t, "textinghouse: {user: acme, password: secret}\nreceivers: [{name: sms, to: [\"+33639980001\"], text: \"{{ .Status }}, call +33639980007\"}]\n")
+	w.caller = viewer
+	w.shows("/templates", http.StatusOK, "{{ .Status }}, call +3363•••07", "!980007")
+	if code, _, _ := w.try(url.Values{"template": {"{{ .Status }}, call +3363•••07"}}); code != http.StatusOK || w.rendered[1] != "sms " {
+		t.Errorf("the receiver's own template gives %d, %q", code, w.rendered)
+	}
+	w.caller = admin
+	w.shows("/templates", http.StatusOK, "{{ .Status }}, call +33639980007")
+}
