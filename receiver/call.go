@@ -5,10 +5,13 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/internal/console"
 	"github.com/smspager/smspager/receiver/internal/intake"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/status"
+	"github.com/smspager/smspager/templating"
 )
 
 // caller has intake page by hand for the API.
@@ -40,6 +43,8 @@ func (s state) Heartbeats(ctx context.Context) ([]status.Heartbeat, error) {
 	return s.watch.Heartbeats(ctx)
 }
 
+func (s state) Credits(ctx context.Context) ([]status.Credit, error) { return s.watch.Credits(ctx) }
+
 func (s state) Roster() *people.Roster { return s.people.Roster() }
 
 func (s state) Preview(receiver string, payload []byte, text string) (any, error) {
@@ -47,8 +52,22 @@ func (s state) Preview(receiver string, payload []byte, text string) (any, error
 	if err != nil {
 		return nil, err
 	}
-	s.configuring.Lock()
-	cfg := s.cfg
-	s.configuring.Unlock()
-	return preview(cfg, receiver, n, text)
+	return preview(s.configured(), receiver, n, draft{text: text})
+}
+
+// configured returns the configuration in force.
+func (r *Receiver) configured() *config.Config {
+	r.configuring.Lock()
+	defer r.configuring.Unlock()
+	return r.cfg
+}
+
+// previewer renders notifications for the console.
+type previewer struct{ *Receiver }
+
+func (p previewer) Decode(payload []byte) (templating.Notification, error) { return Decode(payload) }
+
+func (p previewer) Render(receiver string, n templating.Notification, text string, maxSegments int) (console.Rendered, error) {
+	made, err := preview(p.configured(), receiver, n, draft{text, maxSegments})
+	return console.Rendered{Ignored: made.Ignored, MaxSegments: made.MaxSegments, Rendering: made.Rendering}, err
 }

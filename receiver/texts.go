@@ -70,12 +70,17 @@ func NewPreview(cfg *config.Config, name string, n templating.Notification) (Pre
 	if err != nil {
 		return Preview{}, fmt.Errorf("configuration: %w", err)
 	}
-	return preview(cfg, name, n, "")
+	return preview(cfg, name, n, draft{})
 }
 
-// preview renders a notification for a receiver of a resolved configuration. text replaces the
-// receiver's template; "": it does not.
-func preview(cfg *config.Config, name string, n templating.Notification, text string) (Preview, error) {
+// draft is what to try instead of what a receiver has.
+type draft struct {
+	text        string // its template; "": the receiver's
+	maxSegments int    // 0: the receiver's
+}
+
+// preview renders a notification for a receiver of a resolved configuration.
+func preview(cfg *config.Config, name string, n templating.Notification, d draft) (Preview, error) {
 	receivers, err := compile(cfg)
 	if err != nil {
 		return Preview{}, err
@@ -91,10 +96,13 @@ func preview(cfg *config.Config, name string, n templating.Notification, text st
 	if err != nil {
 		return Preview{}, err
 	}
-	if text != "" {
-		if err := retext(cfg, r, text); err != nil {
+	if d.text != "" {
+		if err := retext(cfg, r, d.text); err != nil {
 			return Preview{}, err
 		}
+	}
+	if d.maxSegments > 0 {
+		r.MaxSegments = d.maxSegments
 	}
 	addressed := n.Receiver
 	if other, err := intake.Find(receivers, addressed); err == nil && other == r {

@@ -15,7 +15,11 @@ func (c *Console) banner(f *Frame, s *status.Status, beats []status.Heartbeat) [
 			all = append(all, notice{Bad: true, What: "Heartbeat missing:", Text: fmt.Sprintf("%s is dead since %s; its alerts may not arrive", h.Name, f.when(*h.DeadAt).Clock())})
 		}
 	}
-	return append(append(all, late(s)...), c.uncovered(f)...)
+	all = append(all, late(s)...)
+	for i := range all {
+		all[i].Href, all[i].Text = f.Base+"/health", f.Shown(all[i].Text)
+	}
+	return append(all, c.uncovered(f)...)
 }
 
 // broken returns what stops messages.
@@ -86,7 +90,7 @@ func (c *Console) uncovered(f *Frame) []notice {
 					continue
 				}
 				places[wrong[contact]] = len(phones)
-				phones = append(phones, notice{What: capital(wrong[contact]) + ":", Text: fmt.Sprintf("%s’s phone, on duty on %s %s", contact, rota, from)})
+				phones = append(phones, notice{Href: f.Base + "/contacts", What: capital(wrong[contact]) + ":", Text: fmt.Sprintf("%s’s phone, on duty on %s %s", contact, rota, from)})
 			}
 		}
 	}
@@ -95,7 +99,7 @@ func (c *Console) uncovered(f *Frame) []notice {
 
 // gapNotice is the row of a gap of a rota.
 func gapNotice(f *Frame, rota string, start, end time.Time, from string, instead []string, unread bool) notice {
-	n := notice{What: "Gap now:", Text: "nobody is on duty on " + rota + " " + from}
+	n := notice{Href: f.Base + "/duty", What: "Gap now:", Text: "nobody is on duty on " + rota + " " + from}
 	if start.After(f.now) {
 		n.What = "Gap in " + span(start.Sub(f.now), false) + ":"
 	}

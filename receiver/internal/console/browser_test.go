@@ -25,8 +25,11 @@ import (
 var screens = flag.String("screens", "", "write a picture of every page to this folder")
 
 // serve serves the world to a contact.
-func (w *world) serve(contact string) string {
-	caller := access.Caller{Login: contact, Contact: contact, Role: config.Responder}
+func (w *world) serve(contact string) string { return w.serveAs(contact, config.Responder) }
+
+// serveAs serves the world to a contact with a role.
+func (w *world) serveAs(contact string, role config.Role) string {
+	caller := access.Caller{Login: contact, Contact: contact, Role: role}
 	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serveTo(caller, rw, r) }))
 	w.t.Cleanup(s.CloseClientConnections)
 	return s.URL
@@ -41,41 +44,55 @@ const later = `(Date.now = (real => () => real() + 60e3)(Date.now), 1)`
 func TestEveryPage(t *testing.T) {
 	w := newWorld(t, "alertmanager: {urls: [\"http://127.0.0.1:1\"]}\n")
 	w.night()
+	w.month()
 	long := strings.Repeat("VeryLongName_of-something/", 20)
 	w.open("9999", "storage", 26*time.Hour, firing(strings.Repeat("x", 150), "rather-"+long[:60], long+strings.Repeat("y", 300), template.KV{"pod": long, long[:100]: "v", "other": strings.Repeat("z", 400)}), bob)
 	empty := newWorldOf(t, "textinghouse: {user: acme, password: secret}\nreceivers: [{name: sms, to: [\"+33639980001\"]}]\n")
 	empty.caller = open
 	night, none := w.serve("bob"), httptest.NewServer(empty)
 	t.Cleanup(none.CloseClientConnections)
-	tab := browsertest.New(t)
-	for name, address := range map[string]string{
+	all := []map[string]string{{
 		"now": night + "/", "page": night + "/pages/6279", "long": night + "/pages/9999", "held": night + "/pages/5512", "ended": night + "/pages/4391", "pages": night + "/pages?state=current", "missing": night + "/nowhere",
+	}, {
+		"messages": night + "/messages", "message": night + "/messages/" + w.messages[0].ID, "duty": night + "/duty", "duty-later": night + "/duty?from=" + time.Now().AddDate(0, 0, 14).Format(time.DateOnly),
+		"templates": night + "/templates", "contacts": night + "/contacts", "health": night + "/health",
+	}, {
 		"empty": none.URL + "/", "empty-pages": none.URL + "/pages",
-	} {
-		for _, scheme := range []string{"dark", "light"} {
-			for size, width := range map[string]int64{"narrow": 320, "phone": 390, "wide": 1280} {
-				tab.Open(address, scheme, width)
-				if *screens != "" {
-					if err := os.WriteFile(filepath.Join(*screens, name+"-"+scheme+"-"+size+".png"), tab.Picture(), 0o644); err != nil {
-						t.Fatal(err)
+		"empty-messages": none.URL + "/messages", "empty-duty": none.URL + "/duty", "empty-templates": none.URL + "/templates", "empty-contacts": none.URL + "/contacts", "empty-health": none.URL + "/health",
+	}}
+	for _, pages := range all {
+		tab := browsertest.New(t)
+		for name, address := range pages {
+			for _, scheme := range []string{"dark", "light"} {
+				for size, width := range map[string]int64{"narrow": 320, "phone": 390, "wide": 1280} {
+					if size == "phone" && *screens == "" {
+						continue // it is for the pictures
 					}
-				}
-				if size == "phone" {
-					continue // for the pictures
-				}
-				tab.Text("document.querySelectorAll('details').forEach(d => d.open = true)")
-				at := fmt.Sprintf("%s, %s, %s", name, scheme, size)
-				if over := tab.Text("document.documentElement.scrollWidth - innerWidth"); over != "0" {
-					t.Errorf("%s: the page is %s px too wide", at, over)
-				}
-				if small := tab.Text(`[...document.querySelectorAll('button,.btn,summary,select,textarea')].filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 47.9 && !e.matches('.skip')).map(e => e.outerHTML)`); size == "narrow" && small != "" {
-					t.Errorf("%s: less than 48 px high: %s", at, small)
-				}
-				for _, fault := range append(tab.Faults(), tab.Barriers()...) {
-					t.Errorf("%s: %s", at, fault)
+					tab.Open(address, scheme, width)
+					if *screens != "" {
+						if err := os.WriteFile(filepath.Join(*screens, name+"-"+scheme+"-"+size+".png"), tab.Picture(), 0o644); err != nil {
+							t.Fatal(err)
+						}
+					}
+					check(t, tab, fmt.Sprintf("%s, %s, %s", name, scheme, size))
 				}
 			}
 		}
+	}
+}
+
+// check reports what is wrong with the page of a tab.
+func check(t *testing.T, tab *browsertest.Tab, at string) {
+	t.Helper()
+	tab.Text("document.querySelectorAll('details').forEach(d => d.open = true)")
+	if over := tab.Text("document.documentElement.scrollWidth - innerWidth"); over != "0" {
+		t.Errorf("%s: the page is %s px too wide", at, over)
+	}
+	if small := tab.Text(`innerWidth > 320 ? '' : [...document.querySelectorAll('button,.btn,summary,select,textarea')].filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 47.9 && !e.matches('.skip')).map(e => e.outerHTML)`); small != "" {
+		t.Errorf("%s: less than 48 px high: %s", at, small)
+	}
+	for _, fault := range append(tab.Faults(), tab.Barriers()...) {
+		t.Errorf("%s: %s", at, fault)
 	}
 }
 

@@ -45,6 +45,8 @@ type People interface {
 	Contacts() []people.Contact
 	Roster() *people.Roster
 	Zone(e164.Number) *time.Location
+	// Verify sends a contact a code to reply with, see people.Directory.
+	Verify(ctx context.Context, name string, link bool) error
 }
 
 // Plans knows what a receiver wants for its pages. The plan is nil if it is not configured.
@@ -56,15 +58,17 @@ type Plans interface {
 type State interface {
 	Status() status.Status
 	Heartbeats(context.Context) ([]status.Heartbeat, error)
+	Credits(context.Context) ([]status.Credit, error)
 }
 
 // Options are what New needs. All but the last five are required.
 type Options struct {
-	Store  Store
-	People People
-	Plans  Plans
-	Actor  Actor
-	State  State
+	Store     Store
+	People    People
+	Plans     Plans
+	Actor     Actor
+	State     State
+	Previewer Previewer
 
 	Base      string            // the path before all of the console's, as "/smspager"; "": none
 	Version   string            // of smspager, for the footer
@@ -81,6 +85,7 @@ type Console struct {
 	settings  atomic.Pointer[settings]
 	mux       *http.ServeMux
 	gzips     sync.Pool
+	figures   figures
 }
 
 type settings struct {
@@ -129,6 +134,17 @@ func (c *Console) route() {
 	c.mux.HandleFunc("GET /pages/{code}/{verb}", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, c.o.Base+"/pages/"+url.PathEscape(r.PathValue("code")), http.StatusSeeOther)
 	})
+	c.mux.HandleFunc("GET /messages", c.serveMessages)
+	c.mux.HandleFunc("GET /messages/{id}", c.serveMessage)
+	c.mux.HandleFunc("GET /duty", c.serveDuty)
+	c.mux.HandleFunc("GET /templates", c.servePlayground)
+	c.mux.HandleFunc("POST /templates", c.servePlayground)
+	c.mux.HandleFunc("GET /contacts", c.serveContacts)
+	c.mux.HandleFunc("POST /contacts/{name}/verify", c.serveVerify)
+	c.mux.HandleFunc("GET /contacts/{name}/verify", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, c.o.Base+"/contacts", http.StatusSeeOther)
+	})
+	c.mux.HandleFunc("GET /health", c.serveHealth)
 	c.mux.Handle("GET /assets/{name}", c.assets)
 	c.mux.HandleFunc("/", c.serveNotFound)
 }

@@ -64,7 +64,7 @@ func TestPage(t *testing.T) {
 	if text := html.UnescapeString(w.get("/pages/6279").Body.String()); !strings.Contains(text, string(alice.Number)) {
 		t.Error("an admin does not see the whole number")
 	}
-	for _, path := range []string{"/", "/pages", "/pages/6279"} {
+	for _, path := range []string{"/", "/pages", "/pages/6279", "/messages", "/messages/" + w.messages[0].ID, "/contacts", "/duty", "/health", "/templates?sample=latest"} {
 		w.caller = responder
 		if text := html.UnescapeString(w.get(path).Body.String()); strings.Contains(text, "+336399800") {
 			t.Errorf("%s shows a whole number", path)
@@ -152,8 +152,13 @@ receivers: [{name: sms, to: ["+33639980001"]}]
 `)
 	w.caller = open
 	for path, want := range map[string][]string{
-		"/":            {"No open pages", "amtool alert add", "Nobody can log in", "--web.config.file", "No rotas. Receiver sms always pages +3363•••01.", "heartbeats", "The way out", "Account", "accepted", "Set probe.interval", "None yet"},
+		"/":            {"No open pages", "amtool alert add", "Nobody can log in", "--web.config.file", "No rotas. Receiver sms always pages +3363•••01.", "heartbeats", "The way out", "Account", "accepted", "set probe.interval", "None yet"},
 		"/pages":       {"No page was opened yet"},
+		"/messages":    {"No message was sent yet", "smspager send --to=999"},
+		"/duty":        {"No rotas", "turns: {start:"},
+		"/templates":   {"NodeFilesystemAlmostOutOfSpace"},
+		"/contacts":    {"No contacts", "contacts:"},
+		"/health":      {"No message yet", "None in the last 30\u00a0days.", "Not read yet.", "Nobody was sent a text"},
 		"/pages/1234":  {"No page has the code 1234"},
 		"/no/such/way": {"There is nothing at this address"},
 	} {
@@ -196,7 +201,7 @@ func TestBanner(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	w := newWorld(t, "")
 	w.err = errors.New("disk on fire")
-	for _, path := range []string{"/", "/pages", "/pages/6279"} {
+	for _, path := range []string{"/", "/pages", "/pages/6279", "/messages", "/contacts", "/health"} {
 		if rec := w.get(path); rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), "The outbox cannot be read.") || strings.Contains(rec.Body.String(), "fire") {
 			t.Errorf("%s responds %d:\n%s", path, rec.Code, rec.Body)
 		}
@@ -248,7 +253,7 @@ func TestBase(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
 	w.base("/smspager")
-	for _, path := range []string{"/", "/pages", "/pages/6279", "/nowhere"} {
+	for _, path := range []string{"/", "/pages", "/pages/6279", "/messages", "/messages?state=delivered", "/messages/" + w.messages[0].ID, "/duty", "/templates", "/contacts", "/health", "/nowhere"} {
 		for _, address := range regexp.MustCompile(`(?:src|href|action|hx-[a-z:]+)="(/[^"]*)"`).FindAllStringSubmatch(w.get(path).Body.String(), -1) {
 			if !strings.HasPrefix(address[1], "/smspager/") {
 				t.Errorf("%s has %s", path, address[0])

@@ -37,12 +37,15 @@ type notice struct {
 	Bad        bool // something is broken; otherwise something needs care
 	What, Text string
 	Others     []string // to whom the same applies
-	Href       string   // below Base; "": nowhere
+	Href       string   // "": nowhere
 }
 
 // menu are the pages that the menu lists.
 func menu() []navItem {
-	return []navItem{{Href: "/", Name: "Now"}}
+	return []navItem{
+		{Href: "/", Name: "Now"}, {Href: "/messages", Name: "Messages"}, {Href: "/duty", Name: "Duty"}, {Href: "/templates", Name: "Templates"},
+		{Href: "/contacts", Name: "Contacts"}, {Href: "/health", Name: "Health"},
+	}
 }
 
 // frame returns the frame of a page below an entry of the menu.

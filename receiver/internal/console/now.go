@@ -42,7 +42,7 @@ type now struct {
 	Ended  []ended
 	Seen   bool   // there was a page
 	Always string // who is paged without a rota
-	Ways   []way  // to the provider; shown while nothing is open
+	Ways   []fact // to the provider; shown while nothing is open
 }
 
 // onDuty is a row of who is on duty by a rota.
@@ -60,12 +60,6 @@ type beat struct {
 	Name, State, Class string
 	Last, Dead         when
 	Timeout            string
-}
-
-// way is a part of the way of messages to the provider.
-type way struct {
-	Name, Word, Class, Detail string
-	At                        when
 }
 
 // ended is a page that is over.
@@ -127,7 +121,7 @@ func (c *Console) now(ctx context.Context, f *Frame, done *result) (*now, error)
 	}
 	s := c.o.State.Status()
 	if n.Count == 0 {
-		n.Ways = ways(f, &s)
+		n.Ways = account(f, &s)
 	}
 	f.Banner = c.banner(f, &s, known)
 	f.Title = n.Heading()
@@ -156,31 +150,6 @@ func (n *now) MineCodes() string {
 		codes = append(codes, k.Code)
 	}
 	return list(codes)
-}
-
-// ways returns how the account and the probe are.
-func ways(f *Frame, s *status.Status) []way {
-	account := way{Name: "Account", Word: "accepted", Class: "is-ok", Detail: "The credit is not known yet."}
-	if s.Account.Credit != nil && s.Account.ReadAt != nil {
-		account.Detail, account.At = fmt.Sprintf("credit %g, read", *s.Account.Credit), f.when(*s.Account.ReadAt)
-	}
-	if s.Account.Refused != "" {
-		account.Word, account.Class = "refused", "is-bad"
-	}
-	probe := way{Name: "Probe", Word: "off", Class: "is-wait", Detail: "Set probe.interval to measure the chain."}
-	if s.Probe.Interval != "" && s.Probe.Interval != "0s" {
-		probe.Word, probe.Detail = "on", "A free text to 999 every "+s.Probe.Interval+"; none was delivered yet."
-	}
-	if s.Probe.DeliveredAt != nil {
-		probe.Word, probe.Class, probe.Detail, probe.At = "delivered", "is-ok", "", f.when(*s.Probe.DeliveredAt)
-	}
-	if s.Probe.Took != nil {
-		probe.Detail = after(time.Duration(*s.Probe.Took * float64(time.Second)))
-	}
-	if s.Probe.Late {
-		probe.Word, probe.Class = "late", "is-warn"
-	}
-	return []way{account, probe}
 }
 
 // always says who is paged if there are no rotas.

@@ -99,14 +99,14 @@ func timeline(f *Frame, p outbox.Page, ms []outbox.Message, name func(outbox.Mes
 		case outbox.PageEventPaged:
 			if m := sent(ms, e, quoted, name); m != nil {
 				quoted[m.ID] = true
-				line.Quote = firstLine(m.Text)
+				line.Quote = firstLine(m.Text, lineShown)
 			}
 		}
 		all = append(all, line)
 	}
 	for _, m := range ms {
 		if !quoted[m.ID] {
-			all = append(all, entry{At: f.when(m.CreatedAt), Title: "Text to " + name(m), Quote: firstLine(m.Text)})
+			all = append(all, entry{At: f.when(m.CreatedAt), Title: "Text to " + name(m), Quote: firstLine(m.Text, lineShown)})
 		}
 		for _, e := range m.Events {
 			if line, ok := messageLine(m, e, name(m)); ok {
@@ -146,11 +146,14 @@ func sent(ms []outbox.Message, e outbox.PageEvent, quoted map[string]bool, name 
 	return nil
 }
 
-func firstLine(text string) string {
-	const most = 120
+// lineShown is how many characters of a text a line of a timeline shows, and rowShown those in a list.
+const lineShown, rowShown = 120, 72
+
+// firstLine returns the first line of a text, at most some characters of it.
+func firstLine(text string, most int) string {
 	line, rest, _ := strings.Cut(text, "\n")
 	if line = begin(line, most); rest != "" {
-		return strings.TrimSuffix(line, "…") + "…"
+		return strings.TrimRight(line, "…. ") + "…"
 	}
 	return line
 }

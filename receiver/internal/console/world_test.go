@@ -53,6 +53,8 @@ type world struct {
 	contacts []people.Contact
 	beats    []status.Heartbeat
 	status   status.Status
+	credits  []status.Credit
+	verified map[string]int // verifications sent, by contact
 	plans    map[string]*page.Plan
 
 	mu       sync.Mutex
@@ -60,6 +62,7 @@ type world struct {
 	pages    map[string]outbox.Page
 	messages []outbox.Message
 	acts     []command.Act
+	rendered []string      // receivers and templates that were tried
 	store    console.Store // the world itself, if it is nil
 	err      error         // of reading
 	deaf     bool          // nobody hears of changes
@@ -119,7 +122,7 @@ func (w *world) base(path string) {
 	}
 	var err error
 	w.console, err = console.New(console.Options{
-		Store: w.store, People: w, Plans: w, Actor: w, State: w, Version: "0.9.0", Base: path,
+		Store: w.store, People: w, Plans: w, Actor: w, State: w, Previewer: w, Version: "0.9.0", Base: path,
 		NotFound: func(rw http.ResponseWriter, _ *http.Request) {
 			http.Error(rw, `{"error":"no such path"}`, http.StatusNotFound)
 		},
@@ -136,6 +139,7 @@ func (w *world) Plan(receiver string) *page.Plan                        { return
 func (w *world) Contacts() []people.Contact                             { return w.contacts }
 func (w *world) Status() status.Status                                  { return w.status }
 func (w *world) Heartbeats(context.Context) ([]status.Heartbeat, error) { return w.beats, nil }
+func (w *world) Credits(context.Context) ([]status.Credit, error)       { return w.credits, nil }
 func (w *world) Roster() *people.Roster                                 { return w.roster }
 func (w *world) Zone(e164.Number) *time.Location                        { return paris }
 func (w *world) get(path string) *httptest.ResponseRecorder             { return w.do("GET", path, nil) }
@@ -298,11 +302,13 @@ func (w *world) List(_ context.Context, q outbox.Query) ([]outbox.Message, error
 	defer w.mu.Unlock()
 	var all []outbox.Message
 	for _, m := range w.messages {
-		if q.Page == "" || m.PageID == q.Page {
+		if (q.Page == "" || m.PageID == q.Page) && (q.State == "" || m.State == q.State) && (q.To == "" || m.To == q.To) &&
+			(q.Receiver == "" || m.Receiver == q.Receiver) && (q.Before == "" || m.ID < q.Before) {
 			all = append(all, m)
 		}
 	}
-	return all, nil
+	slices.SortFunc(all, func(a, b outbox.Message) int { return strings.Compare(b.ID, a.ID) })
+	return all[:min(len(all), q.Limit)], w.err
 }
 
 // firing is a notification of alerts with these labels; those of each alert are pairs, as "pod", "a".
@@ -343,16 +349,6 @@ func (w *world) open(code, receiver string, ago time.Duration, n *templating.Not
 		w.text(p, person, at, "CRITICAL "+p.Headline+" prod-eu-1: 2 firing. Pod is crash looping: payments/checkout-api\nRe "+code, 4*time.Second+time.Duration(i)*157*time.Second)
 	}
 	return p
-}
-
-// text adds a message that was delivered after some time.
-func (w *world) text(p *page.Page, to outbox.Person, at time.Time, text string, took time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.messages = append(w.messages, outbox.Message{
-		ID: fmt.Sprintf("m%d", len(w.messages)), To: to.Number, PageID: p.ID, Text: text, State: outbox.Delivered, CreatedAt: at, UpdatedAt: at.Add(took),
-		Events: []outbox.Event{{At: at, Type: outbox.EventQueued}, {At: at.Add(took), Type: outbox.EventDelivered, Detail: "status 3"}},
-	})
 }
 
 // night fills the world with what a night may bring.

@@ -85,6 +85,12 @@ type Heartbeat struct {
 	Timeout  string     `json:"timeout"`
 }
 
+// Credit is a reading of the account's credit.
+type Credit struct {
+	At   time.Time
+	Left float64 // in the provider's unit
+}
+
 // OrNil returns nil for the zero time.
 func OrNil(t time.Time) *time.Time {
 	if t.IsZero() {

@@ -75,3 +75,17 @@ func (w *Watch) Heartbeats(ctx context.Context) ([]status.Heartbeat, error) {
 	}
 	return all, nil
 }
+
+// Credits returns the readings of the credit that are kept, oldest first: about one an hour, of the last
+// week.
+func (w *Watch) Credits(ctx context.Context) ([]status.Credit, error) {
+	state, err := creditMarks.Find(ctx, w.account.credit.spool, "account")
+	if err != nil {
+		return nil, err
+	}
+	var all []status.Credit
+	for _, r := range state.Value.Readings {
+		all = append(all, status.Credit{At: r.At, Left: r.Credit})
+	}
+	return all, nil
+}

@@ -38,8 +38,12 @@
   document.addEventListener('htmx:before:swap', event => {
     const {ctx, tasks} = event.detail
     if (ctx.sourceElement?.id === 'events') return event.preventDefault()
-    source = ctx.sourceElement?.matches('form') ? ctx.sourceElement : null
     const fragment = tasks[0]?.fragment
+    if (ctx.select !== '#live') { // a part of the page, such as the text of the playground
+      if (!fragment?.querySelector(ctx.select)) event.preventDefault()
+      return
+    }
+    source = ctx.sourceElement?.matches('form') ? ctx.sourceElement : null
     waits = false
     if (!fragment?.querySelector('#live') || !source && (waits = down || !keep(fragment))) return event.preventDefault()
     const e = [...live().querySelectorAll('li[id],form,details[open]')].find(e => busy(e) || at(e))
@@ -53,7 +57,8 @@
     }, {capture: true, passive: true})
   }
 
-  document.addEventListener('htmx:after:swap', () => {
+  document.addEventListener('htmx:after:swap', event => {
+    if (event.detail.ctx.select !== '#live') return tick()
     updated = Date.now()
     skew = Date.parse(live().dataset.now) - updated
     if (anchor?.e.isConnected) scrollBy(0, anchor.e.getBoundingClientRect().top - anchor.top)
