@@ -105,24 +105,7 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	own := prometheus.NewRegistry()
 	r := &Receiver{logger: o.Logger, refusals: logs.Limit(o.Logger), load: o.Load, via: o.Transport, cfg: cfg, metrics: newMetrics(own), pruned: loop.Rounds(own, "retention")}
 	ids := outbox.NewIDs()
-	r.spool, err = spool.New(spool.Options{
-		IDs:    ids,
-		Open:   o.opener(cfg.Storage),
-		Shared: shared, Logger: o.Logger, Registerer: own,
-		Handover: func(direct bool, ms ...outbox.Message) { r.delivery.Handover(direct, ms...) },
-		Withdraw: func(ids []string) { r.delivery.Withdraw(ids) },
-		Changed: func(m outbox.Message, c outbox.Change) {
-			r.delivery.Changed(m, c)
-			r.api.Wake()
-		},
-		Committed: func(e *outbox.Entry) {
-			r.oncall.Committed(e)
-			r.api.Wake()
-		},
-		Merge: func(ctx context.Context, stored *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error) {
-			return r.oncall.Merge(ctx, stored, made, taken)
-		},
-	})
+	r.spool, err = spool.New(r.spoolOptions(o, shared, ids, own))
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +138,26 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// spoolOptions returns the options of the spool: it hands what it stores to the other rooms.
+func (r *Receiver) spoolOptions(o Options, shared bool, ids *outbox.IDs, own *prometheus.Registry) spool.Options {
+	return spool.Options{
+		IDs: ids, Open: o.opener(r.cfg.Storage), Shared: shared, Logger: o.Logger, Registerer: own,
+		Handover: func(direct bool, ms ...outbox.Message) { r.delivery.Handover(direct, ms...) },
+		Withdraw: func(ids []string) { r.delivery.Withdraw(ids) },
+		Changed: func(m outbox.Message, c outbox.Change) {
+			r.delivery.Changed(m, c)
+			r.api.Wake()
+		},
+		Committed: func(e *outbox.Entry) {
+			r.oncall.Committed(e)
+			r.api.Wake()
+		},
+		Merge: func(ctx context.Context, stored *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error) {
+			return r.oncall.Merge(ctx, stored, made, taken)
+		},
+	}
 }
 
 // pruner counts the rounds of retention.

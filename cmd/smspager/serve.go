@@ -91,13 +91,9 @@ func (s *server) run(ctx context.Context, c console) error {
 		return err
 	}
 	s.warnOpen(cfg, listeners, logger)
-	prefix := s.routePrefix
-	if u, err := url.Parse(s.externalURL); prefix == "" && err == nil {
-		prefix = u.Path
-	}
 	r, err := receiver.New(cfg, receiver.Options{
 		Logger: logger, Registerer: newRegistry(out), Load: load,
-		BasicAuth: checksUser(*s.web.WebConfigFile), ExternalURL: s.externalURL, RoutePrefix: prefix,
+		BasicAuth: checksUser(*s.web.WebConfigFile), ExternalURL: s.externalURL, RoutePrefix: s.prefix(),
 	})
 	if err != nil {
 		return err
@@ -113,7 +109,7 @@ func (s *server) run(ctx context.Context, c console) error {
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	go reloadOn(ctx, reload, r, logger)
-	go tellSystemd(ctx, r, logger)
+	go notifySystemd(ctx, r, logger)
 
 	// If a listener fails, the program ends after running requests have finished.
 	var serveErr error
@@ -122,7 +118,7 @@ func (s *server) run(ctx context.Context, c console) error {
 		select {
 		case serveErr = <-failed:
 		case <-ctx.Done():
-			tell(logger, daemon.SdNotifyStopping)
+			notify(logger, daemon.SdNotifyStopping)
 			logger.Info("stopping after running requests have finished")
 		}
 		stop()
@@ -132,6 +128,14 @@ func (s *server) run(ctx context.Context, c console) error {
 	err = errors.Join(err, shutdown(context.WithoutCancel(ctx), servers))
 	logger.Info("smspager has stopped")
 	return errors.Join(serveErr, err)
+}
+
+// prefix returns the path under which smspager serves; by default that of the external URL.
+func (s *server) prefix() string {
+	if u, err := url.Parse(s.externalURL); s.routePrefix == "" && err == nil {
+		return u.Path
+	}
+	return s.routePrefix
 }
 
 // serve starts the HTTP servers of a Receiver. If one of them fails, failed gets its error.
@@ -172,9 +176,9 @@ func reloadOn(ctx context.Context, signals <-chan os.Signal, r *receiver.Receive
 		case <-ctx.Done():
 			return
 		case <-signals:
-			tell(logger, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+			notify(logger, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
 			_ = r.Reload() // logs and counts its errors
-			tell(logger, daemon.SdNotifyReady)
+			notify(logger, daemon.SdNotifyReady)
 		}
 	}
 }

@@ -11,16 +11,16 @@ import (
 	"github.com/smspager/smspager/receiver"
 )
 
-// tell tells systemd of a change, if it has started the program with Type=notify.
-func tell(logger *slog.Logger, state string) {
+// notify notifies systemd of a change, if it has started the program with Type=notify.
+func notify(logger *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		logger.Warn("systemd cannot be notified", "err", err)
 	}
 }
 
-// tellSystemd tells systemd when the receiver is ready, and feeds its watchdog while all parts of the
-// receiver go on, until the context ends.
-func tellSystemd(ctx context.Context, r *receiver.Receiver, logger *slog.Logger) {
+// notifySystemd notifies systemd when the receiver is ready, and feeds its watchdog while all parts of
+// the receiver go on, until the context ends.
+func notifySystemd(ctx context.Context, r *receiver.Receiver, logger *slog.Logger) {
 	const untilReady = 50 * time.Millisecond
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
@@ -34,7 +34,7 @@ func tellSystemd(ctx context.Context, r *receiver.Receiver, logger *slog.Logger)
 	}
 	for !sleep(ctx, untilReady) {
 		if goesOn(time.Second) == nil {
-			tell(logger, daemon.SdNotifyReady)
+			notify(logger, daemon.SdNotifyReady)
 			break
 		}
 	}
@@ -43,7 +43,7 @@ func tellSystemd(ctx context.Context, r *receiver.Receiver, logger *slog.Logger)
 	}
 	for !sleep(ctx, interval/4) {
 		if err := goesOn(interval / 4); err == nil {
-			tell(logger, daemon.SdNotifyWatchdog)
+			notify(logger, daemon.SdNotifyWatchdog)
 		} else if ctx.Err() == nil {
 			limited.Error("the watchdog is not fed; systemd restarts smspager if this lasts", "err", err)
 		}

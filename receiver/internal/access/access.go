@@ -53,7 +53,7 @@ func (c Caller) May(role config.Role) error {
 	return ErrRole
 }
 
-// As returns the contact as whom the caller acts on a page. A script names it, and so may an admin;
+// As returns the contact who acts on a page when the caller does. A script names it, and so may an admin;
 // anybody else is the contact of the login.
 func (c Caller) As(by string) (contact string, err error) {
 	if err := c.May(config.Responder); err != nil {
@@ -190,7 +190,7 @@ func Bearer(r *http.Request) (token string, ok bool) {
 
 type key struct{}
 
-// Handler tells a handler who makes each request, see From.
+// Handler returns a handler that adds the Caller of each request to its context, see From.
 func (c *Control) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(With(r.Context(), c.Caller(r))))

@@ -104,7 +104,7 @@ func (a *API) routes() map[string]http.HandlerFunc {
 // Routes returns the methods and paths that the API serves, in order; PUT is left out.
 func (a *API) Routes() []string { return slices.Sorted(maps.Keys(a.routes())) }
 
-// Wake has those who listen to events hear soon of what was stored.
+// Wake sends listeners of events soon what was stored.
 func (a *API) Wake() { a.feed.wake.Ring() }
 
 // Close ends the responses that would go on for ever.

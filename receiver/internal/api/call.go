@@ -59,14 +59,14 @@ func (a *API) serveCall(w http.ResponseWriter, r *http.Request) {
 		response.Write(w, status, err)
 		return
 	}
-	answer := struct {
+	body := struct {
 		Status   string   `json:"status"`
 		Messages []string `json:"messages"`
 		Page     *Page    `json:"page"` // null: the receiver has no pages
 	}{Status: called.Status, Messages: called.Messages}
 	if ps, err := a.store.Pages(r.Context(), outbox.PageQuery{GroupKey: called.Group, Receiver: called.Receiver, Limit: 1}); err == nil && len(ps) > 0 {
 		shown := showPage(ps[0])
-		answer.Page = &shown
+		body.Page = &shown
 	}
-	response.Write(w, http.StatusOK, answer)
+	response.Write(w, http.StatusOK, body)
 }

@@ -34,7 +34,7 @@ type webLink struct{ Name, Href string }
 
 // alert is one alert of a page.
 type alert struct {
-	Where       string // what tells it from the others
+	Where       string // how it differs from the others
 	Word, Class string
 	Since       when
 	Until       when // how long it is suppressed

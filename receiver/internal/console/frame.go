@@ -36,7 +36,7 @@ type navItem struct {
 type notice struct {
 	Bad        bool // something is broken; otherwise something needs care
 	What, Text string
-	Others     []string // to whom the same applies
+	Others     []string // the same applies to them
 	Href       string   // "": nowhere
 }
 

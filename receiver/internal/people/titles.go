@@ -11,7 +11,7 @@ import (
 // something else than smspager reads: "Alice at the dentist".
 type Title struct {
 	Text     string
-	Contacts []string  // whom smspager puts on duty by it; empty: nobody
+	Contacts []string  // the contacts on duty by it; empty: nobody
 	First    time.Time // when the first such shift begins
 	Shifts   int
 }

@@ -57,7 +57,7 @@ func (m *misses) count(from netip.Prefix, now time.Time) {
 }
 
 // prefix returns the address prefix that a request comes from: what one customer of a network has. A
-// trusted proxy says whom it speaks for.
+// trusted proxy names its client.
 func (h *Handler) prefix(r *http.Request) netip.Prefix {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	ip, _ := netip.ParseAddr(host)

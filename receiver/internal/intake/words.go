@@ -1,0 +1,34 @@
+package intake
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/smspager/smspager/templating"
+)
+
+// sentences puts a sentence before another one, if there is one.
+func sentences(first, second string) string {
+	if second == "" {
+		return first
+	}
+	return first + ". " + second
+}
+
+// describe returns what templating did to a text, for its history.
+func describe(r templating.Rendering) string {
+	var parts []string
+	if r.Err != nil {
+		parts = append(parts, "the template failed: "+r.Err.Error())
+	}
+	if r.Hidden > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d alerts shown", r.Shown, r.Shown+r.Hidden))
+	}
+	if n := len(r.Shortened); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d values shortened", n))
+	}
+	if r.Cut {
+		parts = append(parts, "cut to fit")
+	}
+	return strings.Join(parts, "; ")
+}
