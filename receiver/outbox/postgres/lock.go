@@ -26,7 +26,7 @@ WHERE key = ANY ($1::bytea[]) ORDER BY key FOR UPDATE`
 
 	lockMarks = `
 SELECT m.kind, m.name, m.version FROM unnest($1::text[], $2::text[]) AS w (kind, name) JOIN marks m USING (kind, name)
-ORDER BY m.kind, m.name FOR UPDATE OF m`
+WHERE m.kind = ANY ($1::text[]) AND m.name = ANY ($2::text[]) ORDER BY m.kind, m.name FOR UPDATE OF m`
 
 	lockMessages = `SELECT ` + columns + ` FROM messages WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE`
 )

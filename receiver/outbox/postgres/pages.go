@@ -45,10 +45,11 @@ INSERT INTO marks (kind, name, version, at, doc) SELECT * FROM unnest($1::text[]
 const updateMarks = `
 UPDATE marks m SET version = w.version, at = w.at, doc = w.doc
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[]) AS w (kind, name, version, at, doc)
-WHERE m.kind = w.kind AND m.name = w.name`
+WHERE m.kind = w.kind AND m.name = w.name AND m.kind = ANY ($1::text[]) AND m.name = ANY ($2::text[])`
 
 const deleteMarks = `
-DELETE FROM marks m USING unnest($1::text[], $2::text[]) AS w (kind, name) WHERE m.kind = w.kind AND m.name = w.name`
+DELETE FROM marks m USING unnest($1::text[], $2::text[]) AS w (kind, name)
+WHERE m.kind = w.kind AND m.name = w.name AND m.kind = ANY ($1::text[]) AND m.name = ANY ($2::text[])`
 
 const countPages = `SELECT state, COUNT(*) FROM pages WHERE state NOT IN ('resolved', 'expired') GROUP BY state`
 

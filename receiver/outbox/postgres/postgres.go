@@ -26,6 +26,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -86,6 +87,11 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	alone.MaxConns, alone.MinConns = 1, 0
 	writes := alone.Copy()
 	writes.MinConns = 1 // a webhook does not wait for it to be made
+	// A statement is planned once for a connection, and may be planned while its table is empty.
+	writes.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SET enable_seqscan = off")
+		return err
+	}
 	// A transaction's first round trip shows whether the connection lives: no ping goes before it.
 	writes.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	for _, p := range []struct {

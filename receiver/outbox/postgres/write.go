@@ -15,7 +15,8 @@ import (
 const columns = `id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
   state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at, events`
 
-// Each statement writes any number of rows: a parameter holds a column.
+// Each statement writes any number of rows: a parameter holds a column. The keys are named twice
+// in an update, so that no plan reads other rows.
 const (
 	insertSightings = `
 INSERT INTO notifications (key, state, seen_at, sources, before, earlier, message_ids)
@@ -25,7 +26,7 @@ SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::text[], $5::byt
 UPDATE notifications n SET state = w.state, seen_at = w.seen_at, sources = w.sources, before = w.before, earlier = w.earlier, message_ids = w.message_ids
 FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::text[], $5::bytea[], $6::text[], $7::text[])
   AS w (key, state, seen_at, sources, before, earlier, message_ids)
-WHERE n.key = w.key`
+WHERE n.key = w.key AND n.key = ANY ($1::bytea[])`
 
 	insertMessages = `
 INSERT INTO messages (` + columns + `)
@@ -38,7 +39,7 @@ UPDATE messages m SET state = w.state, status = w.status, api_id = w.api_id, out
   updated_at = w.updated_at, attempted_at = w.attempted_at, accepted_at = w.accepted_at, events = w.events
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[])
   AS w (id, state, status, api_id, outdated_by, attempts, updated_at, attempted_at, accepted_at, events)
-WHERE m.id = w.id`
+WHERE m.id = w.id AND m.id = ANY ($1::text[])`
 
 	// It is rare: only of what was sent before it could be stored.
 	outdateOlder = `
