@@ -152,10 +152,13 @@ func TestSeenSince(t *testing.T) {
 	url := database(t)
 	p := newProxy(t, url)
 	one, other := open(t, p.url), open(t, url)
-	entry := func() outbox.Entry {
-		return outbox.Entry{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{outboxtest.NewMessage(1, "999")}}
+	entry := func(key byte) outbox.Entry {
+		return outbox.Entry{Key: outbox.Key{key}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{outboxtest.NewMessage(1, "999")}}
 	}
-	first := entry()
+	if _, err := one.Add(context.Background(), entry(2)); err != nil { // the connection prepares the statements
+		t.Fatal(err)
+	}
+	first := entry(1)
 	done := false
 	meanwhile := func() bool {
 		if !done {
@@ -168,7 +171,7 @@ func TestSeenSince(t *testing.T) {
 	}
 	p.respond.Store(&meanwhile)
 	fresh := outbox.Entry{Messages: []outbox.Message{outboxtest.NewMessage(2, "999")}}
-	added, err := one.AddTogether(fresh, entry())
+	added, err := one.AddTogether(fresh, entry(1))
 	if err != nil || added[0].Duplicate || !added[1].Duplicate || added[1].IDs[0] != first.Messages[0].ID {
 		t.Errorf("it gives %+v, %v", added, err)
 	}
