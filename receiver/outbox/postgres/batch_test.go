@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,6 +70,38 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
+// TestProtocols: each way in which pgx can send statements stores the same.
+func TestProtocols(t *testing.T) {
+	url := database(t)
+	for group, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
+		s := open(t, url+"?default_query_exec_mode="+mode)
+		var e outbox.Entry
+		var ids []string
+		for n := range 3 {
+			e = webhook(group, n, e)
+			e.Page.AcknowledgedBy, e.Messages[0].Text = `O'Brien, "{\`, "é\n$1'"
+			ids = append(ids, e.Messages[0].ID)
+			if _, err := s.Add(context.Background(), e); err != nil {
+				t.Fatalf("%s: %v", mode, err)
+			}
+		}
+		if added, err := s.Add(context.Background(), e); err != nil || !added.Duplicate || added.IDs[0] != ids[2] {
+			t.Errorf("%s: a repeat gives %+v, %v", mode, added, err)
+		}
+		p, err := s.Page(context.Background(), e.Page.ID)
+		if err != nil || p.Version != 3 || len(p.Events) != 3 || p.AcknowledgedBy != e.Page.AcknowledgedBy {
+			t.Errorf("%s: the page is %+v, %v", mode, p, err)
+		}
+		m, err := s.Get(context.Background(), ids[1])
+		if err != nil || m.State != outbox.Failed || m.Attempts != 1 || len(m.Events) != 3 || m.Text != e.Messages[0].Text {
+			t.Errorf("%s: the message is %+v, %v", mode, m, err)
+		}
+		if n, err := s.Prune(context.Background(), time.Now(), 10); n != 2 || err != nil {
+			t.Errorf("%s: Prune gives %d, %v", mode, n, err)
+		}
+	}
+}
+
 // TestTogether: entries of one transaction see what those before them have done, and one that
 // cannot be stored is left out alone.
 func TestTogether(t *testing.T) {
@@ -125,21 +159,22 @@ func TestPagesMove(t *testing.T) {
 // TestConnectionEnds: a transaction whose connection ends before the writes are sent is begun
 // anew; after that, nobody knows what became of it.
 func TestConnectionEnds(t *testing.T) {
-	for trip, unknown := range map[int]bool{1: false, 2: true} {
-		p := newProxy(t, database(t))
-		s := open(t, p.url)
-		ctx := context.Background()
-		if _, err := s.Add(ctx, outbox.Entry{Key: outbox.Key{1}, SeenAt: time.Now(), Messages: []outbox.Message{outboxtest.NewMessage(1, "999")}}); err != nil {
+	p := newProxy(t, database(t))
+	s := open(t, p.url)
+	ctx := context.Background()
+	for trip, unknown := range map[int64]bool{1: false, 2: true} {
+		if _, err := s.Add(ctx, outbox.Entry{Key: outbox.Key{1, byte(trip)}, SeenAt: time.Now(), Messages: []outbox.Message{outboxtest.NewMessage(1, "999")}}); err != nil {
 			t.Fatal(err)
 		}
-		n := 0
-		cut := func() bool { n++; return n != trip }
+		var n atomic.Int64
+		cut := func() bool { return n.Add(1) != trip }
 		p.respond.Store(&cut)
 		m := outboxtest.NewMessage(2, "999")
-		added, err := s.Add(ctx, outbox.Entry{Key: outbox.Key{2}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{m}})
+		added, err := s.Add(ctx, outbox.Entry{Key: outbox.Key{2, byte(trip)}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{m}})
 		if unknown != (err != nil) || errors.Is(err, outbox.ErrNotStored) || added.Duplicate {
 			t.Errorf("trip %d: it gives %+v, %v", trip, added, err)
 		}
+		p.respond.Store(nil)
 		if got, err := s.Get(ctx, m.ID); err != nil || len(got.Events) != 1 {
 			t.Errorf("trip %d: its message is %+v, %v", trip, got, err)
 		}
@@ -159,14 +194,13 @@ func TestSeenSince(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := entry(1)
-	done := false
+	var once sync.Once
 	meanwhile := func() bool {
-		if !done {
-			done = true
+		once.Do(func() {
 			if _, err := other.Add(context.Background(), first); err != nil {
 				t.Error(err)
 			}
-		}
+		})
 		return true
 	}
 	p.respond.Store(&meanwhile)
