@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -22,6 +24,10 @@ type row[T any] struct {
 
 // markKey is the key of the table marks.
 type markKey struct{ kind, name string }
+
+func (k markKey) compare(other markKey) int {
+	return cmp.Or(strings.Compare(k.kind, other.kind), strings.Compare(k.name, other.name))
+}
 
 // batch holds the rows that the entries of a transaction are about. It decides what becomes of
 // each entry: in memory, between the one round trip that reads and locks and the one that writes.

@@ -30,9 +30,8 @@ var HotQueries = map[string]string{
 	"page events":       selectPageEvents,
 	"marks":             selectMarks,
 	"update page":       updatePage,
-	"update marks":      updateMarks,
 	"count pages":       countPages,
-	"delete marks":      deleteMarks,
+	"delete mark":       deleteMark,
 	"prune marks":       pruneMarks,
 	"prune pages":       prunePages,
 	"page of a group":   textOf(outbox.PageQuery{Current: true, Receiver: "r", GroupKey: "g", Limit: 1}),
@@ -54,7 +53,7 @@ func textOf(q outbox.PageQuery) string {
 // FewRows are those of them that find a handful, which may be sorted.
 var FewRows = map[string]bool{
 	"marks": true, "page events": true, "page of a group": true,
-	"lock sightings": true, "lock pages": true, "lock marks": true, "lock messages": true,
+	"lock sightings": true, "lock pages": true, "lock messages": true,
 }
 
 // AddTogether stores entries in one transaction.

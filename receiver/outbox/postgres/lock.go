@@ -25,8 +25,8 @@ WHERE key = ANY ($1::bytea[]) ORDER BY key FOR UPDATE`
 	lockPages = `SELECT id, version FROM pages WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE`
 
 	lockMarks = `
-SELECT m.kind, m.name, m.version FROM unnest($1::text[], $2::text[]) AS w (kind, name) JOIN marks m USING (kind, name)
-WHERE m.kind = ANY ($1::text[]) AND m.name = ANY ($2::text[]) ORDER BY m.kind, m.name FOR UPDATE OF m`
+SELECT w.kind, w.name, (SELECT m.version FROM marks m WHERE m.kind = w.kind AND m.name = w.name FOR UPDATE)
+FROM unnest($1::text[], $2::text[]) AS w (kind, name)`
 
 	lockMessages = `SELECT ` + columns + ` FROM messages WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE`
 )
@@ -79,7 +79,7 @@ func (b *batch) lock(ctx context.Context, conn *pgx.Conn, items []*item) error {
 	}
 	if len(w.marks) > 0 {
 		var kinds, names []string
-		for key := range w.marks {
+		for _, key := range slices.SortedFunc(maps.Keys(w.marks), markKey.compare) {
 			kinds, names = append(kinds, key.kind), append(names, key.name)
 		}
 		q.Queue(lockMarks, kinds, names).Query(b.readMarks)
@@ -119,9 +119,12 @@ func (b *batch) readPages(rows pgx.Rows) error {
 }
 
 func (b *batch) readMarks(rows pgx.Rows) error {
-	var m outbox.Mark
-	_, err := pgx.ForEachRow(rows, []any{&m.Kind, &m.Name, &m.Version}, func() error {
-		b.marks[markKey{m.Kind, m.Name}] = &row[outbox.Mark]{value: m, stored: true}
+	var key markKey
+	var version *int // nil: there is no such mark
+	_, err := pgx.ForEachRow(rows, []any{&key.kind, &key.name, &version}, func() error {
+		if version != nil {
+			b.marks[key] = &row[outbox.Mark]{value: outbox.Mark{Version: *version}, stored: true}
+		}
 		return nil
 	})
 	return err

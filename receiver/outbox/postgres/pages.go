@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -42,14 +41,10 @@ const selectPageEvents = `SELECT at, type, who, detail FROM page_events WHERE pa
 const insertMarks = `
 INSERT INTO marks (kind, name, version, at, doc) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[])`
 
-const updateMarks = `
-UPDATE marks m SET version = w.version, at = w.at, doc = w.doc
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[]) AS w (kind, name, version, at, doc)
-WHERE m.kind = w.kind AND m.name = w.name AND m.kind = ANY ($1::text[]) AND m.name = ANY ($2::text[])`
+// The rows are there, and locked.
+const updateMarks = insertMarks + ` ON CONFLICT (kind, name) DO UPDATE SET version = excluded.version, at = excluded.at, doc = excluded.doc`
 
-const deleteMarks = `
-DELETE FROM marks m USING unnest($1::text[], $2::text[]) AS w (kind, name)
-WHERE m.kind = w.kind AND m.name = w.name AND m.kind = ANY ($1::text[]) AND m.name = ANY ($2::text[])`
+const deleteMark = `DELETE FROM marks WHERE kind = $1 AND name = $2`
 
 const countPages = `SELECT state, COUNT(*) FROM pages WHERE state NOT IN ('resolved', 'expired') GROUP BY state`
 
@@ -82,11 +77,8 @@ func (b *batch) writePages(q *pgx.Batch) {
 }
 
 func (b *batch) writeMarks(q *pgx.Batch) {
-	var fresh, known, gone [][]any
-	keys := slices.SortedFunc(maps.Keys(b.marks), func(a, b markKey) int {
-		return cmp.Or(strings.Compare(a.kind, b.kind), strings.Compare(a.name, b.name))
-	})
-	for _, key := range keys {
+	var fresh, known [][]any
+	for _, key := range slices.SortedFunc(maps.Keys(b.marks), markKey.compare) {
 		r := b.marks[key]
 		line := []any{key.kind, key.name, int64(r.value.Version), millis(r.value.At), storable(string(r.value.Doc))}
 		switch exists := r.value.Version > 0; {
@@ -94,12 +86,11 @@ func (b *batch) writeMarks(q *pgx.Batch) {
 		case r.stored && exists:
 			known = append(known, line)
 		case r.stored:
-			gone = append(gone, line[:2])
+			q.Queue(deleteMark, line[:2]...)
 		case exists:
 			fresh = append(fresh, line)
 		}
 	}
-	queue(q, deleteMarks, gone)
 	queue(q, updateMarks, known)
 	queue(q, insertMarks, fresh)
 }

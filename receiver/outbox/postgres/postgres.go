@@ -87,9 +87,9 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	alone.MaxConns, alone.MinConns = 1, 0
 	writes := alone.Copy()
 	writes.MinConns = 1 // a webhook does not wait for it to be made
-	// A statement is planned once for a connection, and may be planned while its table is empty.
+	// Each statement is planned once, and must be planned well even while its table is empty.
 	writes.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "SET enable_seqscan = off")
+		_, err := conn.Exec(ctx, "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
 		return err
 	}
 	// A transaction's first round trip shows whether the connection lives: no ping goes before it.
