@@ -12,6 +12,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/outboxtest"
+	"github.com/smspager/smspager/receiver/outbox/postgres"
 )
 
 // webhook is an entry with everything in it: the n-th of a group's notifications.
@@ -138,6 +139,43 @@ func TestTogether(t *testing.T) {
 	}
 	if marks, err := s.Marks(ctx, "wait"); err != nil || len(marks) != 1 || marks[0].Version != 1 {
 		t.Errorf("the marks are %+v, %v", marks, err)
+	}
+}
+
+// TestProcessesConflict: of several processes that change a page and a mark at once, one does.
+func TestProcessesConflict(t *testing.T) {
+	url := database(t)
+	stores := []*postgres.Store{open(t, url), open(t, url), open(t, url)}
+	first := webhook(1, 0, outbox.Entry{})
+	if _, err := stores[0].Add(context.Background(), first); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*outbox.Entry){
+		"a page": func(e *outbox.Entry) { e.Marks = nil },
+		"a mark": func(e *outbox.Entry) { e.Page = nil },
+		"a new mark": func(e *outbox.Entry) {
+			e.Page, e.Marks[0].Name, e.Marks[0].Version = nil, "new", 0
+		},
+	} {
+		var made atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 15 {
+			wg.Go(func() {
+				e := webhook(1, 1, first)
+				e.Key, e.Notes = outbox.Key{}, nil
+				change(&e)
+				switch _, err := stores[i%len(stores)].Add(context.Background(), e); {
+				case err == nil:
+					made.Add(1)
+				case !errors.Is(err, outbox.ErrConflict):
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+		wg.Wait()
+		if made.Load() != 1 {
+			t.Errorf("%s is changed %d times", name, made.Load())
+		}
 	}
 }
 
