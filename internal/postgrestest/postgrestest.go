@@ -109,7 +109,7 @@ func (s *Server) Run() error {
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("postgres: %w", err)
 	}
-	const patience = 30 * time.Second
+	const patience = 2 * time.Minute // after a crash, on a busy machine
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		err := s.exec("postgres", "SELECT 1")
 		if err == nil {

@@ -6,7 +6,7 @@ import (
 )
 
 // Change is one step in a message's life, and leaves an [Event]. [Change.Apply]
-// says what it does; a [Store] does the same in one statement.
+// makes it; a [Store] writes what that leaves.
 type Change struct {
 	ID     string
 	From   []State

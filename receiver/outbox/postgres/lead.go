@@ -44,16 +44,8 @@ const (
 	hintUndelivered = "undelivered"
 )
 
-// hint tells all processes of messages, once the transaction is committed. The
-// payload of a notification is limited to 8,000 bytes.
-func hint(b *pgx.Batch, what string, ids []string) {
-	const most = 250 // of 26 characters and a space
-	for len(ids) > 0 {
-		n := min(len(ids), most)
-		b.Queue(`SELECT pg_notify($1, current_schema() || ' ' || $2)`, channel, what+" "+strings.Join(ids[:n], " "))
-		ids = ids[n:]
-	}
-}
+// notify sends hints to all processes, once the transaction is committed.
+const notify = `SELECT pg_notify($1::text, current_schema() || ' ' || told) FROM unnest($2::text[]) AS told`
 
 // Lead implements outbox.Shared.
 func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err error) {

@@ -3,14 +3,14 @@ package postgres
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -19,33 +19,32 @@ import (
 const pageColumns = `id, receiver, group_key, code, state, version, headline, severity,
   opened_at, updated_at, due_at, acknowledged_at, acknowledged_by, alerts, doc`
 
-// A page that is not the only current one of its group or code is not inserted.
-const insertPage = `
-INSERT INTO pages (` + pageColumns + `) VALUES ($1, $2, $3, $4, $5, $6::integer + 1, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-ON CONFLICT DO NOTHING`
-
+// Pages are changed one by one, in the order of the entries: one may take the group or the code that
+// another has left. New ones come after them.
 const updatePage = `
-UPDATE pages SET receiver = $2, group_key = $3, code = $4, state = $5, version = version + 1, headline = $7, severity = $8,
+UPDATE pages SET receiver = $2, group_key = $3, code = $4, state = $5, version = $6, headline = $7, severity = $8,
   opened_at = $9, updated_at = $10, due_at = $11, acknowledged_at = $12, acknowledged_by = $13, alerts = $14, doc = $15
-WHERE id = $1 AND version = $6`
+WHERE id = $1`
 
-const insertPageEvent = `
+const insertPages = `
+INSERT INTO pages (` + pageColumns + `)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[],
+  $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::text[])`
+
+const insertPageEvents = `
 INSERT INTO page_events (page_id, n, at, type, who, detail)
-SELECT $1, COALESCE(MAX(n), 0) + 1, $2, $3, $4, $5 FROM page_events WHERE page_id = $1`
+SELECT w.page_id, w.n + (SELECT COALESCE(MAX(e.n), 0) FROM page_events e WHERE e.page_id = w.page_id), w.at, w.type, w.who, w.detail
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[]) AS w (page_id, n, at, type, who, detail)`
 
 const selectPageEvents = `SELECT at, type, who, detail FROM page_events WHERE page_id = $1 ORDER BY n`
 
-const insertMark = `
-INSERT INTO marks (kind, name, version, at, doc) VALUES ($1, $2, $3::integer + 1, $4, $5)
-ON CONFLICT DO NOTHING`
+const insertMarks = `
+INSERT INTO marks (kind, name, version, at, doc) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[])`
 
-const updateMark = `
-UPDATE marks SET version = version + 1, at = $4, doc = $5 WHERE kind = $1 AND name = $2 AND version = $3`
+// The rows are there, and locked.
+const updateMarks = insertMarks + ` ON CONFLICT (kind, name) DO UPDATE SET version = excluded.version, at = excluded.at, doc = excluded.doc`
 
-const deleteMark = `DELETE FROM marks WHERE kind = $1 AND name = $2 AND version = $3`
-
-const pruneMarks = `
-DELETE FROM marks WHERE kind = $1 AND name IN (SELECT name FROM marks WHERE kind = $1 AND at < $2 LIMIT $3)`
+const deleteMark = `DELETE FROM marks WHERE kind = $1 AND name = $2`
 
 const countPages = `SELECT state, COUNT(*) FROM pages WHERE state NOT IN ('resolved', 'expired') GROUP BY state`
 
@@ -57,41 +56,43 @@ const selectMarksAfter = `SELECT kind, name, version, at, doc FROM marks WHERE a
 const selectSegments = `
 SELECT COALESCE(SUM(segments), 0) FROM messages WHERE id >= $1 AND accepted_at > 0 AND recipient <> '999'`
 
-const prunePages = `
-DELETE FROM pages WHERE id IN (
-  SELECT id FROM pages WHERE state IN ('resolved', 'expired') AND updated_at < $1
-  ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-RETURNING id`
-
-const prunePageEvents = `DELETE FROM page_events WHERE page_id = ANY ($1)`
-
-// writePage writes a page with its events, or fails with ErrConflict.
-func writePage(ctx context.Context, tx pgx.Tx, p *outbox.Page) error {
-	query := updatePage
-	if p.Version == 0 {
-		query = insertPage
+func (b *batch) writePages(q *pgx.Batch) {
+	var fresh, events [][]any
+	for _, id := range b.turned {
+		r := b.pages[id]
+		p := &r.value
+		line := []any{p.ID, storable(p.Receiver), storable(p.GroupKey), p.Code, string(p.State), int64(p.Version), storable(p.Headline), storable(p.Severity),
+			millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), storable(p.AcknowledgedBy), storable(spaced(p.AlertKeys)), storable(string(p.Doc))}
+		if r.stored {
+			q.Queue(updatePage, line...)
+		} else {
+			fresh = append(fresh, line)
+		}
+		for n, e := range p.Events {
+			events = append(events, []any{p.ID, int64(n + 1), millis(e.At), string(e.Type), storable(e.Who), storable(e.Detail)})
+		}
 	}
-	err := guarded(tx.Exec(ctx, query, p.ID, storable(p.Receiver), storable(p.GroupKey), p.Code, string(p.State), p.Version, storable(p.Headline), storable(p.Severity),
-		millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), storable(p.AcknowledgedBy), storable(spaced(p.AlertKeys)), storable(string(p.Doc))))
-	if err != nil {
-		return err
-	}
-	var b pgx.Batch
-	for _, e := range p.Events {
-		b.Queue(insertPageEvent, p.ID, millis(e.At), string(e.Type), storable(e.Who), storable(e.Detail))
-	}
-	return tx.SendBatch(ctx, &b).Close()
+	queue(q, insertPages, fresh)
+	queue(q, insertPageEvents, events)
 }
 
-func writeMark(ctx context.Context, tx pgx.Tx, m outbox.Mark) error {
-	if m.Doc == nil {
-		return guarded(tx.Exec(ctx, deleteMark, m.Kind, storable(m.Name), m.Version))
+func (b *batch) writeMarks(q *pgx.Batch) {
+	var fresh, known [][]any
+	for _, key := range slices.SortedFunc(maps.Keys(b.marks), markKey.compare) {
+		r := b.marks[key]
+		line := []any{key.kind, key.name, int64(r.value.Version), millis(r.value.At), storable(string(r.value.Doc))}
+		switch exists := r.value.Version > 0; {
+		case !r.changed:
+		case r.stored && exists:
+			known = append(known, line)
+		case r.stored:
+			q.Queue(deleteMark, line[:2]...)
+		case exists:
+			fresh = append(fresh, line)
+		}
 	}
-	query := updateMark
-	if m.Version == 0 {
-		query = insertMark
-	}
-	return guarded(tx.Exec(ctx, query, m.Kind, storable(m.Name), m.Version, millis(m.At), storable(string(m.Doc))))
+	queue(q, updateMarks, known)
+	queue(q, insertMarks, fresh)
 }
 
 // spaced joins the keys of alerts, each between spaces; "" without any.
@@ -100,21 +101,6 @@ func spaced(keys []string) string {
 		return ""
 	}
 	return " " + outbox.Words(keys) + " "
-}
-
-// uniqueViolation is PostgreSQL's code for a row that a unique index refuses.
-const uniqueViolation = "23505"
-
-// guarded is ErrConflict where a statement changed nothing.
-func guarded(tag pgconn.CommandTag, err error) error {
-	var failed *pgconn.PgError
-	switch {
-	case err == nil && tag.RowsAffected() == 0:
-		return outbox.ErrConflict
-	case errors.As(err, &failed) && failed.Code == uniqueViolation: // a page has become one of a group that has one
-		return outbox.ErrConflict
-	}
-	return err
 }
 
 // pages runs a query for pages, without their events.

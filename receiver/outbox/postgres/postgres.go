@@ -2,8 +2,11 @@
 // several smspagers can use at the same time: each takes webhooks and callbacks,
 // and one of them, the leader, sends (see Store.Lead).
 //
-// One goroutine of each process writes, and commits what arrived while it was
-// busy as one transaction (see group); readers use connections of a pool.
+// One goroutine of each process writes, on a connection of its own, and commits what
+// arrived while it was busy as one transaction (see group). Whatever the number of entries,
+// a transaction takes two round trips: the first locks and reads the rows that the entries are
+// about (lock.go), Go decides what becomes of each (batch.go), and the second writes it all and
+// commits (write.go). Readers use connections of a pool.
 //
 // The package is public so that a program can open a store and wrap it for
 // receiver.Options.Store, and because the benchmarks use it.
@@ -21,9 +24,9 @@ import (
 	"io/fs"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -37,7 +40,7 @@ import (
 var migrations embed.FS
 
 const (
-	// readers is how many connections read at the same time; one more writes.
+	// readers is how many connections read at the same time.
 	readers = 4
 	// patience is how long the database may take over one thing. A webhook that
 	// waits for it must still have time to be sent past it.
@@ -47,10 +50,11 @@ const (
 // Store is an outbox.Shared in a database.
 type Store struct {
 	config *pgxpool.Config
-	pool   *pgxpool.Pool
+	pool   *pgxpool.Pool // of those that read
+	writes *pgxpool.Pool // of one connection
 	leases *pgxpool.Pool // of one connection, so that no read or write delays a heartbeat
 	holder string        // this Store, in the lease
-	group  *group.Writer[pgx.Tx]
+	group  *group.Writer[*item]
 }
 
 var _ outbox.Shared = (*Store)(nil)
@@ -70,17 +74,48 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	if err := s.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
 	}
-	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+	if err := s.connect(ctx); err != nil {
 		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
 	}
-	alone := config.Copy()
-	alone.MaxConns, alone.MinConns = 1, 0
-	if s.leases, err = pgxpool.NewWithConfig(ctx, alone); err != nil {
-		s.pool.Close()
-		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
-	}
-	s.group = group.New(group.Options[pgx.Tx]{Transaction: s.transaction, Alone: ofOne})
+	s.group = group.New(group.Options[*item]{Transaction: s.transaction, Alone: ofOne})
 	return s, nil
+}
+
+// connect makes the pools.
+func (s *Store) connect(ctx context.Context) (err error) {
+	alone := s.config.Copy()
+	alone.MaxConns, alone.MinConns = 1, 0
+	writes := alone.Copy()
+	writes.MinConns = 1 // a webhook does not wait for it to be made
+	// Each statement is planned once, and must be planned well even while its table is empty.
+	writes.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+		return err
+	}
+	// A transaction's first round trip shows whether the connection lives: no ping goes before it.
+	writes.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
+	for _, p := range []struct {
+		pool   **pgxpool.Pool
+		config *pgxpool.Config
+	}{{&s.pool, s.config}, {&s.writes, writes}, {&s.leases, alone}} {
+		if *p.pool, err = pgxpool.NewWithConfig(ctx, p.config); err != nil {
+			s.disconnect()
+			return err
+		}
+	}
+	if err := s.writes.Ping(ctx); err != nil {
+		s.disconnect()
+		return err
+	}
+	return nil
+}
+
+func (s *Store) disconnect() {
+	for _, pool := range []*pgxpool.Pool{s.pool, s.writes, s.leases} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
 }
 
 // parse reads a database's URL.
@@ -97,7 +132,7 @@ func parse(dsn string) (*pgxpool.Config, error) {
 		params["application_name"] = "smspager"
 	}
 	config.ConnConfig.ConnectTimeout = patience
-	config.MaxConns = readers + 1
+	config.MaxConns = readers
 	return config, nil
 }
 
@@ -137,6 +172,11 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
 	}
+	if is, newest, err := p.GetVersions(ctx); err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	} else if is > newest {
+		return fmt.Errorf("its schema has version %d, made by a newer smspager; this one knows %d: run the newer one", is, newest)
+	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
@@ -155,91 +195,21 @@ func supported(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// ofOne reports whether a failure is one of the writes' own, and not the server's.
-func ofOne(err error) bool { return errors.Is(err, outbox.ErrConflict) || ofAStatement(err) }
-
-// ofAStatement reports whether the server refused a statement, as opposed to
-// being away.
-func ofAStatement(err error) bool {
-	var refusal *pgconn.PgError
-	return errors.As(err, &refusal) && !strings.HasPrefix(refusal.Code, "57P") // the server stops
-}
-
-// transaction runs a batch in one. A connection that turns out to be dead before
-// the commit is sent, as all are after the server was restarted or has ended its
-// sessions, is replaced by another: nothing was written then, and pages need not be
-// sent past the outbox for it.
-func (s *Store) transaction(batch []group.Work[pgx.Tx]) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience) // a batch belongs to no single caller
-	defer cancel()
-	var err error
-	for range s.config.MaxConns + 1 {
-		var again bool
-		if again, err = s.try(ctx, batch); !again {
-			break
-		}
-	}
-	return err
-}
-
-// try runs a batch on one connection. again says that its connection was dead, and
-// that nothing was written.
-func (s *Store) try(ctx context.Context, batch []group.Work[pgx.Tx]) (again bool, err error) {
-	tx, err := s.pool.Begin(ctx)
-	if err != nil {
-		return lost(ctx, err), notStored(err)
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after a commit it does nothing
-	for _, work := range batch {
-		if err := work(ctx, tx); err != nil {
-			alone := len(batch) == 1 && isDeadlock(err) // others are tried alone by the group
-			return alone || lost(ctx, err), notStored(err)
-		}
-	}
-	if err = tx.Commit(ctx); err != nil && (ofAStatement(err) || pgconn.SafeToRetry(err)) {
-		err = notStored(err)
-	}
-	return false, err
-}
-
-// notStored is an error before or instead of a commit.
-func notStored(err error) error { return fmt.Errorf("%w: %w", outbox.ErrNotStored, err) }
-
-// deadlock is the code of a transaction that the server ended, as it and another
-// process's waited for each other.
-const deadlock = "40P01"
-
-// isDeadlock reports whether an error is that of such a transaction.
-func isDeadlock(err error) bool {
-	var refusal *pgconn.PgError
-	return errors.As(err, &refusal) && refusal.Code == deadlock
-}
-
-// lost reports whether an error is that of a connection which was there and is not
-// any more, so that another may do.
-func lost(ctx context.Context, err error) bool {
-	var unreachable *pgconn.ConnectError
-	return ctx.Err() == nil && !ofOne(err) && !errors.As(err, &unreachable)
-}
-
 // Close waits for the writes under way, then disconnects.
 func (s *Store) Close() error {
 	s.group.Close()
-	s.pool.Close()
-	s.leases.Close()
+	s.disconnect()
 	return nil
 }
 
 // storable is a text without what PostgreSQL cannot hold: NUL, and bytes that
 // are not UTF-8.
 func storable(s string) string {
-	if strings.IndexByte(s, 0) < 0 && isValid(s) {
+	if strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) {
 		return s
 	}
 	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
 }
-
-func isValid(s string) bool { return strings.ToValidUTF8(s, "") == s }
 
 // millis is a time as the tables hold it.
 func millis(t time.Time) int64 {

@@ -25,17 +25,21 @@ const selectByAPIID = `SELECT id FROM messages WHERE lower(api_id) = lower($1) A
 
 // scan reads the columns of a message.
 func scan(row pgx.Row) (m outbox.Message, err error) {
-	var to, state string
+	var to, state, events string
 	var created, updated, notBefore, expires, attempted, accepted int64
 	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Headline, &m.Severity, &m.Urgent, &m.PageID, &m.Text, &m.Encoding, &m.Segments,
-		&state, &m.Status, &m.APIID, &m.OutdatedBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted)
+		&state, &m.Status, &m.APIID, &m.OutdatedBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted, &events)
+	if err != nil {
+		return m, err
+	}
 	m.To, m.State = e164.Number(to), outbox.State(state)
 	m.CreatedAt, m.UpdatedAt, m.NotBefore, m.ExpiresAt = timeOf(created), timeOf(updated), timeOf(notBefore), timeOf(expires)
 	m.AttemptedAt, m.AcceptedAt = timeOf(attempted), timeOf(accepted)
+	m.Events, err = outbox.UnmarshalHistory(events)
 	return m, err
 }
 
-// messages runs a query for messages, without their events.
+// messages runs a query for messages.
 func (s *Store) messages(ctx context.Context, query string, args ...any) ([]outbox.Message, error) {
 	rows, err := s.pool.Query(ctx, query, args...)
 	if err != nil {
@@ -51,9 +55,6 @@ func (s *Store) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
 		for {
 			read, cancel := context.WithTimeout(ctx, patience)
 			ms, err := s.messages(read, selectOpen, after, openPage)
-			if err == nil {
-				err = s.readEvents(read, ms)
-			}
 			cancel()
 			if err != nil {
 				yield(outbox.Message{}, fmt.Errorf("read open messages: %w", err))
@@ -79,9 +80,6 @@ func (s *Store) Get(ctx context.Context, id string) (outbox.Message, error) {
 	ms, err := s.messages(ctx, `SELECT `+columns+` FROM messages WHERE id = $1`, storable(id))
 	if err == nil && len(ms) == 0 {
 		return outbox.Message{}, outbox.ErrNotFound
-	}
-	if err == nil {
-		err = s.readEvents(ctx, ms)
 	}
 	if err != nil {
 		return outbox.Message{}, fmt.Errorf("read message %s: %w", id, err)
@@ -122,38 +120,21 @@ func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 			where = append(where, f.condition+"$"+strconv.Itoa(len(args)))
 		}
 	}
+	switch { // so that the indexes of what is open and of the rarer states are found
+	case q.State == "" || q.State == outbox.Delivered:
+	case q.State.Final():
+		where = append(where, "state NOT IN ('queued', 'sending', 'accepted', 'delivered')")
+	default:
+		where = append(where, "state IN ('queued', 'sending', 'accepted')")
+	}
 	query := `SELECT ` + columns + ` FROM messages`
 	if len(where) > 0 {
 		query += ` WHERE ` + strings.Join(where, ` AND `)
 	}
 	args = append(args, q.Limit)
 	ms, err := s.messages(ctx, query+` ORDER BY id DESC LIMIT $`+strconv.Itoa(len(args)), args...)
-	if err == nil {
-		err = s.readEvents(ctx, ms)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
 	return ms, nil
-}
-
-// readEvents fills in the events of messages.
-func (s *Store) readEvents(ctx context.Context, ms []outbox.Message) error {
-	at := make(map[string]int, len(ms))
-	ids := make([]string, len(ms))
-	for i, m := range ms {
-		at[m.ID], ids[i] = i, m.ID
-	}
-	rows, err := s.pool.Query(ctx, `SELECT message_id, at, type, detail FROM events WHERE message_id = ANY ($1) ORDER BY message_id, n`, ids)
-	if err != nil {
-		return err
-	}
-	var id, kind, detail string
-	var ms64 int64
-	_, err = pgx.ForEachRow(rows, []any{&id, &ms64, &kind, &detail}, func() error {
-		m := &ms[at[id]]
-		m.Events = append(m.Events, outbox.Event{At: timeOf(ms64), Type: outbox.EventType(kind), Detail: detail})
-		return nil
-	})
-	return err
 }

@@ -20,7 +20,7 @@ const poolerRounds = 4
 func (s *Store) checkSessions(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	a, err := s.connect(ctx)
+	a, err := s.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (s *Store) checkSessions(ctx context.Context) error {
 	if err != nil || first == a.PgConn().PID() {
 		return err // without a pooler, the number that the connection got is the session's
 	}
-	b, err := s.connect(ctx)
+	b, err := s.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,6 +71,6 @@ func inTransaction(ctx context.Context, conn *pgx.Conn) (pid uint32, err error) 
 	return session(ctx, conn)
 }
 
-func (s *Store) connect(ctx context.Context) (*pgx.Conn, error) {
+func (s *Store) dial(ctx context.Context) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, s.config.ConnConfig.Copy())
 }

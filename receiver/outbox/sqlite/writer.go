@@ -9,13 +9,16 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/internal/group"
 )
 
+// work writes within a transaction. It may be run twice, see group.Options.
+type work func(context.Context, *statements) error
+
 // writer owns the one connection that writes.
 type writer struct {
 	db    *sql.DB
 	conn  *sql.Conn
 	stmts statements
 	files files
-	group *group.Writer[*statements]
+	group *group.Writer[work]
 }
 
 func (w *writer) start(ctx context.Context) (err error) {
@@ -25,16 +28,16 @@ func (w *writer) start(ctx context.Context) (err error) {
 	if err := w.stmts.prepare(ctx, w.conn); err != nil {
 		return err
 	}
-	w.group = group.New(group.Options[*statements]{Transaction: w.transaction})
+	w.group = group.New(group.Options[work]{Transaction: w.transaction})
 	return nil
 }
 
 // Do runs a function in a transaction, see group.Writer.
-func (w *writer) Do(ctx context.Context, do group.Work[*statements]) error {
+func (w *writer) Do(ctx context.Context, do work) error {
 	return w.group.Do(ctx, do)
 }
 
-func (w *writer) transaction(batch []group.Work[*statements]) (err error) {
+func (w *writer) transaction(batch []work) (err error) {
 	if err := w.files.check(); err != nil {
 		return fmt.Errorf("%w: %w", outbox.ErrNotStored, err)
 	}
@@ -50,8 +53,8 @@ func (w *writer) transaction(batch []group.Work[*statements]) (err error) {
 			_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
 		}
 	}()
-	for _, work := range batch {
-		if err := work(ctx, &w.stmts); err != nil {
+	for _, do := range batch {
+		if err := do(ctx, &w.stmts); err != nil {
 			return fmt.Errorf("%w: %w", outbox.ErrNotStored, err)
 		}
 	}

@@ -17,48 +17,45 @@ const maxBatch = 512
 // ErrClosed is what a write gets after Close.
 var ErrClosed = errors.New("the outbox is closed")
 
-// Work writes within a transaction T. It may be run twice: once with others,
-// and again alone when one of those failed.
-type Work[T any] func(context.Context, T) error
-
-// Options are what New needs.
-type Options[T any] struct {
-	// Transaction runs all work in one transaction and commits it.
-	Transaction func([]Work[T]) error
+// Options are what New needs. W is what is written: a store's own type.
+type Options[W any] struct {
+	// Transaction writes everything in one transaction and commits it. It may get the same
+	// work twice: once with others, and again alone if one of those failed.
+	Transaction func([]W) error
 	// Alone says whether a failure of several is one of their own, so that each
 	// is tried alone; nil: always.
 	Alone func(error) bool
 }
 
 // Writer is one goroutine that commits. It is safe for concurrent use.
-type Writer[T any] struct {
-	Options[T]
-	writes chan write[T]
+type Writer[W any] struct {
+	Options[W]
+	writes chan write[W]
 	done   chan struct{} // closed when the goroutine has ended
 
 	mu     sync.RWMutex // held for reading while a write is handed over
 	closed bool
 }
 
-type write[T any] struct {
-	work Work[T]
+type write[W any] struct {
+	work W
 	done chan error
 }
 
 // New makes a Writer, to be ended by Close.
-func New[T any](o Options[T]) *Writer[T] {
+func New[W any](o Options[W]) *Writer[W] {
 	if o.Alone == nil {
 		o.Alone = func(error) bool { return true }
 	}
-	w := &Writer[T]{Options: o, writes: make(chan write[T], maxBatch), done: make(chan struct{})}
+	w := &Writer[W]{Options: o, writes: make(chan write[W], maxBatch), done: make(chan struct{})}
 	go w.run()
 	return w
 }
 
-// Do runs work in a transaction and returns once that is on disk. If the context ends before,
+// Do writes work in a transaction and returns once that is on disk. If the context ends before,
 // the work may be done all the same.
-func (w *Writer[T]) Do(ctx context.Context, work Work[T]) error {
-	wr := write[T]{work: work, done: make(chan error, 1)}
+func (w *Writer[W]) Do(ctx context.Context, work W) error {
+	wr := write[W]{work: work, done: make(chan error, 1)}
 	if err := w.handOver(ctx, wr); err != nil {
 		return err
 	}
@@ -70,7 +67,7 @@ func (w *Writer[T]) Do(ctx context.Context, work Work[T]) error {
 	}
 }
 
-func (w *Writer[T]) handOver(ctx context.Context, wr write[T]) error {
+func (w *Writer[W]) handOver(ctx context.Context, wr write[W]) error {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if w.closed {
@@ -84,9 +81,9 @@ func (w *Writer[T]) handOver(ctx context.Context, wr write[T]) error {
 	}
 }
 
-func (w *Writer[T]) run() {
+func (w *Writer[W]) run() {
 	defer close(w.done)
-	batch := make([]write[T], 0, maxBatch)
+	batch := make([]write[W], 0, maxBatch)
 	for first := range w.writes {
 		batch = append(batch[:0], first)
 	fill:
@@ -107,8 +104,8 @@ func (w *Writer[T]) run() {
 
 // commit commits a batch. Where one write fails, each is tried alone, so that
 // it fails alone too.
-func (w *Writer[T]) commit(batch []write[T]) {
-	work := make([]Work[T], len(batch))
+func (w *Writer[W]) commit(batch []write[W]) {
+	work := make([]W, len(batch))
 	for i, wr := range batch {
 		work[i] = wr.work
 	}
@@ -124,7 +121,7 @@ func (w *Writer[T]) commit(batch []write[T]) {
 }
 
 // Close waits for the writes that were handed over.
-func (w *Writer[T]) Close() {
+func (w *Writer[W]) Close() {
 	w.mu.Lock()
 	already := w.closed
 	w.closed = true

@@ -1,0 +1,53 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/smspager/smspager/receiver/outbox"
+)
+
+// Who was created before has, but for a few, ended before. What another process has locked is
+// left for the next time.
+const pruneMessages = `
+DELETE FROM messages WHERE id IN (
+  SELECT id FROM messages WHERE id < $1 AND updated_at < $2 AND state NOT IN ('queued', 'sending', 'accepted')
+  ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)`
+
+const pruneNotifications = `
+DELETE FROM notifications WHERE key IN (
+  SELECT key FROM notifications WHERE seen_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
+
+const pruneMarks = `
+DELETE FROM marks WHERE kind = $1 AND name IN (
+  SELECT name FROM marks WHERE kind = $1 AND at < $2 LIMIT $3 FOR UPDATE SKIP LOCKED)`
+
+const prunePages = `
+WITH pruned AS (
+  DELETE FROM pages WHERE id IN (
+    SELECT id FROM pages WHERE state IN ('resolved', 'expired') AND updated_at < $1
+    ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+  RETURNING id)
+DELETE FROM page_events WHERE page_id IN (SELECT id FROM pruned)`
+
+// Prune implements outbox.Store. It has a transaction of its own, for which no entry waits.
+func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var b pgx.Batch
+	b.Queue(pruneNotifications, millis(before), limit)
+	b.Queue(pruneMessages, outbox.FirstID(before), millis(before), limit).Exec(func(tag pgconn.CommandTag) error {
+		pruned = int(tag.RowsAffected())
+		return nil
+	})
+	b.Queue(pruneMarks, outbox.MarkReply, millis(before), limit)
+	b.Queue(prunePages, millis(before), limit)
+	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
+		return 0, fmt.Errorf("prune messages: %w", err)
+	}
+	return pruned, nil
+}
