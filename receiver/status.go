@@ -59,6 +59,7 @@ func (r *Receiver) status() status.Status {
 	}
 	r.delivery.Report(&s)
 	r.watch.Report(&s, now)
+	s.Probe.Late = s.Probe.Late && s.Leader.Leading // only who sends sees the end of probes
 	n, since := r.spool.Backlog()
 	s.Spool = status.Spool{Backlog: n, Since: status.OrNil(since)}
 	if err := r.spool.Trouble(); err != nil {
