@@ -263,6 +263,13 @@ func TestHealth(t *testing.T) {
 	if code, out, _ := smspager(t, "", "health", "--url="+p.url); code != 0 || !strings.Contains(out, "smspager is ready.") {
 		t.Errorf("health of a base URL exits with %d: %s", code, out)
 	}
+	t.Setenv("SMSPAGER_URL", p.url)
+	if code, out, _ := smspager(t, "", "health"); code != 0 || !strings.Contains(out, "smspager is ready.") {
+		t.Errorf("health with SMSPAGER_URL exits with %d: %s", code, out)
+	}
+	if code, out, _ := smspager(t, "", "health", "--url="+p.url+"/prefix"); code != 1 {
+		t.Errorf("health asks elsewhere than under the prefix, and exits with %d: %s", code, out)
+	}
 	if code, out, _ := smspager(t, "", "health", "--url="+p.url+"/-/ready"); code != 0 || !strings.Contains(out, "smspager is ready.") {
 		t.Errorf("exits with %d: %s", code, out)
 	}

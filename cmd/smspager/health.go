@@ -30,8 +30,8 @@ func (h *health) run(ctx context.Context, c console) error {
 	if err != nil {
 		return errors.New("--url must be like " + defaultURL + "/-/ready")
 	}
-	if strings.Trim(req.URL.Path, "/") == "" {
-		req.URL.Path = "/-/ready"
+	if !strings.Contains(req.URL.Path, "/-/") { // the URL of the other commands, perhaps with a route prefix
+		req.URL.Path = strings.TrimSuffix(req.URL.Path, "/") + "/-/ready"
 	}
 	client, err := h.client()
 	if err != nil {

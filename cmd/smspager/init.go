@@ -25,7 +25,7 @@ var initText string
 var initTemplate = template.Must(template.New("init").Parse(initText))
 
 // initCommand is the subcommand init.
-type initCommand struct{ File, User, Receiver, Contact, Number string }
+type initCommand struct{ File, User, Receiver, Contact, Number, Outbox string }
 
 func addInit(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var i initCommand
@@ -35,6 +35,7 @@ func addInit(app *kingpin.Application) (string, func(context.Context, console) e
 	cmd.Flag("to", "The contact's number.").Required().StringVar(&i.Number)
 	cmd.Flag("contact", "The contact's name.").Default("alice").StringVar(&i.Contact)
 	cmd.Flag("receiver", "The receiver's name in Alertmanager's configuration.").Default("oncall").StringVar(&i.Receiver)
+	cmd.Flag("outbox", "The file of the outbox, in a folder that smspager serve can write.").Default("smspager.db").StringVar(&i.Outbox)
 	cmd.Arg("file", "The configuration file.").Default("smspager.yml").StringVar(&i.File)
 	return cmd.FullCommand(), i.run
 }

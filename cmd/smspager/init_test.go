@@ -10,7 +10,7 @@ import (
 // TestInit: what init writes is valid as soon as the password is there, and it overwrites nothing.
 func TestInit(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "smspager.yml")
-	code, out, stderr := smspager(t, "", "init", "--user=acme", "--to=+33 6 39 98 00 01", file)
+	code, out, stderr := smspager(t, "", "init", "--user=acme", "--to=+33 6 39 98 00 01", "--outbox=box.db", file)
 	if code != 0 || stderr != "" || !strings.Contains(out, "1. Put the password") {
 		t.Fatalf("exits with %d: %s%s", code, out, stderr)
 	}
@@ -30,6 +30,9 @@ func TestInit(t *testing.T) {
 	before, _ := os.ReadFile(file)
 	if code, _, stderr := smspager(t, "", "init", "--user=other", "--to=+33639980001", file); code != 1 || !strings.Contains(stderr, "is there already") {
 		t.Errorf("again it exits with %d: %s", code, stderr)
+	}
+	if !strings.Contains(string(before), `storage: {sqlite: "box.db"}`) {
+		t.Errorf("the outbox is not the one of --outbox:\n%s", before)
 	}
 	if after, _ := os.ReadFile(file); string(after) != string(before) {
 		t.Error("init has overwritten the file")

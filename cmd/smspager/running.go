@@ -27,9 +27,9 @@ func (r *running) flags(cmd *kingpin.CmdClause) {
 
 // urlFlags are those that say where smspager serve is, and how to log in there.
 func (r *running) urlFlags(cmd *kingpin.CmdClause, url string) {
-	cmd.Flag("url", "URL of smspager serve.").Default(url).StringVar(&r.url)
+	cmd.Flag("url", "URL of smspager serve.").Envar("SMSPAGER_URL").Default(url).StringVar(&r.url)
 	cmd.Flag("http.config.file", "How to log in there, as in amtool: a file with basic_auth, authorization (type Bearer, the token of api.token_file) or tls_config.").
-		PlaceHolder("FILE").StringVar(&r.httpConfig)
+		PlaceHolder("FILE").Envar("SMSPAGER_HTTP_CONFIG_FILE").StringVar(&r.httpConfig)
 }
 
 // client returns the client that logs in as --http.config.file says.

@@ -16,7 +16,10 @@ if [ -d /run/systemd/system ]; then
   systemctl try-restart smspager.service || true
 fi
 if [ ! -e /etc/smspager/smspager.yml ]; then
-  echo "smspager: write a configuration, then start it:"
-  echo "  smspager init --user=acme --to=+33639980001 /etc/smspager/smspager.yml"
+  echo "smspager: write a configuration and the password of your account, check them, then start it:"
+  echo "  smspager init --user=acme --to=+33639980001 --outbox=/var/lib/smspager/smspager.db /etc/smspager/smspager.yml"
+  echo "  \${EDITOR:-vi} /etc/smspager/textinghouse.password"
+  echo "  chgrp -R smspager /etc/smspager && chmod -R g+rX,o= /etc/smspager"
+  echo "  runuser -u smspager -- smspager check-config /etc/smspager/smspager.yml"
   echo "  systemctl enable --now smspager"
 fi
