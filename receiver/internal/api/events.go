@@ -11,7 +11,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -165,7 +168,7 @@ func (f *feed) compare(messages []outbox.Message) {
 func (a *API) serveEvents(w http.ResponseWriter, r *http.Request) {
 	listener, err := a.feed.listen()
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		response.Write(w, http.StatusServiceUnavailable, err)
 		return
 	}
 	defer a.feed.leave(listener)
@@ -176,7 +179,11 @@ func (a *API) serveEvents(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Accel-Buffering", "no")
 	ping := time.NewTicker(pingGap)
 	defer ping.Stop()
+	whole := seesNumbers(access.From(r.Context()))
 	write := func(e event) bool {
+		if !whole {
+			e.data = e164.Redact(e.data)
+		}
 		_ = out.SetWriteDeadline(time.Now().Add(pingGap))
 		_, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", e.kind, e.data)
 		return err == nil && out.Flush() == nil
