@@ -287,7 +287,7 @@ func TestRoutePrefix(t *testing.T) {
 	if r.Handler().ServeHTTP(asset, httptest.NewRequest("GET", style, nil)); !strings.HasPrefix(style, "/pager/assets/") || asset.Code != 200 {
 		t.Errorf("the style sheet of the console, %q, gives %d", style, asset.Code)
 	}
-	for path, want := range map[string]bool{"/pager/-/healthy": true, "/-/healthy": true, "/pagerx/-/healthy": false, "/pager/metrics": false, "/textinghouse/x/mo": true} {
+	for path, want := range map[string]bool{"/pager/-/healthy": true, "/-/healthy": true, "/pagerx/-/healthy": false, "/pager/metrics": false, "/textinghouse/x/mo": true, "//textinghouse/x/mo": true, "/pager//-//ready": true, "//pager/metrics": false} {
 		if got := r.NeedsNoLogin(httptest.NewRequest("GET", path, nil)); got != want {
 			t.Errorf("%s needs no login: %v", path, got)
 		}
