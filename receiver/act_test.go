@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -184,6 +185,10 @@ func TestPagedByHand(t *testing.T) {
 	call(`{"to":"log","text":"no pages here"}`, 200, `"page":null`)
 	call(`{"to":"nobody","text":"x"}`, 404, "receivers: oncall, log")
 	call(`{"to":"oncall"}`, 400, `text\" is missing`)
+	call(`{"to":"oncall","text":"\u200b\u0000 \u202e"}`, 400, `text\" is missing`)
+	call(`{"to":"oncall","text":"x","severity":"critical\n"}`, 200, `"severity":"critical"`)
+	call(`{"to":"oncall","text":"x","severity":"criti\ncal"}`, 400, `severity\" must be a word`)
+	call(`{"to":"oncall","text":"x","severity":"`+strings.Repeat("x", 51)+`"}`, 400, `severity\" must be a word`)
 	call(`{"text":"x"}`, 400, `to\" is missing`)
 	call(`{"to":"oncall","resolve":true}`, 400, `key\" is missing`)
 	call(`{"to":"oncall","text":"`+strings.Repeat("x", 1001)+`"}`, 400, "longer than 1000")
@@ -251,6 +256,22 @@ func TestEvents(t *testing.T) {
 	next("message", `"state":"`)
 	c.act("pages", `{"to":"oncall","key":"backup","resolve":true}`)
 	next("page", `"state":"resolved"`)
+}
+
+// TestEventsAfterReload: who listens connects again after a reload, which may have changed who they are.
+func TestEventsAfterReload(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, acting)
+	resp, err := http.Get(c.http.URL + "/api/v1/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if code, text := c.do("POST", "/-/reload", "", "Authorization", "Bearer "+apiToken); code != 200 {
+		t.Fatal(code, text)
+	}
+	if _, err := io.ReadAll(resp.Body); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestRoutePrefix: everything but the public paths is below the prefix.

@@ -111,6 +111,10 @@ func (a *API) Routes() []string { return slices.Sorted(maps.Keys(a.routes())) }
 // Wake has those who listen to events hear soon of what was stored.
 func (a *API) Wake() { a.feed.wake.Ring() }
 
+// Reconnect ends the responses that would go on for ever: those who listen connect again, as who they are
+// by the new configuration.
+func (a *API) Reconnect() { a.feed.drop() }
+
 // Close ends the responses that would go on for ever.
 func (a *API) Close() { a.feed.close() }
 

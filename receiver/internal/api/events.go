@@ -88,8 +88,15 @@ func (f *feed) leave(listener chan event) {
 // close ends the listening of all.
 func (f *feed) close() {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.closed = true
+	f.mu.Unlock()
+	f.drop()
+}
+
+// drop has all listeners connect again.
+func (f *feed) drop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for listener := range f.listeners {
 		close(listener)
 		delete(f.listeners, listener)
