@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -117,6 +118,7 @@ func TestRefusedActs(t *testing.T) {
 		"no version":       {"acknowledge", `{"by":"alice"}`, nil, 400, `version\" is missing`},
 		"old version":      {"acknowledge", fmt.Sprintf(`{"version":%d,"by":"alice"}`, p.Version-1), nil, 409, "has changed"},
 		"future version":   {"acknowledge", fmt.Sprintf(`{"version":%d,"by":"alice"}`, p.Version+1), nil, 409, "has changed"},
+		"any version":      {"acknowledge", `{"version":-1,"by":"alice"}`, nil, 400, "that you saw"},
 		"no contact":       {"acknowledge", fmt.Sprintf(`{"version":%d,"by":"carol"}`, p.Version), nil, 400, "no contact is named"},
 		"a number":         {"acknowledge", fmt.Sprintf(`{"version":%d,"by":"%s"}`, p.Version, alice), nil, 400, "no contact is named"},
 		"nobody named":     {"acknowledge", fmt.Sprintf(`{"version":%d}`, p.Version), nil, 400, "name the contact"},
@@ -124,6 +126,7 @@ func TestRefusedActs(t *testing.T) {
 		"empty":            {"acknowledge", "", nil, 400, "empty"},
 		"unknown field":    {"acknowledge", `{"version":1,"who":"x"}`, nil, 400, "who"},
 		"two documents":    {"acknowledge", good + good, nil, 400, "follows"},
+		"a brace too many": {"acknowledge", good + "}", nil, 400, "follows"},
 		"for":              {"acknowledge", fmt.Sprintf(`{"version":%d,"by":"alice","for":"2h"}`, p.Version), nil, 400, "silence only"},
 		"silence, no end":  {"silence", good, nil, 400, "say how long"},
 		"silence, no time": {"silence", fmt.Sprintf(`{"version":%d,"by":"alice","for":"soon"}`, p.Version), nil, 400, "duration"},
@@ -182,6 +185,10 @@ func TestPagedByHand(t *testing.T) {
 	call(`{"to":"log","text":"no pages here"}`, 200, `"page":null`)
 	call(`{"to":"nobody","text":"x"}`, 404, "receivers: oncall, log")
 	call(`{"to":"oncall"}`, 400, `text\" is missing`)
+	call(`{"to":"oncall","text":"\u200b\u0000 \u202e"}`, 400, `text\" is missing`)
+	call(`{"to":"oncall","text":"x","severity":"critical\n"}`, 200, `"severity":"critical"`)
+	call(`{"to":"oncall","text":"x","severity":"criti\ncal"}`, 400, `severity\" must be a word`)
+	call(`{"to":"oncall","text":"x","severity":"`+strings.Repeat("x", 51)+`"}`, 400, `severity\" must be a word`)
 	call(`{"text":"x"}`, 400, `to\" is missing`)
 	call(`{"to":"oncall","resolve":true}`, 400, `key\" is missing`)
 	call(`{"to":"oncall","text":"`+strings.Repeat("x", 1001)+`"}`, 400, "longer than 1000")
@@ -251,6 +258,22 @@ func TestEvents(t *testing.T) {
 	next("page", `"state":"resolved"`)
 }
 
+// TestEventsAfterReload: who listens connects again after a reload, which may have changed who they are.
+func TestEventsAfterReload(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, acting)
+	resp, err := http.Get(c.http.URL + "/api/v1/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if code, text := c.do("POST", "/-/reload", "", "Authorization", "Bearer "+apiToken); code != 200 {
+		t.Fatal(code, text)
+	}
+	if _, err := io.ReadAll(resp.Body); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRoutePrefix: everything but the public paths is below the prefix.
 func TestRoutePrefix(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, acting)
@@ -285,7 +308,7 @@ func TestRoutePrefix(t *testing.T) {
 	if r.Handler().ServeHTTP(asset, httptest.NewRequest("GET", style, nil)); !strings.HasPrefix(style, "/pager/assets/") || asset.Code != 200 {
 		t.Errorf("the style sheet of the console, %q, gives %d", style, asset.Code)
 	}
-	for path, want := range map[string]bool{"/pager/-/healthy": true, "/-/healthy": true, "/pagerx/-/healthy": false, "/pager/metrics": false, "/textinghouse/x/mo": true} {
+	for path, want := range map[string]bool{"/pager/-/healthy": true, "/-/healthy": true, "/pagerx/-/healthy": false, "/pager/metrics": false, "/textinghouse/x/mo": true, "//textinghouse/x/mo": true, "/pager//-//ready": true, "//pager/metrics": false} {
 		if got := r.NeedsNoLogin(httptest.NewRequest("GET", path, nil)); got != want {
 			t.Errorf("%s needs no login: %v", path, got)
 		}

@@ -50,6 +50,7 @@ func (r *Receiver) Handler() http.Handler {
 func (r *Receiver) PublicHandler() http.Handler {
 	mux := http.NewServeMux()
 	r.public(mux)
+	mux.HandleFunc("/", api.NotFound)
 	return r.guarded(mux)
 }
 
@@ -60,7 +61,7 @@ func (r *Receiver) PrivateHandler() http.Handler { return r.guarded(r.private())
 // request for /-/healthy or /-/ready, one to a public path, and one with the bearer token that its path
 // requires.
 func (r *Receiver) NeedsNoLogin(req *http.Request) bool {
-	return r.access.NeedsNoLogin(r.withoutPrefix(req))
+	return r.access.NeedsNoLogin(r.withoutPrefix(tidy(req)))
 }
 
 // policy is what browsers may load and send on the pages of smspager.
@@ -74,7 +75,13 @@ func (r *Receiver) guarded(next http.Handler) http.Handler {
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		response.Write(w, http.StatusForbidden, errors.New("this request comes from another web site, which may not change anything here"))
 	}))
-	next = protection.Handler(r.access.Handler(tidied(next)))
+	next = protection.Handler(r.access.Handler(next))
+	return WithHeaders(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { next.ServeHTTP(w, tidy(req)) }))
+}
+
+// WithHeaders adds to the responses of a handler what browsers must know. The handlers of a Receiver do so
+// themselves; what checks logins in front of them does not.
+func WithHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
@@ -100,20 +107,20 @@ func (r *Receiver) withoutPrefix(req *http.Request) *http.Request {
 // slashes are several in a row.
 var slashes = regexp.MustCompile(`/{2,}`)
 
-// tidied serves several slashes in a row as one: a ServeMux redirects, and neither Alertmanager nor the
-// provider need follow. An encoded slash is part of a name.
-func tidied(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		given := req.URL.EscapedPath()
-		tidy := slashes.ReplaceAllString(given, "/")
-		if path, err := url.PathUnescape(tidy); err == nil && tidy != given {
-			u := *req.URL
-			u.Path, u.RawPath = path, tidy
-			req = req.Clone(req.Context())
-			req.URL = &u
-		}
-		next.ServeHTTP(w, req)
-	})
+// tidy returns a request with one slash for several in a row: a ServeMux redirects, and neither
+// Alertmanager nor the provider need follow. An encoded slash is part of a name.
+func tidy(req *http.Request) *http.Request {
+	given := req.URL.EscapedPath()
+	tidy := slashes.ReplaceAllString(given, "/")
+	path, err := url.PathUnescape(tidy)
+	if err != nil || tidy == given {
+		return req
+	}
+	u := *req.URL
+	u.Path, u.RawPath = path, tidy
+	short := *req
+	short.URL = &u
+	return &short
 }
 
 // private returns a handler of the paths for people and Alertmanager, below the route prefix.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -188,6 +189,17 @@ func TestAPI(t *testing.T) {
 	for _, field := range []string{"id", "to", "receiver", "group_key", "text", "encoding", "segments", "state", "api_id", "attempts", "created_at", "updated_at", "events"} {
 		if !strings.Contains(raw, `"`+field+`":`) {
 			t.Errorf("a message lacks %s: %s", field, raw)
+		}
+	}
+}
+
+// TestNothingThere: what is nowhere is an error in JSON, on the public address, too.
+func TestNothingThere(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	for name, h := range map[string]http.Handler{"all": c.r.Handler(), "public": c.r.PublicHandler(), "private": c.r.PrivateHandler()} {
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, httptest.NewRequest("GET", "/nowhere", nil)); w.Code != 404 || !strings.Contains(w.Body.String(), `{"error":"no such path`) {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
 		}
 	}
 }

@@ -23,6 +23,10 @@ receivers:
   - {name: oncall, to: [alice], escalate: [{after: 10m, to: [bob]}], limits: [], link: true}
 `
 
+// sendsOrigin has browsers send the Origin of forms, which the header no-referrer alone makes null: without
+// TLS they send no Sec-Fetch-Site either, nor do older ones, and the form would be refused.
+const sendsOrigin = `<meta name="referrer" content="same-origin">`
+
 var linkOf = regexp.MustCompile(`https://sms\.example\.com(/p/[0-9a-z]{16})$`)
 
 // linkTo waits for the text that a number was sent last with a part, and returns the path of its link.
@@ -65,6 +69,9 @@ func TestPhonePage(t *testing.T) {
 			if !strings.Contains(body, part) {
 				t.Errorf("the page lacks %s: %s", part, body)
 			}
+		}
+		if !strings.Contains(body, sendsOrigin) {
+			t.Error("forms of browsers without Sec-Fetch-Site have the Origin null")
 		}
 		if code, _ := c.do("HEAD", path, ""); code != 200 {
 			t.Error("HEAD", code)
@@ -138,6 +145,29 @@ func TestGuessedLinks(t *testing.T) {
 	}
 	if code, _ := c.do("GET", path, ""); code != 404 {
 		t.Errorf("a right token after 20 wrong ones: %d", code)
+	}
+}
+
+// TestGuessesBehindAProxy: what a trusted proxy writes about a client counts, with a port or without, and
+// the wrong tokens of one client do not shut out the others. What others write does not count.
+func TestGuessesBehindAProxy(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, linked+"console: {login_header: X-User, trusted_proxies: [127.0.0.1/32]}\n")
+	c.act("pages", `{"to":"oncall","text":"Backup failed"}`)
+	path := c.linkTo(alice, "Backup failed")
+	for _, client := range []string{"198.51.100.%d:4711", "198.51.101.%d", "[2001:db8:1::%d]:4711", "2001:db8:2::%d", "[2001:db8:3::%d]"} {
+		for i := range 20 {
+			if code, _ := c.do("GET", fmt.Sprintf("/p/%016d", i), "", "X-Forwarded-For", "203.0.113.1, "+fmt.Sprintf(client, i)); code != 404 {
+				t.Fatal(code)
+			}
+		}
+		if code, _ := c.do("GET", path, "", "X-Forwarded-For", fmt.Sprintf(client, 99)); code != 404 {
+			t.Errorf("%s is not shut out", client)
+		}
+	}
+	for _, client := range []string{"203.0.113.1:4711", "203.0.113.1", "[2001:db8:9::1]:4711"} {
+		if code, _ := c.do("GET", path, "", "X-Forwarded-For", client); code != 200 {
+			t.Errorf("%s is shut out: %d", client, code)
+		}
 	}
 }
 

@@ -281,6 +281,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 		render[receivers[i].Name] = receivers[i].Render
 	}
 	r.access.Configure(cfg)
+	r.api.Reconnect()
 	r.console.Configure(cfg)
 	r.people.Configure(cfg)
 	r.oncall.Configure(all, render, linksOf(cfg))

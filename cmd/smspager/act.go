@@ -100,7 +100,7 @@ func (a *act) one(ctx context.Context, c console, code string) error {
 	if err := a.call(ctx, http.MethodPost, path, body, &page); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(c.out, page.Confirmation)
+	_, err := fmt.Fprintln(c.out, plain(page.Confirmation))
 	return err
 }
 
@@ -168,7 +168,7 @@ func (p *pageNow) run(ctx context.Context, c console) error {
 	case paged.Page == nil:
 		fmt.Fprintf(c.out, "%s: %d sent\n", paged.Status, len(paged.Messages))
 	default:
-		fmt.Fprintf(c.out, "page %s is %s: %s. Follow it with: smspager page %s\n", paged.Page.Code, paged.Page.State, paged.Page.Headline, paged.Page.Code)
+		fmt.Fprintf(c.out, "page %s is %s: %s. Follow it with: smspager page %s\n", paged.Page.Code, paged.Page.State, plain(paged.Page.Headline), paged.Page.Code)
 	}
 	return nil
 }

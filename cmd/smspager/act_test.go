@@ -34,6 +34,8 @@ receivers:
 	code := text[len(text)-4:]
 	cli(0, "nothing was sent", "page-now", "sms", "Backup failed", "--key=backup", "--by=bob")
 	cli(0, "OK, the note is added", "note", code, "the", "disk is on order", "--by=alice")
+	cli(0, "OK, the note is added", "note", code, "two\nlines \u202eand \x1b[31mred", "--by=alice")
+	cli(0, "two lines and  [31mred\n", "page", code)
 	cli(0, "OK, bob is paged", "escalate", code, "--by=alice")
 	next(t, bob, "Backup failed")
 	cli(0, "is yours", "ack", code, "--by=bob")
@@ -85,6 +87,9 @@ console: {users: [{login: al, contact: alice, role: responder}]}
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
+		if h := resp.Header; h.Get("Content-Security-Policy") == "" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("%s %s: %d without the headers for browsers: %v", method, path, resp.StatusCode, h)
+		}
 		return resp.StatusCode
 	}
 	basic := func(user, password string) func(*http.Request) {
@@ -105,6 +110,9 @@ console: {users: [{login: al, contact: alice, role: responder}]}
 		{"GET", "/metrics", "", bearer("0123456789abcdef-api"), 200}, {"GET", "/metrics", "", bearer("0123456789abcdef-hook"), 401},
 		{"POST", "/alertmanager/sms", notification(1), bearer("0123456789abcdef-hook"), 200},
 		{"POST", "/alertmanager/sms", notification(2), bearer("wrong"), 401},
+		{"POST", "//alertmanager//sms", notification(2), bearer("0123456789abcdef-hook"), 200},
+		{"POST", "//textinghouse//" + callbackToken + "//dlr", `{}`, nil, 400}, {"GET", "//-//healthy", "", nil, 200}, {"GET", "//metrics", "", nil, 401},
+		{"GET", "/p%2f../metrics", "", nil, 404}, {"GET", "/p//..//metrics", "", nil, 307},
 		{"POST", "/textinghouse/" + callbackToken + "/dlr", `{}`, nil, 400}, {"POST", "/textinghouse/wrong/dlr", `{}`, nil, 404},
 		{"POST", "/api/v1/pages", call, basic("tv", "secret"), 403}, {"POST", "/api/v1/pages", call, basic("al", "secret"), 200},
 		{"POST", "/-/reload", "", basic("al", "secret"), 403}, {"POST", "/-/reload", "", bearer("0123456789abcdef-api"), 200},

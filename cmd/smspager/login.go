@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/smspager/smspager/receiver"
 )
 
 // checksUser returns a function that reports whether the web configuration has a user, so that
@@ -43,13 +45,13 @@ type exempt struct {
 func (e *exempt) Accept() (net.Conn, error) {
 	e.once.Do(func() {
 		checked := e.server.Handler
-		e.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e.server.Handler = receiver.WithHeaders(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if e.skips(r) {
 				e.inner.ServeHTTP(w, r)
 				return
 			}
 			checked.ServeHTTP(w, r)
-		})
+		}))
 	})
 	return e.Listener.Accept()
 }

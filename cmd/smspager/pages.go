@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/alecthomas/kingpin/v2"
 )
@@ -65,7 +66,21 @@ func line(p pageJSON) string {
 	if p.AcknowledgedBy != "" {
 		state += ", " + p.AcknowledgedBy
 	}
-	return fmt.Sprintf("%-5s  %s  %-20s  %s  (%s)", p.Code, local(p.OpenedAt), state, p.Headline, p.Receiver)
+	return fmt.Sprintf("%-5s  %s  %-20s  %s  (%s)", p.Code, local(p.OpenedAt), state, plain(p.Headline), p.Receiver)
+}
+
+// plain returns what alerts and people write without what a terminal obeys: a line break, an escape
+// sequence, or a change of the direction of writing.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
+			return ' '
+		case unicode.Is(unicode.Cf, r):
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // follow shows the pages of a list, oldest first, and then each one that changes, until the context ends.
@@ -128,7 +143,7 @@ func (p *pageCommand) run(ctx context.Context, c console) error {
 
 // drawPage shows a page, and below it everything that happened, in order of time.
 func drawPage(w io.Writer, p pageJSON) {
-	fmt.Fprintf(w, "%s, code %s, receiver %s: %s\n", p.Headline, p.Code, p.Receiver, p.State)
+	fmt.Fprintf(w, "%s, code %s, receiver %s: %s\n", plain(p.Headline), p.Code, p.Receiver, p.State)
 	if p.AcknowledgedAt != nil {
 		fmt.Fprintf(w, "acknowledged by %s, %s after it opened\n", p.AcknowledgedBy, p.AcknowledgedAt.Sub(p.OpenedAt).Truncate(time.Second))
 	}
@@ -151,7 +166,7 @@ func drawPage(w io.Writer, p pageJSON) {
 	}
 	slices.SortStableFunc(events, func(a, b eventJSON) int { return a.At.Compare(b.At) })
 	for _, e := range events {
-		fmt.Fprintf(w, "  %s  +%-8s %-16s %-14s %s\n", local(e.At), e.At.Sub(p.OpenedAt).Truncate(time.Second), e.Type, e.Who, e.Detail)
+		fmt.Fprintf(w, "  %s  +%-8s %-16s %-14s %s\n", local(e.At), e.At.Sub(p.OpenedAt).Truncate(time.Second), e.Type, e.Who, plain(e.Detail))
 	}
 }
 

@@ -129,8 +129,11 @@ func (c *Control) Caller(r *http.Request) Caller {
 		}
 		return nobody
 	}
-	if login := r.Header.Get(s.console.LoginHeader); s.console.LoginHeader != "" && login != "" && s.trusts(r) {
-		return s.named(login, r.Header.Values(s.console.GroupsHeader))
+	if logins := r.Header.Values(s.console.LoginHeader); s.console.LoginHeader != "" && strings.Join(logins, "") != "" && s.trusts(r) {
+		if len(logins) > 1 { // the proxy's is one of them, and nobody knows which
+			return nobody
+		}
+		return s.named(logins[0], r.Header.Values(s.console.GroupsHeader))
 	}
 	if user, _, ok := r.BasicAuth(); ok && c.BasicAuth != nil && c.BasicAuth(user) {
 		return s.named(user, nil)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/smspager/smspager/receiver/config"
@@ -47,7 +48,9 @@ func (q request) http() *http.Request {
 		r.Header.Set("Authorization", "Bearer "+q.token)
 	}
 	for name, value := range q.headers {
-		r.Header.Set(name, value)
+		for line := range strings.SplitSeq(value, "\n") {
+			r.Header.Add(name, line)
+		}
 	}
 	return r
 }
@@ -71,6 +74,9 @@ func TestCaller(t *testing.T) {
 		"proxy, IPv4-mapped":          {request{from: "[::ffff:10.1.2.3]:9", headers: map[string]string{"X-User": "al"}}, access.Caller{Login: "al", Contact: "alice", Role: config.Responder}},
 		"header from elsewhere":       {request{from: "192.0.2.1:999", headers: map[string]string{"X-User": "root"}}, access.Caller{Role: config.Viewer}},
 		"groups from elsewhere":       {request{user: "tv", headers: map[string]string{"X-Groups": "ops"}}, access.Caller{Login: "tv", Role: config.Viewer}},
+		"two logins":                  {request{from: proxy, headers: map[string]string{"X-User": "root\nal"}}, access.Caller{Role: config.Viewer}},
+		"no login and one":            {request{from: proxy, headers: map[string]string{"X-User": "\nal"}}, access.Caller{Role: config.Viewer}},
+		"an empty login":              {request{from: proxy, user: "al", headers: map[string]string{"X-User": ""}}, access.Caller{Login: "al", Contact: "alice", Role: config.Responder}},
 		"group":                       {request{from: proxy, headers: map[string]string{"X-User": "alice@EXAMPLE.com", "X-Groups": "staff, oncall"}}, access.Caller{Login: "alice@EXAMPLE.com", Contact: "alice", Role: config.Responder}},
 		"two groups":                  {request{from: proxy, headers: map[string]string{"X-User": "bob", "X-Groups": "oncall,ops"}}, access.Caller{Login: "bob", Contact: "bob", Role: config.Admin}},
 		"no group":                    {request{from: proxy, headers: map[string]string{"X-User": "bob", "X-Groups": "opsx"}}, access.Caller{Login: "bob", Role: config.Viewer}},

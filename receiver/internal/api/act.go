@@ -80,14 +80,14 @@ func (a *API) serveAct(verb command.Verb) http.HandlerFunc {
 		default:
 			shown := showWhole(acted.Page)
 			shown.Confirmation = acted.Text
-			response.Write(w, http.StatusOK, shown)
+			respond(w, r, http.StatusOK, shown)
 		}
 	}
 }
 
 // conflict responds that nothing was done, and how the page is.
 func (a *API) conflict(w http.ResponseWriter, r *http.Request, why string, p outbox.Page) {
-	response.Write(w, http.StatusConflict, map[string]any{"error": why, "page": showWhole(p)})
+	respond(w, r, http.StatusConflict, map[string]any{"error": why, "page": showWhole(p)})
 }
 
 // refuse responds that somebody may not do something.
@@ -115,7 +115,7 @@ func decode(r *http.Request, into any) error {
 	if err := d.Decode(into); err != nil {
 		return fmt.Errorf("the body is not the JSON that is wanted: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
-	if d.More() {
+	if _, err := d.Token(); err != io.EOF {
 		return errors.New("something follows the JSON of the body")
 	}
 	return nil
@@ -130,6 +130,8 @@ func (b *actBody) into(act *command.Act) error {
 	}
 	act.Version, act.Text = *b.Version, strings.TrimSpace(b.Text)
 	switch {
+	case act.Version < 0: // command.AnyVersion is none that anybody saw
+		return errors.New(`"version" must be that of the page that you saw; see GET /api/v1/pages/{id}`)
 	case act.Verb == command.Silence:
 		return b.silence(act)
 	case b.For != "" || b.Until != "":

@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -107,6 +111,10 @@ func (a *API) Routes() []string { return slices.Sorted(maps.Keys(a.routes())) }
 // Wake sends listeners of events soon what was stored.
 func (a *API) Wake() { a.feed.wake.Ring() }
 
+// Reconnect ends the responses that would go on for ever: those who listen connect again, as who they are
+// by the new configuration.
+func (a *API) Reconnect() { a.feed.drop() }
+
 // Close ends the responses that would go on for ever.
 func (a *API) Close() { a.feed.close() }
 
@@ -116,6 +124,20 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTT
 // NotFound responds 404 to a path that does not exist.
 func NotFound(w http.ResponseWriter, _ *http.Request) {
 	response.Write(w, http.StatusNotFound, errors.New("no such path; see docs/http.md"))
+}
+
+// seesNumbers reports whether a caller may see whole phone numbers. While nobody can log in, there are no
+// roles.
+func seesNumbers(caller access.Caller) bool {
+	return caller.Open || caller.Role.Includes(config.Admin)
+}
+
+// respond sends a response with the phone numbers as the caller may see them, those in texts included.
+func respond(w http.ResponseWriter, r *http.Request, code int, v any) {
+	if data, err := json.Marshal(v); err == nil && !seesNumbers(access.From(r.Context())) {
+		v = json.RawMessage(e164.Redact(string(data)))
+	}
+	response.Write(w, code, v)
 }
 
 func (a *API) unavailable(w http.ResponseWriter, err error) {

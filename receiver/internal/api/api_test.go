@@ -105,9 +105,13 @@ func filled() *store {
 
 // serve returns the status and the body of the response to a request.
 func serve(s *store, p *directory, method, path string) (int, string) {
+	return serveTo(access.Caller{Role: config.Viewer, Open: true}, s, p, method, path)
+}
+
+func serveTo(caller access.Caller, s *store, p *directory, method, path string) (int, string) {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(method, path, nil)
-	r = r.WithContext(access.With(r.Context(), access.Caller{Role: config.Viewer, Open: true}))
+	r = r.WithContext(access.With(r.Context(), caller))
 	api.New(api.Options{Store: s, Contacts: p}).ServeHTTP(w, r)
 	if w.Header().Get("Content-Type") != "application/json" {
 		return 0, "not JSON: " + w.Body.String()
@@ -159,6 +163,28 @@ func TestToWithPlus(t *testing.T) {
 		s := filled()
 		if code, body := serve(s, nil, "GET", "/api/v1/messages?to="+to); code != 200 || s.query.To != "+33639980001" {
 			t.Errorf("to=%s: %d %s, asks for %q", to, code, body, s.query.To)
+		}
+	}
+}
+
+// TestWholeNumbers: when people can log in, whole numbers are for admins, in texts and filters, too.
+func TestWholeNumbers(t *testing.T) {
+	s := filled()
+	s.messages[0].Text = "call +33639980001"
+	s.pages[0].Headline, s.pages[0].Events[0].Detail = "Down +33639980001", "I called +33639980001"
+	for _, c := range []struct {
+		path       string
+		admin, all int // status
+	}{
+		{"messages", 200, 200}, {"messages/03", 200, 200}, {"pages", 200, 200}, {"pages/P2", 200, 200}, {"replies", 200, 200}, {"messages?to=%2B33639980001", 200, 403},
+	} {
+		for caller, want := range map[access.Caller]int{
+			{Role: config.Admin, Script: true}: c.admin, {Login: "tv", Role: config.Viewer}: c.all, {Login: "al", Contact: "al", Role: config.Responder}: c.all,
+		} {
+			code, body := serveTo(caller, s, nil, "GET", "/api/v1/"+c.path)
+			if whole := strings.Contains(body, "+3363998000"); code != want || whole != (caller.Role == config.Admin) {
+				t.Errorf("%s as %s: %d %s", c.path, caller.Role, code, body)
+			}
 		}
 	}
 }

@@ -68,5 +68,5 @@ func (a *API) serveCall(w http.ResponseWriter, r *http.Request) {
 		shown := showPage(ps[0])
 		body.Page = &shown
 	}
-	response.Write(w, http.StatusOK, body)
+	respond(w, r, http.StatusOK, body)
 }

@@ -11,7 +11,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/loop"
+	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -85,8 +88,15 @@ func (f *feed) leave(listener chan event) {
 // close ends the listening of all.
 func (f *feed) close() {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.closed = true
+	f.mu.Unlock()
+	f.drop()
+}
+
+// drop has all listeners connect again.
+func (f *feed) drop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for listener := range f.listeners {
 		close(listener)
 		delete(f.listeners, listener)
@@ -165,7 +175,7 @@ func (f *feed) compare(messages []outbox.Message) {
 func (a *API) serveEvents(w http.ResponseWriter, r *http.Request) {
 	listener, err := a.feed.listen()
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		response.Write(w, http.StatusServiceUnavailable, err)
 		return
 	}
 	defer a.feed.leave(listener)
@@ -176,7 +186,11 @@ func (a *API) serveEvents(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Accel-Buffering", "no")
 	ping := time.NewTicker(pingGap)
 	defer ping.Stop()
+	whole := seesNumbers(access.From(r.Context()))
 	write := func(e event) bool {
+		if !whole {
+			e.data = e164.Redact(e.data)
+		}
 		_ = out.SetWriteDeadline(time.Now().Add(pingGap))
 		_, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", e.kind, e.data)
 		return err == nil && out.Flush() == nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/response"
@@ -53,6 +54,10 @@ func (a *API) serveMessages(w http.ResponseWriter, r *http.Request) {
 		response.Write(w, http.StatusBadRequest, err)
 		return
 	}
+	if caller := access.From(r.Context()); q.To != "" && !seesNumbers(caller) { // a response would confirm a guess
+		a.refuse(w, caller.May(config.Admin))
+		return
+	}
 	limit := q.Limit
 	q.Limit++ // one more shows whether there is a next page
 	ms, err := a.store.List(r.Context(), q)
@@ -60,12 +65,12 @@ func (a *API) serveMessages(w http.ResponseWriter, r *http.Request) {
 		a.unavailable(w, err)
 		return
 	}
-	page, caller := Messages{Messages: []Message{}}, access.From(r.Context())
+	page := Messages{Messages: []Message{}}
 	ms, page.Next = cut(ms, limit, func(m outbox.Message) string { return m.ID })
 	for _, m := range ms {
-		page.Messages = append(page.Messages, show(m, caller))
+		page.Messages = append(page.Messages, show(m))
 	}
-	response.Write(w, http.StatusOK, page)
+	respond(w, r, http.StatusOK, page)
 }
 
 // cut returns the first of a list, and the id of the last of them if there are more.
@@ -85,7 +90,7 @@ func (a *API) serveMessage(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		a.unavailable(w, err)
 	default:
-		response.Write(w, http.StatusOK, show(m, access.From(r.Context())))
+		respond(w, r, http.StatusOK, show(m))
 	}
 }
 
@@ -124,17 +129,9 @@ func parseQuery(values url.Values) (q outbox.Query, err error) {
 	return q, nil
 }
 
-// number returns a phone number as a caller may see it. While nobody can log in, there are no roles.
-func number(n e164.Number, caller access.Caller) string {
-	if caller.Open {
-		return string(n)
-	}
-	return caller.Number(n)
-}
-
-func show(m outbox.Message, caller access.Caller) Message {
+func show(m outbox.Message) Message {
 	s := Message{
-		ID: m.ID, To: number(m.To, caller), Receiver: m.Receiver, GroupKey: m.GroupKey, Page: m.PageID, Text: m.Text, Encoding: m.Encoding, Segments: m.Segments,
+		ID: m.ID, To: string(m.To), Receiver: m.Receiver, GroupKey: m.GroupKey, Page: m.PageID, Text: m.Text, Encoding: m.Encoding, Segments: m.Segments,
 		State: string(m.State), SupersededBy: m.OutdatedBy, APIID: m.APIID, Attempts: m.Attempts, CreatedAt: Time(m.CreatedAt), UpdatedAt: Time(m.UpdatedAt),
 		Events: []Event{},
 	}

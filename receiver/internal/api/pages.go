@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -66,7 +65,7 @@ func (a *API) servePages(w http.ResponseWriter, r *http.Request) {
 	for _, p := range ps {
 		list.Pages = append(list.Pages, showPage(p))
 	}
-	response.Write(w, http.StatusOK, list)
+	respond(w, r, http.StatusOK, list)
 }
 
 // servePage serves GET /api/v1/pages/{id}. The id may be the page's code.
@@ -85,11 +84,10 @@ func (a *API) servePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	shown := showWhole(p)
-	caller := access.From(r.Context())
 	for _, m := range ms {
-		shown.Messages = append(shown.Messages, show(m, caller))
+		shown.Messages = append(shown.Messages, show(m))
 	}
-	response.Write(w, http.StatusOK, shown)
+	respond(w, r, http.StatusOK, shown)
 }
 
 func parsePageQuery(values url.Values) (q outbox.PageQuery, err error) {

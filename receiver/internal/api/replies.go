@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -47,7 +46,7 @@ func (a *API) serveReplies(w http.ResponseWriter, r *http.Request) {
 			a.unavailable(w, fmt.Errorf("reply %s: %w", m.Name, err))
 			return
 		}
-		all = append(all, Reply{ID: m.Name, At: Time(m.At), From: number(kept.From, access.From(r.Context())), Text: kept.Text})
+		all = append(all, Reply{ID: m.Name, At: Time(m.At), From: string(kept.From), Text: kept.Text})
 	}
-	response.Write(w, http.StatusOK, map[string][]Reply{"replies": all})
+	respond(w, r, http.StatusOK, map[string][]Reply{"replies": all})
 }

@@ -26,8 +26,8 @@ type State interface {
 	Preview(receiver string, payload []byte, text string) (any, error)
 }
 
-func (a *API) serveStatus(w http.ResponseWriter, _ *http.Request) {
-	response.Write(w, http.StatusOK, a.state.Status())
+func (a *API) serveStatus(w http.ResponseWriter, r *http.Request) {
+	respond(w, r, http.StatusOK, a.state.Status())
 }
 
 func (a *API) serveHeartbeats(w http.ResponseWriter, r *http.Request) {
@@ -79,7 +79,7 @@ func (a *API) serveDuty(w http.ResponseWriter, r *http.Request) {
 		}
 		rotas = append(rotas, rota)
 	}
-	response.Write(w, http.StatusOK, map[string]any{"from": Time(from), "to": Time(to), "rotas": rotas})
+	respond(w, r, http.StatusOK, map[string]any{"from": Time(from), "to": Time(to), "rotas": rotas})
 }
 
 // span returns the time that a query asks for.

@@ -147,6 +147,9 @@ func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
 	acted, err := c.o.Actor.Act(r.Context(), act)
 	var changed *command.ChangedError
 	for tries := 0; errors.As(err, &changed); tries++ {
+		if seen > changed.Page.UpdatedAt.UnixMilli() { // nobody has seen what is to come
+			seen = 0
+		}
 		news := c.since(r, changed.Page, time.UnixMilli(seen), act.By)
 		if len(news) > 0 || tries == storedAgain || act.Version > changed.Page.Version {
 			return &result{Page: changed.Page, Verb: act.Verb, Changed: append(news, "now it is "+string(changed.Page.State)), Note: act.Text}, nil

@@ -144,6 +144,10 @@ func TestConflict(t *testing.T) {
 	if strings.Contains(text, "paged</li>") {
 		t.Error("what happened before is listed as changed")
 	}
+	form.Set("seen", "9223372036854775807")
+	if rec := w.do("POST", "/pages/6279/note", form); rec.Code != http.StatusConflict {
+		t.Errorf("who claims to have seen what is to come gets %d", rec.Code)
+	}
 }
 
 // TestAcknowledgeMine: all pages that paged the reader are acknowledged, and the one that has changed is named.
@@ -173,7 +177,7 @@ func TestAcknowledgeMine(t *testing.T) {
 // TestMarkup: what alerts and people write stays text, and only addresses of the web are links.
 func TestMarkup(t *testing.T) {
 	w := newWorld(t, "")
-	evil := `<script>alert(1)</script><img src=x onerror=alert(2)>"'`
+	evil := `<script>alert(1)</script><img src=x onerror=alert(2)>"'` + "\u202e\u2066backwards"
 	n := firing(evil, "critical", evil, template.KV{"pod": evil}, template.KV{"pod": "javascript:alert(3)"})
 	for i, address := range []string{"javascript:alert(1)", "data:text/html,x"} {
 		for name := range map[string]bool{"runbook_url": true, "dashboard": true, "more": true} {
@@ -187,7 +191,7 @@ func TestMarkup(t *testing.T) {
 	w.put(p)
 	for _, path := range []string{"/", "/pages", "/pages/6279", "/pages/%3Cscript%3E"} {
 		text := w.get(path).Body.String()
-		for _, bad := range []string{"<script>alert", "<img", "ZgotmplZ", ">Runbook<", ">Dashboard<", ">Source in", `="javascript:`, `="data:`, `="JavaScript:`} {
+		for _, bad := range []string{"<script>alert", "<img", "ZgotmplZ", ">Runbook<", ">Dashboard<", ">Source in", `="javascript:`, `="data:`, `="JavaScript:`, "\u202e", "\u2066"} {
 			if strings.Contains(text, bad) {
 				t.Errorf("%s has %s:\n%s", path, bad, text)
 			}

@@ -30,7 +30,7 @@ func TestNow(t *testing.T) {
 	}
 	at := 0
 	for _, want := range []string{
-		"<title>2 pages are not acknowledged", "Probe late:", "Not verified:", "2 others are", "6279", "Kube<wbr>Pod<wbr>Crash<wbr>Looping", "alice and bob were paged", "carol</b> <time", "Acknowledge", "6281",
+		`<meta name="referrer" content="same-origin">`, "<title>2 pages are not acknowledged", "Probe late:", "Not verified:", "2 others are", "6279", "Kube<wbr>Pod<wbr>Crash<wbr>Looping", "alice and bob were paged", "carol</b> <time", "Acknowledge", "6281",
 		"5512", `is-ok">carol`, "4407", "Silenced", "by alice until", "Acknowledge all 2 of mine", "primary", "prometheus-eu", "alive", "4391", "alice acknowledged it after", "All pages", "Times are Europe/Paris",
 	} {
 		i := strings.Index(text[at:], want)

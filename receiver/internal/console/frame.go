@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/access"
@@ -75,12 +76,23 @@ func (c *Console) version() string {
 // CanAct reports whether the reader may act on pages.
 func (f *Frame) CanAct() bool { return f.Caller.Contact != "" && f.Caller.May(config.Responder) == nil }
 
-// Shown returns a text as the reader may see it: for all but admins, with its numbers shortened.
+// Shown returns a text of alerts or people as the reader may see it: for all but admins, with its numbers
+// shortened.
 func (f *Frame) Shown(text string) string {
+	text = strings.Map(withoutDirection, text)
 	if f.Caller.Role.Includes(config.Admin) {
 		return text
 	}
 	return inText.ReplaceAllStringFunc(text, short)
+}
+
+// withoutDirection leaves out the characters that turn the direction of what follows them: a label must not
+// have the words of the console read backwards.
+func withoutDirection(r rune) rune {
+	if unicode.Is(unicode.Bidi_Control, r) {
+		return -1
+	}
+	return r
 }
 
 // Alarm reports whether something in the banner is broken.

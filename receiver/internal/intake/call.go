@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/prometheus/alertmanager/template"
@@ -32,11 +33,15 @@ type Call struct {
 	Resolve  bool
 }
 
-// maxCallText and maxKey bound what a Call may hold, in characters.
+// maxCallText, maxSeverity and maxKey bound what a Call may hold, in characters.
 const (
 	maxCallText = 1000
+	maxSeverity = 50
 	maxKey      = 200
 )
+
+// visible reports whether a character of a text can be seen.
+func visible(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
 
 // CallError is the error of a Call that cannot be carried out as it is.
 type CallError struct {
@@ -97,10 +102,12 @@ func (c *Call) check() error {
 		return bad(`"to" is missing: name a receiver or a contact`)
 	case c.Resolve && c.Key == "":
 		return bad(`"key" is missing: name the page to resolve by the key it was made with`)
-	case c.Text == "" && !c.Resolve:
+	case !c.Resolve && !strings.ContainsFunc(c.Text, visible):
 		return bad(`"text" is missing: say what is wrong`)
 	case utf8.RuneCountInString(c.Text) > maxCallText:
 		return bad(`"text" is longer than %d characters`, maxCallText)
+	case utf8.RuneCountInString(c.Severity) > maxSeverity || strings.ContainsFunc(c.Severity, func(r rune) bool { return !unicode.IsGraphic(r) }):
+		return bad(`"severity" must be a word such as critical, of at most %d characters`, maxSeverity)
 	case utf8.RuneCountInString(c.Key) > maxKey:
 		return bad(`"key" is longer than %d characters`, maxKey)
 	}

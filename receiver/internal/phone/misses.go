@@ -65,8 +65,12 @@ func (h *Handler) prefix(r *http.Request) netip.Prefix {
 	proxies := h.settings.Load().cfg.Console.TrustedProxies
 	if slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(ip) }) {
 		all := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-		if client, err := netip.ParseAddr(strings.TrimSpace(all[len(all)-1])); err == nil {
-			ip = client.Unmap().WithZone("")
+		client := strings.TrimSpace(all[len(all)-1])
+		if withPort, err := netip.ParseAddrPort(client); err == nil { // as some proxies write it
+			client = withPort.Addr().String()
+		}
+		if addr, err := netip.ParseAddr(strings.Trim(client, "[]")); err == nil {
+			ip = addr.Unmap().WithZone("")
 		}
 	}
 	bits := 48
