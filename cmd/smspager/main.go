@@ -68,7 +68,7 @@ type terminated int
 // run parses the command line, runs the subcommand and returns the exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) (code int) {
 	c := console{in, out, stderr}
-	app := kingpin.New("smspager", "Alertmanager in, SMS that arrive out, through TextingHouse.\n\n"+
+	app := kingpin.New("smspager", "Turn Alertmanager notifications into text messages through TextingHouse, and make sure they arrive.\n\n"+
 		"Try it with no account: smspager demo\n\n"+
 		"Run it: smspager serve --config.file=smspager.yml")
 	app.UsageWriter(out)
