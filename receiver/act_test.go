@@ -313,7 +313,10 @@ func TestRoutePrefix(t *testing.T) {
 			t.Errorf("%s needs no login: %v", path, got)
 		}
 	}
-	for _, o := range []receiver.Options{{RoutePrefix: "pager"}, {RoutePrefix: "/a{b}"}, {ExternalURL: "ops.example.com"}} {
+	for _, o := range []receiver.Options{
+		{RoutePrefix: "pager"}, {RoutePrefix: "/a{b}"}, {RoutePrefix: "//"}, {RoutePrefix: "/a//b"}, {RoutePrefix: "/a/../b"}, {RoutePrefix: "/p/"}, {RoutePrefix: "/p/a"},
+		{RoutePrefix: "/textinghouse"}, {ExternalURL: "ops.example.com"}, {ExternalURL: "https://ops.example.com//pager"}, {ExternalURL: "https://ops.example.com/pager?x=1"},
+	} {
 		if _, err := receiver.New(cfg, o); err == nil {
 			t.Errorf("%+v is accepted", o)
 		}

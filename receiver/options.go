@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/link"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
@@ -91,14 +93,17 @@ func asStore[S outbox.Store](s S, err error) (outbox.Store, error) {
 // them; "" is the root.
 func (o Options) paths() (prefix, base string, err error) {
 	prefix = strings.TrimSuffix(o.RoutePrefix, "/")
-	if prefix != "" && (!strings.HasPrefix(prefix, "/") || strings.ContainsAny(prefix, "{}?# ")) {
+	if prefix != "" && (!strings.HasPrefix(prefix, "/") || path.Clean(prefix) != prefix || strings.ContainsAny(prefix, "{}%?# ")) {
 		return "", "", fmt.Errorf("the route prefix must be a path such as /smspager, is %q", o.RoutePrefix)
+	}
+	if below := prefix + "/"; strings.HasPrefix(below, link.Path) || strings.HasPrefix(below, "/textinghouse/") {
+		return "", "", fmt.Errorf("the route prefix must not be that of public paths (%s, /textinghouse/), is %q", link.Path, o.RoutePrefix)
 	}
 	if o.ExternalURL == "" {
 		return prefix, prefix, nil
 	}
 	u, err := url.Parse(o.ExternalURL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Contains(u.Path, "//") || u.RawQuery != "" || u.Fragment != "" {
 		return "", "", fmt.Errorf("the external URL must be like https://ops.example.com/smspager, is %q", o.ExternalURL)
 	}
 	return prefix, strings.TrimSuffix(u.Path, "/"), nil
