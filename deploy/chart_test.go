@@ -107,7 +107,7 @@ func schemaOf(value any) map[string]any {
 // helm runs helm, and returns its output and error.
 func helm(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.Command(need(t, "helm", "go install helm.sh/helm/v4/cmd/helm@v4.3.1"), args...)
+	cmd := exec.Command(helmBinary(t), args...)
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+t.TempDir(), "HELM_CONFIG_HOME="+t.TempDir(), "HELM_DATA_HOME="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -282,4 +282,14 @@ func TestManifests(t *testing.T) {
 		generated(t, file, plain.String())
 		conforms(t, file, plain.String())
 	}
+}
+
+// helmBinary returns Helm, or skips the test. It takes minutes to build, so that no gate requires it.
+func helmBinary(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("helm")
+	if err != nil {
+		t.Skip("helm is missing: go install helm.sh/helm/v4/cmd/helm@v4.3.1")
+	}
+	return path
 }

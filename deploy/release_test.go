@@ -24,7 +24,7 @@ type release struct {
 }
 
 // TestReleaseTargets: the files that a release names exist, and deploy/targets compiles the program for each of
-// its targets, which the gate does.
+// its targets.
 func TestReleaseTargets(t *testing.T) {
 	var r release
 	if err := yaml.Unmarshal([]byte(read(t, "../.goreleaser.yml")), &r); err != nil {
