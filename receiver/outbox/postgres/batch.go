@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -32,7 +33,9 @@ func (k markKey) compare(other markKey) int {
 // batch holds the rows that the entries of a transaction are about. It decides what becomes of
 // each entry: in memory, between the one round trip that reads and locks and the one that writes.
 type batch struct {
-	term      int64 // the lease's, if an entry carries one
+	xid       string    // of the transaction
+	server    time.Time // when the server started that runs it
+	term      int64     // the lease's, if an entry carries one
 	sightings map[outbox.Key]*row[outbox.Sighting]
 	messages  map[string]*row[outbox.Message]
 	pages     map[string]*row[outbox.Page] // with the Events to add; Version 0: there is none

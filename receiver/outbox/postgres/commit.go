@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -87,6 +88,36 @@ func (s *Store) try(ctx context.Context, items []*item) (again bool, err error) 
 		return len(items) == 1 && is(err, deadlock), notStored(err)
 	case errors.As(err, &unprepared), pgconn.SafeToRetry(err):
 		return lost(ctx, err), notStored(err)
+	}
+	return s.settle(ctx, b, err)
+}
+
+// settleGap is the time between two questions about a transaction.
+const settleGap = 20 * time.Millisecond
+
+// settle finds out what became of a transaction whose connection was lost during the second round trip: it is
+// stored, or it is not and may be begun anew. If the server does not say so in time, or was started anew since,
+// after which its transactions may have other numbers, the outcome stays unknown, which is err.
+func (s *Store) settle(ctx context.Context, b *batch, err error) (again bool, _ error) {
+	for first := true; ctx.Err() == nil; first = false {
+		if !first {
+			select {
+			case <-ctx.Done():
+			case <-time.After(settleGap):
+			}
+		}
+		var server time.Time
+		var status *string // nil: it is too old
+		failed := s.pool.QueryRow(ctx, `SELECT pg_postmaster_start_time(), pg_xact_status($1::text::xid8)`, b.xid).Scan(&server, &status)
+		switch {
+		case failed != nil:
+		case !server.Equal(b.server) || status == nil:
+			return false, err
+		case *status == "committed":
+			return false, nil
+		case *status == "aborted":
+			return true, notStored(err)
+		}
 	}
 	return false, err
 }

@@ -67,6 +67,7 @@ func (b *batch) lock(ctx context.Context, conn *pgx.Conn, items []*item) error {
 	w := wantedBy(items)
 	var q pgx.Batch
 	q.Queue(begin)
+	q.Queue(`SELECT pg_current_xact_id()::text, pg_postmaster_start_time()`).QueryRow(func(row pgx.Row) error { return row.Scan(&b.xid, &b.server) })
 	if len(w.sightings) > 0 {
 		keys := make([][]byte, 0, len(w.sightings))
 		for key := range w.sightings {
