@@ -121,8 +121,11 @@ func (w *world) judgeSteps(v *verdict, p paged, recorded bool, taken map[send][]
 	case w.lost.touch(p.first, ends):
 		v.excused++
 		return
-	case !recorded && len(taken[send{steps[0], p.text}]) == 1:
+	case !recorded && len(taken[send{steps[0], p.text}]) > 0:
 		v.unknown++
+		if len(taken[send{steps[0], p.text}]) > 1 { // two replicas did so, as the first could not respond in time
+			v.forgotten++
+		}
 		return
 	}
 	for i, to := range steps {
