@@ -4,15 +4,27 @@ package freeport
 import (
 	"net"
 	"strconv"
+	"sync"
 )
 
-// Get returns a port of 127.0.0.1 that nobody listens on.
+// given are the ports that this process has had: a program may not listen yet on the one that it was given.
+var given sync.Map
+
+// Get returns a port of 127.0.0.1 that nobody listens on, and that this process was not given before.
 func Get() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, err
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		if err := l.Close(); err != nil {
+			return 0, err
+		}
+		if _, again := given.LoadOrStore(port, true); !again {
+			return port, nil
+		}
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
 // Address returns 127.0.0.1 with such a port.
