@@ -56,7 +56,7 @@ func table(t *testing.T) string {
 			return strings.Join(patterns, "|")
 		}
 		mobile, landline := join(mobiles), join(landlines)
-		if mobile == landline { // they are not told apart
+		if mobile == landline { // no pattern separates the two kinds
 			landline = ""
 		}
 		fmt.Fprintf(&b, "%d\t%s\t%s\t%s\n", code, cell, mobile, landline)

@@ -50,7 +50,7 @@ func TestSameIDs(t *testing.T) {
 		t.Errorf("%s and %s", id, again)
 	}
 	if at := outbox.MadeAt(id); !at.Equal(due) {
-		t.Errorf("it is of %s, want %s", at, due)
+		t.Errorf("ID time is %s, want %s", at, due)
 	}
 	for name, differs := range map[string]string{
 		"another recipient": one.Same(due, now, "page", "bob"), "another time": one.Same(due.Add(time.Millisecond), now, "page", "alice"),

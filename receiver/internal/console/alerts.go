@@ -109,7 +109,7 @@ func (f *Frame) pairs(of, except template.KV) []pair {
 	return all
 }
 
-// whereIs returns what tells an alert from the others, or else where it is.
+// whereIs returns the label that distinguishes an alert from the others, or else its location.
 func whereIs(labels, shared template.KV) string {
 	for _, alone := range []bool{true, false} {
 		for _, name := range where {

@@ -122,7 +122,7 @@ func timeline(f *Frame, p outbox.Page, ms []outbox.Message, name func(outbox.Mes
 	return all
 }
 
-// days notes the day of each line that is of another one than the line before; nothing if all are of today.
+// days sets the day on each line whose day differs from that of the line before, and on the first if it is not today.
 func days(lines []entry) {
 	for i := range lines {
 		e := &lines[i]

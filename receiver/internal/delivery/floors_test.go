@@ -29,7 +29,7 @@ type scripted struct {
 
 	mu    sync.Mutex
 	sends map[string][]time.Time // by climsgid
-	asks  map[string][]time.Time // likewise; by api_id if the question had one
+	asks  map[string][]time.Time // by api_id, or by climsgid if the query has no api_id
 }
 
 func (g *scripted) Send(ctx context.Context, m textinghouse.SMS) (string, error) {

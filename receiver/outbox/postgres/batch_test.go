@@ -142,7 +142,7 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// TestProcessesConflict: of several processes that change a page and a mark at once, one does.
+// TestProcessesConflict: of several processes that change a page and a mark concurrently, exactly one succeeds.
 func TestProcessesConflict(t *testing.T) {
 	url := database(t)
 	stores := []*postgres.Store{open(t, url), open(t, url), open(t, url)}

@@ -45,7 +45,7 @@ const (
 )
 
 // notify sends hints to all processes, once the transaction is committed.
-const notify = `SELECT pg_notify($1::text, current_schema() || ' ' || told) FROM unnest($2::text[]) AS told`
+const notify = `SELECT pg_notify($1::text, current_schema() || ' ' || payload) FROM unnest($2::text[]) AS payload`
 
 // Lead implements outbox.Shared.
 func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err error) {

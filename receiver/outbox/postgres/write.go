@@ -54,8 +54,8 @@ func (b *batch) commit(ctx context.Context, conn *pgx.Conn) error {
 	b.writePages(&q)
 	b.writeMarks(&q)
 	b.writeMessages(&q)
-	if told := payloads(b.hints); len(told) > 0 {
-		q.Queue(notify, channel, told)
+	if hints := payloads(b.hints); len(hints) > 0 {
+		q.Queue(notify, channel, hints)
 	}
 	q.Queue("COMMIT")
 	return conn.SendBatch(ctx, &q).Close()
