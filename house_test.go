@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write testdata/arrows.txt anew")
 // levels are the rooms from the bottom to the top. A room imports rooms of lower levels
 // only: those of one level do not know one another.
 var levels = [][]string{
-	{"internal/freeport", "internal/testwait", "internal/zoneinfo"},
+	{"internal/freeport", "internal/realpart", "internal/testwait", "internal/zoneinfo"},
 	{
 		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/status", "receiver/internal/people/rota",
 		"receiver/outbox/internal/group", "receiver/internal/puretest",

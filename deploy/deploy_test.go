@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/smspager/smspager/internal/realpart"
 )
 
 var update = flag.Bool("update", false, "write generated files anew")
@@ -21,20 +23,6 @@ func read(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-// need returns a program, or skips the test. With SMSPAGER_REQUIRE_ALL it fails instead.
-func need(t *testing.T, program, install string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("SMSPAGER_REQUIRE_ALL") != "" {
-		t.Fatalf("%s is missing: %s", program, install)
-	}
-	t.Skipf("%s is missing: %s", program, install)
-	return ""
 }
 
 // metrics returns the metrics that docs/metrics.md names; a test of receiver holds it to those that exist.
@@ -72,7 +60,7 @@ func TestRules(t *testing.T) {
 			t.Errorf("alert %s has no runbook", found[1])
 		}
 	}
-	promtool := need(t, "promtool", "apt-get install prometheus")
+	promtool := realpart.Program(t, "promtool", "apt-get install prometheus")
 	for _, args := range [][]string{{"check", "rules", "smspager.rules.yml"}, {"test", "rules", "smspager.rules.test.yml"}} {
 		cmd := exec.Command(promtool, args...)
 		cmd.Dir = "prometheus"

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/smspager/smspager/internal/freeport"
+	"github.com/smspager/smspager/internal/realpart"
 	"github.com/smspager/smspager/internal/testwait"
 )
 
@@ -71,13 +72,7 @@ alerting:
 // moves on (four times the longer of its two intervals, rules/manager.go of 2.42).
 func TestTwoPrometheus(t *testing.T) {
 	t.Parallel()
-	binary, err := exec.LookPath("prometheus")
-	if err != nil {
-		if os.Getenv("SMSPAGER_REQUIRE_ALL") != "" {
-			t.Fatal("prometheus is not installed: apt-get install prometheus")
-		}
-		t.Skip("prometheus is not installed: apt-get install prometheus")
-	}
+	binary := realpart.Program(t, "prometheus", "apt-get install prometheus")
 	inClusters(t, 1, escalated, "", func(t *testing.T, c *cluster) {
 		phone := c.sim.Phone(alice)
 		stopA := runPrometheus(t, binary, "a", c.ams[0].URL)

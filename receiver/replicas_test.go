@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/internal/postgrestest"
+	"github.com/smspager/smspager/internal/realpart"
 	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
@@ -21,8 +22,8 @@ import (
 func database(t testing.TB) (server *postgrestest.Server, url string) {
 	t.Helper()
 	server, err := postgrestest.Start()
-	if errors.Is(err, postgrestest.ErrMissing) && os.Getenv("SMSPAGER_REQUIRE_ALL") == "" {
-		t.Skip(err)
+	if errors.Is(err, postgrestest.ErrMissing) {
+		realpart.Missing(t, err)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/internal/realpart"
 	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -42,7 +43,7 @@ func freeAddress(t *testing.T) string {
 
 func startAlertmanagerAt(t *testing.T, address, receiver, webhook, httpConfig string) *alertmanager {
 	t.Helper()
-	binary := need(t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager")
+	binary := realpart.Program(t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager")
 	dir := t.TempDir()
 	file := filepath.Join(dir, "alertmanager.yml")
 	writeFile(t, file, fmt.Sprintf(`

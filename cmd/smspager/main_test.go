@@ -237,18 +237,3 @@ func post(url, body string) (ids []string, code int) {
 	}
 	return response.Messages, resp.StatusCode
 }
-
-// need skips a test whose real part is missing; .ci/run installs them all, and
-// there it is a failure.
-func need(t *testing.T, program, install string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("SMSPAGER_REQUIRE_ALL") != "" {
-		t.Fatalf("%s is not installed: %s", program, install)
-	}
-	t.Skipf("%s is not installed: %s", program, install)
-	return ""
-}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/internal/realpart"
 	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -212,7 +213,7 @@ func localTime(t *testing.T, s string) string {
 // TestSilencesInAlertmanager: a reply silences the alert in a real Alertmanager,
 // whose API sees it, and undo expires it.
 func TestSilencesInAlertmanager(t *testing.T) {
-	need(t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager")
+	realpart.Program(t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager")
 	address := freeAddress(t)
 	p, sim, _ := onCallProcess(t, onCallTeam+"alertmanager: {urls: [\"http://127.0.0.1:1\", \"http://"+address+"/\"]}\n")
 	am := startAlertmanagerAt(t, address, "sms", p.url+"/alertmanager", "")

@@ -4,10 +4,7 @@ package browsertest
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -16,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
+	"github.com/smspager/smspager/internal/realpart"
 	"github.com/smspager/smspager/internal/testwait"
 )
 
@@ -33,17 +31,11 @@ type Tab struct {
 	ctx context.Context
 }
 
-// New starts a browser and returns its first tab. Without Chromium the test is skipped, or fails if
-// SMSPAGER_REQUIRE_ALL is set.
+// New starts a browser and returns its first tab. Without Chromium the test ends as
+// [realpart.Missing] says.
 func New(t testing.TB) *Tab {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if errors.Is(err, exec.ErrNotFound) && os.Getenv("SMSPAGER_REQUIRE_ALL") == "" {
-		t.Skip("chromium is missing; to run this test: apt-get install chromium")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := realpart.Program(t, "chromium", "apt-get install chromium")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))

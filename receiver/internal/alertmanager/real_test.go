@@ -2,7 +2,6 @@ package alertmanager_test
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/internal/alertmanagertest"
+	"github.com/smspager/smspager/internal/realpart"
 	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 )
@@ -22,11 +22,8 @@ func inReal(t *testing.T, test func(t *testing.T, am *alertmanagertest.Alertmana
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			binary, err := find()
-			if err != nil && os.Getenv("SMSPAGER_REQUIRE_ALL") == "" {
-				t.Skip(err)
-			}
 			if err != nil {
-				t.Fatal(err)
+				realpart.Missing(t, err)
 			}
 			am, err := alertmanagertest.Start(alertmanagertest.Options{Binary: binary, Config: `
 route:

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/smspager/smspager/internal/postgrestest"
+	"github.com/smspager/smspager/internal/realpart"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/outboxtest"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
@@ -25,7 +26,7 @@ var server *postgrestest.Server
 func TestMain(m *testing.M) {
 	var err error
 	server, err = postgrestest.Start()
-	if err != nil && (!errors.Is(err, postgrestest.ErrMissing) || os.Getenv("SMSPAGER_REQUIRE_ALL") != "") {
+	if err != nil && (!errors.Is(err, postgrestest.ErrMissing) || realpart.Required()) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

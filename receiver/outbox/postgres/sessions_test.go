@@ -3,11 +3,11 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/smspager/smspager/internal/postgrestest"
+	"github.com/smspager/smspager/internal/realpart"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/outboxtest"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
@@ -30,8 +30,8 @@ func TestPoolers(t *testing.T) {
 		for _, protocol := range []string{"", "?default_query_exec_mode=simple_protocol", "?default_query_exec_mode=exec"} {
 			t.Run(name+protocol, func(t *testing.T) {
 				url, stop, err := server.Pooler(database(t), tc.mode, tc.settings...)
-				if errors.Is(err, postgrestest.ErrNoPooler) && os.Getenv("SMSPAGER_REQUIRE_ALL") == "" {
-					t.Skip(err)
+				if errors.Is(err, postgrestest.ErrNoPooler) {
+					realpart.Missing(t, err)
 				}
 				if err != nil {
 					t.Fatal(err)
