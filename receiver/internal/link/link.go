@@ -55,6 +55,9 @@ func (l Links) Of(code string) string {
 	return l.url + Path + encode(code) + stars
 }
 
+// Dead returns a link below a URL that is as long as the others and opens nothing.
+func Dead(url string) string { return url + Path + strings.Repeat("0", Length) }
+
 // Fill returns a text about a page for a number as it is sent, with the proof in its link.
 func (l Links) Fill(text, pageID string, to e164.Number) string {
 	if l.url == "" || pageID == "" || !strings.Contains(text, stars) {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/receiver/internal/link"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/mark"
 	"github.com/smspager/smspager/receiver/internal/spool"
@@ -226,14 +227,15 @@ var ErrNoLinks = errors.New("texts have no links: set web.public_url")
 var ErrVerifiedOften = fmt.Errorf("this contact was sent %d verifications within an hour; reply to the last one, or try again later", verifiesAnHour)
 
 // Verify sends a contact a code. The reply with that code shows that texts arrive at this phone, and
-// that its replies arrive here. If link is true, the text ends with a link, which some carriers filter.
-func (d *Directory) Verify(ctx context.Context, name string, link bool) error {
+// that its replies arrive here. If linked is true, the text ends with a link, which some carriers filter.
+func (d *Directory) Verify(ctx context.Context, name string, linked bool) error {
 	end := ""
-	if link {
-		if end = d.settings.Load().cfg.Web.PublicURL; end == "" {
+	if linked {
+		url := d.settings.Load().cfg.Web.PublicURL
+		if url == "" {
 			return ErrNoLinks
 		}
-		end = " " + end + "/p/" + strings.Repeat("0", 16) // which opens nothing
+		end = " " + link.Dead(url)
 	}
 	_, err := d.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
 		c := d.settings.Load().register.byName[name]
