@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Change is one step in a message's life, and leaves an [Event]. [Change.Apply]
-// makes it; a [Store] writes what that leaves.
+// Change is one step in a message's life, and adds an [Event]. [Change.Apply] makes it; a [Store]
+// writes the result.
 type Change struct {
 	ID     string
 	From   []State
@@ -17,23 +17,23 @@ type Change struct {
 
 	APIID   string // recorded unless "" or already known
 	By      string // recorded as OutdatedBy unless ""
-	Attempt bool   // counts as an attempt, begun at At
-	Status  Status // the provider's status that led here, NoStatus if it gave none
-	Repeat  bool   // it may have been made already, and is not made if its event is in the history
-	// Term is that of the leader who decided this. A [Shared] store passes it over if another
-	// replica leads since. 0: it is a fact, whoever found it out.
+	Attempt bool   // counts as an attempt, which began at At
+	Status  Status // the provider's status that caused this, NoStatus if it gave none
+	Repeat  bool   // the change may have been made before; it is skipped if its event is in the history
+	// Term is the term of the leader that decided this. A [Shared] store skips the change if
+	// another replica leads by then. 0: the change is a fact, and applies whoever leads.
 	Term int64
 }
 
-// Status is a provider's status code plus one, so that the zero value is none.
-// Of temporary ones the greatest is the latest: a smaller one that arrives late changes
-// nothing. A final one always applies, whatever its number.
+// Status is a provider's status code plus one, so that the zero value means none. Among temporary
+// statuses a greater one is later, so a smaller one that arrives late changes nothing. A final
+// status always applies, whatever its number.
 type Status int
 
 // NoStatus is the Status of a message that the provider has not reported on yet.
 const NoStatus Status = 0
 
-// StatusOf is the Status of a provider's code.
+// StatusOf returns the Status of a provider's code.
 func StatusOf[Code ~int](code Code) Status { return Status(code) + 1 }
 
 var (
@@ -41,9 +41,9 @@ var (
 	accepted = []State{Accepted}
 )
 
-// Apply makes the change to m and appends its event. It reports false, and leaves m
-// as it is, if m is in none of the From states, if it has had this temporary Status or a
-// later one, or, for a Repeat, if it has its event already.
+// Apply makes the change to m and appends its event. It reports false, and leaves m as it is, if m
+// is in none of the From states, if it has had this temporary Status or a later one, or, for a
+// Repeat, if its history has the event already.
 func (c Change) Apply(m *Message) bool {
 	event := Event{At: c.At, Type: c.Event, Detail: c.Detail}
 	switch {
@@ -77,8 +77,8 @@ func (c Change) Apply(m *Message) bool {
 	return true
 }
 
-// equal reports whether both are the same line of a history, to the millisecond that
-// a Store keeps.
+// equal reports whether both events are the same line of a history, to the millisecond, which is
+// what a Store keeps.
 func (e Event) equal(other Event) bool {
 	return e.At.UnixMilli() == other.At.UnixMilli() && e.Type == other.Type && e.Detail == other.Detail
 }
@@ -88,17 +88,17 @@ func Attempted(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: unsent, To: Sending, At: at, Event: EventAttempt, Detail: detail, Attempt: true}
 }
 
-// Returned ends an attempt that the provider certainly did not take.
+// Returned ends an attempt that the provider certainly did not accept.
 func Returned(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: unsent, To: Queued, At: at, Event: EventRetry, Detail: detail}
 }
 
-// Doubted ends an attempt that the provider may have taken.
+// Doubted ends an attempt that the provider may have accepted.
 func Doubted(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: unsent, To: Sending, At: at, Event: EventRetry, Detail: detail}
 }
 
-// Taken records that the provider has the message; apiID may be unknown ("").
+// Taken records that the provider has the message. apiID may be unknown ("").
 func Taken(id, apiID string, at time.Time, detail string) Change {
 	return Change{ID: id, From: unsent, To: Accepted, At: at, Event: EventAccepted, Detail: detail, APIID: apiID}
 }
@@ -117,43 +117,43 @@ func Ended(id, apiID string, at time.Time, status Status, delivered bool, detail
 	return c
 }
 
-// Refused records that the provider will never take the message.
+// Refused records that the provider will never accept the message.
 func Refused(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: unsent, To: Failed, At: at, Event: EventFailed, Detail: detail}
 }
 
-// TooOld gives up a message that was never taken.
+// TooOld gives up a message that the provider did not accept in time.
 func TooOld(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: unsent, To: Expired, At: at, Event: EventExpired, Detail: detail}
 }
 
-// Outdated gives up a message that certainly was not taken for one that tells more.
+// Outdated supersedes an unsent message with a newer one of its lane.
 func Outdated(id, by string, at time.Time) Change {
 	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "a newer message of its group is sent instead: " + by, By: by}
 }
 
-// Folded gives up a message that certainly was not taken for a digest.
+// Folded supersedes an unsent message with a digest.
 func Folded(id, by string, at time.Time) Change {
 	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "its recipient has had enough messages for now; told in the digest " + by, By: by}
 }
 
-// Needless gives up a message that certainly was not taken and that nobody needs any more.
+// Needless supersedes an unsent message that nobody needs any more.
 func Needless(id string, at time.Time, why string) Change {
 	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "it is not needed any more: " + why}
 }
 
-// Held notes that a message waits.
+// Held records that limits or quiet hours delay a message.
 func Held(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: []State{Queued}, At: at, Event: EventHeld, Detail: detail}
 }
 
-// Untold ends the wait for a final status that never came, or for the provider to say
-// whether it has the message.
+// Untold gives up a message whose final status never came, or of which the provider never said
+// whether it has it.
 func Untold(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: []State{Sending, Accepted}, To: Unknown, At: at, Event: EventUnknown, Detail: detail}
 }
 
-// Replied notes a reply in the message's history, whatever its state.
+// Replied adds a reply to the message's history, whatever its state.
 func Replied(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: States(), At: at, Event: EventReply, Detail: detail}
 }

@@ -7,15 +7,15 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// TestApply is the state machine as a table: the state that each change leads to
-// from each state, "" if it is not made.
+// TestApply holds the state machine as a table: the state that each change leads to from each
+// state, "" if it is not made.
 func TestApply(t *testing.T) {
 	const q, s, a, d, f, x, o, u = outbox.Queued, outbox.Sending, outbox.Accepted, outbox.Delivered, outbox.Failed, outbox.Expired, outbox.Superseded, outbox.Unknown
 	at := time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
 	for name, tc := range map[string]struct {
 		change   outbox.Change
 		from     map[outbox.State]outbox.State
-		anywhere bool // the state stays, whatever it is
+		anywhere bool // every state stays as it is
 	}{
 		"attempted":  {change: outbox.Attempted("m", at, ""), from: map[outbox.State]outbox.State{q: s, s: s}},
 		"returned":   {change: outbox.Returned("m", at, ""), from: map[outbox.State]outbox.State{q: q, s: q}},

@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// maxOfPage bounds the messages of a page that are read, those in the place of superseded ones left out.
+// maxOfPage is the maximum number of a page's own messages that are read; those that superseded them
+// come on top.
 const maxOfPage = 500
 
-// Finder is what FindPage and MessagesOf read. A Store is one.
+// Finder is what FindPage and MessagesOf read from. A Store is one.
 type Finder interface {
 	Get(ctx context.Context, id string) (Message, error)
 	List(context.Context, Query) ([]Message, error)
@@ -18,8 +19,8 @@ type Finder interface {
 	Pages(context.Context, PageQuery) ([]Page, error)
 }
 
-// FindPage returns the page with an id, or the current one with a code, or else the newest one with it,
-// with its Events; or ErrNotFound.
+// FindPage returns the page with an ID, or else the current page with a code, or else the newest page
+// with that code; it fills in the Events. If there is none, it returns ErrNotFound.
 func FindPage(ctx context.Context, store Finder, name string) (Page, error) {
 	p, err := store.Page(ctx, name)
 	if !errors.Is(err, ErrNotFound) || name == "" {
@@ -48,7 +49,7 @@ func MessagesOf(ctx context.Context, store Finder, page string) ([]Message, erro
 	for _, m := range ms {
 		known[m.ID] = true
 	}
-	for i := 0; i < len(ms) && len(ms) < 2*maxOfPage; i++ { // including those that the loop adds
+	for i := 0; i < len(ms) && len(ms) < 2*maxOfPage; i++ { // including those that the loop appends
 		by := ms[i].OutdatedBy
 		if ms[i].State != Superseded || by == "" || known[by] {
 			continue

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// line is an [Event] as a store keeps it.
+// line is an [Event] in the form that a store keeps.
 type line struct {
 	At     int64     `json:"at"` // Unix ms
 	Type   EventType `json:"type"`
 	Detail string    `json:"detail"`
 }
 
-// MarshalHistory returns events as a store keeps them: JSON, times in milliseconds.
+// MarshalHistory returns events in the form that a store keeps: JSON, with times in milliseconds.
 func MarshalHistory(events []Event) string {
 	lines := make([]line, len(events))
 	for i, e := range events {

@@ -10,23 +10,23 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// maxAhead is how far ids may be ahead of this process's clock for Same to be in their order.
+// maxAhead is how far IDs may be ahead of this process's clock if Same is to fit in their order.
 const maxAhead = time.Second
 
-// IDs makes message ids: ULIDs, each greater than those before it, as lanes
-// and lists are ordered by them. It is safe for concurrent use.
+// IDs makes message IDs: ULIDs, each greater than the one before, because lanes and lists are ordered
+// by ID. It is safe for concurrent use.
 type IDs struct {
 	mu      sync.Mutex
 	entropy *ulid.MonotonicEntropy
-	last    uint64        // ms of the last one
-	offset  time.Duration // of the clock that orders
+	last    uint64        // time of the last ID, ms
+	offset  time.Duration // how far the clock that orders IDs is ahead of ours
 }
 
 // NewIDs makes a source of ids.
 func NewIDs() *IDs { return &IDs{entropy: ulid.Monotonic(rand.Reader, 0)} }
 
-// Above has the ids to come be greater than one, such as the greatest in the store: a clock
-// that was ahead may have made it.
+// Above makes later IDs greater than id, such as the greatest one in the store, which a clock that was
+// ahead may have made.
 func (s *IDs) Above(id string) {
 	if u, err := ulid.ParseStrict(id); err == nil {
 		s.mu.Lock()
@@ -35,31 +35,30 @@ func (s *IDs) Above(id string) {
 	}
 }
 
-// Order has the ids to come be made by a clock that is ahead of this process's by an offset,
-// such as the one of a shared database.
+// Order makes later IDs follow a clock that is ahead of this process's by offset, such as the clock of
+// a shared database.
 func (s *IDs) Order(offset time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.offset = offset
 }
 
-// New makes an id for a message of a time, or of that of the last one where that
-// was later.
+// New makes an ID for a message created at a time, or at the last ID's time if that is later.
 func (s *IDs) New(at time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = max(s.last, ulid.Timestamp(at.Add(s.offset)))
 	id, err := ulid.New(s.last, s.entropy)
-	if err != nil { // so many in one millisecond that the counter ran over
+	if err != nil { // more IDs in one millisecond than the counter can hold
 		s.last++
 		id = ulid.MustNew(s.last, s.entropy)
 	}
 	return id.String()
 }
 
-// Same makes the id of a message that was due at a time. It is the same for the same time and parts,
-// whatever process makes it. If other ids are ahead of the clock, it is a new one instead, as it would
-// be smaller than older ones.
+// Same makes the ID of a message that was due at a time. Every process makes the same ID from the same
+// time and parts. If other IDs are ahead of the clock, Same makes a new ID instead, because the other
+// would be smaller than older ones.
 func (s *IDs) Same(due, now time.Time, of ...string) string {
 	s.mu.Lock()
 	ahead := s.offset.Abs() > maxAhead || s.last > ulid.Timestamp(now.Add(maxAhead))
@@ -77,14 +76,14 @@ func (s *IDs) Same(due, now time.Time, of ...string) string {
 	return id.String()
 }
 
-// FirstID is not greater than any id that was made for a time or a later one.
+// FirstID returns an ID that is not greater than any made for this time or a later one.
 func FirstID(at time.Time) string {
 	var id ulid.ULID
 	_ = id.SetTime(ulid.Timestamp(at)) // fails in the year 10889
 	return id.String()
 }
 
-// MadeAt is the time that an id was made for, zero if it is no id.
+// MadeAt returns the time that an ID was made for, zero if id is not an ID.
 func MadeAt(id string) time.Time {
 	u, err := ulid.ParseStrict(id)
 	if err != nil {

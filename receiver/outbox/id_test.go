@@ -7,7 +7,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// TestNewerIDsAreGreater also where the clock goes back, and in one millisecond.
+// TestNewerIDsAreGreater also covers a clock that goes back, and many IDs in one millisecond.
 func TestNewerIDsAreGreater(t *testing.T) {
 	ids := outbox.NewIDs()
 	at := time.Now()
@@ -38,13 +38,13 @@ func TestNewerIDsAreGreater(t *testing.T) {
 	}
 }
 
-// TestSameIDs: whoever makes the id of one thing makes the same, unless it would be smaller than ids
-// that are ahead of the clock.
+// TestSameIDs: every process makes the same ID for the same thing, unless that ID would be smaller
+// than IDs that are ahead of the clock.
 func TestSameIDs(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	due := now.Add(-time.Minute)
 	one, other := outbox.NewIDs(), outbox.NewIDs()
-	other.New(now) // what it made before does not matter
+	other.New(now) // earlier IDs make no difference
 	id := one.Same(due, now, "page", "alice")
 	if again := other.Same(due, now.Add(time.Hour), "page", "alice"); again != id {
 		t.Errorf("%s and %s", id, again)
@@ -60,12 +60,12 @@ func TestSameIDs(t *testing.T) {
 			t.Errorf("%s has the same id", name)
 		}
 	}
-	greatest := outbox.NewIDs().New(now.Add(3 * time.Hour)) // by a clock that was ahead
+	greatest := outbox.NewIDs().New(now.Add(3 * time.Hour)) // made by a clock that was ahead
 	other.Above(greatest)
 	if ahead := other.Same(due, now, "page", "alice"); ahead <= greatest {
 		t.Errorf("%s is not above %s", ahead, greatest)
 	}
-	one.Order(10 * time.Second) // of a database whose clock is ahead
+	one.Order(10 * time.Second) // the clock of the database is ahead
 	if before := one.New(now); one.Same(due, now, "page", "alice") <= before {
 		t.Errorf("it is not above %s", before)
 	}

@@ -1,20 +1,18 @@
-// Package outbox is the durable queue between the webhook and the provider:
-// what a Message is, the states it can be in, the steps between them, and the
-// Store that keeps it all. The SQL of each database is in a folder of its own.
+// Package outbox is the durable queue between the webhook and the provider. It defines what a
+// Message is, the states it can be in, the steps between them, and the Store that keeps all this.
+// The SQL of each database is in a folder of its own.
 //
-// A message is written once, as queued, before the webhook gets its response. After
-// that only a Change moves it on; every Change names the states that it may
-// leave, so that a final state stays final whatever comes late, twice or out
-// of order, and leaves an Event behind.
+// A message is written once, as queued, before the webhook gets its response. After that only a
+// Change moves it on. Every Change adds an Event and names the states that it may leave, so a final
+// state stays final whatever comes late, twice or out of order.
 //
 //	queued → sending → accepted → delivered | failed | unknown
-//	queued | sending → expired
+//	queued | sending → failed | expired | superseded
 //	sending → unknown
-//	queued → superseded
 //
-// A message in state sending may have been taken by the provider, one in state
-// queued certainly was not: after a crash this is what tells a message that
-// can be sent at once from one that the provider must be asked about first.
+// A message in state sending may have been accepted by the provider; one in state queued certainly
+// was not. After a crash, smspager sends a queued message immediately, and asks the provider about
+// a sending one first.
 package outbox
 
 import (
@@ -28,13 +26,13 @@ type State string
 
 const (
 	Queued     State = "queued"     // stored; the provider does not have it
-	Sending    State = "sending"    // an attempt was begun; the provider may have it
+	Sending    State = "sending"    // an attempt began; the provider may have the message
 	Accepted   State = "accepted"   // the provider has it; no final status yet
 	Delivered  State = "delivered"  // final: the phone has it
-	Failed     State = "failed"     // final: refused by the provider, or not delivered
-	Expired    State = "expired"    // final: never sent, as it was too old
-	Superseded State = "superseded" // final: never sent, as a newer message tells more
-	Unknown    State = "unknown"    // final: taken, or perhaps taken, but no final status came in time
+	Failed     State = "failed"     // final: the provider refused it, or did not deliver it
+	Expired    State = "expired"    // final: not sent, because it was too old
+	Superseded State = "superseded" // final: not sent, because a newer message or a digest replaces it or nobody needs it
+	Unknown    State = "unknown"    // final: accepted, or perhaps accepted, but no final status came in time
 )
 
 // States lists every State, in the order of a message's life.
@@ -51,55 +49,54 @@ func (s State) Final() bool {
 	return true
 }
 
-// Undelivered reports whether a message that ended thus is not known to have arrived.
+// Undelivered reports whether a message with this final state is not known to have arrived.
 func (s State) Undelivered() bool { return s == Failed || s == Expired || s == Unknown }
 
 // Message is one SMS to one recipient.
 type Message struct {
-	ID       string      // a ULID: made before the first attempt, the provider's climsgid
+	ID       string      // a ULID, made before the first attempt; the provider's climsgid
 	To       e164.Number // the recipient
-	Receiver string      // the receiver it is for; ProbeReceiver for a probe
-	GroupKey string      // Alertmanager's group key; messages of one (To, GroupKey) go in order
+	Receiver string      // the receiver; ProbeReceiver for a probe
+	GroupKey string      // Alertmanager's group key; with To and Receiver it makes the lane, whose messages go in order
 	Headline string      // what it is about, in a few words, for digests
-	Severity string      // of the most severe alert that fires, "resolved" if none does, "" of a notice and without one
-	Urgent   bool        // limits do not hold it back
-	PageID   string      // the Page that it tells of, "" for none
+	Severity string      // of the most severe firing alert; "resolved" if none fires; "" for a notice, or if no alert has one
+	Urgent   bool        // limits do not hold it
+	PageID   string      // the Page that the message is about; "": none
 	Text     string
-	Encoding string // of Text: "gsm7" or "ucs2"
-	Segments int    // of Text: billed parts
+	Encoding string // encoding of Text: "gsm7" or "ucs2"
+	Segments int    // billed segments of Text
 
 	State  State
-	Status Status // the provider's latest
-	APIID  string // the provider's id, "" until it is known
-	// OutdatedBy is the message that tells more, "" without one: this one need not be
-	// sent, or, superseded, was not.
+	Status Status // the provider's latest status
+	APIID  string // the provider's ID, "" until it is known
+	// OutdatedBy is the ID of the newer message that makes this one needless, or that superseded
+	// it; "": none.
 	OutdatedBy string
-	Attempts   int // how often the provider was tried
+	Attempts   int // number of send requests
 
-	CreatedAt   time.Time // when the notification came in
+	CreatedAt   time.Time // when the notification was received
 	UpdatedAt   time.Time // when State last changed
-	NotBefore   time.Time // its recipient wants no such messages earlier; zero: at once
+	NotBefore   time.Time // quiet hours delay the message until then; zero: no delay
 	ExpiresAt   time.Time // not sent after this
-	AttemptedAt time.Time // when the last attempt began, zero before it
-	AcceptedAt  time.Time // when the provider was known to have it, zero before
+	AttemptedAt time.Time // when the last attempt began; zero before the first
+	AcceptedAt  time.Time // when smspager learned that the provider has the message; zero before
 
 	Events []Event // oldest first; filled by Store.Get and read by Store.Add
 }
 
-// ProbeReceiver is the Receiver of the messages that prove the chain
-// (configuration key probe.interval). The configuration refuses receivers with
-// this prefix.
+// ProbeReceiver is the Receiver of probes, the messages that measure the chain (configuration key
+// probe.interval). The configuration refuses receivers with this prefix.
 const ProbeReceiver = "probe:999"
 
 // Event is one line of a message's history.
 type Event struct {
 	At     time.Time
 	Type   EventType
-	Detail string // for people; "" where Type says it all
+	Detail string // for people; "" if Type says it all
 }
 
-// DigestGroup is the GroupKey of digests, which tell of several messages that limits
-// or quiet hours held back. Alertmanager's are never like this.
+// DigestGroup is the GroupKey of digests, which replace several messages that limits or quiet hours
+// held. Alertmanager's group keys never look like this.
 const DigestGroup = "smspager:digest"
 
 // EventType says what happened.
@@ -108,14 +105,14 @@ type EventType string
 const (
 	EventQueued     EventType = "queued"
 	EventAttempt    EventType = "attempt" // an attempt begins
-	EventRetry      EventType = "retry"   // the attempt did not go through; Detail says why
+	EventRetry      EventType = "retry"   // the attempt failed; Detail says why
 	EventAccepted   EventType = "accepted"
 	EventStatus     EventType = "status" // the provider gave a temporary status
 	EventDelivered  EventType = "delivered"
 	EventFailed     EventType = "failed"
 	EventExpired    EventType = "expired"
-	EventSuperseded EventType = "superseded" // Detail names the message that tells more
+	EventSuperseded EventType = "superseded" // Detail names the message that replaces it
 	EventUnknown    EventType = "unknown"
 	EventReply      EventType = "reply" // the phone replied
-	EventHeld       EventType = "held"  // it waits, for its recipient's limits or morning; Detail says until when
+	EventHeld       EventType = "held"  // limits or quiet hours hold it; Detail says until when
 )

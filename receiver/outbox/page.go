@@ -12,10 +12,10 @@ type PageState string
 
 const (
 	PageOpen         PageState = "open"         // nobody holds it
-	PageAcknowledged PageState = "acknowledged" // somebody has
-	PageSilenced     PageState = "silenced"     // somebody has, and silenced its alerts
+	PageAcknowledged PageState = "acknowledged" // somebody holds it
+	PageSilenced     PageState = "silenced"     // somebody holds it, and has silenced its alerts
 	PageResolved     PageState = "resolved"     // final: nothing fires any more
-	PageExpired      PageState = "expired"      // final: no notification has come for 36 hours
+	PageExpired      PageState = "expired"      // final: no notification was received for 36 hours
 )
 
 // PageStates lists every PageState.
@@ -23,38 +23,38 @@ func PageStates() []PageState {
 	return []PageState{PageOpen, PageAcknowledged, PageSilenced, PageResolved, PageExpired}
 }
 
-// Current reports whether the page is not over. A receiver's group has at most
-// one current page, and so has a code.
+// Current reports whether the page is not over. A receiver's group has at most one current page,
+// and so does a code.
 func (s PageState) Current() bool { return s != PageResolved && s != PageExpired }
 
-// Page is a group of alerts that somebody must respond to. On-call moves it on,
-// by Entries that are guarded by its Version.
+// Page is a group of alerts that somebody must respond to. On-call changes it by Entries that its
+// Version guards.
 type Page struct {
 	ID       string // a ULID
 	Receiver string
 	GroupKey string
-	Code     string // what a phone names it by, some digits
+	Code     string // digits by which a reply names the page
 	State    PageState
-	Version  int    // counts what was stored: in an Entry the one that was read, 0 for a new page
-	Headline string // what it is about, in a few words
+	Version  int    // number of times the page was stored; in an Entry, the version that was read, 0 for a new page
+	Headline string // what the page is about, in a few words
 	Severity string
 
 	OpenedAt       time.Time
 	UpdatedAt      time.Time
-	DueAt          time.Time // when something is to be done about it, zero for never
-	AcknowledgedAt time.Time // zero before it was
-	AcknowledgedBy string    // a contact's name, or a number in short; "" before
+	DueAt          time.Time // when the next step is due; zero: never
+	AcknowledgedAt time.Time // zero before the page is acknowledged
+	AcknowledgedBy string    // a contact's name, or a shortened number; "" before
 
-	AlertKeys []string        // keys of its alerts that have not ended, without spaces
-	Doc       json.RawMessage // on-call's own
-	Events    []PageEvent     // oldest first; filled by Store.Page, and added by Store.Add
+	AlertKeys []string        // keys of its alerts that have not ended; keys have no spaces
+	Doc       json.RawMessage // on-call's own data
+	Events    []PageEvent     // oldest first; filled by Store.Page, appended by Store.Add
 }
 
 // PageEvent is one line of a page's history.
 type PageEvent struct {
 	At     time.Time
 	Type   PageEventType
-	Who    string // who did it or whom it was done to, "" for smspager itself
+	Who    string // who did it, or to whom it was done; "": smspager itself
 	Detail string // for people
 }
 
@@ -63,36 +63,36 @@ type PageEventType string
 
 const (
 	PageEventOpened       PageEventType = "opened"
-	PageEventNotified     PageEventType = "notified" // Alertmanager told more of it
+	PageEventNotified     PageEventType = "notified" // Alertmanager sent another notification about it
 	PageEventPaged        PageEventType = "paged"    // somebody was sent a text
 	PageEventEscalated    PageEventType = "escalated"
-	PageEventPassed       PageEventType = "passed"    // somebody wants the next step taken now
-	PageEventUnreached    PageEventType = "unreached" // a text did not arrive, or nobody knows whether
+	PageEventPassed       PageEventType = "passed"    // somebody asked for the next step immediately
+	PageEventUnreached    PageEventType = "unreached" // a text did not arrive, or it is unknown whether it did
 	PageEventRepeated     PageEventType = "repeated"
 	PageEventAcknowledged PageEventType = "acknowledged"
-	PageEventSilencing    PageEventType = "silencing" // a silence was asked for
+	PageEventSilencing    PageEventType = "silencing" // a silence was requested
 	PageEventSilenced     PageEventType = "silenced"
-	PageEventNotSilenced  PageEventType = "not_silenced" // Alertmanager would not
-	PageEventNote         PageEventType = "note"         // somebody wants others to know it
+	PageEventNotSilenced  PageEventType = "not_silenced" // Alertmanager refused the silence
+	PageEventNote         PageEventType = "note"         // somebody wants others to know something
 	PageEventUndone       PageEventType = "undone"
 	PageEventReopened     PageEventType = "reopened"
-	PageEventSuppressed   PageEventType = "suppressed" // Alertmanager holds alerts back
-	PageEventFires        PageEventType = "fires"      // alerts that it held back fire
-	PageEventGone         PageEventType = "gone"       // it no longer lists alerts
-	PageEventRegrouped    PageEventType = "regrouped"  // the page is of another group, or alerts are in another page
-	PageEventFlapping     PageEventType = "flapping"   // alerts end and fire again, so that texts wait
+	PageEventSuppressed   PageEventType = "suppressed" // Alertmanager suppresses alerts
+	PageEventFires        PageEventType = "fires"      // alerts that were suppressed fire
+	PageEventGone         PageEventType = "gone"       // Alertmanager no longer lists alerts
+	PageEventRegrouped    PageEventType = "regrouped"  // the page changed its group, or alerts moved to another page
+	PageEventFlapping     PageEventType = "flapping"   // alerts end and fire again, so texts are held
 	PageEventResolved     PageEventType = "resolved"
 	PageEventExpired      PageEventType = "expired"
 )
 
-// Person is a recipient: a number, the contact whose it is, and when to be told.
+// Person is a recipient: a number, the contact it belongs to, and the end of their quiet hours.
 type Person struct {
-	Name      string // the contact's, "" for a bare number
+	Name      string // the contact's name; "" for a bare number
 	Number    e164.Number
-	NotBefore time.Time // quiet hours end then; zero: at once
+	NotBefore time.Time // end of quiet hours; zero: none
 }
 
-// String is what others call the person: the name, or the end of the number.
+// String returns what others call the person: the name, or the end of the number.
 func (p Person) String() string {
 	if p.Name != "" {
 		return p.Name
@@ -100,43 +100,42 @@ func (p Person) String() string {
 	return ".." + string(p.Number[max(0, len(p.Number)-4):])
 }
 
-// Turn is what a notification does to the page of its group, and who is told.
+// Turn holds what a notification changes in the page of its group, and who gets a message.
 type Turn struct {
 	To    []Person
-	Page  *Page   // to be stored with the messages; nil: none
-	Also  []*Page // other pages that it changes
+	Page  *Page   // to store with the messages; nil: none
+	Also  []*Page // other pages that the notification changes
 	Marks []Mark
-	Tail  string // what the text must end with
-	// LongTail replaces Tail for those who have not had the page before, if it costs no
-	// further segment.
+	Tail  string // the end of the text
+	// LongTail replaces Tail for those who have not had the page before, if it costs no further
+	// segment.
 	LongTail string
-	Paged    []e164.Number // who has had the page before
+	Paged    []e164.Number // those who have had the page before
 }
 
 // PageQuery selects pages. Zero fields select all.
 type PageQuery struct {
 	State    PageState
-	Current  bool // only those that are not over
+	Current  bool // only pages that are not over
 	Receiver string
 	GroupKey string
 	Code     string
-	Alerts   []string  // only those that hold one of these
-	DueBy    time.Time // only those that are due at this time
-	Before   string    // only pages with a smaller ID, that is older ones
-	Limit    int       // at most so many; must be positive
+	Alerts   []string  // only pages that hold one of these
+	DueBy    time.Time // only pages due by this time
+	Before   string    // only pages with a smaller ID, that is, older ones
+	Limit    int       // maximum number; must be positive
 }
 
-// Mark is a small fact that outlives a restart: of a heartbeat, a contact, a
-// calendar.
+// Mark is a small fact that outlives a restart: about a heartbeat, a contact or a calendar.
 type Mark struct {
 	Kind, Name string
-	Version    int // counts what was stored: in an Entry the one that was read, 0 for a new mark
+	Version    int // number of times the mark was stored; in an Entry, the version that was read, 0 for a new mark
 	At         time.Time
-	Doc        json.RawMessage // in an Entry nil deletes the mark
+	Doc        json.RawMessage // in an Entry, nil deletes the mark
 }
 
-// MarkReply is the kind of marks that are pruned as messages are: texts from phones
-// that respond to no message of ours. Their Doc is a Reply.
+// MarkReply is the kind of the marks that hold texts from phones that respond to no message of
+// ours. Their Doc is a Reply. They are pruned as messages are.
 const MarkReply = "reply"
 
 // Reply is a text from a phone that responds to no message of ours.

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Pruning goes in small steps with pauses, so that webhooks wait for none.
+// Pruning goes in small steps with pauses, so that no webhook waits for it.
 const (
 	pruneInterval = time.Hour
 	pruneBatch    = 500
@@ -18,8 +18,8 @@ type Pruner interface {
 	Prune(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
-// Retain deletes finished messages once they are older than retention, until
-// the context ends.
+// Retain deletes messages in a final state once they are older than retention, until the context
+// ends.
 func Retain(ctx context.Context, store Pruner, retention time.Duration, logger *slog.Logger) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// maxSkew is how far a stored time may lie ahead of the clock, as clocks of replicas differ.
+// maxSkew is how far a stored time may be ahead of the clock, because the clocks of replicas differ.
 const maxSkew = time.Minute
 
-// ahead is how far a clock was ahead that wrote something at a time, 0 if it was not.
+// ahead returns how far ahead the clock was that wrote a time, 0 if by no more than maxSkew.
 func ahead(written, now time.Time) time.Duration {
 	if d := written.Sub(now); d > maxSkew {
 		return d
@@ -17,8 +17,8 @@ func ahead(written, now time.Time) time.Duration {
 }
 
 // Rewind makes a page count as written now if its times are in the future, because the clock that
-// wrote it was ahead or was set back since. All its times move by the difference. It reports whether
-// they moved.
+// wrote it was ahead or was set back since. All its times in the future move back by the difference.
+// Rewind reports whether it moved them.
 func (p *Page) Rewind(now time.Time) bool {
 	by := ahead(p.UpdatedAt, now)
 	if by == 0 {
@@ -31,7 +31,7 @@ func (p *Page) Rewind(now time.Time) bool {
 	return true
 }
 
-// Rewind is [Page.Rewind] of a mark.
+// Rewind does for a mark what [Page.Rewind] does for a page.
 func (m *Mark) Rewind(now time.Time) bool {
 	by := ahead(m.At, now)
 	if by == 0 {
@@ -41,7 +41,7 @@ func (m *Mark) Rewind(now time.Time) bool {
 	return true
 }
 
-// Rewind is [Page.Rewind] of a message.
+// Rewind does for a message what [Page.Rewind] does for a page.
 func (m *Message) Rewind(now time.Time) {
 	if by := ahead(m.CreatedAt, now); by > 0 {
 		m.CreatedAt, m.ExpiresAt = now, m.ExpiresAt.Add(-by)
@@ -53,7 +53,7 @@ func (m *Message) Rewind(now time.Time) {
 	}
 }
 
-// back moves a time that lies ahead.
+// back moves a time in the future back.
 func back(t time.Time, by time.Duration, now time.Time) time.Time {
 	if t.After(now) {
 		return t.Add(-by)
@@ -61,10 +61,10 @@ func back(t time.Time, by time.Duration, now time.Time) time.Time {
 	return t
 }
 
-// stamp is a time in JSON.
+// stamp matches a time in JSON.
 var stamp = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"`)
 
-// rewindDoc moves the times in a document that lie ahead.
+// rewindDoc moves back the times in a document that are in the future.
 func rewindDoc(doc []byte, by time.Duration, now time.Time) []byte {
 	return stamp.ReplaceAllFunc(doc, func(quoted []byte) []byte {
 		t, err := time.Parse(time.RFC3339Nano, string(quoted[1:len(quoted)-1]))

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// twinWindow is how long after a newer state a copy of the state before it may come from a twin: a
+// twinWindow is how long after a newer state a twin may still send a copy of the state before it: a
 // peer of Alertmanager's cluster waits 15 s for each peer before it (--cluster.peer-timeout).
 const twinWindow = 30 * time.Second
 
-// Sighting is what a [Store] keeps of the latest Entry with a Key: a group's latest state.
+// Sighting is what a [Store] keeps of the latest Entry with a Key: the latest state of a group.
 type Sighting struct {
 	State   Key
 	Before  Key       // the state before it, zero for none
 	SeenAt  time.Time // when State was first seen
-	Sources []string  // those that sent State, then Earlier
-	Earlier []string  // those that sent Before
-	IDs     []string  // the messages'
+	Sources []string  // senders of State, then of Earlier
+	Earlier []string  // senders of Before
+	IDs     []string  // IDs of the entry's messages
 }
 
 // Repeats reports whether an entry is a duplicate: it equals the latest state within its window, or it
@@ -31,7 +31,7 @@ func (s *Sighting) Repeats(e *Entry) bool {
 		!slices.Contains(s.Sources, e.Source) && !slices.Contains(s.Earlier, e.Source)
 }
 
-// Next is the sighting after an entry that is no duplicate.
+// Next returns the sighting after an entry that is not a duplicate.
 func (s *Sighting) Next(e *Entry) Sighting {
 	next := Sighting{State: e.State, SeenAt: e.SeenAt, IDs: e.IDs()}
 	if e.Source != "" {
@@ -45,7 +45,7 @@ func (s *Sighting) Next(e *Entry) Sighting {
 	return next
 }
 
-// Join takes in who sent a duplicate, and reports whether that changes the sighting.
+// Join adds the sender of a duplicate, and reports whether that changes the sighting.
 func (s *Sighting) Join(e *Entry) bool {
 	if e.State != s.State || e.Source == "" || slices.Contains(s.Sources, e.Source) || len(s.Sources) >= maxSources {
 		return false
@@ -57,5 +57,5 @@ func (s *Sighting) Join(e *Entry) bool {
 // maxSources bounds the sources of a state; a cluster has a few peers.
 const maxSources = 16
 
-// Words joins what has no spaces in it, as the tables hold it.
+// Words joins words that have no spaces, in the form that the tables hold.
 func Words(all []string) string { return strings.Join(all, " ") }

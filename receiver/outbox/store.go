@@ -10,43 +10,42 @@ import (
 )
 
 var (
-	// ErrNotFound is returned for an id that no message or page has.
+	// ErrNotFound is returned for an ID that no message or page has.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict is returned for an Entry whose page or mark was changed since it
-	// was read, whose new page is not the only current one of its group or code, or
-	// whose message is there already. Nothing was stored; what it was made from should be read again.
+	// ErrConflict is returned for an Entry whose page or mark was changed since it was read, whose
+	// new page is not the only current one of its group or code, or whose message exists already.
+	// Nothing was stored; read again what the entry was made from.
 	ErrConflict = errors.New("changed meanwhile")
-	// ErrNotStored is wrapped by an error of Add that has certainly stored nothing.
-	// After any other error, the entry may be on disk.
+	// ErrNotStored is wrapped by an error of Add if nothing was stored for certain. After any other
+	// error, the entry may be on disk.
 	ErrNotStored = errors.New("nothing was stored")
-	// ErrInUse is returned when a store is opened that another process has.
+	// ErrInUse is returned by opening a store that another process has open.
 	ErrInUse = errors.New("in use by another smspager")
-	// ErrUnusable is returned when a store is opened that cannot be used as it is, now or
+	// ErrUnusable is returned by opening a store that cannot be used in its present form, now or
 	// later.
 	ErrUnusable = errors.New("the outbox cannot be used")
 )
 
-// Key tells entries apart; the zero Key is like no other, not even itself.
+// Key identifies what an entry is about or says. The zero Key equals no other, not even itself.
 type Key [32]byte
 
-// Entry is what is stored at once: for a notification, a reply, or a step of an
-// escalation.
+// Entry is what one transaction stores: for a notification, a reply, or a step of an escalation.
 type Entry struct {
-	Key      Key    // of what it is about: a group of alerts, or a reply
-	State    Key    // what it says of that; an entry with the Key's latest State may be a duplicate
-	Source   string // who sent it, without spaces; "": nobody knows
-	Intended bool   // the sender repeats it on purpose: it is no late copy
+	Key      Key    // what the entry is about: a group of alerts, or a reply
+	State    Key    // what the entry says about that; an entry with the Key's latest State may be a duplicate
+	Source   string // the sender, without spaces; "": unknown
+	Intended bool   // the sender repeats it on purpose, so it is not a late copy
 	SeenAt   time.Time
-	Window   time.Duration // the same State seen less than this before SeenAt makes it a duplicate
-	Messages []Message     // new ones, with their first Events
-	Page     *Page         // as it is to be, with the Events to add; nil: none
-	Also     []*Page       // further pages as they are to be, with the Events to add
-	Marks    []Mark        // as they are to be
+	Window   time.Duration // an entry with the same State less than this before SeenAt makes it a duplicate
+	Messages []Message     // new messages, with their first Events
+	Page     *Page         // the page's new form, with the Events to append; nil: none
+	Also     []*Page       // further pages, in the same way
+	Marks    []Mark        // the marks' new form
 	Term     int64         // as in a Change; an entry of an older term is an ErrConflict
-	Notes    []Change      // of messages that are there, made as [Change.Apply] does; one that cannot be made is passed over
+	Notes    []Change      // changes of stored messages, made as [Change.Apply] does; one that cannot be made is skipped
 }
 
-// IDs are the new messages'.
+// IDs returns the IDs of the new messages.
 func (e *Entry) IDs() []string {
 	ids := make([]string, len(e.Messages))
 	for i, m := range e.Messages {
@@ -55,7 +54,7 @@ func (e *Entry) IDs() []string {
 	return ids
 }
 
-// AllPages are Page and Also.
+// AllPages returns Page and Also.
 func (e *Entry) AllPages() []*Page {
 	if e.Page == nil {
 		return e.Also
@@ -63,7 +62,7 @@ func (e *Entry) AllPages() []*Page {
 	return append([]*Page{e.Page}, e.Also...)
 }
 
-// OfPage makes the messages those of the entry's page, or of none.
+// OfPage sets the PageID of the messages to the entry's page, or to none.
 func (e *Entry) OfPage() {
 	id := ""
 	if e.Page != nil {
@@ -74,10 +73,10 @@ func (e *Entry) OfPage() {
 	}
 }
 
-// Added says what became of an Entry.
+// Added is the result of storing an Entry.
 type Added struct {
-	Duplicate bool     // nothing was stored: it is a repeat
-	IDs       []string // the messages', or the original's messages' for a repeat
+	Duplicate bool     // nothing was stored, because the entry is a duplicate
+	IDs       []string // IDs of the messages, or of the original's messages for a duplicate
 }
 
 // Query selects messages. Zero fields select all.
@@ -86,19 +85,18 @@ type Query struct {
 	To       e164.Number
 	Receiver string
 	Without  string // a receiver whose messages are left out
-	Page     string // the page that they are of
-	Before   string // only messages with a smaller ID, that is older ones
-	Limit    int    // at most so many; must be positive
+	Page     string // the ID of the messages' page
+	Before   string // only messages with a smaller ID, that is, older ones
+	Limit    int    // maximum number; must be positive
 }
 
-// Store keeps notifications, messages and events. It is safe for concurrent
-// use. What a nil error acknowledges is on disk and survives a crash.
+// Store keeps notifications, messages and events. It is safe for concurrent use. After a nil error,
+// the data is on disk and survives a crash.
 type Store interface {
-	// Add stores an entry, all or nothing, unless it is a repeat. Two Adds of one
-	// Key at the same time store once. ErrConflict tells that its page or a mark is
-	// not what it was made from. A message that is Accepted already outdates the
-	// older ones of its recipient, group and receiver that are not. If the context ends,
-	// Add returns, and may have stored the entry or not.
+	// Add stores all of an entry or nothing; a duplicate is not stored. Of two simultaneous Adds of
+	// one Key, one stores. ErrConflict means that the entry's page or a mark has changed since it was
+	// read. A message that is Accepted already outdates the unsent older ones of its recipient, group
+	// and receiver. If the context ends, Add returns, and may have stored the entry or not.
 	Add(context.Context, Entry) (Added, error)
 
 	// Open yields every message that is not in a final state, oldest first.
@@ -107,22 +105,22 @@ type Store interface {
 	// Get returns a message with its Events, or ErrNotFound.
 	Get(ctx context.Context, id string) (Message, error)
 
-	// FindAPIID returns the id of the message that the provider knows by
-	// apiID, without regard to case, or ErrNotFound.
+	// FindAPIID returns the ID of the message that the provider knows by apiID (in upper or lower
+	// case), or ErrNotFound.
 	FindAPIID(ctx context.Context, apiID string) (id string, err error)
 
 	// List returns messages with their Events, newest first.
 	List(context.Context, Query) ([]Message, error)
 
-	// Segments is how many segments the provider took of messages that were made
-	// at or after a time; those to the test number, which are free, do not count.
+	// Segments returns how many segments of messages made at or after a time the provider accepted.
+	// Those to the test number are free and do not count.
 	Segments(ctx context.Context, since time.Time) (int, error)
 
 	// Page returns a page with its Events, or ErrNotFound.
 	Page(ctx context.Context, id string) (Page, error)
 
-	// Pages returns pages without Events, newest first, or, of those that are due,
-	// the one that has been due for longest first.
+	// Pages returns pages without Events, newest first; with DueBy, in the order in which they became
+	// due.
 	Pages(context.Context, PageQuery) ([]Page, error)
 
 	// CountPages counts the pages that are not over, by state.
@@ -131,15 +129,15 @@ type Store interface {
 	// Marks returns the marks of a kind, in the order of their names.
 	Marks(ctx context.Context, kind string) ([]Mark, error)
 
-	// MarksAfter returns the marks that were written after a time.
+	// MarksAfter returns the marks written after a time.
 	MarksAfter(ctx context.Context, at time.Time) ([]Mark, error)
 
-	// Prune deletes at most limit messages, and as many pages, with their events,
-	// that are in a final state since before the given time, and as many marks of
-	// kind MarkReply; it returns how many messages it deleted.
+	// Prune deletes at most limit messages, and as many pages with their events, that have been in a
+	// final state since before the given time, and as many marks of kind MarkReply. It returns how
+	// many messages it deleted.
 	Prune(ctx context.Context, before time.Time, limit int) (int, error)
 
-	// Close ends the store's work and waits for what is under way.
+	// Close stops the store and waits for the work under way.
 	Close() error
 }
 
@@ -147,42 +145,41 @@ type Store interface {
 type Shared interface {
 	Store
 
-	// Lead waits until this process is the one that sends. The lease ends when it
-	// no longer is, or ctx ends; release gives it up and must be called once.
+	// Lead waits until this process is the leader, the one that sends. The lease ends when the
+	// process stops leading or ctx ends; release gives it up and must be called once.
 	Lead(ctx context.Context) (lease Lease, release func(), err error)
 
-	// Now is the database's clock.
+	// Now returns the time of the database's clock.
 	Now(ctx context.Context) (time.Time, error)
 
-	// Listen tells of what any process did, from the moment it calls ready until
-	// ctx ends or the connection is lost. It may miss some, and tell some twice.
+	// Listen reports what any process did, from the moment it calls ready until ctx ends or the
+	// connection is lost. It may miss some hints and repeat others.
 	Listen(ctx context.Context, ready func(), told func(Hint)) error
 }
 
-// Checked is a Store that knows whether it is whole.
+// Checked is a Store that can check whether it is intact.
 type Checked interface {
 	Store
-	// Check returns an error if the store was deleted, replaced or damaged, as far as that is
-	// known. It is quick.
+	// Check quickly returns an error if the store is known to be deleted, replaced or damaged.
 	Check() error
-	// Examine reads everything, and notes for Check whether it is damaged.
+	// Examine reads everything, and records for Check whether it is damaged.
 	Examine(context.Context) error
 }
 
-// Lease is the right to send what is in a shared store. Its context ends with it.
+// Lease is the right to send the messages of a shared store. Its context ends with it.
 type Lease interface {
 	context.Context
-	// Valid reports whether the right was proved so lately that no other process can
-	// have it. A process that was stopped, or whose machine slept, sees by this that it
-	// may have lost the right before its context could end.
+	// Valid reports whether the right was proved so recently that no other process can have it. A
+	// process that was stopped, or whose machine slept, learns from Valid that it may have lost the
+	// right before its context could end.
 	Valid() bool
 	// Term counts the replicas that have led. It is positive.
 	Term() int64
 }
 
-// Hint is a message that was added, or that reached a final state.
+// Hint names a message that was added, or that reached a final state.
 type Hint struct {
 	ID          string
 	Ended       bool
-	Undelivered bool // it ended, and is not known to have arrived
+	Undelivered bool // the message ended, and is not known to have arrived
 }

@@ -49,8 +49,8 @@ func testDuplicate(t *testing.T, s outbox.Store) {
 	}
 }
 
-// testLatestState: an entry is a duplicate if it equals the latest state of its key, or is a late copy
-// of the one before from a sender that has sent neither.
+// testLatestState: an entry is a duplicate if it equals the latest state of its key, or if it is a
+// late copy of the state before that, from a sender that has sent neither.
 func testLatestState(t *testing.T, s outbox.Store) {
 	minute := 10 * time.Minute
 	n := 0
@@ -59,7 +59,7 @@ func testLatestState(t *testing.T, s outbox.Store) {
 		source     string
 		intended   bool
 		at         time.Duration
-		original   int // the step that it repeats; 0: it is news
+		original   int // the step that it repeats; 0: it is new
 	}{
 		{1, 'A', "eu1", false, 0, 0},
 		{1, 'A', "eu2", false, time.Second, 1},
@@ -68,9 +68,9 @@ func testLatestState(t *testing.T, s outbox.Store) {
 		{1, 'A', "eu1", false, time.Minute + time.Second, 0},    // A, B, A
 		{1, 'A', "eu3", false, time.Minute + 2*time.Second, 5},  // its twin
 		{1, 'B', "eu2", false, time.Minute + 3*time.Second, 5},  // B's late twin
-		{1, 'B', "eu3", false, time.Minute + 4*time.Second, 0},  // has sent A already
-		{1, 'A', "eu4", false, time.Minute + 35*time.Second, 0}, // late for a twin
-		{1, 'B', "eu5", true, time.Minute + 36*time.Second, 0},  // a repeat
+		{1, 'B', "eu3", false, time.Minute + 4*time.Second, 0},  // its sender has sent A already
+		{1, 'A', "eu4", false, time.Minute + 35*time.Second, 0}, // too late for a twin
+		{1, 'B', "eu5", true, time.Minute + 36*time.Second, 0},  // repeated on purpose
 		{1, 'A', "", false, time.Minute + 37*time.Second, 0},    // without a source
 		{1, 'A', "eu1", false, 2*minute + 2*time.Second, 0},     // its window is over
 		{1, 'C', "eu1", false, 2*minute + 3*time.Second, 0},
@@ -82,7 +82,7 @@ func testLatestState(t *testing.T, s outbox.Store) {
 			Key: outbox.Key{step.key}, State: outbox.Key{step.state}, Source: step.source, Intended: step.intended, SeenAt: epoch.Add(step.at), Window: minute,
 			Messages: []outbox.Message{NewMessage(n, "999")},
 		}
-		e.Messages[0].ID = outbox.FirstID(epoch.Add(time.Duration(n) * time.Second)) // known below
+		e.Messages[0].ID = outbox.FirstID(epoch.Add(time.Duration(n) * time.Second)) // an ID that later steps can compute
 		want := outbox.Added{Duplicate: step.original > 0, IDs: e.IDs()}
 		if step.original > 0 {
 			want.IDs = []string{outbox.FirstID(epoch.Add(time.Duration(step.original) * time.Second))}
@@ -139,7 +139,7 @@ func testBadRowFailsAlone(t *testing.T, s outbox.Store) {
 			fresh := NewMessage(i, "999")
 			ms := []outbox.Message{fresh}
 			if i%8 == 0 {
-				ms = append(ms, taken) // its id exists
+				ms = append(ms, taken) // its ID exists
 			}
 			_, err := s.Add(context.Background(), outbox.Entry{SeenAt: epoch, Messages: ms})
 			if errors.Is(err, outbox.ErrConflict) != (i%8 == 0) || err != nil && i%8 != 0 {
@@ -153,8 +153,7 @@ func testBadRowFailsAlone(t *testing.T, s outbox.Store) {
 	wg.Wait()
 }
 
-// BenchmarkAdd stores b.N notifications of one message from a number of clients
-// at once.
+// BenchmarkAdd stores b.N notifications of one message each, from several clients simultaneously.
 func BenchmarkAdd(b *testing.B, s outbox.Store, clients int) {
 	Concurrently(b, clients, func(i int) error {
 		_, err := s.Add(context.Background(), outbox.Entry{
@@ -165,7 +164,7 @@ func BenchmarkAdd(b *testing.B, s outbox.Store, clients int) {
 	})
 }
 
-// Concurrently calls do b.N times from a number of clients at once.
+// Concurrently calls do b.N times, from several clients simultaneously.
 func Concurrently(b *testing.B, clients int, do func(i int) error) {
 	b.Helper()
 	var next atomic.Int64

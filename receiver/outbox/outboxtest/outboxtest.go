@@ -1,5 +1,4 @@
-// Package outboxtest is the behaviour that every outbox.Store has, as a test
-// that each one runs.
+// Package outboxtest holds the tests that every outbox.Store must pass.
 //
 // Stability: with [outbox.Store], names may change in any release until v1.
 package outboxtest
@@ -19,10 +18,10 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// epoch is when the messages of these tests are made.
+// epoch is when the messages of these tests are created.
 var epoch = time.Date(2026, 11, 23, 3, 14, 15, 926_000_000, time.UTC)
 
-// Run runs the suite. open returns an empty store that closes with the test.
+// Run runs the suite. open returns an empty store that is closed when the test ends.
 func Run(t *testing.T, open func(*testing.T) outbox.Store) {
 	for _, tc := range []struct {
 		name string
@@ -55,7 +54,7 @@ func Run(t *testing.T, open func(*testing.T) outbox.Store) {
 	}
 }
 
-// NewMessage is a queued message, made a number of seconds after epoch.
+// NewMessage returns a queued message, created a number of seconds after epoch.
 func NewMessage(second int, to e164.Number) outbox.Message {
 	at := epoch.Add(time.Duration(second) * time.Second)
 	return outbox.Message{
@@ -73,10 +72,10 @@ func add(t *testing.T, s outbox.Store, ms ...outbox.Message) {
 	}
 }
 
-// apply makes a change, and wants it to be made or not.
+// apply stores a change, and fails unless it is made (want) or not.
 func apply(t *testing.T, s outbox.Store, c outbox.Change, want bool) outbox.Message {
 	t.Helper()
-	before, _ := s.Get(context.Background(), c.ID) // it may be of no message
+	before, _ := s.Get(context.Background(), c.ID) // there may be no such message
 	if _, err := s.Add(context.Background(), outbox.Entry{SeenAt: epoch, Notes: []outbox.Change{c}}); err != nil {
 		t.Fatal(err)
 	}

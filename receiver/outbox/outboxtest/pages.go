@@ -17,7 +17,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// NewPage is an open page, made a number of seconds after epoch.
+// NewPage returns an open page, opened a number of seconds after epoch.
 func NewPage(second int, group, code string) outbox.Page {
 	at := epoch.Add(time.Duration(second) * time.Second)
 	return outbox.Page{
@@ -27,7 +27,7 @@ func NewPage(second int, group, code string) outbox.Page {
 	}
 }
 
-// write stores an entry, and wants it to be stored, or a conflict.
+// write stores an entry, and fails unless that succeeds or, if conflict is set, gives ErrConflict.
 func write(t *testing.T, s outbox.Store, e outbox.Entry, conflict bool) {
 	t.Helper()
 	switch _, err := s.Add(context.Background(), e); {
@@ -93,8 +93,7 @@ func testPageRoundTrip(t *testing.T, s outbox.Store) {
 	}
 }
 
-// What is made from an old state of a page or mark is not stored, nor is
-// anything with it.
+// testConflicts: an entry made from an old state of a page or mark is not stored at all.
 func testConflicts(t *testing.T, s outbox.Store) {
 	p := NewPage(0, "g", "4821")
 	write(t, s, outbox.Entry{Page: &p}, false)
@@ -132,17 +131,17 @@ func testConflicts(t *testing.T, s outbox.Store) {
 	if ms, err := s.Marks(context.Background(), "heartbeat"); err != nil || len(ms) != 1 || ms[0].Version != 1 || string(ms[0].Doc) != string(mark.Doc) || !ms[0].At.Equal(epoch) {
 		t.Errorf("the marks are %+v, %v", ms, err)
 	}
-	// The key was not taken up either.
+	// The key was not recorded either.
 	mark.Version, mark.Doc = 1, []byte(`{"state":"dead"}`)
 	a, err := s.Add(context.Background(), outbox.Entry{Key: key, SeenAt: epoch, Window: time.Hour, Messages: []outbox.Message{m}, Marks: []outbox.Mark{mark}})
 	if err != nil || a.Duplicate {
 		t.Errorf("then it gives %+v, %v", a, err)
 	}
-	// A repeat is not looked at for conflicts.
+	// A duplicate is not checked for conflicts.
 	if a, err := s.Add(context.Background(), outbox.Entry{Key: key, SeenAt: epoch, Window: time.Hour, Marks: []outbox.Mark{mark}}); err != nil || !a.Duplicate {
 		t.Errorf("a repeat gives %+v, %v", a, err)
 	}
-	// A mark is deleted as it is changed.
+	// Deleting a mark needs its latest version, as changing it does.
 	for version, conflict := range map[int]bool{1: true, 2: false} {
 		write(t, s, outbox.Entry{Marks: []outbox.Mark{{Kind: "heartbeat", Name: "eu", Version: version}}}, conflict)
 	}
@@ -157,7 +156,8 @@ func testConflicts(t *testing.T, s outbox.Store) {
 
 func ptr[T any](v T) *T { return &v }
 
-// Of many that change a page at once, one does, and what is written beside them is.
+// testConcurrentChanges: of many simultaneous changes to a page one is stored; unrelated entries
+// are all stored.
 func testConcurrentChanges(t *testing.T, s outbox.Store) {
 	p := NewPage(0, "g", "4821")
 	write(t, s, outbox.Entry{Page: &p}, false)

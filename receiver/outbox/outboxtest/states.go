@@ -10,8 +10,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// testApply makes every change to a message in every state, twice, and wants what
-// [outbox.Change.Apply] makes of it.
+// testApply makes every change to a message in every state, twice, and expects the store to hold
+// what [outbox.Change.Apply] makes of it.
 func testApply(t *testing.T, s outbox.Store) {
 	at := epoch.Add(time.Minute)
 	for n, change := range []outbox.Change{

@@ -12,9 +12,9 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Backup copies the database at path, as it is at one moment, to a new file that
-// only its owner can read, and returns how many messages that holds. Another
-// process may have the database open and write to it.
+// Backup copies the database at path, in its state at one moment, to a new file that only its owner
+// can read, and returns how many messages the copy holds. Another process may have the database
+// open and write to it.
 func Backup(ctx context.Context, path, to string) (messages int, err error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("back up: there is no outbox yet at %s (storage.sqlite); smspager serve makes it", path)
@@ -34,7 +34,7 @@ func Backup(ctx context.Context, path, to string) (messages int, err error) {
 			err = errors.Join(fmt.Errorf("back up: %w", err), remove(to))
 		}
 	}()
-	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // an empty file may be written into
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // VACUUM INTO accepts an empty file
 	if err != nil {
 		return 0, err
 	}
@@ -76,8 +76,7 @@ func Backup(ctx context.Context, path, to string) (messages int, err error) {
 // Reader reads marks of a database that another process may have open.
 type Reader struct{ db *sql.DB }
 
-// OpenReader opens the database at path for reading. It is an error if it is not
-// there.
+// OpenReader opens the database at path for reading. It fails if there is none.
 func OpenReader(path string) (*Reader, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, err

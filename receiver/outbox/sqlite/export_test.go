@@ -39,7 +39,7 @@ func textOf(q outbox.PageQuery) string {
 	return text
 }
 
-// listOf reads what has ended: of what is open there are few.
+// listOf returns the query for messages in a final state; there are few others.
 func listOf(q outbox.Query) string {
 	text, _ := listFrom("messages", q)
 	return text

@@ -18,13 +18,12 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// token says which journal belongs to which database. It is the database's user_version,
-// new with each opening and in each copy, and the lock file names it. So a journal that a
-// crash left behind is not applied to a file that was put in the place of its own.
+// token links a journal to its database. It is the database's user_version, new with each opening
+// and in each copy, and the lock file names it. So a journal that a crash left behind is not
+// applied to another file that has taken the database's place.
 type token int32
 
-// tokenAt is where a database file has its user_version (SQLite, "Database File Format",
-// 1.3).
+// tokenAt is the offset of user_version in a database file (SQLite, "Database File Format", 1.3).
 const tokenAt = 60
 
 func newToken() token { return token(rand.Int32N(1<<31-1) + 1) }
@@ -43,8 +42,8 @@ func tokenOf(path string) (token, error) {
 	return token(binary.BigEndian.Uint32(b[:])), nil
 }
 
-// checkJournal returns an error if a journal lies beside a database that it does not belong
-// to. The lock must be held, and the database not be open.
+// checkJournal returns an error if the journal next to a database belongs to another one. The lock
+// must be held, and the database must not be open.
 func checkJournal(path string) error {
 	journal, err := os.Stat(path + "-wal")
 	if errors.Is(err, fs.ErrNotExist) || err == nil && journal.Size() == 0 {
@@ -65,7 +64,7 @@ func checkJournal(path string) error {
 		return err
 	}
 	tokens := strings.Fields(string(named))
-	if len(tokens) == 0 { // of an older version
+	if len(tokens) == 0 { // written by an older smspager
 		return nil
 	}
 	if !slices.Contains(tokens, fmt.Sprint(own)) {
@@ -75,7 +74,7 @@ func checkJournal(path string) error {
 	return nil
 }
 
-// mark gives the database a new token, in the file itself, and names it in the lock file.
+// mark writes a new token into the database file itself, and names it in the lock file.
 func mark(ctx context.Context, db *sql.DB, path string) error {
 	before, err := tokenOf(path)
 	if err != nil {
@@ -85,7 +84,7 @@ func mark(ctx context.Context, db *sql.DB, path string) error {
 	name := func(tokens ...token) error {
 		return os.WriteFile(path+".lock", []byte(strings.Trim(fmt.Sprint(tokens), "[]")+"\n"), 0o600)
 	}
-	if err := name(before, now); err != nil { // a crash may leave either
+	if err := name(before, now); err != nil { // a crash may leave either token in the file
 		return err
 	}
 	if _, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", now)); err != nil {
@@ -95,13 +94,13 @@ func mark(ctx context.Context, db *sql.DB, path string) error {
 	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved); err != nil {
 		return err
 	}
-	if busy != 0 { // somebody reads: the file may get the token later
+	if busy != 0 { // a reader is in the way: the file may get the token later
 		return nil
 	}
 	return name(now)
 }
 
-// files are those that an open store has, to be compared with what their names mean now.
+// files holds the files of an open store, to compare with what their names refer to later.
 type files []struct {
 	name string
 	info fs.FileInfo
@@ -122,8 +121,8 @@ func openFiles(path string) (files, error) {
 	return all, nil
 }
 
-// check returns an error if one of the files was deleted or replaced: what is written would
-// be lost, or another smspager might use the outbox, too.
+// check returns an error if one of the files was deleted or replaced: writes would be lost, or
+// another smspager might use the outbox too.
 func (all files) check() error {
 	for _, f := range all {
 		switch now, err := os.Stat(f.name); {
@@ -136,8 +135,8 @@ func (all files) check() error {
 	return nil
 }
 
-// Check returns an error if the files were deleted or replaced, or are damaged as far as
-// that is known: by a read, or by the last examination.
+// Check returns an error if the files were deleted or replaced, or if a read or the last
+// examination found damage.
 func (s *Store) Check() error {
 	if err := s.writer.files.check(); err != nil {
 		return err
@@ -148,7 +147,7 @@ func (s *Store) Check() error {
 	return nil
 }
 
-// note notes the damage if an error says that the database is damaged.
+// note records damage if an error says that the database is damaged.
 func (s *Store) note(err *error) {
 	const corrupt, notADatabase = 11, 26 // SQLITE_CORRUPT, SQLITE_NOTADB
 	var e *sqlite.Error
@@ -159,7 +158,7 @@ func (s *Store) note(err *error) {
 	s.damage.Store(&damage)
 }
 
-// Examine reads the whole database and notes whether it is damaged.
+// Examine reads the whole database and records whether it is damaged.
 func (s *Store) Examine(ctx context.Context) (err error) {
 	defer s.note(&err)
 	if err = examine(ctx, s.path, "quick_check(1)"); err == nil {
@@ -170,7 +169,7 @@ func (s *Store) Examine(ctx context.Context) (err error) {
 
 var errDamaged = errors.New("examined")
 
-// examine examines the database at path, by a connection with an empty cache.
+// examine checks the database at path, on a connection with an empty cache.
 func examine(ctx context.Context, path, pragma string) error {
 	db, err := sql.Open("sqlite", dsn(path, "ro"))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// knownRows is how many rows of open messages the writer has in memory.
+// knownRows is how many rows of open messages the writer keeps in memory.
 const knownRows = 4096
 
 const columns = `id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
@@ -26,19 +26,19 @@ const (
 	updateEnded   = `UPDATE messages` + changed
 	deletePending = `DELETE FROM pending WHERE id = ?`
 
-	// A Change changes nothing else.
+	// changed sets all columns that a Change can change.
 	changed = ` SET state = ?2, status = ?3, api_id = ?4, outdated_by = ?5, attempts = ?6, updated_at = ?7, attempted_at = ?8, accepted_at = ?9, events = ?10 WHERE id = ?1`
 
-	// selectMessage reads both tables at one moment: a message is in one of them.
+	// selectMessage reads both tables in one statement: a message is in one of them.
 	selectMessage = `SELECT ` + columns + ` FROM pending WHERE id = ?1 UNION ALL SELECT ` + columns + ` FROM messages WHERE id = ?1`
 
-	// There are few open messages, and this is rarely asked: only of what was sent before
-	// it could be stored.
+	// outdateOlder needs no index: there are few open messages, and it runs only for a message that
+	// was sent before it could be stored.
 	outdateOlder = `
 UPDATE pending SET outdated_by = ?4
 WHERE recipient = ?1 AND group_key = ?2 AND receiver = ?3 AND id < ?4 AND state IN ('queued', 'sending') AND outdated_by = ''`
 
-	// Who was created before has, but for a few, ended before.
+	// pruneMessages goes by ID: almost all messages created before a time also ended before it.
 	pruneMessages = `
 DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE id < ?1 AND updated_at < ?2 ORDER BY id LIMIT ?3)`
 )
@@ -79,17 +79,17 @@ func (st *statements) insert(ctx context.Context, m outbox.Message) error {
 	return err
 }
 
-// know remembers an open message, so that it is not read before it is changed.
+// know keeps an open message in memory, so that the next change need not read it.
 func (st *statements) know(m outbox.Message) {
 	if m.State.Final() {
 		st.known.Remove(m.ID)
 		return
 	}
-	m.Events = slices.Clip(m.Events) // the caller goes on to use what is behind them
+	m.Events = slices.Clip(m.Events) // the caller goes on to use the space behind them
 	st.known.Add(m.ID, m)
 }
 
-// row is a message as it is now.
+// row returns a message in its present state, or ErrNotFound.
 func (st *statements) row(ctx context.Context, id string) (outbox.Message, error) {
 	if m, ok := st.known.Get(id); ok {
 		return m, nil
@@ -101,8 +101,8 @@ func (st *statements) row(ctx context.Context, id string) (outbox.Message, error
 	return m, err
 }
 
-// apply makes changes, those that can be made. Each message is written once, if its changes
-// come one after another.
+// apply makes those changes that can be made. It writes a message once if its changes follow one
+// another.
 func (st *statements) apply(ctx context.Context, changes []outbox.Change) error {
 	for len(changes) > 0 {
 		n := slices.IndexFunc(changes, func(c outbox.Change) bool { return c.ID != changes[0].ID })
@@ -149,7 +149,7 @@ func (st *statements) applyTo(ctx context.Context, id string, changes []outbox.C
 	return err
 }
 
-// prune deletes messages that ended before a time, the oldest first.
+// prune deletes messages that ended before a time, oldest first.
 func (st *statements) prune(ctx context.Context, before time.Time, limit int) (int, error) {
 	r, err := st.pruneMessages.ExecContext(ctx, outbox.FirstID(before), millis(before), limit)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
-// old makes a database with the schema of a version, and with what statements add.
+// old makes a database with the schema of a version and the rows that statements add.
 func old(t *testing.T, version int, statements ...string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "outbox.db")
@@ -41,7 +41,7 @@ func old(t *testing.T, version int, statements ...string) (path string) {
 	return path
 }
 
-// migrations are the files of all schemas, the oldest first.
+// migrations returns the files of all schemas, oldest first.
 func migrations(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("migrations/*.sql")
@@ -51,8 +51,8 @@ func migrations(t *testing.T) []string {
 	return files
 }
 
-// TestEverySchema opens a database of each schema before the newest one. Its messages and pages are there
-// with their history, and what is open is open.
+// TestEverySchema opens a database of each schema before the newest one. Its messages and pages must keep their
+// history, and its open messages must stay open.
 func TestEverySchema(t *testing.T) {
 	const (
 		messages = `INSERT INTO messages (id, recipient, receiver, group_key, headline, severity, urgent, text, encoding, segments, state, created_at, updated_at, expires_at)
@@ -65,7 +65,8 @@ func TestEverySchema(t *testing.T) {
 		pageEvents = `INSERT INTO page_events VALUES ('01KB0000000000000000000003', 1, 10, 'opened', '', ''), ('01KB0000000000000000000003', 2, 20, 'acknowledged', 'alice', '')`
 		marks      = `INSERT INTO marks VALUES ('contact', 'alice', 1, 10, '{}')`
 	)
-	// What a database of each schema holds. A new migration needs a line here: a database of the schema before it.
+	// What a database of each schema holds. A new migration needs a line here, for a database of the schema before
+	// it.
 	filled := map[int][]string{
 		1: {messages, events, pages, pageEvents, marks},
 		2: {messages, events, pages, `UPDATE pages SET alerts = ' one two '`, pageEvents, marks},

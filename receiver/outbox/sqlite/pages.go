@@ -14,12 +14,12 @@ import (
 const pageColumns = `id, receiver, group_key, code, state, version, headline, severity,
   opened_at, updated_at, due_at, acknowledged_at, acknowledged_by, alerts, doc`
 
-// A page that is not the only current one of its group or code is not inserted.
+// insertPage does not insert a page that is not the only current one of its group or code.
 const insertPage = `
 INSERT INTO pages (` + pageColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
 ON CONFLICT DO NOTHING`
 
-// A page that would be a second current one of its group is not updated.
+// updatePage does not update a page that would become a second current one of its group.
 const updatePage = `
 UPDATE OR IGNORE pages SET receiver = ?2, group_key = ?3, code = ?4, state = ?5, version = version + 1, headline = ?7, severity = ?8,
   opened_at = ?9, updated_at = ?10, due_at = ?11, acknowledged_at = ?12, acknowledged_by = ?13, alerts = ?14, doc = ?15
@@ -51,8 +51,8 @@ const selectMarksAfter = `SELECT kind, name, version, at, doc FROM marks WHERE a
 
 var selectSegments = `SELECT (` + segmentsOf("pending") + `) + (` + segmentsOf("messages") + `)`
 
-// segmentsOf counts those in a table. The ids begin with the time, so that they are those of a
-// day or so.
+// segmentsOf returns the query that sums the segments in a table. IDs begin with the time, so the
+// query reads only the messages since then, about a day's.
 func segmentsOf(table string) string {
 	return `SELECT COALESCE(SUM(segments), 0) FROM ` + table + ` WHERE id >= ?1 AND accepted_at > 0 AND recipient <> '999'`
 }
@@ -95,7 +95,7 @@ func (st *statements) writeMark(ctx context.Context, m outbox.Mark) error {
 	return guarded(stmt.ExecContext(ctx, m.Kind, m.Name, m.Version, millis(m.At), string(m.Doc)))
 }
 
-// spaced joins the keys of alerts, each between spaces; "" without any.
+// spaced joins the keys of alerts, with a space before and after each; "" without any.
 func spaced(keys []string) string {
 	if len(keys) == 0 {
 		return ""
@@ -103,7 +103,7 @@ func spaced(keys []string) string {
 	return " " + outbox.Words(keys) + " "
 }
 
-// guarded is ErrConflict where a statement changed nothing.
+// guarded returns ErrConflict if a statement changed nothing.
 func guarded(r sql.Result, err error) error {
 	if err != nil {
 		return err

@@ -11,14 +11,13 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// openPage bounds one read of Open: a read transaction that is held for long
-// would keep the WAL from being reused.
+// openPage bounds one read of Open: a long read transaction would keep SQLite from reusing the WAL.
 const openPage = 1000
 
 const selectOpen = `SELECT ` + columns + ` FROM pending WHERE id > ? ORDER BY id LIMIT ?`
 
-// selectByAPIID finds what is open, or was made lately: of everything else the provider
-// has nothing to say, and no index is kept for it.
+// selectByAPIID finds open messages and recent ones. The provider reports on no others, so no index
+// is needed.
 const selectByAPIID = `
 SELECT id FROM pending WHERE lower(api_id) = lower(?1) AND api_id <> ''
 UNION ALL SELECT id FROM (SELECT id, api_id FROM messages ORDER BY id DESC LIMIT 10000) WHERE lower(api_id) = lower(?1) AND api_id <> ''
@@ -95,7 +94,7 @@ func (s *Store) FindAPIID(ctx context.Context, apiID string) (id string, err err
 func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, error) {
 	text, args := listFrom("messages", q)
 	switch open, openArgs := listFrom("pending", q); {
-	case q.State == "": // both, at one moment
+	case q.State == "": // both tables, in one statement
 		text = `SELECT * FROM (` + open + `) UNION ALL SELECT * FROM (` + text + `) ORDER BY id DESC LIMIT ?`
 		args = append(slices.Concat(openArgs, args), q.Limit)
 	case !q.State.Final():
@@ -108,7 +107,7 @@ func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 	return ms, nil
 }
 
-// listFrom reads messages from one of the tables.
+// listFrom returns the query that reads messages from one of the tables, with its arguments.
 func listFrom(table string, q outbox.Query) (text string, args []any) {
 	text = `SELECT ` + columns + ` FROM ` + table + ` WHERE TRUE`
 	for _, f := range []struct{ condition, value string }{
@@ -125,7 +124,7 @@ func listFrom(table string, q outbox.Query) (text string, args []any) {
 		}
 	}
 	if q.State != "" && q.State != outbox.Delivered {
-		text += ` AND state <> 'delivered'` // by which the index of the rarer states is found
+		text += ` AND state <> 'delivered'` // selects the index of the rarer states
 	}
 	return text + ` ORDER BY id DESC LIMIT ?`, append(args, q.Limit)
 }

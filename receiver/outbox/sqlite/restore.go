@@ -14,10 +14,10 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Restore puts a copy of a backup in the place of the database at path, and returns how many
-// messages it holds. What was there before, its journal included, is kept under another name,
-// which is "" if nothing was there. It fails while a process has the database open, and if
-// the backup is damaged or no outbox.
+// Restore replaces the database at path with a copy of a backup, and returns how many messages it
+// holds. The old database and its journal are kept under another name, kept, which is "" if there
+// was none. Restore fails if a process has the database open, or if the backup is damaged or not an
+// outbox.
 func Restore(ctx context.Context, path, backup string) (messages int, kept string, err error) {
 	defer func() {
 		if err != nil {
@@ -36,7 +36,7 @@ func Restore(ctx context.Context, path, backup string) (messages int, kept strin
 	}
 	defer lock.Close()
 	made := path + ".restoring"
-	if err := remove(made); err != nil { // of a try that was interrupted
+	if err := remove(made); err != nil { // left by an interrupted restore
 		return 0, "", err
 	}
 	if messages, err = Backup(ctx, backup, made); err != nil {
@@ -51,8 +51,8 @@ func Restore(ctx context.Context, path, backup string) (messages int, kept strin
 	return messages, kept, syncFolder(filepath.Dir(path))
 }
 
-// setAside renames a database and its journal, the journal first: should a crash come in
-// between, no file has the journal of another.
+// setAside renames a database and its journal, the journal first: if a crash comes between the two,
+// no file has the journal of another.
 func setAside(path string) (kept string, err error) {
 	kept = path + ".replaced-" + time.Now().UTC().Format("20060102T150405Z")
 	for _, suffix := range []string{"-wal", "-shm", ""} {

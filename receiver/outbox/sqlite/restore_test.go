@@ -33,8 +33,8 @@ func count(t *testing.T, s *sqlite.Store) int {
 	return len(ms)
 }
 
-// crashed returns the path of an outbox as a crash leaves it, with its journal, and of a
-// backup that was made before most of it was written.
+// crashed returns the path of an outbox in the state that a crash leaves, with its journal, and of
+// a backup that was made before most of it was written.
 func crashed(t *testing.T) (path, backup string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -71,8 +71,8 @@ func TestAfterACrash(t *testing.T) {
 	}
 }
 
-// TestForeignJournal: a backup that was put beside the journal of a crash is not opened, and
-// stays as it is; restored, it is.
+// TestForeignJournal: a backup that is copied next to the journal of a crash is not opened, and
+// stays unchanged; once restored, it is opened.
 func TestForeignJournal(t *testing.T) {
 	for name, put := range map[string]func(t *testing.T, from, to string){
 		"copied": copyFile,
@@ -109,7 +109,7 @@ func TestRestore(t *testing.T) {
 	if err != nil || messages != 2 {
 		t.Fatal(messages, err)
 	}
-	if n := count(t, open(t, kept)); n != 1502 { // what was there is kept, with its journal
+	if n := count(t, open(t, kept)); n != 1502 { // the old database is kept, with its journal
 		t.Errorf("%s holds %d messages, want 1502", kept, n)
 	}
 	s := open(t, path)
@@ -136,8 +136,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestFilesUnderneath: what is deleted or replaced is noticed, and nothing is written into
-// the void.
+// TestFilesUnderneath: deleted or replaced files are noticed, and no write is acknowledged and
+// lost.
 func TestFilesUnderneath(t *testing.T) {
 	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
 		for _, how := range []string{"deleted", "replaced"} {
@@ -172,7 +172,7 @@ func TestFilesUnderneath(t *testing.T) {
 	}
 }
 
-// TestDamage: a damaged page shows, whether it is read or the database is examined.
+// TestDamage: a damaged page is reported, whether a read or an examination finds it.
 func TestDamage(t *testing.T) {
 	for name, find := range map[string]func(s *sqlite.Store){
 		"read":     func(s *sqlite.Store) { _, _ = s.List(context.Background(), outbox.Query{Limit: 10_000}) },

@@ -10,12 +10,11 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// maxSightings is how many sightings are kept, in memory and in the table. What is repeated after
-// so many others is sent once more.
+// maxSightings is how many sightings are kept, in memory and in the table. A notification that is
+// repeated after this many others is sent again.
 const maxSightings = 20_000
 
-// A sighting is appended each time: a table by key would have a page of its own written for each
-// notification.
+// insertSighting appends: in a table by key, each notification would write a disk page of its own.
 const insertSighting = `
 INSERT INTO sightings (key, state, seen_at, sources, before, earlier, message_ids) VALUES (?, ?, ?, ?, ?, ?, ?)`
 
@@ -24,10 +23,10 @@ SELECT key, state, seen_at, sources, before, earlier, message_ids FROM (SELECT *
 
 const pruneSightings = `DELETE FROM sightings WHERE n <= (SELECT MAX(n) FROM sightings) - ?`
 
-// sightings are the latest of each key. They are of the goroutine that writes.
+// sightings holds the latest sighting of each key. Only the goroutine that writes uses it.
 type sightings struct {
 	latest *simplelru.LRU[outbox.Key, outbox.Sighting]
-	fresh  map[outbox.Key]outbox.Sighting // of the transaction
+	fresh  map[outbox.Key]outbox.Sighting // of the current transaction
 }
 
 func (s *sightings) read(ctx context.Context, conn *sql.Conn) (err error) {
@@ -60,7 +59,7 @@ func keyOf(column []byte) (key outbox.Key) {
 	return key
 }
 
-// end takes in, or drops, what the transaction brought.
+// end keeps the sightings of the transaction if it was committed, and drops them otherwise.
 func (s *sightings) end(committed bool) {
 	if committed {
 		for key, sighting := range s.fresh {
@@ -70,8 +69,8 @@ func (s *sightings) end(committed bool) {
 	clear(s.fresh)
 }
 
-// sight notes the state that an entry brings. If the entry is a duplicate, it returns what it
-// repeats.
+// sight records the state that an entry brings. If the entry is a duplicate, it returns the
+// sighting that it repeats.
 func (st *statements) sight(ctx context.Context, e *outbox.Entry) (original *outbox.Sighting, err error) {
 	latest, known := st.sightings.fresh[e.Key]
 	if !known {

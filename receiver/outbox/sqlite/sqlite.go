@@ -1,10 +1,9 @@
 // Package sqlite keeps the outbox in one SQLite file: the store for one
 // smspager on one machine, with nothing to install.
 //
-// One goroutine writes, and commits what arrived while it was busy as one
-// transaction (see writer); readers have read-only connections of their own.
-// The journal is a WAL with synchronous=FULL: a commit that was acknowledged
-// survives a crash and a power cut, as far as the disk keeps its word.
+// One goroutine writes, and commits what arrived while it was busy as one transaction (see writer);
+// readers have read-only connections of their own. The journal is a WAL with synchronous=FULL: an
+// acknowledged commit survives a crash and a power cut, if the disk syncs when it says so.
 //
 // The package is public so that a program can open a store and wrap it for
 // receiver.Options.Store, and because smspager backup and the benchmarks use it.
@@ -45,14 +44,13 @@ type Store struct {
 	readDB      *sql.DB
 	readMessage *sql.Stmt
 	writer      *writer
-	damage      atomic.Pointer[error] // what is known to be damaged; nil: nothing
+	damage      atomic.Pointer[error] // known damage; nil: none
 }
 
 var _ outbox.Store = (*Store)(nil)
 
-// Open opens the file at path, and makes it where there is none. It fails at
-// once while another process has it open, as two senders on one outbox would
-// send everything twice.
+// Open opens the file at path, and creates it if there is none. It fails immediately if another
+// process has it open, because two senders on one outbox would send everything twice.
 func Open(ctx context.Context, path string) (_ *Store, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("make the folder of the database: %w", err)
@@ -69,7 +67,7 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 		}
 	}()
 
-	// Not every system has fdatasync; where it is missing fsync does the same, slower.
+	// Not every system has fdatasync; without it, fsync does the same, more slowly.
 	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
 		return nil, err
 	}
@@ -107,8 +105,8 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	return s, nil
 }
 
-// create makes an empty file that only its owner can read: it will hold phone
-// numbers and what is broken where.
+// create makes an empty file that only its owner can read: it will hold phone numbers, and what is
+// broken where.
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -120,8 +118,8 @@ func create(path string) error {
 	return f.Close()
 }
 
-// dsn is the data source name: a URL, as only that form honours the mode, with
-// the pragmas that each connection starts with.
+// dsn returns the data source name: a URL, because only that form honours the mode, with the
+// pragmas that each connection starts with.
 func dsn(path, mode string) string {
 	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}}
 	q.Add("_pragma", "busy_timeout(5000)")
@@ -174,7 +172,7 @@ func (s *Store) closeAll() error {
 	return errors.Join(append(errs, s.lock.Close())...)
 }
 
-// millis is a time as the tables hold it.
+// millis returns a time in the form that the tables hold.
 func millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

@@ -105,8 +105,8 @@ func TestQueriesUseIndexes(t *testing.T) {
 	}
 }
 
-// BenchmarkAdd stores notifications of one message from many clients at once,
-// beside a bare write and fdatasync of the same file system.
+// BenchmarkAdd stores notifications of one message each from many clients simultaneously, and
+// compares that with a bare write and fdatasync on the same file system.
 func BenchmarkAdd(b *testing.B) {
 	for _, clients := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {

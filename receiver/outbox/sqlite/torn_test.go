@@ -21,8 +21,8 @@ const (
 	frame         = frameHeader + 4096
 )
 
-// written is what a journal holds since it was begun anew: frames with its salt (SQLite's file
-// format, 4.1).
+// written returns the part of a journal that was written since its last restart: frames with the
+// header's salt (SQLite's file format, 4.1).
 func written(journal []byte) []byte {
 	end := journalHeader
 	for end+frame <= len(journal) && bytes.Equal(journal[end+8:end+16], journal[16:24]) {
@@ -31,9 +31,9 @@ func written(journal []byte) []byte {
 	return journal[:end]
 }
 
-// TestPowerCut copies the files as a power cut may leave them: with all that was acknowledged, and
-// with a journal that ends anywhere behind that, in random bytes. What was acknowledged is there
-// after the next start, in its latest state.
+// TestPowerCut copies the files in the states that a power cut may leave: with everything that was
+// acknowledged, and a journal that ends in random bytes anywhere after that. The next start must
+// find everything that was acknowledged, in its latest state.
 func TestPowerCut(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
@@ -46,7 +46,7 @@ func TestPowerCut(t *testing.T) {
 		m := outboxtest.NewMessage(second, "999")
 		second++
 		e := outbox.Entry{Messages: []outbox.Message{m}}
-		for id, is := range ended { // some that were sent before end
+		for id, is := range ended { // some earlier messages end
 			if !is && random.IntN(3) == 0 {
 				at := m.CreatedAt
 				e.Notes = append(e.Notes, outbox.Attempted(id, at, ""), outbox.Taken(id, "api", at, ""), outbox.Ended(id, "api", at, 4, true, ""))
@@ -81,7 +81,7 @@ func TestPowerCut(t *testing.T) {
 		}
 		file, later := read(path), written(read(path+"-wal"))
 		if !bytes.Equal(journal[:journalHeader], later[:journalHeader]) {
-			continue // it was begun anew in between
+			continue // the journal was restarted meanwhile
 		}
 		later = later[:len(journal)+random.IntN(len(later)-len(journal)+1)]
 		for range random.IntN(5000) {

@@ -11,17 +11,17 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// statements are the writer's, prepared once.
+// statements holds the writer's statements, prepared once.
 type statements struct {
 	insertSighting, insertPending, insertEnded, updatePending, updateEnded, deletePending, selectMessage, outdateOlder,
 	insertPage, updatePage, insertPageEvent, insertMark, updateMark, deleteMark, pruneMarks,
 	pruneMessages, prunePages, prunePageEvents, pruneSightings *sql.Stmt
 
-	known     *simplelru.LRU[string, outbox.Message] // open messages, as the transaction has them
+	known     *simplelru.LRU[string, outbox.Message] // open messages, as the transaction sees them
 	sightings sightings
 }
 
-// query is a statement and its text.
+// query pairs a statement with its text.
 type query struct {
 	stmt **sql.Stmt
 	text string
@@ -63,8 +63,7 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) (err error) {
 	return s.sightings.read(ctx, conn)
 }
 
-// close lets SQLite close the connection, and with the last one fold the
-// journal into the file.
+// close lets SQLite close the connection; closing the last one folds the journal into the file.
 func (s *statements) close() {
 	for _, q := range s.all() {
 		if *q.stmt != nil {
@@ -76,7 +75,7 @@ func (s *statements) close() {
 // Add implements outbox.Store.
 func (s *Store) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	ids := e.IDs()
-	var added outbox.Added // read only if the work was waited for
+	var added outbox.Added // read only if Do waited for the work
 	err := s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
 		added = outbox.Added{IDs: ids}
 		if e.Key != (outbox.Key{}) {
@@ -95,7 +94,7 @@ func (s *Store) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	return added, nil
 }
 
-// add writes what an entry holds.
+// add writes the contents of an entry.
 func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
 	for _, p := range e.AllPages() {
 		if err := st.writePage(ctx, p); err != nil {

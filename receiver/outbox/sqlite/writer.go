@@ -9,7 +9,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/internal/group"
 )
 
-// work writes within a transaction. It may be run twice, see group.Options.
+// work writes within a transaction. It may run twice, see group.Options.
 type work func(context.Context, *statements) error
 
 // writer owns the one connection that writes.
@@ -49,7 +49,8 @@ func (w *writer) transaction(batch []work) (err error) {
 		w.stmts.sightings.end(err == nil)
 		if err != nil {
 			w.stmts.known.Purge()
-			// After some errors SQLite has rolled back by itself; then this one fails, rightly.
+			// SQLite rolls back by itself after some errors; then this ROLLBACK fails, as it
+			// should.
 			_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
 		}
 	}()

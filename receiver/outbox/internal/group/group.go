@@ -1,7 +1,6 @@
-// Package group commits writes together. A sync takes far longer than the
-// writes before it, so everything that arrives during one is committed by the
-// next as one transaction: under load many webhooks share a sync, alone one
-// waits for no other.
+// Package group commits writes together. A sync takes far longer than the writes before it, so
+// everything that arrives during one sync is committed by the next, as one transaction. Under load
+// many webhooks share a sync; a single webhook waits for no other.
 package group
 
 import (
@@ -10,24 +9,24 @@ import (
 	"sync"
 )
 
-// maxBatch bounds the writes that share a transaction, and so the time that the
-// first of them waits for the last.
+// maxBatch is the maximum number of writes that share a transaction. It also bounds how long the
+// first write waits for the last.
 const maxBatch = 512
 
-// ErrClosed is what a write gets after Close.
+// ErrClosed is returned for a write after Close.
 var ErrClosed = errors.New("the outbox is closed")
 
-// Options are what New needs. W is what is written: a store's own type.
+// Options are the options of New. W is a store's own type of write.
 type Options[W any] struct {
-	// Transaction writes everything in one transaction and commits it. It may get the same
-	// work twice: once with others, and again alone if one of those failed.
+	// Transaction writes everything in one transaction and commits it. It may get the same work
+	// twice: with others, and again alone if the first transaction failed.
 	Transaction func([]W) error
-	// Alone says whether a failure of several is one of their own, so that each
-	// is tried alone; nil: always.
+	// Alone reports whether one write of a batch may have caused the error, so that each write is
+	// tried again alone. Nil: always true.
 	Alone func(error) bool
 }
 
-// Writer is one goroutine that commits. It is safe for concurrent use.
+// Writer commits writes in a goroutine of its own. It is safe for concurrent use.
 type Writer[W any] struct {
 	Options[W]
 	writes chan write[W]
@@ -42,7 +41,7 @@ type write[W any] struct {
 	done chan error
 }
 
-// New makes a Writer, to be ended by Close.
+// New starts a Writer. The caller must Close it.
 func New[W any](o Options[W]) *Writer[W] {
 	if o.Alone == nil {
 		o.Alone = func(error) bool { return true }
@@ -52,8 +51,8 @@ func New[W any](o Options[W]) *Writer[W] {
 	return w
 }
 
-// Do writes work in a transaction and returns once that is on disk. If the context ends before,
-// the work may be done all the same.
+// Do writes work in a transaction and returns once it is on disk. If the context ends first, the
+// work may still be done.
 func (w *Writer[W]) Do(ctx context.Context, work W) error {
 	wr := write[W]{work: work, done: make(chan error, 1)}
 	if err := w.handOver(ctx, wr); err != nil {
@@ -102,8 +101,7 @@ func (w *Writer[W]) run() {
 	}
 }
 
-// commit commits a batch. Where one write fails, each is tried alone, so that
-// it fails alone too.
+// commit commits a batch. If that fails, it tries each write alone, so that a bad one fails alone.
 func (w *Writer[W]) commit(batch []write[W]) {
 	work := make([]W, len(batch))
 	for i, wr := range batch {
@@ -120,7 +118,7 @@ func (w *Writer[W]) commit(batch []write[W]) {
 	}
 }
 
-// Close waits for the writes that were handed over.
+// Close waits for the writes that were handed over, and ends the goroutine.
 func (w *Writer[W]) Close() {
 	w.mu.Lock()
 	already := w.closed
