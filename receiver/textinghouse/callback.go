@@ -13,22 +13,22 @@ import (
 // Receipt is a status callback (DLR; seed, 4.5). At least one id is set.
 type Receipt struct {
 	APIID    string // the provider's id
-	ClientID string // climsgid; "" if the message was sent without one
-	Status   Status // may be one that is not [Status.Known]
+	ClientID string // climsgid; "" if the message was sent without
+	Status   Status // may fail [Status.Known]
 }
 
-// Reply is a text from a phone (MO; seed, 4.6). Its ids are those of the message that it responds to;
+// Reply is a text from a phone (MO; seed, 4.6). Its IDs are those of the message that it responds to;
 // they may be missing.
 type Reply struct {
 	APIID    string
 	ClientID string
-	From     string // E.164, with a plus sign, if it can be read so; otherwise as it came
+	From     string // E.164 with a plus sign; as received if it cannot be read as a number
 	Text     string
-	Date     time.Time // in UTC; zero if it is missing or cannot be read
+	Date     time.Time // in UTC; zero if missing or unreadable
 }
 
-// dateForms are the forms of a reply's date: the seed has one in its example and another one in
-// its text; other gateways write the others. A date without a zone is in UTC.
+// dateForms holds the forms of a reply's date: the seed has one in its example and another one in its
+// text; other gateways write the others. A date without a zone is in UTC.
 var dateForms = []string{
 	time.RFC3339, time.DateTime, "2006-01-02T15:04:05", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05Z07", "2006-01-02 15:04:05Z07:00",
 	"2006-01-02 15:04:05 Z0700", "2006-01-02 15:04:05Z0700", "2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04:05 MST", time.RFC1123, time.RFC1123Z,
@@ -55,8 +55,8 @@ func ParseReceipt(body []byte) (Receipt, error) {
 	return r, nil
 }
 
-// ParseReply reads the body of a reply callback. It fails only if the body is no JSON object: what a
-// person wrote must not be lost for a field that is missing or of another type.
+// ParseReply reads the body of a reply callback. It fails only if the body is not a JSON object: a
+// person's text must not be lost because a field is missing or has another type.
 func ParseReply(body []byte) (Reply, error) {
 	fields, err := callbackFields(body)
 	if err != nil {
@@ -68,8 +68,8 @@ func ParseReply(body []byte) (Reply, error) {
 	}, nil
 }
 
-// phoneNumber writes a number with a plus sign and digits only. A number in national form, and what is no
-// number, is returned as it came.
+// phoneNumber returns a number as a plus sign and digits. A number in national form, or text that is not
+// a number, is returned as received.
 func phoneNumber(from string) string {
 	from = strings.TrimSpace(from)
 	digits := strings.Map(func(r rune) rune {

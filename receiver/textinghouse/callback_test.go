@@ -70,7 +70,8 @@ func TestParseReply(t *testing.T) {
 	}
 }
 
-// FuzzReceipt: what was read is read again from how the provider writes it.
+// FuzzReceipt: a receipt that was read, written as the provider writes it, is read again as the
+// same.
 func FuzzReceipt(f *testing.F) {
 	f.Add([]byte(`{"apimsgid":"5d72","climsgid":"FR-6468446","status":"3"}`))
 	f.Add([]byte(`{"climsgid":"x","status":20}`))
@@ -89,7 +90,7 @@ func FuzzReceipt(f *testing.F) {
 	})
 }
 
-// FuzzReply is the same for replies.
+// FuzzReply states the same law for replies.
 func FuzzReply(f *testing.F) {
 	f.Add([]byte(`{"apimsgid":"a","climsgid":"c","from":"33600000000","txt":"Texte","date":"2019-04-01T13:09:16Z"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -107,8 +108,8 @@ func FuzzReply(f *testing.F) {
 	})
 }
 
-// FuzzParse: an id that was read is read again; an error quotes little, and that
-// can be printed.
+// FuzzParse: an ID that was read is read again as the same; an error quotes little, and only
+// printable characters.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"ID:5d726149a129c829e8c23f7b", "ERR: 101 | Authentication failed", "3", "12.5", "<html>", "ERR: 1|", "\x00\x1b"} {
 		f.Add(s, 200)

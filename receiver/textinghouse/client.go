@@ -18,12 +18,12 @@ import (
 const (
 	defaultTimeout  = 10 * time.Second
 	defaultMaxConns = 16
-	// avoidFor is how long another endpoint is preferred to one that failed.
+	// avoidFor is how long a failed endpoint comes after the others.
 	avoidFor = 30 * time.Second
-	// budgetShare is the part of a call's timeout, one in budgetShare, in which an endpoint must
-	// respond while another one works.
+	// budgetShare is the divisor of a call's timeout: while another endpoint works, an endpoint
+	// must respond within timeout/budgetShare.
 	budgetShare = 4
-	// maxClientID and maxSenderID are in characters (seed, 4.3).
+	// maxClientID and maxSenderID are numbers of characters (seed, 4.3).
 	maxClientID = 32
 	maxSenderID = 11
 	// testNumber is the number for free test messages (seed, 4.8).
@@ -35,9 +35,9 @@ type Options struct {
 	User      string
 	Password  string
 	Endpoints []string          // absolute URLs in order of preference; nil: DefaultEndpoints
-	Timeout   time.Duration     // of a whole call; 0: 10 s. While another endpoint works, an endpoint has a quarter of it
+	Timeout   time.Duration     // of a whole call; 0: 10 s. While another endpoint works, an endpoint gets a quarter of it
 	MaxConns  int               // connections kept open per endpoint; 0: 16
-	Transport http.RoundTripper // nil: its own, which uses HTTPS_PROXY and the like
+	Transport http.RoundTripper // nil: the client's own, which uses HTTPS_PROXY and related variables
 	Observe   func(Exchange)    // called after every request; may be nil
 }
 
@@ -68,8 +68,8 @@ func (c *Client) GoString() string { return c.String() }
 type endpoint struct {
 	url, host string
 	http      *http.Client
-	renew     func()       // has later requests use new connections
-	failed    atomic.Int64 // when it failed last, Unix ns; 0: it works
+	renew     func()       // makes later requests use new connections
+	failed    atomic.Int64 // time of the last failure, Unix ns; 0: it works
 }
 
 // NewClient returns a Client. It makes no request.
@@ -123,11 +123,10 @@ type SMS struct {
 	Text       string // characters outside the GSM alphabet make the provider use UCS-2
 	ClientID   string // climsgid, at most 32 characters; "": none
 	From       string // sender ID, at most 11 of a-zA-Z0-9; "": a number that phones can reply to
-	Commercial bool   // iscom=Y: sent in permitted hours only, with a STOP mention
+	Commercial bool   // iscom=Y: sent only in permitted hours; Text must end with the STOP mention
 }
 
-// Send sends a message and returns the provider's id of it. See [MayHaveBeenTaken] for its
-// errors.
+// Send sends a message and returns the provider's ID for it. See [MayHaveBeenTaken] for its errors.
 func (c *Client) Send(ctx context.Context, m SMS) (apiID string, err error) {
 	to, err := wireNumber(m.To)
 	switch {
@@ -163,10 +162,10 @@ func (c *Client) Credit(ctx context.Context) (Credit, error) {
 	return call(ctx, c, CommandCredit, url.Values{}, parseCredit)
 }
 
-// EndpointHealth is whether an endpoint works.
+// EndpointHealth reports whether an endpoint works.
 type EndpointHealth struct {
 	Endpoint string // its host
-	Up       bool   // its last call did not fail
+	Up       bool   // its last call succeeded
 }
 
 // Endpoints returns the health of the endpoints, in order of preference.
@@ -179,8 +178,8 @@ func (c *Client) Endpoints() []EndpointHealth {
 }
 
 // Recover reads the credit from each endpoint whose last call failed. An endpoint that responds
-// has its old place in the order of preference again; one that does not is avoided for longer,
-// so that no message has to try it. Call Recover every few seconds.
+// gets its place in the order of preference back; one that does not is avoided for longer, so that
+// no message has to try it. Call Recover every few seconds.
 func (c *Client) Recover(ctx context.Context) {
 	for _, e := range c.endpoints {
 		if e.failed.Load() == 0 || ctx.Err() != nil {
@@ -207,8 +206,8 @@ func notAlphanumeric(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 }
 
-// call makes a request to the endpoints in order, until one of them responds. A message goes to
-// no other endpoint if one may have received it.
+// call makes a request to the endpoints in order, until one of them responds. If one may have
+// received a message, no other endpoint gets it.
 func call[T any](ctx context.Context, c *Client, command string, form url.Values, value func(string) (T, bool)) (T, error) {
 	body := c.encode(command, form)
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
@@ -247,7 +246,7 @@ func (c *Client) encode(command string, form url.Values) string {
 	return form.Encode()
 }
 
-// callOne makes a request to an endpoint, which has only a share of the time if it is hurried.
+// callOne makes a request to an endpoint. If hurried, the endpoint has only a share of the time.
 func callOne[T any](ctx context.Context, c *Client, e *endpoint, hurried bool, command, body string, value func(string) (T, bool)) (v T, err error) {
 	attempt, done := ctx, context.CancelFunc(func() {})
 	if hurried {
@@ -264,8 +263,8 @@ func callOne[T any](ctx context.Context, c *Client, e *endpoint, hurried bool, c
 	return v, err
 }
 
-// inOrder returns the endpoints in order of preference: first the n healthy ones, then those
-// that failed lately, the longest ago first.
+// inOrder returns the endpoints in order of preference: first the n healthy ones, then those that
+// failed recently, the one whose failure is longest ago first.
 func (c *Client) inOrder(now time.Time) (all []*endpoint, n int) {
 	var healthy, avoided []*endpoint
 	for _, e := range c.endpoints {
@@ -283,8 +282,8 @@ func (c *Client) inOrder(now time.Time) (all []*endpoint, n int) {
 	return append(healthy, avoided...), len(healthy)
 }
 
-// note remembers whether the endpoint works. A refusal counts against the endpoint only if the
-// same request may succeed later. A request that its caller cancelled counts neither way.
+// note records whether the endpoint works. A refusal counts against the endpoint only if the same
+// request may succeed later. A request that its caller cancelled does not count.
 func (e *endpoint) note(err error, inTime bool) {
 	var refusal *Error
 	refused := errors.As(err, &refusal)
@@ -297,8 +296,8 @@ func (e *endpoint) note(err error, inTime bool) {
 	}
 }
 
-// post makes one request. net/http never repeats it after its bytes were written, because a POST
-// is not idempotent.
+// post makes one request. net/http never repeats it once its bytes were written, because a POST is
+// not idempotent.
 func (c *Client) post(ctx context.Context, command string, e *endpoint, form string) (statusCode int, body string, err error) {
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})

@@ -40,7 +40,7 @@ func client(t testing.TB, o textinghouse.Options) *textinghouse.Client {
 
 var sms = textinghouse.SMS{To: "+33612345678", Text: "disk full & <é>", ClientID: "01KB2T9J8T1D0Z4JX0V5R0Q0WA"}
 
-// responding starts an endpoint with the same response to every request.
+// responding starts an endpoint that gives the same response to every request.
 func responding(t testing.TB, code int, body string) string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -165,7 +165,7 @@ func TestStatusAndCredit(t *testing.T) {
 	}
 }
 
-// listen is an endpoint that handles each connection by hand.
+// listen starts an endpoint whose connections handle serves.
 func listen(t *testing.T, handle func(net.Conn)) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -230,8 +230,8 @@ func TestMayHaveBeenTaken(t *testing.T) {
 	}
 }
 
-// TestEndpoints: what certainly did not arrive goes to the next endpoint at
-// once; one that failed is passed over for a while.
+// TestEndpoints: a request that certainly did not arrive goes to the next endpoint immediately, and
+// the failed endpoint is skipped for a while.
 func TestEndpoints(t *testing.T) {
 	var hits [2]atomic.Int64
 	var broken atomic.Bool
@@ -283,8 +283,9 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestASlowEndpointIsLeft: while another one works an endpoint has a quarter of
-// the time. What it may have taken is asked of the other, not sent to it.
+// TestASlowEndpointIsLeft: while another endpoint works, an endpoint has a quarter of the time. If
+// it may have accepted a message, the other endpoint is asked for its status and does not get the
+// message.
 func TestASlowEndpointIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sims := [2]*textinghousetest.Simulator{textinghousetest.New(textinghousetest.Options{}), textinghousetest.New(textinghousetest.Options{})}
@@ -312,15 +313,14 @@ func TestASlowEndpointIsLeft(t *testing.T) {
 	})
 }
 
-// routes are transports by host.
+// routes maps hosts to transports.
 type routes map[string]http.RoundTripper
 
 func (r routes) RoundTrip(req *http.Request) (*http.Response, error) {
 	return r[req.URL.Host].RoundTrip(req)
 }
 
-// TestRecover: an endpoint that failed is asked again by Recover alone, and then
-// preferred as before.
+// TestRecover: only Recover tries a failed endpoint; once it responds, it is preferred as before.
 func TestRecover(t *testing.T) {
 	var hits atomic.Int64
 	var broken atomic.Bool
@@ -386,7 +386,7 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 }
 
-// TestProxyIsHonoured runs itself again, as net/http reads the variables only once.
+// TestProxyIsHonoured runs itself in a new process, because net/http reads the variables only once.
 func TestProxyIsHonoured(t *testing.T) {
 	if os.Getenv("HTTP_PROXY") != "" && os.Getenv("SMSPAGER_TEST_PROXY") != "" {
 		if _, err := client(t, textinghouse.Options{Endpoints: []string{"http://provider.invalid/do"}}).Status(context.Background(), "x"); err != nil {

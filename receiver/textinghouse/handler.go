@@ -13,13 +13,13 @@ import (
 	"net/netip"
 )
 
-// maxCallbackBytes bounds the body of a callback; real ones have a few hundred bytes.
+// maxCallbackBytes is the maximum size of a callback's body; real ones have a few hundred bytes.
 const maxCallbackBytes = 64 << 10
 
 // HandlerOptions are the options of [NewHandler]. Token is required.
 type HandlerOptions struct {
 	Token    string         // the secret in the path; "": every callback is refused
-	Networks []netip.Prefix // networks that callbacks may come from; empty: any
+	Networks []netip.Prefix // networks that may call back; empty: any
 	// Receipt and Reply handle a callback and return the outcome that the response shows.
 	// An error is logged and gets 503, so that the provider may repeat the callback. Nil:
 	// callbacks of this kind are ignored.

@@ -79,7 +79,7 @@ func TestHandlerWithoutToken(t *testing.T) {
 	}
 }
 
-// A program of its own sends a message, and receives its receipt and a reply.
+// A program sends a message, and receives its receipt and a reply.
 func ExampleNewHandler() {
 	outcomes := make(chan string)
 	callbacks := httptest.NewServer(textinghouse.NewHandler(textinghouse.HandlerOptions{

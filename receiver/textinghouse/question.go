@@ -14,20 +14,21 @@ import (
 const (
 	// mostHad is the number of messages whose endpoints a client remembers.
 	mostHad = 4096
-	// stayFor is how long a message that an endpoint may have is sent to no other endpoint. For
-	// 10 seconds getstatus may not know the message, and meanwhile only the flood rule of that
-	// endpoint prevents a double; the rest is for the time between a question and a send.
+	// stayFor is how long no other endpoint gets a message that an endpoint may have. For 10
+	// seconds getstatus may not know the message, and only that endpoint's flood rule prevents a
+	// double; the rest allows for the time between a question and a send.
 	stayFor = 15 * time.Second
 )
 
-// had remembers, by climsgid, which endpoints may have received a message. Endpoints need not
-// know of each other's messages, or not immediately.
+// had remembers, by climsgid, which endpoints may have received a message. An endpoint may not know
+// the messages of the others, or not immediately.
 type had struct {
 	mu       sync.Mutex
 	messages *lru.Cache[string, hadBy]
 }
 
-// hadBy is which endpoints may have a message, the latest first, and since when that one may.
+// hadBy holds the endpoints that may have a message, latest first, and since when the latest may
+// have it.
 type hadBy struct {
 	endpoints []*endpoint
 	latest    time.Time
@@ -35,7 +36,7 @@ type hadBy struct {
 
 func newHad() *had {
 	h := &had{}
-	h.messages, _ = lru.New[string, hadBy](mostHad) // an error only for a size below 1
+	h.messages, _ = lru.New[string, hadBy](mostHad) // fails only for a size below 1
 	return h
 }
 
@@ -50,13 +51,14 @@ func (h *had) add(clientID string, e *endpoint, now time.Time) {
 	h.messages.Add(clientID, hadBy{append([]*endpoint{e}, others...), now})
 }
 
-// of returns the endpoints that may have a message, the latest first.
+// of returns the endpoints that may have a message, latest first.
 func (h *had) of(clientID string) []*endpoint {
 	known, _ := h.messages.Get(clientID)
 	return known.endpoints
 }
 
-// only returns the one endpoint that a message may be sent to now, nil if it may be any.
+// only returns the one endpoint that a message may be sent to now, or nil if any endpoint may get
+// it.
 func (h *had) only(clientID string, now time.Time) *endpoint {
 	known, _ := h.messages.Get(clientID)
 	if len(known.endpoints) == 0 || now.Sub(known.latest) >= stayFor {
@@ -65,17 +67,17 @@ func (h *had) only(clientID string, now time.Time) *endpoint {
 	return known.endpoints[0]
 }
 
-// Guards reports whether the provider's flood rule refuses a recently tried message that getstatus
-// does not know yet: there is one endpoint, or the message goes to the one that may have it. It
-// does not know the attempts of other processes.
+// Guards reports whether the provider's flood rule refuses a recently sent message that getstatus
+// does not know yet: either there is one endpoint, or the message goes to the one that may have it.
+// Guards does not know the attempts of other processes.
 func (c *Client) Guards(clientID string) bool {
 	return len(c.endpoints) == 1 || c.had.only(clientID, time.Now()) != nil
 }
 
-// StatusByClientID returns the status of a message by its climsgid. The endpoints that may have
-// received it are asked first. That it is unknown ([CodeUnknownClientID]) is returned only if
-// each of them says so or, of a message that this client has not tried to send, if all
-// endpoints do that respond.
+// StatusByClientID returns the status of a message by its climsgid. It asks the endpoints that may
+// have received the message first. It returns that the message is unknown ([CodeUnknownClientID])
+// only if each of those says so, or, if this client has not tried to send the message, if all
+// endpoints that respond say so.
 func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status, error) {
 	body := c.encode(CommandStatus, url.Values{"climsgid": {clientID}})
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
@@ -90,9 +92,9 @@ func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status,
 	for i, e := range all {
 		switch {
 		case len(must) > 0 && i == len(must) && len(failures) == 0:
-			return 0, unknown // all that may have it have responded
+			return 0, unknown // all endpoints that may have it have responded
 		case len(must) == 0 && i >= healthy && unknown != nil:
-			return 0, unknown // one that failed lately is not waited for
+			return 0, unknown // do not wait for one that failed recently
 		}
 		status, err := callOne(ctx, c, e, i+1 < len(all) || unknown != nil, CommandStatus, body, parseStatus)
 		var refusal *Error

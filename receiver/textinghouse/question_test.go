@@ -10,8 +10,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// TestWhoMayHaveItIsAsked: endpoints that share nothing make no double, because a message
-// counts as unknown only if all of them say so that may have it.
+// TestWhoMayHaveItIsAsked: endpoints that share nothing make no double, because a message counts as
+// unknown only if every endpoint that may have it says so.
 func TestWhoMayHaveItIsAsked(t *testing.T) {
 	type fault = textinghousetest.Fault
 	for name, tc := range map[string]struct {

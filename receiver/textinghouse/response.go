@@ -31,8 +31,7 @@ func parse[T any](command string, statusCode int, body string, value func(string
 	return none, &UnreadableResponseError{Command: command, StatusCode: statusCode, Excerpt: excerpt(body)}
 }
 
-// errorLine is "ERR: code | description", read leniently: the code must only be a word of its
-// own.
+// errorLine matches "ERR: code | description" leniently: the code must only be a separate word.
 var errorLine = regexp.MustCompile(`(?is)^ERR\s*:?\s*([0-9]{1,6})(?:\s*$|\s*[|:;-](.*)$|\s+(.*)$)`)
 
 // parseError reads an ERR.
@@ -63,7 +62,7 @@ func parseStatus(line string) (Status, bool) {
 	return Status(n), ok
 }
 
-// parseCredit reads a number, which may be below zero.
+// parseCredit reads a number, which may be negative.
 func parseCredit(line string) (Credit, bool) {
 	if strings.Trim(line, "0123456789.-") != "" {
 		return 0, false

@@ -1,6 +1,6 @@
-// Package textinghouse is a client of TextingHouse's HTTP API "SMS PRO"
-// (documentation 1.1.1 of 11/07/2022, called the seed below), and the handler of its
-// callbacks. It works alone.
+// Package textinghouse is a client of TextingHouse's HTTP API "SMS PRO" (documentation 1.1.1 of
+// 11/07/2022, called the seed below), and a handler of its callbacks. Of smspager it uses only
+// templating/gsm7.
 //
 // # Requests
 //
@@ -42,7 +42,7 @@ const (
 	CommandCredit = "getcredit"
 )
 
-// DefaultEndpoints returns the provider's endpoints, in order of preference.
+// DefaultEndpoints returns the provider's endpoints in order of preference.
 func DefaultEndpoints() []string {
 	return []string{"https://api.textinghouse.com/http/v1/do", "https://api2.textinghouse.com/http/v1/do"}
 }
@@ -108,7 +108,7 @@ type Status int
 
 const (
 	StatusProcessing         Status = 0
-	StatusSent               Status = 1 // awaiting the final status
+	StatusSent               Status = 1 // seconds not final
 	StatusReceived           Status = 3
 	StatusExpired            Status = 4 // or out of reach
 	StatusNotSubscribed      Status = 5

@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// maxConnAge is how long a connection is used: the endpoint's name may mean another
-	// machine by then.
+	// maxConnAge is how long a connection is used: after that, the endpoint's name may refer to
+	// another machine.
 	maxConnAge = 4 * time.Minute
 	// renewGap is the shortest time between two renewals.
 	renewGap = time.Second
 )
 
-// renewing is a transport whose connections are all given up after a failure, and at a
-// certain age. A machine that has left its service may otherwise respond on a connection that
-// it keeps for as long as there are requests.
+// renewing is a transport that replaces all its connections after a failure and at a certain age.
+// Otherwise a machine that has left the service may keep responding on a connection for as long as
+// there are requests.
 type renewing struct {
 	maxConns int
 
@@ -40,14 +40,14 @@ func (r *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.RoundTrip(req)
 }
 
-// renew has later requests use new connections.
+// renew makes later requests use new connections.
 func (r *renewing) renew() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.renewAfter(renewGap)
 }
 
-// renewAfter renews the transport if it has reached an age. Running requests end on the old
+// renewAfter renews the transport if it has reached an age. Running requests finish on the old
 // transport, whose connections then close. r.mu is held.
 func (r *renewing) renewAfter(age time.Duration) {
 	if now := time.Now(); now.Sub(r.since) >= age {

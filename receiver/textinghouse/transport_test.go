@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// serveOn serves on a listener until the test ends. The connections that it has stay when the
-// listener is closed.
+// serveOn serves on a listener until the test ends. Its connections stay open when the listener is
+// closed.
 func serveOn(t *testing.T, l net.Listener, code *atomic.Int32) {
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -24,8 +24,8 @@ func serveOn(t *testing.T, l net.Listener, code *atomic.Int32) {
 	t.Cleanup(func() { s.Close() })
 }
 
-// TestProviderMoves: the machine that a name meant before responds 503 on the connections that
-// it keeps. After a failure the new one is found by the next request that is a second later.
+// TestProviderMoves: the machine that a name referred to before responds 503 on the connections
+// that it keeps. After a failure, the next request at least a second later reaches the new machine.
 func TestProviderMoves(t *testing.T) {
 	var before, after atomic.Int32
 	before.Store(http.StatusOK)
@@ -59,8 +59,7 @@ func TestProviderMoves(t *testing.T) {
 	}
 }
 
-// TestConnectionsAge: a connection is not used for longer than maxConnAge, however well it
-// works.
+// TestConnectionsAge: a connection is not used for longer than maxConnAge, even if it works.
 func TestConnectionsAge(t *testing.T) {
 	var connections atomic.Int32
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "1000") }))

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// callbackWorkers is how many callbacks run simultaneously. Those of one message keep their
-	// order.
+	// callbackWorkers is how many callbacks run simultaneously. The callbacks of one message keep
+	// their order.
 	callbackWorkers = 8
 	callbackTimeout = 10 * time.Second
 	callbackTries   = 4

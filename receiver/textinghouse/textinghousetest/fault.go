@@ -93,7 +93,7 @@ func ParseFault(s string) (Fault, error) {
 	return f, nil
 }
 
-// command is the command that a fault is of, "" if it is of any.
+// command returns the command that a fault applies to, "" if it applies to any.
 func (f Fault) command() string {
 	if f.Kind == Lag || f.Kind == OtherStatus {
 		return textinghouse.CommandStatus
@@ -103,14 +103,14 @@ func (f Fault) command() string {
 
 func (f Fault) ofCallbacks() bool { return strings.HasPrefix(string(f.Kind), "callback-") }
 
-// scripted is a fault that was added, and how many times it still happens.
+// scripted is an added fault, and how many times it will still happen.
 type scripted struct {
 	Fault
 	left int
 }
 
-// AddFault adds a fault, and returns what removes it. If several match a request, the one added
-// first happens.
+// AddFault adds a fault, and returns a function that removes it. If several faults match a request,
+// the one added first happens.
 func (s *Simulator) AddFault(f Fault) (remove func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,8 +152,8 @@ func (s *Simulator) takeFaultLocked(command string, callback bool) *Fault {
 	return nil
 }
 
-// misbehaveBefore does what f does before a request. It returns false if the request is not to
-// be carried out.
+// misbehaveBefore does what f does before a request. It returns false if the request must not be
+// carried out.
 func (s *Simulator) misbehaveBefore(w http.ResponseWriter, r *http.Request, f *Fault) bool {
 	switch f.Kind {
 	case Latency:

@@ -11,17 +11,17 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// Phone is the phone of a number: it reads what was sent to it, in order, and replies. A Phone
-// is for one goroutine.
+// Phone is the phone of a number: it reads the messages sent to it, in order, and replies. A Phone
+// is not safe for concurrent use.
 type Phone struct {
 	sim    *Simulator
 	number string
-	seen   int // messages of the simulator that were looked at
+	seen   int // number of the simulator's messages that were read
 	last   *message
 }
 
-// Phone returns the phone of a number ("+33612345678"). With "" it reads what is sent to any
-// number. It begins with the first message.
+// Phone returns the phone of a number ("+33612345678"). With "" it reads the messages to all
+// numbers. It begins with the first message.
 func (s *Simulator) Phone(number string) *Phone {
 	return &Phone{sim: s, number: strings.TrimPrefix(number, "+")}
 }
@@ -52,7 +52,7 @@ func (p *Phone) Next(ctx context.Context) (SMS, error) {
 	}
 }
 
-// got lists what this number received, for an error.
+// got lists the messages that this number received, for an error.
 func (p *Phone) got() string {
 	var texts []string
 	for _, m := range p.sim.Messages() {

@@ -77,7 +77,7 @@ type SMS struct {
 	Segments   int
 	Commercial bool
 	At         time.Time
-	Retained   time.Time             // until when it waits for permitted hours; zero if it does not
+	Retained   time.Time             // end of the wait for permitted hours; zero: no wait
 	Statuses   []textinghouse.Status // so far, in order
 }
 

@@ -30,7 +30,7 @@ func simulator(t *testing.T, a textinghousetest.Account) *textinghousetest.Serve
 	return s
 }
 
-// form posts parameters given as a query, with user and password.
+// form posts the parameters of a query, with user and password.
 func form(t *testing.T, s *textinghousetest.Server, query string) string {
 	t.Helper()
 	values, err := url.ParseQuery("user=acme&pass=pw&" + query)
@@ -228,7 +228,7 @@ func TestCommercialHours(t *testing.T) {
 	}
 }
 
-// callbacks is a server that records what is called back.
+// callbacks starts a server that records the callbacks it gets.
 func callbacks(t *testing.T, code func(n int) int) (string, func() []string) {
 	var mu sync.Mutex
 	var got []string

@@ -8,11 +8,12 @@ import (
 	"net/http/httptrace"
 )
 
-// Transport carries requests to the simulator without a network. Tests in a testing/synctest
-// bubble need it, because the bubble's clock stops while they wait for a network.
+// Transport returns a transport that carries requests to the simulator without a network. Tests in
+// a testing/synctest bubble need it, because the bubble's clock stops while they wait for a
+// network.
 func (s *Simulator) Transport() http.RoundTripper { return Transport(s) }
 
-// Transport carries requests to a handler without a network.
+// Transport returns a transport that carries requests to a handler without a network.
 func Transport(h http.Handler) http.RoundTripper { return transport{h} }
 
 type transport struct{ handler http.Handler }
