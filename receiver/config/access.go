@@ -11,16 +11,16 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// API is the JSON API of scripts and of the command line.
+// API holds the settings of the JSON API, which scripts and the command line use.
 type API struct {
 	Token     Secret `yaml:"token"` // bearer token, role admin; "": none
 	TokenFile string `yaml:"token_file"`
 }
 
-// Role says what somebody who has logged in may do.
+// Role says what a login may do.
 type Role string
 
-// The roles. Each one may do what the one before it may.
+// The roles. Each includes the one before it.
 const (
 	Viewer    Role = "viewer"    // read; numbers are shortened
 	Responder Role = "responder" // act on pages, as a contact
@@ -29,40 +29,41 @@ const (
 
 func roles() []Role { return []Role{Viewer, Responder, Admin} }
 
-// Includes reports whether a role may do what another one may.
+// Includes reports whether a role may do everything that another one may.
 func (r Role) Includes(other Role) bool {
 	return slices.Index(roles(), r) >= slices.Index(roles(), other)
 }
 
-// Console says who has logged in, and what they may do in the console and the API. Logins come from
-// basic auth or from a proxy.
+// Console sets who may log in, and what they may do in the console and the API. Logins come from basic
+// auth or from a proxy.
 type Console struct {
 	Users []ConsoleUser `yaml:"users"`
-	// LoginHeader is the header in which a trusted proxy names who has logged in; "": none does.
+	// LoginHeader is the header in which a trusted proxy names the login; "": no proxy logs people in.
 	LoginHeader    string         `yaml:"login_header"`
-	GroupsHeader   string         `yaml:"groups_header"`   // the one that names their groups, separated by commas
-	Groups         []ConsoleGroup `yaml:"groups"`          // and their roles
-	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"` // whose headers count
+	GroupsHeader   string         `yaml:"groups_header"`   // header that names the login's groups, separated by commas
+	Groups         []ConsoleGroup `yaml:"groups"`          // roles of those groups
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"` // proxies whose headers count
 }
 
-// ConsoleUser is what a login may do.
+// ConsoleUser sets what a login may do.
 type ConsoleUser struct {
 	Login   string `yaml:"login"`
-	Contact string `yaml:"contact"` // who the login is; "": nobody, who cannot act on pages
+	Contact string `yaml:"contact"` // the login's contact; "": none, so the login cannot act on pages
 	Role    Role   `yaml:"role"`
 }
 
-// ConsoleGroup is what the members of a proxy's group may do. The contact of a member is the one with
-// the login as its name or alias.
+// ConsoleGroup sets what the members of a proxy's group may do. A member's contact is the one whose
+// name or alias is the login.
 type ConsoleGroup struct {
 	Name string `yaml:"name"`
 	Role Role   `yaml:"role"`
 }
 
-// Web is how others reach the public listener.
+// Web sets how others reach the public listener.
 type Web struct {
 	PublicURL string `yaml:"public_url"` // such as https://sms.example.com; "": pages have no links
-	// ReplyNumber is the number that texts come from; "": a phone page leaves it to the phone.
+	// ReplyNumber is the number that texts come from. If it is "", the page for phones leaves the
+	// number to the phone.
 	ReplyNumber e164.Number `yaml:"reply_number"`
 }
 
@@ -94,7 +95,7 @@ func (v *validator) access(cfg *Config, contacts map[string]e164.Number) {
 	v.web(cfg)
 }
 
-// proxy checks what is said about the proxy that people log in to.
+// proxy checks the settings of the proxy that people log in to.
 func (v *validator) proxy(c *Console) {
 	for i := range c.Groups {
 		g, path := &c.Groups[i], fmt.Sprintf("console.groups[%d]", i)
@@ -121,7 +122,8 @@ func (v *validator) role(path string, r *Role) {
 	}
 }
 
-// linkCharacters are those of a link that every phone shows as one, and the provider allows.
+// linkCharacters are the characters that the provider allows and that every phone shows as part of a
+// link.
 const linkCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.:/"
 
 // web checks the public URL, and that links have one.
@@ -167,8 +169,8 @@ func ContactReceiver(contact string) string { return contactPrefix + contact }
 // such a name.
 func IsContactReceiver(name string) bool { return strings.HasPrefix(name, contactPrefix) }
 
-// WithContacts returns a copy of a resolved configuration with a receiver for each contact, which opens
-// pages that nobody else gets.
+// WithContacts returns a copy of a resolved configuration with a receiver for each contact. Its pages
+// go to that contact only.
 func (cfg *Config) WithContacts() *Config {
 	all := *cfg
 	all.Receivers = slices.Clone(cfg.Receivers)
@@ -185,5 +187,5 @@ func (cfg *Config) WithContacts() *Config {
 	return &all
 }
 
-// variable is how shells, Compose and Kubernetes write an environment variable.
+// variable matches an environment variable as shells, Compose and Kubernetes write it.
 var variable = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*[^}]*\}|^\$\([A-Za-z_][A-Za-z0-9_]*\)$`)

@@ -23,9 +23,9 @@ import (
 )
 
 // Config is a configuration. [Load] and [Parse] read one from a file; a program may also write one
-// in Go. When it is resolved (see [Config.Resolve]), file names are absolute, secrets are read (and
+// in Go. In a resolved one (see [Config.Resolve]), file names are absolute, secrets are read (and
 // the names of their files are ""), defaults are set, and the fields without a key hold what the
-// names in others stand for.
+// names in other fields refer to.
 type Config struct {
 	TextingHouse TextingHouse `yaml:"textinghouse"`
 	Storage      Storage      `yaml:"storage"`
@@ -46,7 +46,7 @@ type Config struct {
 	Credit       Credit       `yaml:"credit"`
 }
 
-// Severities say which label gives an alert's severity, and which severity is worse.
+// Severities sets which label gives an alert's severity, and which severities are worse.
 type Severities struct {
 	Label string   `yaml:"label"` // read first; an alert without it has the severity of severity, priority or level
 	Order []string `yaml:"order"` // the most severe first; empty: the built-in order
@@ -59,11 +59,11 @@ func (s *Severities) SeverityOrder() *templating.SeverityOrder {
 
 // Templating sets which labels say what is broken, see templating.Options.
 type Templating struct {
-	Objects []string `yaml:"objects"` // the most exact first
-	Ignore  []string `yaml:"ignore"`  // labels that never do
+	Objects []string `yaml:"objects"` // most exact first
+	Ignore  []string `yaml:"ignore"`  // labels that never say what is broken
 }
 
-// TextingHouse is the account that sends.
+// TextingHouse is the provider's account that sends.
 type TextingHouse struct {
 	User              string         `yaml:"user"`
 	Password          Secret         `yaml:"password"`
@@ -100,7 +100,7 @@ type Webhook struct {
 	MaxBodyBytes int64  `yaml:"max_body_bytes"`
 }
 
-// Probe sends test messages through the whole chain.
+// Probe sets how often a probe measures the whole chain.
 type Probe struct {
 	Interval time.Duration `yaml:"interval"` // 0: none
 }
@@ -156,7 +156,7 @@ func defaults() Config {
 	}
 }
 
-// setDefaults sets the defaults of an item of a list, before its keys are read.
+// setDefaults sets the defaults of an item of a list before its keys are read.
 func (r *Receiver) setDefaults() {
 	*r = Receiver{
 		Text: `{{ template "sms.default" . }}`, MaxSegments: 2, SendResolved: true,
@@ -181,8 +181,8 @@ func Load(path string, checks ...Check) (*Config, error) {
 	return Parse(path, data, checks...)
 }
 
-// Parse reads a configuration from memory. name is the file's name in errors; relative file names
-// are relative to its folder. The error is an [Errors].
+// Parse reads a configuration from memory. name is the name of the file in errors; relative file
+// names start at its folder. The error is an [Errors].
 func Parse(name string, data []byte, checks ...Check) (*Config, error) {
 	d := newDecoder(name)
 	cfg := defaults()

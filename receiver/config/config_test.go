@@ -22,8 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// TestFaults reads files of one fault each. The errors expected are in
-// testdata/bad.golden.
+// TestFaults reads files with one fault each. testdata/bad.golden holds the expected errors.
 func TestFaults(t *testing.T) {
 	names, err := filepath.Glob("testdata/bad/*.yml")
 	if err != nil || len(names) < 50 {
@@ -103,7 +102,8 @@ func TestSmallestFile(t *testing.T) {
 	}
 }
 
-// TestDefaultsWrittenOut: a file that gives every default is the smallest file.
+// TestDefaultsWrittenOut: a file that sets every key to its default gives the same configuration as
+// the smallest file.
 func TestDefaultsWrittenOut(t *testing.T) {
 	dir := t.TempDir()
 	for _, secret := range []string{"textinghouse.password", "callback.token"} {
@@ -187,8 +187,8 @@ func TestSecretsDoNotShow(t *testing.T) {
 	}
 }
 
-// TestExample loads the example file, and wants every key of the types in it
-// and in the reference.
+// TestExample loads the example file, and checks that it and the reference have every key of the
+// types.
 func TestExample(t *testing.T) {
 	dir := t.TempDir()
 	example := read(t, "../../config.example.yml")
@@ -222,7 +222,7 @@ func TestExample(t *testing.T) {
 	}
 }
 
-// keys are the paths of all keys below a type.
+// keys returns the paths of all keys below a type.
 func keys(typ reflect.Type, path string) (all []string) {
 	for i := range typ.NumField() {
 		f := typ.Field(i)
@@ -244,7 +244,8 @@ func keys(typ reflect.Type, path string) (all []string) {
 	return all
 }
 
-// TestWrittenOnWindows reads secrets as editors write them, and a mapped network as its own.
+// TestWrittenOnWindows reads secrets as editors on Windows write them, and a mapped IPv6 network as
+// its IPv4 network.
 func TestWrittenOnWindows(t *testing.T) {
 	for name, secret := range map[string]string{
 		"byte order mark": "\ufefftest\r\n", "UTF-16": "\xff\xfet\x00e\x00s\x00t\x00\r\x00\n\x00", "UTF-16, big-endian": "\xfe\xff\x00t\x00e\x00s\x00t",
@@ -266,7 +267,7 @@ func TestWrittenOnWindows(t *testing.T) {
 	}
 }
 
-// FuzzParse: no bytes make it panic, and every fault has a place.
+// FuzzParse: no input makes Parse panic, and every fault has a place.
 func FuzzParse(f *testing.F) {
 	names, err := filepath.Glob("testdata/bad/*.yml")
 	if err != nil {

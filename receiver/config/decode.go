@@ -22,8 +22,8 @@ import (
 // position is a place in the file; both numbers begin at 1.
 type position struct{ line, column int }
 
-// decoder reads a YAML document into a Config. It continues after a fault, and remembers the
-// position of each key.
+// decoder reads a YAML document into a Config. It continues after a fault, and records the position of
+// each key.
 type decoder struct {
 	file   string
 	faults Errors
@@ -34,7 +34,7 @@ func newDecoder(file string) *decoder {
 	return &decoder{file: filepath.ToSlash(file), places: map[string]position{"": {1, 1}}}
 }
 
-// fault reports a fault of the key at a path, unless that has one already. A missing key is
+// fault reports a fault of the key at a path, unless that key has one already. A missing key is
 // reported at the position of its parent.
 func (d *decoder) fault(path, format string, args ...any) {
 	if slices.ContainsFunc(d.faults, func(e *Error) bool { return e.Path == path && path != "" }) {
@@ -141,8 +141,8 @@ func (d *decoder) decode(path string, node *yaml.Node, v reflect.Value) {
 	}
 }
 
-// decodeSpecial reads a node into a value of a type that has its own form, and reports whether that is
-// one.
+// decodeSpecial reads a node into a value whose type has a form of its own, and reports whether the
+// type has one.
 func (d *decoder) decodeSpecial(path string, node *yaml.Node, v reflect.Value) bool {
 	switch x := v.Addr().Interface().(type) {
 	case *time.Duration:
@@ -210,7 +210,7 @@ func (d *decoder) decodeMapping(path string, node *yaml.Node, v reflect.Value) {
 	})
 }
 
-// addFields adds the fields of a struct by their keys. It returns the map that is inlined, if one is.
+// addFields adds the fields of a struct by their keys. It returns the inlined map, if there is one.
 func addFields(v reflect.Value, fields map[string]reflect.Value, names *[]string) (inlined reflect.Value) {
 	for i := range v.NumField() {
 		switch name, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); {
@@ -226,7 +226,7 @@ func addFields(v reflect.Value, fields map[string]reflect.Value, names *[]string
 	return inlined
 }
 
-// decodeMap reads a mapping whose keys are free.
+// decodeMap reads a mapping with arbitrary keys.
 func (d *decoder) decodeMap(path string, node *yaml.Node, v reflect.Value) {
 	v.Set(reflect.MakeMap(v.Type()))
 	d.eachKey(path, node, func(at, key string, value *yaml.Node) {
@@ -275,7 +275,7 @@ func (d *decoder) decodeSequence(path string, node *yaml.Node, v reflect.Value) 
 	}
 }
 
-// suggestion names the known key that is most similar to an unknown one, or all of them if none is.
+// suggestion names the known key that is most similar to an unknown one, or all known keys if none is.
 func suggestion(key string, known []string) string {
 	best, least := "", 3
 	for _, k := range known {
@@ -289,7 +289,7 @@ func suggestion(key string, known []string) string {
 	return "; known: " + strings.Join(known, ", ")
 }
 
-// distance returns how many letters to insert, delete or replace (Levenshtein).
+// distance returns how many letters must be inserted, deleted or replaced (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

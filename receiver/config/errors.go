@@ -9,9 +9,9 @@ import (
 
 // Error is one fault of a configuration.
 type Error struct {
-	File         string // "" for a configuration that was written in Go
-	Line, Column int    // from 1; 0: there is no file
-	Path         string // of the key, such as "receivers[0].to[1]"; "" for the file as a whole
+	File         string // "" for a configuration written in Go
+	Line, Column int    // from 1; 0: no file
+	Path         string // of the key, such as "receivers[0].to[1]"; "" for the whole file
 	Message      string
 }
 
@@ -25,7 +25,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s: %s", e.File, e.Line, e.Column, e.Path, e.Message)
 }
 
-// Errors are the faults of a file, in the order of their places, one a line.
+// Errors holds the faults of a file in the order of their places. Error returns one a line.
 type Errors []*Error
 
 func (es Errors) Error() string {

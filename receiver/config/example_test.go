@@ -21,7 +21,7 @@ receivers:
 	// smspager.yml:5:20: receivers[1].too: unknown key; did you mean to?
 }
 
-// A configuration that is written in Go gets the same checks and defaults as a file.
+// A configuration written in Go gets the same checks and defaults as a file.
 func ExampleConfig_Resolve() {
 	cfg, err := (&config.Config{
 		TextingHouse: config.TextingHouse{User: "acme", Password: "correct horse"},

@@ -11,9 +11,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// HTTPConfig sets how a server is reached: CA, client certificate, proxy, headers, and the
-// credentials of requests. It is Prometheus's http_config. A program begins with
-// [promconfig.DefaultHTTPClientConfig]; nil: no credentials, and the proxy of the environment.
+// HTTPConfig sets how a server is reached: CA, client certificate, proxy, headers and credentials.
+// It is Prometheus's http_config. A program starts from [promconfig.DefaultHTTPClientConfig]; nil:
+// no credentials, and the proxy of the environment.
 type HTTPConfig = promconfig.HTTPClientConfig
 
 // decodeURL reads a URL. A fault does not show it, because it may hold a password.
@@ -43,8 +43,8 @@ func (d *decoder) decodeTLSVersion(path string, node *yaml.Node, version *promco
 	*version = known
 }
 
-// http checks an http_config, nil if there is none, and makes its file names absolute. Its secrets
-// stay in their files, which are read again for each request.
+// http checks an http_config, which may be nil, and makes its file names absolute. Its secrets stay
+// in their files, which are read again for each request.
 func (v *validator) http(path string, h *HTTPConfig) {
 	if h == nil {
 		return
@@ -58,7 +58,7 @@ func (v *validator) http(path string, h *HTTPConfig) {
 		}
 	}
 	authorization := path + ".authorization"
-	if h.BearerTokenFile != "" || h.BearerToken != "" { // the older keys, which Validate turns into that
+	if h.BearerTokenFile != "" || h.BearerToken != "" { // the older keys, which Validate turns into authorization
 		authorization = path + ".bearer_token"
 		if h.BearerTokenFile != "" {
 			authorization += "_file"
@@ -98,7 +98,7 @@ func (v *validator) http(path string, h *HTTPConfig) {
 	}
 }
 
-// files checks that files can be read and hold something; "" is no file.
+// files checks that files can be read and are not empty; "" names no file.
 func (v *validator) files(path string, names ...string) {
 	for _, name := range names {
 		if name == "" {
@@ -114,7 +114,7 @@ func (v *validator) files(path string, names ...string) {
 	}
 }
 
-// cloneHTTP returns a copy that shares nothing that resolving changes.
+// cloneHTTP returns a copy that shares nothing that Resolve changes.
 func cloneHTTP(h *HTTPConfig) *HTTPConfig {
 	if h == nil {
 		return nil

@@ -11,7 +11,8 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 )
 
-// TestHTTPConfig: every key is read, files are relative to the configuration, and secrets do not show.
+// TestHTTPConfig: every key is read, file names are relative to the configuration, and secrets are not
+// printed.
 func TestHTTPConfig(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "token"), "hunter2\n")
@@ -61,7 +62,7 @@ alertmanager:
 	}
 }
 
-// TestResolveLeavesHTTPConfig: resolving a literal makes its file names absolute in the copy only.
+// TestResolveLeavesHTTPConfig: resolving a literal makes file names absolute only in the copy.
 func TestResolveLeavesHTTPConfig(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

@@ -13,7 +13,7 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// Recipient is what a list of recipients names: a contact, a number or a rota.
+// Recipient is one entry of a list of recipients: a contact, a number or a rota.
 type Recipient struct {
 	Name   string      // the contact's name; "": a number or a rota
 	Number e164.Number // "": a rota
@@ -30,7 +30,7 @@ type Step struct {
 	Recipients []Recipient   `yaml:"-"`
 }
 
-// Quiet holds the quiet hours of a contact: messages that may wait are held then.
+// Quiet holds the quiet hours of a contact, during which messages of some severities are held.
 type Quiet struct {
 	From       string         `yaml:"from"` // "22:00"; "": never
 	To         string         `yaml:"to"`
@@ -41,7 +41,7 @@ type Quiet struct {
 	ToMinute   int            `yaml:"-"`
 }
 
-// Rota is who is on duty, by a calendar or by turns.
+// Rota sets who is on duty, by a calendar or by turns.
 type Rota struct {
 	Name            string         `yaml:"name"`
 	Calendar        string         `yaml:"calendar"` // a file
@@ -57,7 +57,7 @@ type Rota struct {
 	Recipients      []Recipient    `yaml:"-"`       // the recipients in Default
 }
 
-// Turns are shifts of equal length, which people take in order.
+// Turns are shifts of equal length that people take in order.
 type Turns struct {
 	Start     string    `yaml:"start"`  // "2026-11-02 09:00"; "": no turns
 	Days      int       `yaml:"days"`   // of a shift
@@ -67,16 +67,16 @@ type Turns struct {
 
 // Alertmanager is the cluster in which replies set silences.
 type Alertmanager struct {
-	URLs       []string      `yaml:"urls"` // of one cluster; the first one that responds is used; empty: no silences
+	URLs       []string      `yaml:"urls"` // URLs of one cluster; the first that responds is used; empty: no silences
 	HTTPConfig *HTTPConfig   `yaml:"http_config"`
 	MaxSilence time.Duration `yaml:"max_silence"`
 }
 
-// Heartbeat is an alert that always fires, and who gets a text when its beats are missing.
+// Heartbeat is an alert that always fires, and sets who gets a text when its beats are missing.
 type Heartbeat struct {
 	Name       string            `yaml:"name"`
 	Receiver   string            `yaml:"receiver"`
-	Matchers   map[string]string `yaml:"matchers"` // labels of the alert that beats; empty: any alert does
+	Matchers   map[string]string `yaml:"matchers"` // labels of the alert; empty: any alert is a beat
 	Timeout    time.Duration     `yaml:"timeout"`
 	To         []string          `yaml:"to"`
 	Recipients []Recipient       `yaml:"-"`
@@ -99,16 +99,17 @@ type Credit struct {
 	Recipients  []Recipient `yaml:"-"`
 }
 
-// Pages reports whether somebody must respond to the receiver's notifications: they open pages.
+// Pages reports whether somebody must respond to the receiver's notifications; if so, they open
+// pages.
 func (r *Receiver) Pages() bool { return r.Acknowledge || len(r.Escalate) > 0 }
 
-// people holds what lists of recipients may name.
+// people holds the names that lists of recipients may use.
 type people struct {
 	contacts map[string]e164.Number
 	rotas    map[string]bool
 }
 
-// recipients returns the recipients that a list names, each once.
+// recipients returns the recipients in a list of names, each once.
 func (v *validator) recipients(path string, names []string, known people) []Recipient {
 	var all []Recipient
 	for i, name := range names {
@@ -181,7 +182,7 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 			r.Zone = time.UTC
 		}
 		v.secret(path+".calendar_url", &r.CalendarURL, &r.CalendarURLFile)
-		for _, scheme := range []string{"webcal://", "webcals://"} { // as calendars are offered for subscription
+		for _, scheme := range []string{"webcal://", "webcals://"} { // schemes of calendars offered for subscription
 			if rest, ok := strings.CutPrefix(r.CalendarURL.Reveal(), scheme); ok {
 				r.CalendarURL = Secret("https://" + rest)
 			}
@@ -266,7 +267,7 @@ func (v *validator) quiet(path string, q *Quiet) {
 	}
 }
 
-// zone returns a time zone. It returns nil for "", and if it has reported a fault.
+// zone returns a time zone, or nil for "" and after reporting a fault.
 func (v *validator) zone(path, name string) *time.Location {
 	if name == "" {
 		return nil
@@ -278,7 +279,7 @@ func (v *validator) zone(path, name string) *time.Location {
 	return zone
 }
 
-// url checks a URL without printing it, because it may hold a secret.
+// url checks a URL. It does not print it, because it may hold a secret.
 func (v *validator) url(path string, s Secret) {
 	u, err := url.Parse(s.Reveal())
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
@@ -286,7 +287,7 @@ func (v *validator) url(path string, s Secret) {
 	}
 }
 
-// paging checks the keys of a receiver that are about pages.
+// paging checks the keys of a receiver that concern pages.
 func (v *validator) paging(path string, r *Receiver, cfg *Config, known people) {
 	key := path + ".acknowledge"
 	if !r.Acknowledge {

@@ -8,13 +8,12 @@ import (
 	"slices"
 )
 
-// Resolve checks a configuration that was written in Go. It returns a copy with secrets read,
-// names resolved and defaults set. [Load] and [Parse] return resolved configurations; resolving
-// one again changes nothing.
+// Resolve checks a configuration written in Go. It returns a copy with secrets read, names resolved and defaults set.
+// [Load] and [Parse] return resolved configurations; resolving one again changes nothing.
 //
-// A zero field gets the default of its key, with three exceptions: SendResolved remains false,
-// Limits get the default only if they are nil, and an HTTPConfig is taken as it is. Relative file names are relative to the working
-// directory. The error is an [Errors] without positions.
+// A zero field gets the default of its key, with three exceptions: SendResolved remains false, Limits get the default
+// only if they are nil, and an HTTPConfig is used unchanged. Relative file names start at the working directory. The
+// error is an [Errors] without positions.
 func (cfg *Config) Resolve(checks ...Check) (*Config, error) {
 	if cfg == nil {
 		return nil, errors.New("no configuration")
@@ -35,7 +34,7 @@ func (cfg *Config) Resolve(checks ...Check) (*Config, error) {
 	return resolved, nil
 }
 
-// note notes the keys that a document with this value would have.
+// note records the keys that a document with this value would have.
 func (d *decoder) note(path string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -60,7 +59,7 @@ func (d *decoder) note(path string, v reflect.Value) {
 	}
 }
 
-// clone returns a copy. It shares nothing that resolving changes.
+// clone returns a copy that shares nothing that Resolve changes.
 func (cfg *Config) clone() *Config {
 	c := *cfg
 	c.Templates = slices.Clone(c.Templates)

@@ -11,7 +11,7 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 )
 
-// TestResolveIsParse: a literal gives what the same document gives.
+// TestResolveIsParse: a literal gives the same configuration as the document that says the same.
 func TestResolveIsParse(t *testing.T) {
 	for name, c := range map[string]struct {
 		text    string
@@ -90,7 +90,7 @@ credit: {warn_below: 100, to: [alice]}
 			if len(c.literal.Receivers[0].Recipients) > 0 || c.literal.TextingHouse.Timeout != 0 {
 				t.Error("Resolve changed the literal")
 			}
-			if err := os.RemoveAll(filepath.Join(dir, "token")); err != nil { // a resolved one needs no file
+			if err := os.RemoveAll(filepath.Join(dir, "token")); err != nil { // a resolved configuration needs no file
 				t.Fatal(err)
 			}
 			again, err := resolved.Resolve()

@@ -21,11 +21,11 @@ import (
 
 const schemaFile = "../../deploy/smspager.schema.json"
 
-// node is a JSON Schema.
+// node is a part of a JSON Schema.
 type node map[string]any
 
 // TestSchema: deploy/smspager.schema.json, with which editors complete the configuration, has the keys of the
-// structs and the meanings of docs/configuration.md. With -update it is written.
+// structs and their descriptions from docs/configuration.md. With -update the test writes it.
 func TestSchema(t *testing.T) {
 	schema := schemaOf(reflect.TypeFor[config.Config](), "", meanings(t))
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -46,10 +46,10 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// row is a row of the tables of docs/configuration.md.
+// row matches a row of the tables in docs/configuration.md.
 var row = regexp.MustCompile("^\\| (`[^|]*) \\| ([^|]*) \\| (.*) \\|$")
 
-// meanings returns what docs/configuration.md says of each key.
+// meanings returns the description of each key in docs/configuration.md.
 func meanings(t *testing.T) map[string]string {
 	all := make(map[string]string)
 	for line := range strings.Lines(read(t, "../../docs/configuration.md")) {
@@ -107,7 +107,7 @@ func schemaOf(typ reflect.Type, path string, meanings map[string]string) node {
 	panic("no schema of " + typ.String())
 }
 
-// TestExampleFitsTheSchema: the schema allows what the example has.
+// TestExampleFitsTheSchema: the schema allows the example configuration.
 func TestExampleFitsTheSchema(t *testing.T) {
 	var schema node
 	if err := json.Unmarshal([]byte(read(t, schemaFile)), &schema); err != nil {

@@ -36,7 +36,7 @@ var (
 	callbackToken = regexp.MustCompile(`^[A-Za-z0-9_-]{16,}$`)
 )
 
-// check validates and resolves a configuration, then lets other rooms check it.
+// check validates and resolves a configuration, then runs the checks of other packages.
 func (v *validator) check(cfg *Config, checks []Check) {
 	v.validate(cfg)
 	for _, check := range checks {
@@ -63,7 +63,7 @@ func (v *validator) templating(t *Templating) {
 	}
 }
 
-// severities checks that each severity is listed once, whatever its spelling.
+// severities checks that each severity is listed once, in any spelling.
 func (v *validator) severities(s *Severities) {
 	if strings.TrimSpace(s.Label) != s.Label || s.Label == "" {
 		v.fault("severities.label", "must be the name of a label, is %q", s.Label)
@@ -175,7 +175,7 @@ func (v *validator) textingHouse(t *TextingHouse) {
 	}
 }
 
-// endpoint checks a URL that the password is sent to. It does not print the URL, which may hold a
+// endpoint checks a URL that gets the password. It does not print the URL, which may hold a
 // password.
 func (v *validator) endpoint(path, raw string) {
 	u, err := url.Parse(raw)
@@ -194,8 +194,8 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// secret reads a secret from its file, if there is one, and sets the file's name to "". It returns
-// false if it has reported a fault.
+// secret reads a secret from its file, if one is named, and sets the file's name to "". It returns
+// false after reporting a fault.
 func (v *validator) secret(path string, s *Secret, file *string) bool {
 	_, inline := v.places[path]
 	_, named := v.places[path+"_file"]
@@ -237,7 +237,8 @@ func (v *validator) secret(path string, s *Secret, file *string) bool {
 	return true
 }
 
-// plainText reads a text file as Windows writes it, too: with a byte order mark, in UTF-8 or UTF-16.
+// plainText returns the text of a file, which may be written as on Windows: with a byte order mark,
+// in UTF-8 or UTF-16.
 func plainText(text []byte) string {
 	var order binary.ByteOrder
 	switch {
@@ -255,7 +256,7 @@ func plainText(text []byte) string {
 	return string(utf16.Decode(units))
 }
 
-// given returns the path of a secret's key that the document has.
+// given returns the path of the key that sets a secret in the document: its own or that of its file.
 func (v *validator) given(path string) string {
 	if _, inline := v.places[path]; inline {
 		return path
@@ -263,8 +264,8 @@ func (v *validator) given(path string) string {
 	return path + "_file"
 }
 
-// aliases checks that a calendar cannot mean two contacts by one name. Their case and accents do not
-// matter there.
+// aliases checks that no name in a calendar can refer to two contacts. Calendars ignore case and
+// accents.
 func (v *validator) aliases(contacts []Contact) {
 	folded := func(name string) string {
 		return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
@@ -335,7 +336,7 @@ func (v *validator) receivers(cfg *Config, known people) {
 	}
 }
 
-// required is between for a key without a default.
+// required does what between does, for a key without a default.
 func (v *validator) required(path, what string, d, least, most time.Duration) {
 	if _, given := v.places[path]; !given {
 		v.fault(path, "missing; %s", what)
@@ -350,7 +351,7 @@ func (v *validator) between(path string, d, least, most time.Duration) {
 	}
 }
 
-// written writes a length of time with days and not with weeks, as the defaults and docs do.
+// written returns a length of time in days, not weeks, as in the defaults and docs.
 func written(d time.Duration) string {
 	if d >= day && d%day == 0 {
 		return fmt.Sprintf("%dd", d/day)
@@ -358,7 +359,7 @@ func written(d time.Duration) string {
 	return model.Duration(d).String()
 }
 
-// unreadable says what to do about a file that cannot be read.
+// unreadable returns an error message for a file that cannot be read, with what to do.
 func unreadable(err error) string {
 	advice := "check the file"
 	switch {
