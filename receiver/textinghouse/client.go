@@ -165,7 +165,7 @@ func (c *Client) Credit(ctx context.Context) (Credit, error) {
 // EndpointHealth reports whether an endpoint works.
 type EndpointHealth struct {
 	Endpoint string // its host
-	Up       bool   // its last call succeeded
+	Up       bool   // its last call did not fail
 }
 
 // Endpoints returns the health of the endpoints, in order of preference.

@@ -108,7 +108,7 @@ type Status int
 
 const (
 	StatusProcessing         Status = 0
-	StatusSent               Status = 1 // seconds not final
+	StatusSent               Status = 1 // awaiting the final status
 	StatusReceived           Status = 3
 	StatusExpired            Status = 4 // or out of reach
 	StatusNotSubscribed      Status = 5
