@@ -7,16 +7,16 @@ import (
 	"text/template/parse"
 )
 
-// What a template may take. One that takes more, for a single alert, is as one
-// that fails.
+// Limits of what rendering a template may cost. A template that exceeds one, for a single alert,
+// counts as failed.
 const (
 	// maxOutput is in bytes. Ten segments hold 1,530 septets.
 	maxOutput = 64 << 10
-	// maxSteps counts the templates entered and the rounds of their ranges, so
-	// that one that writes nothing ends too.
+	// maxSteps counts the templates entered and the rounds of their ranges, so that a template that
+	// writes nothing also ends.
 	maxSteps = 1 << 20
-	// maxDepth bounds templates within templates. Go's own limit, 100,000, takes
-	// more than 100 MB of stack.
+	// maxDepth bounds templates within templates. Go's own limit, 100,000, needs more than 100 MB
+	// of stack.
 	maxDepth = 1000
 )
 
@@ -26,8 +26,8 @@ var (
 	errTooDeep = fmt.Errorf("templates are nested more than %d deep", maxDepth)
 )
 
-// Functions that instrument puts into templates. The last is given each value
-// that is written and returns what to write; the others write nothing.
+// Functions that instrument puts into templates. valueFunc gets each value that is written and
+// returns what to write; the others write nothing.
 const (
 	enterFunc = "_enter"
 	leaveFunc = "_leave"
@@ -35,7 +35,7 @@ const (
 	valueFunc = "_value"
 )
 
-// effort is what a template has taken so far.
+// effort counts what a template has used so far.
 type effort struct{ steps, depth int }
 
 func (e *effort) funcs() template.FuncMap {
@@ -57,9 +57,8 @@ func (e *effort) funcs() template.FuncMap {
 	}
 }
 
-// instrument makes every template of a set, but those that it shares with
-// another that was instrumented before, count its effort and write its values
-// by way of valueFunc.
+// instrument changes every template of a set so that it counts its effort and writes its values
+// through valueFunc. It skips templates shared with before, which is instrumented already.
 func instrument(set, before *template.Template) {
 	for _, t := range set.Templates() {
 		if old := before.Lookup(t.Name()); t.Tree == nil || old != nil && old.Tree == t.Tree {
@@ -96,7 +95,7 @@ func instrumentList(list *parse.ListNode) {
 	}
 }
 
-// call is the action {{ name }}, at the place of a list.
+// call returns the action {{ name }}, at the position of a list.
 func call(name string, at *parse.ListNode) *parse.ActionNode {
 	pos := at.Position()
 	return &parse.ActionNode{NodeType: parse.NodeAction, Pos: pos, Pipe: &parse.PipeNode{
@@ -108,8 +107,8 @@ func command(name string, pos parse.Pos) *parse.CommandNode {
 	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: pos, Args: []parse.Node{parse.NewIdentifier(name).SetPos(pos)}}
 }
 
-// undefined returns an error where a template, or one that it enters, enters
-// one that is not defined. Go reports it only when it gets there.
+// undefined returns an error if a template, or one that it enters, enters a template that is not
+// defined. Go reports that only during execution.
 func undefined(set *template.Template, name string, seen map[string]bool) error {
 	t := set.Lookup(name)
 	if t == nil || t.Tree == nil || seen[name] {

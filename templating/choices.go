@@ -15,11 +15,11 @@ func room(segments int) int {
 	return segments * joinedSegment
 }
 
-// choices returns what may be left out of a composition, the best first, of which each
-// is expected to fit. The rest of the text is known from a first attempt, which wrote
-// everything: fitting adds up the septets of pieces.
+// choices returns the choices that are expected to fit, best first. It adds up the septets of the
+// pieces; the septets of the rest of the text are known from a first attempt, which wrote
+// everything.
 func (c *composition) choices(all *attempt, used piece, maxSegments int) []choice {
-	// The rest is what the template itself writes.
+	// rest is the septets of what the template itself writes.
 	rest := gsm7.Measure(gsm7.Cheap(all.body)+all.tail).Units - len(c.age(false)) + len(c.age(true))
 	if c.single {
 		return c.choicesOfOne(rest-c.septetsOfWay(0, used), used, maxSegments)
@@ -49,8 +49,9 @@ func (c *composition) septetsOfWay(i int, used piece) int {
 	return total
 }
 
-// choicesOfOne returns those of a single alert: its sentence as it is, leaner, or
-// another one; cut if at least a few words stay; and only then a further segment.
+// choicesOfOne returns the choices for a single alert, fewest segments first: its sentence in full,
+// then leaner, then another sentence. If none fits into a number of segments, the sentence is cut,
+// provided that more than a few words remain.
 func (c *composition) choicesOfOne(rest int, used piece, maxSegments int) []choice {
 	var all []choice
 	total := func(i int) int { return rest + c.septetsOfWay(i, used) }
@@ -98,10 +99,10 @@ func (c *composition) septetsOfLines(ch choice, used piece) int {
 	return total
 }
 
-// choicesOfGroup returns those of alerts of one name: all lines, with the sentence that
-// they share and their figures, without the sentence, without both, without the names of
-// what is resolved; in one segment also what the rule's author named alone. If all do not
-// fit, one segment lists as many as it can.
+// choicesOfGroup returns the choices for alerts of one name. They list all lines: with the shared
+// sentence and the figures, then without the sentence, then without both, then also without the
+// names of resolved alerts, and last only with the objects that the rule's author named. If none
+// fits, one segment lists as many lines as it can.
 func (c *composition) choicesOfGroup(rest int, used piece, maxSegments int) []choice {
 	ways := []choice{{lines: -1}, {lines: -1, bare: true}, {lines: -1, bare: true, plain: true}, {lines: -1, bare: true, plain: true, quiet: true}}
 	if c.merged != nil {
@@ -111,8 +112,8 @@ func (c *composition) choicesOfGroup(rest int, used piece, maxSegments int) []ch
 	return append(all, c.fewerLines(ways[len(ways)-1], rest, used, maxSegments)...)
 }
 
-// complete returns those of some choices that fit into a number of segments, in as few as
-// possible.
+// complete returns those of the given choices that fit into a number of segments from least to
+// most, fewest first.
 func (c *composition) complete(ways []choice, rest int, used piece, least, most int) []choice {
 	if c.hidden(everything) > 0 {
 		return nil
@@ -133,8 +134,8 @@ func (c *composition) complete(ways []choice, rest int, used piece, least, most 
 	return all
 }
 
-// fewerLines returns choices of the first lines that fit into one segment, or into as
-// few as hold one.
+// fewerLines returns choices of as many first lines as fit into one segment, or into the fewest
+// segments that hold a line.
 func (c *composition) fewerLines(way choice, rest int, used piece, maxSegments int) []choice {
 	if used&(linesPiece|resolvedPiece) == 0 {
 		return nil
@@ -147,7 +148,7 @@ func (c *composition) fewerLines(way choice, rest int, used piece, maxSegments i
 			return rest+c.septetsOfLines(way, used)+moreSeptets(c.hidden(way)) > room(segments)
 		})
 		var all []choice
-		for step := 1; n > 0; n, step = n-step, 2*step { // the estimate may be off, of a huge text by much
+		for step := 1; n > 0; n, step = n-step, 2*step { // the estimate may be wrong, by much for a huge text
 			way.lines, way.segments = n, segments
 			all = append(all, way)
 		}
@@ -166,9 +167,9 @@ func moreSeptets(hidden int) int {
 	return len("\n+ more") + len(strconv.Itoa(hidden))
 }
 
-// choicesOfNames returns those of alerts of several names: a line for each name with
-// all that is broken; every name, and of what is broken as much as there is room for.
-// One segment is enough if each of the most severe names has an object.
+// choicesOfNames returns the choices for alerts of several names: a line for each name with
+// everything that is broken, or every name with as many of its objects as fit. One segment is
+// enough if each of the most severe names has an object (see fillsEnough).
 func (c *composition) choicesOfNames(rest int, used piece, maxSegments int) []choice {
 	ways := []choice{
 		{lines: -1}, {lines: -1, plain: true}, {lines: -1, plain: true, lean: true}, {lines: -1, plain: true, lean: true, quiet: true},
@@ -192,8 +193,8 @@ func (c *composition) choicesOfNames(rest int, used piece, maxSegments int) []ch
 	return append(all, c.fewerLines(names, rest, used, maxSegments)...)
 }
 
-// fillsEnough reports whether each of the most severe names has an object, and at least
-// a third of theirs is written.
+// fillsEnough reports whether each of the most severe names has an object written, and at least a
+// third of their objects are written.
 func (c *composition) fillsEnough(ch choice) bool {
 	written, all := 0, 0
 	for i, n := range c.fill(c.entries, ch) {

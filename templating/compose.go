@@ -11,19 +11,19 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// composition is what the functions of templates say about one notification. Its pieces
-// are made once; a [choice] says which of them are written.
+// composition holds what the functions of templates can write about one notification. Its pieces
+// are made once; a [choice] selects which of them are written.
 type composition struct {
 	set    *Set
 	view   *view
 	now    time.Time
-	alerts alertmanager.Alerts // as sorted by [SeverityOrder.sort], at most maxAlerts
-	known  []*detail           // of the alerts, see detailAt
+	alerts alertmanager.Alerts // sorted by [SeverityOrder.sort], at most maxAlerts
+	known  []*detail           // details of the alerts, see detailAt
 	first  *detail             // of the first alert
-	total  int                 // of all alerts
-	name   string              // of all alerts, "" if they differ
+	total  int                 // number of all alerts
+	name   string              // the name of all alerts, "" if they differ
 	single bool
-	over   bool // nothing fires, nor may fire
+	over   bool // nothing fires or may fire
 	// unevaluated is why Grafana could not evaluate any of the rules, see [unevaluated].
 	unevaluated string
 	// ending is why Grafana ended all of the alerts, see [stateReason].
@@ -31,37 +31,37 @@ type composition struct {
 	context     []string // values that say where the group is
 	least, most time.Duration
 
-	ways    []one  // of a single alert
-	leanest string // its sentence as short as it gets without a cut
+	ways    []one  // for a single alert
+	leanest string // the sentence of a single alert at its shortest without a cut
 
-	entries     []entry   // lines: those of firing alerts before those of resolved ones
-	merged      []entry   // lines of what the rule's author named alone; nil: the same
+	entries     []entry   // lines, firing alerts before resolved ones
+	merged      []entry   // lines with only the objects that the rule's author named; nil: same as entries
 	details     []*detail // of all alerts of one name, if they are few
-	common      *saying   // what all alerts say
+	common      *saying   // the sentence that all alerts share
 	place       string    // what all lines have in common
-	namespace   string    // of all pods that the lines name
-	lineRank    rank      // the most exact of the labels that distinguish them
-	lineLabels  string    // those that distinguish the lines, for preview
-	figuresFrom string    // where the figures of the lines were found, for preview
+	namespace   string    // the namespace of all pods in the lines
+	lineRank    rank      // the most exact label that distinguishes the lines
+	lineLabels  string    // labels that distinguish the lines, for preview
+	figuresFrom string    // origin of the lines' figures, for preview
 }
 
-// choice is what fits: how much is written of a composition.
+// choice selects how much of a composition is written.
 type choice struct {
-	way      int  // of a single alert
+	way      int  // index into ways, for a single alert
 	bare     bool // without the common sentence
 	plain    bool // lines without figures
 	quiet    bool // without the names of resolved alerts
-	lean     bool // lines of what the rule's author named alone, the others counted
-	names    bool // of several names: lines without objects but those that fit into room
+	lean     bool // only the objects that the rule's author named; the others are counted
+	names    bool // for several names: lines only with the objects that fit into room
 	room     int
 	lines    int // at most this many; -1: all
-	segments int // that it is meant to take
+	segments int // number of segments that it should need
 }
 
 // everything is the choice that leaves nothing out.
 var everything = choice{lines: -1}
 
-// compositionOf reads the alerts of a view.
+// compositionOf composes the text of a view's alerts.
 func (s *Set) compositionOf(v *view, alerts alertmanager.Alerts, now time.Time) *composition {
 	c := &composition{set: s, view: v, now: now, alerts: alerts[:min(len(alerts), maxAlerts)], total: len(alerts), single: v.Single}
 	c.over = v.Status == string(model.AlertResolved) && !v.MayStillFire
@@ -89,7 +89,7 @@ func (s *Set) compositionOf(v *view, alerts alertmanager.Alerts, now time.Time) 
 	return c
 }
 
-// shared returns what all alerts have in common of a property, or "".
+// shared returns the value of a property that all alerts have in common, or "".
 func shared(alerts alertmanager.Alerts, property func(*alertmanager.Alert) string) string {
 	common := property(&alerts[0])
 	for i := range alerts {
@@ -100,8 +100,8 @@ func shared(alerts alertmanager.Alerts, property func(*alertmanager.Alert) strin
 	return common
 }
 
-// nameOf returns the name of an alert, with the reason if Grafana could not evaluate this
-// rule but others.
+// nameOf returns the name of an alert. If Grafana could not evaluate this rule, but others, it adds
+// the reason.
 func (c *composition) nameOf(a *alertmanager.Alert) string {
 	name := alertName(a.Labels)
 	if why := unevaluated(a); why != c.unevaluated {
@@ -110,7 +110,7 @@ func (c *composition) nameOf(a *alertmanager.Alert) string {
 	return name
 }
 
-// detailAt returns what a text may say about an alert.
+// detailAt returns the detail of an alert, read once.
 func (c *composition) detailAt(i int) *detail {
 	if c.known[i] == nil {
 		d := c.set.detailOf(&c.alerts[i])
@@ -119,12 +119,12 @@ func (c *composition) detailAt(i int) *detail {
 	return c.known[i]
 }
 
-// always are labels that a text gives although the group is not named by them: they
-// say in which of several like places something is.
+// always lists labels that a text gives even if the group is not named by them: they say in which
+// of several like places something is.
 var always = []string{"cluster", "cluster_name", "k8s_cluster_name", "cluster_id", "environment", "env", "deployment_environment", "deployment_environment_name", "region"}
 
-// contextOf returns the values that say where a group is: those that it is grouped by,
-// and the cluster or environment that all have in common. labels are those of an alert.
+// contextOf returns the values that say where a group is: the values that it is grouped by, and the
+// cluster or environment that all alerts share. labels are those of one alert.
 func (c *composition) contextOf(labels []label) []string {
 	words := make([]string, 0, 4)
 	add := func(word string) {
@@ -153,7 +153,7 @@ func (c *composition) contextOf(labels []label) []string {
 	return words
 }
 
-// groupWord returns what a text says of a label that the group is named by, or "".
+// groupWord returns what a text says about a label that the group is named by, or "".
 func (c *composition) groupWord(p alertmanager.Pair) string {
 	r := c.set.rankOf(p.Name)
 	switch {
@@ -170,9 +170,8 @@ func (c *composition) groupWord(p alertmanager.Pair) string {
 // severityOf returns the severity of an alert, or "".
 func (c *composition) severityOf(a *alertmanager.Alert) string { return c.set.severities.of(a.Labels) }
 
-// severity returns the most severe severity of the alerts that fire, or of all alerts
-// if nothing fires or those that may are not listed. If none has one, it is "FIRING", or
-// "" if nothing fires.
+// severity returns the most severe severity of the firing alerts, or of all alerts if nothing fires
+// or unlisted alerts may fire. If none has a severity, it returns "FIRING", or "" if nothing fires.
 func (c *composition) severity() string {
 	for i := range c.alerts {
 		a := &c.alerts[i]
@@ -186,7 +185,7 @@ func (c *composition) severity() string {
 	return "FIRING"
 }
 
-// subject returns the name of the alerts and where the group is.
+// subject returns the name of the alerts, and where the group is.
 func (c *composition) subject(ch choice) string {
 	if c.single {
 		return c.ways[ch.way].subject
@@ -210,7 +209,7 @@ func (c *composition) subject(ch choice) string {
 	return text
 }
 
-// object returns what the sentence about a single alert lacks of its place.
+// object returns the part of a single alert's place that its sentence lacks.
 func (c *composition) object(ch choice) string {
 	if c.single {
 		return c.ways[ch.way].object
@@ -218,8 +217,8 @@ func (c *composition) object(ch choice) string {
 	return ""
 }
 
-// sentence returns what is wrong: of a single alert its sentence, of several the
-// sentence that all have.
+// sentence returns what is wrong: the sentence of a single alert, or the sentence that several
+// alerts share.
 func (c *composition) sentence(ch choice) string {
 	if c.single {
 		return c.ways[ch.way].sentence
@@ -230,8 +229,8 @@ func (c *composition) sentence(ch choice) string {
 	return c.common.text
 }
 
-// commonSaying returns the sentence that all alerts share, or nil: of an annotation
-// that is the same in all, or without the places in which the alerts differ.
+// commonSaying returns the sentence that all alerts share, or nil. It comes from an annotation that
+// is the same in all alerts, or is the same once the places that differ are left out.
 func (c *composition) commonSaying() *saying {
 	if c.name == "" {
 		return nil
@@ -257,16 +256,16 @@ func (c *composition) commonSaying() *saying {
 	return nil
 }
 
-// placeless returns a sentence without " on X" and the like, for X a label's value.
+// placeless returns a sentence without " on X" and similar phrases where X is the value of a label.
 func placeless(d *detail, s *saying) string {
 	return withoutPlaces(s.text, func(value string) bool {
 		return slices.ContainsFunc(d.labels, func(l label) bool { return l.value == value || l.rank.short(l.value) == value })
 	})
 }
 
-// age returns how long the alerts have been firing, or fired: "9m", or "12-17m" if
-// the ages differ by more than a fifth; of a single alert "for 9m", of what is over
-// "after 9m"; "" if it is not known or under a minute.
+// age returns how long the alerts have been firing, or fired: "9m", or "12-17m" if the ages differ
+// by more than a fifth; for a single alert "for 9m", if nothing fires "after 9m". It returns "" if
+// the age is unknown or under a minute.
 func (c *composition) age(short bool) string {
 	least, most := c.least, c.most
 	if short {
@@ -287,7 +286,7 @@ func (c *composition) age(short bool) string {
 // isRange reports whether the ages differ so much that the text gives a range.
 func (c *composition) isRange() bool { return c.most-c.least > c.most/5 }
 
-// ages returns the least and the greatest age of the alerts that fire, or of all.
+// ages returns the lowest and the highest age of the firing alerts, or of all if none fires.
 func (c *composition) ages() (least, most time.Duration) {
 	for i := range c.alerts {
 		a := &c.alerts[i]
@@ -316,7 +315,7 @@ func coarse(d time.Duration) time.Duration {
 	return d
 }
 
-// durations returns a range of durations, the unit once if both have the same.
+// durations returns a range of durations, with the unit once if both have the same.
 func durations(least, most time.Duration) string {
 	long := Duration(most)
 	if most-least <= most/5 {

@@ -9,21 +9,21 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// column is a label whose values differ among alerts.
+// column is a label whose values differ among the alerts.
 type column struct {
 	label
-	values []string // of each alert, "" if it lacks the label
+	values []string // one for each alert, "" if it lacks the label
 }
 
-// differ returns what distinguishes alerts of one name, for each: the values of the
-// fewest labels that do, those that the rule's author put into annotations first. If
-// those that the author named do not suffice, named has their values alone.
+// differ returns, for each alert of one name, the values that distinguish it: those of the fewest
+// labels that do, preferring labels that the rule's author put into annotations. If the labels that
+// the author named do not suffice, named holds their values alone.
 func (c *composition) differ(alerts []int) (places, named []string) {
 	columns := c.columns(alerts)
 	chosen := fewest(columns, len(alerts))
 	byAuthor := slices.Clone(chosen)
 	byAuthor = slices.DeleteFunc(byAuthor, func(col *column) bool { return !col.named })
-	for j := range columns { // a label of the rule's own leads to no machine
+	for j := range columns { // a label of the rule itself does not lead to a machine
 		col := &columns[j]
 		isMachine := col.rank == rankNode || col.rank == rankInstance || col.rank == rankURL
 		if len(chosen) > 0 && chosen[0].rank.isPart() && col.named && isMachine && !slices.Contains(chosen, col) {
@@ -31,7 +31,7 @@ func (c *composition) differ(alerts []int) (places, named []string) {
 			break
 		}
 	}
-	if len(chosen) > 0 && !slices.ContainsFunc(chosen, func(col *column) bool { return col.rank < rankService }) { // a namespace alone
+	if len(chosen) > 0 && !slices.ContainsFunc(chosen, func(col *column) bool { return col.rank < rankService }) { // only a namespace
 		if object := c.first.object(); object != nil {
 			for _, col := range c.allColumns(alerts) {
 				if col.name == object.name && !slices.ContainsFunc(chosen, func(other *column) bool { return other.name == col.name }) {
@@ -68,8 +68,7 @@ func (c *composition) labelsOf(chosen []*column) string {
 	return strings.Join(labels, "; ")
 }
 
-// namespaceOf returns the namespace of all alerts, if a column has names that are known by
-// their namespace; else "".
+// namespaceOf returns the namespace of all alerts if a column holds namespaced names, otherwise "".
 func (c *composition) namespaceOf(chosen []*column) string {
 	ns := c.first.namespace()
 	if ns == "" || !slices.ContainsFunc(chosen, func(col *column) bool { return col.rank.isNamespaced() }) {
@@ -83,9 +82,9 @@ func (c *composition) namespaceOf(chosen []*column) string {
 	return ns
 }
 
-// fewest returns the fewest columns that distinguish as many alerts as all do: the first
-// that an annotation names, then of those named, and at last of the others, each time
-// the one that distinguishes most.
+// fewest returns the fewest columns that distinguish as many alerts as all columns do. It takes the
+// first column if an annotation or the configuration names it, then those that an annotation names,
+// then others, each time the one that distinguishes most.
 func fewest(columns []column, alerts int) []*column {
 	parts := make([]string, alerts) // the values of the chosen columns
 	distinct := func(with ...*column) int {
@@ -137,7 +136,7 @@ func fewest(columns []column, alerts int) []*column {
 	return chosen
 }
 
-// columns returns the labels that differ, in the order in which they are tried.
+// columns returns the labels that differ, in the order in which fewest tries them.
 func (c *composition) columns(alerts []int) []column {
 	var differing []column
 	for _, col := range c.allColumns(alerts) {
@@ -149,8 +148,8 @@ func (c *composition) columns(alerts []int) []column {
 	return differing
 }
 
-// weight orders columns: those that an annotation names first, by rank; addresses,
-// labels of the rule and labels of an exporter last.
+// weight orders columns: those that an annotation names first, by rank; addresses, labels of the
+// rule and labels of an exporter last.
 func (col *column) weight() int {
 	w := int(col.rank)
 	switch {
@@ -175,8 +174,8 @@ func (col *column) weight() int {
 	return w
 }
 
-// allColumns returns a column for each label. What annotations name is read from the
-// first few alerts.
+// allColumns returns a column for each label. Which labels annotations name is read from the first
+// few alerts.
 func (c *composition) allColumns(alerts []int) []*column {
 	const samples = 4
 	byName := map[string]*column{}
@@ -210,8 +209,8 @@ func (c *composition) allColumns(alerts []int) []*column {
 	return list
 }
 
-// placesOf writes the chosen values of each alert: hosts before their parts, a
-// namespace with a slash, and short names if they are unambiguous.
+// placesOf joins the chosen values of each alert: hosts before their parts, a namespace with a
+// slash, and short names if they are unambiguous.
 func (c *composition) placesOf(chosen []*column, alerts int) []string {
 	order := func(r rank) int {
 		switch r {
@@ -292,9 +291,9 @@ func withoutPort(host string) string {
 	return host
 }
 
-// commonPlace returns the place that all lines have in common, such as the host whose
-// disks they list, or "": an object that an annotation names or that is none of the rule's
-// own, else the host.
+// commonPlace returns the place that all lines have in common, such as the host whose disks they
+// list, or "". It is an object that an annotation names or that is not a label of the rule itself,
+// otherwise the host.
 func (c *composition) commonPlace() string {
 	if c.name == "" || len(c.entries) == 0 {
 		return ""
@@ -303,7 +302,7 @@ func (c *composition) commonPlace() string {
 		return !slices.ContainsFunc(c.alerts, func(a alertmanager.Alert) bool { return a.Labels[l.name] != l.value })
 	}
 	d := c.first
-	reports := func(l *label) bool { return l.rank == rankPod && !l.named && c.lineRank == rankOwn } // on what the lines name
+	reports := func(l *label) bool { return l.rank == rankPod && !l.named && c.lineRank == rankOwn } // a pod that only reports on what the lines name
 	if object := d.object(); object != nil && !object.foreign && !reports(object) && shared(object) && (object.named || object.rank < rankService) {
 		if object.rank == rankInstance && isAddress(object.value) {
 			object = d.podOr(object)
@@ -325,7 +324,7 @@ func (c *composition) commonPlace() string {
 	return ""
 }
 
-// natural compares texts as people sort them: numbers by their size.
+// natural compares texts as people sort them, numbers by size.
 func natural(a, b string) int {
 	for a != "" && b != "" {
 		if isDigit(a[0]) && isDigit(b[0]) {

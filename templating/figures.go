@@ -13,8 +13,8 @@ type figure struct {
 	at, end int     // its bytes, the unit included
 	number  float64 // without its unit
 	text    string  // rounded, with its unit
-	// constant is true of what the rule's author wrote rather than measured: the
-	// length of a window ("for 15 minutes") or a threshold ("above 80%").
+	// constant reports whether the rule's author wrote the number, as in the length of a window
+	// ("for 15 minutes") or a threshold ("above 80%"). Otherwise it was measured.
 	constant bool
 }
 
@@ -23,8 +23,8 @@ type span struct{ at, end int }
 
 func (s span) covers(i int) bool { return s.at <= i && i < s.end }
 
-// figures returns the numbers of a text that are no part of a name, an address, a
-// version or one of the spans.
+// figures returns the numbers of a text that are not part of a name, an address, a version or one
+// of the spans.
 func figures(s string, names []span) []figure {
 	var all []figure
 	names = append(slices.Clip(names), urls(s)...)
@@ -65,7 +65,7 @@ next:
 		case f.at < i:
 			f.text = "0." + s[i:f.end]
 		}
-		if s[end:f.end] == "m" && strings.Contains(s[i:end], ".") { // Prometheus's prefix for a thousandth, no minute
+		if s[end:f.end] == "m" && strings.Contains(s[i:end], ".") { // Prometheus's prefix for a thousandth, not minutes
 			f.number /= 1000
 			f.text = rounded(strconv.FormatFloat(f.number, 'f', -1, 64))
 		}
@@ -76,7 +76,7 @@ next:
 		all = append(all, f)
 		i = f.end
 	}
-	for i := range all { // what is measured does not round onto another figure, such as its limit
+	for i := range all { // a measured figure must not round to another figure, such as its limit
 		for j := range all {
 			if f := &all[i]; !f.constant && f.number != all[j].number && sameNumber(f.text, all[j].text) {
 				f.text = s[f.at:f.end]
@@ -86,12 +86,12 @@ next:
 	return all
 }
 
-// sameNumber reports whether two figures read alike but for their units.
+// sameNumber reports whether two figures look the same apart from their units.
 func sameNumber(a, b string) bool {
 	return strings.TrimRight(a, "% °CFmskMGTBi/") == strings.TrimRight(b, "% °CFmskMGTBi/")
 }
 
-// urls returns the URLs of a text, from their "://" on.
+// urls returns the URLs of a text, each from its "://" on.
 func urls(s string) []span {
 	var all []span
 	for from := 0; ; {
@@ -108,7 +108,7 @@ func urls(s string) []span {
 	}
 }
 
-// wholeEnd returns the end of " of 5" behind a number, or i.
+// wholeEnd returns the end of " of 5" after a number, or i if there is none.
 func wholeEnd(s string, i int) int {
 	for _, between := range [...]string{" of ", " out of "} {
 		if rest, found := strings.CutPrefix(s[i:], between); found && rest != "" && isDigit(rest[0]) {
@@ -183,7 +183,7 @@ func standsAlone(s string, i, end int) bool {
 	return true
 }
 
-// nameEnd returns the end of the name that goes on at i.
+// nameEnd returns the end of a name that continues at i.
 func nameEnd(s string, i int) int {
 	for i < len(s) && (isWordByte(s[i]) || strings.IndexByte("-.:/", s[i]) >= 0) {
 		i++
@@ -191,7 +191,7 @@ func nameEnd(s string, i int) int {
 	return max(i, 1)
 }
 
-// before a constant, and behind it.
+// Words before a constant, and units after it.
 var (
 	constantAfter = []string{
 		"above", "below", "over", "under", "than", "exceeds", "exceeded", "exceeding", "threshold", "limit", "least", "most", "last", "past", "within", "every", "for", "in", "next",
@@ -200,10 +200,10 @@ var (
 	timeUnits = []string{"second", "minute", "min", "hour", "day", "week", "month", "year", "hr", "sec"}
 )
 
-// isConstant reports whether the figure s[i:end], its unit up to unitEnd, is one that
-// the rule's author wrote.
+// isConstant reports whether the rule's author wrote the figure s[i:end], whose unit ends at
+// unitEnd.
 func isConstant(s string, i, end, unitEnd int) bool {
-	if _, fraction, found := strings.Cut(s[i:end], "."); found && len(fraction) >= 3 { // nobody writes that
+	if _, fraction, found := strings.Cut(s[i:end], "."); found && len(fraction) >= 3 { // nobody writes so many digits
 		return false
 	}
 	before := strings.TrimRight(s[:i], " (=:~")
@@ -229,8 +229,8 @@ func isConstant(s string, i, end, unitEnd int) bool {
 	return false
 }
 
-// rounded returns a number with three digits, or with all of its digits before the
-// point if they are more.
+// rounded returns a number with three digits, or with all digits before the point if there are
+// more.
 func rounded(number string) string {
 	if positive, negative := strings.CutPrefix(number, "-"); negative {
 		return "-" + rounded(positive)
@@ -277,8 +277,8 @@ func parseNumber(number string) (float64, error) {
 	return strconv.ParseFloat(strings.ReplaceAll(number, ",", ""), 64)
 }
 
-// toDigits returns a number with some digits after its point. It does not become 100 or
-// 0 that is neither: 99.951 is 99.95.
+// toDigits returns a number with some digits after its point. It adds digits rather than round
+// another number to 100, 1 or 0: 99.951 becomes 99.95.
 func toDigits(n float64, digits int) string {
 	for {
 		short := strconv.FormatFloat(n, 'f', digits, 64)
@@ -311,7 +311,7 @@ func withRounded(s string, found []figure) string {
 	return b.String()
 }
 
-// figureOf returns the first measured figure of what is said about an alert.
+// figureOf returns the first measured figure of an alert's sayings.
 func figureOf(d *detail) (string, bool) {
 	for _, s := range d.preferred() {
 		if f, ok := firstMeasured(s); ok {
@@ -322,8 +322,8 @@ func figureOf(d *detail) (string, bool) {
 	return "", false
 }
 
-// unitOf returns a figure with its unit, or with the one that follows it as a word; a
-// bare number beside a limit in percent is one, too.
+// unitOf returns a figure with its unit, or with the unit that follows it as a word. A bare number
+// next to a limit in percent also gets a percent sign.
 func (s *saying) unitOf(f figure) string {
 	if f.end > len(s.text) || !isDigit(f.text[len(f.text)-1]) {
 		return f.text
@@ -346,8 +346,8 @@ func (s *saying) unitOf(f figure) string {
 	return f.text
 }
 
-// percent returns a number with the unit of the limit in a sentence; if that is percent,
-// a share of 1 is taken by a hundred.
+// percent returns a number with the unit of the limit in a sentence. If that is percent, a share of
+// 1 is multiplied by 100.
 func percent(number string, s *saying) string {
 	for _, f := range s.figures {
 		if !f.constant {
@@ -371,8 +371,8 @@ func percent(number string, s *saying) string {
 	return number
 }
 
-// alone is unitOf for a figure without its sentence: a small number without
-// a unit says nothing there, and is "".
+// alone does what unitOf does, for a figure without its sentence. It returns "" for a small number
+// without a unit, which means nothing there.
 func (s *saying) alone(f figure) string {
 	text := s.unitOf(f)
 	if !strings.Contains(text, " of ") && isDigit(text[len(text)-1]) && f.number < 10 && f.number == math.Trunc(f.number) {

@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// maxAlerts bounds the alerts that a template is given and that lines show.
+	// maxAlerts is the maximum number of alerts that a template is given and that lines show.
 	maxAlerts = 500
-	// singleSegment and joinedSegment are the septets in a segment.
+	// singleSegment and joinedSegment are the septets in a segment, alone and as one of several.
 	singleSegment, joinedSegment = 160, 153
-	// spill is how many septets are too few to pay a segment for.
+	// spill is how many septets are too few to pay for a segment.
 	spill = 16
 	// shortest is the fewest septets that a value is shortened to.
 	shortest = 16
 )
 
-// fit writes as much as there is room for. It takes the first of these that fits:
-// everything; of the built-in functions, what a choice leaves; everything, tightly
-// written; fewer alerts; one alert with its values shortened; that, cut at a word.
+// fit writes as much as there is room for. It returns the first of these that fits: everything;
+// what a choice leaves of the built-in functions; everything in tight spelling; fewer alerts; one
+// alert with its values shortened; one alert cut at a word.
 func (t *Text) fit(v *view, c *composition, alerts alertmanager.Alerts, b Budget) (Rendering, error) {
 	in, ok := t.instances.Get().(*instance)
 	if !ok {
@@ -39,7 +39,7 @@ func (t *Text) fit(v *view, c *composition, alerts alertmanager.Alerts, b Budget
 	if err != nil && !loose.tooLong {
 		return loose.Rendering, err
 	}
-	listed := in.used&(linesPiece|resolvedPiece) != 0 // by the composition
+	listed := in.used&(linesPiece|resolvedPiece) != 0 // the composition writes lines
 	if loose.segments() == 1 && (!listed || len(alerts) <= maxAlerts) {
 		return loose.whole(), nil
 	}
@@ -56,9 +56,9 @@ func (t *Text) fit(v *view, c *composition, alerts alertmanager.Alerts, b Budget
 	return in.squeezed(alerts, most, b, &loose)
 }
 
-// squeezed makes a text fit whose template does not leave the choice to the built-in
-// functions. Tight spelling that saves a segment is preferred, and so are shorter
-// values if a segment would hold only a few septets.
+// squeezed fits a text whose template does not leave the choice to the built-in functions. It
+// prefers tight spelling if that saves a segment, and shorter values if a segment would hold only a
+// few septets.
 func (in *instance) squeezed(alerts alertmanager.Alerts, most int, b Budget, loose *attempt) (Rendering, error) {
 	tight, err := in.try(alerts, most, b, squeeze{tight: true, values: true}, everything)
 	if err != nil && !tight.tooLong {
@@ -78,7 +78,7 @@ func (in *instance) squeezed(alerts alertmanager.Alerts, most int, b Budget, loo
 	}
 
 	one, shown, longest := all, most, tight.longest
-	if loose.used&(linesPiece|resolvedPiece) == 0 { // lines do not depend on the alerts that a template is given
+	if loose.used&(linesPiece|resolvedPiece) == 0 { // lines do not depend on the alerts that the template gets
 		if fewer, err := in.fewer(alerts, most, b); err != nil || fewer.Text != "" {
 			return fewer, err
 		}
@@ -87,7 +87,7 @@ func (in *instance) squeezed(alerts alertmanager.Alerts, most int, b Budget, loo
 			return first.Rendering, err
 		}
 		longest = first.longest
-		if len(first.raw) != len(all.raw) { // it lists alerts
+		if len(first.raw) != len(all.raw) { // the template lists alerts
 			one, shown = first, first.Shown
 		}
 	}
@@ -96,14 +96,14 @@ func (in *instance) squeezed(alerts alertmanager.Alerts, most int, b Budget, loo
 	}
 	whole := one.cut(b.MaxSegments)
 	if one, err = in.try(alerts, shown, b, squeeze{tight: true, values: true, limit: shortest}, everything); err == nil {
-		if short := one.cut(b.MaxSegments); len(short.Text) >= len(whole.Text) { // what is cut off may be most of it
+		if short := one.cut(b.MaxSegments); len(short.Text) >= len(whole.Text) { // the cut may have removed most of it
 			return short, nil
 		}
 	}
 	return whole, nil
 }
 
-// spills reports whether the last segment of several holds only a few septets.
+// spills reports whether the last of several segments holds only a few septets.
 func spills(a *attempt) bool {
 	size := gsm7.Measure(a.body + a.tail)
 	room := (size.Segments - 1) * joinedSegment
@@ -113,8 +113,8 @@ func spills(a *attempt) bool {
 	return size.Units-room <= spill
 }
 
-// fewer shows the most alerts that fit, of at most so many; its text is empty
-// where not even one does. A template shows more the more it is given.
+// fewer returns a rendering with the most alerts that fit, at most most. Its text is empty if not
+// even one fits. A template writes more, the more alerts it gets.
 func (in *instance) fewer(alerts alertmanager.Alerts, most int, b Budget) (best Rendering, err error) {
 	sort.Search(most-1, func(i int) bool {
 		a, failure := in.try(alerts, 1+i, b, squeeze{tight: true, values: true}, everything)
@@ -131,9 +131,9 @@ func (in *instance) fewer(alerts alertmanager.Alerts, most int, b Budget) (best 
 	return best, err
 }
 
-// shorten writes the longest values that fit, none shorter than so many septets.
+// shorten writes the longest values that fit, none shorter than least septets.
 func (in *instance) shorten(alerts alertmanager.Alerts, shown int, b Budget, longest, least, maxSegments int) (best Rendering, ok bool) {
-	// No value of more septets than this fits.
+	// A value of more septets than this cannot fit.
 	longest = min(longest-1, maxSegments*singleSegment)
 	sort.Search(longest-least+1, func(i int) bool {
 		a, err := in.try(alerts, shown, b, squeeze{tight: true, values: true, limit: longest - i}, everything)

@@ -20,7 +20,7 @@ func TestFitting(t *testing.T) {
 	if r.Shown+r.Hidden != 40 || r.Hidden == 0 || r.Cut || !strings.HasSuffix(r.Text, fmt.Sprintf(" +%d more", r.Hidden)) {
 		t.Errorf("gives %+v", r)
 	}
-	// One more would not have fitted.
+	// One more alert would not have fitted.
 	if longer := r.Size.Units + len(" node-00.example"); longer <= 160 {
 		t.Errorf("%d septets leave room for another alert", r.Size.Units)
 	}
@@ -57,7 +57,7 @@ func TestTheSeverestAreShown(t *testing.T) {
 	}
 }
 
-// long is a single alert that says more than two segments hold.
+// long returns a single alert that says more than two segments hold.
 func long() templating.Notification {
 	n := group(1)
 	n.Alerts[0].Labels["pod"] = "kubernetes-prod-worker-payments-checkout-api-6c9f7d5b8d-x2lqp"
@@ -78,7 +78,7 @@ func TestValuesAreShortened(t *testing.T) {
 	if want := strings.TrimSpace(strings.Repeat("kubernetes-prod-worker-payment...-x2lqp ", 4)); r.Text != want || len(r.Shortened) != 1 {
 		t.Errorf("gives %+v, want %q", r, want)
 	}
-	// What a template decides by is not shortened.
+	// A value that a template compares is not shortened.
 	decides := text(t, `{{ range .Alerts }}{{ if eq .Labels.pod "kubernetes-prod-worker-payments-checkout-api-6c9f7d5b8d-x2lqp" }}it: {{ .Annotations.summary }}{{ end }}{{ end }}-`)
 	if r := decides.Render(long(), templating.Budget{MaxSegments: 1}); !strings.HasPrefix(r.Text, "it: Words") {
 		t.Errorf("gives %q", r.Text)
@@ -132,7 +132,7 @@ func TestAFewSeptetsDoNotCostASegment(t *testing.T) {
 	}
 }
 
-// Tight spelling alone saves nothing, but leaves only a few septets over.
+// Tight spelling alone saves no segment, but leaves only a few septets in the last one.
 func TestAFewSeptetsOfTheTightSpelling(t *testing.T) {
 	n := group(1)
 	n.CommonAnnotations = map[string]string{"summary": strings.TrimSpace(strings.Repeat("word ", 28))}
@@ -169,12 +169,13 @@ func TestTailStays(t *testing.T) {
 			t.Errorf("gives %q", r.Text)
 		}
 	}
-	// A tail that leaves no room for what fires is no tail, but that of the budget is.
+	// If a template's tail leaves no room for what fires, it counts as text; the budget's tail
+	// always stays.
 	greedy := text(t, `What fires: {{ .Status }}.{{ tail }}{{ range 40 }} tail{{ end }}`).Render(n, templating.Budget{MaxSegments: 1, Tail: "Re 4821"})
 	if check(t, greedy, 1); !strings.HasPrefix(greedy.Text, "What fires: firing. tail") || !strings.HasSuffix(greedy.Text, "tail... +3 more\nRe 4821") || !greedy.Cut {
 		t.Errorf("gives %+v", greedy)
 	}
-	// A URL that is too long goes, not what fires.
+	// A URL that is too long is left out, what fires stays.
 	url := " https://wiki.example/" + strings.Repeat("path/", 40)
 	for _, source := range []string{`{{ template "sms.default" . }}{{ tail }}` + url, `{{ subject . }}: {{ sentence . }}` + url} {
 		r := text(t, source).Render(n, templating.Budget{MaxSegments: 1})
@@ -259,7 +260,7 @@ func TestFunctionsTellWhatTheyWant(t *testing.T) {
 	}
 }
 
-// TestAlertmanagersList: list is Alertmanager's where it is not ours.
+// TestAlertmanagersList: list works as Alertmanager's unless its arguments are those of ours.
 func TestAlertmanagersList(t *testing.T) {
 	r := text(t, `{{ range list "a" "b" }}{{ . }}-{{ end }}{{ len (list) }}{{ len (append (list 1) 2 3) }} {{ template "__subject" . }}`).Render(group(1), templating.Budget{})
 	if want := "a-b-03 [FIRING:1] TargetDown (critical)"; r.Text != want {

@@ -14,9 +14,9 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// funcs are the functions that templates have: Alertmanager's, with an injected
-// clock, those that suit an SMS, and those that the built-in templates are made
-// of. docs/templates.md shows each.
+// funcs returns the functions that templates can call: Alertmanager's, with an injected clock,
+// those that suit an SMS, and those that the built-in templates consist of. docs/templates.md shows
+// each.
 func funcs(in *instance) template.FuncMap {
 	fm := template.FuncMap{}
 	maps.Copy(fm, template.FuncMap(alertmanager.DefaultFuncs))
@@ -56,13 +56,13 @@ func funcs(in *instance) template.FuncMap {
 	return fm
 }
 
-// beginTail makes what follows the part of the text that is never cut.
+// beginTail makes what follows the tail, the part of the text that is never cut.
 func (in *instance) beginTail() string {
 	in.tail = in.out.Len()
 	return ""
 }
 
-// written returns what is written of a value: all of it, or what the limit allows.
+// written returns what is written of a value: all of it, or as much as the limit allows.
 func (in *instance) written(v any) any {
 	if in.tail >= 0 || !in.values {
 		return v
@@ -123,8 +123,8 @@ func Duration(d time.Duration) string {
 	return two(day, "d", time.Hour, "h")
 }
 
-// clock is a time of day: "03:14", on another day than today "Mon 03:14", a week
-// or more away "3 Nov 03:14". Without a zone it is "03:14 UTC".
+// clock returns a time of day: "03:14", on another day "Mon 03:14", six or more days away "3 Nov
+// 03:14". Without a zone it is "03:14 UTC".
 func clock(t, now time.Time, zone *time.Location) string {
 	layout := "15:04"
 	if zone == nil {
@@ -143,8 +143,8 @@ func clock(t, now time.Time, zone *time.Location) string {
 	return t.Format(layout)
 }
 
-// uniq is the different values, in the order in which they come: of strings, or
-// of a label of alerts, where alerts without it are left out.
+// uniq returns the different values in the order in which they come: of strings, or of a label of
+// alerts. Alerts without the label are left out.
 //
 //	uniq STRINGS
 //	uniq LABEL ALERTS
@@ -206,9 +206,8 @@ func toStrings(v any) ([]string, error) {
 	return values, nil
 }
 
-// list writes the first so many strings and how many more there are, "db-01,
-// db-02 +3". With any other arguments it is Alertmanager's: the arguments as a
-// list.
+// list returns the first NUMBER strings and how many more there are: "db-01, db-02 +3". With any
+// other arguments it does what Alertmanager's list does: it returns the arguments as a list.
 //
 //	list NUMBER STRINGS
 func list(args ...any) (any, error) {
@@ -238,8 +237,8 @@ func Counted(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// plural is a number and its noun: "1 alert", "3 alerts". A noun whose plural is
-// another gives it too.
+// plural returns a number and its noun: "1 alert", "3 alerts". PLURAL is needed if it is not
+// SINGULAR with an s.
 //
 //	plural NUMBER SINGULAR [PLURAL]
 func plural(number any, singular string, other ...string) (string, error) {

@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Grafana's names of alerts whose rule could not be evaluated; the rule itself is in the
-// label rulename (grafana/grafana, pkg/services/ngalert/state/state.go).
+// Grafana's names of alerts whose rule could not be evaluated. The rule's name is in the label
+// rulename (grafana/grafana, pkg/services/ngalert/state/state.go).
 const (
 	grafanaNoData = "DatasourceNoData"
 	grafanaError  = "DatasourceError"
@@ -16,8 +16,8 @@ const (
 	grafanaRule   = "rulename"
 )
 
-// unevaluated returns why Grafana could not evaluate the rule of an alert that fires for
-// that reason, or "".
+// unevaluated returns why Grafana could not evaluate the rule of an alert that fires for that
+// reason, or "".
 func unevaluated(a *alertmanager.Alert) string {
 	switch a.Labels[model.AlertNameLabel] {
 	case grafanaNoData:
@@ -31,9 +31,8 @@ func unevaluated(a *alertmanager.Alert) string {
 	return ""
 }
 
-// stateReasons are what Grafana writes into the annotation grafana_state_reason of an alert
-// that fires, or ended, for another reason than its values
-// (pkg/services/ngalert/models/alert_rule.go).
+// stateReasons maps what Grafana writes into the annotation grafana_state_reason of an alert that
+// fires or ended for another reason than its values (pkg/services/ngalert/models/alert_rule.go).
 var stateReasons = map[string]string{
 	"missingseries": "no data", "nodata": "no data", "error": "error", "paused": "rule paused", "ruledeleted": "rule deleted", "updated": "rule changed",
 }

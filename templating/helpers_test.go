@@ -9,14 +9,14 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// payloadAlert is an alert with nothing to it.
+// payloadAlert is a firing alert without labels or annotations.
 var payloadAlert = template.Alert{Status: "firing"}
 
 func dataOf(status string, alerts ...template.Alert) template.Data {
 	return template.Data{Status: status, Alerts: alerts}
 }
 
-// FuzzRender: whatever the labels hold, the text keeps to its bounds.
+// FuzzRender: whatever the labels hold, the text stays within its bounds.
 func FuzzRender(f *testing.F) {
 	f.Add("TargetDown", "node-1", "it is {{ down }}", "critical", "cluster", "eu", uint8(3), uint64(5), uint8(1))
 	f.Add("", "", "", "", "", "", uint8(0), uint64(1<<63), uint8(0))

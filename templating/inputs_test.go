@@ -12,7 +12,7 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// night is when the payloads of testdata/inputs and testdata/field are rendered.
+// night is the time at which the payloads of testdata/inputs and testdata/field are rendered.
 func night() time.Time { return time.Date(2026, 11, 27, 3, 20, 0, 0, time.UTC) }
 
 func atNight(t testing.TB) *templating.Text {
@@ -28,7 +28,7 @@ func atNight(t testing.TB) *templating.Text {
 	return text
 }
 
-// TestInputs: payloads of rules as people write them, and what a good text says.
+// TestInputs: payloads of rules as people write them, and what a good text must say.
 func TestInputs(t *testing.T) {
 	const folder = "testdata/inputs"
 	var expect map[string]struct {
@@ -83,7 +83,7 @@ func TestInputs(t *testing.T) {
 	}
 }
 
-// TestField: payloads after public reports; testdata/README.md has their source.
+// TestField: payloads from public reports; testdata/README.md names their sources.
 func TestField(t *testing.T) {
 	tmpl := atNight(t)
 	for name, want := range map[string]string{

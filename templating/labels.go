@@ -26,23 +26,23 @@ const (
 	rankTopic
 	rankQueue
 	rankDatabase
-	rankOwn // a label of the rule's own
+	rankOwn // a label of the rule itself
 	rankURL
 	rankNode
 	rankInstance
-	rankState // how it is, not what
+	rankState // says how it is, not what it is
 	rankService
 	rankContainer
 	rankNamespace
 	rankJob
 	rankContext  // says in which of several like places something is
-	rankUnlikely // says something about the rule, unless an annotation names it
+	rankUnlikely // says something about the rule, unless an annotation has the value
 	rankIgnored  // says nothing about the place
 )
 
-// ranks are those of well-known labels, in the spelling of [canonical]. The names are
-// those of kube-state-metrics, cAdvisor, node-exporter, the common exporters and, with
-// dots as underscores, OpenTelemetry's semantic conventions.
+// ranks holds the ranks of well-known labels, spelled as by [canonical]. The names come from
+// kube-state-metrics, cAdvisor, node-exporter, common exporters and, with underscores for dots,
+// OpenTelemetry's semantic conventions.
 var ranks = func() map[string]rank {
 	all := map[string]rank{}
 	for r, names := range map[rank]string{
@@ -78,8 +78,8 @@ var ranks = func() map[string]rank {
 	return all
 }()
 
-// canonical returns a label's name as [ranks] has it: in lower case, with underscores
-// for dots and hyphens.
+// canonical returns a label's name in the spelling of [ranks]: in lower case, with underscores for
+// dots and hyphens.
 func canonical(name string) string {
 	for i := range len(name) {
 		if c := name[i]; c >= 'A' && c <= 'Z' || c == '.' || c == '-' {
@@ -91,11 +91,12 @@ func canonical(name string) string {
 
 var underscores = strings.NewReplacer(".", "_", "-", "_")
 
-// rankOf returns the rank of a label, of exported_X that of X.
+// rankOf returns the rank of a label. exported_X has the rank of X, or rankOwn if X usually
+// describes the scraped target.
 func (s *Set) rankOf(name string) rank {
 	own, exported := strings.CutPrefix(name, "exported_")
 	name = canonical(own)
-	if r := ranks[name]; exported && r >= rankState && r <= rankJob && r != rankNamespace { // what the exporter reports on
+	if r := ranks[name]; exported && r >= rankState && r <= rankJob && r != rankNamespace { // exported labels name what the exporter reports on
 		return rankOwn
 	}
 	if s.ignored[name] {
@@ -114,13 +115,13 @@ func (s *Set) rankOf(name string) rank {
 type label struct {
 	name, value string
 	rank        rank
-	order       int  // 0, or negative for one of Options.Objects, the first the least
+	order       int  // 0, or negative for a label of Options.Objects, the first of them the least
 	named       bool // an annotation has the value
-	linked      bool // only an annotation that is no sentence has it, such as a dashboard's URL
-	foreign     bool // of the exporter that reports on something else
+	linked      bool // only an annotation without sentences has it, such as a dashboard's URL
+	foreign     bool // names the exporter, which reports on something else
 }
 
-// compareNames orders labels of one rank: a name before others, an id after them.
+// compareNames orders labels of one rank: names first, IDs last.
 func compareNames(a, b string) int {
 	place := func(name string) int {
 		switch {
@@ -137,8 +138,8 @@ func compareNames(a, b string) int {
 // isChosen reports whether Options.Objects lists a label.
 func (l *label) isChosen() bool { return l.order < 0 }
 
-// labelsOf returns the labels of an alert, the most exact first. A label that a scrape
-// would have overwritten (exported_instance) replaces the scraped target's own.
+// labelsOf returns the labels of an alert, most exact first. A label that the scrape would have
+// overwritten (exported_instance) replaces the label of the scraped target.
 func (s *Set) labelsOf(a *alertmanager.Alert, sentences, links string, words []string) []label {
 	all := make([]label, 0, len(a.Labels))
 	for name, value := range a.Labels {
@@ -152,7 +153,7 @@ func (s *Set) labelsOf(a *alertmanager.Alert, sentences, links string, words []s
 			value = strings.Join(strings.Fields(value), " ")
 		}
 		l := label{name: name, value: value, rank: s.rankOf(name), order: s.order[canonical(name)]}
-		if l.rank > rankClaim && strings.Count(value, " ") > 3 || isWindow(value) { // a sentence, a length of time
+		if l.rank > rankClaim && strings.Count(value, " ") > 3 || isWindow(value) { // a sentence, or a length of time
 			l.rank = rankIgnored
 		}
 		if len(value) > 1 && l.rank < rankIgnored {
@@ -160,10 +161,10 @@ func (s *Set) labelsOf(a *alertmanager.Alert, sentences, links string, words []s
 			l.linked = !l.named && names(links, value)
 			l.named = l.named || l.linked
 		}
-		if l.named && (l.rank == rankUnlikely || l.rank == rankTopic) && isWord(value) { // by chance
+		if l.named && (l.rank == rankUnlikely || l.rank == rankTopic) && isWord(value) { // perhaps by chance
 			l.named = false
 		}
-		if l.mayBeHinted() && hints(words, name) { // a tunnel in TunnelDown
+		if l.mayBeHinted() && hints(words, name) { // such as a tunnel in TunnelDown
 			l.named, l.linked, l.rank = true, false, min(l.rank, rankOwn)
 		}
 		if l.rank == rankOwn && name == "name" || l.named && l.rank == rankUnlikely {
@@ -178,8 +179,8 @@ func (s *Set) labelsOf(a *alertmanager.Alert, sentences, links string, words []s
 	return all
 }
 
-// mayBeHinted reports whether a label is the object if the alert's name has its name: it
-// is neither the target's own nor the cluster.
+// mayBeHinted reports whether a label is the object if its name occurs in the alert's name. Labels
+// of the target itself and of the cluster are not.
 func (l *label) mayBeHinted() bool {
 	switch l.rank {
 	case rankTopic, rankOwn, rankUnlikely:
@@ -192,7 +193,7 @@ func (l *label) mayBeHinted() bool {
 	return false
 }
 
-// hints reports whether the words of an alert's name have the name of a label.
+// hints reports whether the name of a label occurs among the words of an alert's name.
 func hints(words []string, label string) bool {
 	for part := range strings.SplitSeq(canonical(strings.TrimPrefix(label, "exported_")), "_") {
 		if len(part) < 3 || !slices.ContainsFunc(words, func(word string) bool { return alike(word, part) }) {
@@ -205,7 +206,7 @@ func hints(words []string, label string) bool {
 // isWindow reports whether a value is a length of time, such as 1h30m.
 func isWindow(value string) bool {
 	if value == "" || value[0] < '0' || value[0] > '9' || !strings.ContainsRune("smhdwy", rune(value[len(value)-1])) {
-		return false // without the price of an error
+		return false // avoids the cost of an error
 	}
 	_, err := model.ParseDuration(value)
 	return err == nil
@@ -216,8 +217,8 @@ func isWord(value string) bool {
 	return strings.Trim(value, "abcdefghijklmnopqrstuvwxyz") == ""
 }
 
-// markForeign marks the labels of an exporter that reports on other objects: its pod and
-// container, its service and job, and its address, if something else is there to name.
+// markForeign marks the labels of an exporter that reports on other objects: its pod, container,
+// service and job, and its address if there is something else to name.
 func markForeign(all []label) {
 	is := func(l *label, r rank) bool { return l.rank == r && !l.named && !strings.HasPrefix(l.name, "exported_") }
 	reporting, target, better := false, false, false
@@ -244,7 +245,7 @@ func markForeign(all []label) {
 	}
 }
 
-// exporters are parts of the names of exporters' pods, services, containers and jobs.
+// exporters lists parts of the names of exporters' pods, services, containers and jobs.
 var exporters = [...]string{"exporter", "state-metrics", "kube-prometheus-stack", "cadvisor", "pushgateway", "otel-collector", "opentelemetry-collector"}
 
 // isExporter reports whether a name is an exporter's.
@@ -252,7 +253,7 @@ func isExporter(name string) bool {
 	return slices.ContainsFunc(exporters[:], func(part string) bool { return strings.Contains(name, part) })
 }
 
-// probers are exporters whose instance is what they report on.
+// probers lists exporters whose instance is the object that they report on.
 var probers = [...]string{"node-exporter", "node_exporter", "windows", "snmp", "blackbox", "ipmi"}
 
 func isProber(name string) bool {
@@ -262,7 +263,7 @@ func isProber(name string) bool {
 // isAddress reports whether an instance is an IP address, with or without a port.
 func isAddress(instance string) bool {
 	if strings.Trim(instance, "0123456789.:") != "" && strings.Count(instance, ":") < 2 || !strings.ContainsAny(instance, ".:") {
-		return false // what is not one mostly ends here, because errors are expensive
+		return false // most other instances end here, because errors are expensive
 	}
 	if _, err := netip.ParseAddrPort(instance); err == nil {
 		return true
@@ -271,13 +272,12 @@ func isAddress(instance string) bool {
 	return err == nil
 }
 
-// names reports whether a text names a value: as whole words, or, if it is a host with
-// a domain or a port, by the host's first part.
+// names reports whether a text names a value, as whole words.
 func names(text, value string) bool {
 	return index(text, value) >= 0
 }
 
-// namesHost is names for a host: its first part is enough.
+// namesHost reports whether a text names a host; the first part of its name is enough.
 func namesHost(text, host string) bool {
 	if names(text, host) {
 		return true
@@ -301,7 +301,7 @@ func namesHost(text, host string) bool {
 // longURL is how many bytes of a URL are written if room is short.
 const longURL = 80
 
-// short returns the value of a label as lists have it.
+// short returns the value of a label in the form that lists use.
 func (r rank) short(value string) string {
 	switch {
 	case r == rankPod:
@@ -320,7 +320,7 @@ func (r rank) short(value string) string {
 func shortHost(host string) string {
 	if _, rest, isURL := strings.Cut(host, "://"); isURL {
 		if strings.ContainsAny(rest, "_`\\") || strings.IndexFunc(rest, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
-			return host // as a URL it is percent-encoded
+			return host // kept as a URL, it is percent-encoded, not transliterated
 		}
 		return strings.TrimRight(rest, "/")
 	}
@@ -343,8 +343,7 @@ func shortHost(host string) string {
 	return name
 }
 
-// shortPod returns a pod's name without its template's hash, for which it writes "..":
-// "checkout-api-..x2lqp".
+// shortPod returns a pod's name with ".." for the hash of its template: "checkout-api-..x2lqp".
 func shortPod(name string) string {
 	last := strings.LastIndexByte(name, '-')
 	if last < 0 || len(name)-last-1 != 5 || !isGenerated(name[last+1:]) {
@@ -357,8 +356,8 @@ func shortPod(name string) string {
 	return name[:hash+1] + ".." + name[last+1:]
 }
 
-// isGenerated reports whether Kubernetes may have made a part of a name: it uses no
-// vowels and no 0, 1 and 3 (k8s.io/apimachinery, util/rand).
+// isGenerated reports whether Kubernetes may have generated a part of a name: it uses no vowels and
+// no 0, 1 or 3 (k8s.io/apimachinery, util/rand).
 func isGenerated(s string) bool {
 	return strings.Trim(s, "bcdfghjklmnpqrstvwxz2456789") == ""
 }

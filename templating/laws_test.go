@@ -15,8 +15,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// arbitrary returns a notification of some alerts, as many fire as are not resolved,
-// with labels and annotations that a seed chooses.
+// arbitrary returns a notification with a number of alerts, firing and resolved, whose labels and
+// annotations depend on a seed.
 func arbitrary(seed uint64, alerts int, words ...string) templating.Notification {
 	r := rand.New(rand.NewPCG(seed, 1))
 	pick := func(from ...string) string { return from[r.IntN(len(from))] }
@@ -84,7 +84,7 @@ func FuzzCount(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64, alerts, segments uint8, a, b, c, d string) {
 		size := 2 + int(alerts)
 		if seed%5 == 0 {
-			size *= 5 // more than a template is given
+			size *= 5 // more than a template gets
 		}
 		n := arbitrary(seed, size, a, b, "", "x")
 		n.TruncatedAlerts = seed % 3
@@ -112,7 +112,7 @@ func FuzzCount(f *testing.F) {
 	})
 }
 
-// FuzzObject: two payloads that differ in what is broken give different texts if it fits.
+// FuzzObject: two payloads that differ in what is broken give different texts, if it fits.
 func FuzzObject(f *testing.F) {
 	f.Add("DiskFull", "instance", "db-1:9100", "db-2:9100", "The disk is full.")
 	f.Add("Lag", "topic", "orders", "payments", "{} lags by 7 minutes. Check the reader.")
@@ -123,7 +123,7 @@ func FuzzObject(f *testing.F) {
 		if a == b || len(a) > 40 || len(b) > 40 || len(name) > 40 || !isPlain(a) || !isPlain(b) || !isPlain(name) {
 			t.Skip()
 		}
-		for _, other := range []string{name, summary} { // which would name it by chance
+		for _, other := range []string{name, summary} { // these may name it by chance
 			if other = strings.ToLower(other); strings.Contains(other, strings.ToLower(a)) || strings.Contains(other, strings.ToLower(b)) {
 				t.Skip()
 			}
@@ -141,8 +141,8 @@ func FuzzObject(f *testing.F) {
 	})
 }
 
-// isPlain reports whether a value is sent as it is and does not look like a number,
-// whose digits may be rounded, or a sentence.
+// isPlain reports whether a value is sent unchanged, and looks neither like a number, whose digits
+// may be rounded, nor like a sentence.
 func isPlain(s string) bool {
 	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") == "" && strings.Trim(s, "-") != ""
 }

@@ -6,13 +6,14 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// lean returns a sentence without what can be left out: the words that introduce a
-// threshold, and places that the text names already.
+// lean returns a sentence without what it can spare: the words that introduce a threshold, and
+// places that the text names already.
 func lean(s string, named func(value string) bool) string {
 	return withoutPlaces(withoutThreshold(s), named)
 }
 
-// withoutWindow drops "for more than 15 minutes" at a sentence's end, as the age follows.
+// withoutWindow removes "for more than 15 minutes" at the end of a sentence, because the age
+// follows.
 func withoutWindow(s string) string {
 	for _, lead := range [...]string{" for more than ", " for over ", " for at least ", " for longer than "} {
 		i := strings.LastIndex(s, lead)
@@ -33,8 +34,8 @@ func withoutWindow(s string) string {
 	return s
 }
 
-// withoutClause drops the last clause of a sentence, after a comma or a dash; "" if
-// only a few words or no measured figure would stay.
+// withoutClause removes the last clause of a sentence, after a comma or a dash. It returns "" if
+// only a few words or no measured figure would remain.
 func (s *saying) withoutClause(text string) string {
 	end := max(strings.LastIndex(text, ", "), strings.LastIndex(text, " - "))
 	if end < 16 {
@@ -53,7 +54,7 @@ var thresholds = []string{
 	" exceeding the threshold of ", ", exceeding the threshold of ", ", above the threshold of ", ", below the threshold of ",
 }
 
-// withoutThreshold writes ", which is above the threshold of 85 percent" as "(limit 85 percent)".
+// withoutThreshold turns ", which is above the threshold of 85 percent" into "(limit 85 percent)".
 func withoutThreshold(s string) string {
 	for _, phrase := range thresholds {
 		before, limit, found := strings.Cut(s, phrase)
@@ -71,14 +72,14 @@ func withoutThreshold(s string) string {
 	return s
 }
 
-// withoutPlaces drops " on X", " in namespace X" and the like if X is named already.
+// withoutPlaces removes " on X", " in namespace X" and similar phrases if X is named already.
 func withoutPlaces(s string, named func(string) bool) string {
 	fields := strings.Fields(s)
 	kept := fields[:0:0]
 	for i := 0; i < len(fields); i++ {
 		switch fields[i] {
 		case "on", "in", "at", "of", "for", "from":
-			n := 1 // words of the place
+			n := 1 // number of words of the place
 			if i+2 < len(fields) && isPlaceWord(fields[i+1]) {
 				n = 2
 			}
@@ -110,7 +111,7 @@ func isPlaceWord(s string) bool {
 	return false
 }
 
-// withoutAsides drops brackets that hold no figure.
+// withoutAsides removes brackets that hold no figure.
 func withoutAsides(s string) string {
 	for from := 0; ; {
 		begin := strings.IndexByte(s[from:], '(')
@@ -132,8 +133,8 @@ func withoutAsides(s string) string {
 	}
 }
 
-// cutTo returns a sentence of at most so many septets, cut at a word. If the cut loses
-// the first measured figure, the figure follows in brackets.
+// cutTo returns a sentence of at most most septets, cut at a word. If the cut loses the first
+// measured figure, the figure follows in brackets.
 func (s *saying) cutTo(text string, most int, to gsm7.Alphabet) string {
 	if septets(text, to) <= most {
 		return text
@@ -148,7 +149,7 @@ func (s *saying) cutTo(text string, most int, to gsm7.Alphabet) string {
 	return short
 }
 
-// cutAtWord returns at most so many septets of a text; it does not end in a word that
+// cutAtWord returns the beginning of a text, at most most septets. It does not end in a word that
 // only leads to the next, such as "on".
 func cutAtWord(text string, most int) string {
 	short := gsm7.TruncateUnits(text, most)
@@ -162,7 +163,7 @@ func cutAtWord(text string, most int) string {
 	}
 }
 
-// septets returns the septets of a text as a choice writes it, tightly.
+// septets returns the septets of a text in the tight spelling that choices use.
 func septets(s string, to gsm7.Alphabet) int {
 	return gsm7.Measure(gsm7.Cheap(gsm7.Transliterate(s, to))).Units
 }

@@ -13,15 +13,14 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// entry is a line of a list: alerts of one name and status. In a group of one name it
-// is one alert.
+// entry is a line of a list: alerts of one name and status, or one alert in a group of one name.
 type entry struct {
 	name     string // "" in a group of one name
-	severity string // if it is not the text's
-	alerts   []int  // of the composition, at most maxAlerts in all
-	count    int    // of all alerts
+	severity string // if it differs from the text's
+	alerts   []int  // indexes into the composition's alerts, at most maxAlerts in all
+	count    int    // number of all alerts
 	objects  []string
-	lean     []string // objects without what else names them; nil: as they are
+	lean     []string // objects without what else names them; nil: same as objects
 	figure   string
 	resolved bool
 	first    *alertmanager.Alert
@@ -39,7 +38,7 @@ func (c *composition) isResolved(i int) bool {
 	return c.alerts[i].Status != string(model.AlertFiring)
 }
 
-// entriesOfOneName has an entry for each alert.
+// entriesOfOneName returns an entry for each alert.
 func (c *composition) entriesOfOneName() []entry {
 	all := make([]int, len(c.alerts))
 	for i := range all {
@@ -96,7 +95,7 @@ func mergedEntries(entries []entry, objects []string) []entry {
 	return merged
 }
 
-// entriesOfNames has an entry for each name and status.
+// entriesOfNames returns an entry for each name and status.
 func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
 	type key struct {
 		name     string
@@ -121,7 +120,7 @@ func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
 	for i := range entries {
 		e := &entries[i]
 		switch len(e.alerts) {
-		case 0: // not among the first
+		case 0: // not among the first maxAlerts
 		case 1:
 			d := c.detailAt(e.alerts[0])
 			e.objects = []string{c.compose(d, "", "", shortWording).object}
@@ -151,7 +150,7 @@ func (c *composition) entriesOfNames(alerts alertmanager.Alerts) []entry {
 	return entries
 }
 
-// milder returns the severity of a firing alert if it is not the text's.
+// milder returns the severity of a firing alert if it differs from the text's.
 func (c *composition) milder(a *alertmanager.Alert) string {
 	word := cmp.Or(severityWord(c.severityOf(a)), "FIRING")
 	if a.Status != string(model.AlertFiring) || word == c.severity() {
@@ -160,8 +159,8 @@ func (c *composition) milder(a *alertmanager.Alert) string {
 	return word
 }
 
-// objectsBySeverity orders the objects of an entry's alerts, the most severe first, and
-// writes its severity before the first of each milder one.
+// objectsBySeverity orders the objects of an entry's alerts, most severe first, and writes a
+// severity before the first object of each milder one.
 func (c *composition) objectsBySeverity(e *entry, objects []string) []string {
 	if objects == nil {
 		return nil
@@ -184,8 +183,8 @@ func (c *composition) objectsBySeverity(e *entry, objects []string) []string {
 	return sorted
 }
 
-// inContext writes before each object the cluster or environment of its alert, if not all
-// alerts have the same.
+// inContext prefixes each object with the cluster or environment of its alert, unless all alerts
+// share it.
 func (c *composition) inContext(e *entry, objects []string) []string {
 	if len(objects) != len(e.alerts) {
 		return objects
@@ -204,7 +203,7 @@ func (c *composition) inContext(e *entry, objects []string) []string {
 	return objects
 }
 
-// different returns objects each once, without those that the text names already.
+// different returns each object once, without those that the text names already.
 func (c *composition) different(e *entry, objects []string) []string {
 	return slices.DeleteFunc(slices.Compact(objects), func(o string) bool {
 		return o == "" || names(e.name, o) || slices.Contains(c.context, o)
@@ -219,7 +218,7 @@ func (e *entry) objectsOf(ch choice) []string {
 	return e.objects
 }
 
-// head returns the name of an entry and how many alerts it has.
+// head returns the name of an entry and its number of alerts.
 func (e *entry) head() string {
 	if e.count > 1 && e.name != "" {
 		return fmt.Sprintf("%s x%d", e.name, e.count)
@@ -227,7 +226,7 @@ func (e *entry) head() string {
 	return e.name
 }
 
-// line returns an entry with so many of its objects.
+// line returns the text of an entry with some of its objects.
 func (e *entry) line(objects int, ch choice, ending string) string {
 	text := e.head()
 	if all := e.objectsOf(ch); objects > 0 && len(all) > 0 {
@@ -249,7 +248,7 @@ func (e *entry) line(objects int, ch choice, ending string) string {
 	return text
 }
 
-// listed joins objects; of pods of one workload the first has its name.
+// listed joins objects. Of pods of one workload, only the first has the workload's name.
 func listed(objects []string) string {
 	var b strings.Builder
 	for i, object := range objects {
@@ -264,8 +263,8 @@ func listed(objects []string) string {
 	return b.String()
 }
 
-// lines returns the lines of firing or of resolved alerts. If several lines in a row have
-// the same severity, it is written above them. Pods of one workload share a line.
+// lines returns the lines of firing or of resolved alerts. A severity that several lines in a row
+// share is written above them. Pods of one workload share a line.
 func (c *composition) lines(ch choice, resolved bool) []string {
 	if ch.quiet && resolved && c.view.FiringCount > 0 {
 		return nil
@@ -286,7 +285,7 @@ func (c *composition) lines(ch choice, resolved bool) []string {
 			objects = filled[i]
 		}
 		line := e.line(objects, ch, c.ending)
-		if line == "" { // nothing distinguishes it; the first line counts it
+		if line == "" { // nothing distinguishes the alert; the first line counts it
 			continue
 		}
 		if e.severity != "" {
@@ -314,8 +313,8 @@ func samePod(a, b string) bool {
 	return i > 0 && i == j && a[:i] == b[:j] && !strings.Contains(a[:i], " ")
 }
 
-// fill returns how many objects of each entry fit into the room of a choice: first one
-// of each, then more.
+// fill returns how many objects of each entry fit into the room of a choice: first one of each
+// entry, then more.
 func (c *composition) fill(entries []entry, ch choice) []int {
 	counts := make([]int, len(entries))
 	left := ch.room
@@ -344,8 +343,8 @@ func (c *composition) fill(entries []entry, ch choice) []int {
 	return counts
 }
 
-// widths returns the septets of the first objects of an entry, by their number: with a
-// space before and ", +N" for the others.
+// widths returns the septets of the first n objects of an entry, by n: with a space before them,
+// and ", +N" for the others.
 func (e *entry) widths(ch choice, to gsm7.Alphabet) []int {
 	all := e.objectsOf(ch)
 	widths := make([]int, 1, len(all)+1)
@@ -355,7 +354,7 @@ func (e *entry) widths(ch choice, to gsm7.Alphabet) []int {
 		if n > 1 && samePod(all[n-2], piece) {
 			piece = piece[strings.Index(piece, "-..")+1:]
 		}
-		width += septets(piece, to) + 2 // ", ", and for the first a space
+		width += septets(piece, to) + 2 // ", ", or a space before the first
 		rest := 0
 		if n < len(all) {
 			rest = len(", +") + len(strconv.Itoa(len(all)-n))
@@ -365,7 +364,7 @@ func (e *entry) widths(ch choice, to gsm7.Alphabet) []int {
 	return widths
 }
 
-// shown returns the entries of which a choice writes lines.
+// shown returns the entries that a choice writes as lines.
 func (c *composition) shown(ch choice) []entry {
 	all := c.entries
 	if ch.lean && c.merged != nil {
@@ -377,7 +376,7 @@ func (c *composition) shown(ch choice) []entry {
 	return all[:min(ch.lines, len(all))]
 }
 
-// hidden returns how many of the alerts the chosen lines leave out.
+// hidden returns how many alerts the chosen lines leave out.
 func (c *composition) hidden(ch choice) int {
 	if c.single {
 		return 0

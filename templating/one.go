@@ -6,30 +6,30 @@ import (
 	"strings"
 )
 
-// one is a text about a single alert: the part between severity and age.
+// one is a text about a single alert: the part between its severity and its age.
 type one struct {
 	subject  string // name and context
-	object   string // what the sentence lacks of the place
+	object   string // the part of the place that the sentence lacks
 	sentence string
-	label    *label // of the object
-	from     string // where the sentence was found
-	cut      bool   // the sentence is
+	label    *label // label of the object
+	from     string // origin of the sentence
+	cut      bool   // the sentence is cut
 }
 
-// wording is how the place of an alert is written.
+// wording says how the place of an alert is written.
 type wording uint8
 
 const (
 	richWording  wording = iota // with everything that the rule's author names
-	plainWording                // what is broken
-	shortWording                // that, by short names
+	plainWording                // only what is broken
+	shortWording                // only what is broken, by short names
 )
 
-// oneOf composes the ways to write about a single alert, the best first. Each says
-// name, object and, if there is one, a figure.
+// oneOf composes the ways to write about a single alert, best first. Each gives name, object and a
+// figure if there is one.
 func (c *composition) oneOf(d *detail) []one {
 	sayings := d.preferred()
-	if len(sayings) == 0 || c.over { // what was wrong is no news
+	if len(sayings) == 0 || c.over { // what was wrong is no longer news
 		how := richWording
 		if c.over {
 			how = plainWording
@@ -72,8 +72,8 @@ func (c *composition) oneOf(d *detail) []one {
 	return ways
 }
 
-// cutWay appends a way whose sentence is cut so that all takes at most most septets,
-// and returns where it is; ok is false if only a few words would stay.
+// cutWay appends a way whose sentence is cut so that the text needs at most most septets, and
+// returns its index; ok is false if only a few words would remain.
 func (c *composition) cutWay(most int, septetsOf func(i int) int) (way int, ok bool) {
 	const fewWords = 24 // septets
 	sayings := c.first.preferred()
@@ -99,8 +99,8 @@ func (c *composition) cutWay(most int, septetsOf func(i int) int) (way int, ok b
 	return way, false
 }
 
-// withValue appends the rule's VALUE to a sentence that has no measured figure. A
-// value of 0 or 1 says nothing.
+// withValue appends the rule's VALUE to a sentence without a measured figure. A value of 0 or 1
+// means nothing.
 func withValue(d *detail, s *saying, text string) string {
 	if d.value == "" || s.measured() || d.value == "0" || d.value == "1" || names(text, d.value) {
 		return text
@@ -117,8 +117,7 @@ func firstMeasured(s *saying) (figure, bool) {
 	return figure{}, false
 }
 
-// namesElsewhere reports whether the subject or the object names a value once the sentence
-// lacks it.
+// namesElsewhere reports whether the subject or the object names a value that the sentence lacks.
 func (c *composition) namesElsewhere(d *detail, value string) bool {
 	if names(d.name, value) || slices.Contains(c.context, value) {
 		return true
@@ -134,9 +133,9 @@ func (c *composition) namesElsewhere(d *detail, value string) bool {
 	return false
 }
 
-// object returns the label that says what is broken, or nil: the most exact one that
-// the rule's author put into an annotation, else the most exact one that there is. It
-// is never an exporter's.
+// object returns the label that says what is broken, or nil: the most exact label that the rule's
+// author put into an annotation, otherwise the most exact label of all. A label of an exporter is
+// the last resort.
 func (d *detail) object() *label {
 	if len(d.labels) > 0 && d.labels[0].isChosen() {
 		return &d.labels[0]
@@ -176,7 +175,7 @@ func (d *detail) object() *label {
 		case l.foreign || l.rank >= rankState:
 		case l.rank == rankTopic && isWord(l.value):
 			first(&state, l)
-		case l.rank >= rankTopic && l.rank <= rankOwn: // perhaps the rule's, the same in each alert
+		case l.rank >= rankTopic && l.rank <= rankOwn: // perhaps a label of the rule, the same in each alert
 			first(&own, l)
 		case l.rank == rankInstance && isAddress(l.value):
 			first(&address, l)
@@ -187,8 +186,8 @@ func (d *detail) object() *label {
 	return cmp.Or(own, address, coarse, state, exporters)
 }
 
-// leanObject returns what is broken without its namespace and host, if it says enough
-// alone.
+// leanObject returns what is broken without its namespace and host, or "" if that alone says too
+// little.
 func leanObject(d *detail) string {
 	object := d.object()
 	if object == nil || object.rank.isOfHost() {
@@ -197,7 +196,7 @@ func leanObject(d *detail) string {
 	return object.rank.short(object.value)
 }
 
-// why returns a label's name and why it was chosen.
+// why returns the name of a label, and why it was chosen.
 func (d *detail) why(l *label) string {
 	switch {
 	case l.isChosen():
@@ -243,7 +242,7 @@ func (d *detail) isExportersNamespace(word string) bool {
 	return slices.ContainsFunc(d.labels, func(l label) bool { return l.rank == rankNamespace && l.value == word && !l.named })
 }
 
-// podOr returns the pod that an address belongs to, or the address.
+// podOr returns the pod that an address belongs to, or else the address.
 func (d *detail) podOr(address *label) *label {
 	for i := range d.labels {
 		if l := &d.labels[i]; l.rank == rankPod && !l.foreign {
@@ -259,11 +258,11 @@ func (r rank) isPart() bool { return r >= rankMountpoint && r <= rankOwn }
 // isOfHost reports whether an object of a rank says nothing without its host.
 func (r rank) isOfHost() bool { return r >= rankMountpoint && r <= rankInterface }
 
-// isNamespaced reports whether an object of a rank is known by its namespace, too.
+// isNamespaced reports whether an object of a rank needs its namespace as well.
 func (r rank) isNamespaced() bool { return r >= rankClaim && r <= rankWorkload }
 
-// namespace returns the namespace of what is broken, or "". That of an exporter's pod
-// is none.
+// namespace returns the namespace of what is broken, or "". The namespace of an exporter's pod does
+// not count.
 func (d *detail) namespace() string {
 	exporter := slices.ContainsFunc(d.labels, func(l label) bool {
 		return l.foreign && l.rank == rankPod && isExporter(l.value) && !strings.Contains(l.value, "state-metrics")
@@ -281,7 +280,7 @@ func (d *detail) namespace() string {
 	return found
 }
 
-// compose writes name, place and a sentence, each thing once.
+// compose writes the name, the place and a sentence, each thing once.
 func (c *composition) compose(d *detail, sentence, from string, how wording) one {
 	w := one{sentence: sentence, from: from, label: d.object()}
 	lacks := func(value string) bool {
@@ -289,12 +288,12 @@ func (c *composition) compose(d *detail, sentence, from string, how wording) one
 	}
 	w.object = c.placeOf(d, lacks, how)
 	w.subject = d.name
-	if c.single && c.unevaluated != "" && d.Labels[grafanaRule] == "" { // else the sentence says it
+	if c.single && c.unevaluated != "" && d.Labels[grafanaRule] == "" { // otherwise the sentence says it
 		w.subject += " (" + c.unevaluated + ")"
 	}
 	for _, word := range c.context {
 		if w.label != nil && w.label.rank >= rankURL && w.label.rank <= rankInstance && d.isExportersNamespace(word) {
-			continue // of the exporter, not of a host
+			continue // the namespace of the exporter, not of a host
 		}
 		if word != d.name && lacks(word) && !namesHost(w.object, word) && !names(w.subject, word) {
 			w.subject = strings.TrimSpace(w.subject + " " + word)
@@ -303,7 +302,7 @@ func (c *composition) compose(d *detail, sentence, from string, how wording) one
 	return w
 }
 
-// placeOf returns what a sentence lacks of the place of an alert, hosts before their parts.
+// placeOf returns the part of an alert's place that a sentence lacks, hosts before their parts.
 func (c *composition) placeOf(d *detail, lacks func(value string) bool, how wording) string {
 	object := d.object()
 	if object == nil {
@@ -346,8 +345,8 @@ func (c *composition) placeOf(d *detail, lacks func(value string) bool, how word
 	return strings.Join(append(hosts, parts...), " ")
 }
 
-// needsHost reports whether an object is written with its host: a disk is, and a label of
-// the rule's own. An address is left out if something else has a name.
+// needsHost reports whether an object is written with its host, as a disk and a label of the rule
+// itself are. An address is left out if something else has a name.
 func (d *detail) needsHost(object, host *label) bool {
 	if isAddress(host.value) && slices.ContainsFunc(d.labels, func(l label) bool {
 		return l.named && !l.foreign && l.name != object.name && (l.rank == rankOwn || l.rank == rankNode)
@@ -358,8 +357,8 @@ func (d *detail) needsHost(object, host *label) bool {
 	return object.rank.isOfHost() || isPart && (host.named || strings.ContainsAny(host.value, "0123456789-.") && d.podOr(nil) == nil)
 }
 
-// addsTo reports whether a label is written beside the object: others that the author
-// names, and the part of a host that nobody names.
+// addsTo reports whether a label is written next to the object: another label that the author
+// names, or the part of a host that nobody names.
 func (l *label) addsTo(object *label, how wording) bool {
 	if !object.named && l.rank == rankOwn && how != shortWording { // it may be what is broken
 		return l != object && !l.foreign

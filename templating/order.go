@@ -11,9 +11,9 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// sort orders alerts for a reader who sees only the first: firing before
-// resolved, severe before mild, new before old. Alerts that are alike in this keep no
-// order of the payload, but that of their fingerprints.
+// sort returns alerts in the order for a reader who sees only the first: firing before resolved,
+// severe before mild, new before old. Alerts that are equal in this are ordered by their
+// fingerprints, not by the payload.
 func (o *SeverityOrder) sort(alerts alertmanager.Alerts) alertmanager.Alerts {
 	type key struct {
 		*alertmanager.Alert
@@ -48,7 +48,7 @@ func labelsText(labels alertmanager.KV) string {
 }
 
 // compareAlerts orders alerts as [SeverityOrder.sort] does. Ages count only if the text gives a
-// range of them, by the power of two of their minutes.
+// range of them, and then by the power of two of their minutes.
 func (c *composition) compareAlerts(a, b *alertmanager.Alert) int {
 	age := func(a *alertmanager.Alert) int {
 		if !c.isRange() {
@@ -63,8 +63,8 @@ func (c *composition) compareAlerts(a, b *alertmanager.Alert) int {
 	)
 }
 
-// MostSevere returns a notification with at most most of its alerts: firing before
-// resolved, severe before mild, new before old. TruncatedAlerts counts the others.
+// MostSevere returns a notification with at most most of its alerts: firing before resolved, severe
+// before mild, new before old. TruncatedAlerts counts the rest.
 func MostSevere(n Notification, most int) Notification {
 	if len(n.Alerts) > most {
 		n.TruncatedAlerts += uint64(len(n.Alerts) - most)

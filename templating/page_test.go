@@ -15,7 +15,7 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// TestPage keeps docs/templates.md true: its examples are what comes out.
+// TestPage: the examples in docs/templates.md give the texts shown there.
 func TestPage(t *testing.T) {
 	const name = "../docs/templates.md"
 	body, err := os.ReadFile(name)
@@ -86,7 +86,7 @@ func functionsOfPage(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tmpl, err := set.Text("x "+f.example, paris) // some write nothing where nothing fires
+		tmpl, err := set.Text("x "+f.example, paris) // some write nothing if nothing fires
 		if err != nil {
 			t.Fatalf("%s: %v", f.name, err)
 		}
@@ -135,8 +135,7 @@ func textsOfPage(t *testing.T) string {
 	return b.String()
 }
 
-// TestDefaultsAreCheap: what is ours in the built-in texts takes a septet for
-// each character.
+// TestDefaultsAreCheap: every character that the built-in texts add takes one septet.
 func TestDefaultsAreCheap(t *testing.T) {
 	names, err := filepath.Glob("testdata/payloads/*.json")
 	if err != nil {

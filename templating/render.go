@@ -21,19 +21,19 @@ type Budget struct {
 	Again       bool   // the recipient has had this page before; the text says so (STILL)
 }
 
-// Rendering is a text and how it came about.
+// Rendering is a text and how it was made.
 type Rendering struct {
 	Text   string
 	Size   gsm7.Size
 	Shown  int  // alerts that the text lists or counts
-	Hidden int  // the others, those that Alertmanager left out included
+	Hidden int  // the others, including those that Alertmanager left out
 	Cut    bool // the text was cut at a word
-	// Headline is what it is about, in a few words: severity and what the group
-	// has in common.
+	// Headline is what the text is about, in a few words: severity and what the group has in
+	// common.
 	Headline string
-	// Shortened are values that were written shorter than they are, in order.
+	// Shortened lists the values that were written shorter, in order.
 	Shortened []Shortening
-	// Err is why the template could not be used; Text is then a built-in plain text.
+	// Err is why the template could not be used. Text is then a built-in plain text.
 	Err error
 
 	raw    string // what the template made, before it was transliterated and cut
@@ -44,15 +44,15 @@ type Rendering struct {
 	used   piece
 }
 
-// Choice is a part of a text ("object", "sentence", "lines", "figures") and where it
-// comes from, such as "deployment, named in description".
+// Choice names a part of a text ("object", "sentence", "lines", "figures") and its source, such as
+// "deployment, named in description".
 type Choice struct{ Part, From string }
 
-// Shortening is a value and what was written of it.
+// Shortening is a value, and what was written instead.
 type Shortening struct{ From, To string }
 
-// Changes returns the characters that an SMS cannot hold, or for which a cheaper
-// spelling saved a segment, and what was written in their place.
+// Changes returns the characters that an SMS cannot hold, or that a cheaper spelling replaced to
+// save a segment, with what was written instead.
 func (r *Rendering) Changes() []gsm7.Change {
 	changes := gsm7.Changes(r.raw, r.to)
 	if !r.tight {
@@ -67,7 +67,7 @@ func (r *Rendering) Changes() []gsm7.Change {
 	return changes
 }
 
-// Choices returns what the built-in functions chose for the text, and by which rule.
+// Choices returns what the built-in functions chose for the text, and why.
 func (r *Rendering) Choices() []Choice {
 	if r.c == nil {
 		return nil
@@ -77,24 +77,23 @@ func (r *Rendering) Choices() []Choice {
 
 var errEmpty = errors.New("the template makes an empty text")
 
-// view is what a template sees: the notification with as many of its alerts as
-// are to be shown.
+// view is what a template sees: the notification with those of its alerts that it should show.
 type view struct {
 	alertmanager.Data
 	GroupKey        string
 	TruncatedAlerts uint64
 	MayStillFire    bool
-	FiringCount     int  // of all alerts listed by Alertmanager, shown or not
-	ResolvedCount   int  // of all alerts, too
+	FiringCount     int  // number of firing alerts that Alertmanager listed, shown or not
+	ResolvedCount   int  // number of resolved alerts that it listed
 	Repeated        bool // sent again because the repeat interval elapsed
 	Single          bool // there is one alert, and Alertmanager left none out
 
-	common      []alertmanager.Pair // labels that all alerts have, by name
+	common      []alertmanager.Pair // labels that all alerts have, sorted by name
 	hidden      int
-	hiddenShown bool // the template writes it
+	hiddenShown bool // the template writes Hidden
 }
 
-// Hidden is the number of alerts that the template is not given.
+// Hidden returns how many alerts the template is not given.
 func (v *view) Hidden() int {
 	v.hiddenShown = true
 	return v.hidden
@@ -111,7 +110,7 @@ func (t *Text) Render(n Notification, b Budget) (r Rendering) {
 	return t.render(n, b)
 }
 
-// lastResort returns a text that needs nothing but a name and a count.
+// lastResort returns a text that needs only a name and a count.
 func (t *Text) lastResort(n Notification, b Budget, err error) Rendering {
 	text := fmt.Sprintf("%s %s: %s, %d alerts", strings.ToUpper(n.Status), Severity(n), alertName(CommonLabels(n.Alerts)), len(n.Alerts)+int(min(n.TruncatedAlerts, mostTruncated)))
 	a := attempt{Rendering: Rendering{Hidden: len(n.Alerts), Err: err, raw: text, to: t.set.to}}
@@ -157,7 +156,7 @@ func (t *Text) render(n Notification, b Budget) Rendering {
 	return r
 }
 
-// Unlisted says that alerts fire which the notification does not list.
+// Unlisted says that alerts fire that the notification does not list.
 func Unlisted(n uint64) string {
 	if n == 1 {
 		return "1 more of unknown severity fires"
@@ -178,10 +177,10 @@ func CommonLabels(alerts alertmanager.Alerts) alertmanager.KV {
 	return common
 }
 
-// mostTruncated bounds how many alerts a payload can claim that Alertmanager left out.
+// mostTruncated is the highest number of left-out alerts that a payload can claim.
 const mostTruncated = 1 << 31
 
-// show gives the template the first alerts, shown in number.
+// show gives the template the first shown alerts.
 func (v *view) show(alerts alertmanager.Alerts, shown int) {
 	v.Alerts = alerts[:shown]
 	v.hidden, v.hiddenShown = len(alerts)-shown+int(min(v.TruncatedAlerts, mostTruncated)), false
@@ -202,15 +201,15 @@ func lastLine(tail string, to gsm7.Alphabet) string {
 	return "\n" + gsm7.Transliterate(tail, to)
 }
 
-// squeeze is how values are written to save room.
+// squeeze says how values are written to save room.
 type squeeze struct {
-	tight  bool // what loses next to nothing: cheap spellings, ages in days
-	limit  int  // septets that a value may take; 0: any
-	values bool // note the values that are written, to shorten the longest
+	tight  bool // save what costs next to nothing: cheap spellings, ages in days
+	limit  int  // most septets of a value; 0: no limit
+	values bool // record the written values, to shorten the longest
 }
 
-// instance is a copy of the templates whose functions know what is rendered. It
-// serves one rendering at a time.
+// instance is a copy of the templates whose functions know what is being rendered. It renders one
+// text at a time.
 type instance struct {
 	*Text
 	view   *view
@@ -220,13 +219,13 @@ type instance struct {
 	squeeze
 	effort    effort
 	out       boundedWriter
-	tail      int // where the tail begins in out; -1: there is none
+	tail      int // start of the tail in out; -1: none
 	longest   int // septets or units of the longest value
 	shortened []Shortening
 	execute   func(values bool) error
 }
 
-// attempt is what the template makes in one way.
+// attempt is the result of executing the template in one way.
 type attempt struct {
 	Rendering
 	body, tail string
@@ -241,13 +240,13 @@ func (a *attempt) segments() int {
 	return gsm7.Measure(a.body + a.tail).Segments
 }
 
-// whole is the rendering of a text that fits.
+// whole returns the rendering of a text that fits.
 func (a *attempt) whole() Rendering {
 	a.Text = a.body + a.tail
 	return a.Rendering
 }
 
-// cut is the rendering of one that does not.
+// cut returns the rendering of a text that does not fit.
 func (a *attempt) cut(maxSegments int) Rendering {
 	a.Text = gsm7.TruncateBefore(a.body, a.tail, maxSegments)
 	a.Cut = a.Cut || a.Text != a.body+a.tail
@@ -257,7 +256,7 @@ func (a *attempt) cut(maxSegments int) Rendering {
 // try executes the template with the first shown alerts.
 func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squeeze, ch choice) (attempt, error) {
 	in.view.show(alerts, shown)
-	if ch.segments > 0 { // a choice says which lines are written, not which alerts are given
+	if ch.segments > 0 { // a choice selects which lines are written, not which alerts are given
 		in.view.hidden += in.c.hidden(ch) - (len(alerts) - shown)
 	}
 	in.squeeze, in.choice, in.used, in.effort, in.tail, in.longest, in.shortened = s, ch, 0, effort{}, -1, 0, nil
@@ -305,7 +304,7 @@ func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squee
 	return a, nil
 }
 
-// run executes the template. What was written is in out even where it fails.
+// run executes the template. What was written before an error is in out.
 func (in *instance) run() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -318,8 +317,8 @@ func (in *instance) run() (err error) {
 	return err
 }
 
-// tidy leaves out spaces that nobody sees: at lines' ends, several in a row, and
-// more than one empty line.
+// tidy removes spaces that nobody sees, at the ends of lines and several in a row, and all but one
+// of several empty lines.
 func tidy(s string) string {
 	if !strings.Contains(s, "  ") && !strings.Contains(s, " \n") && !strings.Contains(s, "\n\n\n") && !strings.Contains(s, "\n ") {
 		return s
@@ -337,8 +336,8 @@ func tidy(s string) string {
 	return strings.Join(kept, "\n")
 }
 
-// age returns how long an alert has been firing, or fired until it was resolved; 0 if the
-// payload does not say, and in the first minute, which is no news.
+// age returns how long an alert has been firing, or fired until it was resolved. It returns 0 if
+// the payload does not say, and in the first minute, which says nothing new.
 func age(a *alertmanager.Alert, now time.Time) time.Duration {
 	end, least := now, time.Minute
 	if a.Status != string(model.AlertFiring) {

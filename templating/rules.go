@@ -23,8 +23,8 @@ const (
 	spreadPiece
 )
 
-// The functions below are the rules of the built-in texts, each by itself. They take
-// the notification (.), or an alert.
+// The functions below are the rules of the built-in texts, one each. Their argument is the
+// notification (.) or an alert.
 
 // notification returns an error unless a function was given the notification.
 func notification(function string, of any) error {
@@ -34,12 +34,12 @@ func notification(function string, of any) error {
 	return nil
 }
 
-// noAlert is the error of a function that wants the notification or an alert.
+// noAlert returns the error of a function that requires the notification or an alert.
 func noAlert(function string, of any) error {
 	return fmt.Errorf("%s: wants the notification ($) or an alert, has %s", function, kindOf(of))
 }
 
-// kindOf returns what a template's author calls a value.
+// kindOf returns what an author of templates calls a value.
 func kindOf(v any) string {
 	switch v.(type) {
 	case alertmanager.Alert:
@@ -138,13 +138,13 @@ func (in *instance) lines(of any) ([]string, error) {
 func (in *instance) resolved(of any) (string, error) {
 	in.used |= resolvedPiece
 	if in.c.over {
-		return "", notification("resolved", of) // lines has them
+		return "", notification("resolved", of) // lines writes them
 	}
 	return strings.Join(in.c.lines(in.choice, true), ", "), notification("resolved", of)
 }
 
-// age returns how long alerts have been firing, or fired; if room is short, of days
-// without the hours.
+// age returns how long alerts have been firing, or fired. If room is short, an age in days has no
+// hours.
 func (in *instance) age(of any) (string, error) {
 	switch of := of.(type) {
 	case alertmanager.Alert:
@@ -187,7 +187,7 @@ func (c *composition) reasons(ch choice, used piece) []Choice {
 	return all
 }
 
-// omitted returns what a choice leaves out of several alerts that they have.
+// omitted returns what a choice leaves out that several alerts have.
 func (c *composition) omitted(ch choice) []string {
 	var all []string
 	add := func(what string, left bool) {
@@ -214,7 +214,7 @@ func (c *composition) omitted(ch choice) []string {
 	return all
 }
 
-// joined writes the texts that are not empty, with a separator between them.
+// joined joins the texts that are not empty.
 func joined(separator string, texts ...string) string {
 	kept := texts[:0:0]
 	for _, text := range texts {
@@ -225,7 +225,7 @@ func joined(separator string, texts ...string) string {
 	return strings.Join(kept, separator)
 }
 
-// start returns the first words of a text: what has happened.
+// start returns the first words of a text, which say what has happened.
 func (c *composition) start() string {
 	switch {
 	case c.over:
@@ -236,7 +236,7 @@ func (c *composition) start() string {
 	return c.severity()
 }
 
-// counts returns how many alerts fire and are resolved.
+// counts returns how many alerts fire, and how many are resolved.
 func (c *composition) counts() string {
 	v := c.view
 	switch {
@@ -250,7 +250,7 @@ func (c *composition) counts() string {
 	return strconv.Itoa(v.FiringCount) + " firing"
 }
 
-// ended returns RESOLVED, or why alerts ended that are not known to be over.
+// ended returns RESOLVED, or why the alerts ended if they are not known to be over.
 func (c *composition) ended() string {
 	if c.ending != "" {
 		return "ENDED (" + c.ending + ")"
@@ -260,8 +260,8 @@ func (c *composition) ended() string {
 
 const longestHeadline = 50 // septets
 
-// headline returns what the group is about, in a few words: the name, and of a single
-// alert what is broken.
+// headline returns what the group is about, in a few words: the name, and for a single alert what
+// is broken.
 func (c *composition) headline() string {
 	first := c.severity()
 	if c.over {
@@ -276,10 +276,10 @@ func (c *composition) headline() string {
 	return shortened(joined(" ", words...), longestHeadline, c.set.to)
 }
 
-// fallback returns the text if no template can be used. It cannot fail.
+// fallback returns the text that is used if no template works. It cannot fail.
 func fallback(v *view, c *composition) string {
 	first := c.severity()
-	if v.MayStillFire { // what is listed is resolved
+	if v.MayStillFire { // all listed alerts are resolved
 		left := "some"
 		if n := v.TruncatedAlerts; n > 0 {
 			left = fmt.Sprintf("up to %d more", n)

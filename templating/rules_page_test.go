@@ -11,8 +11,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// rule is a rule of the built-in texts as docs/templates.md shows it, by alerts before
-// and their text after. All alerts are invented.
+// rule is a rule of the built-in texts in docs/templates.md, which shows alerts and their text. All
+// alerts are invented.
 type rule struct {
 	title, is string
 	alerts    []template.Alert
@@ -82,7 +82,7 @@ func rules() []rule {
 	}
 }
 
-// rulesOfPage shows each rule by alerts before and after.
+// rulesOfPage returns the rules as the page shows them, each with its alerts and their text.
 func rulesOfPage(t *testing.T) string {
 	var b strings.Builder
 	tmpl := text(t, byDefault)

@@ -11,31 +11,31 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Annotations in which rules say what is wrong, in order of preference.
+// Annotations in which rules say what is wrong, most preferred first.
 var (
 	shortAnnotations = []string{"summary", "Summary", "message", "title"}
 	longAnnotations  = []string{"description", "Description", "message", "details", "text", "body"}
 )
 
-// detail is what a text may say about an alert.
+// detail is what a text can say about an alert.
 type detail struct {
 	*alertmanager.Alert
 	name        string
 	severity    string
-	labels      []label // the most exact first
+	labels      []label // most exact first
 	sayings     []saying
 	wordsOfName []string // see nameWords
-	// value is what the rule's description gives as VALUE.
+	// value is the VALUE in the rule's description.
 	value string
 }
 
-// saying is one sentence that an annotation holds.
+// saying is one sentence of an annotation.
 type saying struct {
 	text    string // without its full stop, figures rounded
-	from    string // where it was found, for preview
+	from    string // its origin, for preview
 	summary bool
-	echo    bool // it says no more than name and labels do
-	advice  bool // it says what to do instead of what is
+	echo    bool // it says no more than the name and the labels
+	advice  bool // it says what to do, not what is wrong
 	figures []figure
 	known   []span // label values
 }
@@ -45,7 +45,7 @@ func (s *saying) measured() bool {
 	return slices.ContainsFunc(s.figures, func(f figure) bool { return !f.constant })
 }
 
-// alertName returns the name of an alert: the rule's, if Grafana could not evaluate it.
+// alertName returns the name of an alert, or of its rule if Grafana could not evaluate it.
 func alertName(labels alertmanager.KV) string {
 	name := labels[model.AlertNameLabel]
 	if name == grafanaNoData || name == grafanaError {
@@ -54,8 +54,8 @@ func alertName(labels alertmanager.KV) string {
 	return name
 }
 
-// forgetAddresses marks an address as not named if the annotations have it in
-// "(instance X)" alone: a pod's name says more.
+// forgetAddresses marks an address as not named if the annotations have it only in "(instance X)":
+// a pod's name says more.
 func (d *detail) forgetAddresses(text string) {
 	for i := range d.labels {
 		l := &d.labels[i]
@@ -65,7 +65,7 @@ func (d *detail) forgetAddresses(text string) {
 	}
 }
 
-// detailOf reads an alert.
+// detailOf reads the detail of an alert.
 func (s *Set) detailOf(a *alertmanager.Alert) detail {
 	d := detail{Alert: a, name: alertName(a.Labels), severity: s.severities.of(a.Labels)}
 	summary, summaryFrom := firstAnnotation(a.Annotations, shortAnnotations)
@@ -107,7 +107,7 @@ func firstAnnotation(annotations alertmanager.KV, names []string) (text, from st
 	return "", ""
 }
 
-// withoutDump cuts what some rules append to their descriptions: all labels.
+// withoutDump removes the list of all labels that some rules append to their descriptions.
 func withoutDump(s string) string {
 	before, _, found := cutField(s, "LABELS")
 	if !found {
@@ -134,7 +134,7 @@ func cutField(s, field string) (before, value string, found bool) {
 	}
 }
 
-// read adds the sentences of an annotation.
+// read adds the sentences of an annotation to the detail.
 func (d *detail) read(text, from string, summary bool) {
 	if before, value, found := cutField(text, "VALUE"); found {
 		end := numberEnd(strings.TrimPrefix(value, "-"), 0)
@@ -165,7 +165,7 @@ func (d *detail) read(text, from string, summary bool) {
 			s.known = d.known(short)
 			s.figures = figures(short, s.known)
 		}
-		for i := range s.figures { // a number that the name has, too
+		for i := range s.figures { // a number that is also in the name
 			f := &s.figures[i]
 			f.constant = f.constant || isDigit(f.text[len(f.text)-1]) && slices.Contains(d.nameWords(), f.text)
 		}
@@ -177,8 +177,8 @@ func (d *detail) read(text, from string, summary bool) {
 	}
 }
 
-// expanded writes the values of labels that a rule's author meant to have expanded:
-// some tools quote {{ $labels.name }} once too often.
+// expanded replaces {{ $labels.name }} by the label's value: some tools quote such expressions once
+// too often, so Prometheus does not expand them.
 func (d *detail) expanded(text string) string {
 	if !strings.Contains(text, "{{") {
 		return text
@@ -201,7 +201,7 @@ func (d *detail) expanded(text string) string {
 	}
 }
 
-// withoutTopics drops words such as "#page" at a sentence's end.
+// withoutTopics removes words such as "#page" at the end of a sentence.
 func withoutTopics(s string) string {
 	for {
 		i := strings.LastIndexByte(s, ' ')
@@ -212,8 +212,8 @@ func withoutTopics(s string) string {
 	}
 }
 
-// withoutLead drops what the text says before its sentence: "[CRITICAL]", "FIRING:", the
-// alert's name.
+// withoutLead removes words before a sentence that the text says already: "[CRITICAL]", "FIRING:",
+// the alert's name.
 func (d *detail) withoutLead(s string) string {
 	for range 3 {
 		rest := strings.TrimLeft(s, "[( ")
@@ -232,7 +232,7 @@ func (d *detail) withoutLead(s string) string {
 	return s
 }
 
-// withoutInstance drops "(instance X)" and the like: a label in brackets.
+// withoutInstance removes a label in brackets, such as "(instance X)".
 func (d *detail) withoutInstance(s string) string {
 	for _, word := range [...]string{"(instance ", "(instance:", "(host ", "[instance "} {
 		begin := strings.Index(s, word)
@@ -248,7 +248,7 @@ func (d *detail) withoutInstance(s string) string {
 	return strings.TrimRight(s, " .,;:-")
 }
 
-// known returns where a text has values of labels.
+// known returns the spans of a text that are values of labels.
 func (d *detail) known(text string) []span {
 	var all []span
 	for _, l := range d.labels {
@@ -262,7 +262,7 @@ func (d *detail) known(text string) []span {
 	return all
 }
 
-// fillers are words that say nothing by themselves.
+// fillers holds words that mean nothing by themselves.
 var fillers = map[string]bool{
 	"a": true, "an": true, "the": true, "is": true, "are": true, "was": true, "has": true, "have": true, "had": true, "been": true, "be": true, "of": true, "on": true, "in": true, "at": true,
 	"for": true, "to": true, "and": true, "by": true, "with": true, "from": true, "instance": true, "alert": true, "there": true, "its": true, "it": true, "this": true, "that": true, "too": true,
@@ -328,10 +328,9 @@ func nameWords(name string) []string {
 	return all
 }
 
-// preferred returns the sayings in the order in which they are tried: the summary if it
-// has a measured figure; else the first sentence with one; else with any figure; then
-// the summary, if it says more than the name; then anything else. Advice is taken only if
-// there is nothing else.
+// preferred returns the sayings, most preferred first: the summary if it has a measured figure; the
+// first sentence with a measured figure; with any figure; the summary if it says more than the
+// name; anything else. It returns advice only if there is nothing else.
 func (d *detail) preferred() []*saying {
 	class := func(s *saying) int {
 		switch {

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Ranks of severities in the built-in order.
+// Ranks of severities in the built-in order, most severe first.
 const (
 	rankP0 = iota - 1
 	rankCritical
@@ -26,9 +26,8 @@ const (
 // SeverityResolved is the severity of a message about alerts none of which fires.
 const SeverityResolved = "resolved"
 
-// severityRanks are the built-in ranks of words in the spelling of [severityKey]. The
-// words are those that Prometheus's, Zabbix's, Grafana's, PagerDuty's and syslog's users
-// write.
+// severityRanks holds the built-in ranks of words in the spelling of [severityKey]. The words are
+// in use with Prometheus, Zabbix, Grafana, PagerDuty and syslog.
 var severityRanks = func() map[string]int {
 	all := map[string]int{"": rankUnset, SeverityResolved: rankResolved}
 	for rank, words := range map[int]string{
@@ -45,23 +44,23 @@ var severityRanks = func() map[string]int {
 	return all
 }()
 
-// levelRanks are the built-in ranks of P0 to P5.
+// levelRanks holds the built-in ranks of P0 to P5.
 var levelRanks = [...]int{rankP0, rankCritical, rankHigh, rankWarning, rankInfo, rankInfo}
 
-// SeverityOrder says which label gives an alert's severity, and which severity is worse.
-// Nil is the built-in order.
+// SeverityOrder sets which label gives an alert's severity, and which severities are worse. Nil
+// means the built-in order.
 type SeverityOrder struct {
-	label    string         // the first to give a severity; "": none but the built-in ones
-	listed   map[string]int // the places of the configured severities, by their keys
+	label    string         // the label that is read first; "": only the built-in ones
+	listed   map[string]int // positions of the configured severities, by their keys
 	ranks    []int          // the built-in ranks of the configured severities
-	reversed bool           // of numbers, the greater one is worse
+	reversed bool           // a greater number is worse
 }
 
-// NewSeverityOrder returns an order. label comes before the built-in labels; "" adds none.
-// order lists severities, the most severe first; empty is the built-in order. A severity
-// that it does not list ranks as its equal in the list (crit as critical, sev1 as P1), or
-// else before the first one that the built-in order takes for milder. If order lists
-// numbers, the greater one first, 5 is worse than 1.
+// NewSeverityOrder returns an order. label is read before the built-in labels; "" adds none. order
+// lists severities, most severe first; if it is empty, the built-in order applies. A severity that
+// it does not list ranks like its equal in the list (crit like critical, sev1 like P1), otherwise
+// before the first listed severity that is milder in the built-in order. If order lists a greater
+// number first, 5 is worse than 1.
 func NewSeverityOrder(label string, order []string) *SeverityOrder {
 	o := &SeverityOrder{label: label, listed: make(map[string]int)}
 	last := -1
@@ -78,9 +77,9 @@ func NewSeverityOrder(label string, order []string) *SeverityOrder {
 	return o
 }
 
-// Rank returns the rank of a severity, lower for a more severe one; case and spaces do
-// not matter. 0 and less are the highest level: critical and its equals, or the first of
-// a configured order. In the built-in order, an unknown word ranks above warning.
+// Rank returns the rank of a severity, lower for a more severe one, whatever its case and spaces. 0
+// and less are the highest level: critical and its equals, or the first of a configured order. In
+// the built-in order, an unknown word ranks above warning.
 func (o *SeverityOrder) Rank(severity string) int {
 	builtIn := o.builtIn(severity)
 	if o == nil || len(o.listed) == 0 {
@@ -118,8 +117,8 @@ func (o *SeverityOrder) builtIn(severity string) int {
 	return rankUnknown
 }
 
-// IsUrgent reports whether a severity is one of a list, in any spelling; if the list is
-// nil, whether it is of the highest level.
+// IsUrgent reports whether a severity is in a list, in any spelling, or, if the list is nil,
+// whether it is of the highest level.
 func (o *SeverityOrder) IsUrgent(severity string, urgent []string) bool {
 	if urgent == nil {
 		return o.Rank(severity) <= 0
@@ -131,8 +130,8 @@ func (o *SeverityOrder) IsUrgent(severity string, urgent []string) bool {
 // and P1.
 func SameSeverity(a, b string) bool { return severityKey(a) == severityKey(b) }
 
-// severityKey returns the one spelling of a severity: without capitals, spaces and
-// punctuation, its abbreviation written out, and a level as its number.
+// severityKey returns the canonical spelling of a severity: without capitals, spaces and
+// punctuation, with abbreviations written out, and a level as its number.
 func severityKey(severity string) string {
 	if level, ok := severityLevel(severity); ok {
 		return strconv.Itoa(level)
@@ -177,9 +176,9 @@ func severityLevel(severity string) (level int, ok bool) {
 	return int(number[0] - '0'), true
 }
 
-// severityWord returns a severity as a text has it: in capitals, and a bare number as "SEV1".
+// severityWord returns a severity as texts write it: in capitals, and a bare number as "SEV1".
 func severityWord(severity string) string {
-	const longest = 20 // bytes; a longer value is no severity
+	const longest = 20 // bytes; a longer value is not a severity
 	s := strings.ToUpper(strings.TrimSpace(severity))
 	switch {
 	case len(s) > longest || s == "NONE":
@@ -190,7 +189,7 @@ func severityWord(severity string) string {
 	return s
 }
 
-// severityLabels are those that give an alert's severity, in order of preference.
+// severityLabels lists the labels that give an alert's severity, most preferred first.
 var severityLabels = []string{"severity", "priority", "Severity", "level"}
 
 func isSeverity(label string) bool { return slices.Contains(severityLabels, label) }
@@ -210,8 +209,8 @@ func (o *SeverityOrder) of(labels alertmanager.KV) string {
 	return ""
 }
 
-// Severity returns the most severe severity of the alerts that fire, or may fire; "" if
-// no label gives one, and SeverityResolved if nothing fires.
+// Severity returns the most severe severity of the alerts that fire or may fire: "" if no label
+// gives one, SeverityResolved if nothing fires.
 func Severity(n Notification) string {
 	most, fires := "", n.MayStillFire
 	for i := range n.Alerts {
@@ -230,8 +229,8 @@ func Severity(n Notification) string {
 	return most
 }
 
-// Severities returns the severities of the alerts that fire, or may fire, and of all
-// alerts if none does, each once; "" is that of an alert without one.
+// Severities returns the severities of the alerts that fire or may fire, or of all alerts if none
+// does, each once. "" means an alert without a severity.
 func Severities(n Notification) []string {
 	alerts := alertmanager.Alerts(n.Alerts.Firing())
 	if n.MayStillFire || len(alerts) == 0 {
@@ -246,9 +245,9 @@ func Severities(n Notification) []string {
 	return all
 }
 
-// IsUrgent reports whether limits let a notification pass: an alert that fires, or may
-// fire, has an urgent severity (see [SeverityOrder.IsUrgent]), or Alertmanager has cut the
-// list of alerts, so that one that is not listed may have.
+// IsUrgent reports whether limits let a notification pass: an alert that fires or may fire has an
+// urgent severity (see [SeverityOrder.IsUrgent]), or Alertmanager has left out alerts, which may
+// have one.
 func (n *Notification) IsUrgent(urgent []string) bool {
 	if n.MayStillFire || n.TruncatedAlerts > 0 && n.Status == string(model.AlertFiring) {
 		return true

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// addFigures gives each entry the one figure in which the alerts' sentences differ.
+// addFigures gives each entry the figure in which the alerts' sentences differ.
 func (c *composition) addFigures(entries []entry) {
-	const most = 100 // lines; more seldom fit, even into ten segments
+	const most = 100 // lines; more rarely fit, even into ten segments
 	list := entries
-	for len(list) > 0 && list[len(list)-1].resolved { // those that fire come first
+	for len(list) > 0 && list[len(list)-1].resolved { // firing alerts come first
 		list = list[:len(list)-1]
 	}
 	if len(list) == 0 || len(entries) > most {
@@ -36,7 +36,7 @@ func (c *composition) addFigures(entries []entry) {
 	}
 	if details[0].value != "" && slices.ContainsFunc(details, func(d *detail) bool { return d.value != details[0].value }) {
 		setFigures(list, func(i int) string {
-			if len(details[i].value) < 2 { // a digit says little without its words
+			if len(details[i].value) < 2 { // a digit means little without its words
 				return ""
 			}
 			return details[i].value
@@ -45,8 +45,8 @@ func (c *composition) addFigures(entries []entry) {
 	}
 }
 
-// sameSentence returns of each alert the sentence that was found where s was, with as many
-// figures; nil if s has none or an alert has no such sentence.
+// sameSentence returns, for each alert, the sentence from the same source as s, with as many
+// figures. It returns nil if s has no figures or an alert has no such sentence.
 func sameSentence(details []*detail, s *saying) []*saying {
 	if len(s.figures) == 0 {
 		return nil
@@ -62,7 +62,7 @@ func sameSentence(details []*detail, s *saying) []*saying {
 	return texts
 }
 
-// setFigures gives each entry its figure, or none to any if one has none.
+// setFigures gives each entry its figure, or none of them if one has none.
 func setFigures(entries []entry, figure func(i int) string) {
 	for i := range entries {
 		entries[i].figure = figure(i)
@@ -74,8 +74,8 @@ func setFigures(entries []entry, figure func(i int) string) {
 	}
 }
 
-// spread returns the least and the greatest figure of the lines, "206-258ms"; "" if they
-// have none or their units differ.
+// spread returns the lowest and the highest figure of the lines, "206-258ms"; "" if they have none
+// or their units differ.
 func (c *composition) spread() string {
 	if c.name == "" || len(c.details) == 0 {
 		return ""

@@ -45,7 +45,7 @@ func TestSentences(t *testing.T) {
 	}
 }
 
-// TestFigures: figures as written, those of the rule's author in brackets.
+// TestFigures: figures as written, with those that the rule's author wrote in brackets.
 func TestFigures(t *testing.T) {
 	for in, want := range map[string]string{
 		"has 2.718281828% left":                          "2.72%",
@@ -130,8 +130,8 @@ func TestSeverityRank(t *testing.T) {
 	checkRanks(t, nil, order)
 }
 
-// checkRanks checks that severities in a row rank equal, and each row milder than the one
-// before it.
+// checkRanks checks that all severities of a row rank equal, and that each row is milder than the
+// row before it.
 func checkRanks(t *testing.T, o *SeverityOrder, rows [][]string) {
 	t.Helper()
 	for i, same := range rows {
@@ -230,7 +230,7 @@ func TestNatural(t *testing.T) {
 	}
 }
 
-// TestObject: what is broken, by labels of exporters, scrapes and OpenTelemetry.
+// TestObject: what is broken, by the labels of exporters, scrapes and OpenTelemetry.
 func TestObject(t *testing.T) {
 	set, err := New(Options{Objects: []string{"tunnel"}, Ignore: []string{"rack"}})
 	if err != nil {

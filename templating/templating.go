@@ -1,24 +1,22 @@
-// Package templating turns a group of alerts into the text of an SMS. It can be
-// used alone.
+// Package templating turns a group of alerts into the text of an SMS. It can be used alone.
 //
-// Templates are Go's, with Alertmanager's data and functions, so that existing
-// ones work, and some of our own (docs/templates.md shows them). A Set parses
-// them once; a Text renders notifications:
+// Templates are Go's, with Alertmanager's data and functions, so existing templates work, and with
+// some functions of our own (docs/templates.md shows them). A Set parses them once; a Text renders
+// notifications:
 //
 //	set, err := templating.New(templating.Options{})
 //	text, err := set.Text(`{{ template "sms.default" . }}`, nil)
 //	rendering := text.Render(notification, templating.Budget{MaxSegments: 2})
 //
-// A text is written with what an SMS can hold, and fitted: the built-in functions leave
-// out what says least; a template that lists alerts itself gets as many as there is room
-// for, the most severe and newest first, and the number of the others. If even one alert
-// is too long, its values are shortened; in the end the text is cut at a word. What
-// follows {{ tail }} in a template, and the tail of a [Budget], stay whatever is cut. A
-// few septets do not cost a segment if a tighter spelling or shorter values save it.
-// Rendering never fails: if a template fails, a built-in plain text replaces it.
+// A text is spelled with characters that an SMS can hold, and fitted. The built-in functions leave
+// out what says least; a template that lists alerts itself gets as many as there is room for, the
+// most severe and newest first, and the number of the others. If even one alert is too long, its
+// values are shortened; as the last step, the text is cut at a word. What follows {{ tail }} in a
+// template, and the tail of a [Budget], is never cut. If a segment would hold only a few septets,
+// tighter spelling or shorter values save it. Rendering never fails: if a template fails, a
+// built-in plain text replaces it.
 //
-// The package is used by smspager itself; its exported names may change until smspager
-// has version 1.
+// The package is part of smspager; its exported names may change until smspager has version 1.
 package templating
 
 import (
@@ -41,15 +39,14 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// Notification holds Alertmanager's data for one group of alerts, and the rest of its
-// webhook.
+// Notification holds Alertmanager's data for one group of alerts, and the rest of its webhook.
 type Notification struct {
 	alertmanager.Data
 	GroupKey        string
 	Org             string // Grafana's organization (orgId), "" if the payload names none
 	TruncatedAlerts uint64 // alerts that Alertmanager left out (max_alerts)
-	// MayStillFire says that the listed alerts are resolved, but some of those
-	// that were left out may fire. Status is then "firing".
+	// MayStillFire means that all listed alerts are resolved, but some that were left out may fire.
+	// Status is then "firing".
 	MayStillFire bool
 	Order        *SeverityOrder `json:"-"` // of its severities; nil: the built-in order
 }
@@ -58,8 +55,8 @@ type Notification struct {
 type Options struct {
 	Globs []string         // patterns of template files
 	Now   func() time.Time // nil: time.Now
-	// Objects are labels that name what is broken, the most exact first; they come before
-	// the built-in ones. Ignore are labels that never do.
+	// Objects lists labels that name what is broken, most exact first; they come before the
+	// built-in ones. Ignore lists labels that never name it.
 	Objects, Ignore []string
 	Alphabet        gsm7.Alphabet  // of the provider; "": all of GSM 03.38
 	Severities      *SeverityOrder // nil: the built-in order
@@ -70,7 +67,7 @@ type Set struct {
 	templates *template.Template
 	now       func() time.Time
 	to        gsm7.Alphabet
-	plain     map[string]*parse.Tree // of the texts built in, not instrumented: they end, and write little
+	plain     map[string]*parse.Tree // of the built-in texts, not instrumented: they end, and write little
 	order     map[string]int         // of Options.Objects, see label
 	ignored   map[string]bool        // Options.Ignore
 	samples   []Notification
@@ -84,8 +81,8 @@ var builtIn embed.FS
 //go:embed samples/*.json
 var sampleFiles embed.FS
 
-// New parses the built-in templates and the files. A file may replace a
-// built-in template by defining one of its name.
+// New parses the built-in templates and the files. A file may replace a built-in template by
+// defining one of the same name.
 func New(o Options) (*Set, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -121,7 +118,7 @@ func New(o Options) (*Set, error) {
 		}
 		slices.Sort(files)
 		for _, file := range files {
-			if info, err := os.Stat(file); err == nil && info.IsDir() && file != glob { // as Kubernetes mounts a ConfigMap
+			if info, err := os.Stat(file); err == nil && info.IsDir() && file != glob { // Kubernetes mounts a ConfigMap with such folders
 				continue
 			}
 			text, err := os.ReadFile(file)
@@ -145,8 +142,7 @@ func New(o Options) (*Set, error) {
 	return s, err
 }
 
-// located takes the prefix "template: " off an error, so that it begins with
-// its file and line.
+// located removes the prefix "template: " of an error, so that it begins with its file and line.
 func located(err error) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "template: "))
 }
@@ -176,20 +172,20 @@ func readSamples() (samples []Notification, err error) {
 type Text struct {
 	set       *Set
 	now       func() time.Time
-	zone      *time.Location // nil: UTC, which is said
+	zone      *time.Location // nil: UTC, which the text then shows
 	instances sync.Pool
 }
 
-// Text parses a receiver's text and tries it on samples: one that fails on them,
-// or makes nothing of any, is an error. Times of day are those of the zone; nil
-// is UTC, and then the text says so.
+// Text parses a receiver's text and tries it on samples. A text that fails on a sample, or that is
+// empty for all of them, is an error. Times of day are in the zone; nil is UTC, which the text then
+// shows.
 func (s *Set) Text(source string, zone *time.Location) (*Text, error) {
 	parsed, err := s.templates.Clone()
 	if err != nil {
 		return nil, err
 	}
 	name := "text"
-	for parsed.Lookup(name) != nil { // the user's own, which the source may mean
+	for parsed.Lookup(name) != nil { // a template of the user's, which the source may use
 		name = "receiver's " + name
 	}
 	if parsed, err = parsed.New(name).Parse(source); err != nil {

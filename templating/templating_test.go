@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// now is a few minutes after the captured payloads.
+// now is a few minutes after the payloads were captured.
 func now() time.Time { return time.Date(2026, 11, 23, 19, 34, 0, 0, time.UTC) }
 
 const byDefault = `{{ template "sms.default" . }}`
@@ -51,7 +51,7 @@ func payload(t testing.TB, name string) templating.Notification {
 	return n
 }
 
-// check is what holds for every rendering.
+// check checks what holds for every rendering.
 func check(t testing.TB, r templating.Rendering, segments int) {
 	t.Helper()
 	if r.Text == "" || r.Size != gsm7.Measure(r.Text) || r.Size.Segments > segments {
@@ -79,7 +79,7 @@ func TestLabelValuesAreNotTemplates(t *testing.T) {
 	}
 }
 
-// TestAlertmanagersTemplates runs what people have in their Alertmanager.
+// TestAlertmanagersTemplates runs templates that people have for Alertmanager.
 func TestAlertmanagersTemplates(t *testing.T) {
 	n := payload(t, "testdata/payloads/05-some-resolved-mixed.json")
 	for source, want := range map[string]string{
@@ -94,7 +94,7 @@ func TestAlertmanagersTemplates(t *testing.T) {
 	}
 }
 
-// group is a firing group of so many alerts, the last the newest.
+// group returns a firing group of some alerts, the last one the newest.
 func group(size int) templating.Notification {
 	n := templating.Notification{}
 	n.Status = "firing"
@@ -112,7 +112,7 @@ func group(size int) templating.Notification {
 func TestFallback(t *testing.T) {
 	n := payload(t, "testdata/payloads/01-single-firing-critical.json")
 	n.NotificationReason = "another"
-	// On the samples, whose reasons are known, these templates work.
+	// These templates work on the samples, whose reasons are known.
 	for source, want := range map[string]string{
 		`{{ if eq .NotificationReason "another" }}{{ index .Alerts 99 }}{{ end }}x`:                                            "out of range",
 		`{{ if ne .NotificationReason "another" }}x{{ end }}`:                                                                  "empty text",
@@ -186,7 +186,7 @@ func TestOddNotifications(t *testing.T) {
 	}
 }
 
-// TestOneAlertOrAll checks what the functions take: an alert within a range, or all.
+// TestOneAlertOrAll checks what the functions accept: an alert within a range, or all alerts.
 func TestOneAlertOrAll(t *testing.T) {
 	n := payload(t, "testdata/payloads/15-v031-mixed-phone-label.json")
 	if got := text(t, `{{ range .Alerts }}{{ severity . }} {{ end }}`).Render(n, templating.Budget{}).Text; got != "CRITICAL WARNING WARNING" {

@@ -2,15 +2,15 @@ package templating
 
 import "strings"
 
-// unitNames are those that are written right behind a number; longer ones first.
+// unitNames lists the units that are written directly after a number, longer ones first.
 var unitNames = []string{
 	"KiB/s", "MiB/s", "GiB/s", "KB/s", "MB/s", "GB/s", "kB/s", "req/s", "msg/s", "ops/s", "Kbps", "Mbps", "Gbps", "kbps",
 	"KiB", "MiB", "GiB", "TiB", "PiB", "B/s", "rps", "qps", "bps", "rpm", "KB", "kB", "MB", "GB", "TB", "PB", "Ki", "Mi", "Gi", "Ti", "ms", "us", "µs", "ns", "min", "hours", "Hz", "MHz", "GHz",
 	"/s", "/m", "/min", "°C", "°F", "%", "s", "m", "h", "d", "w", "B", "K", "k", "M", "G", "T", "C", "V", "W", "A", "x",
 }
 
-// unitEnd returns the end of the unit behind a number that ends at i, or i. A duration
-// with several units, such as 1h30m, is one figure.
+// unitEnd returns the end of the unit after a number that ends at i, or i. A duration with several
+// units, such as 1h30m, is one figure.
 func unitEnd(s string, i int) int {
 	at := i
 	if at < len(s) && s[at] == ' ' { // "97 %", "3 GiB"

@@ -11,9 +11,9 @@ import (
 // (prometheus/prometheus, rules/alerting.go: "<error expanding template: %s>").
 const unexpanded = "<error expanding template"
 
-// words returns the words of an annotation: without terminal colors, HTML, Markdown
-// links and emphasis, and with single spaces. Line ends stay, as they may end a
-// sentence. An annotation that is blank, or that Prometheus could not expand, has none.
+// words returns the words of an annotation, without terminal colors, HTML, Markdown links and
+// emphasis, and with single spaces. Line ends remain, as they may end a sentence. It returns "" for
+// an annotation that is blank, or that Prometheus could not expand.
 func words(annotation string) string {
 	s := strings.TrimSpace(capped(annotation))
 	if s == "" || strings.HasPrefix(s, unexpanded) {
@@ -38,7 +38,7 @@ func words(annotation string) string {
 		s = strings.ReplaceAll(s, `\n`, "\n")
 	}
 	s = strings.ReplaceAll(s, "<no value>", "")
-	if strings.Contains(s, "{%") { // of a template engine in front of Prometheus
+	if strings.Contains(s, "{%") { // from a template engine in front of Prometheus
 		s = strings.NewReplacer("{% raw %}", "", "{% endraw %}", "").Replace(s)
 	}
 	if strings.ContainsAny(s, "`*") {
@@ -47,8 +47,7 @@ func words(annotation string) string {
 	return strings.TrimSpace(singleSpaces(s))
 }
 
-// longestAnnotation is how many bytes of an annotation are read; ten segments hold a
-// fifth of it.
+// longestAnnotation is how many bytes of an annotation are read. Ten segments hold a fifth of that.
 const longestAnnotation = 8 << 10
 
 // capped returns the beginning of a long annotation.
@@ -59,7 +58,7 @@ func capped(annotation string) string {
 	return strings.ToValidUTF8(annotation[:longestAnnotation], "")
 }
 
-// withoutColors drops ECMA-48 control sequences, with which programs color a terminal.
+// withoutColors removes ECMA-48 control sequences, with which programs color a terminal.
 func withoutColors(s string) string {
 	var b strings.Builder
 	for {
@@ -84,15 +83,15 @@ func withoutColors(s string) string {
 	}
 }
 
-// htmlElements are those that annotations hold; what is in other angle brackets stays.
-// true: it is set apart from the words around it.
+// htmlElements lists the elements that annotations contain; other text in angle brackets remains.
+// True means that the element is separated from the words around it.
 var htmlElements = map[string]bool{
 	"a": false, "b": false, "code": false, "em": false, "font": false, "i": false, "s": false, "span": false, "strong": false, "u": false, "img": false, "small": false, "mark": false, "kbd": false, "sub": false, "sup": false, "tt": false,
 	"br": true, "div": true, "h1": true, "h2": true, "h3": true, "h4": true, "hr": true, "li": true, "ol": true, "p": true, "pre": true,
 	"center": true, "table": true, "tbody": true, "td": true, "th": true, "tr": true, "ul": true,
 }
 
-// withoutTags drops HTML's tags. A link in Slack's form, <URL|words>, becomes its words.
+// withoutTags removes the tags of HTML. A link in Slack's form, <URL|words>, becomes its words.
 func withoutTags(s string) string {
 	var b strings.Builder
 	for {
@@ -136,7 +135,7 @@ func withoutTags(s string) string {
 	}
 }
 
-// withoutLinks makes Markdown's [words](URL) the words.
+// withoutLinks replaces Markdown's [words](URL) by the words.
 func withoutLinks(s string) string {
 	var b strings.Builder
 	for {
@@ -157,7 +156,7 @@ func withoutLinks(s string) string {
 	}
 }
 
-// singleSpaces makes white space one space, or one line end if it holds one.
+// singleSpaces replaces white space by one space, or by one line end if it contains one.
 func singleSpaces(s string) string {
 	plain := true
 	for i := range len(s) {
@@ -214,7 +213,7 @@ func sentences(s string) []string {
 	return all
 }
 
-// endsLine reports whether a line's end is the end of a sentence, too.
+// endsLine reports whether the end of a line also ends a sentence.
 func endsLine(before, after string) bool {
 	last := before[len(before)-1]
 	r, _ := utf8.DecodeRuneInString(after)
@@ -236,8 +235,8 @@ func endsAbbreviated(s string) bool {
 	return len(word) == 1 && unicode.IsLetter(rune(word[0]))
 }
 
-// adviceBegins are the first words of sentences that say what to do, or what may
-// follow, instead of what is.
+// adviceBegins lists the first words of sentences that say what to do, or what may follow, not what
+// is wrong.
 var adviceBegins = []string{
 	"check ", "please ", "see ", "consider ", "investigate ", "verify ", "make sure", "ensure ", "inspect ", "look ", "run the ", "this may", "this might", "this could",
 	"this can ", "this usually", "this often", "this means", "this indicates", "this alert", "possible cause", "possibly", "restart ", "review ", "contact ", "refer ", "more info",
@@ -260,7 +259,7 @@ func isWordByte(b byte) bool {
 	return b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' || b == '_' || b >= utf8.RuneSelf
 }
 
-// index returns the place of a value in a text as whole words, or -1.
+// index returns the position of a value in a text as whole words, or -1.
 func index(text, value string) int {
 	if value == "" {
 		return -1
@@ -289,7 +288,7 @@ func bounded(text string, i, end int) bool {
 	if end < len(text) && isWordRune(after) && isWordByte(text[end-1]) {
 		return false
 	}
-	// "web" is not named by "web-2", nor "2" by "2.5".
+	// "web-2" does not name "web", nor "2.5" the value "2".
 	if i > 1 && (text[i-1] == '-' || text[i-1] == '.') && isWordByte(text[i-2]) {
 		return false
 	}
@@ -299,12 +298,12 @@ func bounded(text string, i, end int) bool {
 	return true
 }
 
-// isWordRune reports whether a rune continues a name in Latin or similar letters.
-// Scripts without spaces do not.
+// isWordRune reports whether a rune continues a name in Latin or similar letters. Runes of scripts
+// without spaces do not.
 func isWordRune(r rune) bool {
 	if r < utf8.RuneSelf {
 		return isWordByte(byte(r))
 	}
-	const cjk = 0x2E80 // and what follows
+	const cjk = 0x2E80 // and everything after
 	return r < cjk && (unicode.IsLetter(r) || unicode.IsDigit(r))
 }
