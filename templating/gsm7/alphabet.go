@@ -2,9 +2,8 @@ package gsm7
 
 import "unicode/utf8"
 
-// The GSM 7-bit default alphabet in the order of its septets (3GPP TS 23.038,
-// 6.2.1). 0x1b is the escape to the extension table, which is not a
-// character.
+// alphabet is the GSM 7-bit default alphabet in the order of its septets (3GPP TS 23.038, 6.2.1).
+// 0x1b is the escape to the extension table, not a character.
 const alphabet = "@£$¥èéùìòÇ\nØø\rÅå" +
 	"Δ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ" +
 	" !\"#¤%&'()*+,-./" +
@@ -16,23 +15,21 @@ const alphabet = "@£$¥èéùìòÇ\nØø\rÅå" +
 
 const escape = 0x1b
 
-// extension is the extension table (6.2.1.1): what a septet means after an
-// escape.
+// extension is the extension table (6.2.1.1): the meaning of a septet after an escape.
 var extension = map[byte]rune{
 	0x0a: '\f', 0x14: '^', 0x28: '{', 0x29: '}', 0x2f: '\\',
 	0x3c: '[', 0x3d: '~', 0x3e: ']', 0x40: '|', 0x65: '€',
 }
 
-// A code is a character's septet. Those of the extension table have the high
-// bit set.
+// code is a character's septet. Codes of the extension table have the high bit set.
 type code = uint8
 
 const (
 	extended code = 0x80
-	absent   code = extended | escape // an escape after an escape is no character
+	absent   code = extended | escape // an escape after an escape is not a character
 )
 
-// tabled is beyond every character of the tables but the euro sign.
+// tabled is greater than every character of the tables except the euro sign.
 const tabled = 'Ω' + 1
 
 // codes holds the codes of characters below tabled.
@@ -53,7 +50,7 @@ var codes = func() (table [tabled]code) {
 	return table
 }()
 
-// characters is the alphabet, by septet.
+// characters holds the alphabet, indexed by septet.
 var characters = []rune(alphabet)
 
 func codeOf(r rune) code {
@@ -66,8 +63,8 @@ func codeOf(r rune) code {
 	return absent
 }
 
-// septetsOf is 1 for a character of the default alphabet, 2 for one of the
-// extension table, 0 for any other.
+// septetsOf returns 1 for a character of the default alphabet, 2 for one of the extension table,
+// and 0 for any other.
 func septetsOf(r rune) int {
 	switch c := codeOf(r); {
 	case c == absent:
@@ -78,10 +75,10 @@ func septetsOf(r rune) int {
 	return 2
 }
 
-// notASCII is the width of a byte that is no ASCII character of either table.
+// notASCII is the width of a byte that is not an ASCII character of either table.
 const notASCII = 128
 
-// widthsOfASCII are the septets of ASCII characters by byte, or notASCII.
+// widthsOfASCII holds the septets of ASCII characters, indexed by byte, or notASCII.
 var widthsOfASCII = func() (widths [256]uint8) {
 	for b := range widths {
 		widths[b] = notASCII

@@ -8,15 +8,15 @@ import (
 // UnencodableError reports a character that is in neither GSM table.
 type UnencodableError struct {
 	Rune   rune
-	Offset int // in bytes
+	Offset int // position in bytes
 }
 
 func (e *UnencodableError) Error() string {
 	return fmt.Sprintf("%q at byte %d is not in the GSM 7-bit alphabet", e.Rune, e.Offset)
 }
 
-// Encode returns the septets of a text, one in each byte, an escape before
-// those of the extension table. The error is an *UnencodableError.
+// Encode returns the septets of a text, one in each byte, with an escape before those of the
+// extension table. The error is an *UnencodableError.
 func Encode(s string) ([]byte, error) {
 	septets := make([]byte, 0, len(s))
 	for i, r := range s {
@@ -32,10 +32,9 @@ func Encode(s string) ([]byte, error) {
 	return septets, nil
 }
 
-// Decode returns the text of septets, one in each byte. What a phone shows where
-// the tables have nothing is returned too (3GPP TS 23.038, 6.2.1.1): after an
-// escape the default alphabet's character, for a second or last escape a space.
-// A byte above 0x7f is an error.
+// Decode returns the text of septets, one in each byte. Where the tables have nothing, it returns
+// what a phone shows (3GPP TS 23.038, 6.2.1.1): after an escape, the character of the default
+// alphabet; for a second or last escape, a space. A byte above 0x7f is an error.
 func Decode(septets []byte) (string, error) {
 	var b strings.Builder
 	b.Grow(len(septets))
@@ -65,9 +64,9 @@ func Decode(septets []byte) (string, error) {
 	return b.String(), nil
 }
 
-// Pack puts septets into octets, as they travel (3GPP TS 23.038, 6.1.2.1.1): each
-// at the lowest bits that are free, after so many fill bits (0 to 6). Those align
-// the septets that follow a user data header. Bits left over are 0.
+// Pack puts septets into octets for transmission (3GPP TS 23.038, 6.1.2.1.1): each into the lowest
+// free bits, after fillBits fill bits (0 to 6), which align the septets that follow a user data
+// header. Remaining bits are 0.
 func Pack(septets []byte, fillBits int) []byte {
 	octets := make([]byte, 0, (fillBits+7*len(septets)+7)/8)
 	pending, bits := uint(0), fillBits
@@ -85,9 +84,9 @@ func Pack(septets []byte, fillBits int) []byte {
 	return octets
 }
 
-// Unpack returns the first so many septets in packed octets, after so many fill
-// bits. It is an error if the octets hold fewer. The number is needed, as eight
-// septets fit where seven leave seven bits over.
+// Unpack returns the first septets of packed octets, after fillBits fill bits. It fails if the
+// octets hold fewer. The octets alone do not give the number: where seven septets leave seven bits
+// free, there may be an eighth.
 func Unpack(octets []byte, septets, fillBits int) ([]byte, error) {
 	if septets < 0 || fillBits < 0 || fillBits > 6 || septets > (8*len(octets)-fillBits)/7 {
 		return nil, fmt.Errorf("%d octets do not hold %d septets after %d fill bits", len(octets), septets, fillBits)

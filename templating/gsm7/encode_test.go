@@ -11,7 +11,7 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// everything is each character of both tables.
+// everything holds each character of both tables.
 const everything = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà\f^{}\\[~]|€"
 
 func TestEncode(t *testing.T) {
@@ -33,12 +33,12 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// TestDecodeOddities decodes septets that no character encodes to (3GPP TS 23.038,
-// 6.2.1.1, notes 1 and 3).
+// TestDecodeOddities decodes septets that Encode never returns (3GPP TS 23.038, 6.2.1.1, notes 1
+// and 3).
 func TestDecodeOddities(t *testing.T) {
 	for in, want := range map[string]string{
 		"\x1bA":         "A",  // not in the extension table
-		"A\x1b":         "A ", // nothing after it
+		"A\x1b":         "A ", // nothing after the escape
 		"\x1b\x1b":      " ",
 		"\x1b\x1b\x65":  " e",
 		"\x1b\x65\x00":  "€@",
@@ -71,7 +71,7 @@ func TestPack(t *testing.T) {
 	}
 }
 
-// TestConcat16 measures texts at the limits where the longer reference matters.
+// TestConcat16 measures texts at the limits where the longer reference makes a difference.
 func TestConcat16(t *testing.T) {
 	for _, tc := range []struct {
 		text     string
@@ -95,7 +95,7 @@ func TestConcat16(t *testing.T) {
 	}
 }
 
-// TestURLsStayTheSameAddress: what the provider does not allow is percent-encoded
+// TestURLsStayTheSameAddress: a character that the provider does not allow is percent-encoded
 // inside a URL (RFC 3986, 2.1), and transliterated outside.
 func TestURLsStayTheSameAddress(t *testing.T) {
 	for in, want := range map[string]string{
@@ -123,7 +123,7 @@ func TestCheap(t *testing.T) {
 	}
 }
 
-// FuzzEncode: what is decoded is what was encoded, packed or not.
+// FuzzEncode: decoding returns the encoded text, packed or not.
 func FuzzEncode(f *testing.F) {
 	f.Add(everything, uint8(1))
 	f.Add("shell {a|b} ✓", uint8(0))
@@ -133,7 +133,7 @@ func FuzzEncode(f *testing.F) {
 		if (err == nil) != (size.Encoding == gsm7.GSM7) {
 			t.Fatalf("Measure(%q) = %v, but Encode says %v", s, size, err)
 		}
-		if err != nil { // any septets can be decoded, if not encoded again
+		if err != nil { // any septets can be decoded, even those that Encode never returns
 			if text, err := gsm7.Decode([]byte(s)); err == nil && gsm7.Measure(text).Encoding != gsm7.GSM7 {
 				t.Fatalf("Decode(%x) = %q", s, text)
 			}

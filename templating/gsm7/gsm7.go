@@ -1,16 +1,16 @@
-// Package gsm7 measures, splits, cuts, spells and encodes texts for SMS.
+// Package gsm7 measures, splits, cuts, transliterates and encodes texts for SMS.
 //
-// A text whose every character is in the GSM 7-bit default alphabet or its
-// extension table (3GPP TS 23.038, 6.2.1 and 6.2.1.1) is sent in septets, any
-// other in UCS-2, which takes more than twice the space:
+// A text is sent in septets if all of its characters are in the GSM 7-bit default alphabet or its
+// extension table (3GPP TS 23.038, 6.2.1 and 6.2.1.1). Any other text is sent in UCS-2, which takes more
+// than twice the space:
 //
 //	            one segment   each of several   with 16-bit references
 //	gsm7        160 septets   153 septets       152 septets
 //	ucs2         70 units      67 units          66 units    (UTF-16 code units)
 //
-// A character of the extension table takes two septets: an escape and itself.
-// Neither such a pair nor a surrogate pair is split between segments (3GPP TS
-// 23.040, 9.2.3.24.1 for the former). A segment is what is billed.
+// A character of the extension table takes two septets: an escape and its own. Neither such a pair nor a
+// surrogate pair is split between segments (3GPP TS 23.040, 9.2.3.24.1 for the former). Segments are what
+// is billed.
 package gsm7
 
 // Encoding says how a text is sent.
@@ -21,10 +21,10 @@ const (
 	UCS2 Encoding = "ucs2"
 )
 
-// Concatenation says how the segments of a long text refer to one another: by a
-// reference number of 8 bits, as nearly everywhere, or of 16. The header that
-// holds it takes 6 or 7 of a segment's 140 octets (3GPP TS 23.040, 9.2.3.24.1
-// and 9.2.3.24.8). The functions of this package are the methods of Concat8.
+// Concatenation says how the segments of a long text refer to one another: by a reference number of 8
+// bits, as nearly everywhere, or of 16 bits. The header with that number takes 6 or 7 of the 140 octets
+// of a segment (3GPP TS 23.040, 9.2.3.24.1 and 9.2.3.24.8). The functions of this package are the methods
+// of Concat8.
 type Concatenation uint8
 
 const (
@@ -32,22 +32,21 @@ const (
 	Concat16
 )
 
-// Units in a segment that is the whole text.
+// Units in a text of a single segment.
 const singleSeptets, singleUCS2 = 160, 70
 
-// septets and ucs2 are the units in each of several segments.
+// septets and ucs2 return the units in each of several segments.
 func (c Concatenation) septets() int { return 153 - int(c) }
 func (c Concatenation) ucs2() int    { return 67 - int(c) }
 
-// Size is what a text takes.
+// Size is the length of a text and the segments that it needs.
 type Size struct {
 	Encoding Encoding // GSM7 or UCS2
 	Units    int      // septets, or UTF-16 code units
-	Segments int      // billed parts, at least 1
+	Segments int      // billed segments, at least 1
 }
 
-// Room returns how many units each segment of a text can hold that is sent in an encoding and in a number
-// of segments.
+// Room returns how many units each segment of a text holds, for an encoding and a number of segments.
 func Room(e Encoding, segments int) int {
 	switch {
 	case e == UCS2 && segments == 1:
@@ -63,10 +62,10 @@ func Room(e Encoding, segments int) int {
 // Measure returns the size of a text. Bytes that are not UTF-8 count as U+FFFD.
 func Measure(s string) Size { return Concat8.Measure(s) }
 
-// Segments returns the parts that a text is sent in. Joined they are the text.
+// Segments returns the segments that a text is sent in. Joined, they are the text.
 func Segments(s string) []string { return Concat8.Segments(s) }
 
-// Measure returns the size of a text, as the function does.
+// Measure does what the function Measure does.
 func (c Concatenation) Measure(s string) Size {
 	septets, ok := countSeptets(s)
 	switch {
@@ -85,7 +84,7 @@ func (c Concatenation) Measure(s string) Size {
 	return Size{UCS2, units, pack(s, c.ucs2(), unitsOf, nil)}
 }
 
-// Segments returns the parts that a text is sent in, as the function does.
+// Segments does what the function Segments does.
 func (c Concatenation) Segments(s string) []string {
 	size := c.Measure(s)
 	if size.Segments == 1 {
@@ -105,8 +104,8 @@ func (c Concatenation) Segments(s string) []string {
 	return append(parts, s[begin:])
 }
 
-// pack counts the segments that a text fills, and calls cut, if there is one,
-// where a segment but the first begins.
+// pack counts the segments that a text fills. It calls cut, unless that is nil, at the beginning of each
+// segment except the first.
 func pack(s string, capacity int, width func(rune) int, cut func(at int)) int {
 	segments, used := 1, 0
 	for i, r := range s {
@@ -123,8 +122,7 @@ func pack(s string, capacity int, width func(rune) int, cut func(at int)) int {
 	return segments
 }
 
-// countSeptets returns the septets of a text; ok is false if a character is in
-// neither table.
+// countSeptets returns the septets of a text; ok is false if a character is in neither table.
 func countSeptets(s string) (septets int, ok bool) {
 	i := 0
 	for ; len(s)-i >= 8; i += 8 { // eight at a time, which is three times as fast
@@ -146,7 +144,7 @@ func countSeptets(s string) (septets int, ok bool) {
 	return septets, true
 }
 
-// countSeptetsOfRunes goes on at the first character beyond ASCII.
+// countSeptetsOfRunes counts on from the first eight bytes that are not all ASCII.
 func countSeptetsOfRunes(s string, septets int) (int, bool) {
 	for _, r := range s {
 		w := septetsOf(r)
@@ -158,7 +156,7 @@ func countSeptetsOfRunes(s string, septets int) (int, bool) {
 	return septets, true
 }
 
-// unitsOf is the number of UTF-16 code units.
+// unitsOf returns the number of UTF-16 code units of a character.
 func unitsOf(r rune) int {
 	if r > 0xffff {
 		return 2

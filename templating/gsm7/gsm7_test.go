@@ -62,7 +62,7 @@ func TestOracle(t *testing.T) {
 		if len(parts) != r.Segments || strings.Join(parts, "") != r.Text {
 			t.Errorf("Segments(%q) = %q, want %d parts", r.Text, parts, r.Segments)
 		}
-		// Of what the provider allows only the middle dot is not in GSM.
+		// The middle dot is the only allowed character that is not in GSM.
 		allowed := !strings.ContainsFunc(r.Text, func(c rune) bool { return !textinghouse.Alphabet.Has(c) })
 		if want := r.ProviderOK && !strings.Contains(r.Text, "·"); allowed != want {
 			t.Errorf("all of %q allowed: %v, want %v", r.Text, allowed, want)
@@ -80,7 +80,7 @@ func TestTransliterate(t *testing.T) {
 		{"≥ 75 °C, 1 200 €, ¥5 × 3 ≠ 2 → x", ">= 75 degC, 1 200 EUR, JPY5 x 3 != 2 -> x"},
 		{"L’hôte « Orléans » – où, ça, naïve… Cœur", "L'hote \" Orléans \" - où, ca, naive... Coeur"},
 		{"„münchen“ ÄÖÜ äöü ß ẞ", "\"münchen\" ÄÖÜ äöü ß Ss"},
-		{"e\u0301a\u0308", "éä"}, // accents apart
+		{"e\u0301a\u0308", "éä"}, // accents as separate characters
 		{"Сервер не отвечает", "Server ne otvechaet"},
 		{"服务器", "FuWuQi"},
 		{"Αθήνα", "Athina"},
@@ -317,7 +317,7 @@ func ExampleTruncate() {
 	// Output: The disk of db-1 is full. See the runbook. See the runbook. See the runbook. See the runbook. See the runbook. See the runbook. See the runbook. See the...
 }
 
-// text140 is a page of 140 characters.
+// text140 is a page's text of 140 characters.
 var text140 = ("CRITICAL KubePodCrashLooping payments: Pod is crash looping. checkout-api-6c9f7d5b8d-x2lqp, since 03:14. " + strings.Repeat("Runbook k8s. ", 9))[:140]
 
 func BenchmarkMeasure(b *testing.B) {

@@ -14,7 +14,7 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// TestPeersAgree encodes the oracle's texts with two other libraries too.
+// TestPeersAgree also encodes the oracle's texts with two other libraries.
 func TestPeersAgree(t *testing.T) {
 	compared := 0
 	for _, r := range oracle(t) {
@@ -47,8 +47,8 @@ func TestPeersAgree(t *testing.T) {
 	}
 }
 
-// TestTransliteratesAsPeers: letters become the same as another library makes
-// of them, where both know them and taste has no part in it.
+// TestTransliteratesAsPeers: letters become the same as in another library if both know them and
+// there is only one usual spelling.
 func TestTransliteratesAsPeers(t *testing.T) {
 	for _, text := range []string{"Źródło", "Łódź", "naïve", "İstanbul", "Kraków", "Reykjavík", "Москва", "Brno", "coût", "ﬁle"} {
 		if ours, theirs := gsm7.Transliterate(text, textinghouse.Alphabet), unidecode.Unidecode(gsm7.Transliterate(text, textinghouse.Alphabet)); unidecode.Unidecode(text) != theirs {
@@ -57,8 +57,8 @@ func TestTransliteratesAsPeers(t *testing.T) {
 	}
 }
 
-// beside runs a benchmark of ours and says how many times as long a peer takes
-// over the same.
+// beside benchmarks our function, and reports how many times as long a peer takes for the same
+// work.
 func beside(b *testing.B, ours, theirs func()) {
 	b.ReportAllocs()
 	for b.Loop() {

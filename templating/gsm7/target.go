@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Alphabet is the characters that a provider sends, in any order. Those that are in neither
-// GSM table do not count. The zero value is both tables (3GPP TS 23.038, 6.2.1 and 6.2.1.1)
+// Alphabet holds the characters that a provider sends, in any order. Characters in neither GSM
+// table do not count. The zero value stands for both tables (3GPP TS 23.038, 6.2.1 and 6.2.1.1)
 // without CR and FF.
 type Alphabet string
 
@@ -18,10 +18,10 @@ func (a Alphabet) Has(r rune) bool {
 	return a == "" || strings.ContainsRune(string(a), r)
 }
 
-// members is an alphabet that is read once for a text.
+// members is an alphabet prepared once for a text.
 type members struct {
 	alphabet Alphabet
-	ascii    [utf8.RuneSelf / 64]uint64 // a bit for each character
+	ascii    [utf8.RuneSelf / 64]uint64 // one bit for each character
 }
 
 func (a Alphabet) members() members {

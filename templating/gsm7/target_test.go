@@ -28,7 +28,8 @@ func TestAlphabets(t *testing.T) {
 	}
 }
 
-// FuzzAlphabet: only characters of the alphabet come out, and all of them stay.
+// FuzzAlphabet: the result has only characters of the alphabet, and characters of the alphabet
+// stay.
 func FuzzAlphabet(f *testing.F) {
 	f.Add("a_b ≥ 🔥\r\nc", "")
 	f.Add("a_b ≥ 🔥é", "ABCabc é·€")
@@ -44,7 +45,7 @@ func FuzzAlphabet(f *testing.F) {
 	})
 }
 
-// The zero Alphabet is all of GSM 03.38.
+// The zero Alphabet holds all of GSM 03.38.
 func ExampleAlphabet() {
 	fmt.Println(gsm7.Transliterate("node_1 ≥ 5 €", ""))
 	fmt.Println(gsm7.Transliterate("node_1 ≥ 5 €", "0123456789 abcdefghijklmnopqrstuvwxyz-EUR>="))

@@ -10,12 +10,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Transliterate writes a text with the characters of an alphabet. Any bytes go in; each
-// character that is not in the alphabet becomes one or more that are, by a table for what
-// alerts contain and by anyascii for the rest of Unicode, or is left out. Inside
-// a URL it is percent-encoded, so that the address stays the same. A text that is not
-// empty becomes "?" instead of empty, if the alphabet has that. Transliterating twice
-// changes nothing more.
+// Transliterate writes a text with the characters of an alphabet. The input may be any bytes. A
+// character that is not in the alphabet becomes one or more that are, by a table of what alerts
+// contain and by anyascii for the rest of Unicode, or is left out. Inside a URL it is
+// percent-encoded, so that the address stays the same. If nothing of a non-empty text remains, the
+// result is "?", provided that the alphabet has it. A second call changes nothing.
 func Transliterate(s string, to Alphabet) string {
 	m := to.members()
 	if m.haveAll(s) {
@@ -33,11 +32,11 @@ func Transliterate(s string, to Alphabet) string {
 // Change is a character that Transliterate replaces.
 type Change struct {
 	From  string // the character
-	To    string // what replaces it, "" if it is left out
-	Count int    // how often
+	To    string // its replacement, "" if it is left out
+	Count int    // number of occurrences
 }
 
-// Changes returns what Transliterate does to a text, in the order of first appearance.
+// Changes returns what Transliterate replaces in a text, in the order of first appearance.
 func Changes(s string, to Alphabet) []Change {
 	var changes []Change
 	type change struct {
@@ -73,7 +72,7 @@ func (m *members) haveAll(s string) bool {
 					return false
 				}
 			}
-			// A letter with its accent apart would not be allowed.
+			// Letters with separate accents are not in any alphabet.
 			return true
 		}
 		if !m.has(rune(s[i])) {
@@ -83,11 +82,10 @@ func (m *members) haveAll(s string) bool {
 	return true
 }
 
-// spell calls emit with each character of a text, as NFC has it, and with what
-// replaces it.
+// spell calls emit with each character of a text in NFC, and with its replacement.
 func (m *members) spell(s string, emit func(from rune, to string)) {
 	s = norm.NFC.String(strings.ToValidUTF8(s, "\uFFFD"))
-	previous, last := rune(0), byte(0) // what was read, and written, before
+	previous, last := rune(0), byte(0) // the last character read, and the last byte written
 	url := nextURL(s, 0)
 	for i, r := range s {
 		to, rest := s[i:i+utf8.RuneLen(r)], s[i+utf8.RuneLen(r):]
@@ -103,7 +101,7 @@ func (m *members) spell(s string, emit func(from rune, to string)) {
 				to = m.only(m.spelling(r, previous, rest))
 			}
 		}
-		if r != '\n' || previous != '\r' { // CRLF is one line's end
+		if r != '\n' || previous != '\r' { // CRLF is one line end
 			emit(r, to)
 		}
 		if to != "" {
@@ -113,7 +111,7 @@ func (m *members) spell(s string, emit func(from rune, to string)) {
 	}
 }
 
-// only leaves out what the alphabet lacks.
+// only removes the characters that the alphabet lacks.
 func (m *members) only(s string) string {
 	if m.haveAll(s) {
 		return s
@@ -132,8 +130,8 @@ func (m *members) only(s string) string {
 // span is a part of a text, in bytes.
 type span struct{ begin, end int }
 
-// nextURL returns what follows the scheme of the first URL that ends after a byte, or
-// an empty span at the end of the text.
+// nextURL returns the part after the scheme of the first URL that ends after from, or an empty span
+// at the end of the text.
 func nextURL(s string, from int) span {
 	scheme := strings.Index(s[from:], "://")
 	if scheme < 0 {
@@ -149,7 +147,7 @@ func nextURL(s string, from int) span {
 	return span{begin, begin + end}
 }
 
-// percentEncoded writes a character as a URL may have it (RFC 3986, 2.1).
+// percentEncoded writes a character as URLs do (RFC 3986, 2.1).
 func percentEncoded(character string) string {
 	var b strings.Builder
 	for i := range len(character) {
@@ -158,7 +156,7 @@ func percentEncoded(character string) string {
 	return b.String()
 }
 
-// amid sets a pictograph's word apart from the letters and digits around it.
+// amid separates the word for a pictograph from the letters and digits around it.
 func amid(last byte, word, rest string) string {
 	next, _ := utf8.DecodeRuneInString(strings.TrimPrefix(rest, "\uFE0F"))
 	if isAlphanumeric(last) && isAlphanumeric(word[0]) {
@@ -174,15 +172,15 @@ func isAlphanumeric(b byte) bool {
 	return '0' <= b && b <= '9' || 'A' <= b && b <= 'Z' || 'a' <= b && b <= 'z'
 }
 
-// spelling returns what replaces a character that is not allowed, between the one
-// before it and what follows.
+// spelling returns the replacement of a character that is not allowed, which depends on the
+// character before it and on the text after it.
 func (m *members) spelling(r, previous rune, rest string) string {
 	if r == '\n' {
 		return "\n" // which only makes a space
 	}
 	next, _ := utf8.DecodeRuneInString(rest)
 	inGreekWord := unicode.Is(unicode.Greek, r) && (unicode.Is(unicode.Greek, previous) || unicode.Is(unicode.Greek, next))
-	if to, ok := readable[r]; ok && !inGreekWord { // μ and Ω are units elsewhere
+	if to, ok := readable[r]; ok && !inGreekWord { // outside words, μ and Ω are units
 		return to
 	}
 	switch {
@@ -193,7 +191,7 @@ func (m *members) spelling(r, previous rune, rest string) string {
 	}
 	ascii := anyascii.TransliterateRune(r)
 	if len(ascii) > 2 && ascii[0] == ':' && ascii[len(ascii)-1] == ':' {
-		return "" // the name of an emoji: long, and seldom news
+		return "" // the name of an emoji: long, and rarely informative
 	}
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -212,7 +210,7 @@ func (m *members) spelling(r, previous rune, rest string) string {
 
 func skinTone(r rune) bool { return r >= 0x1F3FB && r <= 0x1F3FF }
 
-// readable is how the characters that alerts contain read best.
+// readable maps characters that alerts contain to their most readable spelling.
 var readable = map[rune]string{
 	'_': "-", '`': "'", '\\': "/", '\t': " ", '\r': "\n", '\v': "\n", '\f': "\n",
 	'\u0085': "\n", '\u2028': "\n", '\u2029': "\n",
@@ -229,8 +227,8 @@ var readable = map[rune]string{
 	'ç': "c", 'ª': "a", 'º': "o",
 }
 
-// pictographs are words for those that alerts contain. They are kept apart from
-// the letters and digits around them.
+// pictographs maps pictographs that alerts contain to words. amid separates them from the letters
+// and digits around them.
 var pictographs = map[rune]string{
 	'🔥': "FIRE", '🚨': "ALERT", '⚠': "!", '❗': "!", '‼': "!!", '❓': "?", '❔': "?",
 	'✅': "OK", '✔': "OK", '☑': "OK", '👍': "+1", '👎': "-1", '🆗': "OK",
@@ -240,8 +238,8 @@ var pictographs = map[rune]string{
 	'💀': "DEAD", '☠': "DEAD", '💥': "CRASH", '📈': "up", '📉': "down", 'ℹ': "i", '🆘': "SOS",
 }
 
-// Cheap replaces characters that take two septets if one that takes a single septet
-// reads the same: "(" for "[" and "{", "/" for "|" and "\". URLs stay as they are.
+// Cheap replaces characters that take two septets by similar ones that take one: "(" for "[" and
+// "{", "/" for "|" and "\". URLs stay unchanged.
 func Cheap(s string) string {
 	if !strings.ContainsAny(s, `[]{}|\`) {
 		return s

@@ -6,41 +6,41 @@ import (
 	"unicode/utf8"
 )
 
-// ellipsis replaces what was cut. A dot costs one septet, unlike "…".
+// ellipsis replaces the part that was cut. A dot costs one septet, unlike "…".
 const ellipsis = "..."
 
-// Truncate returns a text of at most so many segments: the whole text where it
-// fits, else its beginning, cut at a word, with "..." in the place of the rest.
-// A URL is never cut in two: it is left out whole. Below one segment nothing fits.
+// Truncate returns a text of at most maxSegments segments: the whole text if it fits, otherwise its
+// beginning, cut at a word, followed by "...". A URL is never cut: it is left out as a whole. If
+// maxSegments is below 1, the result is empty.
 func Truncate(s string, maxSegments int) string {
 	return TruncateBefore(s, "", maxSegments)
 }
 
-// TruncateBefore is Truncate for a text whose tail always stays: what it returns
-// ends with the tail, unless the tail alone is too long, and only s is cut.
+// TruncateBefore does what Truncate does, for a text whose tail must stay. It cuts only s; the
+// result ends with the tail, unless the tail alone is too long.
 func TruncateBefore(s, tail string, maxSegments int) string {
 	if maxSegments < 1 {
 		return ""
 	}
-	most := min(maxSegments, len(s)+len(tail)+1) // each holds a character
+	most := min(maxSegments, len(s)+len(tail)+1) // each segment holds a character
 	return truncate(s, tail, most*singleSeptets, func(size Size) bool { return size.Segments <= maxSegments })
 }
 
-// TruncateUnits is Truncate to so many septets or, of a text that needs UCS-2,
-// UTF-16 code units. Fewer than three hold nothing that was cut.
+// TruncateUnits does what Truncate does, for a number of septets or, if a text needs UCS-2, of
+// UTF-16 code units. With fewer than three units, a cut text is empty.
 func TruncateUnits(s string, maxUnits int) string {
 	return truncate(s, "", max(0, maxUnits), func(size Size) bool { return size.Units <= maxUnits })
 }
 
-// Shorten returns a name of at most so many septets or UTF-16 code units: where
-// it is longer, both its ends, which tell more than its middle, with "..."
-// between them. It is cut beside a separator (one of -_./:) where one is near.
+// Shorten returns a name of at most maxUnits septets or UTF-16 code units. If the name is longer,
+// it keeps both ends, which say more than the middle, with "..." between them. It cuts next to a
+// separator (one of -_./:) if one is near.
 func Shorten(name string, maxUnits int) string {
 	fits := func(s string) bool { return Measure(s).Units <= maxUnits }
 	if fits(name) {
 		return name
 	}
-	begins := make([]int, 0, len(name)+1) // of characters
+	begins := make([]int, 0, len(name)+1) // of the characters
 	for i := range name {
 		begins = append(begins, i)
 	}
@@ -65,7 +65,7 @@ func Shorten(name string, maxUnits int) string {
 
 const separators = "-_./:"
 
-// truncate cuts a text of which no more than so many characters can fit.
+// truncate cuts a text of which at most maxCharacters characters can fit.
 func truncate(s, tail string, maxCharacters int, fitting func(Size) bool) string {
 	fits := func(text string) bool { return fitting(Measure(text)) }
 	longest := maxCharacters * utf8.UTFMax
@@ -91,7 +91,7 @@ func truncate(s, tail string, maxCharacters int, fitting func(Size) bool) string
 		if !isURL(head[word:]) {
 			return strings.TrimRight(head, " \n,;:.-(") + ellipsis + tail
 		}
-		// Dots next to a URL would read as a part of it.
+		// Dots next to a URL would look like a part of it.
 		if apart := head + " " + ellipsis + tail; fits(apart) {
 			return apart
 		}
@@ -99,8 +99,8 @@ func truncate(s, tail string, maxCharacters int, fitting func(Size) bool) string
 	}
 }
 
-// characterAt is where the character begins that the i-th byte of a text is
-// part of. A byte that is not UTF-8 is a character.
+// characterAt returns where the character begins that contains byte i of a text. A byte that is not
+// UTF-8 counts as a character.
 func characterAt(s string, i int) int {
 	for back := range min(utf8.UTFMax, i+1) {
 		if _, size := utf8.DecodeRuneInString(s[i-back:]); size > max(back, 1) {
@@ -110,8 +110,8 @@ func characterAt(s string, i int) int {
 	return i
 }
 
-// atWord is the beginning of s up to a word's end at or before a byte. In a word
-// that is far longer than words are, it is the beginning up to that byte.
+// atWord returns the beginning of s, up to the end of a word at or before a byte. In a word that is
+// far too long for a word, it returns the beginning up to that byte.
 func atWord(s string, at int) string {
 	const longWord = 40 // bytes
 	head := s[:at]
@@ -124,13 +124,13 @@ func atWord(s string, at int) string {
 	return strings.TrimRight(head, " \n")
 }
 
-// lastWord is where the last word of a text begins.
+// lastWord returns where the last word of a text begins.
 func lastWord(s string) int { return strings.LastIndexAny(s, " \n") + 1 }
 
 func isSpace(b byte) bool { return b == ' ' || b == '\n' }
 
-// isURL reports whether the first word of a text is a URL, or holds one, as in
-// brackets or quotes.
+// isURL reports whether the first word of a text is a URL, or contains one, as in brackets or
+// quotes.
 func isURL(s string) bool {
 	word := s
 	if end := strings.IndexAny(s, " \n"); end >= 0 {
