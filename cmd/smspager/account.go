@@ -59,7 +59,7 @@ func printAs(output string, w io.Writer, text string, v any) error {
 	return err
 }
 
-// report is the JSON form of what send and status print.
+// report is the JSON form of the output of send and status.
 type report struct {
 	ID       string `json:"id,omitempty"`     // ours, climsgid
 	APIID    string `json:"api_id,omitempty"` // the provider's

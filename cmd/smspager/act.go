@@ -14,13 +14,13 @@ import (
 // act is a subcommand that acts on pages.
 type act struct {
 	running
-	verb  string // the last part of the path
+	verb  string // the last part of the URL's path
 	codes []string
 	by    string
 	words []string // how long to silence, or the text of a note
 }
 
-// acts are the subcommands that act on pages: name, path, help, and what follows the code.
+// acts lists the subcommands that act on pages.
 var acts = []struct{ name, path, help, example string }{
 	{"ack", "acknowledge", "Acknowledge pages: you hold them, their escalation stops, and the others who were paged are notified.", "smspager ack 6279 --by=alice"},
 	{"silence", "silence", "Acknowledge a page, and silence its alerts in Alertmanager.", "smspager silence 6279 2h --by=alice"},
@@ -75,7 +75,7 @@ func (a *act) run(ctx context.Context, c console) error {
 	return errors.Join(failed...)
 }
 
-// one acts on a page as it is now.
+// one acts on the latest version of a page.
 func (a *act) one(ctx context.Context, c console, code string) error {
 	body := actJSON{By: a.by}
 	switch words := strings.Join(a.words, " "); a.verb {
@@ -104,7 +104,7 @@ func (a *act) one(ctx context.Context, c console, code string) error {
 	return err
 }
 
-// silenceLength reads "2h", "until 09:00" and "until 9", as a reply may say them.
+// silenceLength reads "2h", "until 09:00" and "until 9", the forms that replies have too.
 func silenceLength(words string) (length, until string, err error) {
 	clock, isUntil := strings.CutPrefix(strings.ToLower(words), "until ")
 	if !isUntil {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// TestActs: what a phone can reply, the command line can do, with the contact's name.
+// TestActs: the command line can do what a reply from a phone can do, in the contact's name.
 func TestActs(t *testing.T) {
 	p, sim, _ := onCallProcess(t, `
 api: {token: 0123456789abcdef-api}
@@ -55,8 +55,8 @@ receivers:
 	cli(0, "page ", "page-now", "bob", "please call")
 }
 
-// TestLogins: with basic auth, people are who they log in as, health checks and tokens need no password,
-// and nothing else is open.
+// TestLogins: with basic auth, a request acts as the contact of its login. Health checks and tokens need
+// no password; everything else does.
 func TestLogins(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
 	if err != nil {
@@ -131,7 +131,7 @@ console: {users: [{login: al, contact: alice, role: responder}]}
 	if code, out, stderr := smspager(t, "", "page-now", "bob", "call me", "--url="+p.url, "--http.config.file="+login); code != 0 {
 		t.Errorf("page-now: %s%s", out, stderr)
 	}
-	// Who is taken out of the file is nobody from then on, even if nobody else is left in it.
+	// A user who is removed from the file can no longer log in, even if the file has no other users.
 	writeFile(t, web, "basic_auth_users: {}\n")
 	if code := request("POST", "/api/v1/pages", call, basic("al", "secret")); code != 401 {
 		t.Errorf("a user who was taken out: %d", code)

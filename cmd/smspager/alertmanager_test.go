@@ -16,21 +16,20 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// alertmanager is a real one.
+// alertmanager is a running Alertmanager.
 type alertmanager struct {
 	t       *testing.T
 	address string
-	began   time.Time // when its alerts begin to fire
+	began   time.Time // when its alerts began to fire
 }
 
-// startAlertmanager starts one that posts to a webhook, with a short
-// group_interval.
+// startAlertmanager starts an Alertmanager that posts to a webhook, with a short group_interval.
 func startAlertmanager(t *testing.T, receiver, webhook, httpConfig string) *alertmanager {
 	t.Helper()
 	return startAlertmanagerAt(t, freeAddress(t), receiver, webhook, httpConfig)
 }
 
-// freeAddress is one on which nobody listens.
+// freeAddress returns an address on which nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -82,8 +81,8 @@ func (am *alertmanager) alert(endsAt time.Time) {
 	})
 }
 
-// TestAlertmanager: an alert that fires in a real Alertmanager, posted to its
-// API, arrives on the phone, and so does its end.
+// TestAlertmanager: an alert that fires in a real Alertmanager arrives on the phone, and so does
+// its end.
 func TestAlertmanager(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
@@ -116,9 +115,9 @@ receivers:
 	}
 }
 
-// TestWherePeersFail has the three faults that were measured in sachet: a provider that
-// responds 503 for a while, one refused number among ten, and a provider slower than
-// Alertmanager's patience.
+// TestWherePeersFail covers the three faults that were measured in sachet: a provider that responds
+// 503 for a while, one refused number of ten, and a provider that is slower than Alertmanager's
+// timeout.
 func TestWherePeersFail(t *testing.T) {
 	var ten []string
 	for i := range 10 {
@@ -127,7 +126,7 @@ func TestWherePeersFail(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		fault textinghousetest.Fault
-		seen  float64 // requests that it meets before it ends
+		seen  float64 // number of requests that get the fault
 		to    []string
 		sent  int
 	}{

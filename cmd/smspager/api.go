@@ -2,7 +2,7 @@ package main
 
 import "time"
 
-// The parts of the API's responses that this program reads; docs/http.md has all of them.
+// The parts of the API's responses that this program reads. docs/http.md describes all of them.
 type (
 	messageJSON struct {
 		To        string      `json:"to"`
@@ -11,11 +11,11 @@ type (
 		CreatedAt time.Time   `json:"created_at"`
 		Events    []eventJSON `json:"events"`
 	}
-	// eventJSON is a line of the history of a message or a page.
+	// eventJSON is a line in the history of a message or a page.
 	eventJSON struct {
 		At     time.Time `json:"at"`
 		Type   string    `json:"type"`
-		Who    string    `json:"who"` // of a page only
+		Who    string    `json:"who"` // only for a page
 		Detail string    `json:"detail"`
 	}
 	pageJSON struct {

@@ -36,8 +36,8 @@ func (b *backup) run(ctx context.Context, c console) error {
 	return nil
 }
 
-// outboxFile returns the file of a configuration's outbox. For PostgreSQL, the error says what to do
-// instead.
+// outboxFile returns the file of a configuration's outbox. If the outbox is in PostgreSQL, it
+// returns an error that says what to do instead.
 func outboxFile(configFile, instead string) (string, error) {
 	cfg, err := receiver.LoadConfig(configFile)
 	if err == nil && cfg.Storage.SQLite == "" {

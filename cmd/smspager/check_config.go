@@ -33,25 +33,25 @@ func addCheckConfig(app *kingpin.Application) (string, func(context.Context, con
 	return cmd.FullCommand(), cc.run
 }
 
-// ahead is the time for which shifts are shown.
+// ahead is how far ahead shifts are shown.
 const ahead = 14 * 24 * time.Hour
 
-// checked is the result of one file.
+// checked is the result of checking one file.
 type checked struct {
 	File      string        `json:"file"`
 	OK        bool          `json:"ok"`
 	Error     string        `json:"error,omitempty"`
 	Receivers int           `json:"receivers"`
 	Contacts  []contactJSON `json:"contacts"`
-	Duty      []onDuty      `json:"duty"`             // of all rotas, in the next two weeks
-	Titles    []titleJSON   `json:"titles,omitempty"` // of shifts, if they hold other words than names
+	Duty      []onDuty      `json:"duty"`             // shifts of all rotas in the next two weeks
+	Titles    []titleJSON   `json:"titles,omitempty"` // titles of shifts, if they hold other words than names
 	Warnings  []string      `json:"warnings,omitempty"`
 	Zones     zonesJSON     `json:"tzdata"`
 
 	replies bool // phones can reply
 }
 
-// zonesJSON is the time zone data in use.
+// zonesJSON describes the time zone data in use.
 type zonesJSON struct {
 	Release string `json:"release"`
 	Source  string `json:"source"` // a folder, or "program"
@@ -82,8 +82,8 @@ func (cc *checkConfig) run(ctx context.Context, c console) error {
 	return nil
 }
 
-// check checks one file. If the outbox or a calendar's URL cannot be read, that is a warning,
-// because it is no fault of the file.
+// check checks one file. If the outbox or a calendar's URL cannot be read, that is a warning, because the file is
+// not wrong.
 func check(ctx context.Context, file string, now time.Time) checked {
 	r := checked{File: file, Contacts: []contactJSON{}, Duty: []onDuty{}}
 	cfg, err := receiver.LoadConfig(file)
@@ -145,8 +145,8 @@ func check(ctx context.Context, file string, now time.Time) checked {
 	return r
 }
 
-// writable returns why the outbox cannot be written here; outbox is "" for a database. The program that serves may
-// be another user's.
+// writable returns why the outbox cannot be written here. outbox is "" for a database. Another user may run
+// smspager serve.
 func writable(outbox string) error {
 	if outbox == "" {
 		return nil
@@ -179,7 +179,7 @@ func asContact(c receiver.Contact) contactJSON {
 	return shown
 }
 
-// nobody warns of receivers that page nobody, because all contacts in to have stopped texts.
+// nobody warns of receivers that page nobody, because all contacts in their to have stopped texts.
 func nobody(cfg *config.Config, contacts []contactJSON) (warnings []string) {
 	stopped := make(map[string]bool)
 	for _, c := range contacts {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestOddNumbers: check-config warns of numbers that texts may not reach, and does not fail.
+// TestOddNumbers: check-config warns of numbers that texts may not reach, and still succeeds.
 func TestOddNumbers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "smspager.yml")
 	writeFile(t, file, `
@@ -33,7 +33,7 @@ receivers:
 	}
 }
 
-// TestWarningsOfTheNight: what is valid, and hurts at night, is a warning.
+// TestWarningsOfTheNight: settings that are valid, but would hurt at night, give warnings.
 func TestWarningsOfTheNight(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Log("root can write everywhere; the outbox is tried in a folder that does not exist")

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// titleJSON is the title of shifts that holds other words than the names of contacts.
+// titleJSON is a title of shifts with other words than the names of contacts.
 type titleJSON struct {
 	Rota     string    `json:"rota"`
 	Title    string    `json:"title"`
-	Contacts []string  `json:"contacts"` // on duty by it; null: nobody
-	First    time.Time `json:"first"`    // when the first such shift begins
+	Contacts []string  `json:"contacts"` // contacts on duty by this title; null: nobody
+	First    time.Time `json:"first"`    // start of the first such shift
 	Shifts   int       `json:"shifts"`
 }
 
-// mostTitles bounds how many titles of a rota are shown.
+// mostTitles is the maximum number of a rota's titles that are shown.
 const mostTitles = 20
 
-// drawTitles shows what smspager reads in the titles of a rota that hold other words than names.
+// drawTitles shows what smspager reads in a rota's titles with other words than names.
 func (r *checked) drawTitles(c console, rota string) {
 	shown := 0
 	for _, t := range r.Titles {

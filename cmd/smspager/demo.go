@@ -51,16 +51,16 @@ func (d *demo) run(ctx context.Context, c console) error {
 	return d.stage(ctx, c, fmt.Sprintf("receivers:\n  - {name: sms, to: [%q]}\n", demoPhone), (*stage).chain)
 }
 
-// stage holds the whole chain on this machine, for a demo to play on.
+// stage is the whole chain on this machine, for a demo to play on.
 type stage struct {
 	out  io.Writer
 	sim  *textinghousetest.Server
 	base string // smspager's URL
 
-	alice, bob *actor // of the night
+	alice, bob *actor // the people in night
 }
 
-// stage sets up the chain, and plays.
+// stage sets up the chain and plays a demo.
 func (d *demo) stage(ctx context.Context, c console, receivers string, play func(*stage, context.Context) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -82,7 +82,7 @@ func (d *demo) stage(ctx context.Context, c console, receivers string, play func
 	}
 	level := "warn"
 	if d.onCall || d.console {
-		level = "none" // a heartbeat that stops is logged as an error, and here it is intended
+		level = "none" // a missing heartbeat is logged as an error, which is intended here
 	}
 	logger := quietLogger(c.err, level)
 	r, err := receiver.New(cfg, receiver.Options{Logger: logger})
@@ -115,7 +115,7 @@ func (d *demo) stage(ctx context.Context, c console, receivers string, play func
 	return play(&stage{out: c.out, sim: sim, base: base}, ctx)
 }
 
-// listen returns a listener on this machine only; that of the console has the usual port if it is free.
+// listen returns a listener on this machine only. The console gets the usual port if that is free.
 func (d *demo) listen() (net.Listener, error) {
 	if d.console {
 		if l, err := net.Listen("tcp", "127.0.0.1:9879"); err == nil {
@@ -147,25 +147,25 @@ func (s *stage) chain(ctx context.Context) error {
 	return nil
 }
 
-// recent moves the times of a captured payload: its alert began seven minutes ago.
+// recent moves the times in a captured payload, so that its alert began seven minutes ago.
 func recent(payload []byte) []byte {
 	now := time.Now().UTC()
 	for captured, at := range map[string]time.Time{
 		"2026-11-23T19:24:46.962Z": now.Add(-7 * time.Minute), // startsAt
-		"2026-11-23T19:31:46.946Z": now,                       // endsAt of the resolved one
+		"2026-11-23T19:31:46.946Z": now,                       // endsAt of the resolved alert
 	} {
 		payload = bytes.ReplaceAll(payload, []byte(captured), at.AppendFormat(nil, time.RFC3339))
 	}
 	return payload
 }
 
-// quietLogger returns a logger of a level and above. Level none logs nothing.
+// quietLogger returns a logger for a level and above. Level none logs nothing.
 func quietLogger(w io.Writer, level string) *slog.Logger {
 	if level == "none" {
 		return slog.New(slog.DiscardHandler)
 	}
 	l := promslog.NewLevel()
-	_ = l.Set(level) // one that promslog knows
+	_ = l.Set(level) // promslog knows the level
 	return promslog.New(&promslog.Config{Writer: w, Level: l})
 }
 

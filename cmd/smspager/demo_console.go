@@ -11,8 +11,8 @@ import (
 
 const demoCarol = "+33639980003"
 
-// consoleConfig is the configuration of the night with the console. A trusted proxy, which is this program,
-// logs everybody in as bob.
+// consoleConfig is the configuration of the night with the console. This program acts as a trusted proxy
+// that logs everybody in as bob.
 const consoleConfig = `contacts:
   - {name: alice, number: "` + demoAlice + `"}
   - {name: bob, number: "` + demoBob + `"}
@@ -45,10 +45,10 @@ func asBob(next http.Handler) http.Handler {
 
 // demoGroup is a group of alerts of the night with the console.
 type demoGroup struct {
-	labels  map[string]string // that all have
+	labels  map[string]string // common to all alerts
 	summary string
-	ago     time.Duration // since the alerts fire
-	pods    []string      // an alert for each
+	ago     time.Duration // how long ago the alerts began to fire
+	pods    []string      // one alert for each
 }
 
 var demoGroups = []demoGroup{
@@ -66,7 +66,7 @@ var demoGroups = []demoGroup{
 	},
 }
 
-// notification returns the webhook of the group.
+// notification returns the webhook body for the group.
 func (g *demoGroup) notification(status string) ([]byte, error) {
 	type alert struct {
 		Status      string            `json:"status"`
@@ -98,7 +98,7 @@ func (g *demoGroup) notification(status string) ([]byte, error) {
 	})
 }
 
-// console plays the night, and leaves it running with open pages until the program is stopped.
+// console plays the night, then leaves it running with open pages until the program is stopped.
 func (s *stage) console(ctx context.Context) error {
 	if err := s.night(ctx); err != nil {
 		return err

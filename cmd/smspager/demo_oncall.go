@@ -17,7 +17,7 @@ const (
 	demoBob   = "+33639980002"
 )
 
-// onCallConfig is the configuration of the night. A second stands for about a minute.
+// onCallConfig is the configuration of the night. A second represents about a minute.
 const onCallConfig = `contacts:
   - {name: alice, number: "` + demoAlice + `"}
   - {name: bob, number: "` + demoBob + `"}
@@ -29,7 +29,7 @@ heartbeats:
   - {name: prometheus, receiver: watchdog, timeout: 2s, to: [alice]}
 `
 
-// watchdogPayload is Alertmanager's notification of the alert that always fires, shortened.
+// watchdogPayload is a shortened notification by Alertmanager of the alert that always fires.
 const watchdogPayload = `{"version":"4","receiver":"watchdog","status":"firing","groupKey":"{}:{alertname=\"Watchdog\"}","notification_reason":"repeat interval elapsed",
 "alerts":[{"status":"firing","labels":{"alertname":"Watchdog","severity":"none"},"startsAt":"2026-11-23T19:24:46.962Z"}]}`
 
@@ -106,7 +106,7 @@ func (s *stage) beat(ctx context.Context) (stop func()) {
 	}
 }
 
-// record shows what smspager page shows.
+// record shows what smspager page would show.
 func (s *stage) record(ctx context.Context) error {
 	var list pagesJSON
 	if err := callJSON(ctx, http.DefaultClient, http.MethodGet, s.base+"/api/v1/pages", nil, &list); err != nil {
@@ -127,7 +127,7 @@ func (s *stage) record(ctx context.Context) error {
 
 func (s *stage) say(what string) { fmt.Fprintf(s.out, "\n-- %s\n", what) }
 
-// actor is somebody with a phone.
+// actor is a person with a phone.
 type actor struct {
 	*stage
 	name string

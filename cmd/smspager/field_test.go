@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestFieldConfigurations checks each configuration of testdata/field, which is /work/shared/field, with
-// check-config. The expectations are those of its README.
+// TestFieldConfigurations runs check-config on each configuration of testdata/field, which is
+// /work/shared/field. Its README gives the expected results.
 func TestFieldConfigurations(t *testing.T) {
 	for file, want := range map[string]string{ // contained in an error; "": valid
 		"config-alias-is-a-name.yml":        `"bob" of alice also names bob`,
@@ -38,7 +38,7 @@ func TestFieldConfigurations(t *testing.T) {
 				write("p", config)
 				config = "textinghouse: {user: acme, password_file: p}\nreceivers: [{name: oncall, to: [\"+33639980001\"]}]\n"
 			}
-			if strings.Contains(file, "configmap") { // as Kubernetes mounts it
+			if strings.Contains(file, "configmap") { // as Kubernetes mounts a ConfigMap
 				if err := os.MkdirAll(filepath.Join(dir, "tmpl/..2026_11_28"), 0o700); err != nil {
 					t.Fatal(err)
 				}

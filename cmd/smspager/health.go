@@ -12,7 +12,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 )
 
-// health is the subcommand health: a check for container images without a shell.
+// health is the subcommand health, a check for container images without a shell.
 type health struct{ running }
 
 func addHealth(app *kingpin.Application) (string, func(context.Context, console) error) {
@@ -30,7 +30,7 @@ func (h *health) run(ctx context.Context, c console) error {
 	if err != nil {
 		return errors.New("--url must be like " + defaultURL + "/-/ready")
 	}
-	if !strings.Contains(req.URL.Path, "/-/") { // the URL of the other commands, perhaps with a route prefix
+	if !strings.Contains(req.URL.Path, "/-/") { // the URL of the other subcommands, perhaps with a route prefix
 		req.URL.Path = strings.TrimSuffix(req.URL.Path, "/") + "/-/ready"
 	}
 	client, err := h.client()

@@ -72,7 +72,7 @@ func (i *initCommand) run(_ context.Context, c console) error {
 	}
 	password := filepath.Join(dir, "textinghouse.password")
 	var faults config.Errors
-	if _, err := receiver.LoadConfig(i.File); errors.As(err, &faults) { // the password may be missing yet
+	if _, err := receiver.LoadConfig(i.File); errors.As(err, &faults) { // the password may still be missing
 		for _, fault := range faults {
 			if fault.Path != "textinghouse.password_file" {
 				fmt.Fprintf(c.err, "smspager: warning: %v\n", fault)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestInit: what init writes is valid as soon as the password is there, and it overwrites nothing.
+// TestInit: init overwrites nothing, and what it writes is valid once the password is in its file.
 func TestInit(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "smspager.yml")
 	code, out, stderr := smspager(t, "", "init", "--user=acme", "--to=+33 6 39 98 00 01", "--outbox=box.db", file)

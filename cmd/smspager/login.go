@@ -11,9 +11,9 @@ import (
 	"github.com/smspager/smspager/receiver"
 )
 
-// checksUser returns a function that reports whether the web configuration has a user, so that
-// exporter-toolkit has checked their password; nil if there is no such file. It reads the file each time, as
-// exporter-toolkit does: who is taken out of it can no longer log in.
+// checksUser returns a function that reports whether the web configuration has a user, in which case
+// exporter-toolkit has checked the password. It returns nil if there is no such file. The function reads the
+// file each time, as exporter-toolkit does, so a user removed from it can no longer log in.
 func checksUser(file string) func(user string) bool {
 	if file == "" {
 		return nil
@@ -31,9 +31,9 @@ func checksUser(file string) func(user string) bool {
 	}
 }
 
-// exempt has requests that need no login skip the check of exporter-toolkit, which checks them all: it puts
-// its own handler into the server before the server accepts the first connection, and exempt puts one in
-// front of it then.
+// exempt lets requests that need no login skip the check of exporter-toolkit, which applies to all.
+// exporter-toolkit puts its handler into the server before the server accepts the first connection; then
+// exempt puts its own in front.
 type exempt struct {
 	net.Listener
 	server *http.Server

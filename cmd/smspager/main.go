@@ -21,10 +21,10 @@ import (
 )
 
 func main() {
-	if info, ok := debug.ReadBuildInfo(); ok && version.Version == "" { // a release sets it by the linker
+	if info, ok := debug.ReadBuildInfo(); ok && version.Version == "" { // a release sets the version with the linker
 		version.Version = builtVersion(info)
 	}
-	if name := os.Getenv("TZ"); name != "" { // Go looks for it on the machine only
+	if name := os.Getenv("TZ"); name != "" { // Go looks for the zone only on the machine
 		if zone, err := zoneinfo.Load(strings.TrimPrefix(name, ":")); err == nil {
 			time.Local = zone
 		}
@@ -35,8 +35,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// builtVersion returns the version that go build and go install record, a tag or a
-// pseudo-version, without its v. It is "unknown" if they had no version control to read.
+// builtVersion returns the version that go build and go install record, a tag or a pseudo-version,
+// without its v. It returns "unknown" if they had no version control to read.
 func builtVersion(info *debug.BuildInfo) string {
 	if v := info.Main.Version; v != "" && v != "(devel)" {
 		return strings.TrimPrefix(v, "v")
@@ -44,13 +44,13 @@ func builtVersion(info *debug.BuildInfo) string {
 	return "unknown"
 }
 
-// console holds the input and the outputs of a subcommand.
+// console holds the input and outputs of a subcommand.
 type console struct {
 	in       io.Reader
 	out, err io.Writer
 }
 
-// stdinArgument stands for "-", standard input, in parsed arguments.
+// stdinArgument replaces "-", standard input, in parsed arguments.
 const stdinArgument = "/dev/stdin"
 
 // exitError ends the program with its own exit code. A nil err prints nothing.
@@ -62,7 +62,7 @@ type exitError struct {
 func (e *exitError) Error() string { return fmt.Sprint(e.err) }
 func (e *exitError) Unwrap() error { return e.err }
 
-// terminated is how kingpin ends the program.
+// terminated is the panic value by which kingpin ends the program.
 type terminated int
 
 // run parses the command line, runs the subcommand and returns the exit code.
@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 	app.ErrorWriter(stderr)
 	app.Version(version.Print("smspager"))
 	app.HelpFlag.Short('h')
-	// After --help and --version kingpin calls this. If it returned, kingpin would continue.
+	// kingpin calls this after --help and --version. If it returned, kingpin would continue.
 	app.Terminate(func(code int) { panic(terminated(code)) })
 	defer func() {
 		if p := recover(); p != nil {

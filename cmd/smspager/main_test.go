@@ -22,8 +22,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// TestMain lets the test binary be smspager itself, so that tests can run it as
-// a process and kill it.
+// TestMain lets the test binary act as smspager, so that tests can run it as a process and kill it.
 func TestMain(m *testing.M) {
 	if os.Getenv("SMSPAGER_TEST_MAIN") == "1" {
 		main()
@@ -32,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// command runs smspager as a process of its own.
+// command returns a command that runs smspager as a process of its own.
 func command(args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), "SMSPAGER_TEST_MAIN=1")
@@ -77,13 +76,13 @@ receivers:
 type process struct {
 	t       testing.TB
 	cmd     *exec.Cmd
-	url     string // of the private listener
-	public  string // of the public one, "" without
+	url     string // URL of the private listener
+	public  string // URL of the public listener; "": none
 	started time.Duration
 
 	mu   sync.Mutex
 	log  strings.Builder
-	read chan struct{} // closed when its output has ended
+	read chan struct{} // closed when the output has ended
 }
 
 var listening = regexp.MustCompile(`msg="Listening (on|for callbacks on)" (?:.* )?address=(\S+)`)
@@ -186,7 +185,7 @@ func (p *process) metric(beginning string) (sum float64) {
 	return sum
 }
 
-// untilIdle waits until nothing waits to be sent.
+// untilIdle waits until no message waits to be sent.
 func (p *process) untilIdle() {
 	p.t.Helper()
 	testwait.Until(p.t, func() error {
@@ -215,15 +214,14 @@ func (p *process) wait() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// notification is a payload of one alert.
+// notification returns a payload with one alert.
 func notification(n int) string {
 	return fmt.Sprintf(`{"version":"4","receiver":"sms","status":"firing","groupKey":"g%d","notification_reason":"first notification",
 		"alerts":[{"status":"firing","labels":{"alertname":"Alert%d","severity":"critical"},"startsAt":"2026-11-23T19:24:46Z"}],
 		"groupLabels":{"alertname":"Alert%d"},"commonLabels":{"alertname":"Alert%d","severity":"critical"}}`, n, n, n, n)
 }
 
-// post posts a notification and returns the ids of its messages; none if it
-// was not accepted.
+// post posts a notification and returns the IDs of its messages; none if it was not accepted.
 func post(url, body string) (ids []string, code int) {
 	resp, err := http.Post(url+"/alertmanager", "application/json", strings.NewReader(body))
 	if err != nil {

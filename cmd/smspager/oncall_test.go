@@ -29,7 +29,7 @@ func TestDemoOnCall(t *testing.T) {
 	}
 }
 
-// onCallProcess is smspager serve with a simulator that calls back to it.
+// onCallProcess starts smspager serve with a simulator that calls back to it.
 func onCallProcess(t *testing.T, tail string) (*process, *textinghousetest.Server, string) {
 	t.Helper()
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
@@ -105,7 +105,7 @@ func TestPagesAndVerify(t *testing.T) {
 		t.Errorf("an unknown page exits with %d: %s", exit, stderr)
 	}
 
-	// alice proves her phone; check-config shows it.
+	// alice confirms her phone; check-config shows it.
 	verified := make(chan int, 1)
 	go func() {
 		code, _, _ := smspager(t, "", "verify", "--url="+p.url, "alice", "--wait")
@@ -210,8 +210,8 @@ func localTime(t *testing.T, s string) string {
 	return at.Local().Format(shiftLayout)
 }
 
-// TestSilencesInAlertmanager: a reply silences the alert in a real Alertmanager,
-// whose API sees it, and undo expires it.
+// TestSilencesInAlertmanager: a reply creates a silence in a real Alertmanager, which its API
+// shows, and undo expires it.
 func TestSilencesInAlertmanager(t *testing.T) {
 	realpart.Program(t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager")
 	address := freeAddress(t)
@@ -266,10 +266,10 @@ func TestSilencesInAlertmanager(t *testing.T) {
 	if len(silences) != 1 || silences[0].Status.State != "expired" {
 		t.Errorf("the silences are %+v", silences)
 	}
-	next(t, sim.Phone("+33612345679"), "No answer from alice") // and the escalation goes on
+	next(t, sim.Phone("+33612345679"), "No answer from alice") // the escalation continues
 }
 
-// get reads the response of its API.
+// get reads the response of Alertmanager's API.
 func (am *alertmanager) get(t *testing.T, path string, v any) {
 	t.Helper()
 	resp, err := http.Get("http://" + am.address + path)
@@ -283,7 +283,7 @@ func (am *alertmanager) get(t *testing.T, path string, v any) {
 	}
 }
 
-// TestSimulatedPhonesAnswer by lines on standard input.
+// TestSimulatedPhonesAnswer: lines on standard input are replies.
 func TestSimulatedPhonesAnswer(t *testing.T) {
 	replies := make(chan string, 1)
 	sink := http.Server{Addr: freeAddress(t), Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -60,7 +60,7 @@ func (p *pages) run(ctx context.Context, c console) error {
 	return nil
 }
 
-// line shows a page in a list.
+// line returns the line of a page in a list.
 func line(p pageJSON) string {
 	state := p.State
 	if p.AcknowledgedBy != "" {
@@ -69,8 +69,8 @@ func line(p pageJSON) string {
 	return fmt.Sprintf("%-5s  %s  %-20s  %s  (%s)", p.Code, local(p.OpenedAt), state, plain(p.Headline), p.Receiver)
 }
 
-// plain returns what alerts and people write without what a terminal obeys: a line break, an escape
-// sequence, or a change of the direction of writing.
+// plain returns text from alerts and people without what a terminal interprets: line breaks, escape
+// sequences and changes of the writing direction.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -83,8 +83,8 @@ func plain(text string) string {
 	}, text)
 }
 
-// follow shows the pages of a list, oldest first, and then each one that changes, until the context ends.
-// It goes on while smspager is restarted.
+// follow shows the pages of a list, oldest first, and then each page that changes, until the context
+// ends. It continues while smspager is restarted.
 func (p *pages) follow(ctx context.Context, out io.Writer, path string) error {
 	const pause = time.Second
 	shown := make(map[string]string)

@@ -21,11 +21,11 @@ import (
 // pictures is the folder of the pictures in the docs.
 var pictures = flag.String("pictures", "", "write the pictures of the docs to this folder, from the demo's night")
 
-// maxPicture bounds a picture of the docs, in bytes.
+// maxPicture is the maximum size of a picture in the docs, in bytes.
 const maxPicture = 120_000
 
-// TestDemoConsole: the demo leaves the console running, with the pages of a night. With -pictures, it makes
-// those of the docs.
+// TestDemoConsole: the demo leaves the console running, with the pages of a night. With -pictures, the test
+// makes the pictures of the docs.
 func TestDemoConsole(t *testing.T) {
 	tab := browsertest.New(t)
 	cmd := command("demo", "--console")
@@ -74,7 +74,7 @@ func TestDemoConsole(t *testing.T) {
 	}
 }
 
-// TestPictures: the docs show each picture, and each one is small.
+// TestPictures: the docs show each picture, and each picture is small.
 func TestPictures(t *testing.T) {
 	files, err := filepath.Glob("../../docs/images/console-*.png")
 	if err != nil || len(files) != 6 {

@@ -18,8 +18,8 @@ import (
 	"github.com/smspager/smspager/receiver"
 )
 
-// The payloads are 01 and 02 of the project's captures: what Alertmanager 0.34.2
-// sent for one critical alert, byte for byte.
+// The payloads are 01 and 02 of the project's captures, byte for byte: what Alertmanager 0.34.2
+// sent for one critical alert.
 //
 //go:embed payloads/firing.json
 var firingPayload []byte
@@ -54,7 +54,7 @@ func (p *preview) run(ctx context.Context, c console) error {
 		return errors.New("--watch cannot watch standard input; name a file")
 	}
 	const pause = 200 * time.Millisecond
-	var patterns []string // of the template files, as the last good configuration names them
+	var patterns []string // of the template files in the last good configuration
 	seen := ""
 	for {
 		if now := p.saved(patterns); now != seen {
@@ -95,7 +95,7 @@ func (p *preview) saved(patterns []string) string {
 	return b.String()
 }
 
-// show renders once. It returns the patterns of the template files.
+// show renders the text once. It returns the patterns of the template files.
 func (p *preview) show(c console) ([]string, error) {
 	cfg, err := receiver.LoadConfig(p.configFile)
 	if err != nil {

@@ -25,14 +25,14 @@ func (r *running) flags(cmd *kingpin.CmdClause) {
 	outputFlag(cmd, &r.output)
 }
 
-// urlFlags are those that say where smspager serve is, and how to log in there.
+// urlFlags adds the flags for the URL of smspager serve and the login there.
 func (r *running) urlFlags(cmd *kingpin.CmdClause, url string) {
 	cmd.Flag("url", "URL of smspager serve.").Envar("SMSPAGER_URL").Default(url).StringVar(&r.url)
 	cmd.Flag("http.config.file", "How to log in there, as in amtool: a file with basic_auth, authorization (type Bearer, the token of api.token_file) or tls_config.").
 		PlaceHolder("FILE").Envar("SMSPAGER_HTTP_CONFIG_FILE").StringVar(&r.httpConfig)
 }
 
-// client returns the client that logs in as --http.config.file says.
+// client returns a client that logs in as --http.config.file says.
 func (r *running) client() (*http.Client, error) {
 	if r.httpConfig == "" {
 		return http.DefaultClient, nil
@@ -51,8 +51,8 @@ func (r *running) client() (*http.Client, error) {
 	return client, nil
 }
 
-// get reads the response of a path. If JSON is wanted, it copies the response to out and
-// returns done.
+// get reads the response of a path. For JSON output, it copies the response to out and returns
+// done.
 func (r *running) get(ctx context.Context, out io.Writer, path string, response any) (done bool, err error) {
 	if r.output == "json" {
 		return true, r.copy(ctx, out, http.MethodGet, path, nil)
@@ -70,8 +70,8 @@ func (r *running) copy(ctx context.Context, out io.Writer, method, path string, 
 	return err
 }
 
-// call makes a request with a JSON body, unless that is nil. If smspager refuses it, the error is
-// smspager's reason.
+// call makes a request, with a JSON body unless body is nil. If smspager refuses the request, the
+// error is smspager's reason.
 func (r *running) call(ctx context.Context, method, path string, body, response any) error {
 	if u, err := url.Parse(r.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("--url must be like " + defaultURL)
@@ -122,7 +122,7 @@ func callJSON(ctx context.Context, client *http.Client, method, url string, body
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 		var body struct{ Error string }
-		_ = json.Unmarshal(text, &body) // a response that is not smspager's has no reason
+		_ = json.Unmarshal(text, &body) // only smspager's responses have a reason
 		return &responseError{fmt.Sprintf("%s responds %s: %s", redacted(url), resp.Status, bytes.TrimSpace(text)), body.Error}
 	}
 	return json.NewDecoder(resp.Body).Decode(response)
@@ -131,7 +131,7 @@ func callJSON(ctx context.Context, client *http.Client, method, url string, body
 // responseError is a response other than 200.
 type responseError struct {
 	message string
-	reason  string // smspager's; "" if something else responded
+	reason  string // smspager's reason; "" if something else responded
 }
 
 func (e *responseError) Error() string { return e.message }

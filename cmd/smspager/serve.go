@@ -34,8 +34,8 @@ import (
 )
 
 const (
-	// logBuffer is how much of the log is held while nobody reads it, in bytes, and
-	// logPatience how long the program waits at its end for somebody who does.
+	// logBuffer is how many bytes of the log are held while nobody reads it. logPatience is how
+	// long the program waits for a reader when it ends.
 	logBuffer   = 1 << 20
 	logPatience = time.Second
 )
@@ -74,7 +74,7 @@ func (s *server) run(ctx context.Context, c console) error {
 	if os.Getenv("GOGC") == "" {
 		tuneMemory()
 	}
-	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more ends nothing
+	signal.Ignore(syscall.SIGPIPE) // the program continues when nobody reads the log any more
 	out := logs.NewWriter(c.err, logBuffer)
 	defer out.Close(logPatience)
 	s.log.Writer = out
@@ -111,7 +111,7 @@ func (s *server) run(ctx context.Context, c console) error {
 	go reloadOn(ctx, reload, r, logger)
 	go notifySystemd(ctx, r, logger)
 
-	// If a listener fails, the program ends after running requests have finished.
+	// If a listener fails, the program ends once running requests have finished.
 	var serveErr error
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -130,7 +130,7 @@ func (s *server) run(ctx context.Context, c console) error {
 	return errors.Join(serveErr, err)
 }
 
-// prefix returns the path under which smspager serves; by default that of the external URL.
+// prefix returns the path under which smspager serves, by default that of the external URL.
 func (s *server) prefix() string {
 	if u, err := url.Parse(s.externalURL); s.routePrefix == "" && err == nil {
 		return u.Path
@@ -183,7 +183,7 @@ func reloadOn(ctx context.Context, signals <-chan os.Signal, r *receiver.Receive
 	}
 }
 
-// shutdown stops servers after running requests have finished, and within closeTimeout.
+// shutdown stops servers once running requests have finished, within closeTimeout.
 func shutdown(ctx context.Context, servers []*http.Server) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
@@ -209,8 +209,8 @@ func newRegistry(out *logs.Writer) *prometheus.Registry {
 	return reg
 }
 
-// listen opens the listeners before anything else starts, because another smspager may have
-// the addresses. It returns nil if exporter-toolkit opens them, for a virtual machine's socket.
+// listen opens the listeners before anything else starts, because another smspager may have the
+// addresses. For a virtual machine's socket it returns nil, because exporter-toolkit opens that.
 func listen(flags *web.FlagConfig) (listeners []net.Listener, err error) {
 	if flags.WebSystemdSocket != nil && *flags.WebSystemdSocket {
 		if listeners, err = activation.Listeners(); err == nil && len(listeners) == 0 {
@@ -234,7 +234,7 @@ func listen(flags *web.FlagConfig) (listeners []net.Listener, err error) {
 	return listeners, nil
 }
 
-// warnOpen warns of an address that others can reach, if nothing is needed to use it.
+// warnOpen warns of an address that others can reach and use without any secret.
 func (s *server) warnOpen(cfg *config.Config, listeners []net.Listener, logger *slog.Logger) {
 	if *s.web.WebConfigFile != "" || cfg.Webhook.Token != "" {
 		return

@@ -18,8 +18,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// TestKill9 kills the process in the middle of its work, again and again. Every
-// notification that got a 200 must have been sent exactly once.
+// TestKill9 kills the process in the middle of its work, many times. Every notification that got a
+// 200 must have been sent exactly once.
 func TestKill9(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
@@ -88,7 +88,7 @@ func TestKill9(t *testing.T) {
 		}
 		return nil
 	})
-	p.untilIdle() // what would come twice included
+	p.untilIdle() // by now, a message sent twice would have arrived twice
 	missing, twice := allTaken()
 	asked := sim.Requests("acme", "getstatus")
 	t.Logf("%d accepted, %d missing, %d twice, %d asked for", len(accepted), missing, twice, asked)
@@ -97,8 +97,8 @@ func TestKill9(t *testing.T) {
 	}
 }
 
-// TestSIGTERMUnderLoad: what was accepted before the end is sent, before it or
-// after the next start, and the process ends in good order.
+// TestSIGTERMUnderLoad: messages accepted before SIGTERM are sent, before the end or after the next
+// start, and the process ends with exit code 0.
 func TestSIGTERMUnderLoad(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
@@ -109,7 +109,7 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	var mu sync.Mutex
 	accepted := make(map[string]bool)
 	codes := make(map[int]int)
-	var end sync.Once // a second signal would end it immediately
+	var end sync.Once // a second signal would end the process immediately
 	for client := range 8 {
 		posting.Go(func() {
 			for n := range 60 {
@@ -222,8 +222,8 @@ func TestPortInUseEndsTheProgram(t *testing.T) {
 	}
 }
 
-// TestSecretsStayOut: whatever happens, no secret and no whole number is in the
-// log or the metrics.
+// TestSecretsStayOut: whatever happens, the log and the metrics hold no secret and no complete
+// number.
 func TestSecretsStayOut(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
@@ -243,7 +243,7 @@ func TestSecretsStayOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	p.untilLogged("attempt failed") // with what the provider responded
+	p.untilLogged("attempt failed") // with the provider's response
 	p.untilLogged("callback refused: wrong token or network")
 	resp, err = http.Get(p.url + "/metrics")
 	if err != nil {
@@ -267,8 +267,8 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 }
 
-// TestRestore is the day after a crash: serve does not apply the journal of the crash to a
-// backup that was copied into the outbox's place, and restore puts the backup there properly.
+// TestRestore is the day after a crash: serve does not apply the crash's journal to a backup that
+// was copied in the outbox's place, and restore replaces the outbox by the backup properly.
 func TestRestore(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
@@ -307,8 +307,7 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestBackup copies the outbox of a process that serves, and starts another on
-// the copy.
+// TestBackup copies the outbox of a serving process, and starts another one on the copy.
 func TestBackup(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()

@@ -103,7 +103,7 @@ func parseOutcome(text string) (number string, status textinghouse.Status, err e
 	return string(to), status, nil
 }
 
-// reply lets phones reply: each line is a number and its text.
+// reply lets phones reply: each line is a number and the text of its reply.
 func (s *simulate) reply(c console, sim *textinghousetest.Simulator) {
 	lines := bufio.NewScanner(c.in)
 	for lines.Scan() {

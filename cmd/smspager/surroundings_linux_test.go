@@ -17,7 +17,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// piped is smspager serve whose stdout and stderr are a pipe that the test reads, or not.
+// piped starts smspager serve with stdout and stderr in a pipe, which the test may read or leave
+// unread.
 func piped(t *testing.T, file string, args ...string) (cmd *exec.Cmd, pipe *os.File, url string) {
 	t.Helper()
 	address, err := freeport.Address()
@@ -75,14 +76,14 @@ func sample(t *testing.T, url, name string) float64 {
 	return n
 }
 
-// TestLogReaderStalls is scenario-log-reader-stalls.yml: a pipe that nobody reads holds up
-// neither webhooks nor sends, and what is lost of the log is counted.
+// TestLogReaderStalls is scenario-log-reader-stalls.yml: a pipe that nobody reads delays neither
+// webhooks nor sends, and lost log lines are counted.
 func TestLogReaderStalls(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
 	_, pipe, url := piped(t, configFile(t, sim, oneReceiver))
 	const pipeAndBuffer = 64<<10 + logBuffer
-	line := strings.Repeat("x", 2000) // the log has it whole
+	line := strings.Repeat("x", 2000) // the log holds the whole line
 	for n := 0; n*len(line) < pipeAndBuffer+logBuffer/4; n++ {
 		resp, err := http.Post(url+"/alertmanager", "application/json", strings.NewReader(strings.Replace(notification(n), `"version"`, `"x":"`+line+`","version"`, 1)))
 		if err != nil {
@@ -109,7 +110,8 @@ func TestLogReaderStalls(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, pipe) }()
 }
 
-// TestLogReaderGone is scenario-log-reader-gone.yml: a reader that goes away ends nothing.
+// TestLogReaderGone is scenario-log-reader-gone.yml: the program continues when the log's reader is
+// gone.
 func TestLogReaderGone(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
@@ -135,7 +137,7 @@ func TestLogReaderGone(t *testing.T) {
 	})
 }
 
-// TestFloodOfBrokenRequests: 2,000 broken requests are a few lines of the log.
+// TestFloodOfBrokenRequests: 2,000 broken requests give only a few lines in the log.
 func TestFloodOfBrokenRequests(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
@@ -155,7 +157,7 @@ func TestFloodOfBrokenRequests(t *testing.T) {
 	}
 }
 
-// TestOpenListenerWarns of an address that everybody can use.
+// TestOpenListenerWarns: smspager warns of an address that everybody can use.
 func TestOpenListenerWarns(t *testing.T) {
 	const warning = "everybody who reaches this address"
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
@@ -175,8 +177,8 @@ func TestOpenListenerWarns(t *testing.T) {
 	}
 }
 
-// TestManyLargeBodies: 20 bodies of 3.6 MB that arrive together are all accepted, and wait for
-// one another's memory.
+// TestManyLargeBodies: 20 bodies of 3.6 MB that arrive together are all accepted; each waits until
+// there is memory for it.
 func TestManyLargeBodies(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
@@ -203,7 +205,7 @@ func TestManyLargeBodies(t *testing.T) {
 	var posting sync.WaitGroup
 	for _, body := range bodies {
 		posting.Go(func() {
-			testwait.Until(t, func() error { // a slow machine has some wait in line for too long: 503, and again
+			testwait.Until(t, func() error { // on a slow machine some wait in line for too long: they get 503, and are posted again
 				ids, code := post(p.url, body)
 				if code != http.StatusOK || len(ids) != 1 {
 					return fmt.Errorf("%d MB get %d", len(body)>>20, code)

@@ -19,7 +19,7 @@ func notify(logger *slog.Logger, state string) {
 }
 
 // notifySystemd notifies systemd when the receiver is ready, and feeds its watchdog while all parts of
-// the receiver go on, until the context ends.
+// the receiver make progress, until the context ends.
 func notifySystemd(ctx context.Context, r *receiver.Receiver, logger *slog.Logger) {
 	const untilReady = 50 * time.Millisecond
 	interval, err := daemon.SdWatchdogEnabled(false)

@@ -12,9 +12,10 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// TestSystemd: systemd hears of the start, of a reload, of the watchdog while all goes on, and of the end.
+// TestSystemd: systemd is notified of the start, of a reload, for the watchdog while everything works, and
+// of the end.
 func TestSystemd(t *testing.T) {
-	dir, err := os.MkdirTemp("", "sd") // short, as the path of a socket must be
+	dir, err := os.MkdirTemp("", "sd") // short, because the path of a socket must be
 	if err != nil {
 		t.Fatal(err)
 	}

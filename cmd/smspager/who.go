@@ -33,7 +33,7 @@ func addWho(app *kingpin.Application) (string, func(context.Context, console) er
 	return cmd.FullCommand(), w.run
 }
 
-// onDuty is the JSON form of who is on duty.
+// onDuty is the JSON form of a shift.
 type onDuty struct {
 	Rota     string    `json:"rota"`
 	Contacts []string  `json:"contacts"`
@@ -44,7 +44,7 @@ type onDuty struct {
 	End      time.Time `json:"end"`
 }
 
-// zoneOf returns the rota's zone, otherwise the machine's.
+// zoneOf returns the rota's zone, or else the machine's.
 func zoneOf(rota config.Rota) *time.Location {
 	if rota.Timezone != "" {
 		return rota.Zone
@@ -52,7 +52,7 @@ func zoneOf(rota config.Rota) *time.Location {
 	return time.Local
 }
 
-// asOnDuty writes times in the rota's zone, otherwise in the machine's.
+// asOnDuty returns a shift with times in the rota's zone, or else in the machine's.
 func asOnDuty(rota config.Rota, d receiver.OnDuty) onDuty {
 	zone := zoneOf(rota)
 	o := onDuty{Rota: rota.Name, Contacts: d.Contacts, Gap: d.Gap, Unread: d.Unread, Unknown: d.Unknown, Start: d.Start.In(zone), End: d.End.In(zone)}

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestTimeZones: check-config shows the time zone data in use, and where it is old or a calendar differs.
+// TestTimeZones: check-config shows the time zone data in use, and warns if it is old or a calendar
+// differs.
 func TestTimeZones(t *testing.T) {
 	dir := t.TempDir()
 	paris, err := os.ReadFile("/usr/share/zoneinfo/Europe/Paris")
