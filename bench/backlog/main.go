@@ -149,7 +149,7 @@ func fill(store outbox.Store, ids *outbox.IDs, n int, state outbox.State) error 
 	return nil
 }
 
-// peak returns the most resident memory that a process has had.
+// peak returns the highest resident memory of a process so far.
 func peak(pid int) string {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -1,10 +1,9 @@
-// Command field runs the tests of the inputs that came from public reports of faults (payloads,
-// configurations, calendars, replies, callbacks, scenarios; inputs.txt lists them), and prints how many
-// pass, by kind.
+// Command field runs the tests of the inputs from public fault reports (payloads, configurations,
+// calendars, replies, callbacks, scenarios; inputs.txt lists them), and prints how many pass, by kind.
 //
 //	go run ./bench/field [FOLDER]
 //
-// If the folder of the originals is given, each of its files must be in the list.
+// If the folder of the originals is given, each of its files must be listed in inputs.txt.
 package main
 
 import (
@@ -22,8 +21,8 @@ import (
 //go:embed inputs.txt
 var inputs string
 
-// kinds have the test that takes the files of a kind through the program's own entry. Its subtests have
-// their names.
+// kinds names, for each kind of file, the test that passes the files through the program's own entry.
+// Its subtests are named after the files.
 var kinds = []struct{ kind, folder, test string }{
 	{"config", "cmd/smspager", "TestFieldConfigurations"},       // check-config
 	{"ics", "receiver", "TestFieldCalendars"},                   // who
@@ -33,7 +32,7 @@ var kinds = []struct{ kind, folder, test string }{
 	{"scenario", "receiver/internal/oncall", "TestScenarios"},   // a receiver and simulated phones
 }
 
-// alone are the scenarios that have a test of their own.
+// alone names the scenarios with a test of their own.
 var alone = map[string]string{
 	"scenario-calendar-takes-12s.yml":       "receiver/internal/oncall TestScenarioCalendarTakes12s",
 	"scenario-log-reader-gone.yml":          "cmd/smspager TestLogReaderGone",

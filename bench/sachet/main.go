@@ -1,8 +1,8 @@
-// Command sachet compares smspager serve with sachet, which stores nothing and responds when the
+// Command sachet compares smspager serve with sachet, which stores nothing and responds once the
 // provider has responded. Both run as programs, with one recipient and a provider that responds
-// within --latency and, with --callbacks, reports each message as delivered. It prints ratios to
-// sachet: medians of rounds in which the programs take turns. Build sachet from
-// github.com/messagebird/sachet; --before names an older build of smspager to compare, too.
+// within --latency and, with --callbacks, reports each message as delivered. Command sachet prints
+// ratios to sachet: medians of rounds in which the programs alternate. Build sachet from
+// github.com/messagebird/sachet; --before names an older build of smspager to compare as well.
 //
 //	go run ./bench/sachet --binary=/path/to/sachet --before=/path/to/smspager
 package main
@@ -82,7 +82,7 @@ func run(o options) error {
 	return nil
 }
 
-// figures are what one measurement gives.
+// figures holds the results of one measurement.
 type figures struct {
 	webhooks, sms float64       // per second
 	cpu           time.Duration // per SMS
@@ -90,7 +90,7 @@ type figures struct {
 	files         float64       // bytes written to files, per message
 }
 
-// row is the medians of a program's figures, as ratios to those of the base.
+// row formats a program's medians as ratios to the base's.
 func row(clients int, name string, base, of []figures) string {
 	ratio := func(value func(figures) float64) float64 { return median(of, value) / median(base, value) }
 	return fmt.Sprintf("%7d | %-23s | %.2f | %.2f | %.2f | %.2f | %.1f | %.1f", clients, name,

@@ -18,16 +18,16 @@ import (
 	"github.com/smspager/smspager/internal/freeport"
 )
 
-// program is a build, and how it is started.
+// program is a build, and how to start it.
 type program struct {
 	name      string
-	path      string // of its webhook
+	path      string // path of its webhook
 	callbacks bool
 	// configure writes a configuration for a provider, and returns the command.
 	configure func(dir, provider, address string) (*exec.Cmd, error)
 }
 
-// sachet uses the only one of its providers whose URL can be set.
+// sachet returns sachet as a program. It uses sachet's only provider whose URL can be set.
 func sachet(binary string) program {
 	return program{name: "sachet", path: "/alert", configure: func(dir, provider, address string) (*exec.Cmd, error) {
 		file := filepath.Join(dir, "sachet.yml")
@@ -104,7 +104,7 @@ func (o options) measure(dir string, p program, clients int) (f figures, err err
 	if err := until(time.Minute, func() bool { return !p.callbacks || int(sms.reported.Load()) >= n }); err != nil {
 		return f, fmt.Errorf("%d of %d reported: %w", sms.reported.Load(), n, err)
 	}
-	time.Sleep(1500 * time.Millisecond) // what is written behind is written within a second
+	time.Sleep(1500 * time.Millisecond) // files that are written in the background are written within a second
 	f.files = float64(filesWritten(cmd.Process.Pid)-written) / float64(n)
 	f.cpu = (processorTime(cmd.Process.Pid) - used) / time.Duration(n)
 	slices.Sort(waits)
@@ -140,7 +140,7 @@ func post(url string, clients, n int) ([]time.Duration, error) {
 	return waits, nil
 }
 
-// postOne posts a notification that equals no other.
+// postOne posts a notification that differs from all others.
 func postOne(client *http.Client, url string, i int64) error {
 	body := fmt.Sprintf(`{"version":"4","receiver":"sms","status":"firing","groupKey":"g%d",
 		"alerts":[{"status":"firing","labels":{"alertname":"DiskFull","instance":"db-%d:9100","severity":"critical"},"annotations":{"summary":"The disk is full."},"startsAt":"2026-11-23T19:24:46Z"}],
@@ -156,8 +156,8 @@ func postOne(client *http.Client, url string, i int64) error {
 	return nil
 }
 
-// filesWritten is how many bytes a process has had written to files: neither to sockets nor to
-// pipes. It is 0 on systems without /proc.
+// filesWritten returns how many bytes a process has written to files, not to sockets or pipes. It
+// is 0 on systems without /proc.
 func filesWritten(pid int) int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
 	if err != nil {
@@ -172,7 +172,8 @@ func filesWritten(pid int) int64 {
 	return 0
 }
 
-// processorTime is how much a process has used, to 10 ms. It is 0 on systems without /proc.
+// processorTime returns the processor time that a process has used, to 10 ms. It is 0 on systems
+// without /proc.
 func processorTime(pid int) time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

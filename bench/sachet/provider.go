@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// provider accepts every message, and reports it as delivered if it has a URL for that. It does
-// little, so that the programs have the processor.
+// provider accepts every message, and reports it as delivered if receipts is set. It does little,
+// so that the programs get the processor.
 type provider struct {
 	*httptest.Server
 	latency  time.Duration
-	receipts string // "": none
+	receipts string // URL that receipts are posted to; "": none
 	got      atomic.Int64
 	reported atomic.Int64
 	queue    chan []byte

@@ -70,8 +70,8 @@ func run() error {
 
 var address = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
 
-// once starts the program. It returns the time until it is ready, and the resident memory two
-// seconds later, in KiB.
+// once starts the program. It returns the time until the program is ready, and its resident memory
+// two seconds later, in KiB.
 func once(binary, file string) (took time.Duration, kib int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

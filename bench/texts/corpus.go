@@ -12,11 +12,11 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// corpusTime is the moment at which a corpus is rendered, as its figures assume.
+// corpusTime is the moment at which a corpus is rendered. The corpus's expected figures assume it.
 var corpusTime = time.Date(2026, 11, 27, 3, 20, 0, 0, time.UTC)
 
-// renderCorpus writes a line {"id", "text", "segments"} for each line of a gzipped
-// corpus, which holds {"id", "payload"}.
+// renderCorpus writes a line {"id", "text", "segments"} for each line {"id", "payload"} of a
+// gzipped corpus.
 func renderCorpus(name string, out io.Writer) error {
 	file, err := os.Open(name)
 	if err != nil {

@@ -48,7 +48,7 @@ func run(files []string) error {
 			return err
 		}
 	}
-	// Minutes after the payloads were captured.
+	// A few minutes after the payloads were captured.
 	text, err := defaultText(time.Date(2026, 11, 23, 19, 34, 0, 0, time.UTC))
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func run(files []string) error {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 		r := text.Render(n, templating.Budget{MaxSegments: 2})
-		var data template.Data // as they decode it
+		var data template.Data // as sachet decodes it
 		if err := json.Unmarshal(body, &data); err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func run(files []string) error {
 	return nil
 }
 
-// defaultText returns the built-in text at a moment.
+// defaultText returns the built-in text, with the clock at now.
 func defaultText(now time.Time) (*templating.Text, error) {
 	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: func() time.Time { return now }})
 	if err != nil {
