@@ -22,21 +22,21 @@ import (
 // startLimit is far longer than a start takes on a busy machine.
 const startLimit = time.Minute
 
-// Options are what Start needs. Binary and Config are required.
+// Options are the options of Start. Binary and Config are required.
 type Options struct {
 	Binary string
-	Config string // its configuration file
-	// Clustered says that it takes part in a cluster, with Peers. Each waits two seconds for the one
+	Config string // text of its configuration file
+	// Clustered makes it join a cluster with Peers. Each Alertmanager waits two seconds for the one
 	// before it to notify.
 	Clustered bool
-	Peers     []string // the Cluster addresses of those that run already
+	Peers     []string // Cluster addresses of those that run already
 }
 
-// Alertmanager is a process. It is started again at the same addresses.
+// Alertmanager is an Alertmanager process. It starts again at the same addresses.
 type Alertmanager struct {
 	URL     string
-	Cluster string   // its address for peers, "" without a cluster
-	Peers   []string // the Cluster addresses that it joins when it is run again
+	Cluster string   // its address for peers; "" without a cluster
+	Peers   []string // Cluster addresses that it joins when it runs again
 	o       Options
 	dir     string
 	cmd     *exec.Cmd
@@ -79,7 +79,7 @@ func (a *Alertmanager) Log() string {
 	return string(text)
 }
 
-// Run starts it again after Kill, with the data that it has.
+// Run starts the process again after Kill, with its data.
 func (a *Alertmanager) Run() error {
 	log, err := os.OpenFile(filepath.Join(a.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -112,7 +112,7 @@ func (a *Alertmanager) Run() error {
 	}
 }
 
-// Kill kills it. With loss, its notification log and silences are lost, as without a volume.
+// Kill kills the process. With loss, its notification log and silences are lost, as without a volume.
 func (a *Alertmanager) Kill(loss bool) error {
 	if a.cmd == nil {
 		return nil
@@ -126,7 +126,7 @@ func (a *Alertmanager) Kill(loss bool) error {
 	return nil
 }
 
-// Reload gives it another configuration.
+// Reload loads another configuration.
 func (a *Alertmanager) Reload(config string) error {
 	if err := a.write(config); err != nil {
 		return err
@@ -134,7 +134,7 @@ func (a *Alertmanager) Reload(config string) error {
 	return a.do(http.MethodPost, "/-/reload", nil, nil)
 }
 
-// Close kills it and removes its data.
+// Close kills the process and removes its data.
 func (a *Alertmanager) Close() error {
 	return errors.Join(a.Kill(false), os.RemoveAll(a.dir))
 }
@@ -152,7 +152,7 @@ func (a *Alertmanager) Send(alerts ...Alert) error {
 	return a.do(http.MethodPost, "/api/v2/alerts", alerts, nil)
 }
 
-// Silence silences the alerts that have a label with a value, as somebody does in Alertmanager's user
+// Silence silences the alerts that have a label with a value, as users do in Alertmanager's user
 // interface.
 func (a *Alertmanager) Silence(name, value string, length time.Duration) (id string, err error) {
 	now := time.Now()

@@ -12,10 +12,10 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// module is the module that Built builds, in the version of go.mod.
+// module is the module that Built builds, in the version that go.mod requires.
 const module = "github.com/prometheus/alertmanager"
 
-// ErrMissing is the error if Debian's Alertmanager is not installed.
+// ErrMissing means that Debian's Alertmanager is not installed.
 var ErrMissing = errors.New("prometheus-alertmanager is not installed: apt-get install prometheus-alertmanager")
 
 // Debian returns the Alertmanager that Debian's package installs, 0.25 or later.
@@ -26,8 +26,8 @@ func Debian() (binary string, err error) {
 	return binary, nil
 }
 
-// All returns how to find each Alertmanager that tests run: Debian's, that of go.mod, and those whose
-// versions SMSPAGER_ALERTMANAGERS lists, such as "v0.28.1 v0.32.3".
+// All returns functions that find each Alertmanager that tests run: Debian's, the one of go.mod, and the
+// versions that SMSPAGER_ALERTMANAGERS lists, such as "v0.28.1 v0.32.3".
 func All() map[string]func() (binary string, err error) {
 	all := map[string]func() (string, error){"debian": Debian, "go.mod": Built}
 	for _, version := range strings.Fields(os.Getenv("SMSPAGER_ALERTMANAGERS")) {
@@ -41,9 +41,9 @@ func All() map[string]func() (binary string, err error) {
 // Built returns the Alertmanager of the version that go.mod requires.
 func Built() (binary string, err error) { return built("go", "list", "-m", "-json", module) }
 
-// built returns the Alertmanager of the module that a command describes. It is built when it is first asked
-// for, and kept in the user's cache. Its module lacks the built files of its user interface, without
-// which it does not compile; they are empty here.
+// built returns the Alertmanager of the module that a command describes. The first call builds it and keeps
+// it in the user's cache. The module lacks the built files of its user interface, which it needs to
+// compile; built uses empty ones.
 func built(command ...string) (binary string, err error) {
 	var m struct{ Version, Dir string }
 	out, err := exec.Command(command[0], command[1:]...).Output()
@@ -62,7 +62,7 @@ func built(command ...string) (binary string, err error) {
 		return "", err
 	}
 	binary = filepath.Join(dir, "alertmanager-"+m.Version)
-	lock := flock.New(binary + ".lock") // several packages may be tested simultaneously
+	lock := flock.New(binary + ".lock") // tests of several packages may run simultaneously
 	if err := lock.Lock(); err != nil {
 		return "", err
 	}

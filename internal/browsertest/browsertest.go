@@ -17,7 +17,7 @@ import (
 	"github.com/smspager/smspager/internal/testwait"
 )
 
-// patience is how long a test may take in all.
+// patience is the longest time for a whole test.
 const patience = 3 * time.Minute
 
 // axe is axe-core, see README.md.
@@ -25,7 +25,7 @@ const patience = 3 * time.Minute
 //go:embed axe.min.js
 var axe string
 
-// Tab is a tab of a browser. A method ends the test if it fails.
+// Tab is a tab of a browser. If one of its methods fails, it ends the test.
 type Tab struct {
 	t   testing.TB
 	ctx context.Context
@@ -61,7 +61,7 @@ func (tab *Tab) Tab() *Tab {
 func (tab *Tab) watch() {
 	tab.t.Helper()
 	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		// Each tab is as if it was in front.
+		// Each tab acts as if it were in front.
 		if _, err := cdp.Call(ctx, target, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func (tab *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Open opens an address, as somebody sees it who prefers a color scheme, in a window of some width.
+// Open opens an address with a preferred color scheme, in a window of a given width.
 func (tab *Tab) Open(address, scheme string, width int64) {
 	tab.t.Helper()
 	tab.Do(chromedp.EmulateViewport(width, 900), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
@@ -88,7 +88,7 @@ func (tab *Tab) Open(address, scheme string, width int64) {
 	}), chromedp.Navigate(address))
 }
 
-// WithoutScripts switches JavaScript off for the pages that are opened next.
+// WithoutScripts disables JavaScript for the pages that are opened next.
 func (tab *Tab) WithoutScripts() {
 	tab.t.Helper()
 	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
@@ -97,13 +97,13 @@ func (tab *Tab) WithoutScripts() {
 	}))
 }
 
-// Text returns what an expression of JavaScript gives. The page's policy does not apply to it.
+// Text returns the value of a JavaScript expression as text. The page's policy does not apply to it.
 func (tab *Tab) Text(expression string) string {
 	tab.t.Helper()
 	return Eval[string](tab, "String("+expression+")")
 }
 
-// Until waits until an expression of JavaScript is true. While a page is being loaded, it may fail.
+// Until waits until a JavaScript expression is true. It may fail while a page is loading.
 func (tab *Tab) Until(expression string) {
 	tab.t.Helper()
 	testwait.Until(tab.t, func() error {
@@ -115,7 +115,7 @@ func (tab *Tab) Until(expression string) {
 	})
 }
 
-// Eval returns what an expression of JavaScript gives.
+// Eval returns the value of a JavaScript expression.
 func Eval[T any](tab *Tab, expression string) T {
 	tab.t.Helper()
 	v, err := eval[T](tab, expression)
@@ -143,7 +143,7 @@ func (tab *Tab) Picture() []byte {
 	return picture
 }
 
-// watcher keeps what goes wrong on a page.
+// watcher records the faults of a page.
 const watcher = `window.faults = []
 addEventListener('securitypolicyviolation', e => faults.push('policy: ' + e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sourceFile))
 addEventListener('error', e => faults.push('error: ' + e.message))
@@ -156,7 +156,7 @@ func (tab *Tab) Faults() []string {
 	return Eval[[]string](tab, "faults")
 }
 
-// Barriers returns what axe-core finds on the page that is serious or critical.
+// Barriers returns the serious and critical findings of axe-core on the page.
 func (tab *Tab) Barriers() []string {
 	tab.t.Helper()
 	if _, err := chromedp.Run(tab.ctx, chromedp.Evaluate[any](axe+";0")); err != nil {

@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// given are the ports that this process has had: a program may not listen yet on the one that it was given.
+// given holds the ports this process has handed out: the program that got one may not listen on it yet.
 var given sync.Map
 
-// Get returns a port of 127.0.0.1 that nobody listens on, and that this process was not given before.
+// Get returns a port of 127.0.0.1 that nobody listens on, and that Get has not returned before.
 func Get() (int, error) {
 	for {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -27,7 +27,7 @@ func Get() (int, error) {
 	}
 }
 
-// Address returns 127.0.0.1 with such a port.
+// Address returns 127.0.0.1 with a port from Get.
 func Address() (string, error) {
 	port, err := Get()
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err

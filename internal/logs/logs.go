@@ -1,4 +1,4 @@
-// Package logs keeps a log from holding up the program, and from being flooded.
+// Package logs keeps a log from delaying the program, and from being flooded.
 package logs
 
 import (
@@ -11,8 +11,8 @@ import (
 	"unicode"
 )
 
-// Writer writes to another writer in the background, so that one that blocks holds up nobody.
-// What does not fit into its buffer, or cannot be written, is dropped.
+// Writer writes to another writer in the background, so that a blocked writer delays nobody. Lines
+// that do not fit into the buffer, or cannot be written, are dropped.
 type Writer struct {
 	to   io.Writer
 	most int
@@ -20,7 +20,7 @@ type Writer struct {
 
 	mu      sync.Mutex
 	lines   [][]byte
-	held    int // bytes, with those that are being written
+	held    int // bytes, including those being written
 	dropped int
 	closed  bool
 	wake    *sync.Cond
@@ -34,7 +34,7 @@ func NewWriter(to io.Writer, most int) *Writer {
 	return w
 }
 
-// Write takes in a line. It never blocks, and never fails.
+// Write adds a line to the buffer. It never blocks, and never fails.
 func (w *Writer) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -55,8 +55,7 @@ func (w *Writer) Dropped() int {
 	return w.dropped
 }
 
-// Close drops later lines, and waits until all others are written, but not for longer than a
-// patience.
+// Close drops later lines, and waits until all others are written, at most for patience.
 func (w *Writer) Close(patience time.Duration) {
 	w.mu.Lock()
 	w.closed = true
@@ -95,33 +94,33 @@ func (w *Writer) run() {
 	}
 }
 
-// limited is a handler that passes one record of a kind in a second.
+// limited is a handler that passes on one record of each kind per second.
 type limited struct {
 	slog.Handler
 	kinds *kinds
 }
 
-// kinds holds the recent records, by level and by their message up to its first digit.
+// kinds holds the recent records, by level and by message up to its first digit.
 type kinds struct {
 	mu sync.Mutex
 	of map[string]*kind
 }
 
-// kind is the last second of one.
+// kind holds the last second of one kind of record.
 type kind struct {
 	last  time.Time
-	left  int    // records that were left out since
-	write func() // writes the last of them
+	left  int    // number of records left out since
+	write func() // writes the last record that was left out
 }
 
-// Limit returns a logger that writes one record of a kind in a second, with how many it has
-// left out since the last one. It is for what strangers can cause at will.
+// Limit returns a logger that writes one record of each kind per second, with the number of records
+// left out since the one before. It is for records that strangers can cause.
 func Limit(to *slog.Logger) *slog.Logger {
 	return slog.New(&limited{to.Handler(), &kinds{of: make(map[string]*kind)}})
 }
 
-// Handle implements [slog.Handler]. A record that comes too early waits, and is left out if
-// another one comes.
+// Handle implements [slog.Handler]. A record that comes too early waits, and is left out if another
+// one of its kind comes.
 func (l *limited) Handle(ctx context.Context, r slog.Record) error {
 	l.kinds.mu.Lock()
 	defer l.kinds.mu.Unlock()

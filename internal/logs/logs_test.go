@@ -15,10 +15,11 @@ import (
 	"github.com/smspager/smspager/internal/logs"
 )
 
-// TestStalledReader: a pipe that nobody reads blocks no line, and what does not fit is counted.
+// TestStalledReader: a pipe that nobody reads does not block writes, and lines that do not fit are
+// counted.
 func TestStalledReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, pipe := io.Pipe() // it holds nothing
+		r, pipe := io.Pipe() // it has no buffer
 		w := logs.NewWriter(pipe, 100)
 		for i := range 50 {
 			if n, err := fmt.Fprintf(w, "line %03d\n", i); n != 9 || err != nil {
@@ -71,7 +72,7 @@ func TestReaderGone(t *testing.T) {
 	}
 }
 
-// TestLimit: a flood is one line a second and kind, with how many were left out.
+// TestLimit: a flood gives one line per second and kind, with the number of records left out.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -100,7 +101,7 @@ func TestLimit(t *testing.T) {
 				records += n
 			}
 		}
-		if lines != 8 || records != 6000 { // of each kind one immediately, and one a second
+		if lines != 8 || records != 6000 { // of each kind one immediately, then one per second
 			t.Errorf("%d lines report %d records:\n%s", lines, records, out.String())
 		}
 	})

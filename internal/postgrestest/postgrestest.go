@@ -21,10 +21,10 @@ import (
 	"github.com/smspager/smspager/internal/freeport"
 )
 
-// ErrMissing is the error if PostgreSQL is not installed.
+// ErrMissing means that PostgreSQL is not installed.
 var ErrMissing = errors.New("PostgreSQL's initdb and postgres are not installed: apt-get install postgresql")
 
-// Server is a running server.
+// Server is a PostgreSQL server.
 type Server struct {
 	bin, dir  string
 	port      int
@@ -33,8 +33,7 @@ type Server struct {
 }
 
 // Start creates a database cluster in a new folder and starts its server. PostgreSQL does not run
-// as root, so that root becomes another user for it. The server's log is the file log in the
-// folder.
+// as root, so root starts it as another user. The server's log is the file log in the folder.
 func Start() (_ *Server, err error) {
 	s := &Server{}
 	if s.bin, err = binaries(); err != nil {
@@ -164,7 +163,7 @@ func (s *Server) end(sig syscall.Signal) error {
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		return err
 	}
-	_ = s.cmd.Wait() // it is an error if the server was killed
+	_ = s.cmd.Wait() // being killed counts as an error
 	s.cmd = nil
 	return nil
 }

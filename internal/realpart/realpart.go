@@ -1,4 +1,4 @@
-// Package realpart ends tests whose real part (a database, a browser, another program) is not installed.
+// Package realpart skips or fails tests whose real part (a database, a browser, another program) is not installed.
 package realpart
 
 import (
@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Required reports whether a missing part is a failure: SMSPAGER_REQUIRE_ALL is set, as in .ci/run.
+// Required reports whether a missing part is a failure, that is, whether SMSPAGER_REQUIRE_ALL is set, as in .ci/run.
 func Required() bool { return os.Getenv("SMSPAGER_REQUIRE_ALL") != "" }
 
 // Missing skips a test, or fails it if all parts are required. The reason says how to install the part.

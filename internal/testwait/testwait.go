@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// limit is far longer than anything takes on a busy machine: only a defect reaches it.
+	// limit is far longer than anything takes on a busy machine; only a defect reaches it.
 	limit = time.Minute
 	pause = 5 * time.Millisecond
 )

@@ -1,7 +1,7 @@
 //go:build ignore
 
 // This program writes zoneinfo.zip and release from the machine's tzdata.zi (Debian: packages tzdata and libc-bin),
-// or from the one named as its argument.
+// or from the tzdata.zi named by its argument.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Package zoneinfo loads time zones, and knows the release of the data that they come from. The
-// machine's own data comes first, because its owner can keep it new without a new smspager; a machine
-// without any uses the copy in the program. Go's own copy is not used: it is as old as the Go release.
+// Package zoneinfo loads time zones, and knows the release of their data. The machine's own data comes
+// first, because its owner can update it without a new smspager; without any, the copy in the program
+// is used. Go's own copy is not used, because it is as old as the Go release.
 package zoneinfo
 
 import (
@@ -16,8 +16,8 @@ import (
 
 //go:generate go run gen.go
 
-// zones is a zip file with a TZif file (RFC 8536) for each zone, and release is their release. gen.go
-// writes both.
+// zones is a zip file with a TZif file (RFC 8536) for each zone; release is the release of its data.
+// gen.go writes both.
 var (
 	//go:embed zoneinfo.zip
 	zones string
@@ -31,16 +31,16 @@ type Data struct {
 	Source  string // the machine's folder or file, or [Program]
 }
 
-// Program is the source of a machine without zone data.
+// Program is the Source if a machine has no zone data.
 const Program = "program"
 
-// unknown is the release of data that does not say it.
+// unknown is the Release of data that does not say its release.
 const unknown = "unknown"
 
-// folders are those that Go looks in, in its order.
+// folders lists the folders that Go looks in, in Go's order.
 var folders = []string{"/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/usr/lib/locale/TZ", "/etc/zoneinfo"}
 
-// InUse returns the origin of the zones that are loaded now.
+// InUse returns the origin of the zones that Load returns now.
 func InUse() Data {
 	for _, source := range machine() {
 		if release := releaseOf(source); release != "" {
@@ -69,7 +69,7 @@ func Load(name string) (*time.Location, error) {
 	found := InUse()
 	if found.Source != Program {
 		if zone, err := time.LoadLocation(name); err == nil {
-			return zone, nil // a package of the machine may lack old names
+			return zone, nil // the machine's package may lack old names
 		}
 	}
 	if name == "" || name == "UTC" || name == "Local" {
@@ -94,16 +94,17 @@ func Names() []string {
 	return names
 }
 
-// files returns the copy in the program. It is not kept, as zones are loaded with a configuration only.
+// files opens the copy in the program. It is not kept open, because zones are loaded only with a
+// configuration.
 func files() fs.FS {
 	r, err := zip.NewReader(strings.NewReader(zones), int64(len(zones)))
 	if err != nil {
-		panic(err) // a test reads it
+		panic(err) // a test reads the zip file
 	}
 	return r
 }
 
-// machine returns where Go looks for the machine's data. $ZONEINFO comes first, as there.
+// machine returns the folders and files where Go looks for the machine's data, $ZONEINFO first.
 func machine() []string {
 	if source := os.Getenv("ZONEINFO"); source != "" {
 		return append([]string{source}, folders...)
@@ -111,7 +112,8 @@ func machine() []string {
 	return folders
 }
 
-// releaseOf returns the release of a folder or file of the machine, or "" if there is no data.
+// releaseOf returns the release of the data in one of the machine's folders or files, or "" if there is
+// no data.
 func releaseOf(source string) string {
 	info, err := os.Stat(source)
 	switch {

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// offsets of the regions whose law changed in 2026: releases 2026a to 2026f.
+// offsets holds the offsets of the regions whose law changed in 2026 (releases 2026a to 2026f).
 var offsets = map[string]int{
 	"America/Winnipeg": -5, "America/Edmonton": -6, "America/Vancouver": -7, "America/Inuvik": -6, "Africa/Casablanca": 0, "America/Havana": -4, "Europe/Paris": 1,
 }
 
-// without has Load look for the machine's data in other folders.
+// without makes Load look for the machine's data in other folders.
 func without(t *testing.T, instead ...string) {
 	t.Helper()
 	before := folders
@@ -85,7 +85,7 @@ func TestMachineFirst(t *testing.T) {
 	if got := InUse(); got.Release != "2099a" || got.Outdated() != "" {
 		t.Errorf("it is %+v, %q", got, got.Outdated())
 	}
-	t.Setenv("ZONEINFO", filepath.Join(dir, "tzdata.zi")) // a file
+	t.Setenv("ZONEINFO", filepath.Join(dir, "tzdata.zi")) // a file, not a folder
 	if got := InUse(); got.Release != unknown || got.Source != filepath.Join(dir, "tzdata.zi") {
 		t.Errorf("it is %+v", got)
 	}
