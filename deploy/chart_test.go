@@ -15,7 +15,7 @@ import (
 
 const chart = "charts/smspager"
 
-// generated compares a file with what it should hold. With -update it is written.
+// generated compares a file with its expected content. With -update it writes the file.
 func generated(t *testing.T, file, want string) {
 	t.Helper()
 	if *update {
@@ -28,8 +28,8 @@ func generated(t *testing.T, file, want string) {
 	}
 }
 
-// TestChartFiles: the chart has the rules, and its schema has the configuration's, without what would put a
-// secret into a ConfigMap.
+// TestChartFiles: the chart holds the rules, and its schema holds the configuration's, without keys that
+// would put a secret into a ConfigMap.
 func TestChartFiles(t *testing.T) {
 	generated(t, chart+"/files/smspager.rules.yml", read(t, "prometheus/smspager.rules.yml"))
 
@@ -38,7 +38,7 @@ func TestChartFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	delete(config, "$schema")
-	delete(config["properties"].(map[string]any), "storage") // the chart mounts it
+	delete(config["properties"].(map[string]any), "storage") // the chart mounts the storage
 	withoutSecrets(config)
 
 	var values map[string]any
@@ -49,7 +49,7 @@ func TestChartFiles(t *testing.T) {
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	properties := schema["properties"].(map[string]any)
 	properties["config"] = config
-	properties["global"] = map[string]any{"type": "object"} // of a parent chart
+	properties["global"] = map[string]any{"type": "object"} // values of a parent chart
 	properties["existingSecret"].(map[string]any)["minLength"] = 1
 	properties["replicas"].(map[string]any)["minimum"] = 1
 	properties["storage"].(map[string]any)["properties"].(map[string]any)["type"] = map[string]any{"enum": []string{"sqlite", "postgres"}}
@@ -63,7 +63,7 @@ func TestChartFiles(t *testing.T) {
 	generated(t, chart+"/values.schema.json", b.String())
 }
 
-// withoutSecrets drops each key that has a twin that names a file.
+// withoutSecrets removes each key for which another key names a file.
 func withoutSecrets(schema map[string]any) {
 	properties, _ := schema["properties"].(map[string]any)
 	for key, value := range properties {
@@ -90,7 +90,7 @@ func schemaOf(value any) map[string]any {
 			}
 			schema["properties"], schema["additionalProperties"] = properties, false
 		}
-		if _, ok := v["limits"]; ok { // resources: any of them
+		if _, ok := v["limits"]; ok { // resources: any keys
 			return map[string]any{"type": "object"}
 		}
 		return schema
@@ -113,7 +113,7 @@ func helm(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-// render returns the manifests of values, as helm writes them and by kind and name.
+// render returns the manifests for values, as text and by kind and name.
 func render(t *testing.T, values ...string) (string, map[string]map[string]any) {
 	t.Helper()
 	text, err := helm(t, append([]string{"template", "smspager", chart}, values...)...)
@@ -152,7 +152,8 @@ func at(value any, path ...any) any {
 	return value
 }
 
-// TestChartValues: helm lints and renders each file of ci, and each manifest decodes strictly as its kind.
+// TestChartValues: helm lints and renders each values file in ci, and each manifest decodes strictly as its
+// kind.
 func TestChartValues(t *testing.T) {
 	files, _ := filepath.Glob(chart + "/ci/*-values.yaml")
 	if len(files) < 3 {
@@ -176,7 +177,7 @@ func conforms(t *testing.T, name, text string) {
 	}
 }
 
-// TestChart: what is rendered is what docs/kubernetes.md promises.
+// TestChart: the chart renders what docs/kubernetes.md promises.
 func TestChart(t *testing.T) {
 	_, sqlite := render(t)
 	pod := at(sqlite["StatefulSet/smspager"], "spec", "template", "spec")
@@ -226,7 +227,7 @@ func TestChart(t *testing.T) {
 			t.Errorf("PostgreSQL: not %q", what)
 		}
 	}
-	// The monitor scrapes the private service alone.
+	// The monitor scrapes only the private service.
 	for service, scraped := range map[string]bool{"Service/smspager": true, "Service/smspager-public": false} {
 		if got := at(replicas[service], "metadata", "labels", "app.kubernetes.io/component") == at(replicas["ServiceMonitor/smspager"], "spec", "selector", "matchLabels", "app.kubernetes.io/component"); got != scraped {
 			t.Errorf("%s is scraped: %t", service, got)
@@ -241,7 +242,7 @@ func TestChart(t *testing.T) {
 	}
 }
 
-// TestChartRefuses values that would fail at night.
+// TestChartRefuses: the chart refuses values that would fail at night.
 func TestChartRefuses(t *testing.T) {
 	for values, want := range map[string]string{
 		"config.textinghouse.pasword_file=x":     "pasword_file",
@@ -264,7 +265,7 @@ func TestChartRefuses(t *testing.T) {
 	}
 }
 
-// TestManifests: the plain manifests are those of the chart. With -update they are written.
+// TestManifests: the plain manifests equal the chart's. With -update the test writes them.
 func TestManifests(t *testing.T) {
 	for file, values := range map[string][]string{
 		"kubernetes/sqlite.yaml":   {"--set", "public.enabled=true"},
@@ -284,7 +285,8 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// helmBinary returns Helm, or skips the test. It takes minutes to build, so that no gate requires it.
+// helmBinary returns the path of Helm, or skips the test. Building Helm takes minutes, so no gate requires
+// it.
 func helmBinary(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("helm")

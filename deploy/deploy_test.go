@@ -1,4 +1,4 @@
-// Package deploy_test checks what deploy/ has: rules, a dashboard, packages.
+// Package deploy_test checks the contents of deploy/: rules, a dashboard, packages.
 package deploy_test
 
 import (
@@ -25,7 +25,7 @@ func read(t *testing.T, name string) string {
 	return string(b)
 }
 
-// metrics returns the metrics that docs/metrics.md names; a test of receiver holds it to those that exist.
+// metrics returns the metrics that docs/metrics.md names. A test of receiver checks that they exist.
 func metrics(t *testing.T) map[string]bool {
 	all := make(map[string]bool)
 	name := regexp.MustCompile("`([a-z_]+)(\\{[^}]*\\})?`")
@@ -43,7 +43,7 @@ func metrics(t *testing.T) map[string]bool {
 
 var used = regexp.MustCompile(`smspager_[a-z_]+`)
 
-// TestRules: the rules are valid, each is tested, names only metrics that exist, and has a runbook.
+// TestRules: the rules are valid; each is tested, names only metrics that exist, and has a runbook.
 func TestRules(t *testing.T) {
 	rules, known, runbooks := read(t, "prometheus/smspager.rules.yml"), metrics(t), read(t, "../docs/runbooks.md")
 	for _, m := range used.FindAllString(rules, -1) {
@@ -124,7 +124,7 @@ var dashboard = []struct {
 	}},
 }
 
-// quantiles are the p50 and the p90 of a histogram.
+// quantiles returns queries for the p50 and the p90 of a histogram.
 func quantiles(histogram, labels string) []query {
 	of := func(q string) string {
 		return "histogram_quantile(" + q + ", sum by (le) (rate(" + histogram + `_bucket{job=~"$job"` + labels + "}" + rate + ")))"
@@ -132,8 +132,8 @@ func quantiles(histogram, labels string) []query {
 	return []query{{of("0.5"), "p50"}, {of("0.9"), "p90"}}
 }
 
-// TestDashboard: the dashboard is the generated one, and names only metrics that exist. With -update it is
-// written.
+// TestDashboard: the dashboard equals the generated one, and names only metrics that exist. With -update
+// the test writes it.
 func TestDashboard(t *testing.T) {
 	const file = "grafana/smspager.json"
 	known := metrics(t)

@@ -11,7 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// release is what the tests need of .goreleaser.yml.
+// release holds the parts of .goreleaser.yml that the tests need.
 type release struct {
 	Builds []struct {
 		Main         string
@@ -23,8 +23,8 @@ type release struct {
 	Before   struct{ Hooks []string }
 }
 
-// TestReleaseTargets: the files that a release names exist, and deploy/targets compiles the program for each of
-// its targets.
+// TestReleaseTargets: the files that a release names exist, and deploy/targets compiles the program for each
+// target of the release.
 func TestReleaseTargets(t *testing.T) {
 	var r release
 	if err := yaml.Unmarshal([]byte(read(t, "../.goreleaser.yml")), &r); err != nil {
