@@ -45,7 +45,7 @@ func text(t *testing.T, name string) string {
 var (
 	fence   = regexp.MustCompile("(?ms)^ *```.*?^ *```")
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	comment = regexp.MustCompile(`(?m)(^|\s)# .*$`) // of a shell
+	comment = regexp.MustCompile(`(?m)(^|\s)# .*$`) // shell comments
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 )
 
@@ -120,7 +120,7 @@ func TestCommandsOfDocs(t *testing.T) {
 	word := regexp.MustCompile(`^[a-z][a-z-]*$`)
 	checked := 0
 	for name, page := range documents(t) {
-		var code strings.Builder // code, inline and in blocks: prose may say "smspager sends"
+		var code strings.Builder // inline code and blocks; prose may say "smspager sends"
 		for _, block := range fence.FindAllString(page, -1) {
 			if !strings.HasPrefix(strings.TrimSpace(block), "```sh") {
 				continue
@@ -153,7 +153,7 @@ func TestCommandsOfDocs(t *testing.T) {
 	}
 }
 
-// TestNamesOfDocs: each configuration key of the form a.b, and each metric, that a page names exists.
+// TestNamesOfDocs: each configuration key (a.b) and each metric that a page names exists.
 func TestNamesOfDocs(t *testing.T) {
 	keys, sections := make(map[string]bool), make(map[string]bool)
 	for _, found := range regexp.MustCompile("`([a-z_]+(?:\\.[a-z_]+)+)`").FindAllStringSubmatch(tables(text(t, "docs/configuration.md")), -1) {
@@ -175,7 +175,7 @@ func TestNamesOfDocs(t *testing.T) {
 	key := regexp.MustCompile("`([a-z_]+(?:\\.[a-z_]+)+)(?:`|:)")
 	metric := regexp.MustCompile(`\bsmspager_[a-z_]+`)
 	for name, page := range documents(t) {
-		if name == "CHANGELOG.md" { // of the past, too
+		if name == "CHANGELOG.md" { // it also names old ones
 			continue
 		}
 		for _, found := range key.FindAllStringSubmatch(fence.ReplaceAllString(page, ""), -1) {
@@ -196,7 +196,7 @@ func TestNamesOfDocs(t *testing.T) {
 	}
 }
 
-// tables returns the rows of a page's tables.
+// tables returns the first cells of the rows of a page's tables.
 func tables(page string) string {
 	var b strings.Builder
 	for line := range strings.Lines(page) {
@@ -207,7 +207,7 @@ func tables(page string) string {
 	return b.String()
 }
 
-// isFile reports that a dotted name is that of a file, such as alertmanager.yml.
+// isFile reports whether a dotted name is the name of a file, such as alertmanager.yml.
 func isFile(name string) bool {
 	switch filepath.Ext(name) {
 	case ".yml", ".yaml", ".token", ".password", ".url", ".md", ".go", ".db", ".json", ".sqlite":

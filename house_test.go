@@ -1,4 +1,4 @@
-// Package house_test holds the test of the house: which room may import which.
+// Package house_test tests which room may import which.
 package house_test
 
 import (
@@ -20,8 +20,8 @@ const module = "github.com/smspager/smspager/"
 
 var update = flag.Bool("update", false, "write testdata/arrows.txt anew")
 
-// levels are the rooms from the bottom to the top. A room imports rooms of lower levels
-// only: those of one level do not know one another.
+// levels lists the rooms from bottom to top. A room imports only rooms of lower levels; rooms of
+// one level do not import one another.
 var levels = [][]string{
 	{"internal/freeport", "internal/realpart", "internal/testwait", "internal/zoneinfo"},
 	{
@@ -36,7 +36,7 @@ var levels = [][]string{
 		"receiver/internal/mark", "receiver/internal/delivery/queue", "receiver/internal/httpclient", "receiver/internal/access", "receiver/internal/link",
 	},
 	{"receiver/internal/spool"},    // the only way to the store
-	{"receiver/internal/delivery"}, // which the sender takes, too
+	{"receiver/internal/delivery"}, // the sender uses it too
 	{"receiver/internal/people", "receiver/internal/alertmanager", "receiver/internal/oncall/page", "receiver/internal/oncall/command", "receiver/internal/oncall/rota"},
 	{"receiver/internal/intake", "receiver/internal/oncall", "receiver/internal/watch", "receiver/internal/api", "receiver/internal/console", "receiver/internal/phone"},
 	{"receiver"},
@@ -44,8 +44,8 @@ var levels = [][]string{
 	{"cmd/smspager", "deploy", "bench/backlog", "bench/chaos", "bench/field", "bench/sachet", "bench/start", "bench/texts", "bench/truth"},
 }
 
-// alone are the rooms that others use without the rest, and all that they may import of
-// ours.
+// alone lists the rooms that others use without the rest, and the rooms of ours that they may
+// import.
 var alone = map[string][]string{
 	"receiver/textinghouse": {"templating/gsm7"},
 	"templating":            {"templating/gsm7"},
@@ -53,7 +53,7 @@ var alone = map[string][]string{
 }
 
 // TestHouse reads the imports of every room. Each must point down, and each is listed in
-// testdata/arrows.txt, so that a new one is seen by whoever reviews it.
+// testdata/arrows.txt, so that reviewers see a new one.
 func TestHouse(t *testing.T) {
 	level := make(map[string]int)
 	for i, rooms := range levels {
@@ -110,7 +110,7 @@ func lines(s string) map[string]bool {
 	return all
 }
 
-// rooms returns what each room of the module imports of ours, its tests left out.
+// rooms returns the rooms that each room of the module imports, tests excluded.
 func rooms(t *testing.T) map[string][]string {
 	arrows := make(map[string][]string)
 	err := fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {

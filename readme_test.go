@@ -15,7 +15,7 @@ import (
 	"github.com/smspager/smspager/internal/testwait"
 )
 
-// TestREADME does what README says under "Run it", in its order, in an empty folder: the build, its
+// TestREADME carries out README's section "Run it" in order, in an empty folder: the build, its
 // configuration with a simulated provider, and each line that begins with ./smspager.
 func TestREADME(t *testing.T) {
 	readme := text(t, "README.md")
@@ -102,7 +102,7 @@ func shell(t *testing.T, dir, line string) {
 	}
 }
 
-// until waits until a URL responds with less than 500.
+// until waits until a URL responds with a status below 500.
 func until(t *testing.T, url string) {
 	t.Helper()
 	testwait.Until(t, func() error {
