@@ -41,7 +41,7 @@ type Page struct {
 
 	OpenedAt       time.Time
 	UpdatedAt      time.Time
-	DueAt          time.Time // when the next step is due; zero: never
+	DueAt          time.Time // when on-call must look at the page again; zero: never
 	AcknowledgedAt time.Time // zero before the page is acknowledged
 	AcknowledgedBy string    // a contact's name, or a shortened number; "" before
 
@@ -80,7 +80,7 @@ const (
 	PageEventFires        PageEventType = "fires"      // alerts that were suppressed fire
 	PageEventGone         PageEventType = "gone"       // Alertmanager no longer lists alerts
 	PageEventRegrouped    PageEventType = "regrouped"  // the page changed its group, or alerts moved to another page
-	PageEventFlapping     PageEventType = "flapping"   // alerts end and fire again, so texts are held
+	PageEventFlapping     PageEventType = "flapping"   // alerts end and fire again, so texts wait
 	PageEventResolved     PageEventType = "resolved"
 	PageEventExpired      PageEventType = "expired"
 )
