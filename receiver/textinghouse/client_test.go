@@ -84,7 +84,7 @@ func TestReplies(t *testing.T) {
 		body string
 		id   string
 		err  string // contained in the error
-		may  bool   // the message may have been taken
+		may  bool   // the provider may have accepted the message
 	}{
 		{"an id", 200, "ID:abc", "abc", "", false},
 		{"an id with white space", 200, " ID: abc\r\n", "abc", "", false},
