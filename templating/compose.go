@@ -61,7 +61,7 @@ type choice struct {
 // everything is the choice that leaves nothing out.
 var everything = choice{lines: -1}
 
-// compositionOf composes the text of a view's alerts.
+// compositionOf returns the composition of a view, made from its alerts.
 func (s *Set) compositionOf(v *view, alerts alertmanager.Alerts, now time.Time) *composition {
 	c := &composition{set: s, view: v, now: now, alerts: alerts[:min(len(alerts), maxAlerts)], total: len(alerts), single: v.Single}
 	c.over = v.Status == string(model.AlertResolved) && !v.MayStillFire

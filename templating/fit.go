@@ -113,8 +113,8 @@ func spills(a *attempt) bool {
 	return size.Units-room <= spill
 }
 
-// fewer returns a rendering with the most alerts that fit, at most most. Its text is empty if not
-// even one fits. A template writes more, the more alerts it gets.
+// fewer returns a rendering of as many alerts as fit, but no more than most. Its text is empty if
+// not even one fits. A template writes more, the more alerts it gets.
 func (in *instance) fewer(alerts alertmanager.Alerts, most int, b Budget) (best Rendering, err error) {
 	sort.Search(most-1, func(i int) bool {
 		a, failure := in.try(alerts, 1+i, b, squeeze{tight: true, values: true}, everything)

@@ -133,7 +133,7 @@ func withoutAsides(s string) string {
 	}
 }
 
-// cutTo returns a sentence of at most most septets, cut at a word. If the cut loses the first
+// cutTo returns a sentence of no more than most septets, cut at a word. If the cut loses the first
 // measured figure, the figure follows in brackets.
 func (s *saying) cutTo(text string, most int, to gsm7.Alphabet) string {
 	if septets(text, to) <= most {
@@ -149,8 +149,8 @@ func (s *saying) cutTo(text string, most int, to gsm7.Alphabet) string {
 	return short
 }
 
-// cutAtWord returns the beginning of a text, at most most septets. It does not end in a word that
-// only leads to the next, such as "on".
+// cutAtWord returns the beginning of a text, no more than most septets. It does not end in a word
+// that only leads to the next, such as "on".
 func cutAtWord(text string, most int) string {
 	short := gsm7.TruncateUnits(text, most)
 	for {

@@ -72,7 +72,7 @@ func (c *composition) oneOf(d *detail) []one {
 	return ways
 }
 
-// cutWay appends a way whose sentence is cut so that the text needs at most most septets, and
+// cutWay appends a way whose sentence is cut so that the text needs no more than most septets, and
 // returns its index; ok is false if only a few words would remain.
 func (c *composition) cutWay(most int, septetsOf func(i int) int) (way int, ok bool) {
 	const fewWords = 24 // septets

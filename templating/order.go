@@ -63,8 +63,8 @@ func (c *composition) compareAlerts(a, b *alertmanager.Alert) int {
 	)
 }
 
-// MostSevere returns a notification with at most most of its alerts: firing before resolved, severe
-// before mild, new before old. TruncatedAlerts counts the rest.
+// MostSevere returns a notification with no more than most of its alerts: firing before resolved,
+// severe before mild, new before old. TruncatedAlerts counts the rest.
 func MostSevere(n Notification, most int) Notification {
 	if len(n.Alerts) > most {
 		n.TruncatedAlerts += uint64(len(n.Alerts) - most)

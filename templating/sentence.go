@@ -328,9 +328,10 @@ func nameWords(name string) []string {
 	return all
 }
 
-// preferred returns the sayings, most preferred first: the summary if it has a measured figure; the
-// first sentence with a measured figure; with any figure; the summary if it says more than the
-// name; anything else. It returns advice only if there is nothing else.
+// preferred returns the sayings, most preferred first: the summary if it has a measured figure,
+// other sentences with one, the summary if it has any figure, the summary without, then the rest.
+// It leaves out sayings that say no more than the name and the labels, and advice unless there is
+// nothing else.
 func (d *detail) preferred() []*saying {
 	class := func(s *saying) int {
 		switch {

@@ -144,7 +144,8 @@ func countSeptets(s string) (septets int, ok bool) {
 	return septets, true
 }
 
-// countSeptetsOfRunes counts on from the first eight bytes that are not all ASCII.
+// countSeptetsOfRunes counts on from the first character that is not an ASCII character of the
+// tables.
 func countSeptetsOfRunes(s string, septets int) (int, bool) {
 	for _, r := range s {
 		w := septetsOf(r)
