@@ -179,7 +179,7 @@ func asContact(c receiver.Contact) contactJSON {
 	return shown
 }
 
-// nobody warns of receivers that page nobody, because all contacts in their to have stopped texts.
+// nobody warns of receivers that page nobody, because all their contacts have stopped texts.
 func nobody(cfg *config.Config, contacts []contactJSON) (warnings []string) {
 	stopped := make(map[string]bool)
 	for _, c := range contacts {
