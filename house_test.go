@@ -18,7 +18,7 @@ import (
 
 const module = "github.com/smspager/smspager/"
 
-var update = flag.Bool("update", false, "write testdata/arrows.txt anew")
+var update = flag.Bool("update", false, "rewrite testdata/arrows.txt")
 
 // levels lists the rooms from bottom to top. A room imports only rooms of lower levels; rooms of
 // one level do not import one another.

@@ -85,10 +85,10 @@ var dashboard = []struct {
 	title  string
 	panels []panel
 }{
-	{"Is it well?", []panel{
+	{"Health", []panel{
 		{"Up", "stat", "none", []query{{`up{job=~"$job"}`, "{{instance}}"}}},
 		{"Account refused", "stat", "none", []query{{`max(smspager_account_refused{job=~"$job"})`, "refused"}}},
-		{"Oldest message that waits", "stat", "s", []query{{`max(smspager_oldest_waiting_seconds{job=~"$job"})`, "oldest"}}},
+		{"Oldest waiting message", "stat", "s", []query{{`max(smspager_oldest_waiting_seconds{job=~"$job"})`, "oldest"}}},
 		{"Not stored for", "stat", "s", []query{{`max(smspager_spool_oldest_seconds{job=~"$job"})`, "oldest"}}},
 		{"Since the last probe", "stat", "s", []query{{`time() - max(smspager_probe_last_success_timestamp_seconds{job=~"$job"} > 0)`, "probe"}}},
 		{"Credit lasts", "stat", "s", []query{{`min(smspager_credit_left_seconds{job=~"$job"} > 0)`, "credit"}}},

@@ -21,8 +21,8 @@ const (
 )
 
 var (
-	errTooLong = fmt.Errorf("the template makes more than %d bytes", maxOutput)
-	errTooSlow = fmt.Errorf("the template takes more than %d steps", maxSteps)
+	errTooLong = fmt.Errorf("the template writes more than %d bytes", maxOutput)
+	errTooSlow = fmt.Errorf("the template needs more than %d steps", maxSteps)
 	errTooDeep = fmt.Errorf("templates are nested more than %d deep", maxDepth)
 )
 

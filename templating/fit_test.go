@@ -251,7 +251,7 @@ func TestFunctionsTellWhatTheyWant(t *testing.T) {
 		`{{ uniq 5 }}`:               "wants a list of strings, has int",
 		`{{ uniq }}`:                 "has 0 arguments",
 		`{{ uniq .Alerts "job" }}`:   "wants a label's name and alerts",
-		`{{ plural 1 "a" "b" "c" }}`: `wants one plural of "a", has 2`,
+		`{{ plural 1 "a" "b" "c" }}`: `takes at most one plural of "a", got 2`,
 		"{{ if true }}\n{{ template \"gone\" . }}{{ end }}": `text:2:12: template "gone" not defined`,
 	} {
 		if _, err := set.Text(source, nil); err == nil || !strings.Contains(err.Error(), want) {

@@ -243,7 +243,7 @@ func Counted(n int, noun string) string {
 //	plural NUMBER SINGULAR [PLURAL]
 func plural(number any, singular string, other ...string) (string, error) {
 	if len(other) > 1 {
-		return "", fmt.Errorf("plural: wants one plural of %q, has %d", singular, len(other))
+		return "", fmt.Errorf("plural: takes at most one plural of %q, got %d", singular, len(other))
 	}
 	text := fmt.Sprint(number)
 	switch {

@@ -75,7 +75,7 @@ func (r *Rendering) Choices() []Choice {
 	return r.c.reasons(r.choice, r.used)
 }
 
-var errEmpty = errors.New("the template makes an empty text")
+var errEmpty = errors.New("the template writes nothing")
 
 // view is what a template sees: the notification with those of its alerts that it should show.
 type view struct {

@@ -29,14 +29,14 @@ const (
 // notification returns an error unless a function was given the notification.
 func notification(function string, of any) error {
 	if _, ok := of.(*view); !ok {
-		return fmt.Errorf("%s: wants the notification ($), has %s", function, kindOf(of))
+		return fmt.Errorf("%s: requires the notification ($), got %s", function, kindOf(of))
 	}
 	return nil
 }
 
 // noAlert returns the error of a function that requires the notification or an alert.
 func noAlert(function string, of any) error {
-	return fmt.Errorf("%s: wants the notification ($) or an alert, has %s", function, kindOf(of))
+	return fmt.Errorf("%s: requires the notification ($) or an alert, got %s", function, kindOf(of))
 }
 
 // kindOf returns what an author of templates calls a value.

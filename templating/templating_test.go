@@ -115,10 +115,10 @@ func TestFallback(t *testing.T) {
 	// These templates work on the samples, whose reasons are known.
 	for source, want := range map[string]string{
 		`{{ if eq .NotificationReason "another" }}{{ index .Alerts 99 }}{{ end }}x`:                                            "out of range",
-		`{{ if ne .NotificationReason "another" }}x{{ end }}`:                                                                  "empty text",
+		`{{ if ne .NotificationReason "another" }}x{{ end }}`:                                                                  "writes nothing",
 		`{{ define "r" }}{{ template "r" . }}{{ end }}{{ if eq .NotificationReason "another" }}{{ template "r" . }}{{ end }}x`: "nested more than 1000 deep",
 		`x{{ if eq .NotificationReason "another" }}{{ reReplaceAll "(" "" "x" }}{{ end }}`:                                     "missing closing",
-		`x{{ if eq .NotificationReason "another" }}{{ range 1000000000 }}{{ end }}{{ end }}`:                                   "takes more than 1048576 steps",
+		`x{{ if eq .NotificationReason "another" }}{{ range 1000000000 }}{{ end }}{{ end }}`:                                   "needs more than 1048576 steps",
 	} {
 		set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: now})
 		if err != nil {
@@ -205,10 +205,10 @@ func TestOneAlertOrAll(t *testing.T) {
 		}
 	}
 	for _, function := range []string{"start", "counts", "subject", "spread", "lines", "resolved"} {
-		refused(`{{ range .Alerts }}{{ `+function+` . }}{{ end }}`, function+": wants the notification ($), has an alert")
+		refused(`{{ range .Alerts }}{{ `+function+` . }}{{ end }}`, function+": requires the notification ($), got an alert")
 	}
 	for _, function := range []string{"severity", "object", "sentence", "age"} {
-		refused(`{{ `+function+` .CommonLabels }}`, function+": wants the notification ($) or an alert, has labels or annotations")
+		refused(`{{ `+function+` .CommonLabels }}`, function+": requires the notification ($) or an alert, got labels or annotations")
 	}
 }
 
@@ -235,7 +235,7 @@ func TestErrorsTellWhere(t *testing.T) {
 		"{{ .Status":          "text:1: unclosed action",
 		"\n{{ .Nope }}":       "text:2:3: executing \"text\" at <.Nope>: can't evaluate field Nope",
 		`{{ template "no" }}`: `"no" not defined`,
-		" {{/* nothing */}} ": "empty text",
+		" {{/* nothing */}} ": "writes nothing",
 	} {
 		if _, err := set.Text(source, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s gives %v, want %q", source, err, want)

@@ -296,7 +296,7 @@ func TestRestore(t *testing.T) {
 	}
 	writeFile(t, outbox, string(data))
 	out, err := command("serve", "--config.file="+file, "--web.listen-address=127.0.0.1:0").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "belongs to another file") || !strings.Contains(string(out), "smspager restore") {
+	if err == nil || !strings.Contains(string(out), "does not belong to") || !strings.Contains(string(out), "smspager restore") {
 		t.Errorf("serve beside a journal of another file: %v\n%s", err, out)
 	}
 	if code, out, stderr := smspager(t, "", "restore", "-c", file, copied); code != 0 || !strings.Contains(out, "holds 1 messages") || !strings.Contains(out, "is kept as ") {

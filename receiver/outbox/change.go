@@ -129,17 +129,17 @@ func TooOld(id string, at time.Time, detail string) Change {
 
 // Outdated supersedes an unsent message with a newer one of its lane.
 func Outdated(id, by string, at time.Time) Change {
-	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "a newer message of its group is sent instead: " + by, By: by}
+	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "superseded by the newer message " + by, By: by}
 }
 
 // Folded supersedes an unsent message with a digest.
 func Folded(id, by string, at time.Time) Change {
-	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "its recipient has had enough messages for now; told in the digest " + by, By: by}
+	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "held by limits; included in the digest " + by, By: by}
 }
 
 // Needless supersedes an unsent message that nobody needs any more.
 func Needless(id string, at time.Time, why string) Change {
-	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "it is not needed any more: " + why}
+	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "no longer needed: " + why}
 }
 
 // Held records that limits or quiet hours delay a message.

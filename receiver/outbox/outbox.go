@@ -10,9 +10,8 @@
 //	queued | sending → failed | expired | superseded
 //	sending → unknown
 //
-// A message in state sending may have been accepted by the provider; one in state queued certainly
-// was not. After a crash, smspager sends a queued message immediately, and asks the provider about
-// a sending one first.
+// A message in state sending may have been accepted by the provider. So may a queued one of an
+// earlier run, because attempts are written behind: the provider is asked about both first.
 package outbox
 
 import (

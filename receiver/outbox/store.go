@@ -15,7 +15,7 @@ var (
 	// ErrConflict is returned for an Entry whose page or mark was changed since it was read, whose
 	// new page is not the only current one of its group or code, or whose message exists already.
 	// Nothing was stored; read again what the entry was made from.
-	ErrConflict = errors.New("changed meanwhile")
+	ErrConflict = errors.New("changed since it was read")
 	// ErrNotStored is wrapped by an error of Add if nothing was stored for certain. After any other
 	// error, the entry may be on disk.
 	ErrNotStored = errors.New("nothing was stored")

@@ -41,7 +41,7 @@ func Decode(septets []byte) (string, error) {
 	for i := 0; i < len(septets); i++ {
 		septet := septets[i]
 		if septet >= extended {
-			return "", fmt.Errorf("byte %d is %#x, which is no septet", i, septet)
+			return "", fmt.Errorf("byte %d is %#x, which is not a septet", i, septet)
 		}
 		if septet != escape {
 			b.WriteRune(characters[septet])

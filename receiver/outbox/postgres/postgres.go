@@ -175,7 +175,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if is, newest, err := p.GetVersions(ctx); err != nil {
 		return fmt.Errorf("read the schema's version: %w", err)
 	} else if is > newest {
-		return fmt.Errorf("its schema has version %d, made by a newer smspager; this one knows %d: run the newer one", is, newest)
+		return fmt.Errorf("schema version %d is from a newer smspager (this one supports up to %d): run the newer one", is, newest)
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)

@@ -17,7 +17,7 @@ import (
 // open and write to it.
 func Backup(ctx context.Context, path, to string) (messages int, err error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("back up: there is no outbox yet at %s (storage.sqlite); smspager serve makes it", path)
+		return 0, fmt.Errorf("back up: there is no outbox yet at %s (storage.sqlite); smspager serve creates it", path)
 	} else if err != nil {
 		return 0, fmt.Errorf("back up: %w", err)
 	}
@@ -68,7 +68,7 @@ func Backup(ctx context.Context, path, to string) (messages int, err error) {
 	}
 	defer copied.Close()
 	if err := copied.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM pending) + (SELECT count(*) FROM messages)").Scan(&messages); err != nil {
-		return 0, fmt.Errorf("%s is no outbox: %w", path, err)
+		return 0, fmt.Errorf("%s is not an outbox: %w", path, err)
 	}
 	return messages, nil
 }

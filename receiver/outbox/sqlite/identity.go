@@ -68,7 +68,7 @@ func checkJournal(path string) error {
 		return nil
 	}
 	if !slices.Contains(tokens, fmt.Sprint(own)) {
-		return fmt.Errorf("%w: the journal %s-wal belongs to another file than %s, which was put in its place; to restore a backup, run: smspager restore FILE",
+		return fmt.Errorf("%w: the journal %s-wal does not belong to %s, which has replaced the original file; to restore a backup, run: smspager restore FILE",
 			outbox.ErrUnusable, path, path)
 	}
 	return nil

@@ -53,7 +53,7 @@ var _ outbox.Store = (*Store)(nil)
 // process has it open, because two senders on one outbox would send everything twice.
 func Open(ctx context.Context, path string) (_ *Store, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, fmt.Errorf("make the folder of the database: %w", err)
+		return nil, fmt.Errorf("create the database folder: %w", err)
 	}
 	lock, err := acquire(path)
 	if err != nil {
@@ -147,7 +147,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if is, newest, err := p.GetVersions(ctx); err != nil {
 		return fmt.Errorf("read the schema's version: %w", err)
 	} else if is > newest {
-		return fmt.Errorf("its schema has version %d, made by a newer smspager; this one knows %d: run the newer one", is, newest)
+		return fmt.Errorf("schema version %d is from a newer smspager (this one supports up to %d): run the newer one", is, newest)
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
