@@ -109,11 +109,17 @@ func postOne(url string, n notification) []string {
 // the store failed, and was killed before it could store it.
 var errUnrecorded = errors.New("not in the outbox")
 
+// event is a line of a message's history.
+type event struct {
+	At           time.Time
+	Type, Detail string
+}
+
 // message is a message as the API shows it.
 type message struct {
 	ID     string
 	State  string
-	Events []struct{ Type, Detail string }
+	Events []event
 }
 
 func (w *world) message(id string) (m message, err error) {
@@ -135,7 +141,7 @@ func (w *world) message(id string) (m message, err error) {
 // declared reports whether the history of a message says that it may arrive twice.
 func (w *world) declared(id string) bool {
 	m, err := w.message(id)
-	return err == nil && slices.ContainsFunc(m.Events, func(e struct{ Type, Detail string }) bool { return strings.Contains(e.Detail, "may arrive twice") })
+	return err == nil && slices.ContainsFunc(m.Events, func(e event) bool { return strings.Contains(e.Detail, "may arrive twice") })
 }
 
 // waiting returns how many messages are not sent that no limit holds.
@@ -234,7 +240,7 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 		texts[key] = append(texts[key], m)
 	}
 	v := &verdict{}
-	last := make(map[string]time.Time) // by lane
+	last := make(map[string]textinghousetest.SMS) // by lane
 	for _, n := range all {
 		if w.lost.touch(n.first, n.ended) {
 			v.excused += len(recipients)
@@ -259,7 +265,7 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 }
 
 // judgeOne judges one recipient's message of a notification, of which the provider took these.
-func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghousetest.SMS, last map[string]time.Time) {
+func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghousetest.SMS, last map[string]textinghousetest.SMS) {
 	id, lane := n.ids[i], fmt.Sprint(recipients[i], n.group)
 	if len(taken) == 0 {
 		if m, err := w.message(id); err != nil || m.State != "superseded" {
@@ -274,9 +280,9 @@ func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghouse
 	if len(taken) > 1 {
 		w.repeated(v, taken, "twice: %q, message %s, posted %d times, taken as %s", n.text, id, n.tries, describe(taken))
 	}
-	at := taken[0].At
-	if !at.Before(last[lane]) {
-		last[lane] = at
+	newer := last[lane]
+	if !taken[0].At.Before(newer.At) {
+		last[lane] = taken[0]
 		return
 	}
 	// The older one was sent later: nobody may have known of this one any more.
@@ -285,7 +291,21 @@ func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghouse
 		return
 	}
 	v.disordered++
-	v.complain("out of order: %q to %s at %s, message %s, after a newer one at %s", n.text, recipients[i], at.UTC().Format(time.StampMilli), id, last[lane].UTC().Format(time.StampMilli))
+	v.complain("out of order: %q to %s, taken as %s, after %s\nthe later one: %s\nthe earlier one: %s",
+		n.text, recipients[i], describe(taken), describe([]textinghousetest.SMS{newer}), w.history(taken[0].ClientID), w.history(newer.ClientID))
+}
+
+// history is what the outbox knows of a message.
+func (w *world) history(id string) string {
+	m, err := w.message(id)
+	if err != nil {
+		return err.Error()
+	}
+	text := m.State
+	for _, e := range m.Events {
+		text += fmt.Sprintf("; %s %s %s", e.At.UTC().Format("15:04:05.000"), e.Type, e.Detail)
+	}
+	return text
 }
 
 // describe lists what the provider took, when, and as what.

@@ -86,6 +86,9 @@ type Message struct {
 	Events []Event // oldest first; filled by Store.Get and read by Store.Add
 }
 
+// Taken reports whether the provider has had it, whatever became of it since.
+func (m *Message) Taken() bool { return m.State == Accepted || !m.AcceptedAt.IsZero() }
+
 // ProbeReceiver is the Receiver of the messages that prove the chain
 // (configuration key probe.interval). The configuration refuses receivers with
 // this prefix.

@@ -96,8 +96,8 @@ type Query struct {
 type Store interface {
 	// Add stores an entry, all or nothing, unless it is a repeat. Two Adds of one
 	// Key at the same time store once. ErrConflict tells that its page or a mark is
-	// not what it was made from. A message that is Accepted already outdates the
-	// older ones of its recipient, group and receiver that are not. If the context ends,
+	// not what it was made from. A message that the provider has had already outdates
+	// the older ones of its recipient, group and receiver that it has not. If the context ends,
 	// Add returns, and may have stored the entry or not.
 	Add(context.Context, Entry) (Added, error)
 

@@ -189,6 +189,11 @@ func (l *leader) loadOnce(ctx context.Context) error {
 			return err
 		}
 		m.Rewind(time.Now())
+		if m.OutdatedBy != "" { // it may be in the queue, and no hint has come of the newer one
+			newer := m
+			newer.ID, newer.State = m.OutdatedBy, outbox.Accepted
+			l.d.sender.take(queue.Loaded, []outbox.Message{newer})
+		}
 		admitted := l.admit(m)
 		if len(admitted) == 0 {
 			continue
