@@ -86,8 +86,8 @@ func (s *Spool) part(err error) {
 // Turns reports whether the loop that stores goes on, before the context ends.
 func (s *Spool) Turns(ctx context.Context) bool { return s.turned.Turns(ctx, s.wake) }
 
-// Flush stores what waits: first the entries, in their order, then the changes. An error
-// means that something is left. If the store hangs, it returns when the context ends.
+// Flush stores what waits: first the entries, in their order, then the changes. What is being
+// sent is left, with what must come after it. An error means that something is left. If the store hangs, it returns when the context ends.
 func (s *Spool) Flush(ctx context.Context) error { return s.flushUntil(ctx, time.Now()) }
 
 // flushUntil is Flush of the entries, and of the changes that have waited since a time.
@@ -110,21 +110,15 @@ func (s *Spool) flush(ctx context.Context, since time.Time) error {
 	}
 	defer func() { s.flushing <- struct{}{} }()
 	for {
-		s.mu.Lock()
-		var next *entry
-		if len(s.entries) > 0 {
-			next = s.entries[0]
-		}
-		busy := s.o.Shared && next != nil && next.sending > 0
-		s.mu.Unlock()
+		next, sending := s.next()
 		var err error
 		switch {
-		case busy:
-			err = errSending
 		case next != nil:
 			err = s.storeEntry(ctx, next)
 		case s.waitsSince(since):
 			err = s.storeChanges(ctx, since)
+		case sending:
+			return errSending
 		default:
 			return nil
 		}
@@ -173,7 +167,7 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 		}
 		s.decided(id)
 	}
-	s.entries = s.entries[1:]
+	s.entries = slices.DeleteFunc(s.entries, func(other *entry) bool { return other == en })
 	if s.keys[en.Key] == en {
 		delete(s.keys, en.Key)
 	}

@@ -283,7 +283,7 @@ func overlay(m *outbox.Message, changes []outbox.Change) {
 func (l *ledger) waitsSince(since time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.order) > 0 && !l.order[0].since.After(since)
+	return slices.ContainsFunc(l.order, func(t *tracked) bool { return t.entry == nil && !t.since.After(since) })
 }
 
 // wakeIfAny has what waits be stored.

@@ -433,6 +433,65 @@ func TestDoubtIsWaitedFor(t *testing.T) {
 	}
 }
 
+// TestDoubtHoldsUpNoOther: in a shared store, while the provider is asked about a message that could
+// not be stored, and the store works again, what else could not be stored is stored, and what is
+// new goes to the leader, unless it is about the same group.
+func TestDoubtHoldsUpNoOther(t *testing.T) {
+	var sp *spool.Spool
+	var direct, stored []string
+	in(t, spool.Options{Shared: true, Handover: func(past bool, ms ...outbox.Message) {
+		for _, m := range ms {
+			if !past {
+				stored = append(stored, m.GroupKey)
+				continue
+			}
+			direct = append(direct, m.GroupKey)
+			outcome := outbox.Taken(m.ID, "a", time.Now(), "")
+			if m.GroupKey == "doubt" {
+				outcome = outbox.Doubted(m.ID, time.Now(), "timeout")
+			}
+			for _, c := range []outbox.Change{outbox.Attempted(m.ID, time.Now(), ""), outcome} {
+				if _, err := sp.Record(context.Background(), c, nil); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}}, func(f *fake, s *spool.Spool) {
+		sp = s
+		ids := outbox.NewIDs()
+		entry := func(key byte, group string) outbox.Entry {
+			return outbox.Entry{Key: outbox.Key{key}, State: outbox.Key{byte(ids.New(time.Now())[25])}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{message(ids, group)}}
+		}
+		f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
+		go func() { _, _ = commit(s, spool.FailOpen, entry(1, "doubt")) }() // for 30 seconds
+		synctest.Wait()
+		past := entry(2, "past")
+		if _, err := commit(s, spool.FailOpen, past); err != nil {
+			t.Fatal(err)
+		}
+		f.fail(nil, nil)
+		time.Sleep(3 * time.Second)
+		if m, err := f.Store.Get(context.Background(), past.Messages[0].ID); err != nil || m.State != outbox.Accepted {
+			t.Errorf("what was sent is stored as %+v, %v", m, err)
+		}
+		for _, p := range []spool.Policy{spool.FailOpen, spool.Strict} {
+			if _, err := commit(s, p, entry(3, "other")); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := commit(s, spool.FailOpen, entry(1, "newer")); err != nil {
+			t.Error(err)
+		}
+		if want := []string{"doubt", "past", "newer"}; !slices.Equal(direct, want) {
+			t.Errorf("sent first: %q, want %q", direct, want)
+		}
+		if want := []string{"other", "other"}; !slices.Equal(stored, want) {
+			t.Errorf("stored first: %q, want %q", stored, want)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
 // TestAStoppedProcessDoesNotSend: what failed while the process was stopped does not show that
 // the store fails, and another replica may have the entry by now.
 func TestAStoppedProcessDoesNotSend(t *testing.T) {
