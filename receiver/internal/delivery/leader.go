@@ -61,6 +61,7 @@ func (l *leader) run(ctx context.Context) {
 	failing, again := false, false
 	for ; ctx.Err() == nil; loop.Sleep(ctx, leadRetry) {
 		l.metrics.leads.Inc()
+		away := l.spool.Trouble() != nil // since before this process could try to lead
 		lease, release, err := l.spool.Lead(ctx)
 		if err != nil {
 			if !failing && ctx.Err() == nil {
@@ -69,7 +70,7 @@ func (l *leader) run(ctx context.Context) {
 			failing = true
 			continue
 		}
-		if failing || again {
+		if failing || again || away {
 			loop.Sleep(lease, directGrace)
 		}
 		failing, again = false, true

@@ -93,6 +93,29 @@ func TestPassedByAnotherReplica(t *testing.T) {
 	}
 }
 
+// TestPassedWhileTheDatabaseWasAway: a process that was started without the database leads when that is
+// back. Before it sends what is older, the others have time to store what they have sent.
+func TestPassedWhileTheDatabaseWasAway(t *testing.T) {
+	inReplica(t, func(w *world, p *peers) {
+		w.outage(2 * time.Second)
+		older := w.message(alice, "g", "firing")
+		w.put(older)
+		after(time.Second)
+		newer := w.message(alice, "g", "resolved")
+		w.halt()
+		after(10 * time.Second)
+		w.away = 1
+		w.start()
+		for w.away > 0 || w.spool.Trouble() != nil {
+			after(time.Second / 10)
+		}
+		after(time.Second)
+		p.past(t, newer, outbox.Delivered, true)
+		after(5 * time.Minute)
+		w.expect(older.ID, outbox.Superseded, 0)
+	})
+}
+
 // TestPassedDuringAQuestion: the provider is asked about an older message when the leader learns that
 // a newer one of its lane has passed it.
 func TestPassedDuringAQuestion(t *testing.T) {
