@@ -52,6 +52,15 @@ func (c *calm) works(at time.Time, entirely bool, parts ...part) bool {
 	})
 }
 
+// isFelt reports whether a part is broken at a time, or was until shortly before.
+func (c *calm) isFelt(at time.Time, shortly time.Duration, parts ...part) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(parts, func(p part) bool {
+		return slices.ContainsFunc(c.all[p], func(s span) bool { return !s.from.After(at) && s.to.Add(shortly).After(at) })
+	})
+}
+
 // latencies are times from a webhook to its request.
 type latencies []time.Duration
 

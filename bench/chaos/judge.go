@@ -198,9 +198,9 @@ type send struct{ to, text string }
 
 // verdict counts what became of messages.
 type verdict struct {
-	sent, superseded, lost, disordered, unknown, excused int
-	twice, declared, forgotten, restored                 int
-	complaints                                           []error
+	sent, superseded, lost, disordered, unheard, unknown, excused int
+	twice, declared, forgotten, restored                          int
+	complaints                                                    []error
 }
 
 // repeated judges a message that was taken more than once. Those are counted apart of which the
@@ -259,8 +259,8 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 			v.complain("message %s was taken %d times", id, len(all))
 		}
 	}
-	fmt.Fprintf(w.out, "%d notifications got a 200, %d messages: %d sent, %d superseded by newer ones, %d lost, %d twice, %d twice as declared, %d out of order; because a process sent them while the store failed, and was killed before it could store them, %d twice and %d before an older one; %d excused, because a backup was restored that was older, and %d others twice\n",
-		len(all), len(all)*len(recipients), v.sent, v.superseded, v.lost, v.twice, v.declared, v.disordered, v.forgotten, v.unknown, v.excused, v.restored)
+	fmt.Fprintf(w.out, "%d notifications got a 200, %d messages: %d sent, %d superseded by newer ones, %d lost, %d twice, %d twice as declared, %d out of order; because a process sent them while the store failed, and was killed before it could store them, %d twice and %d before an older one; %d before an older one, because a replica sent them without the database, and could not store them before that one was sent; %d excused, because a backup was restored that was older, and %d others twice\n",
+		len(all), len(all)*len(recipients), v.sent, v.superseded, v.lost, v.twice, v.declared, v.disordered, v.forgotten, v.unknown, v.unheard, v.excused, v.restored)
 	return errors.Join(append(v.complaints, late)...)
 }
 
@@ -280,19 +280,22 @@ func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghouse
 	if len(taken) > 1 {
 		w.repeated(v, taken, "twice: %q, message %s, posted %d times, taken as %s", n.text, id, n.tries, describe(taken))
 	}
-	newer := last[lane]
-	if !taken[0].At.Before(newer.At) {
+	older := last[lane]
+	if !taken[0].At.Before(older.At) {
 		last[lane] = taken[0]
 		return
 	}
-	// The older one was sent later: nobody may have known of this one any more.
-	if _, err := w.message(id); errors.Is(err, errUnrecorded) {
+	_, err := w.message(id)
+	switch {
+	case errors.Is(err, errUnrecorded): // nobody knew of this one any more when the older one was sent
 		v.unknown++
-		return
+	case w.unheard(taken[0], older):
+		v.unheard++
+	default:
+		v.disordered++
+		v.complain("out of order: %q to %s, taken as %s, before an older one, taken as %s\nthe newer one: %s\nthe older one: %s",
+			n.text, recipients[i], describe(taken), describe([]textinghousetest.SMS{older}), w.history(taken[0].ClientID), w.history(older.ClientID))
 	}
-	v.disordered++
-	v.complain("out of order: %q to %s, taken as %s, after %s\nthe later one: %s\nthe earlier one: %s",
-		n.text, recipients[i], describe(taken), describe([]textinghousetest.SMS{newer}), w.history(taken[0].ClientID), w.history(newer.ClientID))
 }
 
 // history is what the outbox knows of a message.

@@ -40,9 +40,10 @@ type world struct {
 	outbox string // SQLite's file
 	small  string // a small file system for it; "": none
 
-	server                 *postgrestest.Server // nil with SQLite
-	proxy                  *proxy
-	adminURL, databaseName string
+	server                *postgrestest.Server // nil with SQLite
+	proxy                 *proxy
+	adminURL, databaseURL string // past the proxy
+	databaseName          string
 }
 
 // log writes a line about faults beside smspager's logs.
@@ -101,7 +102,10 @@ func newWorld(o options) (_ *world, err error) {
 			return nil, err
 		}
 	}
-	return w, w.ready()
+	if err := w.ready(); err != nil || w.server == nil {
+		return w, err
+	}
+	return w, w.noteStored()
 }
 
 func (w *world) configuration(storage string) string {
@@ -151,6 +155,7 @@ func (w *world) storage() (string, error) {
 	if w.proxy, err = newProxy(u.Host); err != nil {
 		return "", err
 	}
+	w.databaseURL = text
 	admin := *u
 	admin.Path = "/postgres"
 	w.adminURL = admin.String()

@@ -281,6 +281,13 @@ type fake struct {
 	pageReads       int
 	poison          string // the message whose changes cannot be written
 	adding          func() // called before each write; nil: nothing
+	delay           time.Duration
+}
+
+func (f *fake) slow(delay time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.delay = delay
 }
 
 func (f *fake) before(add func()) {
@@ -304,10 +311,12 @@ func (f *fake) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	if slices.ContainsFunc(e.Notes, func(c outbox.Change) bool { return c.ID == f.poison }) {
 		err = errFault
 	}
+	delay := f.delay
 	f.mu.Unlock()
 	if err != nil {
 		return outbox.Added{}, err
 	}
+	time.Sleep(delay)
 	return f.Store.Add(ctx, e)
 }
 
@@ -489,6 +498,36 @@ func TestDoubtHoldsUpNoOther(t *testing.T) {
 			t.Errorf("stored first: %q, want %q", stored, want)
 		}
 		time.Sleep(time.Minute)
+	})
+}
+
+// TestALongOutageIsStoredSoon: however much was sent first, it is stored within the two seconds that
+// other replicas wait for that, though each write takes long.
+func TestALongOutageIsStoredSoon(t *testing.T) {
+	var sp *spool.Spool
+	in(t, spool.Options{Shared: true, Handover: func(_ bool, ms ...outbox.Message) {
+		for _, m := range ms {
+			for _, c := range []outbox.Change{outbox.Attempted(m.ID, time.Now(), ""), outbox.Taken(m.ID, "a", time.Now(), "")} {
+				if _, err := sp.Record(context.Background(), c, nil); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}}, func(f *fake, s *spool.Spool) {
+		sp = s
+		ids := outbox.NewIDs()
+		f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
+		for i := range 1000 {
+			if _, err := commit(s, spool.FailOpen, outbox.Entry{Key: outbox.Key{byte(i / 3), byte(i / 3 >> 8), 1}, State: outbox.Key{byte(i%3 + 1)}, SeenAt: time.Now(), Window: time.Hour, Messages: []outbox.Message{message(ids, "g")}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.slow(50 * time.Millisecond)
+		f.fail(nil, nil)
+		time.Sleep(2 * time.Second)
+		if n := s.Entries(); n > 0 {
+			t.Errorf("%d entries are not stored yet", n)
+		}
 	})
 }
 
