@@ -447,8 +447,11 @@ func TestDoubtIsWaitedFor(t *testing.T) {
 // new goes to the leader, unless it is about the same group.
 func TestDoubtHoldsUpNoOther(t *testing.T) {
 	var sp *spool.Spool
+	var mu sync.Mutex
 	var direct, stored []string
 	in(t, spool.Options{Shared: true, Handover: func(past bool, ms ...outbox.Message) {
+		mu.Lock()
+		defer mu.Unlock()
 		for _, m := range ms {
 			if !past {
 				stored = append(stored, m.GroupKey)
@@ -491,12 +494,14 @@ func TestDoubtHoldsUpNoOther(t *testing.T) {
 		if _, err := commit(s, spool.FailOpen, entry(1, "newer")); err != nil {
 			t.Error(err)
 		}
+		mu.Lock()
 		if want := []string{"doubt", "past", "newer"}; !slices.Equal(direct, want) {
 			t.Errorf("sent first: %q, want %q", direct, want)
 		}
 		if want := []string{"other", "other"}; !slices.Equal(stored, want) {
 			t.Errorf("stored first: %q, want %q", stored, want)
 		}
+		mu.Unlock()
 		time.Sleep(time.Minute)
 	})
 }
