@@ -18,8 +18,9 @@ const maxAhead = time.Second
 type IDs struct {
 	mu      sync.Mutex
 	entropy *ulid.MonotonicEntropy
-	last    uint64        // ms of the last one
-	offset  time.Duration // of the clock that orders
+	last    uint64 // ms of the last one
+	// theirs is what the clock showed that orders when this process's was ours; zero: its own does.
+	theirs, ours time.Time
 }
 
 // NewIDs makes a source of ids.
@@ -35,12 +36,20 @@ func (s *IDs) Above(id string) {
 	}
 }
 
-// Order has the ids to come be made by a clock that is ahead of this process's by an offset,
-// such as the one of a shared database.
-func (s *IDs) Order(offset time.Duration) {
+// Order has the ids to come be made by another clock, such as the one of a shared database, which
+// showed theirs when this process's showed ours. If that one is set later, they do not follow it.
+func (s *IDs) Order(theirs, ours time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.offset = offset
+	s.theirs, s.ours = theirs, ours
+}
+
+// ordered is a time of this process by the clock that orders.
+func (s *IDs) ordered(at time.Time) time.Time {
+	if s.theirs.IsZero() {
+		return at
+	}
+	return s.theirs.Add(at.Sub(s.ours))
 }
 
 // New makes an id for a message of a time, or of that of the last one where that
@@ -48,7 +57,7 @@ func (s *IDs) Order(offset time.Duration) {
 func (s *IDs) New(at time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = max(s.last, ulid.Timestamp(at.Add(s.offset)))
+	s.last = max(s.last, ulid.Timestamp(s.ordered(at)))
 	id, err := ulid.New(s.last, s.entropy)
 	if err != nil { // so many in one millisecond that the counter ran over
 		s.last++
@@ -62,7 +71,7 @@ func (s *IDs) New(at time.Time) string {
 // be smaller than older ones.
 func (s *IDs) Same(due, now time.Time, of ...string) string {
 	s.mu.Lock()
-	ahead := s.offset.Abs() > maxAhead || s.last > ulid.Timestamp(now.Add(maxAhead))
+	ahead := s.ordered(now).Sub(now).Abs() > maxAhead || s.last > ulid.Timestamp(now.Add(maxAhead))
 	s.mu.Unlock()
 	if ahead {
 		return s.New(now)
