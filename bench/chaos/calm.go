@@ -11,7 +11,7 @@ import (
 const settled = time.Second
 
 // aftermath is how long a fault of each part may be felt: a new leader takes 6 seconds.
-var aftermath = map[part]time.Duration{process: 7 * time.Second, database: 7 * time.Second, account: time.Minute}
+var aftermath = map[part]time.Duration{process: 7 * time.Second, database: 7 * time.Second, clock: 7 * time.Second, account: time.Minute}
 
 // calm knows when which part was broken.
 type calm struct {

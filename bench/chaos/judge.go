@@ -117,9 +117,10 @@ type event struct {
 
 // message is a message as the API shows it.
 type message struct {
-	ID     string
-	State  string
-	Events []event
+	ID           string
+	State        string
+	SupersededBy string `json:"superseded_by"`
+	Events       []event
 }
 
 func (w *world) message(id string) (m message, err error) {
@@ -241,13 +242,19 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 	}
 	v := &verdict{}
 	last := make(map[string]textinghousetest.SMS) // by lane
+	order := make(map[string]int)                 // of a message's group, by id
+	for _, n := range all {
+		for _, id := range n.ids {
+			order[id] = n.n
+		}
+	}
 	for _, n := range all {
 		if w.lost.touch(n.first, n.ended) {
 			v.excused += len(recipients)
 			continue
 		}
 		for i, to := range recipients {
-			w.judgeOne(v, n, i, texts[send{to, n.text}], last)
+			w.judgeOne(v, n, i, texts[send{to, n.text}], last, order)
 		}
 	}
 	for id, all := range byID {
@@ -265,12 +272,13 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 }
 
 // judgeOne judges one recipient's message of a notification, of which the provider took these.
-func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghousetest.SMS, last map[string]textinghousetest.SMS) {
+func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghousetest.SMS, last map[string]textinghousetest.SMS, order map[string]int) {
 	id, lane := n.ids[i], fmt.Sprint(recipients[i], n.group)
 	if len(taken) == 0 {
-		if m, err := w.message(id); err != nil || m.State != "superseded" {
+		m, err := w.message(id)
+		if by, known := order[m.SupersededBy]; err != nil || m.State != "superseded" || known && by < n.n {
 			v.lost++
-			v.complain("lost: %q to %s, 200 at %s, message %s is %s %v %v", n.text, recipients[i], n.ended.UTC().Format(time.StampMilli), id, m.State, m.Events, err)
+			v.complain("lost: %q to %s, 200 at %s, message %s is %s by %s %v %v", n.text, recipients[i], n.ended.UTC().Format(time.StampMilli), id, m.State, m.SupersededBy, m.Events, err)
 			return
 		}
 		v.superseded++

@@ -64,8 +64,8 @@ func newWorld(o options) (_ *world, err error) {
 		}
 	}()
 	w.binary = filepath.Join(w.dir, "smspager")
-	if out, err := exec.Command("go", "build", "-o", w.binary, "github.com/smspager/smspager/cmd/smspager").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build: %w\n%s", err, out)
+	if err := w.build(); err != nil {
+		return nil, err
 	}
 	if w.journal, err = os.Create(filepath.Join(w.dir, "faults")); err != nil {
 		return nil, err
@@ -87,6 +87,9 @@ func newWorld(o options) (_ *world, err error) {
 	}
 	for range count {
 		r, err := newReplica()
+		if err == nil {
+			err = w.newClock(r)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -106,6 +109,21 @@ func newWorld(o options) (_ *world, err error) {
 		return w, err
 	}
 	return w, w.noteStored()
+}
+
+func (w *world) build() error {
+	arguments := []string{"build", "-o", w.binary}
+	if w.clocks {
+		overlay, err := w.overlay()
+		if err != nil {
+			return err
+		}
+		arguments = append(arguments, "-overlay", overlay)
+	}
+	if out, err := exec.Command("go", append(arguments, "github.com/smspager/smspager/cmd/smspager")...).CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func (w *world) configuration(storage string) string {
