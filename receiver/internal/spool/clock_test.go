@@ -162,12 +162,12 @@ func TestAStartReadsPagesOnce(t *testing.T) {
 // timed is a shared store whose clock takes a while to be read.
 type timed struct {
 	outbox.Store
-	takes, ahead time.Duration
+	takes, ahead atomic.Int64 // ns
 }
 
 func (s *timed) Now(context.Context) (time.Time, error) {
-	time.Sleep(s.takes) // on the way there: it is read after that
-	return time.Now().Add(s.ahead), nil
+	time.Sleep(time.Duration(s.takes.Load())) // on the way there: it is read after that
+	return time.Now().Add(time.Duration(s.ahead.Load())), nil
 }
 
 func (*timed) Lead(context.Context) (outbox.Lease, func(), error)      { return nil, nil, errFault }
@@ -177,7 +177,8 @@ func (*timed) Listen(context.Context, func(), func(outbox.Hint)) error { return 
 // request that took long, of which nobody knows when it was right. Of two replicas, the ids of one
 // would be ahead: what is newer would count as older.
 func TestADatabaseThatTellsItsTimeLate(t *testing.T) {
-	ids, store := outbox.NewIDs(), &timed{ahead: -time.Hour}
+	ids, store := outbox.NewIDs(), &timed{}
+	store.ahead.Store(int64(-time.Hour))
 	synctest.Test(t, func(t *testing.T) {
 		raw, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "outbox.db"))
 		if err != nil {
@@ -192,7 +193,8 @@ func TestADatabaseThatTellsItsTimeLate(t *testing.T) {
 		for _, step := range []struct{ takes, ahead, want time.Duration }{
 			{0, -time.Hour, -time.Hour}, {4 * time.Second, -time.Hour, -time.Hour}, {50 * time.Millisecond, time.Hour, time.Hour + 25*time.Millisecond},
 		} {
-			store.takes, store.ahead = step.takes, step.ahead
+			store.takes.Store(int64(step.takes))
+			store.ahead.Store(int64(step.ahead))
 			time.Sleep(2 * time.Minute)
 			if ahead := time.Until(outbox.MadeAt(ids.New(time.Now()))); (ahead - step.want).Abs() > 30*time.Millisecond {
 				t.Errorf("a database that is ahead by %s, and says so after %s: ids are ahead by %s", step.ahead, step.takes, ahead)

@@ -214,7 +214,7 @@ func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, began time.
 	case err != nil:
 		return outbox.Added{}, err
 	case en == nil:
-		return outbox.Added{Duplicate: true, IDs: e.IDs()}, nil
+		return outbox.Added{Duplicate: true, IDs: s.original(e)}, nil
 	case !known:
 		s.o.Committed(&en.Entry)
 	}

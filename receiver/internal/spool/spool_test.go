@@ -506,6 +506,40 @@ func TestDoubtHoldsUpNoOther(t *testing.T) {
 	})
 }
 
+// TestARepeatInTheNextOutage: a notification that was sent first and is stored comes again while the
+// store fails again. It is a duplicate, with the ids of what is stored.
+func TestARepeatInTheNextOutage(t *testing.T) {
+	var sp *spool.Spool
+	in(t, spool.Options{Shared: true, Handover: func(_ bool, ms ...outbox.Message) {
+		for _, m := range ms {
+			for _, c := range []outbox.Change{outbox.Attempted(m.ID, time.Now(), ""), outbox.Taken(m.ID, "a", time.Now(), "")} {
+				if _, err := sp.Record(context.Background(), c, nil); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}}, func(f *fake, s *spool.Spool) {
+		sp = s
+		ids := outbox.NewIDs()
+		away := fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault)
+		post := func() (outbox.Added, error) {
+			return commit(s, spool.FailOpen, outbox.Entry{Key: outbox.Key{1}, State: outbox.Key{1}, SeenAt: time.Now(), Window: time.Hour, Messages: []outbox.Message{message(ids, "g")}})
+		}
+		f.fail(away, nil)
+		first, err := post()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.fail(nil, nil)
+		time.Sleep(5 * time.Second)
+		f.fail(away, nil)
+		if again, err := post(); err != nil || !again.Duplicate || !slices.Equal(again.IDs, first.IDs) {
+			t.Errorf("it gives %+v, %v, want the ids %v", again, err, first.IDs)
+		}
+		f.fail(nil, nil)
+	})
+}
+
 // TestALongOutageIsStoredSoon: however much was sent first, it is stored within the two seconds that
 // other replicas wait for that, though each write takes long.
 func TestALongOutageIsStoredSoon(t *testing.T) {
