@@ -11,7 +11,7 @@ import (
 const settled = time.Second
 
 // aftermath is how long a fault of each part may be felt: a new leader takes 6 seconds.
-var aftermath = map[part]time.Duration{process: 7 * time.Second, database: 7 * time.Second, account: time.Minute}
+var aftermath = map[part]time.Duration{process: 7 * time.Second, database: 7 * time.Second, clock: 7 * time.Second, account: time.Minute}
 
 // calm knows when which part was broken.
 type calm struct {
@@ -49,6 +49,15 @@ func (c *calm) works(at time.Time, entirely bool, parts ...part) bool {
 			}
 			return to.After(at) && s.from.Before(at.Add(settled))
 		})
+	})
+}
+
+// isFelt reports whether a part is broken at a time, or was until shortly before.
+func (c *calm) isFelt(at time.Time, shortly time.Duration, parts ...part) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(parts, func(p part) bool {
+		return slices.ContainsFunc(c.all[p], func(s span) bool { return !s.from.After(at) && s.to.Add(shortly).After(at) })
 	})
 }
 

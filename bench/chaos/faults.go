@@ -28,6 +28,7 @@ const (
 	account       // the provider refuses it
 	process
 	database
+	clock
 )
 
 // counts holds how many times each fault was made.
@@ -123,7 +124,7 @@ func (w *world) addFault(f textinghousetest.Fault, sims []*textinghousetest.Serv
 
 // faults returns all faults. Each kind has the same share.
 func (w *world) faults(random *rand.Rand) []fault {
-	all := slices.Concat(w.ofProvider(random), w.ofProcesses(random), w.ofProcesses(random))
+	all := slices.Concat(w.ofProvider(random), w.ofProcesses(random), w.ofProcesses(random), w.ofClocks(random))
 	for range 3 {
 		if w.server != nil {
 			all = append(all, w.ofPostgres(random)...)

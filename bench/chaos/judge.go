@@ -109,11 +109,18 @@ func postOne(url string, n notification) []string {
 // the store failed, and was killed before it could store it.
 var errUnrecorded = errors.New("not in the outbox")
 
+// event is a line of a message's history.
+type event struct {
+	At           time.Time
+	Type, Detail string
+}
+
 // message is a message as the API shows it.
 type message struct {
-	ID     string
-	State  string
-	Events []struct{ Type, Detail string }
+	ID           string
+	State        string
+	SupersededBy string `json:"superseded_by"`
+	Events       []event
 }
 
 func (w *world) message(id string) (m message, err error) {
@@ -135,7 +142,7 @@ func (w *world) message(id string) (m message, err error) {
 // declared reports whether the history of a message says that it may arrive twice.
 func (w *world) declared(id string) bool {
 	m, err := w.message(id)
-	return err == nil && slices.ContainsFunc(m.Events, func(e struct{ Type, Detail string }) bool { return strings.Contains(e.Detail, "may arrive twice") })
+	return err == nil && slices.ContainsFunc(m.Events, func(e event) bool { return strings.Contains(e.Detail, "may arrive twice") })
 }
 
 // waiting returns how many messages are not sent that no limit holds.
@@ -192,9 +199,9 @@ type send struct{ to, text string }
 
 // verdict counts what became of messages.
 type verdict struct {
-	sent, superseded, lost, disordered, unknown, excused int
-	twice, declared, forgotten, restored                 int
-	complaints                                           []error
+	sent, superseded, lost, disordered, unheard, unknown, excused int
+	twice, declared, forgotten, restored                          int
+	complaints                                                    []error
 }
 
 // repeated judges a message that was taken more than once. Those are counted apart of which the
@@ -234,14 +241,20 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 		texts[key] = append(texts[key], m)
 	}
 	v := &verdict{}
-	last := make(map[string]time.Time) // by lane
+	last := make(map[string]textinghousetest.SMS) // by lane
+	order := make(map[string]int)                 // of a message's group, by id
+	for _, n := range all {
+		for _, id := range n.ids {
+			order[id] = n.n
+		}
+	}
 	for _, n := range all {
 		if w.lost.touch(n.first, n.ended) {
 			v.excused += len(recipients)
 			continue
 		}
 		for i, to := range recipients {
-			w.judgeOne(v, n, i, texts[send{to, n.text}], last)
+			w.judgeOne(v, n, i, texts[send{to, n.text}], last, order)
 		}
 	}
 	for id, all := range byID {
@@ -253,18 +266,19 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 			v.complain("message %s was taken %d times", id, len(all))
 		}
 	}
-	fmt.Fprintf(w.out, "%d notifications got a 200, %d messages: %d sent, %d superseded by newer ones, %d lost, %d twice, %d twice as declared, %d out of order; because a process sent them while the store failed, and was killed before it could store them, %d twice and %d before an older one; %d excused, because a backup was restored that was older, and %d others twice\n",
-		len(all), len(all)*len(recipients), v.sent, v.superseded, v.lost, v.twice, v.declared, v.disordered, v.forgotten, v.unknown, v.excused, v.restored)
+	fmt.Fprintf(w.out, "%d notifications got a 200, %d messages: %d sent, %d superseded by newer ones, %d lost, %d twice, %d twice as declared, %d out of order; because a process sent them while the store failed, and was killed before it could store them, %d twice and %d before an older one; %d before an older one, because a replica sent them without the database, and could not store them before that one was sent; %d excused, because a backup was restored that was older, and %d others twice\n",
+		len(all), len(all)*len(recipients), v.sent, v.superseded, v.lost, v.twice, v.declared, v.disordered, v.forgotten, v.unknown, v.unheard, v.excused, v.restored)
 	return errors.Join(append(v.complaints, late)...)
 }
 
 // judgeOne judges one recipient's message of a notification, of which the provider took these.
-func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghousetest.SMS, last map[string]time.Time) {
+func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghousetest.SMS, last map[string]textinghousetest.SMS, order map[string]int) {
 	id, lane := n.ids[i], fmt.Sprint(recipients[i], n.group)
 	if len(taken) == 0 {
-		if m, err := w.message(id); err != nil || m.State != "superseded" {
+		m, err := w.message(id)
+		if by, known := order[m.SupersededBy]; err != nil || m.State != "superseded" || known && by < n.n {
 			v.lost++
-			v.complain("lost: %q to %s, 200 at %s, message %s is %s %v %v", n.text, recipients[i], n.ended.UTC().Format(time.StampMilli), id, m.State, m.Events, err)
+			v.complain("lost: %q to %s, 200 at %s, message %s is %s by %s %v %v", n.text, recipients[i], n.ended.UTC().Format(time.StampMilli), id, m.State, m.SupersededBy, m.Events, err)
 			return
 		}
 		v.superseded++
@@ -274,18 +288,35 @@ func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghouse
 	if len(taken) > 1 {
 		w.repeated(v, taken, "twice: %q, message %s, posted %d times, taken as %s", n.text, id, n.tries, describe(taken))
 	}
-	at := taken[0].At
-	if !at.Before(last[lane]) {
-		last[lane] = at
+	older := last[lane]
+	if !taken[0].At.Before(older.At) {
+		last[lane] = taken[0]
 		return
 	}
-	// The older one was sent later: nobody may have known of this one any more.
-	if _, err := w.message(id); errors.Is(err, errUnrecorded) {
+	_, err := w.message(id)
+	switch {
+	case errors.Is(err, errUnrecorded): // nobody knew of this one any more when the older one was sent
 		v.unknown++
-		return
+	case w.unheard(taken[0], older):
+		v.unheard++
+	default:
+		v.disordered++
+		v.complain("out of order: %q to %s, taken as %s, before an older one, taken as %s\nthe newer one: %s\nthe older one: %s",
+			n.text, recipients[i], describe(taken), describe([]textinghousetest.SMS{older}), w.history(taken[0].ClientID), w.history(older.ClientID))
 	}
-	v.disordered++
-	v.complain("out of order: %q to %s at %s, message %s, after a newer one at %s", n.text, recipients[i], at.UTC().Format(time.StampMilli), id, last[lane].UTC().Format(time.StampMilli))
+}
+
+// history is what the outbox knows of a message.
+func (w *world) history(id string) string {
+	m, err := w.message(id)
+	if err != nil {
+		return err.Error()
+	}
+	text := m.State
+	for _, e := range m.Events {
+		text += fmt.Sprintf("; %s %s %s", e.At.UTC().Format("15:04:05.000"), e.Type, e.Detail)
+	}
+	return text
 }
 
 // describe lists what the provider took, when, and as what.

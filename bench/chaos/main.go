@@ -25,6 +25,7 @@ func main() {
 	minutes := flag.Float64("minutes", 1, "how long to make faults")
 	flag.StringVar(&o.database, "database", "sqlite", "sqlite, or postgres with two replicas")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()%1e6), "seed of the faults")
+	flag.BoolVar(&o.clocks, "clocks", false, "set the clocks of the processes, by up to 3 h; this compiles all of smspager anew")
 	flag.Parse()
 	o.duration = time.Duration(*minutes * float64(time.Minute))
 	if err := run(context.Background(), o); err != nil {
@@ -37,6 +38,7 @@ type options struct {
 	duration time.Duration
 	database string
 	seed     uint64
+	clocks   bool // set them
 	out      io.Writer
 }
 

@@ -91,7 +91,7 @@ func (w *world) judgePages(ctx context.Context, pages []paged) error {
 		first := taken[send{steps[0], p.text}]
 		switch {
 		case len(first) == 0 || !w.calm.works(p.began, false, provider, account):
-		case w.calm.works(p.began, true, provider, account, process, database):
+		case w.calm.works(p.began, true, provider, account, process, database, clock):
 			calm = append(calm, first[0].At.Sub(p.began))
 			if took := first[0].At.Sub(p.began); took > 100*time.Millisecond {
 				w.log("slow: %q took %s from %s", p.text, took, p.began.UTC().Format(time.StampMilli))

@@ -20,6 +20,7 @@ import (
 // replica is one smspager serve, which is restarted at the same address.
 type replica struct {
 	address string
+	clock   string // the file by which its clock is set
 	cmd     *exec.Cmd
 	log     *os.File
 	ended   chan struct{}
@@ -39,6 +40,7 @@ func (w *world) start(r *replica) error {
 	}
 	r.log = log
 	r.cmd = exec.Command(w.binary, "serve", "--config.file="+w.config, "--web.listen-address="+r.address)
+	r.cmd.Env = append(os.Environ(), clockVariable+"="+r.clock)
 	r.cmd.Stdout, r.cmd.Stderr = log, log
 	if err := r.cmd.Start(); err != nil {
 		return err

@@ -19,7 +19,7 @@ type proxy struct {
 	pairs map[*pair]struct{}
 
 	away       atomic.Bool   // no connection is made
-	lostCommit atomic.Uint32 // of 100 commits, how many have no response
+	lostCommit atomic.Uint32 // of 100 commits, how many the client does not learn of
 	hung       atomic.Uint32 // of 100 requests, how many wait until the fault ends
 	cut        atomic.Uint32 // of 100 requests, how many end their connection
 	healed     atomic.Pointer[chan struct{}]
@@ -28,7 +28,6 @@ type proxy struct {
 // pair is a connection of a client, and its own to the server.
 type pair struct {
 	client, server net.Conn
-	deaf           atomic.Bool // the client gets nothing more
 }
 
 func (p *pair) close() {
@@ -84,8 +83,8 @@ func (p *proxy) serve(client net.Conn) {
 		block := make([]byte, 64<<10)
 		for {
 			n, err := server.Read(block)
-			if n > 0 && c.deaf.Load() {
-				return // it has been done, but the client does not learn that
+			if bytes.Contains(block[:n], committed) && chance(&p.lostCommit) {
+				return
 			}
 			if _, writeErr := client.Write(block[:n]); err != nil || writeErr != nil {
 				return
@@ -97,8 +96,8 @@ func (p *proxy) serve(client net.Conn) {
 	back.Wait()
 }
 
-// commit is PostgreSQL's simple query of a transaction's end.
-var commit = []byte("commit\x00")
+// committed is how PostgreSQL says that a transaction is stored.
+var committed = []byte("COMMIT\x00")
 
 // forward passes requests on.
 func (p *proxy) forward(c *pair) {
@@ -111,8 +110,6 @@ func (p *proxy) forward(c *pair) {
 				return
 			case chance(&p.hung):
 				<-*p.healed.Load()
-			case bytes.Contains(block[:n], commit) && chance(&p.lostCommit):
-				c.deaf.Store(true)
 			}
 			if _, err := c.server.Write(block[:n]); err != nil {
 				return

@@ -40,9 +40,10 @@ type world struct {
 	outbox string // SQLite's file
 	small  string // a small file system for it; "": none
 
-	server                 *postgrestest.Server // nil with SQLite
-	proxy                  *proxy
-	adminURL, databaseName string
+	server                *postgrestest.Server // nil with SQLite
+	proxy                 *proxy
+	adminURL, databaseURL string // past the proxy
+	databaseName          string
 }
 
 // log writes a line about faults beside smspager's logs.
@@ -63,8 +64,8 @@ func newWorld(o options) (_ *world, err error) {
 		}
 	}()
 	w.binary = filepath.Join(w.dir, "smspager")
-	if out, err := exec.Command("go", "build", "-o", w.binary, "github.com/smspager/smspager/cmd/smspager").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build: %w\n%s", err, out)
+	if err := w.build(); err != nil {
+		return nil, err
 	}
 	if w.journal, err = os.Create(filepath.Join(w.dir, "faults")); err != nil {
 		return nil, err
@@ -86,6 +87,9 @@ func newWorld(o options) (_ *world, err error) {
 	}
 	for range count {
 		r, err := newReplica()
+		if err == nil {
+			err = w.newClock(r)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +105,25 @@ func newWorld(o options) (_ *world, err error) {
 			return nil, err
 		}
 	}
-	return w, w.ready()
+	if err := w.ready(); err != nil || w.server == nil {
+		return w, err
+	}
+	return w, w.noteStored()
+}
+
+func (w *world) build() error {
+	arguments := []string{"build", "-o", w.binary}
+	if w.clocks {
+		overlay, err := w.overlay()
+		if err != nil {
+			return err
+		}
+		arguments = append(arguments, "-overlay", overlay)
+	}
+	if out, err := exec.Command("go", append(arguments, "github.com/smspager/smspager/cmd/smspager")...).CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func (w *world) configuration(storage string) string {
@@ -151,6 +173,7 @@ func (w *world) storage() (string, error) {
 	if w.proxy, err = newProxy(u.Host); err != nil {
 		return "", err
 	}
+	w.databaseURL = text
 	admin := *u
 	admin.Path = "/postgres"
 	w.adminURL = admin.String()

@@ -18,8 +18,10 @@ const maxAhead = time.Second
 type IDs struct {
 	mu      sync.Mutex
 	entropy *ulid.MonotonicEntropy
-	last    uint64        // time of the last ID, ms
-	offset  time.Duration // how far the clock that orders IDs is ahead of ours
+	last    uint64 // time of the last ID, ms
+	// theirs is the time that the ordering clock showed when this process's showed ours; zero if this
+	// process's own clock orders.
+	theirs, ours time.Time
 }
 
 // NewIDs makes a source of ids.
@@ -35,19 +37,27 @@ func (s *IDs) Above(id string) {
 	}
 }
 
-// Order makes later IDs follow a clock that is ahead of this process's by offset, such as the clock of
-// a shared database.
-func (s *IDs) Order(offset time.Duration) {
+// Order makes later IDs follow another clock, such as that of a shared database, which showed theirs
+// when this process's showed ours. If this process's wall clock is set later, IDs do not follow it.
+func (s *IDs) Order(theirs, ours time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.offset = offset
+	s.theirs, s.ours = theirs, ours
+}
+
+// ordered converts a time of this process to the ordering clock.
+func (s *IDs) ordered(at time.Time) time.Time {
+	if s.theirs.IsZero() {
+		return at
+	}
+	return s.theirs.Add(at.Sub(s.ours))
 }
 
 // New makes an ID for a message created at a time, or at the last ID's time if that is later.
 func (s *IDs) New(at time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = max(s.last, ulid.Timestamp(at.Add(s.offset)))
+	s.last = max(s.last, ulid.Timestamp(s.ordered(at)))
 	id, err := ulid.New(s.last, s.entropy)
 	if err != nil { // more IDs in one millisecond than the counter can hold
 		s.last++
@@ -61,7 +71,7 @@ func (s *IDs) New(at time.Time) string {
 // would be smaller than older ones.
 func (s *IDs) Same(due, now time.Time, of ...string) string {
 	s.mu.Lock()
-	ahead := s.offset.Abs() > maxAhead || s.last > ulid.Timestamp(now.Add(maxAhead))
+	ahead := s.ordered(now).Sub(now).Abs() > maxAhead || s.last > ulid.Timestamp(now.Add(maxAhead))
 	s.mu.Unlock()
 	if ahead {
 		return s.New(now)

@@ -28,8 +28,8 @@ func TestNewerIDsAreGreater(t *testing.T) {
 		t.Errorf("%s comes after %s of a clock that was ahead", id, last)
 	}
 	behind, ahead := outbox.NewIDs(), outbox.NewIDs()
-	behind.Order(time.Hour)
-	ahead.Order(-time.Hour)
+	behind.Order(at.Add(time.Hour), at)
+	ahead.Order(at.Add(-time.Hour), at)
 	if older, newer := ahead.New(at.Add(time.Hour)), behind.New(at.Add(-time.Hour+time.Millisecond)); newer <= older {
 		t.Errorf("by one clock %s comes after %s", newer, older)
 	}
@@ -65,7 +65,7 @@ func TestSameIDs(t *testing.T) {
 	if ahead := other.Same(due, now, "page", "alice"); ahead <= greatest {
 		t.Errorf("%s is not above %s", ahead, greatest)
 	}
-	one.Order(10 * time.Second) // the clock of the database is ahead
+	one.Order(now.Add(10*time.Second), now) // the clock of the database is ahead
 	if before := one.New(now); one.Same(due, now, "page", "alice") <= before {
 		t.Errorf("it is not above %s", before)
 	}

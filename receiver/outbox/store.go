@@ -96,8 +96,9 @@ type Query struct {
 type Store interface {
 	// Add stores all of an entry or nothing; a duplicate is not stored. Of two simultaneous Adds of
 	// one Key, one stores. ErrConflict means that the entry's page or a mark has changed since it was
-	// read. A message that is Accepted already outdates the unsent older ones of its recipient, group
-	// and receiver. If the context ends, Add returns, and may have stored the entry or not.
+	// read. A message that the provider has accepted already supersedes the unsent older ones of its
+	// recipient, group and receiver. If the context ends, Add returns, and may have stored the entry or
+	// not.
 	Add(context.Context, Entry) (Added, error)
 
 	// Open yields every message that is not in a final state, oldest first.

@@ -91,6 +91,10 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 		if r, settled := at.ask(ctx); settled {
 			return r
 		}
+		if !at.givenUp(time.Now()) { // a newer one may have passed it meanwhile: the queue decides
+			at.Doubt.Answered = true
+			return at.again(time.Now())
+		}
 	}
 	return at.send(ctx)
 }
@@ -141,6 +145,9 @@ func (a *attempt) taken(at time.Time) queue.Result {
 // requestEnds is when the last request must have ended that may be on its way.
 func (a *attempt) requestEnds() time.Time { return a.Doubt.Last.Add(a.Timeout) }
 
+// givenUp reports whether the message is not to be sent any more.
+func (a *attempt) givenUp(now time.Time) bool { return a.Successor != "" || now.After(a.Expires) }
+
 // send sends the message, unless it need not be sent any more.
 func (a *attempt) send(ctx context.Context) queue.Result {
 	now := time.Now()
@@ -156,7 +163,7 @@ func (a *attempt) send(ctx context.Context) queue.Result {
 	if !a.Doubt.Ask || !now.Before(a.requestEnds()) {
 		a.Doubt.First = now
 	}
-	a.Doubt.Last = now
+	a.Doubt.Last, a.Doubt.Answered = now, false
 	detail := ""
 	if !a.Doubt.Unasked.IsZero() {
 		detail = "the provider could not be asked about the attempt before: it may arrive twice"
@@ -270,8 +277,7 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 	if known := ends.Add(resendWindow); a.Doubt.Tried && now.Before(known) && !a.Gateway.Guards(a.ID) {
 		return a.again(known), true // until then, getstatus may not know it
 	}
-	giveUp := a.Successor != "" || now.After(a.Expires)
-	if (giveUp || now.Sub(a.Doubt.First) >= resendWindow) && now.Before(ends) {
+	if (a.givenUp(now) || now.Sub(a.Doubt.First) >= resendWindow) && now.Before(ends) {
 		return a.again(ends), true
 	}
 	return queue.Result{}, false

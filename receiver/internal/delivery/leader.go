@@ -61,6 +61,7 @@ func (l *leader) run(ctx context.Context) {
 	failing, again := false, false
 	for ; ctx.Err() == nil; loop.Sleep(ctx, leadRetry) {
 		l.metrics.leads.Inc()
+		away := l.spool.Trouble() != nil // since before this process could try to lead
 		lease, release, err := l.spool.Lead(ctx)
 		if err != nil {
 			if !failing && ctx.Err() == nil {
@@ -69,7 +70,7 @@ func (l *leader) run(ctx context.Context) {
 			failing = true
 			continue
 		}
-		if failing || again {
+		if failing || again || away {
 			loop.Sleep(lease, directGrace)
 		}
 		failing, again = false, true
@@ -189,6 +190,11 @@ func (l *leader) loadOnce(ctx context.Context) error {
 			return err
 		}
 		m.Rewind(time.Now())
+		if m.OutdatedBy != "" { // it may be in the queue, and no hint has come of the newer one
+			newer := m
+			newer.ID, newer.State = m.OutdatedBy, outbox.Accepted
+			l.d.sender.take(queue.Loaded, []outbox.Message{newer})
+		}
 		admitted := l.admit(m)
 		if len(admitted) == 0 {
 			continue

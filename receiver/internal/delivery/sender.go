@@ -61,7 +61,7 @@ type arrival struct {
 func (s *sender) take(from queue.Origin, ms []outbox.Message) {
 	s.leave(func(in *inbox) {
 		for _, m := range ms {
-			if !m.State.Final() {
+			if !m.State.Final() || m.Taken() {
 				in.arrivals = append(in.arrivals, arrival{from, m})
 			}
 		}
@@ -169,7 +169,7 @@ func (s *sender) takeInbox() {
 		s.queue.Begin(in.term)
 	}
 	for _, a := range in.arrivals {
-		if a.State == outbox.Accepted {
+		if a.Taken() {
 			s.queue.Passed(a.Message, now)
 		} else {
 			s.queue.Add(a.Message, a.from, now)

@@ -37,6 +37,7 @@ type world struct {
 	stop   func()
 	alter  func(*delivery.Settings)
 	wraps  func(outbox.Store) outbox.Store
+	away   int // how often the store cannot be opened
 
 	mu     sync.Mutex
 	finals []outbox.Message
@@ -62,8 +63,14 @@ func (w *world) start() {
 	w.store, w.reg = store, prometheus.NewRegistry()
 	var d *delivery.Delivery
 	w.spool, err = spool.New(spool.Options{
-		Shared:   w.shared,
-		Open:     func(context.Context) (outbox.Store, error) { return w.wraps(store), nil },
+		Shared: w.shared,
+		Open: func(context.Context) (outbox.Store, error) {
+			if w.away > 0 {
+				w.away--
+				return nil, errBroken
+			}
+			return w.wraps(store), nil
+		},
 		Handover: func(direct bool, ms ...outbox.Message) { d.Handover(direct, ms...) },
 		Changed:  func(m outbox.Message, c outbox.Change) { d.Changed(m, c) },
 	})

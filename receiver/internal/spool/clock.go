@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/smspager/smspager/receiver/internal/loop"
@@ -13,6 +14,9 @@ import (
 const (
 	// clockGap is how often a shared database's clock is read.
 	clockGap = time.Minute
+	// exact is how long the database may take to tell its time, of which nobody knows when in between
+	// it was right. The ids of two replicas are in order to half of it.
+	exact = 100 * time.Millisecond
 	// clockPatience is how long the store may take over all that depends on clocks.
 	clockPatience = 5 * time.Second
 )
@@ -23,6 +27,9 @@ type clocks struct {
 	ids    *outbox.IDs // nil: none
 	seen   func(current []outbox.Page, all bool)
 	logger *slog.Logger
+
+	mu      sync.Mutex
+	follows bool // the database's clock, since it was read
 }
 
 // adopt makes a store that was just opened fit this process's clock, and new ids those of
@@ -63,8 +70,12 @@ func (c *clocks) follow(ctx context.Context, store outbox.Store) error {
 	}
 	began := time.Now()
 	theirs, err := shared.Now(ctx)
-	if err == nil {
-		c.ids.Order(theirs.Sub(began.Add(time.Since(began) / 2)))
+	took := time.Since(began)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil && (took <= exact || !c.follows) {
+		c.ids.Order(theirs, began.Add(took/2))
+		c.follows = true
 	}
 	return err
 }
@@ -156,6 +167,9 @@ func (s *Spool) rewindStore(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, clockPatience)
 	defer cancel()
+	if err := s.clocks.follow(ctx, store); err != nil {
+		return err
+	}
 	return rewind(ctx, store, func(e outbox.Entry) error {
 		if s.shelf.keeps(&e) {
 			return outbox.ErrConflict

@@ -158,3 +158,47 @@ func TestAStartReadsPagesOnce(t *testing.T) {
 		}
 	})
 }
+
+// timed is a shared store whose clock takes a while to be read.
+type timed struct {
+	outbox.Store
+	takes, ahead atomic.Int64 // ns
+}
+
+func (s *timed) Now(context.Context) (time.Time, error) {
+	time.Sleep(time.Duration(s.takes.Load())) // on the way there: it is read after that
+	return time.Now().Add(time.Duration(s.ahead.Load())), nil
+}
+
+func (*timed) Lead(context.Context) (outbox.Lease, func(), error)      { return nil, nil, errFault }
+func (*timed) Listen(context.Context, func(), func(outbox.Hint)) error { return errFault }
+
+// TestADatabaseThatTellsItsTimeLate: ids follow a shared database's clock, but not as it was read by a
+// request that took long, of which nobody knows when it was right. Of two replicas, the ids of one
+// would be ahead: what is newer would count as older.
+func TestADatabaseThatTellsItsTimeLate(t *testing.T) {
+	ids, store := outbox.NewIDs(), &timed{}
+	store.ahead.Store(int64(-time.Hour))
+	synctest.Test(t, func(t *testing.T) {
+		raw, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "outbox.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.Store = raw
+		s, err := spool.New(spool.Options{Shared: true, IDs: ids, Open: func(context.Context) (outbox.Store, error) { return store, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		for _, step := range []struct{ takes, ahead, want time.Duration }{
+			{0, -time.Hour, -time.Hour}, {4 * time.Second, -time.Hour, -time.Hour}, {50 * time.Millisecond, time.Hour, time.Hour + 25*time.Millisecond},
+		} {
+			store.takes.Store(int64(step.takes))
+			store.ahead.Store(int64(step.ahead))
+			time.Sleep(2 * time.Minute)
+			if ahead := time.Until(outbox.MadeAt(ids.New(time.Now()))); (ahead - step.want).Abs() > 30*time.Millisecond {
+				t.Errorf("a database that is ahead by %s, and says so after %s: ids are ahead by %s", step.ahead, step.takes, ahead)
+			}
+		}
+	})
+}

@@ -90,6 +90,9 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 		flush, cancel := context.WithTimeout(ctx, s.patience())
 		err := s.Flush(flush)
 		cancel()
+		if errors.Is(err, errSending) && !s.follows(e) {
+			err = nil // the store works, and what is being sent is about something else
+		}
 		if err != nil {
 			s.failures.Inc()
 		}
@@ -211,7 +214,7 @@ func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, began time.
 	case err != nil:
 		return outbox.Added{}, err
 	case en == nil:
-		return outbox.Added{Duplicate: true, IDs: e.IDs()}, nil
+		return outbox.Added{Duplicate: true, IDs: s.original(e)}, nil
 	case !known:
 		s.o.Committed(&en.Entry)
 	}

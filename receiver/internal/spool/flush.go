@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -16,6 +18,9 @@ const (
 	// maxBatch is how many changes are written in one transaction. After a failure they
 	// are fewer, so that one that cannot be written does not hold up the others.
 	maxBatch = 512
+	// maxEntries is how many entries are stored simultaneously. What a replica has sent in a long
+	// outage must be stored before the leader sends what is older, see directGrace of delivery.
+	maxEntries = 128
 	// closing is how long the last try to store what is left may take.
 	closing = 5 * time.Second
 )
@@ -86,8 +91,8 @@ func (s *Spool) part(err error) {
 // Turns reports whether the loop that stores goes on, before the context ends.
 func (s *Spool) Turns(ctx context.Context) bool { return s.turned.Turns(ctx, s.wake) }
 
-// Flush stores what waits: first the entries, in their order, then the changes. An error
-// means that something is left. If the store hangs, it returns when the context ends.
+// Flush stores what waits: first the entries, those of a group in their order, then the changes. What is being
+// sent is left, with what must come after it. An error means that something is left. If the store hangs, it returns when the context ends.
 func (s *Spool) Flush(ctx context.Context) error { return s.flushUntil(ctx, time.Now()) }
 
 // flushUntil is Flush of the entries, and of the changes that have waited since a time.
@@ -110,21 +115,15 @@ func (s *Spool) flush(ctx context.Context, since time.Time) error {
 	}
 	defer func() { s.flushing <- struct{}{} }()
 	for {
-		s.mu.Lock()
-		var next *entry
-		if len(s.entries) > 0 {
-			next = s.entries[0]
-		}
-		busy := s.o.Shared && next != nil && next.sending > 0
-		s.mu.Unlock()
+		entries, sending := s.storable()
 		var err error
 		switch {
-		case busy:
-			err = errSending
-		case next != nil:
-			err = s.storeEntry(ctx, next)
+		case len(entries) > 0:
+			err = s.storeEntries(ctx, entries)
 		case s.waitsSince(since):
 			err = s.storeChanges(ctx, since)
+		case sending:
+			return errSending
 		default:
 			return nil
 		}
@@ -136,6 +135,15 @@ func (s *Spool) flush(ctx context.Context, since time.Time) error {
 
 // errSending is why an entry, and what comes after it, is not stored now.
 var errSending = fmt.Errorf("%w: a message is being sent that could not be stored before", outbox.ErrNotStored)
+
+// storeEntries stores entries simultaneously, so that the store commits many together.
+func (s *Spool) storeEntries(ctx context.Context, entries []*entry) error {
+	var storing errgroup.Group
+	for _, en := range entries {
+		storing.Go(func() error { return s.storeEntry(ctx, en) })
+	}
+	return storing.Wait()
+}
 
 // storeEntry stores an entry whose messages were sent before, as they are now.
 func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
@@ -173,7 +181,7 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 		}
 		s.decided(id)
 	}
-	s.entries = s.entries[1:]
+	s.entries = slices.DeleteFunc(s.entries, func(other *entry) bool { return other == en })
 	if s.keys[en.Key] == en {
 		delete(s.keys, en.Key)
 	}

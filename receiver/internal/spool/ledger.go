@@ -183,6 +183,17 @@ func (l *ledger) repeatsLate(e *outbox.Entry) (ids []string, ok bool) {
 	return late.ids, ok && late.state == e.State && e.SeenAt.Sub(late.seenAt).Abs() < e.Window
 }
 
+// original returns the ids of the messages of an entry, or of the one that was kept here and that it
+// repeats.
+func (l *ledger) original(e *outbox.Entry) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ids, late := l.repeatsLate(e); late {
+		return ids
+	}
+	return e.IDs()
+}
+
 // anyWaits reports whether a message has older changes that are not stored.
 func (l *ledger) anyWaits(changes []outbox.Change) bool {
 	l.mu.Lock()
@@ -283,7 +294,7 @@ func overlay(m *outbox.Message, changes []outbox.Change) {
 func (l *ledger) waitsSince(since time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.order) > 0 && !l.order[0].since.After(since)
+	return slices.ContainsFunc(l.order, func(t *tracked) bool { return t.entry == nil && !t.since.After(since) })
 }
 
 // wakeIfAny has what waits be stored.

@@ -15,7 +15,7 @@ import (
 )
 
 // reopenGap is how often a store that could not be opened is tried again.
-const reopenGap = 2 * time.Second
+const reopenGap = time.Second / 2
 
 const (
 	// checkGap is how often the store is checked.

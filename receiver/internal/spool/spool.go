@@ -121,7 +121,7 @@ func New(o Options) (*Spool, error) {
 	}
 	shelf := newShelf(o.Shared)
 	s := &Spool{
-		o: o, opening: &opening{clocks: &clocks{o.IDs, shelf.readPages, o.Logger}}, ledger: newLedger(o.Shared), pulse: newPulse(), flushing: make(chan struct{}, 1), batch: maxBatch,
+		o: o, opening: &opening{clocks: &clocks{ids: o.IDs, seen: shelf.readPages, logger: o.Logger}}, ledger: newLedger(o.Shared), pulse: newPulse(), flushing: make(chan struct{}, 1), batch: maxBatch,
 		done: make(chan struct{}), clockSet: loop.NewBell(),
 	}
 	s.records = &records{store: s.opening, shelf: shelf, merge: o.Merge}

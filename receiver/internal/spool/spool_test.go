@@ -281,6 +281,13 @@ type fake struct {
 	pageReads       int
 	poison          string // the message whose changes cannot be written
 	adding          func() // called before each write; nil: nothing
+	delay           time.Duration
+}
+
+func (f *fake) slow(delay time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.delay = delay
 }
 
 func (f *fake) before(add func()) {
@@ -304,10 +311,12 @@ func (f *fake) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	if slices.ContainsFunc(e.Notes, func(c outbox.Change) bool { return c.ID == f.poison }) {
 		err = errFault
 	}
+	delay := f.delay
 	f.mu.Unlock()
 	if err != nil {
 		return outbox.Added{}, err
 	}
+	time.Sleep(delay)
 	return f.Store.Add(ctx, e)
 }
 
@@ -431,6 +440,134 @@ func TestDoubtIsWaitedFor(t *testing.T) {
 			f.fail(nil, nil)
 		})
 	}
+}
+
+// TestDoubtHoldsUpNoOther: in a shared store, while the provider is asked about a message that could
+// not be stored, and the store works again, what else could not be stored is stored, and what is
+// new goes to the leader, unless it is about the same group.
+func TestDoubtHoldsUpNoOther(t *testing.T) {
+	var sp *spool.Spool
+	var mu sync.Mutex
+	var direct, stored []string
+	in(t, spool.Options{Shared: true, Handover: func(past bool, ms ...outbox.Message) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, m := range ms {
+			if !past {
+				stored = append(stored, m.GroupKey)
+				continue
+			}
+			direct = append(direct, m.GroupKey)
+			outcome := outbox.Taken(m.ID, "a", time.Now(), "")
+			if m.GroupKey == "doubt" {
+				outcome = outbox.Doubted(m.ID, time.Now(), "timeout")
+			}
+			for _, c := range []outbox.Change{outbox.Attempted(m.ID, time.Now(), ""), outcome} {
+				if _, err := sp.Record(context.Background(), c, nil); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}}, func(f *fake, s *spool.Spool) {
+		sp = s
+		ids := outbox.NewIDs()
+		entry := func(key byte, group string) outbox.Entry {
+			return outbox.Entry{Key: outbox.Key{key}, State: outbox.Key{byte(ids.New(time.Now())[25])}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{message(ids, group)}}
+		}
+		f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
+		go func() { _, _ = commit(s, spool.FailOpen, entry(1, "doubt")) }() // for 30 seconds
+		synctest.Wait()
+		past := entry(2, "past")
+		if _, err := commit(s, spool.FailOpen, past); err != nil {
+			t.Fatal(err)
+		}
+		f.fail(nil, nil)
+		time.Sleep(3 * time.Second)
+		if m, err := f.Store.Get(context.Background(), past.Messages[0].ID); err != nil || m.State != outbox.Accepted {
+			t.Errorf("what was sent is stored as %+v, %v", m, err)
+		}
+		for _, p := range []spool.Policy{spool.FailOpen, spool.Strict} {
+			if _, err := commit(s, p, entry(3, "other")); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := commit(s, spool.FailOpen, entry(1, "newer")); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		if want := []string{"doubt", "past", "newer"}; !slices.Equal(direct, want) {
+			t.Errorf("sent first: %q, want %q", direct, want)
+		}
+		if want := []string{"other", "other"}; !slices.Equal(stored, want) {
+			t.Errorf("stored first: %q, want %q", stored, want)
+		}
+		mu.Unlock()
+		time.Sleep(time.Minute)
+	})
+}
+
+// TestARepeatInTheNextOutage: a notification that was sent first and is stored comes again while the
+// store fails again. It is a duplicate, with the ids of what is stored.
+func TestARepeatInTheNextOutage(t *testing.T) {
+	var sp *spool.Spool
+	in(t, spool.Options{Shared: true, Handover: func(_ bool, ms ...outbox.Message) {
+		for _, m := range ms {
+			for _, c := range []outbox.Change{outbox.Attempted(m.ID, time.Now(), ""), outbox.Taken(m.ID, "a", time.Now(), "")} {
+				if _, err := sp.Record(context.Background(), c, nil); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}}, func(f *fake, s *spool.Spool) {
+		sp = s
+		ids := outbox.NewIDs()
+		away := fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault)
+		post := func() (outbox.Added, error) {
+			return commit(s, spool.FailOpen, outbox.Entry{Key: outbox.Key{1}, State: outbox.Key{1}, SeenAt: time.Now(), Window: time.Hour, Messages: []outbox.Message{message(ids, "g")}})
+		}
+		f.fail(away, nil)
+		first, err := post()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.fail(nil, nil)
+		time.Sleep(5 * time.Second)
+		f.fail(away, nil)
+		if again, err := post(); err != nil || !again.Duplicate || !slices.Equal(again.IDs, first.IDs) {
+			t.Errorf("it gives %+v, %v, want the ids %v", again, err, first.IDs)
+		}
+		f.fail(nil, nil)
+	})
+}
+
+// TestALongOutageIsStoredSoon: however much was sent first, it is stored within the two seconds that
+// other replicas wait for that, though each write takes long.
+func TestALongOutageIsStoredSoon(t *testing.T) {
+	var sp *spool.Spool
+	in(t, spool.Options{Shared: true, Handover: func(_ bool, ms ...outbox.Message) {
+		for _, m := range ms {
+			for _, c := range []outbox.Change{outbox.Attempted(m.ID, time.Now(), ""), outbox.Taken(m.ID, "a", time.Now(), "")} {
+				if _, err := sp.Record(context.Background(), c, nil); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}}, func(f *fake, s *spool.Spool) {
+		sp = s
+		ids := outbox.NewIDs()
+		f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
+		for i := range 1000 {
+			if _, err := commit(s, spool.FailOpen, outbox.Entry{Key: outbox.Key{byte(i / 3), byte(i / 3 >> 8), 1}, State: outbox.Key{byte(i%3 + 1)}, SeenAt: time.Now(), Window: time.Hour, Messages: []outbox.Message{message(ids, "g")}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.slow(50 * time.Millisecond)
+		f.fail(nil, nil)
+		time.Sleep(2 * time.Second)
+		if n := s.Entries(); n > 0 {
+			t.Errorf("%d entries are not stored yet", n)
+		}
+	})
 }
 
 // TestAStoppedProcessDoesNotSend: what failed while the process was stopped does not show that

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -101,15 +102,26 @@ func testStatusNeedsAcceptance(t *testing.T, s outbox.Store) {
 }
 
 func testOutdated(t *testing.T, s outbox.Store) {
-	queued, doubted, taken := NewMessage(0, "999"), NewMessage(1, "999"), NewMessage(2, "999")
-	others := []outbox.Message{NewMessage(3, "999"), NewMessage(4, "+33612345678"), NewMessage(5, "999")}
+	for i, state := range []outbox.State{outbox.Accepted, outbox.Delivered, outbox.Failed} {
+		t.Run(string(state), func(t *testing.T) { testOutdatedBy(t, s, state, fmt.Sprint("group ", i)) })
+	}
+}
+
+func testOutdatedBy(t *testing.T, s outbox.Store, state outbox.State, group string) {
+	message := func(second int, to e164.Number) outbox.Message {
+		m := NewMessage(second, to)
+		m.GroupKey = group
+		return m
+	}
+	queued, doubted, taken := message(0, "999"), message(1, "999"), message(2, "999")
+	others := []outbox.Message{message(3, "999"), message(4, "+33612345678"), message(5, "999")}
 	others[0].GroupKey, others[2].Receiver = "another", "another"
-	newer := NewMessage(9, "999")
+	newer := message(9, "999")
 	add(t, s, append(others, queued, doubted, taken, newer)...)
 	apply(t, s, outbox.Attempted(doubted.ID, epoch, ""), true)
 	apply(t, s, outbox.Taken(taken.ID, "", epoch, ""), true)
-	past := NewMessage(8, "999")
-	past.State, past.AcceptedAt = outbox.Accepted, epoch
+	past := message(8, "999")
+	past.State, past.AcceptedAt = state, epoch
 	add(t, s, past)
 	for _, m := range append(others, taken, newer, past) {
 		if by := get(t, s, m.ID).OutdatedBy; by != "" {

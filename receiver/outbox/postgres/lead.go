@@ -49,7 +49,7 @@ const notify = `SELECT pg_notify($1::text, current_schema() || ' ' || payload) F
 
 // Lead implements outbox.Shared.
 func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err error) {
-	l := &lease{}
+	l := &lease{doubts: make(chan struct{}, 1)}
 	for {
 		began := time.Now()
 		err := s.beat(ctx, func(ctx context.Context) error {
@@ -69,6 +69,7 @@ func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err e
 
 	held, lose := context.WithCancelCause(ctx)
 	l.Context = held
+	s.lease.Store(l)
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -85,7 +86,8 @@ func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err e
 	}, nil
 }
 
-// prove proves every heartbeat that the lease is held, until it is stopped or that fails.
+// prove proves every heartbeat, and when in doubt, that the lease is held, until it is stopped or
+// that fails.
 func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
@@ -94,6 +96,8 @@ func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error
 		case <-stop:
 			return nil
 		case <-ticker.C:
+		case <-l.doubts:
+			s.leases.Reset() // its connection may have ended, too
 		}
 		began := time.Now()
 		held := false
@@ -109,14 +113,32 @@ func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error
 			return errors.New("another replica leads")
 		}
 		l.proved.Store(&began)
+		if len(l.doubts) == 0 {
+			l.inDoubt.Store(false)
+		}
+	}
+}
+
+// doubtLease has this process prove that it leads before it sends anything else: a connection to the
+// database has ended. If the database is away, other replicas send new messages, and older ones of
+// their lanes must not follow.
+func (s *Store) doubtLease() {
+	if l := s.lease.Load(); l != nil {
+		l.inDoubt.Store(true)
+		select {
+		case l.doubts <- struct{}{}:
+		default: // it will be proved
+		}
 	}
 }
 
 // lease is the right to lead, proved by a heartbeat.
 type lease struct {
 	context.Context
-	term   int64
-	proved atomic.Pointer[time.Time]
+	term    int64
+	proved  atomic.Pointer[time.Time]
+	inDoubt atomic.Bool // since it was proved
+	doubts  chan struct{}
 }
 
 // Term implements outbox.Lease.
@@ -127,7 +149,7 @@ func (l *lease) Term() int64 { return l.term }
 func (l *lease) Valid() bool {
 	const most = heartbeat + heartbeatPatience
 	now, proved := time.Now(), *l.proved.Load()
-	return l.Err() == nil && now.Sub(proved) < most && now.Round(0).Sub(proved.Round(0)).Abs() < most
+	return l.Err() == nil && !l.inDoubt.Load() && now.Sub(proved) < most && now.Round(0).Sub(proved.Round(0)).Abs() < most
 }
 
 func (s *Store) beat(ctx context.Context, do func(context.Context) error) error {
@@ -178,6 +200,9 @@ func (s *Store) Listen(ctx context.Context, ready func(), told func(outbox.Hint)
 	for {
 		n, err := conn.WaitForNotification(ctx)
 		if err != nil {
+			if ctx.Err() == nil {
+				s.doubtLease()
+			}
 			return fmt.Errorf("listen: %w", err)
 		}
 		words := strings.Fields(n.Payload)

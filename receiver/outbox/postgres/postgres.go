@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -50,10 +51,11 @@ const (
 // Store is an outbox.Shared in a database.
 type Store struct {
 	config *pgxpool.Config
-	pool   *pgxpool.Pool // of those that read
-	writes *pgxpool.Pool // of one connection
-	leases *pgxpool.Pool // of one connection, so that no read or write delays a heartbeat
-	holder string        // this Store, in the lease
+	pool   *pgxpool.Pool         // of those that read
+	writes *pgxpool.Pool         // of one connection
+	leases *pgxpool.Pool         // of one connection, so that no read or write delays a heartbeat
+	holder string                // this Store, in the lease
+	lease  atomic.Pointer[lease] // the last one; nil: none
 	group  *group.Writer[*item]
 }
 

@@ -72,7 +72,7 @@ func (st *statements) insert(ctx context.Context, m outbox.Message) error {
 		return err
 	}
 	st.know(m)
-	if m.State == outbox.Accepted {
+	if m.Taken() {
 		st.known.Purge()
 		_, err = st.outdateOlder.ExecContext(ctx, string(m.To), m.GroupKey, m.Receiver, m.ID)
 	}

@@ -105,7 +105,7 @@ func digest(q *Queue, it *item, now time.Time) verdict {
 
 // pacing keeps the pause between two messages.
 func pacing(q *Queue, it *item, now time.Time) verdict {
-	if q.pause > 0 && now.Before(q.paced) {
+	if q.pause > 0 && now.Before(q.paced) && !it.answered() { // the question was one of the two
 		return waitUntil(q.paced)
 	}
 	return verdict{}
@@ -123,9 +123,10 @@ func floodWindow(q *Queue, it *item, now time.Time) verdict {
 	}
 }
 
-// question decides whether the provider is asked first.
+// question decides whether the provider is asked first. What became needless or too old after that
+// was settled is asked about again: it is given up only if no request is on its way.
 func question(q *Queue, it *item, now time.Time) verdict {
-	if it.asks() {
+	if it.asks() && (!it.answered() || it.successor != "" || it.isLate(now)) {
 		return verdict{do: Ask}
 	}
 	return verdict{do: Send}

@@ -72,6 +72,9 @@ func TestGates(t *testing.T) {
 		{gate: "digest", case_: "it was held alone", set: func(_ *Queue, it *item) { it.phase = held }},
 		{gate: "digest", case_: "it was held, and is too old", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.phase = held }, want: verdict{do: Digest}},
 		{gate: "pace", case_: "the pause is over", at: minute, set: func(q *Queue, _ *item) { q.pause, q.paced = minute, start.Add(minute) }},
+		{gate: "pace", case_: "it was spent on the question", set: func(q *Queue, it *item) {
+			q.pause, q.paced, it.doubt = minute, start.Add(minute), &Doubt{Ask: true, Answered: true}
+		}},
 		{gate: "pace", case_: "it is not", set: func(q *Queue, _ *item) { q.pause, q.paced = minute, start.Add(minute) }, want: verdict{phase: waiting, until: start.Add(minute)}},
 		{gate: "flood", case_: "no other has its text"},
 		{gate: "flood", case_: "one that is being sent has", set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{holder: &item{}} }, want: verdict{phase: flooded}},
@@ -79,6 +82,9 @@ func TestGates(t *testing.T) {
 		{gate: "flood", case_: "the window is over", at: FloodWindow, set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{free: start.Add(FloodWindow)} }},
 		{gate: "question", case_: "nobody can have tried it", want: verdict{do: Send}},
 		{gate: "question", case_: "somebody may have", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true} }, want: verdict{do: Ask}},
+		{gate: "question", case_: "it does not have it, as it has said", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true, Answered: true} }, want: verdict{do: Send}},
+		{gate: "question", case_: "it has said so, but a newer one has come since", set: func(_ *Queue, it *item) { it.successor, it.doubt = "m2", &Doubt{Ask: true, Answered: true} }, want: verdict{do: Ask}},
+		{gate: "question", case_: "it has said so, but it is too old since", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true, Answered: true} }, want: verdict{do: Ask}},
 		{gate: "question", case_: "an attempt was refused", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Failures: 1} }, want: verdict{do: Send}},
 	} {
 		t.Run(tc.gate+": "+tc.case_, func(t *testing.T) {
@@ -223,6 +229,24 @@ func TestKeep(t *testing.T) {
 	q.Add(m, Loaded, start.Add(time.Second))
 	if run, due := q.Next(start.Add(time.Second)); run.Do != Ask {
 		t.Errorf("it gives %+v, and is due %s", run, due)
+	}
+}
+
+// TestAnswered: what the provider has said in an earlier term is asked again, as another replica may
+// have sent it since.
+func TestAnswered(t *testing.T) {
+	q := NewQueue(start, true)
+	q.Add(message(0, alice, "g"), Loaded, start)
+	run, _ := q.Next(start)
+	run.Doubt.Answered = true
+	for _, want := range []Action{Send, Ask} {
+		q.Settle(Result{Run: run, Again: start, Doubt: run.Doubt}, start)
+		if want == Ask {
+			q.Begin(start.Add(time.Second))
+		}
+		if again, _ := q.Next(start.Add(time.Second)); again.Do != want {
+			t.Errorf("it gives %+v, want %v", again, want)
+		}
 	}
 }
 

@@ -131,6 +131,9 @@ func (mk *maker) intern(text string) string {
 // asks reports whether the provider is asked about it before it is sent.
 func (it *item) asks() bool { return it.doubt != nil && it.doubt.Ask }
 
+// answered reports whether the provider has said that it does not have it, and may be sent it.
+func (it *item) answered() bool { return it.asks() && it.doubt.Answered }
+
 // inDoubt reports whether the outcome of an attempt at it is not known. Limits and quiet
 // hours, which may last, do not keep the question about it waiting.
 func (it *item) inDoubt() bool { return it.asks() && it.doubt.Tried }
@@ -150,6 +153,7 @@ type Doubt struct {
 	Last     time.Time // when the last one did
 	Unasked  time.Time // since when the provider could not be asked; zero: it could
 	Ended    bool      // no request about it can be on its way any more
+	Answered bool      // the provider was asked since the last attempt, and it may be sent
 	Failures int32     // in a row
 }
 

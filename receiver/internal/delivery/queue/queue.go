@@ -137,7 +137,13 @@ func (q *Queue) Begin(term time.Time) {
 
 // askFirst has the provider asked about an item that is older than the term.
 func (q *Queue) askFirst(it *item) {
-	if it.older && !it.asks() {
+	switch {
+	case !it.older:
+	case it.answered(): // in an earlier term
+		d := *it.doubt
+		d.Answered = false
+		it.doubt = &d
+	case !it.asks():
 		failures := int32(0)
 		if it.doubt != nil {
 			failures = it.doubt.Failures

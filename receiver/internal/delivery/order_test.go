@@ -1,0 +1,151 @@
+package delivery_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// peers is a shared store that this process leads from its start, and in which a test is
+// another replica.
+type peers struct {
+	outbox.Store
+	hints chan outbox.Hint
+}
+
+func (p *peers) Lead(ctx context.Context) (outbox.Lease, func(), error) {
+	lease, release := context.WithCancel(ctx)
+	return lasting{lease}, release, nil
+}
+
+func (p *peers) Listen(ctx context.Context, ready func(), told func(outbox.Hint)) error {
+	ready()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case h := <-p.hints:
+			told(h)
+		}
+	}
+}
+
+func (p *peers) Now(context.Context) (time.Time, error) { return time.Now(), nil }
+
+// lasting is a lease that holds until its context ends.
+type lasting struct{ context.Context }
+
+func (lasting) Term() int64   { return 1 }
+func (l lasting) Valid() bool { return l.Err() == nil }
+
+// inReplica runs a test with a leader.
+func inReplica(t *testing.T, test func(w *world, p *peers)) {
+	t.Helper()
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.halt()
+		p := &peers{hints: make(chan outbox.Hint, 10)}
+		w.shared = true
+		w.wraps = func(s outbox.Store) outbox.Store { p.Store = s; return p }
+		w.start()
+		test(w, p)
+	})
+}
+
+// past adds a message that another replica has sent without the database, and could store since.
+func (p *peers) past(t *testing.T, m outbox.Message, state outbox.State, hint bool) {
+	t.Helper()
+	m.State, m.AcceptedAt, m.APIID = outbox.Accepted, time.Now(), "5d72"
+	if state != outbox.Accepted {
+		outbox.Ended(m.ID, "", time.Now(), outbox.StatusOf(textinghouse.StatusReceived), state == outbox.Delivered, "").Apply(&m)
+	}
+	if _, err := p.Store.Add(context.Background(), outbox.Entry{SeenAt: time.Now(), Messages: []outbox.Message{m}}); err != nil {
+		t.Fatal(err)
+	}
+	if hint {
+		p.hints <- outbox.Hint{ID: m.ID}
+	}
+}
+
+// TestPassedByAnotherReplica: a replica sends a message without the database while an older one of
+// its lane waits at the leader. Whatever became of the newer one before it could be stored, and
+// whether or not a hint comes of it, the older one is not sent after it.
+func TestPassedByAnotherReplica(t *testing.T) {
+	for _, state := range []outbox.State{outbox.Accepted, outbox.Delivered, outbox.Failed} {
+		for _, hint := range []bool{true, false} {
+			inReplica(t, func(w *world, p *peers) {
+				w.outage(40 * time.Second)
+				older := w.message(alice, "g", "firing")
+				w.put(older)
+				after(time.Second)
+				p.past(t, w.message(alice, "g", "resolved"), state, hint)
+				after(5 * time.Minute)
+				if m := w.get(older.ID); m.State != outbox.Superseded || w.sim.Taken(older.ID) > 0 {
+					t.Errorf("the newer one is %s, hint %t: the older one is %s, taken %d times", state, hint, m.State, w.sim.Taken(older.ID))
+				}
+			})
+		}
+	}
+}
+
+// TestPassedWhileTheDatabaseWasAway: a process that was started without the database leads when that is
+// back. Before it sends what is older, the others have time to store what they have sent.
+func TestPassedWhileTheDatabaseWasAway(t *testing.T) {
+	inReplica(t, func(w *world, p *peers) {
+		w.outage(2 * time.Second)
+		older := w.message(alice, "g", "firing")
+		w.put(older)
+		after(time.Second)
+		newer := w.message(alice, "g", "resolved")
+		w.halt()
+		after(10 * time.Second)
+		w.away = 1
+		w.start()
+		for w.away > 0 || w.spool.Trouble() != nil {
+			after(time.Second / 10)
+		}
+		after(time.Second)
+		p.past(t, newer, outbox.Delivered, true)
+		after(5 * time.Minute)
+		w.expect(older.ID, outbox.Superseded, 0)
+	})
+}
+
+// TestPassedDuringAQuestion: the provider is asked about an older message when the leader learns that
+// a newer one of its lane has passed it.
+func TestPassedDuringAQuestion(t *testing.T) {
+	for _, unasked := range []bool{false, true} { // whether the provider cannot say whether it has it
+		inReplica(t, func(w *world, p *peers) {
+			w.outage(time.Minute)
+			older, other := w.message(alice, "g", "firing"), w.message(alice, "h", "alone")
+			w.put(older, other)
+			after(time.Second)
+			w.halt()
+			w.sim.ClearFaults()
+			g := w.script()
+			g.status = func(string) (textinghouse.Status, error) {
+				time.Sleep(5 * time.Second)
+				if unasked {
+					return 0, &textinghouse.Error{Code: 201}
+				}
+				return 0, &textinghouse.Error{Code: textinghouse.CodeUnknownClientID}
+			}
+			w.start()
+			synctest.Wait()
+			for asked := 0; asked < len(g.asks[older.ID]) || asked == 0; asked = len(g.asks[older.ID]) {
+				after(time.Second)
+			}
+			p.past(t, w.message(alice, "g", "resolved"), outbox.Accepted, true)
+			after(5 * time.Minute)
+			w.expect(older.ID, outbox.Superseded, 0)
+			if got := w.texts(); !slices.Equal(got, []string{"alone"}) {
+				t.Errorf("sent %q", got)
+			}
+		})
+	}
+}
