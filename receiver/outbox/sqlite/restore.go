@@ -15,7 +15,7 @@ import (
 )
 
 // Restore puts a copy of a backup in the place of the database at path, and returns how many
-// messages it holds. What was there before, its journal included, is kept under another name,
+// messages it holds. What root restores belongs to the folder's owner. What was there before, its journal included, is kept under another name,
 // which is "" if nothing was there. It fails while a process has the database open, and if
 // the backup is damaged or no outbox.
 func Restore(ctx context.Context, path, backup string) (messages int, kept string, err error) {
@@ -41,6 +41,9 @@ func Restore(ctx context.Context, path, backup string) (messages int, kept strin
 	}
 	if messages, err = Backup(ctx, backup, made); err != nil {
 		return 0, "", err
+	}
+	if err := adopt(made); err != nil {
+		return 0, "", errors.Join(err, remove(made))
 	}
 	if kept, err = setAside(path); err != nil {
 		return 0, "", errors.Join(err, remove(made))
@@ -84,6 +87,9 @@ func acquire(path string) (*flock.Flock, error) {
 	}
 	if !locked {
 		return nil, fmt.Errorf("%s is %w: stop that one, or set storage.sqlite to another file", path, outbox.ErrInUse)
+	}
+	if err := adopt(lock.Path()); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the database: %w", err), lock.Close())
 	}
 	return lock, nil
 }
