@@ -134,7 +134,7 @@ func Outdated(id, by string, at time.Time) Change {
 
 // Folded gives up a message that certainly was not taken for a digest.
 func Folded(id, by string, at time.Time) Change {
-	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "its recipient has had enough messages for now; told in the digest " + by, By: by}
+	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "its recipient has had enough messages for now; it is in the digest " + by, By: by}
 }
 
 // Needless gives up a message that certainly was not taken and that nobody needs any more.
