@@ -160,8 +160,15 @@ func drawPage(w io.Writer, p pageJSON) {
 				events = append(events, eventJSON{At: e.At, Type: "reply", Who: m.To, Detail: e.Detail})
 			}
 		}
-		if last := m.Events[len(m.Events)-1]; last.Type == "retry" { // the provider does not have it yet
-			events = append(events, eventJSON{At: last.At, Type: "text waits", Who: m.To, Detail: last.Detail})
+		// The provider does not have it yet, or has not said so.
+		last := m.Events[len(m.Events)-1]
+		detail := map[string]string{
+			"retry":   last.Detail,
+			"queued":  "not sent yet; smspager health shows if the provider refuses the account",
+			"attempt": "the provider has not responded yet",
+		}
+		if why, waits := detail[last.Type]; waits {
+			events = append(events, eventJSON{At: last.At, Type: "text waits", Who: m.To, Detail: why})
 		}
 	}
 	slices.SortStableFunc(events, func(a, b eventJSON) int { return a.At.Compare(b.At) })
