@@ -1,7 +1,6 @@
 package deploy_test
 
 import (
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -60,8 +59,8 @@ func TestReleaseTargets(t *testing.T) {
 		}
 	}
 	for _, f := range append(files, r.Archives[0].Files...) {
-		if _, err := os.Stat(filepath.Join("..", f)); err != nil {
-			t.Errorf(".goreleaser.yml: %v", err)
+		if found, err := filepath.Glob(filepath.Join("..", f)); err != nil || len(found) == 0 {
+			t.Errorf(".goreleaser.yml: %s: no such file, %v", f, err)
 		}
 	}
 	if !strings.Contains(strings.Join(build.Ldflags, " "), "-s -w") {
