@@ -1,7 +1,7 @@
 package deploy_test
 
 import (
-	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -21,6 +21,13 @@ type release struct {
 	}
 	Archives []struct{ Files []string }
 	Before   struct{ Hooks []string }
+	Release  extra
+	Checksum extra
+}
+
+// extra names files that goreleaser does not make itself.
+type extra struct {
+	ExtraFiles []struct{ Glob string } `yaml:"extra_files"`
 }
 
 // TestReleaseTargets: the files that a release names exist, and deploy/targets compiles the program for each
@@ -31,10 +38,29 @@ func TestReleaseTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	build := r.Builds[0]
-	files := []string{build.Main, strings.Fields(r.Before.Hooks[0])[0]}
+	files := []string{build.Main}
+	for _, hook := range r.Before.Hooks {
+		words := strings.Fields(hook)
+		if words[0] == "rm" {
+			continue
+		}
+		files = append(files, words[0])
+		// Goreleaser fails if a hook writes into dist. What it writes must be released, with checksums.
+		folder := words[len(words)-2]
+		for name, e := range map[string]extra{"release": r.Release, "checksum": r.Checksum} {
+			for _, f := range e.ExtraFiles {
+				if path.Dir(path.Clean(f.Glob)) != folder || strings.HasPrefix(folder, "dist") {
+					t.Errorf(".goreleaser.yml: %q writes into %s; %s has %s", hook, folder, name, f.Glob)
+				}
+			}
+			if len(e.ExtraFiles) != 2 {
+				t.Errorf(".goreleaser.yml: %s has the files %v, want the deb and the rpm", name, e.ExtraFiles)
+			}
+		}
+	}
 	for _, f := range append(files, r.Archives[0].Files...) {
-		if _, err := os.Stat(filepath.Join("..", f)); err != nil {
-			t.Errorf(".goreleaser.yml: %v", err)
+		if found, err := filepath.Glob(filepath.Join("..", f)); err != nil || len(found) == 0 {
+			t.Errorf(".goreleaser.yml: %s: no such file, %v", f, err)
 		}
 	}
 	if !strings.Contains(strings.Join(build.Ldflags, " "), "-s -w") {

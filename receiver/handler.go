@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/link"
 	"github.com/smspager/smspager/receiver/internal/phone"
 	"github.com/smspager/smspager/receiver/internal/response"
+	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
 // openDoors makes what serves people and programs.
@@ -159,11 +161,14 @@ func (r *Receiver) public(mux *http.ServeMux) {
 	mux.Handle(link.Path, r.phone)
 }
 
-// serveReady responds 200 while notifications are taken and can be stored. A line reports a
-// refused account; it does not matter for the status, because notifications are taken.
+// slowBacklog is the age at which a backlog of the spool is reported: writing behind takes up to a second.
+const slowBacklog = 2 * time.Second
+
+// serveReady responds 200 while notifications are taken and can be stored. Further lines report
+// what else is wrong; that does not matter for the status, because notifications are taken.
 func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 	backlog := func() {
-		if n, since := r.spool.Backlog(); n > 0 {
+		if n, since := r.spool.Backlog(); n > 0 && time.Since(since) > slowBacklog {
 			fmt.Fprintf(w, "%d entries and changes wait to be stored, for %s at most.\n", n, time.Since(since).Round(time.Second))
 		}
 	}
@@ -182,6 +187,12 @@ func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 	backlog()
 	if refusal := r.delivery.Refusal(); refusal != "" {
 		fmt.Fprintf(w, "The provider refuses the account: %s. Messages are kept; smspager tries again every minute.\n", refusal)
+	}
+	if !slices.ContainsFunc(r.metrics.client.Load().Endpoints(), func(e textinghouse.EndpointHealth) bool { return e.Up }) {
+		fmt.Fprintln(w, "No endpoint of the provider works. Messages are kept; smspager tries again.")
+	}
+	if r.history.refused() { // why may need a login
+		fmt.Fprintln(w, "A changed configuration was refused, the old one is in force: run smspager check-config.")
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -241,6 +242,27 @@ func TestRefusedAccountIsReadyAndSaysSo(t *testing.T) {
 	c.until(id, "delivered")
 }
 
+// TestUnreachableProviderIsReadyAndSaysSo, and a change that is stored within its second is no news.
+func TestUnreachableProviderIsReadyAndSaysSo(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	c.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropBefore})
+	id := c.post("/alertmanager", payload(t, "payloads/01-single-firing-critical.json")).Messages[0]
+	if code, text := c.do("GET", "/-/ready", ""); code != 200 || strings.Contains(text, "wait to be stored") {
+		t.Errorf("just after a webhook /-/ready responds %d %s", code, text)
+	}
+	testwait.Until(t, func() error {
+		if code, text := c.do("GET", "/-/ready", ""); code != 200 || !strings.Contains(text, "No endpoint of the provider works.") {
+			return fmt.Errorf("/-/ready responds %d %s", code, text)
+		}
+		return nil
+	})
+	c.sim.ClearFaults()
+	c.until(id, "delivered")
+	if _, text := c.do("GET", "/-/ready", ""); text != "smspager is ready." {
+		t.Errorf("afterwards /-/ready responds %s", text)
+	}
+}
+
 func TestReload(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	c.write("receivers:\n  - {name: new, to: [\"" + bob + "\"]}\n")
@@ -261,6 +283,9 @@ func TestReload(t *testing.T) {
 		}
 		if c.metric("smspager_config_last_reload_successful") != "0" {
 			t.Errorf("%s counts as successful", name)
+		}
+		if code, text := c.do("GET", "/-/ready", ""); code != 200 || !strings.Contains(text, "the old one is in force") {
+			t.Errorf("%s: /-/ready responds %d %s", name, code, text)
 		}
 	}
 	if code := c.status("POST", "/alertmanager/new", payload(t, "payloads/03-group-three-firing.json")); code != 200 {

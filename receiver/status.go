@@ -32,6 +32,13 @@ func (h *history) loaded(err error, at time.Time) {
 	h.loadedAt, h.failedAt, h.failure = at, time.Time{}, ""
 }
 
+// refused reports whether the latest configuration was not applied.
+func (h *history) refused() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failure != ""
+}
+
 // Progress returns an error if a part of the Receiver has come to a halt, or does not run. It returns when
 // all parts have gone one round, or the context ends, which should be seconds away. A store that fails or
 // hangs is no halt: pages are sent past it, and a restart would not mend it.

@@ -26,6 +26,8 @@ const (
 
 const exitCodes = "\n\nExit codes: 0 delivered (without --wait: accepted), 1 refused or an error, 3 not delivered, 4 no final status yet."
 
+const defaultConfig = "smspager.yml"
+
 // account holds the flags of all subcommands that send requests to the provider.
 type account struct {
 	configFile string
@@ -33,8 +35,16 @@ type account struct {
 }
 
 func (a *account) flags(cmd *kingpin.CmdClause) {
-	cmd.Flag("config.file", "The configuration file. Its textinghouse section is used.").Short('c').Default("smspager.yml").StringVar(&a.configFile)
+	cmd.Flag("config.file", "The configuration file. Its textinghouse section is used.").Short('c').Default(defaultConfig).StringVar(&a.configFile)
 	outputFlag(cmd, &a.output)
+}
+
+// given returns the flag of this call that a further command needs too, with a space before it.
+func (a *account) given() string {
+	if a.configFile == defaultConfig {
+		return ""
+	}
+	return " -c " + a.configFile
 }
 
 func outputFlag(cmd *kingpin.CmdClause, output *string) {
@@ -108,12 +118,16 @@ func (s *sender) run(ctx context.Context, c console) error {
 	r.APIID, err = client.Send(ctx, textinghouse.SMS{To: string(to), Text: text, ClientID: r.ID, From: senderID})
 	if err != nil {
 		if textinghouse.MayHaveBeenTaken(err) {
-			return &exitError{exitOpen, fmt.Errorf("%w; it may have been sent; ask with: smspager status %s", err, r.ID)}
+			return &exitError{exitOpen, fmt.Errorf("%w; it may have been sent; ask with: smspager status%s %s", err, s.given(), r.ID)}
+		}
+		var refusal *textinghouse.Error
+		if errors.As(err, &refusal) && refusal.Code == textinghouse.CodeFlood {
+			return fmt.Errorf("%w; wait for 10 seconds, or change the text", err)
 		}
 		return err
 	}
 	if !s.wait {
-		return printAs(s.output, c.out, fmt.Sprintf("accepted: id %s, api_id %s, %s; follow it with: smspager status %s", r.ID, r.APIID, segments(r.Segments), r.APIID), r)
+		return printAs(s.output, c.out, fmt.Sprintf("accepted: id %s, api_id %s, %s; follow it with: smspager status%s %s", r.ID, r.APIID, segments(r.Segments), s.given(), r.APIID), r)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
@@ -133,7 +147,7 @@ func (s *sender) run(ctx context.Context, c console) error {
 		}
 		select {
 		case <-ctx.Done():
-			return &exitError{exitOpen, fmt.Errorf("no final status within %s; ask again with: smspager status %s", s.patience, r.APIID)}
+			return &exitError{exitOpen, fmt.Errorf("no final status within %s; ask again with: smspager status%s %s", s.patience, s.given(), r.APIID)}
 		case <-time.After(gap):
 		}
 	}

@@ -168,7 +168,7 @@ func (p *pageNow) run(ctx context.Context, c console) error {
 	case paged.Page == nil:
 		fmt.Fprintf(c.out, "%s: %d sent\n", paged.Status, len(paged.Messages))
 	default:
-		fmt.Fprintf(c.out, "page %s is %s: %s. Follow it with: smspager page %s\n", paged.Page.Code, paged.Page.State, plain(paged.Page.Headline), paged.Page.Code)
+		fmt.Fprintf(c.out, "page %s is %s: %s. Follow it with: smspager page%s %s\n", paged.Page.Code, paged.Page.State, plain(paged.Page.Headline), p.given(), paged.Page.Code)
 	}
 	return nil
 }

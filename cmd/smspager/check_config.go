@@ -124,7 +124,7 @@ func check(ctx context.Context, file string, now time.Time) checked {
 	}
 	r.Warnings = append(r.Warnings, nobody(cfg, r.Contacts)...)
 	if r.replies && len(r.Contacts) > 0 && !slices.ContainsFunc(r.Contacts, func(c contactJSON) bool { return c.VerifiedAt != nil }) {
-		r.Warnings = append(r.Warnings, "nobody has proved yet that texts arrive at their phone; run: smspager verify CONTACT")
+		r.Warnings = append(r.Warnings, "nobody has proved yet that texts arrive at their phone; while smspager serve runs, run: smspager verify"+login(file)+" CONTACT")
 	}
 	if err := writable(cfg.Storage.SQLite); err != nil {
 		r.Warnings = append(r.Warnings, err.Error())
@@ -168,6 +168,16 @@ func writable(outbox string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
+// login returns the flag for the login that smspager init wrote beside a configuration, with a space before it;
+// "" if there is none.
+func login(configFile string) string {
+	file := filepath.Join(filepath.Dir(configFile), "login.yml")
+	if _, err := os.Stat(file); err != nil || os.Getenv("SMSPAGER_HTTP_CONFIG_FILE") != "" {
+		return ""
+	}
+	return " --http.config.file=" + file
+}
+
 func asContact(c receiver.Contact) contactJSON {
 	shown := contactJSON{Name: c.Name, State: c.State()}
 	if !c.Verified.IsZero() {
@@ -207,7 +217,7 @@ func (r *checked) draw(c console) {
 	for _, contact := range r.Contacts {
 		switch {
 		case contact.State == "unverified" && r.replies:
-			fmt.Fprintf(c.out, "contact %s: not verified; while smspager serve runs, run: smspager verify %s\n", contact.Name, contact.Name)
+			fmt.Fprintf(c.out, "contact %s: not verified; while smspager serve runs, run: smspager verify%s %s\n", contact.Name, login(r.File), contact.Name)
 		case contact.State == "stopped":
 			fmt.Fprintf(c.out, "contact %s: has STOPPED texts, on %s, and is not paged; the reply START ends that\n", contact.Name, local(*contact.StoppedAt))
 		}

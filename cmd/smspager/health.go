@@ -39,7 +39,7 @@ func (h *health) run(ctx context.Context, c console) error {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return err
+		return h.explained(err)
 	}
 	defer resp.Body.Close()
 	if _, err := io.Copy(c.out, io.LimitReader(resp.Body, 4096)); err != nil {

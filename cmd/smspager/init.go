@@ -29,7 +29,7 @@ type initCommand struct{ File, User, Receiver, Contact, Number, Outbox string }
 
 func addInit(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var i initCommand
-	cmd := app.Command("init", "Write a commented configuration for one receiver and one contact, with new tokens beside it. It changes no file that is there.\n\n"+
+	cmd := app.Command("init", "Write a commented configuration for one receiver and one contact, with new tokens and a login for the command line beside it. It changes no file that is there.\n\n"+
 		"Example: smspager init --user=acme --to=+33639980001")
 	cmd.Flag("user", "The user of your account's HTTP API.").Required().StringVar(&i.User)
 	cmd.Flag("to", "The contact's number.").Required().StringVar(&i.Number)
@@ -58,6 +58,7 @@ func (i *initCommand) run(_ context.Context, c console) error {
 	}{
 		{filepath.Join(dir, "callback.token"), []byte(rand.Text() + "\n"), 0o600},
 		{filepath.Join(dir, "api.token"), []byte(rand.Text() + "\n"), 0o600},
+		{filepath.Join(dir, "login.yml"), []byte("# The login of commands that ask a running smspager: --http.config.file, SMSPAGER_HTTP_CONFIG_FILE.\nauthorization: {credentials_file: api.token}\n"), 0o644},
 		{i.File, text.Bytes(), 0o644},
 	}
 	for _, f := range files {
@@ -79,10 +80,11 @@ func (i *initCommand) run(_ context.Context, c console) error {
 			}
 		}
 	}
-	fmt.Fprintf(c.out, "wrote %s, callback.token and api.token. Next:\n"+
+	fmt.Fprintf(c.out, "wrote %s, callback.token, api.token and login.yml. Next:\n"+
 		"1. Put the password of the HTTP API (in the portal: Options) into %s\n"+
 		"2. smspager check-config %s\n"+
 		"3. smspager send -c %s --to=999 --wait \"test\"\n"+
-		"4. smspager serve --config.file=%s\n", i.File, password, i.File, i.File, i.File)
+		"4. smspager serve --config.file=%s\n"+
+		"5. smspager verify --http.config.file=%s --wait %s\n", i.File, password, i.File, i.File, i.File, filepath.Join(dir, "login.yml"), i.Contact)
 	return nil
 }

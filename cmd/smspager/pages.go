@@ -160,8 +160,15 @@ func drawPage(w io.Writer, p pageJSON) {
 				events = append(events, eventJSON{At: e.At, Type: "reply", Who: m.To, Detail: e.Detail})
 			}
 		}
-		if last := m.Events[len(m.Events)-1]; last.Type == "retry" { // the provider does not have it yet
-			events = append(events, eventJSON{At: last.At, Type: "text waits", Who: m.To, Detail: last.Detail})
+		// The provider does not have it yet, or has not said so.
+		last := m.Events[len(m.Events)-1]
+		detail := map[string]string{
+			"retry":   last.Detail,
+			"queued":  "not sent yet; smspager health shows if the provider refuses the account",
+			"attempt": "the provider has not responded yet",
+		}
+		if why, waits := detail[last.Type]; waits {
+			events = append(events, eventJSON{At: last.At, Type: "text waits", Who: m.To, Detail: why})
 		}
 	}
 	slices.SortStableFunc(events, func(a, b eventJSON) int { return a.At.Compare(b.At) })
@@ -204,10 +211,10 @@ func (v *verify) run(ctx context.Context, c console) error {
 		return err
 	}
 	if !v.wait {
-		return printAs(v.output, c.out, fmt.Sprintf("a code was sent to %s; to wait for the reply: smspager verify %s --wait", v.name, v.name), map[string]string{"contact": v.name, "state": "sent"})
+		return printAs(v.output, c.out, fmt.Sprintf("a code is on its way to %s; to send another and wait for the reply: smspager verify%s --wait %s", v.name, v.given(), v.name), map[string]string{"contact": v.name, "state": "sent"})
 	}
 	if v.output == "text" {
-		fmt.Fprintf(c.out, "a code was sent to %s; waiting up to %s for the reply\n", v.name, v.patience)
+		fmt.Fprintf(c.out, "a code is on its way to %s; waiting up to %s for the reply\n", v.name, v.patience)
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.patience)
 	defer cancel()

@@ -37,7 +37,7 @@ func addPreview(app *kingpin.Application) (string, func(context.Context, console
 	var p preview
 	cmd := app.Command("preview", "Show the SMS of a notification, and what was changed to make it fit. It sends nothing and uses no network.\n\n"+
 		"Example: smspager preview -c smspager.yml --receiver=oncall --watch payload.json")
-	cmd.Flag("config.file", "The configuration file.").Short('c').Default("smspager.yml").StringVar(&p.configFile)
+	cmd.Flag("config.file", "The configuration file.").Short('c').Default(defaultConfig).StringVar(&p.configFile)
 	cmd.Flag("receiver", "The receiver; by default the payload's, or the only one configured.").StringVar(&p.receiver)
 	cmd.Flag("watch", "Show the SMS again when the configuration, a template or the payload is saved, until interrupted.").BoolVar(&p.watch)
 	outputFlag(cmd, &p.output)

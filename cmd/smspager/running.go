@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -30,6 +31,18 @@ func (r *running) urlFlags(cmd *kingpin.CmdClause, url string) {
 	cmd.Flag("url", "URL of smspager serve.").Envar("SMSPAGER_URL").Default(url).StringVar(&r.url)
 	cmd.Flag("http.config.file", "How to log in there, as in amtool: a file with basic_auth, authorization (type Bearer, the token of api.token_file) or tls_config.").
 		PlaceHolder("FILE").Envar("SMSPAGER_HTTP_CONFIG_FILE").StringVar(&r.httpConfig)
+}
+
+// given returns the flags of this call that a further command needs too, each with a space before it.
+func (r *running) given() string {
+	flags := ""
+	if r.url != defaultURL && os.Getenv("SMSPAGER_URL") == "" {
+		flags += " --url=" + redacted(r.url)
+	}
+	if r.httpConfig != "" && os.Getenv("SMSPAGER_HTTP_CONFIG_FILE") == "" {
+		flags += " --http.config.file=" + r.httpConfig
+	}
+	return flags
 }
 
 // client returns a client that logs in as --http.config.file says.
@@ -86,10 +99,18 @@ func (r *running) call(ctx context.Context, method, path string, body, response 
 			return err
 		}
 	}
-	err = callJSON(ctx, client, method, strings.TrimSuffix(r.url, "/")+path, text, response)
+	return r.explained(callJSON(ctx, client, method, strings.TrimSuffix(r.url, "/")+path, text, response))
+}
+
+// explained returns the error of a request with what to do.
+func (r *running) explained(err error) error {
 	var refused *responseError
 	var unreached *url.Error
 	switch {
+	case errors.As(err, &refused) && refused.code == http.StatusUnauthorized && r.httpConfig != "":
+		return fmt.Errorf("smspager serve does not accept the login of %s (--http.config.file): is its token the one of api.token_file, is its user in --web.config.file and console.users?", r.httpConfig)
+	case errors.As(err, &refused) && refused.code == http.StatusUnauthorized:
+		return errors.New("log in: --http.config.file=FILE, where FILE holds authorization: {credentials_file: api.token}, the token of api.token_file, or basic_auth; see docs/console.md")
 	case errors.As(err, &refused) && refused.reason != "":
 		return errors.New(refused.reason)
 	case errors.As(err, &unreached):
@@ -123,7 +144,7 @@ func callJSON(ctx context.Context, client *http.Client, method, url string, body
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 		var body struct{ Error string }
 		_ = json.Unmarshal(text, &body) // only smspager's responses have a reason
-		return &responseError{fmt.Sprintf("%s responds %s: %s", redacted(url), resp.Status, bytes.TrimSpace(text)), body.Error}
+		return &responseError{fmt.Sprintf("%s responds %s: %s", redacted(url), resp.Status, bytes.TrimSpace(text)), resp.StatusCode, body.Error}
 	}
 	return json.NewDecoder(resp.Body).Decode(response)
 }
@@ -131,6 +152,7 @@ func callJSON(ctx context.Context, client *http.Client, method, url string, body
 // responseError is a response other than 200.
 type responseError struct {
 	message string
+	code    int
 	reason  string // smspager's reason; "" if something else responded
 }
 

@@ -58,7 +58,7 @@ func addServe(app *kingpin.Application) (string, func(context.Context, console) 
 	cmd := app.Command("serve", "Take notifications from Alertmanager and send SMS.\n\n"+
 		"Example: smspager serve --config.file=smspager.yml --public.listen-address=:9881\n\n"+
 		"SIGHUP and POST /-/reload apply a changed configuration. SIGTERM stops the program after running requests have finished.")
-	cmd.Flag("config.file", "The configuration file.").Default("smspager.yml").StringVar(&s.configFile)
+	cmd.Flag("config.file", "The configuration file.").Short('c').Default(defaultConfig).StringVar(&s.configFile)
 	cmd.Flag("public.listen-address", "Address that serves the provider's callbacks and nothing else. The other address then does not serve them. Default: callbacks are served with everything else.").
 		PlaceHolder("ADDRESS").StringVar(&s.publicAddress)
 	cmd.Flag("web.external-url", "URL by which browsers reach smspager, for example behind a proxy that serves it under a path. Its path begins the links of the console.").

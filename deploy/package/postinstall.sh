@@ -22,4 +22,5 @@ if [ ! -e /etc/smspager/smspager.yml ]; then
   echo "  chgrp -R smspager /etc/smspager && chmod -R g+rX,o= /etc/smspager"
   echo "  runuser -u smspager -- smspager check-config /etc/smspager/smspager.yml"
   echo "  systemctl enable --now smspager"
+  echo "What follows: /usr/share/doc/smspager/docs/getting-started.md"
 fi

@@ -12,6 +12,9 @@
 package config
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -175,7 +178,12 @@ type Check func(cfg *Config, report func(path string, err error))
 // Load reads a file. The error is an [Errors], unless the file cannot be read.
 func Load(path string, checks ...Check) (*Config, error) {
 	data, err := os.ReadFile(path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w; name the configuration (--config.file), or write one with smspager init", err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%w; run this as a user who may read the configuration, such as the one that runs smspager", err)
+	case err != nil:
 		return nil, err
 	}
 	return Parse(path, data, checks...)

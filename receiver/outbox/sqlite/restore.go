@@ -14,10 +14,10 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Restore replaces the database at path with a copy of a backup, and returns how many messages it
-// holds. The old database and its journal are kept under another name, kept, which is "" if there
-// was none. Restore fails if a process has the database open, or if the backup is damaged or not an
-// outbox.
+// Restore replaces the database at path with a copy of a backup, and returns how many messages the
+// copy holds. If root restores, the new file belongs to the folder's owner. Restore keeps the previous
+// files, the journal included, under another name, which is "" if there were none. It fails while a
+// process has the database open, and if the backup is damaged or not an outbox.
 func Restore(ctx context.Context, path, backup string) (messages int, kept string, err error) {
 	defer func() {
 		if err != nil {
@@ -41,6 +41,9 @@ func Restore(ctx context.Context, path, backup string) (messages int, kept strin
 	}
 	if messages, err = Backup(ctx, backup, made); err != nil {
 		return 0, "", err
+	}
+	if err := adopt(made); err != nil {
+		return 0, "", errors.Join(err, remove(made))
 	}
 	if kept, err = setAside(path); err != nil {
 		return 0, "", errors.Join(err, remove(made))
@@ -84,6 +87,9 @@ func acquire(path string) (*flock.Flock, error) {
 	}
 	if !locked {
 		return nil, fmt.Errorf("%s is %w: stop that one, or set storage.sqlite to another file", path, outbox.ErrInUse)
+	}
+	if err := adopt(lock.Path()); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the database: %w", err), lock.Close())
 	}
 	return lock, nil
 }

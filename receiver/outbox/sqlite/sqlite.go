@@ -64,6 +64,9 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 		if err != nil {
 			err = fmt.Errorf("open %s: %w", path, err)
 			s.closeAll()
+			if reason := forbidden(path); reason != nil {
+				err = reason
+			}
 		}
 	}()
 
@@ -115,7 +118,20 @@ func create(path string) error {
 	if err != nil {
 		return err
 	}
-	return f.Close()
+	return errors.Join(f.Close(), adopt(path))
+}
+
+// forbidden returns why this user may not write to the database, which SQLite does not say; nil if that is not
+// the reason. The database must be closed.
+func forbidden(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err == nil {
+		return f.Close()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w; let the user that runs smspager write it (chown)", err)
+	}
+	return nil
 }
 
 // dsn returns the data source name: a URL, because only that form honours the mode, with the
