@@ -39,6 +39,9 @@ type Listing struct {
 	// Since is when the Alertmanager that runs longest was started; zero: nobody knows. An
 	// Alertmanager does not keep alerts: after a start, it lists those that it has been sent again.
 	Since time.Time
+	// AllSince is since when all Alertmanagers run; zero: nobody knows, as for one that does not
+	// respond. One of them would list an alert that any has reported since, unless it has ended.
+	AllSince time.Time
 }
 
 // errResting is the error for an Alertmanager that did not respond a moment ago.
@@ -60,7 +63,7 @@ func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted 
 			if s.rested(address) {
 				base := strings.TrimSuffix(address, "/")
 				if r.Alerts, r.err = s.alerts(ctx, base, labels); r.err == nil && slices.ContainsFunc(wanted, func(f string) bool { _, ok := r.Alerts[f]; return !ok }) {
-					r.Since = s.since(ctx, base)
+					r.Since, r.err = s.since(ctx, base)
 				}
 				s.responded(address, r.err)
 			}
@@ -69,17 +72,22 @@ func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted 
 	}
 	var all *Listing
 	var errs []error
+	everyStart := true // is known
 	for range s.o.URLs {
 		r := <-responses
+		everyStart = everyStart && !r.Since.IsZero()
 		if r.err != nil {
 			errs = append(errs, r.err)
 			continue
 		}
 		if all == nil {
-			all = &Listing{Alerts: make(map[string]Alert), Since: r.Since}
+			all = &Listing{Alerts: make(map[string]Alert), Since: r.Since, AllSince: r.Since}
 		}
 		if r.Since.Before(all.Since) {
 			all.Since = r.Since
+		}
+		if r.Since.After(all.AllSince) {
+			all.AllSince = r.Since
 		}
 		for fingerprint, a := range r.Alerts {
 			if known, ok := all.Alerts[fingerprint]; !ok || known.Suppressed {
@@ -90,18 +98,24 @@ func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted 
 	if all == nil {
 		return nil, errors.Join(errs...)
 	}
+	if !everyStart {
+		all.AllSince = time.Time{}
+	}
 	return all, nil
 }
 
-// since returns when an Alertmanager was started, zero if it does not say so.
-func (s *Silencer) since(ctx context.Context, base string) time.Time {
+// since returns when an Alertmanager was started, zero if it refuses to say so. If it does not respond,
+// nobody knows whether it can list yet what fires.
+func (s *Silencer) since(ctx context.Context, base string) (time.Time, error) {
 	var status struct {
 		Uptime time.Time `json:"uptime"`
 	}
-	if s.once(ctx, http.MethodGet, base+"/api/v2/status", nil, &status) != nil {
-		return time.Time{}
+	err := s.once(ctx, http.MethodGet, base+"/api/v2/status", nil, &status)
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		err = nil
 	}
-	return status.Uptime
+	return status.Uptime, err
 }
 
 // rested reports whether an Alertmanager is to be asked about alerts.

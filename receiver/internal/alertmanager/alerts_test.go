@@ -80,8 +80,14 @@ func TestAlerts(t *testing.T) {
 		"one peer hangs":              {map[string]map[string]string{"one": {alerts: "hang", groups: "hang"}, "two": {alerts: active}}, `a at 03:00`},
 		"one peer is broken":          {map[string]map[string]string{"one": {alerts: "502"}, "two": {alerts: active}}, `a at 03:00`},
 		"groups hang":                 {map[string]map[string]string{"one": {alerts: active, groups: "hang"}}, `a at 03:00`},
-		"started lately":              {map[string]map[string]string{"one": {alerts: `[]`, status: `{"uptime":"2026-11-28T02:00:00Z"}`}}, `none since 02:00`},
-		"one peer started lately":     {map[string]map[string]string{"one": {alerts: `[]`, status: `{"uptime":"2026-11-28T02:00:00Z"}`}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 01:00`},
+		"started lately":              {map[string]map[string]string{"one": {alerts: `[]`, status: `{"uptime":"2026-11-28T02:00:00Z"}`}}, `none since 02:00, all since 02:00`},
+		"one peer started lately":     {map[string]map[string]string{"one": {alerts: `[]`, status: `{"uptime":"2026-11-28T02:00:00Z"}`}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 01:00, all since 02:00`},
+		"one of them hangs":           {map[string]map[string]string{"one": {alerts: "hang"}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 01:00`},
+		"one refuses its start":       {map[string]map[string]string{"one": {alerts: `[]`, status: "403"}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none`},
+		"it refuses its start":        {map[string]map[string]string{"one": {alerts: `[]`, status: "403"}}, `none`},
+		"its start hangs":             {map[string]map[string]string{"one": {alerts: `[]`, status: "hang"}}, ""},
+		"its start is broken":         {map[string]map[string]string{"one": {alerts: `[]`, status: "502"}}, ""},
+		"its start is a page":         {map[string]map[string]string{"one": {alerts: `[]`, status: "<html>"}}, ""},
 		"it hangs":                    {map[string]map[string]string{"one": {alerts: "hang"}}, ""},
 		"401":                         {map[string]map[string]string{"one": {alerts: "401"}}, ""},
 		"a page to log in":            {map[string]map[string]string{"one": {alerts: "<html>"}}, ""},
@@ -110,6 +116,9 @@ func TestAlerts(t *testing.T) {
 					}
 					if !listing.Since.IsZero() {
 						got += " since " + listing.Since.Format("15:04")
+					}
+					if !listing.AllSince.IsZero() {
+						got += ", all since " + listing.AllSince.Format("15:04")
 					}
 				}
 				if got != test.want || (err != nil) != (test.want == "") {

@@ -74,7 +74,7 @@ func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 
 // reportOf returns what a listing says of the alerts of a page.
 func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Report {
-	r := &page.Report{Alerts: make(map[string]page.Known), Strangers: make(map[string]bool), Since: listing.Since}
+	r := &page.Report{Alerts: make(map[string]page.Known), Strangers: make(map[string]bool), Since: listing.Since, AllSince: listing.AllSince}
 	for _, l := range listing.Alerts {
 		r.Alerts[l.Fingerprint] = page.Known{Suppressed: l.Suppressed, By: l.By, Until: l.Until}
 	}

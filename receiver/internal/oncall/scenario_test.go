@@ -73,7 +73,7 @@ type scenarioAlertmanager struct {
 	Mute      string            `yaml:"mute"`
 	End       string            `yaml:"end"`      // the name of alerts that end, without a notification
 	Fire      map[string]string `yaml:"fire"`     // an alert that fires, without a notification
-	Response  string            `yaml:"response"` // what it responds to everything: 401, 502, html, null, slow; "ok" ends it
+	Response  string            `yaml:"response"` // what it responds to everything: 401, 502, html, null, slow, gone; "no start": only its status fails; "ok" ends it
 	Restart   bool              `yaml:"restart"`  // without its alerts
 	Repeat    string            `yaml:"repeat"`   // its repeat_interval
 	Asked     *int              `yaml:"asked"`    // how often it has been asked at most
@@ -295,6 +295,10 @@ func (a amResponse) RoundTrip(r *http.Request) (*http.Response, error) {
 		return respond(200, "<html>log in</html>")
 	case "null":
 		return respond(200, "null")
+	case "no start":
+		if strings.HasSuffix(r.URL.Path, "/status") {
+			return respond(502, "bad gateway")
+		}
 	case "slow":
 		timer := time.NewTimer(10 * time.Second)
 		defer timer.Stop()

@@ -35,6 +35,7 @@ type Alert struct {
 	StartsAt time.Time       `json:"starts_at,omitzero"`
 	Came     time.Time       `json:"came"`            // when a notification first had it
 	At       time.Time       `json:"at"`              // when its state was last reported
+	Seen     time.Time       `json:"seen,omitzero"`   // when Alertmanager last reported that it has not ended
 	Covered  bool            `json:"ack,omitempty"`   // it was there when somebody acknowledged the page
 	By       string          `json:"by,omitempty"`    // who suppresses it, or where it is
 	Until    time.Time       `json:"until,omitzero"`  // how long it is suppressed; zero: nobody knows
@@ -154,7 +155,7 @@ func (p *Page) Take(n *templating.Notification, older []*Alert, at time.Time) Ef
 
 // add adds an alert that fires.
 func (p *Page) add(n *templating.Notification, a *template.Alert, older []*Alert, at time.Time) {
-	added := &Alert{Key: KeyOf(n, a), State: Firing, StartsAt: a.StartsAt, Came: at, At: at, Whole: a}
+	added := &Alert{Key: KeyOf(n, a), State: Firing, StartsAt: a.StartsAt, Came: at, At: at, Seen: at, Whole: a}
 	added.reported(sourceOf(n))
 	if len(p.index()[added.Key]) > 0 {
 		added.Key += "~" + sourceOf(n)
@@ -187,7 +188,7 @@ func (p *Page) fires(known *Alert, n *templating.Notification, a *template.Alert
 		}
 	}
 	known.State, known.By, known.Until = Firing, "", time.Time{}
-	known.StartsAt, known.At, known.Whole = a.StartsAt, at, a
+	known.StartsAt, known.At, known.Seen, known.Whole = a.StartsAt, at, at, a
 }
 
 // reported notes who reported the alert.

@@ -127,6 +127,8 @@ func TestLearn(t *testing.T) {
 	active := &page.Known{}
 	restarted := lists(nil, nil)
 	restarted.Since = at(9 * time.Minute)
+	knew := lists(nil, nil) // it has been asked since its start
+	knew.Since, knew.AllSince = restarted.Since, restarted.Since
 	half := lists(active, nil)
 	half.Since = restarted.Since
 	for name, test := range map[string]struct {
@@ -146,6 +148,9 @@ func TestLearn(t *testing.T) {
 		"it is active again":         {[]*page.Report{lists(&silenced, &inhibited), lists(active, &inhibited)}, outbox.PageOpen, true, true, 13*time.Minute + 45*time.Second, page.Ask, "suppressed, fires"},
 		"silenced, then gone":        {[]*page.Report{lists(&silenced, &silenced), lists(nil, nil)}, outbox.PageResolved, false, false, 0, page.Wait, "suppressed, gone, resolved"},
 		"Alertmanager has restarted": {[]*page.Report{restarted}, outbox.PageOpen, true, false, 11 * time.Minute, page.Ask, ""},
+		"restarted before it listed": {[]*page.Report{lists(active, active), knew}, outbox.PageResolved, false, false, 0, page.Wait, "gone, resolved"},
+		"one of two was not listed":  {[]*page.Report{lists(active, nil), knew}, outbox.PageResolved, false, false, 0, page.Wait, "gone, gone, resolved"},
+		"restarted, not listed yet":  {[]*page.Report{knew}, outbox.PageOpen, true, false, 11 * time.Minute, page.Ask, ""},
 		"it lists one of two yet":    {[]*page.Report{half}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,13 +16,17 @@ const justNotified = 2 * time.Second
 // sends it again after a minute and an evaluation.
 const restarted = 2 * time.Minute
 
+// clocks is how far Alertmanager's clock, which reports its start, and this one may differ.
+const clocks = 2 * time.Second
+
 // Report is what Alertmanager knows of the alerts of a page.
 type Report struct {
 	Alerts map[string]Known // by fingerprint
 	// Strangers are sources of the page that are not the Alertmanager that was asked: what it does
 	// not list says nothing of their alerts.
 	Strangers map[string]bool
-	Since     time.Time // when Alertmanager was started; zero: nobody knows
+	Since     time.Time // when the Alertmanager that runs longest was started; zero: nobody knows
+	AllSince  time.Time // since when all Alertmanagers run that may have reported an alert; zero: nobody knows
 }
 
 // Known is an alert that Alertmanager lists.
@@ -47,10 +51,13 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	by := ""
 	for _, a := range p.Live() {
 		known, listed := r.Alerts[a.Fingerprint()]
+		if listed {
+			a.Seen = now
+		}
 		switch {
 		case !listed && p.strange(a, r), !listed && now.Sub(a.At) < justNotified:
 			active++
-		case !listed && !p.WaitsUntil.IsZero(): // it may fire
+		case !listed && !p.WaitsUntil.IsZero() && !r.knew(a): // it may fire
 		case !listed:
 			a.ends(Gone, now)
 			gone++
@@ -85,6 +92,12 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 		p.End(now, "Alertmanager no longer lists its alerts")
 	}
 	return fires > 0
+}
+
+// knew reports whether an Alertmanager that was asked has reported the alert since its start, and so
+// would list it.
+func (r *Report) knew(a *Alert) bool {
+	return !r.AllSince.IsZero() && a.Seen.After(r.AllSince.Add(clocks))
 }
 
 // strange reports whether only sources have reported an alert that are not the Alertmanager asked.
