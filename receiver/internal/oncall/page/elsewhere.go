@@ -79,6 +79,9 @@ func (p *Page) Suppress(fingerprints []string, by string, until, at time.Time) {
 // when their silence must have ended or, if its end is unknown, after [noResponse].
 func (p *Page) Unanswered(at time.Time) {
 	p.AskedAt = at
+	if p.UnheardAt.IsZero() {
+		p.UnheardAt = at
+	}
 	p.unsuppress(at, func(a *Alert) bool {
 		if a.Until.IsZero() {
 			return at.Sub(Latest(p.ConfirmedAt, a.At)) >= noResponse

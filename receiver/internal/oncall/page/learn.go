@@ -40,7 +40,7 @@ type Known struct {
 // reports whether an alert fires that was suppressed. If Alertmanager was started a moment ago and lists
 // none of the alerts, nobody is paged until it must know which fire.
 func (p *Page) Learn(r *Report, now time.Time) (back bool) {
-	p.AskedAt, p.ConfirmedAt = now, now
+	p.AskedAt, p.ConfirmedAt, p.UnheardAt = now, now, time.Time{}
 	if len(p.Alerts) == 0 {
 		return false
 	}

@@ -14,6 +14,9 @@ const (
 	// asked: after a quarter of the time since, at least every askLast.
 	askFirst = time.Minute
 	askLast  = 30 * time.Minute
+	// askAgain is how long after a question without a response it is first asked again; later after a
+	// quarter of the time that it has not responded.
+	askAgain = 15 * time.Second
 )
 
 // lateStep is how late a step must be for smspager to have been down.
@@ -197,6 +200,9 @@ func (p *Page) asks() time.Time {
 	at := last.Add(askFirst)
 	if p.Fires() {
 		at = last.Add(min(max(askFirst, last.Sub(p.NotifiedAt)/4), askLast))
+	}
+	if again := p.AskedAt.Add(max(askAgain, p.AskedAt.Sub(p.UnheardAt)/4)); !p.UnheardAt.IsZero() && again.Before(at) {
+		at = again
 	}
 	for _, a := range p.Alerts {
 		if a.State == Suppressed && a.Until.After(last) && a.Until.Before(at) {

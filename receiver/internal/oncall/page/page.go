@@ -84,6 +84,7 @@ type Body struct {
 	NotifiedAt  time.Time `json:"notified_at"`            // when the last notification came
 	AskedAt     time.Time `json:"asked_at,omitzero"`      // when Alertmanager was last asked
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`  // when it last responded
+	UnheardAt   time.Time `json:"unheard_at,omitzero"`    // when it first did not respond since; zero: it did
 	WaitsUntil  time.Time `json:"waits_until,omitzero"`   // nobody is paged earlier, see Learn
 	SettlesAt   time.Time `json:"settles_at,omitzero"`    // when the page ends, which flaps and is over
 	FlapNotedAt time.Time `json:"flap_noted_at,omitzero"` // when a text last reported that it flaps
