@@ -140,8 +140,9 @@ func (w *world) judgePage(p *outbox.Page, seen *seenPage, now time.Time) {
 type document struct {
 	SettlesAt time.Time `json:"settles_at"`
 	Alerts    []struct {
-		State string    `json:"state"`
-		Seen  time.Time `json:"seen"` // when Alertmanager last reported it
+		State    string               `json:"state"`
+		Notified time.Time            `json:"notified"` // when a notification last reported it
+		Listed   map[string]time.Time `json:"listed"`   // when Alertmanagers last listed it
 	} `json:"alerts"`
 }
 
@@ -163,7 +164,13 @@ func (w *world) unknown(doc *document, now time.Time) bool {
 	}
 	unseen := false
 	for _, a := range doc.Alerts {
-		unseen = unseen || (a.State == "firing" || a.State == "suppressed") && a.Seen.Before(last.Add(clocks))
+		seen := a.Notified
+		for _, at := range a.Listed {
+			if at.After(seen) {
+				seen = at
+			}
+		}
+		unseen = unseen || (a.State == "firing" || a.State == "suppressed") && seen.Before(last.Add(clocks))
 	}
 	return unseen || now.Sub(w.someDown) <= limit
 }

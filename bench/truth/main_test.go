@@ -55,7 +55,7 @@ func TestUnknown(t *testing.T) {
 					w.started[i], w.down[i] = ago(long), now.Add(time.Second)
 				}
 			}
-			doc := fmt.Appendf(nil, `{"alerts":[{"state":"firing","seen":%q},{"state":"gone","seen":%q}]}`, ago(test.seen).Format(time.RFC3339), ago(long).Format(time.RFC3339))
+			doc := fmt.Appendf(nil, `{"alerts":[{"state":"firing","notified":%q,"listed":{"a":%q}},{"state":"gone","notified":%q}]}`, ago(long).Format(time.RFC3339), ago(test.seen).Format(time.RFC3339), ago(long).Format(time.RFC3339))
 			var d document
 			if err := json.Unmarshal(doc, &d); err != nil {
 				t.Fatal(err)

@@ -29,18 +29,19 @@ const keepEnded = flapWindow
 
 // Alert is an alert of a page.
 type Alert struct {
-	Key      string          `json:"key"`
-	State    AlertState      `json:"state"`
-	Sources  []string        `json:"from,omitempty"` // who has reported it, by the keys of Body.Sources
-	StartsAt time.Time       `json:"starts_at,omitzero"`
-	Came     time.Time       `json:"came"`            // when a notification first had it
-	At       time.Time       `json:"at"`              // when its state was last reported
-	Seen     time.Time       `json:"seen,omitzero"`   // when Alertmanager last reported that it has not ended
-	Covered  bool            `json:"ack,omitempty"`   // it was there when somebody acknowledged the page
-	By       string          `json:"by,omitempty"`    // who suppresses it, or where it is
-	Until    time.Time       `json:"until,omitzero"`  // how long it is suppressed; zero: nobody knows
-	Changes  []time.Time     `json:"flaps,omitempty"` // when it recently ended or fired again
-	Whole    *template.Alert `json:"whole,omitempty"` // as it was last notified, of the most severe
+	Key      string               `json:"key"`
+	State    AlertState           `json:"state"`
+	Sources  []string             `json:"from,omitempty"` // who has reported it, by the keys of Body.Sources
+	StartsAt time.Time            `json:"starts_at,omitzero"`
+	Came     time.Time            `json:"came"`              // when a notification first had it
+	At       time.Time            `json:"at"`                // when its state was last reported
+	Notified time.Time            `json:"notified,omitzero"` // when a notification last had it as firing
+	Listed   map[string]time.Time `json:"listed,omitempty"`  // when Alertmanagers last listed it, by short names of their URLs
+	Covered  bool                 `json:"ack,omitempty"`     // it was there when somebody acknowledged the page
+	By       string               `json:"by,omitempty"`      // who suppresses it, or where it is
+	Until    time.Time            `json:"until,omitzero"`    // how long it is suppressed; zero: nobody knows
+	Changes  []time.Time          `json:"flaps,omitempty"`   // when it recently ended or fired again
+	Whole    *template.Alert      `json:"whole,omitempty"`   // as it was last notified, of the most severe
 }
 
 // Live reports whether the alert has not ended.
@@ -63,8 +64,12 @@ func sourceOf(n *templating.Notification) string {
 	if n.ExternalURL == "" {
 		return ""
 	}
+	return shortName(n.ExternalURL + " " + n.Org)
+}
+
+func shortName(of string) string {
 	h := fnv.New32a()
-	h.Write([]byte(n.ExternalURL + " " + n.Org))
+	h.Write([]byte(of))
 	return fmt.Sprintf("%08x", h.Sum32())
 }
 
@@ -155,7 +160,7 @@ func (p *Page) Take(n *templating.Notification, older []*Alert, at time.Time) Ef
 
 // add adds an alert that fires.
 func (p *Page) add(n *templating.Notification, a *template.Alert, older []*Alert, at time.Time) {
-	added := &Alert{Key: KeyOf(n, a), State: Firing, StartsAt: a.StartsAt, Came: at, At: at, Seen: at, Whole: a}
+	added := &Alert{Key: KeyOf(n, a), State: Firing, StartsAt: a.StartsAt, Came: at, At: at, Notified: at, Whole: a}
 	added.reported(sourceOf(n))
 	if len(p.index()[added.Key]) > 0 {
 		added.Key += "~" + sourceOf(n)
@@ -188,7 +193,7 @@ func (p *Page) fires(known *Alert, n *templating.Notification, a *template.Alert
 		}
 	}
 	known.State, known.By, known.Until = Firing, "", time.Time{}
-	known.StartsAt, known.At, known.Seen, known.Whole = a.StartsAt, at, at, a
+	known.StartsAt, known.At, known.Notified, known.Whole = a.StartsAt, at, at, a
 }
 
 // reported notes who reported the alert.

@@ -25,8 +25,8 @@ type Report struct {
 	// Strangers are sources of the page that are not the Alertmanager that was asked: what it does
 	// not list says nothing of their alerts.
 	Strangers map[string]bool
-	Since     time.Time // when the Alertmanager that runs longest was started; zero: nobody knows
-	AllSince  time.Time // since when all Alertmanagers run that may have reported an alert; zero: nobody knows
+	Starts    map[string]time.Time // when those that responded were started, by their URLs; zero: nobody knows
+	All       bool                 // all that are configured responded
 }
 
 // Known is an alert that Alertmanager lists.
@@ -34,6 +34,22 @@ type Known struct {
 	Suppressed bool
 	By         string    // who suppresses it, as "silenced by bob until 04:30 UTC"
 	Until      time.Time // how long; zero: nobody knows
+	ListedBy   []string  // the URLs of those that list it
+}
+
+// since returns when the Alertmanager that runs longest was started, and the one that was started last;
+// zero: nobody knows.
+func (r *Report) since() (longest, last time.Time) {
+	for _, start := range r.Starts {
+		if longest.IsZero() || start.Before(longest) {
+			longest = start
+		}
+		last = Latest(last, start)
+		if start.IsZero() {
+			return time.Time{}, time.Time{}
+		}
+	}
+	return longest, last
 }
 
 // Learn takes in what Alertmanager knows of the alerts of the page, which ends if all of them have. It
@@ -44,7 +60,8 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	if len(p.Alerts) == 0 {
 		return false
 	}
-	if p.WaitsUntil = r.Since.Add(restarted); !p.WaitsUntil.After(now) {
+	longest, _ := r.since()
+	if p.WaitsUntil = longest.Add(restarted); !p.WaitsUntil.After(now) {
 		p.WaitsUntil = time.Time{}
 	}
 	var gone, fires, held, active int
@@ -52,10 +69,10 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	for _, a := range p.Live() {
 		known, listed := r.Alerts[a.Fingerprint()]
 		if listed {
-			a.Seen = now
+			a.listed(known.ListedBy, now)
 		}
 		switch {
-		case !listed && p.strange(a, r), !listed && now.Sub(a.At) < justNotified:
+		case !listed && (p.strange(a, r) || r.elsewhere(a)), !listed && now.Sub(a.At) < justNotified:
 			active++
 		case !listed && !p.WaitsUntil.IsZero() && !r.knew(a): // it may fire
 		case !listed:
@@ -94,10 +111,36 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	return fires > 0
 }
 
-// knew reports whether an Alertmanager that was asked has reported the alert since its start, and so
-// would list it.
+// knew reports whether an Alertmanager that responded would list the alert if it had not ended: it has
+// listed it since its start, or one of all has notified of it since all were started.
 func (r *Report) knew(a *Alert) bool {
-	return !r.AllSince.IsZero() && a.Seen.After(r.AllSince.Add(clocks))
+	for address, start := range r.Starts {
+		if !start.IsZero() && a.Listed[shortName(address)].After(start.Add(clocks)) {
+			return true
+		}
+	}
+	_, last := r.since()
+	return r.All && !last.IsZero() && a.Notified.After(last.Add(clocks))
+}
+
+// elsewhere reports whether only Alertmanagers that did not respond have listed the alert.
+func (r *Report) elsewhere(a *Alert) bool {
+	for address := range r.Starts {
+		if _, ok := a.Listed[shortName(address)]; ok {
+			return false
+		}
+	}
+	return !r.All && len(a.Listed) > 0
+}
+
+// listed notes who lists the alert.
+func (a *Alert) listed(by []string, now time.Time) {
+	if a.Listed == nil {
+		a.Listed = make(map[string]time.Time)
+	}
+	for _, address := range by {
+		a.Listed[shortName(address)] = now.Truncate(time.Second)
+	}
 }
 
 // strange reports whether only sources have reported an alert that are not the Alertmanager asked.
