@@ -27,7 +27,13 @@ func (s *Sighting) Repeats(e *Entry) bool {
 	if e.State == s.State {
 		return since < e.Window
 	}
-	return e.Source != "" && !e.Intended && e.State == s.Before && since < twinWindow && len(s.Sources) > 0 &&
+	return s.Late(e)
+}
+
+// Late reports whether an entry may be a late copy of the state before the latest.
+func (s *Sighting) Late(e *Entry) bool {
+	since := e.SeenAt.Sub(s.SeenAt).Abs()
+	return e.Source != "" && !e.Intended && e.State == s.Before && e.State != s.State && since < twinWindow && len(s.Sources) > 0 &&
 		!slices.Contains(s.Sources, e.Source) && !slices.Contains(s.Earlier, e.Source)
 }
 

@@ -63,6 +63,9 @@ type OnCall interface {
 	Named(name string) (config.Recipient, bool)
 	// Turn decides what a notification does to its page, and who is told.
 	Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error)
+	// Fires reports whether Alertmanager lists a firing alert of a notification, and does not hold it
+	// back.
+	Fires(ctx context.Context, n *templating.Notification) bool
 	// Beat takes in what may be a heartbeat, and reports whether the receiver has one.
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool
 }
@@ -234,6 +237,9 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	}
 	known := in.memory.enter(seen.Key)
 	defer known.mu.Unlock()
+	if known.latest != nil && known.latest.Late(&seen) {
+		seen.Intended = endedAfter(&n, known.latest.SeenAt) || in.onCall.Fires(ctx, &n)
+	}
 	if !in.shared && known.repeats(&seen) { // otherwise another replica may know a newer state
 		in.metrics.duplicates.WithLabelValues("memory").Inc()
 		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil

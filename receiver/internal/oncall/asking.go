@@ -2,10 +2,13 @@ package oncall
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/prometheus/alertmanager/template"
 
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
@@ -51,6 +54,21 @@ func (a *asking) about(ctx context.Context, p *page.Page, now time.Time) bool {
 	}
 	p.Learn(report, now)
 	return true
+}
+
+// fires reports whether Alertmanager lists a firing alert of a notification, and does not hold it back.
+func (a *asking) fires(ctx context.Context, n *templating.Notification) bool {
+	silencer := a.silencer()
+	if silencer == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	listing, err := silencer.Alerts(ctx, sharedLabels(n), nil)
+	return err == nil && slices.ContainsFunc(n.Alerts.Firing(), func(alert template.Alert) bool {
+		known, listed := listing.Alerts[alert.Fingerprint]
+		return listed && !known.Suppressed
+	})
 }
 
 // report returns what Alertmanager knows of the alerts of a page, nil if it does not respond.
@@ -124,16 +142,19 @@ func (a *asking) ours(p *page.Page, address string) bool {
 
 // groupLabels returns labels that all alerts of the page have, to ask for these only.
 func groupLabels(p *page.Page) map[string]string {
+	labels := sharedLabels(&p.Notification)
+	maps.DeleteFunc(labels, func(name, value string) bool {
+		return slices.ContainsFunc(p.Live(), func(a *page.Alert) bool { return a.Whole != nil && a.Whole.Labels[name] != value })
+	})
+	return labels
+}
+
+// sharedLabels returns the labels of the group that all alerts of a notification have.
+func sharedLabels(n *templating.Notification) map[string]string {
 	labels := make(map[string]string)
-	for name, value := range p.Notification.GroupLabels {
-		everywhere := len(p.Notification.Alerts) > 0
-		for _, a := range p.Notification.Alerts {
-			everywhere = everywhere && a.Labels[name] == value
-		}
-		for _, a := range p.Live() {
-			everywhere = everywhere && (a.Whole == nil || a.Whole.Labels[name] == value)
-		}
-		if everywhere && value != "" {
+	for name, value := range n.GroupLabels {
+		other := func(a template.Alert) bool { return a.Labels[name] != value }
+		if len(n.Alerts) > 0 && !slices.ContainsFunc(n.Alerts, other) && value != "" {
 			labels[name] = value
 		}
 	}

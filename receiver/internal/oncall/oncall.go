@@ -160,6 +160,12 @@ func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notifi
 	return o.notifications.turn(ctx, receiver, n, to, at)
 }
 
+// Fires reports whether Alertmanager lists a firing alert of a notification, and does not hold it back;
+// false if it cannot be asked or does not respond.
+func (o *OnCall) Fires(ctx context.Context, n *templating.Notification) bool {
+	return o.asking.fires(ctx, n)
+}
+
 // Committed takes in an entry that was stored, or is kept to be stored: its pages may be due.
 func (o *OnCall) Committed(e *outbox.Entry) {
 	if len(e.AllPages()) > 0 {
