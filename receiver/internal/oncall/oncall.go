@@ -87,6 +87,15 @@ type settings struct {
 	links     link.Links
 }
 
+// plan returns what the receiver of a page wants. If it is not configured, Alertmanager is only asked
+// whether the page is over; nil: it cannot be asked either.
+func (s *settings) plan(receiver string) *page.Plan {
+	if s.receivers[receiver] == nil && s.silencer != nil {
+		return &page.Plan{Pages: true, Asks: true}
+	}
+	return s.plans[receiver]
+}
+
 // tools are what the types of this package work with. Their own data is in themselves.
 type tools struct {
 	settings *atomic.Pointer[settings]
