@@ -83,11 +83,16 @@ func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 	for _, alert := range p.Live() {
 		wanted = append(wanted, alert.Fingerprint())
 	}
+	if p.Truncated() > 0 {
+		wanted = append(wanted, "") // the start of each Alertmanager must be known
+	}
 	listing, err := silencer.Alerts(ctx, groupLabels(p), wanted)
 	if err != nil {
 		return nil
 	}
-	return a.reportOf(p, listing)
+	report := a.reportOf(p, listing)
+	report.Whole = true
+	return report
 }
 
 // reportOf returns what a listing says of the alerts of a page.

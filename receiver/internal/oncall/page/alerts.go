@@ -227,7 +227,7 @@ func (p *Page) cut(n *templating.Notification, related map[string]bool, e *Effec
 		if p.Cut == nil {
 			p.Cut = make(map[string]uint64)
 		}
-		p.Cut[sourceOf(n)] = n.TruncatedAlerts
+		p.Cut[sourceOf(n)], p.CutHeld = n.TruncatedAlerts, false
 		return
 	}
 	var left []*Alert
@@ -269,7 +269,10 @@ func (p *Page) Over() bool {
 
 // Fires reports whether an alert of the page fires, as far as it is known.
 func (p *Page) Fires() bool {
-	return p.Truncated() > 0 || len(p.Alerts) == 0 || slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.State == Firing })
+	if n := p.Truncated(); n > 0 && !p.CutHeld || n == 0 && len(p.Alerts) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.State == Firing })
 }
 
 // Live returns the alerts that have not ended.

@@ -82,6 +82,7 @@ func (p *Page) Unanswered(at time.Time) {
 	if p.UnheardAt.IsZero() {
 		p.UnheardAt = at
 	}
+	p.CutHeld = p.CutHeld && at.Sub(p.ConfirmedAt) < noResponse
 	p.unsuppress(at, func(a *Alert) bool {
 		if a.Until.IsZero() {
 			return at.Sub(Latest(p.ConfirmedAt, a.At)) >= noResponse
@@ -94,7 +95,10 @@ func (p *Page) Unanswered(at time.Time) {
 const noResponse = 5 * time.Minute
 
 // Unsuppress takes all alerts that are held back for ones that fire.
-func (p *Page) Unsuppress(at time.Time) { p.unsuppress(at, func(*Alert) bool { return true }) }
+func (p *Page) Unsuppress(at time.Time) {
+	p.CutHeld = false
+	p.unsuppress(at, func(*Alert) bool { return true })
+}
 
 // released notes that an alert that was suppressed fires.
 func (a *Alert) released(at time.Time) {

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -27,6 +28,9 @@ type Report struct {
 	Strangers map[string]bool
 	Starts    map[string]time.Time // when those that responded were started, by their URLs; zero: nobody knows
 	All       bool                 // all that are configured responded
+	// Whole says that all alerts with the labels of the page's group were asked for: those that
+	// notifications cut are among them.
+	Whole bool
 }
 
 // Known is an alert that Alertmanager lists.
@@ -57,7 +61,7 @@ func (r *Report) since() (longest, last time.Time) {
 // none of the alerts, nobody is paged until it must know which fire.
 func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	p.AskedAt, p.ConfirmedAt, p.UnheardAt = now, now, time.Time{}
-	if len(p.Alerts) == 0 {
+	if len(p.Alerts) == 0 && p.Truncated() == 0 {
 		return false
 	}
 	longest, _ := r.since()
@@ -91,6 +95,22 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 			fires++
 		}
 	}
+	switch p.learnCut(r, now) {
+	case Gone:
+		gone += int(p.Truncated())
+		p.Cut = nil
+	case Suppressed:
+		if !p.CutHeld {
+			held += int(p.Truncated())
+			by = cmp.Or(by, "suppressed")
+		}
+		p.CutHeld = true
+	case Firing:
+		if active++; p.CutHeld {
+			fires += int(p.Truncated())
+		}
+		p.CutHeld = false
+	}
 	if active+fires > 0 {
 		p.WaitsUntil = time.Time{}
 	}
@@ -109,6 +129,33 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 		p.End(now, "Alertmanager no longer lists its alerts")
 	}
 	return fires > 0
+}
+
+// learnCut returns what the alerts that notifications cut do: those that are listed beside the known ones
+// may be they. It returns "" if there are none, or nothing is known of them.
+func (p *Page) learnCut(r *Report, now time.Time) AlertState {
+	stranger := false
+	for source := range p.Cut {
+		stranger = stranger || r.Strangers[source]
+	}
+	if p.Truncated() == 0 || !r.Whole || !r.All || stranger || !p.WaitsUntil.IsZero() || now.Sub(p.NotifiedAt) < justNotified {
+		return ""
+	}
+	known := make(map[string]bool)
+	for _, a := range p.Live() {
+		known[a.Fingerprint()] = true
+	}
+	state := Gone
+	for fingerprint, other := range r.Alerts {
+		switch {
+		case known[fingerprint]:
+		case !other.Suppressed:
+			return Firing
+		default:
+			state = Suppressed
+		}
+	}
+	return state
 }
 
 // knew reports whether an Alertmanager that responded would list the alert if it had not ended: it has
