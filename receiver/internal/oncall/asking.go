@@ -99,7 +99,7 @@ func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Report {
 	r := &page.Report{Alerts: make(map[string]page.Known), Strangers: make(map[string]bool), Starts: listing.Starts, All: listing.All}
 	for _, l := range listing.Alerts {
-		r.Alerts[l.Fingerprint] = page.Known{Suppressed: l.Suppressed, By: l.By, Until: l.Until, ListedBy: l.ListedBy}
+		r.Alerts[l.Fingerprint] = page.Known{StartsAt: l.StartsAt, Suppressed: l.Suppressed, By: l.By, Until: l.Until, ListedBy: l.ListedBy}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

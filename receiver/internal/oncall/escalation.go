@@ -130,6 +130,15 @@ func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 		if r == nil || r.SendResolved {
 			s.entry.Messages = e.texts.others(p, "", now, over("RESOLVED", p, "Alertmanager no longer lists it"))
 		}
+	case r != nil && p.FiresAgain() != "":
+		severities, reopens := templating.Severities(p.Notification), ""
+		if p.Held() {
+			reopens = p.FiresAgain()
+		}
+		s.action = page.Action{Kind: page.HandBack}
+		s.people = e.texts.withPaged(p, severities, e.people.People(r.Recipients, severities, now), now)
+		p.Notified(p.FiresAgain(), page.Effect{}, s.people, reopens, now)
+		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, nil, now, "")
 	case r != nil && !fired && p.Fires() && p.State == outbox.PageOpen:
 		severities := templating.Severities(p.Notification)
 		people := e.texts.withPaged(p, severities, e.people.People(r.Recipients, severities, now), now)

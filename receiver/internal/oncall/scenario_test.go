@@ -71,12 +71,13 @@ type scenarioAlertmanager struct {
 	Unsilence bool              `yaml:"unsilence"`
 	Inhibit   string            `yaml:"inhibit"` // the name of alerts; "none" ends it
 	Mute      string            `yaml:"mute"`
-	End       string            `yaml:"end"`      // the name of alerts that end, without a notification
-	Fire      map[string]string `yaml:"fire"`     // an alert that fires, without a notification
-	Response  string            `yaml:"response"` // what it responds to everything: 401, 502, html, null, slow, gone; "no start": only its status fails; "ok" ends it
-	Restart   bool              `yaml:"restart"`  // without its alerts
-	Repeat    string            `yaml:"repeat"`   // its repeat_interval
-	Asked     *int              `yaml:"asked"`    // how often it has been asked at most
+	End       string            `yaml:"end"`       // the name of alerts that end, without a notification
+	QuietEnd  map[string]string `yaml:"quiet_end"` // labels of alerts that end, without a notification
+	Fire      map[string]string `yaml:"fire"`      // an alert that fires, without a notification
+	Response  string            `yaml:"response"`  // what it responds to everything: 401, 502, html, null, slow, gone; "no start": only its status fails; "ok" ends it
+	Restart   bool              `yaml:"restart"`   // without its alerts
+	Repeat    string            `yaml:"repeat"`    // its repeat_interval
+	Asked     *int              `yaml:"asked"`     // how often it has been asked at most
 }
 
 // scenarioPage is what the API shows of the latest page.
@@ -253,7 +254,11 @@ func (c *scenarioAlertmanager) apply(w *world) {
 			if c.Mute != "" {
 				a.muted = name == c.Mute
 			}
-			if c.End != "" && name == c.End {
+			ends := c.QuietEnd != nil
+			for name, value := range c.QuietEnd {
+				ends = ends && a.Labels[name] == value
+			}
+			if ends || c.End != "" && name == c.End {
 				delete(w.am.alerts, fingerprint)
 			}
 		}

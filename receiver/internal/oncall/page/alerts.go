@@ -24,8 +24,13 @@ const (
 	Gone       AlertState = "gone"       // Alertmanager no longer lists it, or it is in another page
 )
 
-// keepEnded is how long a page keeps an alert that has ended.
-const keepEnded = flapWindow
+const (
+	// keepEnded is how long a page keeps an alert that has ended.
+	keepEnded = flapWindow
+	// keepGone is how long a page keeps one that ended without a notification, and asks whether it fires
+	// again: for Alertmanager's own repeat_interval, it may not notify.
+	keepGone = 4 * time.Hour
+)
 
 // Alert is an alert of a page.
 type Alert struct {
@@ -46,6 +51,12 @@ type Alert struct {
 
 // Live reports whether the alert has not ended.
 func (a *Alert) Live() bool { return a.State == Firing || a.State == Suppressed }
+
+// base returns the key without the source that tells equal alerts apart.
+func (a *Alert) base() string {
+	key, _, _ := strings.Cut(a.Key, "~")
+	return key
+}
 
 // Fingerprint returns the alert's fingerprint as keys have it.
 func (a *Alert) Fingerprint() string {
@@ -110,8 +121,7 @@ func (p *Page) index() map[string][]*Alert {
 	if p.byKey == nil {
 		p.byKey = make(map[string][]*Alert, len(p.Alerts))
 		for _, a := range p.Alerts {
-			key, _, _ := strings.Cut(a.Key, "~")
-			p.byKey[key] = append(p.byKey[key], a)
+			p.byKey[a.base()] = append(p.byKey[a.base()], a)
 		}
 	}
 	return p.byKey
@@ -176,8 +186,7 @@ func (p *Page) add(n *templating.Notification, a *template.Alert, older []*Alert
 		}
 	}
 	p.Alerts = append(p.Alerts, added)
-	base, _, _ := strings.Cut(added.Key, "~")
-	p.byKey[base] = append(p.byKey[base], added)
+	p.byKey[added.base()] = append(p.byKey[added.base()], added)
 }
 
 // fires notes that an alert of the page fires.
@@ -208,9 +217,11 @@ func (a *Alert) ends(state AlertState, at time.Time) bool {
 	live := a.Live()
 	if live {
 		a.changed(at)
-		a.State, a.By, a.Until = state, "", time.Time{}
+		a.By, a.Until = "", time.Time{}
 	}
-	a.At, a.Whole = at, nil
+	if a.State, a.At = state, at; state != Gone {
+		a.Whole = nil
+	}
 	return live
 }
 
@@ -256,7 +267,7 @@ func (p *Page) Truncated() uint64 {
 // prune drops alerts that ended long ago.
 func (p *Page) prune(now time.Time) {
 	all := len(p.Alerts)
-	p.Alerts = slices.DeleteFunc(p.Alerts, func(a *Alert) bool { return !a.Live() && now.Sub(a.At) > keepEnded })
+	p.Alerts = slices.DeleteFunc(p.Alerts, func(a *Alert) bool { return !a.Live() && now.Sub(a.At) > keepEnded && !a.swallowed(now) })
 	if len(p.Alerts) < all {
 		p.byKey = nil
 	}

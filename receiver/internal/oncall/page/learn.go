@@ -35,6 +35,7 @@ type Report struct {
 
 // Known is an alert that Alertmanager lists.
 type Known struct {
+	StartsAt   time.Time
 	Suppressed bool
 	By         string    // who suppresses it, as "silenced by bob until 04:30 UTC"
 	Until      time.Time // how long; zero: nobody knows
@@ -95,6 +96,7 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 			fires++
 		}
 	}
+	again := p.learnAgain(r, now)
 	switch p.learnCut(r, now) {
 	case Gone:
 		gone += int(p.Truncated())
@@ -111,7 +113,7 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 		}
 		p.CutHeld = false
 	}
-	if active+fires > 0 {
+	if active+fires+again > 0 {
 		p.WaitsUntil = time.Time{}
 	}
 	note := func(n int, kind outbox.PageEventType, format string) {
@@ -121,14 +123,43 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	}
 	note(held, outbox.PageEventSuppressed, "% "+by)
 	note(fires, outbox.PageEventFires, "% no longer suppressed")
+	note(again, outbox.PageEventFires, "% again, of which Alertmanager does not notify")
 	note(gone, outbox.PageEventGone, "Alertmanager no longer lists %")
-	if held+fires+gone > 0 {
+	if held+fires+gone+again > 0 {
 		p.rebuild(nil)
 	}
 	if gone > 0 && p.Over() {
 		p.End(now, "Alertmanager no longer lists its alerts")
 	}
-	return fires > 0
+	return fires+again > 0
+}
+
+// learnAgain returns how many alerts fire again that ended without a notification.
+func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
+	for _, a := range p.Alerts {
+		known, listed := r.Alerts[a.Fingerprint()]
+		if !listed || known.Suppressed || !a.swallowed(now) || p.Holds(a.base()) {
+			continue
+		}
+		a.changed(now)
+		a.released(now)
+		a.Came, a.Covered, a.StartsAt = now, false, known.StartsAt
+		a.listed(known.ListedBy, now)
+		if a.Whole != nil {
+			whole := *a.Whole
+			whole.StartsAt = known.StartsAt
+			a.Whole = &whole
+		}
+		again++
+	}
+	p.firesAgain = again > 0
+	return again
+}
+
+// swallowed reports whether Alertmanager may not notify if the alert fires again, as its end was not
+// notified.
+func (a *Alert) swallowed(now time.Time) bool {
+	return a.State == Gone && a.By == "" && now.Sub(a.At) < keepGone
 }
 
 // learnCut returns what the alerts that notifications cut do: those that are listed beside the known ones

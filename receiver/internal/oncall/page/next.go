@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -198,7 +199,7 @@ func (p *Page) expires() time.Time {
 func (p *Page) asks() time.Time {
 	last := Latest(p.NotifiedAt, p.AskedAt)
 	at := last.Add(askFirst)
-	if p.Fires() {
+	if p.Fires() && !slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.swallowed(last) }) {
 		at = last.Add(min(max(askFirst, last.Sub(p.NotifiedAt)/4), askLast))
 	}
 	if again := p.AskedAt.Add(max(askAgain, p.AskedAt.Sub(p.UnheardAt)/4)); !p.UnheardAt.IsZero() && again.Before(at) {

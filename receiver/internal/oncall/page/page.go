@@ -38,7 +38,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/alertmanager/template"
@@ -67,6 +66,8 @@ type Page struct {
 	Body
 	byKey map[string][]*Alert // see index
 	began time.Time           // Clock as it was loaded
+
+	firesAgain bool // see FiresAgain
 }
 
 // Body is what on-call keeps in the Doc of a page.
@@ -130,14 +131,13 @@ func Load(stored outbox.Page, order *templating.SeverityOrder) (*Page, error) {
 // Stored returns the page as it is to be stored.
 func (p *Page) Stored() *outbox.Page {
 	body := p.Body
-	if slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.Whole != nil }) {
+	if slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.Live() && a.Whole != nil }) {
 		body.Notification.Alerts = nil // Load finds them in Alerts
 	}
 	p.AlertKeys = nil
 	if p.State.Current() {
 		for _, a := range p.Live() {
-			key, _, _ := strings.Cut(a.Key, "~")
-			p.AlertKeys = append(p.AlertKeys, key)
+			p.AlertKeys = append(p.AlertKeys, a.base())
 		}
 	}
 	doc, err := json.Marshal(body)
