@@ -102,18 +102,25 @@ func TestNewsOfATwin(t *testing.T) {
 	for name, test := range map[string]struct {
 		steps []step
 		fires bool
+		knows bool          // Alertmanager responds
 		want  intake.Status // of the last
 	}{
-		"a late copy":                      {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, false, intake.Duplicate},
-		"it fires":                         {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, intake.Accepted},
-		"it fires, and was delivered":      {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, true, intake.Duplicate},
-		"a late copy of an end":            {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 20 * time.Second}}, false, intake.Duplicate},
-		"an end":                           {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 2 * time.Second}}, false, intake.Accepted},
-		"an end, a little before it fired": {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 12 * time.Second}}, false, intake.Accepted},
+		"a late copy":                        {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Duplicate},
+		"it fires":                           {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Accepted},
+		"it fires, and was delivered":        {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Duplicate},
+		"it fires, as Alertmanager knows":    {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, true, intake.Accepted},
+		"of another state":                   {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Accepted},
+		"of another state, and fires":        {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, true, true, intake.Accepted},
+		"of another state, and is over":      {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, false, true, intake.Duplicate},
+		"over, but not from a twin":          {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}}, false, true, intake.Accepted},
+		"over, but after a state that fires": {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, false, true, intake.Duplicate},
+		"a late copy of an end":              {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 20 * time.Second}}, false, false, intake.Duplicate},
+		"an end":                             {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 2 * time.Second}}, false, false, intake.Accepted},
+		"an end, a little before it fired":   {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 12 * time.Second}}, false, false, intake.Accepted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := &fake{groups: make(map[outbox.Key]outbox.Sighting), fires: test.fires}
+				f := &fake{groups: make(map[outbox.Key]outbox.Sighting), fires: test.fires, knows: test.knows}
 				in := newIntake(t, f)
 				var got intake.Result
 				for _, s := range test.steps {

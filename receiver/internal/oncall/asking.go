@@ -56,19 +56,28 @@ func (a *asking) about(ctx context.Context, p *page.Page, now time.Time) bool {
 	return true
 }
 
-// fires reports whether Alertmanager lists a firing alert of a notification, and does not hold it back.
-func (a *asking) fires(ctx context.Context, n *templating.Notification) bool {
+// fires reports whether Alertmanager lists a firing alert of a notification and does not hold it back,
+// and whether it must know.
+func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
 	silencer := a.silencer()
 	if silencer == nil {
-		return false
+		return false, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	listing, err := silencer.Alerts(ctx, sharedLabels(n), nil)
-	return err == nil && slices.ContainsFunc(n.Alerts.Firing(), func(alert template.Alert) bool {
+	listing, err := silencer.Alerts(ctx, sharedLabels(n), []string{""}) // to know the starts
+	if err != nil {
+		return false, false
+	}
+	for _, alert := range n.Alerts.Firing() {
 		known, listed := listing.Alerts[alert.Fingerprint]
-		return listed && !known.Suppressed
-	})
+		fires = fires || listed && !known.Suppressed
+	}
+	known = listing.All && n.TruncatedAlerts == 0
+	for _, start := range listing.Starts {
+		known = known && !start.IsZero() && time.Since(start) > page.Restarted
+	}
+	return fires, known
 }
 
 // report returns what Alertmanager knows of the alerts of a page, nil if it does not respond.

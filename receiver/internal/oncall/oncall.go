@@ -169,9 +169,9 @@ func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notifi
 	return o.notifications.turn(ctx, receiver, n, to, at)
 }
 
-// Fires reports whether Alertmanager lists a firing alert of a notification, and does not hold it back;
-// false if it cannot be asked or does not respond.
-func (o *OnCall) Fires(ctx context.Context, n *templating.Notification) bool {
+// Fires reports whether Alertmanager lists a firing alert of a notification and does not hold it back. It
+// must know if all Alertmanagers respond, and none was started a moment ago.
+func (o *OnCall) Fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
 	return o.asking.fires(ctx, n)
 }
 

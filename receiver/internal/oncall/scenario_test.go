@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -207,14 +206,11 @@ func (w *world) post(n *scenarioNotification, began time.Time) {
 	if path == "" {
 		path = "/alertmanager/oncall"
 	}
-	var listed map[string]*listedAlert
+	serve := w.do
 	if n.Unlisted {
-		w.am.set(func() { listed = maps.Clone(w.am.alerts) })
+		serve = w.serve
 	}
-	code, text := w.do("POST", path, string(body))
-	if n.Unlisted {
-		w.am.set(func() { w.am.alerts = listed })
-	}
+	code, text := serve("POST", path, string(body))
 	want := n.Response
 	if want == "" {
 		want = "accepted"

@@ -152,8 +152,8 @@ func TestLearn(t *testing.T) {
 	}{
 		"both are active":                {[]*page.Report{lists(active, active)}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, ""},
 		"one is gone":                    {[]*page.Report{lists(active, nil)}, outbox.PageOpen, true, false, 11 * time.Minute, page.Ask, "gone"},
-		"one is gone, and fires":     {[]*page.Report{lists(active, nil), lists(active, active)}, outbox.PageOpen, true, true, 13*time.Minute + 45*time.Second, page.Ask, "gone, fires"},
-		"one is gone, and is held":   {[]*page.Report{lists(active, nil), lists(active, &silenced)}, outbox.PageOpen, true, false, 12 * time.Minute, page.Ask, "gone"},
+		"one is gone, and fires":         {[]*page.Report{lists(active, nil), lists(active, active)}, outbox.PageOpen, true, true, 13*time.Minute + 45*time.Second, page.Ask, "gone, fires"},
+		"one is gone, and is held":       {[]*page.Report{lists(active, nil), lists(active, &silenced)}, outbox.PageOpen, true, false, 12 * time.Minute, page.Ask, "gone"},
 		"both are gone":                  {[]*page.Report{lists(nil, nil)}, outbox.PageResolved, false, false, 0, page.Wait, "gone, resolved"},
 		"both are silenced":              {[]*page.Report{lists(&silenced, &silenced)}, outbox.PageOpen, false, false, 11 * time.Minute, page.Ask, "suppressed"},
 		"one is inhibited":               {[]*page.Report{lists(&inhibited, active)}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, "suppressed"},

@@ -13,9 +13,9 @@ import (
 // not list it.
 const justNotified = 2 * time.Second
 
-// restarted is how long after its start Alertmanager may not list an alert that fires: Prometheus
+// Restarted is how long after its start Alertmanager may not list an alert that fires: Prometheus
 // sends it again after a minute and an evaluation.
-const restarted = 2 * time.Minute
+const Restarted = 2 * time.Minute
 
 // clocks is how far Alertmanager's clock, which reports its start, and this one may differ.
 const clocks = 2 * time.Second
@@ -66,7 +66,7 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 		return false
 	}
 	longest, _ := r.since()
-	if p.WaitsUntil = longest.Add(restarted); !p.WaitsUntil.After(now) {
+	if p.WaitsUntil = longest.Add(Restarted); !p.WaitsUntil.After(now) {
 		p.WaitsUntil = time.Time{}
 	}
 	var gone, fires, held, active int
