@@ -92,6 +92,7 @@ func (w *world) restart(now time.Time) error {
 			if err := w.ams[i].Run(); err != nil {
 				return err
 			}
+			w.started[i] = time.Now()
 		}
 	}
 	if now.Before(w.nextKill) || w.isDown() {
@@ -102,7 +103,7 @@ func (w *world) restart(now time.Time) error {
 	switch one := w.random.IntN(2); w.random.IntN(5) {
 	case 0:
 		w.happened["both Alertmanagers lose their data"]++
-		w.silences, w.excused = nil, now.Add(startGrace)
+		w.silences = nil
 		for i, am := range w.ams {
 			w.down[i] = back
 			if err := am.Kill(true); err != nil {

@@ -16,9 +16,11 @@ const (
 	limit = groupInterval + time.Minute
 	// slack is how long what is true takes to be seen: by a sender, Alertmanager, and the judge.
 	slack = 8 * time.Second
-	// startGrace is for how long after a start of all Alertmanagers nothing ends for smspager
-	// (docs/on-call.md), and the time until it asks again.
-	startGrace = 2*time.Minute + limit
+	// restarted is for how long after its start an Alertmanager does not know all alerts that fire
+	// (docs/on-call.md).
+	restarted = 2 * time.Minute
+	// clocks is by how much smspager lets Alertmanager's clock differ from its own.
+	clocks = 2 * time.Second
 )
 
 // verdict is what the judge has seen.
@@ -27,8 +29,8 @@ type verdict struct {
 	texts     map[string]bool      // the messages that were judged, by id
 	wrong     []string
 	reported  map[string]bool
-	excused   time.Time // until when pages need not end
-	away      time.Time // when both Alertmanagers were last down
+	someDown  time.Time // when an Alertmanager was last down
+	bothDown  time.Time // when both were
 	uncovered time.Duration
 	overdue   time.Duration
 	open      time.Duration // of all pages together
@@ -59,8 +61,11 @@ func (w *world) judge(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if w.isDown() {
+		w.someDown = now
+	}
 	if !w.down[0].IsZero() && !w.down[1].IsZero() {
-		w.away = now
+		w.bothDown = now
 	}
 	covered := make(map[string]bool)
 	for _, p := range pages {
@@ -112,16 +117,17 @@ func (w *world) judgePage(p *outbox.Page, seen *seenPage, now time.Time) {
 	if seen.over.IsZero() {
 		seen.over = now
 	}
-	var doc struct {
-		SettlesAt time.Time `json:"settles_at"`
+	var doc document
+	if err := json.Unmarshal(p.Doc, &doc); err != nil {
+		w.blame("doc"+p.ID, "page %s cannot be read: %v", p.Code, err)
 	}
-	if json.Unmarshal(p.Doc, &doc) == nil && !doc.SettlesAt.IsZero() {
+	if !doc.SettlesAt.IsZero() {
 		if now.Sub(doc.SettlesAt) > slack {
 			w.blame("flap"+p.ID, "page %s (%s) flapped, and does not end", p.Code, p.Headline)
 		}
 		return
 	}
-	if now.Before(w.excused) {
+	if w.unknown(&doc, now) {
 		return
 	}
 	w.overdue = max(w.overdue, now.Sub(seen.over))
@@ -130,8 +136,48 @@ func (w *world) judgePage(p *outbox.Page, seen *seenPage, now time.Time) {
 	}
 }
 
+// document is what the judge reads of what smspager keeps of a page.
+type document struct {
+	SettlesAt time.Time `json:"settles_at"`
+	Alerts    []struct {
+		State    string               `json:"state"`
+		Notified time.Time            `json:"notified"` // when a notification last reported it
+		Listed   map[string]time.Time `json:"listed"`   // when Alertmanagers last listed it
+	} `json:"alerts"`
+}
+
+// unknown reports whether no Alertmanager can say that the alerts of a page have ended: both were
+// started a moment ago, and one is or was down when smspager may have asked, or an alert was last
+// reported before the later start.
+func (w *world) unknown(doc *document, now time.Time) bool {
+	if now.Sub(w.bothDown) < slack {
+		return true
+	}
+	var last time.Time
+	for i, started := range w.started {
+		if w.down[i].IsZero() && now.Sub(started) > restarted+slack {
+			return false
+		}
+		if started.After(last) {
+			last = started
+		}
+	}
+	unseen := false
+	for _, a := range doc.Alerts {
+		seen := a.Notified
+		for _, at := range a.Listed {
+			if at.After(seen) {
+				seen = at
+			}
+		}
+		unseen = unseen || (a.State == "firing" || a.State == "suppressed") && seen.Before(last.Add(clocks))
+	}
+	return unseen || now.Sub(w.someDown) <= limit
+}
+
 // judgeTexts: nobody is paged for alerts that are all suppressed or over, while an Alertmanager is there
-// to say so.
+// to say so. One that was started a moment ago may itself notify of what is suppressed: it gets the
+// alerts before the silences of its peer and the alerts that inhibit, and does not wait for group_wait.
 func (w *world) judgeTexts(ctx context.Context, now time.Time) error {
 	messages, err := w.store.List(ctx, outbox.Query{Limit: 100})
 	if err != nil {
@@ -146,7 +192,8 @@ func (w *world) judgeTexts(ctx context.Context, now time.Time) error {
 		if seen == nil || !strings.HasPrefix(m.Text, "CRITICAL") && !strings.HasPrefix(m.Text, "STILL") {
 			continue
 		}
-		if now.Sub(w.away) >= slack && !slices.ContainsFunc(w.alerts, func(a *alert) bool { return seen.keys[a.fingerprint] && now.Sub(a.active) < slack }) {
+		excused := now.Sub(w.bothDown) < slack || now.Sub(w.started[0]) < slack || now.Sub(w.started[1]) < slack
+		if !excused && !slices.ContainsFunc(w.alerts, func(a *alert) bool { return seen.keys[a.fingerprint] && now.Sub(a.active) < slack }) {
 			w.blame("text"+m.ID, "%s gets %q, although nothing of it fires that is not suppressed", m.To, m.Text)
 		}
 	}

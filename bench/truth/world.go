@@ -39,6 +39,7 @@ type world struct {
 	stop  func() error
 	asked atomic.Int64 // requests to Alertmanager
 
+	started  [2]time.Time // when each Alertmanager was last started
 	down     [2]time.Time // when a killed Alertmanager is started again; zero: it runs
 	dead     [2]time.Time // until when a sender sends nothing
 	sentAt   time.Time
@@ -78,6 +79,7 @@ func newWorld(ctx context.Context, o options) (w *world, err error) {
 		if err != nil {
 			return nil, err
 		}
+		w.started[len(w.ams)] = time.Now()
 		w.ams = append(w.ams, am)
 	}
 	w.ams[0].Peers = []string{w.ams[1].Cluster}

@@ -27,8 +27,18 @@ func (s *Sighting) Repeats(e *Entry) bool {
 	if e.State == s.State {
 		return since < e.Window
 	}
-	return e.Source != "" && !e.Intended && e.State == s.Before && since < twinWindow && len(s.Sources) > 0 &&
-		!slices.Contains(s.Sources, e.Source) && !slices.Contains(s.Earlier, e.Source)
+	return s.Late(e)
+}
+
+// Late reports whether an entry may be a late copy of the state before the latest.
+func (s *Sighting) Late(e *Entry) bool {
+	return e.State == s.Before && s.Twin(e) && !slices.Contains(s.Earlier, e.Source)
+}
+
+// Twin reports whether an entry may be of an earlier state, from a twin that has not sent the latest.
+func (s *Sighting) Twin(e *Entry) bool {
+	since := e.SeenAt.Sub(s.SeenAt).Abs()
+	return e.Source != "" && !e.Intended && e.State != s.State && since < twinWindow && len(s.Sources) > 0 && !slices.Contains(s.Sources, e.Source)
 }
 
 // Next returns the sighting after an entry that is not a duplicate.

@@ -31,14 +31,17 @@ type Alert struct {
 	Suppressed  bool      // silenced, inhibited or muted
 	By          string    // who suppresses it, as "silenced by bob until 04:30 UTC"
 	Until       time.Time // how long it is silenced; zero: nobody knows
+	ListedBy    []string  // the URLs of those that list it
 }
 
 // Listing is what Alertmanager lists.
 type Listing struct {
 	Alerts map[string]Alert // by fingerprint
-	// Since is when the Alertmanager that runs longest was started; zero: nobody knows. An
-	// Alertmanager does not keep alerts: after a start, it lists those that it has been sent again.
-	Since time.Time
+	// Starts is when the Alertmanagers that responded were started, by their URLs; zero: one does not
+	// say so, or lists all that is wanted. An Alertmanager does not keep alerts: after a start, it lists
+	// those that it has been sent again.
+	Starts map[string]time.Time
+	All    bool // all Alertmanagers responded
 }
 
 // errResting is the error for an Alertmanager that did not respond a moment ago.
@@ -50,24 +53,26 @@ var errResting = errors.New("it did not respond a moment ago")
 // fingerprints of the alerts that the caller looks for.
 func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted []string) (*Listing, error) {
 	type response struct {
-		Listing
-		err error
+		address string
+		alerts  map[string]Alert
+		start   time.Time
+		err     error
 	}
 	responses := make(chan response, len(s.o.URLs))
 	for _, address := range s.o.URLs {
 		go func() {
-			r := response{err: errResting}
+			r := response{address: address, err: errResting}
 			if s.rested(address) {
 				base := strings.TrimSuffix(address, "/")
-				if r.Alerts, r.err = s.alerts(ctx, base, labels); r.err == nil && slices.ContainsFunc(wanted, func(f string) bool { _, ok := r.Alerts[f]; return !ok }) {
-					r.Since = s.since(ctx, base)
+				if r.alerts, r.err = s.alerts(ctx, base, labels); r.err == nil && slices.ContainsFunc(wanted, func(f string) bool { _, ok := r.alerts[f]; return !ok }) {
+					r.start, r.err = s.start(ctx, base)
 				}
 				s.responded(address, r.err)
 			}
 			responses <- r
 		}()
 	}
-	var all *Listing
+	all := &Listing{Alerts: make(map[string]Alert), Starts: make(map[string]time.Time)}
 	var errs []error
 	for range s.o.URLs {
 		r := <-responses
@@ -75,33 +80,36 @@ func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted 
 			errs = append(errs, r.err)
 			continue
 		}
-		if all == nil {
-			all = &Listing{Alerts: make(map[string]Alert), Since: r.Since}
-		}
-		if r.Since.Before(all.Since) {
-			all.Since = r.Since
-		}
-		for fingerprint, a := range r.Alerts {
-			if known, ok := all.Alerts[fingerprint]; !ok || known.Suppressed {
-				all.Alerts[fingerprint] = a
+		all.Starts[r.address] = r.start
+		for fingerprint, a := range r.alerts {
+			known, ok := all.Alerts[fingerprint]
+			by := append(known.ListedBy, r.address)
+			if !ok || known.Suppressed {
+				known = a
 			}
+			known.ListedBy = by
+			all.Alerts[fingerprint] = known
 		}
 	}
-	if all == nil {
+	if len(all.Starts) == 0 {
 		return nil, errors.Join(errs...)
 	}
+	all.All = len(errs) == 0
 	return all, nil
 }
 
-// since returns when an Alertmanager was started, zero if it does not say so.
-func (s *Silencer) since(ctx context.Context, base string) time.Time {
+// start returns when an Alertmanager was started, zero if it refuses to say so. If it does not respond,
+// nobody knows whether it can list yet what fires.
+func (s *Silencer) start(ctx context.Context, base string) (time.Time, error) {
 	var status struct {
 		Uptime time.Time `json:"uptime"`
 	}
-	if s.once(ctx, http.MethodGet, base+"/api/v2/status", nil, &status) != nil {
-		return time.Time{}
+	err := s.once(ctx, http.MethodGet, base+"/api/v2/status", nil, &status)
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		err = nil
 	}
-	return status.Uptime
+	return status.Uptime, err
 }
 
 // rested reports whether an Alertmanager is to be asked about alerts.

@@ -77,11 +77,17 @@ func TestAlerts(t *testing.T) {
 		"suppressed, whatever by":     {map[string]map[string]string{"one": {alerts: `[{"fingerprint":"a","status":{"state":"suppressed"}}]`}}, `a suppressed`},
 		"active for one of two peers": {map[string]map[string]string{"one": {alerts: silenced}, "two": {alerts: active}}, `a at 03:00`},
 		"one peer does not know it":   {map[string]map[string]string{"one": {alerts: `[]`}, "two": {alerts: active}}, `a at 03:00`},
-		"one peer hangs":              {map[string]map[string]string{"one": {alerts: "hang", groups: "hang"}, "two": {alerts: active}}, `a at 03:00`},
-		"one peer is broken":          {map[string]map[string]string{"one": {alerts: "502"}, "two": {alerts: active}}, `a at 03:00`},
+		"one peer hangs":              {map[string]map[string]string{"one": {alerts: "hang", groups: "hang"}, "two": {alerts: active}}, `a at 03:00, in part`},
+		"one peer is broken":          {map[string]map[string]string{"one": {alerts: "502"}, "two": {alerts: active}}, `a at 03:00, in part`},
 		"groups hang":                 {map[string]map[string]string{"one": {alerts: active, groups: "hang"}}, `a at 03:00`},
 		"started lately":              {map[string]map[string]string{"one": {alerts: `[]`, status: `{"uptime":"2026-11-28T02:00:00Z"}`}}, `none since 02:00`},
-		"one peer started lately":     {map[string]map[string]string{"one": {alerts: `[]`, status: `{"uptime":"2026-11-28T02:00:00Z"}`}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 01:00`},
+		"one peer started lately":     {map[string]map[string]string{"one": {alerts: `[]`, status: `{"uptime":"2026-11-28T02:00:00Z"}`}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 02:00 since 01:00`},
+		"one of them hangs":           {map[string]map[string]string{"one": {alerts: "hang"}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 01:00, in part`},
+		"one refuses its start":       {map[string]map[string]string{"one": {alerts: `[]`, status: "403"}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 01:00`},
+		"it refuses its start":        {map[string]map[string]string{"one": {alerts: `[]`, status: "403"}}, `none`},
+		"its start hangs":             {map[string]map[string]string{"one": {alerts: `[]`, status: "hang"}}, ""},
+		"its start is broken":         {map[string]map[string]string{"one": {alerts: `[]`, status: "502"}}, ""},
+		"its start is a page":         {map[string]map[string]string{"one": {alerts: `[]`, status: "<html>"}}, ""},
 		"it hangs":                    {map[string]map[string]string{"one": {alerts: "hang"}}, ""},
 		"401":                         {map[string]map[string]string{"one": {alerts: "401"}}, ""},
 		"a page to log in":            {map[string]map[string]string{"one": {alerts: "<html>"}}, ""},
@@ -108,8 +114,13 @@ func TestAlerts(t *testing.T) {
 							got += "at " + a.StartsAt.Format("15:04")
 						}
 					}
-					if !listing.Since.IsZero() {
-						got += " since " + listing.Since.Format("15:04")
+					for _, address := range addresses {
+						if start := listing.Starts[address]; !start.IsZero() {
+							got += " since " + start.Format("15:04")
+						}
+					}
+					if !listing.All {
+						got += ", in part"
 					}
 				}
 				if got != test.want || (err != nil) != (test.want == "") {

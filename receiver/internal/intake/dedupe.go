@@ -13,6 +13,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
@@ -61,6 +62,15 @@ func sourceOf(n *templating.Notification) string {
 	write(h, n.ExternalURL)
 	key := sum(h)
 	return hex.EncodeToString(key[:8])
+}
+
+// clocks is how far the clocks of Prometheus and of this machine may differ.
+const clocks = 5 * time.Second
+
+// endedAfter reports whether a notification is of an end after a time, when its alerts fired.
+func endedAfter(n *templating.Notification, fired time.Time) bool {
+	return n.Status == string(model.AlertResolved) &&
+		slices.ContainsFunc(n.Alerts, func(a template.Alert) bool { return a.EndsAt.After(fired.Add(-clocks)) })
 }
 
 func sum(h hash.Hash) (key outbox.Key) {

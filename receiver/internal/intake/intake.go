@@ -63,6 +63,9 @@ type OnCall interface {
 	Named(name string) (config.Recipient, bool)
 	// Turn decides what a notification does to its page, and who is told.
 	Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error)
+	// Fires reports whether Alertmanager lists a firing alert of a notification and does not hold it
+	// back, and whether it must know.
+	Fires(ctx context.Context, n *templating.Notification) (fires, known bool)
 	// Beat takes in what may be a heartbeat, and reports whether the receiver has one.
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool
 }
@@ -234,6 +237,10 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	}
 	known := in.memory.enter(seen.Key)
 	defer known.mu.Unlock()
+	if in.late(ctx, known, &seen, &n) {
+		in.metrics.duplicates.WithLabelValues("memory").Inc()
+		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
+	}
 	if !in.shared && known.repeats(&seen) { // otherwise another replica may know a newer state
 		in.metrics.duplicates.WithLabelValues("memory").Inc()
 		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
@@ -262,6 +269,24 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 		return Result{Status: Ignored, Messages: []string{}}, nil
 	}
 	return Result{Status: Accepted, Messages: added.IDs}, nil
+}
+
+// late reports whether Alertmanager shows that a notification is of an earlier state of its group, from a
+// twin. If what looks like that is news, it notes so in seen.
+func (in *Intake) late(ctx context.Context, g *group, seen *outbox.Entry, n *templating.Notification) bool {
+	if g.latest == nil || !g.latest.Twin(seen) {
+		return false
+	}
+	firing := n.Status == string(model.AlertFiring)
+	switch late := g.latest.Late(seen); {
+	case late && endedAfter(n, g.latest.SeenAt):
+		seen.Intended = true
+	case firing && (late || g.status == string(model.AlertResolved)):
+		fires, known := in.onCall.Fires(ctx, n)
+		seen.Intended = fires
+		return known && !fires
+	}
+	return false
 }
 
 // entry returns the entry of a notification. It is empty if nobody is paged and no page changes: its

@@ -35,6 +35,8 @@ type fake struct {
 	handed   []string
 	enter    chan struct{} // if set, Add waits until it is closed
 
+	knows       bool                           // Alertmanager responds
+	fires       bool                           // Alertmanager lists what is notified
 	groups      map[outbox.Key]outbox.Sighting // nil: nothing is a duplicate
 	duplicateOf []string                       // if set, everything is a repeat of these
 }
@@ -109,6 +111,10 @@ func (f *fake) Named(name string) (config.Recipient, bool) {
 
 func (f *fake) Turn(_ context.Context, _ string, _ *templating.Notification, to []outbox.Person, _ time.Time) (outbox.Turn, error) {
 	return outbox.Turn{To: to}, nil
+}
+
+func (f *fake) Fires(context.Context, *templating.Notification) (fires, known bool) {
+	return f.fires, f.knows
 }
 
 func (f *fake) Beat(context.Context, string, *templating.Notification, time.Time) bool { return false }

@@ -92,6 +92,54 @@ func TestDuplicatesOfTheLatestState(t *testing.T) {
 	}
 }
 
+// TestNewsOfATwin: what looks like a late copy from a twin is news if Alertmanager lists the alert, or
+// if the alert has ended since.
+func TestNewsOfATwin(t *testing.T) {
+	type step struct {
+		status, source string
+		ended          time.Duration // before the notification
+	}
+	for name, test := range map[string]struct {
+		steps []step
+		fires bool
+		knows bool          // Alertmanager responds
+		want  intake.Status // of the last
+	}{
+		"a late copy":                        {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Duplicate},
+		"it fires":                           {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Accepted},
+		"it fires, and was delivered":        {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Duplicate},
+		"it fires, as Alertmanager knows":    {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, true, intake.Accepted},
+		"of another state":                   {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Accepted},
+		"of another state, and fires":        {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, true, true, intake.Accepted},
+		"of another state, and is over":      {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, false, true, intake.Duplicate},
+		"over, but not from a twin":          {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}}, false, true, intake.Accepted},
+		"over, but after a state that fires": {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, false, true, intake.Duplicate},
+		"a late copy of an end":              {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 20 * time.Second}}, false, false, intake.Duplicate},
+		"an end":                             {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 2 * time.Second}}, false, false, intake.Accepted},
+		"an end, a little before it fired":   {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 12 * time.Second}}, false, false, intake.Accepted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{groups: make(map[outbox.Key]outbox.Sighting), fires: test.fires, knows: test.knows}
+				in := newIntake(t, f)
+				var got intake.Result
+				for _, s := range test.steps {
+					time.Sleep(10 * time.Second)
+					var err error
+					if got, err = in.Notify(context.Background(), "sms", decode(t, fmt.Sprintf(
+						`{"version":"4","status":%q,"groupKey":"g","externalURL":"http://%s","notification_reason":"first notification","alerts":[{"status":%q,"labels":{"alertname":"A"},"startsAt":"1999-12-31T23:00:00Z","endsAt":%q}]}`,
+						s.status, s.source, s.status, time.Now().Add(-s.ended).Format(time.RFC3339)))); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got.Status != test.want {
+					t.Errorf("the last is %s, want %s", got.Status, test.want)
+				}
+			})
+		})
+	}
+}
+
 // TestFlappingGroup: the text of a group that flaps says so.
 func TestFlappingGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,10 +2,13 @@ package oncall
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/prometheus/alertmanager/template"
 
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
@@ -53,6 +56,30 @@ func (a *asking) about(ctx context.Context, p *page.Page, now time.Time) bool {
 	return true
 }
 
+// fires reports whether Alertmanager lists a firing alert of a notification and does not hold it back,
+// and whether it must know.
+func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
+	silencer := a.silencer()
+	if silencer == nil {
+		return false, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	listing, err := silencer.Alerts(ctx, sharedLabels(n), []string{""}) // to know the starts
+	if err != nil {
+		return false, false
+	}
+	for _, alert := range n.Alerts.Firing() {
+		known, listed := listing.Alerts[alert.Fingerprint]
+		fires = fires || listed && !known.Suppressed
+	}
+	known = listing.All && n.TruncatedAlerts == 0
+	for _, start := range listing.Starts {
+		known = known && !start.IsZero() && time.Since(start) > page.Restarted
+	}
+	return fires, known
+}
+
 // report returns what Alertmanager knows of the alerts of a page, nil if it does not respond.
 func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 	silencer := a.silencer()
@@ -65,18 +92,23 @@ func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 	for _, alert := range p.Live() {
 		wanted = append(wanted, alert.Fingerprint())
 	}
+	if p.Truncated() > 0 {
+		wanted = append(wanted, "") // the start of each Alertmanager must be known
+	}
 	listing, err := silencer.Alerts(ctx, groupLabels(p), wanted)
 	if err != nil {
 		return nil
 	}
-	return a.reportOf(p, listing)
+	report := a.reportOf(p, listing)
+	report.Whole = true
+	return report
 }
 
 // reportOf returns what a listing says of the alerts of a page.
 func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Report {
-	r := &page.Report{Alerts: make(map[string]page.Known), Strangers: make(map[string]bool), Since: listing.Since}
+	r := &page.Report{Alerts: make(map[string]page.Known), Strangers: make(map[string]bool), Starts: listing.Starts, All: listing.All}
 	for _, l := range listing.Alerts {
-		r.Alerts[l.Fingerprint] = page.Known{Suppressed: l.Suppressed, By: l.By, Until: l.Until}
+		r.Alerts[l.Fingerprint] = page.Known{StartsAt: l.StartsAt, Suppressed: l.Suppressed, By: l.By, Until: l.Until, ListedBy: l.ListedBy}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -124,16 +156,19 @@ func (a *asking) ours(p *page.Page, address string) bool {
 
 // groupLabels returns labels that all alerts of the page have, to ask for these only.
 func groupLabels(p *page.Page) map[string]string {
+	labels := sharedLabels(&p.Notification)
+	maps.DeleteFunc(labels, func(name, value string) bool {
+		return slices.ContainsFunc(p.Live(), func(a *page.Alert) bool { return a.Whole != nil && a.Whole.Labels[name] != value })
+	})
+	return labels
+}
+
+// sharedLabels returns the labels of the group that all alerts of a notification have.
+func sharedLabels(n *templating.Notification) map[string]string {
 	labels := make(map[string]string)
-	for name, value := range p.Notification.GroupLabels {
-		everywhere := len(p.Notification.Alerts) > 0
-		for _, a := range p.Notification.Alerts {
-			everywhere = everywhere && a.Labels[name] == value
-		}
-		for _, a := range p.Live() {
-			everywhere = everywhere && (a.Whole == nil || a.Whole.Labels[name] == value)
-		}
-		if everywhere && value != "" {
+	for name, value := range n.GroupLabels {
+		other := func(a template.Alert) bool { return a.Labels[name] != value }
+		if len(n.Alerts) > 0 && !slices.ContainsFunc(n.Alerts, other) && value != "" {
 			labels[name] = value
 		}
 	}

@@ -63,8 +63,10 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 		return nil, err
 	}
 	now, due, conf := time.Now(), p.DueAt, e.settings.Load()
-	facts := page.Facts{Plan: conf.plans[p.Receiver], HolderLeft: e.texts.holderLeft(p)}
-	if facts.Plan == nil {
+	r, facts := conf.receivers[p.Receiver], page.Facts{Plan: conf.plan(p.Receiver)}
+	if r != nil {
+		facts.HolderLeft = e.texts.holderLeft(p)
+	} else {
 		e.logger.Error("the receiver of a page is no longer configured; the page is neither escalated nor repeated", "page", p.ID, "receiver", p.Receiver)
 	}
 	if p.State == outbox.PageOpen && facts.Plan != nil {
@@ -91,7 +93,7 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	}
 	s.entry = &outbox.Entry{}
 	switch {
-	case s.action.Kind == page.Settle && facts.Plan != nil && conf.receivers[p.Receiver].SendResolved:
+	case s.action.Kind == page.Settle && (r == nil || r.SendResolved):
 		s.entry.Messages = e.texts.others(p, "", now, over("RESOLVED", p, p.FlapText(now)))
 	case len(s.people) > 0:
 		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, paged, now, s.action.Why)
@@ -125,10 +127,19 @@ func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 	case !p.State.Current():
 		s.action = page.Action{Kind: page.Wait}
 		s.entry.Marks = watched.watches(now)
-		if r.SendResolved {
+		if r == nil || r.SendResolved {
 			s.entry.Messages = e.texts.others(p, "", now, over("RESOLVED", p, "Alertmanager no longer lists it"))
 		}
-	case !fired && p.Fires() && p.State == outbox.PageOpen:
+	case r != nil && p.FiresAgain() != "":
+		severities, reopens := templating.Severities(p.Notification), ""
+		if p.Held() {
+			reopens = p.FiresAgain()
+		}
+		s.action = page.Action{Kind: page.HandBack}
+		s.people = e.texts.withPaged(p, severities, e.people.People(r.Recipients, severities, now), now)
+		p.Notified(p.FiresAgain(), page.Effect{}, s.people, reopens, now)
+		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, nil, now, "")
+	case r != nil && !fired && p.Fires() && p.State == outbox.PageOpen:
 		severities := templating.Severities(p.Notification)
 		people := e.texts.withPaged(p, severities, e.people.People(r.Recipients, severities, now), now)
 		paged := p.People.Numbers()
@@ -139,7 +150,7 @@ func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 	default:
 		return false
 	}
-	p.Schedule(conf.plans[p.Receiver])
+	p.Schedule(conf.plan(p.Receiver))
 	return true
 }
 

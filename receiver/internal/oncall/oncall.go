@@ -87,6 +87,15 @@ type settings struct {
 	links     link.Links
 }
 
+// plan returns what the receiver of a page wants. If it is not configured, Alertmanager is only asked
+// whether the page is over; nil: it cannot be asked either.
+func (s *settings) plan(receiver string) *page.Plan {
+	if s.receivers[receiver] == nil && s.silencer != nil {
+		return &page.Plan{Pages: true, Asks: true}
+	}
+	return s.plans[receiver]
+}
+
 // tools are what the types of this package work with. Their own data is in themselves.
 type tools struct {
 	settings *atomic.Pointer[settings]
@@ -158,6 +167,12 @@ func (o *OnCall) Run(ctx context.Context) {
 // corrects that when it is stored.
 func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error) {
 	return o.notifications.turn(ctx, receiver, n, to, at)
+}
+
+// Fires reports whether Alertmanager lists a firing alert of a notification and does not hold it back. It
+// must know if all Alertmanagers respond, and none was started a moment ago.
+func (o *OnCall) Fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
+	return o.asking.fires(ctx, n)
 }
 
 // Committed takes in an entry that was stored, or is kept to be stored: its pages may be due.

@@ -203,8 +203,8 @@ func (r *pages) eachCurrent(ctx context.Context, yield func(outbox.Page) error) 
 	}
 }
 
-// plan returns what the receiver of a page wants, nil if it is not configured.
-func (r *pages) plan(receiver string) *page.Plan { return r.settings.Load().plans[receiver] }
+// plan returns what the receiver of a page wants.
+func (r *pages) plan(receiver string) *page.Plan { return r.settings.Load().plan(receiver) }
 
 // drawCode draws a code that no page has or had lately, as far as the store shows.
 func (r *pages) drawCode(ctx context.Context, at time.Time) (code string, err error) {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -71,12 +70,13 @@ type scenarioAlertmanager struct {
 	Unsilence bool              `yaml:"unsilence"`
 	Inhibit   string            `yaml:"inhibit"` // the name of alerts; "none" ends it
 	Mute      string            `yaml:"mute"`
-	End       string            `yaml:"end"`      // the name of alerts that end, without a notification
-	Fire      map[string]string `yaml:"fire"`     // an alert that fires, without a notification
-	Response  string            `yaml:"response"` // what it responds to everything: 401, 502, html, null, slow; "ok" ends it
-	Restart   bool              `yaml:"restart"`  // without its alerts
-	Repeat    string            `yaml:"repeat"`   // its repeat_interval
-	Asked     *int              `yaml:"asked"`    // how often it has been asked at most
+	End       string            `yaml:"end"`       // the name of alerts that end, without a notification
+	QuietEnd  map[string]string `yaml:"quiet_end"` // labels of alerts that end, without a notification
+	Fire      map[string]string `yaml:"fire"`      // an alert that fires, without a notification
+	Response  string            `yaml:"response"`  // what it responds to everything: 401, 502, html, null, slow, gone; "no start": only its status fails; "ok" ends it
+	Restart   bool              `yaml:"restart"`   // without its alerts
+	Repeat    string            `yaml:"repeat"`    // its repeat_interval
+	Asked     *int              `yaml:"asked"`     // how often it has been asked at most
 }
 
 // scenarioPage is what the API shows of the latest page.
@@ -206,14 +206,11 @@ func (w *world) post(n *scenarioNotification, began time.Time) {
 	if path == "" {
 		path = "/alertmanager/oncall"
 	}
-	var listed map[string]*listedAlert
+	serve := w.do
 	if n.Unlisted {
-		w.am.set(func() { listed = maps.Clone(w.am.alerts) })
+		serve = w.serve
 	}
-	code, text := w.do("POST", path, string(body))
-	if n.Unlisted {
-		w.am.set(func() { w.am.alerts = listed })
-	}
+	code, text := serve("POST", path, string(body))
 	want := n.Response
 	if want == "" {
 		want = "accepted"
@@ -253,7 +250,11 @@ func (c *scenarioAlertmanager) apply(w *world) {
 			if c.Mute != "" {
 				a.muted = name == c.Mute
 			}
-			if c.End != "" && name == c.End {
+			ends := c.QuietEnd != nil
+			for name, value := range c.QuietEnd {
+				ends = ends && a.Labels[name] == value
+			}
+			if ends || c.End != "" && name == c.End {
 				delete(w.am.alerts, fingerprint)
 			}
 		}
@@ -295,6 +296,10 @@ func (a amResponse) RoundTrip(r *http.Request) (*http.Response, error) {
 		return respond(200, "<html>log in</html>")
 	case "null":
 		return respond(200, "null")
+	case "no start":
+		if strings.HasSuffix(r.URL.Path, "/status") {
+			return respond(502, "bad gateway")
+		}
 	case "slow":
 		timer := time.NewTimer(10 * time.Second)
 		defer timer.Stop()

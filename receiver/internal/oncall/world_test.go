@@ -176,6 +176,11 @@ func (w *world) do(method, path, body string) (int, string) {
 			}
 		}
 	}
+	return w.serve(method, path, body)
+}
+
+// serve is do, of which the fake Alertmanager knows nothing.
+func (w *world) serve(method, path, body string) (int, string) {
 	rec := httptest.NewRecorder()
 	w.r.Handler().ServeHTTP(rec, httptest.NewRequest(method, path, strings.NewReader(body)))
 	return rec.Code, rec.Body.String()

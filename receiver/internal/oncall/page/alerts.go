@@ -24,26 +24,39 @@ const (
 	Gone       AlertState = "gone"       // Alertmanager no longer lists it, or it is in another page
 )
 
-// keepEnded is how long a page keeps an alert that has ended.
-const keepEnded = flapWindow
+const (
+	// keepEnded is how long a page keeps an alert that has ended.
+	keepEnded = flapWindow
+	// keepGone is how long a page keeps one that ended without a notification, and asks whether it fires
+	// again: for Alertmanager's own repeat_interval, it may not notify.
+	keepGone = 4 * time.Hour
+)
 
 // Alert is an alert of a page.
 type Alert struct {
-	Key      string          `json:"key"`
-	State    AlertState      `json:"state"`
-	Sources  []string        `json:"from,omitempty"` // who has reported it, by the keys of Body.Sources
-	StartsAt time.Time       `json:"starts_at,omitzero"`
-	Came     time.Time       `json:"came"`            // when a notification first had it
-	At       time.Time       `json:"at"`              // when its state was last reported
-	Covered  bool            `json:"ack,omitempty"`   // it was there when somebody acknowledged the page
-	By       string          `json:"by,omitempty"`    // who suppresses it, or where it is
-	Until    time.Time       `json:"until,omitzero"`  // how long it is suppressed; zero: nobody knows
-	Changes  []time.Time     `json:"flaps,omitempty"` // when it recently ended or fired again
-	Whole    *template.Alert `json:"whole,omitempty"` // as it was last notified, of the most severe
+	Key      string               `json:"key"`
+	State    AlertState           `json:"state"`
+	Sources  []string             `json:"from,omitempty"` // who has reported it, by the keys of Body.Sources
+	StartsAt time.Time            `json:"starts_at,omitzero"`
+	Came     time.Time            `json:"came"`              // when a notification first had it
+	At       time.Time            `json:"at"`                // when its state was last reported
+	Notified time.Time            `json:"notified,omitzero"` // when a notification last had it as firing
+	Listed   map[string]time.Time `json:"listed,omitempty"`  // when Alertmanagers last listed it, by short names of their URLs
+	Covered  bool                 `json:"ack,omitempty"`     // it was there when somebody acknowledged the page
+	By       string               `json:"by,omitempty"`      // who suppresses it, or where it is
+	Until    time.Time            `json:"until,omitzero"`    // how long it is suppressed; zero: nobody knows
+	Changes  []time.Time          `json:"flaps,omitempty"`   // when it recently ended or fired again
+	Whole    *template.Alert      `json:"whole,omitempty"`   // as it was last notified, of the most severe
 }
 
 // Live reports whether the alert has not ended.
 func (a *Alert) Live() bool { return a.State == Firing || a.State == Suppressed }
+
+// base returns the key without the source that tells equal alerts apart.
+func (a *Alert) base() string {
+	key, _, _ := strings.Cut(a.Key, "~")
+	return key
+}
 
 // Fingerprint returns the alert's fingerprint as keys have it.
 func (a *Alert) Fingerprint() string {
@@ -62,8 +75,12 @@ func sourceOf(n *templating.Notification) string {
 	if n.ExternalURL == "" {
 		return ""
 	}
+	return shortName(n.ExternalURL + " " + n.Org)
+}
+
+func shortName(of string) string {
 	h := fnv.New32a()
-	h.Write([]byte(n.ExternalURL + " " + n.Org))
+	h.Write([]byte(of))
 	return fmt.Sprintf("%08x", h.Sum32())
 }
 
@@ -104,8 +121,7 @@ func (p *Page) index() map[string][]*Alert {
 	if p.byKey == nil {
 		p.byKey = make(map[string][]*Alert, len(p.Alerts))
 		for _, a := range p.Alerts {
-			key, _, _ := strings.Cut(a.Key, "~")
-			p.byKey[key] = append(p.byKey[key], a)
+			p.byKey[a.base()] = append(p.byKey[a.base()], a)
 		}
 	}
 	return p.byKey
@@ -154,7 +170,7 @@ func (p *Page) Take(n *templating.Notification, older []*Alert, at time.Time) Ef
 
 // add adds an alert that fires.
 func (p *Page) add(n *templating.Notification, a *template.Alert, older []*Alert, at time.Time) {
-	added := &Alert{Key: KeyOf(n, a), State: Firing, StartsAt: a.StartsAt, Came: at, At: at, Whole: a}
+	added := &Alert{Key: KeyOf(n, a), State: Firing, StartsAt: a.StartsAt, Came: at, At: at, Notified: at, Whole: a}
 	added.reported(sourceOf(n))
 	if len(p.index()[added.Key]) > 0 {
 		added.Key += "~" + sourceOf(n)
@@ -170,8 +186,7 @@ func (p *Page) add(n *templating.Notification, a *template.Alert, older []*Alert
 		}
 	}
 	p.Alerts = append(p.Alerts, added)
-	base, _, _ := strings.Cut(added.Key, "~")
-	p.byKey[base] = append(p.byKey[base], added)
+	p.byKey[added.base()] = append(p.byKey[added.base()], added)
 }
 
 // fires notes that an alert of the page fires.
@@ -187,7 +202,7 @@ func (p *Page) fires(known *Alert, n *templating.Notification, a *template.Alert
 		}
 	}
 	known.State, known.By, known.Until = Firing, "", time.Time{}
-	known.StartsAt, known.At, known.Whole = a.StartsAt, at, a
+	known.StartsAt, known.At, known.Notified, known.Whole = a.StartsAt, at, at, a
 }
 
 // reported notes who reported the alert.
@@ -202,9 +217,11 @@ func (a *Alert) ends(state AlertState, at time.Time) bool {
 	live := a.Live()
 	if live {
 		a.changed(at)
-		a.State, a.By, a.Until = state, "", time.Time{}
+		a.By, a.Until = "", time.Time{}
 	}
-	a.At, a.Whole = at, nil
+	if a.State, a.At = state, at; state != Gone {
+		a.Whole = nil
+	}
 	return live
 }
 
@@ -221,7 +238,7 @@ func (p *Page) cut(n *templating.Notification, related map[string]bool, e *Effec
 		if p.Cut == nil {
 			p.Cut = make(map[string]uint64)
 		}
-		p.Cut[sourceOf(n)] = n.TruncatedAlerts
+		p.Cut[sourceOf(n)], p.CutHeld = n.TruncatedAlerts, false
 		return
 	}
 	var left []*Alert
@@ -250,7 +267,7 @@ func (p *Page) Truncated() uint64 {
 // prune drops alerts that ended long ago.
 func (p *Page) prune(now time.Time) {
 	all := len(p.Alerts)
-	p.Alerts = slices.DeleteFunc(p.Alerts, func(a *Alert) bool { return !a.Live() && now.Sub(a.At) > keepEnded })
+	p.Alerts = slices.DeleteFunc(p.Alerts, func(a *Alert) bool { return !a.Live() && now.Sub(a.At) > keepEnded && !a.swallowed(now) })
 	if len(p.Alerts) < all {
 		p.byKey = nil
 	}
@@ -263,7 +280,10 @@ func (p *Page) Over() bool {
 
 // Fires reports whether an alert of the page fires, as far as it is known.
 func (p *Page) Fires() bool {
-	return p.Truncated() > 0 || len(p.Alerts) == 0 || slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.State == Firing })
+	if n := p.Truncated(); n > 0 && !p.CutHeld || n == 0 && len(p.Alerts) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.State == Firing })
 }
 
 // Live returns the alerts that have not ended.

@@ -124,11 +124,23 @@ func TestLearn(t *testing.T) {
 		}
 		return r
 	}
-	active := &page.Known{}
+	active := &page.Known{ListedBy: []string{"http://am"}}
 	restarted := lists(nil, nil)
-	restarted.Since = at(9 * time.Minute)
+	const am, peer = "http://am", "http://peer"
+	restarted.Starts, restarted.All = map[string]time.Time{am: at(9 * time.Minute)}, true
+	knew := lists(nil, nil) // it has been asked since its start
+	knew.Starts, knew.All = map[string]time.Time{am: at(9*time.Minute + 30*time.Second)}, true
+	down := lists(nil, nil) // its peer is
+	down.Starts = map[string]time.Time{am: at(time.Minute)}
+	by := func(address string, r *page.Report) *page.Report {
+		for name, known := range r.Alerts {
+			known.ListedBy = []string{address}
+			r.Alerts[name] = known
+		}
+		return r
+	}
 	half := lists(active, nil)
-	half.Since = restarted.Since
+	half.Starts = restarted.Starts
 	for name, test := range map[string]struct {
 		reports []*page.Report // at 10m, 11m, ...
 		state   outbox.PageState
@@ -138,15 +150,23 @@ func TestLearn(t *testing.T) {
 		kind    page.Kind // due at 16m
 		events  string
 	}{
-		"both are active":            {[]*page.Report{lists(active, active)}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, ""},
-		"one is gone":                {[]*page.Report{lists(active, nil)}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, "gone"},
-		"both are gone":              {[]*page.Report{lists(nil, nil)}, outbox.PageResolved, false, false, 0, page.Wait, "gone, resolved"},
-		"both are silenced":          {[]*page.Report{lists(&silenced, &silenced)}, outbox.PageOpen, false, false, 11 * time.Minute, page.Ask, "suppressed"},
-		"one is inhibited":           {[]*page.Report{lists(&inhibited, active)}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, "suppressed"},
-		"it is active again":         {[]*page.Report{lists(&silenced, &inhibited), lists(active, &inhibited)}, outbox.PageOpen, true, true, 13*time.Minute + 45*time.Second, page.Ask, "suppressed, fires"},
-		"silenced, then gone":        {[]*page.Report{lists(&silenced, &silenced), lists(nil, nil)}, outbox.PageResolved, false, false, 0, page.Wait, "suppressed, gone, resolved"},
-		"Alertmanager has restarted": {[]*page.Report{restarted}, outbox.PageOpen, true, false, 11 * time.Minute, page.Ask, ""},
-		"it lists one of two yet":    {[]*page.Report{half}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, ""},
+		"both are active":                {[]*page.Report{lists(active, active)}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, ""},
+		"one is gone":                    {[]*page.Report{lists(active, nil)}, outbox.PageOpen, true, false, 11 * time.Minute, page.Ask, "gone"},
+		"one is gone, and fires":         {[]*page.Report{lists(active, nil), lists(active, active)}, outbox.PageOpen, true, true, 13*time.Minute + 45*time.Second, page.Ask, "gone, fires"},
+		"one is gone, and is held":       {[]*page.Report{lists(active, nil), lists(active, &silenced)}, outbox.PageOpen, true, false, 12 * time.Minute, page.Ask, "gone"},
+		"both are gone":                  {[]*page.Report{lists(nil, nil)}, outbox.PageResolved, false, false, 0, page.Wait, "gone, resolved"},
+		"both are silenced":              {[]*page.Report{lists(&silenced, &silenced)}, outbox.PageOpen, false, false, 11 * time.Minute, page.Ask, "suppressed"},
+		"one is inhibited":               {[]*page.Report{lists(&inhibited, active)}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, "suppressed"},
+		"it is active again":             {[]*page.Report{lists(&silenced, &inhibited), lists(active, &inhibited)}, outbox.PageOpen, true, true, 13*time.Minute + 45*time.Second, page.Ask, "suppressed, fires"},
+		"silenced, then gone":            {[]*page.Report{lists(&silenced, &silenced), lists(nil, nil)}, outbox.PageResolved, false, false, 0, page.Wait, "suppressed, gone, resolved"},
+		"Alertmanager has restarted":     {[]*page.Report{restarted}, outbox.PageOpen, true, false, 11 * time.Minute, page.Ask, ""},
+		"it has listed both since":       {[]*page.Report{lists(active, active), knew}, outbox.PageResolved, false, false, 0, page.Wait, "gone, resolved"},
+		"it has listed one since":        {[]*page.Report{lists(active, nil), knew}, outbox.PageResolved, false, false, 0, page.Wait, "gone, gone, resolved"},
+		"it has listed none since":       {[]*page.Report{knew}, outbox.PageOpen, true, false, 11*time.Minute + 30*time.Second, page.Ask, ""},
+		"only its peer has listed it":    {[]*page.Report{by(peer, lists(active, active)), knew}, outbox.PageOpen, true, false, 11*time.Minute + 30*time.Second, page.Ask, ""},
+		"its peer is down":               {[]*page.Report{by(am, lists(active, active)), down}, outbox.PageResolved, false, false, 0, page.Wait, "gone, resolved"},
+		"its peer knows it, and is down": {[]*page.Report{by(peer, lists(active, active)), down}, outbox.PageOpen, true, false, 13*time.Minute + 45*time.Second, page.Ask, ""},
+		"it lists one of two yet":        {[]*page.Report{half}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := page.Open("1", "4821", "oncall", firing("a", "b"), nil, begin)
@@ -189,7 +209,7 @@ func TestSuppressedPagesNobody(t *testing.T) {
 	}{
 		"active":     {&page.Report{Alerts: map[string]page.Known{"a": {}}}, page.Escalate},
 		"suppressed": {suppressed, page.Wait},
-		"restarted":  {&page.Report{Since: at(5 * time.Minute)}, page.Wait},
+		"restarted":  {&page.Report{Starts: map[string]time.Time{"am": at(5 * time.Minute)}}, page.Wait},
 	} {
 		if got := due(test.report); got != test.want {
 			t.Errorf("%s: due is %s, want %s", name, got, test.want)

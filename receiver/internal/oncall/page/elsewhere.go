@@ -79,6 +79,10 @@ func (p *Page) Suppress(fingerprints []string, by string, until, at time.Time) {
 // when their silence must have ended or, if its end is unknown, after [noResponse].
 func (p *Page) Unanswered(at time.Time) {
 	p.AskedAt = at
+	if p.UnheardAt.IsZero() {
+		p.UnheardAt = at
+	}
+	p.CutHeld = p.CutHeld && at.Sub(p.ConfirmedAt) < noResponse
 	p.unsuppress(at, func(a *Alert) bool {
 		if a.Until.IsZero() {
 			return at.Sub(Latest(p.ConfirmedAt, a.At)) >= noResponse
@@ -91,7 +95,10 @@ func (p *Page) Unanswered(at time.Time) {
 const noResponse = 5 * time.Minute
 
 // Unsuppress takes all alerts that are held back for ones that fire.
-func (p *Page) Unsuppress(at time.Time) { p.unsuppress(at, func(*Alert) bool { return true }) }
+func (p *Page) Unsuppress(at time.Time) {
+	p.CutHeld = false
+	p.unsuppress(at, func(*Alert) bool { return true })
+}
 
 // released notes that an alert that was suppressed fires.
 func (a *Alert) released(at time.Time) {

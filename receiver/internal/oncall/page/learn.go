@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -12,9 +13,12 @@ import (
 // not list it.
 const justNotified = 2 * time.Second
 
-// restarted is how long after its start Alertmanager may not list an alert that fires: Prometheus
+// Restarted is how long after its start Alertmanager may not list an alert that fires: Prometheus
 // sends it again after a minute and an evaluation.
-const restarted = 2 * time.Minute
+const Restarted = 2 * time.Minute
+
+// clocks is how far Alertmanager's clock, which reports its start, and this one may differ.
+const clocks = 2 * time.Second
 
 // Report is what Alertmanager knows of the alerts of a page.
 type Report struct {
@@ -22,35 +26,60 @@ type Report struct {
 	// Strangers are sources of the page that are not the Alertmanager that was asked: what it does
 	// not list says nothing of their alerts.
 	Strangers map[string]bool
-	Since     time.Time // when Alertmanager was started; zero: nobody knows
+	Starts    map[string]time.Time // when those that responded were started, by their URLs; zero: nobody knows
+	All       bool                 // all that are configured responded
+	// Whole says that all alerts with the labels of the page's group were asked for: those that
+	// notifications cut are among them.
+	Whole bool
 }
 
 // Known is an alert that Alertmanager lists.
 type Known struct {
+	StartsAt   time.Time
 	Suppressed bool
 	By         string    // who suppresses it, as "silenced by bob until 04:30 UTC"
 	Until      time.Time // how long; zero: nobody knows
+	ListedBy   []string  // the URLs of those that list it
+}
+
+// since returns when the Alertmanager that runs longest was started, and the one that was started last;
+// zero: nobody knows.
+func (r *Report) since() (longest, last time.Time) {
+	for _, start := range r.Starts {
+		if longest.IsZero() || start.Before(longest) {
+			longest = start
+		}
+		last = Latest(last, start)
+		if start.IsZero() {
+			return time.Time{}, time.Time{}
+		}
+	}
+	return longest, last
 }
 
 // Learn takes in what Alertmanager knows of the alerts of the page, which ends if all of them have. It
 // reports whether an alert fires that was suppressed. If Alertmanager was started a moment ago and lists
 // none of the alerts, nobody is paged until it must know which fire.
 func (p *Page) Learn(r *Report, now time.Time) (back bool) {
-	p.AskedAt, p.ConfirmedAt = now, now
-	if len(p.Alerts) == 0 {
+	p.AskedAt, p.ConfirmedAt, p.UnheardAt = now, now, time.Time{}
+	if len(p.Alerts) == 0 && p.Truncated() == 0 {
 		return false
 	}
-	if p.WaitsUntil = r.Since.Add(restarted); !p.WaitsUntil.After(now) {
+	longest, _ := r.since()
+	if p.WaitsUntil = longest.Add(Restarted); !p.WaitsUntil.After(now) {
 		p.WaitsUntil = time.Time{}
 	}
 	var gone, fires, held, active int
 	by := ""
 	for _, a := range p.Live() {
 		known, listed := r.Alerts[a.Fingerprint()]
+		if listed {
+			a.listed(known.ListedBy, now)
+		}
 		switch {
-		case !listed && p.strange(a, r), !listed && now.Sub(a.At) < justNotified:
+		case !listed && (p.strange(a, r) || r.elsewhere(a)), !listed && now.Sub(a.At) < justNotified:
 			active++
-		case !listed && !p.WaitsUntil.IsZero(): // it may fire
+		case !listed && !p.WaitsUntil.IsZero() && !r.knew(a): // it may fire
 		case !listed:
 			a.ends(Gone, now)
 			gone++
@@ -67,7 +96,24 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 			fires++
 		}
 	}
-	if active+fires > 0 {
+	again := p.learnAgain(r, now)
+	switch p.learnCut(r, now) {
+	case Gone:
+		gone += int(p.Truncated())
+		p.Cut = nil
+	case Suppressed:
+		if !p.CutHeld {
+			held += int(p.Truncated())
+			by = cmp.Or(by, "suppressed")
+		}
+		p.CutHeld = true
+	case Firing:
+		if active++; p.CutHeld {
+			fires += int(p.Truncated())
+		}
+		p.CutHeld = false
+	}
+	if active+fires+again > 0 {
 		p.WaitsUntil = time.Time{}
 	}
 	note := func(n int, kind outbox.PageEventType, format string) {
@@ -77,14 +123,102 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	}
 	note(held, outbox.PageEventSuppressed, "% "+by)
 	note(fires, outbox.PageEventFires, "% no longer suppressed")
+	note(again, outbox.PageEventFires, "% again, of which Alertmanager does not notify")
 	note(gone, outbox.PageEventGone, "Alertmanager no longer lists %")
-	if held+fires+gone > 0 {
+	if held+fires+gone+again > 0 {
 		p.rebuild(nil)
 	}
 	if gone > 0 && p.Over() {
 		p.End(now, "Alertmanager no longer lists its alerts")
 	}
-	return fires > 0
+	return fires+again > 0
+}
+
+// learnAgain returns how many alerts fire again that ended without a notification.
+func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
+	for _, a := range p.Alerts {
+		known, listed := r.Alerts[a.Fingerprint()]
+		if !listed || known.Suppressed || !a.swallowed(now) || p.Holds(a.base()) {
+			continue
+		}
+		a.changed(now)
+		a.released(now)
+		a.Came, a.Covered, a.StartsAt = now, false, known.StartsAt
+		a.listed(known.ListedBy, now)
+		if a.Whole != nil {
+			whole := *a.Whole
+			whole.StartsAt = known.StartsAt
+			a.Whole = &whole
+		}
+		again++
+	}
+	p.firesAgain = again > 0
+	return again
+}
+
+// swallowed reports whether Alertmanager may not notify if the alert fires again, as its end was not
+// notified.
+func (a *Alert) swallowed(now time.Time) bool {
+	return a.State == Gone && a.By == "" && now.Sub(a.At) < keepGone
+}
+
+// learnCut returns what the alerts that notifications cut do: those that are listed beside the known ones
+// may be they. It returns "" if there are none, or nothing is known of them.
+func (p *Page) learnCut(r *Report, now time.Time) AlertState {
+	stranger := false
+	for source := range p.Cut {
+		stranger = stranger || r.Strangers[source]
+	}
+	if p.Truncated() == 0 || !r.Whole || !r.All || stranger || !p.WaitsUntil.IsZero() || now.Sub(p.NotifiedAt) < justNotified {
+		return ""
+	}
+	known := make(map[string]bool)
+	for _, a := range p.Live() {
+		known[a.Fingerprint()] = true
+	}
+	state := Gone
+	for fingerprint, other := range r.Alerts {
+		switch {
+		case known[fingerprint]:
+		case !other.Suppressed:
+			return Firing
+		default:
+			state = Suppressed
+		}
+	}
+	return state
+}
+
+// knew reports whether an Alertmanager that responded would list the alert if it had not ended: it has
+// listed it since its start, or one of all has notified of it since all were started.
+func (r *Report) knew(a *Alert) bool {
+	for address, start := range r.Starts {
+		if !start.IsZero() && a.Listed[shortName(address)].After(start.Add(clocks)) {
+			return true
+		}
+	}
+	_, last := r.since()
+	return r.All && !last.IsZero() && a.Notified.After(last.Add(clocks))
+}
+
+// elsewhere reports whether only Alertmanagers that did not respond have listed the alert.
+func (r *Report) elsewhere(a *Alert) bool {
+	for address := range r.Starts {
+		if _, ok := a.Listed[shortName(address)]; ok {
+			return false
+		}
+	}
+	return !r.All && len(a.Listed) > 0
+}
+
+// listed notes who lists the alert.
+func (a *Alert) listed(by []string, now time.Time) {
+	if a.Listed == nil {
+		a.Listed = make(map[string]time.Time)
+	}
+	for _, address := range by {
+		a.Listed[shortName(address)] = now.Truncate(time.Second)
+	}
 }
 
 // strange reports whether only sources have reported an alert that are not the Alertmanager asked.

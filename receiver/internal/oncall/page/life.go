@@ -59,6 +59,18 @@ func (p *Page) Reopens(n *templating.Notification, holderLeft string, at time.Ti
 	return holderLeft
 }
 
+// FiresAgain returns why people are to be paged after Learn, "" if they are not: an alert fires again of
+// which Alertmanager does not notify.
+func (p *Page) FiresAgain() string {
+	switch {
+	case p.State == outbox.PageAcknowledged && p.uncovered():
+		return "alerts fire that nobody acknowledged"
+	case p.State == outbox.PageOpen && p.firesAgain:
+		return "an alert fires again"
+	}
+	return ""
+}
+
 // uncovered reports whether an alert fires that was not there when somebody acknowledged the page.
 func (p *Page) uncovered() bool {
 	return p.Truncated() > p.CutCovered || slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.State == Firing && !a.Covered })

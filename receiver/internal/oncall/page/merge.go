@@ -56,6 +56,9 @@ func (p *Page) mergeAlerts(other *Page) {
 		p.Notification, p.NotifiedAt, p.Severity, p.Headline = other.Notification, other.NotifiedAt, other.Severity, other.Headline
 		p.Cut, p.SettlesAt = other.Cut, other.SettlesAt
 	}
+	if other.AskedAt.After(p.AskedAt) {
+		p.UnheardAt, p.CutHeld = other.UnheardAt, other.CutHeld
+	}
 	p.ConfirmedAt, p.AskedAt, p.FlapNotedAt = Latest(p.ConfirmedAt, other.ConfirmedAt), Latest(p.AskedAt, other.AskedAt), Latest(p.FlapNotedAt, other.FlapNotedAt)
 	for source, address := range other.Sources {
 		if p.Sources == nil {

@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,9 @@ const (
 	// asked: after a quarter of the time since, at least every askLast.
 	askFirst = time.Minute
 	askLast  = 30 * time.Minute
+	// askAgain is how long after a question without a response it is first asked again; later after a
+	// quarter of the time that it has not responded.
+	askAgain = 15 * time.Second
 )
 
 // lateStep is how late a step must be for smspager to have been down.
@@ -195,8 +199,11 @@ func (p *Page) expires() time.Time {
 func (p *Page) asks() time.Time {
 	last := Latest(p.NotifiedAt, p.AskedAt)
 	at := last.Add(askFirst)
-	if p.Fires() {
+	if p.Fires() && !slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.swallowed(last) }) {
 		at = last.Add(min(max(askFirst, last.Sub(p.NotifiedAt)/4), askLast))
+	}
+	if again := p.AskedAt.Add(max(askAgain, p.AskedAt.Sub(p.UnheardAt)/4)); !p.UnheardAt.IsZero() && again.Before(at) {
+		at = again
 	}
 	for _, a := range p.Alerts {
 		if a.State == Suppressed && a.Until.After(last) && a.Until.Before(at) {

@@ -38,7 +38,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/alertmanager/template"
@@ -67,15 +66,18 @@ type Page struct {
 	Body
 	byKey map[string][]*Alert // see index
 	began time.Time           // Clock as it was loaded
+
+	firesAgain bool // see FiresAgain
 }
 
 // Body is what on-call keeps in the Doc of a page.
 type Body struct {
 	Notification templating.Notification `json:"notification"` // the latest that fires, with the most severe alerts that do
 	Alerts       []*Alert                `json:"alerts"`
-	Sources      map[string]string       `json:"sources,omitempty"` // external URLs of those that reported alerts, by short names
-	Cut          map[string]uint64       `json:"cut,omitempty"`     // how many alerts their latest notifications leave out, by short names
-	CutCovered   uint64                  `json:"cut_ack,omitempty"` // how many that were when somebody acknowledged the page
+	Sources      map[string]string       `json:"sources,omitempty"`  // external URLs of those that reported alerts, by short names
+	Cut          map[string]uint64       `json:"cut,omitempty"`      // how many alerts their latest notifications leave out, by short names
+	CutHeld      bool                    `json:"cut_held,omitempty"` // Alertmanager holds them back
+	CutCovered   uint64                  `json:"cut_ack,omitempty"`  // how many that were when somebody acknowledged the page
 	People       Recipients              `json:"people"`
 
 	// Clock is when the last event came from outside, or when what smspager has done since was due. So
@@ -84,6 +86,7 @@ type Body struct {
 	NotifiedAt  time.Time `json:"notified_at"`            // when the last notification came
 	AskedAt     time.Time `json:"asked_at,omitzero"`      // when Alertmanager was last asked
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`  // when it last responded
+	UnheardAt   time.Time `json:"unheard_at,omitzero"`    // when it first did not respond since; zero: it did
 	WaitsUntil  time.Time `json:"waits_until,omitzero"`   // nobody is paged earlier, see Learn
 	SettlesAt   time.Time `json:"settles_at,omitzero"`    // when the page ends, which flaps and is over
 	FlapNotedAt time.Time `json:"flap_noted_at,omitzero"` // when a text last reported that it flaps
@@ -128,14 +131,13 @@ func Load(stored outbox.Page, order *templating.SeverityOrder) (*Page, error) {
 // Stored returns the page as it is to be stored.
 func (p *Page) Stored() *outbox.Page {
 	body := p.Body
-	if slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.Whole != nil }) {
+	if slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.Live() && a.Whole != nil }) {
 		body.Notification.Alerts = nil // Load finds them in Alerts
 	}
 	p.AlertKeys = nil
 	if p.State.Current() {
 		for _, a := range p.Live() {
-			key, _, _ := strings.Cut(a.Key, "~")
-			p.AlertKeys = append(p.AlertKeys, key)
+			p.AlertKeys = append(p.AlertKeys, a.base())
 		}
 	}
 	doc, err := json.Marshal(body)
