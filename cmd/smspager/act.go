@@ -24,8 +24,8 @@ type act struct {
 var acts = []struct{ name, path, help, example string }{
 	{"ack", "acknowledge", "Acknowledge pages: you hold them, their escalation stops, and the others who were paged are notified.", "smspager ack 6279 --by=alice"},
 	{"silence", "silence", "Acknowledge a page, and silence its alerts in Alertmanager.", "smspager silence 6279 2h --by=alice"},
-	{"escalate", "escalate", "Page the next person now: not me, next please.", "smspager escalate 6279 --by=alice"},
-	{"undo", "undo", "Give a page back, and end its silences: it is open again.", "smspager undo 6279 --by=alice"},
+	{"escalate", "escalate", "Take the next step of the escalation now, without waiting.", "smspager escalate 6279 --by=alice"},
+	{"undo", "undo", "Reopen a page and end its silences.", "smspager undo 6279 --by=alice"},
 	{"note", "note", "Add a note to a page's history. Nobody is paged.", `smspager note 6279 "the disk is on order" --by=alice`},
 }
 

@@ -16,7 +16,7 @@ type backup struct{ configFile, to string }
 
 func addBackup(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var b backup
-	cmd := app.Command("backup", "Copy the outbox, as it is at one moment, to a new file, while smspager runs. smspager restore puts it back.\n\n"+
+	cmd := app.Command("backup", "Copy a consistent snapshot of the outbox to a new file, while smspager runs. smspager restore puts it back.\n\n"+
 		"Example: smspager backup -c smspager.yml /var/backups/smspager.db")
 	cmd.Flag("config.file", "The configuration file.").Short('c').Default(defaultConfig).StringVar(&b.configFile)
 	cmd.Arg("file", "The copy. It must not exist.").Required().StringVar(&b.to)

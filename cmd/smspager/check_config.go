@@ -153,7 +153,7 @@ func writable(outbox string) error {
 	}
 	if info, err := os.Stat(outbox); err == nil {
 		if !info.Mode().IsRegular() {
-			return fmt.Errorf("storage.sqlite: %s is no file", outbox)
+			return fmt.Errorf("storage.sqlite: %s is not a regular file", outbox)
 		}
 		f, err := os.OpenFile(outbox, os.O_WRONLY, 0)
 		if err != nil {

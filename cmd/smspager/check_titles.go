@@ -26,7 +26,7 @@ func (r *checked) drawTitles(c console, rota string) {
 			continue
 		}
 		if shown++; shown == 1 {
-			fmt.Fprintln(c.out, "  titles with other words than names, and who is on duty by them:")
+			fmt.Fprintln(c.out, "  titles with words other than names, and who they put on duty:")
 		}
 		if shown > mostTitles {
 			continue

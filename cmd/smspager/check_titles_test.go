@@ -30,7 +30,7 @@ func TestTitles(t *testing.T) {
 	writeFile(t, file, "textinghouse: {user: acme, password: x}\ncontacts: [{name: alice, number: \"+33639980001\"}, {name: bob, number: \"+33639980002\", aliases: [Robert]}]\n"+
 		"rotas: [{name: primary, calendar: rota.ics}]\nreceivers: [{name: r, to: [\"rota:primary\"]}]\n")
 	code, out, stderr := smspager(t, "", "check-config", file)
-	_, got, _ := strings.Cut(out, "who is on duty by them:\n")
+	_, got, _ := strings.Cut(out, "who they put on duty:\n")
 	for _, want := range []string{`"Alice at the dentist"  alice (3 shifts, first `, `"Vacation Bob"  nobody (1 shift, first `, `"Jean-Bob"  nobody (1 shift,`, `"Team dinner"  bob (1 shift,`} {
 		if code != 0 || !strings.Contains(got, "    "+want) {
 			t.Errorf("it exits with %d; there is no %q in\n%s%s", code, want, out, stderr)

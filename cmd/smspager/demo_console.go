@@ -106,7 +106,7 @@ func (s *stage) console(ctx context.Context) error {
 	stopBeats := s.beat(ctx)
 	defer stopBeats()
 	bob := s.bob
-	s.say("Three more alerts fire, and bob takes two of them")
+	s.say("Three more alerts fire, and bob acknowledges two of them")
 	for i, group := range demoGroups {
 		body, err := group.notification("firing")
 		if err == nil {

@@ -28,7 +28,7 @@ func (h *health) run(ctx context.Context, c console) error {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url, nil)
 	if err != nil {
-		return errors.New("--url must be like " + defaultURL + "/-/ready")
+		return errors.New("--url must be a URL such as " + defaultURL + "/-/ready")
 	}
 	if !strings.Contains(req.URL.Path, "/-/") { // the URL of the other subcommands, perhaps with a route prefix
 		req.URL.Path = strings.TrimSuffix(req.URL.Path, "/") + "/-/ready"

@@ -29,7 +29,7 @@ type initCommand struct{ File, User, Receiver, Contact, Number, Outbox string }
 
 func addInit(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var i initCommand
-	cmd := app.Command("init", "Write a commented configuration for one receiver and one contact, with new tokens and a login for the command line beside it. It changes no file that is there.\n\n"+
+	cmd := app.Command("init", "Write a commented configuration for one receiver and one contact, with new tokens and a login for the command line next to it. It overwrites no existing file.\n\n"+
 		"Example: smspager init --user=acme --to=+33639980001")
 	cmd.Flag("user", "The user of your account's HTTP API.").Required().StringVar(&i.User)
 	cmd.Flag("to", "The contact's number.").Required().StringVar(&i.Number)

@@ -121,7 +121,7 @@ func TestPagesAndVerify(t *testing.T) {
 	if code, _, stderr := smspager(t, "", "verify", "--url="+p.url, "bob", "--wait", "--wait.timeout=100ms"); code != exitOpen || !strings.Contains(stderr, "no reply from bob within 100ms") {
 		t.Errorf("verify without a reply exits with %d: %s", code, stderr)
 	}
-	if code, _, stderr := smspager(t, "", "pages", "--url=localhost:9879"); code != 1 || !strings.Contains(stderr, "--url must be like http://127.0.0.1:9879") {
+	if code, _, stderr := smspager(t, "", "pages", "--url=localhost:9879"); code != 1 || !strings.Contains(stderr, "--url must be a URL such as http://127.0.0.1:9879") {
 		t.Errorf("a URL without a scheme exits with %d: %s", code, stderr)
 	}
 	if code, _, stderr := smspager(t, "", "page", "--url=http://127.0.0.1:1", code); code != 1 || !strings.Contains(stderr, "smspager serve does not respond at http://127.0.0.1:1 (--url)") {
@@ -168,7 +168,7 @@ receivers:
 	if err := json.Unmarshal([]byte(out), &on); err != nil || code != 0 || len(on) != 2 || !on[1].Gap || on[1].Contacts[0] != "alice" {
 		t.Errorf("who exits with %d: %s", code, out)
 	}
-	if code, _, stderr := smspager(t, "", "who", "-c", file, "--at=soon"); code != 1 || !strings.Contains(stderr, "--at must be like") {
+	if code, _, stderr := smspager(t, "", "who", "-c", file, "--at=soon"); code != 1 || !strings.Contains(stderr, "--at must be a time such as") {
 		t.Errorf("a wrong --at exits with %d: %s", code, stderr)
 	}
 	code, out, stderr = smspager(t, "", "check-config", file)

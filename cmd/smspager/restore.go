@@ -14,11 +14,11 @@ type restore struct{ configFile, from string }
 
 func addRestore(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var r restore
-	cmd := app.Command("restore", "Put a backup in the place of the outbox. Stop smspager first. What was there is kept beside it.\n\n"+
-		"At its next start smspager asks the provider about every message that the backup holds as not sent, so none is sent twice.\n\n"+
+	cmd := app.Command("restore", "Replace the outbox with a backup. Stop smspager first. The old outbox is kept next to it.\n\n"+
+		"At its next start smspager asks the provider about every message that the backup holds as unsent, so none is sent twice.\n\n"+
 		"Example: smspager restore -c smspager.yml /var/backups/smspager.db")
 	cmd.Flag("config.file", "The configuration file.").Short('c').Default(defaultConfig).StringVar(&r.configFile)
-	cmd.Arg("file", "The backup, from smspager backup. It is left as it is.").Required().StringVar(&r.from)
+	cmd.Arg("file", "The backup, from smspager backup. It is not changed.").Required().StringVar(&r.from)
 	return cmd.FullCommand(), r.run
 }
 

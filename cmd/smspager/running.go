@@ -87,7 +87,7 @@ func (r *running) copy(ctx context.Context, out io.Writer, method, path string, 
 // error is smspager's reason.
 func (r *running) call(ctx context.Context, method, path string, body, response any) error {
 	if u, err := url.Parse(r.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return errors.New("--url must be like " + defaultURL)
+		return errors.New("--url must be a URL such as " + defaultURL)
 	}
 	client, err := r.client()
 	if err != nil {

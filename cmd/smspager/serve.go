@@ -214,7 +214,7 @@ func newRegistry(out *logs.Writer) *prometheus.Registry {
 func listen(flags *web.FlagConfig) (listeners []net.Listener, err error) {
 	if flags.WebSystemdSocket != nil && *flags.WebSystemdSocket {
 		if listeners, err = activation.Listeners(); err == nil && len(listeners) == 0 {
-			err = errors.New("--web.systemd-socket: systemd has handed over no socket")
+			err = errors.New("--web.systemd-socket: systemd passed no socket")
 		}
 		return listeners, err
 	}

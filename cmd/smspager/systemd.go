@@ -24,7 +24,7 @@ func notifySystemd(ctx context.Context, r *receiver.Receiver, logger *slog.Logge
 	const untilReady = 50 * time.Millisecond
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		logger.Warn("the watchdog of systemd cannot be fed", "err", err)
+		logger.Warn("cannot notify systemd's watchdog", "err", err)
 	}
 	limited := logs.Limit(logger)
 	goesOn := func(within time.Duration) error {

@@ -167,7 +167,7 @@ func parseTime(s string) (time.Time, error) {
 	}
 	t, err := time.ParseInLocation("2006-01-02 15:04", s, time.Local)
 	if err != nil {
-		return t, fmt.Errorf("--at must be like 2026-12-24T18:00:00Z or 2026-12-24 18:00, is %q", s)
+		return t, fmt.Errorf("--at must be a time such as 2026-12-24T18:00:00Z or 2026-12-24 18:00, is %q", s)
 	}
 	return t, nil
 }
