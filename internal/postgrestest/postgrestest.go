@@ -1,5 +1,5 @@
-// Package postgrestest runs a real PostgreSQL server for tests and measurements, with its own data,
-// on a free port of 127.0.0.1.
+// Package postgrestest runs a real PostgreSQL server for tests and benchmarks, with its own data, on a
+// free port of 127.0.0.1.
 package postgrestest
 
 import (
@@ -24,7 +24,7 @@ import (
 // ErrMissing is the error if PostgreSQL is not installed.
 var ErrMissing = errors.New("PostgreSQL's initdb and postgres are not installed: apt-get install postgresql")
 
-// Server is a running server.
+// Server is a PostgreSQL server.
 type Server struct {
 	bin, dir  string
 	port      int
@@ -32,8 +32,8 @@ type Server struct {
 	databases atomic.Int64
 }
 
-// Start creates a database cluster in a new folder and starts its server. PostgreSQL does not run
-// as root, so that root becomes another user for it. The server's log is the file log in the
+// Start creates a database cluster in a new folder and starts its server. PostgreSQL refuses to run
+// as root, so root starts it as the user postgres or nobody. The server's log is the file log in the
 // folder.
 func Start() (_ *Server, err error) {
 	s := &Server{}
@@ -96,7 +96,7 @@ func (s *Server) attributes() *syscall.SysProcAttr {
 	return attr
 }
 
-// Run starts the server again after Stop or Kill, and waits until it responds.
+// Run starts the server, also again after Kill, and waits until it responds.
 func (s *Server) Run() error {
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -109,7 +109,7 @@ func (s *Server) Run() error {
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("postgres: %w", err)
 	}
-	const patience = 2 * time.Minute // after a crash, on a busy machine
+	const patience = 2 * time.Minute // recovery after a crash takes long on a busy machine
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		err := s.exec("postgres", "SELECT 1")
 		if err == nil {
@@ -134,7 +134,7 @@ func (s *Server) url(database string) string {
 	return fmt.Sprintf("postgres://smspager@127.0.0.1:%d/%s", s.port, database)
 }
 
-// Exec runs a statement in the database of a URL.
+// Exec runs a statement in the database with a URL.
 func (s *Server) Exec(url, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -164,7 +164,7 @@ func (s *Server) end(sig syscall.Signal) error {
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		return err
 	}
-	_ = s.cmd.Wait() // it is an error if the server was killed
+	_ = s.cmd.Wait() // fails if the server was killed
 	s.cmd = nil
 	return nil
 }
