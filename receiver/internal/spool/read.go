@@ -45,7 +45,7 @@ func (s *Spool) Get(ctx context.Context, id string) (outbox.Message, error) {
 	return m, err
 }
 
-// FindAPIID returns the id of the message that the provider knows by apiID,
+// FindAPIID returns the ID of the message that the provider knows by apiID,
 // without regard to case, or ErrNotFound.
 func (s *Spool) FindAPIID(ctx context.Context, apiID string) (id string, err error) {
 	s.mu.Lock()

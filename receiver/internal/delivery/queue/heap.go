@@ -110,7 +110,7 @@ func (h readyHeap) Swap(a, b int) { itemHeap(h).Swap(a, b) }
 func (h *readyHeap) Push(x any)   { (*itemHeap)(h).Push(x) }
 func (h *readyHeap) Pop() any     { return (*itemHeap)(h).Pop() }
 
-// ages is a heap of message ids, which sort by age.
+// ages is a heap of message IDs, which sort by age.
 type ages []string
 
 func (a ages) Len() int           { return len(a) }
