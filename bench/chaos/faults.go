@@ -121,7 +121,8 @@ func (w *world) addFault(f textinghousetest.Fault, sims []*textinghousetest.Serv
 	}
 }
 
-// faults returns all faults, with similar numbers for the provider, the processes and the database.
+// faults returns all faults. Those of processes and databases are repeated, so that every kind of fault
+// is made often.
 func (w *world) faults(random *rand.Rand) []fault {
 	all := slices.Concat(w.ofProvider(random), w.ofProcesses(random), w.ofProcesses(random))
 	for range 3 {

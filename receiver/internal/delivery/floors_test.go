@@ -140,7 +140,7 @@ func (s *source) Uint64() uint64 {
 	return s.PCG.Uint64()
 }
 
-// answers returns random responses to getstatus, some of which are undocumented.
+// answers returns a function that responds to getstatus at random, sometimes with undocumented codes.
 func answers(random *rand.Rand) func(string) (textinghouse.Status, error) {
 	return func(string) (textinghouse.Status, error) {
 		switch random.IntN(5) {

@@ -53,7 +53,8 @@ func TestAfterAnOutageOnlyTheNewestStateIsSent(t *testing.T) {
 	})
 }
 
-// TestSupersededAcrossARestart: a message that was stored before a restart is superseded after it.
+// TestSupersededAcrossARestart: a message stored before a restart is superseded by one that comes after
+// the restart.
 func TestSupersededAcrossARestart(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.outage(time.Minute)

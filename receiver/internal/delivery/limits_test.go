@@ -107,7 +107,7 @@ func TestOneHeldBackIsSentAsItIs(t *testing.T) {
 }
 
 // TestQuietHours: messages that may wait go into one digest when quiet hours end; others are sent
-// immediately. A digest because of limits, which comes earlier, includes none that wait.
+// immediately. A digest because of limits, which comes earlier, includes none of those in quiet hours.
 func TestQuietHours(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = limited

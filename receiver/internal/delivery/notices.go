@@ -73,8 +73,8 @@ func (n *notices) tooLate(ctx context.Context, m *outbox.Message, term int64) {
 	}
 }
 
-// late returns a notice that lists all expired messages of the recipient of m; false if there are
-// none to list.
+// late returns a notice that lists m and the other expired messages of its recipient that no notice
+// at the provider lists; false if there are none to list.
 func (n *notices) late(ctx context.Context, m *outbox.Message) (outbox.Message, bool) {
 	<-n.making
 	defer func() { n.making <- struct{}{} }()

@@ -50,7 +50,7 @@ type Build func(context.Context) (*outbox.Entry, error)
 // Commit stores what build makes, and hands its messages over. After it returns without
 // an error they are on disk, or the provider has them; with policy Later, they may still
 // wait in memory for both. An entry with the key and state of an earlier one is not stored
-// again; if the earlier one could not be stored, Commit goes on with that one.
+// again; if the earlier one could not be stored, Commit continues with that one.
 func (s *Spool) Commit(ctx context.Context, p Policy, build Build) (outbox.Added, error) {
 	var err error
 	for i := range maxConflicts {

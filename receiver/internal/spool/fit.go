@@ -13,8 +13,8 @@ import (
 // could not be read.
 func endsUnread(p *outbox.Page) bool { return p.Version == 0 && !p.State.Current() }
 
-// fit merges the pages of an entry with what is stored: if again, because the entry did not fit,
-// all of them, otherwise those that end a page which could not be read.
+// fit merges pages of an entry with the stored ones: all pages if the entry is known not to fit
+// (again), otherwise those that end a page which could not be read.
 func (r *records) fit(ctx context.Context, e *outbox.Entry, again bool) error {
 	pages := e.AllPages()
 	e.Page, e.Also = nil, nil

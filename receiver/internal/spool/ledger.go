@@ -298,8 +298,8 @@ func (l *ledger) wakeIfAny() {
 	}
 }
 
-// board collects about most changes of stored messages: those of the messages whose changes have
-// been waiting longest, and since the given time at least. It returns nil if there are none.
+// board collects changes of stored messages that have been waiting since this time or longer. It
+// takes the oldest first, and stops once it has at least most. It returns nil if there are none.
 func (l *ledger) board(most int, since time.Time) *ride {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -79,8 +79,8 @@ type Options struct {
 	// Committed is called for every entry that was stored or, if the policy allows it,
 	// is kept for storing later. It must not block.
 	Committed func(*outbox.Entry)
-	// Merge adapts a page that was built while the store could not be read to the stored page
-	// base, nil if there is none; taken says that another page has the code. It returns nil if
+	// Merge reconciles made, a page that was built while the store could not be read, with base,
+	// the stored page, nil if there is none. taken: another page has the code. It returns nil if
 	// there is nothing to store. If Merge is nil, pages are stored as they were built.
 	Merge func(ctx context.Context, base *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error)
 }

@@ -2,8 +2,8 @@ package queue
 
 import "time"
 
-// FloodWindow is how long after accepting a text the provider refuses the same text to the
-// same number (error 350; seed, 4.3), plus a little for differing clocks and transit time.
+// FloodWindow is how long the provider refuses the same text to the same number after it has
+// accepted one (error 350; seed, 4.3), plus a little for differing clocks and transit time.
 const FloodWindow = 10*time.Second + 250*time.Millisecond
 
 // floods prevents sending one text to one number twice within the window.

@@ -106,7 +106,7 @@ func (mk *maker) item(m outbox.Message) *item {
 		it.counted = true // the messages that it replaces were counted
 	}
 	if it.class == exempt {
-		it.rank = min(it.rank, 0) // somebody waits for it
+		it.rank = min(it.rank, 0) // somebody is waiting for it
 	}
 	return it
 }
