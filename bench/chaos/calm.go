@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// settled is how long everything works after a webhook whose time is measured.
+// settled is how long everything must work after a webhook for its latency to be measured.
 const settled = time.Second
 
-// aftermath is how long a fault of each part may be felt: a new leader takes 6 seconds.
+// aftermath is how long the effects of a fault may last, by part: a new leader takes 6 seconds.
 var aftermath = map[part]time.Duration{process: 7 * time.Second, database: 7 * time.Second, clock: 7 * time.Second, account: time.Minute}
 
-// calm knows when which part was broken.
+// calm records when each part was broken.
 type calm struct {
 	mu  sync.Mutex
 	all map[part][]span
 }
 
-// broken notes that a part is broken until end is called.
+// broken records that a part is broken until end is called.
 func (c *calm) broken(p part) (end func()) {
 	began := time.Now()
 	c.mu.Lock()
@@ -36,8 +36,8 @@ func (c *calm) broken(p part) (end func()) {
 	}
 }
 
-// works reports whether parts worked from a time until everything had settled; entirely: and
-// nothing was felt any more of an earlier fault.
+// works reports whether parts worked from a time until settled after it; entirely: and the
+// aftermath of earlier faults was over.
 func (c *calm) works(at time.Time, entirely bool, parts ...part) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,7 +52,7 @@ func (c *calm) works(at time.Time, entirely bool, parts ...part) bool {
 	})
 }
 
-// isFelt reports whether a part is broken at a time, or was until shortly before.
+// isFelt reports whether one of these parts is broken at a time, or was broken shortly before it.
 func (c *calm) isFelt(at time.Time, shortly time.Duration, parts ...part) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,7 +61,7 @@ func (c *calm) isFelt(at time.Time, shortly time.Duration, parts ...part) bool {
 	})
 }
 
-// latencies are times from a webhook to its request.
+// latencies holds times from webhooks to the requests that send their messages.
 type latencies []time.Duration
 
 func (l latencies) String() string {

@@ -25,13 +25,13 @@ type part int
 
 const (
 	provider part = iota
-	account       // the provider refuses it
+	account       // the provider refuses the account
 	process
 	database
 	clock
 )
 
-// counts holds how many times each fault was made.
+// counts holds how often each fault was made, by name.
 type counts map[string]int
 
 func (c counts) String() string {
@@ -42,8 +42,8 @@ func (c counts) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// breakThings makes faults until a time: short ones one after another, and meanwhile, one after
-// another too, long ones of getstatus.
+// breakThings makes faults until a time: short ones one after another and, in parallel, long
+// faults of getstatus one after another.
 func (w *world) breakThings(ctx context.Context, until time.Time) counts {
 	made := make(counts)
 	done := make(chan struct{})
@@ -58,7 +58,7 @@ func (w *world) breakThings(ctx context.Context, until time.Time) counts {
 		length := time.Duration(200+random.IntN(3800)) * time.Millisecond
 		pause := time.Duration(random.IntN(2500)) * time.Millisecond
 		if n%6 == 0 {
-			pause = 15 * time.Second // what nothing troubles is measured
+			pause = 15 * time.Second // leaves time to measure latencies without faults
 		}
 		made[f.name]++
 		w.log("%s for %s", f.name, length)
@@ -75,9 +75,9 @@ func (w *world) breakThings(ctx context.Context, until time.Time) counts {
 	return made
 }
 
-// breakStatus breaks getstatus for minutes, in all the ways but one, while sends work. It does not lag:
-// the endpoints share nothing here, and processes are killed, which together can make a double that no
-// client can prevent (docs/textinghouse.md). Delivery's tests have a getstatus that lags.
+// breakStatus breaks getstatus for minutes, while sends work, in all ways but one: it never lags. Here the
+// endpoints share nothing and processes are killed; with a lag, that can cause a double that no client
+// can prevent (docs/textinghouse.md). Delivery's tests cover a getstatus that lags.
 func (w *world) breakStatus(ctx context.Context, until time.Time) {
 	random := rand.New(rand.NewPCG(w.seed, 2))
 	kinds := []textinghousetest.Fault{
@@ -95,7 +95,7 @@ func (w *world) breakStatus(ctx context.Context, until time.Time) {
 		f.Command = "getstatus"
 		length := time.Duration(10+random.IntN(40)) * time.Second
 		if random.IntN(4) == 0 {
-			length = 150 * time.Second // longer than smspager goes on asking
+			length = 150 * time.Second // longer than smspager keeps asking
 		}
 		length = min(length, time.Until(until))
 		if length <= 0 {
@@ -122,7 +122,8 @@ func (w *world) addFault(f textinghousetest.Fault, sims []*textinghousetest.Serv
 	}
 }
 
-// faults returns all faults. Each kind has the same share.
+// faults returns all faults. Those of processes and databases are repeated, so that every kind of fault
+// is made often.
 func (w *world) faults(random *rand.Rand) []fault {
 	all := slices.Concat(w.ofProvider(random), w.ofProcesses(random), w.ofProcesses(random), w.ofClocks(random))
 	for range 3 {

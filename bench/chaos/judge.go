@@ -16,8 +16,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// groups is how many groups are posted simultaneously. The notifications of a group are posted one
-// after another, as Alertmanager does.
+// groups is how many groups are posted simultaneously. As with Alertmanager, the notifications of a
+// group are posted one after another.
 const groups = 24
 
 // notification is a notification that got a 200.
@@ -26,10 +26,10 @@ type notification struct {
 	text         string
 	ids          []string // in the order of recipients
 	tries        int
-	first, ended time.Time // when it was posted first, and when it got its 200
+	first, ended time.Time // when it was first posted, and when it got its 200
 }
 
-// post posts until the context ends. Then it sends the notifications that got a 200.
+// post posts notifications until the context ends. Then the channel gets those that got a 200.
 func (w *world) post(ctx context.Context) <-chan []notification {
 	result := make(chan []notification, 1)
 	var mu sync.Mutex
@@ -64,7 +64,7 @@ func (w *world) post(ctx context.Context) <-chan []notification {
 	return result
 }
 
-// disturb posts warnings that limits hold back, until the context ends. Nobody judges them.
+// disturb posts alerts that limits hold, until the context ends. They are not judged.
 func (w *world) disturb(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		severity := []string{"warning", "info", "none"}[n%3]
@@ -87,7 +87,7 @@ func pause(ctx context.Context, d time.Duration) {
 
 var client = &http.Client{Timeout: 10 * time.Second}
 
-// postOne posts a notification. It returns the ids of its messages if it gets a 200.
+// postOne posts a notification. It returns the IDs of its messages if it gets a 200, otherwise nil.
 func postOne(url string, n notification) []string {
 	body := fmt.Sprintf(`{"version":"4","receiver":"sms","status":"firing","groupKey":"{}:{group=\"%d\"}","notification_reason":"new alerts in group",
 		"alerts":[{"status":"firing","labels":{"alertname":"Chaos","n":"%d","group":"%d","severity":%q},"annotations":{"summary":%q},"startsAt":"2026-11-23T19:24:46Z"}],
@@ -105,8 +105,8 @@ func postOne(url string, n notification) []string {
 	return response.Messages
 }
 
-// errUnrecorded is the error for a message that the outbox does not have: a process sent it while
-// the store failed, and was killed before it could store it.
+// errUnrecorded is the error for a message that the outbox does not have: a process sent the message
+// while the store failed, and was killed before it could store it.
 var errUnrecorded = errors.New("not in the outbox")
 
 // event is a line of a message's history.
@@ -115,7 +115,7 @@ type event struct {
 	Type, Detail string
 }
 
-// message is a message as the API shows it.
+// message is a message as the API returns it.
 type message struct {
 	ID           string
 	State        string
@@ -145,7 +145,7 @@ func (w *world) declared(id string) bool {
 	return err == nil && slices.ContainsFunc(m.Events, func(e event) bool { return strings.Contains(e.Detail, "may arrive twice") })
 }
 
-// waiting returns how many messages are not sent that no limit holds.
+// waiting returns how many messages are not sent yet, without those that limits may hold.
 func (w *world) waiting() (int, error) {
 	n := 0
 	for _, query := range []string{"receiver=sms&state=queued", "receiver=sms&state=sending", "receiver=oncall&state=queued", "receiver=oncall&state=sending"} {
@@ -164,8 +164,8 @@ func (w *world) waiting() (int, error) {
 	return n, nil
 }
 
-// allSent waits until everything is sent. It is an error if that takes longer than
-// mostUnsent from a time at which everything works.
+// allSent waits until everything is sent. It is called when everything works again, and fails if
+// sending takes longer than mostUnsent.
 func (w *world) allSent(ctx context.Context) error {
 	const mostUnsent, patience = 2 * time.Minute, 4 * time.Minute
 	for began := time.Now(); ; time.Sleep(200 * time.Millisecond) {
@@ -184,7 +184,7 @@ func (w *world) allSent(ctx context.Context) error {
 	}
 }
 
-// taken returns what all endpoints accepted, oldest first.
+// taken returns the messages that the endpoints accepted, oldest first.
 func (w *world) taken() []textinghousetest.SMS {
 	var all []textinghousetest.SMS
 	for _, sim := range w.sims {
@@ -197,16 +197,16 @@ func (w *world) taken() []textinghousetest.SMS {
 // send is a text to a number.
 type send struct{ to, text string }
 
-// verdict counts what became of messages.
+// verdict counts messages by what happened to them.
 type verdict struct {
 	sent, superseded, lost, disordered, unheard, unknown, excused int
 	twice, declared, forgotten, restored                          int
 	complaints                                                    []error
 }
 
-// repeated judges a message that was taken more than once. Those are counted apart of which the
-// outbox knows only a part: a process sent the first while the store failed, and was killed
-// before it could store it.
+// repeated judges a message that was accepted more than once. It is counted as forgotten if the outbox
+// does not know all of the accepted ones: a process sent the first while the store failed, and was
+// killed before it could store it.
 func (w *world) repeated(v *verdict, taken []textinghousetest.SMS, format string, args ...any) {
 	for _, m := range taken {
 		if _, err := w.message(m.ClientID); errors.Is(err, errUnrecorded) {
@@ -228,9 +228,9 @@ func (v *verdict) complain(format string, args ...any) {
 	}
 }
 
-// judge waits until everything is sent, and compares the notifications that got a 200 with what
-// the provider has. Those are excused that the store has lost: they were posted after a backup
-// that was restored.
+// judge waits until everything is sent, and compares the notifications that got a 200 with what the
+// provider has. It excuses notifications that the store lost because they were posted between a
+// backup and its restoration.
 func (w *world) judge(ctx context.Context, all []notification) error {
 	late := w.allSent(ctx)
 	byID := make(map[string][]textinghousetest.SMS)
@@ -261,7 +261,7 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 		switch {
 		case len(all) < 2 || w.declared(id):
 		case w.lost.touch(all[0].At, all[0].At):
-			v.restored++ // an endpoint that had it did not respond when it was asked
+			v.restored++ // the endpoint that had it did not respond to the question
 		default:
 			v.complain("message %s was taken %d times", id, len(all))
 		}
@@ -271,7 +271,8 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 	return errors.Join(append(v.complaints, late)...)
 }
 
-// judgeOne judges one recipient's message of a notification, of which the provider took these.
+// judgeOne judges the ith recipient's message of a notification. taken holds what the provider accepted
+// with its text and number.
 func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghousetest.SMS, last map[string]textinghousetest.SMS, order map[string]int) {
 	id, lane := n.ids[i], fmt.Sprint(recipients[i], n.group)
 	if len(taken) == 0 {
@@ -295,7 +296,7 @@ func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghouse
 	}
 	_, err := w.message(id)
 	switch {
-	case errors.Is(err, errUnrecorded): // nobody knew of this one any more when the older one was sent
+	case errors.Is(err, errUnrecorded): // nobody knew of this message any more when the older one was sent
 		v.unknown++
 	case w.unheard(taken[0], older):
 		v.unheard++
@@ -319,7 +320,7 @@ func (w *world) history(id string) string {
 	return text
 }
 
-// describe lists what the provider took, when, and as what.
+// describe lists messages that the provider accepted, with their times and its IDs.
 func describe(taken []textinghousetest.SMS) string {
 	var parts []string
 	for _, m := range taken {

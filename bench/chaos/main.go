@@ -1,8 +1,8 @@
-// Command chaos breaks smspager in many ways, and judges. It runs real processes, a real database
-// and the simulator as the provider, and makes faults while notifications arrive. After the last
-// fault has ended, every notification that got a 200 must have been sent exactly once to each
-// recipient, in the order of its group, or name the newer one that superseded it. Every page, which
-// nobody acknowledges, must have been escalated to the end, each step once.
+// Command chaos breaks smspager in many ways, and judges the result. It runs real processes, a real
+// database and the simulator as the provider, and makes faults while notifications arrive. After the
+// last fault has ended, every notification that got a 200 must have been sent exactly once to each
+// recipient, in the order of its group, or have been superseded by a newer one. Nobody acknowledges
+// the pages: each must have been escalated to the end, with each step executed once.
 //
 //	go run ./bench/chaos --minutes=30 --database=postgres --seed=7
 //

@@ -10,7 +10,7 @@ import (
 	"github.com/smspager/smspager/internal/realpart"
 )
 
-// TestChaos is a short run. Its seeds give another choice of faults to each.
+// TestChaos is a short run for each database. One seed gives them different faults.
 func TestChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes half a minute")

@@ -17,14 +17,14 @@ import (
 // pagers is how many goroutines open pages, each one after another.
 const pagers = 4
 
-// paged is a page that got a 200.
+// paged is a page whose notification got a 200.
 type paged struct {
 	text               string
-	first, began, done time.Time // when it was posted first; its last post, and its 200
+	first, began, done time.Time // when it was first posted, when it was last posted, when it got its 200
 }
 
-// page opens pages, which nobody acknowledges, until the context ends. Then it sends those that
-// got a 200.
+// page opens pages, which nobody acknowledges, until the context ends. Then the channel gets those
+// that got a 200.
 func (w *world) page(ctx context.Context) <-chan []paged {
 	result := make(chan []paged, 1)
 	var mu sync.Mutex
@@ -57,7 +57,7 @@ func (w *world) page(ctx context.Context) <-chan []paged {
 	return result
 }
 
-// postPage reports whether a page got a 200.
+// postPage posts the notification of a page, and reports whether it got a 200.
 func (w *world) postPage(url, text string) bool {
 	body := fmt.Sprintf(`{"version":"4","receiver":"oncall","status":"firing","groupKey":%q,"notification_reason":"first notification",
 		"alerts":[{"status":"firing","labels":{"alertname":"Page","severity":"critical","page":%q},"annotations":{"summary":%q},"startsAt":"2026-11-23T19:24:46Z"}],"commonAnnotations":{"summary":%q}}`, pageGroup(text), text, text, text)
@@ -69,9 +69,9 @@ func (w *world) postPage(url, text string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// judgePages waits until all steps are due, and checks that each was taken once. It counts pages
-// separately that a process sent while the store failed and could not store before it was killed:
-// nobody escalates them.
+// judgePages waits until all steps are due, and checks that each was executed once. It counts a page
+// separately if a process sent it while the store failed, and was killed before it could store it:
+// nobody escalates such a page.
 func (w *world) judgePages(ctx context.Context, pages []paged) error {
 	time.Sleep(2*escalateAfter + 2*time.Second)
 	late := w.allSent(ctx)
@@ -123,7 +123,7 @@ func (w *world) judgeSteps(v *verdict, p paged, recorded bool, taken map[send][]
 		return
 	case !recorded && len(taken[send{steps[0], p.text}]) > 0:
 		v.unknown++
-		if len(taken[send{steps[0], p.text}]) > 1 { // two replicas did so, as the first could not respond in time
+		if len(taken[send{steps[0], p.text}]) > 1 { // two replicas sent it, because the first could not respond in time
 			v.forgotten++
 		}
 		return
@@ -133,7 +133,7 @@ func (w *world) judgeSteps(v *verdict, p paged, recorded bool, taken map[send][]
 		case len(all) == 0:
 			v.lost++
 			v.complain("page %q, 200 at %s: step %d was skipped", p.text, p.done.UTC().Format(time.StampMilli), i)
-		case len(all) > 1 && i > 0 && len(taken[send{steps[0], p.text}]) == 1 && !w.declared(all[0].ClientID): // of one page: its steps have the same ids
+		case len(all) > 1 && i > 0 && len(taken[send{steps[0], p.text}]) == 1 && !w.declared(all[0].ClientID): // of one page: a step that is executed again has the same message IDs
 			v.twice++
 			v.complain("page %q, 200 at %s: step %d was taken as %s", p.text, p.done.UTC().Format(time.StampMilli), i, describe(all))
 		case len(all) > 1:
@@ -145,7 +145,7 @@ func (w *world) judgeSteps(v *verdict, p paged, recorded bool, taken map[send][]
 // pageGroup returns the group key of a page.
 func pageGroup(text string) string { return fmt.Sprintf(`{}:{page=%q}`, text) }
 
-// recordedPages returns the group keys of the pages that the outbox has.
+// recordedPages returns the group keys of the pages in the outbox.
 func (w *world) recordedPages() (map[string]bool, error) {
 	recorded := make(map[string]bool)
 	for before := ""; ; {

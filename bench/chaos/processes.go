@@ -17,7 +17,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// replica is one smspager serve, which is restarted at the same address.
+// replica is a process of smspager serve, which is always restarted at the same address.
 type replica struct {
 	address string
 	clock   string // the file by which its clock is set
@@ -47,7 +47,7 @@ func (w *world) start(r *replica) error {
 	}
 	r.ended = make(chan struct{})
 	go func(cmd *exec.Cmd, ended chan struct{}) {
-		_ = cmd.Wait() // it is killed
+		_ = cmd.Wait() // an error is expected: the process is killed
 		close(ended)
 	}(r.cmd, r.ended)
 	return nil
@@ -84,10 +84,10 @@ func (w *world) ready() error {
 	return nil
 }
 
-// errNoLeader is the error if no replica leads.
+// errNoLeader is the error of leader if no replica leads.
 var errNoLeader = errors.New("no replica leads")
 
-// leader waits for a replica that leads.
+// leader waits until a replica leads, for 15 seconds at most, and returns it.
 func (w *world) leader() (*replica, error) {
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		for _, r := range w.replicas {

@@ -18,14 +18,14 @@ type proxy struct {
 	mu    sync.Mutex
 	pairs map[*pair]struct{}
 
-	away       atomic.Bool   // no connection is made
-	lostCommit atomic.Uint32 // of 100 commits, how many the client does not learn of
-	hung       atomic.Uint32 // of 100 requests, how many wait until the fault ends
-	cut        atomic.Uint32 // of 100 requests, how many end their connection
+	away       atomic.Bool   // connections are refused
+	lostCommit atomic.Uint32 // percentage of commits whose response is lost
+	hung       atomic.Uint32 // percentage of requests that wait until the fault ends
+	cut        atomic.Uint32 // percentage of requests that end their connection
 	healed     atomic.Pointer[chan struct{}]
 }
 
-// pair is a connection of a client, and its own to the server.
+// pair is a client's connection to the proxy, and the proxy's connection to the server for it.
 type pair struct {
 	client, server net.Conn
 }
@@ -96,10 +96,10 @@ func (p *proxy) serve(client net.Conn) {
 	back.Wait()
 }
 
-// committed is how PostgreSQL says that a transaction is stored.
+// committed is how PostgreSQL reports that a transaction is stored.
 var committed = []byte("COMMIT\x00")
 
-// forward passes requests on.
+// forward forwards requests to the server, and makes their faults.
 func (p *proxy) forward(c *pair) {
 	block := make([]byte, 64<<10)
 	for {
@@ -126,7 +126,7 @@ func chance(percent *atomic.Uint32) bool {
 	return n > 0 && rand.Uint32N(100) < n
 }
 
-// during breaks something of each 100 for a time.
+// during sets the percentage of a fault for a time.
 func (p *proxy) during(what *atomic.Uint32, percent uint32, d time.Duration) {
 	what.Store(percent)
 	time.Sleep(d)
@@ -145,7 +145,7 @@ func (p *proxy) heal() {
 	}
 }
 
-// leave ends all connections, and makes none until the proxy is healed.
+// leave ends all connections, and refuses new ones until the proxy is healed.
 func (p *proxy) leave() {
 	p.away.Store(true)
 	p.mu.Lock()

@@ -17,7 +17,7 @@ import (
 	_ "modernc.org/sqlite"
 )
 
-// ofPostgres returns the faults of PostgreSQL and of the way to it.
+// ofPostgres returns the faults of PostgreSQL and of the connections to it.
 func (w *world) ofPostgres(random *rand.Rand) []fault {
 	percent := func() uint32 { return 1 + random.Uint32N(30) }
 	return []fault{
@@ -61,7 +61,7 @@ func (w *world) ofPostgres(random *rand.Rand) []fault {
 	}
 }
 
-// promote has a copy of the database take over that lacks what was committed since.
+// promote replaces the database by a copy that lacks what was committed in the last d.
 func (w *world) promote(d time.Duration) error {
 	away := func() error {
 		w.proxy.leave()
@@ -116,7 +116,7 @@ func (w *world) ofSQLite() []fault {
 	}})
 }
 
-// lock holds the lock by which one connection at a time writes.
+// lock holds the lock that allows only one connection at a time to write.
 func (w *world) lock(d time.Duration) error {
 	db, err := sql.Open("sqlite", "file:"+w.outbox+"?mode=rw&_pragma=busy_timeout(5000)")
 	if err != nil {
@@ -136,7 +136,7 @@ func (w *world) lock(d time.Duration) error {
 	return err
 }
 
-// restore puts back a backup of a while ago.
+// restore makes a backup, and restores it a while later.
 func (w *world) restore(d time.Duration) error {
 	backup := filepath.Join(w.dir, "backup.db")
 	if err := os.Remove(backup); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -194,7 +194,7 @@ func fill(name string) error {
 	return nil
 }
 
-// spans are the times of which the store has lost what was written.
+// spans holds the times whose writes the store has lost.
 type spans struct {
 	mu  sync.Mutex
 	all []span
@@ -208,7 +208,7 @@ func (s *spans) add(from, to time.Time) {
 	s.all = append(s.all, span{from, to})
 }
 
-// touch reports whether one of the times has something in common with a time.
+// touch reports whether any span overlaps the time between from and to.
 func (s *spans) touch(from, to time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

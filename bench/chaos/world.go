@@ -18,10 +18,10 @@ import (
 
 const token = "0123456789abcdef-chaos"
 
-// recipients of each notification.
+// recipients holds the recipients of each notification.
 var recipients = []string{"+33612345678", "+33612345679"}
 
-// steps are the recipients of a page, one after another, because nobody acknowledges it.
+// steps holds the recipients of a page, who are paged one after another, because nobody acknowledges it.
 var steps = []string{"+33612345670", "+33612345671", "+33612345672"}
 
 const escalateAfter = 4 * time.Second
@@ -38,7 +38,7 @@ type world struct {
 	journal             *os.File
 
 	outbox string // SQLite's file
-	small  string // a small file system for it; "": none
+	small  string // a small file system for that file; "": none
 
 	server                *postgrestest.Server // nil with SQLite
 	proxy                 *proxy
@@ -143,7 +143,7 @@ receivers:
 		steps[0], escalateAfter, steps[1], 2*escalateAfter, steps[2], steps[0])
 }
 
-// storage makes the database, and returns its line of the configuration.
+// storage creates the database, and returns its line in the configuration.
 func (w *world) storage() (string, error) {
 	switch w.database {
 	case "sqlite":
@@ -181,7 +181,7 @@ func (w *world) storage() (string, error) {
 	return "postgres_url: \"" + u.String() + "\"", nil
 }
 
-// failing has requests to the provider fail in a way that leaves doubt, until end is called.
+// failing makes requests to the provider fail in a way that leaves messages in doubt, until end is called.
 func (w *world) failing() (end func()) {
 	over := w.calm.broken(provider)
 	remove := w.addFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, P: 0.5}, w.sims)
@@ -191,7 +191,8 @@ func (w *world) failing() (end func()) {
 	}
 }
 
-// smallFileSystem makes a file system that a fault can fill. Only root can make it.
+// smallFileSystem mounts a file system that a fault can fill, and returns its folder. It needs root:
+// otherwise it returns "".
 func (w *world) smallFileSystem() string {
 	dir := filepath.Join(w.dir, "small")
 	if os.Geteuid() != 0 || os.Mkdir(dir, 0o700) != nil || syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=512m") != nil {
@@ -208,7 +209,7 @@ func (w *world) heal() error {
 	return w.ready()
 }
 
-// close stops everything, and removes it unless the logs are kept.
+// close stops everything, and removes all files unless keep is set.
 func (w *world) close(keep bool) error {
 	for _, r := range w.replicas {
 		r.end(syscall.SIGTERM)

@@ -19,9 +19,9 @@ import (
 // ErrNoPooler means that PgBouncer is not installed.
 var ErrNoPooler = errors.New("pgbouncer is not installed: apt-get install pgbouncer")
 
-// Pooler starts a PgBouncer in front of the server, with a pool_mode and further lines of
-// configuration. It returns the URL of a database through PgBouncer, and a function that stops
-// PgBouncer.
+// Pooler starts a PgBouncer in front of the server, with a pool_mode and further lines of its
+// configuration. It returns a URL that reaches the database of url through PgBouncer, and a function
+// that stops PgBouncer.
 func (s *Server) Pooler(url, mode string, settings ...string) (pooled string, stop func() error, err error) {
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Server) Pooler(url, mode string, settings ...string) (pooled string, st
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			return err
 		}
-		_ = cmd.Wait() // being signalled counts as an error
+		_ = cmd.Wait() // fails because the process was signalled
 		return nil
 	}
 	pooled = strings.Replace(url, fmt.Sprint(":", s.port, "/"), fmt.Sprint(":", port, "/"), 1)

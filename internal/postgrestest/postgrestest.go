@@ -1,5 +1,5 @@
-// Package postgrestest runs a real PostgreSQL server for tests and measurements, with its own data,
-// on a free port of 127.0.0.1.
+// Package postgrestest runs a real PostgreSQL server for tests and benchmarks, with its own data, on a
+// free port of 127.0.0.1.
 package postgrestest
 
 import (
@@ -32,8 +32,9 @@ type Server struct {
 	databases atomic.Int64
 }
 
-// Start creates a database cluster in a new folder and starts its server. PostgreSQL does not run
-// as root, so root starts it as another user. The server's log is the file log in the folder.
+// Start creates a database cluster in a new folder and starts its server. PostgreSQL refuses to run
+// as root, so root starts it as the user postgres or nobody. The server's log is the file log in the
+// folder.
 func Start() (_ *Server, err error) {
 	s := &Server{}
 	if s.bin, err = binaries(); err != nil {
@@ -95,7 +96,7 @@ func (s *Server) attributes() *syscall.SysProcAttr {
 	return attr
 }
 
-// Run starts the server again after Stop or Kill, and waits until it responds.
+// Run starts the server, also again after Kill, and waits until it responds.
 func (s *Server) Run() error {
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -108,7 +109,7 @@ func (s *Server) Run() error {
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("postgres: %w", err)
 	}
-	const patience = 2 * time.Minute // after a crash, on a busy machine
+	const patience = 2 * time.Minute // recovery after a crash takes long on a busy machine
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		err := s.exec("postgres", "SELECT 1")
 		if err == nil {
@@ -133,7 +134,7 @@ func (s *Server) url(database string) string {
 	return fmt.Sprintf("postgres://smspager@127.0.0.1:%d/%s", s.port, database)
 }
 
-// Exec runs a statement in the database of a URL.
+// Exec runs a statement in the database with a URL.
 func (s *Server) Exec(url, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -163,7 +164,7 @@ func (s *Server) end(sig syscall.Signal) error {
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		return err
 	}
-	_ = s.cmd.Wait() // being killed counts as an error
+	_ = s.cmd.Wait() // fails if the server was killed
 	s.cmd = nil
 	return nil
 }

@@ -7,15 +7,15 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// account is what the provider's responses say about the account.
+// account holds what the provider's responses say about the account.
 type account struct {
 	refusal string    // why it is refused, "" while it is not
 	since   time.Time // when it was last refused
-	proved  time.Time // when a response to something else than a message last ended a refusal
+	proved  time.Time // when a response to a request other than sendsms last ended a refusal
 }
 
-// Observe takes in every request to the provider and its outcome, whoever made it. From
-// them delivery learns whether the account is refused, and whether sending works.
+// Observe must be called for every request to the provider, whoever made it, with its outcome.
+// These show delivery whether the account is refused, and whether sending works.
 func (d *Delivery) Observe(x textinghouse.Exchange) { d.sender.observe(x, time.Now()) }
 
 // Refusal returns why the provider refuses the whole account, "" while it does not.
@@ -42,9 +42,9 @@ func (s *sender) observe(x textinghouse.Exchange, now time.Time) {
 	}
 }
 
-// proves reports whether a response ends the refusal of the account. The request must be
-// younger than the refusal. Without credit (104), questions are still served: they end a
-// refusal only once per accountRetry, as every end may cost some refused messages.
+// proves reports whether a response ends the refusal of the account. Its request must have begun
+// after the refusal. Without credit (104), the provider still serves questions, so these end a
+// refusal only once per accountRetry: every end may cost some refused messages.
 func (s *sender) proves(x textinghouse.Exchange, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +74,7 @@ func (s *sender) accountRefused(err error, now time.Time) {
 	}
 }
 
-// accountWorks lets everything go that waits for the account.
+// accountWorks ends the refusal of the account, and releases what waits for that.
 func (s *sender) accountWorks() {
 	s.mu.Lock()
 	was := s.account.refusal

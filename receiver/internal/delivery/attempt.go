@@ -26,25 +26,24 @@ const (
 )
 
 const (
-	// accountRetry is how long a message waits whose account was refused.
+	// accountRetry is how long a message waits after the account was refused.
 	accountRetry = time.Minute
-	// storeRetry is how long one waits that could not be read.
+	// storeRetry is how long a message waits after it could not be read.
 	storeRetry = time.Second
 	// resendWindow is how old the first attempt of unknown outcome may be for the message
-	// to be sent again immediately: should an old request still arrive, the provider's
-	// flood rule refuses one of the two. After it all of them must have ended.
+	// to be sent again immediately: if an old request still arrives, the provider's flood
+	// rule refuses one of the two. Later, the message waits until all requests have ended.
 	resendWindow = 10 * time.Second
-	// askFor is how long the provider is asked, while sending works, before a message in
-	// doubt is sent again: for a pager, twice is better than never.
+	// askFor is how long the provider is asked in vain, while sending works, before a message
+	// in doubt is sent again: for a pager, twice is better than never.
 	askFor = 2 * time.Minute
-	// askAnew is the same in a new term, if the message has waited for askFor before it.
+	// askAnew is the same in a new term, if the message has waited for askFor before.
 	askAnew = 20 * time.Second
-	// fresh is how young a message is that must still be needed.
+	// fresh is the age below which a message is certainly still needed.
 	fresh = 2 * time.Second
 )
 
-// attempts bring messages one step on. They run beside the sender, each with a Run of its
-// own.
+// attempts executes the queue's Runs, each in a goroutine beside the sender's.
 type attempts struct {
 	spool    *spool.Spool
 	logger   *slog.Logger
@@ -52,27 +51,27 @@ type attempts struct {
 	pages    Pages // nil: there are none
 	notices  *notices
 	mayStill func(id string) bool
-	inTerm   func(id string) int64 // in which a decision about a message is made; 0: nobody else can decide
+	inTerm   func(id string) int64 // the term of decisions about a message; 0: no other process can decide
 	changed  func(outbox.Message, outbox.Change)
 	works    atomic.Int64 // when a response last showed that sending works, Unix ms
-	// sent is, of a recipient, the newest message of each group that an earlier run has
-	// sent. What this one sends, the queue knows.
+	// sent holds, by recipient, the ID of the newest delivered message of each group that an
+	// earlier run sent. The queue knows what this run sends.
 	sent *lru.Cache[e164.Number, map[group]string]
 }
 
 // group is a receiver's group of alerts.
 type group struct{ receiver, key string }
 
-// attempt is one of them.
+// attempt is the execution of one Run.
 type attempt struct {
 	*attempts
 	Settings
 	queue.Run
 	m    outbox.Message
-	term int64 // in which it began
+	term int64 // the term in which it began
 }
 
-// do does what a Run is for.
+// do executes a Run.
 func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Result {
 	term := a.inTerm(run.ID)
 	if run.Do == queue.Digest {
@@ -99,7 +98,7 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 	return at.send(ctx)
 }
 
-// message is a Run's message, from memory or from the store.
+// message returns a Run's message, from memory or from the store.
 func (a *attempts) message(ctx context.Context, run queue.Run) (outbox.Message, error) {
 	if run.Message != nil {
 		return *run.Message, nil
@@ -107,7 +106,7 @@ func (a *attempts) message(ctx context.Context, run queue.Run) (outbox.Message, 
 	return a.spool.Get(ctx, run.ID)
 }
 
-// record makes a change, even when the work is being stopped: what is known must be kept.
+// record makes a change, even if ctx has ended: what is known must be kept.
 func (a *attempt) record(ctx context.Context, c outbox.Change) {
 	if decides(c) {
 		c.Term = a.term
@@ -117,7 +116,7 @@ func (a *attempt) record(ctx context.Context, c outbox.Change) {
 	}
 }
 
-// decides reports whether a change is a decision of who leads, as opposed to a fact.
+// decides reports whether a change is a decision of the leader, as opposed to a fact.
 func decides(c outbox.Change) bool {
 	switch c.To {
 	case outbox.Queued, outbox.Expired, outbox.Superseded:
@@ -128,27 +127,27 @@ func decides(c outbox.Change) bool {
 	return false
 }
 
-// over is the result of an attempt that leaves nothing to do.
+// over returns the result of an attempt that leaves nothing to do.
 func (a *attempt) over() queue.Result { return queue.Result{Run: a.Run} }
 
-// again is the result of an attempt after which another one is made.
+// again returns the result of an attempt that must be followed by another at a time.
 func (a *attempt) again(at time.Time) queue.Result {
 	a.Doubt.Ended = !time.Now().Before(a.requestEnds())
 	return queue.Result{Run: a.Run, Again: at, Doubt: a.Doubt}
 }
 
-// taken is the result that the provider has the message.
+// taken returns the result of an attempt after which the provider has the message.
 func (a *attempt) taken(at time.Time) queue.Result {
 	return queue.Result{Run: a.Run, Taken: at}
 }
 
-// requestEnds is when the last request must have ended that may be on its way.
+// requestEnds returns when the last request to send the message must have ended.
 func (a *attempt) requestEnds() time.Time { return a.Doubt.Last.Add(a.Timeout) }
 
-// givenUp reports whether the message is not to be sent any more.
+// givenUp reports whether the message must no longer be sent.
 func (a *attempt) givenUp(now time.Time) bool { return a.Successor != "" || now.After(a.Expires) }
 
-// send sends the message, unless it need not be sent any more.
+// send sends the message, or ends it if it must no longer be sent.
 func (a *attempt) send(ctx context.Context) queue.Result {
 	now := time.Now()
 	if why := a.needless(ctx, now); why != nil {
@@ -169,8 +168,8 @@ func (a *attempt) send(ctx context.Context) queue.Result {
 		detail = "the provider could not be asked about the attempt before: it may arrive twice"
 		a.Doubt.Unasked = time.Time{}
 	}
-	// Nothing that waits comes between this and the request.
-	if ctx.Err() != nil || !a.mayStill(a.ID) { // whoever sends next goes on from here
+	// Nothing between this check and the request may wait.
+	if ctx.Err() != nil || !a.mayStill(a.ID) { // the next sender continues from here
 		a.Doubt = before
 		return a.again(now.Add(storeRetry))
 	}
@@ -187,8 +186,8 @@ func (a *attempt) send(ctx context.Context) queue.Result {
 	return a.failed(ctx, err)
 }
 
-// needless is the change that ends a message which is not to be sent any more, nil if it
-// is.
+// needless returns the change that ends a message because it must no longer be sent, nil to send
+// it.
 func (a *attempt) needless(ctx context.Context, now time.Time) *outbox.Change {
 	var c outbox.Change
 	switch {
@@ -216,10 +215,10 @@ func (a *attempts) unneeded(ctx context.Context, m outbox.Message, now time.Time
 	return a.pages.Needless(ctx, m)
 }
 
-// failed decides what comes after a request that brought no id.
+// failed decides what follows a request that did not return an ID.
 func (a *attempt) failed(ctx context.Context, err error) queue.Result {
 	now := time.Now()
-	doubt := a.Doubt.Tried // as this attempt found it
+	doubt := a.Doubt.Tried // from earlier attempts
 	a.Doubt.Failures++
 	r := a.again(now.Add(backoff(a.Doubt.Failures)))
 	var refusal *textinghouse.Error
@@ -229,8 +228,8 @@ func (a *attempt) failed(ctx context.Context, err error) queue.Result {
 		r.Doubt.Ask = a.Doubt.Ask || doubt
 		r.Doubt.Tried = doubt
 	case refusal.Code == textinghouse.CodeFlood:
-		// Another message with this text may have been accepted, or this one, by another
-		// process or by an attempt in doubt.
+		// The provider may have accepted another message with this text, or this one from
+		// another process or from an attempt in doubt.
 		r.Doubt.Ask = true
 		r.Again = now.Add(queue.FloodWindow)
 	case refusal.Code.AccountWide():
@@ -250,8 +249,8 @@ func (a *attempt) failed(ctx context.Context, err error) queue.Result {
 	return r
 }
 
-// ask finds out whether the provider has the message. settled is false if it has not,
-// and the message may be sent or given up now.
+// ask asks the provider whether it has the message. settled is false if the message may be sent
+// or given up now.
 func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 	status, err := a.Gateway.StatusByClientID(ctx, a.ID)
 	now := time.Now()
@@ -283,9 +282,9 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 	return queue.Result{}, false
 }
 
-// unasked decides what follows if the provider did not respond to a question. When the old
-// request must have ended, newer messages of the lane may pass. After askFor, the message is sent
-// again if sending works. Otherwise the doubt ends after [pollFor].
+// unasked decides what follows if the provider could not be asked. Once the old request must have
+// ended, newer messages of the lane may pass. After askFor (see askLong), the message is sent again
+// if sending works. Otherwise the doubt ends after [pollFor].
 func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r queue.Result, settled bool) {
 	if a.Doubt.Unasked.IsZero() {
 		a.Doubt.Unasked = now
@@ -310,8 +309,8 @@ func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r que
 	return a.again(next), true
 }
 
-// askLong is how long the provider is asked in vain. An earlier term may have asked before, about
-// a message that has waited for as long.
+// askLong returns how long the provider is asked in vain: askFor, or askAnew if the message has waited
+// for askFor before this term, because an earlier term may have asked about it.
 func (a *attempt) askLong() time.Duration {
 	last := a.m.CreatedAt
 	switch {
@@ -326,9 +325,9 @@ func (a *attempt) askLong() time.Duration {
 	return askFor
 }
 
-// passed looks for a newer message of the group that has arrived: an earlier run may have
-// sent it, and ended before it gave up this one. What the provider has that has not arrived
-// was loaded at the start.
+// passed looks for a newer message of the group that was delivered: an earlier run may have sent
+// it, and ended before it gave up this message. Newer messages that the provider has but has not
+// delivered were loaded at the start.
 func (a *attempt) passed(ctx context.Context) {
 	if a.Successor != "" || a.m.GroupKey == outbox.DigestGroup {
 		return
@@ -353,7 +352,7 @@ func (a *attempt) passed(ctx context.Context) {
 	}
 }
 
-// statusChange is the change that a status makes. by says how it was learnt.
+// statusChange returns the change that a status makes. by says where the status came from.
 func statusChange(id, apiID string, status textinghouse.Status, at time.Time, by string) outbox.Change {
 	detail := fmt.Sprintf("%d %s, by %s", int(status), status, by)
 	if status.Final() {
@@ -362,7 +361,7 @@ func statusChange(id, apiID string, status textinghouse.Status, at time.Time, by
 	return outbox.Progressed(id, apiID, at, outbox.StatusOf(status), detail)
 }
 
-// backoff is the pause after so many failures in a row.
+// backoff returns the pause after a number of failures in a row.
 func backoff(failures int32) time.Duration {
 	d := maxBackoff
 	if shift := failures - 1; shift < 6 {

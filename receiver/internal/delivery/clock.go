@@ -3,18 +3,18 @@ package delivery
 import "time"
 
 const (
-	// clockGap is how often the sender looks at the clocks.
+	// clockGap is how often the sender reads the clocks.
 	clockGap = 5 * time.Second
-	// noticedGap is how long the process must have been suspended, or by how much its clock must
-	// have been set, to be noticed.
+	// noticedGap is the shortest suspension of the process, and the smallest change of its clock,
+	// that is noticed.
 	noticedGap = time.Minute
 )
 
 // reading holds the times of two clocks: steady is never set, but stops while the machine sleeps;
-// wall goes on, but may be set.
+// wall keeps running, but may be set.
 type reading struct{ steady, wall time.Duration }
 
-// readClocks returns a function that reads both, from its call on.
+// readClocks returns a function that reads both clocks, counted from the call of readClocks.
 func readClocks() func() reading {
 	began := time.Now()
 	return func() reading {
@@ -38,7 +38,7 @@ func (r reading) since(before reading) (stood, set time.Duration) {
 }
 
 // checkClocks begins a new term if the process or its machine was suspended, or its clock
-// was set: another process may have sent meanwhile what waits here.
+// was set: another process may meanwhile have sent what waits here.
 func (s *sender) checkClocks(before reading) reading {
 	now := s.clocks()
 	stood, set := now.since(before)

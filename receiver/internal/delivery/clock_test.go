@@ -11,8 +11,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// TestAGapBeginsANewTerm: after the machine slept, the process stood still or the clock was
-// set, what waits is asked about before it is sent.
+// TestAGapBeginsANewTerm: after the machine slept, the process was stopped or the clock was set, the
+// provider is asked about waiting messages before they are sent.
 func TestAGapBeginsANewTerm(t *testing.T) {
 	for name, tc := range map[string]struct {
 		steady, wall time.Duration
@@ -57,7 +57,8 @@ func TestAGapBeginsANewTerm(t *testing.T) {
 	}
 }
 
-// TestAMessageOfTheFuture, stored by a clock that was ahead, is as old as the start.
+// TestAMessageOfTheFuture: a message stored by a clock that was ahead counts as made when the process
+// starts.
 func TestAMessageOfTheFuture(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		m := w.message(alice, "g", "disk full")
@@ -72,7 +73,8 @@ func TestAMessageOfTheFuture(t *testing.T) {
 	})
 }
 
-// TestAClockSetBackRewindsPages, also in a process that runs.
+// TestAClockSetBackRewindsPages: pages with times in the future count as written now, also if the
+// clock is set back while the process runs.
 func TestAClockSetBackRewindsPages(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.halt()

@@ -1,13 +1,13 @@
-// Package delivery takes messages from the spool to the provider, and the provider's
-// word on them back. It is the only sender.
+// Package delivery takes messages from the spool to the provider, and statuses from the
+// provider back to the spool. It is the only sender.
 //
 // The sender's goroutine decides with the queue which message goes next; a bounded number
-// of attempts run beside it (see attempt.go). What the provider accepted is followed by
-// its callbacks (see Receive) and, if none comes, by asking (see poller) until a final
-// status is known. What became of a message goes to the spool, which writes it behind.
+// of attempts run beside it (see attempt.go). An accepted message is followed by callbacks
+// (see Receive) and, without them, by asking the provider (see poller), until its final
+// status is known. Each change of a message goes to the spool, which stores it later.
 //
-// Of several replicas the leader sends what is in the store (see leader). Each sends
-// what it could not store itself.
+// Of several replicas, the leader sends what is in the store (see leader). Each replica
+// sends what it could not store itself.
 package delivery
 
 import (
@@ -32,17 +32,17 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Gateway sends. *textinghouse.Client is one.
+// Gateway is the provider's API. *textinghouse.Client implements it.
 type Gateway interface {
 	Send(context.Context, textinghouse.SMS) (apiID string, err error)
 	Status(ctx context.Context, apiID string) (textinghouse.Status, error)
 	StatusByClientID(ctx context.Context, clientID string) (textinghouse.Status, error)
-	// Guards reports whether the flood rule refuses a recently tried message that the provider
-	// has accepted but getstatus does not know yet.
+	// Guards reports whether the provider's flood rule would refuse a message that was tried
+	// recently, if the provider has accepted it but getstatus does not know it yet.
 	Guards(clientID string) bool
 }
 
-// Limit is a token bucket of a recipient.
+// Limit is a token bucket per recipient.
 type Limit = queue.Limit
 
 // Settings can be changed while Run runs.
@@ -50,13 +50,13 @@ type Settings struct {
 	Gateway     Gateway
 	SenderID    string        // "" for a number that can be replied to
 	Timeout     time.Duration // of the gateway's requests
-	Concurrency int           // requests that send at the same time
-	// MaxPerSecond bounds what is sent; 0: nothing does.
+	Concurrency int           // messages that are sent at the same time
+	// MaxPerSecond limits how many messages are sent in a second; 0: any number.
 	MaxPerSecond int
-	Limits       map[string][]Limit // of each receiver
+	Limits       map[string][]Limit // by receiver
 	Severities   *templating.SeverityOrder
-	Links        link.Links // of the texts
-	DailyBudget  int        // segments, beyond which what is not critical goes into digests; 0: none
+	Links        link.Links // fills in the links of texts
+	DailyBudget  int        // segments after which all but critical messages go into digests; 0: none
 	Callbacks    bool       // the provider calls back; if not, it is asked for statuses sooner
 }
 
@@ -67,19 +67,19 @@ type Options struct {
 	Shared     bool                  // several replicas use the store
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
-	IDs        *outbox.IDs           // of a process, so that what is newer has the greater one; nil: of its own
-	// OnFinal is called for every message that reaches a final state, from whatever
-	// goroutine brought it there. It must not block.
+	IDs        *outbox.IDs           // shared by the process, so that newer things have greater IDs; nil: New makes its own
+	// OnFinal is called for every message that reaches a final state, from any goroutine.
+	// It must not block.
 	OnFinal func(outbox.Message)
 	// Pages is needed if entries have pages.
 	Pages Pages
 }
 
-// Pages knows pages. An oncall.OnCall is one.
+// Pages knows pages. An oncall.OnCall implements it.
 type Pages interface {
 	// Needless returns the reason to drop a message that has waited, "" to send it.
 	Needless(context.Context, outbox.Message) string
-	// Undelivered is called for a message that did not arrive, as another replica found.
+	// Undelivered is called for a message that did not arrive, as another replica found out.
 	Undelivered(ctx context.Context, id string)
 }
 
@@ -97,7 +97,7 @@ type Delivery struct {
 	poller *poller
 }
 
-// New makes a Delivery. Configure must be called before Run.
+// New returns a Delivery. Configure must be called before Run.
 func New(o Options) *Delivery {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -120,23 +120,23 @@ func New(o Options) *Delivery {
 	d.metrics = newMetrics(o.Registerer, d)
 	d.sender.metrics = d.metrics
 	d.sender.attempts = &attempts{spool: o.Spool, logger: o.Logger, pages: o.Pages, notices: notices, metrics: d.metrics, mayStill: d.mayStill, inTerm: d.term, changed: d.Changed}
-	d.sender.attempts.sent, _ = lru.New[e164.Number, map[group]string](sentRecipients) // an error only for a size below 1
+	d.sender.attempts.sent, _ = lru.New[e164.Number, map[group]string](sentRecipients) // fails only for a size below 1
 	d.leader = newLeader(d, o)
 	return d
 }
 
-// Configure sets or replaces the settings. An account that is refused is tried again
-// immediately, as its password may be new.
+// Configure sets or replaces the settings. A refused account is tried again immediately: its
+// password may be new.
 func (d *Delivery) Configure(s Settings) {
 	d.settings.Store(&s)
 	d.sender.changed.Ring()
 }
 
-// Handover takes in messages to be sent or, if the provider has them already, followed.
-// It never blocks. Those in the store are sent by the leader; direct ones are not there.
+// Handover adds messages to send or, if the provider already has them, to follow. Only the leader
+// sends those in the store; direct messages are not there. Handover never blocks.
 func (d *Delivery) Handover(direct bool, ms ...outbox.Message) {
 	switch {
-	case direct: // again, if it could not be sent the last time
+	case direct: // even if known: it may have failed the last time
 		d.leader.admit(ms...)
 		d.take(queue.Direct, ms)
 	case d.leading.Load():
@@ -144,7 +144,7 @@ func (d *Delivery) Handover(direct bool, ms ...outbox.Message) {
 	}
 }
 
-// take gives messages to the sender and to the poller.
+// take passes messages to the sender, and accepted ones to the poller as well.
 func (d *Delivery) take(from queue.Origin, ms []outbox.Message) {
 	for _, m := range ms {
 		if m.State == outbox.Accepted {
@@ -160,8 +160,8 @@ func (d *Delivery) Withdraw(ids []string) {
 	d.sender.withdraw(ids)
 }
 
-// Run sends until the context ends. Then it starts nothing new, lets the requests under
-// way finish, and returns when all of its goroutines have. It may be called once.
+// Run sends until the context ends. Then it starts nothing new, lets running requests finish,
+// and returns once all of its goroutines have ended. It may be called once.
 func (d *Delivery) Run(ctx context.Context) error {
 	if d.settings.Load() == nil {
 		return errors.New("delivery: Run before Configure")
@@ -177,7 +177,7 @@ func (d *Delivery) Run(ctx context.Context) error {
 // mayStill reports whether this process may send a message at this moment.
 func (d *Delivery) mayStill(id string) bool { return d.leader.may() || d.spool.Direct(id) }
 
-// term is the term in which this process decides about a message, 0 if no other can.
+// term returns the term in which this process decides about a message, 0 if no other process can.
 func (d *Delivery) term(id string) int64 {
 	if d.spool.Direct(id) {
 		return 0
@@ -185,14 +185,15 @@ func (d *Delivery) term(id string) int64 {
 	return d.leader.term.Load()
 }
 
-// record makes a change to a message that is not at hand.
+// record makes a change to a message that the caller does not have.
 func (d *Delivery) record(ctx context.Context, c outbox.Change) {
 	if _, err := d.spool.Record(ctx, c, nil); err != nil {
 		d.logger.Error("cannot record what became of a message", "id", c.ID, "event", c.Event, "err", err)
 	}
 }
 
-// Changed reports a change that was made to those who follow the message.
+// Changed must be called for every change that was made to a message. It updates the metrics, the
+// notices and the poller, and calls OnFinal for a final state.
 func (d *Delivery) Changed(m outbox.Message, c outbox.Change) {
 	if c.To == "" {
 		return
@@ -220,5 +221,5 @@ func (d *Delivery) logFinal(m outbox.Message, c outbox.Change) {
 		"after", c.At.Sub(m.CreatedAt).Round(time.Millisecond), "detail", c.Detail)
 }
 
-// describe is a duration as people read it in an event.
+// describe formats a duration for people who read an event.
 func describe(d time.Duration) string { return fmt.Sprint(d.Round(100 * time.Millisecond)) }

@@ -16,24 +16,6 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// world is a Delivery between a real outbox and the simulator, in a bubble whose
-
-// clock is the test's.
-
-// inWorld runs a test with a Delivery that runs. Callbacks count as set up, so
-
-// that no status is asked for in the first minute.
-
-// start opens the outbox and runs a new Delivery on it, as a new process would.
-
-// message makes one, as intake would.
-
-// put stores messages and hands them over.
-
-// after lets time pass, and everything happen that is due until then.
-
-// expect checks a message's state and how often the provider took it.
-
 func TestSendsAtOnceAndFollowsToTheEnd(t *testing.T) {
 	inWorld(t, textinghousetest.Options{StatusDelay: time.Second}, func(w *world) {
 		m := w.message(alice, "g", "disk full")
@@ -64,14 +46,13 @@ func TestSendsAtOnceAndFollowsToTheEnd(t *testing.T) {
 	})
 }
 
-// TestFaults: whatever happens to the first request, the message is taken once.
-
+// TestFaults: whatever happens to the first request, the provider accepts the message once.
 func TestFaults(t *testing.T) {
 	type fault = textinghousetest.Fault
 	for _, tc := range []struct {
 		name   string
 		faults []fault
-		asks   int // getstatus requests that are due, -1 for any number
+		asks   int // expected getstatus requests, -1 for any number
 		within time.Duration
 	}{
 		{"not taken, 5xx", []fault{{Kind: textinghousetest.HTTPStatus, N: 503, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
@@ -92,7 +73,7 @@ func TestFaults(t *testing.T) {
 		}, 3, time.Minute},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			// No receipts, so that only what is tested asks for statuses.
+			// Without receipts, only the tested attempt asks for statuses.
 			inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
 				for _, f := range tc.faults {
 					w.sim.AddFault(f)
@@ -109,7 +90,7 @@ func TestFaults(t *testing.T) {
 				}
 				w.expect(m.ID, outbox.Accepted, 1)
 				if asks := w.sim.Requests("acme", "getstatus"); tc.asks >= 0 && asks != tc.asks {
-					// Requests that a fault answers are not counted by the simulator.
+					// The simulator does not count requests that a fault responds to.
 					failed := 0
 					for _, f := range tc.faults {
 						if f.Command == "getstatus" {
@@ -127,7 +108,7 @@ func TestFaults(t *testing.T) {
 
 func TestOneAfterTheOtherInALane(t *testing.T) {
 	for _, tc := range []struct {
-		fault textinghousetest.Kind // of the first message's attempt: it may have been taken
+		fault textinghousetest.Kind // of the first message's attempt, after which the provider may have it
 		want  []string
 	}{
 		{textinghousetest.DropAfter, []string{"firing", "resolved"}},
@@ -203,7 +184,7 @@ func TestFloodOfAnotherProgramIsWaitedFor(t *testing.T) {
 	})
 }
 
-// Another process, which could not say so in the outbox, has sent the message.
+// TestFloodByTheMessageItself: another process has sent the message, and could not store that.
 func TestFloodByTheMessageItself(t *testing.T) {
 	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
 		m := w.message(alice, "g", "disk full")
@@ -218,22 +199,22 @@ func TestFloodByTheMessageItself(t *testing.T) {
 
 func TestFloodOnAResendProvesNothing(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
-		// The provider takes it and drops the connection; then claims not to know it.
+		// The provider accepts it and drops the connection, then claims not to know it.
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 202, Command: "getstatus", Times: 1})
 		m := w.message(alice, "g", "disk full")
 		w.put(m)
 		after(5 * time.Second)
 		w.expect(m.ID, outbox.Sending, 1)
-		after(10 * time.Second) // the window is over; now the provider says that it has it
+		after(10 * time.Second) // the window is over, and the provider now reports that it has the message
 		w.expect(m.ID, outbox.Delivered, 1)
 	})
 }
 
-// TestFloodOfATwin: of two messages with one text the second is refused, because a restart
-// has forgotten the window. A crash later it is in doubt, and is sent.
+// TestFloodOfATwin: of two messages with the same text, the second is refused, because the window
+// is forgotten in a restart. After a crash, the second is in doubt, and is sent.
 func TestFloodOfATwin(t *testing.T) {
-	for _, attempted := range []bool{false, true} { // whether the crash left a mark
+	for _, attempted := range []bool{false, true} { // whether the attempt was stored before the crash
 		inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
 			first := w.message(alice, "g", "disk full")
 			w.put(first)
@@ -348,8 +329,7 @@ func TestTooOldIsNotSent(t *testing.T) {
 	}
 }
 
-// TestCrash: a new process on the outbox that one left in the middle of a send.
-
+// TestCrash: a process starts on an outbox that another left in the middle of a send.
 func TestCrash(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -411,7 +391,7 @@ func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
 		synctest.Wait()
 		w.expect(under.ID, outbox.Accepted, 1)
 		w.expect(behind.ID, outbox.Accepted, 1)
-		if asks := w.sim.Requests("acme", "getstatus"); asks != 1 { // for the one behind, which was loaded
+		if asks := w.sim.Requests("acme", "getstatus"); asks != 1 { // about the message behind, which was loaded
 			t.Errorf("asked %d times: what was finished was asked for", asks)
 		}
 	})
@@ -447,12 +427,6 @@ func TestConcurrencyIsBounded(t *testing.T) {
 		}
 	})
 }
-
-// slowAnswers is a store that lets a test act between two changes.
-
-// TestReceiptWhileTheAnswerIsRecorded: the answer to the request is recorded
-
-// between a receipt's finding the message unsent and its saying that it was taken.
 
 // TestResendsKeepWithinTheFloodWindow: all attempts whose requests may still be
 // on their way began within ten seconds.

@@ -13,10 +13,10 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// digestAge is how long a digest may wait to be sent.
+// digestAge is how long a digest may wait before it expires.
 const digestAge = 24 * time.Hour
 
-// digest sends one message in the place of several that were held. Urgent ones get as many
+// digest replaces several messages that were held by one. Urgent messages are replaced by as many
 // as it takes to name each page and its code.
 func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term int64) queue.Result {
 	now := time.Now()
@@ -24,7 +24,7 @@ func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term i
 	retry := queue.Result{Run: run, Again: now.Add(storeRetry)}
 	held := &tally{order: s.Severities}
 	var folded []outbox.Message
-	alone := "" // the one that is left, if it is not too old
+	alone := "" // the only message that is left, if it is not too old
 	for _, r := range append([]queue.Run{run}, run.With...) {
 		m, err := a.spool.Get(ctx, r.ID)
 		switch {

@@ -16,7 +16,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// flaky is a store that can be broken.
+// flaky is a store whose writes a test can make fail.
 type flaky struct {
 	outbox.Store
 	broken atomic.Bool
@@ -31,7 +31,7 @@ func (f *flaky) Add(ctx context.Context, n outbox.Entry) (outbox.Added, error) {
 	return f.Store.Add(ctx, n)
 }
 
-// inBrokenWorld runs a test with a store that can be broken.
+// inBrokenWorld runs a test with a flaky store.
 func inBrokenWorld(t *testing.T, test func(w *world, store *flaky)) {
 	t.Helper()
 	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
@@ -88,8 +88,8 @@ func TestSendNowDoesNotSendTwice(t *testing.T) {
 	})
 }
 
-// TestStoreFailsWhileSending: what is stored goes out though nothing can be
-// recorded, and is recorded when it can be again.
+// TestStoreFailsWhileSending: a stored message is sent even while its changes cannot be
+// stored, and these are stored later.
 func TestStoreFailsWhileSending(t *testing.T) {
 	inBrokenWorld(t, func(w *world, store *flaky) {
 		m := w.message(alice, "g", "disk full")
@@ -109,8 +109,8 @@ func TestStoreFailsWhileSending(t *testing.T) {
 	})
 }
 
-// TestStoppingRecordsWhatIsKnown: an outcome that the store refused is tried once
-// more at the end.
+// TestStoppingRecordsWhatIsKnown: when the process stops, it tries once more to store an
+// outcome that the store refused.
 func TestStoppingRecordsWhatIsKnown(t *testing.T) {
 	inBrokenWorld(t, func(w *world, store *flaky) {
 		m := w.message(alice, "g", "disk full")
@@ -131,8 +131,8 @@ func TestStoppingRecordsWhatIsKnown(t *testing.T) {
 	})
 }
 
-// A page that went past the outbox makes the older ones of its group that wait
-// in it needless, though they are known to the store only.
+// TestOlderOnesDoNotFollowSendNow: a message that was sent without being stored supersedes the
+// older messages of its lane that wait in the store.
 func TestOlderOnesDoNotFollowSendNow(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		inBrokenWorld(t, func(w *world, store *flaky) {
@@ -147,7 +147,7 @@ func TestOlderOnesDoNotFollowSendNow(t *testing.T) {
 			}
 			store.broken.Store(false)
 			if restart {
-				w.halt() // records what is left
+				w.halt() // stores what is left
 				w.start()
 			}
 			after(time.Minute)
@@ -162,8 +162,8 @@ func TestOlderOnesDoNotFollowSendNow(t *testing.T) {
 	}
 }
 
-// The newer page has even arrived when the process starts that has the older
-// one to send.
+// TestOlderOnesDoNotFollowWhatArrived: when a process starts and finds an older message to send,
+// the newer message has already been delivered.
 func TestOlderOnesDoNotFollowWhatArrived(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		older, doubted := w.message(alice, "g", "firing"), w.message(alice, "h", "firing")
@@ -203,7 +203,8 @@ func TestOlderOnesDoNotFollowWhatArrived(t *testing.T) {
 	})
 }
 
-// An older message that could not be sent past the outbox is sent after a newer one of its lane.
+// TestOlderPastAfterNewerPast: while nothing can be stored, an older message is committed after a newer
+// one of its lane, and is superseded.
 func TestOlderPastAfterNewerPast(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		store := &flaky{}
@@ -217,7 +218,7 @@ func TestOlderPastAfterNewerPast(t *testing.T) {
 		older := entry(1, "FIRING")
 		after(time.Second)
 		newer := entry(2, "RESOLVED")
-		// the older waits for its turn behind a slow request of the newer one
+		// The older one waits for its turn behind a slow request for the newer one.
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 3 * time.Second, Times: 1})
 		done := make(chan error, 2)
 		go func() { done <- w.sendNow(newer) }()

@@ -22,7 +22,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// broken is a transport whose responses to getstatus are not the simulator's.
+// broken is a transport that replaces the simulator's responses to getstatus.
 type broken struct {
 	http.RoundTripper
 	respond http.HandlerFunc // nil: the request hangs
@@ -43,7 +43,7 @@ func (b broken) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// breakStatus has a handler respond to getstatus.
+// breakStatus makes a handler respond to getstatus.
 func (w *world) breakStatus(respond http.HandlerFunc) {
 	w.alter = func(s *delivery.Settings) { s.Gateway = w.client(broken{w.sim.Transport(), respond}) }
 	w.d.Configure(w.settings())
@@ -54,8 +54,8 @@ func body(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) }
 }
 
-// TestDoubtEnds: while the provider cannot say what it has, a message in doubt holds up its
-// lane and its text only as long as its request can live, and is sent again after two minutes.
+// TestDoubtEnds: while the provider cannot say what it has, a message in doubt holds up its lane and
+// its text only until its request must have ended. It is sent again after two minutes.
 func TestDoubtEnds(t *testing.T) {
 	for name, respond := range map[string]http.HandlerFunc{
 		"500":                   func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oops", 500) },
@@ -89,7 +89,7 @@ func doubtEnds(t *testing.T, respond http.HandlerFunc, accepted bool) {
 		w.put(newer, equal)
 		after(9*time.Second + 100*time.Millisecond) // the request has ended
 		if respond == nil {
-			after(11 * time.Second) // and the question that hangs
+			after(11 * time.Second) // the question that hangs has ended, too
 		}
 		w.expect(newer.ID, outbox.Accepted, 1)
 		w.expect(equal.ID, outbox.Accepted, 1)
@@ -115,8 +115,8 @@ func doubtEnds(t *testing.T, respond http.HandlerFunc, accepted bool) {
 	})
 }
 
-// TestANewerOnePassesLateDoubt: a newer message of the lane does not wait for the next
-// question about one whose request has ended long ago.
+// TestANewerOnePassesLateDoubt: a newer message of the lane does not wait for the next question
+// about a message whose request ended long ago.
 func TestANewerOnePassesLateDoubt(t *testing.T) {
 	inWorld(t, textinghousetest.Options{StatusDelay: 100 * time.Hour}, func(w *world) {
 		w.breakStatus(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oops", 500) })
@@ -133,8 +133,8 @@ func TestANewerOnePassesLateDoubt(t *testing.T) {
 	})
 }
 
-// TestDoubtOfALoneMessageEnds: without another message that shows that sending works, the
-// credit does; without that, the doubt ends after 72 hours.
+// TestDoubtOfALoneMessageEnds: if no other message shows that sending works, a response to a request
+// for the credit does. Without that, the doubt ends after 72 hours.
 func TestDoubtOfALoneMessageEnds(t *testing.T) {
 	for _, credit := range []bool{true, false} {
 		inWorld(t, textinghousetest.Options{StatusDelay: 100 * time.Hour}, func(w *world) {
@@ -156,8 +156,8 @@ func TestDoubtOfALoneMessageEnds(t *testing.T) {
 	}
 }
 
-// TestDoubtEndsInANewTerm: a message that has waited for long is not asked about for two minutes in
-// each term.
+// TestDoubtEndsInANewTerm: if a message has already waited long, a new term does not ask about it for
+// another two minutes.
 func TestDoubtEndsInANewTerm(t *testing.T) {
 	for _, tc := range []struct {
 		age   time.Duration
@@ -198,14 +198,14 @@ func TestDoubtEndsInANewTerm(t *testing.T) {
 	}
 }
 
-// TestARefusedAccountIsTriedByOthers: a message that cannot succeed for a reason of its own
-// does not keep the others waiting after a passing refusal of the account.
+// TestARefusedAccountIsTriedByOthers: a message that cannot succeed for a reason of its own does not
+// keep the others waiting after a temporary refusal of the account.
 func TestARefusedAccountIsTriedByOthers(t *testing.T) {
 	const bob = "+33612345679"
 	for name, tc := range map[string]struct {
-		hopeless func(textinghouse.SMS) bool // a filter refuses it, or its outcome is not known
+		hopeless func(textinghouse.SMS) bool // a filter refuses it, or its outcome is unknown
 		err      error
-		odd      int // how many there are
+		odd      int // number of hopeless messages
 	}{
 		"a text that a filter refuses":               {func(m textinghouse.SMS) bool { return strings.HasPrefix(m.Text, "odd") }, &textinghouse.UnreadableResponseError{StatusCode: 403}, 1},
 		"texts that a filter refuses, to one number": {func(m textinghouse.SMS) bool { return strings.HasPrefix(m.Text, "odd") }, &textinghouse.UnreadableResponseError{StatusCode: 403}, 20},
@@ -236,7 +236,7 @@ func TestARefusedAccountIsTriedByOthers(t *testing.T) {
 				others = append(others, w.message(to, group, group))
 			}
 			w.put(others...)
-			for i := range tc.odd { // these are newer
+			for i := range tc.odd { // newer than the others
 				w.put(w.message(alice, fmt.Sprint("odd", i), fmt.Sprint("odd", i)))
 			}
 			after(30 * time.Second)
@@ -254,7 +254,8 @@ func TestARefusedAccountIsTriedByOthers(t *testing.T) {
 	}
 }
 
-// TestAnyReadableResponseEndsTheRefusal, of whatever request.
+// TestAnyReadableResponseEndsTheRefusal: a readable response to any request ends the refusal of the
+// account.
 func TestAnyReadableResponseEndsTheRefusal(t *testing.T) {
 	for name, x := range map[string]textinghouse.Exchange{
 		"credit":         {Command: textinghouse.CommandCredit},
@@ -292,8 +293,8 @@ func TestAnyReadableResponseEndsTheRefusal(t *testing.T) {
 	}
 }
 
-// TestQuestionsDoNotStormARefusedAccount: without credit, questions are still served. They
-// end a refusal once a minute at most.
+// TestQuestionsDoNotStormARefusedAccount: without credit, the provider still serves questions. They
+// end a refusal at most once a minute.
 func TestQuestionsDoNotStormARefusedAccount(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 104, Command: "sendsms"})
@@ -310,8 +311,8 @@ func TestQuestionsDoNotStormARefusedAccount(t *testing.T) {
 	})
 }
 
-// TestALaggingGetstatusMakesNoDouble: a status that is known only some seconds after the
-// acceptance, of a request that hangs, or is broken off.
+// TestALaggingGetstatusMakesNoDouble: a message is sent once even if getstatus knows it only seconds
+// after the acceptance, and its request hangs or breaks off.
 func TestALaggingGetstatusMakesNoDouble(t *testing.T) {
 	for _, lag := range []time.Duration{2 * time.Second, 8 * time.Second, 9800 * time.Millisecond} {
 		for _, accepted := range []time.Duration{0, 300 * time.Millisecond, 2 * time.Second, 7 * time.Second, 9900 * time.Millisecond} {
@@ -333,13 +334,13 @@ func TestALaggingGetstatusMakesNoDouble(t *testing.T) {
 	}
 }
 
-// lagging is a provider that accepts the first message late, never responds to it, and knows
-// a message only after a while.
+// lagging is a provider that accepts the first message late without responding. Its getstatus knows
+// a message only some time after the acceptance.
 type lagging struct {
 	http.RoundTripper
 	sim           *textinghousetest.Simulator
 	lag, accepted time.Duration
-	hangs         bool // the first request does; if not, it breaks off when it was accepted
+	hangs         bool // the first request hangs; otherwise it breaks off after the acceptance
 	sent          bool
 }
 
@@ -379,8 +380,8 @@ type unguarded struct{ delivery.Gateway }
 
 func (unguarded) Guards(string) bool { return false }
 
-// TestALagThatNothingGuards: where no flood rule guards against a double, a message that another
-// process tried is not sent again before getstatus must know it.
+// TestALagThatNothingGuards: if no flood rule guards against a double, a message that another process
+// tried is not sent again until getstatus must know it.
 func TestALagThatNothingGuards(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = func(s *delivery.Settings) { s.Gateway = unguarded{s.Gateway} }

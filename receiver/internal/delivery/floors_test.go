@@ -19,7 +19,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// scripted is a gateway whose responses a test may replace. It notes every request.
+// scripted is a gateway whose responses a test may replace. It records the times of all requests.
 type scripted struct {
 	delivery.Gateway
 	send   func(textinghouse.SMS) (string, error)             // nil: the gateway's
@@ -70,7 +70,7 @@ func (g *scripted) note(in map[string][]time.Time, id string) {
 	in[id] = append(in[id], time.Now())
 }
 
-// script puts a gateway before the simulator.
+// script puts a scripted gateway in front of the simulator.
 func (w *world) script() *scripted {
 	g := &scripted{observe: w.d.Observe, sends: make(map[string][]time.Time), asks: make(map[string][]time.Time)}
 	w.alter = func(s *delivery.Settings) { g.Gateway, s.Gateway = s.Gateway, g }
@@ -79,8 +79,8 @@ func (w *world) script() *scripted {
 	return g
 }
 
-// TestUnknownStatusesAreHarmless: a code that the provider's documentation lacks changes
-// nothing, and a final one always applies.
+// TestUnknownStatusesAreHarmless: a status that the provider's documentation lacks changes nothing, and
+// a final status always applies.
 func TestUnknownStatusesAreHarmless(t *testing.T) {
 	for _, unknown := range []textinghouse.Status{2, 8, 21, 99} {
 		for _, doubtful := range []bool{false, true} { // whether the attempt's outcome is unknown
@@ -107,8 +107,8 @@ func TestUnknownStatusesAreHarmless(t *testing.T) {
 	}
 }
 
-// TestWhatHasEndedIsNotAskedAbout: a message that is followed although it has ended, as when
-// its receipt and its acceptance cross, costs no question.
+// TestWhatHasEndedIsNotAskedAbout: the provider is not asked about a message that is followed although
+// it has ended, because its receipt came before its acceptance.
 func TestWhatHasEndedIsNotAskedAbout(t *testing.T) {
 	inWorld(t, textinghousetest.Options{StatusDelay: time.Second}, func(w *world) {
 		g := w.script()
@@ -128,7 +128,7 @@ func TestWhatHasEndedIsNotAskedAbout(t *testing.T) {
 	})
 }
 
-// source is one of random numbers that requests share.
+// source is a source of random numbers that several requests share.
 type source struct {
 	mu sync.Mutex
 	*rand.PCG
@@ -140,7 +140,7 @@ func (s *source) Uint64() uint64 {
 	return s.PCG.Uint64()
 }
 
-// answers are responses to getstatus, some of which no documentation has.
+// answers returns a function that responds to getstatus at random, sometimes with undocumented codes.
 func answers(random *rand.Rand) func(string) (textinghouse.Status, error) {
 	return func(string) (textinghouse.Status, error) {
 		switch random.IntN(5) {
@@ -157,8 +157,8 @@ func answers(random *rand.Rand) func(string) (textinghouse.Status, error) {
 	}
 }
 
-// TestOneQuestionASecond is the poller's law: whatever the provider responds, and however
-// often a message is followed again, it is asked about at most once a second.
+// TestOneQuestionASecond states the poller's law: whatever the provider responds, and however often a
+// message is added again, the poller asks about it at most once a second.
 func TestOneQuestionASecond(t *testing.T) {
 	for seed := range uint64(4) {
 		inWorld(t, textinghousetest.Options{StatusDelay: 1000 * time.Hour}, func(w *world) {
@@ -169,7 +169,7 @@ func TestOneQuestionASecond(t *testing.T) {
 			for range 5 {
 				m := w.message(alice, "g", "disk full")
 				m.State, m.APIID = outbox.Accepted, m.ID
-				m.AcceptedAt = m.CreatedAt.Add(time.Duration(random.IntN(200)-100) * time.Hour) // of other clocks, too
+				m.AcceptedAt = m.CreatedAt.Add(time.Duration(random.IntN(200)-100) * time.Hour) // by clocks that are wrong, too
 				all = append(all, m)
 			}
 			w.put(all...)
@@ -199,8 +199,8 @@ func TestOneQuestionASecond(t *testing.T) {
 	}
 }
 
-// TestOneAttemptASecond is the sender's law: whatever the provider responds, the rounds of a
-// message are a first backoff apart, and a second after that.
+// TestOneAttemptASecond states the sender's law: whatever the provider responds, the rounds of a message
+// are at least the first backoff apart and, after the first ones, any three take at least a second.
 func TestOneAttemptASecond(t *testing.T) {
 	for seed := range uint64(4) {
 		inWorld(t, textinghousetest.Options{}, func(w *world) {
@@ -225,7 +225,7 @@ func TestOneAttemptASecond(t *testing.T) {
 			for _, m := range all {
 				rounds := slices.Concat(g.sends[m.ID], g.asks[m.ID])
 				slices.SortFunc(rounds, time.Time.Compare)
-				rounds = slices.CompactFunc(rounds, time.Time.Equal) // a question and what follows it
+				rounds = slices.CompactFunc(rounds, time.Time.Equal) // a question and its attempt are one round
 				if len(rounds) == 0 {
 					t.Error("a message was never tried")
 				}
@@ -239,11 +239,11 @@ func TestOneAttemptASecond(t *testing.T) {
 	}
 }
 
-// fickle is a shared store that gives the lead for a moment only, and whose hints end.
+// fickle is a shared store that grants the lead only for a time, and whose hints end.
 type fickle struct {
 	outbox.Store
 	valid        bool
-	holds        time.Duration // 0: the lead is lost as it is won
+	holds        time.Duration // how long the lead lasts; 0: it is lost immediately
 	leads, reads int
 }
 
@@ -274,8 +274,8 @@ func (f *fickle) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
 	return f.Store.Open(ctx)
 }
 
-// TestTheLeaderHasAFloor: neither a lead that is lost as it is won nor one that cannot be
-// proved makes the leader or the sender spin.
+// TestTheLeaderHasAFloor: the leader and the sender do not spin if the lead is lost immediately or
+// cannot be proved.
 func TestTheLeaderHasAFloor(t *testing.T) {
 	for _, f := range []*fickle{{valid: true}, {holds: time.Hour}, {valid: true, holds: time.Hour}} {
 		inWorld(t, textinghousetest.Options{}, func(w *world) {
@@ -300,7 +300,7 @@ func TestTheLeaderHasAFloor(t *testing.T) {
 	}
 }
 
-// pages has a test do something while the sender waits for an answer about a page.
+// pages lets a test act while the sender waits for Needless.
 type pages struct{ meanwhile func() }
 
 func (p pages) Needless(context.Context, outbox.Message) string {
@@ -310,8 +310,7 @@ func (p pages) Needless(context.Context, outbox.Message) string {
 
 func (pages) Undelivered(context.Context, string) {}
 
-// TestTheLeaseIsCheckedLast: a leader that lost the lease while it waited for something does
-// not send.
+// TestTheLeaseIsCheckedLast: a leader that loses the lease while it waits for something does not send.
 func TestTheLeaseIsCheckedLast(t *testing.T) {
 	f := &fickle{valid: true, holds: 100 * time.Hour}
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
@@ -319,7 +318,7 @@ func TestTheLeaseIsCheckedLast(t *testing.T) {
 		w.shared, w.pages = true, pages{func() { f.valid = false }}
 		w.wraps = func(s outbox.Store) outbox.Store { f.Store = s; return f }
 		m := w.message(alice, "g", "disk full")
-		after(time.Hour / 2) // not so fresh that it must still be needed
+		after(time.Hour / 2) // too old to count as certainly still needed
 		w.start()
 		w.put(m)
 		after(time.Minute)

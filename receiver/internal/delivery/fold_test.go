@@ -29,8 +29,8 @@ func (f *noFold) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) 
 	return f.Store.Add(ctx, e)
 }
 
-// TestFoldHotLoop: a digest that cannot be stored is sent, and stored later; that is not
-// tried all the time.
+// TestFoldHotLoop: a digest that cannot be stored is sent, and stored later. The store is not tried
+// in a tight loop.
 func TestFoldHotLoop(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		store := &noFold{}
@@ -63,7 +63,8 @@ func TestFoldHotLoop(t *testing.T) {
 	})
 }
 
-// TestMorningAfterAnError of the store: what waited is told in one digest still.
+// TestMorningAfterAnError: if the store fails when quiet hours end, one digest still replaces all
+// messages that were held.
 func TestMorningAfterAnError(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		store := &noFold{}
@@ -87,7 +88,7 @@ func TestMorningAfterAnError(t *testing.T) {
 	})
 }
 
-// TestHeldOverARestart: what limits hold back does not expire by a restart.
+// TestHeldOverARestart: messages that limits hold do not expire because of a restart.
 func TestHeldOverARestart(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = func(s *delivery.Settings) {
@@ -109,7 +110,7 @@ func TestHeldOverARestart(t *testing.T) {
 	})
 }
 
-// Stricter limits by a reload: everybody has a whole new allowance.
+// TestReloadedLimits: after a reload with stricter limits, everybody has a full new allowance.
 func TestReloadedLimits(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		use := func(n int) {
@@ -135,7 +136,8 @@ func TestReloadedLimits(t *testing.T) {
 	})
 }
 
-// TestBudgetPanic: the budget is spent, there are limits, and the recipient is new.
+// TestBudgetPanic: if the budget is spent and there are limits, a message to a new recipient is still
+// sent in the end.
 func TestBudgetPanic(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = func(s *delivery.Settings) { s.Limits = usual; s.DailyBudget = 1 }
@@ -154,7 +156,8 @@ func TestBudgetPanic(t *testing.T) {
 	})
 }
 
-// TestBlockedLoop: what waited is too old while the account is refused.
+// TestBlockedLoop: a held message that becomes too old while the account is refused goes into a digest
+// once the account works.
 func TestBlockedLoop(t *testing.T) {
 	inWorld(t, textinghousetest.Options{Accounts: []textinghousetest.Account{{User: "acme", Password: "correct horse", Credit: 5}}}, func(w *world) {
 		w.alter = limited

@@ -53,7 +53,8 @@ func TestAfterAnOutageOnlyTheNewestStateIsSent(t *testing.T) {
 	})
 }
 
-// TestSupersededAcrossARestart: what was stored before a crash is as stale after it.
+// TestSupersededAcrossARestart: a message stored before a restart is superseded by one that comes after
+// the restart.
 func TestSupersededAcrossARestart(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.outage(time.Minute)
@@ -72,7 +73,7 @@ func TestSupersededAcrossARestart(t *testing.T) {
 	})
 }
 
-// slow is a store that takes its time to tell what is open.
+// slow is a store that is slow to return the open messages.
 type slow struct {
 	outbox.Store
 	by time.Duration
@@ -89,8 +90,8 @@ func (s slow) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
 	}
 }
 
-// TestOlderOnesTurnUpLate: what is new after a start goes at once; what is older
-// and turns up later does not follow it.
+// TestOlderOnesTurnUpLate: a new message after a start is sent immediately; an older one
+// of its lane that is read later is not sent after it.
 func TestOlderOnesTurnUpLate(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.outage(time.Minute)
@@ -117,8 +118,8 @@ func TestOlderOnesTurnUpLate(t *testing.T) {
 	})
 }
 
-// TestPassedInAnEarlierRun: a process sent what is new and was killed before it knew what
-// is older. The next finds in the store that the older one has been passed.
+// TestPassedInAnEarlierRun: a process sent a newer message, and stopped before it had read an older
+// one. The next process finds in the store that the newer one was delivered.
 func TestPassedInAnEarlierRun(t *testing.T) {
 	for _, reachable := range []bool{true, false} { // whether the provider can be asked
 		inWorld(t, textinghousetest.Options{}, func(w *world) {
@@ -149,8 +150,8 @@ func TestPassedInAnEarlierRun(t *testing.T) {
 	}
 }
 
-// TestAcceptedInAnEarlierRun: the provider has what is new, and gives it no final status. The
-// next process finds what is older far in front of it among what is open.
+// TestAcceptedInAnEarlierRun: the provider has a newer message, without a final status. The next
+// process reads the older one long before the newer one among the open messages.
 func TestAcceptedInAnEarlierRun(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.halt()
@@ -165,7 +166,7 @@ func TestAcceptedInAnEarlierRun(t *testing.T) {
 		}
 		next := w.message(alice, "g", "resolved")
 		next.State, next.AcceptedAt = outbox.Accepted, time.Now()
-		for _, e := range []outbox.Entry{{Messages: []outbox.Message{next}}, older} { // so that the store does not connect the two
+		for _, e := range []outbox.Entry{{Messages: []outbox.Message{next}}, older} { // separately, so that the store does not mark the older one as superseded
 			if _, err := store.Add(context.Background(), e); err != nil {
 				t.Fatal(err)
 			}
@@ -195,7 +196,7 @@ func TestTooLateIsTold(t *testing.T) {
 	})
 }
 
-// TestTooLateIsReportedInFull, also after restarts, and once.
+// TestTooLateIsReportedInFull: notices list every message that was too old, once, also after restarts.
 func TestTooLateIsReportedInFull(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		expire := func(n int, group string) {
@@ -236,8 +237,8 @@ func TestTooLateIsReportedInFull(t *testing.T) {
 	})
 }
 
-// TestLawsOfTheSchedule holds over random histories of messages, outages,
-// restarts and answers that leave the outcome open.
+// TestLawsOfTheSchedule checks the laws over random histories of messages, outages,
+// restarts and responses that leave the outcome unknown.
 func TestLawsOfTheSchedule(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -276,8 +277,8 @@ func TestLawsOfTheSchedule(t *testing.T) {
 				w.sim.ClearFaults()
 				after(26 * time.Hour)
 
-				// Each ends, is sent at most once, and in the order of its lane.
-				at := make(map[string]time.Time) // when the provider took it
+				// Each message ends, is sent at most once, and in the order of its lane.
+				at := make(map[string]time.Time) // when the provider accepted each message
 				for _, m := range w.sim.Messages() {
 					if _, twice := at[m.ClientID]; twice {
 						t.Errorf("%s was sent twice", m.ClientID)

@@ -11,9 +11,9 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// remember has the queue count what was sent lately, so that a restart gives nobody a new
-// allowance: within twice the longest limit, of which the first half makes up for what is
-// not known of before. If that cannot be read, nothing is counted.
+// remember makes the queue count what was sent lately, so that a restart gives nobody a new
+// allowance. It reads back twice the longest limit: the first half makes up for what was sent
+// before, which the queue does not know. What cannot be read is not counted.
 func remember(ctx context.Context, s *spool.Spool, q *queue.Queue, logger *slog.Logger) {
 	const page, most = 500, 100_000
 	longest := q.Longest()

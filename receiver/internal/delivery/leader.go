@@ -18,21 +18,21 @@ import (
 const (
 	// leadRetry is how often leading is tried again after it failed or ended.
 	leadRetry = time.Second
-	// missedGap is how often the leader looks for messages of which no hint came.
+	// missedGap is how often the leader looks for messages without a hint.
 	missedGap = queue.LateFor / 2
-	// directGrace is how long other replicas have, once the database is back, to store
-	// what they sent without it, before older messages are sent.
+	// directGrace is how long other replicas have, once the database is back, to store what
+	// they sent without it. Older messages are sent only after that.
 	directGrace = 2 * storeRetry
 	// loadBatch is how many messages of earlier terms are read at a time.
 	loadBatch = 500
-	// recentIDs is how many messages are remembered of which no hint is needed.
+	// recentIDs is how many messages are remembered as handed over: hints about them are ignored.
 	recentIDs = 4096
-	// sentRecipients is the number of recipients whose messages of earlier runs are remembered.
+	// sentRecipients is how many recipients are remembered with their messages of earlier runs.
 	sentRecipients = 1000
 )
 
-// leader sees to it that this process sends what is in the store while it, and no other
-// replica, is the one to do so.
+// leader makes this process send what is in the store, but only while it holds the lease, so that
+// no other replica does.
 type leader struct {
 	shared  bool
 	spool   *spool.Spool
@@ -40,19 +40,20 @@ type leader struct {
 	metrics *metrics
 	pages   Pages
 	d       *Delivery
-	recent  *lru.Cache[string, struct{}] // ids that were handed over lately
+	recent  *lru.Cache[string, struct{}] // IDs that were handed over lately
 	loading sync.Mutex
 	lease   atomic.Pointer[outbox.Lease] // nil: none
-	term    atomic.Int64                 // of the last one
+	term    atomic.Int64                 // of the last lease
 }
 
 func newLeader(d *Delivery, o Options) *leader {
 	l := &leader{shared: o.Shared, spool: o.Spool, logger: o.Logger, metrics: d.metrics, pages: o.Pages, d: d}
-	l.recent, _ = lru.New[string, struct{}](recentIDs) // an error only for a size below 1
+	l.recent, _ = lru.New[string, struct{}](recentIDs) // fails only for a size below 1
 	return l
 }
 
-// run leads, whenever this process may, until the context ends.
+// run leads whenever the store grants a lease, until the context ends. If the store is not shared, it
+// only reads what earlier runs left.
 func (l *leader) run(ctx context.Context) {
 	if !l.shared {
 		l.begin(ctx)
@@ -113,9 +114,9 @@ func (l *leader) may() bool {
 	return lease != nil && (*lease).Valid()
 }
 
-// admit returns the messages that were not handed over before. One may come twice: from
-// who stored it, by a hint, and when open messages are read; it may even have been sent
-// in between.
+// admit returns the messages that were not handed over before. A message may come several times:
+// after it was stored here, by a hint, and when open messages are read. It may even have been sent
+// meanwhile.
 func (l *leader) admit(ms ...outbox.Message) []outbox.Message {
 	var admitted []outbox.Message
 	for _, m := range ms {
@@ -126,22 +127,21 @@ func (l *leader) admit(ms ...outbox.Message) []outbox.Message {
 	return admitted
 }
 
-// forget has messages admitted again.
+// forget makes admit return these messages again.
 func (l *leader) forget(ids []string) {
 	for _, id := range ids {
 		l.recent.Remove(id)
 	}
 }
 
-// begin reads what earlier terms left: first what the provider has, so that nothing older of
-// the same lane is sent after it.
+// begin reads what earlier terms left: first the messages that the provider has, so that no older
+// message of a lane is sent after them.
 func (l *leader) begin(ctx context.Context) {
 	l.insist(ctx, l.loadPassed)
 	l.load(ctx)
 }
 
-// load reads what is open in the store: left by earlier terms, or added by other
-// replicas.
+// load reads the open messages in the store, which earlier terms left or other replicas added.
 func (l *leader) load(ctx context.Context) {
 	l.loading.Lock()
 	defer l.loading.Unlock()
@@ -150,7 +150,7 @@ func (l *leader) load(ctx context.Context) {
 	}
 }
 
-// insist reads until that succeeds, or the context ends.
+// insist calls read until it succeeds or the context ends, and reports whether it succeeded.
 func (l *leader) insist(ctx context.Context, read func(context.Context) error) bool {
 	for ctx.Err() == nil {
 		err := read(ctx)
@@ -166,7 +166,7 @@ func (l *leader) insist(ctx context.Context, read func(context.Context) error) b
 	return false
 }
 
-// loadPassed reads what the provider has that is not in a final state.
+// loadPassed reads the accepted messages, which the provider has and which are not final.
 func (l *leader) loadPassed(ctx context.Context) error {
 	q := outbox.Query{State: outbox.Accepted, Limit: loadBatch}
 	for {
@@ -200,7 +200,7 @@ func (l *leader) loadOnce(ctx context.Context) error {
 			continue
 		}
 		l.d.take(queue.Loaded, admitted)
-		if loaded++; loaded%loadBatch == 0 { // no faster than it is queued
+		if loaded++; loaded%loadBatch == 0 { // wait until the sender has queued the batch
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -211,8 +211,8 @@ func (l *leader) loadOnce(ctx context.Context) error {
 	return nil
 }
 
-// follow takes in what other replicas added, and lets go of what they ended, until the
-// lease ends.
+// follow adds the messages that other replicas stored, and stops following those that they ended,
+// until the lease ends.
 func (l *leader) follow(lease context.Context) {
 	var looking sync.WaitGroup
 	looking.Go(func() {
@@ -244,7 +244,7 @@ func (l *leader) hinted(ctx context.Context, h outbox.Hint) {
 	}
 	m, err := l.spool.Get(ctx, h.ID)
 	if err != nil {
-		return // found later, by load
+		return // load will find it later
 	}
 	l.d.Handover(false, m)
 }

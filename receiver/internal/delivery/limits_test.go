@@ -50,7 +50,7 @@ func TestStorm(t *testing.T) {
 		if i < 0 || !strings.Contains(texts[i], " groups: CRITICAL Group7, WARNING Group0, ") || !strings.Contains(texts[i], ", +") || gsm7.Measure(texts[i]).Segments > 2 {
 			t.Errorf("no digest in %q", texts)
 		}
-		// Every alert is accounted for: it was sent, or names what was sent for it.
+		// Every alert is accounted for: it was sent, or names the message that was sent instead.
 		notified := 0
 		for _, id := range ids {
 			m := w.get(id)
@@ -106,8 +106,8 @@ func TestOneHeldBackIsSentAsItIs(t *testing.T) {
 	})
 }
 
-// TestQuietHours: what may wait is told in one digest when they end, what may not
-// at once, and limits that end earlier fold nothing of it.
+// TestQuietHours: messages that may wait go into one digest when quiet hours end; others are sent
+// immediately. A digest because of limits, which comes earlier, includes none of those in quiet hours.
 func TestQuietHours(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = limited
@@ -119,7 +119,7 @@ func TestQuietHours(t *testing.T) {
 			return m
 		}
 		w.put(quiet("Disk", "disk"), quiet("Load", "load"), quiet("Certificate", "certificate"))
-		for i := range 7 { // two of them beyond the limits
+		for i := range 7 { // two more than the limits allow
 			m := w.message(alice, fmt.Sprint("g", i), fmt.Sprint("critical ", i))
 			m.Headline, m.Severity, m.ExpiresAt = "CRITICAL g", "critical", morning
 			w.put(m)
@@ -157,7 +157,7 @@ func TestOneQuietMessageIsSentAsItIs(t *testing.T) {
 	})
 }
 
-// TestDailyBudget: once it is spent, what is not critical comes as digests.
+// TestDailyBudget: once the budget is spent, messages that are not critical go into digests.
 func TestDailyBudget(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = func(s *delivery.Settings) { s.DailyBudget = 4 }
@@ -173,7 +173,7 @@ func TestDailyBudget(t *testing.T) {
 			put("WARNING", i)
 		}
 		w.halt()
-		w.start() // what was spent is known after a restart
+		w.start() // the restarted process knows what was spent
 		for i := range 3 {
 			put("INFO", i)
 			put("CRITICAL", i)
@@ -232,8 +232,8 @@ func TestMaxPerSecond(t *testing.T) {
 	})
 }
 
-// TestLimitsHold: without failures, no recipient gets more than the limits
-// allow, whatever comes in, restarts included.
+// TestLimitsHold: without failures, no recipient gets more than the limits allow, whatever
+// is added, even over restarts.
 func TestLimitsHold(t *testing.T) {
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -269,8 +269,8 @@ func TestLimitsHold(t *testing.T) {
 	}
 }
 
-// TestWhatPassesDoesNotCount: what is urgent, and answers to phones, leave the limits
-// to the rest, also after a restart.
+// TestWhatPassesDoesNotCount: urgent messages and confirmations do not use up the limits of other
+// messages, also after a restart.
 func TestWhatPassesDoesNotCount(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = limited
@@ -293,7 +293,8 @@ func TestWhatPassesDoesNotCount(t *testing.T) {
 	})
 }
 
-// TestWaitingPagesSayWhatFor, once each; other messages do not.
+// TestWaitingPagesSayWhatFor: a message about a page records once what it waits for; other messages
+// do not.
 func TestWaitingPagesSayWhatFor(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = limited

@@ -21,8 +21,8 @@ type metrics struct {
 	doubles  prometheus.Counter
 	sends    prometheus.Counter // rounds of the sender
 	polls    prometheus.Counter // rounds of the poller
-	leads    prometheus.Counter // rounds of the leader: tries to lead
-	reads    prometheus.Counter // rounds of the leader's reading of what others added
+	leads    prometheus.Counter // rounds of the leader, each of which tries to lead
+	reads    prometheus.Counter // how often the leader has read the open messages
 }
 
 func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
@@ -79,7 +79,7 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 	return m
 }
 
-// changed counts a message that entered a state by a change.
+// changed counts a message that a change brought into an accepted or final state.
 func (m *metrics) changed(msg outbox.Message, c outbox.Change) {
 	if msg.State != outbox.Accepted && !msg.State.Final() {
 		return

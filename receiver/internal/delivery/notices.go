@@ -13,28 +13,28 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// lateGroup and lateReceiver are those of notices about messages that were too old. No
-// receiver of the configuration has this name.
+// lateGroup and lateReceiver are the group key and the receiver of notices about messages that were
+// too old. No receiver in the configuration has this name.
 const (
 	lateGroup    = "smspager:late"
 	lateReceiver = "smspager:late"
 )
 
-// latePatience is how long the store may take to list what a recipient was not sent.
+// latePatience is how long the store may take to list the expired messages of a recipient.
 const latePatience = 2 * time.Second
 
-// notices are messages of delivery's own.
+// notices makes the messages that delivery itself sends.
 type notices struct {
 	spool    *spool.Spool
 	ids      *outbox.IDs
 	logger   *slog.Logger
 	settings func() *Settings
 
-	making chan struct{} // holds one unless a notice is being made: those that list more are newer
+	making chan struct{} // holds one value unless a notice is being made, so that a newer notice lists more
 
 	mu sync.Mutex // never held while the store is read
-	// unsent holds the messages that were too old to be sent and that no notice at the provider
-	// lists. If a recipient is missing here, the store is read.
+	// unsent holds, by recipient, the messages that were too old to be sent and are not listed in a
+	// notice that the provider has. If a recipient is missing here, the store is read.
 	unsent map[e164.Number]*tally
 }
 
@@ -44,7 +44,7 @@ func newNotices(o Options, settings func() *Settings) *notices {
 	return n
 }
 
-// notice returns one.
+// notice returns a new notice.
 func (n *notices) notice(to e164.Number, group, receiver string, at time.Time, text, detail string) outbox.Message {
 	size := gsm7.Measure(text)
 	return outbox.Message{
@@ -55,9 +55,9 @@ func (n *notices) notice(to e164.Number, group, receiver string, at time.Time, t
 	}
 }
 
-// tooLate notifies the recipient of an expired message, once sending works again. Each notice
-// supersedes the unsent ones before it, and lists what they list. If a notice expires, it is made
-// again.
+// tooLate sends the recipient of an expired message a notice, which arrives once sending works again.
+// Each notice supersedes the unsent ones before it, and also lists what they list. If a notice
+// expires, it is made again.
 func (n *notices) tooLate(ctx context.Context, m *outbox.Message, term int64) {
 	if m.GroupKey == outbox.DigestGroup || m.Receiver == outbox.ProbeReceiver {
 		return
@@ -73,8 +73,8 @@ func (n *notices) tooLate(ctx context.Context, m *outbox.Message, term int64) {
 	}
 }
 
-// late returns a notice that lists what the recipient of an expired message was not sent; false
-// if there is nothing to list.
+// late returns a notice that lists m and the other expired messages of its recipient that no notice
+// at the provider lists; false if there are none to list.
 func (n *notices) late(ctx context.Context, m *outbox.Message) (outbox.Message, bool) {
 	<-n.making
 	defer func() { n.making <- struct{}{} }()
@@ -103,8 +103,8 @@ func (n *notices) late(ctx context.Context, m *outbox.Message) (outbox.Message, 
 	return n.notice(m.To, lateGroup, lateReceiver, time.Now(), text, "messages were too old to be sent (max_age)"), late.messages > 0
 }
 
-// expired reads from the store what a recipient was not sent since the last notice that the
-// provider has, without the given message.
+// expired reads from the store the expired messages of m's recipient since the last notice that the
+// provider has, without m.
 func (n *notices) expired(ctx context.Context, m *outbox.Message) (*tally, error) {
 	var since time.Time
 	late := &tally{order: n.settings().Severities}
@@ -146,15 +146,15 @@ func (n *notices) each(ctx context.Context, q outbox.Query, do func(outbox.Messa
 	}
 }
 
-// sent notes that the provider has a notice: what the notice lists is reported.
+// sent is called if the provider has a message. If it is a notice, what the notice lists is reported.
 func (n *notices) sent(m *outbox.Message) {
 	if m.GroupKey == lateGroup {
 		n.forget(m.To)
 	}
 }
 
-// forget drops what these recipients were not sent, or all recipients if none is given; the store
-// is read again when it is needed.
+// forget drops the lists of these recipients, or of all if none is given; late reads the store again
+// when it needs them.
 func (n *notices) forget(of ...e164.Number) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -14,25 +14,25 @@ import (
 )
 
 const (
-	// firstPoll is how long a receipt is waited for before the provider is asked.
+	// firstPoll is how long the poller waits for a receipt before it asks the provider.
 	firstPoll = time.Minute
-	// firstPollAlone is the same where no callbacks are set up.
+	// firstPollAlone is the same if no callbacks are set up.
 	firstPollAlone = 5 * time.Second
-	// maxPollGap bounds the pause between two questions, which grows with age.
+	// maxPollGap is the longest pause between two questions; the pause grows with age.
 	maxPollGap = 6 * time.Hour
-	// minPollGap is the least.
+	// minPollGap is the shortest pause.
 	minPollGap = time.Second
-	// pollFor is how long a final status is waited for.
+	// pollFor is how long after acceptance the poller waits for a final status.
 	pollFor = 72 * time.Hour
 	// pollers is how many questions are asked at the same time.
 	pollers = 4
 )
 
 // poller asks for the statuses that no callback brought. When it asks depends
-// only on when the provider took the message, so that a restart asks nothing twice.
+// only on when the provider accepted the message, so that a restart asks nothing twice.
 //
-// Before each question it looks at the message as it is now: what has ended is asked about
-// no more, however it came to be followed.
+// Before each question it reads the message again: if the message has a final state, the
+// poller stops following it instead of asking, even if it was added after it ended.
 type poller struct {
 	logger   *slog.Logger
 	settings func() *Settings
@@ -46,7 +46,7 @@ type poller struct {
 	queue pollHeap
 }
 
-// poll is a message whose final status is not known.
+// poll is a message that is followed because its final status is not known.
 type poll struct {
 	id       string
 	accepted time.Time
@@ -68,14 +68,14 @@ func (p *poller) add(m outbox.Message) {
 		return
 	}
 	q := &poll{id: m.ID, accepted: m.AcceptedAt}
-	if now := time.Now(); q.accepted.After(now) { // by another clock
+	if now := time.Now(); q.accepted.After(now) { // written by another clock
 		q.accepted = now
 	}
 	p.polls[m.ID] = q
 	p.push(q)
 }
 
-// forget ends the following of all.
+// forget stops following all messages.
 func (p *poller) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,11 +83,11 @@ func (p *poller) forget() {
 	p.queue = nil
 }
 
-// remove ends the following of a message.
+// remove stops following a message.
 func (p *poller) remove(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.polls, id) // and from the queue when its time comes
+	delete(p.polls, id) // next drops it from the queue
 }
 
 func (p *poller) push(q *poll) {
@@ -102,8 +102,8 @@ func (p *poller) push(q *poll) {
 	}
 }
 
-// nextPoll returns when to ask next about a message that was accepted at a time, at the
-// earliest minPollGap from now: each gap is half of the message's age, within bounds.
+// nextPoll returns when to ask next about a message that was accepted at a time, at least
+// minPollGap from now. Each gap is half of the message's age, between first and maxPollGap.
 func nextPoll(accepted, now time.Time, first time.Duration) time.Time {
 	if now.Sub(accepted).Abs() > 2*pollFor { // a clock was wrong
 		accepted = now
@@ -147,7 +147,7 @@ func (p *poller) run(ctx context.Context) {
 	}
 }
 
-// next takes out a poll that is due, or says how long none is.
+// next removes and returns a poll that is due, or returns how long until one is.
 func (p *poller) next(now time.Time) (*poll, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,7 +166,7 @@ func (p *poller) next(now time.Time) (*poll, time.Duration) {
 	return nil, time.Hour
 }
 
-// ask asks for one status.
+// ask asks for the status of one message.
 func (p *poller) ask(ctx context.Context, q *poll) {
 	m, err := p.get(ctx, q.id)
 	if errors.Is(err, outbox.ErrNotFound) || err == nil && m.State.Final() {

@@ -10,24 +10,24 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// Outcome says what became of a callback.
+// Outcome says what a callback changed.
 type Outcome string
 
 const (
 	OutcomeApplied       Outcome = "applied"        // the message's state or history changed
 	OutcomeUnchanged     Outcome = "unchanged"      // late, repeated or out of order
-	OutcomeUnknownID     Outcome = "unknown_id"     // no message of ours
+	OutcomeUnknownID     Outcome = "unknown_id"     // there is no such message
 	OutcomeUnknownStatus Outcome = "unknown_status" // a code that the provider's documentation lacks
 )
 
-// Receive takes in a receipt (DLR). It is an error if the store must be read to find the
-// message by the provider's id, and cannot be.
+// Receive applies a receipt (DLR). It fails if the store must be read to find the message by
+// the provider's ID, and cannot be read.
 func (d *Delivery) Receive(ctx context.Context, r textinghouse.Receipt) (Outcome, error) {
 	if !r.Status.Known() {
 		d.logger.Warn("a receipt has an unknown status", "id", r.ClientID, "api_id", r.APIID, "status", int(r.Status))
 		return OutcomeUnknownStatus, nil
 	}
-	// A climsgid of ours is in capitals.
+	// Our climsgids are in capitals.
 	outcome, err := d.receive(ctx, strings.ToUpper(r.ClientID), r)
 	if outcome != OutcomeUnknownID || r.APIID == "" {
 		return outcome, err
@@ -42,13 +42,13 @@ func (d *Delivery) Receive(ctx context.Context, r textinghouse.Receipt) (Outcome
 	}
 }
 
-// receive takes in a receipt of the message with an id.
+// receive applies a receipt to the message with this ID.
 func (d *Delivery) receive(ctx context.Context, id string, r textinghouse.Receipt) (Outcome, error) {
 	if id == "" {
 		return OutcomeUnknownID, nil
 	}
-	// It may come before the response to the request that sent the message: it proves
-	// that the provider has it.
+	// The receipt may come before the response to the request that sent the message. It
+	// proves that the provider has the message.
 	now := time.Now()
 	outcome := OutcomeUnchanged
 	for _, c := range []outbox.Change{

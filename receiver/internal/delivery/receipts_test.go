@@ -49,7 +49,7 @@ func TestPollingEnds(t *testing.T) {
 		}
 		after(12 * time.Hour)
 		w.expect(m.ID, outbox.Unknown, 1)
-		// A restart does not begin anew.
+		// A restart does not begin polling again.
 		w.halt()
 		asked := w.sim.Requests("acme", "getstatus")
 		w.start()
@@ -115,8 +115,8 @@ func TestReceiptsOfNothing(t *testing.T) {
 	})
 }
 
-// TestReceiptsFindTheirMessage: by the provider's id if the climsgid is not known, and
-// without regard to case.
+// TestReceiptsFindTheirMessage: receipts find their message by the provider's ID if the climsgid is not
+// known, and without regard to case.
 func TestReceiptsFindTheirMessage(t *testing.T) {
 	for name, receipt := range map[string]func(m outbox.Message) textinghouse.Receipt{
 		"climsgid in small letters": func(m outbox.Message) textinghouse.Receipt {

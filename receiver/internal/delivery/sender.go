@@ -14,8 +14,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// sender owns the queue. Its goroutine alone uses it; others leave what they have in the
-// inbox.
+// sender owns the queue. Only its goroutine uses the queue; others leave messages and news in
+// the inbox.
 type sender struct {
 	spool    *spool.Spool
 	logger   *slog.Logger
@@ -34,23 +34,23 @@ type sender struct {
 	changed loop.Bell         // the settings are new
 	settled chan queue.Result // attempts that ended
 	waiting atomic.Int64      // messages that are not sent yet
-	oldest  atomic.Int64      // when the oldest of them came in, Unix ms, 0 without one
+	oldest  atomic.Int64      // when the oldest of them was made, Unix ms, 0 without one
 
-	queue      *queue.Queue   // of the goroutine
-	running    int            // attempts; of the goroutine
-	background sync.WaitGroup // what it has others do
+	queue      *queue.Queue   // used only by the goroutine
+	running    int            // attempts that run; used only by the goroutine
+	background sync.WaitGroup // goroutines that the sender has started
 	clocks     func() reading
 }
 
-// inbox is what waits for the sender's goroutine. It is taken in this order.
+// inbox holds what waits for the sender's goroutine.
 type inbox struct {
 	resigned  bool      // another replica may lead: only direct messages stay
-	withdrawn []string  // messages that are not to be sent here
+	withdrawn []string  // IDs of messages that this process must not send
 	term      time.Time // a new term has begun; zero: none
 	arrivals  []arrival
 	loaded    bool  // all messages of earlier terms have arrived
 	refused   error // the provider refuses the account; nil: no news
-	works     bool  // the provider does not refuse the account any more
+	works     bool  // the provider no longer refuses the account
 }
 
 type arrival struct {
@@ -92,7 +92,7 @@ func (s *sender) leave(put func(*inbox)) {
 
 // run sends until the context ends.
 func (s *sender) run(ctx context.Context) {
-	// Requests outlive ctx by the time that one may take, and a little.
+	// Requests may outlive ctx by their timeout and a second.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	timer := time.NewTimer(time.Hour)
@@ -135,8 +135,8 @@ func (s *sender) run(ctx context.Context) {
 	}
 }
 
-// configure takes the settings, and reports whether what was sent lately is to be
-// counted anew.
+// configure passes the settings to the queue, and reports whether what was sent lately must be
+// counted again.
 func (s *sender) configure() (recount bool) {
 	settings := s.settings()
 	q := queue.Settings{Limits: settings.Limits, Severities: settings.Severities, DailyBudget: settings.DailyBudget}
@@ -196,21 +196,21 @@ func (s *sender) dispatch(work context.Context) time.Duration {
 		s.running++
 		go func() { s.settled <- s.attempts.do(work, *settings, run) }()
 	}
-	return time.Hour // a result comes first
+	return time.Hour // a running attempt will end before that
 }
 
-// settle takes in what became of an attempt.
+// settle passes the result of an attempt to the queue.
 func (s *sender) settle(r queue.Result) {
 	s.running--
 	if !s.leading() && !s.spool.Direct(r.Run.ID) {
-		r.Again = time.Time{} // another replica goes on with it
+		r.Again = time.Time{} // another replica continues with the message
 	}
 	s.queue.Settle(r, time.Now())
 	s.measure()
 }
 
-// noteHolds has noted, in messages about pages, what they wait for: their timeline must
-// show why a phone was silent.
+// noteHolds records what messages about pages wait for: the timeline of a page must show why a
+// phone was silent.
 func (s *sender) noteHolds(ctx context.Context) {
 	holds := s.queue.Holds()
 	if len(holds) == 0 {
@@ -230,7 +230,7 @@ func (s *sender) noteHolds(ctx context.Context) {
 	})
 }
 
-// measure updates what the gauges show.
+// measure updates the values of the gauges.
 func (s *sender) measure() {
 	var oldest int64
 	if id := s.queue.Oldest(); id != "" {

@@ -7,7 +7,8 @@ import (
 	"github.com/smspager/smspager/receiver/internal/status"
 )
 
-// Report adds to a status what waits, why the provider refuses the account, and who sends.
+// Report adds to a status which messages wait, why the provider refuses the account, and whether
+// this process sends.
 func (d *Delivery) Report(s *status.Status) {
 	s.Account.Refused = d.Refusal()
 	s.Queue.Waiting = int(d.sender.waiting.Load())
@@ -17,5 +18,5 @@ func (d *Delivery) Report(s *status.Status) {
 	s.Leader = status.Leader{Leading: d.leading.Load(), Shared: d.leader.shared}
 }
 
-// Turns reports whether the sender goes on, before the context ends.
+// Turns wakes the sender, and reports whether it makes a round before the context ends.
 func (d *Delivery) Turns(ctx context.Context) bool { return d.sender.pulse.Turns(ctx, d.sender.wake) }

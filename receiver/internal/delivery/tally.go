@@ -12,10 +12,11 @@ import (
 )
 
 const (
-	// digestSegments is how long a digest may be, and stormSegments one of urgent messages.
+	// digestSegments is the longest digest, in segments; stormSegments is the same for a digest of
+	// urgent messages.
 	digestSegments = 2
 	stormSegments  = 3
-	// stormHeadline is how long a headline is in a digest of urgent messages, in septets.
+	// stormHeadline is the longest headline in a digest of urgent messages, in septets.
 	stormHeadline = 40
 	// howToAsk ends a digest that lacks the code of a page.
 	howToAsk = "\nReply ? for their codes"
@@ -27,7 +28,7 @@ type tally struct {
 	messages int // with those that they superseded
 	groups   map[string]bool
 	entries  []entry
-	urgent   bool // all messages are
+	urgent   bool // all messages are urgent
 }
 
 // entry is one message of a tally.
@@ -37,8 +38,8 @@ type entry struct {
 	page                         bool
 }
 
-// add adds a message, which represents a number of messages. code is the code of its page, ""
-// if the page is over.
+// add adds a message that counts as a number of messages. code is the code of its page, "" if the
+// page is over.
 func (t *tally) add(m outbox.Message, messages int, code string) {
 	if t.groups == nil {
 		t.groups, t.urgent = make(map[string]bool), true
@@ -49,7 +50,7 @@ func (t *tally) add(m outbox.Message, messages int, code string) {
 	t.entries = append(t.entries, entry{m.ID, m.Headline, m.Severity, code, t.order.Rank(m.Severity), m.PageID != ""})
 }
 
-// sorted returns the entries, the most severe first.
+// sorted returns the entries, most severe first.
 func (t *tally) sorted() []entry {
 	return slices.SortedFunc(slices.Values(t.entries), func(a, b entry) int {
 		return cmp.Or(a.rank-b.rank, strings.Compare(a.headline, b.headline), strings.Compare(a.id, b.id))
@@ -59,12 +60,12 @@ func (t *tally) sorted() []entry {
 // digest is a text that replaces messages.
 type digest struct {
 	text     string
-	ids      []string // of those messages
-	severity string   // of the most severe of them, if they are urgent
+	ids      []string // IDs of the replaced messages
+	severity string   // of the most severe of them, "" unless they are urgent
 }
 
-// digests returns what replaces the messages: one text or, if they are urgent, as many as
-// name all of them.
+// digests returns the texts that replace the messages: one or, if the messages are urgent, as many
+// as it takes to name all of them.
 func (t *tally) digests(what string) []digest {
 	all := t.sorted()
 	if !t.urgent {
@@ -97,8 +98,8 @@ func (t *tally) head(before, what string) string {
 	return fmt.Sprintf("%s%s in %s: ", before, what, templating.Counted(len(t.groups), "group"))
 }
 
-// text is "14 more in 9 groups: CRITICAL TargetDown 4821, WARNING DiskFull (3)", with as
-// many names as fit, the most severe first.
+// text returns "14 more in 9 groups: CRITICAL TargetDown 4821, WARNING DiskFull (3)", with as many
+// names as fit, most severe first.
 func (t *tally) text(before, what string) string {
 	all, head := t.sorted(), t.head(before, what)
 	tail := ""
@@ -128,7 +129,7 @@ func (t *tally) text(before, what string) string {
 	return gsm7.TruncateBefore(head+listed(all[:n], true)+rest, tail, digestSegments)
 }
 
-// names returns how many headlines sorted entries have.
+// names returns how many different headlines sorted entries have.
 func names(es []entry) int {
 	n := 0
 	for i := range es {

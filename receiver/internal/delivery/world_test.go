@@ -22,6 +22,7 @@ import (
 
 const alice e164.Number = "+33612345678"
 
+// world is a Delivery between a real outbox and the simulator, in a bubble with a fake clock.
 type world struct {
 	t      *testing.T
 	dir    string
@@ -43,6 +44,8 @@ type world struct {
 	finals []outbox.Message
 }
 
+// inWorld runs a test with a running Delivery. Callbacks count as set up, so that the provider is not
+// asked for a status in the first minute.
 func inWorld(t *testing.T, o textinghousetest.Options, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -54,6 +57,7 @@ func inWorld(t *testing.T, o textinghousetest.Options, test func(w *world)) {
 	})
 }
 
+// start opens the outbox and runs a new Delivery on it, as a new process would.
 func (w *world) start() {
 	w.t.Helper()
 	store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))
@@ -86,7 +90,7 @@ func (w *world) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.d.Run(ctx) }()
-	synctest.Wait() // or else it might load what the test adds next, and ask about it
+	synctest.Wait() // otherwise it might load what the test adds next, and ask about it
 	w.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -128,6 +132,7 @@ func (w *world) client(via http.RoundTripper) *textinghouse.Client {
 	return client
 }
 
+// message returns a new message.
 func (w *world) message(to e164.Number, group, text string) outbox.Message {
 	now := time.Now()
 	return outbox.Message{
@@ -137,6 +142,7 @@ func (w *world) message(to e164.Number, group, text string) outbox.Message {
 	}
 }
 
+// put stores messages and hands them over.
 func (w *world) put(ms ...outbox.Message) {
 	w.t.Helper()
 	if _, err := w.store.Add(context.Background(), outbox.Entry{SeenAt: time.Now(), Messages: ms}); err != nil {
@@ -151,7 +157,7 @@ func (w *world) sendNow(e *outbox.Entry) error {
 	return err
 }
 
-// get reads a message, with what is not stored yet.
+// get reads a message, including changes that are not stored yet.
 func (w *world) get(id string) outbox.Message {
 	w.t.Helper()
 	m, err := w.spool.Get(context.Background(), id)
@@ -161,11 +167,13 @@ func (w *world) get(id string) outbox.Message {
 	return m
 }
 
+// after lets time pass, and waits for everything that is due until then.
 func after(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
+// expect checks a message's state, and how often the provider accepted it.
 func (w *world) expect(id string, state outbox.State, taken int) {
 	w.t.Helper()
 	if m := w.get(id); m.State != state || w.sim.Taken(id) != taken {
@@ -181,7 +189,7 @@ func (w *world) texts() (texts []string) {
 	return texts
 }
 
-// measured is the value of the first metric of a name.
+// measured returns the value of the first metric with a name.
 func measured(w *world, name string) float64 {
 	w.t.Helper()
 	families, err := w.reg.Gather()

@@ -14,17 +14,18 @@ import (
 const (
 	// clockGap is how often a shared database's clock is read.
 	clockGap = time.Minute
-	// exact is how long the database may take to tell its time, of which nobody knows when in between
-	// it was right. The ids of two replicas are in order to half of it.
+	// exact is the longest round trip of a question for the database's time that is trusted. The IDs
+	// of two replicas are in order to half of it.
 	exact = 100 * time.Millisecond
-	// clockPatience is how long the store may take over all that depends on clocks.
+	// clockPatience is how long the store may take for each round of reads and writes that
+	// compare clocks.
 	clockPatience = 5 * time.Second
 )
 
-// clocks keeps what this process writes in order with what the store has, whose writers had
-// other clocks.
+// clocks keeps what this process writes in order with what is stored, whose writers had other
+// clocks.
 type clocks struct {
-	ids    *outbox.IDs // nil: none
+	ids    *outbox.IDs // nil: this process makes none
 	seen   func(current []outbox.Page, all bool)
 	logger *slog.Logger
 
@@ -32,8 +33,8 @@ type clocks struct {
 	follows bool // the database's clock, since it was read
 }
 
-// adopt makes a store that was just opened fit this process's clock, and new ids those of
-// the store. It is not an error if that fails: the store is used all the same.
+// adopt fits the times in a store that was just opened to this process's clock, and new IDs to
+// those of the store. If that fails, it logs a warning: the store is used anyway.
 func (c *clocks) adopt(ctx context.Context, store outbox.Store) {
 	ctx, cancel := context.WithTimeout(ctx, clockPatience)
 	defer cancel()
@@ -46,7 +47,7 @@ func (c *clocks) adopt(ctx context.Context, store outbox.Store) {
 	}
 }
 
-// order has new ids be greater than all in the store.
+// order makes new IDs greater than all in the store.
 func (c *clocks) order(ctx context.Context, store outbox.Store) error {
 	if c.ids == nil {
 		return nil
@@ -62,7 +63,7 @@ func (c *clocks) order(ctx context.Context, store outbox.Store) error {
 	return errors.Join(err, err2)
 }
 
-// follow has new ids be ordered by the clock of a database that replicas share.
+// follow orders new IDs by the clock of a database that replicas share.
 func (c *clocks) follow(ctx context.Context, store outbox.Store) error {
 	shared, ok := store.(outbox.Shared)
 	if !ok || c.ids == nil {
@@ -80,9 +81,9 @@ func (c *clocks) follow(ctx context.Context, store outbox.Store) error {
 	return err
 }
 
-// rewind makes pages that are not over, and marks, count as written now if a store has times for
-// them that lie in the future. The clock of a shared database decides for it. seen gets the pages
-// that are not over as they are stored then; all: they are all.
+// rewind makes the current pages and the marks of a store that have times in the future count as
+// written now. In a shared database, its clock decides. seen gets the current pages as they are
+// then stored, in batches; all: this is the last batch.
 func rewind(ctx context.Context, store outbox.Store, add func(outbox.Entry) error, seen func(ps []outbox.Page, all bool), logger *slog.Logger) error {
 	now := time.Now()
 	if shared, ok := store.(outbox.Shared); ok {
@@ -137,8 +138,8 @@ func rewind(ctx context.Context, store outbox.Store, add func(outbox.Entry) erro
 	return nil
 }
 
-// Rewind makes what lies ahead of the clock count as written now: first what is in memory, then what is
-// in the store. It is called when the clock was set.
+// Rewind makes pages and marks with times in the future count as written now: first those in memory,
+// then those in the store. It is called when the clock was set.
 func (s *Spool) Rewind() {
 	if pages := s.shelf.rewind(time.Now()); len(pages) > 0 {
 		s.o.Committed(&outbox.Entry{Also: pages}) // they may be due
@@ -146,7 +147,7 @@ func (s *Spool) Rewind() {
 	s.clockSet.Ring()
 }
 
-// rewinds rewinds the store when the clock was set, until the context ends.
+// rewinds rewinds the store each time the clock was set, until the context ends.
 func (s *Spool) rewinds(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
@@ -159,10 +160,11 @@ func (s *Spool) rewinds(ctx context.Context) {
 	}
 }
 
-// rewindStore rewinds what is in the store. What is kept to be stored is rewound when it is.
+// rewindStore rewinds what is in the store. Pages and marks that are held are rewound when they are
+// stored.
 func (s *Spool) rewindStore(ctx context.Context) error {
 	store, err := s.get()
-	if err != nil { // it is rewound when it is open
+	if err != nil { // opening the store rewinds it
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, clockPatience)
@@ -188,7 +190,7 @@ func (s *Spool) watchClock(ctx context.Context) {
 	for ; ctx.Err() == nil; loop.Sleep(ctx, clockGap) {
 		if store, err := s.get(); err == nil {
 			reading, cancel := context.WithTimeout(ctx, clockPatience)
-			_ = s.clocks.follow(reading, store) // the next one may
+			_ = s.clocks.follow(reading, store) // the next reading may succeed
 			cancel()
 		}
 	}

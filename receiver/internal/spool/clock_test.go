@@ -14,8 +14,9 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
-// TestAClockThatWasAhead: what it stored counts as now, and new ids are greater than its own.
-// The same holds if the clock is set back while the process runs.
+// TestAClockThatWasAhead: times stored by a clock that was ahead count as now, and new IDs are
+// greater than those made by it. The times also count as now if the clock is set back while the
+// process runs.
 func TestAClockThatWasAhead(t *testing.T) {
 	for _, restarts := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -69,7 +70,8 @@ func TestAClockThatWasAhead(t *testing.T) {
 	}
 }
 
-// TestAClockSetBackInARun: pages count as written now wherever they are, and on-call looks at them.
+// TestAClockSetBackInARun: pages and marks count as written now, in memory and in the store, and
+// Committed reports the pages, which may be due.
 func TestAClockSetBackInARun(t *testing.T) {
 	for name, test := range map[string]struct{ held, away bool }{
 		"stored":                                {},
@@ -83,7 +85,7 @@ func TestAClockSetBackInARun(t *testing.T) {
 			p := opened("p", "g", "1234")
 			p.OpenedAt, p.UpdatedAt, p.DueAt = then, then, then.Add(5*time.Minute)
 			beat := outbox.Mark{Kind: "heartbeat", Name: "prod", At: then, Doc: []byte(`{"last_at":"` + then.UTC().Format(time.RFC3339Nano) + `"}`)}
-			if _, err := s.Marks(ctx, "heartbeat"); err != nil { // so that they are known
+			if _, err := s.Marks(ctx, "heartbeat"); err != nil { // so that the shelf knows them
 				t.Fatal(err)
 			}
 			if test.held {
@@ -125,8 +127,8 @@ func TestAClockSetBackInARun(t *testing.T) {
 	}
 }
 
-// TestAStartReadsPagesOnce: those that are current, for the clock and for the time when they cannot be
-// read.
+// TestAStartReadsPagesOnce: one reading of the current pages serves to compare clocks and to know the
+// pages when they cannot be read.
 func TestAStartReadsPagesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		raw, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "outbox.db"))

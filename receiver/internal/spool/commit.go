@@ -13,45 +13,44 @@ import (
 )
 
 const (
-	// patience is how long a commit waits for a store before it counts as failing, and
-	// failingPatience is how long for one that fails already.
+	// patience is how long a commit waits for the store before it counts as failing, and
+	// failingPatience is the same for a store that is already failing.
 	patience        = 3 * time.Second
 	failingPatience = 200 * time.Millisecond
 	// sendPatience is how long a commit waits for the provider to accept its messages.
 	sendPatience = 30 * time.Second
-	// maxConflicts is how often an entry is built again, and hasty how often without a
-	// pause.
+	// maxConflicts is how often an entry is built at most, and hasty how often it is rebuilt
+	// without a pause.
 	maxConflicts = 20
 	hasty        = 3
-	// keyWindow is how long an entry without a key of its own is known by the one that
-	// the spool gives it.
+	// keyWindow is how long the store recognizes an entry by the key that the spool gave it
+	// because it had none.
 	keyWindow = 24 * time.Hour
-	// riders is how many changes a commit takes along.
+	// riders is about how many waiting changes a commit stores with its entry.
 	riders = 256
 )
 
-// Policy says what is done if the store fails.
+// Policy says what a commit does if the store fails.
 type Policy int
 
 const (
 	// Strict returns an error: nothing was accepted.
 	Strict Policy = iota
 	// FailOpen sends the messages and stores them later, unless another replica may send
-	// them too. It is an error if the provider does not accept them soon.
+	// them too. The commit fails if the provider does not accept them soon.
 	FailOpen
-	// Later does the same, and does not wait for the provider. In a shared store it is
-	// Strict.
+	// Later is FailOpen without waiting for the provider. In a shared store it is Strict.
 	Later
 )
 
-// Build makes an entry from what can be read now, nil if there is nothing to store. It
-// is called again if what it read was changed meanwhile.
+// Build makes an entry from what it reads, nil if there is nothing to store. It is called
+// again if what it read has changed before the entry is stored.
 type Build func(context.Context) (*outbox.Entry, error)
 
 // Commit stores what build makes, and hands its messages over. After it returns without
-// an error they are on disk, or the provider has them. An entry that was committed
-// before, by its key, is not stored twice; one that could not be stored then is gone on
-// with.
+// an error they are on disk, or the provider has them; with policy Later, they may still
+// wait in memory for both. An entry with the key and state of an earlier one is not stored
+// again; if the earlier one could not be stored, Commit continues with that one.
 func (s *Spool) Commit(ctx context.Context, p Policy, build Build) (outbox.Added, error) {
 	var err error
 	for i := range maxConflicts {
@@ -71,8 +70,8 @@ func (s *Spool) Commit(ctx context.Context, p Policy, build Build) (outbox.Added
 	return outbox.Added{}, err
 }
 
-// Try is Commit of an entry that is not built again: if what it was built from was changed
-// in between, the error is outbox.ErrConflict.
+// Try commits an entry that cannot be rebuilt. It returns outbox.ErrConflict if the state that
+// the entry was built from has changed.
 func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.Added, error) {
 	e, began := &entry, time.Now()
 	if p == FailOpen && s.o.Shared && s.pulse.stoppedSince(began.Add(-staleFor)) {
@@ -86,7 +85,7 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 		return outbox.Added{Duplicate: true, IDs: ids}, nil
 	}
 	en := s.waits(e)
-	if en != nil || s.Entries() > 0 { // these come first
+	if en != nil || s.Entries() > 0 { // entries that wait come first
 		flush, cancel := context.WithTimeout(ctx, s.patience())
 		err := s.Flush(flush)
 		cancel()
@@ -126,7 +125,7 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 	return s.send(ctx, p, e, began, err)
 }
 
-// errStopped is why an entry is not accepted that may have come while the process was stopped.
+// errStopped is the reason to refuse an entry that may have come while the process was stopped.
 var errStopped = errors.New("this process was stopped, and another replica may have it")
 
 // patience is how long a commit waits for the store.
@@ -137,7 +136,8 @@ func (o *opening) patience() time.Duration {
 	return patience
 }
 
-// name gives an entry a key by which it is known if it is written twice.
+// name gives an entry without a key a random one, so that the store recognizes it if it is
+// written twice.
 func name(e *outbox.Entry) {
 	if e.Key == (outbox.Key{}) {
 		_, _ = rand.Read(e.Key[:]) // it never fails
@@ -145,8 +145,9 @@ func name(e *outbox.Entry) {
 	}
 }
 
-// addInTime adds an entry to the store. One that may fail open does not wait for a store
-// that hangs; if that stores it after all, the spool finds out when it tries again.
+// addInTime adds an entry to the store. If the policy is not Strict and the store not shared, it
+// does not wait for a store that hangs; if such a store writes the entry after all, the spool
+// finds out when it tries again.
 func (s *Spool) addInTime(ctx context.Context, p Policy, e *outbox.Entry) (outbox.Added, error) {
 	ctx = context.WithoutCancel(ctx) // what the store has begun it may finish
 	if p == Strict || s.o.Shared {
@@ -163,13 +164,13 @@ func (s *Spool) addInTime(ctx context.Context, p Policy, e *outbox.Entry) (outbo
 	return added, err
 }
 
-// add adds an entry, with changes that wait, and hands its messages over. Whether an entry was
-// stored of which the store could not say so is seen by adding it again.
+// add stores an entry together with waiting changes, and hands its messages over. If the store
+// cannot say whether it stored the entry, add finds out by adding it again.
 func (s *Spool) add(ctx context.Context, e *outbox.Entry) (outbox.Added, error) {
 	r := s.ride()
-	if r == nil && s.anyWaits(e.Notes) { // these come first
+	if r == nil && s.anyWaits(e.Notes) { // older changes come first
 		flush, cancel := context.WithTimeout(ctx, s.patience())
-		_ = s.Flush(flush) // if it fails, so will this
+		_ = s.Flush(flush) // if it fails, adding will fail too
 		cancel()
 	}
 	with := *e
@@ -177,7 +178,7 @@ func (s *Spool) add(ctx context.Context, e *outbox.Entry) (outbox.Added, error) 
 	added, err := s.opening.add(ctx, with)
 	written := err == nil && !added.Duplicate
 	if err != nil && !errors.Is(err, outbox.ErrConflict) && (r != nil || !errors.Is(err, outbox.ErrNotStored)) && ctx.Err() == nil {
-		added, err = s.opening.add(ctx, *e) // alone, in case a rider was at fault
+		added, err = s.opening.add(ctx, *e) // alone, in case a rider caused the failure
 		if err == nil && added.Duplicate && slices.Equal(added.IDs, e.IDs()) {
 			added.Duplicate = false
 		}
@@ -189,7 +190,7 @@ func (s *Spool) add(ctx context.Context, e *outbox.Entry) (outbox.Added, error) 
 	return added, err
 }
 
-// stored takes in that an entry is in the store as it was built.
+// stored records that an entry is in the store as it was built, and hands its messages over.
 func (s *Spool) stored(e *outbox.Entry) {
 	s.mu.Lock()
 	for _, m := range e.Messages {
@@ -203,8 +204,8 @@ func (s *Spool) stored(e *outbox.Entry) {
 	s.o.Committed(e)
 }
 
-// send has an entry's messages sent before they are stored, and waits for the provider
-// to have them. began is when the entry came.
+// send hands an entry's messages over before they are stored and, unless the policy is Later,
+// waits until the provider has them. began is when the entry came, why the store's error.
 func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, began time.Time, why error) (outbox.Added, error) {
 	if s.o.Shared && s.pulse.stoppedSince(began) {
 		return outbox.Added{}, fmt.Errorf("%w: %w", errStopped, why)
@@ -218,7 +219,7 @@ func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, began time.
 	case !known:
 		s.o.Committed(&en.Entry)
 	}
-	if p == Later { // only alone, where entry.sending does not matter
+	if p == Later { // never in a shared store: entry.sending does not matter
 		s.o.Handover(true, unsent...)
 		return outbox.Added{IDs: en.IDs(), Duplicate: known}, nil
 	}
@@ -237,9 +238,9 @@ func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, began time.
 	return outbox.Added{IDs: en.IDs()}, nil
 }
 
-// keep takes in an entry that could not be stored, or returns the one that is known by its
-// key, nil if that is stored by now, and the messages that are to be sent. It is outbox.ErrConflict if the entry does not fit what
-// else is kept.
+// keep adds an entry that could not be stored. If the ledger already has one with the same key and
+// state, keep returns that one and known; en is nil if the entry is stored by now. unsent are the
+// messages to send. It returns outbox.ErrConflict if the entry does not fit the others that are kept.
 func (s *Spool) keep(e *outbox.Entry) (en *entry, known bool, unsent []outbox.Message, err error) {
 	s.mu.Lock()
 	en = s.repeated(e)
@@ -255,7 +256,7 @@ func (s *Spool) keep(e *outbox.Entry) (en *entry, known bool, unsent []outbox.Me
 			return nil, false, nil, err
 		}
 		en = &entry{Entry: *e, since: time.Now()}
-		en.Notes = nil // they are kept as the changes that they are
+		en.Notes = nil // they are kept as changes of their messages
 		s.keys[e.Key] = en
 		s.entries = append(s.entries, en)
 		for _, m := range e.Messages {
@@ -284,8 +285,8 @@ func (s *Spool) keep(e *outbox.Entry) (en *entry, known bool, unsent []outbox.Me
 	return en, known, unsent, nil
 }
 
-// isSent reports whether the provider has had a message in this state, or need not have
-// it any more.
+// isSent reports whether the provider has received a message in this state, or no longer
+// needs to.
 func isSent(s outbox.State) bool {
 	switch s {
 	case outbox.Queued, outbox.Sending, outbox.Failed, outbox.Expired:
@@ -294,7 +295,7 @@ func isSent(s outbox.State) bool {
 	return true
 }
 
-// last is the latest line of a message's history.
+// last returns the detail of the latest event in a message's history, "" without one.
 func last(m outbox.Message) string {
 	if len(m.Events) == 0 {
 		return ""

@@ -2,7 +2,7 @@ package spool
 
 import "time"
 
-// WasStopped has the spool notice that the process has just been stopped.
+// WasStopped makes the spool notice that the process was stopped until now.
 func (s *Spool) WasStopped() {
 	s.pulse.last.Store(int64(time.Since(s.pulse.base) - stoppedFor))
 	s.pulse.beat()

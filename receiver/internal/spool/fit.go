@@ -9,11 +9,11 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// endsUnread reports whether a page is new and over: it ends the page of its group, which
+// endsUnread reports whether a page is new but not current: it ends the page of its group, which
 // could not be read.
 func endsUnread(p *outbox.Page) bool { return p.Version == 0 && !p.State.Current() }
 
-// fit makes the pages of an entry fit what is stored: all of them if they are known not to
+// fit merges pages of an entry with the stored ones: all pages if the entry is known not to fit
 // (again), otherwise those that end a page which could not be read.
 func (r *records) fit(ctx context.Context, e *outbox.Entry, again bool) error {
 	pages := e.AllPages()
@@ -35,8 +35,8 @@ func (r *records) fit(ctx context.Context, e *outbox.Entry, again bool) error {
 	return nil
 }
 
-// fitEnd is fit of an entry that was built a moment ago. An error means that the store cannot
-// be read: the entry is made to fit when it is stored.
+// fitEnd is fit for an entry that was just built. It fails if the store cannot be read: then the
+// entry is fitted when it is stored.
 func (r *records) fitEnd(ctx context.Context, e *outbox.Entry) error {
 	if e.Page == nil || !endsUnread(e.Page) {
 		return nil
@@ -53,7 +53,7 @@ func (r *records) fitEnd(ctx context.Context, e *outbox.Entry) error {
 	return nil
 }
 
-// merged makes a page fit the one that is stored, by its id or of its group.
+// merged merges a page with the stored page that has its ID or, without one, its group.
 func (r *records) merged(ctx context.Context, p *outbox.Page) (*outbox.Page, error) {
 	store, err := r.store.get()
 	if err != nil {

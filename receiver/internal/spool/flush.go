@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// maxBatch is how many changes are written in one transaction. After a failure they
-	// are fewer, so that one that cannot be written does not hold up the others.
+	// maxBatch is about how many changes one transaction writes at most. After a failure it
+	// writes fewer, so that a change that cannot be written does not hold up the others.
 	maxBatch = 512
-	// maxEntries is how many entries are stored simultaneously. What a replica has sent in a long
-	// outage must be stored before the leader sends what is older, see directGrace of delivery.
+	// maxEntries is how many entries are stored simultaneously. What a replica sent during a long
+	// outage must be stored before the leader sends older messages, see directGrace of delivery.
 	maxEntries = 128
-	// closing is how long the last try to store what is left may take.
+	// closing is how long the final flush may take.
 	closing = 5 * time.Second
 )
 
-// run stores what waits until the context ends, and tries once more then.
+// run stores what waits until the context ends, and then flushes once more.
 func (s *Spool) run(ctx context.Context) {
 	defer close(s.done)
 	var learning sync.WaitGroup
@@ -73,7 +73,7 @@ func (s *Spool) run(ctx context.Context) {
 	s.part(s.Flush(last))
 }
 
-// part logs what the next start will not know. err is from the last try to store what waits.
+// part logs what the next start will not know. err is the error of the final flush.
 func (s *Spool) part(err error) {
 	changes, _ := s.Backlog()
 	entries, damage := s.Entries(), s.examined()
@@ -88,14 +88,15 @@ func (s *Spool) part(err error) {
 	}
 }
 
-// Turns reports whether the loop that stores goes on, before the context ends.
+// Turns wakes the loop that stores, and reports whether it makes a round before the context ends.
 func (s *Spool) Turns(ctx context.Context) bool { return s.turned.Turns(ctx, s.wake) }
 
-// Flush stores what waits: first the entries, those of a group in their order, then the changes. What is being
-// sent is left, with what must come after it. An error means that something is left. If the store hangs, it returns when the context ends.
+// Flush stores what waits: first the entries, those of a group in their order, then the changes.
+// It leaves entries that are being sent, and those that must follow them. An error means that something
+// is left. If the store hangs, Flush returns when the context ends.
 func (s *Spool) Flush(ctx context.Context) error { return s.flushUntil(ctx, time.Now()) }
 
-// flushUntil is Flush of the entries, and of the changes that have waited since a time.
+// flushUntil stores all entries, and the changes that have been waiting since this time or longer.
 func (s *Spool) flushUntil(ctx context.Context, since time.Time) error {
 	done := make(chan error, 1)
 	go func() { done <- s.flush(ctx, since) }()
@@ -133,7 +134,7 @@ func (s *Spool) flush(ctx context.Context, since time.Time) error {
 	}
 }
 
-// errSending is why an entry, and what comes after it, is not stored now.
+// errSending is the reason not to store an entry, and everything behind it, yet.
 var errSending = fmt.Errorf("%w: a message is being sent that could not be stored before", outbox.ErrNotStored)
 
 // storeEntries stores entries simultaneously, so that the store commits many together.
@@ -145,7 +146,7 @@ func (s *Spool) storeEntries(ctx context.Context, entries []*entry) error {
 	return storing.Wait()
 }
 
-// storeEntry stores an entry whose messages were sent before, as they are now.
+// storeEntry stores an entry whose messages were sent first, in their current states.
 func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 	added, err := outbox.Added{}, outbox.ErrConflict
 	var e outbox.Entry
@@ -171,7 +172,7 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 		switch {
 		case !own: // another replica has stored the same notification
 			t.changes = nil
-		case added.Duplicate: // stored as it was built; what was written since is seen
+		case added.Duplicate: // stored as it was built; changes that are stored already are recognized
 			t.repeat()
 		default:
 			t.changes = slices.Delete(t.changes, 0, n)
@@ -199,8 +200,8 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 	return nil
 }
 
-// current is an entry with its messages as they are now, and how many changes of each
-// are in that. again says that it did not fit what is stored.
+// current returns an entry with its messages in their current states, and how many changes of
+// each message these states include. again: the entry did not fit what is stored.
 func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.Entry, counts map[string]int, err error) {
 	e = en.Entry
 	e.Messages = nil
@@ -223,7 +224,7 @@ func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.En
 		t := s.pending[m.ID]
 		counts[m.ID] = len(t.changes)
 		m = t.m
-		if len(pages) == 1 { // it may be another one by now, or none
+		if len(pages) == 1 { // merging may have replaced or dropped the page
 			m.PageID = ""
 			if stored := e.AllPages(); len(stored) == 1 {
 				m.PageID = stored[0].ID
@@ -234,18 +235,18 @@ func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.En
 	return e, counts, nil
 }
 
-// repeat has what waits be written only if it was not written yet.
+// repeat marks the waiting changes as possibly stored: each is written only if it is missing.
 func (t *tracked) repeat() {
 	for i := range t.changes {
 		t.changes[i].Repeat = true
 	}
 }
 
-// ride is changes that are being written.
+// ride holds changes that are being written.
 type ride struct {
 	all    []outbox.Change
 	of     []*tracked
-	counts []int // of the changes of each
+	counts []int // how many changes each message has in all
 }
 
 func (r *ride) changes() []outbox.Change {
@@ -255,8 +256,9 @@ func (r *ride) changes() []outbox.Change {
 	return r.all
 }
 
-// ride takes along changes that wait, unless they are being flushed. It must end by
-// arrive. In a shared store, where another replica may hold a row, a commit goes alone.
+// ride returns waiting changes to store with a commit, nil if there are none or they are being
+// flushed. A ride must end with arrive. In a shared store, where another replica may have locked
+// a message's row, a commit goes alone.
 func (s *Spool) ride() *ride {
 	if s.o.Shared {
 		return nil
@@ -286,7 +288,7 @@ func (s *Spool) arrive(r *ride, written bool) {
 	s.flushing <- struct{}{}
 }
 
-// storeChanges stores a batch of the changes that have waited since a time.
+// storeChanges stores a batch of the changes that have been waiting since this time or longer.
 func (s *Spool) storeChanges(ctx context.Context, since time.Time) error {
 	if err := s.readUnread(ctx); err != nil {
 		return err
@@ -302,14 +304,14 @@ func (s *Spool) storeChanges(ctx context.Context, since time.Time) error {
 		s.batch *= 2
 		return nil
 	}
-	if s.batch /= 2; s.batch == 0 { // it may be this one's fault: others come first
+	if s.batch /= 2; s.batch == 0 { // its one message may be the cause: others come first
 		s.putLast(r.of[0])
 	}
 	return err
 }
 
 // readUnread reads the messages whose changes came while the store could not be read,
-// and makes these.
+// and applies these changes.
 func (s *Spool) readUnread(ctx context.Context) error {
 	s.mu.Lock()
 	var unread []*tracked

@@ -15,20 +15,20 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// ledger holds what is not stored yet, and the messages of late. It knows no store.
+// ledger holds the entries and changes that are not stored yet, and recent messages. It knows no store.
 type ledger struct {
 	shared bool      // other replicas may change what is stored
-	wake   loop.Bell // something is to be stored
+	wake   loop.Bell // rings when there is something to store
 
-	mu      sync.Mutex                        // held while anything below is used; methods with a small letter expect it
+	mu      sync.Mutex                        // guards all fields below; helpers that do not lock it expect it to be held
 	entries []*entry                          // not stored, in the order of their commits
-	keys    map[outbox.Key]*entry             // the latest of these, by key
-	pending map[string]*tracked               // messages with something that is not stored
-	order   []*tracked                        // these, in the order of their first change
+	keys    map[outbox.Key]*entry             // the latest entry of each key
+	pending map[string]*tracked               // by ID: messages whose entry or changes are not stored
+	order   []*tracked                        // pending, in the order of the first change of each
 	recent  *lru.Cache[string, *tracked]      // other messages; unused in a shared store
-	late    *lru.Cache[outbox.Key, lateEntry] // the latest entries that were kept here
-	unsure  *lru.Cache[entryName, struct{}]   // entries that a shared store may have, of which it could not say so
-	settled map[string][]chan<- struct{}      // who waits for a message to be decided
+	late    *lru.Cache[outbox.Key, lateEntry] // by key: entries that were kept here and are now stored
+	unsure  *lru.Cache[entryName, struct{}]   // entries whose commit to a shared store has an unknown outcome
+	settled map[string][]chan<- struct{}      // by message ID: get a value when the message is attempted or stored
 }
 
 func newLedger(shared bool) *ledger {
@@ -36,31 +36,31 @@ func newLedger(shared bool) *ledger {
 		shared: shared, wake: loop.NewBell(),
 		keys: make(map[outbox.Key]*entry), pending: make(map[string]*tracked), settled: make(map[string][]chan<- struct{}),
 	}
-	l.recent, _ = lru.New[string, *tracked](recentMessages) // an error only for a size below 1
+	l.recent, _ = lru.New[string, *tracked](recentMessages) // fails only for a size below 1
 	l.late, _ = lru.New[outbox.Key, lateEntry](lateEntries)
 	l.unsure, _ = lru.New[entryName, struct{}](lateEntries)
 	return l
 }
 
-// tracked is a message as it is now.
+// tracked holds a message in its current state.
 type tracked struct {
 	m       outbox.Message
 	changes []outbox.Change // not stored, in order
-	since   time.Time       // of the first of these
-	entry   *entry          // its own, if that is not stored
-	unread  bool            // the store could not be read: the changes are not made yet
+	since   time.Time       // when the first of the changes came
+	entry   *entry          // the entry that brought the message, if that is not stored
+	unread  bool            // the store could not be read: the changes are not applied to m yet
 }
 
-// entry is one that is not stored.
+// entry is an outbox entry that is not stored.
 type entry struct {
 	outbox.Entry
 	since time.Time
-	// sending counts the commits that have it sent. In a shared store it is not stored
-	// meanwhile: the leader would send it, too.
+	// sending counts the commits that are sending the entry's messages. In a shared store
+	// the entry is not stored meanwhile: the leader would send them, too.
 	sending int
 }
 
-// tracked is a message that is known here, nil if it is not.
+// tracked returns the message with this ID, or nil if the ledger does not hold it.
 func (l *ledger) tracked(id string) *tracked {
 	if t := l.pending[id]; t != nil {
 		return t
@@ -69,22 +69,23 @@ func (l *ledger) tracked(id string) *tracked {
 	return t
 }
 
-// track takes in a message that has nothing to be stored.
+// track adds a message whose state is already stored.
 func (l *ledger) track(m outbox.Message) *tracked {
 	t := &tracked{m: m}
 	l.remember(t)
 	return t
 }
 
-// remember keeps a message that has nothing to be stored. In a shared store another
-// replica may change it.
+// remember keeps a message whose state is stored, unless the store is shared: another
+// replica may change the message there.
 func (l *ledger) remember(t *tracked) {
 	if !l.shared {
 		l.recent.Add(t.m.ID, t)
 	}
 }
 
-// apply makes a change, to be stored.
+// apply makes a change and queues it for storing. It reports false if the message's state does
+// not allow the change.
 func (l *ledger) apply(t *tracked, c outbox.Change) bool {
 	if !c.Apply(&t.m) {
 		return false
@@ -96,7 +97,7 @@ func (l *ledger) apply(t *tracked, c outbox.Change) bool {
 	return true
 }
 
-// put has a change stored.
+// put queues a change for storing.
 func (l *ledger) put(t *tracked, c outbox.Change) {
 	if len(t.changes) == 0 {
 		t.since = time.Now()
@@ -110,7 +111,7 @@ func (l *ledger) put(t *tracked, c outbox.Change) {
 	l.wake.Ring()
 }
 
-// putLast has a message's changes stored after all others.
+// putLast moves a message's changes behind all others.
 func (l *ledger) putLast(t *tracked) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,7 +120,7 @@ func (l *ledger) putLast(t *tracked) {
 	}
 }
 
-// decided wakes who waits for a message to be attempted or stored.
+// decided wakes the commits that wait for a message to be attempted or stored.
 func (l *ledger) decided(id string) {
 	for _, waiting := range l.settled[id] {
 		waiting <- struct{}{} // it has room
@@ -127,7 +128,7 @@ func (l *ledger) decided(id string) {
 	delete(l.settled, id)
 }
 
-// note makes the changes that an entry brings, which are stored with it.
+// note applies the changes that were stored with an entry.
 func (l *ledger) note(changes []outbox.Change) {
 	for _, c := range changes {
 		if t := l.tracked(c.ID); t != nil && !t.unread {
@@ -136,7 +137,8 @@ func (l *ledger) note(changes []outbox.Change) {
 	}
 }
 
-// direct returns whether a message is not in the store, and since when it is kept.
+// direct reports whether a message is missing in the store because its entry is not stored,
+// and since when the entry has been kept.
 func (l *ledger) direct(id string) (since time.Time, direct bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,14 +154,14 @@ type entryName struct{ key, state outbox.Key }
 
 func nameOf(e *outbox.Entry) entryName { return entryName{e.Key, e.State} }
 
-// lateEntry is what is remembered of an entry that was kept here, and is stored.
+// lateEntry identifies an entry that was kept here and is now stored.
 type lateEntry struct {
 	state  outbox.Key
 	seenAt time.Time
 	ids    []string
 }
 
-// waits is the entry that another one repeats and that is not stored yet, nil if there is none.
+// waits returns the unstored entry that e repeats, nil if there is none.
 func (l *ledger) waits(e *outbox.Entry) *entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -173,18 +175,18 @@ func (l *ledger) repeated(e *outbox.Entry) *entry {
 	return nil
 }
 
-// repeatsLate returns the ids of the messages of an entry that was kept here and that another one
-// repeats.
+// repeatsLate reports whether e repeats an entry that was kept here and is now stored, and returns
+// the IDs of that entry's messages.
 func (l *ledger) repeatsLate(e *outbox.Entry) (ids []string, ok bool) {
 	late, ok := l.late.Get(e.Key)
-	if l.keys[e.Key] != nil { // a newer one waits
+	if l.keys[e.Key] != nil { // a newer entry waits
 		return nil, false
 	}
 	return late.ids, ok && late.state == e.State && e.SeenAt.Sub(late.seenAt).Abs() < e.Window
 }
 
-// original returns the ids of the messages of an entry, or of the one that was kept here and that it
-// repeats.
+// original returns the IDs of an entry's messages or, if it repeats an entry that was kept here, of that
+// entry's messages.
 func (l *ledger) original(e *outbox.Entry) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -194,15 +196,16 @@ func (l *ledger) original(e *outbox.Entry) []string {
 	return e.IDs()
 }
 
-// anyWaits reports whether a message has older changes that are not stored.
+// anyWaits reports whether the message of any of these changes has older changes that are not stored.
 func (l *ledger) anyWaits(changes []outbox.Change) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.ContainsFunc(changes, func(c outbox.Change) bool { return l.pending[c.ID] != nil })
 }
 
-// expect returns a channel that gets a value for each unsent message of an entry when its next
-// attempt is decided. It is called before the messages are handed over.
+// expect returns a channel that gets one value for each message of an entry: for an unsent message
+// when its next attempt is decided, for any other immediately. It is called before the messages
+// are handed over.
 func (l *ledger) expect(en *entry) (decided chan struct{}) {
 	ids := en.IDs()
 	decided = make(chan struct{}, len(ids))
@@ -218,10 +221,10 @@ func (l *ledger) expect(en *entry) (decided chan struct{}) {
 	return decided
 }
 
-// awaitAccepted waits until each message of an entry was attempted or stored. It is an
-// error if one is not stored, and the provider has neither it nor a newer one of its lane.
-// In a shared store, a message in doubt is waited for: whoever repeats the notification may
-// reach another replica, which does not know this message.
+// awaitAccepted waits until each message of an entry was attempted or stored. It fails if a
+// message is not stored, and the provider has neither that message nor a newer one of its lane.
+// In a shared store it waits for a message in doubt: a repeated notification may reach another
+// replica, which does not know this message.
 func (l *ledger) awaitAccepted(ctx context.Context, en *entry, decided chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, sendPatience)
 	defer cancel()
@@ -241,8 +244,8 @@ func (l *ledger) awaitAccepted(ctx context.Context, en *entry, decided chan stru
 	}
 }
 
-// unsent is an error about those messages of an entry that are not sent. doubt: the provider
-// may have one.
+// unsent returns an error about the messages of an entry that are neither sent nor stored, nil
+// without any. doubt: the provider may have one of them.
 func (l *ledger) unsent(en *entry) (doubt bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -256,8 +259,8 @@ func (l *ledger) unsent(en *entry) (doubt bool, err error) {
 	return doubt, errors.Join(errs...)
 }
 
-// look is a message as it is known here, if it is: with its entry not stored, or with
-// changes that are not.
+// look returns a message as the ledger holds it, whether its entry is not stored, and its changes
+// that are not stored. known is false if the ledger does not hold the message.
 func (l *ledger) look(id string) (m outbox.Message, entry bool, changes []outbox.Change, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -281,8 +284,8 @@ func (l *ledger) waiting() map[string][]outbox.Change {
 	return all
 }
 
-// overlay makes changes to a message that was read later than they were found not to be
-// stored: some may be by now.
+// overlay applies changes that were collected before the message was read from the store. It skips
+// those that were stored in the meantime.
 func overlay(m *outbox.Message, changes []outbox.Change) {
 	for _, c := range changes {
 		c.Repeat = true
@@ -290,14 +293,14 @@ func overlay(m *outbox.Message, changes []outbox.Change) {
 	}
 }
 
-// waitsSince reports whether changes have waited since a time.
+// waitsSince reports whether the oldest change has been waiting since this time or longer.
 func (l *ledger) waitsSince(since time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.ContainsFunc(l.order, func(t *tracked) bool { return t.entry == nil && !t.since.After(since) })
 }
 
-// wakeIfAny has what waits be stored.
+// wakeIfAny rings the bell if anything waits to be stored.
 func (l *ledger) wakeIfAny() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -306,8 +309,8 @@ func (l *ledger) wakeIfAny() {
 	}
 }
 
-// board collects changes of stored messages that have waited since a time, oldest first, nil
-// if there are none.
+// board collects changes of stored messages that have been waiting since this time or longer. It
+// takes the oldest first, and stops once it has at least most. It returns nil if there are none.
 func (l *ledger) board(most int, since time.Time) *ride {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -346,11 +349,11 @@ func (l *ledger) written(r *ride, written bool) {
 		return
 	}
 	l.settle()
-	// What changed meanwhile waits from now on, behind the others.
+	// Changes that came meanwhile wait from now on, behind the others.
 	slices.SortStableFunc(l.order, func(a, b *tracked) int { return a.since.Compare(b.since) })
 }
 
-// settle forgets what has nothing left to be stored.
+// settle removes from pending the messages that have nothing left to store.
 func (l *ledger) settle() {
 	l.order = slices.DeleteFunc(l.order, func(t *tracked) bool {
 		if t.entry != nil || len(t.changes) > 0 {
@@ -362,8 +365,8 @@ func (l *ledger) settle() {
 	})
 }
 
-// Backlog is how many entries and changes wait to be stored, and since when the first
-// does.
+// Backlog returns how many entries and changes wait to be stored, and since when the oldest
+// of them has been waiting.
 func (l *ledger) Backlog() (n int, since time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -384,7 +387,7 @@ func (l *ledger) Backlog() (n int, since time.Time) {
 	return n, since
 }
 
-// Entries is how many entries are not stored.
+// Entries returns how many entries are not stored.
 func (l *ledger) Entries() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -20,26 +20,27 @@ const reopenGap = time.Second / 2
 const (
 	// checkGap is how often the store is checked.
 	checkGap = 2 * time.Second
-	// firstExamine is when the store is examined first: sending what waits comes before that.
+	// firstExamine is how long after opening the store is first examined: waiting messages are
+	// sent before that.
 	firstExamine = 10 * time.Second
-	// examineGap is the time between two examinations, which take one part in examineShare of
-	// all time at most.
+	// examineGap is the shortest time between two examinations. These take at most one part in
+	// examineShare of all time.
 	examineGap   = 10 * time.Minute
 	examineShare = 100
 )
 
-// opening is a store that may not be there yet.
+// opening holds a store that may not be open yet.
 type opening struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 	opened chan struct{} // closed when store is set
-	leads  atomic.Bool   // this process leads those that share the store
+	leads  atomic.Bool   // this process leads the replicas that share the store
 	clocks *clocks
 
 	guard   sync.RWMutex
 	store   outbox.Store
 	err     error // why it is not open
-	failure error // of the last write, nil if it did not fail
+	failure error // error of the last write, nil if it succeeded
 	damage  error // the store was deleted, replaced or damaged
 }
 
@@ -84,7 +85,7 @@ func (o *opening) open(open func(context.Context) (outbox.Store, error), logger 
 	return nil
 }
 
-// close ends the tries, and closes the store if it is open.
+// close stops trying to open the store, and closes it if it is open.
 func (o *opening) close() error {
 	o.cancel()
 	<-o.ended
@@ -111,8 +112,8 @@ func (o *opening) Trouble() error {
 	return cmp.Or(o.err, o.damage, o.failure)
 }
 
-// watch looks every moment whether the store is whole, and examines it now and then, until
-// the context ends.
+// watch checks every checkGap whether the store is whole, and examines it about every
+// examineGap, until the context ends.
 func (o *opening) watch(ctx context.Context, logger *slog.Logger) {
 	select {
 	case <-ctx.Done():
@@ -149,7 +150,7 @@ func (o *opening) watch(ctx context.Context, logger *slog.Logger) {
 	}
 }
 
-// examined returns why the store is not whole, nil if it is or cannot say so.
+// examined returns why the store is not whole, nil if it is whole, not open, or has no checks.
 func (o *opening) examined() error {
 	if store, err := o.get(); err == nil {
 		if checked, ok := store.(outbox.Checked); ok {
@@ -159,7 +160,7 @@ func (o *opening) examined() error {
 	return nil
 }
 
-// add adds an entry to the store and remembers whether that failed.
+// add adds an entry to the store, and remembers for Trouble whether that failed.
 func (o *opening) add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	store, err := o.get()
 	if err != nil {
@@ -172,15 +173,14 @@ func (o *opening) add(ctx context.Context, e outbox.Entry) (outbox.Added, error)
 	return added, err
 }
 
-// failed remembers whether the store can be written.
+// failed remembers the outcome of the last write; nil: it succeeded.
 func (o *opening) failed(err error) {
 	o.guard.Lock()
 	defer o.guard.Unlock()
 	o.failure = err
 }
 
-// Lead waits until the store, which must be an outbox.Shared, is open, and then as its
-// own does.
+// Lead waits until the store, which must be an [outbox.Shared], is open, and then calls its Lead.
 func (o *opening) Lead(ctx context.Context) (outbox.Lease, func(), error) {
 	select {
 	case <-ctx.Done():
@@ -199,7 +199,8 @@ func (o *opening) Lead(ctx context.Context) (outbox.Lease, func(), error) {
 	return lease, release, err
 }
 
-// Listen is outbox.Shared's. A store that is not shared has nothing to report.
+// Listen calls the Listen of an [outbox.Shared]. For a store that is not shared, it waits until
+// the context ends.
 func (o *opening) Listen(ctx context.Context, ready func(), told func(outbox.Hint)) error {
 	if s, ok := o.store.(outbox.Shared); ok {
 		return s.Listen(ctx, ready, told)
@@ -208,7 +209,7 @@ func (o *opening) Listen(ctx context.Context, ready func(), told func(outbox.Hin
 	return ctx.Err()
 }
 
-// CountPages is outbox.Store's.
+// CountPages calls the store's [outbox.Store].CountPages.
 func (o *opening) CountPages(ctx context.Context) (map[outbox.PageState]int, error) {
 	store, err := o.get()
 	if err != nil {
@@ -217,7 +218,7 @@ func (o *opening) CountPages(ctx context.Context) (map[outbox.PageState]int, err
 	return store.CountPages(ctx)
 }
 
-// Prune is outbox.Store's.
+// Prune calls the store's [outbox.Store].Prune.
 func (o *opening) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
 	store, err := o.get()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
-// TestWhatTheLogSaysAtTheEnd is what the next start will not know.
+// TestWhatTheLogSaysAtTheEnd: a spool that closes logs what the next start will not know.
 func TestWhatTheLogSaysAtTheEnd(t *testing.T) {
 	const nothing = ""
 	for name, test := range map[string]struct {
@@ -66,7 +66,7 @@ func TestWhatTheLogSaysAtTheEnd(t *testing.T) {
 	}
 }
 
-// checkedFake is a fake that knows whether its files are whole.
+// checkedFake is a fake that reports whether its files are whole.
 type checkedFake struct {
 	fake
 	checked outbox.Checked
@@ -76,7 +76,7 @@ func (f *checkedFake) Check() error { return f.checked.Check() }
 
 func (f *checkedFake) Examine(ctx context.Context) error { return f.checked.Examine(ctx) }
 
-// lines is a log of several goroutines.
+// lines is a log that several goroutines may write.
 type lines struct {
 	mu sync.Mutex
 	strings.Builder

@@ -12,20 +12,20 @@ import (
 const (
 	// beatGap is how often a replica notes that it runs.
 	beatGap = 500 * time.Millisecond
-	// stoppedFor is how long no beat must come for the process to count as stopped. A waiting
+	// stoppedFor is how long beats must be missing for the process to count as stopped. A waiting
 	// commit fails within this time, and another replica may take its notification.
 	stoppedFor = 2 * time.Second
-	// staleFor is how long after a stop notifications may arrive that were posted during it. Their
-	// sender has given up, and has posted them, or newer ones, to another replica.
+	// staleFor is how long after a stop a notification that was posted during it may still arrive.
+	// Its sender has given up, and has posted it, or a newer one, to another replica.
 	staleFor = time.Second
 )
 
-// pulse knows whether the process was stopped, as by SIGSTOP or with its machine. What failed
-// meanwhile says nothing about the store.
+// pulse detects that the process was stopped, by SIGSTOP or with its machine. A failure during a
+// stop says nothing about the store.
 type pulse struct {
 	base    time.Time
-	last    atomic.Int64 // when it beat last, ns after base
-	stopped atomic.Int64 // when it beat first after the last stop; the least one: never
+	last    atomic.Int64 // last beat, ns after base
+	stopped atomic.Int64 // first beat after the last stop, ns after base; math.MinInt64: never stopped
 }
 
 func newPulse() *pulse {
@@ -49,7 +49,7 @@ func (p *pulse) beat() {
 	p.last.Store(int64(now))
 }
 
-// stoppedSince reports whether the process was stopped at some time since the given one.
+// stoppedSince reports whether the process was stopped at any time since t.
 func (p *pulse) stoppedSince(t time.Time) bool {
 	return time.Since(p.base)-time.Duration(p.last.Load()) >= stoppedFor || p.stopped.Load() >= int64(t.Sub(p.base))
 }

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// readPatience is how long one message may take to be read.
+	// readPatience is how long a read from the store may take.
 	readPatience = 2 * time.Second
-	// flushPatience is how long a list waits for what it shows to be stored.
+	// flushPatience is how long List and Segments wait for a flush before they read.
 	flushPatience = time.Second
 )
 
@@ -45,7 +45,7 @@ func (s *Spool) Get(ctx context.Context, id string) (outbox.Message, error) {
 	return m, err
 }
 
-// FindAPIID returns the id of the message that the provider knows by apiID,
+// FindAPIID returns the ID of the message that the provider knows by apiID,
 // without regard to case, or ErrNotFound.
 func (s *Spool) FindAPIID(ctx context.Context, apiID string) (id string, err error) {
 	s.mu.Lock()
@@ -135,11 +135,11 @@ func matches(m outbox.Message, q outbox.Query) bool {
 		(q.Without == "" || m.Receiver != q.Without) && (q.Page == "" || m.PageID == q.Page) && (q.Before == "" || m.ID < q.Before)
 }
 
-// Segments is outbox.Store's.
+// Segments flushes, and calls the store's [outbox.Store].Segments.
 func (s *Spool) Segments(ctx context.Context, since time.Time) (int, error) {
 	flush, cancel := context.WithTimeout(ctx, flushPatience)
 	defer cancel()
-	_ = s.Flush(flush) // what it misses is counted by who sends
+	_ = s.Flush(flush) // the sender counts what this misses
 	store, err := s.get()
 	if err != nil {
 		return 0, err

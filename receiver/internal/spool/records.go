@@ -8,7 +8,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// records are pages and marks: those of the store, under what the shelf holds.
+// records reads pages and marks: what the shelf holds overrides what is stored.
 type records struct {
 	store *opening
 	shelf *shelf
@@ -43,7 +43,7 @@ func (r *records) readPage(ctx context.Context, id string) (outbox.Page, error) 
 // Pages returns pages without their events, see outbox.Store.
 func (r *records) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
 	more := q
-	more.Limit += r.shelf.holds() // in whose place others come
+	more.Limit += r.shelf.holds() // held pages may drop out of the result
 	ps, err := r.readPages(ctx, more)
 	all, known := r.shelf.list(q, ps, err == nil)
 	if known {
@@ -62,7 +62,7 @@ func (r *records) readPages(ctx context.Context, q outbox.PageQuery) ([]outbox.P
 	return store.Pages(ctx, q)
 }
 
-// learn reads the current pages, unless that was done when the store was opened.
+// learn reads the current pages into the shelf, unless opening the store already did.
 func (r *records) learn(ctx context.Context) {
 	if r.shelf.shared {
 		return
@@ -76,7 +76,7 @@ func (r *records) learn(ctx context.Context) {
 	}
 }
 
-// relearn reads the pages of an entry as they are stored.
+// relearn reads the stored states of an entry's pages into the shelf.
 func (r *records) relearn(ctx context.Context, e *outbox.Entry) {
 	for _, p := range e.AllPages() {
 		if stored, err := r.readPage(ctx, p.ID); err == nil {
@@ -85,7 +85,7 @@ func (r *records) relearn(ctx context.Context, e *outbox.Entry) {
 	}
 }
 
-// learnPages reads the current pages, for the time when they cannot be read.
+// learnPages reads the current pages into the shelf, for when the store cannot be read.
 func (r *records) learnPages(ctx context.Context) error {
 	const batch = 100
 	before := ""

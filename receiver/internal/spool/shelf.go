@@ -10,26 +10,26 @@ import (
 )
 
 // shelf holds the pages and marks whose latest state is not stored. If no other process
-// uses the store, it also has what was stored last, in case that cannot be read.
+// uses the store, it also remembers the stored states, for when the store cannot be read.
 type shelf struct {
 	shared bool
 
 	mu       sync.Mutex
 	held     map[string]*heldPage
 	marks    map[markName]*heldMark
-	pages    map[string]outbox.Page   // the current ones as they are stored; empty if shared
-	complete bool                     // these are all
-	kinds    map[string][]outbox.Mark // marks as they are stored, of the kinds that were read; empty if shared
+	pages    map[string]outbox.Page   // current pages as they are stored; empty if shared
+	complete bool                     // pages has all current pages
+	kinds    map[string][]outbox.Mark // stored marks of each kind that was read; empty if shared
 }
 
-// heldPage is a page as it will be stored, with the events that are not, and how many
-// entries have it.
+// heldPage is a page as it will be stored, with its events that are not stored, and the number
+// of unstored entries that change it.
 type heldPage struct {
 	outbox.Page
 	entries int
 }
 
-// heldMark is a mark as it will be stored, and how many entries have it.
+// heldMark is a mark as it will be stored, and the number of unstored entries that change it.
 type heldMark struct {
 	outbox.Mark
 	entries int
@@ -44,8 +44,8 @@ func newShelf(shared bool) *shelf {
 	}
 }
 
-// hold takes in what an entry that is not stored brings. It is outbox.ErrConflict if that
-// was built from a state that is not the latest.
+// hold adds the pages and marks of an entry that is not stored. It returns outbox.ErrConflict if
+// the entry was not built from their latest states.
 func (s *shelf) hold(e *outbox.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +98,7 @@ func (s *shelf) fitsPage(p *outbox.Page) bool {
 	return true
 }
 
-// release lets go of what an entry brought that was held.
+// release drops the pages and marks of an entry that was held, unless another entry changes them.
 func (s *shelf) release(e *outbox.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +117,7 @@ func (s *shelf) release(e *outbox.Entry) {
 	}
 }
 
-// stored takes in what an entry brought that is stored.
+// stored remembers the pages and marks of an entry that is now stored.
 func (s *shelf) stored(e *outbox.Entry) {
 	if s.shared {
 		return
@@ -134,7 +134,7 @@ func (s *shelf) stored(e *outbox.Entry) {
 	}
 }
 
-// learn takes in a page as it is stored.
+// learn remembers a page as it is stored.
 func (s *shelf) learn(p outbox.Page) {
 	p.Events = nil
 	if p.State.Current() {
@@ -144,7 +144,7 @@ func (s *shelf) learn(p outbox.Page) {
 	}
 }
 
-// readPages takes in pages as they are stored. complete: no other page is current.
+// readPages remembers pages that were read from the store. complete: no other page is current.
 func (s *shelf) readPages(ps []outbox.Page, complete bool) {
 	if s.shared {
 		return
@@ -159,8 +159,9 @@ func (s *shelf) readPages(ps []outbox.Page, complete bool) {
 	s.complete = s.complete || complete
 }
 
-// page returns a page with the events that are held. stored is as it was read; if it could
-// not be read, the page is as it was stored last. It is false if nothing is known.
+// page returns the latest state of a page with its events. stored is the page that was read, nil
+// if it could not be read: then page uses the state that was stored last. It returns false if the
+// shelf does not know the page.
 func (s *shelf) page(id string, stored *outbox.Page) (outbox.Page, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,9 +180,9 @@ func (s *shelf) page(id string, stored *outbox.Page) (outbox.Page, bool) {
 	return p, ok
 }
 
-// list returns the pages that a query selects. stored are those that were read; if they
-// could not be read, the pages are those that were stored last. It is false if these are
-// not known.
+// list returns the pages that a query selects, in their latest states. stored are the pages that
+// were read; if read is false, list uses the states that were stored last, and returns false if
+// the shelf does not know them.
 func (s *shelf) list(q outbox.PageQuery, stored []outbox.Page, read bool) ([]outbox.Page, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,7 +224,7 @@ func selects(q *outbox.PageQuery, p *outbox.Page) bool {
 		(q.DueBy.IsZero() || !p.DueAt.IsZero() && !p.DueAt.After(q.DueBy))
 }
 
-// listMarks is list of the marks of a kind.
+// listMarks is list for the marks of a kind.
 func (s *shelf) listMarks(kind string, stored []outbox.Mark, read bool) ([]outbox.Mark, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,7 +233,7 @@ func (s *shelf) listMarks(kind string, stored []outbox.Mark, read bool) ([]outbo
 	case !read:
 		stored, known = s.kinds[kind]
 		stored = slices.Clone(stored)
-	case !s.shared && kind != outbox.MarkReply: // of those there may be very many
+	case !s.shared && kind != outbox.MarkReply: // there may be very many replies
 		s.kinds[kind] = slices.Clone(stored)
 	}
 	for name, h := range s.marks {
@@ -243,7 +244,7 @@ func (s *shelf) listMarks(kind string, stored []outbox.Mark, read bool) ([]outbo
 	return stored, known
 }
 
-// withMark puts a mark in its place, by name, or takes it out if it is deleted.
+// withMark inserts or replaces a mark in a list sorted by name, or removes it if it is deleted.
 func withMark(all []outbox.Mark, m outbox.Mark) []outbox.Mark {
 	i, found := slices.BinarySearchFunc(all, m, func(a, b outbox.Mark) int { return strings.Compare(a.Name, b.Name) })
 	switch {
@@ -258,13 +259,13 @@ func withMark(all []outbox.Mark, m outbox.Mark) []outbox.Mark {
 	return slices.Insert(all, i, m)
 }
 
-// asStored is a page of an entry as it is once that is stored.
+// asStored returns a page of an entry as it will be once the entry is stored.
 func asStored(p outbox.Page) outbox.Page {
 	p.Version++
 	return p
 }
 
-// markAsStored is a mark of an entry as it is once that is stored.
+// markAsStored returns a mark of an entry as it will be once the entry is stored.
 func markAsStored(m outbox.Mark) outbox.Mark {
 	if m.Version++; m.Doc == nil {
 		m.Version = 0
@@ -272,14 +273,14 @@ func markAsStored(m outbox.Mark) outbox.Mark {
 	return m
 }
 
-// holds is how many pages are held.
+// holds returns how many pages are held.
 func (s *shelf) holds() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.held)
 }
 
-// knowsAll reports whether all current pages are known as they are stored.
+// knowsAll reports whether the shelf knows the stored states of all current pages.
 func (s *shelf) knowsAll() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -294,8 +295,8 @@ func (s *shelf) keeps(e *outbox.Entry) bool {
 		slices.ContainsFunc(e.Marks, func(m outbox.Mark) bool { return s.marks[markName{m.Kind, m.Name}] != nil })
 }
 
-// rewind makes pages and marks count as written now if they have times in the future. It returns the
-// pages that it changed.
+// rewind makes pages and marks with times in the future count as written now. It returns the pages
+// that it changed.
 func (s *shelf) rewind(now time.Time) (changed []*outbox.Page) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -322,7 +323,7 @@ func (s *shelf) rewind(now time.Time) (changed []*outbox.Page) {
 	return changed
 }
 
-// codes returns the codes of the current pages that are known, at most some.
+// codes returns the codes of the current pages that the shelf knows, at most 50.
 func (s *shelf) codes() []string {
 	const most = 50
 	all, _ := s.list(outbox.PageQuery{Current: true, Limit: most}, nil, false)

@@ -42,7 +42,7 @@ func (f *fake) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
 	return f.Store.Marks(ctx, kind)
 }
 
-// opened is a new page.
+// opened returns a new page.
 func opened(id, group, code string) *outbox.Page {
 	now := time.Now()
 	return &outbox.Page{
@@ -51,7 +51,7 @@ func opened(id, group, code string) *outbox.Page {
 	}
 }
 
-// note adds an event to a page as it is read, and counts a mark up.
+// note adds an event to a page that it reads, and increments a mark.
 func note(s *spool.Spool, id, detail string) (builds int, err error) {
 	_, err = s.Commit(context.Background(), spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
 		builds++
@@ -82,11 +82,11 @@ func details(p outbox.Page) (all string) {
 	return all
 }
 
-// TestShelf: pages and marks go on although the store can be neither written nor read, each
-// change built on the one before, and are stored as they were made.
+// TestShelf: while the store can be neither written nor read, pages and marks still change, each
+// change builds on the one before, and all are stored later as they were made.
 func TestShelf(t *testing.T) {
 	in(t, spool.Options{}, func(f *fake, s *spool.Spool) {
-		time.Sleep(time.Second) // it knows that there are no pages
+		time.Sleep(time.Second) // the shelf learns that there are no pages
 		if _, err := commit(s, spool.Strict, outbox.Entry{Page: opened("p", "g", "1234")}); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestShelf(t *testing.T) {
 		}
 		f.fail(errFault, errFault)
 		done := make(chan error, 8)
-		for range cap(done) { // of which each must see the others
+		for range cap(done) { // each must see the others' changes
 			go func() {
 				_, err := note(s, "p", "b")
 				done <- err
@@ -141,7 +141,7 @@ func TestShelf(t *testing.T) {
 	})
 }
 
-// TestMerge: a page that was built without seeing the stored one is merged into that, with
+// TestMerge: a page that was built without reading the stored one is merged into it, and so are
 // its messages.
 func TestMerge(t *testing.T) {
 	merge := func(_ context.Context, base *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error) {

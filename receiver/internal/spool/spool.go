@@ -1,18 +1,18 @@
 // Package spool is the only way to the store. It commits what must be on disk, writes
-// the rest behind, and holds what is not stored yet; its reads see everything.
+// the rest later, and holds what is not stored yet; its reads include that.
 //
 //   - [Spool.Commit] stores an entry and hands its messages over to be sent. If the store
 //     fails and the policy allows it, the messages are sent first and stored later.
-//   - [Spool.Record] takes in what became of a message. It is stored within a second, with
-//     the next commit or by itself, in order.
+//   - [Spool.Record] records a change of a message. The change is stored within a second,
+//     with the next commit or by itself, in order.
 //
 // A slow store, a busy store and a failing store are the same case at different lengths:
 // what cannot be stored waits in memory, in order, until it can. Nothing is dropped; how
 // much waits, and for how long, is measured.
 //
-// What a crash loses: changes of the last second, and while the store fails everything
-// since. Messages that were committed are in the store, at worst in an older state; law 2
-// has the provider asked about each before it is sent again.
+// A crash loses the changes of the last second and, if the store fails, everything since it
+// began to fail. Messages that were committed are in the store, at worst in an older state; by
+// law 2, the provider is asked about each before it is sent again.
 package spool
 
 import (
@@ -28,28 +28,29 @@ import (
 )
 
 const (
-	// Retry is how long a store that failed is left alone.
+	// Retry is the pause before a store that failed is tried again.
 	Retry = time.Second
-	// sharedGap is how often what other processes stored is read; aloneGap if there are none.
+	// sharedGap is how often changes by other replicas are read; aloneGap is the same for a
+	// store that is not shared.
 	sharedGap = 2 * time.Second
 	aloneGap  = 10 * time.Minute
-	// rideDelay is how long the oldest change waits before a commit takes it along, with others,
-	// and flushDelay how long it waits for such a commit. A replica that does not lead lets what
-	// the leader knows of a message come first.
+	// rideDelay is how long the oldest change waits before a commit takes the waiting changes
+	// along, and flushDelay how long it waits for such a commit. A replica that does not lead
+	// waits for followsDelay, so that the leader's changes of a message are stored first.
 	rideDelay    = 300 * time.Millisecond
 	flushDelay   = 400 * time.Millisecond
 	followsDelay = 900 * time.Millisecond
-	// rest is how long a change waits at least: the next one of its message, which mostly comes
-	// soon, is written with it.
+	// rest is the shortest time that a change waits: the next change of its message, which usually
+	// comes soon, is then written with it.
 	rest = 100 * time.Millisecond
-	// recentMessages is how many messages are remembered that have nothing to be stored.
+	// recentMessages is how many messages with nothing left to store are remembered.
 	recentMessages = 4096
 	// lateEntries is how many entries are remembered that were sent first and are stored, and
-	// how many that may be stored.
+	// how many whose commit has an unknown outcome.
 	lateEntries = 1024
 )
 
-// Gap returns how often a room reads what may have changed in the store without its doing.
+// Gap returns how often a package that caches what is stored reads it again.
 func Gap(shared bool) time.Duration {
 	if shared {
 		return sharedGap
@@ -64,35 +65,35 @@ type Options struct {
 	Open   func(context.Context) (outbox.Store, error)
 	Shared bool // the store is an outbox.Shared that other replicas may use
 	Logger *slog.Logger
-	IDs    *outbox.IDs // are kept above those in the store, and in the order of a shared database's clock; nil: none are
+	IDs    *outbox.IDs // makes IDs above those in the store, ordered by a shared database's clock; nil: the caller makes none
 	// Registerer gets the metrics of the backlog; nil: nothing is measured.
 	Registerer prometheus.Registerer
-	// Handover gives messages to whoever sends them; direct ones are not in the store.
+	// Handover passes messages to the sender; direct ones are not in the store.
 	// It must not block.
 	Handover func(direct bool, ms ...outbox.Message)
-	// Withdraw takes back direct messages that are not to be sent by this process.
+	// Withdraw takes back direct messages that this process must not send.
 	Withdraw func(ids []string)
-	// Changed is called for every change that Record made, with the message as it is
-	// then. It must not block.
+	// Changed is called for every change that Record made, with the message after the
+	// change. It must not block.
 	Changed func(outbox.Message, outbox.Change)
 	// Committed is called for every entry that was stored or, if the policy allows it,
-	// is kept to be stored. It must not block.
+	// is kept for storing later. It must not block.
 	Committed func(*outbox.Entry)
-	// Merge makes a page fit that was built while the store could not be read. base is the
-	// page that is stored, nil if there is none; taken says that another page has the code.
-	// It returns nil if there is nothing to store. Nil: the page is stored as it is.
+	// Merge reconciles made, a page that was built while the store could not be read, with base,
+	// the stored page, nil if there is none. taken: another page has the code. It returns nil if
+	// there is nothing to store. If Merge is nil, pages are stored as they were built.
 	Merge func(ctx context.Context, base *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error)
 }
 
-// Spool is a store that does not say no. It is safe for concurrent use.
+// Spool commits to a store, and holds what is not stored yet. It is safe for concurrent use.
 type Spool struct {
 	*opening
 	*ledger
 	*records
 	o        Options
 	pulse    *pulse
-	flushing chan struct{} // holds one while nobody flushes
-	batch    int           // how many changes the next transaction has; of who flushes
+	flushing chan struct{} // holds one value while nobody flushes
+	batch    int           // how many changes the next transaction writes; owned by whoever flushes
 	stop     context.CancelFunc
 	done     chan struct{}
 	clockSet loop.Bell
@@ -101,8 +102,8 @@ type Spool struct {
 	turned   loop.Pulse
 }
 
-// New opens the store, and goes on trying if that fails; an error that is ErrInUse or
-// ErrUnusable is returned. The caller must Close it.
+// New opens the store. If that fails, it keeps trying in the background, unless the error is
+// ErrInUse or ErrUnusable, which it returns. The caller must Close the spool.
 func New(o Options) (*Spool, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -136,10 +137,10 @@ func New(o Options) (*Spool, error) {
 	return s, nil
 }
 
-// Record makes a change to a message, which is known if the caller has it. The change
-// is stored later, and read immediately. It reports false if the message's state does
-// not allow the change. A message that cannot be read now gets it later; an error is
-// ErrNotFound.
+// Record makes a change to a message; known is the message if the caller has it, otherwise
+// nil. Reads see the change immediately; it is stored later. Record reports false if the
+// message's state does not allow the change. If the message cannot be read now, the change
+// is made once it can; the only error is ErrNotFound.
 func (s *Spool) Record(ctx context.Context, c outbox.Change, known *outbox.Message) (made bool, err error) {
 	s.mu.Lock()
 	t := s.tracked(c.ID)
@@ -175,14 +176,14 @@ func (s *Spool) Record(ctx context.Context, c outbox.Change, known *outbox.Messa
 	return made, nil
 }
 
-// Direct reports whether a message is not in the store, and this process is to send it all the
-// same. After it was stopped, another replica may have sent it.
+// Direct reports whether this process must send a message although it is not in the store. If the
+// process was stopped since, it must not: another replica may have sent the message.
 func (s *Spool) Direct(id string) bool {
 	since, direct := s.direct(id)
 	return direct && !(s.o.Shared && s.pulse.stoppedSince(since))
 }
 
-// Close stores what is left, as far as it can, and closes the store.
+// Close stores what is left, if it can, and closes the store.
 func (s *Spool) Close() error {
 	s.stop()
 	<-s.done

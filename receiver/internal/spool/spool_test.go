@@ -16,24 +16,24 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
-// fault is what a store does at one of its writes.
+// fault is what a store does wrong at one of its writes.
 type fault string
 
 const (
-	fails  fault = "fails"  // and does nothing
-	lies   fault = "lies"   // it writes, and says that it failed
-	hangs  fault = "hangs"  // and then does nothing
-	delays fault = "delays" // and then writes
-	dies   fault = "dies"   // it does nothing from then on, and the process is started again
+	fails  fault = "fails"  // fails, and writes nothing
+	lies   fault = "lies"   // writes, and reports a failure
+	hangs  fault = "hangs"  // hangs, and then writes nothing
+	delays fault = "delays" // hangs, and then writes
+	dies   fault = "dies"   // writes nothing from then on, and the process is restarted
 )
 
-// store is a real one with faults at its writes.
+// store is a real store with faults at its writes.
 type store struct {
 	outbox.Store
 	mu    sync.Mutex
 	calls int
-	at    int // the write at which the fault begins
-	until int // and before which it ends
+	at    int // the write where the fault begins
+	until int // the first write after the fault
 	fault fault
 	dead  bool
 }
@@ -82,14 +82,15 @@ func (s *store) has(f fault) bool {
 	return s.dead && f == dies
 }
 
-// provider takes each message once, as the queue and law 2 would have it sent.
+// provider counts how often each message was sent. If asked first, as law 2 demands, a message that
+// it has is not sent again.
 type provider struct {
 	mu    sync.Mutex
 	taken map[string]int
 	order map[string][]string // by lane
 }
 
-// world is a spool over a store with a fault, with a sender that accepts everything.
+// world is a spool over a store with a fault, with a provider that accepts everything.
 type world struct {
 	t     *testing.T
 	raw   *sqlite.Store
@@ -115,7 +116,7 @@ func (w *world) start(raw *sqlite.Store, st *store) {
 	w.s = s
 }
 
-// restart starts the next process if this one has died: it has what the store has.
+// restart starts the next process if this one has died. The next one knows only what is stored.
 func (w *world) restart(raw *sqlite.Store, f fault) {
 	w.t.Helper()
 	if !w.store.has(f) {
@@ -146,11 +147,11 @@ func (w *world) handover(gone chan struct{}, ask bool, ms ...outbox.Message) {
 	}
 }
 
-// send is an attempt of a sender.
+// send attempts a message as a sender does.
 func (w *world) send(gone chan struct{}, ask bool, m outbox.Message) {
 	record := func(c outbox.Change) {
 		select {
-		case <-gone: // the process is
+		case <-gone: // the process has died
 		default:
 			if _, err := w.s.Record(context.Background(), c, &m); err != nil {
 				w.t.Error(err)
@@ -187,10 +188,10 @@ func message(ids *outbox.IDs, group string) outbox.Message {
 // TestLaws states what the spool promises, over a store that fails, lies, hangs or dies
 // at each of its writes in turn, once or for long:
 //
-//   - nothing is lost: a commit that gave no error was sent, and is stored in the end;
-//   - nothing is sent twice, stored twice, or has a line of its history twice;
-//   - what is written of a message is written in order;
-//   - a crash loses nothing that was committed, and of the rest at most its history.
+//   - nothing is lost: the messages of a commit without an error are sent, and stored in the end;
+//   - no message is sent twice, is stored twice, or has an event twice;
+//   - the changes of a message are stored in order;
+//   - a crash loses no stored message, only changes of its state.
 func TestLaws(t *testing.T) {
 	for _, f := range []fault{fails, lies, hangs, delays, dies} {
 		for _, long := range []int{1, 4} {
@@ -215,9 +216,9 @@ func laws(t *testing.T, f fault, at, long int) {
 	var committed []string
 	for n := range 8 {
 		w.restart(raw, f)
-		// Two groups, each of which is in one of two states by turns: each commit is news.
+		// Two groups alternate between two states: each commit is new.
 		e := outbox.Entry{Key: outbox.Key{byte(n%2 + 1)}, State: outbox.Key{byte(n/2%2 + 1)}, SeenAt: time.Now(), Window: time.Hour}
-		if f == dies { // with what could not be stored, a crash loses its state
+		if f == dies { // a crash loses the state of a group that could not be stored
 			e.Key = outbox.Key{byte(n + 1)}
 		}
 		for i := range 1 + n%2 {
@@ -250,7 +251,7 @@ func laws(t *testing.T, f fault, at, long int) {
 		}
 		m, err := raw.Get(context.Background(), id)
 		if err != nil {
-			if f != dies { // what was sent first is known to no one after a crash
+			if f != dies { // after a crash, nobody knows what was sent first
 				t.Errorf("%s is not stored: %v", id, err)
 			}
 			continue
@@ -273,7 +274,7 @@ func laws(t *testing.T, f fault, at, long int) {
 	}
 }
 
-// fake is a store that has whatever a test gives it.
+// fake is a real store with the errors that a test gives it.
 type fake struct {
 	outbox.Store
 	mu              sync.Mutex
@@ -355,7 +356,7 @@ func commit(s *spool.Spool, p spool.Policy, e outbox.Entry) (outbox.Added, error
 	return s.Commit(context.Background(), p, func(context.Context) (*outbox.Entry, error) { copied := e; return &copied, nil })
 }
 
-// TestSharedStore: a message is sent first only if no other replica can have it.
+// TestSharedStore: a message is sent before it is stored only if no other replica can have it.
 func TestSharedStore(t *testing.T) {
 	for name, tc := range map[string]struct {
 		err  error
@@ -383,8 +384,8 @@ func TestSharedStore(t *testing.T) {
 	}
 }
 
-// TestAnUnheardCommitIsNotSent: once another replica may have an entry, no later try of it
-// is sent first, although that one is certainly not stored.
+// TestAnUnheardCommitIsNotSent: once another replica may have an entry, no later commit of it is
+// sent first, even if that later commit was certainly not stored.
 func TestAnUnheardCommitIsNotSent(t *testing.T) {
 	handed := 0
 	in(t, spool.Options{Shared: true, Handover: func(_ bool, ms ...outbox.Message) { handed += len(ms) }}, func(f *fake, s *spool.Spool) {
@@ -405,7 +406,7 @@ func TestAnUnheardCommitIsNotSent(t *testing.T) {
 }
 
 // TestDoubtIsWaitedFor: in a shared store, a notification is not refused while the provider may
-// have its message: repeated at another replica, it would be sent twice.
+// have its message: repeated to another replica, the message would be sent twice.
 func TestDoubtIsWaitedFor(t *testing.T) {
 	for _, taken := range []bool{true, false} {
 		var sp *spool.Spool
@@ -570,8 +571,8 @@ func TestALongOutageIsStoredSoon(t *testing.T) {
 	})
 }
 
-// TestAStoppedProcessDoesNotSend: what failed while the process was stopped does not show that
-// the store fails, and another replica may have the entry by now.
+// TestAStoppedProcessDoesNotSend: a failure during a stop of the process does not show that the
+// store fails, and another replica may have the entry by now.
 func TestAStoppedProcessDoesNotSend(t *testing.T) {
 	for _, during := range []string{"the commit", "the send"} {
 		handed := 0
@@ -604,8 +605,8 @@ func TestAStoppedProcessDoesNotSend(t *testing.T) {
 	}
 }
 
-// TestWhatCameDuringAStop: a notification that was posted while the process was stopped is
-// refused; a little later, one is accepted.
+// TestWhatCameDuringAStop: a notification that may have been posted while the process was stopped
+// is refused; a little later, notifications are accepted again.
 func TestWhatCameDuringAStop(t *testing.T) {
 	in(t, spool.Options{Shared: true}, func(_ *fake, s *spool.Spool) {
 		ids := outbox.NewIDs()
@@ -624,7 +625,7 @@ func TestWhatCameDuringAStop(t *testing.T) {
 	})
 }
 
-// TestConflict: what does not fit is built again, from what is there then.
+// TestConflict: an entry that does not fit what is stored is built again.
 func TestConflict(t *testing.T) {
 	in(t, spool.Options{}, func(f *fake, s *spool.Spool) {
 		built := 0
@@ -668,7 +669,7 @@ func TestUnread(t *testing.T) {
 	})
 }
 
-// TestReads see what is not stored.
+// TestReads: reads include what is not stored yet.
 func TestReads(t *testing.T) {
 	in(t, spool.Options{}, func(f *fake, s *spool.Spool) {
 		ids := outbox.NewIDs()
@@ -707,7 +708,7 @@ func TestReads(t *testing.T) {
 	})
 }
 
-// TestPoison: changes that cannot be written hold up neither others nor commits.
+// TestPoison: changes that cannot be written do not hold up other changes or commits.
 func TestPoison(t *testing.T) {
 	in(t, spool.Options{}, func(f *fake, s *spool.Spool) {
 		ids := outbox.NewIDs()

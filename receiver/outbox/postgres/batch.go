@@ -9,17 +9,17 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// item is an entry that waits for its commit, and what became of it.
+// item is an entry that waits for its commit, and then holds the result.
 type item struct {
 	entry outbox.Entry
 	added outbox.Added
-	err   error // why it was left out of the transaction
+	err   error // why the entry was left out of the transaction
 }
 
-// row is a row of a table: as the database has it, then as the entries of a batch leave it.
+// row is a row of a table, first as the database has it, then as the entries of a batch change it.
 type row[T any] struct {
 	value   T
-	stored  bool // the database has it
+	stored  bool // the database has the row
 	changed bool
 }
 
@@ -30,19 +30,19 @@ func (k markKey) compare(other markKey) int {
 	return cmp.Or(strings.Compare(k.kind, other.kind), strings.Compare(k.name, other.name))
 }
 
-// batch holds the rows that the entries of a transaction are about. It decides what becomes of
-// each entry: in memory, between the one round trip that reads and locks and the one that writes.
+// batch holds the rows that the entries of a transaction refer to. It decides on each entry in memory,
+// between the round trip that reads and locks the rows and the one that writes them.
 type batch struct {
-	xid       string    // of the transaction
-	server    time.Time // when the server started that runs it
-	term      int64     // the lease's, if an entry carries one
+	xid       string    // the transaction's ID
+	server    time.Time // when the server started
+	term      int64     // the lease's, read if an entry carries a term
 	sightings map[outbox.Key]*row[outbox.Sighting]
 	messages  map[string]*row[outbox.Message]
-	pages     map[string]*row[outbox.Page] // with the Events to add; Version 0: there is none
+	pages     map[string]*row[outbox.Page] // Events: those to add; Version 0: there is no such page
 	marks     map[markKey]*row[outbox.Mark]
 
-	turned   []string         // the pages, in the order in which they change
-	outdates []outbox.Message // those that outdate older ones
+	turned   []string         // IDs of changed pages, in the order of their first changes
+	outdates []outbox.Message // new messages that supersede older ones
 	hints    map[string][]string
 }
 
@@ -56,7 +56,7 @@ func newBatch() *batch {
 	}
 }
 
-// at returns the row of a key, a new one if the database has none.
+// at returns the row with a key, a new row if there is none.
 func at[K comparable, T any](rows map[K]*row[T], key K) *row[T] {
 	r := rows[key]
 	if r == nil {
@@ -66,7 +66,7 @@ func at[K comparable, T any](rows map[K]*row[T], key K) *row[T] {
 	return r
 }
 
-// decide does what an entry says to the rows, all of it or, with an error, nothing.
+// decide applies an entry to the rows: all of it or, if it returns an error, nothing.
 func (b *batch) decide(e *outbox.Entry) (outbox.Added, error) {
 	if e.Key != (outbox.Key{}) {
 		latest := at(b.sightings, e.Key)
@@ -99,12 +99,12 @@ func (b *batch) decide(e *outbox.Entry) (outbox.Added, error) {
 	return outbox.Added{IDs: e.IDs()}, nil
 }
 
-// check returns ErrConflict if an entry was made from what is not so any more.
+// check returns ErrConflict if the state that an entry was made from has changed.
 func (b *batch) check(e *outbox.Entry) error {
 	if e.Term > 0 && e.Term < b.term {
 		return fmt.Errorf("another replica leads since: %w", outbox.ErrConflict)
 	}
-	pages := make(map[string]int) // the versions that the entry itself leaves
+	pages := make(map[string]int) // the versions that the entry itself has set so far
 	for _, p := range e.AllPages() {
 		version, again := pages[p.ID]
 		if !again {
@@ -140,7 +140,7 @@ func (b *batch) check(e *outbox.Entry) error {
 
 func keyOf(m outbox.Mark) markKey { return markKey{m.Kind, storable(m.Name)} }
 
-// after is the version that a mark leaves.
+// after returns the version that writing a mark sets; 0: it is deleted.
 func after(m outbox.Mark) int {
 	if m.Doc == nil {
 		return 0
@@ -148,7 +148,7 @@ func after(m outbox.Mark) int {
 	return m.Version + 1
 }
 
-// turn changes or makes a page.
+// turn updates or inserts a page.
 func (b *batch) turn(p *outbox.Page) {
 	r := at(b.pages, p.ID)
 	if !r.changed {
@@ -159,7 +159,7 @@ func (b *batch) turn(p *outbox.Page) {
 	r.value.Version, r.value.Events = p.Version+1, events
 }
 
-// mark changes, makes or deletes a mark.
+// mark updates, inserts or deletes a mark.
 func (b *batch) mark(m outbox.Mark) {
 	r := at(b.marks, keyOf(m))
 	r.value, r.changed = m, true
@@ -167,7 +167,7 @@ func (b *batch) mark(m outbox.Mark) {
 }
 
 func (b *batch) insert(m outbox.Message) {
-	events := make([]outbox.Event, len(m.Events)) // the caller goes on to use its own
+	events := make([]outbox.Event, len(m.Events)) // the caller keeps using its own
 	for i, e := range m.Events {
 		e.Detail = storable(e.Detail)
 		events[i] = e
@@ -180,7 +180,8 @@ func (b *batch) insert(m outbox.Message) {
 	}
 }
 
-// apply makes a change, if it can be made.
+// apply makes a change, unless the message does not exist, its state does not allow the change, or the
+// change is a decision of an older term.
 func (b *batch) apply(c outbox.Change) {
 	r := b.messages[c.ID]
 	if r == nil || c.Term > 0 && c.Term < b.term {

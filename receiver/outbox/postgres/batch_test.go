@@ -15,7 +15,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 )
 
-// webhook is an entry with everything in it: the n-th of a group's notifications.
+// webhook returns an entry with everything in it, for the nth notification of a group.
 func webhook(group, n int, earlier outbox.Entry) outbox.Entry {
 	p := outboxtest.NewPage(group, fmt.Sprint("g", group), fmt.Sprint(1000+group))
 	e := outbox.Entry{
@@ -31,7 +31,7 @@ func webhook(group, n int, earlier outbox.Entry) outbox.Entry {
 	return e
 }
 
-// TestRoundTrips: whatever a transaction holds, it waits for the server twice.
+// TestRoundTrips: whatever a transaction contains, it takes two round trips.
 func TestRoundTrips(t *testing.T) {
 	p := newProxy(t, database(t))
 	s := open(t, p.url)
@@ -57,7 +57,7 @@ func TestRoundTrips(t *testing.T) {
 			if err := add(); err != nil {
 				t.Fatal(err)
 			}
-			// Until the second time that it changes rows, the connection has not prepared every statement.
+			// The connection has prepared every statement only after it has changed rows twice.
 			if trips := p.ready.Load() - before; trips != 2 && n == 2 {
 				t.Errorf("%s: %d round trips", name, trips)
 			}
@@ -71,7 +71,7 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-// TestProtocols: each way in which pgx can send statements stores the same.
+// TestProtocols: all of pgx's modes of sending statements store the same.
 func TestProtocols(t *testing.T) {
 	url := database(t)
 	for group, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
@@ -103,8 +103,8 @@ func TestProtocols(t *testing.T) {
 	}
 }
 
-// TestTogether: entries of one transaction see what those before them have done, and one that
-// cannot be stored is left out alone.
+// TestTogether: an entry of a transaction sees the changes by the entries before it, and only the
+// entries that cannot be stored are left out.
 func TestTogether(t *testing.T) {
 	s := open(t, database(t))
 	ctx := context.Background()
@@ -179,8 +179,8 @@ func TestProcessesConflict(t *testing.T) {
 	}
 }
 
-// TestPagesMove: a page may take the group that another page of the entry leaves, in the order of
-// the entry.
+// TestPagesMove: a page may take the group or the code that another page in the same entry gives up,
+// in the order of the entry.
 func TestPagesMove(t *testing.T) {
 	s := open(t, database(t))
 	one, two, three := outboxtest.NewPage(1, "g1", "1"), outboxtest.NewPage(2, "g2", "2"), outboxtest.NewPage(3, "g2", "1")
@@ -194,8 +194,8 @@ func TestPagesMove(t *testing.T) {
 	}
 }
 
-// TestConnectionEnds: a transaction whose connection ends before the writes are sent is begun
-// anew; after that, the server says what became of it, if it can be asked.
+// TestConnectionEnds: if its connection ends before the writes are sent, a transaction is begun
+// again; later, the server is asked whether it was committed, if the server can be reached.
 func TestConnectionEnds(t *testing.T) {
 	p := newProxy(t, database(t))
 	s := open(t, p.url)
@@ -206,7 +206,7 @@ func TestConnectionEnds(t *testing.T) {
 		}
 		var n atomic.Int64
 		cut := func() bool {
-			if trip < 0 { // and from then on
+			if trip < 0 { // this trip and all later ones
 				return n.Add(1) < -trip
 			}
 			return n.Add(1) != trip
@@ -224,8 +224,8 @@ func TestConnectionEnds(t *testing.T) {
 	}
 }
 
-// TestSeenSince: if another process stores the same notification between the two round trips, it
-// is a duplicate.
+// TestSeenSince: if another process stores the same notification between the two round trips, the
+// entry is a duplicate.
 func TestSeenSince(t *testing.T) {
 	url := database(t)
 	p := newProxy(t, url)

@@ -14,21 +14,21 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// tries is how often a transaction is begun whose connection turned out to be dead, or that got in
-// the way of another process's.
+// tries is how often a transaction is begun at most, if its connection turns out to be dead or another
+// process's transaction interferes.
 const tries = 6
 
 // Codes of PostgreSQL's errors.
 const (
-	uniqueViolation = "23505" // a row that a unique index refuses
-	deadlock        = "40P01" // the server ended a transaction, as it and another waited for each other
+	uniqueViolation = "23505" // a unique index refused a row
+	deadlock        = "40P01" // the server ended the transaction because it and another waited for each other
 )
 
 // Add implements outbox.Store.
 func (s *Store) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	it := &item{entry: e}
 	err := s.group.Do(ctx, it)
-	if err == nil { // only then is the item left alone
+	if err == nil { // otherwise the group may still use the item
 		err = it.err
 	}
 	if err != nil {
@@ -37,9 +37,9 @@ func (s *Store) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	return it.added, nil
 }
 
-// transaction stores entries in one transaction, of two round trips. A connection that turns out
-// to be dead at the first, as all are after the server was restarted or has ended its sessions, is
-// replaced by another: nothing was written then, and pages need not be sent past the outbox for it.
+// transaction stores entries in one transaction, of two round trips. If the connection turns out to
+// be dead at the first, as all are after the server was restarted or ended its sessions, nothing was
+// written: the transaction is begun again on another connection, so that nothing has to fail open.
 func (s *Store) transaction(items []*item) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience) // a batch belongs to no single caller
 	defer cancel()
@@ -56,8 +56,8 @@ func (s *Store) transaction(items []*item) error {
 	return err
 }
 
-// try runs a transaction. again says that nothing was written, and that it may succeed if it is
-// begun anew.
+// try runs a transaction. again: nothing was written, and the transaction may succeed if it is begun
+// again.
 func (s *Store) try(ctx context.Context, items []*item) (again bool, err error) {
 	conn, err := s.writes.Acquire(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Store) try(ctx context.Context, items []*item) (again bool, err error) 
 	defer release(ctx, conn)
 	b := newBatch()
 	if err := b.lock(ctx, conn.Conn(), items); err != nil {
-		alone := len(items) == 1 && is(err, deadlock) // others are tried alone by the group
+		alone := len(items) == 1 && is(err, deadlock) // the group tries the items of larger transactions alone
 		return alone || lost(ctx, err), notStored(err)
 	}
 	for _, it := range items {
@@ -81,8 +81,8 @@ func (s *Store) try(ctx context.Context, items []*item) (again bool, err error) 
 	case err == nil:
 		return false, nil
 	case is(err, uniqueViolation) && errors.As(err, &refusal) && refusal.TableName == "notifications":
-		return true, notStored(err) // another process has seen the same since
-	case is(err, uniqueViolation): // a page's group or code has one, or a message or mark is there
+		return true, notStored(err) // another process has just stored the same notification
+	case is(err, uniqueViolation): // the group or code of a page is taken, or a message or mark exists
 		return false, notStored(outbox.ErrConflict)
 	case ofAStatement(err):
 		return len(items) == 1 && is(err, deadlock), notStored(err)
@@ -95,9 +95,9 @@ func (s *Store) try(ctx context.Context, items []*item) (again bool, err error) 
 // settleGap is the time between two questions about a transaction.
 const settleGap = 20 * time.Millisecond
 
-// settle finds out what became of a transaction whose connection was lost during the second round trip: it is
-// stored, or it is not and may be begun anew. If the server does not say so in time, or was started anew since,
-// after which its transactions may have other numbers, the outcome stays unknown, which is err.
+// settle finds out whether a transaction was committed whose connection was lost during the second round trip.
+// If it was not, it may be begun again. If the server does not say in time, or was restarted meanwhile, after
+// which transaction IDs may differ, the outcome stays unknown, and settle returns err.
 func (s *Store) settle(ctx context.Context, b *batch, err error) (again bool, _ error) {
 	for first := true; ctx.Err() == nil; first = false {
 		if !first {
@@ -107,7 +107,7 @@ func (s *Store) settle(ctx context.Context, b *batch, err error) (again bool, _ 
 			}
 		}
 		var server time.Time
-		var status *string // nil: it is too old
+		var status *string // nil: the transaction is too old
 		failed := s.pool.QueryRow(ctx, `SELECT pg_postmaster_start_time(), pg_xact_status($1::text::xid8)`, b.xid).Scan(&server, &status)
 		switch {
 		case failed != nil:
@@ -122,25 +122,25 @@ func (s *Store) settle(ctx context.Context, b *batch, err error) (again bool, _ 
 	return false, err
 }
 
-// release gives a connection back, without the transaction if it still has one.
+// release returns a connection to its pool, after a rollback if a transaction is still open.
 func release(ctx context.Context, conn *pgxpool.Conn) {
 	if conn.Conn().PgConn().TxStatus() != 'I' {
-		_, _ = conn.Exec(ctx, "ROLLBACK") // if it fails, so does the connection
+		_, _ = conn.Exec(ctx, "ROLLBACK") // if this fails, the connection is dead
 	}
 	conn.Release()
 }
 
-// notStored is an error before or instead of a commit.
+// notStored wraps an error that came before or instead of a commit.
 func notStored(err error) error { return fmt.Errorf("%w: %w", outbox.ErrNotStored, err) }
 
-// ofOne reports whether a failure is one of the writes' own, and not the server's.
+// ofOne reports whether a failure was caused by the entries, and not by the server's absence.
 func ofOne(err error) bool { return errors.Is(err, outbox.ErrConflict) || ofAStatement(err) }
 
-// ofAStatement reports whether the server refused a statement, as opposed to
-// being away.
+// ofAStatement reports whether the server refused a statement, as opposed to being
+// unavailable.
 func ofAStatement(err error) bool {
 	var refusal *pgconn.PgError
-	return errors.As(err, &refusal) && !strings.HasPrefix(refusal.Code, "57P") // the server stops
+	return errors.As(err, &refusal) && !strings.HasPrefix(refusal.Code, "57P") // the server is shutting down
 }
 
 // is reports whether an error is one of PostgreSQL's with this code.
@@ -149,8 +149,8 @@ func is(err error, code string) bool {
 	return errors.As(err, &refusal) && refusal.Code == code
 }
 
-// lost reports whether an error is that of a connection which was there and is not
-// any more, so that another may do.
+// lost reports whether an error means that an established connection was lost: on
+// another connection, the transaction may succeed.
 func lost(ctx context.Context, err error) bool {
 	var unreachable *pgconn.ConnectError
 	return ctx.Err() == nil && !ofOne(err) && !errors.As(err, &unreachable)

@@ -7,7 +7,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// HotQueries are the queries whose cost must not grow with the tables.
+// HotQueries holds the queries whose cost must not grow with the tables.
 var HotQueries = map[string]string{
 	"open":              selectOpen,
 	"outdate":           outdateOlder,
@@ -50,7 +50,7 @@ func textOf(q outbox.PageQuery) string {
 	return text
 }
 
-// FewRows are those of them that find a handful, which may be sorted.
+// FewRows holds the names of those HotQueries that find only a few rows, which may be sorted.
 var FewRows = map[string]bool{
 	"marks": true, "page events": true, "page of a group": true,
 	"lock sightings": true, "lock pages": true, "lock messages": true,

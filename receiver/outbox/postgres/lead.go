@@ -13,18 +13,18 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// The leader holds the row of the table lease. Every heartbeat it proves that it still does,
-// and stops sending when it cannot within heartbeatPatience; the row is free when it was not
+// The leader holds the row of the table lease. Every heartbeat it proves that it still does. It
+// stops sending if it cannot prove that within heartbeatPatience. The row is free if that was not
 // proved for silence, by the database's clock. So the old leader has stopped before a new one
-// begins, and no session needs to live: the row may be reached through a pooler.
+// begins. This does not depend on a session, so that the row may be reached through a pooler.
 const (
 	heartbeat         = time.Second
 	heartbeatPatience = 2 * time.Second
 	silence           = 5 * time.Second
 )
 
-// takeLease takes the lease if it is free, in a new term unless nobody else had it meanwhile.
-// It waits for writes of the old term, see lockLease.
+// takeLease takes the lease if it is free. A new term begins if another process held it last.
+// takeLease waits for writes of the old term, see lockLease.
 const takeLease = `
 WITH free AS (SELECT FROM lease WHERE holder = $1 OR expires <= clock_timestamp() FOR UPDATE)
 UPDATE lease SET term = term + CASE WHEN holder = $1 THEN 0 ELSE 1 END, holder = $1, expires = clock_timestamp() + $2::interval
@@ -32,10 +32,10 @@ FROM free RETURNING term`
 
 const proveLease = `UPDATE lease SET expires = clock_timestamp() + $3::interval WHERE holder = $1 AND term = $2`
 
-// lockLease keeps the term as it is until the transaction ends.
+// lockLease keeps the term from changing until the transaction ends.
 const lockLease = `SELECT term FROM lease WHERE id FOR KEY SHARE`
 
-// channel is where hints are sent. Those of another schema are not ours.
+// channel is where hints are sent. Hints of other schemas are ignored.
 const channel = "smspager_outbox"
 
 const (
@@ -44,7 +44,7 @@ const (
 	hintUndelivered = "undelivered"
 )
 
-// notify sends hints to all processes, once the transaction is committed.
+// notify sends hints to all processes when the transaction is committed.
 const notify = `SELECT pg_notify($1::text, current_schema() || ' ' || payload) FROM unnest($2::text[]) AS payload`
 
 // Lead implements outbox.Shared.
@@ -78,7 +78,7 @@ func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err e
 	return l, func() {
 		close(stop)
 		<-done
-		// Best effort: another replica leads a little later if it fails.
+		// Best effort: if it fails, another replica leads a little later.
 		_ = s.beat(context.WithoutCancel(ctx), func(ctx context.Context) error {
 			_, err := s.leases.Exec(ctx, proveLease, s.holder, l.term, time.Duration(0))
 			return err
@@ -86,8 +86,8 @@ func (s *Store) Lead(ctx context.Context) (_ outbox.Lease, release func(), err e
 	}, nil
 }
 
-// prove proves every heartbeat, and when in doubt, that the lease is held, until it is stopped or
-// that fails.
+// prove proves every heartbeat, and immediately when in doubt, that the lease is held. It returns nil
+// when it is stopped, or why it could not prove that.
 func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
@@ -144,8 +144,8 @@ type lease struct {
 // Term implements outbox.Lease.
 func (l *lease) Term() int64 { return l.term }
 
-// Valid implements outbox.Lease. The clock that runs while a process is stopped, and the
-// one that runs while its machine sleeps, must both agree.
+// Valid implements outbox.Lease. Both clocks must show that the lease was proved recently: the
+// monotonic one, which stops while the machine sleeps, and the wall clock, which may be set.
 func (l *lease) Valid() bool {
 	const most = heartbeat + heartbeatPatience
 	now, proved := time.Now(), *l.proved.Load()
@@ -158,7 +158,7 @@ func (s *Store) beat(ctx context.Context, do func(context.Context) error) error 
 	return do(ctx)
 }
 
-// pause waits, and reports whether the context still lives.
+// pause waits for d, and reports whether the context is still alive.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

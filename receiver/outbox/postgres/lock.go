@@ -11,12 +11,12 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Each statement sees what other processes have committed before it; a lock that it waits for
-// shows the row as they have left it.
+// Each statement sees what other processes committed before it began. If it waits for a lock, it
+// then sees the row as they left it.
 const begin = `BEGIN ISOLATION LEVEL READ COMMITTED`
 
-// The rows that a transaction is about are locked before anything is decided, each table's in the
-// order of its key: of two transactions none waits for the other in a circle.
+// A transaction locks all rows that it refers to before it decides anything, those of each table in
+// the order of its key, so that two transactions do not wait for each other.
 const (
 	lockSightings = `
 SELECT key, state, seen_at, sources, before, earlier, message_ids FROM notifications
@@ -31,7 +31,7 @@ FROM unnest($1::text[], $2::text[]) AS w (kind, name)`
 	lockMessages = `SELECT ` + columns + ` FROM messages WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE`
 )
 
-// wanted are the keys of the rows that entries are about, new messages left out.
+// wanted holds the keys of the rows that entries refer to, except those of new messages.
 type wanted struct {
 	sightings map[outbox.Key]bool
 	pages     map[string]bool
@@ -62,7 +62,7 @@ func wantedBy(items []*item) wanted {
 	return w
 }
 
-// lock begins a transaction, and reads and locks what entries are about, in one round trip.
+// lock begins a transaction, and reads and locks the rows that entries refer to, in one round trip.
 func (b *batch) lock(ctx context.Context, conn *pgx.Conn, items []*item) error {
 	w := wantedBy(items)
 	var q pgx.Batch
@@ -121,7 +121,7 @@ func (b *batch) readPages(rows pgx.Rows) error {
 
 func (b *batch) readMarks(rows pgx.Rows) error {
 	var key markKey
-	var version *int // nil: there is no such mark
+	var version *int // nil: the mark does not exist
 	_, err := pgx.ForEachRow(rows, []any{&key.kind, &key.name, &version}, func() error {
 		if version != nil {
 			b.marks[key] = &row[outbox.Mark]{value: outbox.Mark{Version: *version}, stored: true}

@@ -32,8 +32,8 @@ func schema(t *testing.T, url string) (*sql.DB, *goose.Provider) {
 	return db, p
 }
 
-// TestMessagesOfOlderSchemas: with each older schema, messages and their events come with the
-// upgrade, and go back with it.
+// TestMessagesOfOlderSchemas: messages and their events survive an upgrade from each older schema, and
+// the downgrade.
 func TestMessagesOfOlderSchemas(t *testing.T) {
 	const insert = `INSERT INTO messages (id, recipient, receiver, group_key, headline, severity, urgent, text, encoding, segments, state, created_at, updated_at, expires_at)
 		VALUES ('01KB0000000000000000000001', '999', 'oncall', '{}:{}', 'h', 'critical', true, 'disk full', 'gsm7', 1, 'queued', 1, 2, 3),

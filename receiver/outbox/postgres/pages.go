@@ -19,8 +19,8 @@ import (
 const pageColumns = `id, receiver, group_key, code, state, version, headline, severity,
   opened_at, updated_at, due_at, acknowledged_at, acknowledged_by, alerts, doc`
 
-// Pages are changed one by one, in the order of the entries: one may take the group or the code that
-// another has left. New ones come after them.
+// Pages are updated one by one, in the order of the entries, because one may take the group or the
+// code that another gives up. New pages are inserted after that.
 const updatePage = `
 UPDATE pages SET receiver = $2, group_key = $3, code = $4, state = $5, version = $6, headline = $7, severity = $8,
   opened_at = $9, updated_at = $10, due_at = $11, acknowledged_at = $12, acknowledged_by = $13, alerts = $14, doc = $15
@@ -41,7 +41,7 @@ const selectPageEvents = `SELECT at, type, who, detail FROM page_events WHERE pa
 const insertMarks = `
 INSERT INTO marks (kind, name, version, at, doc) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[])`
 
-// The rows are there, and locked.
+// These rows exist, and are locked.
 const updateMarks = insertMarks + ` ON CONFLICT (kind, name) DO UPDATE SET version = excluded.version, at = excluded.at, doc = excluded.doc`
 
 const deleteMark = `DELETE FROM marks WHERE kind = $1 AND name = $2`
@@ -52,7 +52,7 @@ const selectMarks = `SELECT kind, name, version, at, doc FROM marks WHERE kind =
 
 const selectMarksAfter = `SELECT kind, name, version, at, doc FROM marks WHERE at > $1 ORDER BY kind, name`
 
-// The ids begin with the time, so that they are those of a day or so.
+// IDs begin with the time, so that the condition on id selects about a day's messages.
 const selectSegments = `
 SELECT COALESCE(SUM(segments), 0) FROM messages WHERE id >= $1 AND accepted_at > 0 AND recipient <> '999'`
 
@@ -95,7 +95,7 @@ func (b *batch) writeMarks(q *pgx.Batch) {
 	queue(q, insertMarks, fresh)
 }
 
-// spaced joins the keys of alerts, each between spaces; "" without any.
+// spaced joins the keys of alerts, with a space on both sides of each; "" without any.
 func spaced(keys []string) string {
 	if len(keys) == 0 {
 		return ""
@@ -229,10 +229,10 @@ func (s *Store) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
 	return marks(ctx, s.pool, selectMarks, kind)
 }
 
-// Reader reads marks of a database, and changes nothing in it.
+// Reader reads the marks in a database, and changes nothing there.
 type Reader struct{ pool *pgxpool.Pool }
 
-// OpenReader connects to a database for reading, see Open.
+// OpenReader connects to a database for reading; see Open for the URL.
 func OpenReader(ctx context.Context, dsn string) (*Reader, error) {
 	config, err := parse(dsn)
 	if err != nil {

@@ -1,11 +1,11 @@
 // Package postgres keeps the outbox in a PostgreSQL database (15 or later), which
-// several smspagers can use at the same time: each takes webhooks and callbacks,
+// several smspagers can use at the same time: each accepts webhooks and callbacks,
 // and one of them, the leader, sends (see Store.Lead).
 //
-// One goroutine of each process writes, on a connection of its own, and commits what
-// arrived while it was busy as one transaction (see group). Whatever the number of entries,
-// a transaction takes two round trips: the first locks and reads the rows that the entries are
-// about (lock.go), Go decides what becomes of each (batch.go), and the second writes it all and
+// One goroutine of each process writes, on a connection of its own, and commits all entries
+// that arrived while it was busy as one transaction (see group). Whatever the number of entries,
+// a transaction takes two round trips: the first locks and reads the rows that the entries refer
+// to (lock.go), Go decides on each entry (batch.go), and the second writes all changes and
 // commits (write.go). Readers use connections of a pool.
 //
 // The package is public so that a program can open a store and wrap it for
@@ -43,19 +43,19 @@ var migrations embed.FS
 const (
 	// readers is how many connections read at the same time.
 	readers = 4
-	// patience is how long the database may take over one thing. A webhook that
-	// waits for it must still have time to be sent past it.
+	// patience is how long the database may take for one operation. A webhook that
+	// has waited for it must still have time to fail open.
 	patience = 4 * time.Second
 )
 
 // Store is an outbox.Shared in a database.
 type Store struct {
 	config *pgxpool.Config
-	pool   *pgxpool.Pool         // of those that read
-	writes *pgxpool.Pool         // of one connection
-	leases *pgxpool.Pool         // of one connection, so that no read or write delays a heartbeat
-	holder string                // this Store, in the lease
-	lease  atomic.Pointer[lease] // the last one; nil: none
+	pool   *pgxpool.Pool         // for reads
+	writes *pgxpool.Pool         // one connection
+	leases *pgxpool.Pool         // one connection, so that no read or write delays a heartbeat
+	holder string                // names this Store in the lease
+	lease  atomic.Pointer[lease] // the last lease; nil: none
 	group  *group.Writer[*item]
 }
 
@@ -63,7 +63,7 @@ var _ outbox.Shared = (*Store)(nil)
 
 // Open connects to the database at a URL such as
 // postgres://smspager:secret@db.example/smspager, or a string of keywords and
-// values, and makes its tables where there are none. Errors hold no password.
+// values, and creates the tables if they do not exist. Its errors contain no password.
 func Open(ctx context.Context, dsn string) (*Store, error) {
 	config, err := parse(dsn)
 	if err != nil {
@@ -88,13 +88,13 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	alone := s.config.Copy()
 	alone.MaxConns, alone.MinConns = 1, 0
 	writes := alone.Copy()
-	writes.MinConns = 1 // a webhook does not wait for it to be made
+	writes.MinConns = 1 // so that no webhook waits for a new connection
 	// Each statement is planned once, and must be planned well even while its table is empty.
 	writes.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
 		return err
 	}
-	// A transaction's first round trip shows whether the connection lives: no ping goes before it.
+	// A transaction's first round trip shows whether the connection is alive: a ping is not needed.
 	writes.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	for _, p := range []struct {
 		pool   **pgxpool.Pool
@@ -138,8 +138,8 @@ func parse(dsn string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// CheckURL returns an error for what is not a database's URL. It holds nothing
-// of it, as there may be a password in it.
+// CheckURL returns an error if dsn is not a database's URL. The error contains no
+// part of it, because it may contain a password.
 func CheckURL(dsn string) error {
 	config, err := pgxpool.ParseConfig(dsn)
 	switch {
@@ -151,8 +151,8 @@ func CheckURL(dsn string) error {
 	return nil
 }
 
-// migrate brings the tables up to date. Of several processes that start at the
-// same time one does, under an advisory lock.
+// migrate brings the tables up to date. An advisory lock makes processes that start
+// at the same time do it one after another.
 func (s *Store) migrate(ctx context.Context) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -197,14 +197,14 @@ func supported(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// Close waits for the writes under way, then disconnects.
+// Close waits for running writes, then disconnects.
 func (s *Store) Close() error {
 	s.group.Close()
 	s.disconnect()
 	return nil
 }
 
-// storable is a text without what PostgreSQL cannot hold: NUL, and bytes that
+// storable replaces what PostgreSQL cannot store in a text: NUL, and bytes that
 // are not UTF-8.
 func storable(s string) string {
 	if strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) {
@@ -213,7 +213,7 @@ func storable(s string) string {
 	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
 }
 
-// millis is a time as the tables hold it.
+// millis returns a time as the tables hold it: in Unix milliseconds, 0 for the zero time.
 func millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -221,7 +221,7 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// timeOf reads a time from a table.
+// timeOf returns the time that a table holds as ms.
 func timeOf(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}

@@ -20,7 +20,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 )
 
-// server is one for all tests; each has a database of its own.
+// server is shared by all tests; each has a database of its own.
 var server *postgrestest.Server
 
 func TestMain(m *testing.M) {
@@ -65,7 +65,7 @@ func TestStore(t *testing.T) {
 	outboxtest.Run(t, func(t *testing.T) outbox.Store { return open(t, database(t)) })
 }
 
-// TestReplicas: the suite's questions of two at once, asked of two processes.
+// TestReplicas repeats the suite's tests of concurrency with several processes.
 func TestReplicas(t *testing.T) {
 	url := database(t)
 	stores := make([]*postgres.Store, 3)
@@ -108,7 +108,7 @@ func TestReplicas(t *testing.T) {
 			t.Fatal(err)
 		}
 		open++
-		// All of them change it at once; one may, and each event has its place.
+		// All of them change the message simultaneously, and no attempt or event is lost.
 		var applying sync.WaitGroup
 		for _, s := range stores {
 			applying.Go(func() {
@@ -158,7 +158,7 @@ func TestLead(t *testing.T) {
 	}
 }
 
-// TestLeadEnds with the lease, but not with a session.
+// TestLeadEnds: leading ends when another replica takes the lease, but not when sessions end.
 func TestLeadEnds(t *testing.T) {
 	for name, end := range map[string]func(url string) error{
 		"another leads": func(url string) error {
@@ -189,8 +189,8 @@ func TestLeadEnds(t *testing.T) {
 	}
 }
 
-// TestTerms: what the leader of an older term decides is passed over, facts are not, and a
-// replica that leads again before another did goes on with its term.
+// TestTerms: decisions of an older term's leader are ignored, but facts are stored. A replica that
+// leads again before another did continues its term.
 func TestTerms(t *testing.T) {
 	url := database(t)
 	ctx := t.Context()
@@ -293,12 +293,12 @@ func TestSurvivesTheServersCrash(t *testing.T) {
 	}
 }
 
-// TestSessionsEnd: where the server has only ended its sessions, nothing fails.
+// TestSessionsEnd: if the server has only ended its sessions, nothing fails.
 func TestSessionsEnd(t *testing.T) {
 	s := open(t, database(t))
 	ctx := context.Background()
 	for i := range 5 {
-		// Have every connection of the pool open.
+		// Open every connection of the pool.
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() { _, _ = s.List(ctx, outbox.Query{Limit: 1}) })
@@ -335,8 +335,8 @@ var (
 	parameter     = regexp.MustCompile(`\$\d+`)
 )
 
-// TestQueriesUseIndexes: with scans of whole tables ruled out where there is
-// another way, none may be left, and nothing may be sorted but a few rows.
+// TestQueriesUseIndexes: if the planner avoids scans of whole tables wherever it can,
+// none are left, and only a few rows are ever sorted.
 func TestQueriesUseIndexes(t *testing.T) {
 	url := database(t)
 	open(t, url)

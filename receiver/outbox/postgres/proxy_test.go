@@ -10,11 +10,11 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// proxy stands between a store and the server.
+// proxy forwards between a store and the server.
 type proxy struct {
 	url     string
-	ready   atomic.Int64                // round trips: how often the server was ready for the next thing
-	respond atomic.Pointer[func() bool] // whether the server's next response of that kind may pass; if not, the connection ends
+	ready   atomic.Int64                // round trips: how often the server sent ReadyForQuery
+	respond atomic.Pointer[func() bool] // reports whether the next ReadyForQuery may pass; if not, the connection ends
 }
 
 func newProxy(t *testing.T, database string) *proxy {

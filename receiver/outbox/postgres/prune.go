@@ -11,8 +11,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Who was created before has, but for a few, ended before. What another process has locked is
-// left for the next time.
+// Nearly all messages that were created before a time have also ended before it. Rows that another
+// process has locked are left for the next run.
 const pruneMessages = `
 DELETE FROM messages WHERE id IN (
   SELECT id FROM messages WHERE id < $1 AND updated_at < $2 AND state NOT IN ('queued', 'sending', 'accepted')
@@ -34,7 +34,7 @@ WITH pruned AS (
   RETURNING id)
 DELETE FROM page_events WHERE page_id IN (SELECT id FROM pruned)`
 
-// Prune implements outbox.Store. It has a transaction of its own, for which no entry waits.
+// Prune implements outbox.Store. It uses a reader's connection, so that no entry waits for it.
 func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -14,10 +14,10 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// openPage bounds one read of Open, so that no transaction is held for long.
+// openPage is how many messages Open reads at a time, so that no transaction stays open for long.
 const openPage = 1000
 
-// The index messages_open has the same condition, and holds open messages only.
+// The index messages_open has the same condition, and so holds only open messages.
 const selectOpen = `SELECT ` + columns + ` FROM messages
 WHERE state IN ('queued', 'sending', 'accepted') AND id > $1 ORDER BY id LIMIT $2`
 
@@ -120,7 +120,7 @@ func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 			where = append(where, f.condition+"$"+strconv.Itoa(len(args)))
 		}
 	}
-	switch { // so that the indexes of what is open and of the rarer states are found
+	switch { // so that the planner finds the indexes of open messages and of the rarer states
 	case q.State == "" || q.State == outbox.Delivered:
 	case q.State.Final():
 		where = append(where, "state NOT IN ('queued', 'sending', 'accepted', 'delivered')")

@@ -10,13 +10,13 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// poolerRounds is how often two connections are compared. A pooler that takes turns among
-// its idle sessions shows itself at the second round.
+// poolerRounds is how often two connections are compared. A pooler that rotates through its
+// idle sessions is detected in the second round.
 const poolerRounds = 4
 
 // checkSessions returns an error if a pooler gives the transactions of one connection
 // different sessions, as PgBouncer does with pool_mode = transaction. Prepared statements and
-// the messages of other replicas (LISTEN) would be lost or, worse, be another connection's.
+// the hints of other replicas (LISTEN) would be lost or, worse, reach another connection.
 func (s *Store) checkSessions(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -27,7 +27,7 @@ func (s *Store) checkSessions(ctx context.Context) error {
 	defer a.Close(context.WithoutCancel(ctx))
 	first, err := session(ctx, a)
 	if err != nil || first == a.PgConn().PID() {
-		return err // without a pooler, the number that the connection got is the session's
+		return err // without a pooler, the connection's PID is that of its session
 	}
 	b, err := s.dial(ctx)
 	if err != nil {
@@ -57,13 +57,13 @@ func (s *Store) checkSessions(ctx context.Context) error {
 	return nil
 }
 
-// session returns the number of the session that a connection has at this moment.
+// session returns the PID of the session that a connection currently has.
 func session(ctx context.Context, conn *pgx.Conn) (pid uint32, err error) {
 	err = conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid)
 	return pid, err
 }
 
-// inTransaction begins a transaction, and returns the number of its session.
+// inTransaction begins a transaction, and returns the PID of its session.
 func inTransaction(ctx context.Context, conn *pgx.Conn) (pid uint32, err error) {
 	if _, err := conn.Exec(ctx, "BEGIN", pgx.QueryExecModeSimpleProtocol); err != nil {
 		return 0, err

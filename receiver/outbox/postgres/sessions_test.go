@@ -13,8 +13,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/postgres"
 )
 
-// TestPoolers: PgBouncer that shares sessions between transactions is refused, whatever the
-// protocol; one that does not works.
+// TestPoolers: Open refuses a PgBouncer that shares sessions between transactions, whatever the
+// protocol, and accepts any other.
 func TestPoolers(t *testing.T) {
 	for name, tc := range map[string]struct {
 		mode     string

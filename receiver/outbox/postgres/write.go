@@ -15,8 +15,8 @@ import (
 const columns = `id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
   state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at, events`
 
-// Each statement writes any number of rows: a parameter holds a column. The keys are named twice
-// in an update, so that no plan reads other rows.
+// Each statement writes any number of rows: a parameter holds a column. An update names the keys
+// twice, so that no plan reads other rows.
 const (
 	insertSightings = `
 INSERT INTO notifications (key, state, seen_at, sources, before, earlier, message_ids)
@@ -33,7 +33,7 @@ INSERT INTO messages (` + columns + `)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::text[], $9::text[], $10::text[], $11::bigint[],
   $12::text[], $13::bigint[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::text[])`
 
-	// A Change changes nothing else.
+	// A Change changes no other columns.
 	updateMessages = `
 UPDATE messages m SET state = w.state, status = w.status, api_id = w.api_id, outdated_by = w.outdated_by, attempts = w.attempts,
   updated_at = w.updated_at, attempted_at = w.attempted_at, accepted_at = w.accepted_at, events = w.events
@@ -41,7 +41,7 @@ FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bi
   AS w (id, state, status, api_id, outdated_by, attempts, updated_at, attempted_at, accepted_at, events)
 WHERE m.id = w.id AND m.id = ANY ($1::text[])`
 
-	// It is rare: only of what was sent before it could be stored.
+	// This is rare: only messages that were sent before they could be stored need it.
 	outdateOlder = `
 UPDATE messages SET outdated_by = $4
 WHERE recipient = $1 AND group_key = $2 AND receiver = $3 AND id < $4 AND state IN ('queued', 'sending') AND outdated_by = ''`
@@ -61,7 +61,7 @@ func (b *batch) commit(ctx context.Context, conn *pgx.Conn) error {
 	return conn.SendBatch(ctx, &q).Close()
 }
 
-// queue adds a statement that writes rows, if there are any.
+// queue adds to q a statement that writes rows, if there are any.
 func queue(q *pgx.Batch, statement string, rows [][]any) {
 	if len(rows) == 0 {
 		return
@@ -133,9 +133,9 @@ func (b *batch) writeMessages(q *pgx.Batch) {
 	}
 }
 
-// payloads are the hints as Listen reads them: a kind, then ids. A payload is limited to 8,000 bytes.
+// payloads formats hints as Listen reads them: a kind, then IDs. PostgreSQL limits a payload to 8,000 bytes.
 func payloads(hints map[string][]string) (all []string) {
-	const most = 250 // of 26 characters and a space
+	const most = 250 // IDs, of 26 characters and a space each
 	for _, kind := range slices.Sorted(maps.Keys(hints)) {
 		for ids := range slices.Chunk(hints[kind], most) {
 			all = append(all, kind+" "+strings.Join(ids, " "))

@@ -8,17 +8,17 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// accountRetry is how often a refused account is tried again.
+// accountRetry is the pause before a refused account is tried again.
 const accountRetry = time.Minute
 
-// account is whether the provider refuses everything.
+// account knows whether the provider refuses the account, and which item tries it again.
 type account struct {
-	blocked time.Time             // when one item tries again, zero while it works
+	blocked time.Time             // when one item may try again; zero: the account works
 	trial   *item                 // that item, while it runs
-	trials  map[e164.Number]int32 // of the items of a recipient
+	trials  map[e164.Number]int32 // per recipient, by all of its items
 }
 
-// admits reports whether an item may be sent, or when it may try again.
+// admits reports whether an item may be sent now; if not, at is when it may try.
 func (a *account) admits(now time.Time) (at time.Time, ok bool) {
 	switch {
 	case a.blocked.IsZero():
@@ -42,7 +42,7 @@ func (a *account) begin(it *item) {
 	}
 }
 
-// end takes back the item that tried again, if it is this one.
+// end ends the trial of a refused account if this item runs it, and reports whether it does.
 func (a *account) end(it *item) (was bool) {
 	was = a.trial == it
 	if was {
@@ -51,10 +51,10 @@ func (a *account) end(it *item) (was bool) {
 	return was
 }
 
-// chooseTrial brings to the front the item that tries a refused account again. An item that
-// cannot succeed for a reason of its own, or its recipient's, must not be the only one: it is
-// one of the recipient that has tried least often, of these one that has itself, of these
-// the most severe, of these the newest.
+// chooseTrial moves to the front the item that tries a refused account again. An item that cannot
+// succeed for a reason of its own, or its recipient's, must not be the only one that tries. So it
+// prefers the recipient with the fewest trials, then the item with the fewest trials, then the most
+// severe, then the newest.
 func (a *account) chooseTrial(d *dues, now time.Time) {
 	if a.blocked.IsZero() || a.trial != nil || now.Before(a.blocked) {
 		return
@@ -75,17 +75,17 @@ func (a *account) chooseTrial(d *dues, now time.Time) {
 	d.hasten(best, first)
 }
 
-// before reports whether one item tries earlier than another.
+// before reports whether an item tries a refused account before another.
 func (a *account) before(it, other *item) bool {
 	return cmp.Or(
 		int(a.trials[it.lane.to]-a.trials[other.lane.to]), int(it.trials-other.trials), int(it.rank-other.rank), cmp.Compare(other.id, it.id),
 	) < 0
 }
 
-// Block stops sending, but for one message a minute that tries again.
+// Block stops sending, except for one message a minute that tries the account again.
 func (q *Queue) Block(now time.Time) { q.account.blocked = now.Add(accountRetry) }
 
-// Unblock resumes sending, everything that waited for it included.
+// Unblock resumes sending, starting with everything that waited for the account.
 func (q *Queue) Unblock(now time.Time) {
 	if q.account.blocked.IsZero() {
 		return

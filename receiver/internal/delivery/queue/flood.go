@@ -2,20 +2,19 @@ package queue
 
 import "time"
 
-// FloodWindow is how long the provider refuses the same text to the same number after
-// it took it (error 350; seed, 4.3). A little is added for clocks that differ and for
-// the way there.
+// FloodWindow is how long the provider refuses the same text to the same number after it has
+// accepted one (error 350; seed, 4.3), plus a little for differing clocks and transit time.
 const FloodWindow = 10*time.Second + 250*time.Millisecond
 
-// floods keep one text to one number from being sent twice within the window.
+// floods prevents sending one text to one number twice within the window.
 type floods struct {
 	of     map[uint64]*flood
-	ending []ending // windows that end by themselves, in order
+	ending []ending // ends of windows, in order
 }
 
 type flood struct {
-	holder  *item     // is being sent, or may have been taken
-	free    time.Time // end of the window of what was taken
+	holder  *item     // the item that is being sent, or may have been accepted; nil: none
+	free    time.Time // end of the window of the last accepted message
 	waiting []*item
 }
 
@@ -24,8 +23,8 @@ type ending struct {
 	at    time.Time
 }
 
-// enter gives an item its text and number alone. Without that it returns when they are
-// free, zero if the item is among those that wait for another.
+// enter reserves an item's text and number for the item. If they are taken, it returns when
+// they will be free, or zero after adding the item to those that wait for the holder.
 func (f *floods) enter(it *item, now time.Time) (ok bool, free time.Time) {
 	fl := f.of[it.flood]
 	switch {
@@ -44,8 +43,8 @@ func (f *floods) enter(it *item, now time.Time) (ok bool, free time.Time) {
 	return true, time.Time{}
 }
 
-// leave frees an item's text and number from a time on, and returns those that waited
-// for that.
+// leave frees an item's text and number at the time free, and returns the items that waited for
+// them, and the time from which they may try.
 func (f *floods) leave(it *item, free, now time.Time) (waiting []*item, from time.Time) {
 	fl := f.of[it.flood]
 	if fl == nil || fl.holder != it {
@@ -64,7 +63,7 @@ func (f *floods) leave(it *item, free, now time.Time) (waiting []*item, from tim
 	return waiting, fl.free
 }
 
-// remove takes out an item that waits for another.
+// remove removes an item that waits for the holder of its text and number.
 func (f *floods) remove(it *item) {
 	if fl := f.of[it.flood]; fl != nil {
 		for i, other := range fl.waiting {

@@ -2,14 +2,14 @@ package queue
 
 import "time"
 
-// gate is one reason not to send a message now.
+// gate checks one reason not to send a message now.
 type gate struct {
 	name string
 	pass func(q *Queue, it *item, now time.Time) verdict
 }
 
-// gates are passed in this order by an item whose turn has come. The first that does
-// not let it pass decides.
+// gates are the gates that a due item passes, in this order. The first one that does not let it
+// pass decides.
 var gates = []gate{
 	{"freshness", freshness},
 	{"account", accountWorks},
@@ -24,18 +24,18 @@ var gates = []gate{
 
 // verdict is what a gate decides. The zero value lets an item pass.
 type verdict struct {
-	do    Action    // what it runs for
-	phase phase     // or what it waits for, with do Nothing
-	until time.Time // at the latest
-	with  []*item   // for Digest
+	do    Action    // what to run the item for
+	phase phase     // if do is Nothing, what the item waits for
+	until time.Time // the latest end of the wait
+	with  []*item   // for Digest: the other items
 }
 
 func (v verdict) passes() bool { return v.do == Nothing && v.phase == behind }
 
 func waitUntil(at time.Time) verdict { return verdict{phase: waiting, until: at} }
 
-// freshness gives up what is superseded, and what is too old. If the provider may have
-// it, that is asked first. What became too old by being held goes into a digest.
+// freshness gives up an item that is superseded or too old. If the provider may have it, the
+// provider is asked first. An item that became too old while it was held goes into a digest.
 func freshness(q *Queue, it *item, now time.Time) verdict {
 	switch stale := it.successor != "" || it.isLate(now) && !it.waited; {
 	case !stale:
@@ -48,8 +48,8 @@ func freshness(q *Queue, it *item, now time.Time) verdict {
 	return verdict{}
 }
 
-// accountWorks lets nothing pass while the provider refuses the account, but one item
-// that tries again.
+// accountWorks stops every item while the provider refuses the account, except one that tries it
+// again.
 func accountWorks(q *Queue, it *item, now time.Time) verdict {
 	if at, ok := q.account.admits(now); !ok {
 		return verdict{phase: parked, until: at}
@@ -57,7 +57,7 @@ func accountWorks(q *Queue, it *item, now time.Time) verdict {
 	return verdict{}
 }
 
-// quietHours hold an item until its recipient's morning.
+// quietHours holds an item until its recipient's quiet hours end.
 func quietHours(q *Queue, it *item, now time.Time) verdict {
 	if it.inDoubt() || !it.notBefore.time().After(now) {
 		return verdict{}
@@ -65,7 +65,7 @@ func quietHours(q *Queue, it *item, now time.Time) verdict {
 	return verdict{phase: held, until: it.notBefore.time()}
 }
 
-// withinLimits holds an item until the limits of its recipient let it go.
+// withinLimits holds an item until the limits of its recipient allow it.
 func withinLimits(q *Queue, it *item, now time.Time) verdict {
 	return holdUntil(it, q.limits.allowed, now)
 }
@@ -75,8 +75,8 @@ func withinBudget(q *Queue, it *item, now time.Time) verdict {
 	return holdUntil(it, q.limits.afforded, now)
 }
 
-// holdUntil holds an item until a time, or until it is too old: then it goes into a
-// digest, whatever the limits allow.
+// holdUntil holds an item until the time that until returns, or until it is too old: then it goes
+// into a digest, whatever the limits allow.
 func holdUntil(it *item, until func(*item, time.Time) time.Time, now time.Time) verdict {
 	if it.inDoubt() || it.counted || it.isLate(now) {
 		return verdict{}
@@ -91,7 +91,7 @@ func holdUntil(it *item, until func(*item, time.Time) time.Time, now time.Time) 
 	return verdict{phase: held, until: at}
 }
 
-// digest has what was held go together.
+// digest combines an item that was held with the others that may go into its digest.
 func digest(q *Queue, it *item, now time.Time) verdict {
 	late := it.isLate(now) && !it.inDoubt()
 	if it.phase != held && !late {
@@ -111,7 +111,7 @@ func pacing(q *Queue, it *item, now time.Time) verdict {
 	return verdict{}
 }
 
-// floodWindow keeps the same text to the same number apart.
+// floodWindow keeps messages with the same text to the same number a window apart.
 func floodWindow(q *Queue, it *item, now time.Time) verdict {
 	switch ok, free := q.floods.enter(it, now); {
 	case ok:
@@ -123,8 +123,9 @@ func floodWindow(q *Queue, it *item, now time.Time) verdict {
 	}
 }
 
-// question decides whether the provider is asked first. What became needless or too old after that
-// was settled is asked about again: it is given up only if no request is on its way.
+// question decides whether the provider is asked before the message is sent. An item that was
+// superseded or became too old after the response is asked about again: it is given up only if no request
+// is on its way.
 func question(q *Queue, it *item, now time.Time) verdict {
 	if it.asks() && (!it.answered() || it.successor != "" || it.isLate(now)) {
 		return verdict{do: Ask}
@@ -132,13 +133,14 @@ func question(q *Queue, it *item, now time.Time) verdict {
 	return verdict{do: Send}
 }
 
-// Next takes out a message about which something is to be done now. Without one it
-// returns a Run that does Nothing, and when the next may be due, zero if none waits.
+// Next takes a message from the queue that is due, and returns the Run to execute for it now.
+// If no message is due, it returns a Run that does Nothing, and when the next may be due, zero if
+// none waits.
 func (q *Queue) Next(now time.Time) (Run, time.Time) {
 	q.floods.end(now)
 	q.account.chooseTrial(&q.dues, now)
 	for {
-		if q.account.blocked.IsZero() { // or else its trial decides which is first
+		if q.account.blocked.IsZero() { // otherwise the trial comes first
 			q.dues.promote(now)
 		}
 		it := q.dues.first()
@@ -166,7 +168,7 @@ func (q *Queue) Next(now time.Time) (Run, time.Time) {
 	}
 }
 
-// judge is the verdict of the first gate that does not let an item pass.
+// judge returns the verdict of the first gate that does not let an item pass.
 func (q *Queue) judge(it *item, now time.Time) verdict {
 	for _, g := range gates {
 		if v := g.pass(q, it, now); !v.passes() {
@@ -176,7 +178,7 @@ func (q *Queue) judge(it *item, now time.Time) verdict {
 	return verdict{}
 }
 
-// start gives an item out.
+// start marks an item as running, and returns its Run.
 func (q *Queue) start(it *item, v verdict, now time.Time) Run {
 	switch v.do {
 	case Digest:

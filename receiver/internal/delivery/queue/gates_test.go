@@ -23,7 +23,7 @@ const (
 // start is when the terms of these tests begin.
 var start = time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
 
-// message makes one whose id sorts by n.
+// message returns a message whose ID sorts by n.
 func message(n int, to e164.Number, group string) outbox.Message {
 	return outbox.Message{
 		ID: "m" + strconv.Itoa(1000+n), To: to, Receiver: "oncall", GroupKey: group, Severity: "warning", Text: group + strconv.Itoa(n), Segments: 1,
@@ -31,8 +31,8 @@ func message(n int, to e164.Number, group string) outbox.Message {
 	}
 }
 
-// TestGates has a row for each verdict of each gate. Its message has passed the gates
-// before.
+// TestGates has a row for each verdict of each gate. The message of a row has passed the gates
+// before that one.
 func TestGates(t *testing.T) {
 	const minute = time.Minute
 	for _, tc := range []struct {
@@ -107,7 +107,7 @@ func TestGates(t *testing.T) {
 	}
 }
 
-// TestLaw2: the provider is asked about each message that somebody may have tried.
+// TestLaw2: the provider is asked about each message that somebody may have tried to send.
 func TestLaw2(t *testing.T) {
 	for name, tc := range map[string]struct {
 		from    Origin
@@ -132,8 +132,8 @@ func TestLaw2(t *testing.T) {
 	}
 }
 
-// TestMostSevereFirst: of what is due, the most severe goes first, then the oldest, and
-// RESOLVED last, in whatever order they came.
+// TestMostSevereFirst: of the due messages, the most severe goes first, then the oldest, and RESOLVED
+// last, in whatever order they were added.
 func TestMostSevereFirst(t *testing.T) {
 	q := NewQueue(start, false)
 	severities := []string{"resolved", "warning", "", "P3", "critical", "info", "P0", "high", "Critical"}
@@ -152,7 +152,7 @@ func TestMostSevereFirst(t *testing.T) {
 			break
 		}
 		got = append(got, run.ID)
-		if len(got) == 2 { // it goes before all that wait, although it is the youngest
+		if len(got) == 2 { // it goes before all others, although it is the newest
 			late := message(20, alice, "late")
 			late.Severity = "sev0"
 			q.Add(late, New, start.Add(time.Second))
@@ -186,7 +186,7 @@ func TestTrials(t *testing.T) {
 	}
 }
 
-// TestLane: one at a time, and only the newest of what has waited.
+// TestLane: a lane sends one message at a time, and of those that have waited only the newest.
 func TestLane(t *testing.T) {
 	q := NewQueue(start, false)
 	for i := range 4 {
@@ -213,7 +213,8 @@ func TestLane(t *testing.T) {
 	}
 }
 
-// TestKeep: what is dropped, as another replica leads, holds up nothing when it comes again.
+// TestKeep: a message that was dropped because another replica leads holds up nothing when it is added
+// again.
 func TestKeep(t *testing.T) {
 	q := NewQueue(start, true)
 	m := message(0, alice, "g")

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// dues holds the items that wait for a time, and those whose time has come. Of these the
-// most severe comes first.
+// dues holds the items that wait for a time, and those that are due. Of the due ones, the most
+// severe comes first.
 type dues struct {
 	items itemHeap
 	ready readyHeap
 }
 
-// promote makes items ready whose time has come.
+// promote moves the items that are due to ready.
 func (d *dues) promote(now time.Time) {
 	for len(d.items) > 0 && !d.items[0].due.After(now) {
 		it := heap.Pop(&d.items).(*item)
@@ -21,8 +21,8 @@ func (d *dues) promote(now time.Time) {
 	}
 }
 
-// first returns the item whose turn is next, nil without one. If it is not due, it is the
-// one that is due next.
+// first returns the most severe of the due items, otherwise the item that is due next, nil if
+// there are none.
 func (d *dues) first() *item {
 	switch {
 	case len(d.ready) > 0:
@@ -33,7 +33,7 @@ func (d *dues) first() *item {
 	return nil
 }
 
-// wait has an item wait until a time, or until it is too old, whichever is first.
+// wait makes an item wait until a time, or until it is too old if that is earlier.
 func (d *dues) wait(it *item, at time.Time) {
 	if !it.asks() && !it.waited && it.expires.time().Before(at) {
 		at = it.expires.time().Add(time.Millisecond)
@@ -46,7 +46,7 @@ func (d *dues) push(it *item, p phase, at time.Time) {
 	heap.Push(&d.items, it)
 }
 
-// remove takes an item out, if it waits.
+// remove removes an item, if it waits here.
 func (d *dues) remove(it *item) {
 	switch {
 	case it.at < 0:
@@ -58,7 +58,7 @@ func (d *dues) remove(it *item) {
 	}
 }
 
-// hasten has an item that waits wait until an earlier time only.
+// hasten makes a waiting item due at an earlier time.
 func (d *dues) hasten(it *item, at time.Time) {
 	it.due = at
 	if it.ready {
@@ -68,7 +68,7 @@ func (d *dues) hasten(it *item, at time.Time) {
 	}
 }
 
-// itemHeap orders items by when they are due, then by age.
+// itemHeap orders items by due time, then by age.
 type itemHeap []*item
 
 func (h itemHeap) Len() int { return len(h) }
@@ -110,7 +110,7 @@ func (h readyHeap) Swap(a, b int) { itemHeap(h).Swap(a, b) }
 func (h *readyHeap) Push(x any)   { (*itemHeap)(h).Push(x) }
 func (h *readyHeap) Pop() any     { return (*itemHeap)(h).Pop() }
 
-// ages is a heap of message ids, which sort by age.
+// ages is a heap of message IDs, which sort by age.
 type ages []string
 
 func (a ages) Len() int           { return len(a) }

@@ -10,16 +10,16 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// phase is where an item is.
+// phase says what an item waits for, or that it runs.
 type phase int8
 
 const (
-	behind  phase = iota // an older one of its lane comes first
-	waiting              // in the heap: for its own time
-	held                 // in the heap: for limits or quiet hours
-	parked               // in the heap: for the account
-	flooded              // among those of one text and number: one of them is being sent
-	running              // given out by Next
+	behind  phase = iota // waits for an older item of its lane
+	waiting              // in the heap: waits for its due time
+	held                 // in the heap: waits for limits or quiet hours
+	parked               // in the heap: waits for the account
+	flooded              // waits for an item with its text and number that is being sent
+	running              // was returned by Next
 )
 
 // class says what may hold an item back.
@@ -28,40 +28,40 @@ type class int8
 const (
 	exempt  class = iota // nothing: it is a notice, a digest, a test, or could not be stored
 	limited              // its recipient's limits
-	low                  // these, and a budget that is spent
+	low                  // its recipient's limits, and a budget that is spent
 )
 
 // item is a message in the queue. There may be very many.
 type item struct {
 	id        string
 	lane      lane
-	flood     uint64          // of recipient and text
-	message   *outbox.Message // nil: to be read from the store
+	flood     uint64          // hash of recipient and text
+	message   *outbox.Message // nil: must be read from the store
 	receiver  string
 	successor string  // the newer message that supersedes it, "" without one
-	with      []*item // run with it, for one digest
+	with      []*item // other items of the digest that it runs for
 	doubt     *Doubt  // nil: nobody can have tried it; never changed in place
 	expires   moment
-	notBefore moment    // quiet hours end then; zero: none
+	notBefore moment    // end of quiet hours; zero: none
 	due       time.Time // when its turn comes, while it is in the heap
 
 	segments int32
 	missed   int32 // older messages of its lane that it superseded
-	at       int32 // its place in the heap, -1 while it is not there
+	at       int32 // index in the heap, -1 while it is not there
 	phase    phase
 	class    class
 	kind     kind
-	trials   int32 // of a refused account, by it
-	rank     int8  // of its severity, lower for a more severe one
-	ready    bool  // it is in the heap of those that are due
-	older    bool  // a new term has begun, and it was not looked at since
-	waited   bool  // it was held: what becomes too old by that goes into a digest
-	counted  bool  // it is counted among what the recipient was sent
-	noting   bool  // it is about a page, and that it waits is to be noted, once
+	trials   int32 // how often it has tried a refused account
+	rank     int8  // rank of its severity, lower for a more severe one
+	ready    bool  // it is in the heap of due items
+	older    bool  // a new term has begun, and askFirst has not yet handled it
+	waited   bool  // it was held: if it becomes too old, it goes into a digest
+	counted  bool  // it is counted against the limits of its recipient
+	noting   bool  // it is about a page, and its first hold must be noted
 }
 
-// moment is a time as the store keeps it, in Unix milliseconds; 0 is no time. It is a third as
-// large as a time.Time.
+// moment is a time as the store keeps it, in Unix milliseconds; 0 is no time. It takes a third of
+// the memory of a time.Time.
 type moment int64
 
 func momentOf(t time.Time) moment {
@@ -81,7 +81,7 @@ func (m moment) time() time.Time {
 // maker makes items.
 type maker struct {
 	seed     maphash.Seed
-	interned map[string]string // names and numbers that many items have in common
+	interned map[string]string // names and numbers that many items share
 	order    *templating.SeverityOrder
 }
 
@@ -103,10 +103,10 @@ func (mk *maker) item(m outbox.Message) *item {
 		at:        -1,
 	}
 	if it.lane.digests {
-		it.counted = true // with what it replaces
+		it.counted = true // the messages that it replaces were counted
 	}
 	if it.class == exempt {
-		it.rank = min(it.rank, 0) // a person waits for it
+		it.rank = min(it.rank, 0) // somebody is waiting for it
 	}
 	return it
 }
@@ -115,7 +115,7 @@ func (mk *maker) lane(m *outbox.Message) lane {
 	return lane{e164.Number(mk.intern(string(m.To))), maphash.Comparable(mk.seed, [2]string{m.Receiver, m.GroupKey}), m.GroupKey == outbox.DigestGroup}
 }
 
-// intern returns an equal string that other items use, too.
+// intern returns an equal string, if possible one that other items use.
 func (mk *maker) intern(text string) string {
 	const most = 10_000
 	if known, ok := mk.interned[text]; ok {
@@ -128,33 +128,33 @@ func (mk *maker) intern(text string) string {
 	return text
 }
 
-// asks reports whether the provider is asked about it before it is sent.
+// asks reports whether the provider must be asked about an item before it is sent.
 func (it *item) asks() bool { return it.doubt != nil && it.doubt.Ask }
 
-// answered reports whether the provider has said that it does not have it, and may be sent it.
+// answered reports whether the provider has reported that it does not have an item, which may then be sent.
 func (it *item) answered() bool { return it.asks() && it.doubt.Answered }
 
-// inDoubt reports whether the outcome of an attempt at it is not known. Limits and quiet
-// hours, which may last, do not keep the question about it waiting.
+// inDoubt reports whether the outcome of a known attempt is unknown. Limits and quiet hours, which
+// may last, do not delay the question about such an item.
 func (it *item) inDoubt() bool { return it.asks() && it.doubt.Tried }
 
-// maySend reports whether a request to send it may still be on its way: others with its text
-// wait for that.
+// maySend reports whether a request to send an item may still be on its way. Other items with its
+// text and number wait until it has ended.
 func (it *item) maySend() bool { return it.inDoubt() && !it.doubt.Ended }
 
-// isLate reports whether it is too old to be sent.
+// isLate reports whether an item is too old to be sent.
 func (it *item) isLate(now time.Time) bool { return now.After(it.expires.time()) }
 
-// Doubt is what is known of the attempts at a message.
+// Doubt holds what is known about the attempts to send a message.
 type Doubt struct {
-	Ask      bool      // the provider may have it, and is asked first
-	Tried    bool      // an attempt is known that may have been accepted
-	First    time.Time // when the first attempt began whose request may still be on its way
-	Last     time.Time // when the last one did
-	Unasked  time.Time // since when the provider could not be asked; zero: it could
-	Ended    bool      // no request about it can be on its way any more
-	Answered bool      // the provider was asked since the last attempt, and it may be sent
-	Failures int32     // in a row
+	Ask      bool      // the provider may have the message, and must be asked first
+	Tried    bool      // a known attempt may have been accepted
+	First    time.Time // start of the first attempt whose request may still be on its way
+	Last     time.Time // start of the last attempt
+	Unasked  time.Time // since when the provider could not be asked; zero: it could be
+	Ended    bool      // all requests to send it must have ended
+	Answered bool      // the provider was asked after the last attempt, and the message may be sent
+	Failures int32     // failures in a row
 }
 
 // classOf says what may hold a message back.
@@ -173,18 +173,18 @@ type Action int
 
 const (
 	Nothing Action = iota
-	GiveUp         // it is superseded, or too old
-	Digest         // it goes into a digest, with others
-	Ask            // the provider is asked about it; it is sent if that does not have it
+	GiveUp         // drop the message: it is superseded, or too old
+	Digest         // put it into a digest, with others
+	Ask            // ask the provider about it, and send it if the provider does not have it
 	Send
 )
 
-// Run is what is to be done now. It is the owner's until [Queue.Settle].
+// Run says what to do now with a message. The caller of [Queue.Next] owns it until [Queue.Settle].
 type Run struct {
 	Do        Action
 	ID        string
 	To        e164.Number
-	Message   *outbox.Message // nil: to be read from the store
+	Message   *outbox.Message // nil: must be read from the store
 	Successor string          // the newer message that supersedes it, "" without one
 	Expires   time.Time
 	Receiver  string

@@ -6,25 +6,25 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// LateFor is the longest delay until a message that another replica added comes in.
+// LateFor is the longest delay until a message that another replica added reaches the queue.
 const LateFor = 30 * time.Second
 
-// lane is what messages queue up in: those of one recipient, receiver and group are
-// sent one after another.
+// lane identifies the messages of one recipient, receiver and group, which are sent one after
+// another.
 type lane struct {
 	to      e164.Number
-	group   uint64 // of receiver and group key
-	digests bool   // its messages never supersede one another
+	group   uint64 // hash of receiver and group key
+	digests bool   // its messages are digests, which never supersede one another
 }
 
-// lanes hold the items of each lane, oldest first. Only the first of a lane may run.
+// lanes holds the items of each lane, oldest first. Only the first of a lane may run.
 type lanes struct {
 	dues    *dues
 	limits  *limits
 	items   map[lane][]*item
-	passed  map[lane]passed // the newest that was sent, as long as an older one may come in
-	loading bool            // messages of earlier runs still come in
-	shared  bool            // other replicas add messages, which may come in late
+	passed  map[lane]passed // the newest message that was sent, kept while an older one may arrive
+	loading bool            // messages of earlier runs still arrive
+	shared  bool            // other replicas add messages, which may arrive late
 }
 
 // passed is a message that the provider has.
@@ -33,8 +33,8 @@ type passed struct {
 	at time.Time
 }
 
-// add puts an item into its lane by age, behind one that may run already. It reports
-// whether the item is the first.
+// add inserts an item into its lane by age, but always behind the first, which may be running. It
+// reports whether the item is the first.
 func (l *lanes) add(it *item) (first bool) {
 	items := append(l.items[it.lane], it)
 	for i := len(items) - 1; i > 1 && items[i-1].id > it.id; i-- {
@@ -44,7 +44,8 @@ func (l *lanes) add(it *item) (first bool) {
 	return items[0] == it
 }
 
-// remove takes an item out of its lane, and returns the next if it was the first.
+// remove removes an item from its lane. If it was the first, remove returns the next, nil without
+// one.
 func (l *lanes) remove(it *item) (next *item) {
 	items := l.items[it.lane]
 	for i, other := range items {
@@ -67,17 +68,18 @@ func (l *lanes) remove(it *item) (next *item) {
 	return next
 }
 
-// late reports whether an item of a lane may come in that is older than what was sent.
+// late reports whether an item may still arrive, or wait in the lane, that is older than the
+// message sent last.
 func (l *lanes) late(of lane) bool { return len(l.items[of]) > 0 || l.loading || l.shared }
 
-// newest is the last item of a lane, nil if a newer one was sent already.
+// newest returns the newest item of a lane, nil if the lane is empty or a newer one was sent already.
 func (l *lanes) newest(of lane) *item {
 	items := l.items[of]
 	if len(items) == 0 {
 		return nil
 	}
 	newest := items[len(items)-1]
-	if items[0].id > newest.id { // it runs already
+	if items[0].id > newest.id { // the first may run although it is newer
 		newest = items[0]
 	}
 	if l.passed[of].id > newest.id {
@@ -86,7 +88,7 @@ func (l *lanes) newest(of lane) *item {
 	return newest
 }
 
-// forget drops what can supersede nothing any more.
+// forget drops the records of sent messages that can no longer supersede anything.
 func (l *lanes) forget(now time.Time) {
 	for of, p := range l.passed {
 		if len(l.items[of]) == 0 && !l.loading && (!l.shared || now.Sub(p.at) > LateFor) {
@@ -95,7 +97,7 @@ func (l *lanes) forget(now time.Time) {
 	}
 }
 
-// sent takes in that the provider has a message of a lane.
+// sent records that the provider has a message of a lane: it supersedes older ones.
 func (l *lanes) sent(of lane, id string, now time.Time) {
 	if !l.late(of) {
 		delete(l.passed, of)
@@ -107,7 +109,7 @@ func (l *lanes) sent(of lane, id string, now time.Time) {
 	l.freshen(of, now)
 }
 
-// freshen has the newest of a lane supersede the others.
+// freshen makes the newest message of a lane supersede the others.
 func (l *lanes) freshen(of lane, now time.Time) {
 	newest := l.newest(of)
 	for _, older := range l.items[of] {
@@ -115,15 +117,15 @@ func (l *lanes) freshen(of lane, now time.Time) {
 	}
 }
 
-// unlessNewest has the newest of a lane supersede an item of it.
+// unlessNewest makes the newest message of a lane supersede an item, unless the item is the newest.
 func (l *lanes) unlessNewest(it, newest *item, now time.Time) {
 	if it != newest {
 		l.supersede(it, newest, now)
 	}
 }
 
-// supersede has a newer message, nil if it was sent already, take the place of an
-// item. One that the provider may have is asked about first, immediately if its request
+// supersede makes a newer message replace an item; by is nil if the newer one was sent already.
+// If the provider may have the item, the provider is asked first, immediately if the item's request
 // must have ended.
 func (l *lanes) supersede(it, by *item, now time.Time) {
 	if it.phase == running || it.successor != "" || it.lane.digests {

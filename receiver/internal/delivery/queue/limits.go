@@ -10,9 +10,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Limit is a token bucket of a recipient: it holds this many messages and is filled
-// anew within this time. What is beyond waits, and goes into a digest when the bucket
-// allows one.
+// Limit is a token bucket per recipient: it holds this many messages, and an empty one is full again
+// after this time. Further messages are held, and go into a digest when the bucket allows one.
 type Limit struct {
 	Messages int
 	Per      time.Duration
@@ -21,12 +20,12 @@ type Limit struct {
 // OverBudget is how often a recipient gets a digest once the daily budget is spent.
 var OverBudget = Limit{Messages: 1, Per: time.Hour}
 
-// Storm bounds how many urgent messages a recipient gets alone: ten immediately, then one
-// in six seconds. What comes between goes into digests.
+// Storm limits how many urgent messages a recipient gets one by one: ten immediately, then one
+// every six seconds. Those in between go into digests.
 var Storm = Limit{Messages: 10, Per: time.Minute}
 
-// kind says which allowance a message is taken from. Each kind has its own, so that
-// urgent pages do not wait for others, and none waits for a RESOLVED.
+// kind says which allowance a message uses. Each kind has its own, so that urgent messages do not
+// wait for other messages, and no page waits for a RESOLVED.
 type kind int8
 
 const (
@@ -46,8 +45,8 @@ func kindOf(m *outbox.Message) kind {
 	return ofPages
 }
 
-// isLimited reports whether limits of its recipient may hold a message back. They do not
-// touch notices, free tests, and digests, which replace the messages that they held back.
+// isLimited reports whether the limits of its recipient may hold a message. They do not apply to
+// notices, to free tests, and to digests, which replace messages that were held.
 func isLimited(m *outbox.Message) bool {
 	return (!m.Urgent || kindOf(m) == ofUrgent) && m.To != e164.Test && m.GroupKey != outbox.DigestGroup
 }
@@ -63,14 +62,14 @@ type allowance struct {
 	Limit
 }
 
-// bucket is the level of a limit's bucket at a time. The level is a time, too: each
-// message takes as much as it takes to fill in. The zero value is full.
+// bucket is the level of a limit's bucket at a time. The level is measured in time: a message takes
+// as much from the bucket as refills in Limit.each. The zero value is full.
 type bucket struct {
 	level time.Duration
 	at    time.Time
 }
 
-// each is how long one message takes to be filled in.
+// each returns how long the bucket takes to refill by one message.
 func (l Limit) each() time.Duration { return l.Per / time.Duration(l.Messages) }
 
 func (l Limit) level(b bucket, now time.Time) time.Duration {
@@ -81,7 +80,7 @@ func (l Limit) level(b bucket, now time.Time) time.Duration {
 	return min(full, b.level+max(0, now.Sub(b.at)))
 }
 
-// allows is when a bucket allows one more.
+// allows returns when a bucket allows one more message.
 func (l Limit) allows(b bucket, now time.Time) time.Time {
 	return now.Add(max(0, l.each()-l.level(b, now)))
 }
@@ -96,37 +95,38 @@ func (l Limit) isFull(b bucket, now time.Time) bool {
 	return l.level(b, now) == l.each()*time.Duration(l.Messages)
 }
 
-// limits are what recipients were sent lately, and what waits for that.
+// limits holds what recipients were sent lately, and what is held because of that.
 type limits struct {
-	of     map[string][]Limit // of each receiver
-	all    []Limit            // of any receiver, each once, and Storm
+	of     map[string][]Limit // by receiver
+	all    []Limit            // the different limits of all receivers, and Storm
 	people map[e164.Number]*person
 	budget budget
 	holds  []Hold
 }
 
-// person is what a recipient was sent lately, and what is held for them.
+// person holds what a recipient was sent lately, and what is held for them.
 type person struct {
 	buckets map[allowance]bucket
-	digests bucket // of OverBudget, empty at first
+	digests bucket // of the OverBudget limit; empty at first
 	held    map[*item]bool
 }
 
-// budget is how many segments may be spent in a day (UTC).
+// budget limits how many segments are spent in a day (UTC).
 type budget struct {
 	daily int // 0: any number
 	spent int
 	day   time.Time
 }
 
-// Hold says that a message about a page began to wait.
+// Hold reports that a message about a page began to wait.
 type Hold struct {
 	ID    string
 	Until time.Time
-	Quiet bool // for its recipient's quiet hours to end, not for the limits
+	Quiet bool // it waits for the end of its recipient's quiet hours, otherwise for the limits
 }
 
-// configure replaces the rules, and reports whether limits were replaced by others.
+// configure replaces the rules, and reports whether the limits have changed: then what was sent
+// lately must be counted again.
 func (l *limits) configure(s Settings) (recount bool) {
 	before := l.all
 	l.of, l.all, l.budget.daily = s.Limits, nil, s.DailyBudget
@@ -167,7 +167,7 @@ func (b *budget) spend(segments int, now time.Time) {
 	b.spent += segments
 }
 
-// isSpent reports whether nothing is left for today.
+// isSpent reports whether today's budget is spent.
 func (b *budget) isSpent(now time.Time) bool {
 	b.spend(0, now)
 	return b.daily > 0 && b.spent >= b.daily
@@ -178,7 +178,7 @@ func (l *limits) isOver(it *item, now time.Time) bool {
 	return it.class == low && l.budget.isSpent(now)
 }
 
-// allowed is when the limits of its recipient let an item go.
+// allowed returns when the limits of its recipient allow an item.
 func (l *limits) allowed(it *item, now time.Time) time.Time {
 	at := now
 	p := l.people[it.lane.to]
@@ -190,7 +190,7 @@ func (l *limits) allowed(it *item, now time.Time) time.Time {
 			at = free
 		}
 	}
-	if it.kind == ofResolved { // pages go first, and take it along
+	if it.kind == ofResolved { // held pages go first, and their digest includes it
 		for other := range p.held {
 			if other.kind == ofPages && !other.notBefore.time().After(now) && !other.due.Before(at) {
 				at = other.due.Add(time.Millisecond)
@@ -200,7 +200,8 @@ func (l *limits) allowed(it *item, now time.Time) time.Time {
 	return at
 }
 
-// limitsOf returns the limits of an item's receiver. Of an urgent item, that is the storm's.
+// limitsOf returns the limits of an item's receiver. If there are any, only Storm applies to an
+// urgent item.
 func (l *limits) limitsOf(it *item) []Limit {
 	limits := l.of[it.receiver]
 	if it.kind == ofUrgent && len(limits) > 0 {
@@ -209,7 +210,8 @@ func (l *limits) limitsOf(it *item) []Limit {
 	return limits
 }
 
-// afforded is when the budget lets an item go: at the recipient's next digest.
+// afforded returns when the budget allows an item: now or, if it is spent, with the recipient's next
+// digest.
 func (l *limits) afforded(it *item, now time.Time) time.Time {
 	if !l.isOver(it, now) {
 		return now
@@ -221,7 +223,7 @@ func (l *limits) afforded(it *item, now time.Time) time.Time {
 	return OverBudget.allows(p.digests, now)
 }
 
-// count counts an item among what its recipient was sent, once.
+// count counts an item, once, against the limits of its recipient.
 func (l *limits) count(it *item, now time.Time) {
 	if !it.counted && it.class != exempt {
 		l.charge(it.lane.to, it.kind, now, l.isOver(it, now))
@@ -229,7 +231,8 @@ func (l *limits) count(it *item, now time.Time) {
 	it.counted = true
 }
 
-// charge counts a message of a kind; beyond the budget it is the digest of an hour.
+// charge counts a message of a kind against the limits of a recipient. digest: it is also the
+// recipient's digest of the hour, see OverBudget.
 func (l *limits) charge(to e164.Number, of kind, now time.Time, digest bool) {
 	p := l.person(to)
 	for _, limit := range l.all {
@@ -241,7 +244,7 @@ func (l *limits) charge(to e164.Number, of kind, now time.Time, digest bool) {
 	}
 }
 
-// hold has an item wait until a time.
+// hold records that an item waits until a time.
 func (l *limits) hold(it *item, until time.Time) {
 	if it.noting {
 		it.noting = false
@@ -251,15 +254,15 @@ func (l *limits) hold(it *item, until time.Time) {
 	l.person(it.lane.to).held[it] = true
 }
 
-// release ends the wait.
+// release records that an item no longer waits.
 func (l *limits) release(it *item) {
 	if p := l.people[it.lane.to]; p != nil {
 		delete(p.held, it)
 	}
 }
 
-// heldWith returns the items that may go with an item into one digest, oldest first: with
-// an urgent one others of its kind, with a RESOLVED no page.
+// heldWith returns the held items that may go into one digest with an item, oldest first. An urgent
+// item goes only with urgent ones, and a RESOLVED only with other RESOLVED ones.
 func (l *limits) heldWith(it *item, now time.Time) []*item {
 	p := l.people[it.lane.to]
 	if p == nil || it.counted || it.inDoubt() {
@@ -268,7 +271,7 @@ func (l *limits) heldWith(it *item, now time.Time) []*item {
 	var others []*item
 	spent := l.budget.isSpent(now)
 	for other := range p.held {
-		if spent && other.class == low && it.class != low { // the budget does not touch the most severe
+		if spent && other.class == low && it.class != low { // the budget does not hold the most severe
 			continue
 		}
 		if (other.kind == ofUrgent) != (it.kind == ofUrgent) || it.kind == ofResolved && other.kind != ofResolved {
@@ -282,7 +285,7 @@ func (l *limits) heldWith(it *item, now time.Time) []*item {
 	return others
 }
 
-// forget drops the recipients whose past no longer matters.
+// forget drops full buckets, and recipients without any other.
 func (l *limits) forget(now time.Time) {
 	for to, p := range l.people {
 		for limit, b := range p.buckets {
@@ -296,8 +299,8 @@ func (l *limits) forget(now time.Time) {
 	}
 }
 
-// Longest is the time over which what was sent matters to the limits, 0 if nothing
-// limits.
+// Longest returns for how long sent messages count against limits, 0 if there are neither limits nor
+// a budget.
 func (q *Queue) Longest() time.Duration {
 	if len(q.limits.all) == 0 && q.limits.budget.daily == 0 {
 		return 0
@@ -309,8 +312,8 @@ func (q *Queue) Longest() time.Duration {
 	return longest
 }
 
-// Remember counts what was sent lately, oldest first, and what was spent today. Before
-// since nothing is known: at worst, the buckets were empty.
+// Remember counts what was sent lately, oldest first, and the segments spent today. Nothing is known
+// from before since: the buckets of these recipients are taken to be empty then.
 func (q *Queue) Remember(sent []outbox.Message, since time.Time, spent int, now time.Time) {
 	q.limits.budget.spend(spent, now)
 	for _, m := range sent {

@@ -1,17 +1,17 @@
 // Package queue decides which message is sent next. It is pure: it knows no clock, no
-// network and no store. Its one owner gives it messages and the time, and reports what
-// became of them.
+// network and no store. Its one owner gives it messages and the time, and reports their
+// results.
 //
-// A message waits in its lane (recipient, receiver, group). The first of each lane is
-// due at some time; then it passes the gates (see gates.go), which send it, make it
-// wait, or give it up:
+// A message waits in its lane (recipient, receiver, group). The first of each lane has a
+// due time; then it passes the gates (see gates.go), which send it, make it wait, or give
+// it up:
 //
 //	          ┌──────── waiting, held, parked, flooded ◀───────┐
 //	          ▼                                                │ a gate says when
 //	behind ─▶ due ─▶ freshness ─ account ─ … ─ flood ─ question ┴─▶ running ─▶ gone
 //
-// Law 2 has its place here: a message is sent without a question only if nobody can
-// have tried to send it before, see [Queue.Add].
+// The queue enforces law 2: a message is sent without asking the provider only if nobody
+// can have tried to send it before, see [Queue.Add].
 package queue
 
 import (
@@ -24,45 +24,45 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// keptTexts is how many texts of waiting messages are kept in memory.
+// keptTexts is how many waiting messages are kept in memory with their texts.
 const keptTexts = 500
 
 // Settings are the rules that the configuration sets.
 type Settings struct {
-	Limits      map[string][]Limit // of each receiver
+	Limits      map[string][]Limit // by receiver
 	Severities  *templating.SeverityOrder
-	DailyBudget int           // segments, beyond which only the most severe goes alone; 0: none
-	Pause       time.Duration // between any two messages; 0: none
+	DailyBudget int           // segments after which only the most severe messages are sent one by one; 0: none
+	Pause       time.Duration // the shortest one between two messages; 0: none
 }
 
-// Origin says where a message was before it came into the queue.
+// Origin says where a message comes from.
 type Origin int
 
 const (
-	New    Origin = iota // this process made it, or learnt of it while it was the sender
+	New    Origin = iota // this process made it, or learned of it while it was the sender
 	Loaded               // the store had it: another sender may have tried it
-	Direct               // it could not be stored, and is sent all the same: limits do not hold it back
+	Direct               // it could not be stored, and is sent anyway: limits do not hold it
 )
 
-// Queue holds the messages that are to be sent.
+// Queue holds the messages that must be sent.
 type Queue struct {
 	term    time.Time // when this process became the sender
-	old     *Doubt    // of all that is older and of which no attempt is known
+	old     *Doubt    // of every message that is older than the term and has no known attempt
 	maker   maker
 	known   map[string]*item
-	ages    ages // of known, and of some that are gone
-	texts   int  // how many items keep their message
+	ages    ages // IDs in known, and some that are gone
+	texts   int  // how many items keep their message in memory
 	dues    dues
 	lanes   lanes
 	floods  floods
 	limits  limits
 	account account
-	pause   time.Duration // between any two messages; 0: none
-	paced   time.Time     // not before this
+	pause   time.Duration // the shortest one between two messages; 0: none
+	paced   time.Time     // the earliest time of the next message
 }
 
-// NewQueue returns an empty queue of a sender whose term began at a time. More of what
-// is older may come until [Queue.Loaded]; in a shared store, always.
+// NewQueue returns an empty queue for a sender whose term began at a time. Older messages may arrive
+// until [Queue.Loaded]; if the store is shared, always.
 func NewQueue(term time.Time, shared bool) *Queue {
 	q := &Queue{
 		term: term, maker: maker{seed: maphash.MakeSeed(), interned: make(map[string]string)}, known: make(map[string]*item),
@@ -73,19 +73,19 @@ func NewQueue(term time.Time, shared bool) *Queue {
 	return q
 }
 
-// older is what is known of a message that is older than a term.
+// older returns the Doubt of a message that is older than a term.
 func older(term time.Time) *Doubt { return &Doubt{Ask: true, First: term, Last: term} }
 
-// Configure sets or replaces the rules, and reports whether limits were replaced by
-// others: what was sent lately is then to be counted anew.
+// Configure sets or replaces the rules, and reports whether the limits have changed: then the caller
+// must call Remember again.
 func (q *Queue) Configure(s Settings) (recount bool) {
 	q.pause, q.maker.order = s.Pause, s.Severities
 	return q.limits.configure(s)
 }
 
-// Add takes in a message, unless it is known. The provider is asked about it before it
-// is sent, unless nobody can have tried it: it is younger than the sender's term, was
-// not loaded from the store, and no attempt is known.
+// Add adds a message, unless it is in the queue already. The provider is asked about the message
+// before it is sent, unless nobody can have tried it: it is younger than the sender's term, was not
+// loaded from the store, and has no known attempt.
 func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
 	if q.known[m.ID] != nil {
 		return
@@ -124,8 +124,8 @@ func (q *Queue) isOlder(m *outbox.Message) bool {
 	return m.CreatedAt.Before(q.term) || !due.IsZero() && due.Before(q.term.Truncate(time.Millisecond))
 }
 
-// Begin begins a new term: messages of earlier ones may come until [Queue.Loaded]. The
-// provider is asked about those that are here.
+// Begin begins a new term: messages of earlier terms may arrive until [Queue.Loaded]. The provider
+// is asked about all messages in the queue before they are sent.
 func (q *Queue) Begin(term time.Time) {
 	q.term, q.old, q.lanes.loading = term, older(term), true
 	for _, it := range q.known {
@@ -135,7 +135,7 @@ func (q *Queue) Begin(term time.Time) {
 	}
 }
 
-// askFirst has the provider asked about an item that is older than the term.
+// askFirst makes the queue ask the provider about an item that is older than the term.
 func (q *Queue) askFirst(it *item) {
 	switch {
 	case !it.older:
@@ -157,19 +157,18 @@ func (q *Queue) askFirst(it *item) {
 	it.older = false
 }
 
-// Passed takes in that the provider has a message: older ones of its lane need not be
-// sent any more.
+// Passed records that the provider has a message: it supersedes older ones of its lane.
 func (q *Queue) Passed(m outbox.Message, now time.Time) {
 	q.lanes.sent(q.maker.lane(&m), m.ID, now)
 }
 
-// Loaded ends the time in which messages of earlier runs come in.
+// Loaded reports that all messages of earlier runs have arrived.
 func (q *Queue) Loaded(now time.Time) {
 	q.lanes.loading = false
 	q.lanes.forget(now)
 }
 
-// Keep drops every message that is not running and that keep refuses.
+// Keep drops the messages for which keep returns false, except those that are running.
 func (q *Queue) Keep(keep func(id string) bool, now time.Time) {
 	for id, it := range q.known {
 		if it.phase != running && !keep(id) {
@@ -178,16 +177,16 @@ func (q *Queue) Keep(keep func(id string) bool, now time.Time) {
 	}
 }
 
-// Sweep forgets what no longer matters.
+// Sweep drops what no longer affects any decision.
 func (q *Queue) Sweep(now time.Time) {
 	q.limits.forget(now)
 	q.lanes.forget(now)
 }
 
-// Len is how many messages are in the queue.
+// Len returns how many messages are in the queue.
 func (q *Queue) Len() int { return len(q.known) }
 
-// Oldest is the id of the oldest message in the queue, "" without one.
+// Oldest returns the ID of the oldest message in the queue, "" if it is empty.
 func (q *Queue) Oldest() string {
 	for len(q.ages) > 0 && q.known[q.ages[0]] == nil {
 		heap.Pop(&q.ages)
@@ -198,8 +197,8 @@ func (q *Queue) Oldest() string {
 	return q.ages[0]
 }
 
-// Holds returns, once, the messages about pages that began to wait for limits or quiet
-// hours.
+// Holds returns the messages about pages that began to wait for limits or quiet hours since the last
+// call.
 func (q *Queue) Holds() []Hold {
 	holds := q.limits.holds
 	q.limits.holds = nil

@@ -6,18 +6,18 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// Result is what became of a Run.
+// Result is the result of a Run.
 type Result struct {
 	Run     Run
-	Again   time.Time // when to run it again; zero: it is done with
-	Taken   time.Time // when the provider took it, or is known to have it; zero: it has not
-	Doubt   Doubt     // what is known of its attempts now
+	Again   time.Time // when to run it again; zero: it is finished
+	Taken   time.Time // when the provider accepted it, or was found to have it; zero: neither
+	Doubt   Doubt     // what is now known about its attempts
 	Refused bool      // the provider refused the account
-	Digest  bool      // it is in a digest, with those it ran with
-	Alone   string    // the one of those that is to be sent after all, "" without one
+	Digest  bool      // a digest replaces it and those it ran with
+	Alone   string    // the only one of them that is left, which is sent itself; "" if none is
 }
 
-// Settle takes a Run back.
+// Settle ends a Run, and applies its result.
 func (q *Queue) Settle(r Result, now time.Time) {
 	it := q.known[r.Run.ID]
 	if it == nil {
@@ -50,7 +50,7 @@ func (q *Queue) Settle(r Result, now time.Time) {
 	q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
 }
 
-// settleDigest takes back items that were to go into a digest.
+// settleDigest ends the Run of items for a digest.
 func (q *Queue) settleDigest(items []*item, r Result, now time.Time) {
 	if r.Digest {
 		q.limits.charge(r.Run.To, q.known[r.Run.ID].kind, now, true)
@@ -70,7 +70,7 @@ func (q *Queue) settleDigest(items []*item, r Result, now time.Time) {
 	}
 }
 
-// done takes out an item that ran.
+// done removes an item that is finished; taken is zero if the provider does not have it.
 func (q *Queue) done(it *item, taken, now time.Time) {
 	q.account.end(it)
 	free := now
@@ -97,7 +97,7 @@ func (q *Queue) leaveFlood(it *item, free, now time.Time) {
 	}
 }
 
-// drop takes an item out, wherever it is; the next of its lane may run.
+// drop removes an item from everywhere; the next of its lane may run.
 func (q *Queue) drop(it *item, now time.Time) {
 	q.limits.release(it)
 	q.dues.remove(it)
