@@ -70,7 +70,7 @@ func (s *sender) accountRefused(err error, now time.Time) {
 	s.leave(func(in *inbox) { in.refused, in.works = err, false })
 	s.metrics.refused.Set(1)
 	if first {
-		s.logger.Error("the provider refuses the whole account: nothing is sent until this is mended; messages are kept", "err", err, "retry", again)
+		s.logger.Error("the provider refuses the whole account: nothing is sent until this is fixed; messages are kept", "err", err, "retry", again)
 	}
 }
 

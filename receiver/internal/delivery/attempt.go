@@ -112,7 +112,7 @@ func (a *attempt) record(ctx context.Context, c outbox.Change) {
 		c.Term = a.term
 	}
 	if _, err := a.spool.Record(context.WithoutCancel(ctx), c, &a.m); err != nil {
-		a.logger.Error("cannot record what became of a message", "id", c.ID, "event", c.Event, "err", err)
+		a.logger.Error("cannot record a change of a message", "id", c.ID, "event", c.Event, "err", err)
 	}
 }
 
@@ -165,7 +165,7 @@ func (a *attempt) send(ctx context.Context) queue.Result {
 	a.Doubt.Last, a.Doubt.Answered = now, false
 	detail := ""
 	if !a.Doubt.Unasked.IsZero() {
-		detail = "the provider could not be asked about the attempt before: it may arrive twice"
+		detail = "the provider could not be asked about the previous attempt: it may arrive twice"
 		a.Doubt.Unasked = time.Time{}
 	}
 	// Nothing between this check and the request may wait.
@@ -257,7 +257,7 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 	var refusal *textinghouse.Error
 	switch {
 	case err == nil:
-		a.record(ctx, outbox.Taken(a.ID, "", now, fmt.Sprintf("the provider has it, says getstatus (%d %s)", int(status), status)))
+		a.record(ctx, outbox.Taken(a.ID, "", now, fmt.Sprintf("the provider has it, according to getstatus (%d %s)", int(status), status)))
 		if status.Known() {
 			a.record(ctx, statusChange(a.ID, "", status, now, "getstatus"))
 		}

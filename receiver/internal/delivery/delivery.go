@@ -188,7 +188,7 @@ func (d *Delivery) term(id string) int64 {
 // record makes a change to a message that the caller does not have.
 func (d *Delivery) record(ctx context.Context, c outbox.Change) {
 	if _, err := d.spool.Record(ctx, c, nil); err != nil {
-		d.logger.Error("cannot record what became of a message", "id", c.ID, "event", c.Event, "err", err)
+		d.logger.Error("cannot record a change of a message", "id", c.ID, "event", c.Event, "err", err)
 	}
 }
 

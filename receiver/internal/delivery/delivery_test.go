@@ -41,7 +41,7 @@ func TestSendsAtOnceAndFollowsToTheEnd(t *testing.T) {
 			t.Errorf("its events are %v, want %v", got, want)
 		}
 		if len(w.finals) != 1 || w.finals[0].State != outbox.Delivered {
-			t.Errorf("OnFinal was told %+v", w.finals)
+			t.Errorf("OnFinal got %+v", w.finals)
 		}
 	})
 }

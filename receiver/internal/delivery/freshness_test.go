@@ -180,7 +180,7 @@ func TestAcceptedInAnEarlierRun(t *testing.T) {
 	})
 }
 
-func TestTooLateIsTold(t *testing.T) {
+func TestTooLateIsReported(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.outage(3 * time.Hour)
 		for i := range 4 {

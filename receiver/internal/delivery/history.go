@@ -23,7 +23,7 @@ func remember(ctx context.Context, s *spool.Spool, q *queue.Queue, logger *slog.
 	now := time.Now()
 	spent, err := s.Segments(ctx, now.UTC().Truncate(24*time.Hour))
 	if err != nil {
-		logger.Warn("cannot read what was spent today; the budget begins anew", "err", err)
+		logger.Warn("cannot read what was spent today; the budget starts at zero", "err", err)
 	}
 	since := now.Add(-2 * longest)
 	var sent []outbox.Message
@@ -31,7 +31,7 @@ func remember(ctx context.Context, s *spool.Spool, q *queue.Queue, logger *slog.
 	for len(sent) < most {
 		ms, err := s.List(ctx, outbox.Query{Before: before, Limit: page})
 		if err != nil {
-			logger.Warn("cannot read what was sent lately; limits begin anew", "err", err)
+			logger.Warn("cannot read what was sent recently; limits start empty", "err", err)
 			break
 		}
 		for _, m := range ms {

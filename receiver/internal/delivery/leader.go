@@ -66,7 +66,7 @@ func (l *leader) run(ctx context.Context) {
 		lease, release, err := l.spool.Lead(ctx)
 		if err != nil {
 			if !failing && ctx.Err() == nil {
-				l.logger.Error("cannot ask the database who sends; trying again", "err", err)
+				l.logger.Error("cannot try to become leader; retrying", "err", err)
 			}
 			failing = true
 			continue
@@ -77,7 +77,7 @@ func (l *leader) run(ctx context.Context) {
 		failing, again = false, true
 		l.lead(lease)
 		if ctx.Err() == nil {
-			l.logger.Error("this process no longer sends", "why", context.Cause(lease))
+			l.logger.Error("this process no longer leads", "why", context.Cause(lease))
 		}
 		release()
 	}
@@ -88,7 +88,7 @@ func (l *leader) lead(lease outbox.Lease) {
 	l.term.Store(lease.Term())
 	l.lease.Store(&lease)
 	defer l.lease.Store(nil)
-	l.logger.Info("this process sends")
+	l.logger.Info("this process leads")
 	l.d.sender.begin(time.Now())
 	l.d.sender.attempts.sent.Purge()
 	l.d.sender.attempts.notices.forget()
@@ -225,7 +225,7 @@ func (l *leader) follow(lease context.Context) {
 	for lease.Err() == nil {
 		err := l.spool.Listen(lease, func() { l.load(lease) }, func(h outbox.Hint) { l.hinted(lease, h) })
 		if lease.Err() == nil {
-			l.logger.Warn("hints from the database have ended; asking for them again", "err", err)
+			l.logger.Warn("hints from the database ended; listening again", "err", err)
 			loop.Sleep(lease, leadRetry)
 		}
 	}

@@ -33,27 +33,27 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 			Name: "smspager_messages_total", Help: "Messages that the provider accepted, and messages by the state they ended in.",
 		}, []string{"state"}),
 		segments: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_segments_total", Help: "SMS parts that the provider took, which is what it bills.",
+			Name: "smspager_segments_total", Help: "Segments of accepted messages, which the provider bills.",
 		}, []string{"encoding"}),
 		accepted: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "smspager_message_accepted_seconds", Help: "Time from a webhook to the provider's acceptance of a message.",
 			Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600},
 		}),
 		ended: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "smspager_message_ended_seconds", Help: "Time from a webhook to the receipt that says that the phone has a message, or to what else it ended in.",
+			Name: "smspager_message_ended_seconds", Help: "Time from a webhook to a message's final state, by state.",
 			Buckets: []float64{.1, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 1800, 3600, 86400},
 		}, []string{"state"}),
 		refused: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_account_refused", Help: "1 while the provider refuses the whole account (authentication, credit), and nothing is sent.",
 		}),
 		digests: f.NewCounter(prometheus.CounterOpts{
-			Name: "smspager_digests_total", Help: "Digests: messages in the place of others that a recipient's limits held back.",
+			Name: "smspager_digests_total", Help: "Digests: messages that replace others held by a recipient's limits.",
 		}),
 		doubles: f.NewCounter(prometheus.CounterOpts{
-			Name: "smspager_messages_possibly_twice_total", Help: "Messages sent again although the provider could not be asked about the attempt before.",
+			Name: "smspager_messages_possibly_twice_total", Help: "Messages sent again although the provider could not be asked about the previous attempt.",
 		}),
 		leading: f.NewGauge(prometheus.GaugeOpts{
-			Name: "smspager_leading", Help: "1 while this process is the one that sends; without replicas always.",
+			Name: "smspager_leading", Help: "1 while this process is the leader; always 1 without replicas.",
 		}),
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{

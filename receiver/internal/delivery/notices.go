@@ -69,7 +69,7 @@ func (n *notices) tooLate(ctx context.Context, m *outbox.Message, term int64) {
 	}
 	e := outbox.Entry{Messages: []outbox.Message{notice}, Term: term}
 	if _, err := n.spool.Commit(ctx, spool.Later, func(context.Context) (*outbox.Entry, error) { return &e, nil }); err != nil {
-		n.logger.Error("cannot store a notice of what was not sent", "err", err)
+		n.logger.Error("cannot store a notice about expired messages", "err", err)
 	}
 }
 
@@ -86,7 +86,7 @@ func (n *notices) late(ctx context.Context, m *outbox.Message) (outbox.Message, 
 		reading, cancel := context.WithTimeout(ctx, latePatience)
 		defer cancel()
 		if late, err = n.expired(reading, m); err != nil {
-			n.logger.Warn("cannot list what was not sent; the next notice will", "to", m.To, "err", err)
+			n.logger.Warn("cannot list expired messages; the next notice will include them", "to", m.To, "err", err)
 		} else {
 			n.mu.Lock()
 			if n.unsent == nil {

@@ -71,7 +71,7 @@ func TestWithoutCallbacksStatusesAreAskedForSoon(t *testing.T) {
 	})
 }
 
-func TestReceiptBeforeTheAnswer(t *testing.T) {
+func TestReceiptBeforeTheResponse(t *testing.T) {
 	inWorld(t, textinghousetest.Options{StatusDelay: time.Hour}, func(w *world) {
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter, Command: "sendsms", Times: 1})
 		m := w.message(alice, "g", "disk full")
@@ -162,7 +162,7 @@ smspager_messages_total{state="expired"} 0
 smspager_messages_total{state="failed"} 0
 smspager_messages_total{state="superseded"} 0
 smspager_messages_total{state="unknown"} 0
-# HELP smspager_segments_total SMS parts that the provider took, which is what it bills.
+# HELP smspager_segments_total Segments of accepted messages, which the provider bills.
 # TYPE smspager_segments_total counter
 smspager_segments_total{encoding="gsm7"} 1
 `), "smspager_messages_total", "smspager_segments_total"); err != nil {

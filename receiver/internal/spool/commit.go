@@ -119,7 +119,7 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 		s.unsure.Add(nameOf(e), struct{}{})
 		return added, err
 	case s.unsure.Contains(nameOf(e)):
-		return added, fmt.Errorf("another replica may have it from an earlier try: %w", err)
+		return added, fmt.Errorf("another replica may have it from an earlier commit: %w", err)
 	}
 	s.o.Logger.Error("the outbox cannot be written; sending first", "err", err)
 	return s.send(ctx, p, e, began, err)

@@ -56,13 +56,13 @@ func (s *Spool) run(ctx context.Context) {
 			if err == nil {
 				s.wakeIfAny()
 				if failing {
-					s.o.Logger.Info("everything is stored that had to wait for the store")
+					s.o.Logger.Info("the store has caught up: all entries and changes are stored")
 				}
 				failing = false
 				break
 			}
 			if !failing && ctx.Err() == nil {
-				s.o.Logger.Error("the store cannot be written; what happens is kept in memory until it can", "err", err)
+				s.o.Logger.Error("the store cannot be written; changes are kept in memory until it can", "err", err)
 			}
 			failing = true
 			loop.Sleep(ctx, Retry)
@@ -84,7 +84,7 @@ func (s *Spool) part(err error) {
 	case err != nil && entries > 0:
 		s.o.Logger.Error("stopping with messages and pages that are not stored; the next start does not know of them", left...)
 	case err != nil:
-		s.o.Logger.Error("stopping with something not stored; the provider is asked about these messages at the next start", left...)
+		s.o.Logger.Error("stopping with changes that are not stored; at the next start, the provider is asked about their messages", left...)
 	}
 }
 
@@ -135,7 +135,7 @@ func (s *Spool) flush(ctx context.Context, since time.Time) error {
 }
 
 // errSending is the reason not to store an entry, and everything behind it, yet.
-var errSending = fmt.Errorf("%w: a message is being sent that could not be stored before", outbox.ErrNotStored)
+var errSending = fmt.Errorf("%w: an earlier entry's message is still being sent", outbox.ErrNotStored)
 
 // storeEntries stores entries simultaneously, so that the store commits many together.
 func (s *Spool) storeEntries(ctx context.Context, entries []*entry) error {
@@ -159,7 +159,7 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 	}
 	if err != nil {
 		if errors.Is(err, outbox.ErrConflict) {
-			s.o.Logger.Error("what was sent first does not fit what is stored; trying again", "messages", en.IDs())
+			s.o.Logger.Error("an entry that was sent first conflicts with the store; trying again", "messages", en.IDs())
 		}
 		return err
 	}
@@ -210,7 +210,7 @@ func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.En
 		return e, nil, err
 	}
 	if again && len(e.Marks) > 0 {
-		s.o.Logger.Error("marks that were kept do not fit what is stored; the stored ones stay", "entry", en.IDs(), "marks", len(e.Marks))
+		s.o.Logger.Error("held marks conflict with stored ones; keeping the stored ones", "entry", en.IDs(), "marks", len(e.Marks))
 		e.Marks = nil
 	}
 	e.Marks = slices.Clone(e.Marks)

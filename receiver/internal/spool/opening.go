@@ -142,7 +142,7 @@ func (o *opening) watch(ctx context.Context, logger *slog.Logger) {
 		o.guard.Unlock()
 		switch {
 		case err != nil && (before == nil || before.Error() != err.Error()):
-			logger.Error("the outbox was deleted, replaced or damaged; until this is mended, pages are sent first and kept in memory", "err", err)
+			logger.Error("the outbox was deleted, replaced or damaged; until this is fixed, pages are sent first and kept in memory", "err", err)
 		case err == nil && before != nil:
 			logger.Info("the outbox is whole again")
 		}
@@ -189,7 +189,7 @@ func (o *opening) Lead(ctx context.Context) (outbox.Lease, func(), error) {
 	}
 	s, ok := o.store.(outbox.Shared)
 	if !ok {
-		return nil, nil, errors.New("the store is not one that replicas can share")
+		return nil, nil, errors.New("replicas cannot share this store")
 	}
 	lease, release, err := s.Lead(ctx)
 	if err == nil {

@@ -384,9 +384,9 @@ func TestSharedStore(t *testing.T) {
 	}
 }
 
-// TestAnUnheardCommitIsNotSent: once another replica may have an entry, no later commit of it is
+// TestUnknownCommitIsNotSentFirst: once another replica may have an entry, no later commit of it is
 // sent first, even if that later commit was certainly not stored.
-func TestAnUnheardCommitIsNotSent(t *testing.T) {
+func TestUnknownCommitIsNotSentFirst(t *testing.T) {
 	handed := 0
 	in(t, spool.Options{Shared: true, Handover: func(_ bool, ms ...outbox.Message) { handed += len(ms) }}, func(f *fake, s *spool.Spool) {
 		ids := outbox.NewIDs()

@@ -102,7 +102,7 @@ func (b *batch) decide(e *outbox.Entry) (outbox.Added, error) {
 // check returns ErrConflict if the state that an entry was made from has changed.
 func (b *batch) check(e *outbox.Entry) error {
 	if e.Term > 0 && e.Term < b.term {
-		return fmt.Errorf("another replica leads since: %w", outbox.ErrConflict)
+		return fmt.Errorf("another replica has become leader: %w", outbox.ErrConflict)
 	}
 	pages := make(map[string]int) // the versions that the entry itself has set so far
 	for _, p := range e.AllPages() {
