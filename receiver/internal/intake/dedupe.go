@@ -2,6 +2,7 @@ package intake
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -96,6 +97,24 @@ func window(n *templating.Notification, dedupe time.Duration) time.Duration {
 		return min(repeatWindow, dedupe)
 	}
 	return dedupe
+}
+
+// late reports whether Alertmanager shows that a notification is of an earlier state of its group, from a
+// twin. If what looks like that is news, it notes so in seen.
+func (in *Intake) late(ctx context.Context, g *group, seen *outbox.Entry, n *templating.Notification) bool {
+	if g.latest == nil || !g.latest.Twin(seen) {
+		return false
+	}
+	firing := n.Status == string(model.AlertFiring)
+	switch late := g.latest.Late(seen); {
+	case late && endedAfter(n, g.latest.SeenAt):
+		seen.Intended = true
+	case firing && (late || g.status == string(model.AlertResolved)):
+		fires, known := in.onCall.Fires(ctx, n)
+		seen.Intended = fires
+		return known && !fires
+	}
+	return false
 }
 
 // memory remembers the latest state of groups, so that the store is asked less. It admits one

@@ -271,24 +271,6 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	return Result{Status: Accepted, Messages: added.IDs}, nil
 }
 
-// late reports whether Alertmanager shows that a notification is of an earlier state of its group, from a
-// twin. If what looks like that is news, it notes so in seen.
-func (in *Intake) late(ctx context.Context, g *group, seen *outbox.Entry, n *templating.Notification) bool {
-	if g.latest == nil || !g.latest.Twin(seen) {
-		return false
-	}
-	firing := n.Status == string(model.AlertFiring)
-	switch late := g.latest.Late(seen); {
-	case late && endedAfter(n, g.latest.SeenAt):
-		seen.Intended = true
-	case firing && (late || g.status == string(model.AlertResolved)):
-		fires, known := in.onCall.Fires(ctx, n)
-		seen.Intended = fires
-		return known && !fires
-	}
-	return false
-}
-
 // entry returns the entry of a notification. It is empty if nobody is paged and no page changes: its
 // state is noted nevertheless, because the next one may be news after it. flaps is what the text says of
 // a group that flaps.

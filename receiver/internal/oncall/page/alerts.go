@@ -238,7 +238,7 @@ func (p *Page) cut(n *templating.Notification, related map[string]bool, e *Effec
 		if p.Cut == nil {
 			p.Cut = make(map[string]uint64)
 		}
-		p.Cut[sourceOf(n)], p.CutHeld = n.TruncatedAlerts, false
+		p.Cut[sourceOf(n)], p.CutHeld = n.TruncatedAlerts, false // CutListed stays: it is of the same group
 		return
 	}
 	var left []*Alert

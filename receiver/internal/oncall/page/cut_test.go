@@ -15,6 +15,7 @@ func TestLearnCut(t *testing.T) {
 	const am = "http://am"
 	long, lately := map[string]time.Time{am: begin.Add(-time.Hour)}, map[string]time.Time{am: at(4*time.Minute + 30*time.Second)}
 	active, held := page.Known{ListedBy: []string{am}}, page.Known{ListedBy: []string{am}, Suppressed: true, By: "muted by nights"}
+	both := &page.Report{Alerts: alerts{"a": active, "b": active}, Starts: long, Whole: true, All: true}
 	for name, test := range map[string]struct {
 		first  *page.Report // at 4m; nil: none
 		report page.Report  // at 5m
@@ -24,9 +25,11 @@ func TestLearnCut(t *testing.T) {
 	}{
 		"they fire":                          {nil, page.Report{Alerts: alerts{"a": held, "b": active}, Starts: long, Whole: true, All: true}, outbox.PageOpen, true, false},
 		"they are held":                      {nil, page.Report{Alerts: alerts{"a": held, "b": held}, Starts: long, Whole: true, All: true}, outbox.PageOpen, false, false},
-		"they have ended":                    {nil, page.Report{Alerts: alerts{"a": held}, Starts: long, Whole: true, All: true}, outbox.PageOpen, false, false},
-		"they have ended, the first fires":   {nil, page.Report{Alerts: alerts{"a": active}, Starts: long, Whole: true, All: true}, outbox.PageOpen, true, false},
-		"all have ended":                     {nil, page.Report{Starts: long, Whole: true, All: true}, outbox.PageResolved, false, false},
+		"they were never listed":             {nil, page.Report{Alerts: alerts{"a": held}, Starts: long, Whole: true, All: true}, outbox.PageOpen, true, false},
+		"none was ever listed":               {nil, page.Report{Starts: long, Whole: true, All: true}, outbox.PageOpen, true, false},
+		"they have ended":                    {both, page.Report{Alerts: alerts{"a": held}, Starts: long, Whole: true, All: true}, outbox.PageOpen, false, false},
+		"they have ended, the first fires":   {both, page.Report{Alerts: alerts{"a": active}, Starts: long, Whole: true, All: true}, outbox.PageOpen, true, false},
+		"all have ended":                     {both, page.Report{Starts: long, Whole: true, All: true}, outbox.PageResolved, false, false},
 		"one that is not listed is held":     {nil, page.Report{Alerts: alerts{"b": held}, Starts: long, Whole: true, All: true}, outbox.PageOpen, false, false},
 		"some were not asked for":            {nil, page.Report{Starts: long, All: true}, outbox.PageOpen, true, false},
 		"a peer does not respond":            {nil, page.Report{Starts: long, Whole: true}, outbox.PageOpen, true, false},

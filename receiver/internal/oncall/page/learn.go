@@ -163,7 +163,8 @@ func (a *Alert) swallowed(now time.Time) bool {
 }
 
 // learnCut returns what the alerts that notifications cut do: those that are listed beside the known ones
-// may be they. It returns "" if there are none, or nothing is known of them.
+// may be they. If some were listed, and none is any more, they have ended. It returns "" if there are
+// none, or nothing is known of them.
 func (p *Page) learnCut(r *Report, now time.Time) AlertState {
 	stranger := false
 	for source := range p.Cut {
@@ -176,14 +177,18 @@ func (p *Page) learnCut(r *Report, now time.Time) AlertState {
 	for _, a := range p.Live() {
 		known[a.Fingerprint()] = true
 	}
-	state := Gone
+	state := AlertState("")
+	if p.CutListed {
+		state = Gone
+	}
 	for fingerprint, other := range r.Alerts {
 		switch {
 		case known[fingerprint]:
 		case !other.Suppressed:
+			p.CutListed = true
 			return Firing
 		default:
-			state = Suppressed
+			p.CutListed, state = true, Suppressed
 		}
 	}
 	return state

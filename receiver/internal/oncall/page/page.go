@@ -74,10 +74,11 @@ type Page struct {
 type Body struct {
 	Notification templating.Notification `json:"notification"` // the latest that fires, with the most severe alerts that do
 	Alerts       []*Alert                `json:"alerts"`
-	Sources      map[string]string       `json:"sources,omitempty"`  // external URLs of those that reported alerts, by short names
-	Cut          map[string]uint64       `json:"cut,omitempty"`      // how many alerts their latest notifications leave out, by short names
-	CutHeld      bool                    `json:"cut_held,omitempty"` // Alertmanager holds them back
-	CutCovered   uint64                  `json:"cut_ack,omitempty"`  // how many that were when somebody acknowledged the page
+	Sources      map[string]string       `json:"sources,omitempty"`    // external URLs of those that reported alerts, by short names
+	Cut          map[string]uint64       `json:"cut,omitempty"`        // how many alerts their latest notifications leave out, by short names
+	CutHeld      bool                    `json:"cut_held,omitempty"`   // Alertmanager holds them back
+	CutListed    bool                    `json:"cut_listed,omitempty"` // Alertmanager has listed others with the labels of the group
+	CutCovered   uint64                  `json:"cut_ack,omitempty"`    // how many that were when somebody acknowledged the page
 	People       Recipients              `json:"people"`
 
 	// Clock is when the last event came from outside, or when what smspager has done since was due. So
