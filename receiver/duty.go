@@ -40,7 +40,7 @@ type (
 	Contact = people.Contact
 	// ZoneData is a release of the time zone data, and the folder it is in.
 	ZoneData = zoneinfo.Data
-	// Title is the title of shifts, if it contains other words than names.
+	// Title is a title of shifts that contains other words than names.
 	Title = people.Title
 	// CalendarError is the error of a rota whose calendar cannot be used.
 	CalendarError = people.CalendarError
@@ -75,7 +75,7 @@ func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 // month later.
 func (d *Duty) At(rota string, at time.Time) OnDuty { return d.roster.At(rota, at) }
 
-// Now returns who is on duty in a rota at a time, without searching for the next change, so End is not set.
+// Now returns who is on duty in a rota at a time. It does not search for the next change: End is not that time.
 func (d *Duty) Now(rota string, at time.Time) OnDuty { return d.roster.Now(rota, at) }
 
 // Timeline returns who is on duty in a rota between two times, gaps included. It returns nil for

@@ -218,8 +218,9 @@ func (r *Receiver) Close() error {
 
 // Notify handles a notification as the webhook does. name is the receiver's name as in the
 // configuration, or as Alertmanager writes it, with regular expression characters escaped. Notify
-// returns when the messages are on disk. If it returns an error, nothing was accepted, and the
-// caller should retry unless it is an [*UnknownReceiverError].
+// returns when the messages are on disk, or accepted by the provider if the outbox cannot be
+// written. If it returns an error, nothing was accepted, and the caller should retry unless it is
+// an [*UnknownReceiverError].
 func (r *Receiver) Notify(ctx context.Context, name string, n templating.Notification) (Result, error) {
 	return r.intake.Notify(ctx, name, n)
 }
