@@ -75,7 +75,7 @@ func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 // month later.
 func (d *Duty) At(rota string, at time.Time) OnDuty { return d.roster.At(rota, at) }
 
-// Now returns who is on duty in a rota at a time. It does not search for the next change: End is not that time.
+// Now returns who is on duty in a rota at a time. Unlike At, it does not search for the next change: ignore End.
 func (d *Duty) Now(rota string, at time.Time) OnDuty { return d.roster.Now(rota, at) }
 
 // Timeline returns who is on duty in a rota between two times, gaps included. It returns nil for
@@ -103,7 +103,7 @@ func openReader(ctx context.Context, s config.Storage) (reader, error) {
 	return sqlite.OpenReader(s.SQLite)
 }
 
-// nowhere stands in for an outbox that does not exist: it holds no marks.
+// nowhere replaces an outbox that does not exist: it holds no marks.
 type nowhere struct{}
 
 func (nowhere) Marks(context.Context, string) ([]outbox.Mark, error) { return nil, nil }

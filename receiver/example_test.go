@@ -116,7 +116,7 @@ func ExampleNewPreview() {
 	// Output: CRITICAL DiskFull: The disk of db-1 is full (43 septets)
 }
 
-// NewDuty tells who is on duty without a running receiver.
+// NewDuty shows who is on duty without a running receiver.
 func ExampleNewDuty() {
 	dir, err := os.MkdirTemp("", "smspager-example-")
 	if err != nil {

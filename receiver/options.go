@@ -28,7 +28,7 @@ type Options struct {
 	// otherwise the metrics of this Receiver.
 	Gatherer prometheus.Gatherer
 	// BasicAuth reports whether the server in front of the Handler has checked this user's basic auth
-	// password. Nil: it checks none, so basic auth logs no console.users in.
+	// password. Nil: it checks none, so no user of the console can log in by basic auth.
 	BasicAuth func(user string) bool
 	// RoutePrefix is the path under which the private handlers are, such as "/smspager". "": the root.
 	RoutePrefix string

@@ -53,7 +53,7 @@ func (c Caller) May(role config.Role) error {
 	return ErrRole
 }
 
-// As returns the contact as whom the caller acts on a page. A script or an admin may name any contact;
+// As returns the contact that the caller acts as on a page. A script or an admin may name any contact;
 // everybody else acts as the contact of their login.
 func (c Caller) As(by string) (contact string, err error) {
 	if err := c.May(config.Responder); err != nil {
@@ -206,7 +206,7 @@ func With(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, key{}, caller)
 }
 
-// From returns the caller of a request, from its context. Without one, it is anonymous.
+// From returns the caller of a request, from its context. If the context has none, the caller is anonymous.
 func From(ctx context.Context) Caller {
 	if caller, ok := ctx.Value(key{}).(Caller); ok {
 		return caller

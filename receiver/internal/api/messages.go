@@ -44,7 +44,7 @@ type Event struct {
 // Messages is the response to a list of messages.
 type Messages struct {
 	Messages []Message `json:"messages"`
-	Next     string    `json:"next"` // the before of the next part of the list; "": this is the last
+	Next     string    `json:"next"` // the parameter before for the next part of the list; "": this is the last
 }
 
 // serveMessages serves GET /api/v1/messages.

@@ -43,7 +43,7 @@ type PageEvent struct {
 // Pages is the response to a list of pages.
 type Pages struct {
 	Pages []Page `json:"pages"`
-	Next  string `json:"next"` // the before of the next part of the list; "": this is the last
+	Next  string `json:"next"` // the parameter before for the next part of the list; "": this is the last
 }
 
 // servePages serves GET /api/v1/pages.

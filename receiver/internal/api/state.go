@@ -124,7 +124,7 @@ func (r *Raw) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// maxTemplate bounds a template to try, in bytes.
+// maxTemplate is the maximum size of a template to try, in bytes.
 const maxTemplate = 16 << 10
 
 // servePreview serves POST /api/v1/preview.

@@ -37,7 +37,7 @@ type result struct {
 	Verb    command.Verb
 	Text    string
 	Done    bool
-	Changed []string // what has happened since the reader saw the page; nil: nothing
+	Changed []string // what has happened since the reader saw the page, if it prevented the action
 	Note    string   // what the reader wrote, if it was not stored
 }
 
@@ -46,7 +46,7 @@ var verbs = map[string]command.Verb{
 	"acknowledge": command.Acknowledge, "silence": command.Silence, "escalate": command.Next, "undo": command.Undo, "note": command.Note,
 }
 
-// responder returns the contact as whom the caller acts. If the caller may not act, it shows why.
+// responder returns the contact that the caller acts as. If the caller may not act, it shows why.
 func (c *Console) responder(w http.ResponseWriter, r *http.Request) (contact string, ok bool) {
 	caller := access.From(r.Context())
 	err := caller.May(config.Responder)

@@ -32,7 +32,7 @@ type pair struct{ Name, Value, Link string }
 // webLink is a link to another web site.
 type webLink struct{ Name, Href string }
 
-// alert is one alert of a page.
+// alert is an alert of a page.
 type alert struct {
 	Where       string // how it differs from the others
 	Word, Class string

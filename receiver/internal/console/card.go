@@ -90,7 +90,7 @@ func (c *Console) coming(f *Frame, p *page.Page) (next string, at when, waits st
 	return f.Shown(list(c.names(coming.Step.To, coming.At))), f.when(coming.At), ""
 }
 
-// names returns the names of configured recipients. A rota stands for the contacts on duty at the time.
+// names returns the names of configured recipients. For a rota, it returns the contacts on duty at the time.
 func (c *Console) names(to []string, at time.Time) []string {
 	var all []string
 	for _, name := range to {

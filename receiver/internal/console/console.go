@@ -120,7 +120,7 @@ func New(o Options) (*Console, error) {
 	return c, nil
 }
 
-// route adds the paths. Only a POST to an action's path acts. A GET of it, such as after a reload of
+// route adds the paths. Only a POST to an action's path acts. A GET, such as after a reload of
 // the page with the result, redirects to the page.
 func (c *Console) route() {
 	c.mux.HandleFunc("GET /{$}", c.serveNow)

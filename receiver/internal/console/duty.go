@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// dutyDays is how many days the page of duty shows; dutyYears is how far they may be from today.
+	// dutyDays is how many days the page of duty shows; dutyYears is how many years they may be from today.
 	dutyDays  = 14
 	dutyYears = 5
 	// minesShown is how many of the reader's shifts are listed. They begin within dutyAhead; their ends are

@@ -86,7 +86,7 @@ func TestPlayground(t *testing.T) {
 }
 
 // TestPlaygroundRoles: to try a template of one's own, a user needs the role responder, unless nobody
-// can log in. To try a notification needs no role.
+// can log in. Trying a notification needs no role.
 func TestPlaygroundRoles(t *testing.T) {
 	script := access.Caller{Role: config.Admin, Script: true}
 	for _, c := range []struct {
@@ -130,7 +130,7 @@ func TestPlaygroundYAML(t *testing.T) {
 	}
 }
 
-// TestSamples: the playground's notifications are ones that Alertmanager sent.
+// TestSamples: the playground's notifications were sent by Alertmanager.
 func TestSamples(t *testing.T) {
 	files, err := os.ReadDir("samples")
 	if err != nil {

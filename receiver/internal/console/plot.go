@@ -48,7 +48,7 @@ type linePlot struct {
 // curve is a line of a plot, with gaps where values are missing.
 type curve struct {
 	Class string
-	Parts []string // points of a polyline each
+	Parts []string // each one holds the points of a polyline
 }
 
 // barPlot shows amounts for each day.

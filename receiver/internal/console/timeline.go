@@ -137,7 +137,7 @@ func days(lines []entry) {
 	}
 }
 
-// sent returns the message by which an event paged somebody.
+// sent returns the message that paged somebody in an event.
 func sent(ms []outbox.Message, e outbox.PageEvent, quoted map[string]bool, name func(outbox.Message) string) *outbox.Message {
 	for i := range ms {
 		if m := &ms[i]; !quoted[m.ID] && name(*m) == e.Who && m.CreatedAt.Sub(e.At).Abs() < 2*time.Second {
@@ -151,7 +151,7 @@ func sent(ms []outbox.Message, e outbox.PageEvent, quoted map[string]bool, name 
 // shows.
 const lineShown, rowShown = 120, 72
 
-// firstLine returns the first line of a text, at most most characters of it.
+// firstLine returns the first line of a text, cut to most characters.
 func firstLine(text string, most int) string {
 	line, rest, _ := strings.Cut(text, "\n")
 	if line = begin(line, most); rest != "" {
@@ -187,8 +187,7 @@ func messageLine(m outbox.Message, e outbox.Event, to string) (entry, bool) {
 	return entry{}, false
 }
 
-// delay describes how long after it could be sent a message reached a time, and reports whether that is
-// late.
+// delay describes the time from when a message could be sent until at, and reports whether that is late.
 func delay(m outbox.Message, at time.Time) (words string, late bool) {
 	from := m.CreatedAt
 	if m.NotBefore.After(from) {

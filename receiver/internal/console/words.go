@@ -38,8 +38,8 @@ func (w when) Unix() int64 { return w.at.Unix() }
 // Zero reports whether the time is the zero time.
 func (w when) Zero() bool { return w.at.IsZero() }
 
-// Ago returns how long ago the time was, such as "8 min ago". live.js keeps it up to date, and also For, In
-// and Left.
+// Ago returns how long ago the time was, such as "8 min ago". live.js keeps Ago, For, In and Left up to
+// date.
 func (w when) Ago() template.HTML { return w.html("ago", w.ago()) }
 
 // For returns how long ago the time was, such as "8 min".
@@ -200,7 +200,7 @@ func offer(length string) string {
 	return length
 }
 
-// begin returns the beginning of a text, at most n characters.
+// begin returns the beginning of a text, cut to n characters.
 func begin(text string, n int) string {
 	runes := []rune(text)
 	if len(runes) <= n {

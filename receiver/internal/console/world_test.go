@@ -352,7 +352,7 @@ func (w *world) open(code, receiver string, ago time.Duration, n *templating.Not
 	return p
 }
 
-// night fills the world with the events of an exemplary night.
+// night fills the world with a typical night's pages and messages.
 func (w *world) night() {
 	now := time.Now()
 	w.open("6279", "oncall", 8*time.Minute+10*time.Second, firing("KubePodCrashLooping", "critical", "Pod is crash looping: payments/checkout-api, 3 pods",

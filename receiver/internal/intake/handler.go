@@ -58,7 +58,7 @@ func (in *Intake) respond(w http.ResponseWriter, r *http.Request) (int, any) {
 	return in.accept(r.Context(), name, n)
 }
 
-// mostBodies is how many times max_body_bytes a body may be at most.
+// mostBodies is the maximum size of a body, in multiples of max_body_bytes.
 const mostBodies = 16
 
 // decodeBody reads the notification of a request. If the body is larger than most bytes, it keeps as

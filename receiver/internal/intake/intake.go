@@ -187,7 +187,7 @@ func (in *Intake) Notify(ctx context.Context, name string, n templating.Notifica
 }
 
 // Find returns the receiver with a name: as configured, as Alertmanager writes it, with regular expression
-// characters escaped, or with a slash at the end of a URL. The error is an *UnknownReceiverError.
+// characters escaped, or with the trailing slash of a URL. The error is an *UnknownReceiverError.
 func Find(receivers []Receiver, name string) (*Receiver, error) {
 	for i := range receivers {
 		if receivers[i].Name == name {

@@ -247,7 +247,7 @@ func TestStopRefusesAndWaits(t *testing.T) {
 	}
 }
 
-// TestKeys: these notifications are equal, and those are not.
+// TestKeys checks which notifications count as equal.
 func TestKeys(t *testing.T) {
 	body := func(change func(n map[string]any)) string {
 		var n map[string]any

@@ -38,7 +38,7 @@ type line struct {
 
 func newLine() *line { return &line{memory: semaphore.NewWeighted(budget)} }
 
-// enter waits until there is memory for a request's body of at most most bytes. The caller then
+// enter waits until there is memory for a request's body of up to most bytes. The caller then
 // reads r.Body, and calls leave when it no longer needs the body. enter fails if the line is full
 // or the wait is too long.
 func (l *line) enter(r *http.Request, most int64) (leave func(), err error) {

@@ -101,7 +101,7 @@ func complete(n *templating.Notification, cut uint64) {
 			*kv = template.KV{}
 		}
 	}
-	if len(n.CommonLabels) == 0 { // missing, or empty as in Grafana's
+	if len(n.CommonLabels) == 0 { // missing, or empty, as Grafana sends them
 		n.CommonLabels = templating.CommonLabels(n.Alerts)
 	}
 	if n.GroupKey == "" {
@@ -126,7 +126,7 @@ func fingerprints(alerts template.Alerts) string {
 	return strings.Join(all, ",")
 }
 
-// quote quotes a value of a payload in an error, at most 40 bytes of it.
+// quote quotes a value of a payload for an error, cut to 40 bytes.
 func quote(s string) string {
 	if len(s) > 40 {
 		s = s[:40] + "..."

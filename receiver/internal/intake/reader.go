@@ -21,7 +21,7 @@ type reader struct {
 	d    *jsontext.Decoder
 	err  error
 	kind string // of the body, if it is not an object
-	most int64  // an alert is kept if it ends within so many bytes; 0: all are kept
+	most int64  // an alert is kept if it ends within this many bytes; 0: all are kept
 	cut  uint64 // the number of alerts that were not kept
 	// shared interns label names and short values, most of which recur in each alert.
 	shared map[string]string

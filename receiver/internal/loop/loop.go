@@ -48,7 +48,7 @@ func Repeat(ctx context.Context, rounds prometheus.Counter, wake Bell, do func()
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var second time.Time // when the rounds in begun began
+	var second time.Time // when the rounds counted by begun started
 	begun := 0
 	for {
 		select {

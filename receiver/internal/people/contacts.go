@@ -116,7 +116,7 @@ type Contact struct {
 	Stopped  time.Time // when the contact asked for no more texts; zero if it wants them
 }
 
-// State is "stopped", "verified" or "unverified".
+// State returns "stopped", "verified" or "unverified".
 func (c Contact) State() string {
 	switch {
 	case !c.Stopped.IsZero():

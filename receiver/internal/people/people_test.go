@@ -123,7 +123,7 @@ func TestRecipient(t *testing.T) {
 	}
 }
 
-// TestPeople: recipients name these people.
+// TestPeople: recipients are numbers and who is on duty in rotas, without those who want no texts.
 func TestPeople(t *testing.T) {
 	d, f := directory(t, team)
 	week := time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC) // alice is on duty

@@ -157,8 +157,8 @@ func (r *Roster) At(name string, at time.Time) Duty {
 
 const day = 24 * time.Hour
 
-// Now returns who is on duty in a rota at a time. It does not search for the next change: End is not that
-// time.
+// Now returns who is on duty in a rota at a time. Unlike At, it does not search for the next
+// change: ignore End.
 func (r *Roster) Now(name string, at time.Time) Duty {
 	timeline := r.Timeline(name, at, at.Add(time.Nanosecond))
 	if len(timeline) == 0 {

@@ -181,7 +181,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	h.write(w, http.StatusOK, v)
 }
 
-// find returns the page and the number that a token is for, or outbox.ErrNotFound if it is for no current page.
+// find returns the page and the number that a token is for, or outbox.ErrNotFound if there is no such current page.
 func (h *Handler) find(ctx context.Context, token string) (*page.Page, e164.Number, error) {
 	s := h.settings.Load()
 	code, ok := link.Code(token)

@@ -42,7 +42,7 @@ type beatState struct {
 	DeadAt  time.Time     `json:"dead_at,omitzero"` // when the alarm was raised; zero while it is alive
 }
 
-// deadline returns when a heartbeat is dead that has been expected since a time. smspager's own
+// deadline returns when a heartbeat is dead, if it has been expected since a time. smspager's own
 // downtime does not count. A heartbeat that has never been received is allowed twice the timeout.
 func (s *beatState) deadline(since time.Time, timeout time.Duration) time.Time {
 	if s.LastAt.IsZero() {
@@ -235,8 +235,8 @@ func (h *heartbeats) checkAll(ctx context.Context, stored []mark.Mark[beatState]
 	return wait
 }
 
-// forget deletes the marks of heartbeats that are no longer configured. If such a heartbeat is
-// configured again, it starts anew.
+// forget deletes the marks of heartbeats that are no longer configured. If one is configured
+// again, it starts anew.
 func (h *heartbeats) forget(ctx context.Context, stored []mark.Mark[beatState], now time.Time) error {
 	configured := h.names()
 	for _, m := range stored {

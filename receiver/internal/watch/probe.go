@@ -16,7 +16,7 @@ import (
 )
 
 // probe measures the whole chain: it sends a message to the provider's test number through the
-// outbox, as a page, and waits for the receipt.
+// outbox, like a page, and waits for the receipt.
 type probe struct {
 	spool    Spool
 	newID    func(time.Time) string

@@ -88,7 +88,7 @@ func (u *uptime) note(ctx context.Context, starts bool, now time.Time) (*outbox.
 	return e, err
 }
 
-// missed adds smspager's downtime to each heartbeat of an entry.
+// missed adds smspager's downtime to the mark of each heartbeat, and the marks to an entry.
 func (u *uptime) missed(ctx context.Context, e *outbox.Entry, from, to time.Time) error {
 	beats, err := beatMarks.All(ctx, u.spool)
 	if err != nil {

@@ -31,7 +31,7 @@ type fake struct {
 	outbox.Store
 	spool   *spool.Spool
 	mu      sync.Mutex
-	err     error // what the store returns
+	err     error // the error that the store returns
 	marks   []outbox.Mark
 	stored  []string // texts handed over after they were stored
 	sentNow []string // texts sent although the store failed

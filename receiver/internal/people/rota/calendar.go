@@ -29,7 +29,7 @@ type Calendar struct {
 	window window
 }
 
-// window holds the shifts of some days, so that a notification need not evaluate all rules.
+// window holds the shifts of some days, so that a notification does not evaluate all rules.
 type window struct {
 	from, to time.Time
 	shifts   []Shift

@@ -26,9 +26,9 @@ var places = map[string]string{
 }
 
 var (
-	// shownOffset matches the offset at the start of such a name.
+	// shownOffset matches the offset at the start of the names that Windows displays.
 	shownOffset = regexp.MustCompile(`(?i)^\((?:UTC|GMT)\s*([+-]\d{1,2}[:.]\d{2})?\)\s*`)
-	// betweenPlaces separates the places in such a name. Text in parentheses after a place is not a place.
+	// betweenPlaces separates the places in these names. It includes text in parentheses after a place.
 	betweenPlaces = regexp.MustCompile(`\s*(?:\([^)]*\)|[,;:]|\s-\s)\s*`)
 )
 

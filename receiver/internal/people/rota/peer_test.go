@@ -81,7 +81,7 @@ func random(t *testing.T, r *rand.Rand) randomRule {
 
 func oneOf(r *rand.Rand, all ...string) string { return all[r.IntN(len(all))] }
 
-// numbers returns a list of at most most numbers in a range, without 0.
+// numbers returns up to most numbers between from and to, without 0.
 func numbers(r *rand.Rand, most, from, to int) string {
 	var list []string
 	for range 1 + r.IntN(most) {
@@ -159,7 +159,7 @@ func (w *randomRule) there(at time.Time) bool {
 	return local.Hour() == w.hour && local.Minute() == w.minute
 }
 
-// theirs returns the occurrences of each rule by the other implementation, as a JSON list.
+// theirs returns the occurrences that the other implementation computes for each rule, as JSON lists.
 func theirs(t *testing.T, rules []randomRule) []string {
 	modules := peer(t)
 	var in bytes.Buffer

@@ -254,7 +254,7 @@ func (r *recurrence) parseTime(s string, in zone) (wall time.Time, allDay bool, 
 
 func dayOf(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
 
-// walls returns the wall-clock times of the occurrences from from until to.
+// walls returns the wall-clock times of the occurrences between two times; to is exclusive.
 func (r *recurrence) walls(from, to time.Time) []time.Time {
 	var walls []time.Time
 	for _, o := range r.between(from, to) {
@@ -263,7 +263,7 @@ func (r *recurrence) walls(from, to time.Time) []time.Time {
 	return walls
 }
 
-// between returns the occurrences from from until to, which are wall-clock times.
+// between returns the occurrences between two wall-clock times; to is exclusive.
 func (r *recurrence) between(from, to time.Time) []occurrence {
 	var found []occurrence
 	out := make(map[time.Time]bool)
@@ -287,7 +287,7 @@ func (r *recurrence) between(from, to time.Time) []occurrence {
 	return slices.CompactFunc(found, func(a, b occurrence) bool { return a.wall.Equal(b.wall) })
 }
 
-// each calls yield with the times of a rule until to. To save time, it starts a daily or weekly rule
+// each calls yield with the times of a rule before to. To save time, it starts a daily or weekly rule
 // without COUNT shortly before from, not at its beginning.
 func each(rule *rrule.RRule, from, to time.Time, yield func(time.Time)) {
 	o := rule.OrigOptions
