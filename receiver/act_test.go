@@ -18,7 +18,7 @@ import (
 
 const apiToken = "api-token-0123456789"
 
-// acting is the tail of a configuration whose pages people can act on.
+// acting is the tail of a configuration with an API token and a receiver that escalates.
 const acting = `
 api: {token: ` + apiToken + `}
 contacts:
@@ -50,7 +50,7 @@ func (c *chain) page() (p api.Page) {
 	return p
 }
 
-// texted waits until a number was sent a text that contains something.
+// texted waits until the provider has a message to this number whose text contains part.
 func (c *chain) texted(number, part string) {
 	c.t.Helper()
 	testwait.Until(c.t, func() error {
@@ -63,8 +63,8 @@ func (c *chain) texted(number, part string) {
 	})
 }
 
-// TestActs: what people do by API is what they do by reply, with the name in the record and a text to
-// the others.
+// TestActs: the API does what a reply does: it records who acted, and texts the others who were
+// paged.
 func TestActs(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, acting)
 	if code, text := c.act("pages", `{"to":"oncall","text":"Backup of db-3 failed","severity":"warning","key":"backup"}`); code != 200 || !strings.Contains(text, `"status":"accepted"`) {
@@ -100,7 +100,7 @@ func TestActs(t *testing.T) {
 	}
 }
 
-// TestRefusedActs: who may not act, or says what cannot be, changes nothing.
+// TestRefusedActs: a request without permission, or with an invalid body, changes nothing.
 func TestRefusedActs(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, acting)
 	c.act("pages", `{"to":"oncall","text":"Backup failed","key":"backup"}`)
@@ -155,7 +155,7 @@ func TestRefusedActs(t *testing.T) {
 	}
 }
 
-// TestPagedByHand: a key makes a text an update of a page, or its end.
+// TestPagedByHand: a text with the key of an open page updates that page, or ends it.
 func TestPagedByHand(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, acting)
 	count := func() int { return len(c.sim.Messages()) }
@@ -198,7 +198,7 @@ func TestPagedByHand(t *testing.T) {
 	}
 }
 
-// TestOtherSites: a web page elsewhere cannot have a browser change anything.
+// TestOtherSites: another web site cannot make a browser change anything.
 func TestOtherSites(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, acting)
 	for _, path := range []string{"/alertmanager/oncall", "/api/v1/pages", "/api/v1/contacts/alice/verify", "/-/reload", "/textinghouse/" + token + "/mo"} {
@@ -225,7 +225,7 @@ func TestOtherSites(t *testing.T) {
 	}
 }
 
-// TestEvents: who listens hears of pages and messages.
+// TestEvents: the event stream reports pages and messages.
 func TestEvents(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, acting)
 	resp, err := http.Get(c.http.URL + "/api/v1/events")
@@ -244,7 +244,7 @@ func TestEvents(t *testing.T) {
 		t.Fatalf("no event %s with %s", kind, part)
 	}
 	next("ping", "{}")
-	// The feed reads what is there before it reports changes, so the page comes after that.
+	// The feed reports only changes after its first read, so the page is made after that.
 	testwait.Until(t, func() error {
 		if c.metric(`smspager_loop_rounds_total{loop="events"}`) == "0" {
 			return fmt.Errorf("the feed has not read")
@@ -258,7 +258,7 @@ func TestEvents(t *testing.T) {
 	next("page", `"state":"resolved"`)
 }
 
-// TestEventsAfterReload: who listens connects again after a reload, which may have changed who they are.
+// TestEventsAfterReload: a reload ends the event streams, because it may change who a client is.
 func TestEventsAfterReload(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, acting)
 	resp, err := http.Get(c.http.URL + "/api/v1/events")

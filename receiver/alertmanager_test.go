@@ -15,7 +15,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// groupInterval is how often Alertmanager notifies in these tests.
+// groupInterval is Alertmanager's group_interval in these tests.
 const groupInterval = 300 * time.Millisecond
 
 // cluster is a chain behind real Alertmanagers.
@@ -24,8 +24,8 @@ type cluster struct {
 	ams []*alertmanagertest.Alertmanager
 }
 
-// inClusters runs a test behind real Alertmanagers that know nothing of one another, once with each
-// version. receivers is the tail of smspager's configuration, webhook are more keys of Alertmanager's.
+// inClusters runs a test behind separate, unclustered Alertmanagers, once with each version. receivers
+// is the tail of smspager's configuration; webhook holds more keys of Alertmanager's webhook_config.
 func inClusters(t *testing.T, count int, receivers, webhook string, test func(t *testing.T, c *cluster)) {
 	for name, find := range alertmanagertest.All() {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +77,7 @@ receivers:
 	}
 }
 
-// send sends an alert to an Alertmanager: it fires since then, and ends after a time.
+// send sends an alert to an Alertmanager. The alert started at since, and ends after a time from now.
 func (c *cluster) send(to int, since time.Time, ends time.Duration, labels ...string) {
 	c.t.Helper()
 	a := alertmanagertest.Alert{Labels: map[string]string{"severity": "critical"}, StartsAt: since, EndsAt: time.Now().Add(ends)}
@@ -89,7 +89,7 @@ func (c *cluster) send(to int, since time.Time, ends time.Duration, labels ...st
 	}
 }
 
-// expect reads the next text of a phone, which must hold parts in their order.
+// expect reads a phone's next text, which must contain the parts in this order.
 func (c *cluster) expect(p *textinghousetest.Phone, parts ...string) {
 	c.t.Helper()
 	sms, err := p.Next(within(c.t))
@@ -104,7 +104,7 @@ func (c *cluster) expect(p *textinghousetest.Phone, parts ...string) {
 	}
 }
 
-// untilHistory waits until the latest page has an event with a text, and returns the page.
+// untilHistory waits until the latest page's JSON contains want, and returns the page.
 func (c *cluster) untilHistory(want string) (p api.Page) {
 	c.t.Helper()
 	testwait.Until(c.t, func() error {
@@ -131,7 +131,7 @@ contacts: [{name: alice, number: "` + alice + `"}, {name: bob, number: "` + bob 
 receivers: [{name: oncall, to: [alice], limits: [], escalate: [{after: 3s, to: [bob]}]}]
 `
 
-// TestFault1: an alert that fires again with its old startsAt is news.
+// TestFault1: an alert that resolves and fires again with its old startsAt is sent again.
 func TestFault1(t *testing.T) {
 	t.Parallel()
 	inClusters(t, 1, escalated, "", func(t *testing.T, c *cluster) {
@@ -148,7 +148,7 @@ func TestFault1(t *testing.T) {
 	})
 }
 
-// TestFault2: the end of one cluster's alert does not end the other's.
+// TestFault2: when an alert of one cluster resolves, the page stays open for the other cluster's.
 func TestFault2(t *testing.T) {
 	t.Parallel()
 	inClusters(t, 2, escalated, "", func(t *testing.T, c *cluster) {
@@ -165,7 +165,7 @@ func TestFault2(t *testing.T) {
 	})
 }
 
-// TestFault5: quiet hours do not hold what Alertmanager cut.
+// TestFault5: quiet hours do not hold a notification that Alertmanager has truncated.
 func TestFault5(t *testing.T) {
 	t.Parallel()
 	now := time.Now().UTC()
@@ -183,8 +183,8 @@ func TestFault5(t *testing.T) {
 	})
 }
 
-// TestFault8: of two Prometheus, the one that dies is noticed. The route of the other beats each
-// group_interval, as its repeat_interval is shorter (fault 13).
+// TestFault8: if one of two Prometheus servers dies, its heartbeat is reported dead. The other's
+// route beats each group_interval, because its repeat_interval is shorter (fault 13).
 func TestFault8(t *testing.T) {
 	t.Parallel()
 	inClusters(t, 1, escalated+`
@@ -215,7 +215,7 @@ heartbeats:
 	})
 }
 
-// TestFault9: nobody is paged for what Alertmanager holds back.
+// TestFault9: nobody is paged for an alert that Alertmanager silences or inhibits.
 func TestFault9(t *testing.T) {
 	t.Parallel()
 	for by, suppress := range map[string]func(c *cluster, since time.Time) error{
@@ -248,7 +248,7 @@ func TestFault9(t *testing.T) {
 	}
 }
 
-// TestFault12: RESOLVED does not cover an alert that is silenced.
+// TestFault12: RESOLVED names the alert that still fires but is silenced, and the page stays open.
 func TestFault12(t *testing.T) {
 	t.Parallel()
 	inClusters(t, 1, strings.Replace(escalated, "3s", "1h", 1), "", func(t *testing.T, c *cluster) {

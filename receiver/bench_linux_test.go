@@ -16,8 +16,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// clients posts b.N notifications over real HTTP from a number of clients, and
-// reports the median and the 99th percentile of what a client waits.
+// clients posts b.N notifications over real HTTP from n clients, and reports the median and the
+// 99th percentile of a client's wait.
 func clients(b *testing.B, n int, post func(client *http.Client, i int) error) {
 	b.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}}
@@ -57,9 +57,9 @@ func clients(b *testing.B, n int, post func(client *http.Client, i int) error) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "accepted/s")
 }
 
-// BenchmarkWebhook measures from a client's POST to its 200, each notification a
-// new one with one recipient. The provider hangs, so that it measures intake and the
-// commit, not sending. The unit is a bare append and fdatasync of 4 KiB.
+// BenchmarkWebhook measures the time from a client's POST to its 200. Each notification is new and
+// has one recipient. The provider hangs, so only intake and the commit are measured. For
+// comparison, bare-fdatasync appends 4 KiB and calls fdatasync.
 func BenchmarkWebhook(b *testing.B) {
 	b.Run("bare-fdatasync", func(b *testing.B) {
 		f, err := os.Create(filepath.Join(b.TempDir(), "bare"))
@@ -93,7 +93,7 @@ func BenchmarkWebhook(b *testing.B) {
 	}
 }
 
-// postNew posts a notification that is like no other.
+// postNew posts a notification of a group of its own.
 func (c *chain) postNew(client *http.Client, i int) error {
 	body := fmt.Sprintf(`{"version":"4","receiver":"sms","status":"firing","groupKey":"g%d","notification_reason":"first notification",
 		"alerts":[{"status":"firing","labels":{"alertname":"DiskFull","instance":"db-%d:9100","severity":"critical"},"annotations":{"summary":"The disk is full."},"startsAt":"2026-11-23T19:24:46Z"}],
@@ -109,9 +109,9 @@ func (c *chain) postNew(client *http.Client, i int) error {
 	return nil
 }
 
-// BenchmarkRecipients pages many people through a provider that takes 50 ms,
-// by 16 simultaneous requests, the default. It reports the time from the 200 until
-// the last message is taken, as a multiple of what the provider alone takes.
+// BenchmarkRecipients pages n people through a provider that takes 50 ms a request, with the
+// default of 16 simultaneous requests. It reports the time from the 200 until the provider has
+// accepted the last message, as a multiple of the provider's own time.
 func BenchmarkRecipients(b *testing.B) {
 	const latency = 50 * time.Millisecond
 	for _, n := range []int{10, 1000} {

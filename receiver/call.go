@@ -14,7 +14,7 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// caller has intake page by hand for the API.
+// caller lets the API page somebody by hand, through intake.
 type caller struct{ *Receiver }
 
 func (c caller) Call(ctx context.Context, call api.Call) (api.Called, int, error) {
@@ -34,7 +34,7 @@ func (c caller) Call(ctx context.Context, call api.Call) (api.Called, int, error
 	return api.Called{Status: string(result.Status), Messages: result.Messages, Receiver: receiver, Group: group}, http.StatusOK, nil
 }
 
-// state is what the API shows of the Receiver.
+// state gives the API and the console the Receiver's state.
 type state struct{ *Receiver }
 
 func (s state) Status() status.Status { return s.status() }

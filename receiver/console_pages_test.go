@@ -13,14 +13,15 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// form posts a form to the console as somebody who has logged in.
+// form posts a form to the console as a user who has logged in.
 func (c *chain) form(login, path string, form url.Values) (code int, body string) {
 	c.t.Helper()
 	code, body = c.do("POST", path, form.Encode(), "X-User", login, "Content-Type", "application/x-www-form-urlencoded")
 	return code, html.UnescapeString(body)
 }
 
-// TestPlaygroundIsPreview: the text of the playground is that of the API, and of the receiver's limit.
+// TestPlaygroundIsPreview: the playground shows the text that the API's preview returns, with the
+// receiver's own max_segments.
 func TestPlaygroundIsPreview(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, loggedIn)
 	payload := payload(t, "payloads/05-some-resolved-mixed.json")
@@ -59,8 +60,8 @@ func TestPlaygroundIsPreview(t *testing.T) {
 	}
 }
 
-// TestConsolePages: a verification from the console is sent, its message is listed, and the health has the
-// credit that the provider reports.
+// TestConsolePages: a verification from the console is sent and its message listed; the health page shows
+// the credit that the provider reports.
 func TestConsolePages(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, strings.Replace(loggedIn, "al, contact: alice, role: responder", "al, contact: alice, role: admin", 1))
 	if code, page := c.form("al", "/contacts/carol/verify", nil); code != http.StatusOK || !strings.Contains(page, "A code was sent to carol.") {

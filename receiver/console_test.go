@@ -33,7 +33,7 @@ receivers:
   - {name: oncall, to: [alice, bob], escalate: [{after: 10m, to: [carol]}], limits: []}
 `
 
-// proxy serves the receiver to somebody who has logged in.
+// proxy returns the URL of a proxy that has logged the user in.
 func (c *chain) proxy(login string) string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("X-User", login)
@@ -43,7 +43,7 @@ func (c *chain) proxy(login string) string {
 	return s.URL
 }
 
-// TestAcknowledgeInBrowser: a click stops the escalation, texts the others, and shows in their browsers.
+// TestAcknowledgeInBrowser: a click stops the escalation, texts the others, and updates their browsers.
 func TestAcknowledgeInBrowser(t *testing.T) {
 	tab := browsertest.New(t)
 	other := tab.Tab()
@@ -70,7 +70,7 @@ func TestAcknowledgeInBrowser(t *testing.T) {
 	}
 }
 
-// TestConsoleForgery: what another site, a stranger or a wrong role sends to the console changes nothing.
+// TestConsoleForgery: a form from another site, a stranger or a user without the role changes nothing.
 func TestConsoleForgery(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, loggedIn)
 	c.post("/alertmanager/oncall", payload(t, "payloads/01-single-firing-critical.json"))
@@ -99,11 +99,11 @@ func TestConsoleForgery(t *testing.T) {
 	if p := c.page(); p.State != "open" {
 		t.Errorf("the page is %s by %s", p.State, p.AcknowledgedBy)
 	}
-	c.r.Handler().ServeHTTP(httptest.NewRecorder(), forged(form(1), p.Code)) // from an address that is no trusted proxy
+	c.r.Handler().ServeHTTP(httptest.NewRecorder(), forged(form(1), p.Code)) // from an address that is not a trusted proxy
 	if p := c.page(); p.State != "open" {
 		t.Errorf("a login in a header from anywhere acknowledges the page")
 	}
-	testwait.Until(t, func() error { // the page's version grows as long as its messages are sent
+	testwait.Until(t, func() error { // the page's version grows while its messages are being sent
 		if code, text := c.do("POST", "/pages/"+p.Code+"/acknowledge", form(c.page().Version), "X-User", "al", "Content-Type", "application/x-www-form-urlencoded"); code != http.StatusOK {
 			return fmt.Errorf("alice's own form: %d %s", code, text)
 		}

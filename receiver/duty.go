@@ -20,12 +20,12 @@ import (
 // their phones. [NewDuty] needs no running receiver.
 type Duty struct {
 	Contacts []Contact
-	// Calendars are the calendars that could not be read. Their last good copies in the
-	// outbox are used instead, if there are any.
+	// Calendars holds the errors of the calendars that could not be read. Their last good copies in
+	// the outbox are used instead, if there are any.
 	Calendars []*CalendarError
-	// Warnings name the events that are left out of calendars, because they cannot be read and name
-	// no contact or are over, and the time zones that a calendar defines otherwise than the time zone
-	// data for a moment in the next weeks.
+	// Warnings names the events that are left out of calendars: they cannot be read, and either name
+	// no contact or are over. It also names the time zones whose definition in a calendar differs
+	// from the time zone data at some moment of the next weeks.
 	Warnings []string
 	// Zones is the time zone data in use.
 	Zones ZoneData
@@ -40,15 +40,15 @@ type (
 	Contact = people.Contact
 	// ZoneData is a release of the time zone data, and the folder it is in.
 	ZoneData = zoneinfo.Data
-	// Title is the title of shifts that holds other words than names.
+	// Title is a title of shifts that contains other words than names.
 	Title = people.Title
-	// CalendarError is the error of a rota's calendar that cannot be used.
+	// CalendarError is the error of a rota whose calendar cannot be used.
 	CalendarError = people.CalendarError
 )
 
-// NewDuty reads the calendars and the outbox of a configuration. It changes nothing. An outbox
-// that does not exist yet is empty. If the outbox cannot be read, NewDuty returns a Duty made
-// from the calendars, and an error. If the configuration is faulty, the Duty is nil.
+// NewDuty reads the calendars and the outbox of a configuration, and changes nothing. An outbox
+// that does not exist yet counts as empty. If the outbox cannot be read, NewDuty returns a Duty
+// made from the calendars, and an error. If the configuration is faulty, the Duty is nil.
 func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 	cfg, err := cfg.Resolve()
 	if err != nil {
@@ -71,11 +71,11 @@ func NewDuty(ctx context.Context, cfg *config.Config) (*Duty, error) {
 	return d, d.roster.UseCopies(ctx, store)
 }
 
-// At returns who is on duty in a rota at a time. Its End is the next change, at most a month
-// later.
+// At returns who is on duty in a rota at a time. End is the time of the next change, at most a
+// month later.
 func (d *Duty) At(rota string, at time.Time) OnDuty { return d.roster.At(rota, at) }
 
-// Now returns who is on duty in a rota at a time, as a notification asks. Its End is not the next change.
+// Now returns who is on duty in a rota at a time. Unlike At, it does not search for the next change: ignore End.
 func (d *Duty) Now(rota string, at time.Time) OnDuty { return d.roster.Now(rota, at) }
 
 // Timeline returns who is on duty in a rota between two times, gaps included. It returns nil for
@@ -84,8 +84,8 @@ func (d *Duty) Timeline(rota string, from, to time.Time) []OnDuty {
 	return d.roster.Timeline(rota, from, to)
 }
 
-// Titles returns the titles of a rota's shifts between two times that hold other words than the names
-// of contacts.
+// Titles returns the titles of a rota's shifts between two times that contain other words than the
+// names of contacts.
 func (d *Duty) Titles(rota string, from, to time.Time) []Title {
 	return d.roster.Titles(rota, from, to)
 }
@@ -103,7 +103,7 @@ func openReader(ctx context.Context, s config.Storage) (reader, error) {
 	return sqlite.OpenReader(s.SQLite)
 }
 
-// nowhere has no marks.
+// nowhere replaces an outbox that does not exist: it holds no marks.
 type nowhere struct{}
 
 func (nowhere) Marks(context.Context, string) ([]outbox.Mark, error) { return nil, nil }

@@ -16,13 +16,13 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// notification is one about an alert of a name, in a group of its own.
+// notification returns a notification of one alert, in a group of its own.
 func notification(alert string) string {
 	return fmt.Sprintf(`{"version":"4","status":"firing","groupKey":"{}:{alertname=%s}","alerts":[{"status":"firing","labels":{"alertname":%q},"startsAt":"2026-11-23T19:24:46Z"}],"commonLabels":{"alertname":%q}}`, alert, alert, alert)
 }
 
-// TestRunLeavesNothing: when Run has returned, so has every goroutine that it
-// or its requests began; also while the provider does not respond.
+// TestRunLeavesNothing: when Run returns, all goroutines that it or its requests started have
+// ended, even if the provider does not respond.
 func TestRunLeavesNothing(t *testing.T) {
 	for _, db := range []string{"sqlite", "postgres"} {
 		t.Run(db, func(t *testing.T) {
@@ -44,8 +44,8 @@ func TestRunLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestTwoReceivers in one process share nothing: not what was seen, not the
-// outbox, not the metrics; and one goes on when the other stops.
+// TestTwoReceivers: two receivers in one process share no outbox, no metrics and no duplicate
+// detection; one goes on when the other stops.
 func TestTwoReceivers(t *testing.T) {
 	one, two := start(t, textinghousetest.Options{}, simple), start(t, textinghousetest.Options{}, simple)
 	id := one.post("/alertmanager/sms", notification("DiskFull")).Messages[0]
@@ -68,7 +68,7 @@ func TestTwoReceivers(t *testing.T) {
 	}
 }
 
-// literal is a configuration that is written in Go.
+// literal returns a configuration written in Go.
 func literal(t *testing.T, sim *textinghousetest.Server) *config.Config {
 	account := sim.ClientOptions()
 	return &config.Config{
@@ -79,8 +79,8 @@ func literal(t *testing.T, sim *textinghousetest.Server) *config.Config {
 	}
 }
 
-// TestLiteral: a configuration that is written in Go pages as a parsed one does, and one
-// that would page nobody is refused.
+// TestLiteral: a configuration written in Go pages as a parsed one does. It is refused if it would
+// page nobody.
 func TestLiteral(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
@@ -122,8 +122,8 @@ func TestLiteral(t *testing.T) {
 	}
 }
 
-// TestOneRegistry: two receivers on one registry are an error, or have labels; a closed
-// one leaves it.
+// TestOneRegistry: two receivers cannot share a registry unless they have labels. A closed receiver
+// unregisters its metrics.
 func TestOneRegistry(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()

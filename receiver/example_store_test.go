@@ -12,8 +12,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
-// audited is a store that shows what it stores. A store of a database of its own would
-// implement all of outbox.Store, and run outboxtest.
+// audited is a store that prints what it stores. A store on a database of your own would implement
+// all of outbox.Store, and be tested with outboxtest.
 type audited struct{ outbox.Store }
 
 func (s audited) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {

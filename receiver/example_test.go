@@ -15,8 +15,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// A program of your own takes Alertmanager's webhook. Here the provider is the
-// simulator; leave Endpoints out to send through TextingHouse.
+// A program of your own serves Alertmanager's webhook. Here the provider is the simulator; leave
+// Endpoints out to send through TextingHouse.
 func Example() {
 	provider := textinghousetest.NewServer(textinghousetest.Options{})
 	defer provider.Close()
@@ -56,14 +56,14 @@ func Example() {
 	// <nil>
 }
 
-// diskFull is what Alertmanager posts.
+// diskFull is the body of a notification from Alertmanager.
 const diskFull = `{
 	"version": "4", "receiver": "oncall", "status": "firing", "groupKey": "{}:{}",
 	"alerts": [{"status": "firing", "labels": {"alertname": "DiskFull", "severity": "critical"},
 		"annotations": {"summary": "The disk of db-1 is full."}}],
 	"commonLabels": {"alertname": "DiskFull"}}`
 
-// A configuration that is wrong leaves the old one in force.
+// A faulty configuration leaves the old one in force.
 func ExampleReceiver_Reload() {
 	dir, err := os.MkdirTemp("", "smspager-example-")
 	if err != nil {
@@ -98,7 +98,7 @@ func ExampleReceiver_Reload() {
 	// smspager.yml:3:23: receivers[0].to[0]: no contact is named "alice"; add it to contacts, or write a number
 }
 
-// A payload is shown as the SMS that it would become. Nothing is stored or sent.
+// NewPreview shows the SMS that a payload would become. Nothing is stored or sent.
 func ExampleNewPreview() {
 	cfg := &config.Config{
 		TextingHouse: config.TextingHouse{User: "acme", Password: "correct horse"},
@@ -116,7 +116,7 @@ func ExampleNewPreview() {
 	// Output: CRITICAL DiskFull: The disk of db-1 is full (43 septets)
 }
 
-// Who is on duty is known without a running receiver.
+// NewDuty shows who is on duty without a running receiver.
 func ExampleNewDuty() {
 	dir, err := os.MkdirTemp("", "smspager-example-")
 	if err != nil {

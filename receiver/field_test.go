@@ -12,8 +12,8 @@ import (
 	"github.com/smspager/smspager/receiver"
 )
 
-// TestFieldCalendars reads each calendar of testdata/field, which is /work/shared/field, as who does. The
-// expectations are those of its README.
+// TestFieldCalendars reads each calendar of testdata/field, a copy of /work/shared/field, as smspager
+// does. Its README has the expectations.
 func TestFieldCalendars(t *testing.T) {
 	const gap = "GAP"
 	for file, want := range map[string]map[string]string{
@@ -106,7 +106,8 @@ receivers: [{name: oncall, to: ["rota:primary"]}]
 	return duty
 }
 
-// TestBadEventOfAContact keeps the last good copy: the file is refused, and says where and why.
+// TestBadEventOfAContact: a calendar is refused if an unreadable event names a contact and is not over; the
+// last good copy stays in use.
 func TestBadEventOfAContact(t *testing.T) {
 	event := func(summary, start string) string {
 		return "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nSUMMARY:" + summary + "\nDTSTART;TZID=Nowhere:" + start + "\nEND:VEVENT\nEND:VCALENDAR\n"
@@ -124,7 +125,7 @@ func TestBadEventOfAContact(t *testing.T) {
 	}
 }
 
-// TestManyRules: 2,000 daily events since 2000 keep no notification waiting.
+// TestManyRules: 2,000 daily events since 2000 do not delay a notification.
 func TestManyRules(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("BEGIN:VCALENDAR\n")
@@ -142,7 +143,7 @@ func TestManyRules(t *testing.T) {
 	}
 	each := time.Since(begin) / times
 	t.Logf("%s each", each)
-	if each > 100*time.Millisecond { // the target is 10 ms; machines that test are slow
+	if each > 100*time.Millisecond { // the target is 10 ms; test machines are slow
 		t.Errorf("it takes %s", each)
 	}
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// openDoors makes what serves people and programs.
+// openDoors makes the API, the phone pages and the console.
 func (r *Receiver) openDoors(o Options, own *prometheus.Registry) (err error) {
 	r.access.BasicAuth, r.history.startedAt = o.BasicAuth, time.Now()
 	if r.prefix, r.base, err = o.paths(); err != nil {
@@ -39,8 +39,8 @@ func (r *Receiver) openDoors(o Options, own *prometheus.Registry) (err error) {
 	return err
 }
 
-// Handler returns a handler of all paths: the console, the webhook, the callbacks, the API, /metrics,
-// /-/healthy, /-/ready and, with Options.Load, /-/reload.
+// Handler returns a handler of all paths: the console, the webhook, the callbacks, the phone pages,
+// the API, /metrics, /-/healthy, /-/ready and, with Options.Load, /-/reload.
 func (r *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()
 	r.public(mux)
@@ -48,7 +48,7 @@ func (r *Receiver) Handler() http.Handler {
 	return r.guarded(mux)
 }
 
-// PublicHandler returns a handler of the provider's callbacks and of what phones open.
+// PublicHandler returns a handler of the public paths: the provider's callbacks and the phone pages.
 func (r *Receiver) PublicHandler() http.Handler {
 	mux := http.NewServeMux()
 	r.public(mux)
@@ -60,18 +60,17 @@ func (r *Receiver) PublicHandler() http.Handler {
 func (r *Receiver) PrivateHandler() http.Handler { return r.guarded(r.private()) }
 
 // NeedsNoLogin reports whether a server that checks basic auth must let a request pass without it: a
-// request for /-/healthy or /-/ready, one to a public path, and one with the bearer token that its path
-// requires.
+// request to /-/healthy, /-/ready or a public path, or with the bearer token that its path requires.
 func (r *Receiver) NeedsNoLogin(req *http.Request) bool {
 	return r.access.NeedsNoLogin(r.withoutPrefix(tidy(req)))
 }
 
-// policy is what browsers may load and send on the pages of smspager.
+// policy is the Content-Security-Policy of the responses: what browsers may load, and where forms may go.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// guarded adds what every response needs: headers for browsers, who makes the request, and a 403 to what
-// another web site has a browser change.
+// guarded wraps a handler with what every request needs: headers for browsers, the identification of the
+// caller, and a 403 if another web site makes a browser change something.
 func (r *Receiver) guarded(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -81,8 +80,8 @@ func (r *Receiver) guarded(next http.Handler) http.Handler {
 	return WithHeaders(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { next.ServeHTTP(w, tidy(req)) }))
 }
 
-// WithHeaders adds to the responses of a handler what browsers must know. The handlers of a Receiver do so
-// themselves; what checks logins in front of them does not.
+// WithHeaders adds the security headers for browsers to a handler's responses. A Receiver's handlers add
+// them themselves; a login check in front of them does not.
 func WithHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		h := w.Header()
@@ -93,7 +92,7 @@ func WithHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// withoutPrefix returns a request for a private path as if there was no route prefix.
+// withoutPrefix returns a request for a private path as if there were no route prefix.
 func (r *Receiver) withoutPrefix(req *http.Request) *http.Request {
 	rest, under := strings.CutPrefix(req.URL.Path, r.prefix)
 	if r.prefix == "" || !under || rest != "" && rest[0] != '/' {
@@ -106,11 +105,12 @@ func (r *Receiver) withoutPrefix(req *http.Request) *http.Request {
 	return &short
 }
 
-// slashes are several in a row.
+// slashes matches several slashes in a row.
 var slashes = regexp.MustCompile(`/{2,}`)
 
-// tidy returns a request with one slash for several in a row: a ServeMux redirects, and neither
-// Alertmanager nor the provider need follow. An encoded slash is part of a name.
+// tidy replaces several slashes in a row with one. A ServeMux would redirect instead, and neither
+// Alertmanager nor the provider is obliged to follow. An encoded slash is part of a name, and
+// stays.
 func tidy(req *http.Request) *http.Request {
 	given := req.URL.EscapedPath()
 	tidy := slashes.ReplaceAllString(given, "/")
@@ -151,7 +151,7 @@ func (r *Receiver) private() http.Handler {
 	return below
 }
 
-// public adds the paths for the provider.
+// public adds the paths for the provider and for phones.
 func (r *Receiver) public(mux *http.ServeMux) {
 	serve := func(w http.ResponseWriter, req *http.Request) { (*r.callbacks.Load()).ServeHTTP(w, req) }
 	for _, end := range []string{"", "/{$}"} {
@@ -164,8 +164,8 @@ func (r *Receiver) public(mux *http.ServeMux) {
 // slowBacklog is the age at which a backlog of the spool is reported: writing behind takes up to a second.
 const slowBacklog = 2 * time.Second
 
-// serveReady responds 200 while notifications are taken and can be stored. Further lines report
-// what else is wrong; that does not matter for the status, because notifications are taken.
+// serveReady responds 200 while notifications are accepted and can be stored. Further lines report
+// other troubles; the status stays 200, because notifications are still accepted.
 func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 	backlog := func() {
 		if n, since := r.spool.Backlog(); n > 0 && time.Since(since) > slowBacklog {

@@ -38,7 +38,7 @@ type chain struct {
 	stop func()
 }
 
-// receivers is the tail of a configuration file: what differs between tests.
+// simple is the tail of a configuration file with one receiver.
 const simple = `
 receivers:
   - {name: sms, to: ["` + alice + `"], limits: []}
@@ -123,7 +123,7 @@ func (c *chain) do(method, path, body string, header ...string) (code int, respo
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req) // a redirect is an answer, too
+	resp, err := http.DefaultTransport.RoundTrip(req) // does not follow redirects: tests check them
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -141,14 +141,14 @@ func (c *chain) status(method, path, body string) int {
 	return code
 }
 
-// response is what the webhook responds.
+// response is the webhook's response.
 type response struct {
 	Status   string
 	Messages []string
 	Error    string
 }
 
-// post posts a notification, and wants 200.
+// post posts a notification, and fails the test unless the response is 200.
 func (c *chain) post(path, body string) response {
 	c.t.Helper()
 	code, text := c.do("POST", path, body)
@@ -170,7 +170,7 @@ func (c *chain) message(id string) api.Message {
 	return m
 }
 
-// until waits for a message's state.
+// until waits until a message has a state.
 func (c *chain) until(id, state string) api.Message {
 	c.t.Helper()
 	var m api.Message
@@ -227,7 +227,7 @@ func writeFile(t testing.TB, name, text string) {
 	}
 }
 
-// serve is the status code of a handler's response to an empty body.
+// serve returns the status code of a handler's response to an empty body.
 func serve(h http.Handler, method, path string) int {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(method, path, nil))

@@ -194,7 +194,7 @@ func TestAPI(t *testing.T) {
 	}
 }
 
-// TestNothingThere: what is nowhere is an error in JSON, on the public address, too.
+// TestNothingThere: an unknown path gets an error in JSON, on the public address, too.
 func TestNothingThere(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	for name, h := range map[string]http.Handler{"all": c.r.Handler(), "public": c.r.PublicHandler(), "private": c.r.PrivateHandler()} {
@@ -293,7 +293,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestEveryMetricIsDocumented, and named as promtool check metrics wants it.
+// TestEveryMetricIsDocumented also checks that the names pass promtool check metrics.
 func TestEveryMetricIsDocumented(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	c.until(c.post("/alertmanager", payload(t, "payloads/01-single-firing-critical.json")).Messages[0], "delivered")

@@ -64,7 +64,7 @@ func (e endpoints) Collect(ch chan<- prometheus.Metric) {
 	}
 	seen := make(map[string]bool)
 	for _, h := range client.Endpoints() {
-		if seen[h.Endpoint] { // two paths of one host
+		if seen[h.Endpoint] { // two paths on one host
 			continue
 		}
 		seen[h.Endpoint] = true

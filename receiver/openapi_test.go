@@ -15,7 +15,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// openAPI is what the test needs of the OpenAPI file.
+// openAPI holds the parts of the OpenAPI file that the tests need.
 type openAPI struct {
 	Paths map[string]map[string]struct {
 		Parameters []struct {
@@ -59,7 +59,7 @@ func readOpenAPI(t *testing.T) (o openAPI) {
 	return o
 }
 
-// TestOpenAPIRoutes: the file has the routes of the API, and no others.
+// TestOpenAPIRoutes: the file lists exactly the routes of the API.
 func TestOpenAPIRoutes(t *testing.T) {
 	var documented []string
 	for path, methods := range readOpenAPI(t).Paths {
@@ -73,7 +73,8 @@ func TestOpenAPIRoutes(t *testing.T) {
 	}
 }
 
-// TestOpenAPIResponses: what the API responds has the fields, the types and the codes of the file.
+// TestOpenAPIResponses: the API's responses have the fields, the types and the codes that the file
+// documents.
 func TestOpenAPIResponses(t *testing.T) {
 	o := readOpenAPI(t)
 	c := start(t, textinghousetest.Options{}, acting+`

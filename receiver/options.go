@@ -27,22 +27,22 @@ type Options struct {
 	// Gatherer gathers what /metrics shows. Nil: Registerer, if it is a Gatherer, and
 	// otherwise the metrics of this Receiver.
 	Gatherer prometheus.Gatherer
-	// BasicAuth reports whether the server that serves the Handler has checked the password of a user
-	// of basic auth. Nil: it checks none, and console.users are not logged in by it.
+	// BasicAuth reports whether the server in front of the Handler has checked this user's basic auth
+	// password. Nil: it checks none, so no user of the console can log in by basic auth.
 	BasicAuth func(user string) bool
 	// RoutePrefix is the path under which the private handlers are, such as "/smspager". "": the root.
 	RoutePrefix string
-	// ExternalURL is how browsers reach the console, such as https://ops.example.com/smspager; its path
-	// begins the console's links. "": RoutePrefix does.
+	// ExternalURL is how browsers reach the console, such as https://ops.example.com/smspager; the
+	// console's links begin with its path. "": they begin with RoutePrefix.
 	ExternalURL string
 	// Load reads the configuration that POST /-/reload applies; nil: that path responds 404.
 	Load func() (*config.Config, error)
-	// Store replaces the outbox that the configuration names. New takes it over, and Close
+	// Store replaces the outbox that the configuration names. The Receiver owns it, and Close
 	// closes it. Nil: the configuration's.
 	Store outbox.Store
 	// Transport carries the requests to the provider, Alertmanager, calendars and the dead-man's
-	// switch; the TLS and proxy of an http_config are then not used, but its credentials and
-	// headers are. Nil: their own transports.
+	// switch. The TLS and proxy settings of an http_config are then ignored; its credentials and
+	// headers are used. Nil: each has its own transport.
 	Transport http.RoundTripper
 }
 
@@ -89,8 +89,8 @@ func asStore[S outbox.Store](s S, err error) (outbox.Store, error) {
 	return s, nil
 }
 
-// paths returns the path under which the private handlers are, and the one by which browsers reach
-// them; "" is the root.
+// paths returns the path of the private handlers, and the path by which browsers reach them. "" is
+// the root.
 func (o Options) paths() (prefix, base string, err error) {
 	prefix = strings.TrimSuffix(o.RoutePrefix, "/")
 	if prefix != "" && (!strings.HasPrefix(prefix, "/") || path.Clean(prefix) != prefix || strings.ContainsAny(prefix, "{}%?# ")) {

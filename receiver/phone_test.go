@@ -23,13 +23,14 @@ receivers:
   - {name: oncall, to: [alice], escalate: [{after: 10m, to: [bob]}], limits: [], link: true}
 `
 
-// sendsOrigin has browsers send the Origin of forms, which the header no-referrer alone makes null: without
-// TLS they send no Sec-Fetch-Site either, nor do older ones, and the form would be refused.
+// sendsOrigin makes browsers send the Origin header with forms: the header Referrer-Policy: no-referrer
+// alone would make it null. Without TLS, and in older browsers, there is no Sec-Fetch-Site either, so the
+// form would be refused.
 const sendsOrigin = `<meta name="referrer" content="same-origin">`
 
 var linkOf = regexp.MustCompile(`https://sms\.example\.com(/p/[0-9a-z]{16})$`)
 
-// linkTo waits for the text that a number was sent last with a part, and returns the path of its link.
+// linkTo waits for a text to this number that contains part, and returns the path of the latest one's link.
 func (c *chain) linkTo(number, part string) (path string) {
 	c.t.Helper()
 	c.texted(number, part)
@@ -59,7 +60,7 @@ func TestPhonePage(t *testing.T) {
 		t.Errorf("the API shows %q", text)
 	}
 
-	// Opening the link changes nothing, and shows what the text did.
+	// Opening the link changes nothing, and shows the headline of the text.
 	for range 3 {
 		code, body := c.do("GET", path, "")
 		if code != 200 || !strings.Contains(body, "WARNING Backup of db-3 failed") || !strings.Contains(body, "Re "+p.Code) || strings.Contains(body, "bob") || len(body) > 10<<10 {
@@ -112,7 +113,7 @@ func TestPhonePage(t *testing.T) {
 		t.Errorf("a form of another site: %d", code)
 	}
 
-	// Links of pages that have ended, unknown ones and malformed ones look alike.
+	// The links of ended pages, unknown links and malformed links get the same response.
 	c.act("pages", `{"to":"oncall","key":"backup","resolve":true}`)
 	testwait.Until(t, func() error {
 		if p := c.page(); p.State != "resolved" {
@@ -133,7 +134,7 @@ func TestPhonePage(t *testing.T) {
 	}
 }
 
-// TestGuessedLinks: who tries many tokens is not answered any more, whatever they try.
+// TestGuessedLinks: a client that has tried many tokens gets no page any more, even with a valid one.
 func TestGuessedLinks(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, linked)
 	c.act("pages", `{"to":"oncall","text":"Backup failed"}`)
@@ -148,8 +149,9 @@ func TestGuessedLinks(t *testing.T) {
 	}
 }
 
-// TestGuessesBehindAProxy: what a trusted proxy writes about a client counts, with a port or without, and
-// the wrong tokens of one client do not shut out the others. What others write does not count.
+// TestGuessesBehindAProxy: the client address that a trusted proxy reports counts, with or without a
+// port, and one client's wrong tokens do not shut out the others. What an untrusted client reports is
+// ignored.
 func TestGuessesBehindAProxy(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, linked+"console: {login_header: X-User, trusted_proxies: [127.0.0.1/32]}\n")
 	c.act("pages", `{"to":"oncall","text":"Backup failed"}`)
@@ -171,7 +173,7 @@ func TestGuessesBehindAProxy(t *testing.T) {
 	}
 }
 
-// TestLinkedVerification: a verification can show whether texts with links arrive.
+// TestLinkedVerification: a verification can test whether texts with links arrive.
 func TestLinkedVerification(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, linked)
 	if code, text := c.act("contacts/alice/verify?link=true", ""); code != 200 {

@@ -30,7 +30,7 @@ type previewedSegment struct {
 	Room    int    `json:"room"` // septets that the segment can hold
 }
 
-// choice is a part of the text and the rule by which it was chosen.
+// choice is a part of the text and the rule that chose it.
 type choice struct {
 	Part string `json:"part"`
 	From string `json:"from"`
@@ -47,7 +47,7 @@ type changedString struct {
 	Count int    `json:"count"`
 }
 
-// MarshalJSON implements [json.Marshaler]: the form that docs/http.md describes.
+// MarshalJSON implements [json.Marshaler]. docs/http.md describes the form.
 func (r Preview) MarshalJSON() ([]byte, error) {
 	out := previewed{
 		Receiver: r.Receiver, Ignored: r.Ignored, Text: r.Text, Encoding: r.Size.Encoding, Septets: r.Size.Units, MaxSegments: r.MaxSegments,

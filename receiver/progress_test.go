@@ -10,7 +10,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// TestProgress: a receiver goes on while it runs, with nothing to do.
+// TestProgress: an idle receiver makes progress while it runs.
 func TestProgress(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	progress := func(r *receiver.Receiver) error {

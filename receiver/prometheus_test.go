@@ -17,8 +17,8 @@ import (
 	"github.com/smspager/smspager/internal/testwait"
 )
 
-// runPrometheus runs Debian's Prometheus with a rule that always fires, and a replica label that it drops
-// before it sends alerts to an Alertmanager, as pairs do. stop kills it.
+// runPrometheus runs Debian's Prometheus with a rule that always fires. Its alerts lose their replica
+// label before they go to an Alertmanager, as is usual for a pair. stop kills it.
 func runPrometheus(t *testing.T, binary, replica, alertmanager string) (stop func()) {
 	t.Helper()
 	dir := t.TempDir()
@@ -50,7 +50,7 @@ alerting:
 		_ = cmd.Wait()
 	}
 	t.Cleanup(stop)
-	// It finds its Alertmanager only some seconds after its start.
+	// Prometheus finds its Alertmanager only some seconds after it starts.
 	sent := regexp.MustCompile(`(?m)^prometheus_notifications_sent_total\{[^}]*\} [1-9]`)
 	testwait.Until(t, func() error {
 		resp, err := http.Get("http://" + address + "/metrics")
@@ -67,9 +67,9 @@ alerting:
 	return stop
 }
 
-// TestTwoPrometheus: a pair of Prometheus whose replica labels are dropped is one alert and one page. The page
-// stays open while one of them lives, and ends after both have died: Prometheus gives its alerts an end that it
-// moves on (four times the longer of its two intervals, rules/manager.go of 2.42).
+// TestTwoPrometheus: the alerts of a Prometheus pair without replica labels are one alert and one page. The
+// page stays open while one of the pair lives, and ends after both have died: Prometheus gives an alert an end
+// that it keeps postponing (four times the longer of its two intervals, rules/manager.go of 2.42).
 func TestTwoPrometheus(t *testing.T) {
 	t.Parallel()
 	binary := realpart.Program(t, "prometheus", "apt-get install prometheus")

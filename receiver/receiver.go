@@ -1,10 +1,10 @@
-// Package receiver is smspager as a library. It takes Alertmanager's notifications, stores
+// Package receiver is smspager as a library. It accepts Alertmanager's notifications, stores
 // messages, sends them as SMS through TextingHouse, and follows each one until it is delivered.
 //
 // # Embedding
 //
-// [New] assembles the rooms, [Receiver.Handler] is the HTTP side, and [Receiver.Run] sends
-// until its context ends:
+// [New] assembles the parts, [Receiver.Handler] serves HTTP, and [Receiver.Run] sends until its
+// context ends:
 //
 //	cfg, err := receiver.LoadConfig("smspager.yml")
 //	…
@@ -54,15 +54,15 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Receiver takes notifications and sends messages.
+// Receiver accepts notifications and sends messages.
 type Receiver struct {
 	logger   *slog.Logger
-	refusals *slog.Logger // of requests, which strangers can make
+	refusals *slog.Logger // for refused requests; rate limited, because strangers can make them
 	gatherer prometheus.Gatherer
 	leave    func() // unregisters the metrics
 	metrics  *metrics
 	load     func() (*config.Config, error)
-	via      http.RoundTripper // nil: the network
+	via      http.RoundTripper // nil: the default transports
 
 	spool    *spool.Spool
 	intake   *intake.Intake
@@ -76,22 +76,22 @@ type Receiver struct {
 	console  *console.Console
 	phone    *phone.Handler
 	history  history
-	prefix   string // the path under which the private handlers are; "": the root
-	base     string // the path by which browsers reach them
+	prefix   string // the path of the private handlers; "": the root
+	base     string // the path by which browsers reach the private handlers
 
 	configuring sync.Mutex
 	cfg         *config.Config
-	callbacks   atomic.Pointer[http.Handler] // new with each configuration
+	callbacks   atomic.Pointer[http.Handler] // replaced with each configuration
 	began       atomic.Bool                  // Run or Close was called
 	running     atomic.Bool
 	stop        sync.Once
 	stopErr     error
 }
 
-// New resolves the configuration, opens the outbox and returns a Receiver. The caller must
-// Run or Close it. If the outbox cannot be opened now, because its disk is full or its database
-// is away, the Receiver tries again, and sends pages meanwhile. It is an error if another
-// process uses the outbox, or if the configuration is faulty (see [config.Config.Resolve]).
+// New resolves the configuration, opens the outbox and returns a Receiver. The caller must Run or
+// Close it. If the disk is full or the database is down, so that the outbox cannot be opened now,
+// the Receiver tries again, and sends pages meanwhile. It is an error if another process uses the
+// outbox, or if the configuration is faulty (see [config.Config.Resolve]).
 func New(cfg *config.Config, o Options) (*Receiver, error) {
 	cfg, err := cfg.Resolve(checkStorage)
 	if err != nil {
@@ -140,7 +140,7 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	return r, nil
 }
 
-// spoolOptions returns the options of the spool: it hands what it stores to the other rooms.
+// spoolOptions returns the options of the spool, which connect it to delivery, oncall and the API.
 func (r *Receiver) spoolOptions(o Options, shared bool, ids *outbox.IDs, own *prometheus.Registry) spool.Options {
 	return spool.Options{
 		IDs: ids, Open: o.opener(r.cfg.Storage), Shared: shared, Logger: o.Logger, Registerer: own,
@@ -171,16 +171,16 @@ func (p *pruner) Prune(ctx context.Context, before time.Time, limit int) (int, e
 	return p.Pruner.Prune(ctx, before, limit)
 }
 
-// rooms are those that intake asks.
+// rooms combines the parts that intake consults.
 type rooms struct {
 	*people.Directory
 	*oncall.OnCall
 	*watch.Watch
 }
 
-// Run sends until the context ends. Then it lets running requests finish, and closes the outbox.
-// It refuses later notifications, so that Alertmanager retries them. A Receiver runs once: a
-// second call is an error.
+// Run sends until the context ends. Then it refuses new notifications, so that Alertmanager retries
+// them, lets running requests finish, and closes the outbox. A Receiver runs once: a second call is
+// an error.
 func (r *Receiver) Run(ctx context.Context) error {
 	if r.began.Swap(true) {
 		return errors.New("the receiver has run or is closed; create another one with New")
@@ -217,9 +217,10 @@ func (r *Receiver) Close() error {
 }
 
 // Notify handles a notification as the webhook does. name is the receiver's name as in the
-// configuration, or as Alertmanager writes it, with regular expression characters escaped.
-// Notify returns when the messages are on disk. After an error nothing was accepted; unless it
-// is an [*UnknownReceiverError], the caller should retry.
+// configuration, or as Alertmanager writes it, with regular expression characters escaped. Notify
+// returns when the messages are on disk, or accepted by the provider if the outbox cannot be
+// written. If it returns an error, nothing was accepted, and the caller should retry unless it is
+// an [*UnknownReceiverError].
 func (r *Receiver) Notify(ctx context.Context, name string, n templating.Notification) (Result, error) {
 	return r.intake.Notify(ctx, name, n)
 }
@@ -244,8 +245,8 @@ func (r *Receiver) Reload() error {
 	return nil
 }
 
-// Apply resolves and applies a configuration. If that fails, the old one stays in force.
-// Its storage must be the same as before.
+// Apply resolves and applies a configuration. If that fails, the old one stays in force. Its
+// storage must equal the old one's.
 func (r *Receiver) Apply(cfg *config.Config) error {
 	cfg, err := cfg.Resolve(checkStorage)
 	if err != nil {
@@ -259,7 +260,7 @@ func (r *Receiver) Apply(cfg *config.Config) error {
 	return r.configure(cfg)
 }
 
-// configure gives each room its part. If it fails, nothing has changed.
+// configure applies a resolved configuration to all parts. If it fails, nothing has changed.
 func (r *Receiver) configure(cfg *config.Config) error {
 	all := cfg.WithContacts()
 	receivers, err := compile(all)
@@ -326,7 +327,8 @@ func (r *Receiver) newCallbacks(cfg *config.Config) http.Handler {
 	})
 }
 
-// healthy returns an error if smspager or the provider is not well, as far as it is known.
+// healthy returns an error if the outbox cannot be written, the provider refuses the account, or no
+// endpoint works.
 func (r *Receiver) healthy() error {
 	if err := r.spool.Trouble(); err != nil {
 		return fmt.Errorf("the outbox cannot be written: %w", err)
@@ -342,7 +344,7 @@ func (r *Receiver) healthy() error {
 	return errors.New("no endpoint of the provider works")
 }
 
-// LoadConfig reads a configuration file with all of its checks, those of the templates
+// LoadConfig reads a configuration file and runs all of its checks, those of the templates
 // included. The error is a [config.Errors] with every fault, unless the file cannot be read.
 func LoadConfig(path string) (*config.Config, error) {
 	return config.Load(path, checkTemplates, checkStorage)

@@ -202,7 +202,7 @@ func TestFailedDeliveryIsToldWithItsReason(t *testing.T) {
 	}
 }
 
-// TestTimeZoneData: a metric shows which release is in use.
+// TestTimeZoneData: a metric shows which release of the time zone data is in use.
 func TestTimeZoneData(t *testing.T) {
 	zones := zoneinfo.InUse()
 	if got := start(t, textinghousetest.Options{}, simple).metric(fmt.Sprintf("smspager_tzdata_info{release=%q,source=%q}", zones.Release, zones.Source)); got != "1" {

@@ -9,8 +9,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// TestRecipes posts each body of docs/recipes.md, with the placeholders of the program that sends it
-// filled in. Bodies that begin a page make a message, and those that end it find it.
+// TestRecipes posts each body of docs/recipes.md, with the sending program's placeholders filled in.
+// A body that opens a page must make a message, and the body that ends it must find the page.
 func TestRecipes(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, `
 api: {token: `+apiToken+`}
@@ -37,7 +37,7 @@ receivers:
 		if code != http.StatusOK || !strings.Contains(text, `"status":"accepted"`) {
 			t.Errorf("POST %s of\n%s\nresponds %d %s", path, body, code, text)
 		}
-		// What ends by another placeholder's value ends the page that this one has opened.
+		// With resolve set to true, the same body ends the page that it has opened.
 		if end := strings.Replace(body, `"resolve": false`, `"resolve": true`, 1); end != body {
 			if code, text := c.do("POST", path, end, "Authorization", "Bearer "+apiToken); code != http.StatusOK {
 				t.Errorf("POST %s of\n%s\nresponds %d %s", path, end, code, text)

@@ -39,7 +39,7 @@ func database(t testing.TB) (server *postgrestest.Server, url string) {
 	return server, url
 }
 
-// replica starts another receiver with the configuration of one.
+// replica starts another receiver with the same configuration.
 func (c *chain) replica() *chain {
 	c.t.Helper()
 	other := &chain{t: c.t, sim: c.sim, file: c.file}
@@ -66,7 +66,7 @@ func TestReplicas(t *testing.T) {
 	one.untilLeading()
 	two := one.replica()
 
-	// The other takes the webhook, this one sends, the other takes the receipt.
+	// The second replica takes the webhook, the first one sends, and the second takes the receipt.
 	first := two.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json"))
 	began := time.Now()
 	m := two.until(first.Messages[0], "delivered")
@@ -74,18 +74,18 @@ func TestReplicas(t *testing.T) {
 		t.Errorf("it took %v: the hint does not work", took)
 	}
 	for deadline := time.Now().Add(5 * time.Second); m.Attempts != 1 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		m = two.message(first.Messages[0]) // the leader writes its attempts behind
+		m = two.message(first.Messages[0]) // the leader stores its attempts with a delay
 	}
 	if m.Attempts != 1 || two.leads() {
 		t.Errorf("%d attempts, the second leads: %v", m.Attempts, two.leads())
 	}
-	// A twin, whichever replica it comes to.
+	// A duplicate is recognized whichever replica receives it.
 	for _, c := range []*chain{one, two} {
 		if a := c.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json")); a.Status != "duplicate" || a.Messages[0] != first.Messages[0] {
 			t.Errorf("the twin gives %+v", a)
 		}
 	}
-	// The leader goes; the other takes over what is new.
+	// The leader stops; the other replica sends the new message.
 	one.stop()
 	second := two.post("/alertmanager/sms", payload(t, "payloads/02-single-resolved.json"))
 	two.until(second.Messages[0], "delivered")
@@ -101,7 +101,7 @@ func TestDatabaseAway(t *testing.T) {
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	// Past the outbox, and not ready.
+	// The message is sent without being stored, and the receiver is not ready.
 	past := c.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json"))
 	if len(c.sim.Messages()) != 1 {
 		t.Errorf("the provider has %d messages", len(c.sim.Messages()))
@@ -115,7 +115,7 @@ func TestDatabaseAway(t *testing.T) {
 	c.untilLeading()
 	c.untilReady()
 	c.waitFor(past.Messages[0])
-	c.until(past.Messages[0], "delivered") // its receipt came while there was no database
+	c.until(past.Messages[0], "delivered") // its receipt came while the database was down
 	next := c.post("/alertmanager/sms", payload(t, "payloads/02-single-resolved.json"))
 	c.until(next.Messages[0], "delivered")
 	if len(c.sim.Messages()) != 2 {
@@ -123,8 +123,8 @@ func TestDatabaseAway(t *testing.T) {
 	}
 }
 
-// TestOutboxBrokenAtStart: pages go out although the outbox cannot be opened,
-// and are recorded once it can.
+// TestOutboxBrokenAtStart: pages are sent although the outbox cannot be opened, and are stored once
+// it can be.
 func TestOutboxBrokenAtStart(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "broken.db")
@@ -164,8 +164,8 @@ func (c *chain) waitFor(id string) {
 	})
 }
 
-// TestEscalationOnReplicas: every step is taken once, by whichever replica is
-// there; replies come to any.
+// TestEscalationOnReplicas: every step runs once, on whichever replica is left, and a reply may
+// come to any replica.
 func TestEscalationOnReplicas(t *testing.T) {
 	_, url := database(t)
 	one := start(t, textinghousetest.Options{}, "storage: {postgres_url: \""+url+"\"}"+`
@@ -201,7 +201,7 @@ receivers:
 	}
 	until(alice, pages)
 	until(bob, pages)
-	// The leader goes; the other takes the next step. Answers come to the other.
+	// The leader stops; the other replica runs the next step. Replies come to the other one, too.
 	one.stop()
 	until("+33612345670", pages)
 	phone := two.sim.Phone(bob)
@@ -216,7 +216,7 @@ receivers:
 			}
 		}
 	}
-	// Each page is acknowledged, and everybody who was paged is sent who has it.
+	// Each page is acknowledged, and everybody who was paged is sent the holder's name.
 	until(bob, 2*pages)
 	until(alice, 2*pages)
 	until("+33612345670", 2*pages)
@@ -231,7 +231,7 @@ receivers:
 		}
 		return nil
 	})
-	for number, want := range map[string]int{alice: 2 * pages, bob: 2 * pages, "+33612345670": 2 * pages, "+33612345671": 0} { // each page, and who has it
+	for number, want := range map[string]int{alice: 2 * pages, bob: 2 * pages, "+33612345670": 2 * pages, "+33612345671": 0} { // each page, and its holder
 		if got := count(number); got != want {
 			t.Errorf("%s got %d texts, want %d", number, got, want)
 			for _, m := range one.sim.Messages() {

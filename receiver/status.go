@@ -12,7 +12,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/status"
 )
 
-// history is what the Receiver remembers of itself for its status.
+// history holds when the Receiver started, and the outcome of its last configurations.
 type history struct {
 	mu        sync.Mutex
 	startedAt time.Time
@@ -21,7 +21,7 @@ type history struct {
 	failure   string
 }
 
-// loaded notes that a configuration was applied, or why it was not.
+// loaded notes that a configuration was applied, or the error that prevented it.
 func (h *history) loaded(err error, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -39,9 +39,9 @@ func (h *history) refused() bool {
 	return h.failure != ""
 }
 
-// Progress returns an error if a part of the Receiver has come to a halt, or does not run. It returns when
-// all parts have gone one round, or the context ends, which should be seconds away. A store that fails or
-// hangs is no halt: pages are sent past it, and a restart would not mend it.
+// Progress returns an error if a part of the Receiver is stuck, or if the Receiver does not run. It
+// returns when all parts have done one round, or when the context ends, which should be seconds away. A
+// store that fails or hangs is not an error: pages are sent without it, and a restart would not repair it.
 func (r *Receiver) Progress(ctx context.Context) error {
 	if !r.running.Load() {
 		return errors.New("the receiver is starting or shutting down")
@@ -66,7 +66,7 @@ func (r *Receiver) status() status.Status {
 	}
 	r.delivery.Report(&s)
 	r.watch.Report(&s, now)
-	s.Probe.Late = s.Probe.Late && s.Leader.Leading // only who sends sees the end of probes
+	s.Probe.Late = s.Probe.Late && s.Leader.Leading // only the leader sees the outcome of probes
 	n, since := r.spool.Backlog()
 	s.Spool = status.Spool{Backlog: n, Since: status.OrNil(since)}
 	if err := r.spool.Trouble(); err != nil {
@@ -80,7 +80,7 @@ func (r *Receiver) status() status.Status {
 	return s
 }
 
-// problems says in words what of a status needs a person.
+// problems describes the problems in a status that need a person's attention.
 func problems(s *status.Status) []string {
 	all := []string{}
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }

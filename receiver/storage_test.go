@@ -22,8 +22,8 @@ func group(n int) string {
 		{"status": "firing", "labels": {"alertname": "A%[1]d"}, "startsAt": "2026-11-28T03:00:00Z"}]}`, n)
 }
 
-// TestRestoredBackup: what was sent after a backup was made is not sent again when the backup
-// is restored (law 2).
+// TestRestoredBackup: messages that were sent after a backup was made are not sent again when it is
+// restored (law 2).
 func TestRestoredBackup(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	const messages = 5
@@ -37,7 +37,7 @@ func TestRestoredBackup(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	c.sim.ClearFaults()
-	if err := c.r.Reload(); err != nil { // tries again
+	if err := c.r.Reload(); err != nil { // makes smspager try again
 		t.Fatal(err)
 	}
 	for _, id := range ids {
@@ -60,14 +60,14 @@ func TestRestoredBackup(t *testing.T) {
 	}
 }
 
-// TestOutboxUnderneath: a file of the outbox that is deleted is reported, and pages go out
-// nevertheless.
+// TestOutboxUnderneath: if a file of the outbox is deleted, that is reported, and pages are still
+// sent.
 func TestOutboxUnderneath(t *testing.T) {
 	for _, suffix := range []string{"", "-wal", ".lock"} {
 		t.Run("smspager.db"+suffix, func(t *testing.T) {
 			c := start(t, textinghousetest.Options{}, simple)
 			c.until(c.post("/alertmanager/sms", group(0)).Messages[0], "delivered")
-			testwait.Until(t, func() error { // later, no write could notice it
+			testwait.Until(t, func() error { // otherwise a late write could notice the deletion
 				if n := c.metric("smspager_spool_entries"); n != "0" {
 					return fmt.Errorf("%s changes are not stored", n)
 				}
@@ -94,8 +94,8 @@ func TestOutboxUnderneath(t *testing.T) {
 	}
 }
 
-// TestStandbyWithoutTheLastCommits: a standby that takes over, and does not know what was sent
-// last, has nothing sent twice (law 2).
+// TestStandbyWithoutTheLastCommits: a standby database that lacks the last commits causes no
+// message to be sent twice (law 2).
 func TestStandbyWithoutTheLastCommits(t *testing.T) {
 	server, url := database(t)
 	dir := t.TempDir()

@@ -57,14 +57,13 @@ func compile(cfg *config.Config) ([]intake.Receiver, error) {
 type Preview struct {
 	Receiver    string // the receiver that renders it
 	Addressed   string // the receiver that the payload names; "" if it is the same
-	Ignored     bool   // the receiver wants no text, because all alerts are resolved
+	Ignored     bool   // the receiver sends no text, because all alerts are resolved
 	MaxSegments int
 	templating.Rendering
 }
 
 // NewPreview renders a notification for a receiver of a configuration. If name is "", it uses the
-// receiver that the payload names, or else the only one that is configured. It stores and sends
-// nothing.
+// receiver that the payload names, or else the only one configured. It stores and sends nothing.
 func NewPreview(cfg *config.Config, name string, n templating.Notification) (Preview, error) {
 	cfg, err := cfg.Resolve()
 	if err != nil {
@@ -73,9 +72,9 @@ func NewPreview(cfg *config.Config, name string, n templating.Notification) (Pre
 	return preview(cfg, name, n, draft{})
 }
 
-// draft is what to try instead of what a receiver has.
+// draft replaces parts of a receiver's configuration in a preview.
 type draft struct {
-	text        string // its template; "": the receiver's
+	text        string // the template; "": the receiver's
 	maxSegments int    // 0: the receiver's
 }
 
@@ -134,8 +133,8 @@ func retext(cfg *config.Config, r *intake.Receiver, text string) error {
 	return err
 }
 
-// linksOf returns the links of a configuration. Their secret is that of the callbacks, which all replicas
-// have; without callbacks it is the password.
+// linksOf returns the links of a configuration. Their secret is the callback token, which all replicas
+// have; without callbacks, it is the password.
 func linksOf(cfg *config.Config) link.Links {
 	return link.New(cfg.Web.PublicURL, cmp.Or(cfg.TextingHouse.CallbackToken, cfg.TextingHouse.Password).Reveal())
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// A program that embeds Alertmanager's pipeline makes an integration of it:
+// A program that embeds Alertmanager's pipeline makes an integration of the Notifier:
 // notify.NewIntegration(n, n, "smspager", 0, "oncall").
 func ExampleNew() {
 	provider := textinghousetest.NewServer(textinghousetest.Options{})

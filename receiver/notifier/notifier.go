@@ -1,9 +1,8 @@
-// Package notifier makes an Alertmanager [notify.Notifier] of a [receiver.Receiver]. Programs that
-// embed Alertmanager's notification pipeline then need no webhook.
+// Package notifier makes a [receiver.Receiver] an Alertmanager [notify.Notifier], so that programs
+// that embed Alertmanager's notification pipeline need no webhook.
 //
-// Stability: the interface is that of the Alertmanager release in go.mod, and changes with
-// it. Until v1, an exported name may change in a minor release; CHANGELOG.md lists each
-// change.
+// Stability: the interface is that of the Alertmanager release in go.mod, and changes with it.
+// Until v1, an exported name may change in a minor release; CHANGELOG.md lists each change.
 package notifier
 
 import (
@@ -22,8 +21,8 @@ import (
 
 // Options are the options of a [Notifier]. The zero value works.
 type Options struct {
-	// Receiver is the name of smspager's receiver; "": that of Alertmanager's receiver,
-	// which the pipeline puts into the context.
+	// Receiver is the name of smspager's receiver. "": the name of Alertmanager's receiver, which
+	// the pipeline puts into the context.
 	Receiver    string
 	ExternalURL *url.URL     // Alertmanager's, for templates
 	Logger      *slog.Logger // nil: nothing is logged
@@ -33,7 +32,7 @@ type Options struct {
 type Notifier struct {
 	receiver *receiver.Receiver
 	name     string
-	data     *template.Template // makes the data, and executes nothing
+	data     *template.Template // makes the template data; executes no template
 	logger   *slog.Logger
 }
 
@@ -53,8 +52,9 @@ func New(r *receiver.Receiver, o Options) *Notifier {
 	return &Notifier{receiver: r, name: o.Receiver, data: &template.Template{ExternalURL: o.ExternalURL}, logger: o.Logger}
 }
 
-// Notify implements [notify.Notifier]. It returns when the messages are on disk. Its verdict on a
-// failure is a retry, unless the context lacks something or the receiver is unknown.
+// Notify implements [notify.Notifier]. It returns when the messages are accepted, as
+// [receiver.Receiver.Notify] does. If that fails, the pipeline should retry, unless the context
+// lacks the group key or the receiver's name, or the receiver is unknown.
 func (n *Notifier) Notify(ctx context.Context, alerts ...*alert.Alert) notify.NotifyVerdict {
 	key, err := notify.ExtractGroupKey(ctx)
 	if err != nil {
@@ -81,6 +81,6 @@ func (n *Notifier) Notify(ctx context.Context, alerts ...*alert.Alert) notify.No
 	return notify.Retry(0, err, notify.ServerErrorReason)
 }
 
-// SendResolved implements [notify.ResolvedSender]. It returns true, because smspager's
-// send_resolved decides.
+// SendResolved implements [notify.ResolvedSender]. It returns true: smspager's own send_resolved
+// decides.
 func (n *Notifier) SendResolved() bool { return true }

@@ -48,7 +48,7 @@ receivers:
   - name: direct
 `
 
-// pipeline is Alertmanager's own: provider, dispatcher, inhibition, silences,
+// pipeline starts Alertmanager's own pipeline: provider, dispatcher, inhibition, silences,
 // deduplication, retries, integrations. It ends with the test.
 func pipeline(t *testing.T, root, webhookURL string, direct notify.Notifier) *mem.Alerts {
 	t.Helper()
@@ -103,7 +103,7 @@ func pipeline(t *testing.T, root, webhookURL string, direct notify.Notifier) *me
 	return alerts
 }
 
-// put does what Alertmanager's API does with posted alerts.
+// put stores alerts as Alertmanager's API does.
 func put(t *testing.T, alerts *mem.Alerts, startsAt, endsAt time.Time, instances ...string) {
 	t.Helper()
 	var all []*alert.Alert
@@ -126,7 +126,7 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// running starts a receiver with the simulator behind it.
+// running starts a receiver in front of the simulator.
 func running(t testing.TB) (*receiver.Receiver, *textinghousetest.Server) {
 	t.Helper()
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
@@ -159,8 +159,8 @@ receivers:
 	return r, sim
 }
 
-// TestAlertmanagersPipeline drives a receiver from Alertmanager's own pipeline:
-// over its webhook, and as a notifier within it.
+// TestAlertmanagersPipeline: Alertmanager's own pipeline notifies a receiver, through the webhook
+// and through a Notifier.
 func TestAlertmanagersPipeline(t *testing.T) {
 	for _, by := range []string{"webhook", "direct"} {
 		t.Run(by, func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestRetryFlag(t *testing.T) {
 	if v := notifier.New(r, notifier.Options{}).Notify(context.Background(), a); v.ShouldRetry() || v.Err() == nil {
 		t.Errorf("a context without a group gives %v, %v", v.ShouldRetry(), v.Err())
 	}
-	if _, err := phone.Next(t.Context()); err != nil { // so that it is not counted below
+	if _, err := phone.Next(t.Context()); err != nil { // not counted below
 		t.Fatal(err)
 	}
 	a.EndsAt = time.Now().Add(-time.Second)

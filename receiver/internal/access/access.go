@@ -1,8 +1,8 @@
-// Package access says who makes a request, and what they may do.
+// Package access determines who makes a request, and what they may do.
 //
 // A person logs in by basic auth, which the server in front of this package checks, or at a proxy
-// that names them in a header. Scripts and the command line have a bearer token. Without any of these
-// a request comes from nobody, who may read.
+// that names them in a header. Scripts and the command line have a bearer token. A request without
+// any of these is anonymous, and may only read.
 package access
 
 import (
@@ -21,10 +21,10 @@ import (
 
 // Caller is who makes a request.
 type Caller struct {
-	Login   string      // "": nobody, or a script with the token
-	Contact string      // who that is; "": nobody
+	Login   string      // "": anonymous, or a script with the token
+	Contact string      // the contact of the login; "": none
 	Role    config.Role // at least config.Viewer
-	Script  bool        // it has the token, and may act as any contact
+	Script  bool        // has the token, and may act as any contact
 	Open    bool        // nobody can log in here
 }
 
@@ -36,13 +36,13 @@ func (c Caller) Number(n e164.Number) string {
 	return n.Short()
 }
 
-// ErrLogin is the error for who must log in first.
+// ErrLogin is the error if the caller must log in first.
 var ErrLogin = errors.New("log in first: use the token of api.token_file, basic auth (--web.config.file and console.users) or a trusted proxy; see docs/console.md")
 
-// ErrRole is the error for who has logged in, and may not do something.
+// ErrRole is the error if the caller has logged in, but may not do this.
 var ErrRole = errors.New("your role does not allow this; see console.users and docs/console.md")
 
-// May returns nil if the caller has a role, and otherwise ErrLogin or ErrRole.
+// May returns nil if the caller has a role, otherwise ErrLogin or ErrRole.
 func (c Caller) May(role config.Role) error {
 	switch {
 	case c.Role.Includes(role):
@@ -53,8 +53,8 @@ func (c Caller) May(role config.Role) error {
 	return ErrRole
 }
 
-// As returns the contact who acts on a page when the caller does. A script names it, and so may an admin;
-// anybody else is the contact of the login.
+// As returns the contact that the caller acts as on a page. A script or an admin may name any contact;
+// everybody else acts as the contact of their login.
 func (c Caller) As(by string) (contact string, err error) {
 	if err := c.May(config.Responder); err != nil {
 		return "", err
@@ -70,7 +70,7 @@ func (c Caller) As(by string) (contact string, err error) {
 	return "", ErrRole
 }
 
-// ErrNobody is the error for an act that no contact does.
+// ErrNobody is the error if no contact is known for an act.
 var ErrNobody = errors.New(`name the contact who acts: "by" (--by), or console.users with a contact for the login`)
 
 // Status returns the HTTP status of an error of this package.
@@ -84,10 +84,11 @@ func Status(err error) int {
 	return http.StatusBadRequest
 }
 
-// Control finds out who makes a request. The zero value knows nobody. It is safe for concurrent use.
+// Control determines who makes a request. Configure must be called before anything else. It is safe for
+// concurrent use.
 type Control struct {
-	// BasicAuth reports whether the server in front has checked the password of a user of basic auth.
-	// Nil: it checks none.
+	// BasicAuth reports whether the server in front has checked this user's basic auth password. Nil:
+	// it checks none.
 	BasicAuth func(user string) bool
 
 	settings atomic.Pointer[settings]
@@ -97,7 +98,7 @@ type settings struct {
 	token   config.Secret
 	webhook config.Secret
 	console config.Console
-	aliases map[string]string // contacts by names and aliases
+	aliases map[string]string // contacts by name and alias in lower case
 }
 
 // Configure sets or replaces the configuration.
@@ -130,7 +131,7 @@ func (c *Control) Caller(r *http.Request) Caller {
 		return nobody
 	}
 	if logins := r.Header.Values(s.console.LoginHeader); s.console.LoginHeader != "" && strings.Join(logins, "") != "" && s.trusts(r) {
-		if len(logins) > 1 { // the proxy's is one of them, and nobody knows which
+		if len(logins) > 1 { // it is unknown which of them is the proxy's
 			return nobody
 		}
 		return s.named(logins[0], r.Header.Values(s.console.GroupsHeader))
@@ -141,7 +142,7 @@ func (c *Control) Caller(r *http.Request) Caller {
 	return nobody
 }
 
-// named returns the caller with a login, who is a member of groups.
+// named returns the caller with a login and groups.
 func (s *settings) named(login string, groups []string) Caller {
 	caller := Caller{Login: login, Role: config.Viewer}
 	if i := slices.IndexFunc(s.console.Users, func(u config.ConsoleUser) bool { return u.Login == login }); i >= 0 {
@@ -171,8 +172,8 @@ func (s *settings) trusts(r *http.Request) bool {
 	return err == nil && slices.ContainsFunc(s.console.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip.Unmap().WithZone("")) })
 }
 
-// NeedsNoLogin reports whether a request can do without basic auth: it asks for the health of smspager,
-// or has a token that its path requires.
+// NeedsNoLogin reports whether a request is allowed without basic auth: it asks for smspager's health,
+// has a public path, or has a token that its path requires.
 func (c *Control) NeedsNoLogin(r *http.Request) bool {
 	switch path := r.URL.Path; {
 	case path == "/-/healthy", path == "/-/ready", strings.HasPrefix(path, "/textinghouse/"), strings.HasPrefix(path, "/p/"):
@@ -200,12 +201,12 @@ func (c *Control) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// With returns a context of a request of a caller.
+// With returns a context for requests of a caller.
 func With(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, key{}, caller)
 }
 
-// From returns who makes a request, from its context.
+// From returns the caller of a request, from its context. If the context has none, the caller is anonymous.
 func From(ctx context.Context) Caller {
 	if caller, ok := ctx.Value(key{}).(Caller); ok {
 		return caller

@@ -30,8 +30,8 @@ func control() *access.Control {
 
 type request struct {
 	from    string // an address
-	user    string // of basic auth
-	token   string // bearer
+	user    string // for basic auth
+	token   string // bearer token
 	headers map[string]string
 	path    string
 }

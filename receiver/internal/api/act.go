@@ -19,15 +19,15 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// maxBody bounds the body of a request, in bytes.
+// maxBody is the maximum size of a request's body, in bytes.
 const maxBody = 1 << 20
 
-// Actor carries out what people do to pages. An oncall.OnCall is one.
+// Actor performs people's actions on pages, as an oncall.OnCall does.
 type Actor interface {
 	Act(context.Context, command.Act) (command.Acted, error)
 }
 
-// verbs are the last part of the paths that act on a page.
+// verbs maps the last part of the paths that act on a page to actions.
 var verbs = map[string]command.Verb{
 	"acknowledge": command.Acknowledge, "silence": command.Silence, "escalate": command.Next, "undo": command.Undo, "note": command.Note,
 }
@@ -85,12 +85,12 @@ func (a *API) serveAct(verb command.Verb) http.HandlerFunc {
 	}
 }
 
-// conflict responds that nothing was done, and how the page is.
+// conflict responds with the reason why nothing was done, and the current page.
 func (a *API) conflict(w http.ResponseWriter, r *http.Request, why string, p outbox.Page) {
 	respond(w, r, http.StatusConflict, map[string]any{"error": why, "page": showWhole(p)})
 }
 
-// refuse responds that somebody may not do something.
+// refuse responds that the caller may not do something.
 func (a *API) refuse(w http.ResponseWriter, err error) {
 	code := access.Status(err)
 	if code == http.StatusUnauthorized {
@@ -123,14 +123,14 @@ func decode(r *http.Request, into any) error {
 
 const maxNote = 1000 // characters
 
-// into adds what a body says to an act.
+// into copies the fields of a body to an act.
 func (b *actBody) into(act *command.Act) error {
 	if b.Version == nil {
 		return errors.New(`"version" is missing: send the version of the page that you saw, see GET /api/v1/pages/{id}`)
 	}
 	act.Version, act.Text = *b.Version, strings.TrimSpace(b.Text)
 	switch {
-	case act.Version < 0: // command.AnyVersion is none that anybody saw
+	case act.Version < 0: // nobody can have seen command.AnyVersion
 		return errors.New(`"version" must be that of the page that you saw; see GET /api/v1/pages/{id}`)
 	case act.Verb == command.Silence:
 		return b.silence(act)
@@ -146,7 +146,7 @@ func (b *actBody) into(act *command.Act) error {
 	return nil
 }
 
-// silence adds how long the alerts of a page are to be silenced.
+// silence adds to an act how long the page's alerts are to be silenced.
 func (b *actBody) silence(act *command.Act) error {
 	if (b.For == "") == (b.Until == "") || act.Text != "" {
 		return errors.New(`say how long: "for":"2h" or "until":"09:00", and nothing else`)

@@ -29,7 +29,7 @@ const (
 	maxLimit     = 500
 )
 
-// Store is what the API reads. An outbox.Store is one.
+// Store is what the API reads, such as an outbox.Store.
 type Store interface {
 	Get(ctx context.Context, id string) (outbox.Message, error)
 	List(context.Context, outbox.Query) ([]outbox.Message, error)
@@ -38,7 +38,7 @@ type Store interface {
 	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
 }
 
-// Options are what New needs.
+// Options are the options of New.
 type Options struct {
 	Store    Store
 	Contacts Contacts
@@ -82,7 +82,7 @@ func New(o Options) *API {
 	return a
 }
 
-// routes returns the handlers by method and path. PUT does what POST does.
+// routes returns the handlers by method and path. PUT is equivalent to POST.
 func (a *API) routes() map[string]http.HandlerFunc {
 	routes := map[string]http.HandlerFunc{
 		"GET /api/v1/messages":                a.serveMessages,
@@ -105,17 +105,17 @@ func (a *API) routes() map[string]http.HandlerFunc {
 	return routes
 }
 
-// Routes returns the methods and paths that the API serves, in order; PUT is left out.
+// Routes returns the methods and paths that the API serves, sorted and without PUT.
 func (a *API) Routes() []string { return slices.Sorted(maps.Keys(a.routes())) }
 
-// Wake sends listeners of events soon what was stored.
+// Wake makes the feed look for changes now.
 func (a *API) Wake() { a.feed.wake.Ring() }
 
-// Reconnect ends the responses that would go on for ever: those who listen connect again, as who they are
-// by the new configuration.
+// Reconnect ends the event streams. Their clients connect again, and are identified by the new
+// configuration.
 func (a *API) Reconnect() { a.feed.drop() }
 
-// Close ends the responses that would go on for ever.
+// Close ends the event streams.
 func (a *API) Close() { a.feed.close() }
 
 // ServeHTTP implements [http.Handler].
@@ -126,13 +126,12 @@ func NotFound(w http.ResponseWriter, _ *http.Request) {
 	response.Write(w, http.StatusNotFound, errors.New("no such path; see docs/http.md"))
 }
 
-// seesNumbers reports whether a caller may see whole phone numbers. While nobody can log in, there are no
-// roles.
+// seesNumbers reports whether a caller may see whole phone numbers. If nobody can log in, everybody may.
 func seesNumbers(caller access.Caller) bool {
 	return caller.Open || caller.Role.Includes(config.Admin)
 }
 
-// respond sends a response with the phone numbers as the caller may see them, those in texts included.
+// respond sends a response. It shortens phone numbers, also those in texts, if the caller may not see them.
 func respond(w http.ResponseWriter, r *http.Request, code int, v any) {
 	if data, err := json.Marshal(v); err == nil && !seesNumbers(access.From(r.Context())) {
 		v = json.RawMessage(e164.Redact(string(data)))
@@ -153,7 +152,7 @@ func parseLimit(value string) (int, error) {
 	return n, nil
 }
 
-// Time is a time that JSON has as RFC 3339 in UTC with milliseconds.
+// Time is a time in JSON as RFC 3339, in UTC with milliseconds.
 type Time time.Time
 
 // MarshalText implements [encoding.TextMarshaler].
@@ -164,7 +163,7 @@ func (t Time) MarshalText() ([]byte, error) {
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (t *Time) UnmarshalText(b []byte) error { return (*time.Time)(t).UnmarshalText(b) }
 
-// orNull returns nil for the zero time, which JSON has as null.
+// orNull returns nil for the zero time, which is null in JSON.
 func orNull(t time.Time) *Time {
 	if t.IsZero() {
 		return nil

@@ -19,12 +19,12 @@ import (
 
 var at = time.Date(2026, 11, 23, 19, 24, 46, 123e6, time.UTC)
 
-// store is an outbox that is only read.
+// store is a read-only outbox.
 type store struct {
 	messages []outbox.Message // newest first
 	pages    []outbox.Page    // newest first
 	replies  []outbox.Mark
-	query    outbox.Query // the last one
+	query    outbox.Query // the last query
 	err      error
 }
 
@@ -67,7 +67,7 @@ func (s *store) Pages(_ context.Context, q outbox.PageQuery) (ps []outbox.Page, 
 
 func (s *store) Marks(context.Context, string) ([]outbox.Mark, error) { return s.replies, s.err }
 
-// directory is the contacts.
+// directory is a directory with two contacts.
 type directory struct {
 	asked []string
 	err   error
@@ -103,7 +103,7 @@ func filled() *store {
 	}
 }
 
-// serve returns the status and the body of the response to a request.
+// serve returns the status code and the body of the response to a request.
 func serve(s *store, p *directory, method, path string) (int, string) {
 	return serveTo(access.Caller{Role: config.Viewer, Open: true}, s, p, method, path)
 }
@@ -157,7 +157,7 @@ func TestResponses(t *testing.T) {
 	}
 }
 
-// TestToWithPlus: many clients write a plus sign as it is, which a query reads as a space.
+// TestToWithPlus: many clients do not encode the plus sign of a number, so the query contains a space.
 func TestToWithPlus(t *testing.T) {
 	for _, to := range []string{"%2B33639980001", "+33639980001"} {
 		s := filled()
@@ -167,7 +167,7 @@ func TestToWithPlus(t *testing.T) {
 	}
 }
 
-// TestWholeNumbers: when people can log in, whole numbers are for admins, in texts and filters, too.
+// TestWholeNumbers: if people can log in, only admins see whole numbers, also in texts and filters.
 func TestWholeNumbers(t *testing.T) {
 	s := filled()
 	s.messages[0].Text = "call +33639980001"
@@ -189,7 +189,7 @@ func TestWholeNumbers(t *testing.T) {
 	}
 }
 
-// TestMessagesOfAPage: the digest that replaced a message of the page is among them.
+// TestMessagesOfAPage: the page's messages include the digest that replaced one of them.
 func TestMessagesOfAPage(t *testing.T) {
 	_, body := serve(filled(), nil, "GET", "/api/v1/pages/P2")
 	var page api.Page
@@ -205,7 +205,7 @@ func TestMessagesOfAPage(t *testing.T) {
 	}
 }
 
-// TestStoreAway: every path that reads gets 503, and no response shows why.
+// TestStoreAway: if the store fails, every path that reads it gets 503, and no response shows the reason.
 func TestStoreAway(t *testing.T) {
 	for _, path := range []string{"messages", "messages/01", "pages", "pages/P1", "replies"} {
 		s := filled()

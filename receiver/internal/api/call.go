@@ -10,26 +10,26 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Call is what a person or a script pages others about: the body of POST /api/v1/pages.
+// Call is a request by a person or a script to page others: the body of POST /api/v1/pages.
 type Call struct {
 	To       string `json:"to"` // a receiver or a contact
 	Text     string `json:"text"`
 	Severity string `json:"severity"` // "": critical
-	Key      string `json:"key"`      // names the page, to update or resolve it; "": nothing can
+	Key      string `json:"key"`      // names the page, to update or resolve it; "": that is not possible
 	Resolve  bool   `json:"resolve"`
-	By       string `json:"by"` // the contact who calls; "": that of the login, or nobody
+	By       string `json:"by"` // the contact who calls; "": the contact of the login, if any
 }
 
 // Called is the outcome of a Call.
 type Called struct {
 	Status   string
-	Messages []string // ids
+	Messages []string // IDs
 	Receiver string   // of the page
 	Group    string
 	Key      string
 }
 
-// Caller pages by hand. The error has a status.
+// Caller pages people by hand. Call also returns an HTTP status code for the error.
 type Caller interface {
 	Call(context.Context, Call) (Called, int, error)
 }

@@ -13,12 +13,11 @@ import (
 	"github.com/smspager/smspager/receiver/internal/response"
 )
 
-// Contacts knows the contacts and their phones.
+// Contacts knows the contacts and the states of their phones.
 type Contacts interface {
 	Contacts() []people.Contact
-	// Verify sends a contact a code to reply with. The error for a name that no contact
-	// has is people.ErrUnknownContact.
-	// link adds a link to the text.
+	// Verify sends a contact a code to reply with. link adds a link to the text. The error is
+	// people.ErrUnknownContact if no contact has the name.
 	Verify(ctx context.Context, name string, link bool) error
 }
 

@@ -19,22 +19,22 @@ import (
 )
 
 const (
-	// feedGap is how often the store is read while somebody listens: other replicas change it, too.
+	// feedGap is how often the store is read while somebody listens, because other replicas change it too.
 	feedGap = time.Second
-	// pingGap is how often a listener without news gets a ping.
+	// pingGap is how often a listener is sent a ping.
 	pingGap = 15 * time.Second
-	// feedBuffer is how many events may wait for a slow listener before it is left to connect again.
+	// feedBuffer is how many events may wait for a slow listener before it is disconnected.
 	feedBuffer = 256
-	// mostListeners bounds the connections that listen.
+	// mostListeners is the maximum number of listeners.
 	mostListeners = 100
-	// feedMessages is how many of the newest messages are followed.
+	// feedMessages is how many of the newest messages are observed.
 	feedMessages = 100
 )
 
-// event is one of GET /api/v1/events.
+// event is an event of GET /api/v1/events.
 type event struct{ kind, data string }
 
-// feed reads the store while somebody listens, and hands on what has changed.
+// feed reads the store while somebody listens, and sends the changes to all listeners.
 type feed struct {
 	store  Store
 	rounds prometheus.Counter
@@ -42,10 +42,10 @@ type feed struct {
 
 	mu        sync.Mutex
 	listeners map[chan event]struct{}
-	stop      context.CancelFunc // of the reading; nil: nobody listens
+	stop      context.CancelFunc // stops reading; nil: nobody listens
 	closed    bool
-	pages     map[string]int    // versions of the current pages by id; nil: not read yet
-	messages  map[string]string // states of the newest messages by id
+	pages     map[string]int    // versions of the current pages by ID; nil: not read yet
+	messages  map[string]string // states of the newest messages by ID
 }
 
 func newFeed(store Store, reg prometheus.Registerer) *feed {
@@ -54,7 +54,8 @@ func newFeed(store Store, reg prometheus.Registerer) *feed {
 
 var errTooMany = errors.New("too many listeners; close one")
 
-// listen returns a channel of the events from now on, which is closed if its listener is too slow.
+// listen returns a channel of the events from now on. It is closed if its listener is too slow, and by
+// drop.
 func (f *feed) listen() (chan event, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,7 +75,7 @@ func (f *feed) listen() (chan event, error) {
 	return listener, nil
 }
 
-// leave ends the listening of a listener.
+// leave removes a listener.
 func (f *feed) leave(listener chan event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -85,7 +86,7 @@ func (f *feed) leave(listener chan event) {
 	}
 }
 
-// close ends the listening of all.
+// close disconnects all listeners, and accepts no more.
 func (f *feed) close() {
 	f.mu.Lock()
 	f.closed = true
@@ -93,7 +94,7 @@ func (f *feed) close() {
 	f.drop()
 }
 
-// drop has all listeners connect again.
+// drop disconnects all listeners; they may connect again.
 func (f *feed) drop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -107,7 +108,7 @@ func (f *feed) drop() {
 	}
 }
 
-// send hands an event to all listeners. f.mu is held.
+// send sends an event to all listeners. f.mu is held.
 func (f *feed) send(kind string, data any) {
 	text, err := json.Marshal(data)
 	if err != nil {
@@ -123,7 +124,7 @@ func (f *feed) send(kind string, data any) {
 	}
 }
 
-// read compares the store with what was read before. What cannot be read now is read soon.
+// read sends the changes since the last read. If the store cannot be read, the next read finds them.
 func (f *feed) read(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -159,7 +160,7 @@ func (f *feed) read(ctx context.Context) {
 	}
 }
 
-// compare sends what has changed of the newest messages. f.mu is held.
+// compare sends the changes of the newest messages. f.mu is held.
 func (f *feed) compare(messages []outbox.Message) {
 	states := make(map[string]string, len(messages))
 	for _, m := range messages {
@@ -180,7 +181,7 @@ func (a *API) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	defer a.feed.leave(listener)
 	out := http.NewResponseController(w)
-	_ = out.SetReadDeadline(time.Time{}) // the server's is for requests that end
+	_ = out.SetReadDeadline(time.Time{}) // the server's deadline is for requests that end
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")

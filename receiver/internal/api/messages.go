@@ -15,18 +15,18 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Message is a message as the API shows it.
+// Message is the API's form of a message.
 type Message struct {
 	ID           string  `json:"id"`
 	To           string  `json:"to"`
 	Receiver     string  `json:"receiver"`
 	GroupKey     string  `json:"group_key"`
-	Page         string  `json:"page"` // the id of its page; "": none
+	Page         string  `json:"page"` // the ID of its page; "": none
 	Text         string  `json:"text"`
 	Encoding     string  `json:"encoding"`
 	Segments     int     `json:"segments"`
 	State        string  `json:"state"`
-	SupersededBy string  `json:"superseded_by"` // the id of the message that replaces it, such as a digest; "": none
+	SupersededBy string  `json:"superseded_by"` // the ID of the message that replaces it, such as a digest; "": none
 	APIID        string  `json:"api_id"`
 	Attempts     int     `json:"attempts"`
 	CreatedAt    Time    `json:"created_at"`
@@ -34,7 +34,7 @@ type Message struct {
 	Events       []Event `json:"events"`
 }
 
-// Event is an event of a message as the API shows it.
+// Event is the API's form of a message's event.
 type Event struct {
 	At     Time   `json:"at"`
 	Type   string `json:"type"`
@@ -44,7 +44,7 @@ type Event struct {
 // Messages is the response to a list of messages.
 type Messages struct {
 	Messages []Message `json:"messages"`
-	Next     string    `json:"next"` // the before of the next page of the list; "": this is the last
+	Next     string    `json:"next"` // the parameter before for the next part of the list; "": this is the last
 }
 
 // serveMessages serves GET /api/v1/messages.
@@ -54,12 +54,12 @@ func (a *API) serveMessages(w http.ResponseWriter, r *http.Request) {
 		response.Write(w, http.StatusBadRequest, err)
 		return
 	}
-	if caller := access.From(r.Context()); q.To != "" && !seesNumbers(caller) { // a response would confirm a guess
+	if caller := access.From(r.Context()); q.To != "" && !seesNumbers(caller) { // the response would confirm a guess
 		a.refuse(w, caller.May(config.Admin))
 		return
 	}
 	limit := q.Limit
-	q.Limit++ // one more shows whether there is a next page
+	q.Limit++ // one more, to see whether there is a next part
 	ms, err := a.store.List(r.Context(), q)
 	if err != nil {
 		a.unavailable(w, err)
@@ -73,7 +73,8 @@ func (a *API) serveMessages(w http.ResponseWriter, r *http.Request) {
 	respond(w, r, http.StatusOK, page)
 }
 
-// cut returns the first of a list, and the id of the last of them if there are more.
+// cut returns the first messages or pages of a list. If there are more, it also returns the ID of the last
+// one.
 func cut[T any](all []T, limit int, id func(T) string) (first []T, next string) {
 	if len(all) <= limit {
 		return all, ""
@@ -109,7 +110,7 @@ func parseQuery(values url.Values) (q outbox.Query, err error) {
 				break
 			}
 			if rest, bare := strings.CutPrefix(value, " "); bare {
-				value = "+" + rest // a plus sign that was not encoded as %2B
+				value = "+" + rest // the plus sign was not encoded as %2B
 			}
 			if q.To, err = e164.Parse(value); err != nil {
 				return q, fmt.Errorf("to %w", err)

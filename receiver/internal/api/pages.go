@@ -11,10 +11,10 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Page is a page as the API shows it. Lists leave out Events and Messages.
+// Page is the API's form of a page. Lists omit Events and Messages.
 type Page struct {
 	ID             string      `json:"id"`
-	Version        int         `json:"version"` // of the page; who acts sends the one that they saw
+	Version        int         `json:"version"` // of the page; an action must send the version that its caller saw
 	Receiver       string      `json:"receiver"`
 	GroupKey       string      `json:"group_key"`
 	Code           string      `json:"code"`
@@ -23,16 +23,16 @@ type Page struct {
 	Severity       string      `json:"severity"`
 	OpenedAt       Time        `json:"opened_at"`
 	UpdatedAt      Time        `json:"updated_at"`
-	AcknowledgedAt *Time       `json:"acknowledged_at"` // null: nobody has
+	AcknowledgedAt *Time       `json:"acknowledged_at"` // null: nobody has acknowledged it
 	AcknowledgedBy string      `json:"acknowledged_by"`
 	DueAt          *Time       `json:"due_at"` // when smspager acts next; null: never
 	Events         []PageEvent `json:"events,omitempty"`
 	Messages       []Message   `json:"messages,omitempty"` // oldest first, including digests
-	// Confirmation is what a phone would get; only in the response to an act.
+	// Confirmation is the text that a phone would get. Only responses to an action have it.
 	Confirmation string `json:"confirmation,omitempty"`
 }
 
-// PageEvent is an event of a page as the API shows it.
+// PageEvent is the API's form of a page's event.
 type PageEvent struct {
 	At     Time   `json:"at"`
 	Type   string `json:"type"`
@@ -43,7 +43,7 @@ type PageEvent struct {
 // Pages is the response to a list of pages.
 type Pages struct {
 	Pages []Page `json:"pages"`
-	Next  string `json:"next"` // the before of the next page of the list; "": this is the last
+	Next  string `json:"next"` // the parameter before for the next part of the list; "": this is the last
 }
 
 // servePages serves GET /api/v1/pages.
@@ -54,7 +54,7 @@ func (a *API) servePages(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	limit := q.Limit
-	q.Limit++ // one more shows whether there is a next page
+	q.Limit++ // one more, to see whether there is a next part
 	ps, err := a.store.Pages(r.Context(), q)
 	if err != nil {
 		a.unavailable(w, err)
@@ -119,7 +119,7 @@ func parsePageQuery(values url.Values) (q outbox.PageQuery, err error) {
 	return q, nil
 }
 
-// errNoPage is the response to a page that is not there.
+// errNoPage is the error for a page that does not exist.
 var errNoPage = errors.New("no page has this id or code; GET /api/v1/pages (smspager pages) lists them")
 
 // showWhole returns a page with its events.

@@ -11,8 +11,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Reply is a reply that responds to no message, as the API shows it. Other replies are events of
-// their message.
+// Reply is the API's form of a reply that responds to no message. Other replies are events of their
+// message.
 type Reply struct {
 	ID   string `json:"id"`
 	At   Time   `json:"at"`

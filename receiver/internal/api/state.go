@@ -16,13 +16,13 @@ import (
 	"github.com/smspager/smspager/receiver/internal/status"
 )
 
-// State knows how smspager is.
+// State knows the state of smspager.
 type State interface {
 	Status() status.Status
 	Heartbeats(context.Context) ([]status.Heartbeat, error)
 	Roster() *people.Roster
-	// Preview renders a payload for a receiver; "": the payload's, or the only one. text replaces the
-	// receiver's template; "": it does not.
+	// Preview renders a payload for a receiver. If receiver is "", that is the payload's receiver, or
+	// the only one. text replaces the receiver's template; "" keeps it.
 	Preview(receiver string, payload []byte, text string) (any, error)
 }
 
@@ -44,20 +44,20 @@ const (
 	dutyMost  = 92 * 24 * time.Hour
 )
 
-// Rota is who is on duty by a rota.
+// Rota lists who is on duty in a rota.
 type Rota struct {
 	Name     string  `json:"name"`
 	Timezone string  `json:"timezone"`
 	Shifts   []Shift `json:"shifts"`
 }
 
-// Shift is a time in which the same people are on duty.
+// Shift is a period in which the same people are on duty.
 type Shift struct {
 	Start    Time     `json:"start"`
 	End      Time     `json:"end"`
-	Contacts []string `json:"contacts"` // in a gap the rota's default
+	Contacts []string `json:"contacts"` // in a gap, the rota's default
 	Gap      bool     `json:"gap"`
-	Unread   bool     `json:"unread"` // the calendar was never read
+	Unread   bool     `json:"unread"` // the calendar has never been read
 	Unknown  []string `json:"unknown"`
 }
 
@@ -82,12 +82,12 @@ func (a *API) serveDuty(w http.ResponseWriter, r *http.Request) {
 	respond(w, r, http.StatusOK, map[string]any{"from": Time(from), "to": Time(to), "rotas": rotas})
 }
 
-// span returns the time that a query asks for.
+// span returns the period that a query asks for.
 func span(values url.Values, now time.Time) (from, to time.Time, err error) {
 	from = now
 	for name, given := range values {
 		var t time.Time
-		if t, err = time.Parse(time.RFC3339, strings.Replace(given[0], " ", "+", 1)); err != nil { // a plus sign that was not encoded
+		if t, err = time.Parse(time.RFC3339, strings.Replace(given[0], " ", "+", 1)); err != nil { // the plus sign was not encoded
 			return from, to, fmt.Errorf("%s must be a time such as 2026-12-24T18:00:00Z", name)
 		}
 		switch name {
@@ -115,7 +115,7 @@ type previewBody struct {
 	Text     string `json:"text"`    // a template to try instead of the receiver's
 }
 
-// Raw is JSON that is read later.
+// Raw is JSON that is parsed later.
 type Raw []byte
 
 // UnmarshalJSON implements [encoding/json.Unmarshaler].
@@ -124,7 +124,7 @@ func (r *Raw) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// maxTemplate bounds a template to try, in bytes.
+// maxTemplate is the maximum size of a template to try, in bytes.
 const maxTemplate = 16 << 10
 
 // servePreview serves POST /api/v1/preview.

@@ -17,36 +17,36 @@ import (
 )
 
 const (
-	// via says in a page's history how somebody acted.
+	// via is how a page's history describes an action in the console.
 	via = "in the console"
-	// maxForm bounds a form, and maxNote a note, in bytes.
+	// maxForm is the maximum size of a form, and maxNote that of a note, in bytes.
 	maxForm = 64 << 10
 	maxNote = 2000
-	// storedAgain is how often an action is tried again because its page was only stored again.
+	// storedAgain is how often an action is retried if its page was stored again without news.
 	storedAgain = 3
 )
 
-// Actor acts on pages. On-call is one.
+// Actor performs actions on pages, as on-call does.
 type Actor interface {
 	Act(context.Context, command.Act) (command.Acted, error)
 }
 
-// result is what became of what the reader has just done. It takes the place of the button.
+// result is the outcome of the reader's action. It is shown in place of the button.
 type result struct {
-	Page    outbox.Page // as it is now
+	Page    outbox.Page // after the action
 	Verb    command.Verb
 	Text    string
 	Done    bool
-	Changed []string // what has happened since the reader saw the page
-	Note    string   // what the reader wrote and is not stored
+	Changed []string // what has happened since the reader saw the page, if it prevented the action
+	Note    string   // what the reader wrote, if it was not stored
 }
 
-// verbs are the actions by the last part of their paths.
+// verbs maps the last part of the paths of actions to the actions.
 var verbs = map[string]command.Verb{
 	"acknowledge": command.Acknowledge, "silence": command.Silence, "escalate": command.Next, "undo": command.Undo, "note": command.Note,
 }
 
-// responder returns whether the caller may act, and shows why not.
+// responder returns the contact that the caller acts as. If the caller may not act, it shows why.
 func (c *Console) responder(w http.ResponseWriter, r *http.Request) (contact string, ok bool) {
 	caller := access.From(r.Context())
 	err := caller.May(config.Responder)
@@ -108,7 +108,7 @@ func (c *Console) serveAct(w http.ResponseWriter, r *http.Request) {
 	c.showPage(w, r, code, done)
 }
 
-// readForm reads the fields of an action, and returns what is wrong with them.
+// readForm reads the fields of an action. It returns a fault in them, or "".
 func readForm(r *http.Request, act *command.Act) (fault string) {
 	var err error
 	if act.Version, err = strconv.Atoi(r.PostForm.Get("version")); err != nil || act.Version < 1 {
@@ -140,14 +140,15 @@ func readForm(r *http.Request, act *command.Act) (fault string) {
 	return ""
 }
 
-// act carries out an action. A page that has changed is no error. If it was only stored again, and the
-// reader has seen all that happened to it, the action is carried out.
+// act performs an action. If the page has changed since the reader saw it, that is reported in the
+// result, not as an error. If the page was merely stored again, without news for the reader, act tries
+// again with its new version.
 func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
 	seen, _ := strconv.ParseInt(r.PostForm.Get("seen"), 10, 64)
 	acted, err := c.o.Actor.Act(r.Context(), act)
 	var changed *command.ChangedError
 	for tries := 0; errors.As(err, &changed); tries++ {
-		if seen > changed.Page.UpdatedAt.UnixMilli() { // nobody has seen what is to come
+		if seen > changed.Page.UpdatedAt.UnixMilli() { // nobody can have seen the future
 			seen = 0
 		}
 		news := c.since(r, changed.Page, time.UnixMilli(seen), act.By)
@@ -167,7 +168,8 @@ func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
 	return done, nil
 }
 
-// since returns what has happened to a page since the reader saw it, except what they did themselves.
+// since returns what has happened to a page since the reader saw it. It leaves out the reader's own
+// actions.
 func (c *Console) since(r *http.Request, p outbox.Page, seen time.Time, reader string) []string {
 	k := c.frame(r, "", "").clock
 	var all []string
@@ -180,8 +182,8 @@ func (c *Console) since(r *http.Request, p outbox.Page, seen time.Time, reader s
 	return all
 }
 
-// serveAcknowledgeMine serves POST /pages/acknowledge: each field "page" is the code of a page, its version
-// and when it had changed last, as "6279:7:1764295692000".
+// serveAcknowledgeMine serves POST /pages/acknowledge. Each field "page" has the code of a page, its
+// version, and when it last changed, as "6279:7:1764295692000".
 func (c *Console) serveAcknowledgeMine(w http.ResponseWriter, r *http.Request) {
 	by, ok := c.responder(w, r)
 	if !ok {

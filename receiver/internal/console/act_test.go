@@ -15,14 +15,14 @@ import (
 	"github.com/smspager/smspager/receiver/internal/oncall/command"
 )
 
-// one returns a world with one page, whose version is 1.
+// one returns a world with one page at version 1.
 func one(t *testing.T) *world {
 	w := newWorld(t, "alertmanager: {urls: [\"http://127.0.0.1:1\"]}\n")
 	w.open("6279", "oncall", 8*time.Minute, firing("KubePodCrashLooping", "critical", "Pod is crash looping", template.KV{"pod": "a"}, template.KV{"pod": "b"}), alice, bob)
 	return w
 }
 
-// TestAct: each action reaches on-call as the reader's, and the response shows what became of it.
+// TestAct: each action reaches on-call in the reader's name, and the response shows its outcome.
 func TestAct(t *testing.T) {
 	for name, test := range map[string]struct {
 		path string
@@ -64,7 +64,7 @@ func TestAct(t *testing.T) {
 	}
 }
 
-// TestWhoMayAct: buttons are for those who may act, and their paths refuse everybody else.
+// TestWhoMayAct: only callers who may act see the buttons; the buttons' paths refuse everybody else.
 func TestWhoMayAct(t *testing.T) {
 	for name, test := range map[string]struct {
 		caller access.Caller
@@ -103,7 +103,7 @@ func TestWhoMayAct(t *testing.T) {
 	}
 }
 
-// TestGetDoesNotAct: scanners and prefetching browsers follow links.
+// TestGetDoesNotAct: a GET does not act, because scanners and prefetching browsers follow links.
 func TestGetDoesNotAct(t *testing.T) {
 	w := one(t)
 	for _, method := range []string{"GET", "HEAD"} {
@@ -120,13 +120,13 @@ func TestGetDoesNotAct(t *testing.T) {
 	if len(w.acts) > 0 {
 		t.Errorf("on-call was asked for %+v", w.acts)
 	}
-	// Without JavaScript a browser loads Now again, and not what it has posted.
+	// Without JavaScript, a browser then loads Now, and does not post again.
 	if text := w.do("POST", "/pages/6279/acknowledge", url.Values{"version": {"1"}, "from": {"now"}}).Body.String(); !strings.Contains(text, `content="30;url=/"`) {
 		t.Errorf("the page that shows the result is not replaced by Now:\n%s", text)
 	}
 }
 
-// TestConflict: who acts on an old page reads what has changed, sees who has it, and what was typed is kept.
+// TestConflict: an action on an outdated page shows what has changed and who holds the page, and keeps what was typed.
 func TestConflict(t *testing.T) {
 	w := one(t)
 	p := w.load("6279")
@@ -150,7 +150,7 @@ func TestConflict(t *testing.T) {
 	}
 }
 
-// TestAcknowledgeMine: all pages that paged the reader are acknowledged, and the one that has changed is named.
+// TestAcknowledgeMine: all pages that paged the reader are acknowledged, except one that has changed, which is named.
 func TestAcknowledgeMine(t *testing.T) {
 	w := one(t)
 	w.open("6280", "oncall", time.Minute, firing("Other", "critical", "It is bad", template.KV{"pod": "a"}), bob)
@@ -174,7 +174,7 @@ func TestAcknowledgeMine(t *testing.T) {
 	}
 }
 
-// TestMarkup: what alerts and people write stays text, and only addresses of the web are links.
+// TestMarkup: what alerts and people write is shown as text, and only web addresses become links.
 func TestMarkup(t *testing.T) {
 	w := newWorld(t, "")
 	evil := `<script>alert(1)</script><img src=x onerror=alert(2)>"'` + "\u202e\u2066backwards"
@@ -202,8 +202,8 @@ func TestMarkup(t *testing.T) {
 	}
 }
 
-// TestStoredAgain: an action on a page that was only stored again, such as after a question to Alertmanager,
-// is carried out. Who points at a button would otherwise have to press it twice.
+// TestStoredAgain: an action is performed although its page has been stored again, such as after a request
+// to Alertmanager. Otherwise the reader would have to press the button twice.
 func TestStoredAgain(t *testing.T) {
 	w := one(t)
 	seen := itoa(w.load("6279").UpdatedAt.UnixMilli())
@@ -217,12 +217,12 @@ func TestStoredAgain(t *testing.T) {
 	}
 }
 
-// TestNumbersInTexts: whole numbers in what alerts and people write are for admins.
+// TestNumbersInTexts: only admins see whole numbers in what alerts and people write.
 func TestNumbersInTexts(t *testing.T) {
 	w := newWorld(t, "")
 	n := firing("Down +33639980077", "critical", "call +33639980077", template.KV{"pod": "a", "sms_to": "+33639980077"}, template.KV{"pod": "+33639980077"})
 	for _, a := range n.Alerts {
-		a.Annotations["runbook_url"] = "" // the address of a link is what it is
+		a.Annotations["runbook_url"] = "" // addresses of links are not shortened
 	}
 	w.open("6279", "oncall", time.Minute, n, bob)
 	p := w.load("6279")
@@ -239,7 +239,7 @@ func TestNumbersInTexts(t *testing.T) {
 	}
 }
 
-// TestNumbersOfRecipients: recipients without a contact are shown to all but admins with shortened numbers.
+// TestNumbersOfRecipients: everybody except admins sees shortened numbers of recipients without a contact.
 func TestNumbersOfRecipients(t *testing.T) {
 	text := strings.NewReplacer(`{after: 5m, to: [bob]}`, `{after: 5m, to: ["+33639980088"]}`, `turns: {start: "2026-11-02 09:00", days: 7, people: [bob, alice]}`, `calendar: nowhere.ics, default: ["+33639980099"]`).Replace(configuration)
 	w := newWorldOf(t, text)
@@ -260,13 +260,13 @@ func TestOffers(t *testing.T) {
 	for longest, want := range map[string]int{"24h": 3, "1h": 1, "30m": 0} {
 		w := newWorld(t, "alertmanager: {urls: [\"http://127.0.0.1:1\"], max_silence: "+longest+"}\n")
 		w.night()
-		if n := strings.Count(w.get("/pages/6279").Body.String(), `name="for"`); n != want && n != want+1 { // before nine, "until 09:00" may be short
+		if n := strings.Count(w.get("/pages/6279").Body.String(), `name="for"`); n != want && n != want+1 { // shortly before nine, "until 09:00" may be allowed too
 			t.Errorf("with max_silence: %s, %d silences are offered", longest, n)
 		}
 	}
 }
 
-// TestResultWithoutCard: what became of an action is shown even if its page is not.
+// TestResultWithoutCard: the result of an action is shown even if its page is not.
 func TestResultWithoutCard(t *testing.T) {
 	w := newWorld(t, "")
 	thousand(w)

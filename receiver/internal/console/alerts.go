@@ -10,43 +10,43 @@ import (
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 )
 
-// maxLinks bounds the links of a page.
+// maxLinks is the maximum number of links on a page.
 const maxLinks = 8
 
-// alertList is what a page shows of its alerts.
+// alertList is what a page shows about its alerts.
 type alertList struct {
-	Shared []pair // labels that all have
-	About  []pair // annotations that all have
+	Shared []pair // labels that all alerts have
+	About  []pair // annotations that all alerts have
 	All    []alert
-	More   int // that are not kept whole
+	More   int // the number of alerts whose details are not kept
 	Firing []alert
 	Links  []webLink
 }
 
-// Count is how many alerts the page has.
+// Count returns the number of the page's alerts.
 func (l alertList) Count() int { return len(l.All) + l.More }
 
 // pair is a label or an annotation.
 type pair struct{ Name, Value, Link string }
 
-// webLink is a link to elsewhere.
+// webLink is a link to another web site.
 type webLink struct{ Name, Href string }
 
-// alert is one alert of a page.
+// alert is an alert of a page.
 type alert struct {
 	Where       string // how it differs from the others
 	Word, Class string
 	Since       when
-	Until       when // how long it is suppressed
+	Until       when // the end of its suppression
 	By          string
-	Labels      []pair // that not all have
-	Annotations []pair // that not all have
+	Labels      []pair // labels that not all alerts have
+	Annotations []pair // annotations that not all alerts have
 }
 
-// where lists the labels that say best where an alert is, the best first.
+// where lists labels that tell where an alert is, the most specific first.
 var where = []string{"pod", "instance", "node", "host", "hostname", "device", "mountpoint", "job", "service", "name"}
 
-// alertsOf returns what is known of a page's alerts.
+// alertsOf returns what a page shows about its alerts.
 func alertsOf(f *Frame, p *page.Page) alertList {
 	var l alertList
 	whole := alerts(p)
@@ -85,7 +85,7 @@ func alertsOf(f *Frame, p *page.Page) alertList {
 	return l
 }
 
-// shared returns the names and values that all have.
+// shared returns the names and values that all alerts have.
 func shared(all template.Alerts, of func(template.Alert) template.KV) template.KV {
 	same := template.KV{}
 	for i, a := range all {
@@ -98,7 +98,8 @@ func shared(all template.Alerts, of func(template.Alert) template.KV) template.K
 	return same
 }
 
-// pairs returns names and values in order, without those of except, as the reader may see them.
+// pairs returns names and values sorted by name, except those in except. Values are as the reader may see
+// them.
 func (f *Frame) pairs(of, except template.KV) []pair {
 	var all []pair
 	for _, name := range slices.Sorted(maps.Keys(of)) {
@@ -109,7 +110,7 @@ func (f *Frame) pairs(of, except template.KV) []pair {
 	return all
 }
 
-// whereIs returns the label that distinguishes an alert from the others, or else its location.
+// whereIs returns a label that distinguishes an alert from the others, or else its location.
 func whereIs(labels, shared template.KV) string {
 	for _, alone := range []bool{true, false} {
 		for _, name := range where {
@@ -129,7 +130,7 @@ func whereIs(labels, shared template.KV) string {
 	return labels["alertname"]
 }
 
-// links returns where alerts say that more is to be found.
+// links returns the links in the annotations of alerts.
 func links(all template.Alerts) []webLink {
 	var found []webLink
 	add := func(name, address string) {

@@ -16,11 +16,11 @@ import (
 //go:embed assets/htmx.js assets/hx-sse.js assets/live.js assets/style.css assets/icon.svg
 var assetFiles embed.FS
 
-// assets serves files under names that hold a hash of their content, so that a browser need never ask
-// for one again.
+// assets serves files under names that contain a hash of their content, so that a browser never needs
+// to fetch one again.
 type assets struct {
-	paths map[string]string // by the names of the files
-	files map[string]*asset // by the names with the hash
+	paths map[string]string // by file name
+	files map[string]*asset // by name with the hash
 }
 
 type asset struct {
@@ -51,7 +51,7 @@ func newAssets(base string) (*assets, error) {
 
 func compressed(content []byte) []byte {
 	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // an error only for a level that does not exist
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // fails only if the level does not exist
 	_, _ = z.Write(content)
 	_ = z.Close()
 	return b.Bytes()

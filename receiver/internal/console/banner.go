@@ -7,7 +7,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/status"
 )
 
-// banner returns what is wrong: what is broken first, then what needs care.
+// banner returns what is wrong: first what is broken, then what needs attention.
 func (c *Console) banner(f *Frame, s *status.Status, beats []status.Heartbeat) []notice {
 	all := broken(f, s)
 	for _, h := range beats {
@@ -22,7 +22,7 @@ func (c *Console) banner(f *Frame, s *status.Status, beats []status.Heartbeat) [
 	return append(all, c.uncovered(f)...)
 }
 
-// broken returns what stops messages.
+// broken returns the problems that stop messages.
 func broken(f *Frame, s *status.Status) []notice {
 	var all []notice
 	if s.Account.Refused != "" {
@@ -45,7 +45,7 @@ func broken(f *Frame, s *status.Status) []notice {
 	return all
 }
 
-// late returns what may be wrong.
+// late returns what may be a problem.
 func late(s *status.Status) []notice {
 	var all []notice
 	if s.Probe.Late {
@@ -62,12 +62,12 @@ func late(s *status.Status) []notice {
 	return all
 }
 
-// uncovered returns the gaps of the next days, and those who are or will be on duty without a phone
-// that is known to work.
+// uncovered returns the gaps of the next days, and the contacts on duty now or later whose phone
+// may not work.
 func (c *Console) uncovered(f *Frame) []notice {
 	roster, wrong := c.o.People.Roster(), c.phones()
 	var all, phones []notice
-	places := make(map[string]int) // of the notices in phones, by what is wrong
+	places := make(map[string]int) // index of the notice in phones, by problem
 	seen := make(map[string]bool)
 	for _, rota := range roster.Rotas() {
 		gap := false
@@ -77,7 +77,7 @@ func (c *Console) uncovered(f *Frame) []notice {
 				from = "from " + f.when(on.Start).Clock()
 			}
 			if (on.Gap || on.Unread) && !gap {
-				gap = true // the first one
+				gap = true // only the first gap
 				all = append(all, gapNotice(f, rota, on.Start, on.End, from, on.Contacts, on.Unread))
 			}
 			for _, contact := range on.Contacts {
@@ -97,7 +97,7 @@ func (c *Console) uncovered(f *Frame) []notice {
 	return append(all, phones...)
 }
 
-// gapNotice is the row of a gap of a rota.
+// gapNotice returns the notice about a gap in a rota.
 func gapNotice(f *Frame, rota string, start, end time.Time, from string, instead []string, unread bool) notice {
 	n := notice{Href: f.Base + "/duty", What: "Gap now:", Text: "nobody is on duty on " + rota + " " + from}
 	if start.After(f.now) {

@@ -21,7 +21,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 )
 
-// screens is the folder for pictures of the pages.
+// screens is the folder for screenshots of the pages.
 var screens = flag.String("screens", "", "write a picture of every page to this folder")
 
 // serve serves the world to a contact.
@@ -35,12 +35,12 @@ func (w *world) serveAs(contact string, role config.Role) string {
 	return s.URL
 }
 
-// later has a page believe that a minute has passed.
+// later makes a page's scripts believe that a minute has passed.
 const later = `(Date.now = (real => () => real() + 60e3)(Date.now), 1)`
 
-// TestEveryPage opens every page as people may see it: in light and dark, on a narrow and a wide screen. No
-// page scrolls sideways or violates the policy, axe-core finds nothing serious, and what a thumb must hit on
-// a phone is 48 px high.
+// TestEveryPage opens every page in light and dark, on narrow and wide screens. No page scrolls sideways or
+// violates the content security policy; axe-core finds nothing serious; and touch targets on the narrow
+// screen are 48 px high.
 func TestEveryPage(t *testing.T) {
 	w := newWorld(t, "alertmanager: {urls: [\"http://127.0.0.1:1\"]}\n")
 	w.night()
@@ -66,7 +66,7 @@ func TestEveryPage(t *testing.T) {
 			for _, scheme := range []string{"dark", "light"} {
 				for size, width := range map[string]int64{"narrow": 320, "phone": 390, "wide": 1280} {
 					if size == "phone" && *screens == "" {
-						continue // it is for the pictures
+						continue // only for screenshots
 					}
 					tab.Open(address, scheme, width)
 					if *screens != "" {
@@ -81,7 +81,7 @@ func TestEveryPage(t *testing.T) {
 	}
 }
 
-// check reports what is wrong with the page of a tab.
+// check reports the faults of a tab's page.
 func check(t *testing.T, tab *browsertest.Tab, at string) {
 	t.Helper()
 	tab.Text("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -96,7 +96,7 @@ func check(t *testing.T, tab *browsertest.Tab, at string) {
 	}
 }
 
-// TestWithoutScripts: a person can act, and sees what became of it.
+// TestWithoutScripts: without JavaScript, a person can act and sees the outcome.
 func TestWithoutScripts(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -114,7 +114,7 @@ func TestWithoutScripts(t *testing.T) {
 	tab.Until(`document.querySelector('.line').innerText.includes('it is the disk')`)
 }
 
-// TestLive: what changes is patched in, with the title.
+// TestLive: changes are patched into the page and its title.
 func TestLive(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -135,11 +135,11 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// TestTwoBrowsers: of two people who acknowledge simultaneously one wins, and the other reads who did.
+// TestTwoBrowsers: if two people acknowledge simultaneously, one succeeds, and the other is shown who did.
 func TestTwoBrowsers(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
-	w.deaf = true // no browser hears of the other one
+	w.deaf = true // no browser is notified of the other's action
 	first := browsertest.New(t)
 	second := first.Tab()
 	first.Open(w.serve("alice")+"/pages/6279", "dark", 1280)
@@ -166,7 +166,7 @@ func TestTwoBrowsers(t *testing.T) {
 	}
 }
 
-// TestFormKeepsInput: updates come in around a form that a person is filling in.
+// TestFormKeepsInput: updates do not change a form that a person is filling in.
 func TestFormKeepsInput(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -185,7 +185,7 @@ func TestFormKeepsInput(t *testing.T) {
 		t.Errorf("after an update, the form is %q", text)
 	}
 	p := w.load("6279")
-	p.End(time.Now(), "all alerts are resolved") // its page has no form
+	p.End(time.Now(), "all alerts are resolved") // the page no longer has the form
 	w.put(p)
 	w.open("6290", "oncall", time.Second, firing("Other", "critical", "It is bad", template.KV{"pod": "a"}), bob)
 	tab.Text(later)
@@ -195,8 +195,7 @@ func TestFormKeepsInput(t *testing.T) {
 	}
 }
 
-// TestActsInARow: after an action, what is open stays open, what is filled in stays as it is, and both can
-// be sent.
+// TestActsInARow: after an action, open forms stay open and keep their contents, and can be submitted.
 func TestActsInARow(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -217,7 +216,7 @@ func TestActsInARow(t *testing.T) {
 	tab.Until(`document.querySelector('.result')?.innerText.includes('is open again')`)
 }
 
-// TestNothingMoves: a row that a person points at stays where and as it is, even if its page ends.
+// TestNothingMoves: a row under the pointer keeps its place and content, even if its page ends.
 func TestNothingMoves(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -243,7 +242,7 @@ func TestNothingMoves(t *testing.T) {
 	w.open("6292", "oncall", 3*time.Hour, firing("Fourth", "critical", "It is bad", template.KV{"pod": "a"}), bob)
 	tab.Until(`!document.querySelector('#p-6279')`)
 
-	// A pointer that has not moved for a while is nobody's: the row must not show what was.
+	// If the pointer has not moved for a while, nobody uses it: the row must not stay outdated.
 	box = browsertest.Eval[[]float64](tab, `(() => { const b = document.querySelector('#p-6281 button'); b.scrollIntoView(); const r = b.getBoundingClientRect(); return [r.x + 9, r.y + 9] })()`)
 	tab.Do(chromedp.MouseEvent(chromedp.MouseMoved, box[0], box[1]))
 	p = w.load("6281")
@@ -259,7 +258,7 @@ func TestNothingMoves(t *testing.T) {
 	tab.Until(`document.querySelector('#p-6281 dd').innerText.includes('alice for')`)
 }
 
-// TestStale: a page that is not updated says so.
+// TestStale: a page that gets no updates shows that.
 func TestStale(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -273,7 +272,7 @@ func TestStale(t *testing.T) {
 	tab.Until(`document.querySelector('#stale').innerText.includes('smspager does not respond')`)
 }
 
-// TestMenu: on a phone the menu opens, and an update does not close it.
+// TestMenu: on a phone the menu opens, and updates do not close it.
 func TestMenu(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -294,7 +293,7 @@ func TestMenu(t *testing.T) {
 	}
 }
 
-// TestRefreshOnConnect: what has changed before the page hears of changes is fetched soon after it does.
+// TestRefreshOnConnect: a change that precedes the connection for events is fetched soon after it is made.
 func TestRefreshOnConnect(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -303,7 +302,7 @@ func TestRefreshOnConnect(t *testing.T) {
 	begin := time.Now()
 	tab.Text(`window.first = document.querySelector('#live').dataset.now`)
 	tab.Until(`document.querySelector('#live').dataset.now !== first`)
-	if took := time.Since(begin); took > 12*time.Second { // it is fetched every 15 s in any case
+	if took := time.Since(begin); took > 12*time.Second { // it is fetched every 15 s anyway
 		t.Errorf("the page was fetched again after %s", took)
 	}
 }

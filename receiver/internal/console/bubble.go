@@ -14,7 +14,7 @@ type bubble struct {
 	Unit     string // "septets", or "UTF-16 units" if the text does not fit the GSM alphabet
 }
 
-// segment is one of the segments of a text.
+// segment is a segment of a text.
 type segment struct {
 	Pieces     []piece
 	Used, Room int // in units
@@ -23,18 +23,18 @@ type segment struct {
 // piece is a part of a segment.
 type piece struct {
 	Text string
-	Cut  bool // it is shorter than what it stands for
+	Cut  bool // shortened in the text
 }
 
-// Percent is how full the segment is.
+// Percent returns how full the segment is.
 func (s segment) Percent() string { return percent(float64(s.Used) / float64(max(1, s.Room))) }
 
-// Number is the segment's number in words, as "segment 1 of 2".
+// Number returns the segment's number in words, such as "segment 1 of 2".
 func (b bubble) Number(i int) string {
 	return fmt.Sprintf("segment %d\u00a0of\u00a0%d", i+1, len(b.Segments))
 }
 
-// Left is how many units the last segment still holds.
+// Left returns how many more units the last segment can hold.
 func (b bubble) Left() int {
 	if len(b.Segments) == 0 {
 		return 0
@@ -43,8 +43,8 @@ func (b bubble) Left() int {
 	return last.Room - last.Used
 }
 
-// bubbleOf returns a text as the reader may see it. shortened are the places of it that are shorter than
-// what they stand for.
+// bubbleOf returns a text as the reader may see it. shortened matches the parts that stand for something
+// longer.
 func bubbleOf(f *Frame, text string, shortened *regexp.Regexp) bubble {
 	parts := gsm7.Segments(text)
 	b := bubble{Unit: "septets"}
@@ -65,8 +65,8 @@ func bubbleOf(f *Frame, text string, shortened *regexp.Regexp) bubble {
 	return b
 }
 
-// shownUpTo returns how much of the shown text stands for the first bytes of a text. A number that was
-// shortened belongs to the segment in which it begins.
+// shownUpTo returns the length of the shown text that corresponds to the first bytes of a text. A
+// shortened number belongs to the segment in which it begins.
 func shownUpTo(f *Frame, text, shown string, bytes int) int {
 	const longest = 16 // a number
 	for at := bytes; at <= min(len(text), bytes+longest); at++ {
@@ -77,7 +77,7 @@ func shownUpTo(f *Frame, text, shown string, bytes int) int {
 	return len(shown)
 }
 
-// pieces parts a text at the places that a pattern finds.
+// pieces splits a text before and after each match of a pattern.
 func pieces(text string, cut *regexp.Regexp) []piece {
 	if cut == nil {
 		return []piece{{Text: text}}
@@ -91,7 +91,7 @@ func pieces(text string, cut *regexp.Regexp) []piece {
 	return append(all, piece{Text: text[at:]})
 }
 
-// anyOf is the pattern of texts that stand for longer ones. Nil: there are none.
+// anyOf returns a pattern that matches any of the texts and patterns, or nil if there are none.
 func anyOf(texts []string, more ...string) *regexp.Regexp {
 	var patterns []string
 	for _, text := range texts {
@@ -107,7 +107,7 @@ func anyOf(texts []string, more ...string) *regexp.Regexp {
 }
 
 const (
-	// leftOut is how a text counts alerts that it does not list, and inMiddle is a name whose middle is left out.
+	// leftOut matches the number of alerts that a text does not list; inMiddle matches a name without its middle.
 	leftOut  = `\+\d+ more`
 	inMiddle = `[^\s.]+\.\.\.[^\s.]+`
 )

@@ -12,15 +12,15 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// summaryShown bounds what a card shows of a summary, in characters.
+// summaryShown is how many characters of a summary a card shows.
 const summaryShown = 200
 
-// card is a page in the list of open ones.
+// card is a page in the list of open pages.
 type card struct {
 	*Frame
 	Code     string
 	Version  int
-	Name     string // of what fires
+	Name     string // the name of the alert
 	Where    string
 	Summary  string
 	Severity severity
@@ -30,15 +30,15 @@ type card struct {
 	Held     when
 	Until    when // the end of the silence
 	Paged    []string
-	Next     string // who is paged next, "" if nobody is
+	Next     string // who is paged next; "" if nobody is
 	NextAt   when
-	Waits    string  // why nobody is paged, "" if somebody is to be
+	Waits    string  // why nobody is paged; "" if somebody will be
 	Mine     bool    // the reader was paged
-	Seen     int64   // when it had changed last, in ms
-	Result   *result // of what the reader has just done
+	Seen     int64   // when it last changed, in ms
+	Result   *result // of the reader's action on it
 }
 
-// read returns a page with what on-call keeps of it. What cannot be read is left out.
+// read returns a page with on-call's document. It leaves out a document that cannot be read.
 func read(stored outbox.Page) *page.Page {
 	p := &page.Page{Page: stored}
 	if err := json.Unmarshal(stored.Doc, &p.Body); err != nil {
@@ -47,7 +47,7 @@ func read(stored outbox.Page) *page.Page {
 	return p
 }
 
-// card returns a page for a list.
+// card returns the card of a page.
 func (c *Console) card(f *Frame, stored outbox.Page) card {
 	p := read(stored)
 	k := card{
@@ -78,7 +78,7 @@ func (c *Console) coming(f *Frame, p *page.Page) (next string, at when, waits st
 		return "", when{}, "Receiver " + p.Receiver + " is no longer configured, so nobody else is paged."
 	}
 	coming, more := p.Coming(plan)
-	coming.At = page.Latest(coming.At, f.now) // it is late
+	coming.At = page.Latest(coming.At, f.now) // if the step is overdue
 	switch {
 	case !more && len(plan.Steps) > 0:
 		return "", when{}, "All steps were taken: nobody else is paged."
@@ -90,7 +90,7 @@ func (c *Console) coming(f *Frame, p *page.Page) (next string, at when, waits st
 	return f.Shown(list(c.names(coming.Step.To, coming.At))), f.when(coming.At), ""
 }
 
-// names returns who recipients of the configuration are at a time: of a rota, those who are on duty.
+// names returns the names of configured recipients. For a rota, it returns the contacts on duty at the time.
 func (c *Console) names(to []string, at time.Time) []string {
 	var all []string
 	for _, name := range to {
@@ -112,7 +112,7 @@ func (c *Console) names(to []string, at time.Time) []string {
 	return all
 }
 
-// alerts returns those of a page that are kept whole, the most severe first.
+// alerts returns the alerts of a page whose details are kept, the most severe first.
 func alerts(p *page.Page) template.Alerts {
 	if len(p.Notification.Alerts) > 0 {
 		return p.Notification.Alerts
@@ -126,13 +126,13 @@ func alerts(p *page.Page) template.Alerts {
 	return all
 }
 
-// title returns what fires, and where, as the reader may see it.
+// title returns what fires and where, as the reader may see it.
 func (f *Frame) title(p *page.Page) (name, where string) {
 	name, where = title(p)
 	return f.Shown(name), f.Shown(where)
 }
 
-// title returns what fires, and where.
+// title returns what fires and where.
 func title(p *page.Page) (name, where string) {
 	labels := p.Notification.CommonLabels
 	if name = labels["alertname"]; name == "" {
@@ -152,7 +152,7 @@ func title(p *page.Page) (name, where string) {
 	return name, ""
 }
 
-// summary returns what the alerts say of themselves.
+// summary returns the summary in the alerts' annotations.
 func summary(p *page.Page) string {
 	annotations := []template.KV{p.Notification.CommonAnnotations}
 	for _, a := range alerts(p) {

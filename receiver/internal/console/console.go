@@ -1,8 +1,8 @@
-// Package console serves the pages for people: what is open now, one page with its history, and what
-// a person may do about it. Docs: docs/console.md.
+// Package console serves the pages for people: what is open now, each page with its history, and
+// what a person may do about it. Docs: docs/console.md.
 //
-// A page is plain HTML that needs no script. With JavaScript, htmx fetches the same page again when
-// something has changed, and patches what differs into the one that is shown (assets/live.js).
+// A page is plain HTML and needs no script. With JavaScript, htmx fetches the page again when
+// something has changed, and patches the differences into the displayed one (assets/live.js).
 package console
 
 import (
@@ -32,7 +32,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Store is what the console reads. An outbox.Store is one.
+// Store is what the console reads, such as an outbox.Store.
 type Store interface {
 	Get(ctx context.Context, id string) (outbox.Message, error)
 	List(context.Context, outbox.Query) ([]outbox.Message, error)
@@ -45,23 +45,23 @@ type People interface {
 	Contacts() []people.Contact
 	Roster() *people.Roster
 	Zone(e164.Number) *time.Location
-	// Verify sends a contact a code to reply with, see people.Directory.
+	// Verify sends a contact a code to reply with; see people.Directory.
 	Verify(ctx context.Context, name string, link bool) error
 }
 
-// Plans knows what a receiver wants for its pages. The plan is nil if it is not configured.
+// Plans knows the escalation plans of receivers. The plan of a receiver that is not configured is nil.
 type Plans interface {
 	Plan(receiver string) *page.Plan
 }
 
-// State knows how smspager is.
+// State knows the state of smspager.
 type State interface {
 	Status() status.Status
 	Heartbeats(context.Context) ([]status.Heartbeat, error)
 	Credits(context.Context) ([]status.Credit, error)
 }
 
-// Options are what New needs. All but the last five are required.
+// Options are the options of New. All but the last five are required.
 type Options struct {
 	Store     Store
 	People    People
@@ -70,11 +70,11 @@ type Options struct {
 	State     State
 	Previewer Previewer
 
-	Base      string            // the path before all of the console's, as "/smspager"; "": none
+	Base      string            // prefix of the console's paths, such as "/smspager"; "": none
 	Version   string            // of smspager, for the footer
 	Logger    *slog.Logger      // nil: nothing is logged
-	Transport http.RoundTripper // of requests to Alertmanager; nil: the network
-	NotFound  http.HandlerFunc  // serves paths that do not exist to programs
+	Transport http.RoundTripper // carries the requests to Alertmanager; nil: the default transport
+	NotFound  http.HandlerFunc  // serves paths that do not exist to clients other than browsers
 }
 
 // Console serves the console. It is safe for concurrent use.
@@ -91,7 +91,7 @@ type Console struct {
 type settings struct {
 	cfg      *config.Config
 	numbers  map[string]e164.Number // of contacts
-	silencer *alertmanager.Silencer // nil: Alertmanager cannot be asked
+	silencer *alertmanager.Silencer // nil: Alertmanager is not configured
 }
 
 //go:embed templates
@@ -120,8 +120,8 @@ func New(o Options) (*Console, error) {
 	return c, nil
 }
 
-// route adds the paths. Those of actions are acted on by POST only; a GET of one, as after a reload of
-// the page that shows the result, leads to the page.
+// route adds the paths. Only a POST to an action's path acts. A GET, such as after a reload of
+// the page with the result, redirects to the page.
 func (c *Console) route() {
 	c.mux.HandleFunc("GET /{$}", c.serveNow)
 	c.mux.HandleFunc("GET /pages", c.servePages)
@@ -158,10 +158,10 @@ func (c *Console) Configure(cfg *config.Config) {
 	c.settings.Store(s)
 }
 
-// ServeHTTP implements [http.Handler]. The paths are those below Options.Base.
+// ServeHTTP implements [http.Handler]. The paths are relative to Options.Base.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.mux.ServeHTTP(w, r) }
 
-// render sends a page, which is made of the template with a name.
+// render sends a page made from the template with a name.
 func (c *Console) render(w http.ResponseWriter, r *http.Request, code int, name string, data any) {
 	var page bytes.Buffer
 	if err := c.templates.ExecuteTemplate(&page, name, data); err != nil {
@@ -187,14 +187,14 @@ func (c *Console) render(w http.ResponseWriter, r *http.Request, code int, name 
 	_ = z.Close()
 }
 
-// problem is the page of an error.
+// problem is the content of an error page.
 type problem struct {
 	*Frame
 	What string // in a sentence
 	Next string // what to do
 }
 
-// fail shows a page for an error.
+// fail shows an error page.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, code int, what, next string) {
 	f := c.frame(r, "", strings.TrimSuffix(what, "."))
 	f.Still = true
@@ -209,7 +209,7 @@ func (c *Console) unreadable(w http.ResponseWriter, r *http.Request, err error) 
 	c.fail(w, r, http.StatusServiceUnavailable, "The outbox cannot be read.", "Pages are sent nevertheless. Load this page again in a moment; the log says what is wrong.")
 }
 
-// serveNotFound serves paths that do not exist: a page to browsers.
+// serveNotFound serves paths that do not exist. Browsers get an HTML page.
 func (c *Console) serveNotFound(w http.ResponseWriter, r *http.Request) {
 	if c.o.NotFound != nil && !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		c.o.NotFound(w, r)

@@ -19,7 +19,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
-// TestNow: the page has what is open, the most severe first, and who is on duty.
+// TestNow: the page shows the open pages, the most severe first, and who is on duty.
 func TestNow(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -41,7 +41,7 @@ func TestNow(t *testing.T) {
 	}
 }
 
-// TestPage: a page has its alerts, people, silences and timeline.
+// TestPage: a page shows its alerts, people, silences and timeline.
 func TestPage(t *testing.T) {
 	w := newWorld(t, "alertmanager: {urls: [\"http://127.0.0.1:1\"]}\n")
 	w.night()
@@ -72,7 +72,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestDays: a timeline of several days names them.
+// TestDays: a timeline of several days names the days.
 func TestDays(t *testing.T) {
 	w := newWorld(t, "")
 	w.open("6279", "oncall", 50*time.Hour, firing("Down", "critical", strings.Repeat("long ", 100), template.KV{"pod": "a"}), bob)
@@ -91,7 +91,7 @@ func TestDays(t *testing.T) {
 	}
 }
 
-// TestSilences: silences of the page's alerts are shown with who set them, until when and why.
+// TestSilences: silences of the page's alerts are shown, with who set them, until when and why.
 func TestSilences(t *testing.T) {
 	ends := time.Now().Add(43 * time.Minute).UTC().Format(time.RFC3339)
 	am := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -118,7 +118,7 @@ func TestSilences(t *testing.T) {
 	}
 }
 
-// TestPages: the list has filters, and goes on to older pages.
+// TestPages: the list has filters, and continues with older pages.
 func TestPages(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -144,7 +144,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestEmpty: every page says what will be there, and how to bring it.
+// TestEmpty: an empty page says what it will show, and how to get it.
 func TestEmpty(t *testing.T) {
 	w := newWorldOf(t, `
 textinghouse: {user: acme, password: secret}
@@ -171,7 +171,7 @@ receivers: [{name: sms, to: ["+33639980001"]}]
 	}
 }
 
-// TestBanner: what is wrong is at the top, and what is broken is marked.
+// TestBanner: problems are at the top, and what is broken is marked.
 func TestBanner(t *testing.T) {
 	w := newWorldOf(t, strings.Replace(configuration, `turns: {start: "2026-11-02 09:00", days: 7, people: [bob, alice]}`, "calendar: nowhere.ics", 1))
 	at := time.Now()
@@ -197,7 +197,7 @@ func TestBanner(t *testing.T) {
 	}
 }
 
-// TestUnreadable: if the outbox cannot be read, a page says so.
+// TestUnreadable: if the outbox cannot be read, an error page says so.
 func TestUnreadable(t *testing.T) {
 	w := newWorld(t, "")
 	w.err = errors.New("disk on fire")
@@ -208,8 +208,8 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestFirstView: what a browser loads for the first page is at most 25 KB, compressed; the style sheet at
-// most 8 KB. Its files may be kept for ever.
+// TestFirstView: a browser loads at most 25 KB for the first page, compressed, of which the style sheet
+// is at most 8 KB. The assets may be cached for ever.
 func TestFirstView(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -248,7 +248,7 @@ func TestFirstView(t *testing.T) {
 	}
 }
 
-// TestBase: below a prefix, every address has it.
+// TestBase: below a prefix, every address begins with it.
 func TestBase(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -265,7 +265,7 @@ func TestBase(t *testing.T) {
 	}
 }
 
-// thousand fills a world with open pages.
+// thousand fills a world with 1,000 open pages.
 func thousand(w *world) {
 	for i := range 1000 {
 		severity := []string{"critical", "warning", "info"}[i%3]
@@ -274,7 +274,7 @@ func thousand(w *world) {
 	w.messages = nil
 }
 
-// TestThousand: of 1,000 open pages, all are on the page, the most severe first.
+// TestThousand: all of 1,000 open pages are shown, the most severe first.
 func TestThousand(t *testing.T) {
 	w := newWorld(t, "")
 	thousand(w)

@@ -17,8 +17,7 @@ import (
 )
 
 const (
-	// textsRead is how many of the latest messages to a contact are looked at, and contactsRead for how many
-	// contacts that is done.
+	// textsRead is how many of a contact's latest messages are read; contactsRead is for how many contacts.
 	textsRead    = 20
 	contactsRead = 40
 )
@@ -32,7 +31,7 @@ type contactList struct {
 	MayVerify  bool
 }
 
-// verified is what became of a verification that the reader asked for.
+// verified is the outcome of a verification that the reader has requested.
 type verified struct {
 	Name, Text string
 	Done       bool
@@ -43,9 +42,9 @@ type contact struct {
 	Base              string
 	Name, Number      string
 	Word, Class       string
-	Since             when // it is so
+	Since             when // when that state began
 	Facts             []string
-	Delivered         when // the last text; zero: none is known
+	Delivered         when // when a text was last delivered; zero: unknown
 	Late              string
 	Replied           when
 	OnDuty            []string
@@ -89,7 +88,7 @@ func (c *Console) showContacts(w http.ResponseWriter, r *http.Request, code int,
 	c.render(w, r, code, "contacts.html", l)
 }
 
-// Heading is the answer to whether texts reach everybody.
+// Heading answers whether texts reach everybody.
 func (l *contactList) Heading() string {
 	switch {
 	case len(l.Contacts) == 0:
@@ -106,14 +105,14 @@ func (l *contactList) Heading() string {
 	return "All phones are verified"
 }
 
-// member is a place of a contact in a rota.
+// member describes a contact's membership in a rota.
 type member struct {
 	rota string
 	now  bool
-	from time.Time // when the next shift begins; zero: there is none in a month
+	from time.Time // when the next shift begins; zero: not within a month
 }
 
-// membership returns the rotas of contacts, by their names.
+// membership returns the rotas of each contact, by name.
 func (c *Console) membership(f *Frame) map[string][]member {
 	all := make(map[string][]member)
 	roster := c.o.People.Roster()
@@ -181,7 +180,7 @@ func (c *Console) contact(ctx context.Context, f *Frame, configured config.Conta
 	return k, c.texts(ctx, f, &k, configured.Number)
 }
 
-// texts fills in how the latest texts to a phone fared.
+// texts fills in when the latest texts to a phone were delivered and replied to.
 func (c *Console) texts(ctx context.Context, f *Frame, k *contact, to e164.Number) error {
 	ms, err := c.o.Store.List(ctx, outbox.Query{To: to, Limit: textsRead})
 	if err != nil {
@@ -203,7 +202,7 @@ func (c *Console) texts(ctx context.Context, f *Frame, k *contact, to e164.Numbe
 	return nil
 }
 
-// receiversOf returns the receivers that page a contact, first or later.
+// receiversOf returns the receivers that page a contact, at first or in an escalation.
 func (c *Console) receiversOf(name string) []string {
 	var all []string
 	for _, rc := range c.settings.Load().cfg.Receivers {
@@ -218,7 +217,7 @@ func (c *Console) receiversOf(name string) []string {
 	return all
 }
 
-// quietWords returns a contact's quiet hours in a sentence, "" if there are none.
+// quietWords returns a sentence about a contact's quiet hours, or "" if there are none.
 func quietWords(q config.Quiet, f *Frame) string {
 	if q.From == "" {
 		return ""

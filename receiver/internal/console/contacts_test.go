@@ -12,7 +12,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// TestContacts: the page has how each phone is, and where the contact is paged.
+// TestContacts: the page shows the state of each phone, and what pages the contact.
 func TestContacts(t *testing.T) {
 	w := newWorldOf(t, strings.Replace(strings.Replace(gapped, "password: secret", "password: secret, callback_token: 0123456789abcdef-token", 1), "aliases: [Alice A.]}", `aliases: [Alice A.], quiet: {from: "22:00", to: "07:00", timezone: Asia/Tokyo, severities: [info, warning]}}`, 1)+
 		"  - {name: all, to: [alice], escalate: [{after: 5m, to: [bob]}]}\n")
@@ -32,7 +32,7 @@ func TestContacts(t *testing.T) {
 	w.shows("/contacts", http.StatusServiceUnavailable, "The outbox cannot be read.")
 }
 
-// TestVerify: an admin sends a verification, at most three an hour; nobody else does.
+// TestVerify: only an admin can send a verification, at most three an hour.
 func TestVerify(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// dutyDays is how many days the page of duty shows, and dutyYears how far from today they may be.
+	// dutyDays is how many days the page of duty shows; dutyYears is how many years they may be from today.
 	dutyDays  = 14
 	dutyYears = 5
-	// minesShown is how many shifts of the reader are listed, of those that begin within dutyAhead. Their ends
-	// are looked for within shiftsAhead.
+	// minesShown is how many of the reader's shifts are listed. They begin within dutyAhead; their ends are
+	// searched for within shiftsAhead.
 	minesShown  = 6
 	shiftsAhead = 2 * dutyAhead
 	// wide is the width of a row on a wide screen, in pixels.
@@ -28,15 +28,15 @@ const (
 // dutyPage is what the page of duty shows.
 type dutyPage struct {
 	*Frame
-	From, To        when // of the days that are shown
-	Last            when // the last of them
-	Current         bool // today is one of them
+	From, To        when // of the days shown
+	Last            when // the last day shown
+	Current         bool // today is shown
 	Mine            []myShift
 	Gaps            []gap
 	Days            []dutyDay
 	Rotas           []rotaRow
 	Earlier, Later  string
-	Today           string // the address of the current weeks; "": they are shown
+	Today           string // the address of the current weeks; "" if they are shown
 	Heading, Reader string
 }
 
@@ -48,10 +48,10 @@ type myShift struct {
 	Elsewhere
 }
 
-// Elsewhere is a time in the rota's own zone, if that is another one than the reader's.
+// Elsewhere is a time in the rota's zone; empty if the reader's zone has the same time.
 type Elsewhere struct{ Clock, Zone string }
 
-// gap is a time in which nobody is on duty.
+// gap is a period in which nobody is on duty.
 type gap struct {
 	Rota, Length, Then string
 	When               string
@@ -62,7 +62,7 @@ type gap struct {
 	Unknown            string
 }
 
-// dutyDay is a day of the rows' axis.
+// dutyDay is a day on the axis of the rows.
 type dutyDay struct {
 	X, Middle, Width string
 	Weekday, Day     string
@@ -72,23 +72,23 @@ type dutyDay struct {
 // rotaRow is the row of a rota.
 type rotaRow struct {
 	Name, Zone, Source string
-	Trouble            string // why the calendar could not be read again
+	Trouble            string // why the last attempt to read the calendar failed
 	Read               when
 	Shifts             []shift
 	Words              string // the row in a sentence
-	Now                string // where now is, "" outside
+	Now                string // the position of the current time; "" if it is not shown
 	Wrong              []wrongPhone
 }
 
-// wrongPhone is a contact on duty whose phone is not known to work.
+// wrongPhone is a contact on duty whose phone may not work.
 type wrongPhone struct{ Name, Why string }
 
-// shift is a time in which the same people are on duty.
+// shift is a period in which the same people are on duty.
 type shift struct {
 	X, Width string
-	TextX    string // where the label begins, within the shift
+	TextX    string // where the label begins within the shift
 	Who      string
-	Label    string // Who, if there is room for it
+	Label    string // Who; "" if there is no room for it
 	From, To string
 	ends     time.Time
 	Gap      bool
@@ -134,18 +134,18 @@ func (c *Console) serveDuty(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "duty.html", d)
 }
 
-// midnight returns the beginning of the day of a time, or of one some days later, where the reader is.
+// midnight returns the beginning of the day of a time, or of a later day, in the reader's zone.
 func (c *clock) midnight(at time.Time, days int) time.Time {
 	at = at.In(c.zone)
 	return time.Date(at.Year(), at.Month(), at.Day()+days, 0, 0, 0, 0, c.zone)
 }
 
-// address returns that of the page some days earlier or later.
+// address returns the address of the page some days earlier or later.
 func (d *dutyPage) address(days int) string {
 	return d.Base + "/duty?from=" + d.midnight(d.From.at, days).Format(time.DateOnly)
 }
 
-// heading is the answer to whether the reader is on duty, or whether anybody is.
+// heading answers whether the reader is on duty, or whether anybody is.
 func (d *dutyPage) heading() string {
 	switch {
 	case len(d.Rotas) == 0:
@@ -160,12 +160,12 @@ func (d *dutyPage) heading() string {
 	return "Somebody is always on duty"
 }
 
-// place returns where a time is in a row.
+// place returns the position of a time in a row.
 func (d *dutyPage) place(at time.Time) string {
 	return percent(float64(at.Sub(d.From.at)) / float64(d.To.at.Sub(d.From.at)))
 }
 
-// length returns how wide a time is in a row.
+// length returns the width of a period in a row.
 func (d *dutyPage) length(from, to time.Time) float64 {
 	return float64(to.Sub(from)) / float64(d.To.at.Sub(d.From.at))
 }
@@ -183,7 +183,7 @@ func (d *dutyPage) days() []dutyDay {
 	return all
 }
 
-// joinedTimeline is a rota's timeline in which neighbours with the same people are one.
+// joinedTimeline returns a rota's timeline, with consecutive entries joined if the people are the same.
 func joinedTimeline(roster *people.Roster, rota string, from, to time.Time) []people.Duty {
 	var all []people.Duty
 	for _, on := range roster.Timeline(rota, from, to) {
@@ -196,7 +196,7 @@ func joinedTimeline(roster *people.Roster, rota string, from, to time.Time) []pe
 	return all
 }
 
-// mine adds the shifts of the reader by a rota.
+// mine adds the reader's shifts in a rota.
 func (d *dutyPage) mine(roster *people.Roster, rota string) {
 	if d.Caller.Contact == "" {
 		return
@@ -215,7 +215,7 @@ func (d *dutyPage) mine(roster *people.Roster, rota string) {
 	}
 }
 
-// elsewhere returns a time in a rota's zone; empty if that has the reader's time.
+// elsewhere returns a time in a rota's zone; empty if the reader's zone has the same time.
 func (d *dutyPage) elsewhere(at time.Time, zone *time.Location) Elsewhere {
 	_, theirs := at.In(zone).Zone()
 	_, ours := at.In(d.zone).Zone()
@@ -230,7 +230,7 @@ func (c *Console) rotaRow(d *dutyPage, roster *people.Roster, rota string, calen
 	if row.Source = c.source(rota, calendar); calendar.Source != "turns" && calendar.ReadAt != nil {
 		row.Read = d.when(*calendar.ReadAt)
 	}
-	// What is shown begins earlier, so that the table has when shifts began.
+	// The timeline includes earlier and later days, so that the table shows when shifts begin and end.
 	for _, on := range joinedTimeline(roster, rota, d.begins(), d.ends()) {
 		if on.Start.Before(d.To.at) && on.End.After(d.From.at) {
 			row.Shifts = append(row.Shifts, d.shift(on))
@@ -254,17 +254,17 @@ func (c *Console) rotaRow(d *dutyPage, roster *people.Roster, rota string, calen
 	return row
 }
 
-// wrongPhones says what is wrong with a phone in a sentence, see phones.
+// wrongPhones describes the problems that phones returns, as sentences.
 var wrongPhones = map[string]string{
 	"not verified":   "is not verified: a text to that phone may not arrive.",
 	"wants no texts": "has stopped all texts to that phone, and is not paged.",
 }
 
-// begins and ends are the times between which shifts are looked for.
+// begins and ends return the times between which shifts are searched for.
 func (d *dutyPage) begins() time.Time { return d.midnight(d.From.at, -dutyDays) }
 func (d *dutyPage) ends() time.Time   { return d.midnight(d.To.at, dutyDays) }
 
-// words returns when something begins and ends.
+// words returns the beginning and end of a period, in words.
 func (d *dutyPage) words(from, to time.Time) (string, string) {
 	begin, end := d.when(from).Day(), d.when(to).Day()
 	if !from.After(d.begins()) {
@@ -276,7 +276,7 @@ func (d *dutyPage) words(from, to time.Time) (string, string) {
 	return begin, end
 }
 
-// shift returns a time of a rota as it is drawn.
+// shift returns a period of a rota as it is drawn.
 func (d *dutyPage) shift(on people.Duty) shift {
 	from, to := on.Start, on.End
 	if from.Before(d.From.at) {
@@ -296,7 +296,7 @@ func (d *dutyPage) shift(on people.Duty) shift {
 	}
 	label, begins := float64(8*len([]rune(s.Who))+16), from
 	if d.now.After(from) && d.now.Before(to) && wide*d.length(from, d.now) < label {
-		begins = d.now // beside the line of now
+		begins = d.now // after the line that marks the current time
 		s.TextX = percent(float64(d.now.Sub(from)) / float64(to.Sub(from)))
 	}
 	if wide*d.length(begins, to) > label {
@@ -328,7 +328,7 @@ func (d *dutyPage) gap(rota string, on people.Duty) gap {
 	return g
 }
 
-// source names where a rota comes from.
+// source describes the source of a rota.
 func (c *Console) source(rota string, calendar status.Calendar) string {
 	switch calendar.Source {
 	case "turns":
@@ -344,7 +344,7 @@ func (c *Console) source(rota string, calendar status.Calendar) string {
 	return "Calendar"
 }
 
-// zoneOf names a rota's zone, and how far it is ahead of the reader's.
+// zoneOf names a rota's zone, and how far it is ahead of or behind the reader's.
 func (d *dutyPage) zoneOf(zone *time.Location) string {
 	_, theirs := d.now.In(zone).Zone()
 	_, ours := d.now.In(d.zone).Zone()
@@ -357,7 +357,7 @@ func (d *dutyPage) zoneOf(zone *time.Location) string {
 	return zone.String()
 }
 
-// sentence returns the row in words, for those who cannot see it.
+// sentence returns the row in words, for people who cannot see it.
 func (r *rotaRow) sentence() string {
 	var words []string
 	for _, s := range r.Shifts {
@@ -370,10 +370,10 @@ func (r *rotaRow) sentence() string {
 	return r.Name + ": " + strings.Join(words, ", ")
 }
 
-// Day returns the time with its day, as "Mon 7 Dec 09:00".
+// Day returns the day and the time, such as "Mon 7 Dec 09:00".
 func (w when) Day() string { return w.Date() + w.at.In(w.zone).Format(" 15:04") }
 
-// Date returns the day alone, as "Mon 7 Dec".
+// Date returns the day, such as "Mon 7 Dec".
 func (w when) Date() string {
 	return strings.ReplaceAll(w.at.In(w.zone).Format("Mon 2 Jan"), " ", nbsp)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/status"
 )
 
-// gapped is a configuration with rotas that have gaps, in Paris and Tokyo.
+// gapped is a configuration with rotas in Paris and Tokyo that have gaps.
 const gapped = `
 textinghouse: {user: acme, password: secret}
 contacts:
@@ -27,7 +27,7 @@ receivers:
   - {name: oncall, to: ["rota:primary"]}
 `
 
-// TestDuty: the page has the reader's shifts first, gaps in words, and a row for each rota.
+// TestDuty: the page shows the reader's shifts first, gaps in words, and a row for each rota.
 func TestDuty(t *testing.T) {
 	w := newWorldOf(t, gapped)
 	readAt := time.Now().Add(-26 * time.Hour)
@@ -50,10 +50,10 @@ func TestDuty(t *testing.T) {
 	}
 }
 
-// TestDutyDays: a row is as wide as its days, also where a clock changes, and nothing is drawn outside.
+// TestDutyDays: a row is as wide as its days, even when the clocks change, and nothing is drawn outside it.
 func TestDutyDays(t *testing.T) {
 	w := newWorldOf(t, gapped)
-	body := w.get("/duty?from=2027-03-20").Body.String() // an hour is missing on 28 March
+	body := w.get("/duty?from=2027-03-20").Body.String() // 28 March has 23 hours
 	shifts := regexp.MustCompile(`<svg x="([0-9.]+)%" y="4" width="([0-9.]+)%"`).FindAllStringSubmatch(body, -1)
 	if len(shifts) != 3 {
 		t.Fatalf("%d shifts, want 3:\n%s", len(shifts), body)
@@ -69,7 +69,7 @@ func TestDutyDays(t *testing.T) {
 	}
 }
 
-// TestDutyLabel: the line of now does not cross the name of who is on duty.
+// TestDutyLabel: the line that marks the current time does not cross the name of the contact on duty.
 func TestDutyLabel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, 11, 28, 14, 0, 0, 0, paris))) // 14 of the 57 hours until Monday 09:00

@@ -7,15 +7,15 @@ import (
 	"github.com/smspager/smspager/receiver/internal/status"
 )
 
-// fact is a row: a name, its state, and details.
+// fact is a row with a name, its state and details.
 type fact struct {
 	Name, Word, Class string
-	Before            string // the detail, around a time
+	Before            string // the detail; At and After follow it
 	At                when
 	After             string
 }
 
-// wayOut returns what is between smspager and the phones.
+// wayOut returns the rows of what lies between smspager and the phones.
 func wayOut(f *Frame, s *status.Status) []fact {
 	var all []fact
 	inUse := false
@@ -32,7 +32,7 @@ func wayOut(f *Frame, s *status.Status) []fact {
 	return append(all, account(f, s)...)
 }
 
-// account returns how the account and the probe are.
+// account returns the rows of the account, its credit and the probe.
 func account(f *Frame, s *status.Status) []fact {
 	account := fact{Name: "Account", Word: "accepted", Class: "is-ok"}
 	if s.Account.Refused != "" {
@@ -51,7 +51,7 @@ func account(f *Frame, s *status.Status) []fact {
 	return []fact{account, credit, probe(f, s.Probe)}
 }
 
-// probe returns how the probe is.
+// probe returns the row of the probe.
 func probe(f *Frame, p status.Probe) fact {
 	row := fact{Name: "Probe", Word: "off", Class: "is-wait", Before: "set probe.interval to measure the chain, without cost"}
 	if p.Interval == "0s" || p.Interval == "" {
@@ -67,7 +67,7 @@ func probe(f *Frame, p status.Probe) fact {
 	return row
 }
 
-// inside returns how smspager itself is.
+// inside returns the rows of smspager's own parts.
 func inside(f *Frame, s *status.Status) []fact {
 	queue := fact{Name: "Queue", Word: "empty", Class: "is-ok"}
 	if s.Queue.Waiting > 0 {

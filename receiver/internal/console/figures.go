@@ -13,37 +13,38 @@ import (
 )
 
 const (
-	// figuresOver is how far back the figures go, and figuresFor how long they are kept.
+	// figuresOver is the period that the figures cover; figuresFor is how long they are cached.
 	figuresOver = 30 * 24 * time.Hour
 	figuresFor  = time.Minute
-	// messagesCounted, probesCounted (one in five minutes) and pagesCounted bound what is read for the figures,
-	// a batch at a time.
+	// messagesCounted, probesCounted (enough for one in five minutes) and pagesCounted limit what is read for
+	// the figures. It is read in batches.
 	messagesCounted = 5000
 	probesCounted   = 9000
 	pagesCounted    = 2000
 	batch           = 500
 )
 
-// figures are what the plots are made of. They are read at most once a minute, whoever looks.
+// figures caches the data of the plots, so that it is read at most once a minute, however many people look.
 type figures struct {
 	mu     sync.Mutex
 	readAt time.Time
 	last   figuresRead
 }
 
-// figuresRead is what was read of the messages and pages of the last days, newest first.
+// figuresRead holds the data of the last days' messages and pages, newest first.
 type figuresRead struct {
-	Texts  []textFigure // but for probes
+	Texts  []textFigure // without probes
 	Probes []textFigure
 	Pages  []pageFigure
-	// Older ones were left out; zero: none were.
+	// If there were too many, older ones were left out, and the data begin at these times; zero: they are
+	// complete.
 	TextsCut, ProbesCut, PagesCut time.Time
 }
 
-// textFigure is what counts of a message.
+// textFigure is the data of a message.
 type textFigure struct {
 	At       time.Time // when it could be sent
-	Sent     time.Time // when the provider, or else the phone, had it; zero: neither is known
+	Sent     time.Time // when the provider accepted it, or else when it was delivered; zero: neither is known
 	Took     time.Duration
 	To       e164.Number
 	Segments int
@@ -51,13 +52,13 @@ type textFigure struct {
 	State    outbox.State
 }
 
-// pageFigure is what counts of a page.
+// pageFigure is the data of a page.
 type pageFigure struct {
 	At       time.Time
 	Severity string
 }
 
-// readFigures returns the figures; those of the last minute, if there are any.
+// readFigures returns the figures, from the cache if they are less than a minute old.
 func (c *Console) readFigures(ctx context.Context, now time.Time) (figuresRead, error) {
 	c.figures.mu.Lock()
 	defer c.figures.mu.Unlock()
@@ -80,8 +81,8 @@ func (c *Console) readFigures(ctx context.Context, now time.Time) (figuresRead, 
 	return all, nil
 }
 
-// messagesSince returns the figures of messages since a time, newest first, and when those begin that it has if there
-// are more than it may read.
+// messagesSince returns the figures of messages since a time, newest first. If it reads fewer than there are,
+// cut is when the figures begin.
 func (c *Console) messagesSince(ctx context.Context, q outbox.Query, since time.Time, most int) (all []textFigure, cut time.Time, err error) {
 	for q.Limit = batch; ; {
 		ms, err := c.o.Store.List(ctx, q)
@@ -104,7 +105,7 @@ func (c *Console) messagesSince(ctx context.Context, q outbox.Query, since time.
 	}
 }
 
-// pagesSince is messagesSince for pages.
+// pagesSince does the same as messagesSince, for pages.
 func (c *Console) pagesSince(ctx context.Context, since time.Time) (all []pageFigure, cut time.Time, err error) {
 	for q := (outbox.PageQuery{Limit: batch}); ; {
 		ps, err := c.o.Store.Pages(ctx, q)
@@ -143,12 +144,12 @@ func textFigureOf(m outbox.Message) textFigure {
 	return t
 }
 
-// delays are how long deliveries took in a time; -1: there were none.
+// delays summarizes the delivery times of a period; -1: nothing was delivered.
 type delays struct {
 	P50, P90, Probe time.Duration
 }
 
-// delaysOf returns the delays in times that begin at each of some moments and end at the next.
+// delaysOf returns the delays of the periods between consecutive times.
 func delaysOf(read *figuresRead, begins []time.Time) []delays {
 	texts, probes := tookIn(read.Texts, begins), tookIn(read.Probes, begins)
 	var all []delays
@@ -158,7 +159,7 @@ func delaysOf(read *figuresRead, begins []time.Time) []delays {
 	return all
 }
 
-// tookIn returns how long deliveries took in each of these times.
+// tookIn returns the delivery times in each of these periods.
 func tookIn(texts []textFigure, begins []time.Time) [][]time.Duration {
 	all := make([][]time.Duration, len(begins)-1)
 	for _, t := range texts {
@@ -169,7 +170,7 @@ func tookIn(texts []textFigure, begins []time.Time) [][]time.Duration {
 	return all
 }
 
-// bucket returns the place of a time between some moments; -1: it is before or after them.
+// bucket returns the index of the period that contains a time, or -1.
 func bucket(begins []time.Time, at time.Time) int {
 	i, found := slices.BinarySearchFunc(begins, at, time.Time.Compare)
 	if !found {
@@ -181,7 +182,8 @@ func bucket(begins []time.Time, at time.Time) int {
 	return i
 }
 
-// quantile returns the least value that a share of them does not exceed; -1 without values. It sorts them.
+// quantile returns the smallest value that at least a share of the values do not exceed, or -1 without values. It sorts
+// the values.
 func quantile(values []time.Duration, share float64) time.Duration {
 	if len(values) == 0 {
 		return -1
@@ -191,21 +193,21 @@ func quantile(values []time.Duration, share float64) time.Duration {
 	return values[min(max(i, 0), len(values)-1)]
 }
 
-// nights are how often somebody was woken.
+// nights counts the nights in which a person was woken.
 type nights struct {
 	Who   string
 	Count int
 	Last  when
 }
 
-// Nights begin at nightFrom and end at nightTo, in the zone of the person.
+// A night lasts from nightFrom to nightTo in the person's zone.
 const (
 	nightFrom = 22
 	nightTo   = 7
 )
 
-// nightsOf returns how many nights of the last ones each person was sent texts in, most of them first.
-// Texts that somebody asked for wake nobody.
+// nightsOf returns for each person in how many nights they were sent texts, the highest number first.
+// It ignores texts that the person asked for, because those wake nobody.
 func (c *Console) nightsOf(f *Frame, texts []textFigure) []nights {
 	type night struct {
 		to  e164.Number

@@ -12,17 +12,17 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Frame is what all pages have.
+// Frame is the part that all pages have.
 type Frame struct {
 	*clock
 	Base    string
 	Title   string
-	Path    string // of this page, with its query, for updates
+	Path    string // of this page with its query; updates load it
 	Nav     []navItem
 	Caller  access.Caller
 	Version string
-	Still   bool     // it is not updated while it is shown
-	Typed   bool     // it has fields, so that a reload without JavaScript would lose what is in them
+	Still   bool     // the page is not updated while it is shown
+	Typed   bool     // the page has fields, whose contents a reload without JavaScript would lose
 	Banner  []notice // what is wrong
 	Now     when
 }
@@ -33,15 +33,15 @@ type navItem struct {
 	Current    bool
 }
 
-// notice is a row of the banner: what is wrong, and where to repair it.
+// notice is a row of the banner: what is wrong, and where to fix it.
 type notice struct {
-	Bad        bool // something is broken; otherwise something needs care
+	Bad        bool // something is broken; false: something needs attention
 	What, Text string
-	Others     []string // the same applies to them
+	Others     []string // others with the same problem
 	Href       string   // "": nowhere
 }
 
-// menu are the pages that the menu lists.
+// menu returns the pages in the menu.
 func menu() []navItem {
 	return []navItem{
 		{Href: "/", Name: "Now"}, {Href: "/messages", Name: "Messages"}, {Href: "/duty", Name: "Duty"}, {Href: "/templates", Name: "Templates"},
@@ -65,7 +65,7 @@ func (c *Console) frame(r *http.Request, at, title string) *Frame {
 	return f
 }
 
-// version returns that of smspager, "" if the build has none.
+// version returns smspager's version, or "" if the build has none.
 func (c *Console) version() string {
 	if c.o.Version == "unknown" {
 		return ""
@@ -76,8 +76,8 @@ func (c *Console) version() string {
 // CanAct reports whether the reader may act on pages.
 func (f *Frame) CanAct() bool { return f.Caller.Contact != "" && f.Caller.May(config.Responder) == nil }
 
-// Shown returns a text of alerts or people as the reader may see it: for all but admins, with its numbers
-// shortened.
+// Shown returns a text from alerts or people as the reader may see it. Unless the reader is an admin, it
+// shortens phone numbers.
 func (f *Frame) Shown(text string) string {
 	text = strings.Map(withoutDirection, text)
 	if f.Caller.Role.Includes(config.Admin) {
@@ -86,8 +86,8 @@ func (f *Frame) Shown(text string) string {
 	return inText.ReplaceAllStringFunc(text, short)
 }
 
-// withoutDirection leaves out the characters that turn the direction of what follows them: a label must not
-// have the words of the console read backwards.
+// withoutDirection removes the characters that change the direction of text. Otherwise a label could make
+// the console's own words run backwards.
 func withoutDirection(r rune) rune {
 	if unicode.Is(unicode.Bidi_Control, r) {
 		return -1
@@ -105,13 +105,13 @@ func (f *Frame) Alarm() bool {
 	return false
 }
 
-// severity is how a page's severity is shown.
+// severity is a severity as it is displayed.
 type severity struct {
 	Word  string // in capitals
 	Class string
 }
 
-// severityOf returns how a severity is shown: by its place in the configured order.
+// severityOf returns how a severity is displayed, which depends on its place in the configured order.
 func severityOf(order *templating.SeverityOrder, s string) severity {
 	word := strings.ToUpper(s)
 	switch rank := order.Rank(s); {
@@ -125,7 +125,7 @@ func severityOf(order *templating.SeverityOrder, s string) severity {
 	return severity{word, "is-wait"}
 }
 
-// functions are those of the templates.
+// functions returns the functions of the templates.
 func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset":   func(name string) string { return c.assets.paths[name] },

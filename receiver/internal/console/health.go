@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// daysPlotted is how many days plots of texts show, pageDays those of pages, and creditDays those of the
-	// credit, whose readings are kept for a week.
+	// daysPlotted is how many days the plots of texts show, pageDays those of pages, and creditDays those of
+	// the credit, whose readings are kept for a week.
 	daysPlotted = 30
 	pageDays    = 14
 	creditDays  = 8
-	// halfHours is how many points a plot of a day has.
+	// halfHours is how many points the plot of a day has.
 	halfHours = 48
-	// nightsShown is for how many people nights are shown.
+	// nightsShown is for how many people nights are listed.
 	nightsShown = 20
 )
 
@@ -35,9 +35,9 @@ type health struct {
 	Credit        barPlot
 	Pages         barPlot
 	Nights        []nights
-	Texts         int  // messages that were read
-	Cut           when // the figures of messages begin then; zero: they are whole
-	ProbesCut     when // those of probes, and of pages
+	Texts         int  // the number of messages read
+	Cut           when // when the figures of messages begin, if some were left out; zero: they are complete
+	ProbesCut     when // the same for probes and for pages
 	PagesCut      when
 }
 
@@ -69,7 +69,7 @@ func (c *Console) serveHealth(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "health.html", h)
 }
 
-// verdict is the answer to whether messages arrive, with how long that takes.
+// verdict answers whether messages arrive, and how long that takes.
 func verdict(f *Frame, s *status.Status, texts []textFigure) (heading, lead string) {
 	var took []time.Duration
 	lost, slow := 0, 0
@@ -124,7 +124,7 @@ func dayPlot(f *Frame, read *figuresRead) linePlot {
 	return p
 }
 
-// hour is the time of day alone.
+// hour returns the time of day.
 func (w when) hour() string { return w.at.In(w.zone).Format("15:04") }
 
 // monthPlot shows the delays of the last 30 days.
@@ -135,7 +135,7 @@ func monthPlot(f *Frame, read *figuresRead) linePlot {
 	return p
 }
 
-// dayBegins returns when the last days began, and when today ends, where the reader is.
+// dayBegins returns the beginnings of the last days, and the end of today, in the reader's zone.
 func (f *Frame) dayBegins(days int) []time.Time {
 	var begins []time.Time
 	for i := range days + 1 {
@@ -144,7 +144,7 @@ func (f *Frame) dayBegins(days int) []time.Time {
 	return begins
 }
 
-// dayName names one of some days.
+// dayName names a day of begins.
 func (f *Frame) dayName(begins []time.Time, i int) string {
 	if i == len(begins)-2 {
 		return "today"
@@ -170,7 +170,7 @@ func delayPlot(caption, over string, all []delays, name func(int) string) linePl
 	return p
 }
 
-// inWords returns a line in words.
+// inWords describes a line in words.
 func inWords(name string, values []time.Duration) string {
 	known := slices.DeleteFunc(slices.Clone(values), func(d time.Duration) bool { return d < 0 })
 	if len(known) == 0 {
@@ -180,7 +180,7 @@ func inWords(name string, values []time.Duration) string {
 	return fmt.Sprintf("%s about %s, at most %s", name, seconds(quantile(known, 0.5)), seconds(most))
 }
 
-// segmentPlot shows the segments that the provider took each day. Probes are free.
+// segmentPlot shows how many segments the provider accepted each day. It leaves out probes, which are free.
 func segmentPlot(f *Frame, texts []textFigure) barPlot {
 	begins := f.dayBegins(daysPlotted)
 	days := make([][]float64, daysPlotted)
@@ -202,7 +202,7 @@ func segmentPlot(f *Frame, texts []textFigure) barPlot {
 	return p
 }
 
-// barsOf returns a plot of amounts of days, each of one or more kinds.
+// barsOf returns a plot of daily amounts of one or more kinds.
 func (f *Frame) barsOf(begins []time.Time, days [][]float64, kinds []legend) barPlot {
 	p := barPlot{plot: plot{Columns: []string{"Day"}, Marks: f.dayMarks(begins)}}
 	for i := range kinds {
@@ -287,7 +287,7 @@ func (c *Console) pagePlot(f *Frame, pages []pageFigure) barPlot {
 	return p
 }
 
-// severityKind is the place of a severity among those of the plot.
+// severityKind returns the index of a severity among the kinds of pagePlot.
 func severityKind(s severity) int {
 	switch s.Class {
 	case "is-crit":

@@ -15,7 +15,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// TestHealth: the page has how every part is, and what is wrong at its top.
+// TestHealth: the page shows the state of every part, and problems at the top.
 func TestHealth(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -76,12 +76,12 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestFigures: percentiles, segments, pages and nights are those of the messages and pages.
+// TestFigures: percentiles, segments, pages and nights match the messages and pages.
 func TestFigures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, 11, 28, 12, 0, 0, 0, paris)))
 		w := newWorld(t, "")
-		for i := range 10 { // 1 s, 2 s, … 10 s, half an hour ago and before it
+		for i := range 10 { // delivered after 1 s, 2 s, … 10 s, about 20 minutes ago
 			m := w.message(bob, 20*time.Minute+time.Duration(i)*time.Second, outbox.Delivered, strings.Repeat("x", 200))
 			m.UpdatedAt = m.CreatedAt.Add(time.Duration(i+1) * time.Second)
 		}
@@ -102,14 +102,14 @@ func TestFigures(t *testing.T) {
 			"Half within ", "26 in 30 days", "p50 about", "at most 9.0\u00a0s", "<span>alice</span><b>2\u00a0nights</b>", "!<span>carol</span>",
 			"<tr><th scope=\"row\">today</th><td class=\"n\">0</td><td class=\"n\">0</td><td class=\"n\">14</td></tr>")
 
-		w.message(alice, time.Minute, outbox.Failed, "x") // the figures are kept for a minute
+		w.message(alice, time.Minute, outbox.Failed, "x") // the figures are cached for a minute
 		w.shows("/health", http.StatusOK, "<h1>Messages arrive</h1>")
 		time.Sleep(time.Minute)
 		w.shows("/health", http.StatusOK, "<h1>1 message did not arrive</h1>")
 	})
 }
 
-// TestFiguresCut: of very many messages, only the last ones are read, and the page says so.
+// TestFiguresCut: if there are very many messages, only the latest are read, and the page says so.
 func TestFiguresCut(t *testing.T) {
 	w := newWorld(t, "")
 	for i := range 12_000 {
@@ -125,7 +125,7 @@ func TestFiguresCut(t *testing.T) {
 	w.shows("/health", http.StatusOK, "Probes before", "!figures are cut", "1 in 30 days") // probes do not displace texts
 }
 
-// TestPlots: nothing is drawn outside of its plot, whatever the figures are.
+// TestPlots: nothing is drawn outside its plot, whatever the figures are.
 func TestPlots(t *testing.T) {
 	w := newWorld(t, "")
 	for i, took := range []time.Duration{0, time.Millisecond, time.Hour, 72 * time.Hour} {

@@ -28,13 +28,13 @@ type messageList struct {
 	Contacts  []string
 	Receivers []string
 	Rows      []messageRow
-	Older     string // the address of older messages, "" if there are none
-	Newest    string // the address of the newest ones, "" if they are shown
+	Older     string // the address of older messages; "" if there are none
+	Newest    string // the address of the newest ones; "" if they are shown
 	One       *oneMessage
-	Chosen    bool // the reader has chosen One; otherwise it is the newest
+	Chosen    bool // the reader has chosen One; false: it is the newest
 }
 
-// messageFilter is what the reader wants to see.
+// messageFilter holds the reader's filters.
 type messageFilter struct {
 	State, To, Receiver, Before string
 }
@@ -45,15 +45,15 @@ type messageRow struct {
 	Word, Class, Detail string
 	Sent                when
 	Segments            int
-	Shown               bool // beside the list
+	Shown               bool // it is shown beside the list
 }
 
-// oneMessage is what is shown of a message.
+// oneMessage is a message as it is shown beside the list.
 type oneMessage struct {
 	ID, To, Number      string
 	Word, Class, Detail string
 	Sent                when
-	Page, PageHref      string // the code of its page; "": it has none
+	Page, PageHref      string // the code of its page; "": none
 	Receiver            string
 	Bubble              bubble
 	Done                []string // what was shortened or left out, and why
@@ -116,8 +116,8 @@ func (c *Console) showMessages(w http.ResponseWriter, r *http.Request, chosen *o
 	c.render(w, r, http.StatusOK, "messages.html", l)
 }
 
-// query returns what a filter asks the store for, or a fault in a sentence. Probes are in the list only if
-// they are asked for.
+// query returns the store's query for a filter, or a fault in a sentence. Probes are listed only if the
+// filter asks for them.
 func (c *Console) query(f *Frame, filter *messageFilter) (q outbox.Query, fault string) {
 	q = outbox.Query{State: outbox.State(filter.State), Receiver: filter.Receiver, Before: filter.Before}
 	if filter.State != "" && !slices.Contains(outbox.States(), q.State) {
@@ -133,11 +133,11 @@ func (c *Console) query(f *Frame, filter *messageFilter) (q outbox.Query, fault 
 		q.To = n
 		return q, ""
 	}
-	if !f.Caller.Role.Includes(config.Admin) { // others do not see whose number it is
+	if !f.Caller.Role.Includes(config.Admin) { // the result would show whose number it is
 		return q, "There is no such contact."
 	}
 	if rest, bare := strings.CutPrefix(filter.To, " "); bare {
-		filter.To = "+" + rest // a plus sign that was not encoded as %2B
+		filter.To = "+" + rest // the plus sign was not encoded as %2B
 	}
 	n, err := e164.Parse(filter.To)
 	if err != nil {
@@ -147,7 +147,7 @@ func (c *Console) query(f *Frame, filter *messageFilter) (q outbox.Query, fault 
 	return q, ""
 }
 
-// choices fills in what the filters offer.
+// choices fills in the choices of the filters.
 func (c *Console) choices(l *messageList) {
 	s := c.settings.Load()
 	for _, contact := range s.cfg.Contacts {
@@ -165,7 +165,7 @@ func (c *Console) choices(l *messageList) {
 	}
 }
 
-// address returns that of the list, or of a message beside it, with the same filters.
+// address returns the address of the list, or of a message beside it, with the same filters.
 func (l *messageList) address(id, before string) string {
 	q := url.Values{}
 	for name, value := range map[string]string{"state": l.State, "to": l.To, "receiver": l.Receiver, "before": before} {
@@ -183,7 +183,7 @@ func (l *messageList) address(id, before string) string {
 	return address + "?" + q.Encode()
 }
 
-// Filtered reports whether messages are left out.
+// Filtered reports whether a filter is set.
 func (l *messageList) Filtered() bool { return l.State != "" || l.To != "" || l.Receiver != "" }
 
 func (c *Console) messageRow(l *messageList, m outbox.Message, chosen *outbox.Message) messageRow {
@@ -196,7 +196,8 @@ func (c *Console) messageRow(l *messageList, m outbox.Message, chosen *outbox.Me
 	return row
 }
 
-// recipient returns who gets a message: a contact, a number as the reader may see it, or the probe.
+// recipient returns the recipient of a message: a contact, a number as the reader may see it, or the
+// probe's.
 func (c *Console) recipient(f *Frame, n e164.Number) string {
 	if n == e164.Test {
 		return "999"
@@ -209,7 +210,7 @@ func (c *Console) recipient(f *Frame, n e164.Number) string {
 	return number(f.Caller, n)
 }
 
-// oneMessage returns what is shown of a message.
+// oneMessage returns a message as it is shown beside the list.
 func (c *Console) oneMessage(ctx context.Context, f *Frame, m outbox.Message) *oneMessage {
 	one := &oneMessage{ID: m.ID, To: c.recipient(f, m.To), Sent: f.when(m.CreatedAt), Receiver: m.Receiver}
 	if one.To != "999" {
@@ -220,7 +221,7 @@ func (c *Console) oneMessage(ctx context.Context, f *Frame, m outbox.Message) *o
 	one.Word, one.Class, one.Detail = c.state(f, m)
 	one.Detail = f.Shown(one.Detail)
 	if m.PageID != "" {
-		if p, err := c.o.Store.Page(ctx, m.PageID); err == nil { // without it, the message is shown all the same
+		if p, err := c.o.Store.Page(ctx, m.PageID); err == nil { // if this fails, the message is still shown
 			one.Page, one.PageHref = p.Code, f.Base+"/pages/"+p.ID
 		}
 	}
@@ -231,13 +232,13 @@ func (c *Console) oneMessage(ctx context.Context, f *Frame, m outbox.Message) *o
 	return one
 }
 
-// queuedWith are the parts of what a message's history says of its text (intake).
+// alertsShown and valuesShortened match what intake writes into a message's history about its text.
 var (
 	alertsShown     = regexp.MustCompile(`^(\d+) of (\d+) alerts shown$`)
 	valuesShortened = regexp.MustCompile(`^(\d+) values shortened$`)
 )
 
-// shortened returns what a text leaves out and why, and where.
+// shortened returns what a text leaves out and why, and a pattern that matches the places.
 func (c *Console) shortened(f *Frame, m outbox.Message) (done []string, cut *regexp.Regexp) {
 	if len(m.Events) == 0 || m.Events[0].Type != outbox.EventQueued {
 		return nil, nil
@@ -252,7 +253,7 @@ func (c *Console) shortened(f *Frame, m outbox.Message) (done []string, cut *reg
 	var places []string
 	for part := range strings.SplitSeq(m.Events[0].Detail, "; ") {
 		if n := alertsShown.FindStringSubmatch(part); n != nil {
-			shown, _ := strconv.Atoi(n[1]) // digits; one that is too large is only shown
+			shown, _ := strconv.Atoi(n[1]) // only digits; a number that is too large is merely displayed wrongly
 			all, _ := strconv.Atoi(n[2])
 			done, places = append(done, fmt.Sprintf("%d of %s left out: the text has %s.", all-shown, counted(all, "alert"), why)), append(places, leftOut)
 		} else if n := valuesShortened.FindStringSubmatch(part); n != nil {
@@ -269,7 +270,7 @@ func (c *Console) shortened(f *Frame, m outbox.Message) (done []string, cut *reg
 	return done, anyOf(nil, places...)
 }
 
-// history returns what happened to a message, oldest first.
+// history returns the events of a message, oldest first.
 func history(f *Frame, m outbox.Message, to string) []entry {
 	var all []entry
 	attempts := 0
@@ -302,7 +303,7 @@ func history(f *Frame, m outbox.Message, to string) []entry {
 	return all
 }
 
-// joined joins the details that there are.
+// joined joins the details that are not empty.
 func joined(details ...string) string {
 	return strings.Join(slices.DeleteFunc(details, func(s string) bool { return s == "" }), ", ")
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// shows reports whether the page at a path has some texts; those that begin with an exclamation mark must
-// not be there.
+// shows checks that the page at a path contains some texts, and none of those that begin with an
+// exclamation mark.
 func (w *world) shows(path string, status int, texts ...string) {
 	w.t.Helper()
 	rec := w.get(path)
@@ -31,7 +31,7 @@ func (w *world) shows(path string, status int, texts ...string) {
 	}
 }
 
-// message adds a message, and returns it.
+// message adds a message and returns it.
 func (w *world) message(to outbox.Person, ago time.Duration, state outbox.State, text string, events ...outbox.Event) *outbox.Message {
 	p := w.open(fmt.Sprint(8000+len(w.pages)), "storage", ago, firing("Other", "info", "It is bad"))
 	w.text(p, to, time.Now().Add(-ago), text, 4*time.Second)
@@ -43,7 +43,7 @@ func (w *world) message(to outbox.Person, ago time.Duration, state outbox.State,
 	return m
 }
 
-// TestMessages: the list has filters, and goes on to older messages; probes are in it only if they are asked for.
+// TestMessages: the list has filters, and continues with older messages. Probes are listed only on request.
 func TestMessages(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -68,17 +68,17 @@ func TestMessages(t *testing.T) {
 	w.shows("/messages?state=nope", http.StatusBadRequest, "There is no such state.")
 	w.shows("/messages?to=dave", http.StatusBadRequest, "There is no such contact.")
 	w.shows("/messages/none", http.StatusNotFound, "There is no such message.")
-	for _, caller := range []access.Caller{responder, viewer, nobody, open} { // nobody finds out whose number it is
+	for _, caller := range []access.Caller{responder, viewer, nobody, open} { // none of them finds out whose number it is
 		w.caller = caller
 		w.shows("/messages?to="+url.QueryEscape(string(carol.Number)), http.StatusBadRequest, "There is no such contact.")
 	}
 	w.caller = admin
 	w.shows("/messages?to="+url.QueryEscape(string(carol.Number)), http.StatusOK, "lost")
-	w.shows("/messages?to="+string(carol.Number), http.StatusOK, "lost") // the plus sign is a space
+	w.shows("/messages?to="+string(carol.Number), http.StatusOK, "lost") // the plus sign is decoded as a space
 	w.shows("/messages?to=12", http.StatusBadRequest, "no such number")
 }
 
-// TestMessage: a message has its text in segments, what was left out and why, and its history.
+// TestMessage: a message shows its text in segments, what was left out and why, and its history.
 func TestMessage(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -94,11 +94,11 @@ func TestMessage(t *testing.T) {
 	w.shows(path, http.StatusOK, string(carol.Number))
 }
 
-// TestMessageTexts: markup stays text, and numbers are short for all but admins, even on the border of
-// segments; the segments are those of the text that was sent.
+// TestMessageTexts: markup is shown as text. Everybody except admins sees shortened numbers, even
+// across segments. The segments are those of the text as sent.
 func TestMessageTexts(t *testing.T) {
 	w := newWorld(t, "")
-	border := strings.Repeat("x", 148) + "+33639980007 is down" // the number is in both segments
+	border := strings.Repeat("x", 148) + "+33639980007 is down" // the number spans both segments
 	ucs2 := strings.Repeat("ж", 80)
 	for _, c := range []struct {
 		name, text string

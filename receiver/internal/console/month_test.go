@@ -47,7 +47,7 @@ func (w *world) Decode(payload []byte) (n templating.Notification, err error) {
 	return n, err
 }
 
-// Render implements console.Previewer, as the receiver does.
+// Render implements console.Previewer in the same way as the receiver.
 func (w *world) Render(receiver string, n templating.Notification, text string, maxSegments int) (console.Rendered, error) {
 	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet})
 	if err != nil {
@@ -61,8 +61,8 @@ func (w *world) Render(receiver string, n templating.Notification, text string, 
 	return console.Rendered{MaxSegments: maxSegments, Rendering: made.Render(n, templating.Budget{MaxSegments: maxSegments})}, nil
 }
 
-// month fills the world with what the page of health shows of the last 30 days, and with a message of whose
-// alerts not all are in its text.
+// month fills the world with what the page of health shows of the last 30 days, and with a message whose
+// text does not list all alerts.
 func (w *world) month() {
 	now, dice := time.Now(), rand.New(rand.NewPCG(1, 2))
 	hour := time.Hour
@@ -103,7 +103,7 @@ func (w *world) month() {
 	w.status.Configuration = status.Configuration{LoadedAt: now.Add(-40 * hour), FailedAt: &at, Error: "smspager.yml:41:7: receivers[2].escalate[0].after: must be above 0, is 0s"}
 }
 
-// text adds a message that was delivered after some time.
+// text adds a message that was delivered after a time.
 func (w *world) text(p *page.Page, to outbox.Person, at time.Time, text string, took time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -115,7 +115,7 @@ func (w *world) text(p *page.Page, to outbox.Person, at time.Time, text string, 
 	})
 }
 
-// probe adds a probe that was delivered.
+// probe adds a delivered probe.
 func (w *world) probe(at time.Time, took time.Duration) {
 	w.messages = append(w.messages, outbox.Message{
 		ID: fmt.Sprintf("%013d-p%d", at.UnixMilli(), len(w.messages)), To: e164.Test, Receiver: outbox.ProbeReceiver, Text: "probe", State: outbox.Delivered, CreatedAt: at, UpdatedAt: at.Add(took), Segments: 1, Encoding: "gsm7",
@@ -123,7 +123,7 @@ func (w *world) probe(at time.Time, took time.Duration) {
 	})
 }
 
-// cutText is the text of shared/console/messages.html.
+// cutText is the text in shared/console/messages.html.
 const cutText = `WARNING NodeFilesystemAlmostOutOfSpace prod-eu-1: 9 firing, 12-40m. Filesystem has less than 5% space left.
 node01 /srv/media 2.7%
 node02 /srv/media 3.1%

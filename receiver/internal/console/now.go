@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// most is how many open pages are read, and cards how many of them are shown with all they have;
-	// the others are a line each.
+	// most is how many open pages are read, and cards is how many of them are shown in full; each of
+	// the others gets a line.
 	most  = 2000
 	cards = 50
-	// endedShown is how many of the pages that have ended are shown, endedRead how many are looked at:
-	// the store returns them by when they began.
+	// endedShown is how many ended pages are shown, and endedRead how many are read to find the
+	// latest: the store orders them by their beginning.
 	endedShown = 5
 	endedRead  = 30
-	// gapsAhead is how far ahead a gap is announced.
+	// gapsAhead is how far ahead gaps are announced.
 	gapsAhead = 7 * 24 * time.Hour
-	// dutyAhead is how far ahead a roster looks for the next change.
+	// dutyAhead is how far ahead a roster is searched for the next change.
 	dutyAhead = 31 * 24 * time.Hour
 )
 
@@ -33,27 +33,27 @@ type now struct {
 	*Frame
 	Open   []card
 	More   []line
-	Held   int // of all open ones, how many somebody has
+	Held   int // the number of open pages with a holder
 	Count  int
-	Mine   []card // not acknowledged, and the reader was paged
+	Mine   []card // not acknowledged; the reader was paged
 	Result *result
 	Duty   []onDuty
 	Beats  []beat
 	Ended  []ended
-	Seen   bool   // there was a page
-	Always string // who is paged without a rota
-	Ways   []fact // to the provider; shown while nothing is open
+	Seen   bool   // there has been a page
+	Always string // who is paged if there are no rotas
+	Ways   []fact // to the provider; shown while no page is open
 }
 
-// onDuty is a row of who is on duty by a rota.
+// onDuty is the row of a rota.
 type onDuty struct {
 	Rota  string
 	Who   string
 	Gap   bool
-	Until when // zero: for longer than a month
+	Until when // zero: for more than a month
 	Then  string
-	Alarm string // "nobody", or what is wrong with the phone of who follows
-	Wrong string // what is wrong with the phone of who is on duty
+	Alarm string // "nobody", or what is wrong with the phone of whoever follows
+	Wrong string // what is wrong with the phone of whoever is on duty
 }
 
 type beat struct {
@@ -62,7 +62,7 @@ type beat struct {
 	Timeout            string
 }
 
-// ended is a page that is over.
+// ended is a page that has ended.
 type ended struct {
 	Code, Name, Where, Word, Story string
 	At, Opened                     when
@@ -73,7 +73,7 @@ func (c *Console) serveNow(w http.ResponseWriter, r *http.Request) {
 	c.showNow(w, r, http.StatusOK, nil)
 }
 
-// showNow shows the page Now, with the result of what the reader has just done.
+// showNow shows the page Now, with the result of the reader's action.
 func (c *Console) showNow(w http.ResponseWriter, r *http.Request, code int, done *result) {
 	f := c.frame(r, "/", "")
 	f.Path = c.o.Base + "/"
@@ -108,7 +108,7 @@ func (c *Console) now(ctx context.Context, f *Frame, done *result) (*now, error)
 		}
 		n.Open = append(n.Open, k)
 	}
-	n.Result = done // of no page that is shown
+	n.Result = done // if its page has no card
 	if n.Ended, err = c.ended(ctx, f); err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (c *Console) now(ctx context.Context, f *Frame, done *result) (*now, error)
 	return n, nil
 }
 
-// Heading is the answer to what is going on.
+// Heading summarizes the open pages.
 func (n *now) Heading() string {
 	switch open := n.Count - n.Held; {
 	case open == 1:
@@ -143,7 +143,7 @@ func (n *now) Heading() string {
 	return "No open pages"
 }
 
-// MineCodes are the codes of the pages that the reader was paged for.
+// MineCodes returns the codes of the pages in Mine.
 func (n *now) MineCodes() string {
 	var codes []string
 	for _, k := range n.Mine {
@@ -170,7 +170,7 @@ func (c *Console) order() *templating.SeverityOrder {
 	return c.settings.Load().cfg.Severities.SeverityOrder()
 }
 
-// sort returns the most severe pages first; of one severity, those that nobody has acknowledged; then the
+// sort orders pages by severity, the most severe first; then those that nobody has acknowledged; then the
 // oldest.
 func (c *Console) sort(ps []outbox.Page) []*outbox.Page {
 	order, ranks := c.order(), make(map[string]int)
@@ -198,7 +198,7 @@ func (c *Console) sort(ps []outbox.Page) []*outbox.Page {
 	return sorted
 }
 
-// line is a page in a list of many.
+// line is a page in a long list.
 type line struct {
 	Code, Name string
 	Severity   severity
@@ -206,7 +206,7 @@ type line struct {
 	Holder     string
 }
 
-// line returns a page for a list of many, without what must be read from its document.
+// line returns the line of a page, without reading the page's document.
 func (c *Console) line(f *Frame, p *outbox.Page) line {
 	return line{Code: p.Code, Name: f.Shown(p.Headline), Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt), Holder: p.AcknowledgedBy}
 }
@@ -245,7 +245,7 @@ func (c *Console) endedPage(f *Frame, p outbox.Page) ended {
 	return e
 }
 
-// duty returns who is on duty by each rota, until when, and who follows.
+// duty returns who is on duty in each rota, until when, and who follows.
 func (c *Console) duty(f *Frame) []onDuty {
 	roster := c.o.People.Roster()
 	wrong := c.phones()
@@ -269,7 +269,7 @@ func (c *Console) duty(f *Frame) []onDuty {
 	return all
 }
 
-// phones returns what is wrong with the phones of contacts, by their names.
+// phones returns what is wrong with the contacts' phones, by name.
 func (c *Console) phones() map[string]string {
 	wrong := make(map[string]string)
 	for _, contact := range c.o.People.Contacts() {
@@ -292,7 +292,7 @@ func firstWrong(wrong map[string]string, names []string) string {
 	return ""
 }
 
-// beats returns the heartbeats.
+// beats returns the rows of heartbeats.
 func beats(f *Frame, known []status.Heartbeat) []beat {
 	var all []beat
 	for _, h := range known {
@@ -314,7 +314,7 @@ func beats(f *Frame, known []status.Heartbeat) []beat {
 	return all
 }
 
-// heartbeats returns those that are known; if the store fails, none.
+// heartbeats returns the known heartbeats; none if the store fails.
 func (c *Console) heartbeats(ctx context.Context) []status.Heartbeat {
 	all, err := c.o.State.Heartbeats(ctx)
 	if err != nil && ctx.Err() == nil {

@@ -13,13 +13,13 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// askFor bounds how long Alertmanager is asked for silences. The page is shown without its response.
+// askFor is how long to wait for Alertmanager's silences. After that, the page is shown without them.
 const askFor = 500 * time.Millisecond
 
-// ours begins the comments of silences that on-call has set.
+// ours begins the comments of silences that on-call sets.
 const ours = "smspager page "
 
-// onePage is what the page of a page shows.
+// onePage is the content of one page's view.
 type onePage struct {
 	*Frame
 	Card      card
@@ -27,7 +27,7 @@ type onePage struct {
 	Summary   string
 	Current   bool
 	Held      bool
-	Seen      int64 // when it had changed last, in ms: for what has changed since
+	Seen      int64 // when it last changed, in ms; forms send it back
 	Ended     ended
 	Result    *result
 	Alerts    alertList
@@ -35,18 +35,18 @@ type onePage struct {
 	People    []person
 	Silences  []silence
 	Unasked   bool   // Alertmanager did not respond
-	Asks      bool   // Alertmanager can be asked about its alerts
-	Unable    string // why the page cannot be silenced; "": it can
+	Asks      bool   // Alertmanager can be asked about the page's alerts
+	Unable    string // why the page cannot be silenced; "" if it can
 	Others    []string
 	Passed    string
 	Undoes    bool
 	ByReader  bool // the reader holds the page
 	MaxNote   int
-	Lengths   []string // of silences, as "4h" or "until 09:00"
-	Escalates bool     // somebody is left to be paged
+	Lengths   []string // of silences, such as "4h" or "until 09:00"
+	Escalates bool     // somebody else can be paged
 }
 
-// person is somebody who was paged, and how far the message got.
+// person is somebody who was paged, and the state of the latest message to them.
 type person struct {
 	Name, Number string
 	Word, Class  string
@@ -54,7 +54,7 @@ type person struct {
 	NextAt       when
 }
 
-// silence is one in Alertmanager of alerts of the page.
+// silence is a silence in Alertmanager for alerts of the page.
 type silence struct {
 	By, Comment string
 	Alerts      int
@@ -66,7 +66,7 @@ func (c *Console) servePage(w http.ResponseWriter, r *http.Request) {
 	c.showPage(w, r, http.StatusOK, nil)
 }
 
-// showPage shows a page, with the result of what the reader has just done.
+// showPage shows a page, with the result of the reader's action.
 func (c *Console) showPage(w http.ResponseWriter, r *http.Request, code int, done *result) {
 	p, err := outbox.FindPage(r.Context(), c.o.Store, r.PathValue("code"))
 	var ms []outbox.Message
@@ -123,7 +123,7 @@ func (c *Console) onePage(ctx context.Context, f *Frame, stored outbox.Page, ms 
 	return v
 }
 
-// unable returns why the page cannot be silenced from here, "" if it can.
+// unable returns why the page cannot be silenced from here, or "" if it can.
 func (v *onePage) unable(p *page.Page) string {
 	switch {
 	case p.ByHand():
@@ -140,7 +140,7 @@ func (v *onePage) unable(p *page.Page) string {
 	return ""
 }
 
-// lengths returns the silences that are offered, none longer than the configuration allows.
+// lengths returns the silences that are offered; the configuration may limit their length.
 func (c *Console) lengths(f *Frame) []string {
 	local := f.now.In(f.zone)
 	morning := time.Date(local.Year(), local.Month(), local.Day(), 9, 0, 0, 0, f.zone)
@@ -167,7 +167,7 @@ func (v *onePage) NotAsked() string {
 	return "Not known: alertmanager.urls is not set."
 }
 
-// name returns who a number is: the contact who was paged, or the number as the others see it.
+// name returns the contact who was paged at a number, or the shortened number.
 func (c *Console) name(n e164.Number, p *page.Page) string {
 	if who := p.People.Person(n); who.Name != "" {
 		return who.Name
@@ -180,7 +180,7 @@ func (c *Console) name(n e164.Number, p *page.Page) string {
 	return outbox.Person{Number: n}.String()
 }
 
-// reached returns everybody who was paged, and how far the latest message got.
+// reached returns everybody who was paged, and the state of the latest message to each.
 func (c *Console) reached(f *Frame, p *page.Page, ms []outbox.Message) []person {
 	var all []person
 	for _, n := range p.People.Numbers() {
@@ -219,7 +219,7 @@ func (c *Console) reached(f *Frame, p *page.Page, ms []outbox.Message) []person 
 	return all
 }
 
-// state returns how far a message got: a word, its class, and details.
+// state returns how far a message got: a word, its CSS class, and details.
 func (c *Console) state(f *Frame, m outbox.Message) (word, class, detail string) {
 	last := ""
 	if len(m.Events) > 0 {
@@ -250,7 +250,8 @@ func (c *Console) state(f *Frame, m outbox.Message) (word, class, detail string)
 	return string(m.State), "is-bad", last
 }
 
-// silences returns those of the page's alerts in Alertmanager; unasked if it did not respond.
+// silences returns the silences in Alertmanager for the page's alerts. unasked is true if it did not
+// respond.
 func (c *Console) silences(ctx context.Context, f *Frame, p *page.Page) (all []silence, unasked bool) {
 	silencer := c.settings.Load().silencer
 	if silencer == nil || p.ByHand() || !p.State.Current() || len(p.Alerts) == 0 {

@@ -11,7 +11,7 @@ import (
 // pagesShown is how many pages a list shows.
 const pagesShown = 50
 
-// pageList is what the list of pages shows.
+// pageList is the content of the list of pages.
 type pageList struct {
 	*Frame
 	States    []string
@@ -19,8 +19,8 @@ type pageList struct {
 	State     string
 	Receiver  string
 	Rows      []pageRow
-	Older     string // the address of older pages, "" if there are none
-	Newest    string // the address of the newest ones, "" if they are shown
+	Older     string // the address of older pages; "" if there are none
+	Newest    string // the address of the newest ones; "" if they are shown
 	Filtered  bool
 }
 
@@ -69,7 +69,7 @@ func (c *Console) servePages(w http.ResponseWriter, r *http.Request) {
 		l.Receivers = append(l.Receivers, rc.Name)
 	}
 	if q.Receiver != "" && !slices.Contains(l.Receivers, q.Receiver) {
-		l.Receivers = append(l.Receivers, q.Receiver) // it has pages still
+		l.Receivers = append(l.Receivers, q.Receiver) // it still has pages
 	}
 	for _, p := range ps {
 		l.Rows = append(l.Rows, c.row(l.Frame, p))
@@ -77,7 +77,7 @@ func (c *Console) servePages(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "pages.html", &l)
 }
 
-// address returns that of the list with the same filters.
+// address returns the address of the list with the same filters.
 func (l *pageList) address(before string) string {
 	q := url.Values{}
 	for name, value := range map[string]string{"state": l.State, "receiver": l.Receiver, "before": before} {

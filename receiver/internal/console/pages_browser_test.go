@@ -9,11 +9,11 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 )
 
-// write replaces what is in the template's field, as a person does.
+// write replaces the contents of the template's field as a person does.
 const write = `(text => { const e = document.querySelector('#template'); e.focus(); e.value = text; e.dispatchEvent(new Event('input', {bubbles: true})); return 1 })`
 
-// TestPlaygroundLive: while a template is written, the bubble follows; a fault shows its place, and the text
-// before it stays; the form keeps what is in it.
+// TestPlaygroundLive: while a template is typed, the bubble is updated. A fault shows its place, and the
+// last good text stays. The form keeps its contents.
 func TestPlaygroundLive(t *testing.T) {
 	w := newWorld(t, "")
 	tab := browsertest.New(t)
@@ -57,7 +57,7 @@ func TestPagesWithoutScripts(t *testing.T) {
 	tab.Until(`document.querySelector('#c-carol .result')?.innerText.includes('A code was sent to carol.')`)
 }
 
-// TestVerifyLive: the result takes the button's place, and stays through updates.
+// TestVerifyLive: the result replaces the button, and stays through updates.
 func TestVerifyLive(t *testing.T) {
 	w := newWorld(t, "")
 	w.night()
@@ -66,7 +66,7 @@ func TestVerifyLive(t *testing.T) {
 	tab.Do(chromedp.Click(chromedp.CSS("#c-carol form button")))
 	tab.Until(`document.querySelector('#c-carol .result')?.innerText.includes('A code was sent to carol.')`)
 	before := tab.Text(`document.querySelector('#live').dataset.now`)
-	w.put(w.load("6279")) // browsers hear of a change
+	w.put(w.load("6279")) // browsers are notified of a change
 	tab.Until(`document.querySelector('#live').dataset.now !== '` + before + `'`)
 	tab.Until(`document.querySelector('#c-carol .result')`)
 	for _, fault := range append(tab.Faults(), tab.Barriers()...) {

@@ -18,33 +18,33 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Previewer renders notifications, and stores and sends nothing.
+// Previewer renders notifications. It stores and sends nothing.
 type Previewer interface {
-	// Decode reads a webhook.
+	// Decode reads the body of a webhook request.
 	Decode(payload []byte) (templating.Notification, error)
-	// Render makes the text of a notification for a receiver. text replaces the receiver's template, and
-	// maxSegments its limit; "" and 0 do not.
+	// Render renders the text of a notification for a receiver. text replaces the receiver's template,
+	// and maxSegments its limit; "" and 0 keep them.
 	Render(receiver string, n templating.Notification, text string, maxSegments int) (Rendered, error)
 }
 
 // Rendered is the text that a notification would become.
 type Rendered struct {
-	Ignored     bool // the receiver wants no text, because all alerts are resolved
+	Ignored     bool // the receiver sends no text, because all alerts are resolved
 	MaxSegments int
 	templating.Rendering
 }
 
 const (
-	// maxTemplate bounds a template to try, in bytes, and maxDraft the form that it comes with.
+	// maxTemplate is the maximum size of a template to try, and maxDraft that of its form, in bytes.
 	maxTemplate = 16 << 10
 	maxDraft    = 1 << 20
-	// mostSegments is the most that max_segments can be.
+	// mostSegments is the maximum of max_segments.
 	mostSegments = 10
-	// latest is the sample that is a receiver's latest notification, and pasted the one that the reader gave.
+	// latest is the sample with a receiver's latest notification; pasted is the one with the reader's own.
 	latest, pasted = "latest", "pasted"
 )
 
-// sampleNames are the captured notifications, with what they are. The first one is shown first.
+// sampleNames lists the captured notifications with their titles. The first one is the default.
 var sampleNames = []sample{
 	{"03-group-three-firing", "a group, three firing"},
 	{"01-single-firing-critical", "one alert, critical"},
@@ -59,13 +59,13 @@ var samples embed.FS
 // sample is a notification to try a template on.
 type sample struct{ Name, Title string }
 
-// playground is what the page of templates shows.
+// playground is the content of the page of templates.
 type playground struct {
 	*Frame
 	Receivers   []string
 	Receiver    string
 	Template    string
-	Own         string // the receiver's template, as the reader may see it
+	Own         string // the receiver's template as the reader may see it
 	Samples     []sample
 	Sample      string
 	Payload     string
@@ -81,11 +81,11 @@ type playground struct {
 	YAML        string
 }
 
-// templateFault is what is wrong with a template, and where.
+// templateFault is a fault in a template, and its place.
 type templateFault struct {
-	Line, Column int // 0: not known
+	Line, Column int // 0: unknown
 	Text         string
-	Source       string // the line, and a mark below the column
+	Source       string // the line, with a mark below the column
 }
 
 // servePlayground serves GET and POST /templates. Nothing is saved.
@@ -101,7 +101,7 @@ func (c *Console) servePlayground(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := c.frame(r, "/templates", "Templates")
-	f.Still = true // updates would come between the reader and the text
+	f.Still = true // an update would replace what the reader is typing
 	p := &playground{Frame: f, Samples: sampleNames, MayWrite: f.Caller.Open || f.Caller.May(config.Responder) == nil}
 	for i := range mostSegments {
 		p.Limits = append(p.Limits, i+1)
@@ -118,7 +118,7 @@ func (c *Console) servePlayground(w http.ResponseWriter, r *http.Request) {
 	}
 	c.try(r, p)
 	if p.Fault != nil || p.Refused != "" {
-		w.Header().Set("HX-Reswap", "none") // the text before the fault stays
+		w.Header().Set("HX-Reswap", "none") // the last good text stays
 	}
 	c.render(w, r, http.StatusOK, "templates.html", p)
 }
@@ -139,7 +139,7 @@ func (c *Console) chooseReceiver(p *playground, name string) *config.Receiver {
 	return &receivers[at]
 }
 
-// read reads the form.
+// read reads the form's fields.
 func (p *playground) read(r *http.Request, rc *config.Receiver) {
 	p.Receiver, p.Own = rc.Name, p.Frame.Shown(rc.Text)
 	p.Template = strings.ReplaceAll(r.Form.Get("template"), "\r\n", "\n")
@@ -156,7 +156,8 @@ func (p *playground) read(r *http.Request, rc *config.Receiver) {
 	}
 }
 
-// allowed returns an error of access if the reader may not try this template: one can take long.
+// allowed returns an error of package access if the reader may not try this template, because a template
+// can take long.
 func (p *playground) allowed() error {
 	if p.Caller.Open || p.text() == "" {
 		return nil
@@ -172,7 +173,7 @@ func (p *playground) text() string {
 	return p.Template
 }
 
-// try renders the notification, and fills in what came of it.
+// try renders the notification, and fills in the outcome.
 func (c *Console) try(r *http.Request, p *playground) {
 	if len(p.Template) > maxTemplate {
 		p.Fault = &templateFault{Text: fmt.Sprintf("The template is larger than %d bytes.", maxTemplate)}
@@ -201,7 +202,8 @@ func (c *Console) try(r *http.Request, p *playground) {
 	p.YAML = yamlOf(p.Receiver, p.MaxSegments, p.Template)
 }
 
-// notification returns the one that the reader has chosen. The newest page of the receiver has its latest.
+// notification returns the notification that the reader has chosen. The latest one is taken from the receiver's newest
+// page.
 func (c *Console) notification(r *http.Request, p *playground) (templating.Notification, error) {
 	ps, err := c.o.Store.Pages(r.Context(), outbox.PageQuery{Receiver: p.Receiver, Limit: 1})
 	if err == nil && len(ps) > 0 {
@@ -230,7 +232,7 @@ func (c *Console) notification(r *http.Request, p *playground) (templating.Notif
 	return c.o.Previewer.Decode(body)
 }
 
-// done says what was done to make the text.
+// done describes how the text was shortened or changed.
 func (p *playground) done(made *Rendered) []string {
 	var all []string
 	total := made.Shown + made.Hidden
@@ -261,7 +263,7 @@ func (p *playground) done(made *Rendered) []string {
 	return append(all, fmt.Sprintf("%d %s are left in the last segment.", p.Bubble.Left(), p.Bubble.Unit))
 }
 
-// times returns how often: "once", "3 times".
+// times returns a number of times in words: "once", "3 times".
 func times(n int) string {
 	if n == 1 {
 		return "once"
@@ -269,10 +271,11 @@ func times(n int) string {
 	return fmt.Sprintf("%d%stimes", n, nbsp)
 }
 
-// faultAt finds the line, and perhaps the column, in what text/template reports of a receiver's text.
+// faultAt matches the line, and the column if there is one, in text/template's error about a receiver's
+// text.
 var faultAt = regexp.MustCompile(`(?s)^(.*?)(?:template: )?\b(?:receiver's )*text:(\d+)(?::(\d+))?: (.*)$`)
 
-// faultOf returns what is wrong with a template.
+// faultOf returns the fault in a template that an error describes.
 func faultOf(source, message string) *templateFault {
 	found := faultAt.FindStringSubmatch(message)
 	if found == nil {
@@ -294,7 +297,7 @@ func faultOf(source, message string) *templateFault {
 	return fault
 }
 
-// yamlOf returns what to write into the configuration.
+// yamlOf returns the YAML to copy into the configuration.
 func yamlOf(receiver string, maxSegments int, text string) string {
 	type entry struct {
 		Name        string    `yaml:"name"`
@@ -310,7 +313,7 @@ func yamlOf(receiver string, maxSegments int, text string) string {
 		e.SetIndent(2)
 		err := e.Encode(map[string][]entry{"receivers": {{receiver, maxSegments, yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Style: style}}}})
 		var again struct{ Receivers []struct{ Text string } }
-		if err == nil && yaml.Unmarshal([]byte(b.String()), &again) == nil && again.Receivers[0].Text == text { // not all styles hold all texts
+		if err == nil && yaml.Unmarshal([]byte(b.String()), &again) == nil && again.Receivers[0].Text == text { // some styles cannot represent all texts
 			return b.String()
 		}
 	}

@@ -18,13 +18,13 @@ import (
 	"github.com/smspager/smspager/receiver/internal/access"
 )
 
-// try sends the form of the playground, and returns its response.
+// try submits the playground's form, and returns the response.
 func (w *world) try(form url.Values) (code int, body string, reswap string) {
 	rec := w.do("POST", "/templates", form)
 	return rec.Code, html.UnescapeString(rec.Body.String()), rec.Header().Get("HX-Reswap")
 }
 
-// TestPlayground: a template is tried on captured, stored and pasted notifications; a fault shows its place.
+// TestPlayground: a template is tried with captured, stored and pasted notifications, and a fault shows its place.
 func TestPlayground(t *testing.T) {
 	w := newWorld(t, "")
 	w.open("6281", "oncall", 3*time.Minute, firing("StoredAlert", "warning", "It is stored", template.KV{"pod": "a"}), bob)
@@ -85,8 +85,8 @@ func TestPlayground(t *testing.T) {
 	}
 }
 
-// TestPlaygroundRoles: a template of one's own needs the role responder, or a smspager without logins; a
-// notification needs none.
+// TestPlaygroundRoles: to try a template of one's own, a user needs the role responder, unless nobody
+// can log in. Trying a notification needs no role.
 func TestPlaygroundRoles(t *testing.T) {
 	script := access.Caller{Role: config.Admin, Script: true}
 	for _, c := range []struct {
@@ -116,7 +116,7 @@ func TestPlaygroundRoles(t *testing.T) {
 	}
 }
 
-// TestPlaygroundYAML: what is copied is the template, whatever it holds.
+// TestPlaygroundYAML: the YAML contains exactly the template, whatever that is.
 func TestPlaygroundYAML(t *testing.T) {
 	w := newWorld(t, "")
 	for _, text := range []string{"x", "a\nb", "  begins with spaces\nb", "a\n\n", "\n\na", "it's \"quoted\": #no\n\ttab", "a\r\nb", "ends with space \n x", "ж \u2028 \u00a0", "{{- /* c */ -}}\nx"} {
@@ -130,7 +130,7 @@ func TestPlaygroundYAML(t *testing.T) {
 	}
 }
 
-// TestSamples: the notifications of the playground are those that Alertmanager sent.
+// TestSamples: the playground's notifications were sent by Alertmanager.
 func TestSamples(t *testing.T) {
 	files, err := os.ReadDir("samples")
 	if err != nil {
@@ -153,8 +153,8 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// TestPlaygroundNumbers: a number in a receiver's template is short for all but admins, and the template is
-// still the receiver's.
+// TestPlaygroundNumbers: everybody except admins sees a shortened number in a receiver's template, which
+// still counts as the receiver's own.
 func TestPlaygroundNumbers(t *testing.T) {
 	w := newWorldOf(t, "textinghouse: {user: acme, password: secret}\nreceivers: [{name: sms, to: [\"+33639980001\"], text: \"{{ .Status }}, call +33639980007\"}]\n")
 	w.caller = viewer

@@ -8,50 +8,50 @@ import (
 	"time"
 )
 
-// percent writes a share for an attribute of an SVG.
+// percent formats a share for an attribute of an SVG.
 func percent(share float64) string {
 	return strconv.FormatFloat(100*min(max(share, 0), 1), 'f', 2, 64) + "%"
 }
 
-// plotHeight is where the axis at the bottom of a plot is, and plotTop where the highest one is.
+// plotBottom is the y coordinate of a plot's lowest axis, and plotTop that of the highest.
 const (
 	plotBottom = 110.0
 	plotTop    = 10.0
 )
 
-// axis is a line across a plot, with what it stands for.
+// axis is a horizontal line of a plot, with its label.
 type axis struct {
 	Y, TextY float64
 	Label    string
 }
 
-// mark is a word below a plot.
+// mark is a label below a plot.
 type mark struct{ X, Anchor, Label string }
 
-// plot is what all plots have.
+// plot holds what all kinds of plots have.
 type plot struct {
 	Caption, Aria string
 	Axes          []axis
 	Marks         []mark
-	Columns       []string // of the table: what the rows are, then the values
+	Columns       []string // of the table: the name of the rows, then of the values
 	Rows          [][]string
 	TableCaption  string
 }
 
-// linePlot shows times to delivery on a logarithmic axis.
+// linePlot shows delivery times on a logarithmic axis.
 type linePlot struct {
 	plot
 	Points int
 	Lines  []curve
 }
 
-// curve is a line of a plot. It has gaps where there are no values.
+// curve is a line of a plot, with gaps where values are missing.
 type curve struct {
 	Class string
-	Parts []string // points, as of a polyline
+	Parts []string // each one holds the points of a polyline
 }
 
-// barPlot shows amounts by days.
+// barPlot shows amounts for each day.
 type barPlot struct {
 	plot
 	Bars   []bar
@@ -67,13 +67,13 @@ type legend struct {
 	Class, Fill, Name string
 }
 
-// logY is where a time to delivery is: 1 s and less at the bottom, 10 min at the top.
+// logY returns the y coordinate of a delivery time: 1 s or less at the bottom, 10 min at the top.
 func logY(d time.Duration) float64 {
 	y := plotBottom - (plotBottom-plotTop)*math.Log(max(d.Seconds(), 1))/math.Log(600)
 	return max(y, plotTop-6)
 }
 
-// delayAxes are those of times to delivery.
+// delayAxes returns the axes for delivery times.
 func delayAxes() []axis {
 	var all []axis
 	for _, a := range []struct {
@@ -86,14 +86,14 @@ func delayAxes() []axis {
 	return all
 }
 
-// lineOf returns a line of values, one for each point; a negative one is missing.
+// lineOf returns a line with a value for each point; a negative value is missing.
 func lineOf(class string, values []time.Duration) curve {
 	l := curve{Class: class}
 	var part []string
 	end := func() {
-		if len(part) == 1 { // a dot
+		if len(part) == 1 { // draw a dot
 			x, y, _ := strings.Cut(part[0], ",")
-			at, _ := strconv.ParseFloat(x, 64) // it was written below
+			at, _ := strconv.ParseFloat(x, 64) // it was formatted below
 			part = []string{fmt.Sprintf("%.1f,%s", at-0.4, y), fmt.Sprintf("%.1f,%s", at+0.4, y)}
 		}
 		if len(part) > 0 {
@@ -112,8 +112,7 @@ func lineOf(class string, values []time.Duration) curve {
 	return l
 }
 
-// scale returns the largest value of an axis that amounts up to a maximum fit below: a round one that can
-// be halved.
+// scale returns the top value of an axis for amounts up to a maximum: a round number that can be halved.
 func scale(most float64) float64 {
 	for unit := 1.0; ; unit *= 10 {
 		for _, n := range []float64{2, 4, 6, 8, 10} {
@@ -124,7 +123,7 @@ func scale(most float64) float64 {
 	}
 }
 
-// amountAxes are those of amounts: nothing, half and all of a scale.
+// amountAxes returns the axes for amounts: at 0, half and all of the scale.
 func amountAxes(top float64) []axis {
 	var all []axis
 	for _, share := range []float64{0, 0.5, 1} {
@@ -134,9 +133,9 @@ func amountAxes(top float64) []axis {
 	return all
 }
 
-// stack returns the bars of one day of several, from the bottom up.
+// stack returns the bars of one of several days, from the bottom up.
 func stack(day, days int, top float64, values []float64, looks []legend) []bar {
-	const gap = 1.0 // pixel between them
+	const gap = 1.0 // pixel between bars
 	var all []bar
 	y := plotBottom
 	for i, v := range values {
@@ -153,7 +152,7 @@ func stack(day, days int, top float64, values []float64, looks []legend) []bar {
 
 func rounded(v float64) float64 { return math.Round(10*v) / 10 }
 
-// thousands writes an amount with commas: "1,941".
+// thousands formats an amount with commas: "1,941".
 func thousands(v float64) string {
 	digits := strconv.FormatFloat(math.Round(v), 'f', 0, 64)
 	sign := ""
@@ -166,7 +165,7 @@ func thousands(v float64) string {
 	return sign + digits
 }
 
-// inShort writes an amount where there is little room: "1,941", "20k", "1.5M".
+// inShort formats an amount for narrow places: "1,941", "20k", "1.5M".
 func inShort(v float64) string {
 	switch {
 	case v >= 1e6:
@@ -177,7 +176,7 @@ func inShort(v float64) string {
 	return thousands(v)
 }
 
-// shade is the fill of bars of a class that is hatched.
+// shade returns the fill for bars of a class, if the class is hatched.
 func shade(class string) string {
 	if class == "f-warn" {
 		return "url(#wh)"
@@ -185,7 +184,7 @@ func shade(class string) string {
 	return ""
 }
 
-// seconds writes a time to delivery: "4.2 s", "1 min 35 s".
+// seconds formats a delivery time: "4.2 s", "1 min 35 s".
 func seconds(d time.Duration) string {
 	if d < 0 {
 		return "–"

@@ -9,23 +9,23 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// lateAfter is how long after it could be sent a message may be delivered without being called late.
+// lateAfter is the delivery time above which a message counts as late.
 const lateAfter = time.Minute
 
 // entry is a line of a page's timeline.
 type entry struct {
 	At      when
-	Day     string // if it is another one than before
+	Day     string // its day, if the line before has another one
 	Title   string
 	Detail  string
 	Quote   string // of a text
 	By      bool   // a person did it
 	Late    bool
 	Trouble bool
-	Next    bool // it is to come
+	Next    bool // it is still to come
 }
 
-// Class is the style of the line.
+// Class returns the CSS class of the line.
 func (e entry) Class() string {
 	switch {
 	case e.Next:
@@ -36,7 +36,7 @@ func (e entry) Class() string {
 	return ""
 }
 
-// eventWords returns an event of a page in words, and whether a person did it.
+// eventWords describes a page's event in words, and reports whether a person caused it.
 func eventWords(e outbox.PageEvent) (title, detail string, by bool) {
 	detail = e.Detail
 	switch e.Type {
@@ -86,10 +86,10 @@ func eventWords(e outbox.PageEvent) (title, detail string, by bool) {
 	return string(e.Type), strings.TrimSpace(e.Who + " " + detail), false
 }
 
-// timeline returns what happened to a page and its messages, oldest first.
+// timeline returns the events of a page and of its messages, oldest first.
 func timeline(f *Frame, p outbox.Page, ms []outbox.Message, name func(outbox.Message) string) []entry {
 	var all []entry
-	quoted := make(map[string]bool) // messages that an event of the page stands for
+	quoted := make(map[string]bool) // messages that are shown with an event of the page
 	for _, e := range p.Events {
 		title, detail, by := eventWords(e)
 		line := entry{At: f.when(e.At), Title: title, Detail: detail, By: by}
@@ -122,7 +122,8 @@ func timeline(f *Frame, p outbox.Page, ms []outbox.Message, name func(outbox.Mes
 	return all
 }
 
-// days sets the day on each line whose day differs from that of the line before, and on the first if it is not today.
+// days sets the day of each line whose day differs from that of the line before, and of the first line if it is not
+// today's.
 func days(lines []entry) {
 	for i := range lines {
 		e := &lines[i]
@@ -136,7 +137,7 @@ func days(lines []entry) {
 	}
 }
 
-// sent returns the message by which somebody was paged.
+// sent returns the message that paged somebody in an event.
 func sent(ms []outbox.Message, e outbox.PageEvent, quoted map[string]bool, name func(outbox.Message) string) *outbox.Message {
 	for i := range ms {
 		if m := &ms[i]; !quoted[m.ID] && name(*m) == e.Who && m.CreatedAt.Sub(e.At).Abs() < 2*time.Second {
@@ -146,10 +147,11 @@ func sent(ms []outbox.Message, e outbox.PageEvent, quoted map[string]bool, name 
 	return nil
 }
 
-// lineShown is how many characters of a text a line of a timeline shows, and rowShown those in a list.
+// lineShown is how many characters of a text a timeline's line shows, and rowShown is how many a list's row
+// shows.
 const lineShown, rowShown = 120, 72
 
-// firstLine returns the first line of a text, at most some characters of it.
+// firstLine returns the first line of a text, cut to most characters.
 func firstLine(text string, most int) string {
 	line, rest, _ := strings.Cut(text, "\n")
 	if line = begin(line, most); rest != "" {
@@ -158,7 +160,7 @@ func firstLine(text string, most int) string {
 	return line
 }
 
-// messageLine returns an event of a message for the timeline; false if it is not shown there.
+// messageLine returns an event of a message for the timeline, or false if the timeline does not show it.
 func messageLine(m outbox.Message, e outbox.Event, to string) (entry, bool) {
 	switch e.Type {
 	case outbox.EventDelivered:
@@ -185,7 +187,7 @@ func messageLine(m outbox.Message, e outbox.Event, to string) (entry, bool) {
 	return entry{}, false
 }
 
-// delay returns how long a message took to a time, in words, and whether that is late.
+// delay describes the time from when a message could be sent until at, and reports whether that is late.
 func delay(m outbox.Message, at time.Time) (words string, late bool) {
 	from := m.CreatedAt
 	if m.NotBefore.After(from) {

@@ -15,16 +15,16 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// nbsp joins a number and its unit.
+// nbsp (no-break space) joins a number and its unit.
 const nbsp = "\u00a0"
 
-// clock writes times as one reader sees them.
+// clock formats times for one reader.
 type clock struct {
 	now  time.Time
 	zone *time.Location
 }
 
-// when is a time as one reader sees it.
+// when is a time to be formatted for one reader.
 type when struct {
 	at time.Time
 	*clock
@@ -32,19 +32,20 @@ type when struct {
 
 func (c *clock) when(at time.Time) when { return when{at, c} }
 
-// Unix is the time in seconds.
+// Unix returns the time in seconds since 1970.
 func (w when) Unix() int64 { return w.at.Unix() }
 
-// Zero reports whether there is no such time.
+// Zero reports whether the time is the zero time.
 func (w when) Zero() bool { return w.at.IsZero() }
 
-// Ago returns "8 min ago", For "8 min", and In "in 6 min 50 s"; live.js keeps them true.
+// Ago returns how long ago the time was, such as "8 min ago". live.js keeps Ago, For, In and Left up to
+// date.
 func (w when) Ago() template.HTML { return w.html("ago", w.ago()) }
 
-// For returns how long ago the time is.
+// For returns how long ago the time was, such as "8 min".
 func (w when) For() template.HTML { return w.html("for", span(w.now.Sub(w.at), false)) }
 
-// In returns how long it is until the time.
+// In returns how long it is until the time, such as "in 6 min 50 s".
 func (w when) In() template.HTML {
 	if !w.at.After(w.now) {
 		return w.html("in", "now")
@@ -52,13 +53,13 @@ func (w when) In() template.HTML {
 	return w.html("in", "in "+span(w.at.Sub(w.now), true))
 }
 
-// Left returns how long it is until the time, as "43 min left".
+// Left returns how long it is until the time, such as "43 min left".
 func (w when) Left() template.HTML { return w.html("left", span(w.at.Sub(w.now), false)+" left") }
 
-// RFC returns the time for programs.
+// RFC returns the time in RFC 3339, for programs.
 func (w when) RFC() string { return w.at.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
-// ago is Ago as text.
+// ago returns Ago as text.
 func (w when) ago() string { return span(w.now.Sub(w.at), false) + " ago" }
 
 func (w when) html(as, words string) template.HTML {
@@ -68,10 +69,10 @@ func (w when) html(as, words string) template.HTML {
 // Clock returns the time of day, with the day if that is not today: "03:08", "Fri 22:10", "3 Nov 22:10".
 func (w when) Clock() string { return w.format("15:04") }
 
-// Exact is Clock with seconds.
+// Exact returns the same as Clock, with seconds.
 func (w when) Exact() string { return w.format("15:04:05") }
 
-// Stamp returns the exact time of the day as an element.
+// Stamp returns the time of day with seconds, as an HTML element.
 func (w when) Stamp() template.HTML {
 	local := w.at.In(w.zone)
 	return template.HTML(`<time class="at" datetime="` + local.Format(time.RFC3339) + `">` + local.Format("15:04:05") + `</time>`)
@@ -92,12 +93,12 @@ func (w when) format(layout string) string {
 	return strings.ReplaceAll(local.Format(layout), " ", nbsp)
 }
 
-// Today returns the date, as "Sat 28 Nov 2026".
+// Today returns the date, such as "Sat 28 Nov 2026".
 func (w when) Today() string {
 	return strings.ReplaceAll(w.at.In(w.zone).Format("Mon 2 Jan"), " ", nbsp) + w.at.In(w.zone).Format(" 2006")
 }
 
-// Zone names the time zone, as "Europe/Paris (UTC+1)".
+// Zone names the time zone, such as "Europe/Paris (UTC+1)".
 func (c *clock) Zone() string {
 	name, seconds := c.zone.String(), 0
 	_, seconds = c.now.In(c.zone).Zone()
@@ -114,8 +115,8 @@ func (c *clock) Zone() string {
 	return name + " (" + offset + ")"
 }
 
-// span returns a length of time in words: "21 s", "8 min", "5 h", "12 days"; fine ones with two units,
-// "6 min 50 s". live.js has the same words.
+// span returns a length of time in words: "21 s", "8 min", "5 h", "12 days"; if fine, with two units:
+// "6 min 50 s". live.js uses the same words.
 func span(d time.Duration, fine bool) string {
 	d = max(d, 0).Truncate(time.Second)
 	two := func(n int, unit string, rest int, restUnit string) string {
@@ -136,7 +137,7 @@ func span(d time.Duration, fine bool) string {
 	return two(seconds/86400, "days", seconds%86400/3600, "h")
 }
 
-// after returns how long something took, as "after 4 s" or "after 2 min 41 s".
+// after returns how long something took, such as "after 4 s" or "after 2 min 41 s".
 func after(d time.Duration) string {
 	words := span(d, true)
 	switch {
@@ -148,7 +149,7 @@ func after(d time.Duration) string {
 	return "after " + strings.ReplaceAll(words, " ", nbsp)
 }
 
-// counted returns a number with its noun, joined: "1 alert", "3 alerts".
+// counted returns a number with its noun, joined by a no-break space: "1 alert", "3 alerts".
 func counted(n int, noun string) string {
 	return strings.Replace(templating.Counted(n, noun), " ", nbsp, 1)
 }
@@ -161,13 +162,13 @@ func number(caller access.Caller, n e164.Number) string {
 	return short(string(n))
 }
 
-// short returns a phone number, shortened.
+// short shortens a phone number.
 func short(n string) string { return n[:5] + "•••" + n[len(n)-2:] }
 
-// inText matches a phone number within a text.
+// inText matches a phone number in a text.
 var inText = regexp.MustCompile(`\+[1-9][0-9]{6,14}`)
 
-// humps returns an alert's name with places where a line may break.
+// humps returns an alert's name with positions where a line may break.
 func humps(name string) template.HTML {
 	var b strings.Builder
 	var before rune
@@ -181,8 +182,8 @@ func humps(name string) template.HTML {
 	return template.HTML(b.String())
 }
 
-// link returns an address if it is one of the web, and "" otherwise: labels and annotations are
-// written by whoever writes alerts.
+// link returns an address if it is a web address, otherwise "". It is not trusted, because anybody
+// who writes alerts can write labels and annotations.
 func link(address string) string {
 	u, err := url.Parse(strings.TrimSpace(address))
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
@@ -191,7 +192,7 @@ func link(address string) string {
 	return u.String()
 }
 
-// offer returns the length of a silence in words: "for 4 h", "until 09:00".
+// offer describes the length of a silence in words: "for 4 h", "until 09:00".
 func offer(length string) string {
 	if n, ok := strings.CutSuffix(length, "h"); ok {
 		return "for " + n + nbsp + "h"
@@ -199,7 +200,7 @@ func offer(length string) string {
 	return length
 }
 
-// begin returns the beginning of a text, at most n characters of it.
+// begin returns the beginning of a text, cut to n characters.
 func begin(text string, n int) string {
 	runes := []rune(text)
 	if len(runes) <= n {
@@ -216,13 +217,13 @@ func list(names []string) string {
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
-// capital returns a text with a capital letter first.
+// capital returns a text with its first letter in upper case.
 func capital(s string) string {
 	first, size := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(first)) + s[size:]
 }
 
-// sentence returns a text that ends with a full stop.
+// sentence returns a text with a full stop at its end.
 func sentence(s string) string {
 	s = strings.TrimSpace(s)
 	if s == "" {

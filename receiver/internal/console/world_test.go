@@ -41,10 +41,10 @@ var (
 	open      = access.Caller{Role: config.Viewer, Open: true}
 )
 
-// policy is the one that the whole receiver sends.
+// policy is the Content-Security-Policy of the receiver.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// world is a console with a store in memory, in which people act as they do by replies.
+// world is a console on a store in memory. Actions have the same effects as on-call's.
 type world struct {
 	t        testing.TB
 	cfg      *config.Config
@@ -62,11 +62,11 @@ type world struct {
 	pages    map[string]outbox.Page
 	messages []outbox.Message
 	acts     []command.Act
-	rendered []string      // receivers and templates that were tried
-	store    console.Store // the world itself, if it is nil
-	err      error         // of reading
-	deaf     bool          // nobody hears of changes
-	changed  chan struct{} // closed with each change
+	rendered []string      // receivers and templates that were rendered
+	store    console.Store // nil: the world itself
+	err      error         // of reads
+	deaf     bool          // browsers are not notified of changes
+	changed  chan struct{} // closed at each change
 }
 
 const configuration = `
@@ -85,7 +85,7 @@ receivers:
   - {name: storage, to: [bob], acknowledge: true}
 `
 
-// newWorld returns an empty world. extra is the end of the configuration.
+// newWorld returns a world without pages. extra is the end of its configuration.
 func newWorld(t testing.TB, extra string) *world {
 	return newWorldOf(t, configuration+extra)
 }
@@ -152,7 +152,7 @@ var paris = func() *time.Location {
 	return zone
 }()
 
-// do makes a request of the caller.
+// do makes a request as the caller.
 func (w *world) do(method, path string, form url.Values) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -311,7 +311,8 @@ func (w *world) List(_ context.Context, q outbox.Query) ([]outbox.Message, error
 	return all[:min(len(all), q.Limit)], w.err
 }
 
-// firing is a notification of alerts with these labels; those of each alert are pairs, as "pod", "a".
+// firing returns a notification of alerts that share these labels; each holds the other labels of each
+// alert.
 func firing(name, severity, summary string, each ...template.KV) *templating.Notification {
 	n := &templating.Notification{}
 	n.Status, n.NotificationReason = "firing", "first notification"
@@ -351,7 +352,7 @@ func (w *world) open(code, receiver string, ago time.Duration, n *templating.Not
 	return p
 }
 
-// night fills the world with what a night may bring.
+// night fills the world with a typical night's pages and messages.
 func (w *world) night() {
 	now := time.Now()
 	w.open("6279", "oncall", 8*time.Minute+10*time.Second, firing("KubePodCrashLooping", "critical", "Pod is crash looping: payments/checkout-api, 3 pods",

@@ -1,5 +1,5 @@
-// Package httpclient makes the HTTP clients of a configuration: of Alertmanager, calendars and the
-// dead-man's switch.
+// Package httpclient makes the HTTP clients for Alertmanager, calendars and the dead-man's switch,
+// as they are configured.
 package httpclient
 
 import (
@@ -11,9 +11,9 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 )
 
-// New returns a client for an http_config, nil for none. Files of secrets and certificates are read
-// again as they change. over carries the requests instead of the network; TLS and proxy are its own
-// then. If a file cannot be read, each request gives the error.
+// New returns a client for an http_config, which may be nil. It reads files with secrets and
+// certificates again when they change. If over is set, it carries the requests, with its own TLS
+// and proxy. If a file cannot be read, each request returns the error.
 func New(cfg *config.HTTPConfig, over http.RoundTripper, timeout time.Duration) *http.Client {
 	client := &http.Client{Timeout: timeout, Transport: over}
 	if cfg == nil {
@@ -34,7 +34,7 @@ func New(cfg *config.HTTPConfig, over http.RoundTripper, timeout time.Duration) 
 	return client
 }
 
-// signed adds the credentials and headers of a configuration to the requests that a transport carries.
+// signed adds the credentials and headers of a configuration to the requests that over carries.
 func signed(cfg *config.HTTPConfig, over http.RoundTripper) http.RoundTripper {
 	if a := cfg.Authorization; a != nil {
 		over = promconfig.NewAuthorizationCredentialsRoundTripper(a.Type, secret(a.Credentials, a.CredentialsFile), over)
@@ -62,7 +62,7 @@ func secret(text promconfig.Secret, file string) promconfig.SecretReader {
 	return promconfig.NewInlineSecret(string(text))
 }
 
-// unusable is a transport that cannot be made.
+// unusable is a transport that fails because it could not be made.
 type unusable struct{ err error }
 
 func (u unusable) RoundTrip(*http.Request) (*http.Response, error) { return nil, u.err }

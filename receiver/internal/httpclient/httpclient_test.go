@@ -19,7 +19,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/httpclient"
 )
 
-// echo responds with what a request holds of credentials and headers.
+// echo responds with the credentials and headers of a request.
 var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/token" {
 		_ = r.ParseForm()
@@ -44,7 +44,7 @@ func get(t *testing.T, c *http.Client, address string) string {
 	return string(text)
 }
 
-// TestCredentials: on the network, and over another transport.
+// TestCredentials: credentials are sent both on the network and over another transport.
 func TestCredentials(t *testing.T) {
 	s := httptest.NewServer(echo)
 	defer s.Close()
@@ -77,7 +77,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// TestTLSAndProxy: a CA of its own, a client certificate, and a proxy.
+// TestTLSAndProxy: a private CA, a client certificate and a proxy work.
 func TestTLSAndProxy(t *testing.T) {
 	s := httptest.NewUnstartedServer(echo)
 	s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}

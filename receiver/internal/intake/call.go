@@ -23,39 +23,39 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Call is what a person or a script pages others about.
+// Call is a request by a person or a script to page others.
 type Call struct {
 	To       string // a receiver or a contact
 	Text     string
 	Severity string // "": critical
-	Key      string // names the page, so that another Call updates or resolves it; "": nothing else can
-	By       string // who calls, for the page's annotations; "": a script
+	Key      string // names the page, so that another Call can update or resolve it; "": none can
+	By       string // the caller's name, for the page's annotations; "": a script
 	Resolve  bool
 }
 
-// maxCallText, maxSeverity and maxKey bound what a Call may hold, in characters.
+// maxCallText, maxSeverity and maxKey limit the fields of a Call, in characters.
 const (
 	maxCallText = 1000
 	maxSeverity = 50
 	maxKey      = 200
 )
 
-// visible reports whether a character of a text can be seen.
+// visible reports whether a character can be seen.
 func visible(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
 
-// CallError is the error of a Call that cannot be carried out as it is.
+// CallError is the error of a Call that must be corrected first.
 type CallError struct {
 	Reason string
-	Status int // of HTTP
+	Status int // HTTP status code
 }
 
 func (e *CallError) Error() string { return e.Reason }
 
-// ErrNoCall is the error of a Call that resolves a page which is not there.
+// ErrNoCall is the error of a Call that resolves a page that does not exist.
 var ErrNoCall = errors.New("no open page has this key")
 
 // Call pages a receiver or a contact as a notification does, and returns the receiver and the group of
-// the page. The error is a *CallError, ErrNoCall, or one of Notify.
+// the page. The error is a *CallError, ErrNoCall, or an error of Notify.
 func (in *Intake) Call(ctx context.Context, c Call) (result Result, receiver, group string, err error) {
 	if err := c.check(); err != nil {
 		return Result{}, "", "", err
@@ -83,7 +83,7 @@ func (in *Intake) Call(ctx context.Context, c Call) (result Result, receiver, gr
 	case c.Resolve && alert != nil:
 		c.Text, c.Severity = alert.Labels[model.AlertNameLabel], alert.Labels["severity"]
 	case alert != nil && alert.Labels[model.AlertNameLabel] == c.Text && alert.Labels["severity"] == c.Severity:
-		now = alert.StartsAt // the same again
+		now = alert.StartsAt // the same Call again
 	}
 	result, err = in.Notify(ctx, r.Name, c.notification(group, now, alert))
 	if err == nil && result.Status == Ignored && !c.Resolve {
@@ -114,7 +114,7 @@ func (c *Call) check() error {
 	return nil
 }
 
-// called returns the alert of the current page of a group that a Call made; nil: there is none.
+// called returns the alert of a group's current page, which an earlier Call made; nil if there is none.
 func (in *Intake) called(ctx context.Context, r *Receiver, group string, order *templating.SeverityOrder) (*template.Alert, error) {
 	ps, err := in.spool.Pages(ctx, outbox.PageQuery{Receiver: r.Name, GroupKey: group, Current: true, Limit: 1})
 	if err != nil || len(ps) == 0 {
@@ -127,7 +127,8 @@ func (in *Intake) called(ctx context.Context, r *Receiver, group string, order *
 	return &p.Notification.Alerts[0], nil
 }
 
-// notification returns the notification of a Call. earlier is the alert of its page, nil if it is new.
+// notification returns the notification of a Call. earlier is the alert of its page; nil if the page is
+// new.
 func (c *Call) notification(group string, now time.Time, earlier *template.Alert) templating.Notification {
 	sum := sha256.Sum256([]byte(group))
 	alert := template.Alert{
@@ -152,7 +153,7 @@ func (c *Call) notification(group string, now time.Time, earlier *template.Alert
 	}
 }
 
-// known returns the names of receivers that Alertmanager may name.
+// known returns the names of the receivers that Alertmanager may name.
 func known(receivers []Receiver) (names []string) {
 	for i := range receivers {
 		if !slices.Contains(names, receivers[i].Name) && !config.IsContactReceiver(receivers[i].Name) {

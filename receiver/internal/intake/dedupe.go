@@ -20,15 +20,15 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// repeatWindow is the duplicate window of a notification that Alertmanager may repeat
-// intentionally: its reason is the repeat interval, or it has no reason.
+// repeatWindow is the duplicate window of a notification that Alertmanager may repeat on purpose:
+// its reason is the repeat interval, or is missing.
 const repeatWindow = time.Minute
 
-// remembered is how many groups the memory holds.
+// remembered is the maximum number of groups in memory.
 const remembered = 4096
 
-// groupOf returns the key of the group of a notification. Two organizations of one Grafana have equal
-// group keys.
+// groupOf returns the key of a notification's group. It includes the organization, because
+// organizations of one Grafana may have the same group keys.
 func groupOf(receiver string, n *templating.Notification) outbox.Key {
 	h := sha256.New()
 	write(h, receiver)
@@ -37,8 +37,9 @@ func groupOf(receiver string, n *templating.Notification) outbox.Key {
 	return sum(h)
 }
 
-// stateOf returns the state of a group: equal notifications have the same. It leaves out the external
-// URL and the reason, because the replicas of an Alertmanager differ in them.
+// stateOf returns a hash of the state of a group, which is the same for equal notifications. It
+// leaves out the external URL and the reason, because they differ between the replicas of an
+// Alertmanager.
 func stateOf(n *templating.Notification) outbox.Key {
 	h := sha256.New()
 	number(h, n.TruncatedAlerts)
@@ -54,7 +55,7 @@ func stateOf(n *templating.Notification) outbox.Key {
 	return sum(h)
 }
 
-// sourceOf returns who sent a notification, "" if the payload does not show it.
+// sourceOf returns a hash of the sender of a notification, or "" if the payload does not show it.
 func sourceOf(n *templating.Notification) string {
 	if n.ExternalURL == "" {
 		return ""
@@ -79,7 +80,7 @@ func sum(h hash.Hash) (key outbox.Key) {
 	return key
 }
 
-// write adds a string with its length, so that different lists give different keys.
+// write adds a string with its length to a hash, so that different lists have different hashes.
 func write(h hash.Hash, s string) {
 	number(h, uint64(len(s)))
 	h.Write([]byte(s))
@@ -91,7 +92,7 @@ func number(h hash.Hash, n uint64) {
 	h.Write(b[:])
 }
 
-// window returns how long an equal notification is a duplicate.
+// window returns how long an equal notification counts as a duplicate.
 func window(n *templating.Notification, dedupe time.Duration) time.Duration {
 	if n.NotificationReason == "" || n.NotificationReason == reasonRepeat {
 		return min(repeatWindow, dedupe)
@@ -99,8 +100,8 @@ func window(n *templating.Notification, dedupe time.Duration) time.Duration {
 	return dedupe
 }
 
-// late reports whether Alertmanager shows that a notification is of an earlier state of its group, from a
-// twin. If what looks like that is news, it notes so in seen.
+// late reports whether Alertmanager shows that a notification is a twin's late copy of an earlier state of
+// its group. It sets seen.Intended if a notification looks like a late copy and is news.
 func (in *Intake) late(ctx context.Context, g *group, seen *outbox.Entry, n *templating.Notification) bool {
 	if g.latest == nil || !g.latest.Twin(seen) {
 		return false
@@ -117,30 +118,30 @@ func (in *Intake) late(ctx context.Context, g *group, seen *outbox.Entry, n *tem
 	return false
 }
 
-// memory remembers the latest state of groups, so that the store is asked less. It admits one
-// notification of a group at a time: the next one waits for the outcome.
+// memory caches the latest state of groups, to spare the store. It admits one notification of a
+// group at a time: the next one waits for the outcome.
 type memory struct {
 	mu     sync.Mutex
 	groups *lru.Cache[outbox.Key, *group]
 }
 
-// group is a group whose latest state memory remembers.
+// group holds the latest state of a group.
 type group struct {
 	mu     sync.Mutex       // held while a notification of the group is handled
-	latest *outbox.Sighting // nil: not known
-	status string           // the latest; "": not known
-	flips  []time.Time      // when it recently changed
+	latest *outbox.Sighting // nil: unknown
+	status string           // the latest status; "": unknown
+	flips  []time.Time      // recent changes of the status
 }
 
 const (
-	// flapWindow is how long the changes of a group's status count, and flapChanges how many make it
-	// flap.
+	// flapWindow is how long the changes of a group's status count; flapChanges is the number of
+	// changes that make it flap.
 	flapWindow  = 15 * time.Minute
 	flapChanges = 3
 )
 
-// flaps takes in the status of an entry that is no duplicate, and returns what a text says of a group
-// that flaps. Pages say it themselves.
+// flaps records the status of a notification that is not a duplicate. If the group flaps, it returns
+// a sentence for the text. (The texts of pages have their own.)
 func (g *group) flaps(status string, now time.Time) string {
 	g.flips = slices.DeleteFunc(g.flips, func(at time.Time) bool { return now.Sub(at) >= flapWindow })
 	if g.status != "" && g.status != status {
@@ -155,12 +156,12 @@ func (g *group) flaps(status string, now time.Time) string {
 func newMemory() *memory {
 	groups, err := lru.New[outbox.Key, *group](remembered)
 	if err != nil {
-		panic(err) // only if the size is not positive
+		panic(err) // only if remembered is not positive
 	}
 	return &memory{groups: groups}
 }
 
-// enter returns a group, locked. The caller must call group.mu.Unlock.
+// enter returns a group with its mutex locked. The caller must unlock it.
 func (m *memory) enter(key outbox.Key) *group {
 	m.mu.Lock()
 	g, ok := m.groups.Get(key)
@@ -173,7 +174,7 @@ func (m *memory) enter(key outbox.Key) *group {
 	return g
 }
 
-// repeats reports whether an entry is a duplicate, as far as memory knows.
+// repeats reports whether an entry is a duplicate according to memory.
 func (g *group) repeats(e *outbox.Entry) bool {
 	if g.latest == nil || !g.latest.Repeats(e) {
 		return false
@@ -182,7 +183,7 @@ func (g *group) repeats(e *outbox.Entry) bool {
 	return true
 }
 
-// accepted takes in an entry that was stored.
+// accepted records an entry that has been stored.
 func (g *group) accepted(e *outbox.Entry) {
 	if g.latest == nil {
 		g.latest = &outbox.Sighting{}

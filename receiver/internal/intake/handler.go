@@ -16,9 +16,9 @@ import (
 )
 
 // ServeHTTP serves the webhook. The path value "receiver" names the receiver; if it is empty, the
-// payload does. It responds 401 without the token, 400 if the body is not a notification, 404 for
-// an unknown receiver, and 503 if the messages could be neither stored nor sent. Alertmanager
-// retries after 503, and gives up on the others.
+// payload does. It responds 401 without the token, 400 if the body is not a notification, 404 if
+// the receiver is unknown, and 503 if the messages could be neither stored nor sent. Alertmanager
+// retries after 503 only.
 func (in *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	code, body := in.respond(w, r)
 	in.metrics.requests.WithLabelValues(strconv.Itoa(code)).Inc()
@@ -58,11 +58,11 @@ func (in *Intake) respond(w http.ResponseWriter, r *http.Request) (int, any) {
 	return in.accept(r.Context(), name, n)
 }
 
-// mostBodies is how many times max_body_bytes a body may have.
+// mostBodies is the maximum size of a body, in multiples of max_body_bytes.
 const mostBodies = 16
 
-// decodeBody reads the notification of a request. Of a body that is larger than a number of bytes, it
-// keeps as many whole alerts as fit, and counts the others as truncated.
+// decodeBody reads the notification of a request. If the body is larger than most bytes, it keeps as
+// many whole alerts as fit, and counts the others as truncated.
 func decodeBody(w http.ResponseWriter, r *http.Request, most int64) (templating.Notification, error) {
 	if r.ContentLength > mostBodies*most {
 		return templating.Notification{}, &http.MaxBytesError{Limit: mostBodies * most}
@@ -92,7 +92,7 @@ func (in *Intake) accept(ctx context.Context, name string, n templating.Notifica
 	return http.StatusServiceUnavailable, errors.New("the messages could be neither stored nor sent; try again (see the log)")
 }
 
-// authorized reports whether a request has the bearer token, or none is required.
+// authorized reports whether a request has the bearer token, or no token is required.
 func authorized(r *http.Request, token config.Secret) bool {
 	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return token == "" || strings.EqualFold(scheme, "Bearer") && token.Matches(strings.TrimSpace(given))

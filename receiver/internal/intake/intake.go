@@ -1,6 +1,6 @@
 // Package intake turns Alertmanager's notifications into messages. It reads the webhook, finds the
-// receiver, drops duplicates, decides the recipients and the text, and commits the messages. A
-// notification is accepted when its messages are on disk.
+// receiver, drops duplicates, determines the recipients and the text, and commits the messages. A
+// notification is accepted when its messages are on disk, or when the provider has them.
 package intake
 
 import (
@@ -27,11 +27,11 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Receiver is one of Alertmanager's receivers, and what smspager does for it.
+// Receiver is one of Alertmanager's receivers, with smspager's settings for it.
 type Receiver struct {
 	Name         string
 	To           []config.Recipient
-	ToLabel      string // label or annotation that names more recipients; "": none
+	ToLabel      string // the label or annotation that names more recipients; "": none
 	Pages        bool   // somebody must respond to its notifications
 	Text         *templating.Text
 	MaxSegments  int
@@ -41,43 +41,43 @@ type Receiver struct {
 	MaxAge       time.Duration
 }
 
-// Settings can change while notifications arrive.
+// Settings may change while notifications arrive.
 type Settings struct {
 	Receivers    []Receiver
 	Severities   *templating.SeverityOrder
-	Token        config.Secret // that the webhook requires; "": none
+	Token        config.Secret // the token that the webhook requires; "": none
 	MaxBodyBytes int64
 }
 
-// Spool stores entries and hands their messages over. A spool.Spool is one.
+// Spool stores entries and hands their messages over, as a spool.Spool does.
 type Spool interface {
 	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
 }
 
-// OnCall knows people, pages and heartbeats. An oncall.OnCall is one.
+// OnCall knows people, pages and heartbeats, as an oncall.OnCall does.
 type OnCall interface {
-	// People are those whom recipients name, without those who want no texts.
+	// People returns the people that recipients name. It leaves out those who want no texts.
 	People(to []config.Recipient, severities []string, at time.Time) []outbox.Person
-	// Named finds whom a label names.
+	// Named returns the recipient that a label names.
 	Named(name string) (config.Recipient, bool)
-	// Turn decides what a notification does to its page, and who is told.
+	// Turn decides what a notification does to its page, and who is sent a message about it.
 	Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error)
-	// Fires reports whether Alertmanager lists a firing alert of a notification and does not hold it
-	// back, and whether it must know.
+	// Fires reports whether Alertmanager lists a firing alert of a notification as active, and whether
+	// it must know if one fires.
 	Fires(ctx context.Context, n *templating.Notification) (fires, known bool)
-	// Beat takes in what may be a heartbeat, and reports whether the receiver has one.
+	// Beat handles a notification that may be a beat, and reports whether the receiver has a heartbeat.
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool
 }
 
-// Options are what New needs. Spool and OnCall are required.
+// Options are the options of New. Spool and OnCall are required.
 type Options struct {
 	Spool      Spool
 	OnCall     OnCall
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
-	Shared     bool                  // other processes use the store, too
-	IDs        *outbox.IDs           // of the process, so that a newer message has a greater id; nil: its own
+	Shared     bool                  // other processes use the store too
+	IDs        *outbox.IDs           // shared by the process, so that a newer message has a greater ID; nil: its own
 }
 
 // Intake handles notifications. It is safe for concurrent use.
@@ -85,7 +85,7 @@ type Intake struct {
 	spool    Spool
 	onCall   OnCall
 	logger   *slog.Logger
-	refusals *slog.Logger // of requests, which strangers can make
+	refusals *slog.Logger // for refused requests; rate limited, because strangers can make them
 	line     *line        // for large bodies
 	metrics  *metrics
 	memory   *memory
@@ -93,7 +93,7 @@ type Intake struct {
 	settings atomic.Pointer[Settings]
 	stopMu   sync.Mutex
 	stopping bool
-	handling sync.WaitGroup // notifications
+	handling sync.WaitGroup // the notifications being handled
 	ids      *outbox.IDs
 }
 
@@ -102,7 +102,7 @@ type Status string
 
 const (
 	Accepted  Status = "accepted"  // its messages are on disk, or the provider has them
-	Duplicate Status = "duplicate" // it equals an earlier one, whose ids these are
+	Duplicate Status = "duplicate" // it equals an earlier notification, whose message IDs are returned
 	Ignored   Status = "ignored"   // nobody is paged
 )
 
@@ -136,7 +136,7 @@ func New(o Options) *Intake {
 	}
 }
 
-// Turns reports whether notifications can begin to be handled, before the context ends.
+// Turns reports whether a notification can be started before the context ends.
 func (in *Intake) Turns(ctx context.Context) bool {
 	begun := make(chan struct{})
 	go func() {
@@ -161,8 +161,8 @@ func (in *Intake) Configure(s Settings) {
 	in.settings.Store(&s)
 }
 
-// Notify handles a notification for a receiver, by its name as [Find] takes it. After an error
-// nothing was accepted; unless it is an *UnknownReceiverError, the caller should retry.
+// Notify handles a notification for a receiver, by a name that [Find] accepts. If it returns an
+// error, nothing was accepted, and the caller should retry unless it is an *UnknownReceiverError.
 func (in *Intake) Notify(ctx context.Context, name string, n templating.Notification) (Result, error) {
 	arrived := time.Now()
 	settings := in.settings.Load()
@@ -189,8 +189,8 @@ func (in *Intake) Notify(ctx context.Context, name string, n templating.Notifica
 	return result, err
 }
 
-// Find returns the receiver with a name, as configured, as Alertmanager writes it, with regular
-// expression characters escaped, or with the slash that a URL may end with. The error is an *UnknownReceiverError.
+// Find returns the receiver with a name: as configured, as Alertmanager writes it, with regular expression
+// characters escaped, or with the trailing slash of a URL. The error is an *UnknownReceiverError.
 func Find(receivers []Receiver, name string) (*Receiver, error) {
 	for i := range receivers {
 		if receivers[i].Name == name {
@@ -210,13 +210,13 @@ func Find(receivers []Receiver, name string) (*Receiver, error) {
 	return nil, &UnknownReceiverError{Name: name, Known: known(receivers)}
 }
 
-// Wants reports whether the receiver wants a text about a notification.
+// Wants reports whether the receiver sends a text about a notification.
 func (r *Receiver) Wants(n templating.Notification) bool {
 	return r.SendResolved || n.Status != string(model.AlertResolved)
 }
 
-// Render returns the text of a notification, without the resolved alerts if the receiver does not
-// want them. If the budget has no segments, it sets them.
+// Render returns the text of a notification. It leaves out resolved alerts if the receiver does not
+// send them. A budget without segments gets the receiver's.
 func (r *Receiver) Render(n templating.Notification, b templating.Budget) templating.Rendering {
 	if !r.SendResolved {
 		n.Alerts = slices.DeleteFunc(slices.Clone(n.Alerts), func(a template.Alert) bool { return a.Status == string(model.AlertResolved) })
@@ -241,11 +241,11 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 		in.metrics.duplicates.WithLabelValues("memory").Inc()
 		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
 	}
-	if !in.shared && known.repeats(&seen) { // otherwise another replica may know a newer state
+	if !in.shared && known.repeats(&seen) { // if shared, another replica may know a newer state
 		in.metrics.duplicates.WithLabelValues("memory").Inc()
 		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
 	}
-	seen.Intended = seen.Intended || !in.shared && known.latest != nil // memory knows more of its senders than the store
+	seen.Intended = seen.Intended || !in.shared && known.latest != nil // memory knows more senders of the state than the store does
 	flaps := known.flaps(n.Status, arrived)
 	var out *outbox.Entry
 	added, err := in.spool.Commit(ctx, spool.FailOpen, func(ctx context.Context) (e *outbox.Entry, err error) {
@@ -258,7 +258,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	switch {
 	case err != nil:
 		return Result{}, err
-	case added.Duplicate: // first seen at a time that only the store knows
+	case added.Duplicate: // only the store knows when it was first seen
 		in.metrics.duplicates.WithLabelValues("store").Inc()
 		return Result{Status: Duplicate, Messages: added.IDs}, nil
 	}
@@ -271,11 +271,11 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 	return Result{Status: Accepted, Messages: added.IDs}, nil
 }
 
-// entry returns the entry of a notification. It is empty if nobody is paged and no page changes: its
-// state is noted nevertheless, because the next one may be news after it. flaps is what the text says of
-// a group that flaps.
+// entry returns the entry of a notification. It is empty if nobody is paged and no page changes, but its
+// state is still stored, because the next notification is compared with it. flaps is the sentence about
+// a group that flaps, or "".
 func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notification, flaps string, arrived time.Time) (*outbox.Entry, error) {
-	if !r.Wants(n) && !r.Pages { // the end of a page matters nevertheless
+	if !r.Wants(n) && !r.Pages { // resolved alerts end a page even if no text is sent
 		return &outbox.Entry{}, nil
 	}
 	turn, err := in.onCall.Turn(ctx, r.Name, &n, in.recipients(r, &n, arrived), arrived)
@@ -301,11 +301,12 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 	if !r.Pages {
 		turn.Tail = flaps
 	}
-	if n.TruncatedAlerts > 0 && !over && !n.MayStillFire { // which says so itself
+	if n.TruncatedAlerts > 0 && !over && !n.MayStillFire { // a text about alerts that may still fire already mentions them
 		more := templating.Unlisted(n.TruncatedAlerts)
 		turn.Tail, turn.LongTail = sentences(more, turn.Tail), sentences(more, turn.LongTail)
 	}
-	// Those who have had the page before read STILL, the others how to reply.
+	// Whoever was paged before gets STILL if the notification is a repeat; everybody else gets the
+	// instructions for replies.
 	texts := map[bool]templating.Rendering{}
 	text := func(person outbox.Person) templating.Rendering {
 		had := slices.Contains(turn.Paged, person.Number) || turn.Page == nil
@@ -335,7 +336,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 	return out, nil
 }
 
-// message returns the message about a notification to somebody.
+// message returns the message to a person about a notification.
 func (in *Intake) message(r *Receiver, n *templating.Notification, person outbox.Person, rendered templating.Rendering, arrived time.Time) outbox.Message {
 	expires := arrived.Add(r.MaxAge)
 	if person.NotBefore.After(arrived) {
@@ -350,7 +351,7 @@ func (in *Intake) message(r *Receiver, n *templating.Notification, person outbox
 	}
 }
 
-// recipients returns the recipients of the receiver and of its alerts, each once.
+// recipients returns the recipients of the receiver and those that its alerts name, each once.
 func (in *Intake) recipients(r *Receiver, n *templating.Notification, at time.Time) []outbox.Person {
 	to := slices.Clone(r.To)
 	if r.ToLabel != "" {

@@ -22,7 +22,7 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// fake is a store and a provider that a test controls.
+// fake is a store and a provider controlled by the test.
 type fake struct {
 	outbox.Store
 	spool *spool.Spool
@@ -31,14 +31,14 @@ type fake struct {
 	storeErr error
 	sendErr  error
 	added    []outbox.Entry
-	sentNow  [][]string // the ids of what was handed over without being stored
+	sentNow  [][]string // the IDs of messages handed over without being stored
 	handed   []string
 	enter    chan struct{} // if set, Add waits until it is closed
 
 	knows       bool                           // Alertmanager responds
 	fires       bool                           // Alertmanager lists what is notified
 	groups      map[outbox.Key]outbox.Sighting // nil: nothing is a duplicate
-	duplicateOf []string                       // if set, everything is a repeat of these
+	duplicateOf []string                       // if set, every entry is a duplicate of these
 }
 
 func (f *fake) Add(_ context.Context, n outbox.Entry) (outbox.Added, error) {
@@ -72,7 +72,7 @@ func (f *fake) List(context.Context, outbox.Query) ([]outbox.Message, error) { r
 
 func (f *fake) Close() error { return nil }
 
-// handover sends what is not stored.
+// handover sends the messages that are not stored.
 func (f *fake) handover(direct bool, ms ...outbox.Message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -83,7 +83,7 @@ func (f *fake) handover(direct bool, ms ...outbox.Message) {
 	f.sentNow = append(f.sentNow, ids(ms))
 	for i, m := range ms {
 		c := outbox.Taken(m.ID, "", time.Now(), "")
-		if f.sendErr != nil && i > 0 { // one of them gets through
+		if f.sendErr != nil && i > 0 { // one of them is accepted
 			c = outbox.Returned(m.ID, time.Now(), f.sendErr.Error())
 		}
 		go f.spool.Record(context.Background(), c, nil)
@@ -96,7 +96,7 @@ func (f *fake) set(storeErr, sendErr error) {
 	f.storeErr, f.sendErr = storeErr, sendErr
 }
 
-// It is an on-call room without pages, too.
+// fake is also an OnCall without pages.
 func (f *fake) People(to []config.Recipient, _ []string, _ time.Time) (people []outbox.Person) {
 	for _, r := range to {
 		people = append(people, outbox.Person{Number: r.Number})
@@ -131,7 +131,7 @@ func newIntake(t testing.TB, f *fake) *intake.Intake {
 	return newReplica(t, f, false)
 }
 
-// newReplica returns one of several processes that use the fake, or the only one.
+// newReplica returns one of several processes that share the fake, or the only one.
 func newReplica(t testing.TB, f *fake, shared bool) *intake.Intake {
 	t.Helper()
 	sp, err := spool.New(spool.Options{Open: func(context.Context) (outbox.Store, error) { return f, nil }, Handover: f.handover, Shared: shared})
@@ -174,8 +174,8 @@ func decode(t testing.TB, body string) templating.Notification {
 
 const firing = `{"version":"4","status":"firing","groupKey":"g","notification_reason":"first notification","alerts":[{"status":"firing","labels":{"alertname":"A"}}]}`
 
-// TestFailOpen checks that messages are sent immediately if the store fails, and that a
-// repeat of a notification that was partly sent sends only the rest.
+// TestFailOpen: messages are sent immediately if the store fails. After a partial failure, a
+// repeated notification sends only the rest.
 func TestFailOpen(t *testing.T) {
 	f := &fake{storeErr: errors.New("disk full"), sendErr: errors.New("provider down")}
 	in := newIntake(t, f)
@@ -196,7 +196,7 @@ func TestFailOpen(t *testing.T) {
 	}
 }
 
-// TestStoreComesBack: what was partly sent past the store is stored as it is.
+// TestStoreComesBack: messages that were sent while the store failed are later stored with their states.
 func TestStoreComesBack(t *testing.T) {
 	f := &fake{storeErr: errors.New("disk full"), sendErr: errors.New("provider down")}
 	in := newIntake(t, f)
@@ -213,8 +213,8 @@ func TestStoreComesBack(t *testing.T) {
 	}
 }
 
-// TestSecondWaitsForTheFirst: of two at the same instant the second learns the
-// outcome of the first.
+// TestSecondWaitsForTheFirst: of two simultaneous notifications, the second gets the outcome of the
+// first.
 func TestSecondWaitsForTheFirst(t *testing.T) {
 	f := &fake{enter: make(chan struct{})}
 	in := newIntake(t, f)
@@ -253,7 +253,7 @@ func TestStopRefusesAndWaits(t *testing.T) {
 	}
 }
 
-// TestKeys checks which notifications are equal.
+// TestKeys checks which notifications count as equal.
 func TestKeys(t *testing.T) {
 	body := func(change func(n map[string]any)) string {
 		var n map[string]any
@@ -306,7 +306,7 @@ func TestDecodeFillsIn(t *testing.T) {
 	if len(n.CommonLabels) != 1 || n.CommonLabels["alertname"] != "A" || n.Alerts[0].Labels["job"] != "x" {
 		t.Errorf("the common labels are %v", n.CommonLabels)
 	}
-	n = decode(t, `{"alerts":[{"status":"firing","labels":{"alertname":"A"}}],"commonLabels":{},"status":"firing","version":4}`) // Grafana; a template that renders the payload
+	n = decode(t, `{"alerts":[{"status":"firing","labels":{"alertname":"A"}}],"commonLabels":{},"status":"firing","version":4}`) // from Grafana, or from a template that renders the payload
 	if n.CommonLabels["alertname"] != "A" {
 		t.Errorf("the common labels are %v", n.CommonLabels)
 	}
@@ -323,7 +323,7 @@ func TestDecodeFillsIn(t *testing.T) {
 	}
 }
 
-// FuzzDecode: no body makes it panic; what is accepted is a notification.
+// FuzzDecode: no body causes a panic, and every accepted body is a notification.
 func FuzzDecode(f *testing.F) {
 	names, err := filepath.Glob("../../testdata/payloads/*.json")
 	if err != nil {
@@ -373,8 +373,8 @@ func BenchmarkDecodeAndRender(b *testing.B) {
 	}
 }
 
-// TestWindowCountsFromTheFirstSighting: a repeat that only the store knew does
-// not begin a new window.
+// TestWindowCountsFromTheFirstSighting: a repeat that only the store recognizes does not begin a
+// new window.
 func TestWindowCountsFromTheFirstSighting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{duplicateOf: []string{"original"}}

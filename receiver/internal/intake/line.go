@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// budget is how much memory all requests with large bodies may take, in bytes.
+	// budget is how much memory all requests with large bodies may use, in bytes.
 	budget = 64 << 20
-	// smallBody is how large a body is that does not wait. Few are larger: it holds about a
-	// hundred alerts.
+	// smallBody is the size up to which a body does not wait, in bytes. It holds about a hundred
+	// alerts, so few bodies are larger.
 	smallBody = 64 << 10
-	// perByte is how much memory a byte of a body takes once it is decoded and rendered.
+	// perByte is how many bytes of memory a byte of a body uses once it is decoded and rendered.
 	perByte = 4
-	// mostWaiting is how many requests wait for the budget, and lineTime for how long.
+	// mostWaiting is how many requests may wait for the budget; lineTime is how long they may wait.
 	mostWaiting = 256
 	lineTime    = 10 * time.Second
 	retryAfter  = "5" // seconds
@@ -28,8 +28,9 @@ const (
 
 var errLine = errors.New("too many large requests are being handled; try again later, and set max_alerts in Alertmanager's webhook_configs")
 
-// line is where requests with large bodies wait for memory, first come, first served. Others
-// pass, and a request in the line has been read only as far as a small one.
+// line is a queue in which requests with large bodies wait for memory, first come, first served.
+// Other requests do not wait. While a request waits, only the first smallBody bytes of its body
+// have been read.
 type line struct {
 	memory  *semaphore.Weighted
 	waiting atomic.Int64
@@ -37,9 +38,9 @@ type line struct {
 
 func newLine() *line { return &line{memory: semaphore.NewWeighted(budget)} }
 
-// enter waits until there is memory for a request's body of up to most bytes. The caller then reads
-// r.Body, and calls leave when it no longer needs the body. It fails if the line is full or the
-// wait is too long.
+// enter waits until there is memory for a request's body of up to most bytes. The caller then
+// reads r.Body, and calls leave when it no longer needs the body. enter fails if the line is full
+// or the wait is too long.
 func (l *line) enter(r *http.Request, most int64) (leave func(), err error) {
 	head, err := io.ReadAll(io.LimitReader(r.Body, smallBody))
 	rest := r.Body
@@ -48,7 +49,7 @@ func (l *line) enter(r *http.Request, most int64) (leave func(), err error) {
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), rest), rest}
 	if err != nil || len(head) < smallBody {
-		return func() {}, nil // who reads the body finds the error again
+		return func() {}, nil // whoever reads the body gets the error again
 	}
 	if r.ContentLength >= 0 {
 		most = min(most, r.ContentLength)

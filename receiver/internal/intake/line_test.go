@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// request is one with a body of a size.
+// request returns a request with a body of a size.
 func request(size int) *http.Request {
 	return httptest.NewRequest(http.MethodPost, "/alertmanager", strings.NewReader(strings.Repeat("x", size)))
 }
 
-// TestLine: large bodies wait for memory, small ones pass, and no byte is lost.
+// TestLine: large bodies wait for memory, small ones do not, and no byte is lost.
 func TestLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const large, most = 3 << 20, 4 << 20
@@ -61,7 +61,7 @@ func TestLine(t *testing.T) {
 	})
 }
 
-// TestLineIsFull: what cannot even wait gets 503 with Retry-After.
+// TestLineIsFull: a request for which there is no place in the line gets 503 with Retry-After.
 func TestLineIsFull(t *testing.T) {
 	in := New(Options{})
 	in.Configure(Settings{MaxBodyBytes: 4 << 20})

@@ -46,7 +46,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-// begin starts a receiver's series at 0, so that rate sees their first increase.
+// begin starts a receiver's series at 0, so that rate includes their first increase.
 func (m *metrics) begin(receiver string) {
 	for _, outcome := range []Status{Accepted, Duplicate, Ignored, "failed"} {
 		m.notifications.WithLabelValues(receiver, string(outcome))

@@ -14,7 +14,7 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// reasonAllResolved and reasonRepeat are reasons that Alertmanager gives since 0.32.
+// reasonAllResolved and reasonRepeat are notification reasons of Alertmanager since 0.32.
 const (
 	reasonAllResolved = "all alerts resolved"
 	reasonRepeat      = "repeat interval elapsed"
@@ -25,15 +25,15 @@ var (
 	errStatus   = errors.New(`status must be "firing" or "resolved", is ""`)
 )
 
-// Decode reads the body of a webhook of Alertmanager (version "4") or Grafana (version "1"). It is
-// an error if the body is not one JSON object, or if its version, alerts or statuses are wrong.
-// Other fields that are missing or have another type are read as empty, because no page may be
-// lost for a detail.
+// Decode reads the body of a webhook of Alertmanager (version "4") or Grafana (version "1"). It
+// fails if the body is not one JSON object, or if its version, alerts or statuses are wrong. Other
+// fields that are missing or have another type are read as empty, so that no page is lost because
+// of a detail.
 func Decode(body []byte) (templating.Notification, error) {
 	return decode(newReader(bytes.NewBuffer(body), 0))
 }
 
-// decode is Decode of what a reader reads.
+// decode does the same as Decode, with a reader.
 func decode(r *reader) (templating.Notification, error) {
 	var n templating.Notification
 	var version string
@@ -94,20 +94,20 @@ func decode(r *reader) (templating.Notification, error) {
 	return n, nil
 }
 
-// complete fills in what a payload leaves out. cut is how many alerts the reader did not keep.
+// complete adds what a payload omits. cut is the number of alerts that the reader did not keep.
 func complete(n *templating.Notification, cut uint64) {
 	for _, kv := range []*template.KV{&n.GroupLabels, &n.CommonLabels, &n.CommonAnnotations, &n.RouteLabels} {
 		if *kv == nil {
 			*kv = template.KV{}
 		}
 	}
-	if len(n.CommonLabels) == 0 { // missing, or left out by Grafana
+	if len(n.CommonLabels) == 0 { // missing, or empty, as Grafana sends them
 		n.CommonLabels = templating.CommonLabels(n.Alerts)
 	}
 	if n.GroupKey == "" {
 		n.GroupKey = fingerprints(n.Alerts)
 	}
-	// Alertmanager cuts the list before it computes the status.
+	// Alertmanager truncates the list before it computes the status, so the other alerts may still fire.
 	if n.Status == string(model.AlertResolved) && n.TruncatedAlerts > 0 && n.NotificationReason != reasonAllResolved {
 		n.Status, n.MayStillFire = string(model.AlertFiring), true
 	}
@@ -126,7 +126,7 @@ func fingerprints(alerts template.Alerts) string {
 	return strings.Join(all, ",")
 }
 
-// quote shows a value of a payload in an error, at most 40 bytes of it.
+// quote quotes a value of a payload for an error, cut to 40 bytes.
 func quote(s string) string {
 	if len(s) > 40 {
 		s = s[:40] + "..."

@@ -15,15 +15,15 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// reader reads the values of a webhook's body in one pass. A value of an unexpected type is read
-// as it is written, or as empty. After a syntax error, err is set, and the rest is not read.
+// reader reads the values of a webhook's body in one pass. It reads a value of an unexpected type
+// as written, or as empty. After a syntax error, it sets err and does not read the rest.
 type reader struct {
 	d    *jsontext.Decoder
 	err  error
 	kind string // of the body, if it is not an object
-	most int64  // bytes in which alerts must end to be kept; 0: any number
-	cut  uint64 // how many alerts were not kept
-	// shared holds label names and short values. Most of them recur in each alert.
+	most int64  // an alert is kept if it ends within this many bytes; 0: all are kept
+	cut  uint64 // the number of alerts that were not kept
+	// shared interns label names and short values, most of which recur in each alert.
 	shared map[string]string
 }
 
@@ -34,10 +34,10 @@ func newReader(body io.Reader, most int64) *reader {
 	}
 }
 
-// kinds are names of the kinds of values.
+// kinds maps kinds of values to their names.
 var kinds = map[jsontext.Kind]string{'[': "a list", '"': "a string", 'n': "null", 't': "a boolean", 'f': "a boolean", '0': "a number"}
 
-// value returns the next value as it is written. It is valid until the next call.
+// value returns the next value as written. It is valid until the next call.
 func (r *reader) value() jsontext.Value {
 	if r.err != nil {
 		return nil
@@ -83,7 +83,7 @@ func (r *reader) token() {
 	}
 }
 
-// text returns a string, or another value as it is written; "" for null.
+// text returns a string, or another value as written; "" for null.
 func (r *reader) text() string {
 	value := r.value()
 	switch {
@@ -103,7 +103,7 @@ func (r *reader) text() string {
 	return strings.ToValidUTF8(string(unquoted), "\uFFFD")
 }
 
-// share returns a string, the same one each time if it is short.
+// share returns a string. If it is short, equal strings share their memory.
 func (r *reader) share(s []byte) string {
 	const short, most = 64, 1 << 12
 	if len(s) > short {
@@ -126,8 +126,8 @@ func (r *reader) labels() template.KV {
 	return kv
 }
 
-// annotations returns an object of strings, without those that a rule's template could not expand: they
-// hold the error, as Prometheus or vmalert writes it.
+// annotations returns an object of strings. It leaves out those that a rule's template could not
+// expand: they contain the error, as Prometheus or vmalert writes it.
 func (r *reader) annotations() template.KV {
 	kv := r.labels()
 	for name, value := range kv {
@@ -154,7 +154,7 @@ func (r *reader) timestamp() time.Time {
 	return t
 }
 
-// status returns "firing" or "resolved"; anything else is an error.
+// status returns "firing" or "resolved"; any other value is an error.
 func (r *reader) status() (string, error) {
 	isString := r.err == nil && r.d.PeekKind() == '"'
 	s := r.text()
@@ -164,8 +164,8 @@ func (r *reader) status() (string, error) {
 	return s, nil
 }
 
-// alerts returns a list of alerts. It reads the list to its end even if an alert is an error. Alerts
-// that end after most bytes are counted, except the first.
+// alerts returns a list of alerts. It reads the list to its end even if an alert is invalid. It
+// counts the alerts that end after most bytes, but keeps the first alert in any case.
 func (r *reader) alerts() (alerts template.Alerts, err error) {
 	if r.err != nil || r.d.PeekKind() != '[' {
 		r.skip()

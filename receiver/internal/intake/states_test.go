@@ -16,7 +16,8 @@ import (
 )
 
 // TestDuplicatesOfTheLatestState: a notification is a duplicate if it equals the latest state of its
-// group, in memory or in the store, whichever replica took that in (report alertmanager.md, 1 and 15).
+// group, in memory or in the store, whichever replica received that state (report alertmanager.md, 1
+// and 15).
 func TestDuplicatesOfTheLatestState(t *testing.T) {
 	const hour = `2026-11-28T03:00:00Z`
 	type step struct {
@@ -46,7 +47,7 @@ func TestDuplicatesOfTheLatestState(t *testing.T) {
 			{time.Second, "resolved", "http://am1", ended, "", intake.Accepted},
 			{3 * time.Second, "firing", "http://am2", first, "", intake.Duplicate},
 			{time.Second, "resolved", "http://am2", ended, "", intake.Duplicate},
-			{time.Second, "firing", "http://am2", first, "", intake.Accepted}, // it has sent the end
+			{time.Second, "firing", "http://am2", first, "", intake.Accepted}, // this Alertmanager has already sent the resolution
 		},
 		"a peer fires long after the end": {
 			{0, "firing", "http://am1", first, "", intake.Accepted},
@@ -140,7 +141,7 @@ func TestNewsOfATwin(t *testing.T) {
 	}
 }
 
-// TestFlappingGroup: the text of a group that flaps says so.
+// TestFlappingGroup: the text of a group that flaps mentions it.
 func TestFlappingGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{groups: make(map[outbox.Key]outbox.Sighting)}
@@ -160,7 +161,7 @@ func TestFlappingGroup(t *testing.T) {
 	})
 }
 
-// TestIgnoredStatesCount: an end that nobody wants to know of is a state nevertheless.
+// TestIgnoredStatesCount: a resolved notification that is not sent still changes the state of its group.
 func TestIgnoredStatesCount(t *testing.T) {
 	f := &fake{groups: make(map[outbox.Key]outbox.Sighting)}
 	in := newIntake(t, f)
@@ -176,8 +177,8 @@ func TestIgnoredStatesCount(t *testing.T) {
 	}
 }
 
-// TestLargeBody: of a body above max_body_bytes, as many alerts as fit are read, and the rest counts as
-// truncated (report alertmanager.md, 4).
+// TestLargeBody: if a body exceeds max_body_bytes, as many alerts as fit are read, and the rest count
+// as truncated (report alertmanager.md, 4).
 func TestLargeBody(t *testing.T) {
 	body := func(alerts int, status string) string {
 		all := make([]string, alerts)
@@ -190,7 +191,7 @@ func TestLargeBody(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body string
 		code int
-		text string // contained in the text of the first message
+		text string // the text of the first message contains it
 	}{
 		"it fits":                     {body(1000, "firing"), 200, ""},
 		"a storm":                     {body(5000, "firing"), 200, " more of unknown severity fire"},
@@ -224,8 +225,8 @@ func TestLargeBody(t *testing.T) {
 	}
 }
 
-// TestUnexpandedAnnotations: an annotation that a rule's template could not expand is absent (report
-// alertmanager.md, 16).
+// TestUnexpandedAnnotations: an annotation that a rule's template could not expand counts as absent
+// (report alertmanager.md, 16).
 func TestUnexpandedAnnotations(t *testing.T) {
 	for _, failed := range []string{
 		"<error expanding template: error executing template __alert_E: template: __alert_E:1:175: no elements>",
@@ -242,7 +243,8 @@ func TestUnexpandedAnnotations(t *testing.T) {
 	}
 }
 
-// TestCutIsUrgent: what Alertmanager cut may be of any severity (report alertmanager.md, 5).
+// TestCutIsUrgent: alerts that Alertmanager truncated may have any severity, so the message is urgent
+// (report alertmanager.md, 5).
 func TestCutIsUrgent(t *testing.T) {
 	f := &fake{}
 	in := newIntake(t, f)
@@ -255,7 +257,8 @@ func TestCutIsUrgent(t *testing.T) {
 	}
 }
 
-// TestSlashBehindTheName: a receiver's own name comes first (scenario-path-with-trailing-slash.yml).
+// TestSlashBehindTheName: a receiver whose own name ends with the slash precedes one without it
+// (scenario-path-with-trailing-slash.yml).
 func TestSlashBehindTheName(t *testing.T) {
 	receivers := []intake.Receiver{{Name: "oncall"}, {Name: "team/"}, {Name: "team"}, {Name: "ns/config/db"}}
 	for name, want := range map[string]string{"oncall/": "oncall", "team/": "team/", "team": "team", "ns/config/db/": "ns/config/db", "oncall//": "oncall"} {

@@ -2,7 +2,7 @@ package intake
 
 import "errors"
 
-// Stop refuses every later notification. It returns when the current ones have been handled.
+// Stop makes Intake refuse all later notifications. It returns when the current ones have been handled.
 func (in *Intake) Stop() {
 	in.stopMu.Lock()
 	in.stopping = true
@@ -10,7 +10,7 @@ func (in *Intake) Stop() {
 	in.handling.Wait()
 }
 
-// begin notes that a notification is handled, until end is called. It is false after Stop.
+// begin records that a notification is being handled until end is called. It returns false after Stop.
 func (in *Intake) begin() (end func(), ok bool) {
 	in.stopMu.Lock()
 	defer in.stopMu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// sentences puts a sentence before another one, if there is one.
+// sentences joins two sentences; the second may be empty.
 func sentences(first, second string) string {
 	if second == "" {
 		return first
@@ -15,7 +15,7 @@ func sentences(first, second string) string {
 	return first + ". " + second
 }
 
-// describe returns what templating did to a text, for its history.
+// describe returns what templating did to a text, for the message's history.
 func describe(r templating.Rendering) string {
 	var parts []string
 	if r.Err != nil {

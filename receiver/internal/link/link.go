@@ -1,6 +1,6 @@
-// Package link makes the links that texts end with, and reads them. There is one for each page and
-// person. The person's part of its token is not stored anywhere: a text has stars in its place until it
-// is sent, and the token is computed from the page, the person and a secret of the configuration.
+// Package link makes the links at the end of texts, and reads them. Each page has a link for each
+// person. Its token contains a proof, which is computed from the page, the person and a secret of the
+// configuration. The proof is never stored: until a text is sent, stars replace it.
 package link
 
 import (
@@ -13,41 +13,41 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// alphabet is Crockford's base32, in lower case: no letter looks like a digit, and each is one septet
-// of the provider's alphabet.
+// alphabet is Crockford's base32 in lower case: no letter looks like a digit, and each character is
+// one septet of the provider's alphabet.
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
-// A token has the code of the page and a proof, in characters of 5 bits.
+// A token consists of the page's code and a proof, in characters of 5 bits.
 const (
 	codeLength  = 4
 	proofLength = 12
-	// Length is that of a token.
+	// Length is the length of a token.
 	Length = codeLength + proofLength
 )
 
 // Path begins the path of a link.
 const Path = "/p/"
 
-// stars stand for the proof in a text that is not sent yet.
+// stars replace the proof in a text that has not been sent yet.
 const stars = "************"
 
 var unsent = regexp.MustCompile(`(` + Path + `[` + alphabet + `]{4})\*{12}`)
 
-// Links makes and reads links. The zero value has none.
+// Links makes and reads links. The zero value makes none.
 type Links struct {
 	url string
 	key []byte
 }
 
-// New returns the Links below a URL, such as https://sms.example.com; "": none. Links that were made with
-// another secret are dead.
+// New returns Links below a URL, such as https://sms.example.com; "": it makes none. Links that were made
+// with another secret no longer open anything.
 func New(url, secret string) Links {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("smspager phone page"))
 	return Links{url: url, key: mac.Sum(nil)}
 }
 
-// Of returns the link of a page with a code, without the proof.
+// Of returns the link for a page's code, with stars instead of the proof.
 func (l Links) Of(code string) string {
 	if l.url == "" {
 		return ""
@@ -55,10 +55,10 @@ func (l Links) Of(code string) string {
 	return l.url + Path + encode(code) + stars
 }
 
-// Dead returns a link below a URL that is as long as the others and opens nothing.
+// Dead returns a link below a URL that has the usual length and opens nothing.
 func Dead(url string) string { return url + Path + strings.Repeat("0", Length) }
 
-// Fill returns a text about a page for a number as it is sent, with the proof in its link.
+// Fill returns a text to be sent to a number, with the proof in its link.
 func (l Links) Fill(text, pageID string, to e164.Number) string {
 	if l.url == "" || pageID == "" || !strings.Contains(text, stars) {
 		return text
@@ -71,7 +71,7 @@ func (l Links) Token(code, pageID string, to e164.Number) string {
 	return encode(code) + l.proof(pageID, to)
 }
 
-// Code returns the code of the page that a token is for, false if it can be none.
+// Code returns the code of the page that a token is for, or false if it cannot be a token.
 func Code(token string) (code string, ok bool) {
 	if len(token) != Length || strings.Trim(token, alphabet) != "" {
 		return "", false
@@ -84,12 +84,12 @@ func Code(token string) (code string, ok bool) {
 	return digits[1:], digits[0] == '1' && len(digits) > 1
 }
 
-// Opens reports whether a token is that of a page and a number.
+// Opens reports whether a token belongs to a page and a number.
 func (l Links) Opens(token, code, pageID string, to e164.Number) bool {
 	return l.url != "" && hmac.Equal([]byte(token), []byte(l.Token(code, pageID, to)))
 }
 
-// encode writes a code, whose first digits may be zeros.
+// encode encodes a code, which may begin with zeros.
 func encode(code string) string {
 	n, _ := strconv.Atoi("1" + code)
 	var b [codeLength]byte

@@ -1,4 +1,4 @@
-// Package loop holds the few lines that every background job repeats: be woken, sleep, do it again.
+// Package loop holds what every background job repeats: be woken or sleep, and do the work again.
 //
 // The goroutine that calls [Repeat] or [Sleep] owns the loop; both return as soon as its context
 // ends. Everything here is safe for concurrent use.
@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// mostRounds is how many rounds [Repeat] begins within a second, whatever wakes it.
+// mostRounds is the maximum number of rounds that [Repeat] begins within a second, whatever wakes it.
 const mostRounds = 20
 
 // Rounds returns the counter of the rounds of a loop. reg may be nil.
@@ -24,10 +24,10 @@ func Rounds(reg prometheus.Registerer, name string) prometheus.Counter {
 	})
 }
 
-// Bell wakes one loop. Rings that come before the loop listens again are one ring.
+// Bell wakes one loop. Several rings while the loop is busy count as one.
 type Bell chan struct{}
 
-// NewBell returns a Bell that nobody has rung.
+// NewBell returns a Bell that has not been rung.
 func NewBell() Bell { return make(Bell, 1) }
 
 // Ring wakes the loop; it never blocks.
@@ -38,9 +38,9 @@ func (b Bell) Ring() {
 	}
 }
 
-// Repeat calls do immediately, then whenever wake is rung or the duration has passed that do
-// returned, but not more than [mostRounds] times a second. It counts each call, and returns when
-// the context ends. The first call covers all earlier rings; a nil wake is never rung.
+// Repeat calls do immediately, then each time wake rings or the duration that do returned has
+// passed, but at most [mostRounds] times a second. It counts each call, and returns when the
+// context ends. The first call covers all earlier rings; a nil wake never rings.
 func Repeat(ctx context.Context, rounds prometheus.Counter, wake Bell, do func() time.Duration) {
 	select {
 	case <-wake:
@@ -48,7 +48,7 @@ func Repeat(ctx context.Context, rounds prometheus.Counter, wake Bell, do func()
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var second time.Time // in which these have begun
+	var second time.Time // when the rounds counted by begun started
 	begun := 0
 	for {
 		select {
@@ -81,14 +81,14 @@ func Sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Pulse counts the rounds of a loop, so that others can see whether it still turns.
+// Pulse counts the rounds of a loop, so that others can see whether the loop is stuck.
 type Pulse struct{ rounds atomic.Int64 }
 
 // Beat counts a round.
 func (p *Pulse) Beat() { p.rounds.Add(1) }
 
-// Turns rings the loop's bell, and reports whether the loop has made another round before the context
-// ends.
+// Turns rings the loop's bell until the loop makes another round or the context ends. It reports
+// whether the loop made one.
 func (p *Pulse) Turns(ctx context.Context, wake Bell) bool {
 	const gap = 20 * time.Millisecond
 	for before := p.rounds.Load(); ctx.Err() == nil; Sleep(ctx, gap) {

@@ -25,7 +25,7 @@ func TestRepeat(t *testing.T) {
 			loop.Repeat(ctx, loop.Rounds(nil, "test"), bell, func() time.Duration {
 				if at = append(at, time.Since(begin)); len(at) == 1 {
 					bell.Ring()
-					bell.Ring() // while the loop is busy both are one ring
+					bell.Ring() // while the loop is busy, both count as one
 				}
 				return time.Minute
 			})
@@ -42,7 +42,7 @@ func TestRepeat(t *testing.T) {
 	})
 }
 
-// TestRepeatHasAFloor: nothing that a loop does or returns makes it spin.
+// TestRepeatHasAFloor: a loop cannot spin, whatever it does or returns.
 func TestRepeatHasAFloor(t *testing.T) {
 	for name, returns := range map[string]time.Duration{"immediately": 0, "in the past": -time.Hour, "woken": time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestSleep(t *testing.T) {
 	})
 }
 
-// TestPulse: a loop that has come to a halt is seen.
+// TestPulse: a stuck loop is detected.
 func TestPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var pulse loop.Pulse

@@ -1,5 +1,5 @@
-// Package mark keeps typed values in the outbox's marks: a [Kind] reads and writes the values of one
-// kind, as JSON, and carries the version by which the store recognises a conflict.
+// Package mark keeps typed values in the outbox's marks. A [Kind] reads and writes the values of one
+// kind as JSON, with the version by which the store recognizes a conflict.
 package mark
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Reader reads marks. An outbox.Store is one.
+// Reader reads marks, as an outbox.Store does.
 type Reader interface {
 	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
 }
@@ -21,16 +21,16 @@ type Reader interface {
 // Kind is the kind of marks whose values are of type T. T must be representable as JSON.
 type Kind[T any] string
 
-// Mark is a value and what the store knows it by. A new one has a Name and nothing else.
+// Mark is a value with its name and version in the store. A new one has only a Name.
 type Mark[T any] struct {
 	Name    string
-	Version int       // of the mark that was read; 0: a new one
+	Version int       // of the mark as read; 0: a new one
 	At      time.Time // when it was written
 	Value   T
 }
 
-// All returns the kind's marks in the order of their names. Those that cannot be read are left out,
-// and the error names them. If the store fails, there is only the error.
+// All returns the kind's marks in the order of their names. It leaves out marks that cannot be
+// read, and the error names them. If the store fails, it returns only the error.
 func (k Kind[T]) All(ctx context.Context, store Reader) ([]Mark[T], error) {
 	stored, err := store.Marks(ctx, string(k))
 	if err != nil {
@@ -67,7 +67,7 @@ func (k Kind[T]) Find(ctx context.Context, store Reader, name string) (Mark[T], 
 	return Mark[T]{Name: name}, err
 }
 
-// Named returns the one of the marks that has a name, or a new one.
+// Named returns the mark with a name, or a new one.
 func Named[T any](all []Mark[T], name string) Mark[T] {
 	for _, m := range all {
 		if m.Name == name {
@@ -77,8 +77,8 @@ func Named[T any](all []Mark[T], name string) Mark[T] {
 	return Mark[T]{Name: name}
 }
 
-// Set returns what stores the mark's value, for an Entry. It panics if the value has no JSON form,
-// which its type excludes.
+// Set returns the mark that stores the value, for an Entry. It panics if the value has no JSON
+// form, which its type must exclude.
 func (k Kind[T]) Set(m Mark[T], at time.Time) outbox.Mark {
 	doc, err := json.Marshal(m.Value)
 	if err != nil {
@@ -87,7 +87,7 @@ func (k Kind[T]) Set(m Mark[T], at time.Time) outbox.Mark {
 	return outbox.Mark{Kind: string(k), Name: m.Name, Version: m.Version, At: at, Doc: doc}
 }
 
-// Delete returns what deletes the mark, for an Entry.
+// Delete returns the mark that deletes the stored one, for an Entry.
 func (k Kind[T]) Delete(m Mark[T]) outbox.Mark {
 	return outbox.Mark{Kind: string(k), Name: m.Name, Version: m.Version}
 }

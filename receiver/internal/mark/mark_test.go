@@ -37,7 +37,7 @@ func TestKind(t *testing.T) {
 	}
 	fresh.Value.LastAt = at
 	stored := beats.Set(fresh, at)
-	stored.Version = 3 // as the store counts
+	stored.Version = 3 // as the store assigns it
 	got, err := beats.Find(t.Context(), marks{all: []outbox.Mark{stored}}, "watchdog")
 	if err != nil || !got.Value.LastAt.Equal(at) || !got.At.Equal(at) || got.Version != 3 {
 		t.Errorf("it is read as %+v, %v", got, err)
@@ -47,7 +47,7 @@ func TestKind(t *testing.T) {
 	}
 }
 
-// One unreadable mark hides no other.
+// TestUnreadable: an unreadable mark does not hide the others.
 func TestUnreadable(t *testing.T) {
 	broken := outbox.Mark{Kind: "beat", Name: "broken", Version: 1, Doc: []byte("{")}
 	good := beats.Set(mark.Mark[beat]{Name: "good", Version: 1}, time.Time{})

@@ -19,21 +19,21 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// maxCalendarBytes bounds a calendar.
+// maxCalendarBytes is the maximum size of a calendar.
 const maxCalendarBytes = 8 << 20
 
-// CalendarError says why the calendar of a rota cannot be used.
+// CalendarError is the reason why a rota's calendar cannot be used.
 type CalendarError struct {
 	Rota string
-	File bool // false: a URL, which may work again later
+	File bool // false: the calendar is at a URL, which may work again later
 	Err  error
 }
 
 func (e *CalendarError) Error() string { return fmt.Sprintf("rota %q: %v", e.Rota, e.Err) }
 func (e *CalendarError) Unwrap() error { return e.Err }
 
-// Load reads the calendars of all rotas and returns those that failed. A rota that failed keeps the
-// calendar that was read before.
+// Load reads the calendars of all rotas and returns an error for each one that failed. A rota whose
+// calendar cannot be read keeps the one that it read before.
 func (r *Roster) Load(ctx context.Context) []*CalendarError {
 	var errs []*CalendarError
 	for _, d := range r.duties {
@@ -44,7 +44,7 @@ func (r *Roster) Load(ctx context.Context) []*CalendarError {
 	return errs
 }
 
-// load reads the calendar of a rota, if it has one, and returns it if it has changed.
+// load reads a rota's calendar, if it has one. It returns the calendar if it has changed.
 func (d *duty) load(ctx context.Context) (fresh []byte, failure *CalendarError) {
 	if d.Turns.Start != "" {
 		return nil, nil
@@ -65,7 +65,7 @@ func (d *duty) load(ctx context.Context) (fresh []byte, failure *CalendarError) 
 	return data, nil
 }
 
-// use makes a calendar the rota.
+// use parses a calendar and makes it the rota's.
 func (d *duty) use(data []byte) error {
 	c, err := rota.ParseCalendar(data, d.Zone)
 	if err != nil {
@@ -78,7 +78,7 @@ func (d *duty) use(data []byte) error {
 			wrong = append(wrong, s)
 		}
 	}
-	if len(wrong) > 0 { // it would put the wrong person on duty
+	if len(wrong) > 0 { // without these events the wrong person would be on duty
 		return errors.Join(wrong...)
 	}
 	c.Prepare(now)
@@ -88,8 +88,8 @@ func (d *duty) use(data []byte) error {
 	return nil
 }
 
-// Warnings returns what is left out of the calendars of rotas, as it cannot be read and concerns nobody,
-// and where their clocks are not those of the time zone data in the next weeks.
+// Warnings lists what is left out of the calendars of rotas, because it cannot be read and names no
+// contact or is over, and the time zones that a calendar defines differently from the time zone data.
 func (r *Roster) Warnings(now time.Time) []string {
 	var all []string
 	for _, d := range r.duties {
@@ -105,8 +105,8 @@ func (r *Roster) Warnings(now time.Time) []string {
 	return all
 }
 
-// disagreements returns the zones about whose clocks the calendar of a rota and the time zone data differ in
-// the next weeks.
+// disagreements returns the time zones for which the rota's calendar and the time zone data give different
+// times in the next weeks.
 func (d *duty) disagreements(now time.Time) []rota.Disagreement {
 	const weeks = 8
 	d.mu.Lock()
@@ -170,10 +170,11 @@ func readCalendar(r io.Reader) ([]byte, error) {
 	return data, err
 }
 
-// calendarMarks keep the last good copy of each rota's calendar, for a start without the calendar.
+// calendarMarks hold the last good copy of each rota's calendar, for a start while the calendar cannot be
+// read.
 const calendarMarks mark.Kind[calendarCopy] = "calendar"
 
-// calendarCopy is a calendar as the outbox keeps it.
+// calendarCopy is a calendar in the outbox.
 type calendarCopy struct {
 	Source string `json:"source"` // a hash of the file's name, or of the URL
 	Text   string `json:"text"`
@@ -184,7 +185,7 @@ func (d *duty) source() string {
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(d.Calendar+d.CalendarURL.Reveal())))
 }
 
-// UseCopies uses the copies that an outbox holds, for calendars that were not read yet.
+// UseCopies uses the outbox's copies of the calendars that have not been read yet.
 func (r *Roster) UseCopies(ctx context.Context, store mark.Reader) error {
 	kept, err := calendarMarks.All(ctx, store)
 	errs := []error{err}
@@ -200,14 +201,15 @@ func (r *Roster) UseCopies(ctx context.Context, store mark.Reader) error {
 	return errors.Join(errs...)
 }
 
-// known reports whether the rota was read.
+// known reports whether the rota has been read.
 func (d *duty) known() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.rota != nil
 }
 
-// inherit takes over the calendars that another roster has read, if they are the same.
+// inherit takes over the calendars that another roster has read from the same source and in the same time
+// zone.
 func (r *Roster) inherit(from *Roster) {
 	for _, d := range r.duties {
 		old := from.find(d.Name)
@@ -218,7 +220,7 @@ func (r *Roster) inherit(from *Roster) {
 		known, etag := old.rota, old.etag
 		old.mu.Unlock()
 		if r.zones != from.zones {
-			etag = "" // read it again, with the clocks of now
+			etag = "" // read the calendar again, with the new time zone data
 		}
 		d.mu.Lock()
 		d.rota, d.etag = known, etag
@@ -275,7 +277,7 @@ func (d *Directory) readRota(ctx context.Context, r *Roster, rota *duty) {
 	}
 }
 
-// keepCopy stores a calendar that was read, unless the same is stored already.
+// keepCopy stores a calendar, unless the same copy is stored already.
 func (d *Directory) keepCopy(ctx context.Context, rota *duty, data []byte) {
 	_, err := d.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
 		kept, err := calendarMarks.Find(ctx, d.spool, rota.Name)

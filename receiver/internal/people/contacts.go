@@ -13,30 +13,30 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// contactMarks keep what is known of a number. Their names are numbers: a contact whose number
+// contactMarks hold the state of each number. They are named by number: a contact whose number
 // changes starts anew.
 const contactMarks mark.Kind[contact] = "contact"
 
 const (
-	// verifyFor is how long a verification's code can be replied.
+	// verifyFor is how long the code of a verification is valid.
 	verifyFor = 24 * time.Hour
-	// verifiesAnHour is how many verifications a contact is sent within an hour.
+	// verifiesAnHour is how many verifications a contact can be sent within an hour.
 	verifiesAnHour = 3
-	// verificationDigits is how many digits it has.
+	// verificationDigits is the number of digits in the code of a verification.
 	verificationDigits = 6
 )
 
-// contact is what is known of a number.
+// contact is the state of a number.
 type contact struct {
 	VerifiedAt time.Time `json:"verified_at,omitzero"`
-	StoppedAt  time.Time `json:"stopped_at,omitzero"` // since when its owner wants no more texts
-	Code       string    `json:"code,omitempty"`      // of a verification under way
+	StoppedAt  time.Time `json:"stopped_at,omitzero"` // when its owner asked for no more texts
+	Code       string    `json:"code,omitempty"`      // of a verification without a reply
 	CodeAt     time.Time `json:"code_at,omitzero"`
-	// AskedAt are the times of its verifications within the last hour.
+	// AskedAt holds the times of its verifications within the last hour.
 	AskedAt []time.Time `json:"asked_at,omitempty"`
 }
 
-// contacts are the marks of all numbers, in memory, because each notification needs them.
+// contacts holds the marks of all numbers in memory, because each notification needs them.
 type contacts struct {
 	mu    sync.RWMutex
 	marks map[e164.Number]mark.Mark[contact]
@@ -63,7 +63,7 @@ func (c *contacts) get(number e164.Number) contact {
 	return c.marks[number].Value
 }
 
-// changed returns the mark that changes what is known of a number.
+// changed returns the mark that stores a change to the state of a number.
 func (c *contacts) changed(number e164.Number, at time.Time, change func(*contact)) outbox.Mark {
 	c.mu.RLock()
 	m := c.marks[number]
@@ -73,8 +73,8 @@ func (c *contacts) changed(number e164.Number, at time.Time, change func(*contac
 	return contactMarks.Set(m, at)
 }
 
-// Refresh reads what is stored about contacts. If that fails, it logs why, and what was read before
-// is kept.
+// Refresh reads the state of all numbers from the store. If that fails, it logs the error and keeps
+// what it read before.
 func (d *Directory) Refresh(ctx context.Context) error {
 	err := d.contacts.read(ctx, d.spool)
 	if err != nil && ctx.Err() == nil {
@@ -83,24 +83,24 @@ func (d *Directory) Refresh(ctx context.Context) error {
 	return err
 }
 
-// Stopped reports whether the owner of a number wants no more texts.
+// Stopped reports whether the owner of a number has asked for no more texts.
 func (d *Directory) Stopped(number e164.Number) bool {
 	return !d.contacts.get(number).StoppedAt.IsZero()
 }
 
-// Stop returns what stores that the owner of a number wants no more texts. The number's state is the
-// one of the last Refresh.
+// Stop returns the mark that stores that the owner of a number wants no more texts. The rest of the
+// number's state is the one that Refresh last read.
 func (d *Directory) Stop(number e164.Number, at time.Time) outbox.Mark {
 	return d.contacts.changed(number, at, func(c *contact) { c.StoppedAt = at })
 }
 
-// Start returns what stores that the owner of a number wants texts again.
+// Start returns the mark that stores that the owner of a number wants texts again.
 func (d *Directory) Start(number e164.Number, at time.Time) outbox.Mark {
 	return d.contacts.changed(number, at, func(c *contact) { c.StoppedAt = time.Time{} })
 }
 
-// Verified returns what stores that a number has replied the code of its verification. It is false
-// if that code is another one or was sent more than a day ago.
+// Verified returns the mark that stores that a number has replied with the code of its
+// verification. It returns false if the code is wrong or was sent more than a day ago.
 func (d *Directory) Verified(number e164.Number, code string, at time.Time) (outbox.Mark, bool) {
 	known := d.contacts.get(number)
 	if known.Code != code || at.Sub(known.CodeAt) > verifyFor {
@@ -109,14 +109,14 @@ func (d *Directory) Verified(number e164.Number, code string, at time.Time) (out
 	return d.contacts.changed(number, at, func(c *contact) { c.VerifiedAt, c.Code, c.CodeAt = at, "", time.Time{} }), true
 }
 
-// Contact is what is known of a contact of the configuration.
+// Contact is a configured contact and the state of its phone.
 type Contact struct {
 	Name     string
-	Verified time.Time // when the phone replied to a verification; zero before
-	Stopped  time.Time // since when the contact wants no more texts; zero if it wants them
+	Verified time.Time // when the phone replied to a verification; zero if it has not
+	Stopped  time.Time // when the contact asked for no more texts; zero if it wants them
 }
 
-// State is "stopped", "verified" or "unverified".
+// State returns "stopped", "verified" or "unverified".
 func (c Contact) State() string {
 	switch {
 	case !c.Stopped.IsZero():
@@ -127,10 +127,10 @@ func (c Contact) State() string {
 	return "unverified"
 }
 
-// Contacts returns what is known of each contact of the configuration.
+// Contacts returns the state of each configured contact.
 func (d *Directory) Contacts() []Contact { return d.contacts.of(d.settings.Load().cfg) }
 
-// ReadContacts returns the same for a configuration and an outbox that is only read.
+// ReadContacts returns the state of each contact of a configuration, as an outbox stores it.
 func ReadContacts(ctx context.Context, cfg *config.Config, store mark.Reader) ([]Contact, error) {
 	var known contacts
 	if err := known.read(ctx, store); err != nil {

@@ -8,21 +8,21 @@ import (
 )
 
 const (
-	// gapsAhead is how far gaps of rotas are looked for, and gapsFor how long what was found counts.
+	// gapsAhead is how far ahead gaps of rotas are searched for; gapsFor is how long the result is reused.
 	gapsAhead = 14 * 24 * time.Hour
 	gapsFor   = time.Minute
 )
 
-// gaps remembers when nobody is on duty next.
+// gaps caches when the next gap of each rota begins.
 type gaps struct {
 	mu     sync.Mutex
-	found  map[string]time.Time // by rota; absent: no gap
-	roster *Roster              // that they are of
+	found  map[string]time.Time // by rota; absent if it has no gap
+	roster *Roster              // the roster that was searched
 	at     time.Time
 }
 
-// NextGaps returns when the first gap begins in the next two weeks, of each rota that has one; now, if
-// nobody is on duty now.
+// NextGaps returns, for each rota with a gap in the next two weeks, when the first one begins. If
+// nobody is on duty now, that is now.
 func (d *Directory) NextGaps(now time.Time) map[string]time.Time {
 	g := &d.nextGaps
 	g.mu.Lock()

@@ -30,7 +30,7 @@ func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
 	return m
 }
 
-// collector collects the contacts and the gaps of rotas.
+// collector collects the states of contacts and the gaps of rotas.
 type collector struct{ *Directory }
 
 var contactsDesc = prometheus.NewDesc("smspager_contact", "1 for the state that a contact is in: verified, unverified or stopped.", []string{"contact", "state"}, nil)

@@ -10,15 +10,16 @@ import (
 )
 
 const (
-	// NoticeSegments is how long a notice may be.
+	// NoticeSegments is the maximum length of a notice, in segments.
 	NoticeSegments = 3
-	// noticeAge is how long a notice may wait to be sent, and alarmAge one that is not repeated.
+	// noticeAge is how long a notice may wait to be sent; alarmAge is the same for an alarm, which is not
+	// repeated.
 	noticeAge = time.Hour
 	alarmAge  = 24 * time.Hour
 	// noticeReceiver is the Receiver of messages that belong to no receiver. The configuration
-	// refuses receivers with this prefix.
+	// accepts no receiver with its prefix.
 	noticeReceiver = "smspager:oncall"
-	// ReplyGroup and verifyGroup begin the group keys of messages that their recipient asked for.
+	// ReplyGroup and verifyGroup begin the group keys of messages that their recipient has asked for.
 	ReplyGroup  = "smspager:reply:"
 	verifyGroup = "smspager:verify:"
 )
@@ -26,16 +27,16 @@ const (
 // Notices makes smspager's own messages: confirmations, warnings, alarms.
 type Notices struct{ ids *outbox.IDs }
 
-// NewNotices returns Notices whose messages have ids of a process.
+// NewNotices returns Notices that take the IDs of their messages from ids.
 func NewNotices(ids *outbox.IDs) *Notices { return &Notices{ids} }
 
-// NewID returns an id that is greater than all that the process has given before.
+// NewID returns an ID greater than all earlier ones of this process.
 func (n *Notices) NewID(at time.Time) string { return n.ids.New(at) }
 
-// SameID returns the id of a message that was due at a time, see [outbox.IDs.Same].
+// SameID returns the ID of a message that is due at a time; see [outbox.IDs.Same].
 func (n *Notices) SameID(due, now time.Time, of ...string) string { return n.ids.Same(due, now, of...) }
 
-// Notice returns a message to a person, in the lane of a group key. Limits do not hold it back.
+// Notice returns a message to a person, in the lane of a group key. Limits do not hold it.
 func (n *Notices) Notice(to outbox.Person, group string, at time.Time, text string) outbox.Message {
 	text = gsm7.Truncate(gsm7.Transliterate(text, textinghouse.Alphabet), NoticeSegments)
 	size := gsm7.Measure(text)
@@ -47,8 +48,8 @@ func (n *Notices) Notice(to outbox.Person, group string, at time.Time, text stri
 	}
 }
 
-// Alarm returns a notice to each of some people. An alarm is not repeated, and so it may wait longer
-// than other notices.
+// Alarm returns a notice to each of several people. Because an alarm is not repeated, it may wait
+// longer than other notices.
 func (n *Notices) Alarm(to []outbox.Person, group string, at time.Time, text string) []outbox.Message {
 	var ms []outbox.Message
 	for _, person := range to {
@@ -59,13 +60,13 @@ func (n *Notices) Alarm(to []outbox.Person, group string, at time.Time, text str
 	return ms
 }
 
-// Fits reports whether a text fits into a notice without being cut.
+// Fits reports whether a text fits into a notice uncut.
 func Fits(text string) bool {
 	return gsm7.Measure(gsm7.Transliterate(text, textinghouse.Alphabet)).Segments <= NoticeSegments
 }
 
-// AskedFor reports whether the recipient of a message has asked for it: it is a confirmation or a
-// verification.
+// AskedFor reports whether a message is a confirmation or a verification: its recipient has asked
+// for it.
 func AskedFor(m *outbox.Message) bool {
 	return strings.HasPrefix(m.GroupKey, ReplyGroup) || strings.HasPrefix(m.GroupKey, verifyGroup)
 }

@@ -1,8 +1,8 @@
-// Package people knows who can be paged: the contacts of the configuration and what their phones have
-// asked for, and who is on duty by each rota. It also writes smspager's own messages ([Notices]).
+// Package people knows who can be paged: the configured contacts, whether their phones want texts,
+// and who is on duty in each rota. It also writes smspager's own messages ([Notices]).
 //
-// A running receiver asks a [Directory]; a command that only reads uses a [Roster] and
-// [ReadContacts]. Shifts are in the folder rota.
+// A running receiver uses a [Directory]; a command that only reads uses a [Roster] and
+// [ReadContacts]. Package rota computes the shifts.
 package people
 
 import (
@@ -28,20 +28,20 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Spool keeps contacts and copies of calendars, and sends verifications.
+// Spool stores the state of contacts and copies of calendars, and sends verifications.
 type Spool interface {
 	mark.Reader
 	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 }
 
-// Options are what New needs. Spool and Notices are required.
+// Options are the options of New. Spool and Notices are required.
 type Options struct {
 	Spool      Spool
 	Notices    *Notices
-	Shared     bool                  // other processes use the store, too
+	Shared     bool                  // other processes use the store too
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
-	Transport  http.RoundTripper     // of requests for calendars; nil: the network
+	Transport  http.RoundTripper     // carries the requests for calendars; nil: the default transport
 }
 
 // Directory knows the people of a configuration. It is safe for concurrent use.
@@ -50,7 +50,7 @@ type Directory struct {
 	notices   *Notices
 	logger    *slog.Logger
 	metrics   *metrics
-	transport http.RoundTripper // nil: the network
+	transport http.RoundTripper // nil: the default transport
 	gap       time.Duration     // between reads of contacts
 	settings  atomic.Pointer[settings]
 	contacts  contacts
@@ -60,7 +60,7 @@ type Directory struct {
 	nextGaps  gaps
 }
 
-// settings hold a configuration and what was built from it.
+// settings holds a configuration and what was built from it.
 type settings struct {
 	cfg      *config.Config
 	register *register
@@ -91,8 +91,8 @@ func (d *Directory) Configure(cfg *config.Config) {
 	d.changed.Ring()
 }
 
-// Run keeps contacts and calendars up to date until the context ends, and returns when all of its
-// goroutines have.
+// Run keeps contacts and calendars up to date until the context ends. It returns when all of its
+// goroutines have ended.
 func (d *Directory) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -107,13 +107,13 @@ func (d *Directory) Run(ctx context.Context) {
 	running.Go(func() { d.runRotas(ctx) })
 }
 
-// Person returns the person that a number belongs to, without a time.
+// Person returns the person with a number. NotBefore is not set.
 func (d *Directory) Person(number e164.Number) outbox.Person {
 	return d.settings.Load().register.person(number)
 }
 
-// Zone returns the time zone that the owner of a number means: that of their quiet hours, otherwise that of
-// the first rota, otherwise the machine's.
+// Zone returns the time zone in which the owner of a number gives times: that of their quiet hours, or else
+// of the first rota, or else the machine's.
 func (d *Directory) Zone(number e164.Number) *time.Location {
 	s := d.settings.Load()
 	if c := s.register.byNumber[number]; c != nil && c.Quiet.From != "" {
@@ -125,8 +125,8 @@ func (d *Directory) Zone(number e164.Number) *time.Location {
 	return time.Local
 }
 
-// Recipient returns the person that a number belongs to, and when to page them about alerts of some
-// severities: if all of those may wait for the contact's quiet hours to end, NotBefore is set.
+// Recipient returns the person with a number, and when to page them about alerts with these
+// severities: NotBefore is set if all of them may wait for the end of the contact's quiet hours.
 func (d *Directory) Recipient(number e164.Number, severities []string, at time.Time) outbox.Person {
 	return d.settings.Load().register.recipient(number, severities, at)
 }
@@ -137,16 +137,16 @@ func (d *Directory) Registered(number e164.Number) bool {
 }
 
 // Fellows returns the numbers that share a receiver, a heartbeat or the credit's warnings with a
-// number, those that want no more texts left out.
+// number. It leaves out those that want no more texts.
 func (d *Directory) Fellows(number e164.Number) []e164.Number {
 	return slices.DeleteFunc(slices.Clone(d.settings.Load().register.fellows[number]), d.Stopped)
 }
 
-// Roster returns who is on duty by the rotas of the configuration.
+// Roster returns the rotas of the configuration.
 func (d *Directory) Roster() *Roster { return d.settings.Load().roster }
 
-// People returns those that recipients name at a moment, each once, without those that want no more
-// texts. severities are those of the alerts that they are paged for, see Recipient.
+// People returns the people that recipients name at a time, each once. It leaves out those who want
+// no more texts. severities are those of the alerts; see Recipient.
 func (d *Directory) People(rs []config.Recipient, severities []string, at time.Time) []outbox.Person {
 	s := d.settings.Load()
 	var all []outbox.Person
@@ -181,8 +181,8 @@ func (d *Directory) Named(name string) (config.Recipient, bool) {
 	return config.Recipient{Number: number}, err == nil
 }
 
-// onDuty returns the numbers that a rota names at a moment. In a gap, and if those on duty want no
-// more texts, these are the rota's default, and the log and a metric report it.
+// onDuty returns the numbers on duty in a rota at a time. In a gap, or if everybody on duty wants
+// no more texts, it returns the rota's default, and reports that in the log and a metric.
 func (d *Directory) onDuty(s *settings, rota string, at time.Time) []e164.Number {
 	on := s.roster.Now(rota, at)
 	var numbers []e164.Number
@@ -217,17 +217,18 @@ func (d *Directory) onDuty(s *settings, rota string, at time.Time) []e164.Number
 	return numbers
 }
 
-// ErrUnknownContact is the error of Verify for a name that no contact has.
+// ErrUnknownContact is the error of Verify if no contact has the name.
 var ErrUnknownContact = errors.New("no contact has this name")
 
-// ErrNoLinks is the error of Verify with a link if there are none.
+// ErrNoLinks is the error of Verify if a link is wanted but links are not configured.
 var ErrNoLinks = errors.New("texts have no links: set web.public_url")
 
-// ErrVerifiedOften is the error of Verify for a contact that was sent enough verifications.
+// ErrVerifiedOften is the error of Verify if the contact has been sent as many verifications as allowed.
 var ErrVerifiedOften = fmt.Errorf("this contact was sent %d verifications within an hour; reply to the last one, or try again later", verifiesAnHour)
 
-// Verify sends a contact a code. The reply with that code shows that texts arrive at this phone, and
-// that its replies arrive here. If linked is true, the text ends with a link, which some carriers filter.
+// Verify sends a contact a code. A reply with that code proves that texts reach this phone, and that its
+// replies reach smspager. If linked is true, the text ends with a link, to test whether a carrier filters
+// it.
 func (d *Directory) Verify(ctx context.Context, name string, linked bool) error {
 	end := ""
 	if linked {

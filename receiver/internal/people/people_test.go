@@ -19,7 +19,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// fake is a store in memory and a sender.
+// fake is a store in memory that records the messages handed over.
 type fake struct {
 	outbox.Store
 	mu    sync.Mutex
@@ -56,7 +56,7 @@ func (f *fake) MarksAfter(context.Context, time.Time) ([]outbox.Mark, error)   {
 func (f *fake) Close() error                                                   { return nil }
 func (f *fake) handover(_ bool, ms ...outbox.Message)                          { f.sent = append(f.sent, ms...) }
 
-// directory returns a Directory of a configuration, and its store.
+// directory returns a Directory with a configuration, and its store.
 func directory(t *testing.T, text string) (*people.Directory, *fake) {
 	t.Helper()
 	cfg, err := config.Parse("x.yml", []byte("textinghouse: {user: acme, password: x}\n"+text))
@@ -86,7 +86,7 @@ receivers:
   - {name: other, to: [carol]}
 `
 
-// TestRecipient: when somebody is paged, by their quiet hours.
+// TestRecipient: quiet hours determine when somebody is paged.
 func TestRecipient(t *testing.T) {
 	d, _ := directory(t, team)
 	for name, test := range map[string]struct {
@@ -123,10 +123,10 @@ func TestRecipient(t *testing.T) {
 	}
 }
 
-// TestPeople: the people that recipients name.
+// TestPeople: recipients are numbers and who is on duty in rotas, without those who want no texts.
 func TestPeople(t *testing.T) {
 	d, f := directory(t, team)
-	week := time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC) // alice's
+	week := time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC) // alice is on duty
 	names := func(at time.Time, rs ...config.Recipient) string {
 		var all []string
 		for _, p := range d.People(rs, nil, at) {
@@ -203,7 +203,7 @@ func TestVerify(t *testing.T) {
 	})
 }
 
-// TestCopies: a calendar that cannot be read is replaced by its last good copy.
+// TestCopies: if a calendar cannot be read, its last good copy is used.
 func TestCopies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "primary.ics")
@@ -249,7 +249,7 @@ func TestAlarm(t *testing.T) {
 	}
 }
 
-// TestNextGaps: the first gap of a rota within two weeks is known before it hurts.
+// TestNextGaps: the first gap of a rota is reported two weeks ahead.
 func TestNextGaps(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "rota.ics")

@@ -12,7 +12,7 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// register holds the contacts and numbers of a configuration. It does not change.
+// register holds the contacts and numbers of a configuration. It is immutable.
 type register struct {
 	byName     map[string]*config.Contact
 	byNumber   map[e164.Number]*config.Contact
@@ -60,7 +60,7 @@ func newRegister(cfg *config.Config) *register {
 	return g
 }
 
-// together registers the numbers of a team: people who get the same messages.
+// together registers the numbers of a team: people who are sent the same messages.
 func (g *register) together(team []e164.Number) {
 	for _, number := range team {
 		g.registered[number] = true
@@ -72,7 +72,7 @@ func (g *register) together(team []e164.Number) {
 	}
 }
 
-// numbers returns those of recipients, and of the members of their rotas.
+// numbers returns the numbers of recipients and of the members of their rotas.
 func (g *register) numbers(rs []config.Recipient, members map[string][]e164.Number) []e164.Number {
 	var all []e164.Number
 	for _, r := range rs {
@@ -85,7 +85,7 @@ func (g *register) numbers(rs []config.Recipient, members map[string][]e164.Numb
 	return all
 }
 
-// names lists the contacts, for an error.
+// names lists the names of the contacts, for an error.
 func (g *register) names() string {
 	if len(g.byName) == 0 {
 		return "not configured"
@@ -93,7 +93,7 @@ func (g *register) names() string {
 	return strings.Join(slices.Sorted(maps.Keys(g.byName)), ", ")
 }
 
-// person returns the contact with a number, or the number alone.
+// person returns the contact with a number, or a person with the number alone.
 func (g *register) person(number e164.Number) outbox.Person {
 	p := outbox.Person{Number: number}
 	if c := g.byNumber[number]; c != nil {
@@ -102,8 +102,8 @@ func (g *register) person(number e164.Number) outbox.Person {
 	return p
 }
 
-// recipient returns a person, with NotBefore set if alerts of all these severities wait for the end
-// of the quiet hours.
+// recipient returns the person with a number. NotBefore is set if alerts of all these severities
+// may wait for the end of the quiet hours.
 func (g *register) recipient(number e164.Number, severities []string, at time.Time) outbox.Person {
 	p := g.person(number)
 	if c := g.byNumber[number]; c != nil && mayWait(c.Quiet.Severities, severities) {
@@ -118,7 +118,7 @@ func mayWait(waiting, severities []string) bool {
 	})
 }
 
-// quietUntil returns the end of the quiet hours that a moment is in, or zero.
+// quietUntil returns the end of the quiet hours that include a time, or zero.
 func quietUntil(q *config.Quiet, at time.Time) time.Time {
 	if q.From == "" {
 		return time.Time{}

@@ -17,33 +17,33 @@ import (
 	"github.com/smspager/smspager/receiver/internal/people/rota"
 )
 
-// Roster holds the rotas of a configuration and says who is on duty. It is safe for concurrent use.
+// Roster holds the rotas of a configuration and who is on duty in them. It is safe for concurrent use.
 type Roster struct {
 	contacts []config.Contact
 	duties   []*duty
-	zones    zoneinfo.Data // that its calendars are read with
+	zones    zoneinfo.Data // the time zone data in use when the calendars were read
 }
 
-// duty is a rota and what was read of its calendar.
+// duty holds a rota and the contents of its calendar.
 type duty struct {
 	config.Rota
-	names  map[string]string // the contacts by their names and aliases
-	client *http.Client      // of the calendar's URL
+	names  map[string]string // contacts by name and alias
+	client *http.Client      // for the calendar's URL
 
 	mu   sync.Mutex
 	rota rota.Rota // nil until it is read
 	etag string
-	// readAt is when it was last read, and failed why a later try failed.
+	// readAt is when the calendar was last read; failed is the error if a later attempt failed.
 	readAt time.Time
 	failed error
-	// skipped are the events that could not be read when it was read last.
+	// skipped holds the events that could not be read.
 	skipped []rota.Skipped
 
-	matched sync.Map // contacts by the shift that names them, as matchKey writes it
+	matched sync.Map // contacts by the shift that names them (see match)
 }
 
-// NewRoster returns a Roster whose calendars are not read yet; see Load. transport carries
-// requests for calendars; nil: the network.
+// NewRoster returns a Roster that has not read its calendars yet; see Load. transport carries the
+// requests for calendars; nil: the default transport.
 func NewRoster(cfg *config.Config, transport http.RoundTripper) *Roster {
 	r := &Roster{contacts: cfg.Contacts, zones: zoneinfo.InUse()}
 	names := make(map[string]string)
@@ -64,13 +64,13 @@ func NewRoster(cfg *config.Config, transport http.RoundTripper) *Roster {
 	return r
 }
 
-// Duty is a time in which the same people are on duty.
+// Duty is a period in which the same people are on duty.
 type Duty struct {
 	Start, End time.Time
-	Contacts   []string // those on duty; in a gap, the rota's default
+	Contacts   []string // on duty; in a gap, the rota's default
 	Gap        bool     // nobody is on duty
-	Unread     bool     // the calendar was never read, so the default is paged
-	Unknown    []string // the names of shifts in a gap: they match no contact
+	Unread     bool     // the calendar has never been read, so the default is paged
+	Unknown    []string // names of the shifts in a gap that match no contact
 }
 
 // Rotas returns the names of the rotas.
@@ -90,11 +90,11 @@ func (r *Roster) find(name string) *duty {
 	return r.duties[i]
 }
 
-// Zone returns the time zone of a rota that exists.
+// Zone returns the time zone of a rota, which must exist.
 func (r *Roster) Zone(name string) *time.Location { return r.find(name).Rota.Zone }
 
-// Timeline returns who is on duty by a rota between two moments, without a break. It is nil if there
-// is no such rota.
+// Timeline returns who is on duty in a rota between two times, gaps included. It is nil if there is
+// no such rota.
 func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
 	d := r.find(name)
 	if d == nil {
@@ -121,8 +121,8 @@ func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
 	return duties
 }
 
-// ofContacts holds the shifts of a rota that name contacts: other events of a calendar, such as
-// holidays, end nobody's shift.
+// ofContacts is a rota without the shifts that name no contact. Other events of a calendar, such as
+// holidays, must not end anybody's shift.
 type ofContacts struct {
 	rota.Rota
 	duty *duty
@@ -132,7 +132,7 @@ func (c ofContacts) Shifts(from, to time.Time) []rota.Shift {
 	return slices.DeleteFunc(c.Rota.Shifts(from, to), func(s rota.Shift) bool { return len(c.duty.match(s)) == 0 })
 }
 
-// At returns who is on duty by a rota at a moment. End is the next change, at most a month away.
+// At returns who is on duty in a rota at a time. End is the time of the next change, at most a month later.
 func (r *Roster) At(name string, at time.Time) Duty {
 	for _, ahead := range []time.Duration{day, 8 * day, 31 * day} {
 		timeline := r.Timeline(name, at, at.Add(ahead))
@@ -157,7 +157,8 @@ func (r *Roster) At(name string, at time.Time) Duty {
 
 const day = 24 * time.Hour
 
-// Now returns who is on duty by a rota at a moment; when that changes is not looked for.
+// Now returns who is on duty in a rota at a time. Unlike At, it does not search for the next
+// change: ignore End.
 func (r *Roster) Now(name string, at time.Time) Duty {
 	timeline := r.Timeline(name, at, at.Add(time.Nanosecond))
 	if len(timeline) == 0 {
@@ -166,7 +167,7 @@ func (r *Roster) Now(name string, at time.Time) Duty {
 	return timeline[0]
 }
 
-// on returns the contacts of a span.
+// on returns the contacts on duty in a span.
 func (d *duty) on(span rota.Span) Duty {
 	on := Duty{Start: span.Start, End: span.End, Gap: span.Gap()}
 	for _, shift := range span.Shifts {
@@ -191,8 +192,8 @@ func recipientName(r config.Recipient) string {
 	return string(r.Number)
 }
 
-// match finds the contacts that a shift names: by the names and addresses of its attendees, or else
-// in its summary. A summary that says that somebody is away names nobody.
+// match returns the contacts that a shift names, by the names and addresses of its attendees, or
+// else by its summary. If the summary says that somebody is away, nobody is named.
 func (d *duty) match(shift rota.Shift) []string {
 	key := strings.Join(shift.Names, "\x00") + "\x01" + shift.Summary
 	if found, ok := d.matched.Load(key); ok {
@@ -203,7 +204,7 @@ func (d *duty) match(shift rota.Shift) []string {
 	return found
 }
 
-// away matches the words for vacations and other times off duty.
+// away matches words for vacations and other time off duty.
 var away = regexp.MustCompile(`(?i)(^|[^\pL])(vacations?|holidays?|annual leave|sick leave|parental leave|on leave|leave|pto|ooo|out of (the )?office|day off|days off|time off|off duty|birthday|` +
 	`vacances|cong.s?|absente?|absence|anniversaire|arr.t maladie|rtt|urlaub|abwesend|krank|geburtstag|feiertag|elternzeit|vacaciones|ausente|cumplea.os|baja m.dica|` +
 	`ferie|assente|malattia|compleanno|vakantie|verlof|afwezig|verjaardag|ziek|f.rias|anivers.rio|folga)($|[^\pL])`)
@@ -236,7 +237,7 @@ func (d *duty) find(shift rota.Shift) []string {
 	return d.within(shift.Summary)
 }
 
-// called finds the contact with a name, an alias, or an address whose local part is one of these.
+// called returns the contact with this name or alias, or with an address whose local part is one.
 func (d *duty) called(name string) (contact string, ok bool) {
 	if contact, ok = d.names[plain(name)]; !ok {
 		local, _, _ := strings.Cut(name, "@")
@@ -245,11 +246,11 @@ func (d *duty) called(name string) (contact string, ok bool) {
 	return contact, ok
 }
 
-// joins separate the names of people who share a shift.
+// joins matches what separates the names of people who share a shift.
 var joins = regexp.MustCompile(`(?i)\s*[,/&;]\s*|\s+(?:\+|and|et|und|y)\s+`)
 
-// within finds the contacts among the words of a text: both in "Alice / Bob", the first in "Alice
-// covers for Bob" and "Alice (until six: Bob)".
+// within returns the contacts that the words of a text name: both in "Alice / Bob", the first in
+// "Alice covers for Bob" and "Alice (until six: Bob)".
 func (d *duty) within(text string) []string {
 	if begin := strings.IndexAny(text, "(["); begin > 0 {
 		text = text[:begin]
@@ -271,7 +272,7 @@ func (d *duty) within(text string) []string {
 	return found
 }
 
-// hyphen matches one that joins the parts of a name: Jean-Bob is not Bob.
+// hyphen matches a hyphen between the parts of a name: Jean-Bob is not Bob.
 var hyphen = regexp.MustCompile(`(\pL)[-\x{2010}\x{2011}](\pL)`)
 
 // plain returns a name in lower case, without accents and with single spaces.

@@ -71,7 +71,8 @@ receivers: [{name: r, to: ["rota:primary"]}]
 	}
 }
 
-// TestWhoAShiftIsOf by what people write into calendars.
+// TestWhoAShiftIsOf: a shift belongs to the contacts that its title or attendees name, as people write
+// them.
 func TestWhoAShiftIsOf(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "primary.ics")
 	cfg, err := config.Parse("x.yml", []byte(`
@@ -121,7 +122,7 @@ receivers: [{name: r, to: ["rota:primary"]}]
 			t.Errorf("%q is of %q, want %q", summary, got, want)
 		}
 	}
-	// What names no contact relieves nobody.
+	// An event that names no contact does not end a shift.
 	text := strings.Replace(calendar("alice", "20261102T080000Z", "20261109T080000Z"), "END:VCALENDAR",
 		"BEGIN:VEVENT\r\nUID:2\r\nSUMMARY:Public holiday\r\nDTSTART:20261103T000000Z\r\nDTEND:20261104T000000Z\r\nEND:VEVENT\r\nEND:VCALENDAR", 1)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -2,7 +2,7 @@ package people
 
 import "github.com/smspager/smspager/receiver/internal/status"
 
-// Calendars returns where the rotas come from, and how old that is.
+// Calendars returns the source of each rota, and when it was last read.
 func (d *Directory) Calendars() []status.Calendar {
 	all := []status.Calendar{}
 	for _, rota := range d.Roster().duties {

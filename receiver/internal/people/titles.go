@@ -7,17 +7,17 @@ import (
 	"github.com/smspager/smspager/receiver/internal/people/rota"
 )
 
-// Title is the title of shifts that holds other words than the names of contacts, so that it may mean
-// something else than smspager reads: "Alice at the dentist".
+// Title is a title of shifts that contains other words than the names of contacts, so smspager may
+// misread it: "Alice at the dentist".
 type Title struct {
 	Text     string
-	Contacts []string  // the contacts on duty by it; empty: nobody
-	First    time.Time // when the first such shift begins
+	Contacts []string  // the contacts that smspager puts on duty for it; empty: nobody
+	First    time.Time // the start of the first such shift
 	Shifts   int
 }
 
-// Titles returns the titles of a rota's shifts between two moments that hold other words than names, by
-// the first shift. It is empty if the rota has no calendar.
+// Titles returns the titles of a rota's shifts between two times that contain other words than names,
+// in the order of their first shifts. It is empty if the rota has no calendar.
 func (r *Roster) Titles(name string, from, to time.Time) []Title {
 	d := r.find(name)
 	if d == nil {
@@ -46,7 +46,7 @@ func (r *Roster) Titles(name string, from, to time.Time) []Title {
 	return titles
 }
 
-// named reports whether a title is empty or holds nothing but names of contacts.
+// named reports whether a title is empty or consists of names of contacts.
 func (d *duty) named(title string) bool {
 	for _, part := range joins.Split(title, -1) {
 		if part = plain(part); part != "" && d.names[part] == "" {

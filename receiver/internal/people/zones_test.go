@@ -21,7 +21,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// oddCalendar serves a calendar that defines Paris otherwise than the time zone data, and knows its ETag.
+// oddCalendar serves a calendar with an ETag that defines Paris differently from the time zone data.
 type oddCalendar struct{ asked []string } // If-None-Match of each request
 
 func (c *oddCalendar) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -35,7 +35,7 @@ func (c *oddCalendar) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// gauge returns the first value of a gauge.
+// gauge returns the first value of a gauge metric.
 func gauge(t *testing.T, reg prometheus.Gatherer, name string) float64 {
 	families, err := reg.Gather()
 	if err != nil {
@@ -50,8 +50,9 @@ func gauge(t *testing.T, reg prometheus.Gatherer, name string) float64 {
 	return 0
 }
 
-// TestZonesOfACalendar: the log and a metric report that a calendar's clocks are not those of the time zone
-// data. (That of the test is unreadable but for its release, so the program's is used.) After a reload with other data the calendar is read again, even if it has not changed.
+// TestZonesOfACalendar: the log and a metric report that a calendar defines a time zone differently from the
+// time zone data. (The test's own time zone data has a release but is otherwise unreadable, so the program's is
+// used.) A reload with other time zone data reads the calendar again, even if it has not changed.
 func TestZonesOfACalendar(t *testing.T) {
 	zones := func(release string) string {
 		dir := t.TempDir()
@@ -99,7 +100,7 @@ receivers: [{name: oncall, to: ["rota:primary"]}]
 		if n := gauge(t, reg, "smspager_rota_zone_differences"); n != 1 {
 			t.Errorf("%v differences", n)
 		}
-		asked := func() string { // by the first request of a run
+		asked := func() string { // the If-None-Match of a run's first request
 			before := len(server.asked)
 			run()
 			return server.asked[before]

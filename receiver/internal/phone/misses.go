@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// mostMisses is how many wrong tokens an address prefix may try within missWindow.
+	// mostMisses is how many wrong tokens a client prefix may try within missWindow.
 	mostMisses = 20
 	missWindow = 10 * time.Minute
-	// prefixes is how many address prefixes are remembered.
+	// prefixes is how many client prefixes are remembered.
 	prefixes = 10_000
 )
 
-// misses counts the wrong tokens of each address prefix.
+// misses counts the wrong tokens of each client prefix.
 type misses struct {
 	mu   sync.Mutex
 	seen *lru.Cache[netip.Prefix, counted]
@@ -32,7 +32,7 @@ type counted struct {
 }
 
 func newMisses() *misses {
-	seen, _ := lru.New[netip.Prefix, counted](prefixes) // an error only for a size below 1
+	seen, _ := lru.New[netip.Prefix, counted](prefixes) // fails only if the size is below 1
 	return &misses{seen: seen}
 }
 
@@ -44,7 +44,7 @@ func (m *misses) allows(from netip.Prefix, now time.Time) bool {
 	return !known || c.n < mostMisses || now.Sub(c.since) >= missWindow
 }
 
-// count notes a wrong token.
+// count counts a wrong token.
 func (m *misses) count(from netip.Prefix, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -56,8 +56,9 @@ func (m *misses) count(from netip.Prefix, now time.Time) {
 	m.seen.Add(from, c)
 }
 
-// prefix returns the address prefix that a request comes from: what one customer of a network has. A
-// trusted proxy names its client.
+// prefix returns the address prefix of a request's client: a /24 of IPv4 or a /48 of IPv6, which one
+// customer of a network may have. If the request comes through a trusted proxy, the client is the one
+// that the proxy names.
 func (h *Handler) prefix(r *http.Request) netip.Prefix {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	ip, _ := netip.ParseAddr(host)
@@ -66,7 +67,7 @@ func (h *Handler) prefix(r *http.Request) netip.Prefix {
 	if slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(ip) }) {
 		all := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 		client := strings.TrimSpace(all[len(all)-1])
-		if withPort, err := netip.ParseAddrPort(client); err == nil { // as some proxies write it
+		if withPort, err := netip.ParseAddrPort(client); err == nil { // some proxies add the port
 			client = withPort.Addr().String()
 		}
 		if addr, err := netip.ParseAddr(strings.Trim(client, "[]")); err == nil {
@@ -77,6 +78,6 @@ func (h *Handler) prefix(r *http.Request) netip.Prefix {
 	if ip.Is4() {
 		bits = 24
 	}
-	p, _ := ip.Prefix(bits) // an error only for an address that could not be read
+	p, _ := ip.Prefix(bits) // fails only if the address could not be parsed
 	return p
 }

@@ -1,5 +1,6 @@
-// Package phone serves the page behind the link that a text ends with, on the public listener. It shows
-// no more than the text did until a person presses a button, because previews and scanners open links.
+// Package phone serves the page behind the link at the end of a text, on the public listener. Until a
+// person presses a button, it shows no more than the text did, because previews and scanners open
+// links.
 package phone
 
 import (
@@ -35,25 +36,25 @@ var source string
 
 var pageTemplate = template.Must(template.New("page").Parse(source))
 
-// Store is what the page reads. An outbox.Store is one.
+// Store is what the page reads, such as an outbox.Store.
 type Store interface {
 	List(context.Context, outbox.Query) ([]outbox.Message, error)
 	Page(ctx context.Context, id string) (outbox.Page, error)
 	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
 }
 
-// OnCall carries out what people do, and knows what a receiver wants for its pages.
+// OnCall performs actions on pages, and knows the escalation plans of receivers.
 type OnCall interface {
 	Act(context.Context, command.Act) (command.Acted, error)
 	Plan(receiver string) *page.Plan
 }
 
-// People knows what time it is for the owner of a number.
+// People knows the time zone of a number's owner.
 type People interface {
 	Zone(e164.Number) *time.Location
 }
 
-// Options are what New needs. Logger and Registerer may be nil.
+// Options are the options of New. Logger and Registerer may be nil.
 type Options struct {
 	Store      Store
 	OnCall     OnCall
@@ -76,7 +77,7 @@ type settings struct {
 	links link.Links
 }
 
-// New returns a Handler that knows no link until Configure is called.
+// New returns a Handler. It accepts no link until Configure is called.
 func New(o Options) *Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -113,7 +114,7 @@ func serveStyle(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(style) // it fails only if the client has gone
 }
 
-// view is what the template shows.
+// view holds what the template shows.
 type view struct {
 	Code, Title, Text, Result string
 	State                     []string // lines
@@ -122,19 +123,19 @@ type view struct {
 	Silences                  []choice
 }
 
-// choice is a button and the reply that does the same.
+// choice is a button, and the reply that does the same.
 type choice struct {
 	Value, Label string
 	Words        string
 	URL          template.URL
 }
 
-// reply returns the choice whose reply is some words. Without a number, the phone asks for it.
+// reply returns the choice for a reply with these words. Without a reply number, the phone asks for one.
 func (s *settings) reply(words string) choice {
 	return choice{Words: words, URL: template.URL("sms:" + string(s.cfg.Web.ReplyNumber) + "?&body=" + url.PathEscape(words))}
 }
 
-// nothing responds to a link that opens no page, for whatever reason.
+// nothing responds to a link that opens no page, whatever the reason.
 func (h *Handler) nothing(w http.ResponseWriter) {
 	h.write(w, http.StatusNotFound, view{Title: "This link opens nothing", Text: "The page may be over, or the link is incomplete. Reply ? to the text to see what is open."})
 }
@@ -152,7 +153,7 @@ func (h *Handler) write(w http.ResponseWriter, code int, v view) {
 
 var errUnread = errors.New("the outbox cannot be read")
 
-// serve shows a page, or does what a form on it asks for.
+// serve shows a page, or performs the action of a form on it.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	token, from := r.PathValue("token"), h.prefix(r)
 	if !h.misses.allows(from, time.Now()) {
@@ -180,7 +181,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	h.write(w, http.StatusOK, v)
 }
 
-// find returns the page and the person whose token it is; outbox.ErrNotFound if there is no current one.
+// find returns the page and the number that a token is for, or outbox.ErrNotFound if there is no such current page.
 func (h *Handler) find(ctx context.Context, token string) (*page.Page, e164.Number, error) {
 	s := h.settings.Load()
 	code, ok := link.Code(token)
@@ -205,7 +206,7 @@ func (h *Handler) find(ctx context.Context, token string) (*page.Page, e164.Numb
 	return nil, "", outbox.ErrNotFound
 }
 
-// shown returns the page with what its text says, and nothing else.
+// shown returns the page with only what its text says.
 func (h *Handler) shown(ctx context.Context, p *page.Page, number e164.Number) view {
 	s := h.settings.Load()
 	v := view{Code: p.Code, Text: p.Headline, Acts: true, Acknowledge: s.reply(p.Code), Next: s.reply("next " + p.Code), Undo: s.reply("undo " + p.Code)}
@@ -224,15 +225,15 @@ func (h *Handler) shown(ctx context.Context, p *page.Page, number e164.Number) v
 	return v
 }
 
-// silences are the buttons' values.
+// silences maps the values of the silence buttons to their lengths.
 var silences = map[string]command.Act{
 	"1h": {Length: time.Hour}, "4h": {Length: 4 * time.Hour}, "0900": {Until: "0900"},
 }
 
-// verbs are the buttons' values.
+// verbs maps the values of the other buttons to actions.
 var verbs = map[string]command.Verb{"acknowledge": command.Acknowledge, "next": command.Next, "undo": command.Undo}
 
-// do does what a form asks for, and shows how the page is then.
+// do performs the action of a form, and shows the resulting state of the page.
 func (h *Handler) do(r *http.Request, p *page.Page, number e164.Number, v *view) {
 	act, known := silences[r.PostFormValue("silence")]
 	act.Verb = command.Silence
@@ -261,7 +262,7 @@ func (h *Handler) do(r *http.Request, p *page.Page, number e164.Number, v *view)
 	v.Acts = now.State.Current()
 }
 
-// state says who has a page, and what happens next.
+// state says who holds a page, and what happens next.
 func (h *Handler) state(p *page.Page, number e164.Number) []string {
 	clock := func(t time.Time) string { return t.In(h.People.Zone(number)).Format("15:04 MST") }
 	var lines []string

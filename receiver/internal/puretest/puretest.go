@@ -1,4 +1,4 @@
-// Package puretest checks that a package is pure: that it decides from its arguments alone.
+// Package puretest checks that a package is pure: that its results depend on its arguments alone.
 package puretest
 
 import (
@@ -15,8 +15,8 @@ import (
 // clock holds the functions of package time that read the clock or wait.
 var clock = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
 
-// Check fails a test if the package in the working directory imports anything but the given
-// packages, or reads the clock.
+// Check fails a test if the package in the working directory reads the clock, or imports a package
+// that is not allowed.
 func Check(t *testing.T, allowed ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(".")

@@ -1,5 +1,5 @@
-// Package status holds what programs and people may know of a running smspager: its parts report to
-// it, the API shows it as JSON and the console as HTML.
+// Package status holds the state of a running smspager. Its parts report their states; the API
+// shows them as JSON and the console as HTML.
 package status
 
 import "time"
@@ -8,7 +8,7 @@ import "time"
 type Status struct {
 	Version       string        `json:"version"`
 	StartedAt     time.Time     `json:"started_at"`
-	Problems      []string      `json:"problems"` // what needs a person, in words; empty: nothing
+	Problems      []string      `json:"problems"` // sentences about what needs a person's attention; empty if nothing does
 	Endpoints     []Endpoint    `json:"endpoints"`
 	Account       Account       `json:"account"`
 	Probe         Probe         `json:"probe"`
@@ -30,34 +30,34 @@ type Account struct {
 	Refused  string     `json:"refused"`   // why the provider refuses it; "": it does not
 	Credit   *float64   `json:"credit"`    // in the provider's unit; null: not read yet
 	ReadAt   *time.Time `json:"read_at"`   // when the credit was read
-	DaysLeft *float64   `json:"days_left"` // at the pace of the last week; null: not known
+	DaysLeft *float64   `json:"days_left"` // at the pace of the last week; null: unknown
 }
 
-// Probe is the message that is sent to the provider's test number at each interval.
+// Probe describes the messages that are sent to the provider's test number at regular intervals.
 type Probe struct {
-	Interval    string     `json:"interval"` // "0s": none is sent
+	Interval    string     `json:"interval"` // "0s": no probes are sent
 	DeliveredAt *time.Time `json:"delivered_at"`
 	Took        *float64   `json:"took_seconds"` // from the outbox to its receipt
 	Late        bool       `json:"late"`         // none was delivered for three intervals
 }
 
-// Queue is what the provider does not have yet.
+// Queue describes the messages that the provider does not have yet.
 type Queue struct {
 	Waiting  int        `json:"waiting"`
 	OldestAt *time.Time `json:"oldest_at"`
 }
 
-// Spool is what is not in the store yet.
+// Spool describes the changes that have not been stored yet.
 type Spool struct {
 	Backlog int        `json:"backlog"`
 	Since   *time.Time `json:"since"`
-	Trouble string     `json:"trouble"` // why the store cannot be written; "": it can
+	Trouble string     `json:"trouble"` // why the store cannot be written; "" if it can
 }
 
-// Leader says which replica sends.
+// Leader describes whether this replica sends.
 type Leader struct {
-	Leading bool `json:"leading"` // this process does
-	Shared  bool `json:"shared"`  // other processes use the store, too
+	Leading bool `json:"leading"` // this process sends
+	Shared  bool `json:"shared"`  // other processes use the store too
 }
 
 // Calendar is the calendar of a rota.
@@ -65,13 +65,13 @@ type Calendar struct {
 	Rota   string     `json:"rota"`
 	Source string     `json:"source"` // "file", "url" or "turns"
 	ReadAt *time.Time `json:"read_at"`
-	Error  string     `json:"error"` // why it could not be read again; "": it could
+	Error  string     `json:"error"` // why the last attempt to read it failed; "" if it did not
 }
 
-// Configuration is the one in force.
+// Configuration is the configuration in force.
 type Configuration struct {
 	LoadedAt time.Time  `json:"loaded_at"`
-	FailedAt *time.Time `json:"failed_at"` // when a later one was refused; null: none was
+	FailedAt *time.Time `json:"failed_at"` // when a later configuration was refused; null: none was
 	Error    string     `json:"error"`
 }
 

@@ -17,17 +17,17 @@ import (
 const (
 	// creditInterval is how often the credit is read.
 	creditInterval = 5 * time.Minute
-	// recoverInterval is how often an endpoint that failed is tried.
+	// recoverInterval is how often an endpoint that failed is tried again.
 	recoverInterval = 10 * time.Second
 )
 
-// Account is an account at the provider. *textinghouse.Client is one.
+// Account is an account at the provider, such as a *textinghouse.Client.
 type Account interface {
 	Credit(context.Context) (textinghouse.Credit, error)
 	Recover(context.Context) // tries the endpoints that failed
 }
 
-// account reads the account's credit, and has the client try failed endpoints again.
+// account reads the account's credit, and makes the client try failed endpoints again.
 type account struct {
 	credit   *credit
 	logger   *slog.Logger
@@ -60,7 +60,7 @@ func (a *account) configure(provider Account, guard config.Credit) {
 	a.changed.Ring()
 }
 
-// run reads the credit at the start, after each change of the configuration, and at each interval.
+// run reads the credit at the start, after each change of the configuration, and every creditInterval.
 func (a *account) run(ctx context.Context) {
 	loop.Repeat(ctx, a.rounds, a.changed, func() time.Duration {
 		a.readCredit(ctx)
@@ -68,7 +68,7 @@ func (a *account) run(ctx context.Context) {
 	})
 }
 
-// recover has the endpoints that failed tried, until the context ends.
+// recover tries failed endpoints again until the context ends.
 func (a *account) recover(ctx context.Context) {
 	loop.Repeat(ctx, a.recovers, nil, func() time.Duration {
 		(*a.provider.Load()).Recover(ctx)

@@ -17,24 +17,24 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// creditMarks keep the credit's readings and warnings.
+// creditMarks hold the readings of the credit and which warnings were sent.
 const creditMarks mark.Kind[creditState] = "credit"
 
 const (
-	// A reading an hour is kept, for a week.
+	// One reading an hour is kept, for a week.
 	readingGap = time.Hour
 	readingFor = 7 * 24 * time.Hour
-	// paceOver is the time that readings must span to show a pace.
+	// paceOver is the minimum period that readings must span to determine a pace.
 	paceOver = 24 * time.Hour
-	// enoughAgain is how many times warn_days the credit must last before another warning can follow.
+	// enoughAgain is how many times warn_days the credit must last before it can be warned of again.
 	enoughAgain = 1.2
 )
 
-// creditState is what is known of the credit.
+// creditState holds the last readings of the credit and the warnings in effect.
 type creditState struct {
 	Readings []reading `json:"readings"`
-	Low      bool      `json:"low,omitempty"`   // a warning was sent that it is below warn_below
-	Short    bool      `json:"short,omitempty"` // a warning was sent that it lasts less than warn_days
+	Low      bool      `json:"low,omitempty"`   // a warning was sent that the credit is below warn_below
+	Short    bool      `json:"short,omitempty"` // a warning was sent that the credit lasts less than warn_days
 }
 
 type reading struct {
@@ -62,7 +62,7 @@ func newCredit(o *Options, last *seen) *credit {
 	}
 }
 
-// take takes in a reading of the credit.
+// take adds a reading of the credit, and sends the warnings that are due.
 func (c *credit) take(ctx context.Context, left float64, at time.Time) {
 	_, err := c.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
 		guard := c.guard.Load()
@@ -92,8 +92,7 @@ func (c *credit) take(ctx context.Context, left float64, at time.Time) {
 	}
 }
 
-// read takes in a reading. It returns the warnings that are due, and whether the state is worth a
-// write.
+// read adds a reading. It returns the warnings that are due, and whether the state must be stored.
 func (s *creditState) read(r reading, guard *config.Credit) (warnings []string, changed bool) {
 	before := *s
 	kept := s.keep(r)
@@ -113,7 +112,7 @@ func (s *creditState) read(r reading, guard *config.Credit) (warnings []string, 
 	return warnings, kept || s.Low != before.Low || s.Short != before.Short
 }
 
-// keep keeps a reading if an hour has passed since the last one, and reports whether it did.
+// keep keeps a reading if the previous one is at least an hour old, and reports whether it did.
 func (s *creditState) keep(r reading) bool {
 	if n := len(s.Readings); n > 0 && r.At.Sub(s.Readings[n-1].At) < readingGap {
 		return false
@@ -128,8 +127,8 @@ func (s *creditState) keep(r reading) bool {
 	return true
 }
 
-// daysLeft returns how long a credit lasts at the pace of the readings; infinite if they show no
-// pace. Payments into the account do not count.
+// daysLeft returns how many days the credit lasts at the pace of the readings, infinity if they
+// show no pace. Payments into the account do not affect the pace.
 func (s *creditState) daysLeft(credit float64) float64 {
 	n := len(s.Readings)
 	if n < 2 {

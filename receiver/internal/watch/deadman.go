@@ -18,13 +18,13 @@ import (
 	"github.com/smspager/smspager/receiver/internal/loop"
 )
 
-// deadmanTimeout bounds a call to the dead-man's switch.
+// deadmanTimeout limits a call to the dead-man's switch.
 const deadmanTimeout = 10 * time.Second
 
-// deadman calls a URL elsewhere (alive.url) while smspager and the provider are well. The service
-// there raises the alarm when the calls stop.
+// deadman calls an external URL (alive.url) while smspager and the provider are healthy. The
+// service behind it raises an alarm when the calls stop.
 type deadman struct {
-	transport http.RoundTripper // nil: the network
+	transport http.RoundTripper // nil: the default transport
 	healthy   func() error
 	logger    *slog.Logger
 	settings  atomic.Pointer[deadmanSettings]
@@ -32,7 +32,7 @@ type deadman struct {
 	rounds    prometheus.Counter
 }
 
-// deadmanSettings are a configuration, and the client for it.
+// deadmanSettings holds a configuration and its client.
 type deadmanSettings struct {
 	config.Alive
 	client *http.Client

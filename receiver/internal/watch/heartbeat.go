@@ -23,27 +23,27 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// beatMarks keep what is known of heartbeats, by their names.
+// beatMarks hold the state of each heartbeat, by its name.
 const beatMarks mark.Kind[beatState] = "heartbeat"
 
 const (
-	// storeGrace is how long heartbeats wait for the store at the start.
+	// storeGrace is how long heartbeats wait for the store after the start.
 	storeGrace = time.Minute
-	// unconfiguredFor is how long a heartbeat is remembered that is no longer configured: replicas
-	// are given a new configuration one after another.
+	// unconfiguredFor is how long the state of a heartbeat is kept after its last change if this
+	// replica does not configure it: replicas get a new configuration one after another.
 	unconfiguredFor = time.Hour
 )
 
-// beatState is what is known of a heartbeat.
+// beatState is the state of a heartbeat.
 type beatState struct {
-	SinceAt time.Time     `json:"since_at"`         // when it was first waited for
+	SinceAt time.Time     `json:"since_at"`         // when smspager began to expect it
 	LastAt  time.Time     `json:"last_at,omitzero"` // its last beat
 	Missed  time.Duration `json:"missed,omitempty"` // smspager's own downtime since the last beat
 	DeadAt  time.Time     `json:"dead_at,omitzero"` // when the alarm was raised; zero while it is alive
 }
 
-// deadline returns when a heartbeat is dead that was waited for since a time, smspager's own downtime
-// excepted. A heartbeat that has never been received is allowed twice the timeout.
+// deadline returns when a heartbeat is dead, if it has been expected since a time. smspager's own
+// downtime does not count. A heartbeat that has never been received is allowed twice the timeout.
 func (s *beatState) deadline(since time.Time, timeout time.Duration) time.Time {
 	if s.LastAt.IsZero() {
 		return latest(s.SinceAt, since).Add(2*timeout + s.Missed)
@@ -51,7 +51,7 @@ func (s *beatState) deadline(since time.Time, timeout time.Duration) time.Time {
 	return latest(s.LastAt, since).Add(timeout + s.Missed)
 }
 
-// heartbeats raises an alarm when a heartbeat's beats are missing, and reports when they are back.
+// heartbeats raises an alarm if beats of a heartbeat are missing, and reports when they are back.
 type heartbeats struct {
 	spool      Spool
 	people     People
@@ -66,8 +66,8 @@ type heartbeats struct {
 	up         *prometheus.GaugeVec
 
 	mu    sync.Mutex
-	beats map[string]time.Time // the last ones, stored or not
-	// since is when each heartbeat began to be waited for; absent: before this process started.
+	beats map[string]time.Time // the last beats, stored or not
+	// since is when smspager began to expect each heartbeat; absent: before this process started.
 	since map[string]time.Time
 }
 
@@ -86,7 +86,7 @@ func newHeartbeats(o *Options) *heartbeats {
 	}
 }
 
-// configure sets or replaces the heartbeats. A new one is waited for from now on.
+// configure sets or replaces the heartbeats. New ones are expected from now on.
 func (h *heartbeats) configure(all []config.Heartbeat) {
 	before := h.configured.Swap(&all)
 	if before != nil {
@@ -109,7 +109,7 @@ func (h *heartbeats) names() (names []string) {
 	return names
 }
 
-// waitAnew waits from now on for the heartbeats that are not known yet.
+// waitAnew expects the heartbeats that are not in known from now on.
 func (h *heartbeats) waitAnew(known []string, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -120,7 +120,7 @@ func (h *heartbeats) waitAnew(known []string, now time.Time) {
 	}
 }
 
-// beat takes in a notification that may be a heartbeat's, see Watch.Beat.
+// beat handles a notification that may be a beat; see Watch.Beat.
 func (h *heartbeats) beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) (known bool) {
 	for _, hb := range *h.configured.Load() {
 		if hb.Receiver != receiver && regexp.QuoteMeta(hb.Receiver) != receiver {
@@ -131,7 +131,7 @@ func (h *heartbeats) beat(ctx context.Context, receiver string, n *templating.No
 			continue
 		}
 		h.mu.Lock()
-		h.beats[hb.Name] = at // also if it cannot be stored
+		h.beats[hb.Name] = at // even if it cannot be stored
 		h.mu.Unlock()
 		if _, err := h.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) { return h.beaten(ctx, &hb, at) }); err != nil {
 			h.logger.Error("a heartbeat cannot be stored; it is kept in memory", "heartbeat", hb.Name, "err", err)
@@ -141,8 +141,8 @@ func (h *heartbeats) beat(ctx context.Context, receiver string, n *templating.No
 	return known
 }
 
-// beats reports whether a notification of a heartbeat's receiver is a beat: an alert with the labels of
-// its matchers fires. An absent label is an empty one, as in Alertmanager.
+// beats reports whether a notification to a heartbeat's receiver is a beat: it has a firing alert with
+// the labels of the matchers. An absent label equals an empty one, as in Alertmanager.
 func beats(hb *config.Heartbeat, n *templating.Notification) bool {
 	if n.Status != string(model.AlertFiring) || n.MayStillFire {
 		return false
@@ -162,7 +162,8 @@ func beats(hb *config.Heartbeat, n *templating.Notification) bool {
 	return false
 }
 
-// beaten returns what stores a beat and reports that a dead heartbeat is alive.
+// beaten returns an entry that stores a beat. If the heartbeat was dead, the entry also reports that it is
+// alive.
 func (h *heartbeats) beaten(ctx context.Context, hb *config.Heartbeat, at time.Time) (*outbox.Entry, error) {
 	m, err := beatMarks.Find(ctx, h.spool, hb.Name)
 	state := &m.Value
@@ -190,8 +191,8 @@ func (h *heartbeats) texts(hb *config.Heartbeat, at time.Time, text string) []ou
 	return h.alarm.Alarm(h.people.People(hb.Recipients, nil, at), "smspager:heartbeat:"+hb.Name, at, text)
 }
 
-// run raises the alarm for dead heartbeats until the context ends. It begins when smspager's own
-// downtime is known, or after storeGrace.
+// run raises the alarm for dead heartbeats until the context ends. It waits until smspager's own
+// downtime is known, but at most storeGrace.
 func (h *heartbeats) run(ctx context.Context, began <-chan struct{}) {
 	begun, cancel := context.WithTimeout(ctx, storeGrace)
 	defer cancel()
@@ -200,7 +201,7 @@ func (h *heartbeats) run(ctx context.Context, began <-chan struct{}) {
 	case <-begun.Done():
 		h.waitAnew(nil, time.Now())
 	}
-	var stored []mark.Mark[beatState] // as last read
+	var stored []mark.Mark[beatState] // as read last
 	loop.Repeat(ctx, h.rounds, h.changed, func() time.Duration {
 		now, wait := time.Now(), h.gap
 		read, err := beatMarks.All(ctx, h.spool)
@@ -215,7 +216,7 @@ func (h *heartbeats) run(ctx context.Context, began <-chan struct{}) {
 	})
 }
 
-// checkAll checks all heartbeats, and returns the time until the next one may be dead.
+// checkAll checks all heartbeats, and returns the time until the next check.
 func (h *heartbeats) checkAll(ctx context.Context, stored []mark.Mark[beatState], now time.Time) time.Duration {
 	wait := h.gap
 	if err := h.forget(ctx, stored, now); err != nil && ctx.Err() == nil {
@@ -234,8 +235,8 @@ func (h *heartbeats) checkAll(ctx context.Context, stored []mark.Mark[beatState]
 	return wait
 }
 
-// forget deletes the marks of heartbeats that are not configured, so that one that is configured
-// again begins anew.
+// forget deletes the marks of heartbeats that are no longer configured. If one is configured
+// again, it starts anew.
 func (h *heartbeats) forget(ctx context.Context, stored []mark.Mark[beatState], now time.Time) error {
 	configured := h.names()
 	for _, m := range stored {
@@ -249,7 +250,7 @@ func (h *heartbeats) forget(ctx context.Context, stored []mark.Mark[beatState], 
 	return nil
 }
 
-// check raises the alarm if a heartbeat is dead, and returns the time until it may be.
+// check raises the alarm if a heartbeat is dead, and returns the time until the next check.
 func (h *heartbeats) check(ctx context.Context, m mark.Mark[beatState], hb *config.Heartbeat, now time.Time) (time.Duration, error) {
 	state := &m.Value
 	fresh := state.SinceAt.IsZero()
@@ -271,7 +272,7 @@ func (h *heartbeats) check(ctx context.Context, m mark.Mark[beatState], hb *conf
 	if _, err := h.spool.Try(ctx, spool.Later, e); err != nil {
 		return 0, err
 	}
-	h.changed.Ring() // goes on with the marks as they are now
+	h.changed.Ring() // check again with the new marks
 	if len(e.Messages) > 0 {
 		h.logger.Error("a heartbeat is dead", "heartbeat", hb.Name, "since", latest(state.LastAt, state.SinceAt))
 		h.show(hb.Name, state)
@@ -279,12 +280,12 @@ func (h *heartbeats) check(ctx context.Context, m mark.Mark[beatState], hb *conf
 	return h.gap, nil
 }
 
-// merge adds to a stored state the last beat that could not be stored. It returns the time since
-// when the heartbeat is waited for, zero: before this process started.
+// merge adds the last beat to a stored state, if it could not be stored. It returns since when the
+// heartbeat has been expected; zero: since before this process started.
 func (h *heartbeats) merge(name string, state *beatState, now time.Time) (since time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// Its age does not depend on whether the clock was set since.
+	// Use the monotonic clock: setting the system's clock must not change the beat's age.
 	if last := h.beats[name]; !last.IsZero() {
 		last = now.Add(-now.Sub(last))
 		h.beats[name] = last

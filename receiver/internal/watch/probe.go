@@ -15,8 +15,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// probe measures the chain: it sends to the provider's test number through the same outbox as a
-// page, until the receipt is there.
+// probe measures the whole chain: it sends a message to the provider's test number through the
+// outbox, like a page, and waits for the receipt.
 type probe struct {
 	spool    Spool
 	newID    func(time.Time) string
@@ -61,7 +61,7 @@ func (p *probe) configure(interval time.Duration) {
 	p.changed.Ring()
 }
 
-// run sends a probe at the start, after each change of the configuration, and at each interval.
+// run sends a probe at the start, after each change of the configuration, and once every interval.
 func (p *probe) run(ctx context.Context) {
 	loop.Repeat(ctx, p.rounds, p.changed, func() time.Duration {
 		interval := time.Duration(p.interval.Load())
@@ -73,7 +73,7 @@ func (p *probe) run(ctx context.Context) {
 	})
 }
 
-// send stores a probe, which expires when the next one is due.
+// send stores a probe. It expires when the next one is due.
 func (p *probe) send(ctx context.Context, interval time.Duration) {
 	now := time.Now()
 	m := outbox.Message{

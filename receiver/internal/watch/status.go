@@ -14,13 +14,13 @@ import (
 // lateProbes is how many intervals may pass without a delivered probe.
 const lateProbes = 3
 
-// seen is what was last seen of the account and of the probes.
+// seen holds the last readings of the account and the last delivered probe.
 type seen struct {
 	mu        sync.Mutex
 	credit    *float64
 	readAt    time.Time
 	daysLeft  *float64
-	probe     outbox.Message // the last one that was delivered
+	probe     outbox.Message // the last delivered one
 	since     time.Time      // when the interval of the probes was set
 	probeTook time.Duration
 }
@@ -34,7 +34,7 @@ func (s *seen) account(credit, days float64, at time.Time) {
 	}
 }
 
-// Report adds to a status what is known of the account and of the probes.
+// Report adds the state of the account and of the probes to a status.
 func (w *Watch) Report(s *status.Status, now time.Time) {
 	w.seen.mu.Lock()
 	defer w.seen.mu.Unlock()
@@ -76,8 +76,7 @@ func (w *Watch) Heartbeats(ctx context.Context) ([]status.Heartbeat, error) {
 	return all, nil
 }
 
-// Credits returns the readings of the credit that are kept, oldest first: about one an hour, of the last
-// week.
+// Credits returns the stored readings of the credit, oldest first: about one an hour, for the last week.
 func (w *Watch) Credits(ctx context.Context) ([]status.Credit, error) {
 	state, err := creditMarks.Find(ctx, w.account.credit.spool, "account")
 	if err != nil {

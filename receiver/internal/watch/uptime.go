@@ -15,20 +15,20 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// uptimeMarks keep when smspager itself was last known to run, and the heartbeats that it watched.
+// uptimeMarks hold when smspager was last known to run, and the heartbeats that it expected.
 const uptimeMarks mark.Kind[[]string] = "alive"
 
 const (
-	// uptimeGap is how often that is noted, while there are heartbeats.
+	// uptimeGap is how often that mark is updated while there are heartbeats.
 	uptimeGap = 15 * time.Second
-	// stoppedGap is how old the note must be for none of several processes to have run.
+	// stoppedGap is the minimum age of the mark from which it follows that no replica ran.
 	stoppedGap = 3 * uptimeGap
-	// saidGap is how long a downtime must be to be mentioned in alarms.
+	// saidGap is the minimum downtime that alarms mention.
 	saidGap = time.Minute
 )
 
-// uptime notes that smspager runs: beats that come while it does not cannot be received, and are not
-// missing.
+// uptime records that smspager runs: beats that are sent while it does not run cannot be received,
+// and do not count as missing.
 type uptime struct {
 	heartbeats *heartbeats
 	spool      Spool
@@ -37,8 +37,8 @@ type uptime struct {
 	rounds     prometheus.Counter
 }
 
-// run notes that smspager runs until the context ends, and once more then. It closes began when it is
-// known how long smspager did not run before.
+// run records that smspager runs until the context ends, and then once more. It closes began when it
+// knows how long smspager was down before.
 func (u *uptime) run(ctx context.Context, began chan<- struct{}) {
 	starts := true
 	note := func(ctx context.Context) error {
@@ -55,22 +55,22 @@ func (u *uptime) run(ctx context.Context, began chan<- struct{}) {
 		}
 		return uptimeGap
 	})
-	// Best effort: if it fails, the note is a little older.
+	// If this fails, the mark is merely a little older.
 	starts = false
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), spool.Retry)
 	defer cancel()
 	_ = note(ending)
 }
 
-// note returns what notes that smspager runs; at the start also, in each heartbeat, how long it did
-// not.
+// note returns an entry that records that smspager runs. At the start it also adds smspager's
+// downtime to each heartbeat.
 func (u *uptime) note(ctx context.Context, starts bool, now time.Time) (*outbox.Entry, error) {
 	m, err := uptimeMarks.Find(ctx, u.spool, "smspager")
 	if err != nil {
 		return nil, err
 	}
 	names := u.heartbeats.names()
-	if len(names) == 0 { // nothing can be missed
+	if len(names) == 0 { // no beat can be missed
 		if m.Version == 0 {
 			return nil, nil
 		}
@@ -88,7 +88,7 @@ func (u *uptime) note(ctx context.Context, starts bool, now time.Time) (*outbox.
 	return e, err
 }
 
-// missed adds to an entry the time in which heartbeats could not be received.
+// missed adds smspager's downtime to the mark of each heartbeat, and the marks to an entry.
 func (u *uptime) missed(ctx context.Context, e *outbox.Entry, from, to time.Time) error {
 	beats, err := beatMarks.All(ctx, u.spool)
 	if err != nil {
@@ -108,7 +108,7 @@ func (u *uptime) missed(ctx context.Context, e *outbox.Entry, from, to time.Time
 	return nil
 }
 
-// downtime is smspager's last own downtime.
+// downtime is smspager's own last downtime.
 type downtime struct {
 	mu       sync.Mutex
 	from, to time.Time
@@ -120,7 +120,7 @@ func (d *downtime) set(from, to time.Time) {
 	d.from, d.to = from, to
 }
 
-// after returns the sentence about a downtime after a time, or "".
+// after returns a sentence about the downtime if it ended after a time, otherwise "".
 func (d *downtime) after(at time.Time) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,6 +1,6 @@
 // Package watch checks that pages would arrive: heartbeats from Alertmanager, probes to the
-// provider's free test number, the account's credit, smspager's own uptime, and a dead-man's switch
-// elsewhere that is called while all of this is well.
+// provider's free test number, the account's credit, and smspager's own uptime. While all is well,
+// it calls an external dead-man's switch.
 package watch
 
 import (
@@ -21,37 +21,37 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Spool keeps marks and sends alarms.
+// Spool stores marks and sends alarms.
 type Spool interface {
 	mark.Reader
 	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 	Try(context.Context, spool.Policy, outbox.Entry) (outbox.Added, error)
 }
 
-// People knows who gets an alarm.
+// People knows who receives an alarm.
 type People interface {
 	People(to []config.Recipient, severities []string, at time.Time) []outbox.Person
 }
 
-// Alarm makes the messages of an alarm.
+// Alarm builds the messages of an alarm.
 type Alarm interface {
 	Alarm(to []outbox.Person, group string, at time.Time, text string) []outbox.Message
 	NewID(at time.Time) string
 }
 
-// Options are what New needs. Spool, People and Alarm are required.
+// Options are the options of New. Spool, People and Alarm are required.
 type Options struct {
 	Spool      Spool
 	People     People
 	Alarm      Alarm
-	Shared     bool                  // other processes use the store, too
+	Shared     bool                  // other processes use the store too
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
-	Transport  http.RoundTripper     // of calls to the dead-man's switch; nil: the network
-	Healthy    func() error          // why smspager or the provider is not well; nil: they always are
+	Transport  http.RoundTripper     // carries the calls to the dead-man's switch; nil: the default transport
+	Healthy    func() error          // returns why smspager or the provider is not healthy; nil: they always are
 }
 
-// Watch is all that is watched. It is safe for concurrent use.
+// Watch runs all checks. It is safe for concurrent use.
 type Watch struct {
 	heartbeats *heartbeats
 	uptime     *uptime
@@ -85,7 +85,7 @@ func (w *Watch) Configure(cfg *config.Config, account Account) {
 	w.account.configure(account, cfg.Credit)
 }
 
-// Run watches until the context ends, and returns when all of its goroutines have.
+// Run runs the checks until the context ends. It returns when all of its goroutines have ended.
 func (w *Watch) Run(ctx context.Context) {
 	began := make(chan struct{})
 	var running sync.WaitGroup
@@ -98,13 +98,13 @@ func (w *Watch) Run(ctx context.Context) {
 	running.Wait()
 }
 
-// Beat takes in a notification that may be a heartbeat's: a firing one of a receiver that a heartbeat
-// names, with an alert that it matches. It reports whether the receiver has a heartbeat.
+// Beat handles a notification that may be a beat: one to a heartbeat's receiver with a firing alert
+// that its matchers match. It reports whether the receiver has a heartbeat.
 func (w *Watch) Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool {
 	return w.heartbeats.beat(ctx, receiver, n, at)
 }
 
-// Final takes in a message that has reached its final state. Only probes matter here.
+// Final handles a message that has reached its final state. Only probes matter here.
 func (w *Watch) Final(m outbox.Message) { w.probe.final(m) }
 
 func latest(a, b time.Time) time.Time {
@@ -114,5 +114,5 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// span returns a length of time in two units.
+// span formats a duration in two units.
 func span(d time.Duration) string { return cmp.Or(templating.Duration(d), "0s") }

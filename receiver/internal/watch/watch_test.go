@@ -26,15 +26,15 @@ import (
 
 const phone = "+33639980001"
 
-// fake is a store in memory, a sender, the people, and the account at the provider.
+// fake is a store in memory, a sender, a directory of people, and an account at the provider.
 type fake struct {
 	outbox.Store
 	spool   *spool.Spool
 	mu      sync.Mutex
-	err     error // of the store
+	err     error // the error that the store returns
 	marks   []outbox.Mark
-	stored  []string // texts that were handed over
-	sentNow []string // texts that were sent although the store failed
+	stored  []string // texts handed over after they were stored
+	sentNow []string // texts sent although the store failed
 	credit  textinghouse.Credit
 }
 
@@ -103,7 +103,7 @@ func (f *fake) fail(err error) {
 	f.err = err
 }
 
-// took returns the texts of a list, and empties it.
+// took returns the texts of a list, and empties the list.
 func (f *fake) took(list *[]string) string {
 	synctest.Wait()
 	f.mu.Lock()
@@ -113,7 +113,7 @@ func (f *fake) took(list *[]string) string {
 	return texts
 }
 
-// run runs a Watch of a fake until it is stopped or the test ends.
+// run runs a Watch on a fake until stop is called or the test ends.
 func run(t *testing.T, f *fake, cfg *config.Config, o Options) (w *Watch, stop func()) {
 	var err error
 	f.spool, err = spool.New(spool.Options{Open: func(context.Context) (outbox.Store, error) { return f, nil }, Handover: f.handover})
@@ -149,7 +149,7 @@ func beat(w *Watch) {
 
 var watchdog = &config.Config{Heartbeats: []config.Heartbeat{{Name: "eu", Receiver: "watchdog", Timeout: 10 * time.Minute}}}
 
-// TestABeatOfTheFuture: a beat that was stored by a clock that was ahead counts as now.
+// TestABeatOfTheFuture: a beat stored while the clock was ahead counts as received now.
 func TestABeatOfTheFuture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, then := &fake{}, time.Now().Add(3*time.Hour)
@@ -206,7 +206,7 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
-// A dead heartbeat is reported once although the store fails.
+// TestHeartbeatWithoutStore: a dead heartbeat is reported once although the store fails.
 func TestHeartbeatWithoutStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
@@ -229,7 +229,7 @@ func TestHeartbeatWithoutStore(t *testing.T) {
 	})
 }
 
-// What came while smspager did not run is not missing.
+// TestOwnDowntime: beats that were due while smspager was down are not missing.
 func TestOwnDowntime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
@@ -297,12 +297,12 @@ type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestCredit: the warnings of readings, one an hour.
+// TestCredit: these readings, one an hour, cause these warnings.
 func TestCredit(t *testing.T) {
 	guard := &config.Credit{WarnBelow: 100, WarnDays: 10}
 	begin := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 	for name, test := range map[string]struct {
-		credit []float64 // at each hour
+		credit []float64 // one an hour
 		want   string
 	}{
 		"enough, nothing spent":   {slices.Repeat([]float64{1000}, 100), ""},
@@ -335,7 +335,7 @@ func TestCredit(t *testing.T) {
 	}
 }
 
-// spending returns a credit of which some is spent each hour.
+// spending returns hourly readings of a credit that is spent at a constant rate.
 func spending(credit, perHour float64, hours int) (all []float64) {
 	for range hours {
 		all = append(all, credit)
@@ -355,7 +355,7 @@ func TestProbe(t *testing.T) {
 		}
 		w.Final(outbox.Message{Receiver: outbox.ProbeReceiver, State: outbox.Delivered, CreatedAt: time.Now().Add(-2 * time.Second), UpdatedAt: time.Now()})
 		w.Final(outbox.Message{Receiver: outbox.ProbeReceiver, State: outbox.Expired})
-		w.Final(outbox.Message{Receiver: "oncall", State: outbox.Failed}) // no probe
+		w.Final(outbox.Message{Receiver: "oncall", State: outbox.Failed}) // not a probe
 		f.fail(errors.New("disk full"))
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -376,7 +376,7 @@ func TestProbe(t *testing.T) {
 	})
 }
 
-// A heartbeat that a reload adds is waited for from then on; one that it removes is forgotten.
+// TestReload: a heartbeat that a reload adds is expected from then on; one that it removes is forgotten.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{credit: 50}

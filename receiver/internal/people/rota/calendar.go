@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// maxEvents bounds a calendar's events.
+	// maxEvents is the maximum number of events in a calendar.
 	maxEvents = 20_000
-	// longestShift bounds how long ago an event may have begun that still goes on.
+	// longestShift is the maximum length of an event: how far back to search for events that still go on.
 	longestShift = 366 * 24 * time.Hour
 )
 
 // Calendar is a rota in an iCalendar file (RFC 5545), as Google, Outlook and PagerDuty write it. Each
-// event is a shift of its attendees, or of those that its summary names.
+// event is a shift of its attendees, or of the people that its summary names.
 type Calendar struct {
 	Skipped []Skipped // events that cannot be read
 	events  []event
@@ -29,20 +29,20 @@ type Calendar struct {
 	window window
 }
 
-// window holds the shifts of some days, so that a notification does not wait for all the rules.
+// window holds the shifts of some days, so that a notification does not evaluate all rules.
 type window struct {
 	from, to time.Time
 	shifts   []Shift
 }
 
-// aheadFor is how long a window is.
+// aheadFor is the length of a window.
 const aheadFor = 7 * day
 
 // Skipped is an event that cannot be read.
 type Skipped struct {
-	Shift        // its times are not known
-	Line  int    // that it begins at
-	Over  string // its last day, "20261123"; "": not known
+	Shift        // without its times
+	Line  int    // where it begins
+	Over  string // its last day, "20261123"; "" if unknown
 	Err   error
 }
 
@@ -50,7 +50,7 @@ func (s Skipped) Error() string {
 	return fmt.Sprintf("event %.60q (line %d): %v", s.Label(), s.Line, s.Err)
 }
 
-// event is a shift, or one that recurs.
+// event is a single or recurring shift.
 type event struct {
 	uid      string
 	sequence int
@@ -58,14 +58,14 @@ type event struct {
 	length   span
 	names    []string
 	summary  string
-	replaces time.Time // the occurrence of a recurring event that this one replaces, on the wall; zero: none
-	byDate   bool      // that occurrence is named by its date
-	canceled bool      // or its attendee is away
+	replaces time.Time // the occurrence of a recurring event that this event replaces, in wall-clock time; zero: none
+	byDate   bool      // replaces is a date without a time
+	canceled bool      // canceled, or its attendee is away
 }
 
 // ParseCalendar reads a calendar. Times without a zone are in local, unless the file names a zone
-// (X-WR-TIMEZONE). An event that cannot be read is among those Skipped; the error says what is wrong
-// with the whole.
+// (X-WR-TIMEZONE). Events that cannot be read are in Skipped. ParseCalendar fails if the calendar as
+// a whole cannot be read.
 func ParseCalendar(data []byte, local *time.Location) (*Calendar, error) {
 	file, err := read(string(data))
 	if err != nil {
@@ -107,10 +107,10 @@ func ParseCalendar(data []byte, local *time.Location) (*Calendar, error) {
 	return c, nil
 }
 
-// datePrefix matches the date that a time begins with.
+// datePrefix matches the date at the start of a time.
 var datePrefix = regexp.MustCompile(`^\d{8}`)
 
-// lastDay returns the last day of an event that cannot be read, "" if it is not known.
+// lastDay returns the last day of an event that cannot be read, or "" if it is unknown.
 func lastDay(e *component) string {
 	last := ""
 	for _, p := range e.props {
@@ -134,13 +134,14 @@ func lastDay(e *component) string {
 	return last
 }
 
-// calendarParser knows the zones of a file.
+// calendarParser holds the time zones of a file.
 type calendarParser struct {
 	zones zones
 	local zone
 }
 
-// zoneOf returns the zone of a property's times. A time in UTC recurs in UTC.
+// zoneOf returns the zone of a property's times: UTC if it is written in UTC, otherwise the one it names,
+// otherwise local.
 func (p *calendarParser) zoneOf(prop *property) (zone, error) {
 	if strings.HasSuffix(strings.TrimSpace(prop.value), "Z") {
 		return location{time.UTC}, nil
@@ -151,7 +152,7 @@ func (p *calendarParser) zoneOf(prop *property) (zone, error) {
 	return p.local, nil
 }
 
-// canceledTitle matches the title of an event that Outlook has canceled.
+// canceledTitle matches the titles that Outlook gives to canceled events.
 var canceledTitle = regexp.MustCompile(`(?i)^\s*(cancell?ed|annul.e?|abgesagt|cancelad[oa]|annullat[oa]|geannuleerd|afgelast)\s*:`)
 
 func (p *calendarParser) parse(e *component) (event, error) {
@@ -181,8 +182,8 @@ func (p *calendarParser) parse(e *component) (event, error) {
 	return ev, nil
 }
 
-// length returns the time from DTSTART to DTEND on the wall: a shift from nine to nine stays so when
-// the clocks change, on purpose otherwise than RFC 5545, 3.8.5.3.
+// length returns the wall-clock time from DTSTART to DTEND: a shift from nine to nine remains one
+// when the clocks change. This deviates from RFC 5545, 3.8.5.3, on purpose.
 func (p *calendarParser) length(e *component, when *recurrence) (span, error) {
 	var length span
 	end, duration := e.get("DTEND"), e.get("DURATION")
@@ -203,7 +204,7 @@ func (p *calendarParser) length(e *component, when *recurrence) (span, error) {
 			return length, fmt.Errorf("DURATION: %w", err)
 		}
 	}
-	if when.allDay && length == (span{}) { // some programs write the same day as the end
+	if when.allDay && length == (span{}) { // some programs write the first day as the end
 		length.wall = day
 	}
 	if total := length.wall + length.exact; total < 0 || total > longestShift {
@@ -212,7 +213,7 @@ func (p *calendarParser) length(e *component, when *recurrence) (span, error) {
 	return length, nil
 }
 
-// parseDuration reads "P1W", "P7D" or "PT12H30M" (RFC 5545, 3.3.6): days are on the wall, hours are exact.
+// parseDuration reads "P1W", "P7D" or "PT12H30M" (RFC 5545, 3.3.6). Days are wall-clock time; hours are exact.
 func parseDuration(s string) (span, error) {
 	bad := fmt.Errorf("must be like P7D or PT12H, is %.20q", s)
 	rest, ok := strings.CutPrefix(strings.ToUpper(strings.TrimPrefix(strings.TrimSpace(s), "+")), "P")
@@ -243,8 +244,8 @@ func parseDuration(s string) (span, error) {
 	return d, nil
 }
 
-// namesOf returns the names and addresses of the attendees, except those who do not come: who declined,
-// delegated (RFC 5545, 3.2.12), or gets a copy only (3.2.16), and rooms (3.2.3).
+// namesOf returns the names and addresses of the attendees. It leaves out those who declined, delegated
+// (RFC 5545, 3.2.12) or only get a copy (3.2.16), and rooms (3.2.3).
 func namesOf(e *component) []string {
 	var names []string
 	for _, a := range e.all("ATTENDEE") {
@@ -265,8 +266,8 @@ func namesOf(e *component) []string {
 	return names
 }
 
-// revise drops the events that a newer revision replaces: the one with the highest SEQUENCE counts
-// (RFC 5545, 3.8.7.4; RFC 5546, 2.1.5).
+// revise drops the events that a newer revision replaces: the highest SEQUENCE counts (RFC 5545,
+// 3.8.7.4; RFC 5546, 2.1.5).
 func (c *Calendar) revise() {
 	type name struct {
 		uid      string
@@ -333,7 +334,7 @@ func (c *Calendar) Shifts(from, to time.Time) []Shift {
 	return shifts
 }
 
-// Prepare readies the calendar for questions about a moment and the day after it.
+// Prepare computes a window of shifts, so that Shifts is fast for times soon after this one.
 func (c *Calendar) Prepare(at time.Time) { c.Shifts(at, at.Add(day)) }
 
 // compute returns the shifts that overlap the time between from and to.
@@ -344,7 +345,7 @@ func (c *Calendar) compute(from, to time.Time) []Shift {
 		if e.canceled {
 			continue
 		}
-		// A day more on both sides, as on the wall a moment may be another day.
+		// One more day on both sides, because the wall clock may show another day.
 		longest := e.length.wall + e.length.exact
 		for _, o := range e.when.added {
 			if o.length != nil {

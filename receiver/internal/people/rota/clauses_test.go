@@ -9,8 +9,8 @@ import (
 	"github.com/smspager/smspager/receiver/internal/people/rota"
 )
 
-// TestClauses reads what RFC 5545 and its neighbours say, clause by clause, as
-// /work/shared/reports/calendars.md found it.
+// TestClauses tests RFC 5545 and related specifications clause by clause, with the findings of
+// /work/shared/reports/calendars.md.
 func TestClauses(t *testing.T) {
 	table, err := os.ReadFile("testdata/clauses.tsv")
 	if err != nil {
@@ -52,7 +52,7 @@ func TestClauses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Midnight of 5 September 2027 is not there; the shift begins at one.
+	// A clock change skips midnight of 5 September 2027; the shift begins at one.
 	turns := rota.Turns{Start: time.Date(2027, 9, 1, 0, 0, 0, 0, santiago), Days: 1, Names: []string{"alice", "bob"}}
 	if s := at(turns, time.Date(2027, 9, 5, 4, 30, 0, 0, time.UTC)).Shifts[0]; s.Start.In(santiago).Format("2 15:04") != "5 01:00" || s.Names[0] != "alice" {
 		t.Errorf("the shift is %+v", s)

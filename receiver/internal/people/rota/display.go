@@ -9,8 +9,8 @@ import (
 	"github.com/smspager/smspager/internal/zoneinfo"
 )
 
-// places are those of the names that Windows shows for its zones ("(UTC-05:00) Eastern Time (US & Canada)")
-// which are no cities of the IANA database.
+// places maps places in the zone names that Windows displays ("(UTC-05:00) Eastern Time (US & Canada)") to
+// zones, if the IANA database has no city of that name.
 var places = map[string]string{
 	"coordinated universal time": "Etc/UTC", "greenwich mean time": "Europe/London", "eastern time": "America/New_York", "central time": "America/Chicago",
 	"mountain time": "America/Denver", "pacific time": "America/Los_Angeles", "atlantic time": "America/Halifax", "newfoundland": "America/St_Johns",
@@ -26,15 +26,15 @@ var places = map[string]string{
 }
 
 var (
-	// shownOffset matches the offset that the names begin with.
+	// shownOffset matches the offset at the start of the names that Windows displays.
 	shownOffset = regexp.MustCompile(`(?i)^\((?:UTC|GMT)\s*([+-]\d{1,2}[:.]\d{2})?\)\s*`)
-	// betweenPlaces divides their places; what is in parentheses behind a place is none.
+	// betweenPlaces separates the places in these names. It includes text in parentheses after a place.
 	betweenPlaces = regexp.MustCompile(`\s*(?:\([^)]*\)|[,;:]|\s-\s)\s*`)
 )
 
-// displayed returns the zone that a name means as Windows shows it to people, or one in other letters:
-// that of the first place in it that is known and has the offset in the name, otherwise of the first one that
-// is known, because laws change.
+// displayed returns the zone for a name as Windows displays it, or for a zone's name in another letter case.
+// It is the zone of the first known place whose offset is the one in the name, or else of the first known
+// place, because an offset may have changed by law.
 func (z *zones) displayed(id string) (location, bool) {
 	if z.places == nil {
 		z.places = zonesByPlace()
@@ -62,7 +62,7 @@ func (z *zones) displayed(id string) (location, bool) {
 	return found, found.Location != nil
 }
 
-// zonesByPlace returns the names of zones by places, cities and names of any kind, in lower case.
+// zonesByPlace returns the names of zones by city, place, zone name and Windows name, in lower case.
 func zonesByPlace() map[string]string {
 	all := make(map[string]string)
 	for _, name := range zoneinfo.Names() {

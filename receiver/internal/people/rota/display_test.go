@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestDisplayedNames: names of zones as Windows shows them (its own registry has them), without a
-// definition, and names in other letters.
+// TestDisplayedNames: zone names as Windows displays them (they are in its registry), without a
+// definition in the file, and zone names in other letter case.
 func TestDisplayedNames(t *testing.T) {
 	for id, want := range map[string]string{
 		"(UTC+01:00) Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna": "Europe/Amsterdam",
@@ -37,7 +37,7 @@ func TestDisplayedNames(t *testing.T) {
 	}
 }
 
-// TestZoneDefinedLater: a calendar of a stream does not know a zone that the next one defines.
+// TestZoneDefinedLater: a calendar of a stream does not see a zone that the next calendar defines.
 func TestZoneDefinedLater(t *testing.T) {
 	const event = "BEGIN:VEVENT\nSUMMARY:alice\nDTSTART;TZID=Team:20261116T090000\nDURATION:P1D\nEND:VEVENT\n"
 	c, err := ParseCalendar([]byte("BEGIN:VCALENDAR\n"+event+"END:VCALENDAR\nBEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:Team\nBEGIN:STANDARD\nDTSTART:20200101T000000\n"+

@@ -13,21 +13,22 @@ import (
 
 //go:generate go run windows_gen.go
 
-// zones are those that a file defines or names.
+// zones holds the time zones that a file defines or names.
 type zones struct {
 	defined map[string]*component // VTIMEZONEs
 	known   map[string]zone
 	unknown map[string]error
-	places  map[string]string // zonesByPlace, if it was needed
+	places  map[string]string // the result of zonesByPlace; nil until it is needed
 }
 
 func newZones() zones {
 	return zones{defined: make(map[string]*component), known: make(map[string]zone), unknown: make(map[string]error)}
 }
 
-// named returns the zone with a name: of the machine's database; of the file, whose definition counts for
-// names that are not of the database's form Area/City (RFC 5545, 3.2.19); of Windows; or a name of the
-// database behind a prefix.
+// named returns the zone with a name. It searches the machine's database, the file's definitions, Windows
+// names, database names after a prefix, offsets such as GMT+05:30, and the names that Windows displays.
+// The file's definition precedes the database's unless the name has the form Area/City (RFC 5545,
+// 3.2.19).
 func (z *zones) named(id string) (zone, error) {
 	id = strings.TrimSpace(id)
 	if known := z.known[id]; known != nil {
@@ -80,7 +81,7 @@ func (z *zones) find(id string) (zone, error) {
 // offsetName matches "GMT+05:30" and "UTC-3".
 var offsetName = regexp.MustCompile(`(?i)^\(?(?:UTC|GMT)\s*([+-])(\d{1,2}):?(\d{2})?\)?$`)
 
-// behind returns the zone of the database that a name of Windows, or one with a prefix, means.
+// behind returns the database's zone for a Windows name, or for a database name after a prefix.
 func behind(id string) (location, bool) {
 	if name := windows[id]; name != "" {
 		l, err := load(name)
@@ -105,8 +106,9 @@ func load(name string) (location, error) {
 	return location{l}, nil
 }
 
-// first returns the moment that a clock on the wall shows a time: the first one if it shows it twice, and
-// what it would show with the offset before if it leaves it out (RFC 5545, 3.3.5).
+// first returns the moment at which a clock shows a wall-clock time. If the clock shows it twice, that is
+// the earlier moment; if the clock skips it, the moment according to the offset before the change (RFC
+// 5545, 3.3.5).
 func first(wall time.Time, before, after time.Time, shows func(time.Time) time.Time) time.Time {
 	early, late := before, after
 	if late.Before(early) {

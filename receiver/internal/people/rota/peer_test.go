@@ -18,8 +18,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/people/rota"
 )
 
-// peer is the folder that holds rrule-temporal, another implementation of RFC 5545, 3.3.10, which shares
-// nothing with ours.
+// peer returns the folder of rrule-temporal, an independent implementation of RFC 5545, 3.3.10.
 func peer(t *testing.T) string {
 	const install = "npm install --prefix ~/.cache/smspager/calendars rrule-temporal@2.2.8 temporal-polyfill@1.0.8"
 	cache, err := os.UserCacheDir()
@@ -33,21 +32,21 @@ func peer(t *testing.T) string {
 	return modules
 }
 
-// randomRule is a recurring event, and the time in which its occurrences are compared.
+// randomRule is a recurring event, and the period in which its occurrences are compared.
 type randomRule struct {
 	Rule string `json:"rule"`
 	From int64  `json:"from"` // milliseconds since 1970
 	To   int64  `json:"to"`
 
 	zone    *time.Location
-	day     time.Time // that it begins on
-	hour    int       // of the wall, and the minute
+	day     time.Time // the first day
+	hour    int       // hour and minute, in wall-clock time
 	minute  int
 	counted bool
 }
 
-// random makes a rule that RFC 5545, 3.3.10, allows, without what rrule-temporal 2.2.8 reads wrongly: in
-// yearly rules, days with and without a number side by side, BYYEARDAY with BYDAY, and BYWEEKNO without BYDAY
+// random returns a rule that RFC 5545, 3.3.10, allows. It leaves out what rrule-temporal 2.2.8 reads wrongly:
+// in yearly rules, days with a number next to days without, BYYEARDAY with BYDAY, and BYWEEKNO without BYDAY
 // (TestClauses has these).
 func random(t *testing.T, r *rand.Rand) randomRule {
 	zoneName := oneOf(r, "Europe/Paris", "America/New_York", "America/Santiago", "Australia/Lord_Howe", "Africa/Cairo", "Asia/Kolkata", "Etc/UTC")
@@ -82,7 +81,7 @@ func random(t *testing.T, r *rand.Rand) randomRule {
 
 func oneOf(r *rand.Rand, all ...string) string { return all[r.IntN(len(all))] }
 
-// numbers returns up to most numbers from one to another, without 0.
+// numbers returns up to most numbers between from and to, without 0.
 func numbers(r *rand.Rand, most, from, to int) string {
 	var list []string
 	for range 1 + r.IntN(most) {
@@ -97,7 +96,7 @@ func numbers(r *rand.Rand, most, from, to int) string {
 	return strings.Join(list, ",")
 }
 
-// randomParts returns the parts of a rule but for its end.
+// randomParts returns the parts of a rule except its end.
 func randomParts(r *rand.Rand) []string {
 	freq := oneOf(r, "DAILY", "WEEKLY", "WEEKLY", "MONTHLY", "MONTHLY", "YEARLY")
 	parts := []string{"FREQ=" + freq}
@@ -111,7 +110,7 @@ func randomParts(r *rand.Rand) []string {
 	month := !weekNo && !yearDay && r.IntN(3) == 0
 	monthDay := freq != "WEEKLY" && !weekNo && !yearDay && r.IntN(3) == 0
 	if weekNo {
-		add("BYWEEKNO=" + numbers(r, 3, 2, 51)) // of the others, days are in another year, which programs read differently
+		add("BYWEEKNO=" + numbers(r, 3, 2, 51)) // days of the other weeks may be in another year, which programs read differently
 	}
 	if yearDay {
 		add("BYYEARDAY=" + numbers(r, 3, -366, 366))
@@ -123,7 +122,7 @@ func randomParts(r *rand.Rand) []string {
 		add("BYMONTHDAY=" + numbers(r, 4, -31, 31))
 	}
 	if weekNo || !yearDay && r.IntN(2) == 0 {
-		chance := 0 // of a number before a day, in percent
+		chance := 0 // percentage of days with a number
 		switch {
 		case weekNo || monthDay:
 		case freq == "MONTHLY":
@@ -152,15 +151,15 @@ func randomParts(r *rand.Rand) []string {
 	return parts
 }
 
-// there reports whether the clock shows the rule's time of day at a moment. Where it does not, the hour is
-// left out that day: ours begins the shift all the same, so that somebody is on duty, and RFC 5545, 3.3.10,
-// leaves it out.
+// there reports whether the clock shows the rule's time of day at a moment. If it does not, a clock change
+// skips that time on that day: smspager begins the shift anyway, so that somebody is on duty, but RFC 5545,
+// 3.3.10, omits it.
 func (w *randomRule) there(at time.Time) bool {
 	local := at.In(w.zone)
 	return local.Hour() == w.hour && local.Minute() == w.minute
 }
 
-// theirs asks the other implementation for the occurrences of rules, a JSON list each.
+// theirs returns the occurrences that the other implementation computes for each rule, as JSON lists.
 func theirs(t *testing.T, rules []randomRule) []string {
 	modules := peer(t)
 	var in bytes.Buffer
@@ -185,7 +184,7 @@ func theirs(t *testing.T, rules []randomRule) []string {
 	return lines
 }
 
-// TestPeer compares thousands of random rules with another implementation.
+// TestPeer compares 2,000 random rules with another implementation.
 func TestPeer(t *testing.T) {
 	r := rand.New(rand.NewPCG(17, 17))
 	var rules []randomRule
@@ -204,7 +203,7 @@ func TestPeer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(c.Skipped) > 0 { // a rule without any occurrence
+		if len(c.Skipped) > 0 { // the rule has no occurrence
 			if refused++; len(other) > 0 {
 				t.Errorf("%s\nis refused: %v", w.Rule, c.Skipped)
 			}
@@ -222,7 +221,7 @@ func TestPeer(t *testing.T) {
 		}
 		other = slices.DeleteFunc(other, func(at int64) bool { return !w.there(time.Unix(at, 0)) })
 		begins := time.Date(w.day.Year(), w.day.Month(), w.day.Day(), w.hour, w.minute, 0, 0, w.zone)
-		if w.counted && (gaps || w.hour < 3) || !w.there(begins) { // there, what is left out is not counted
+		if w.counted && (gaps || w.hour < 3) || !w.there(begins) { // the other implementation does not count omitted occurrences
 			continue
 		}
 		if compared++; !slices.Equal(ours, other) {

@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// component is one of an iCalendar file: a VEVENT, a VTIMEZONE. Names of components, properties and
-// parameters are in capitals (RFC 5545, 2 and 3.1: their case does not matter).
+// component is a component of an iCalendar file, such as a VEVENT or VTIMEZONE. Names of
+// components, properties and parameters are in capitals, because their case does not matter (RFC
+// 5545, 2 and 3.1).
 type component struct {
 	name  string
-	line  int // that it begins at
+	line  int // where it begins
 	props []property
 	subs  []*component
 }
@@ -22,7 +23,7 @@ type property struct {
 	value  string
 }
 
-// get returns the first property with a name, nil if there is none.
+// get returns the first property with a name, or nil.
 func (c *component) get(name string) *property {
 	for i := range c.props {
 		if c.props[i].name == name {
@@ -43,7 +44,7 @@ func (c *component) all(name string) []*property {
 	return found
 }
 
-// text returns the value of a property as text (RFC 5545, 3.3.11), "" if there is none.
+// text returns the value of a property as text (RFC 5545, 3.3.11), or "" if there is none.
 func (c *component) text(name string) string {
 	p := c.get(name)
 	if p == nil {
@@ -52,7 +53,7 @@ func (c *component) text(name string) string {
 	return strings.TrimSpace(strings.NewReplacer(`\\`, `\`, `\,`, ",", `\;`, ";", `\n`, "\n", `\N`, "\n").Replace(p.value))
 }
 
-// enum returns the value of a property whose values are names, in capitals.
+// enum returns the value of a property whose values are fixed words, in capitals.
 func (c *component) enum(name string) string { return strings.ToUpper(c.text(name)) }
 
 // param returns the first value of a parameter, in capitals.
@@ -63,8 +64,9 @@ func (p *property) param(name string) string {
 	return ""
 }
 
-// read reads the components of all VCALENDARs of a file (RFC 5545, 3.4: a stream may hold several), and
-// their properties. A line that cannot be read is left out; if an event needs it, that event is wrong.
+// read reads the components of all VCALENDARs in a file, with their properties (RFC 5545, 3.4: a stream
+// may hold several). It ignores a line that cannot be read; if an event needs that line, parsing the
+// event fails.
 func read(data string) (top *component, err error) {
 	top = &component{}
 	open := []*component{top}
@@ -87,7 +89,7 @@ func read(data string) (top *component, err error) {
 			inner.subs = append(inner.subs, c)
 			open = append(open, c)
 		case p.name == "END":
-			for n := len(open) - 1; n > 0; n-- { // an END that is missing is that of what is around it, too
+			for n := len(open) - 1; n > 0; n-- { // the END of an outer component also ends inner ones
 				if open[n].name == kind {
 					open = open[:n]
 					break
@@ -106,7 +108,7 @@ func read(data string) (top *component, err error) {
 	return top, nil
 }
 
-// line is a content line and the number of the first of its lines in the file.
+// line is a content line, and the number of its first line in the file.
 type line struct {
 	text   string
 	number int
@@ -130,11 +132,11 @@ func unfold(data string) []line {
 	return lines
 }
 
-// dated are properties whose values hold no colon, so that the last one ends their parameters even
-// where a time zone's name with a colon is not quoted.
+// dated lists the properties whose values contain no colon. The last colon ends their parameters,
+// even if the name of a time zone contains an unquoted colon.
 const dated = " DTSTART DTEND RECURRENCE-ID EXDATE RDATE "
 
-// parseLine reads a content line. It reports false if it is none.
+// parseLine reads a content line. It returns false if the text is not one.
 func parseLine(text string) (property, bool) {
 	quoted, end := false, -1
 	var cuts []int // semicolons
@@ -185,5 +187,5 @@ func parseLine(text string) (property, bool) {
 	return p, true
 }
 
-// decoded undoes the encoding of the values of parameters (RFC 6868).
+// decoded decodes the values of parameters (RFC 6868).
 var decoded = strings.NewReplacer("^n", "\n", "^^", "^", "^'", `"`)

@@ -10,8 +10,8 @@ import (
 	"github.com/teambition/rrule-go"
 )
 
-// recurrence is when an event happens: once, or by a rule (RFC 5545, 3.8.5). Its times are on the
-// wall of the zone that it begins in, so that "each Monday at nine" stays at nine.
+// recurrence is when an event happens: once, or by a rule (RFC 5545, 3.8.5). Its times are
+// wall-clock times in the zone of its start, so that "each Monday at nine" remains at nine.
 type recurrence struct {
 	start    time.Time
 	zone     zone
@@ -22,17 +22,17 @@ type recurrence struct {
 	excluded map[time.Time]bool
 }
 
-// occurrence is one that a recurrence adds.
+// occurrence is an occurrence of a recurrence.
 type occurrence struct {
 	wall   time.Time
-	length *span // nil: that of the event
+	length *span // nil: the event's length
 }
 
-// span is a length of time: days and weeks are on the wall, hours are exact (RFC 5545, 3.3.6).
+// span is a length of time: days and weeks are wall-clock time, hours are exact (RFC 5545, 3.3.6).
 type span struct{ wall, exact time.Duration }
 
-// parseRecurrence reads DTSTART, RRULE, RDATE and EXDATE. zoneOf returns the zone of a property's
-// times.
+// parseRecurrence reads DTSTART, RRULE, RDATE, EXDATE and EXRULE. zoneOf returns the zone of a
+// property's times.
 func parseRecurrence(base *component, zoneOf func(*property) (zone, error)) (*recurrence, error) {
 	r := &recurrence{excluded: make(map[time.Time]bool)}
 	start := base.get("DTSTART")
@@ -86,7 +86,7 @@ func (r *recurrence) parseRule(text string) (*rrule.RRule, error) {
 	var until string
 	text = strings.ToUpper(strings.Join(strings.Fields(text), ""))
 	for part := range strings.SplitSeq(strings.TrimSuffix(text, ";"), ";") {
-		if part == "RSCALE=GREGORIAN" || part == "SKIP=OMIT" { // RFC 7529: they change nothing
+		if part == "RSCALE=GREGORIAN" || part == "SKIP=OMIT" { // RFC 7529: these are the defaults
 			continue
 		}
 		if value, ok := strings.CutPrefix(part, "UNTIL="); ok {
@@ -111,7 +111,7 @@ func (r *recurrence) parseRule(text string) (*rrule.RRule, error) {
 		}
 	}
 	if option.Freq == rrule.YEARLY && len(option.Byweekno) > 0 && len(option.Byweekday)+len(option.Bymonthday)+len(option.Byyearday) == 0 {
-		// What a rule leaves out comes from DTSTART (RFC 5545, 3.3.10).
+		// What a rule omits comes from DTSTART (RFC 5545, 3.3.10).
 		option.Byweekday = []rrule.Weekday{weekdays[r.start.Weekday()]}
 	}
 	numberDays(option)
@@ -121,7 +121,7 @@ func (r *recurrence) parseRule(text string) (*rrule.RRule, error) {
 		if err != nil {
 			return nil, fmt.Errorf("UNTIL: %w", err)
 		}
-		if allDay { // the whole of that day
+		if allDay { // the end of that day
 			wall = wall.AddDate(0, 0, 1).Add(-time.Second)
 		}
 		if wall.Before(lastChange) {
@@ -131,14 +131,14 @@ func (r *recurrence) parseRule(text string) (*rrule.RRule, error) {
 	return rrule.NewRRule(*option)
 }
 
-// numberDays writes "MO,3FR" as "1MO,2MO,3MO,4MO,5MO,3FR": the library takes days without a number among
-// others for a condition that must hold, too.
+// numberDays writes "MO,3FR" as "1MO,2MO,3MO,4MO,5MO,3FR": if some days have a number, the library
+// treats the days without one as an additional condition.
 func numberDays(option *rrule.ROption) {
 	isPlain := func(d rrule.Weekday) bool { return d.N() == 0 }
 	if !slices.ContainsFunc(option.Byweekday, isPlain) || !slices.ContainsFunc(option.Byweekday, func(d rrule.Weekday) bool { return !isPlain(d) }) {
 		return
 	}
-	most := 5 // of a day in a month
+	most := 5 // of the same weekday in a month
 	if option.Freq == rrule.YEARLY && len(option.Bymonth) == 0 {
 		most = 53
 	}
@@ -155,8 +155,8 @@ func numberDays(option *rrule.ROption) {
 	option.Byweekday = numbered
 }
 
-// pick writes the BYSETPOS of a weekly rule as days: the set is that of the whole week (RFC 5545,
-// 3.3.10), of which the library leaves out what precedes DTSTART.
+// pick replaces the BYSETPOS of a weekly rule with the days that it picks. BYSETPOS counts the days
+// of the whole week (RFC 5545, 3.3.10), but the library leaves out those before DTSTART.
 func (r *recurrence) pick(option *rrule.ROption) error {
 	if len(option.Bymonth) > 0 {
 		return errors.New("BYSETPOS with WEEKLY and BYMONTH is not supported")
@@ -184,7 +184,7 @@ func (r *recurrence) pick(option *rrule.ROption) error {
 	return nil
 }
 
-// parseTimes reads a list of times, dates or periods, which have a length of their own.
+// parseTimes reads a list of times, dates or periods. Only periods have a length of their own.
 func (r *recurrence) parseTimes(p *property, zoneOf func(*property) (zone, error)) ([]occurrence, error) {
 	in, err := zoneOf(p)
 	if err != nil {
@@ -213,8 +213,8 @@ func (r *recurrence) parseTimes(p *property, zoneOf func(*property) (zone, error
 	return all, nil
 }
 
-// fitted returns the occurrence that a date names, if the recurrence has times: some programs leave the
-// time out.
+// fitted returns the wall-clock time of an occurrence. If it was written as a date, but the recurrence
+// has times, that is the start's time of day: some programs omit it.
 func (r *recurrence) fitted(wall time.Time, allDay bool) time.Time {
 	if allDay && !r.allDay {
 		return wall.Add(r.start.Sub(dayOf(r.start)))
@@ -222,11 +222,11 @@ func (r *recurrence) fitted(wall time.Time, allDay bool) time.Time {
 	return wall
 }
 
-// parseTime reads 20261123, 20261123T090000 or 20261123T080000Z as a time on the wall of the
+// parseTime reads 20261123, 20261123T090000 or 20261123T080000Z as a wall-clock time in the
 // recurrence's zone.
 func (r *recurrence) parseTime(s string, in zone) (wall time.Time, allDay bool, err error) {
 	s = strings.TrimSpace(s)
-	if r.allDay && len(s) > len("20060102") { // of whole days, the date counts
+	if r.allDay && len(s) > len("20060102") { // for whole days, only the date counts
 		s = s[:len("20060102")]
 	}
 	if rest, leap := strings.CutSuffix(strings.TrimSuffix(s, "Z"), "60"); leap && len(rest) == 13 { // RFC 5545, 3.3.12
@@ -254,7 +254,7 @@ func (r *recurrence) parseTime(s string, in zone) (wall time.Time, allDay bool, 
 
 func dayOf(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
 
-// walls returns the times from one on the wall until another.
+// walls returns the wall-clock times of the occurrences between two times; to is exclusive.
 func (r *recurrence) walls(from, to time.Time) []time.Time {
 	var walls []time.Time
 	for _, o := range r.between(from, to) {
@@ -263,7 +263,7 @@ func (r *recurrence) walls(from, to time.Time) []time.Time {
 	return walls
 }
 
-// between returns the occurrences from one time on the wall until another.
+// between returns the occurrences between two wall-clock times; to is exclusive.
 func (r *recurrence) between(from, to time.Time) []occurrence {
 	var found []occurrence
 	out := make(map[time.Time]bool)
@@ -287,8 +287,8 @@ func (r *recurrence) between(from, to time.Time) []occurrence {
 	return slices.CompactFunc(found, func(a, b occurrence) bool { return a.wall.Equal(b.wall) })
 }
 
-// each calls yield with the times of a rule. A rule of days or weeks that is not counted begins shortly
-// before from, however long ago it began.
+// each calls yield with the times of a rule before to. To save time, it starts a daily or weekly rule
+// without COUNT shortly before from, not at its beginning.
 func each(rule *rrule.RRule, from, to time.Time, yield func(time.Time)) {
 	o := rule.OrigOptions
 	unit := map[rrule.Frequency]time.Duration{rrule.DAILY: day, rrule.WEEKLY: 7 * day}[o.Freq] * time.Duration(max(1, o.Interval))

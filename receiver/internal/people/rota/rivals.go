@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// rival is a zone that events use and that both the file and the database define.
+// rival is a time zone that events use and that both the file and the database define.
 type rival struct {
 	name     string
 	own      *defined
 	database location
-	ownUsed  bool // the events are in the file's
+	ownUsed  bool // events use the file's definition
 }
 
-// rivals returns those of the zones that are used.
+// rivals returns the zones in use that both the file and the database define.
 func (z *zones) rivals() []rival {
 	var all []rival
 	for name, used := range z.known {
@@ -33,12 +33,12 @@ func (z *zones) rivals() []rival {
 	return all
 }
 
-// Disagreement is a moment at which the clocks of a calendar and those of the database differ.
+// Disagreement is a difference between the offsets of a time zone in a calendar and in the database.
 type Disagreement struct {
 	Zone          string
-	At            time.Time     // the first such moment, in the database's zone
-	Own, Database time.Duration // their offsets from UTC then
-	OwnUsed       bool          // the calendar's are used
+	At            time.Time     // when it begins, in the database's zone
+	Own, Database time.Duration // the offsets from UTC at that moment
+	OwnUsed       bool          // the calendar's offset is used
 }
 
 func (d Disagreement) String() string {
@@ -50,18 +50,18 @@ func (d Disagreement) String() string {
 		d.At.Format("Mon 2 Jan 2006 15:04 MST"), d.Zone, utc(d.Own), utc(d.Database), counts)
 }
 
-// utc writes an offset as "UTC-05:00".
+// utc formats an offset as "UTC-05:00".
 func utc(offset time.Duration) string {
 	return "UTC" + time.Unix(0, 0).In(time.FixedZone("", int(offset/time.Second))).Format("-07:00")
 }
 
-// Disagreements returns the zones about whose clocks the calendar and the database differ between two
-// moments.
+// Disagreements returns, for each time zone that the calendar and the database define differently,
+// the first moment between from and to at which their offsets differ.
 func (c *Calendar) Disagreements(from, to time.Time) []Disagreement {
 	var all []Disagreement
 	from = from.Truncate(time.Second)
 	for _, r := range c.rivals {
-		moments := []time.Time{from} // the clocks differ from one of these on
+		moments := []time.Time{from} // the moments when either offset may change
 		for _, change := range r.own.changes {
 			moments = append(moments, change.moment())
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/people/rota"
 )
 
-// TestDisagreements: a calendar that defines the clocks of a place otherwise than the time zone data does.
+// TestDisagreements: a calendar that defines a time zone differently from the time zone data is reported.
 func TestDisagreements(t *testing.T) {
 	calendar := func(id, offsets, event string) *rota.Calendar {
 		from, to, _ := strings.Cut(offsets, " ")
@@ -38,7 +38,7 @@ func TestDisagreements(t *testing.T) {
 			t.Errorf("%s %s%s: %q, want %q", tc.id, tc.offsets, tc.event, got, tc.want)
 		}
 	}
-	// Data that changes while the calendar's does not.
+	// The offset changes in the time zone data, but not in the calendar.
 	if _, err := zoneinfo.Load("Europe/Paris"); err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,10 @@
-// Package rota knows the shifts of a rota: from an iCalendar file ([ParseCalendar]) or of people who
-// take turns ([Turns]).
+// Package rota computes the shifts of a rota: those of an iCalendar file ([ParseCalendar]), or of
+// people who take turns ([Turns]).
 //
 // If shifts overlap, the shortest is in force, because it is the exception to a longer one ("Bob
-// covers Wednesday night"). Of equally long shifts the one that begins last is in force, and of those
-// that begin together all are: two people may be on duty. [Timeline] shows the result, gaps included.
+// covers Wednesday night"). Among equally long shifts, the one that begins last is in force; if
+// several begin together, all are: two people may be on duty. [Timeline] shows the result, gaps
+// included.
 package rota
 
 import (
@@ -12,11 +13,11 @@ import (
 	"time"
 )
 
-// Shift is a time in which somebody is on duty.
+// Shift is a period in which somebody is on duty.
 type Shift struct {
 	Start, End time.Time // End is exclusive
 	Names      []string  // who is on duty, as the source writes it: names and addresses of attendees
-	Summary    string    // of an event; it may name somebody, too
+	Summary    string    // of an event; it may also name somebody
 }
 
 // Label returns the first name of a shift, or its summary.
@@ -27,13 +28,13 @@ func (s Shift) Label() string {
 	return s.Summary
 }
 
-// Rota knows shifts.
+// Rota is a source of shifts.
 type Rota interface {
-	// Shifts returns those that overlap the time between from and to, by start.
+	// Shifts returns the shifts that overlap the time between from and to, ordered by start.
 	Shifts(from, to time.Time) []Shift
 }
 
-// Span is a time in which the same shifts are in force. Without shifts it is a gap.
+// Span is a period in which the same shifts are in force. Without shifts it is a gap.
 type Span struct {
 	Start, End time.Time
 	Shifts     []Shift
@@ -42,7 +43,7 @@ type Span struct {
 // Gap reports whether nobody is on duty.
 func (s Span) Gap() bool { return len(s.Shifts) == 0 }
 
-// Timeline returns the spans between two moments, one after another without a break.
+// Timeline returns the spans between two times, without breaks.
 func Timeline(r Rota, from, to time.Time) []Span {
 	shifts := r.Shifts(from, to)
 	edges := []time.Time{from, to}
@@ -56,7 +57,7 @@ func Timeline(r Rota, from, to time.Time) []Span {
 	slices.SortFunc(edges, time.Time.Compare)
 	edges = slices.CompactFunc(edges, time.Time.Equal)
 	var spans []Span
-	var going []Shift // those that have begun and not ended
+	var going []Shift // have begun and not ended
 	for i := range len(edges) - 1 {
 		begun := 0
 		for begun < len(shifts) && !shifts[begun].Start.After(edges[i]) {
@@ -78,7 +79,7 @@ func sameShift(a, b Shift) bool {
 	return a.Start.Equal(b.Start) && a.End.Equal(b.End) && a.Summary == b.Summary && slices.Equal(a.Names, b.Names)
 }
 
-// inForce returns the shifts that are in force in a time in which none begins or ends.
+// inForce returns the shifts in force in a period in which none begins or ends.
 func inForce(shifts []Shift, from, to time.Time) Span {
 	span := Span{Start: from, End: to}
 	for _, s := range shifts {
@@ -98,7 +99,7 @@ func inForce(shifts []Shift, from, to time.Time) Span {
 	return span
 }
 
-// precedence is below zero if a is in force instead of b.
+// precedence returns a negative number if a is in force instead of b.
 func precedence(a, b Shift) int {
 	return cmp.Or(cmp.Compare(a.End.Sub(a.Start), b.End.Sub(b.Start)), b.Start.Compare(a.Start))
 }
@@ -111,12 +112,12 @@ func sorted(shifts []Shift) []Shift {
 	return slices.CompactFunc(shifts, sameShift)
 }
 
-// Turns is a rota of people who are on duty one after another, each for some days.
+// Turns is a rota in which people are on duty one after another, each for some days.
 type Turns struct {
 	// Start is when the first shift begins. The others begin at the same time of day in its
-	// location, whatever the clocks do.
+	// location, even when the clocks change.
 	Start time.Time
-	Days  int // of a shift, at least 1
+	Days  int // of a shift; at least 1
 	Names []string
 }
 
@@ -125,7 +126,7 @@ func (t Turns) Shifts(from, to time.Time) []Shift {
 	var shifts []Shift
 	clock := location{t.Start.Location()}
 	start, length := clock.wall(t.Start), time.Duration(t.Days)*day
-	// A day has up to 25 hours: begin early enough.
+	// A day has up to 25 hours, so n is never too large.
 	n := max(0, int(from.Sub(t.Start)/(time.Duration(t.Days)*25*time.Hour))-1)
 	for ; ; n++ {
 		begin := start.Add(time.Duration(n) * length)

@@ -42,12 +42,12 @@ func moment(t testing.TB, s string) time.Time {
 	return at
 }
 
-// at is the span of a moment.
+// at returns the span that contains a moment.
 func at(r rota.Rota, moment time.Time) rota.Span {
 	return rota.Timeline(r, moment, moment.Add(time.Nanosecond))[0]
 }
 
-// timeline is one line a span, in the time of Paris.
+// timeline returns one line for each span, in Paris time.
 func timeline(t testing.TB, r rota.Rota, from, to string) []string {
 	t.Helper()
 	var lines []string
@@ -72,14 +72,14 @@ func TestCalendars(t *testing.T) {
 			"Mon 28 Sep 09:00 ", "Tue 29 Sep 12:00 bob", // moved
 			"Mon 5 Oct 09:00 alice", "Mon 12 Oct 09:00 bob",
 			"Mon 19 Oct 09:00 alice", "Wed 21 Oct 20:00 carol covers a night, as alice travels and cannot be reached by phone", "Thu 22 Oct 09:00 alice",
-			"Mon 26 Oct 09:00 bob", // after the change of the clocks
+			"Mon 26 Oct 09:00 bob", // after the clocks change
 			"Mon 2 Nov 09:00 alice", "Mon 9 Nov 09:00 bob",
-			"Mon 16 Nov 09:00 ", // left out
+			"Mon 16 Nov 09:00 ", // removed
 			"Mon 23 Nov 09:00 bob", "Mon 30 Nov 09:00 alice", "Mon 7 Dec 09:00 bob",
 		}},
 		{"outlook.ics", "2026-10-19 12:00", "2026-10-31 12:00", []string{
 			"Mon 19 Oct 12:00 ", "Mon 19 Oct 20:00 Bob Müller", "Tue 20 Oct 08:00 ", "Tue 20 Oct 20:00 Bob Müller",
-			"Wed 21 Oct 08:00 ", // twice left out
+			"Wed 21 Oct 08:00 ", // removed twice
 			"Fri 23 Oct 20:00 Bob Müller", "Sat 24 Oct 08:00 Carol",
 			"Mon 26 Oct 00:00 ", "Mon 26 Oct 20:00 Bob Müller", "Tue 27 Oct 08:00 ", "Tue 27 Oct 20:00 Bob Müller",
 			"Wed 28 Oct 08:00 ", // canceled
@@ -109,13 +109,13 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// event is a calendar of one event.
+// event returns a calendar with one event.
 func event(lines ...string) []byte {
 	return []byte("BEGIN:VCALENDAR\nVERSION:2.0\nBEGIN:VEVENT\nUID:1\nSUMMARY:x\n" + strings.Join(lines, "\n") + "\nEND:VEVENT\nEND:VCALENDAR\n")
 }
 
-// TestClocksChange: nine to nine is nine to nine on the nights when the clocks
-// change, in both directions, however the zone is given.
+// TestClocksChange: a shift from nine to nine remains one on the nights when the clocks change, in
+// both directions, however the zone is defined.
 func TestClocksChange(t *testing.T) {
 	outlook, err := os.ReadFile("testdata/outlook.ics")
 	if err != nil {
@@ -158,11 +158,11 @@ func TestOverlaps(t *testing.T) {
 	data := "BEGIN:VCALENDAR\n" +
 		shift("week", "20261102T090000", "20261109T090000") +
 		shift("next week", "20261109T090000", "20261116T090000") +
-		shift("night", "20261108T200000", "20261109T120000") + // over the hand-over
-		shift("evening", "20261108T200000", "20261108T220000") + // over the exception
+		shift("night", "20261108T200000", "20261109T120000") + // across the handover
+		shift("evening", "20261108T200000", "20261108T220000") + // overlaps the exception
 		shift("both A", "20261104T100000", "20261104T110000") +
 		shift("both B", "20261104T100000", "20261104T110000") +
-		shift("late", "20261104T103000", "20261104T113000") + // as long, but later
+		shift("late", "20261104T103000", "20261104T113000") + // as long, but begins later
 		"END:VCALENDAR\n"
 	c, err := rota.ParseCalendar([]byte(data), time.UTC)
 	if err != nil {
@@ -213,7 +213,7 @@ func TestBadCalendars(t *testing.T) {
 	}
 }
 
-// FuzzCalendar: whatever a calendar holds, a timeline has no breaks and ends.
+// FuzzCalendar: whatever a calendar contains, its timeline is finite and has no breaks.
 func FuzzCalendar(f *testing.F) {
 	for _, name := range []string{"google.ics", "outlook.ics", "pagerduty.ics"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))

@@ -1,6 +1,6 @@
 //go:build ignore
 
-// This program writes windows.go from the table of Go's own package time, which is CLDR's
+// This program writes windows.go from the table in Go's package time, which comes from CLDR's
 // windowsZones.xml.
 package main
 

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// zone converts between moments and the times that a clock on the wall shows. Times on the wall are
-// written as if they were UTC.
+// zone converts between moments and wall-clock times. Wall-clock times are represented as if they
+// were UTC.
 type zone interface {
 	moment(wall time.Time) time.Time
 	wall(moment time.Time) time.Time
@@ -20,7 +20,7 @@ type zone interface {
 type location struct{ *time.Location }
 
 func (l location) moment(wall time.Time) time.Time {
-	at := func(near time.Time) time.Time { // with the offset near a time
+	at := func(near time.Time) time.Time { // with the offset around a time
 		_, offset := near.In(l.Location).Zone()
 		return wall.Add(-time.Duration(offset) * time.Second)
 	}
@@ -34,8 +34,8 @@ func (l location) wall(moment time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
 }
 
-// defined is a zone that a calendar defines itself (RFC 5545, 3.6.5), as Outlook does with names that
-// only Windows knows. It holds the changes of the clocks, in order.
+// defined is a time zone that a calendar defines itself (RFC 5545, 3.6.5), as Outlook does for names
+// that only Windows knows. It holds the changes of the offset, in order.
 type defined struct{ changes []change }
 
 type change struct {
@@ -45,7 +45,7 @@ type change struct {
 
 func (c change) moment() time.Time { return c.wall.Add(-c.from) }
 
-// Only changes between these times count. Before and after them the clocks stay as they are.
+// Changes outside these times are ignored.
 var (
 	firstChange = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
 	lastChange  = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -85,7 +85,7 @@ func parseTimezone(tz *component) (*defined, error) {
 	return &defined{changes}, nil
 }
 
-// offset reads "+0100" or "-053000".
+// offset reads an offset such as "+0100" or "-053000".
 func offset(base *component, name string) (time.Duration, error) {
 	p := base.get(name)
 	if p == nil {
