@@ -50,7 +50,7 @@ func TestPlayground(t *testing.T) {
 		{"not closed", url.Values{"template": {"{{ if .Status }}\nx"}}, []string{"Line 2:", "unexpected EOF"}},
 		{"no field", url.Values{"template": {"ж\nжж {{ .Alerts.None }}"}}, []string{"Line 2, column 14:", "2 | жж {{ .Alerts.None }}\n                 ^"}},
 		{"fails at run time", url.Values{"template": {"\n{{ if eq (len .Alerts) 3 }}{{ index .Alerts 9 }}{{ end }}x"}}, []string{"Line 2, column 31:"}},
-		{"empty text", url.Values{"template": {"{{/* nothing */}}"}}, []string{"Template:", "empty text"}},
+		{"empty text", url.Values{"template": {"{{/* nothing */}}"}}, []string{"Template:", "writes nothing"}},
 		{"no template", url.Values{"template": {"{{ template \"none\" }}"}}, []string{"Line 1, column 13:", "template \"none\" not defined"}},
 		{"too large", url.Values{"template": {strings.Repeat("x", 16<<10+1)}}, []string{"The template is larger than 16384 bytes."}},
 		{"markup", url.Values{"template": {"</textarea><script>{{ .Status }}"}}, []string{"</textarea><script>firing"}},
