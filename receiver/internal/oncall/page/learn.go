@@ -8,19 +8,19 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// justNotified is how long an alert counts as firing after a notification although Alertmanager does
-// not list it.
+// justNotified is how long an alert counts as firing after a notification even if Alertmanager does not
+// list it.
 const justNotified = 2 * time.Second
 
 // restarted is how long after its start Alertmanager may not list an alert that fires: Prometheus
 // sends it again after a minute and an evaluation.
 const restarted = 2 * time.Minute
 
-// Report is what Alertmanager knows of the alerts of a page.
+// Report holds what Alertmanager responds about the alerts of a page.
 type Report struct {
 	Alerts map[string]Known // by fingerprint
-	// Strangers are sources of the page that are not the Alertmanager that was asked: what it does
-	// not list says nothing of their alerts.
+	// Strangers holds the sources of the page other than the Alertmanager that was asked. It need not
+	// list their alerts.
 	Strangers map[string]bool
 	Since     time.Time // when Alertmanager was started; zero: nobody knows
 }
@@ -32,9 +32,9 @@ type Known struct {
 	Until      time.Time // how long; zero: nobody knows
 }
 
-// Learn takes in what Alertmanager knows of the alerts of the page, which ends if all of them have. It
-// reports whether an alert fires that was suppressed. If Alertmanager was started a moment ago and lists
-// none of the alerts, nobody is paged until it must know which fire.
+// Learn updates the alerts of the page from Alertmanager's report, and ends the page if all of them have
+// ended. It reports whether a suppressed alert fires again. If Alertmanager started less than [restarted]
+// ago and lists none of the alerts as firing, nobody is paged until that time has passed.
 func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	p.AskedAt, p.ConfirmedAt = now, now
 	if len(p.Alerts) == 0 {
@@ -87,7 +87,7 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	return fires > 0
 }
 
-// strange reports whether only sources have reported an alert that are not the Alertmanager asked.
+// strange reports whether no source of an alert is the Alertmanager that was asked.
 func (p *Page) strange(a *Alert, r *Report) bool {
 	for _, source := range a.Sources {
 		if !r.Strangers[source] {
