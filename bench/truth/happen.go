@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// happen makes what happens now.
+// happen carries out the random events that are due.
 func (w *world) happen(now time.Time) error {
 	w.happened["alert fires"] += w.change(now)
 	w.silences = slices.DeleteFunc(w.silences, func(s silence) bool { return !now.Before(s.until) })
@@ -17,7 +17,7 @@ func (w *world) happen(now time.Time) error {
 	}
 	w.nextWhat = now.Add(w.between(2, 14))
 	if w.isDown() {
-		return nil // a silence or a configuration could get lost in part
+		return nil // only one of the two might receive a silence or a configuration
 	}
 	switch w.random.IntN(8) {
 	case 0, 1, 2:
@@ -84,7 +84,7 @@ func (w *world) reload() error {
 	return nil
 }
 
-// restart kills Alertmanagers and starts them again: one, or both with the loss of all they know.
+// restart kills Alertmanagers and starts them again: either one, or both with the loss of their data.
 func (w *world) restart(now time.Time) error {
 	for i, at := range w.down {
 		if !at.IsZero() && !now.Before(at) {

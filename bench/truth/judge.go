@@ -14,7 +14,7 @@ import (
 
 const (
 	limit = groupInterval + time.Minute
-	// slack is how long what is true takes to be seen: by a sender, Alertmanager, and the judge.
+	// slack is how long a change may take to reach a sender, Alertmanager, and the judge.
 	slack = 8 * time.Second
 	// restarted is for how long after its start an Alertmanager does not know all alerts that fire
 	// (docs/on-call.md).
@@ -23,30 +23,30 @@ const (
 	clocks = 2 * time.Second
 )
 
-// verdict is what the judge has seen.
+// verdict holds what the judge has seen.
 type verdict struct {
 	pages     map[string]*seenPage // by id
-	texts     map[string]bool      // the messages that were judged, by id
+	texts     map[string]bool      // the judged messages, by id
 	wrong     []string
 	reported  map[string]bool
 	someDown  time.Time // when an Alertmanager was last down
 	bothDown  time.Time // when both were
 	uncovered time.Duration
 	overdue   time.Duration
-	open      time.Duration // of all pages together
+	open      time.Duration // how long pages were open, in total
 }
 
-// seenPage is a page, as far as it was seen.
+// seenPage holds what the judge has seen of a page.
 type seenPage struct {
-	keys map[string]bool // the fingerprints of the alerts that it has had
-	over time.Time       // since when none of them fires; zero: one does
+	keys map[string]bool // fingerprints of all alerts that the page has had
+	over time.Time       // when the last of them ended; zero: one fires
 }
 
 func newVerdict() *verdict {
 	return &verdict{pages: make(map[string]*seenPage), texts: make(map[string]bool), reported: make(map[string]bool)}
 }
 
-// blame notes what is wrong, once.
+// blame records and prints what is wrong, once per key.
 func (w *world) blame(key, format string, args ...any) {
 	if !w.reported[key] {
 		w.reported[key] = true
@@ -55,7 +55,7 @@ func (w *world) blame(key, format string, args ...any) {
 	}
 }
 
-// judge compares what smspager has stored with what is true.
+// judge compares what smspager has stored with the truth.
 func (w *world) judge(ctx context.Context, now time.Time) error {
 	pages, err := w.store.Pages(ctx, outbox.PageQuery{Current: true, Limit: 1000})
 	if err != nil {
@@ -89,7 +89,7 @@ func (w *world) judge(ctx context.Context, now time.Time) error {
 	return w.judgeTexts(ctx, now)
 }
 
-// judgeAlert: it is not without a page for long.
+// judgeAlert checks that an alert is not without a page for long.
 func (w *world) judgeAlert(a *alert, covered bool, now time.Time) {
 	wants := w.wants(a, now)
 	if wants {
@@ -108,7 +108,7 @@ func (w *world) judgeAlert(a *alert, covered bool, now time.Time) {
 	}
 }
 
-// judgePage: it is not open for long after its last alert ended.
+// judgePage checks that a page is not open for long after its last alert ended.
 func (w *world) judgePage(p *outbox.Page, seen *seenPage, now time.Time) {
 	if slices.ContainsFunc(w.alerts, func(a *alert) bool { return a.firing && seen.keys[a.fingerprint] }) {
 		seen.over = time.Time{}

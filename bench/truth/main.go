@@ -1,7 +1,7 @@
-// Command truth compares what smspager believes with what is true. Two real Alertmanagers, a cluster,
-// notify smspager of alerts that two senders like Prometheus send, while alerts fire, end, are silenced
-// and inhibited at random, routes are muted and regrouped, senders die, and Alertmanagers are killed
-// with and without the loss of their data. At each moment these must hold:
+// Command truth compares what smspager believes with the truth. A cluster of two real Alertmanagers
+// notifies smspager of alerts from two senders like Prometheus. At random, alerts fire, end, are silenced
+// and inhibited, routes are muted and regrouped, senders die, and Alertmanagers are killed with and
+// without the loss of their data. At each moment these must hold:
 //
 //   - No alert fires for longer than group_interval and a minute without a page, a silence, an
 //     inhibition or a mute.
@@ -21,7 +21,7 @@
 //
 //	go run ./bench/truth --minutes=30 --seed=7
 //
-// What happens depends only on the seed; when it happens, on the machine too.
+// What happens depends only on the seed. When it happens depends on the machine too.
 package main
 
 import (
@@ -34,7 +34,7 @@ import (
 	"time"
 )
 
-// tick is how often something may happen, and how often it is judged.
+// tick is how often something may happen, and how often the judge looks.
 const tick = 500 * time.Millisecond
 
 type options struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/smspager/smspager/internal/realpart"
 )
 
-// TestTruth is a short run: that it runs, and that nothing is wrong.
+// TestTruth: in a short run nothing is wrong.
 func TestTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes 20 seconds")

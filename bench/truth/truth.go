@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// resend is how often a sender sends what fires; its alerts end after endsAfter without it, as
-	// Prometheus's do after four times its resend delay.
+	// resend is how often a sender sends its firing alerts. Without that, they end after endsAfter, as
+	// Prometheus's alerts do after four times its resend delay.
 	resend    = 2 * time.Second
 	endsAfter = 4 * resend
-	// tellEnd is how long a sender repeats that an alert has ended.
+	// tellEnd is for how long a sender repeats that an alert has ended.
 	tellEnd = 30 * time.Second
 )
 
@@ -25,14 +25,14 @@ type alert struct {
 	labels      map[string]string
 	fingerprint string
 	firing      bool
-	since       time.Time // when it began to fire, or ended
+	since       time.Time // when firing last changed
 	startsAt    time.Time
-	changes     time.Time // when it changes next
-	active      time.Time // when it last fired and was not suppressed
-	uncovered   time.Time // since when it does so without a page; zero: it has one
+	changes     time.Time // when firing changes next
+	active      time.Time // when it last fired without being suppressed
+	uncovered   time.Time // since when it has been active without a page; zero: it is not
 }
 
-// silence is a silence that somebody has set in Alertmanager.
+// silence is a silence in Alertmanager.
 type silence struct {
 	id, name, value string
 	until           time.Time
@@ -43,8 +43,8 @@ type truth struct {
 	random   *rand.Rand
 	alerts   []*alert
 	silences []silence
-	muted    bool // the route of the alerts named D
-	byName   bool // groups are by name only
+	muted    bool // the route of the alerts named D is muted
+	byName   bool // alerts are grouped by name only
 }
 
 func newTruth(seed uint64, now time.Time) *truth {
@@ -67,12 +67,12 @@ func newTruth(seed uint64, now time.Time) *truth {
 	return t
 }
 
-// between returns a random length of time, in seconds.
+// between returns a random duration between least and most seconds.
 func (t *truth) between(least, most int) time.Duration {
 	return time.Duration(least*1000+t.random.IntN((most-least)*1000)) * time.Millisecond
 }
 
-// change changes the alerts whose time has come.
+// change makes the alerts fire or end whose time has come, and returns how many have begun to fire.
 func (t *truth) change(now time.Time) (fired int) {
 	for _, a := range t.alerts {
 		if now.Before(a.changes) {
@@ -93,7 +93,7 @@ func (t *truth) change(now time.Time) (fired int) {
 	return fired
 }
 
-// suppressed reports whether Alertmanager is to hold an alert back.
+// suppressed reports whether Alertmanager should suppress an alert.
 func (t *truth) suppressed(a *alert, now time.Time) bool {
 	if t.muted && a.labels["alertname"] == "D" {
 		return true
@@ -106,12 +106,13 @@ func (t *truth) suppressed(a *alert, now time.Time) bool {
 	})
 }
 
-// wants reports whether somebody is to be paged for an alert.
+// wants reports whether an alert should have a page.
 func (t *truth) wants(a *alert, now time.Time) bool {
 	return a.firing && a.labels["alertname"] != "NodeDown" && !t.suppressed(a, now)
 }
 
-// sent returns what a sender sends: it has begun to see each alert a little later than the other.
+// sent returns the alerts that a sender sends. later is how much later than the other sender it sees each
+// alert begin.
 func (t *truth) sent(now time.Time, later time.Duration) (all []alertmanagertest.Alert) {
 	for _, a := range t.alerts {
 		sent := alertmanagertest.Alert{Labels: a.labels, StartsAt: a.startsAt.Add(later), EndsAt: now.Add(endsAfter)}
@@ -131,7 +132,7 @@ func (t *truth) sent(now time.Time, later time.Duration) (all []alertmanagertest
 	return all
 }
 
-// config is Alertmanager's configuration.
+// config returns Alertmanager's configuration.
 func (t *truth) config(webhook string) string {
 	by, mute := "[alertname]", ""
 	if !t.byName {

@@ -33,7 +33,7 @@ type world struct {
 	options
 	dir   string
 	sim   *textinghousetest.Server
-	store *sqlite.Store // smspager's
+	store *sqlite.Store // smspager's store
 	web   *httptest.Server
 	ams   []*alertmanagertest.Alertmanager
 	stop  func() error
@@ -41,7 +41,7 @@ type world struct {
 
 	started  [2]time.Time // when each Alertmanager was last started
 	down     [2]time.Time // when a killed Alertmanager is started again; zero: it runs
-	dead     [2]time.Time // until when a sender sends nothing
+	dead     [2]time.Time // when a dead sender sends again
 	sentAt   time.Time
 	nextWhat time.Time
 	nextKill time.Time
@@ -66,7 +66,7 @@ func newWorld(ctx context.Context, o options) (w *world, err error) {
 	if w.dir, err = os.MkdirTemp("", "smspager-truth-"); err != nil {
 		return nil, err
 	}
-	// Its handler is set when the addresses of the Alertmanagers are known.
+	// The server's handler is set when the addresses of the Alertmanagers are known.
 	var handler http.Handler
 	w.web = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
 	webhook := "http://" + w.web.Listener.Addr().String()
@@ -95,7 +95,7 @@ func newWorld(ctx context.Context, o options) (w *world, err error) {
 	return w, nil
 }
 
-// smspager runs one that keeps its log in the folder.
+// smspager starts smspager, with its log and database in w.dir.
 func (w *world) smspager(ctx context.Context) (*receiver.Receiver, error) {
 	log, err := os.Create(filepath.Join(w.dir, "log"))
 	if err != nil {
@@ -128,7 +128,7 @@ receivers: [{name: oncall, to: [alice], limits: [], repeat: 30s, escalate: [{aft
 	return r, nil
 }
 
-// RoundTrip carries smspager's requests, and counts those to Alertmanager.
+// RoundTrip carries smspager's requests, and counts the requests to Alertmanager.
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	if strings.Contains(r.URL.Path, "/api/v2/") {
 		w.asked.Add(1)
@@ -136,7 +136,8 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// send sends what each sender sees to both Alertmanagers, if it is time. One that is down gets nothing.
+// send sends each living sender's alerts to both Alertmanagers, every resend. An Alertmanager that is down
+// gets nothing.
 func (w *world) send(now time.Time) {
 	if now.Sub(w.sentAt) < resend {
 		return

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// rest is how long an Alertmanager that did not respond is not asked about alerts.
+	// rest is for how long an Alertmanager that did not respond is not asked about alerts again.
 	rest = 10 * time.Second
-	// mostSilences bounds the silences that are read to say who suppresses alerts, and how long.
+	// mostSilences bounds the silences that are read to learn who suppresses alerts, and until when.
 	mostSilences = 10
 	// defaultRepeat is Alertmanager's own repeat_interval.
 	defaultRepeat = 4 * time.Hour
@@ -47,10 +47,10 @@ type Listing struct {
 // errResting is the error for an Alertmanager that did not respond a moment ago.
 var errResting = errors.New("it did not respond a moment ago")
 
-// Alerts returns the alerts with some labels that Alertmanager lists, by their fingerprints. All peers
-// are asked simultaneously, because one that was restarted may know less than the others: an alert is
-// suppressed if each peer that lists it says so. It is an error if no peer responds. wanted are the
-// fingerprints of the alerts that the caller looks for.
+// Alerts returns the alerts with these labels that Alertmanager lists. It asks all peers simultaneously,
+// because one that was restarted may know less than the others. An alert is suppressed if every peer that
+// lists it reports so. Alerts fails if no peer responds. wanted are the fingerprints of the alerts that
+// the caller looks for.
 func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted []string) (*Listing, error) {
 	type response struct {
 		address string
@@ -112,7 +112,7 @@ func (s *Silencer) start(ctx context.Context, base string) (time.Time, error) {
 	return status.Uptime, err
 }
 
-// rested reports whether an Alertmanager is to be asked about alerts.
+// rested reports whether an Alertmanager may be asked about alerts.
 func (s *Silencer) rested(base string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,7 +128,7 @@ func (s *Silencer) responded(base string, err error) {
 	}
 }
 
-// listed is an alert as the API has it.
+// listed is an alert in the API's format.
 type listed struct {
 	Fingerprint string    `json:"fingerprint"`
 	StartsAt    time.Time `json:"startsAt"`
@@ -140,8 +140,8 @@ type listed struct {
 	} `json:"status"`
 }
 
-// alerts asks one Alertmanager. Only its groups say which alerts are muted by the time intervals of
-// their routes; before 0.28 nothing does.
+// alerts asks one Alertmanager for its alerts. Only the groups report which alerts are muted by the time
+// intervals of their routes; before 0.28 nothing reports that.
 func (s *Silencer) alerts(ctx context.Context, base string, labels map[string]string) (map[string]Alert, error) {
 	query := filter(labels)
 	var groups []struct {
@@ -166,7 +166,7 @@ func (s *Silencer) alerts(ctx context.Context, base string, labels map[string]st
 			if len(a.Status.MutedBy) > 0 {
 				muted[a.Fingerprint] = "muted by " + strings.Join(a.Status.MutedBy, ", ")
 			} else {
-				free[a.Fingerprint] = true // in another group
+				free[a.Fingerprint] = true // not muted in this group
 			}
 		}
 	}
@@ -192,7 +192,7 @@ func (s *Silencer) alerts(ctx context.Context, base string, labels map[string]st
 }
 
 // silenced returns who has silenced an alert, and until when, as far as the silences can be read. read
-// are those that were.
+// holds the silences already read.
 func (s *Silencer) silenced(ctx context.Context, base string, ids []string, read map[string]Silence) (by string, until time.Time) {
 	by = "silenced"
 	for _, id := range ids {
@@ -211,8 +211,9 @@ func (s *Silencer) silenced(ctx context.Context, base string, ids []string, read
 	return by, until
 }
 
-// filter returns the query for alerts with some labels. Alertmanager reads three escapes in a value:
-// of the backslash, the double quote and the newline. Old versions refuse names that are not legacy.
+// filter returns the query for alerts with these labels. In a value, Alertmanager knows three escapes: of
+// the backslash, the double quote and the newline. filter leaves out labels with non-legacy names, which
+// old versions refuse.
 func filter(labels map[string]string) string {
 	query := url.Values{}
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
@@ -225,8 +226,8 @@ func filter(labels map[string]string) string {
 
 var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
-// LongestRepeat returns the longest repeat_interval of Alertmanager's routes: for as long it may not
-// notify of an alert that ended while it was silenced and fires again.
+// LongestRepeat returns the longest repeat_interval of Alertmanager's routes. If an alert ends while it is
+// silenced and fires again, Alertmanager may not notify for that long.
 func (s *Silencer) LongestRepeat(ctx context.Context) (longest time.Duration, err error) {
 	err = s.each(func(base string) error {
 		var status struct {
@@ -249,7 +250,7 @@ func (s *Silencer) LongestRepeat(ctx context.Context) (longest time.Duration, er
 	return longest, err
 }
 
-// route is what is read of a route.
+// route holds the fields of a route that LongestRepeat reads.
 type route struct {
 	RepeatInterval string  `yaml:"repeat_interval"`
 	Routes         []route `yaml:"routes"`

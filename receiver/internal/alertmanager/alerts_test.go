@@ -17,8 +17,8 @@ import (
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 )
 
-// peers are Alertmanagers by host: what each responds to a path, "hang" for nothing, or a number for a
-// status. The paths that were asked for are kept.
+// peers are Alertmanagers with their responses by host and path: a body, "hang" for none, or a number for
+// a status. asked holds the requests.
 type peers struct {
 	responses map[string]map[string]string
 
@@ -131,8 +131,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestRest: an Alertmanager that does not respond is asked again after 10 s only, so that it does not
-// delay each page.
+// TestRest: an Alertmanager that does not respond is asked again only after 10 s, so it does not delay
+// every page.
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &peers{responses: map[string]map[string]string{"one": {alerts: "502", groups: "502"}}}
@@ -146,8 +146,8 @@ func TestRest(t *testing.T) {
 	})
 }
 
-// TestFilter: values are quoted as Alertmanager reads them, whatever they hold; names that old versions
-// refuse are left out (report alertmanager.md, 3).
+// TestFilter: any value is quoted as Alertmanager reads it, and labels with names that old versions refuse
+// are left out (report alertmanager.md, 3).
 func TestFilter(t *testing.T) {
 	p := &peers{responses: map[string]map[string]string{"one": {alerts: "[]", groups: "[]"}}}
 	s := alertmanager.New(alertmanager.Options{URLs: []string{"http://one"}, Client: &http.Client{Transport: p}})

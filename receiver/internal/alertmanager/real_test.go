@@ -15,7 +15,8 @@ import (
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 )
 
-// inReal runs a test with each real Alertmanager.
+// inReal runs a test with each version of the real Alertmanager. mutes reports whether the version reports
+// muted alerts.
 func inReal(t *testing.T, test func(t *testing.T, am *alertmanagertest.Alertmanager, s *alertmanager.Silencer, mutes bool)) {
 	t.Parallel()
 	for name, find := range alertmanagertest.All() {
@@ -58,7 +59,8 @@ func send(t *testing.T, am *alertmanagertest.Alertmanager, ends time.Duration, l
 	return set.Fingerprint().String()
 }
 
-// untilListed waits until an alert is listed, as suppressed by somebody ("": as active).
+// untilListed waits until an alert is listed as suppressed, with a By that begins with by, or as active if
+// by is "".
 func untilListed(t *testing.T, s *alertmanager.Silencer, labels map[string]string, fingerprint, by string) {
 	t.Helper()
 	testwait.Until(t, func() error {
@@ -73,7 +75,7 @@ func untilListed(t *testing.T, s *alertmanager.Silencer, labels map[string]strin
 	})
 }
 
-// TestRealFilters: fault 3, alerts are found whatever their labels hold.
+// TestRealFilters: alerts are found whatever characters their labels contain (fault 3).
 func TestRealFilters(t *testing.T) {
 	inReal(t, func(t *testing.T, am *alertmanagertest.Alertmanager, s *alertmanager.Silencer, _ bool) {
 		for _, value := range []string{"Équipe\u00a0A", "a\u200bb\u200d", "a\tb", "\x7f", `"q" \x \n`, "one\ntwo", `a\`, "{x=~\"y\"},", "😀 été", "'", "=~!="} {
@@ -83,7 +85,8 @@ func TestRealFilters(t *testing.T) {
 	})
 }
 
-// TestRealSuppression: faults 6, 9 and 10, what Alertmanager says of alerts that it does not notify of.
+// TestRealSuppression: Alertmanager's API reports the alerts that it does not notify about (faults 6, 9
+// and 10).
 func TestRealSuppression(t *testing.T) {
 	inReal(t, func(t *testing.T, am *alertmanagertest.Alertmanager, s *alertmanager.Silencer, mutes bool) {
 		silenced, inhibited, muted := map[string]string{"alertname": "Silenced"}, map[string]string{"alertname": "Inhibited"}, map[string]string{"alertname": "Muted"}
@@ -101,10 +104,10 @@ func TestRealSuppression(t *testing.T) {
 		untilListed(t, s, inhibited, two, "")
 		send(t, am, time.Hour, map[string]string{"alertname": "NodeDown"})
 		untilListed(t, s, inhibited, two, "inhibited by another alert")
-		if mutes { // before 0.28 nothing says so
+		if mutes { // before 0.28 nothing reports it
 			untilListed(t, s, muted, three, "muted by always")
 		}
-		// It ends while it is silenced, and fires again when it no longer is: no notification, but listed.
+		// The alert ends while silenced, and fires again without the silence: it is listed, but not notified.
 		send(t, am, 0, silenced)
 		testwait.Until(t, func() error {
 			listing, err := s.Alerts(t.Context(), silenced, []string{one})

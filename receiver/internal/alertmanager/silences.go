@@ -1,5 +1,5 @@
-// Package alertmanager knows what Alertmanager knows: its silences and the alerts that fire. It uses
-// API v2.
+// Package alertmanager is a client of Alertmanager's API v2: it lists alerts, and reads, sets and ends
+// silences.
 package alertmanager
 
 import (
@@ -21,12 +21,12 @@ import (
 	"github.com/smspager/smspager/receiver/internal/httpclient"
 )
 
-// maxResponseBytes bounds what is read of a response.
+// maxResponseBytes bounds the part of a response that is read.
 const maxResponseBytes = 16 << 20
 
-// Options are what New needs. URLs is required.
+// Options holds the arguments of New. URLs is required.
 type Options struct {
-	URLs   []string // of one cluster's Alertmanagers; the first that responds is asked
+	URLs   []string // the Alertmanagers of one cluster, in the order in which they are tried
 	Client *http.Client
 }
 
@@ -34,7 +34,7 @@ type Options struct {
 type Silencer struct {
 	o       Options
 	mu      sync.Mutex
-	resting map[string]time.Time // Alertmanagers that did not respond, and until when they are not asked about alerts
+	resting map[string]time.Time // when Alertmanagers that did not respond may be asked about alerts again
 }
 
 // New returns a Silencer.
@@ -45,8 +45,8 @@ func New(o Options) *Silencer {
 	return &Silencer{o: o, resting: make(map[string]time.Time)}
 }
 
-// Of returns the Silencer of a configuration, nil if it names no Alertmanager. transport carries the
-// requests; nil: the network.
+// Of returns a Silencer for a configuration, nil if it names no Alertmanager. If transport is nil, requests
+// use the network.
 func Of(cfg config.Alertmanager, transport http.RoundTripper, timeout time.Duration) *Silencer {
 	if len(cfg.URLs) == 0 {
 		return nil
@@ -76,7 +76,7 @@ type Silence struct {
 	Status    *Status   `json:"status,omitempty"` // set by Alertmanager
 }
 
-// Matcher matches a label whose value equals Value; with IsRegex, Value is a regular expression.
+// Matcher matches a label by its value, or by a regular expression if IsRegex is true.
 type Matcher struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`
@@ -84,14 +84,14 @@ type Matcher struct {
 	IsEqual bool   `json:"isEqual"`
 }
 
-// Status is "active", "pending" or "expired".
+// Status is the status of a silence.
 type Status struct {
-	State string `json:"state"`
+	State string `json:"state"` // "active", "pending" or "expired"
 }
 
-// RefusedError is a response of Alertmanager that another try does not change.
+// RefusedError is a response of Alertmanager that a retry does not change.
 type RefusedError struct {
-	Code   int // of HTTP
+	Code   int // the HTTP status
 	Reason string
 }
 
@@ -106,8 +106,8 @@ func Exact(labels map[string]string) []Matcher {
 	return ms
 }
 
-// Set sets a silence and returns its id. An Alertmanager that does not respond may have set it all the
-// same, so the next one is first asked for a silence with this comment.
+// Set sets a silence and returns its id. An Alertmanager that does not respond may still have set it, so
+// Set first asks the next one for a silence with this comment.
 func (s *Silencer) Set(ctx context.Context, silence Silence) (id string, err error) {
 	body, err := json.Marshal(silence)
 	if err != nil {
@@ -141,7 +141,7 @@ func (s *Silencer) Set(ctx context.Context, silence Silence) (id string, err err
 	return id, err
 }
 
-// Find returns the silences that are not expired and whose comments begin with comment.
+// Find returns the unexpired silences whose comments begin with comment.
 func (s *Silencer) Find(ctx context.Context, comment string) (found []Silence, err error) {
 	err = s.each(func(base string) error {
 		found, err = s.find(ctx, base, comment)
@@ -160,7 +160,7 @@ func (s *Silencer) find(ctx context.Context, base, comment string) ([]Silence, e
 	}), nil
 }
 
-// Expire ends a silence. A silence that is over or does not exist is no error.
+// Expire ends a silence. It does not fail if the silence is over or does not exist.
 func (s *Silencer) Expire(ctx context.Context, id string) error {
 	err := s.each(func(base string) error {
 		return s.once(ctx, http.MethodDelete, base+"/api/v2/silence/"+url.PathEscape(id), nil, nil)
@@ -176,7 +176,7 @@ func (s *Silencer) Expire(ctx context.Context, id string) error {
 	return err
 }
 
-// failedError is a response that may be another one later.
+// failedError is a response that a retry may change.
 type failedError struct {
 	code   int
 	reason string

@@ -13,7 +13,8 @@ import (
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 )
 
-// answering is an Alertmanager that responds the same to every request, and keeps the last one.
+// answering starts an Alertmanager with the same response to every request. It returns its URL, and a
+// function that returns the last request.
 func answering(t *testing.T, code int, body string) (string, func() (r *http.Request, body string)) {
 	var last *http.Request
 	var sent string
@@ -86,8 +87,8 @@ func TestResponses(t *testing.T) {
 	}
 }
 
-// TestGrafana: its Alertmanager is below a path, responds 202 to a silence, and says no uptime and no
-// configuration as Alertmanager does (Grafana 12, /api/alertmanager/grafana/api/v2).
+// TestGrafana: Grafana's Alertmanager is below a path, responds 202 to a silence, and does not report its
+// uptime and configuration as Alertmanager does (Grafana 12, /api/alertmanager/grafana/api/v2).
 func TestGrafana(t *testing.T) {
 	const path = "/api/alertmanager/grafana/api/v2/"
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

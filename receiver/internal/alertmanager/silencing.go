@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// Silencing is a silence of alerts that Alertmanager lists.
+// Silencing is a silence, with the listed alerts that it silences.
 type Silencing struct {
 	Silence
-	Fingerprints []string // of the alerts that it silences
+	Fingerprints []string // of the alerts
 }
 
-// Silencing returns the silences of alerts with some labels, the one that ends last first, as the
-// first Alertmanager that responds has them. At most mostSilences are read.
+// Silencing returns the silences of alerts with these labels from the first Alertmanager that responds,
+// the one that ends last first. It reads at most mostSilences.
 func (s *Silencer) Silencing(ctx context.Context, labels map[string]string) (all []Silencing, err error) {
 	err = s.each(func(base string) error {
 		all = nil
@@ -35,7 +35,7 @@ func (s *Silencer) silencing(ctx context.Context, base string, labels map[string
 	if err := s.once(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+"/api/v2/alerts?"+filter(labels), nil, &alerts); err != nil {
 		return err
 	}
-	by := make(map[string][]string) // fingerprints by silences
+	by := make(map[string][]string) // fingerprints by the id of a silence
 	var ids []string
 	for _, a := range alerts {
 		for _, id := range a.Status.SilencedBy {

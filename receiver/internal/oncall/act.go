@@ -12,9 +12,9 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Act carries out what somebody does to a page without a phone, as a reply would, but without a
+// Act carries out an action that does not come from a phone. It does what a reply would, but sends no
 // confirmation to the phone. The error is a *command.ChangedError if the page is not what the person
-// saw, a *command.UnknownContactError, or outbox.ErrNotFound; after any error nothing was done.
+// saw, a *command.UnknownContactError, or outbox.ErrNotFound. After an error nothing was done.
 func (o *OnCall) Act(ctx context.Context, a command.Act) (command.Acted, error) {
 	return o.replies.act(ctx, a)
 }
@@ -66,7 +66,8 @@ func (rs *replies) act(ctx context.Context, a command.Act) (command.Acted, error
 	return acted, err
 }
 
-// requested is the confirmation of what Alertmanager is asked for; the outcome is on the page.
+// requested returns the confirmation that Alertmanager is asked for a silence, or for its end. The page
+// shows the outcome.
 func requested(r *received) string {
 	if r.command.Verb == command.Undo {
 		return fmt.Sprintf("OK, the silence of %s is being ended", r.command.Codes[0])
@@ -74,7 +75,7 @@ func requested(r *received) string {
 	return fmt.Sprintf("OK, the silence of %s is being set in Alertmanager", r.command.Codes[0])
 }
 
-// addNote adds to a page's history what somebody wants others to know.
+// addNote adds somebody's note to a page's history.
 func addNote(p *page.Page, by outbox.Person, r *received) decision {
 	p.Note(r.at, outbox.PageEventNote, by.String(), r.note)
 	return decision{outcome: outcomeDone, about: p, pages: []*page.Page{p}, text: "OK, the note is added to " + p.Code}

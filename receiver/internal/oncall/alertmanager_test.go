@@ -18,15 +18,15 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// fakeAlertmanager is as much of one as smspager asks of it.
+// fakeAlertmanager implements the part of Alertmanager's API that smspager uses.
 type fakeAlertmanager struct {
 	mu       sync.Mutex
 	silences []alertmanager.Silence
-	alerts   map[string]*listedAlert // by fingerprint: those that were notified and have not ended
-	gone     bool                    // it lists none of them
-	broken   bool                    // answers 503
-	breakAt  int                     // breaks once so many silences were set; 0: not
-	refusal  string                  // answers 400
+	alerts   map[string]*listedAlert // by fingerprint: alerts that were notified and have not ended
+	gone     bool                    // it lists no alerts
+	broken   bool                    // it responds 503
+	breakAt  int                     // it breaks when this many silences are set; 0: never
+	refusal  string                  // it responds 400 with this text; "": it does not
 	started  time.Time
 	repeat   string   // repeat_interval
 	asked    []string // the paths and queries of its requests
@@ -49,7 +49,7 @@ type listedStatus struct {
 	MutedBy     []string `json:"mutedBy"`
 }
 
-// notified takes in an alert as it is notified.
+// notified updates an alert from a notification.
 func (a *fakeAlertmanager) notified(labels map[string]string, firing bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -67,7 +67,7 @@ func (a *fakeAlertmanager) notified(labels map[string]string, firing bool) {
 	}
 }
 
-// list returns the alerts that a query selects. Only groups say what is muted.
+// list returns the alerts that a query selects. Only groups report which alerts are muted.
 func (a *fakeAlertmanager) list(r *http.Request, groups bool) []listedAlert {
 	all := []listedAlert{}
 	for _, fingerprint := range slices.Sorted(maps.Keys(a.alerts)) {
@@ -120,7 +120,7 @@ func (a *fakeAlertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.ID, s.Status = fmt.Sprint("silence-", len(a.silences)+1), &alertmanager.Status{State: "active"}
 		a.silences = append(a.silences, s)
 		if a.broken = len(a.silences) == a.breakAt; a.broken {
-			panic(http.ErrAbortHandler) // and the answer is lost
+			panic(http.ErrAbortHandler) // the response is lost
 		}
 		fmt.Fprintf(w, `{"silenceID":%q}`, s.ID)
 	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/silences":
@@ -149,14 +149,14 @@ func (a *fakeAlertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// set changes the fake.
+// set changes the fake under its lock.
 func (a *fakeAlertmanager) set(change func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	change()
 }
 
-// active are the silences that are.
+// active returns the active silences.
 func (a *fakeAlertmanager) active() (all []alertmanager.Silence) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -168,5 +168,5 @@ func (a *fakeAlertmanager) active() (all []alertmanager.Silence) {
 	return all
 }
 
-// transportOf carries requests to a handler.
+// transportOf returns a transport that carries requests to a handler.
 func transportOf(h http.Handler) http.RoundTripper { return textinghousetest.Transport(h) }

@@ -15,17 +15,17 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// askPatience is how long Alertmanager may take to say what it knows of a page.
+// askPatience is how long Alertmanager may take to respond about a page.
 const askPatience = time.Second
 
-// asking asks Alertmanager about what it does not notify of: silences, inhibitions, mutes, and alerts
-// that end meanwhile. It is safe for concurrent use.
+// asking asks Alertmanager for what notifications do not report: silences, inhibitions, mutes, and
+// alerts that end while suppressed. It is safe for concurrent use.
 type asking struct {
 	silencer func() *alertmanager.Silencer // nil: it cannot be asked
 
 	mu     sync.Mutex
 	seen   map[string]bool // external URLs of notifications
-	listed map[string]bool // those whose alerts Alertmanager has listed
+	listed map[string]bool // external URLs whose alerts Alertmanager has listed
 }
 
 // mostSources bounds the external URLs that are remembered.
@@ -35,7 +35,7 @@ func newAsking(silencer func() *alertmanager.Silencer) *asking {
 	return &asking{silencer: silencer, seen: make(map[string]bool), listed: make(map[string]bool)}
 }
 
-// saw notes the sender of a notification.
+// saw records the sender of a notification.
 func (a *asking) saw(n *templating.Notification) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -104,7 +104,7 @@ func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 	return report
 }
 
-// reportOf returns what a listing says of the alerts of a page.
+// reportOf returns the report on a page that a listing contains.
 func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Report {
 	r := &page.Report{Alerts: make(map[string]page.Known), Strangers: make(map[string]bool), Starts: listing.Starts, All: listing.All}
 	for _, l := range listing.Alerts {
@@ -127,8 +127,8 @@ func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Rep
 	return r
 }
 
-// ours reports whether an external URL is that of the Alertmanager that is asked, as far as it is known:
-// it has listed alerts of that, or nobody else notifies.
+// ours reports whether an external URL seems to be the URL of the Alertmanager that is asked. It is if
+// that Alertmanager has listed alerts from it, if the hosts are equal, or if no other sender is known.
 func (a *asking) ours(p *page.Page, address string) bool {
 	if address == page.ByHand {
 		return false
@@ -154,7 +154,7 @@ func (a *asking) ours(p *page.Page, address string) bool {
 	return true
 }
 
-// groupLabels returns labels that all alerts of the page have, to ask for these only.
+// groupLabels returns the group labels that all alerts of a page have, to ask for these alerts only.
 func groupLabels(p *page.Page) map[string]string {
 	labels := sharedLabels(&p.Notification)
 	maps.DeleteFunc(labels, func(name, value string) bool {

@@ -17,7 +17,7 @@ import (
 
 const notUnderstood = "Not understood, nothing was done. " + helpText
 
-// carryOut decides what a reply leads to. Nothing is stored yet.
+// carryOut decides what a reply does. It stores nothing.
 func (rs *replies) carryOut(ctx context.Context, r *received) (decision, error) {
 	if rs.continues(r) {
 		return decision{outcome: outcomeUnclear, rest: true}, nil
@@ -51,7 +51,7 @@ func (rs *replies) carryOut(ctx context.Context, r *received) (decision, error) 
 	return d, err
 }
 
-// onPages decides what a command does to pages. problem is to be added to the confirmation.
+// onPages decides what a command does to pages. An acknowledgement adds problem to its confirmation.
 func (rs *replies) onPages(ctx context.Context, pages []*page.Page, problem string, r *received) (d decision, err error) {
 	switch by := rs.people.Person(r.from); r.command.Verb {
 	case command.Acknowledge:
@@ -70,7 +70,7 @@ func (rs *replies) onPages(ctx context.Context, pages []*page.Page, problem stri
 	return d, cmp.Or(err, d.err)
 }
 
-// each decides on pages one by one, and joins the decisions.
+// each decides on each page, and joins the decisions.
 func (rs *replies) each(pages []*page.Page, decide func(*page.Page) (decision, error)) decision {
 	if len(pages) == 1 {
 		d, err := decide(pages[0])
@@ -98,8 +98,8 @@ func (rs *replies) each(pages []*page.Page, decide func(*page.Page) (decision, e
 	return all
 }
 
-// acknowledgeAnd acknowledges pages, and adds to the confirmation what else the person should know: a
-// problem, or which of their pages are open still.
+// acknowledgeAnd acknowledges pages, and adds to the confirmation what else the person should know: how
+// to silence the page too, a problem, or which of their pages are still open.
 func (rs *replies) acknowledgeAnd(ctx context.Context, pages []*page.Page, by outbox.Person, problem string, r *received) (decision, error) {
 	d := rs.acknowledge(pages, by, r)
 	if r.command.Length > 0 && d.outcome == outcomeDone {
@@ -165,7 +165,7 @@ func (rs *replies) pass(p *page.Page, by outbox.Person, r *received) decision {
 	return d
 }
 
-// withOpen adds to the confirmation of a command about a page that is over which pages are open.
+// withOpen adds the current pages of the sender to the confirmation of a command on a page that is over.
 func (rs *replies) withOpen(ctx context.Context, d decision, r *received) (decision, error) {
 	mine, err := rs.pages.of(ctx, r.from)
 	if err == nil && len(mine) > 0 {
@@ -174,8 +174,8 @@ func (rs *replies) withOpen(ctx context.Context, d decision, r *received) (decis
 	return d, err
 }
 
-// newer returns what a page has that came after the reply was written, "" if nothing did. A reply
-// cannot name the code of a page that was not there: then the date is wrong.
+// newer returns a text about the alerts of a page that came after the reply was written, "" if none did.
+// If the reply names the code of a page that opened later, its date must be wrong, and newer returns "".
 func (rs *replies) newer(p *page.Page, r *received) string {
 	if r.written.IsZero() || slices.Contains(r.command.Codes, p.Code) && p.OpenedAt.After(r.written) {
 		return ""
@@ -187,7 +187,7 @@ func (rs *replies) newer(p *page.Page, r *received) string {
 	return fmt.Sprintf("since you wrote, %s has new alerts: %s. OK %s acknowledges.", p.Code, rs.named(n, p), p.Code)
 }
 
-// named names the first alerts of a notification.
+// named returns the names of the first alerts of a notification.
 func (rs *replies) named(n templating.Notification, p *page.Page) string {
 	const most = 4
 	s := rs.settings.Load()
@@ -228,7 +228,7 @@ func (rs *replies) acknowledge(pages []*page.Page, by outbox.Person, r *received
 			lines = append(lines, fmt.Sprintf("%s has %s since %s: %s", p.AcknowledgedBy, p.Code, page.Span(now.Sub(p.AcknowledgedAt)), p.Headline))
 		}
 	}
-	const most = 3 // confirmed one by one
+	const most = 3 // pages that are confirmed one by one
 	switch {
 	case len(pages) == 1:
 		d.about = pages[0]
@@ -242,8 +242,8 @@ func (rs *replies) acknowledge(pages []*page.Page, by outbox.Person, r *received
 	return d
 }
 
-// newHolder returns the messages to everybody else who was paged about who holds the pages now, one
-// each.
+// newHolder returns the messages that report the new holder of pages, one to each of the others who were
+// paged.
 func (rs *replies) newHolder(pages []*page.Page, by outbox.Person, now time.Time) []outbox.Message {
 	if len(pages) == 1 {
 		p := pages[0]
@@ -274,8 +274,8 @@ func (rs *replies) newHolder(pages []*page.Page, by outbox.Person, now time.Time
 	return ms
 }
 
-// silence acknowledges the page and has Alertmanager asked for a silence. The outcome of that is
-// confirmed later.
+// silence acknowledges the page and stores a silence to ask Alertmanager for. The outcome is confirmed
+// later.
 func (rs *replies) silence(p *page.Page, by outbox.Person, r *received) decision {
 	length, now := r.command.Length, r.at
 	if r.command.Until != "" {
@@ -313,7 +313,7 @@ func (rs *replies) silence(p *page.Page, by outbox.Person, r *received) decision
 	return d
 }
 
-// aboutContact carries out what a reply asks for about its own number, whose state has been
+// aboutContact decides what a reply about its own number does. The state of the number has been
 // refreshed.
 func (rs *replies) aboutContact(r *received) decision {
 	by := rs.people.Person(r.from)
@@ -330,7 +330,7 @@ func (rs *replies) aboutContact(r *received) decision {
 	return decision{outcome: outcomeDone, text: "Thank you, " + cmp.Or(by.Name, "this phone") + " is verified.", marks: []outbox.Mark{verified}, contact: true}
 }
 
-// stop ends the texts to somebody, and notifies those who share a receiver.
+// stop ends the texts to somebody, and informs the people who share a receiver with them.
 func (rs *replies) stop(by outbox.Person, now time.Time) decision {
 	if rs.people.Stopped(by.Number) {
 		return decision{outcome: outcomeDone}

@@ -51,7 +51,7 @@ func TestEscalatedUntilSomebodyAnswers(t *testing.T) {
 		c.expect(time.Second, "OK, "+c.code+" is yours: CRITICAL DiskFull db-1")
 		a.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull db-1")
 		b.expect(time.Second, "carol has "+c.code+": CRITICAL DiskFull db-1")
-		// Too late, which the confirmation says.
+		// Bob is too late, and his confirmation says so.
 		b.say("4821 no")
 		b.expect(time.Second, "Nothing was done. No page of yours is open.")
 		b.say("ok")
@@ -83,7 +83,7 @@ func TestResolutionStopsTheEscalation(t *testing.T) {
 	})
 }
 
-// TestResolvedThoughNobodyIsToldOfIt: send_resolved: false ends the page all the same.
+// TestResolvedThoughNobodyIsToldOfIt: the page ends even with send_resolved: false.
 func TestResolvedThoughNobodyIsToldOfIt(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: []\n    send_resolved: false", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -105,7 +105,7 @@ func TestUndeliveredGoesOnAtOnce(t *testing.T) {
 			b := w.phone(bob)
 			w.fire()
 			b.expect(10*time.Second, "CRITICAL DiskFull...\nNot reached: alice. OK? Re CODE")
-			b.silent(10 * time.Minute) // the next step keeps its time
+			b.silent(10 * time.Minute) // the next step is not earlier
 			w.phone(carol).expect(6*time.Minute, "CRITICAL DiskFull...\nNo answer from bob. OK? Re CODE")
 			if got := history(w.page()); !strings.HasPrefix(got, "opened, paged alice, unreached, escalated, paged bob") {
 				t.Errorf("status %d: the history is %q", status, got)
@@ -114,8 +114,8 @@ func TestUndeliveredGoesOnAtOnce(t *testing.T) {
 	}
 }
 
-// TestOneOfTwoIsEnough: while one of those who were paged may have the page, the
-// others wait.
+// TestOneOfTwoIsEnough: the next step waits while at least one of two people may have received the
+// page.
 func TestOneOfTwoIsEnough(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "to: [alice]\n", "to: [alice, carol]\n", 1), func(w *world) {
 		w.sim.Outcome(alice, 6)
@@ -133,7 +133,7 @@ func TestNoReceipt(t *testing.T) {
 		w.fire()
 		b.silent(88 * time.Second)
 		b.expect(4*time.Second, "CRITICAL...\nNot reached: alice. OK? Re CODE")
-		c.silent(13 * time.Minute) // bob's came
+		c.silent(13 * time.Minute) // bob's message was delivered
 		c.expect(2*time.Minute, "CRITICAL...")
 	})
 }
@@ -164,7 +164,7 @@ func TestCoveredNotificationsWakeNobodyElse(t *testing.T) {
 		w.notify("oncall", "disk", "repeat interval elapsed", disk)
 		a.expect(time.Second, "STILL CRITICAL...Re CODE")
 		b.silent(time.Hour)
-		// The page is reopened for all.
+		// The page is reopened, and everybody is paged.
 		load := alert{name: "LoadHigh", severity: "critical", instance: "db-2"}
 		w.notify("oncall", "disk", "new alerts added", disk, load)
 		a.expect(time.Second, "CRITICAL...Re CODE")
@@ -185,7 +185,7 @@ func TestMoreOfAnOpenPageGoesToAllWhoWerePaged(t *testing.T) {
 		w.notify("oncall", "disk", "new alerts added", disk, alert{name: "LoadHigh", severity: "warning", instance: "db-2"})
 		a.expect(time.Second, "CRITICAL...Re CODE")
 		b.expect(time.Second, "CRITICAL...Re CODE")
-		w.phone(carol).expect(11*time.Minute, "CRITICAL:...") // the clock of the page goes on
+		w.phone(carol).expect(11*time.Minute, "CRITICAL:...") // the step is not later
 	})
 }
 
@@ -236,12 +236,12 @@ func TestByLabel(t *testing.T) {
 		a.instance = dave
 		w.notify("oncall", "disk", "first notification", a)
 		d.expect(time.Second, "CRITICAL DiskFull...Re CODE")
-		d.say("ok") // registered by the page alone
+		d.say("ok") // registered only because he was paged
 		d.expect(time.Second, "OK, ...")
 	})
 }
 
-// TestAStepThatNamesNobody is skipped immediately, and delays no later step.
+// TestAStepThatNamesNobody: a step that names nobody is skipped immediately, and delays no later step.
 func TestAStepThatNamesNobody(t *testing.T) {
 	steps := strings.Replace(escalating, "{after: 5m, to: [bob]}, {after: 15m, to: [carol]}", "{after: 5m, to: [bob]}, {after: 15m, to: [alice]}, {after: 1h, to: [carol]}", 1)
 	inWorld(t, steps, func(w *world) {
@@ -251,7 +251,7 @@ func TestAStepThatNamesNobody(t *testing.T) {
 		w.do("POST", "/textinghouse/"+token+"/mo", fmt.Sprintf(`{"climsgid":"x","from":%q,"txt":"stop","date":"2000-01-01 00:00:03"}`, bob[1:]))
 		c.expect(time.Second, "bob has stopped...")
 		a.expect(time.Second, "bob has stopped...")
-		a.expect(6*time.Minute, "STILL...Re CODE") // in bob's place, ten minutes early
+		a.expect(6*time.Minute, "STILL...Re CODE") // the second step, ten minutes early: bob's names nobody
 		c.silent(50 * time.Minute)
 		c.expect(6*time.Minute, "CRITICAL...No answer from alice. OK? Re CODE")
 	})

@@ -15,20 +15,20 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// death is the end of a process: from then on it neither reads nor writes, and
-// nothing that it asks of the network gets anywhere.
+// death ends a process: from then on it neither reads nor writes the store, and its network requests
+// get nowhere.
 type death struct {
 	mu     sync.Mutex
 	writes int
-	at     int           // the write at which it dies; 0: it lives
-	after  bool          // that one is still made
-	dead   chan struct{} // closed at its death
-	buried chan struct{} // closed when what hangs may go
+	at     int           // the number of the write at which the process dies; 0: it lives
+	after  bool          // that write is still made
+	dead   chan struct{} // closed when the process dies
+	buried chan struct{} // closed when its blocked calls may return
 }
 
 var errDead = errors.New("the process is dead")
 
-// write counts a write, and dies at the one that is meant.
+// write counts and makes a write. The process dies at write number d.at.
 func (d *death) write(ctx context.Context, do func() error) error {
 	d.mu.Lock()
 	d.writes++
@@ -49,7 +49,7 @@ func (d *death) write(ctx context.Context, do func() error) error {
 	return d.hang(ctx)
 }
 
-// hang hangs whoever is dead.
+// hang blocks if the process is dead, until it is buried or the context ends.
 func (d *death) hang(ctx context.Context) error {
 	select {
 	case <-d.dead:
@@ -71,7 +71,7 @@ type mortal struct {
 }
 
 func (m mortal) Add(ctx context.Context, e outbox.Entry) (added outbox.Added, err error) {
-	if e.Page == nil && len(e.Messages)+len(e.Notes) == 0 { // what only notes that the process lives
+	if e.Page == nil && len(e.Messages)+len(e.Notes) == 0 { // the entry only records that the process lives
 		if err := m.hang(ctx); err != nil {
 			return added, err
 		}
@@ -100,9 +100,9 @@ func (m mortal) Page(ctx context.Context, id string) (outbox.Page, error) {
 	return m.Store.Page(ctx, id)
 }
 
-func (m mortal) Close() error { return nil } // the test does
+func (m mortal) Close() error { return nil } // the test closes the store
 
-// mortalTransport is a network that the dead do not reach, and that brings nothing from them.
+// mortalTransport is a network that carries nothing to or from a dead process.
 type mortalTransport struct {
 	http.RoundTripper
 	*death
@@ -113,13 +113,13 @@ func (m mortalTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response, err := m.RoundTripper.RoundTrip(r)
-	if died := m.silence(r); died != nil { // meanwhile
+	if died := m.silence(r); died != nil { // it died meanwhile
 		return nil, died
 	}
 	return response, err
 }
 
-// silence is what a request gets from the dead, until its client gives up.
+// silence blocks a request if the process is dead, until the request's client gives up.
 func (m mortalTransport) silence(r *http.Request) error {
 	select {
 	case <-m.dead:
@@ -133,8 +133,8 @@ func (m mortalTransport) silence(r *http.Request) error {
 	return errDead
 }
 
-// story is a page that is escalated, acknowledged and resolved. Each step is tried
-// until it is done, as Alertmanager and the provider do.
+// story plays a page that is escalated, acknowledged and resolved. Requests are repeated until they
+// succeed, as Alertmanager and the provider do.
 func (w *world) story() {
 	w.fireUntilTaken(func() (int, string) { return w.do("POST", "/alertmanager/oncall", firing) })
 	a, b := w.phone(alice), w.phone(bob)
@@ -172,15 +172,15 @@ func (w *world) fireUntilTaken(post func() (int, string)) {
 			if c == http.StatusOK {
 				return
 			}
-		case <-time.After(10 * time.Second): // nobody answers
+		case <-time.After(10 * time.Second): // there is no response
 		}
 		time.Sleep(time.Second)
 	}
 	w.t.Fatal("the notification is never taken")
 }
 
-// TestCrashAtEveryStep kills the process at each of its writes, just before and
-// just after it, and starts another: the story ends the same, each text comes once.
+// TestCrashAtEveryStep kills the process just before and just after each of its writes, and starts
+// another: the story ends the same, and each text is sent once.
 func TestCrashAtEveryStep(t *testing.T) {
 	writes := 0
 	run := func(at int, after bool) {
@@ -191,7 +191,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 		})
 	}
 	run(0, false)
-	if writes < 8 { // four commits, and what is written behind them
+	if writes < 8 { // four commits, and the writes that follow them
 		t.Fatalf("the story takes %d writes", writes)
 	}
 	for at := 1; at <= writes; at++ {
@@ -200,8 +200,8 @@ func TestCrashAtEveryStep(t *testing.T) {
 	}
 }
 
-// crash lets the story happen to a process that is killed at one of its writes, before or after it is
-// made; 0: at none. It returns how many writes there were.
+// crash plays the story with a process that is killed at one of its writes, before or after the write is
+// made. If at is 0, the process lives, and crash returns the number of its writes.
 func crash(t *testing.T, at int, after bool) (writes int) {
 	t.Helper()
 	inWorld(t, escalating, func(w *world) {
@@ -222,7 +222,7 @@ func crash(t *testing.T, at int, after bool) (writes int) {
 		bury := w.stop
 		revived := make(chan struct{})
 		told := make(chan struct{})
-		go func() { // another process, once this one is dead
+		go func() { // start another process once this one is dead
 			defer close(revived)
 			select {
 			case <-told:
@@ -259,7 +259,7 @@ func crash(t *testing.T, at int, after bool) (writes int) {
 	return writes
 }
 
-// judge wants each text of the story once.
+// judge fails the test unless each text of the story was sent once.
 func (w *world) judge() {
 	w.t.Helper()
 	want := map[string]int{

@@ -18,12 +18,11 @@ const longestRetry = 30 * time.Second
 // failure is the retry state of a page whose step failed.
 type failure struct {
 	times int
-	until time.Time // when it is tried again
+	until time.Time // when the next attempt is
 }
 
 // run takes the steps that are due until the context ends. Everything it needs is in the store, so a
-// restart changes nothing; each step is guarded by the page's version, so of several processes one
-// takes it.
+// restart changes nothing. Each step is guarded by the page's version, so only one replica takes it.
 func (e *escalation) run(ctx context.Context) {
 	loop.Repeat(ctx, e.rounds, e.wake, func() time.Duration {
 		wait, err := e.takeDue(ctx)
@@ -35,8 +34,8 @@ func (e *escalation) run(ctx context.Context) {
 	})
 }
 
-// takeDue takes the steps that are due, and returns the time until others are. A step that fails is
-// tried again a little later, and delays no other page.
+// takeDue takes the steps that are due, and returns the time until the next ones are. A step that fails
+// is retried a little later, and delays no other page.
 func (e *escalation) takeDue(ctx context.Context) (wait time.Duration, err error) {
 	reviewed := e.review(ctx)
 	due, wait, err := e.due(ctx, time.Now())
@@ -46,7 +45,7 @@ func (e *escalation) takeDue(ctx context.Context) (wait time.Duration, err error
 	}
 	for id, f := range e.failures {
 		if time.Until(f.until) <= 0 {
-			if err == nil { // it is not due any more
+			if err == nil { // the page is no longer due
 				delete(e.failures, id)
 				continue
 			}
@@ -57,8 +56,8 @@ func (e *escalation) takeDue(ctx context.Context) (wait time.Duration, err error
 	return wait, cmp.Or(reviewed, err)
 }
 
-// due returns the pages that are due, without those that failed a moment ago, and the time until
-// others are.
+// due returns the pages that are due, except those that wait for a retry, and the time until others are
+// due.
 func (e *escalation) due(ctx context.Context, now time.Time) (ids []string, wait time.Duration, err error) {
 	wait = e.gap
 	take := func(p *outbox.Page) {
@@ -77,8 +76,8 @@ func (e *escalation) due(ctx context.Context, now time.Time) (ids []string, wait
 	return ids, wait, err
 }
 
-// review looks at pages that may be due although their time has not come: some, or all that are
-// current.
+// review takes the steps of pages that may be due before their time: those in again, or all current
+// pages if reviewAll is set.
 func (e *escalation) review(ctx context.Context) error {
 	e.mu.Lock()
 	again, all := e.again, e.reviewAll
@@ -96,7 +95,7 @@ func (e *escalation) review(ctx context.Context) error {
 			delete(again, id)
 		}
 	}
-	e.mu.Lock() // none is forgotten
+	e.mu.Lock() // keep the pages that failed for the next review
 	defer e.mu.Unlock()
 	for id := range again {
 		e.again[id] = true
@@ -105,7 +104,7 @@ func (e *escalation) review(ctx context.Context) error {
 	return err
 }
 
-// try takes the step that is due for a page, unless it failed a moment ago, and reports success.
+// try takes the step that is due for a page, unless the page waits for a retry, and reports success.
 func (e *escalation) try(ctx context.Context, id string) bool {
 	f := e.failures[id]
 	if f == nil {
@@ -120,7 +119,7 @@ func (e *escalation) try(ctx context.Context, id string) bool {
 	}
 	if ctx.Err() == nil {
 		f.until = time.Now().Add(min(spool.Retry<<min(f.times, 10), longestRetry))
-		if errors.Is(err, page.ErrUnreadable) { // time does not mend it
+		if errors.Is(err, page.ErrUnreadable) { // soon retries do not help
 			f.until = time.Now().Add(time.Hour)
 		}
 		f.times++

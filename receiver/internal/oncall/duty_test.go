@@ -16,7 +16,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// sleeping is a team whose alice sleeps from 22:00 to 07:00, unless it is critical. The
+// sleeping is a team in which alice has quiet hours from 22:00 to 07:00, except for critical alerts. The
 // bubble's clock begins at midnight.
 var sleeping = strings.Replace(team, `number: "`+alice+`"`, `number: "`+alice+`", quiet: {from: "22:00", to: "07:00", severities: [warning, info]}`, 1)
 
@@ -28,7 +28,7 @@ func TestQuietHours(t *testing.T) {
 		w.notify("oncall", "load", "first notification", load)
 		w.notify("oncall", "cert", "first notification", alert{name: "CertificateExpires", severity: "info", instance: "www"})
 		a.silent(time.Second)
-		b.silent(time.Hour) // what may wait is escalated by day
+		b.silent(time.Hour) // pages that may wait are escalated in the daytime
 		w.fire()
 		a.expect(time.Second, "CRITICAL DiskFull...Re CODE")
 		a.say("ok")
@@ -38,7 +38,7 @@ func TestQuietHours(t *testing.T) {
 		if !regexp.MustCompile(`^2 more in 2 groups: WARNING LoadHigh db-2 \d{4}, INFO CertificateExpires www \d{4}$`).MatchString(digest) {
 			t.Errorf("the digest is %q", digest)
 		}
-		// By day nobody acknowledges them.
+		// In the morning nobody acknowledges them.
 		b.expect(6*time.Minute, "...No answer from alice. OK? Re CODE")
 		b.expect(time.Minute, "...No answer from alice. OK? Re CODE")
 		w.notify("oncall", "net", "first notification", alert{name: "NetSlow", severity: "warning", instance: "gw"})
@@ -46,7 +46,7 @@ func TestQuietHours(t *testing.T) {
 	})
 }
 
-// TestWhatCanNoLongerWait: what gets worse at night is escalated at night.
+// TestWhatCanNoLongerWait: a page that becomes critical at night is escalated at night.
 func TestWhatCanNoLongerWait(t *testing.T) {
 	inWorld(t, sleeping+"receivers: [{name: oncall, to: [alice], limits: [], escalate: [{after: 5m, to: [bob]}]}]\n", func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -72,12 +72,12 @@ func TestQuietForSome(t *testing.T) {
 		w.notify("oncall", "load", "all alerts resolved", gone)
 		b.expect(time.Second, "RESOLVED...")
 		a.silent(5*time.Hour + 58*time.Minute)
-		a.expect(3*time.Minute, "RESOLVED...") // in the place of the page, which was not sent yet
+		a.expect(3*time.Minute, "RESOLVED...") // instead of the page's message, which was unsent
 		a.silent(time.Hour)
 	})
 }
 
-// calendar is a calendar of one event.
+// calendar returns a calendar with one event.
 func calendar(summary, from, to string) string {
 	return "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:" + summary + "\r\nDTSTART:" + from + "\r\nDTEND:" + to + "\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
 }
@@ -89,7 +89,7 @@ receivers:
   - {name: oncall, to: ["rota:primary"], limits: [], escalate: [{after: 5m, to: [carol]}]}
 `
 
-// serveCalendar serves a calendar, whose server may hang.
+// serveCalendar serves a calendar. The server does not respond while hangs is true.
 func (w *world) serveCalendar(text *atomic.Value, hangs *atomic.Bool) {
 	w.routes.set("calendars", textinghousetest.Transport(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if hangs.Load() {
@@ -116,8 +116,7 @@ func TestRotaOfAURL(t *testing.T) {
 		w.fire()
 		w.phone(alice).expect(time.Second, "CRITICAL...Re CODE")
 		w.resolve()
-		// What was read last is used while the calendar cannot be read, also after a
-		// restart.
+		// While the calendar cannot be read, its last copy is used, even after a restart.
 		hangs.Store(true)
 		after(time.Hour)
 		w.halt()
@@ -126,7 +125,7 @@ func TestRotaOfAURL(t *testing.T) {
 		if to := last(w); to != alice {
 			t.Errorf("the page went to %s", to)
 		}
-		// A broken one does not replace it; another one does.
+		// A broken calendar does not replace the copy; a valid one does.
 		hangs.Store(false)
 		text.Store("<html>Sign in</html>")
 		after(10 * time.Minute)
@@ -140,7 +139,7 @@ func TestRotaOfAURL(t *testing.T) {
 		if to := last(w); to != bob {
 			t.Errorf("the page went to %s", to)
 		}
-		// A gap falls to the default, and somebody unknown is a gap.
+		// In a gap the default is paged. A shift of somebody unknown is a gap.
 		for _, gap := range []string{calendar("bob", "20010101T000000Z", "20010102T000000Z"), calendar("Mallory", "19991231T000000Z", "20000102T000000Z")} {
 			text.Store(gap)
 			after(6 * time.Minute)
@@ -155,7 +154,7 @@ func TestRotaOfAURL(t *testing.T) {
 	})
 }
 
-// last is the recipient of the last message.
+// last returns the recipient of the last message.
 func last(w *world) string {
 	synctest.Wait()
 	ms := w.sim.Messages()
@@ -182,7 +181,7 @@ receivers:
 	})
 }
 
-// TestAZoneIsChanged: a calendar that was read is read anew, and not known by its ETag.
+// TestAZoneIsChanged: after a change of the time zone the calendar is read again, despite its ETag.
 func TestAZoneIsChanged(t *testing.T) {
 	var text atomic.Value
 	text.Store(strings.Replace(calendar("alice", "20000101T000000", "20000101T100000"), "END:VCALENDAR",
@@ -196,13 +195,13 @@ func TestAZoneIsChanged(t *testing.T) {
 		if err := w.r.Apply(w.config(zone("Asia/Tokyo"))); err != nil {
 			t.Fatal(err)
 		}
-		after(90 * time.Minute) // where it is 10:36
+		after(90 * time.Minute) // it is 10:36 in Tokyo
 		w.fire()
 		w.phone(bob).expect(time.Second, "CRITICAL...")
 	})
 }
 
-// TestABrokenFileAtTheStart: what was read last is used.
+// TestABrokenFileAtTheStart: if the calendar's file is broken at the start, its last copy is used.
 func TestABrokenFileAtTheStart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "primary.ics")
 	if err := os.WriteFile(file, []byte(calendar("alice", "19991231T000000Z", "20000102T000000Z")), 0o600); err != nil {
@@ -221,7 +220,7 @@ func TestABrokenFileAtTheStart(t *testing.T) {
 		w.fire()
 		w.phone(alice).expect(time.Second, "CRITICAL...Re CODE")
 		w.halt()
-		w.start(cfg(file + ".other")) // of which there is no copy
+		w.start(cfg(file + ".other")) // which has no copy
 		w.notify("oncall", "load", "first notification", load)
 		w.phone(carol).expect(time.Second, "WARNING...")
 	})

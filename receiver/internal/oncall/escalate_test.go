@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// If a contact of a calendar stops texts, the team is notified, too.
+// TestStopOfACalendarsContact: the team also learns that a contact from a calendar has stopped texts.
 func TestStopOfACalendarsContact(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		w.halt()
@@ -45,13 +45,14 @@ func TestStopOfACalendarsContact(t *testing.T) {
 	})
 }
 
-// One whose first text was delivered has the page, whatever comes of a later one.
+// TestAnUpdateThatFailsIsNotUnreached: somebody whose first text was delivered is reached, even if a
+// later one fails.
 func TestAnUpdateThatFailsIsNotUnreached(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
 		a.expect(time.Second, "CRITICAL...")
-		after(time.Minute) // it is delivered
+		after(time.Minute) // the text is delivered
 		w.sim.Outcome(alice, 6)
 		w.notify("oncall", "disk", "new alerts added", disk, other)
 		a.expect(time.Second, "CRITICAL...")
@@ -71,7 +72,7 @@ func TestNoReceiptOfAnUpdate(t *testing.T) {
 	})
 }
 
-// An update that limits hold back does not turn "No answer" into "Not reached".
+// TestHeldUpdateIsNotUnreached: an update that limits hold does not turn "No answer" into "Not reached".
 func TestHeldUpdateIsNotUnreached(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 1h}]", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -86,7 +87,7 @@ func TestHeldUpdateIsNotUnreached(t *testing.T) {
 	})
 }
 
-// Who has a page and stops texts has it no more.
+// TestHolderStops: a holder who stops texts no longer holds the page.
 func TestHolderStops(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -96,11 +97,11 @@ func TestHolderStops(t *testing.T) {
 		a.expect(time.Second, "OK...")
 		a.say("stop")
 		a.expect(time.Second, "You get no more...")
-		b.expectBoth(10*time.Second, "alice has stopped...", "CRITICAL DiskFull...Re CODE") // as nobody else has the page
+		b.expectBoth(10*time.Second, "alice has stopped...", "CRITICAL DiskFull...Re CODE") // because nobody holds the page now
 	})
 }
 
-// A page ends when its receiver has no pages any more.
+// TestAcknowledgeTakenOut: a page expires when its receiver has no pages any more.
 func TestAcknowledgeTakenOut(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
 		a := w.phone(alice)
@@ -117,7 +118,7 @@ func TestAcknowledgeTakenOut(t *testing.T) {
 	})
 }
 
-// Who has stopped texts gets none that waited.
+// TestStopEndsWhatWaits: a person who has stopped texts gets no held ones.
 func TestStopEndsWhatWaits(t *testing.T) {
 	inWorld(t, sleeping+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
 		a := w.phone(alice)
@@ -130,7 +131,7 @@ func TestStopEndsWhatWaits(t *testing.T) {
 	})
 }
 
-// After smspager was down for long, the steps keep their distance.
+// TestStepsAfterADowntime: after a long downtime the steps keep their distance from each other.
 func TestStepsAfterADowntime(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		w.fire()
@@ -148,7 +149,8 @@ func TestStepsAfterADowntime(t *testing.T) {
 	})
 }
 
-// Whoever has stopped texts is sent a silenced page's, and nobody else is paged.
+// TestStoppedHolderOfASilence: if the holder of a silenced page has stopped texts, others are paged when
+// the silence ends.
 func TestStoppedHolderOfASilence(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -160,14 +162,15 @@ func TestStoppedHolderOfASilence(t *testing.T) {
 		a.expect(5*time.Second, "You get no more texts...")
 		b.expect(5*time.Second, "alice has stopped...")
 		after(time.Minute)
-		w.am.silences[0].Status.State = "expired" // somebody ends it in Alertmanager, which tells that it fires still
+		w.am.silences[0].Status.State = "expired" // somebody ends it in Alertmanager, which notifies again
 		w.notify("oncall", "disk", "repeat interval elapsed", disk)
 		a.silent(10 * time.Second)
 		b.expect(20*time.Minute, "CRITICAL...")
 	})
 }
 
-// The first message goes out in the morning and does not arrive: the next step is taken immediately.
+// TestQuietNotReached: if the first message, sent after the quiet hours, is not delivered, the next step
+// is taken immediately.
 func TestQuietNotReached(t *testing.T) {
 	cfg := sleeping + `
 receivers:

@@ -14,7 +14,7 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// pageMessages is how many of a page's latest messages are looked at.
+// pageMessages is how many of a page's latest messages are read.
 const pageMessages = 500
 
 // escalation takes the steps of pages that are due.
@@ -24,21 +24,21 @@ type escalation struct {
 	failures map[string]*failure // only the loop uses it
 
 	mu        sync.Mutex
-	again     map[string]bool // pages to review, due or not
-	reviewAll bool            // all of them
+	again     map[string]bool // IDs of pages to review before they are due
+	reviewAll bool            // review all current pages
 }
 
-// step is what was due for a page, and what stores it.
+// step is an action that was due for a page, and the entry that stores it.
 type step struct {
 	page   *page.Page
 	action page.Action
 	at     time.Time       // see page.When
-	people []outbox.Person // the recipients of the action
+	people []outbox.Person // those that the action pages
 	entry  *outbox.Entry
 }
 
-// take takes the step that is due for a page. If the store fails, the step is sent first, unless another
-// process may take it, too.
+// take takes the step that is due for a page. If the store fails, the step is sent first and stored
+// later, unless another replica may take it too.
 func (e *escalation) take(ctx context.Context, id string) error {
 	var s *step
 	_, err := e.spool.Commit(ctx, spool.Later, func(ctx context.Context) (_ *outbox.Entry, err error) {
@@ -53,7 +53,7 @@ func (e *escalation) take(ctx context.Context, id string) error {
 	return err
 }
 
-// decide decides what is due for a page. It returns nil if nothing is.
+// decide returns the step that is due for a page, nil if none is.
 func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	p, err := e.pages.load(ctx, id)
 	if errors.Is(err, outbox.ErrNotFound) {
@@ -102,9 +102,9 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	return s, nil
 }
 
-// finish completes the entry of a step. If the process ends before it has stored a step that it has
-// sent, the step is taken again from the same state: then the messages have the same ids, and the
-// provider is asked for them.
+// finish completes the entry of a step. If the process ends after it has sent the step and before it has
+// stored it, the step is taken again from the same state. The messages then have the same ids, and
+// smspager asks the provider about them before it sends them again.
 func (e *escalation) finish(s *step, now time.Time) {
 	p := s.page
 	e.texts.identify(s.entry.Messages, s.at, now, p.Origin(), string(s.action.Kind))
@@ -112,8 +112,8 @@ func (e *escalation) finish(s *step, now time.Time) {
 	s.entry.Page = p.Stored()
 }
 
-// ask asks Alertmanager before people are paged. It reports true if that leads to an entry: the page is
-// over, or alerts fire, or may fire, that were suppressed.
+// ask asks Alertmanager about a page before people are paged. It returns true if the response is a step of
+// its own: the page is over, or suppressed alerts fire, or may fire, again.
 func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 	p, conf := s.page, e.settings.Load()
 	fired, watched := p.Fires(), newWatch(e.texts.newID(now), p, now)
@@ -154,7 +154,7 @@ func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 	return true
 }
 
-// over is the text of the end of a page.
+// over returns the text of the end of a page.
 func over(what string, p *page.Page, why string) string {
 	text := what + " " + p.Code + ": " + p.Headline
 	if why != "" {
@@ -163,7 +163,7 @@ func over(what string, p *page.Page, why string) string {
 	return text
 }
 
-// recipients returns those that an action pages.
+// recipients returns the people that an action pages.
 func (e *escalation) recipients(conf *settings, p *page.Page, a page.Action, now time.Time) []outbox.Person {
 	r, severities := conf.receivers[p.Receiver], templating.Severities(p.Notification)
 	switch a.Kind {
@@ -181,7 +181,7 @@ func (e *escalation) recipients(conf *settings, p *page.Page, a page.Action, now
 	return nil
 }
 
-// taken reports a step that is stored or sent.
+// taken logs and counts a step that is stored or sent.
 func (e *escalation) taken(s *step) {
 	p := s.page
 	switch {
@@ -195,7 +195,7 @@ func (e *escalation) taken(s *step) {
 	}
 }
 
-// reached returns how far the messages of a page's last step got.
+// reached returns how far the messages of a page's last step have got.
 func (e *escalation) reached(ctx context.Context, p *page.Page) ([]page.Reach, error) {
 	all, err := e.spool.List(ctx, outbox.Query{Page: p.ID, Limit: pageMessages})
 	var ms []outbox.Message
@@ -208,9 +208,9 @@ func (e *escalation) reached(ctx context.Context, p *page.Page) ([]page.Reach, e
 	return p.Reached(ms, e.people.Stopped), err
 }
 
-// successor returns the message that took the place of a superseded one, or the message itself.
+// successor returns the message that supersedes m, or m itself if none does.
 func (e *escalation) successor(ctx context.Context, m outbox.Message) (outbox.Message, error) {
-	const most = 10 // one after another
+	const most = 10 // in a row
 	for range most {
 		if m.State != outbox.Superseded || m.OutdatedBy == "" {
 			break
@@ -227,18 +227,18 @@ func (e *escalation) successor(ctx context.Context, m outbox.Message) (outbox.Me
 	return m, nil
 }
 
-// final takes in a message that has reached its final state, see OnCall.Final.
+// final handles a message that has reached its final state, see OnCall.Final.
 func (e *escalation) final(m outbox.Message) {
 	switch {
 	case !m.State.Undelivered():
 	case m.PageID != "":
 		e.reviewSoon(m.PageID)
-	case m.GroupKey == outbox.DigestGroup: // it may have been about any
+	case m.GroupKey == outbox.DigestGroup: // it may have reported any page
 		e.reviewAllSoon()
 	}
 }
 
-// reviewSoon has a page reviewed, due or not.
+// reviewSoon makes the loop review a page, due or not.
 func (e *escalation) reviewSoon(id string) {
 	e.mu.Lock()
 	e.again[id] = true
@@ -246,7 +246,7 @@ func (e *escalation) reviewSoon(id string) {
 	e.wake.Ring()
 }
 
-// reviewAllSoon has all current pages reviewed, due or not.
+// reviewAllSoon makes the loop review all current pages, due or not.
 func (e *escalation) reviewAllSoon() {
 	e.mu.Lock()
 	e.reviewAll = true

@@ -11,7 +11,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// flaky is a store that can be broken: for writing, or altogether.
+// flaky is a store that can be broken, for writes only or also for reads of pages.
 type flaky struct {
 	outbox.Store
 	readOnly, away atomic.Bool
@@ -40,7 +40,7 @@ func (f *flaky) Page(ctx context.Context, id string) (outbox.Page, error) {
 	return f.Store.Page(ctx, id)
 }
 
-// inFlakyWorld runs a test with a store that can be broken, in both ways.
+// inFlakyWorld runs a test twice, with a store that can be broken in either way.
 func inFlakyWorld(t *testing.T, test func(w *world, broken func(bool))) {
 	for _, away := range []bool{false, true} {
 		withFlaky(t, escalating, func(w *world, store *flaky) {
@@ -96,7 +96,8 @@ func TestResolvedPastTheOutbox(t *testing.T) {
 	})
 }
 
-// TestMorePastTheOutbox: notifications that come in between are sent, and belong to the same page.
+// TestMorePastTheOutbox: a notification that comes while the store is broken is sent, and belongs to the
+// same page.
 func TestMorePastTheOutbox(t *testing.T) {
 	inFlakyWorld(t, func(w *world, broken func(bool)) {
 		a := w.phone(alice)
@@ -109,7 +110,7 @@ func TestMorePastTheOutbox(t *testing.T) {
 		after(time.Minute)
 		broken(false)
 		after(10 * time.Second)
-		a.say("ok") // the text that is answered is of the page, whatever its code
+		a.say("ok") // the latest text belongs to the page, even if its code differs
 		a.expect(time.Second, "OK, "+first+" is yours...")
 		if p := w.page(); p.State != "acknowledged" || len(p.Messages) != 3 {
 			t.Errorf("the page is %s with %d messages", p.State, len(p.Messages))
@@ -118,8 +119,8 @@ func TestMorePastTheOutbox(t *testing.T) {
 	})
 }
 
-// TestAReplyWhileTheOutboxIsAway: a reply that cannot be stored gets 503, and is carried out once
-// when it comes again.
+// TestAReplyWhileTheOutboxIsAway: a reply that comes while the store is broken is carried out and
+// confirmed once.
 func TestAReplyWhileTheOutboxIsAway(t *testing.T) {
 	inFlakyWorld(t, func(w *world, broken func(bool)) {
 		a := w.phone(alice)
@@ -135,7 +136,7 @@ func TestAReplyWhileTheOutboxIsAway(t *testing.T) {
 	})
 }
 
-// TestEscalationPastTheOutbox: a step is taken although it cannot be stored, once.
+// TestEscalationPastTheOutbox: a step that cannot be stored is taken, once.
 func TestEscalationPastTheOutbox(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		b, c := w.phone(bob), w.phone(carol)
@@ -153,7 +154,7 @@ func TestEscalationPastTheOutbox(t *testing.T) {
 	})
 }
 
-// TestDeadPastTheOutbox: a dead heartbeat is reported once although that cannot be stored.
+// TestDeadPastTheOutbox: a dead heartbeat is reported once even if the report cannot be stored.
 func TestDeadPastTheOutbox(t *testing.T) {
 	withFlaky(t, watched, func(w *world, store *flaky) {
 		a := w.phone(alice)
@@ -165,14 +166,14 @@ func TestDeadPastTheOutbox(t *testing.T) {
 		store.readOnly.Store(false)
 		a.silent(time.Minute)
 		w.halt()
-		w.start(watched) // which knows that it was told
+		w.start(watched) // which knows that the heartbeat was reported
 		a.silent(time.Hour)
 		w.beat()
 		a.expect(time.Second, "ALIVE...")
 	})
 }
 
-// TestFiresAnewAfterResolvedLate: what is recorded late does not end a newer page.
+// TestFiresAnewAfterResolvedLate: an end that is stored late does not end a newer page.
 func TestFiresAnewAfterResolvedLate(t *testing.T) {
 	inFlakyWorld(t, func(w *world, broken func(bool)) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -193,7 +194,7 @@ func TestFiresAnewAfterResolvedLate(t *testing.T) {
 	})
 }
 
-// TestResolvedBeforeFiringIsRecorded: a page that is recorded late is not open again.
+// TestResolvedBeforeFiringIsRecorded: a page that is stored after its end is not open again.
 func TestResolvedBeforeFiringIsRecorded(t *testing.T) {
 	inFlakyWorld(t, func(w *world, broken func(bool)) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -211,7 +212,7 @@ func TestResolvedBeforeFiringIsRecorded(t *testing.T) {
 	})
 }
 
-// TestAnswersPastTheOutbox: a reply acknowledges the page although nothing can be stored.
+// TestAnswersPastTheOutbox: replies act on a page while nothing can be stored.
 func TestAnswersPastTheOutbox(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -220,7 +221,7 @@ func TestAnswersPastTheOutbox(t *testing.T) {
 		after(time.Minute)
 		store.readOnly.Store(true)
 		w.notify("oncall", "load", "first notification", alert{name: "LoadHigh", severity: "critical", instance: "db-2"})
-		a.expect(time.Second, "CRITICAL LoadHigh...Re CODE") // which the outbox does not know
+		a.expect(time.Second, "CRITICAL LoadHigh...Re CODE") // of a page that is not stored
 		body := `{"climsgid":"x","from":"` + alice + `","txt":"ok all","date":"2000-01-01 00:01:00"}`
 		for range 2 {
 			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
@@ -246,8 +247,7 @@ func TestAnswersPastTheOutbox(t *testing.T) {
 	})
 }
 
-// undoPast lets bob, who was paged by a step, have the page and take that back while
-// the store can only be read.
+// undoPast escalates a page to bob. He acknowledges it and undoes that while the store is read-only.
 func (w *world) undoPast(store *flaky) {
 	w.t.Helper()
 	b := w.phone(bob)
@@ -262,7 +262,7 @@ func (w *world) undoPast(store *flaky) {
 	b.expect(5*time.Second, "Undone: ...")
 }
 
-// TestUndoPast: the page is open again, also once the store can be written.
+// TestUndoPast: after the undo the page stays open when the store can be written again.
 func TestUndoPast(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		w.undoPast(store)
@@ -276,7 +276,7 @@ func TestUndoPast(t *testing.T) {
 	})
 }
 
-// TestUndoPastStaysBroken: the escalation goes on while the store cannot be written.
+// TestUndoPastStaysBroken: after the undo the escalation continues while the store is read-only.
 func TestUndoPastStaysBroken(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		w.undoPast(store)
@@ -284,7 +284,8 @@ func TestUndoPastStaysBroken(t *testing.T) {
 	})
 }
 
-// The callback is repeated after the store works again and before the reply is stored.
+// TestRepeatedReplyLosesTheAnswer: the acknowledgement survives if the callback is repeated when the store
+// works again and before the reply is stored.
 func TestRepeatedReplyLosesTheAnswer(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -316,8 +317,8 @@ func TestRepeatedReplyLosesTheAnswer(t *testing.T) {
 	})
 }
 
-// The step of a page failed once, and nothing is due when it may be tried again: if the loop of the
-// escalation spins, the bubble's clock stops and the test times out.
+// TestSpin: a step fails once, and nothing is due at the time of its retry. If the loop of the escalation
+// spins then, the bubble's clock stops and the test times out.
 func TestSpin(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		a := w.phone(alice)

@@ -11,16 +11,16 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// faulty is a store with single faults, that counts what is asked of it.
+// faulty is a store with single faults, which counts its writes and reads.
 type faulty struct {
 	outbox.Store
-	contactsFail atomic.Int64                    // so many reads of contacts do
-	pagesFail    atomic.Int64                    // so many reads of lists of pages do
-	ofCode       func(code string) []outbox.Page // nil: the store's answer
-	unwritable   atomic.Pointer[string]          // a page that cannot be stored
-	unreadable   atomic.Bool                     // what is kept of pages is
+	contactsFail atomic.Int64                    // how many further reads of contacts fail
+	pagesFail    atomic.Int64                    // how many further reads of lists of pages fail
+	ofCode       func(code string) []outbox.Page // the pages with a code; nil: those in the store
+	unwritable   atomic.Pointer[string]          // the id of a page that cannot be stored
+	unreadable   atomic.Bool                     // the docs of pages are unreadable
 	writes       atomic.Int64
-	reads        atomic.Int64 // of single pages
+	reads        atomic.Int64 // reads of single pages
 }
 
 func (f *faulty) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
@@ -65,7 +65,8 @@ func inFaultyWorld(t *testing.T, cfg string, test func(w *world, f *faulty)) {
 	}, func(w *world) { test(w, &f) })
 }
 
-// TestContactsThatCannotBeReadOnce: what was stored is known a moment later.
+// TestContactsThatCannotBeReadOnce: a reply is carried out on its next callback if contacts cannot be
+// read once.
 func TestContactsThatCannotBeReadOnce(t *testing.T) {
 	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
 		a := w.phone(alice)
@@ -73,13 +74,13 @@ func TestContactsThatCannotBeReadOnce(t *testing.T) {
 		a.expect(time.Second, "CRITICAL...")
 		f.contactsFail.Store(1)
 		a.say("stop")
-		a.expect(20*time.Second, "You get no more...") // as the callback comes again
+		a.expect(20*time.Second, "You get no more...") // when the callback comes again
 		a.say("start")
 		a.expect(time.Second, "You get texts again...")
 	})
 }
 
-// TestPagesThatCannotBeReadOnce: what is to be looked at is not forgotten.
+// TestPagesThatCannotBeReadOnce: pages are still reviewed if they cannot be read a few times.
 func TestPagesThatCannotBeReadOnce(t *testing.T) {
 	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -91,7 +92,7 @@ func TestPagesThatCannotBeReadOnce(t *testing.T) {
 	})
 }
 
-// TestAnUnreadablePage is tried no more than now and then.
+// TestAnUnreadablePage: an unreadable page is retried only now and then.
 func TestAnUnreadablePage(t *testing.T) {
 	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
 		w.fire()
@@ -105,7 +106,7 @@ func TestAnUnreadablePage(t *testing.T) {
 	})
 }
 
-// TestOnePageDoesNotKeepAnother: neither one that cannot be stored, nor many.
+// TestOnePageDoesNotKeepAnother: a page that cannot be stored does not delay another.
 func TestOnePageDoesNotKeepAnother(t *testing.T) {
 	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
 		b := w.phone(bob)
@@ -116,7 +117,7 @@ func TestOnePageDoesNotKeepAnother(t *testing.T) {
 		after(time.Second)
 		f.unwritable.Store(&id)
 		texts := b.expect(5*time.Minute+5*time.Second, "CRITICAL...") + b.expect(5*time.Second, "CRITICAL...")
-		b.silent(time.Hour) // the one that cannot be stored is told once, too
+		b.silent(time.Hour) // the page that cannot be stored is sent only once too
 		for _, want := range []string{"DiskFull", "LoadHigh"} {
 			if !strings.Contains(texts, want) {
 				t.Errorf("bob is not told of %s: %s", want, texts)
@@ -125,10 +126,10 @@ func TestOnePageDoesNotKeepAnother(t *testing.T) {
 	})
 }
 
-// TestReloadsWriteNothing: nothing of a page changes by them.
+// TestReloadsWriteNothing: a reload changes no page.
 func TestReloadsWriteNothing(t *testing.T) {
 	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
-		time.Sleep(123456 * time.Nanosecond) // no round time
+		time.Sleep(123456 * time.Nanosecond) // not a whole millisecond
 		for i := range 3 {
 			w.notify("oncall", fmt.Sprint(i), "first notification", alert{name: "DiskFull", severity: "critical", instance: fmt.Sprint("db-", i)})
 		}
@@ -144,7 +145,7 @@ func TestReloadsWriteNothing(t *testing.T) {
 	})
 }
 
-// TestCodesRest: one that is current, or was a code within a month, is not used.
+// TestCodesRest: a code is not used again while its page is current, nor within 30 days of its opening.
 func TestCodesRest(t *testing.T) {
 	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
 		var drawn []string
@@ -164,7 +165,7 @@ func TestCodesRest(t *testing.T) {
 	})
 }
 
-// badPage is a store of which one page's doc cannot be read.
+// badPage is a store in which the doc of one page is unreadable.
 type badPage struct {
 	outbox.Store
 	id atomic.Pointer[string]

@@ -32,7 +32,7 @@ func TestFieldReplies(t *testing.T) {
 					a.expect(time.Second, "CRITICAL...Re CODE")
 					reply := strings.ReplaceAll(r.Reply, "CODE", a.code)
 					at := 0
-					reply = strings.Map(func(c rune) rune { // the digits of the code, as they are written
+					reply = strings.Map(func(c rune) rune { // the code's digits replace those of the reply
 						if r.Code == "" || c < '0' || c > '9' {
 							return c
 						}

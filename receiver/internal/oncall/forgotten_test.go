@@ -10,8 +10,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// inMortalWorld is inWorld with a store that can no longer be written after fails, and with a process
-// that revive kills, to start another one some time later.
+// inMortalWorld is inWorld with a store that can no longer be written after fails. revive kills the
+// process, and starts another some time later.
 func inMortalWorld(t *testing.T, cfg string, test func(w *world, fails func(), revive func(later time.Duration))) {
 	t.Helper()
 	inWorld(t, cfg, func(w *world) {
@@ -45,7 +45,7 @@ func inMortalWorld(t *testing.T, cfg string, test func(w *world, fails func(), r
 	})
 }
 
-// once wants texts that begin like this, each once, and no text twice.
+// once fails the test unless one text begins with each of wants and no text was sent twice.
 func (w *world) once(wants ...string) {
 	w.t.Helper()
 	texts := make(map[string]int)
@@ -70,12 +70,12 @@ func (w *world) once(wants ...string) {
 	}
 }
 
-// TestAStepThatWasForgotten: a process takes steps while it cannot store them, and is killed. The next
-// one takes them again, and the phones get each once.
+// TestAStepThatWasForgotten: a process takes steps that it cannot store, and is killed. The next process
+// takes them again, but the phones get each text once.
 func TestAStepThatWasForgotten(t *testing.T) {
 	for name, test := range map[string]struct {
 		life, death time.Duration // since the page opened; until the next process
-		ids         int           // the steps that the first process takes
+		ids         int           // how many messages the first process sends
 	}{
 		"one step":                   {6 * time.Minute, time.Second, 2},
 		"one step, long ago":         {6 * time.Minute, 30 * time.Minute, 2},
@@ -104,7 +104,7 @@ func TestAStepThatWasForgotten(t *testing.T) {
 	}
 }
 
-// TestAForgottenStepThatNobodySent is sent by the next process.
+// TestAForgottenStepThatNobodySent: the next process sends a step that was neither stored nor sent.
 func TestAForgottenStepThatNobodySent(t *testing.T) {
 	inMortalWorld(t, escalating, func(w *world, fails func(), revive func(time.Duration)) {
 		w.fire()
@@ -118,13 +118,13 @@ func TestAForgottenStepThatNobodySent(t *testing.T) {
 		w.once(alice+" CRITICAL", bob+" CRITICAL")
 		w.notify("oncall", "disk", "new alerts added", disk, other)
 		after(time.Minute)
-		if n := len(w.sim.Messages()); n != 4 { // the new alert, to both
+		if n := len(w.sim.Messages()); n != 4 { // two about the new alert
 			t.Errorf("%d messages were sent", n)
 		}
 	})
 }
 
-// TestARepeatThatWasForgotten, as TestAStepThatWasForgotten.
+// TestARepeatThatWasForgotten is TestAStepThatWasForgotten for a repeat.
 func TestARepeatThatWasForgotten(t *testing.T) {
 	cfg := team + "receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true, repeat: 10m}]\n"
 	inMortalWorld(t, cfg, func(w *world, fails func(), revive func(time.Duration)) {
@@ -144,7 +144,8 @@ func TestARepeatThatWasForgotten(t *testing.T) {
 	})
 }
 
-// TestAnEndThatWasForgotten: Alertmanager no longer lists the alerts of a page.
+// TestAnEndThatWasForgotten is TestAStepThatWasForgotten for a page whose alerts Alertmanager no longer
+// lists.
 func TestAnEndThatWasForgotten(t *testing.T) {
 	inMortalWorld(t, escalating, func(w *world, fails func(), revive func(time.Duration)) {
 		w.fire()
@@ -159,7 +160,8 @@ func TestAnEndThatWasForgotten(t *testing.T) {
 	})
 }
 
-// TestAReplyThatWasForgotten: the callback comes again after the process was killed that confirmed it.
+// TestAReplyThatWasForgotten: a reply is confirmed once even if its callback comes again after the process
+// that confirmed it was killed.
 func TestAReplyThatWasForgotten(t *testing.T) {
 	for _, test := range []struct{ text, confirmation string }{{"ok", "OK, "}, {"%s 2h", "Silenced "}, {"who", "oncall: "}} {
 		t.Run(test.text, func(t *testing.T) {

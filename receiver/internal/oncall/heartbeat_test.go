@@ -34,14 +34,14 @@ func TestHeartbeat(t *testing.T) {
 		if w.metric("smspager_heartbeat_up", "heartbeat", "prometheus-eu") != 0 {
 			t.Error("the metric says that it is up")
 		}
-		a.silent(time.Hour) // it is told once
+		a.silent(time.Hour) // it is reported once
 		w.beat()
 		a.expect(time.Second, "ALIVE heartbeat prometheus-eu: it was silent for 1h5m.")
 		after(time.Minute)
 		if w.metric("smspager_heartbeat_up", "heartbeat", "prometheus-eu") != 1 {
 			t.Error("the metric says that it is not up")
 		}
-		// What is resolved is no beat.
+		// A resolved alert is not a beat.
 		gone := watchdog
 		gone.resolved = true
 		w.notify("watchdog", "watchdog", "all alerts resolved", gone)
@@ -52,7 +52,7 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
-// TestOneOfTwoPrometheusDies: its heartbeat names the alert that beats.
+// TestOneOfTwoPrometheusDies: a heartbeat's matchers name the alert that beats.
 func TestOneOfTwoPrometheusDies(t *testing.T) {
 	inWorld(t, team+`
 receivers: [{name: oncall, to: [bob], limits: []}]
@@ -87,7 +87,7 @@ heartbeats:
 	})
 }
 
-// texts are all that were sent so far.
+// texts returns all texts that were sent so far, to any phone.
 func (p *phone) texts() (all []string) {
 	for _, m := range p.w.sim.Messages() {
 		all = append(all, m.Text)
@@ -100,14 +100,14 @@ func TestHeartbeatNeverSeen(t *testing.T) {
 		a := w.phone(alice)
 		a.silent(9 * time.Minute)
 		w.halt()
-		w.start(watched) // which gives it no more time
+		w.start(watched) // which does not extend the time
 		a.expect(time.Minute+time.Second, "DEAD heartbeat prometheus-eu: never seen for 10m. Alerts may not arrive.")
 		w.beat()
 		a.expect(time.Second, "ALIVE heartbeat prometheus-eu: it was seen for the first time.")
 	})
 }
 
-// TestOwnDowntimeIsNotTheirs: but it is said.
+// TestOwnDowntimeIsNotTheirs: smspager's own downtime makes no heartbeat dead at its start, but DEAD reports it.
 func TestOwnDowntimeIsNotTheirs(t *testing.T) {
 	inWorld(t, watched, func(w *world) {
 		a := w.phone(alice)
@@ -120,7 +120,7 @@ func TestOwnDowntimeIsNotTheirs(t *testing.T) {
 		a.expect(15*time.Second, "DEAD heartbeat prometheus-eu: silent for 3h5m, last at 00:00 UTC. Alerts may not arrive. smspager itself was down from 00:02 to 03:02 UTC.")
 		w.beat()
 		a.expect(time.Second, "ALIVE...")
-		// A short one, in which the beat was lost, too.
+		// A short downtime, in which a beat is lost.
 		after(4 * time.Minute)
 		w.halt()
 		after(50 * time.Second)
@@ -130,13 +130,13 @@ func TestOwnDowntimeIsNotTheirs(t *testing.T) {
 	})
 }
 
-// TestABeatLostInAShortDowntime is not missed.
+// TestABeatLostInAShortDowntime: a beat lost in a short downtime does not make the heartbeat dead.
 func TestABeatLostInAShortDowntime(t *testing.T) {
 	inWorld(t, watched, func(w *world) {
 		w.beat()
 		after(3*time.Minute + 5*time.Second)
 		w.halt()
-		after(2*time.Minute + 50*time.Second) // one of every 4 minutes is lost
+		after(2*time.Minute + 50*time.Second) // one beat, every 4 minutes, is lost
 		w.start(watched)
 		w.phone(alice).silent(2*time.Minute - 10*time.Second)
 		w.beat()
@@ -144,7 +144,7 @@ func TestABeatLostInAShortDowntime(t *testing.T) {
 	})
 }
 
-// TestHeartbeatBesideAReceiver: a receiver of the same name works as any other.
+// TestHeartbeatBesideAReceiver: a receiver that a heartbeat names works like any other.
 func TestHeartbeatBesideAReceiver(t *testing.T) {
 	inWorld(t, strings.Replace(watched, "receiver: watchdog", "receiver: oncall", 1), func(w *world) {
 		w.notify("oncall", "x", "first notification", watchdog)
@@ -165,7 +165,7 @@ func TestANewHeartbeatByReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		after(9 * time.Minute)
-		if got := w.phone("").texts(); len(got) != 1 { // of the old one
+		if got := w.phone("").texts(); len(got) != 1 { // of the old heartbeat
 			t.Errorf("sent %q", got)
 		}
 		after(2 * time.Minute)
@@ -212,7 +212,7 @@ func TestCreditGuard(t *testing.T) {
 		}
 		after(10 * time.Minute)
 		spend(2000, 23)
-		a.silent(time.Second) // for a day the pace is not known
+		a.silent(time.Second) // the rate is unknown for a day
 		spend(2000, 4)
 		a.silent(time.Second) // 48,000 a day, 946,000 left: 20 days
 		spend(10_000, 12)
@@ -226,7 +226,7 @@ func TestCreditGuard(t *testing.T) {
 		a.expect(time.Second, "CREDIT 99 left at TextingHouse, below 100. Without credit nobody is paged.")
 		w.halt()
 		w.start(team + "receivers: [{name: oncall, to: [bob], limits: []}]\ncredit: {warn_below: 100, warn_days: 10, to: [alice]}\n")
-		a.silent(2 * time.Hour) // each is told once
+		a.silent(2 * time.Hour) // each warning is sent once
 		w.sim.Update("acme", func(a *accountOf) { a.Credit = 1e6 })
 		a.silent(10 * time.Minute)
 		w.sim.Update("acme", func(a *accountOf) { a.Credit = 98 })
@@ -235,14 +235,15 @@ func TestCreditGuard(t *testing.T) {
 	})
 }
 
-// A heartbeat that restarts remove and add again within the hour is not dead immediately.
+// TestHeartbeatBack: a heartbeat that one restart removes and another adds within an hour is not dead
+// immediately.
 func TestHeartbeatBack(t *testing.T) {
 	inWorld(t, watched, func(w *world) {
 		a := w.phone(alice)
 		w.beat()
 		after(time.Minute)
 		w.halt()
-		w.start(escalating) // without it
+		w.start(escalating) // without the heartbeat
 		after(20 * time.Minute)
 		w.halt()
 		w.start(watched)

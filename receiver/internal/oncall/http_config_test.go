@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// watching is a transport that keeps the credentials of requests.
+// watching is a transport that keeps the credentials of the last request.
 type watching struct {
 	http.RoundTripper
 	mu   sync.Mutex
@@ -26,7 +26,7 @@ func (w *watching) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.RoundTripper.RoundTrip(r)
 }
 
-// took returns the credentials of the last request, and forgets them.
+// took returns the credentials of the last request, and clears them.
 func (w *watching) took() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -34,8 +34,8 @@ func (w *watching) took() string {
 	return w.last
 }
 
-// TestHTTPConfig: Alertmanager, calendars and alive are reached as configured, and by a reload as
-// configured anew.
+// TestHTTPConfig: requests to Alertmanager, calendars and alive use the http_config, and a reload
+// replaces it.
 func TestHTTPConfig(t *testing.T) {
 	text := func(token string) string {
 		return strings.ReplaceAll(strings.Replace(team, "alertmanager: {", "alertmanager: {http_config: HTTP, ", 1)+`

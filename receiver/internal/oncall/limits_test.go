@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// What the limits of one receiver hold back does not take the text of another's, which has none.
+// TestDigestSwallowsAnUnlimitedPage: a page of a receiver without limits is sent in full, not in the
+// digest of texts that another receiver's limits hold.
 func TestDigestSwallowsAnUnlimitedPage(t *testing.T) {
 	cfg := team + `
 receivers:
@@ -27,7 +28,8 @@ receivers:
 	})
 }
 
-// Once the budget is spent what may wait comes in a digest, also where max_age is below an hour.
+// TestBudgetAndMaxAge: once the budget is spent, texts that may wait are sent in a digest, even if
+// max_age is below an hour.
 func TestBudgetAndMaxAge(t *testing.T) {
 	cfg := team + `
 credit: {daily_budget: 2}
@@ -59,7 +61,7 @@ receivers:
 	})
 }
 
-// Critical texts do not starve the digest of what is not critical.
+// TestBudgetDigestIsStarved: critical texts do not starve the digest of the others.
 func TestBudgetDigestIsStarved(t *testing.T) {
 	cfg := team + `
 credit: {daily_budget: 1}
@@ -88,7 +90,7 @@ receivers:
 	})
 }
 
-// A limit above what is remembered holds.
+// TestLimitAboveHundred: a limit of more than a hundred messages holds.
 func TestLimitAboveHundred(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [{messages: 120, per: 1d}]}]\n", func(w *world) {
 		for i := range 300 {
@@ -101,7 +103,7 @@ func TestLimitAboveHundred(t *testing.T) {
 	})
 }
 
-// A restart gives nobody a new allowance.
+// TestLimitAcrossARestart: a restart does not reset limits.
 func TestLimitAcrossARestart(t *testing.T) {
 	cfg := team + "receivers: [{name: oncall, to: [alice], limits: [{messages: 2, per: 1d}]}]\n"
 	inWorld(t, cfg, func(w *world) {
@@ -122,7 +124,7 @@ func TestLimitAcrossARestart(t *testing.T) {
 	})
 }
 
-// One digest reports what several receivers could not send in time.
+// TestLateOfTwoReceivers: one digest reports the texts that several receivers could not send in time.
 func TestLateOfTwoReceivers(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: one, to: [alice]}, {name: two, to: [alice]}]\n", func(w *world) {
 		provider := w.routes.get("provider")
@@ -142,16 +144,17 @@ func TestLateOfTwoReceivers(t *testing.T) {
 	})
 }
 
-// TestHeldTextsOfAnsweredPages are not sent any more, nor are those of who has stopped.
+// TestHeldTextsOfAnsweredPages: held texts are not sent if their page is acknowledged or their recipient
+// has stopped texts.
 func TestHeldTextsOfAnsweredPages(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]\n    urgent: []", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		for i := range 4 {
 			w.notify("oncall", fmt.Sprint(i), "first notification", alert{name: fmt.Sprint("Service", i), severity: "critical", instance: "x"})
 		}
-		a.expect(time.Second, "CRITICAL Service0...Re CODE") // the others wait
+		a.expect(time.Second, "CRITICAL Service0...Re CODE") // the others are held
 		a.expect(3*time.Minute, "3 more in 3 groups: ...")
-		b.expect(4*time.Minute, "CRITICAL Service...") // likewise
+		b.expect(4*time.Minute, "CRITICAL Service...") // so are bob's
 		after(time.Second)
 		a.say("ok all")
 		a.expect(time.Second, "OK, 4 pages are yours:\n...")
@@ -166,7 +169,7 @@ func TestHeldTextsOfAnsweredPages(t *testing.T) {
 	})
 }
 
-// TestStarved: a receiver without limits does not keep another's texts for ever.
+// TestStarved: a receiver without limits does not hold another's texts for ever.
 func TestStarved(t *testing.T) {
 	cfg := team + `
 receivers:

@@ -17,14 +17,14 @@ func (w *world) mo(body string) {
 	after(time.Millisecond)
 }
 
-// TestRepliedTooFast: so many words two seconds after the receipt are not a person's.
+// TestRepliedTooFast: a long reply within two seconds of the receipt is not from a person.
 func TestRepliedTooFast(t *testing.T) {
 	for wait, state := range map[time.Duration]string{2 * time.Second: "open", 10 * time.Second: "acknowledged"} {
 		inWorld(t, escalating, func(w *world) {
 			a := w.phone(alice)
 			w.fire()
 			a.expect(time.Second, "CRITICAL...")
-			after(wait) // the receipt comes after a second or two
+			after(wait) // the receipt comes in a second or two
 			a.say("OK, thank you for your message, have a nice day")
 			if got := w.page().State; got != state {
 				t.Errorf("after %s it is %s, want %s: %+v", wait, got, state, w.page().Messages[0].Events)
@@ -33,14 +33,15 @@ func TestRepliedTooFast(t *testing.T) {
 	}
 }
 
-// TestUnmatchedReplies are kept and shown; those of known numbers are confirmed, whatever they lack.
+// TestUnmatchedReplies: replies that respond to no message are stored and shown. Those from known numbers
+// are confirmed, whatever fields they lack.
 func TestUnmatchedReplies(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
 		for i, from := range []string{"33612345678", "+33612345678", "0033612345678", "33 6 12 34 56 78", "33-612-345-678"} {
 			w.mo(fmt.Sprintf(`{"from":%q,"txt":"who %d?","date":"yesterday"}`, from, i))
 			a.expect(time.Second, "Nothing was done...")
-			after(11 * time.Second) // an equal confirmation is dropped sooner
+			after(11 * time.Second) // an equal confirmation is dropped until then
 		}
 		w.mo(`{"from":"unknown","txt":"who is this"}`)
 		w.mo(`{"txt":null}`)
@@ -53,7 +54,7 @@ func TestUnmatchedReplies(t *testing.T) {
 	})
 }
 
-// TestNationalNumber: the ids show whose reply it is.
+// TestNationalNumber: the ids of a reply show its sender.
 func TestNationalNumber(t *testing.T) {
 	for from, state := range map[string]string{"0612345678": "acknowledged", "": "acknowledged", "33699999999": "open"} {
 		inWorld(t, escalating, func(w *world) {
@@ -67,7 +68,7 @@ func TestNationalNumber(t *testing.T) {
 	}
 }
 
-// TestUndatedReplies: the same words may come again.
+// TestUndatedReplies: a reply without a date may repeat an earlier one's words.
 func TestUndatedReplies(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		w.fire()

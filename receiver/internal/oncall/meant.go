@@ -12,10 +12,10 @@ import (
 )
 
 // meant finds the pages that a command is about: by their codes, by the message that the reply
-// responds to, or the only one there is. A provider's callback names the latest message to the phone,
-// whatever was meant: so an acknowledgement is about that only if its page is open. Nothing is guessed.
-// Without pages, the decision refuses the command; with pages, its text is to be added to the
-// confirmation.
+// responds to, or because only one page is open. The provider's callback names the latest message to the
+// phone, whatever the person meant, so an acknowledgement is about that message only if its page is open.
+// Nothing is guessed. If meant returns no pages, the decision refuses the command; otherwise its text is
+// added to the confirmation.
 func (rs *replies) meant(ctx context.Context, r *received) ([]*page.Page, decision, error) {
 	c := &r.command
 	if len(c.Codes) > 1 && c.Verb != command.Acknowledge {
@@ -31,7 +31,7 @@ func (rs *replies) meant(ctx context.Context, r *received) ([]*page.Page, decisi
 		if err != nil || len(pages) > 0 || problem.text != "" {
 			return pages, problem, err
 		}
-		odd = len(open) > 1 // a number among words may be a code that was mistyped
+		odd = len(open) > 1 // a number among other words may be a mistyped code
 	}
 	if c.All {
 		return everyPage(c.Verb, mine, open, r)
@@ -42,7 +42,7 @@ func (rs *replies) meant(ctx context.Context, r *received) ([]*page.Page, decisi
 		}
 	}
 	var about *page.Page
-	if r.about != nil { // as it is now, not as it was when the message was found
+	if r.about != nil { // the page may have changed since the message was found
 		if about, err = rs.pages.load(ctx, r.about.ID); err != nil {
 			return nil, decision{}, err
 		}
@@ -72,7 +72,7 @@ func (rs *replies) meant(ctx context.Context, r *received) ([]*page.Page, decisi
 	return mine, decision{}, nil
 }
 
-// mine returns the current pages that a number was paged for, the open ones first, and these alone.
+// mine returns the current pages that a number was paged for, open ones first, and the open ones alone.
 func (rs *replies) mine(ctx context.Context, number e164.Number) (mine, open []*page.Page, err error) {
 	mine, err = rs.pages.of(ctx, number)
 	for _, p := range mine {
@@ -98,8 +98,8 @@ func refuse(outcome Outcome, text string) ([]*page.Page, decision, error) {
 	return nil, decision{outcome: outcome, text: text}, nil
 }
 
-// coded finds the pages with the codes of a command. mine are those that the phone was paged for. Among
-// other words, a number that is no page's code is a word.
+// coded finds the pages with the codes of a command. mine are the pages that the phone was paged for. If
+// the reply has other words, a number that is not a page's code counts as a word.
 func (rs *replies) coded(ctx context.Context, r *received, mine []*page.Page) ([]*page.Page, decision, error) {
 	var found []*page.Page
 	var unknown []string

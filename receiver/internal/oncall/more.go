@@ -13,8 +13,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// more returns what the text of a page has left out: the text with all the room that a notice has, then
-// the labels and annotations of its alerts that it does not hold.
+// more confirms with what the text of a page has left out: the text in all the room that a notice has,
+// then the labels and annotations of its alerts that the text does not contain.
 func (rs *replies) more(p *page.Page, r *received) decision {
 	s := rs.settings.Load()
 	text := p.Code + " " + p.Headline
@@ -32,7 +32,7 @@ func (rs *replies) more(p *page.Page, r *received) decision {
 	return decision{outcome: outcomeDone, about: p, text: text}
 }
 
-// details returns the labels and annotations of alerts, each once, that a text does not hold.
+// details returns the labels and annotations of alerts that a text does not contain, each once.
 func details(alerts template.Alerts, text string) []string {
 	var all []string
 	for _, a := range alerts {

@@ -12,8 +12,8 @@ type down struct{}
 
 func (down) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("no route") }
 
-// What could be neither stored nor sent is not sent after the page is over: as with a store that
-// works, the end of the page takes its place.
+// TestStaleEscalation: a step that could be neither stored nor sent is not sent after the page is over.
+// RESOLVED replaces it, as it does if the store works.
 func TestStaleEscalation(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -31,7 +31,8 @@ func TestStaleEscalation(t *testing.T) {
 	})
 }
 
-// A long outage: RESOLVED must come to those who were paged although something is noted in the page later.
+// TestQuietResolvedDroppedByUndo: RESOLVED is sent after an outage of the provider even if the page has
+// got an event since.
 func TestQuietResolvedDroppedByUndo(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -50,7 +51,7 @@ func TestQuietResolvedDroppedByUndo(t *testing.T) {
 	})
 }
 
-// A confirmation is sent although the page is over by the time that the provider works again.
+// TestAnswerDropped: a confirmation is sent even if the page is over when the provider works again.
 func TestAnswerDropped(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: []\n    send_resolved: false", 1), func(w *world) {
 		a := w.phone(alice)
@@ -67,7 +68,7 @@ func TestAnswerDropped(t *testing.T) {
 	})
 }
 
-// Control: without the silence RESOLVED comes.
+// TestResolvedControl is TestResolvedDropped without the silence.
 func TestResolvedControl(t *testing.T) {
 	inWorld(t, twoLimited, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -92,8 +93,8 @@ receivers:
     acknowledge: true
 `
 
-// RESOLVED that waits for limits is dropped, as the page's UpdatedAt moves on when a
-// silence that was asked for comes to nothing.
+// TestResolvedDropped: RESOLVED that limits hold is sent even if a silence that fails changes the page's
+// UpdatedAt in the meantime.
 func TestResolvedDropped(t *testing.T) {
 	inWorld(t, twoLimited, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -105,7 +106,7 @@ func TestResolvedDropped(t *testing.T) {
 		over.resolved = true
 		w.notify("oncall", "load", "all alerts resolved", over)
 		a.expect(time.Second, "RESOLVED...")
-		b.expect(time.Second, "RESOLVED...") // the next one waits for ten minutes
+		b.expect(time.Second, "RESOLVED...") // limits hold the next text for ten minutes
 		after(time.Minute)
 		w.fire()
 		a.expect(time.Second, "CRITICAL...Re CODE")

@@ -55,7 +55,7 @@ func (ns *notifications) turn(ctx context.Context, receiver string, n *templatin
 	return ns.open(page.Open(ns.texts.newID(at), code, receiver, n, known.alerts(), at), n, known, to, at), nil
 }
 
-// open opens the page of a group. Alerts that come from other pages stay as they are there.
+// open returns the turn of a new page. The page continues another one whose alerts move to it.
 func (ns *notifications) open(p *page.Page, n *templating.Notification, known *known, to []outbox.Person, at time.Time) outbox.Turn {
 	inherits := slices.ContainsFunc(known.others, func(o *page.Page) bool { return p.Inherit(o, at) })
 	paged := p.People.Numbers()
@@ -69,7 +69,7 @@ func (ns *notifications) open(p *page.Page, n *templating.Notification, known *k
 	return ns.firing(p, n, known, to, paged, at)
 }
 
-// update is a firing notification of a page that is there.
+// update returns the turn of a firing notification of a page that exists.
 func (ns *notifications) update(ctx context.Context, n *templating.Notification, known *known, to []outbox.Person, at time.Time) outbox.Turn {
 	p := known.group
 	effect := p.Take(n, known.alerts(), at)
@@ -86,8 +86,8 @@ func (ns *notifications) update(ctx context.Context, n *templating.Notification,
 	return ns.firing(p, n, known, to, paged, at)
 }
 
-// recipients returns who gets a message about a page that fires: its holder, unless it is reopened, or
-// everybody.
+// recipients returns who gets a message about a page that fires: its holder if it has one and is not
+// reopened, otherwise everybody.
 func (ns *notifications) recipients(p *page.Page, n *templating.Notification, reopens string, to []outbox.Person, at time.Time) []outbox.Person {
 	severities := templating.Severities(*n)
 	if !p.Held() || reopens != "" {
@@ -100,7 +100,8 @@ func (ns *notifications) recipients(p *page.Page, n *templating.Notification, re
 	return holder
 }
 
-// firing returns the turn of a page that fires; paged have had it before. Its alerts leave other pages.
+// firing returns the turn of a page that fires. paged are the numbers that have received the page before.
+// Its alerts leave other pages.
 func (ns *notifications) firing(p *page.Page, n *templating.Notification, known *known, to []outbox.Person, paged []e164.Number, at time.Time) outbox.Turn {
 	p.Schedule(ns.pages.plan(p.Receiver))
 	turn := outbox.Turn{To: to, Page: p.Stored(), Paged: paged}
@@ -121,8 +122,8 @@ func (ns *notifications) firing(p *page.Page, n *templating.Notification, known 
 	return turn
 }
 
-// resolved ends alerts of the pages that have them. Everybody who was paged is notified, and nobody
-// else. A page is over if none of its alerts is left; otherwise the text says so.
+// resolved ends alerts in the pages that have them. Only the people who were paged get a message. A page
+// is over if all of its alerts have ended; otherwise the text names the rest.
 func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *templating.Notification, known *known, to []outbox.Person, at time.Time) (turn outbox.Turn) {
 	pages := known.others
 	if known.group != nil {
@@ -171,8 +172,8 @@ func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *te
 	return turn
 }
 
-// overOrAsked ends a page that is over. If alerts are left of which the notification says nothing,
-// Alertmanager is asked about them.
+// overOrAsked ends a page that is over. If the notification does not cover all alerts of the page,
+// overOrAsked asks Alertmanager about the rest.
 func (ns *notifications) overOrAsked(ctx context.Context, p *page.Page, reason string, at time.Time) []outbox.Mark {
 	switch {
 	case !p.SettlesAt.IsZero():
@@ -187,7 +188,8 @@ func (ns *notifications) overOrAsked(ctx context.Context, p *page.Page, reason s
 	return nil
 }
 
-// resolvedUnread is the end of alerts whose page cannot be read. Merge finds the page, if there is one.
+// resolvedUnread returns the turn of alerts that end while their page cannot be read. Merge ends them in
+// the page, if there is one.
 func (ns *notifications) resolvedUnread(r *config.Receiver, n *templating.Notification, to []outbox.Person, at time.Time) outbox.Turn {
 	p := page.OfEnded(ns.texts.newID(at), r.Name, n, at)
 	turn := outbox.Turn{Page: p.Stored()}

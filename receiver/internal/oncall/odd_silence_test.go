@@ -17,7 +17,7 @@ import (
 
 var other = alert{name: "LoadHigh", severity: "critical", instance: "db-2"}
 
-// TestSecondSilenceKeepsWhatTheFirstSilenced, where it is for an alert that came since.
+// TestSecondSilenceKeepsWhatTheFirstSilenced: a silence of a newer alert does not end the first silence.
 func TestSecondSilenceKeepsWhatTheFirstSilenced(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -26,7 +26,7 @@ func TestSecondSilenceKeepsWhatTheFirstSilenced(t *testing.T) {
 		a.say("s 4h")
 		a.expect(time.Second, "Silenced...")
 		after(time.Minute)
-		// Alertmanager leaves out what is silenced.
+		// Alertmanager leaves out silenced alerts.
 		w.notify("oncall", "disk", "new alerts added", other)
 		a.expect(time.Second, "CRITICAL LoadHigh...Re CODE")
 		a.say("s 2h")
@@ -38,7 +38,7 @@ func TestSecondSilenceKeepsWhatTheFirstSilenced(t *testing.T) {
 	})
 }
 
-// truncated posts a notification of which Alertmanager left alerts out (max_alerts).
+// truncated posts a notification that leaves out alerts (max_alerts).
 func (w *world) truncated(status, reason string, left int, a alert) {
 	w.t.Helper()
 	s := "firing"
@@ -55,7 +55,7 @@ func (w *world) truncated(status, reason string, left int, a alert) {
 	}
 }
 
-// Alerts that the notification does not list cannot be silenced.
+// TestSilenceOfTruncated: alerts that the notification leaves out cannot be silenced.
 func TestSilenceOfTruncated(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		inWorld(t, escalating, func(w *world) {
@@ -77,7 +77,7 @@ func TestSilenceOfTruncated(t *testing.T) {
 			if !strings.HasPrefix(text, "NOT silenced") {
 				t.Errorf("told %q, with %d silences set", text, len(w.am.active()))
 			}
-			// the five fire on, in Alertmanager; the listed one does not.
+			// The five still fire; Alertmanager no longer lists the other.
 			w.am.set(func() { w.am.gone = true })
 			ctx, cancel := context.WithTimeout(context.Background(), 62*time.Minute)
 			defer cancel()
@@ -88,7 +88,7 @@ func TestSilenceOfTruncated(t *testing.T) {
 	}
 }
 
-// forbids refuses DELETE, as a proxy that allows GET and POST does.
+// forbids refuses DELETE, like a proxy that allows GET and POST only.
 type forbids struct{ http.Handler }
 
 func (f forbids) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -146,7 +146,7 @@ func TestTwoAlertmanagersOneAnswerLost(t *testing.T) {
 	})
 }
 
-// slow takes a while before a POST gets to Alertmanager.
+// slow delays each POST to Alertmanager.
 type slow struct {
 	http.RoundTripper
 	by time.Duration
@@ -163,7 +163,7 @@ type kept struct{ outbox.Store }
 
 func (kept) Close() error { return nil }
 
-// One process sets a silence, slowly, while another takes its undo.
+// TestUndoAtAnotherReplica: one replica sets a silence, slowly, while another receives its undo.
 func TestUndoAtAnotherReplica(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		w.halt()
@@ -208,7 +208,7 @@ func TestUndoAtAnotherReplica(t *testing.T) {
 	})
 }
 
-// Two people who silence a page simultaneously both get a confirmation.
+// TestTwoSilencesAtOnce: two people who silence a page simultaneously both get a confirmation.
 func TestTwoSilencesAtOnce(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "to: [alice]", "to: [alice, bob]", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)

@@ -6,12 +6,12 @@
 //   - notifications decide what a notification does to the page of its group, see [OnCall.Turn];
 //   - escalation takes the steps that are due;
 //   - replies carry out what phones ask for, see [OnCall.Reply];
-//   - silences ask Alertmanager for what replies want, and report the outcome.
+//   - silences ask Alertmanager for the silences that replies want, and report the outcome.
 //
-// The life of a page is in the folder page, the meaning of a reply in the folder command; both are
-// pure. All that is to be done is in the outbox, with a time: a step is stored in one entry with its
-// messages, guarded by the page's version. So it is taken once, whatever crashes and however many
-// processes there are.
+// The life of a page is in package page, the meaning of a reply in package command; both are pure.
+// Everything that is due later is in the outbox, with its time. A step is stored in one entry with its
+// messages, guarded by the page's version, so it is taken once, even after a crash or with several
+// replicas.
 package oncall
 
 import (
@@ -39,7 +39,7 @@ import (
 // clientTimeout bounds a request to Alertmanager.
 const clientTimeout = 10 * time.Second
 
-// Spool keeps pages, marks and messages. A spool.Spool is one.
+// Spool stores pages, marks and messages. *spool.Spool implements it.
 type Spool interface {
 	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 	Try(context.Context, spool.Policy, outbox.Entry) (outbox.Added, error)
@@ -52,18 +52,18 @@ type Spool interface {
 	CountPages(context.Context) (map[outbox.PageState]int, error)
 }
 
-// Render makes the text of a notification; the receiver sets the budget's segments if there are none.
+// Render renders the text of a notification. If the budget has no segments, those of the receiver apply.
 type Render func(n templating.Notification, b templating.Budget) templating.Rendering
 
-// Options are what New needs. Spool, People and Notices are required.
+// Options holds the arguments of New. Spool, People and Notices are required.
 type Options struct {
 	Spool      Spool
 	People     *people.Directory
 	Notices    *people.Notices
-	Shared     bool                  // other processes use the store, too
+	Shared     bool                  // other replicas use the store, too
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
-	Transport  http.RoundTripper     // of requests to Alertmanager; nil: the network
+	Transport  http.RoundTripper     // for requests to Alertmanager; nil: the network
 }
 
 // OnCall is the on-call system of a configuration. It is safe for concurrent use.
@@ -76,13 +76,13 @@ type OnCall struct {
 	silences      *silences
 }
 
-// settings hold a configuration and what was built from it.
+// settings holds a configuration and the values built from it.
 type settings struct {
 	cfg       *config.Config
 	receivers map[string]*config.Receiver
-	plans     map[string]*page.Plan // of receivers
+	plans     map[string]*page.Plan // by receiver
 	order     *templating.SeverityOrder
-	render    map[string]Render      // of receivers
+	render    map[string]Render      // by receiver
 	silencer  *alertmanager.Silencer // nil: silences are not set up
 	links     link.Links
 }
@@ -131,8 +131,8 @@ func New(o Options) *OnCall {
 	}
 }
 
-// Configure sets or replaces the configuration. render makes the texts of each receiver, and links what
-// they end with if the receiver has links.
+// Configure sets or replaces the configuration. render holds the Render of each receiver. links makes
+// the links at the end of texts, if the receiver has links.
 func (o *OnCall) Configure(cfg *config.Config, render map[string]Render, links link.Links) {
 	s := &settings{
 		cfg: cfg, links: links, render: render, receivers: make(map[string]*config.Receiver), plans: make(map[string]*page.Plan),
@@ -150,7 +150,7 @@ func (o *OnCall) Configure(cfg *config.Config, render map[string]Render, links l
 	o.escalation.reviewAllSoon()
 }
 
-// Run does what is due until the context ends, and returns when all of its goroutines have.
+// Run does what is due until the context ends, and returns when all of its goroutines have ended.
 func (o *OnCall) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { o.escalation.run(ctx) })
@@ -159,12 +159,12 @@ func (o *OnCall) Run(ctx context.Context) {
 }
 
 // Turn decides what a notification does to the page of its group, and who gets a message about it. to
-// are the recipients that the receiver and the labels of alerts name; if the receiver has no pages,
-// they are all there is.
+// are the recipients from the receiver and from the labels of alerts. If the receiver has no pages, Turn
+// returns them unchanged.
 //
-// If what it was decided from changes before it is stored, storing gives outbox.ErrConflict and Turn
-// must be asked again. If the store cannot be read, Turn decides as if there was no page; Merge
-// corrects that when it is stored.
+// If a page changes between Turn and the storing of its result, storing returns outbox.ErrConflict, and
+// the caller must call Turn again. If the store cannot be read, Turn decides as if there were no page;
+// Merge corrects that when the result is stored.
 func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error) {
 	return o.notifications.turn(ctx, receiver, n, to, at)
 }
@@ -182,9 +182,9 @@ func (o *OnCall) Committed(e *outbox.Entry) {
 	}
 }
 
-// Merge makes a page that was built while the store could not be read fit the stored one, nil if there
-// is none: what was done in between is kept, and what was done to the page made is added. taken says
-// that another page has its code. It returns nil if there is nothing to store.
+// Merge merges a page made while the store failed into the stored page, which is nil if there is none.
+// The result keeps the stored page's changes and adds those of made. taken reports whether another page
+// has made's code. Merge returns nil if there is nothing to store.
 func (o *OnCall) Merge(ctx context.Context, stored *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error) {
 	switch {
 	case stored == nil && !made.State.Current():
@@ -212,17 +212,17 @@ func (o *OnCall) Merge(ctx context.Context, stored *outbox.Page, made outbox.Pag
 	return base.Stored(), nil
 }
 
-// Reply takes in a text from a phone and carries out what it asks for, once, however often the
-// callback comes. After an error nothing was done, and the callback should be repeated.
+// Reply carries out what a text from a phone asks for, once, even if its callback is repeated. After an
+// error nothing was done, and the callback should be repeated.
 func (o *OnCall) Reply(ctx context.Context, r textinghouse.Reply) (Outcome, error) {
 	return o.replies.take(ctx, r)
 }
 
-// Final takes in a message that has reached its final state. If it did not arrive, the escalation of
-// its page may go on immediately.
+// Final handles a message that has reached its final state. If the message was not delivered, the next
+// step of its page may be due immediately.
 func (o *OnCall) Final(m outbox.Message) { o.escalation.final(m) }
 
-// Undelivered takes in the id of a message that some process found not to have arrived.
+// Undelivered is Final for the id of a message that any replica has recorded as not delivered.
 func (o *OnCall) Undelivered(ctx context.Context, id string) {
 	if m, err := o.spool.Get(ctx, id); err == nil {
 		o.Final(m)
@@ -248,7 +248,7 @@ func (o *OnCall) Needless(ctx context.Context, m outbox.Message) string {
 		}
 	}
 	switch {
-	case err != nil: // rather sent in vain than missing
+	case err != nil: // a needless message is better than a missing one
 		return ""
 	case !p.State.Current() && m.CreatedAt.Before(ended):
 		return "the page is " + string(p.State)

@@ -22,7 +22,7 @@ import (
 const (
 	// pageBatch is how many pages are read together.
 	pageBatch = 100
-	// codeRest is how long a code is not used again, as far as codeTries draws find such a code.
+	// codeRest is how long a code is not used again, unless codeTries draws find no such code.
 	codeRest  = 30 * 24 * time.Hour
 	codeTries = 20
 )
@@ -43,30 +43,30 @@ func (r *pages) load(ctx context.Context, id string) (*page.Page, error) {
 	return r.read(p)
 }
 
-// read reads a stored page, whose severities are those of the configuration.
+// read decodes a stored page. The configuration orders its severities.
 func (r *pages) read(stored outbox.Page) (*page.Page, error) {
 	return page.Load(stored, r.settings.Load().order)
 }
 
 const (
-	// alertsAsked is how many alerts of a notification are looked for in other pages, and othersRead
-	// how many of these pages are read.
+	// alertsAsked bounds the alerts of a notification that are searched for in other pages, and
+	// othersRead the pages that the search returns.
 	alertsAsked = 200
 	othersRead  = 20
 )
 
-// known are the pages that a notification may change.
+// known holds the pages that a notification may change.
 type known struct {
-	group    *page.Page   // the current one of its group; nil: none
-	previous *page.Page   // the last one of its group, which is over; nil: none
-	others   []*page.Page // that hold its alerts
+	group    *page.Page   // the current page of its group; nil: none
+	previous *page.Page   // the last page of its group if that is over; nil: none
+	others   []*page.Page // current pages of other groups with its alerts
 }
 
-// ofNotification returns the pages that a notification may change. A page of another receiver is one if
-// that receiver is no longer configured. If there is an error, some may be missing.
+// ofNotification returns the pages that a notification may change: those of its receiver, and of
+// receivers that are no longer configured. If there is an error, some pages may be missing.
 func (r *pages) ofNotification(ctx context.Context, receiver string, n *templating.Notification) (*known, error) {
 	k := &known{}
-	// The current one need not be the newest: it may have been another group's.
+	// The current page need not be the newest: it may come from another group.
 	of := outbox.PageQuery{Receiver: receiver, GroupKey: n.GroupKey, Current: true, Limit: 1}
 	ps, err := r.spool.Pages(ctx, of)
 	if err == nil && len(ps) == 0 {
@@ -113,7 +113,7 @@ func (r *pages) ofNotification(ctx context.Context, receiver string, n *templati
 	return k, nil
 }
 
-// alerts returns the alerts of pages that may come to another one.
+// alerts returns the alerts that may move to the page of the notification.
 func (k *known) alerts() []*page.Alert {
 	var all []*page.Alert
 	for _, o := range k.others {
@@ -125,7 +125,7 @@ func (k *known) alerts() []*page.Alert {
 	return all
 }
 
-// sameAlerts returns a page of another group all of whose alerts fire in a notification; nil: none.
+// sameAlerts returns a page of another group if all of its alerts fire in a notification; nil: none.
 func (k *known) sameAlerts(n *templating.Notification) *page.Page {
 	firing := make(map[string]bool)
 	for i := range n.Alerts {
@@ -141,7 +141,7 @@ func (k *known) sameAlerts(n *templating.Notification) *page.Page {
 	return nil
 }
 
-// take makes one of the other pages that of the group.
+// take makes one of the other pages the page of the group.
 func (k *known) take(p *page.Page) {
 	k.group = p
 	k.others = slices.DeleteFunc(k.others, func(o *page.Page) bool { return o == p })
@@ -156,13 +156,13 @@ func (r *pages) coded(ctx context.Context, code string) (*page.Page, error) {
 	return r.read(stored[0])
 }
 
-// of returns the current pages, or those that a number was paged for. The open ones come first, then
-// the most severe, then the oldest.
+// of returns the current pages that a number was paged for, or all current pages if the number is "".
+// Open pages come first, then the most severe, then the oldest.
 func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error) {
 	var all []*page.Page
 	err := r.eachCurrent(ctx, func(stored outbox.Page) error {
 		p, err := r.read(stored)
-		if err != nil { // it must not hide the others
+		if err != nil { // one unreadable page must not hide the others
 			r.logger.Error("a page cannot be used", "err", err)
 		} else if number == "" || slices.Contains(p.People.Numbers(), number) {
 			all = append(all, p)
@@ -176,7 +176,7 @@ func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error
 	return all, err
 }
 
-// held is 1 for a page that somebody holds, 0 for one that is open.
+// held returns 1 for a page that somebody holds, 0 for an open one.
 func held(p *page.Page) int {
 	if p.Held() {
 		return 1
@@ -206,7 +206,7 @@ func (r *pages) eachCurrent(ctx context.Context, yield func(outbox.Page) error) 
 // plan returns what the receiver of a page wants.
 func (r *pages) plan(receiver string) *page.Plan { return r.settings.Load().plan(receiver) }
 
-// drawCode draws a code that no page has or had lately, as far as the store shows.
+// drawCode draws a code that no page has had within codeRest, as far as the store can be read.
 func (r *pages) drawCode(ctx context.Context, at time.Time) (code string, err error) {
 	for i := range codeTries {
 		digits := command.ShortestCode

@@ -24,21 +24,21 @@ import (
 // replyWindow is how long an equal reply is recognised as a repeated callback.
 const replyWindow = 48 * time.Hour
 
-// undatedWindow is how long one without a date is: the same words may well come again.
+// undatedWindow is replyWindow for replies without a date: somebody may well write the same words again.
 const undatedWindow = 10 * time.Second
 
-// replyMarks keep the replies that respond to no message of ours.
+// replyMarks store the replies that respond to no message of ours.
 const replyMarks mark.Kind[outbox.Reply] = outbox.MarkReply
 
-// Outcome says what became of a reply.
+// Outcome is the result of a reply.
 type Outcome string
 
 const (
 	outcomeDone      Outcome = "done"      // a command was carried out
 	outcomeRefused   Outcome = "refused"   // a command cannot be carried out; the confirmation says why
 	outcomeAmbiguous Outcome = "ambiguous" // several pages may be meant
-	outcomeUnclear   Outcome = "unclear"   // it is no command
-	outcomeRepeated  Outcome = "repeated"  // the callback came before
+	outcomeUnclear   Outcome = "unclear"   // the reply is not a command
+	outcomeRepeated  Outcome = "repeated"  // the same callback has been handled before
 	outcomeStranger  Outcome = "stranger"  // the number is not registered
 )
 
@@ -53,45 +53,45 @@ type replies struct {
 	latest map[e164.Number]latest // of registered numbers
 }
 
-// latest is what came last from a phone, and went there.
+// latest holds the last reply from a phone and the last confirmation to it.
 type latest struct {
 	reply       *received // nil: none
-	act         *act      // nil: not known
+	act         *act      // the last reply that did something; nil: unknown
 	confirmed   string    // the text of the last confirmation
 	confirmedAt time.Time
 }
 
-// decision is what a reply leads to.
+// decision is what a reply does.
 type decision struct {
 	outcome  Outcome
-	text     string       // of the confirmation; "" for none
-	about    *page.Page   // that the text is about; nil: none
-	pages    []*page.Page // to be stored
-	rest     bool         // the reply continues another one
+	text     string       // of the confirmation; "": none is sent
+	about    *page.Page   // the page that the text is about; nil: none
+	pages    []*page.Page // the changed pages, to store
+	rest     bool         // the reply continues the previous one
 	marks    []outbox.Mark
-	contact  bool // one of the marks is a contact's
+	contact  bool // a mark changes the state of a contact
 	others   []outbox.Message
-	answered []time.Duration // how long the pages were open that are acknowledged now
+	answered []time.Duration // how long each page that is acknowledged now was open
 	err      error           // the decision could not be made
 }
 
-// received is a reply and what it needs.
+// received is a reply, or an Act, and what is known about it.
 type received struct {
 	from    e164.Number
 	text    string
 	command command.Command
-	about   *page.Page // of the message that it responds to; nil: none
+	about   *page.Page // the page of the message that the reply responds to; nil: none
 	at      time.Time
-	date    time.Time    // as the callback gives it; zero: not known
-	written time.Time    // zero: not known
-	via     string       // how it came, if not by reply
-	note    string       // of command.Note
-	noted   outbox.Entry // what stores the reply itself
+	date    time.Time    // from the callback; zero: unknown
+	written time.Time    // from date; zero: unknown
+	via     string       // how an Act came; "": this is a reply
+	note    string       // the text for command.Note
+	noted   outbox.Entry // the entry that stores the reply itself
 	confirm bool         // limits allow a confirmation
-	share   bool         // and messages to others
+	share   bool         // limits allow messages to others
 }
 
-// take takes in a reply, see OnCall.Reply.
+// take handles a reply, see OnCall.Reply.
 func (rs *replies) take(ctx context.Context, reply textinghouse.Reply) (Outcome, error) {
 	r := &received{text: reply.Text, date: reply.Date, at: time.Now()}
 	r.written = written(reply, r.at)
@@ -137,8 +137,8 @@ func (rs *replies) take(ctx context.Context, reply textinghouse.Reply) (Outcome,
 	return done.outcome, nil
 }
 
-// written returns when a reply was written; zero if its date cannot be right. A date has whole
-// seconds, of which the end counts.
+// written returns when a reply was written, zero if its date cannot be right. Dates are in whole seconds;
+// written returns the end of the second.
 func written(reply textinghouse.Reply, now time.Time) time.Time {
 	const oldest = 24 * time.Hour
 	if age := now.Sub(reply.Date); age < 0 || age > oldest {
@@ -147,8 +147,8 @@ func written(reply textinghouse.Reply, now time.Time) time.Time {
 	return reply.Date.Truncate(time.Second).Add(time.Second)
 }
 
-// commit decides on a reply and stores the decision. If the store fails, it is carried out and stored
-// later: an acknowledgement must not wait for a disk.
+// commit decides on a reply and stores the decision. If the store fails, the decision takes effect and is
+// stored later: an acknowledgement must not wait for a disk.
 func (rs *replies) commit(ctx context.Context, r *received) (done *decision, repeated bool, err error) {
 	added, err := rs.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
 		d, err := rs.carryOut(ctx, r)
@@ -162,7 +162,7 @@ func (rs *replies) commit(ctx context.Context, r *received) (done *decision, rep
 	return done, added.Duplicate, err
 }
 
-// entry returns what stores a reply and the decision on it.
+// entry returns the entry that stores a reply and the decision on it.
 func (rs *replies) entry(r *received, d *decision) outbox.Entry {
 	e := r.noted
 	e.Marks = slices.Concat(e.Marks, d.marks)
@@ -173,14 +173,14 @@ func (rs *replies) entry(r *received, d *decision) outbox.Entry {
 		p.Schedule(rs.pages.plan(p.Receiver))
 		e.Also = append(e.Also, p.Stored())
 	}
-	// In one order, so that of two entries none waits for the other.
+	// All entries use the same order, so two of them cannot deadlock.
 	slices.SortFunc(e.Also, func(a, b *outbox.Page) int { return strings.Compare(a.ID, b.ID) })
 	if r.share {
 		e.Messages = d.others
 	}
 	if r.confirm && d.text != "" && !rs.confirmed(r, d.text) {
 		lane := hex.EncodeToString(e.Key[:])
-		if d.about != nil { // a newer confirmation about the page supersedes one that is not sent yet
+		if d.about != nil { // a newer confirmation about the page supersedes an unsent one
 			lane = d.about.ID
 		}
 		m := rs.texts.notices.Notice(rs.people.Person(r.from), people.ReplyGroup+lane, r.at, d.text)
@@ -195,8 +195,9 @@ func (rs *replies) entry(r *received, d *decision) outbox.Entry {
 	return e
 }
 
-// idOf returns the id of something that a reply about pages leads to. It is the same if the callback comes
-// again after a crash. Without a date it may as well be another reply of the same words.
+// idOf returns the id of a message or silence that a reply about pages creates. The id is the same if the
+// callback comes again after a crash. A reply without a date gets a new id, because it may be another
+// reply with the same words.
 func (rs *replies) idOf(r *received, about []*page.Page, of ...string) string {
 	if r.written.IsZero() {
 		return rs.texts.newID(r.at)
@@ -204,7 +205,7 @@ func (rs *replies) idOf(r *received, about []*page.Page, of ...string) string {
 	return rs.texts.notices.SameID(after(about, r.date), r.at, append(of, string(r.noted.Key[:]))...)
 }
 
-// after returns a time, but later than all that pages knew when they were loaded.
+// after returns a time, moved if necessary to be later than the Clock of all pages as loaded.
 func after(pages []*page.Page, at time.Time) time.Time {
 	for _, p := range pages {
 		if p != nil {
@@ -214,7 +215,7 @@ func after(pages []*page.Page, at time.Time) time.Time {
 	return at
 }
 
-// done has the other rooms look at a decision that is stored, and reports it.
+// done wakes the loops that a stored decision concerns, and logs and counts the reply.
 func (rs *replies) done(ctx context.Context, r *received, d *decision, id string) {
 	rs.acted(r, d)
 	if d.contact {
@@ -230,7 +231,7 @@ func (rs *replies) done(ctx context.Context, r *received, d *decision, id string
 	rs.logger.Info("a phone replied", "from", r.from, "message", id, "command", r.command.Verb, "outcome", d.outcome)
 }
 
-// acted has the other rooms look at a decision that is stored, whoever caused it, and counts it.
+// acted wakes the loops that a stored decision of a reply or an Act concerns, and counts the decision.
 func (rs *replies) acted(r *received, d *decision) {
 	rs.wake.Ring()
 	if len(d.marks) > 0 && !d.contact {
@@ -246,7 +247,7 @@ func (rs *replies) acted(r *received, d *decision) {
 	}
 }
 
-// stranger stores the reply of a number that is not registered, and nothing else.
+// stranger only stores the reply, which comes from a number that is not registered.
 func (rs *replies) stranger(ctx context.Context, r *received, id string) (Outcome, error) {
 	added, err := rs.spool.Try(ctx, spool.Later, r.noted)
 	if err != nil || added.Duplicate {
@@ -287,9 +288,9 @@ func unlessMissing(err error) error {
 	return err
 }
 
-// registered reports whether a number may give commands: the configuration names it, or it was sent a
-// page that is current or that it responds to. Nobody knows who wrote a reply that has no number and
-// responds to no message.
+// registered reports whether the sender may give commands: the number is configured, or it was paged for
+// a current page or for the page that the reply is about. A reply without a number that responds to no
+// message has no known sender.
 func (rs *replies) registered(ctx context.Context, r *received) (bool, error) {
 	if r.from == "" {
 		return false, nil
@@ -301,7 +302,7 @@ func (rs *replies) registered(ctx context.Context, r *received) (bool, error) {
 	return len(mine) > 0, err
 }
 
-// replyKey returns the key of a reply: repeated callbacks have the same.
+// replyKey returns the key of a reply. Repeated callbacks have the same key.
 func replyKey(r textinghouse.Reply) outbox.Key {
 	h := sha256.New()
 	for _, s := range []string{"reply", r.APIID, r.ClientID, r.From, r.Text, r.Date.UTC().Format(time.RFC3339)} {

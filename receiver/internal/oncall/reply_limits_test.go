@@ -54,7 +54,7 @@ func TestUnknownSendersAreNeverAnswered(t *testing.T) {
 	})
 }
 
-// TestReplyOfNobody: without a number, the ids say who wrote a reply. Without these too, it does nothing.
+// TestReplyOfNobody: if a reply has no number, its ids show the sender. Without ids it does nothing.
 func TestReplyOfNobody(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -107,7 +107,7 @@ func TestMachinesDoNotTalkForEver(t *testing.T) {
 	})
 }
 
-// TestUnclearTextsAreAnsweredLess: unclear replies reach their limit before commands do.
+// TestUnclearTextsAreAnsweredLess: unclear replies have a lower limit of confirmations than commands.
 func TestUnclearTextsAreAnsweredLess(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -137,8 +137,8 @@ func TestUnclearTextsAreAnsweredLess(t *testing.T) {
 	})
 }
 
-// TestAcknowledgedAndUndoneForEver: after a while there are no confirmations, and a little later no
-// messages to others.
+// TestAcknowledgedAndUndoneForEver: limits end the confirmations, and a little later the messages to
+// others.
 func TestAcknowledgedAndUndoneForEver(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -158,7 +158,8 @@ func TestAcknowledgedAndUndoneForEver(t *testing.T) {
 	})
 }
 
-// Others are notified of an acknowledgement although its confirmation exceeds the limit.
+// TestAcknowledgedBeyondTheLimit: others learn of an acknowledgement even if its confirmation exceeds the
+// limit.
 func TestAcknowledgedBeyondTheLimit(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "to: [alice]", "to: [alice, bob]", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)

@@ -23,11 +23,11 @@ func TestWhichPage(t *testing.T) {
 		if first == second {
 			t.Fatalf("both pages have the code %s", first)
 		}
-		// By the message that the reply responds to; by a code, which overrides it.
+		// A code overrides the message that the reply responds to.
 		a.say("%s ok", first)
 		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull db-1")
 		after(time.Second)
-		a.say("ok") // responds to that confirmation, which is about the first: one page is left
+		a.say("ok") // responds to that confirmation, but only the second page is open
 		a.expect(time.Second, "OK, "+second+" is yours: WARNING LoadHigh db-2")
 		a.say("undo")
 		a.expect(time.Second, "Undone: "+second+" is open again: WARNING LoadHigh db-2")
@@ -35,8 +35,8 @@ func TestWhichPage(t *testing.T) {
 		a.expect(time.Second, "OK or a code: I have it...")
 		a.say("undo")
 		a.expect(time.Second, "Undone: "+first+" is open again: CRITICAL DiskFull db-1")
-		// A text that is about no page: never guessed.
-		after(11 * time.Second) // the provider refuses the same text sooner
+		// A reply to a text that is about no page: nothing is guessed.
+		after(11 * time.Second) // the provider refuses the same text until then
 		a.say("help")
 		a.expect(time.Second, "OK or a code...")
 		a.say("ok")
@@ -56,12 +56,12 @@ func TestWhichPage(t *testing.T) {
 		a.expect(time.Second, "OK, "+second+" is yours: WARNING LoadHigh db-2")
 		a.say("who")
 		a.expect(time.Second, "oncall: alice")
-		a.say("ok") // the only one that is open
+		a.say("ok") // only one page is open
 		a.expect(time.Second, "OK, "+first+" is yours: CRITICAL DiskFull db-1")
 	})
 }
 
-// TestRepeatedCallbacksActOnce also where the replies come late and out of order.
+// TestRepeatedCallbacksActOnce: repeated callbacks act once, even if they are late and out of order.
 func TestRepeatedCallbacksActOnce(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -74,7 +74,7 @@ func TestRepeatedCallbacksActOnce(t *testing.T) {
 		a.say("undo")
 		a.expect(time.Second, "Undone...")
 		a.silent(time.Minute)
-		// The callback of the first reply once more: it does not acknowledge again.
+		// The first reply's callback comes once more, and does not acknowledge again.
 		for _, c := range w.sim.Callbacks() {
 			if strings.Contains(c.Body, `"txt":"ok"`) {
 				if code, _ := w.do("POST", "/textinghouse/"+token+"/mo", c.Body); code != 200 {
@@ -96,13 +96,13 @@ func TestStopAndStart(t *testing.T) {
 		a.expect(time.Second, "CRITICAL...")
 		a.say("STOP")
 		a.expect(time.Second, "You get no more texts from smspager...")
-		// Nobody who has the page can answer it any more.
+		// Nobody who was paged gets texts any more.
 		b.expectBoth(5*time.Second, "alice has stopped texts from smspager and is not paged any more.", "CRITICAL DiskFull...Not reached: alice. OK? Re CODE")
 		w.phone(carol).expect(time.Second, "alice has stopped...")
 		b.say("ok")
 		b.expect(time.Second, "OK...")
 		w.notify("oncall", "load", "first notification", alert{name: "LoadHigh", severity: "warning", instance: "db-2"})
-		b.expect(10*time.Second, "WARNING LoadHigh...Re CODE") // at once, as nobody is left before
+		b.expect(10*time.Second, "WARNING LoadHigh...Re CODE") // immediately: alice cannot be paged
 		a.silent(time.Hour)
 		if w.metric("smspager_contact", "contact", "alice", "state", "stopped") != 1 {
 			t.Error("the metrics do not show that alice has stopped")
@@ -135,7 +135,7 @@ func TestVerification(t *testing.T) {
 		w.fire()
 		a.expect(time.Second, "CRITICAL...")
 		b.expect(6*time.Minute, "CRITICAL...")
-		b.say("%s", code) // not bob's
+		b.say("%s", code) // the code is alice's
 		b.expect(time.Second, "That is not the code of a verification...")
 		state("unverified")
 		a.say("%s", code)
@@ -147,7 +147,7 @@ func TestVerification(t *testing.T) {
 	})
 }
 
-// TestAReplyToAPageThatIsOver acknowledges no other page.
+// TestAReplyToAPageThatIsOver: a reply to a page that is over acknowledges no other page.
 func TestAReplyToAPageThatIsOver(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -159,7 +159,7 @@ func TestAReplyToAPageThatIsOver(t *testing.T) {
 		w.notify("oncall", "other", "first notification", alert{name: "LoadHigh", severity: "critical", instance: "db-2"})
 		a.expect(time.Second, "CRITICAL LoadHigh...")
 		body := fmt.Sprintf(`{"climsgid":%q,"from":%q,"txt":"ok","date":"2000-01-01 00:00:03"}`, text, alice[1:])
-		for range 30 { // the same callback again is the same reply, and nothing is answered to it
+		for range 30 { // a repeated callback is the same reply, and gets no further confirmation
 			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
 				t.Fatalf("it is answered %d %s", code, text)
 			}
@@ -168,12 +168,12 @@ func TestAReplyToAPageThatIsOver(t *testing.T) {
 		if p := w.page(); p.State != "open" {
 			t.Errorf("the other page is %s", p.State)
 		}
-		a.say("?") // which is answered still
+		a.say("?") // which is confirmed
 		a.expect(time.Second, "1 page:\n"+a.code+" CRITICAL LoadHigh db-2, ...")
 	})
 }
 
-// TestSeveralAtOnce by their codes, or all of them.
+// TestSeveralAtOnce: one reply acknowledges several pages, by their codes or all of them.
 func TestSeveralAtOnce(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -201,7 +201,7 @@ func TestSeveralAtOnce(t *testing.T) {
 	})
 }
 
-// TestUndoOfSomebodyElses is by its code alone.
+// TestUndoOfSomebodyElses: UNDO opens somebody else's page only if it names the code.
 func TestUndoOfSomebodyElses(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -222,8 +222,8 @@ func TestUndoOfSomebodyElses(t *testing.T) {
 	})
 }
 
-// TestLateReply: a reply counts as of the time it was written. It does not acknowledge alerts
-// that came after that, and the confirmation names them.
+// TestLateReply: a reply does not acknowledge alerts that came after it was written. The confirmation
+// names them.
 func TestLateReply(t *testing.T) {
 	other := alert{name: "DiskBroken", severity: "critical", instance: "db-2"}
 	write := func(w *world, text string, date time.Time) {
@@ -242,7 +242,7 @@ func TestLateReply(t *testing.T) {
 		"by code":                    {"CODE", func(opened, _ time.Time) time.Time { return opened.Add(30 * time.Second) }, true},
 		"with all":                   {"ok all", func(opened, _ time.Time) time.Time { return opened.Add(30 * time.Second) }, true},
 		"a silence":                  {"CODE 2h", func(opened, _ time.Time) time.Time { return opened.Add(30 * time.Second) }, true},
-		"written after":              {"ok", func(_, newer time.Time) time.Time { return newer }, false}, // by whole seconds
+		"written after":              {"ok", func(_, newer time.Time) time.Time { return newer }, false}, // dates are in whole seconds
 		"in the future":              {"ok", func(_, newer time.Time) time.Time { return newer.Add(time.Hour) }, false},
 		"more than a day old":        {"ok", func(opened, _ time.Time) time.Time { return opened.Add(-30 * time.Hour) }, false},
 		"before the code was known":  {"CODE", func(opened, _ time.Time) time.Time { return opened.Add(-5 * time.Hour) }, false},
@@ -275,7 +275,7 @@ func TestLateReply(t *testing.T) {
 	}
 }
 
-// TestAPageShowsTheDigestThatTellsOfIt instead of the message that the digest replaces.
+// TestAPageShowsTheDigestThatTellsOfIt: a page shows the digest that replaces its message.
 func TestAPageShowsTheDigestThatTellsOfIt(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]\n    urgent: []", 1), func(w *world) {
 		for i := range 3 {
@@ -293,10 +293,11 @@ func TestAPageShowsTheDigestThatTellsOfIt(t *testing.T) {
 	})
 }
 
-// Those with quiet hours learn in the morning who holds several pages, as for one page.
+// TestQuietHoursOfWhoHasSeveral: a message about the holder of several pages waits for the end of quiet
+// hours, as a message about one page does.
 func TestQuietHoursOfWhoHasSeveral(t *testing.T) {
 	inWorld(t, sleeping+"receivers: [{name: oncall, to: [alice, bob], limits: [], acknowledge: true}]\n", func(w *world) {
-		a, b := w.phone(alice), w.phone(bob) // it is night, alice sleeps
+		a, b := w.phone(alice), w.phone(bob) // alice has quiet hours
 		w.notify("oncall", "1", "first notification", load)
 		w.notify("oncall", "2", "first notification", alert{name: "CertExpires", severity: "warning", instance: "www"})
 		b.expect(time.Second, "WARNING...")
@@ -307,7 +308,8 @@ func TestQuietHoursOfWhoHasSeveral(t *testing.T) {
 	})
 }
 
-// A recipient that a label names may reply with the page's code, whatever message came last.
+// TestALabelsNumberAnswersByCode: a recipient from a label may reply with the page's code, whatever
+// message came last.
 func TestALabelsNumberAnswersByCode(t *testing.T) {
 	const dave = "+33612340000"
 	inWorld(t, team+"receivers: [{name: oncall, to_label: owner, limits: [], acknowledge: true}]\n", func(w *world) {

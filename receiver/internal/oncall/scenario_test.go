@@ -20,26 +20,26 @@ import (
 	"github.com/smspager/smspager/receiver/internal/api"
 )
 
-// scenario is a file of testdata/scenarios: a configuration, steps, and what phones and pages show. It
-// runs between a fake Alertmanager, which lists what was notified as firing, and the simulator's
-// phones, in a bubble whose clock runs as fast as nothing happens.
+// scenario is a file of testdata/scenarios: a configuration, and steps that act or check phones and
+// pages. It runs between a fake Alertmanager, which lists the alerts notified as firing, and the
+// simulator's phones, in a bubble whose clock skips the time in which nothing happens.
 type scenario struct {
 	About  string `yaml:"about"`
-	Source string `yaml:"source"` // the report or file that it is from
-	// Config is the receivers; contacts alice, bob and carol and a fake Alertmanager are there unless
-	// it has its own contacts.
+	Source string `yaml:"source"` // the report or file that it comes from
+	// Config holds the receivers. Unless it has its own contacts, contacts alice, bob and carol and a
+	// fake Alertmanager are added.
 	Config string         `yaml:"config"`
 	Steps  []scenarioStep `yaml:"steps"`
 }
 
-// scenarioStep is one step; one of the fields is set.
+// scenarioStep is a step of a scenario.
 type scenarioStep struct {
 	Notify       *scenarioNotification `yaml:"notify"`
-	Expect       map[string]string     `yaml:"expect"`   // by contact: the next text, as phone.expect has it
+	Expect       map[string]string     `yaml:"expect"`   // by contact: the next text, in the form of phone.expect
 	Within       time.Duration         `yaml:"within"`   // of Expect; zero: 2s
 	Silent       map[string]string     `yaml:"silent"`   // by contact: for how long no text comes
 	Reply        map[string]string     `yaml:"reply"`    // by contact; CODE is the code of the last page
-	Callback     string                `yaml:"callback"` // body of one of a reply; ID is that of the first message
+	Callback     string                `yaml:"callback"` // the body of a reply's callback; ID is the first message's id
 	Wait         time.Duration         `yaml:"wait"`
 	Reload       string                `yaml:"reload"` // a Config
 	Logged       string                `yaml:"logged"` // contained in the log
@@ -51,21 +51,21 @@ type scenarioStep struct {
 type scenarioNotification struct {
 	Path      string              `yaml:"path"`     // "": /alertmanager/oncall
 	Response  string              `yaml:"response"` // its status; "": accepted
-	Status    string              `yaml:"status"`   // "": firing if an alert is
-	Group     string              `yaml:"group"`    // its key; "": g
+	Status    string              `yaml:"status"`   // "": firing if an alert fires
+	Group     string              `yaml:"group"`    // the group key; "": g
 	Reason    string              `yaml:"reason"`
-	URL       string              `yaml:"url"` // external
+	URL       string              `yaml:"url"` // the external URL
 	Org       int                 `yaml:"org"`
 	Truncated int                 `yaml:"truncated"`
-	Start     time.Duration       `yaml:"start"` // of all alerts, after the scenario began
+	Start     time.Duration       `yaml:"start"` // when all alerts start, after the scenario began
 	Firing    []map[string]string `yaml:"firing"`
 	Resolved  []map[string]string `yaml:"resolved"`
-	Unlisted  bool                `yaml:"unlisted"` // the fake Alertmanager knows nothing of it
+	Unlisted  bool                `yaml:"unlisted"` // the fake Alertmanager does not know its alerts
 }
 
-// scenarioAlertmanager changes the fake one.
+// scenarioAlertmanager changes the fake Alertmanager.
 type scenarioAlertmanager struct {
-	Silence   map[string]string `yaml:"silence"` // labels that it matches, by somebody else
+	Silence   map[string]string `yaml:"silence"` // somebody else sets a silence that matches these labels
 	For       time.Duration     `yaml:"for"`
 	Unsilence bool              `yaml:"unsilence"`
 	Inhibit   string            `yaml:"inhibit"` // the name of alerts; "none" ends it
@@ -79,15 +79,15 @@ type scenarioAlertmanager struct {
 	Asked     *int              `yaml:"asked"`     // how often it has been asked at most
 }
 
-// scenarioPage is what the API shows of the latest page.
+// scenarioPage checks what the API shows of the latest page.
 type scenarioPage struct {
 	State   string   `yaml:"state"`
-	Count   int      `yaml:"count"`   // how many pages there are; zero: any number
-	Current int      `yaml:"current"` // how many of them are not over; zero: any number
-	History []string `yaml:"history"` // each is contained in an event, as "type: detail"
+	Count   int      `yaml:"count"`   // the number of pages; zero: any
+	Current int      `yaml:"current"` // the number of current pages; zero: any
+	History []string `yaml:"history"` // parts of events in the form "type: detail"
 }
 
-// TestScenarios runs testdata/scenarios. A report of a fault is a file there.
+// TestScenarios runs testdata/scenarios, where each reported fault has a file.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.yml")
 	if err != nil || len(files) == 0 {
@@ -164,7 +164,7 @@ func (s *scenario) run(w *world) {
 	}
 }
 
-// dictated writes a code as speech recognition does: "6,279".
+// dictated returns a code in the form of speech recognition: "6,279".
 func dictated(code string) string {
 	if len(code) < 4 {
 		return code
@@ -277,7 +277,7 @@ func (c *scenarioAlertmanager) apply(w *world) {
 	}
 }
 
-// amResponse is a transport to an Alertmanager that responds wrongly.
+// amResponse is a transport to an Alertmanager with wrong responses.
 type amResponse struct {
 	what string
 	am   *fakeAlertmanager
@@ -345,7 +345,7 @@ func (c *scenarioPage) check(w *world) {
 	}
 }
 
-// logs are what smspager logs.
+// logs collects smspager's log.
 type logs struct {
 	mu   sync.Mutex
 	text strings.Builder

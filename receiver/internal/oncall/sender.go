@@ -10,16 +10,16 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// sameDigits is how many digits at their ends make two numbers the same, if the ids of a reply are those
-// of a message to one of them: numbers in national form, and those of Mexico and Argentina, whose
-// mobiles have a digit more abroad.
+// sameDigits is how many equal digits at the end make two numbers the same, if the ids of a reply name a
+// message to one of them. The forms of a number differ if one is national, and in Mexico and Argentina,
+// where mobile numbers have an extra digit when dialled from abroad.
 const sameDigits = 7
 
 // floodWindow is how long the provider refuses the same text to the same number (seed, error 350).
 const floodWindow = 10 * time.Second
 
-// sender returns whose reply it is: the number that it came from, or the one that the message went to
-// which it responds to, if these are two forms of one number or the reply has no number.
+// sender returns the number of a reply's sender. It is the recipient of m, the message that the reply
+// responds to, if the reply has no number or another form of that number; otherwise the reply's own.
 func (rs *replies) sender(reply textinghouse.Reply, m *outbox.Message) e164.Number {
 	from := e164.Number(reply.From)
 	if rs.people.Registered(from) {
@@ -47,8 +47,8 @@ func onlyDigits(s string) string {
 }
 
 // tooFast reports whether a machine must have written a reply, because nobody types this much within
-// two seconds of the receipt. It returns false if the date is impossible, or if a code shows that
-// somebody has read the text.
+// two seconds of the receipt. It returns false if the reply's date is before the message, or if a code
+// shows that somebody has read the text.
 func tooFast(r *received, m *outbox.Message) bool {
 	const (
 		reaction = 2 * time.Second
@@ -65,20 +65,20 @@ func tooFast(r *received, m *outbox.Message) bool {
 	return false
 }
 
-// continues reports whether a reply is the rest of one that was too long for one text: the callback has
-// the same ids and the same date, or none.
+// continues reports whether a reply is the rest of a previous one that was too long for one text: it
+// comes within a minute, with about the same date, after a reply of about full length.
 func (rs *replies) continues(r *received) bool {
 	const (
 		within  = time.Minute
 		apart   = 5 * time.Second
-		septets = 140 // the first part has 153 at most
-		units   = 60  // in UCS-2: 67
+		septets = 140 // the first segment has 153 at most
+		units   = 60  // in UCS-2, 67 at most
 	)
 	rs.mu.Lock()
 	first := rs.latest[r.from].reply
 	rs.mu.Unlock()
 	if first != nil && first.command.Verb.Unclear() && !r.command.Verb.Unclear() {
-		return false // the parts came in another order: this one is the first
+		return false // the segments came in the wrong order: this is the first
 	}
 	if first == nil || r.at.Sub(first.at) > within || first.text == r.text || r.date.Sub(first.date).Abs() > apart {
 		return false
@@ -87,8 +87,8 @@ func (rs *replies) continues(r *received) bool {
 	return size.Units >= septets || size.Encoding == gsm7.UCS2 && size.Units >= units
 }
 
-// confirmed reports whether the phone has just been given the same confirmation: the provider would hold
-// it back, and it might be wrong by then.
+// confirmed reports whether the phone got the same confirmation within floodWindow. The provider would
+// refuse the repetition, and a later attempt might be wrong by then.
 func (rs *replies) confirmed(r *received, text string) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -96,7 +96,7 @@ func (rs *replies) confirmed(r *received, text string) bool {
 	return last.confirmed == text && r.at.Sub(last.confirmedAt) < floodWindow
 }
 
-// remember keeps what came from a phone and what went there.
+// remember updates the latest reply from a phone and the latest confirmation to it.
 func (rs *replies) remember(r *received, d *decision) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 // paged is a receiver with the default limits, whose pages are escalated.
 var paged = strings.Replace(escalating, "    limits: []\n", "", 1)
 
-// TestCriticalNeverWaits: five warnings, and nothing configured, hold neither a critical page
-// nor its escalation back.
+// TestCriticalNeverWaits: with the default limits, five warnings delay neither a critical page nor its
+// escalation.
 func TestCriticalNeverWaits(t *testing.T) {
 	for _, severity := range []string{"critical", "Critical", " CRIT ", "P0", "sev1", "page", "emergency", "1"} {
 		t.Run(severity, func(t *testing.T) {
@@ -41,8 +41,8 @@ func TestCriticalNeverWaits(t *testing.T) {
 	}
 }
 
-// TestResolvedTakesNothing: three alerts that come and go leave the allowance of pages to
-// pages, and RESOLVED waits for a page that is held.
+// TestResolvedTakesNothing: RESOLVED does not count towards the limits of pages, and waits if the page's
+// own message is held.
 func TestResolvedTakesNothing(t *testing.T) {
 	inWorld(t, paged, func(w *world) {
 		a := w.phone(alice)
@@ -73,8 +73,8 @@ func TestResolvedTakesNothing(t *testing.T) {
 	})
 }
 
-// TestStormOfCriticalGroups: of 200 critical pages ten are sent in full immediately; the others
-// follow within seconds in a few digests, each with its code.
+// TestStormOfCriticalGroups: of 200 critical pages, ten are sent in full immediately. The others follow
+// within seconds in a few digests, each page with its code.
 func TestStormOfCriticalGroups(t *testing.T) {
 	inWorld(t, paged, func(w *world) {
 		const groups, fewest = 200, 10
@@ -121,7 +121,7 @@ func TestStormOfCriticalGroups(t *testing.T) {
 	})
 }
 
-// TestNoticesAreNoPages: who has a page is sent immediately, however many there are.
+// TestNoticesAreNoPages: notices of a page's new holder are sent immediately, however many there are.
 func TestNoticesAreNoPages(t *testing.T) {
 	inWorld(t, strings.Replace(paged, "to: [alice]", "to: [alice, bob]", 1), func(w *world) {
 		const pages = 15
@@ -149,8 +149,8 @@ func TestNoticesAreNoPages(t *testing.T) {
 	})
 }
 
-// TestUrgentInCapitals is scenario-urgent-in-capitals.yml: the list of urgent severities is
-// read without regard to case, too.
+// TestUrgentInCapitals is scenario-urgent-in-capitals.yml: case does not matter in the list of urgent
+// severities either.
 func TestUrgentInCapitals(t *testing.T) {
 	const cfg = team + "receivers: [{name: oncall, to: [alice], urgent: [\" High\"], limits: [{messages: 1, per: 10m}]}]\n"
 	inWorld(t, cfg, func(w *world) {
@@ -162,7 +162,8 @@ func TestUrgentInCapitals(t *testing.T) {
 	})
 }
 
-// TestCutNotificationPasses: an alert that Alertmanager left out may be critical.
+// TestCutNotificationPasses: a notification that leaves out alerts passes limits, because one of them may
+// be critical.
 func TestCutNotificationPasses(t *testing.T) {
 	const cfg = team + "receivers: [{name: oncall, to: [alice], urgent: [], limits: [{messages: 1, per: 10m}]}]\n"
 	inWorld(t, cfg, func(w *world) {
@@ -180,8 +181,8 @@ func TestCutNotificationPasses(t *testing.T) {
 	})
 }
 
-// TestConfiguredSeverities: the label and the order of the configuration decide what passes
-// limits, what quiet hours hold, and what comes first.
+// TestConfiguredSeverities: the configured label and order decide which texts pass limits, which quiet
+// hours hold, and which come first.
 func TestConfiguredSeverities(t *testing.T) {
 	const cfg = team + `
 severities: {label: tier, order: [gold, silver, bronze]}

@@ -13,53 +13,53 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// silenceMarks keep the silences that replies asked for.
+// silenceMarks store the silences that people asked for, and the watches.
 const silenceMarks mark.Kind[silence] = "silence"
 
-// silence is what a reply asked of Alertmanager. It is stored together with the page before
-// Alertmanager is asked, so that it is done after a crash, too: a silence that was set before is
-// recognised by its comment.
+// silence is a silence that somebody asked for by reply, or a watch, see newWatch. It is stored together
+// with the page before Alertmanager is asked, so a crash does not lose it. After a crash, a silence that
+// Alertmanager has already set is recognised by its comment.
 type silence struct {
 	id      string // of its mark
 	version int    // of its mark
 
-	Page   string        `json:"page"` // its id
+	Page   string        `json:"page"` // the page's id
 	Code   string        `json:"code"`
-	By     string        `json:"by"` // who asked last: for it, or for its end
+	By     string        `json:"by"` // who last asked for the silence, or for its end
 	Number e164.Number   `json:"number"`
 	For    time.Duration `json:"for"`
 	Until  time.Time     `json:"until"`
 	Alerts []silenced    `json:"alerts"`
 
 	State  silenceState `json:"state"`
-	Seen   bool         `json:"seen,omitempty"` // who asked sees the page: a text confirms only what went wrong
-	Report bool         `json:"tell,omitempty"` // its end is to be confirmed
-	Late   bool         `json:"late,omitempty"` // a message said that it has not ended yet
+	Seen   bool         `json:"seen,omitempty"` // the person sees the page: a text only reports failures
+	Report bool         `json:"tell,omitempty"` // the end of the silence is confirmed
+	Late   bool         `json:"late,omitempty"` // a message has reported that the silence could not be ended yet
 	Tries  int          `json:"tries,omitempty"`
-	NextAt time.Time    `json:"next_at"` // when something is due
-	// AskedTill is how long at most Alertmanager is being asked; zero while it is not. Its response
-	// must be known before it is asked for something else.
+	NextAt time.Time    `json:"next_at"` // when Alertmanager is asked next
+	// AskedTill is the latest end of the running request to Alertmanager; zero: none runs. A further
+	// request must wait for its response.
 	AskedTill time.Time `json:"asked_till,omitzero"`
 }
 
 type silenceState string
 
 const (
-	silenceWanted silenceState = "wanted" // Alertmanager is to set it
-	silenceSet    silenceState = "set"    // Alertmanager has set it, until it ends by itself
-	silenceEnding silenceState = "ending" // Alertmanager is to end it
-	// silenceOver: Alertmanager was not seen to notify of the end of its alerts, and so may not notify
-	// if they fire again. It is asked until it must.
+	silenceWanted silenceState = "wanted" // Alertmanager must set it
+	silenceSet    silenceState = "set"    // Alertmanager has set it
+	silenceEnding silenceState = "ending" // Alertmanager must end it
+	// silenceOver is the state of a watch: no notification reported the end of its alerts, so none may
+	// report it if they fire again. Alertmanager is asked about them until it would notify again.
 	silenceOver silenceState = "over"
 )
 
-// silenced is an alert as it was when its silence was asked for.
+// silenced is an alert of a silence.
 type silenced struct {
 	Fingerprint string            `json:"fingerprint"`
 	Labels      map[string]string `json:"labels"`
 }
 
-// newSilence returns a silence of the alerts of a page that fire.
+// newSilence returns a silence of the firing alerts of a page.
 func newSilence(id string, p *page.Page, by outbox.Person, length time.Duration, now time.Time) *silence {
 	w := &silence{
 		id: id, Page: p.ID, Code: p.Code, By: by.String(), Number: by.Number, For: length, Until: now.Add(length), State: silenceWanted, NextAt: now,
@@ -72,7 +72,7 @@ func newSilence(id string, p *page.Page, by outbox.Person, length time.Duration,
 	return w
 }
 
-// until returns how long it is until a time of the day, "0700".
+// until returns the duration until the next time that a clock shows, as "0700"; 0 if it is invalid.
 func until(clock string, now time.Time) time.Duration {
 	t, err := time.Parse("1504", clock)
 	if err != nil {
@@ -85,13 +85,13 @@ func until(clock string, now time.Time) time.Duration {
 	return end.Sub(now)
 }
 
-// watchEvery is how often Alertmanager is asked for alerts that may fire again without its notifying.
+// watchEvery is how often Alertmanager is asked about alerts that may fire again without a notification.
 const watchEvery = time.Minute
 
-// watchFor is for how long, unless Alertmanager has another repeat_interval: its own default.
+// watchFor is how long it is asked, unless its repeat_interval is known: the default repeat_interval.
 const watchFor = 4 * time.Hour
 
-// newWatch returns a watch for the alerts of a page, which end without a notification.
+// newWatch returns a watch for the alerts of a page that ends without a notification.
 func newWatch(id string, p *page.Page, now time.Time) *silence {
 	w := &silence{id: id, Page: p.ID, Code: p.Code, State: silenceOver, Until: now.Add(watchFor), NextAt: now.Add(watchEvery)}
 	for _, a := range p.Notification.Alerts {
@@ -100,7 +100,7 @@ func newWatch(id string, p *page.Page, now time.Time) *silence {
 	return w
 }
 
-// watches returns what stores a watch, nothing if its alerts are not known.
+// watches returns the mark that stores a watch, nil if the watch has no alerts.
 func (w *silence) watches(now time.Time) []outbox.Mark {
 	if len(w.Alerts) == 0 {
 		return nil
@@ -108,7 +108,7 @@ func (w *silence) watches(now time.Time) []outbox.Mark {
 	return []outbox.Mark{w.stored(now)}
 }
 
-// fingerprints returns those of its alerts.
+// fingerprints returns the fingerprints of the alerts.
 func (w *silence) fingerprints() []string {
 	var all []string
 	for _, a := range w.Alerts {
@@ -117,27 +117,27 @@ func (w *silence) fingerprints() []string {
 	return all
 }
 
-// comment returns what the comments of its silences in Alertmanager begin with.
+// comment returns the beginning of the comments of the silence in Alertmanager.
 func (w *silence) comment() string {
 	return fmt.Sprintf("smspager page %s (%s) by reply %s", w.Page, w.Code, w.id)
 }
 
-// stored returns what stores the silence.
+// stored returns the mark that stores the silence.
 func (w *silence) stored(at time.Time) outbox.Mark {
 	return silenceMarks.Set(mark.Mark[silence]{Name: w.id, Version: w.version, Value: *w}, at)
 }
 
-// deleted returns what deletes the silence.
+// deleted returns the mark that deletes the silence.
 func (w *silence) deleted() outbox.Mark {
 	return silenceMarks.Delete(mark.Mark[silence]{Name: w.id, Version: w.version})
 }
 
-// end has the silence ended, as soon as Alertmanager has responded.
+// end requests the end of the silence, for when a running request to Alertmanager has ended.
 func (w *silence) end(now time.Time) {
 	w.State, w.Tries, w.NextAt, w.Report, w.Late = silenceEnding, 0, page.Latest(now, w.AskedTill), false, false
 }
 
-// covers reports whether w silences every alert that other silences.
+// covers reports whether w silences every alert of other.
 func (w *silence) covers(other *silence) bool {
 	for _, a := range other.Alerts {
 		if !slices.ContainsFunc(w.Alerts, func(mine silenced) bool { return mine.Fingerprint == a.Fingerprint }) {

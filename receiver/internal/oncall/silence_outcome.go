@@ -15,23 +15,23 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// attended is a silence about which Alertmanager has responded.
+// attended is a silence with the response of Alertmanager about it.
 type attended struct {
 	*silence
 	page     *page.Page
-	others   []*silence // of the same page
+	others   []*silence // other silences of the page
 	response response
 	now      time.Time
 }
 
-// final reports whether Alertmanager is not asked again: it did what was asked, refuses it, or was
-// asked often enough.
+// final reports whether Alertmanager has done what was asked, refuses it, or was asked silenceTries
+// times.
 func (a *attended) final() bool {
 	var refused *alertmanager.RefusedError
 	return a.response.err == nil || errors.As(a.response.err, &refused) || a.Tries >= silenceTries
 }
 
-// react returns what the response of Alertmanager leads to.
+// react returns the entry that the response of Alertmanager leads to.
 func (ss *silences) react(ctx context.Context, a *attended) (outbox.Entry, error) {
 	switch {
 	case a.State == silenceEnding:
@@ -51,7 +51,7 @@ func (ss *silences) react(ctx context.Context, a *attended) (outbox.Entry, error
 	}
 	switch {
 	case a.response.err != nil:
-		a.end(a.now) // of some alerts it may be set
+		a.end(a.now) // it may be set for some of the alerts
 		p.Note(a.now, outbox.PageEventNotSilenced, a.By, a.response.err.Error())
 		stays := fmt.Sprintf("%s is %s", p.Code, p.State)
 		if p.State == outbox.PageAcknowledged && p.Holder == a.Number {
@@ -81,8 +81,8 @@ func (ss *silences) react(ctx context.Context, a *attended) (outbox.Entry, error
 	return e, nil
 }
 
-// replace makes a silence set, and ends older ones of the page that it covers. It returns until when
-// alerts of the page are silenced.
+// replace marks a silence as set, and ends older silences of the page that it covers. It returns when the
+// last silence of the page ends.
 func (ss *silences) replace(a *attended, e *outbox.Entry) (until time.Time) {
 	a.State, a.Tries, a.NextAt = silenceSet, 0, a.Until
 	until = a.Until
@@ -99,7 +99,8 @@ func (ss *silences) replace(a *attended, e *outbox.Entry) (until time.Time) {
 	return until
 }
 
-// ended is the outcome of a try to end a silence, which goes on until it ends by itself.
+// ended returns the outcome of an attempt to end a silence. Attempts continue until the silence ends by
+// itself.
 func (ss *silences) ended(a *attended) outbox.Entry {
 	p, err := a.page, a.response.err
 	confirm := func(format string, args ...any) []outbox.Message {
@@ -128,10 +129,10 @@ func (ss *silences) ended(a *attended) outbox.Entry {
 	return e
 }
 
-// ranOut is the outcome of a silence that has ended by itself. If its alerts fire, the page is
-// reopened: Alertmanager may not notify for hours. If Alertmanager holds them back for another reason,
-// the page stays silenced. If they have ended, the page is over: Alertmanager does not notify of that,
-// nor if they fire again soon.
+// ranOut returns the outcome of a silence that has ended by itself. If its alerts fire, the page is
+// reopened: Alertmanager may not notify for hours. If the alerts are still suppressed for another reason,
+// the page stays silenced. If they have ended, the page is over: Alertmanager reports neither their end
+// nor that they fire again soon after.
 func (ss *silences) ranOut(a *attended) outbox.Entry {
 	e := outbox.Entry{Marks: []outbox.Mark{a.deleted()}}
 	p, conf := a.page, ss.settings.Load()
@@ -162,7 +163,7 @@ func (ss *silences) ranOut(a *attended) outbox.Entry {
 		p.Unsilence()
 	case !until.IsZero() && !ss.firesOf(a):
 		p.Silence(until)
-	case known && !p.Fires(): // Alertmanager holds them back for another reason
+	case known && !p.Fires(): // the alerts are still suppressed for another reason
 		e.Marks = []outbox.Mark{ss.wait(a)}
 	default:
 		severities := templating.Severities(p.Notification)
@@ -187,8 +188,8 @@ func (ss *silences) firesOf(a *attended) bool {
 	})
 }
 
-// wait has Alertmanager asked again when what else suppresses the alerts may have ended. It returns
-// what stores that.
+// wait keeps the page silenced, and schedules the next question whether the alerts are still suppressed.
+// It returns the mark that stores the silence.
 func (ss *silences) wait(a *attended) outbox.Mark {
 	a.Until, a.Tries = a.now.Add(waitForOthers), 0
 	a.NextAt = a.Until
@@ -196,11 +197,11 @@ func (ss *silences) wait(a *attended) outbox.Mark {
 	return a.stored(a.now)
 }
 
-// waitForOthers is how often Alertmanager is asked about alerts that it still holds back after a silence.
+// waitForOthers is how often Alertmanager is asked about alerts that are still suppressed after a silence.
 const waitForOthers = time.Minute
 
-// watch is the outcome of a question for alerts that ended without a notification. If one fires again,
-// it opens a page: Alertmanager takes it for notified.
+// watch returns the outcome of a question about alerts that ended without a notification. If one fires
+// again, watch opens a page, because Alertmanager may not notify before its repeat_interval has passed.
 func (ss *silences) watch(ctx context.Context, a *attended) (outbox.Entry, error) {
 	if a.response.repeat > 0 {
 		a.For, a.Until = a.response.repeat, a.now.Add(a.response.repeat)
@@ -246,7 +247,7 @@ func (ss *silences) watch(ctx context.Context, a *attended) (outbox.Entry, error
 	return e, nil
 }
 
-// shortReason is why Alertmanager did not silence, as a text can say it.
+// shortReason returns, for a text, why Alertmanager did not silence.
 func shortReason(err error) string {
 	var refused *alertmanager.RefusedError
 	if errors.As(err, &refused) {

@@ -12,7 +12,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 )
 
-// three fires three alerts of one group.
+// three posts that three alerts of one group fire.
 func (w *world) three() {
 	w.t.Helper()
 	var alerts []alert
@@ -48,7 +48,7 @@ func TestSilencedByReply(t *testing.T) {
 			t.Errorf("%v answers are measured", n)
 		}
 		w.phone(carol).silent(90 * time.Minute)
-		// Undo ends them, and the escalation goes on.
+		// UNDO ends them, and the escalation continues.
 		b.say("undo")
 		a.expect(time.Second, "bob gave "+b.code+" back, it is open again: CRITICAL DiskFull. Re CODE")
 		b.expect(time.Second, "Undone: "+b.code+" is open and not silenced. CRITICAL DiskFull")
@@ -72,7 +72,7 @@ func TestAlertmanagerIsAway(t *testing.T) {
 		a.silent(40 * time.Second)
 		w.am.set(func() { w.am.broken = false })
 		a.expect(11*time.Second, "Silenced "+a.code+" for 1h30m: ...")
-		// If that takes longer, the phone is notified, and the page is only acknowledged.
+		// If Alertmanager is away for longer, a text reports it, and the page is only acknowledged.
 		a.say("undo")
 		a.expect(time.Second, "Undone...")
 		w.am.set(func() { w.am.broken = true })
@@ -85,8 +85,8 @@ func TestAlertmanagerIsAway(t *testing.T) {
 	})
 }
 
-// TestAnAnswerOfAlertmanagerIsLost: what was set is found, not set twice; also after
-// a restart.
+// TestAnAnswerOfAlertmanagerIsLost: a silence is not set twice if the response is lost, even after a
+// restart.
 func TestAnAnswerOfAlertmanagerIsLost(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		inWorld(t, escalating, func(w *world) {
@@ -141,8 +141,8 @@ func TestSilencesThatAreRefused(t *testing.T) {
 	})
 }
 
-// TestAfterTheSilence: if the alerts fire, the page is reopened without waiting for a notification;
-// if not, it is over.
+// TestAfterTheSilence: after a silence the page is reopened if its alerts fire, without waiting for a
+// notification; otherwise it is over.
 func TestAfterTheSilence(t *testing.T) {
 	for _, fires := range []bool{true, false} {
 		inWorld(t, escalating, func(w *world) {
@@ -171,7 +171,7 @@ func TestAfterTheSilence(t *testing.T) {
 	}
 }
 
-// TestAlertmanagerIsAwayWhenTheSilenceEnds: what nobody knows of is a page.
+// TestAlertmanagerIsAwayWhenTheSilenceEnds: the page is reopened if it is unknown whether its alerts fire.
 func TestAlertmanagerIsAwayWhenTheSilenceEnds(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -220,7 +220,8 @@ func TestASecondSilenceIsInThePlaceOfTheFirst(t *testing.T) {
 	})
 }
 
-// TestUndoEndsTheSilenceOfAPageThatIsOpenAgain as more has happened, or that is over.
+// TestUndoEndsTheSilenceOfAPageThatIsOpenAgain: UNDO ends the silence of a page that is open again
+// because of a new alert, or that is over.
 func TestUndoEndsTheSilenceOfAPageThatIsOpenAgain(t *testing.T) {
 	for _, over := range []bool{false, true} {
 		inWorld(t, escalating, func(w *world) {
@@ -248,7 +249,7 @@ func TestUndoEndsTheSilenceOfAPageThatIsOpenAgain(t *testing.T) {
 	}
 }
 
-// TestAnAlertmanagerThatHangs keeps nobody from being paged.
+// TestAnAlertmanagerThatHangs: an Alertmanager that hangs delays no page.
 func TestAnAlertmanagerThatHangs(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "http://alertmanager]", "http://alertmanager, http://other]", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
@@ -276,8 +277,8 @@ func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, r.Context().Err()
 }
 
-// TestSilencedAsTheAlertsWere: what is set is of the alerts that fired when it was
-// asked for, each once, whatever fires by then.
+// TestSilencedAsTheAlertsWere: the alerts that fired when the silence was asked for are silenced, each
+// once, whatever fires when the silence is set.
 func TestSilencedAsTheAlertsWere(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -304,8 +305,8 @@ func TestSilencedAsTheAlertsWere(t *testing.T) {
 	})
 }
 
-// TestASilenceThatIsNeededNoMore: a silence that cannot be set immediately is not set after the page
-// is over, and if a text says NOT silenced, no alert is.
+// TestASilenceThatIsNeededNoMore: a silence that cannot be set immediately is not set after the page is
+// over. After a text with NOT silenced, no alert stays silenced.
 func TestASilenceThatIsNeededNoMore(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -339,7 +340,7 @@ func TestASilenceThatIsNeededNoMore(t *testing.T) {
 	})
 }
 
-// TestUndoWhileAlertmanagerIsAway: it is tried on, also once the page is over.
+// TestUndoWhileAlertmanagerIsAway: attempts to end a silence continue, even after the page is over.
 func TestUndoWhileAlertmanagerIsAway(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)

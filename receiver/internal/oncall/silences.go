@@ -18,27 +18,26 @@ import (
 )
 
 const (
-	// silenceRetry is how often Alertmanager is asked again, silenceTries times in all; the end of a
-	// silence is asked for longer, every endRetry.
+	// Alertmanager is asked every silenceRetry, silenceTries times in all. To end a silence, it is then
+	// asked every endRetry.
 	silenceRetry = 10 * time.Second
 	silenceTries = 6
 	endRetry     = time.Minute
-	// askFor bounds one try, and claimFor keeps other processes from it.
+	// askFor bounds one attempt, and claimFor is how long other replicas leave it alone.
 	askFor   = 20 * time.Second
 	claimFor = 30 * time.Second
-	// silencesAsked is how many silences are asked for simultaneously.
+	// silencesAsked is how many silences are handled simultaneously.
 	silencesAsked = 8
 )
 
-// silences ask Alertmanager for what replies want, and report the outcome.
+// silences ask Alertmanager for the silences that replies want, and report the outcome.
 type silences struct {
 	tools
-	changed loop.Bell // there are new ones
+	changed loop.Bell // a silence is new or has changed
 	rounds  prometheus.Counter
 }
 
-// of returns the silences about which something is to be done, the oldest first; with the id of a
-// page, its own.
+// of returns the stored silences of a page, or of all pages if pageID is "", oldest first.
 func (ss *silences) of(ctx context.Context, pageID string) ([]*silence, error) {
 	marks, err := silenceMarks.All(ctx, ss.spool)
 	if err != nil {
@@ -55,7 +54,7 @@ func (ss *silences) of(ctx context.Context, pageID string) ([]*silence, error) {
 	return all, nil
 }
 
-// run asks Alertmanager for what replies want until the context ends.
+// run handles the silences that are due until the context ends.
 func (ss *silences) run(ctx context.Context) {
 	loop.Repeat(ctx, ss.rounds, ss.changed, func() time.Duration {
 		wait, err := ss.askDue(ctx)
@@ -67,7 +66,7 @@ func (ss *silences) run(ctx context.Context) {
 	})
 }
 
-// askDue asks for the silences that are due, and returns the time until others are.
+// askDue handles the silences that are due, and returns the time until others are.
 func (ss *silences) askDue(ctx context.Context) (time.Duration, error) {
 	all, err := ss.of(ctx, "")
 	if err != nil {
@@ -92,7 +91,7 @@ func (ss *silences) askDue(ctx context.Context) (time.Duration, error) {
 func (ss *silences) attend(ctx context.Context, w *silence) error {
 	now := time.Now()
 	w.Tries++
-	w.NextAt, w.AskedTill = now.Add(claimFor), now.Add(claimFor) // so that of several processes one asks
+	w.NextAt, w.AskedTill = now.Add(claimFor), now.Add(claimFor) // so only one replica asks
 	if _, err := ss.spool.Try(ctx, spool.Later, outbox.Entry{Marks: []outbox.Mark{w.stored(now)}}); err != nil {
 		return unlessConflict(err)
 	}
@@ -117,7 +116,8 @@ func unlessConflict(err error) error {
 	return err
 }
 
-// outcome returns what stores the response of Alertmanager. stopping: the response may be incomplete.
+// outcome returns the entry that stores the response of Alertmanager. If smspager is stopping, the
+// response may be incomplete.
 func (ss *silences) outcome(ctx context.Context, asked *silence, response response, stopping bool) (*outbox.Entry, error) {
 	all, err := ss.of(ctx, asked.Page)
 	if err != nil {
@@ -129,7 +129,7 @@ func (ss *silences) outcome(ctx context.Context, asked *silence, response respon
 	}
 	now, w := time.Now(), all[at]
 	w.AskedTill = time.Time{}
-	if w.State != asked.State || stopping { // undone in between, which is due now
+	if w.State != asked.State || stopping { // undone meanwhile, or to be repeated: due now
 		if w.State == asked.State {
 			w.Tries--
 		}
@@ -156,15 +156,15 @@ func (ss *silences) outcome(ctx context.Context, asked *silence, response respon
 	return &e, err
 }
 
-// response is what Alertmanager responded about a silence.
+// response is the response of Alertmanager about a silence.
 type response struct {
-	listing *alertmanager.Listing // of the alerts of a silence that has ended
+	listing *alertmanager.Listing // the alerts of a silence that has ended
 	repeat  time.Duration         // Alertmanager's longest repeat_interval, if it was asked for that
 	err     error
 }
 
-// ask asks Alertmanager for what is due about a silence: to set it, to end it, or, after its end,
-// whether its alerts fire.
+// ask makes the request to Alertmanager that is due for a silence: to set it, to end it, or, after its
+// end, to list its alerts.
 func ask(ctx context.Context, silencer *alertmanager.Silencer, w *silence) response {
 	if silencer == nil {
 		return response{err: &alertmanager.RefusedError{Reason: "alertmanager.urls is not set"}}
@@ -181,7 +181,7 @@ func ask(ctx context.Context, silencer *alertmanager.Silencer, w *silence) respo
 	return response{err: err}
 }
 
-// askAlerts asks for the alerts of a silence that has ended.
+// askAlerts lists the alerts of a silence that has ended.
 func askAlerts(ctx context.Context, silencer *alertmanager.Silencer, w *silence) (r response) {
 	if w.State == silenceOver && w.For == 0 {
 		r.repeat, _ = silencer.LongestRepeat(ctx) // if it fails, the default stays
@@ -199,7 +199,7 @@ func expire(ctx context.Context, silencer *alertmanager.Silencer, there []alertm
 	return nil
 }
 
-// set sets a silence for each alert, unless it is there by an earlier try.
+// set sets a silence for each alert that has none from an earlier attempt.
 func set(ctx context.Context, silencer *alertmanager.Silencer, w *silence, there []alertmanager.Silence) error {
 	for _, a := range w.Alerts {
 		comment := w.comment() + ", alert " + a.Fingerprint

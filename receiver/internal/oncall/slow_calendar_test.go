@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// slowCalendar responds after a time, as Outlook's published calendars do.
+// slowCalendar is a server that responds after a delay, like that of Outlook's published calendars.
 type slowCalendar time.Duration
 
 func (s slowCalendar) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -23,8 +23,8 @@ func (s slowCalendar) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Status: "200 OK", Body: io.NopCloser(strings.NewReader(shift)), Request: r}, nil
 }
 
-// TestScenarioCalendarTakes12s is field/scenario-calendar-takes-12s.yml: a notification before it is read
-// does not wait for it.
+// TestScenarioCalendarTakes12s is field/scenario-calendar-takes-12s.yml: a notification does not wait for
+// a calendar that is not read yet.
 func TestScenarioCalendarTakes12s(t *testing.T) {
 	const calendar = team + `
 rotas: [{name: primary, calendar_url: "http://calendar/rota.ics", default: [carol], refresh: 10s}]
@@ -43,7 +43,7 @@ receivers: [{name: oncall, to: ["rota:primary"], limits: [], acknowledge: true}]
 	})
 }
 
-// TestCalendarTimeout: a rota's own timeout ends the reading, and its default is paged.
+// TestCalendarTimeout: if reading a calendar exceeds the rota's timeout, the rota's default is paged.
 func TestCalendarTimeout(t *testing.T) {
 	const calendar = team + `
 rotas: [{name: primary, calendar_url: "http://calendar/rota.ics", default: [carol], refresh: 10s, timeout: 5s}]

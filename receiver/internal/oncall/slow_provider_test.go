@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// slowAll is a provider that takes its time.
+// slowAll is a provider that delays every request.
 type slowAll struct {
 	http.RoundTripper
 	by time.Duration
@@ -22,7 +22,8 @@ func (s slowAll) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.RoundTripper.RoundTrip(r)
 }
 
-// A notification that comes while a step is taken past the store does not have it taken again.
+// TestStepAndNotificationPastTheStore: a notification that comes while a step is sent without the store
+// does not cause the step to be taken again.
 func TestStepAndNotificationPastTheStore(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		b := w.phone(bob)
@@ -30,7 +31,7 @@ func TestStepAndNotificationPastTheStore(t *testing.T) {
 		after(4*time.Minute + 50*time.Second)
 		store.readOnly.Store(true)
 		w.routes.set("provider", slowAll{w.sim.Transport(), 3 * time.Second})
-		after(12 * time.Second) // the step is on its way
+		after(12 * time.Second) // the step is being sent
 		w.notify("oncall", "disk", "new alerts added", disk, other)
 		after(30 * time.Second)
 		store.readOnly.Store(false)
@@ -49,7 +50,8 @@ func TestStepAndNotificationPastTheStore(t *testing.T) {
 	})
 }
 
-// A page that is resolved while a step is sent without the store stays resolved.
+// TestStepAndEndPastTheStore: a page that is resolved while a step is sent without the store stays
+// resolved.
 func TestStepAndEndPastTheStore(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		w.fire()
@@ -58,8 +60,8 @@ func TestStepAndEndPastTheStore(t *testing.T) {
 		slow := &slowNow{RoundTripper: w.sim.Transport()}
 		slow.first = 5 * time.Second
 		w.routes.set("provider", slow)
-		after(12 * time.Second) // the step is on its way, slowly
-		w.resolve()             // and this is faster
+		after(12 * time.Second) // the step is being sent, slowly
+		w.resolve()             // overtakes the step
 		after(20 * time.Minute)
 		for _, m := range w.sim.Messages() {
 			if "+"+m.To == carol {
@@ -72,7 +74,7 @@ func TestStepAndEndPastTheStore(t *testing.T) {
 	})
 }
 
-// slowNow makes the first request about bob wait.
+// slowNow delays the first request about bob.
 type slowNow struct {
 	http.RoundTripper
 	first time.Duration
@@ -89,7 +91,8 @@ func (s *slowNow) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.RoundTripper.RoundTrip(r)
 }
 
-// A heartbeat that dies while the provider is away for more than an hour is reported when it is back.
+// TestDeadHeartbeatAcrossAnOutage: a heartbeat that dies while the provider is away for more than an hour
+// is reported when the provider is back.
 func TestDeadHeartbeatAcrossAnOutage(t *testing.T) {
 	inWorld(t, watched, func(w *world) {
 		a := w.phone(alice)
@@ -120,7 +123,7 @@ func (refusing) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, fmt.Errorf("connection refused")
 }
 
-// A heartbeat that is configured anew, by a restart, is waited for.
+// TestHeartbeatConfiguredAgain: a heartbeat that a restart configures again gets its full time.
 func TestHeartbeatConfiguredAgain(t *testing.T) {
 	inWorld(t, watched, func(w *world) {
 		w.beat()

@@ -18,8 +18,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// SampleTail returns what the text of a page ends with, with an invented code. links are those of the
-// receiver; the zero value: it has none.
+// SampleTail returns the end of a page's text, with an invented code. links makes the receiver's links;
+// the zero value makes none.
 func SampleTail(links link.Links) (short, long string) {
 	const code = "4821"
 	end := strings.TrimSpace("Re " + code + " " + links.Of(code))
@@ -29,7 +29,7 @@ func SampleTail(links link.Links) (short, long string) {
 // howToReply precedes the code in the first text about a page to a phone, if there is room.
 const howToReply = "OK? "
 
-// texts make the messages about pages.
+// texts makes the messages about pages.
 type texts struct {
 	people   *people.Directory
 	notices  *people.Notices
@@ -38,17 +38,16 @@ type texts struct {
 
 func (t *texts) newID(at time.Time) string { return t.notices.NewID(at) }
 
-// identify gives messages ids that depend only on when they were due, what they are of, and their
-// recipients: whoever makes the same messages again gives them the same ids.
+// identify sets the ids of messages. An id depends only on when the messages were due, on of, and on the
+// recipient, so messages that are made again get the same ids.
 func (t *texts) identify(ms []outbox.Message, due, now time.Time, of ...string) {
 	for i := range ms {
 		ms[i].ID = t.notices.SameID(due, now, append(of, string(ms[i].To))...)
 	}
 }
 
-// tail returns what the text of a page ends with: the code, and before it why somebody is paged who
-// was not paged first.
-// It ends with a link to the page, if the receiver wants that.
+// tail returns the end of a page's text: why, which is the reason for a further message, then the code,
+// and a link to the page if the receiver has links.
 func (t *texts) tail(p *page.Page, why string) (short, long string) {
 	if why != "" {
 		why += ". "
@@ -57,7 +56,7 @@ func (t *texts) tail(p *page.Page, why string) (short, long string) {
 	return why + end, why + howToReply + end
 }
 
-// link returns the link to a page, "" if its texts have none.
+// link returns the link in the texts of a page, "" if they have none.
 func (t *texts) link(p *page.Page) string {
 	s := t.settings.Load()
 	if r := s.receivers[p.Receiver]; r == nil || !r.Link || !p.State.Current() {
@@ -66,8 +65,8 @@ func (t *texts) link(p *page.Page) string {
 	return s.links.Of(p.Code)
 }
 
-// pageAgain returns the text of a page, as it is now, for people. paged are those who have had the page
-// before.
+// pageAgain returns messages about a page in its current state to people. paged are the numbers that have
+// received the page before.
 func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, paged []e164.Number, now time.Time, why string) []outbox.Message {
 	r := s.receivers[p.Receiver]
 	if n := p.Truncated(); n > 0 {
@@ -95,7 +94,7 @@ func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, paged [
 	return ms
 }
 
-// left returns why somebody who was paged gets no more texts about a page, "" if they do.
+// left returns why somebody who was paged gets no more texts about a page, "" if they still get them.
 func (t *texts) left(p *page.Page, number e164.Number) string {
 	r := t.settings.Load().receivers[p.Receiver]
 	switch person := p.People.Person(number); {
@@ -115,7 +114,7 @@ func (t *texts) holderLeft(p *page.Page) string {
 	return t.left(p, p.Holder)
 }
 
-// withPaged adds those who were paged before to the recipients of a page.
+// withPaged adds everybody who was paged before to the recipients of a page.
 func (t *texts) withPaged(p *page.Page, severities []string, to []outbox.Person, at time.Time) []outbox.Person {
 	all := slices.Clone(to)
 	for _, number := range p.People.Numbers() {
@@ -129,7 +128,7 @@ func (t *texts) withPaged(p *page.Page, severities []string, to []outbox.Person,
 	return all
 }
 
-// unheld returns people without their quiet hours: what a notification leaves out may be of any
+// unheld returns people without their quiet hours: alerts that a notification leaves out may have any
 // severity.
 func unheld(people []outbox.Person) []outbox.Person {
 	all := slices.Clone(people)
@@ -139,7 +138,7 @@ func unheld(people []outbox.Person) []outbox.Person {
 	return all
 }
 
-// headline returns what a page is about, as its alerts are now.
+// headline returns the headline of a page from its current alerts.
 func (t *texts) headline(s *settings, p *page.Page) string {
 	render := s.render[p.Receiver]
 	if render == nil {
@@ -148,7 +147,7 @@ func (t *texts) headline(s *settings, p *page.Page) string {
 	return render(p.Notification, templating.Budget{}).Headline
 }
 
-// alertHeadline returns what one alert of a notification of a page is about.
+// alertHeadline returns the headline of one alert of a notification.
 func (t *texts) alertHeadline(s *settings, p *page.Page, n templating.Notification, a template.Alert) string {
 	render := s.render[p.Receiver]
 	if render == nil {
@@ -166,15 +165,15 @@ func sentence(text string) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// about returns a notice to somebody who was paged, in the lane of the page: it comes after the page,
-// or supersedes it if that is not sent yet. It has no severity: it is no page, and no limit holds it.
+// about returns a notice to somebody who was paged, in the lane of the page: it is sent after the page's
+// message, or supersedes that if it is unsent. It has no severity, and no limit holds it.
 func (t *texts) about(p *page.Page, to outbox.Person, at time.Time, text string) outbox.Message {
 	m := t.notices.Notice(to, p.GroupKey, at, text)
 	m.Receiver, m.PageID, m.Headline = p.Receiver, p.ID, p.Headline
 	return m
 }
 
-// aboutTo is about, to a number; it is empty if the number wants no more texts.
+// aboutTo is about for a number. It returns nothing if the number gets no more texts about the page.
 func (t *texts) aboutTo(p *page.Page, number e164.Number, at time.Time, text string) []outbox.Message {
 	if t.left(p, number) != "" {
 		return nil
@@ -182,7 +181,7 @@ func (t *texts) aboutTo(p *page.Page, number e164.Number, at time.Time, text str
 	return []outbox.Message{t.about(p, t.people.Recipient(number, nil, at), at, text)}
 }
 
-// others returns notices to everybody who was paged but one.
+// others returns notices to everybody who was paged except one number.
 func (t *texts) others(p *page.Page, but e164.Number, at time.Time, text string) []outbox.Message {
 	var ms []outbox.Message
 	for _, number := range p.People.Numbers() {
@@ -193,7 +192,7 @@ func (t *texts) others(p *page.Page, but e164.Number, at time.Time, text string)
 	return ms
 }
 
-// line is a page in a list for a phone: its code, its headline, since when, and its holder.
+// line returns a page's line in a list for a phone: its code, headline, age and holder.
 func line(p *page.Page, reader e164.Number, now time.Time) string {
 	text := fmt.Sprintf("%s %s, %s", p.Code, p.Headline, page.Span(now.Sub(p.OpenedAt)))
 	switch {
@@ -208,10 +207,10 @@ func line(p *page.Page, reader e164.Number, now time.Time) string {
 	return text
 }
 
-// brief is a page in a list of those that somebody holds now.
+// brief returns a page's line in a list without ages and holders.
 func brief(p *page.Page) string { return p.Code + " " + p.Headline }
 
-// lines lists pages, as many as fit, and how many more there are.
+// lines lists as many pages as fit, and how many more there are.
 func lines(head string, pages []*page.Page, reader e164.Number, now time.Time) string {
 	return listed(head, pages, func(p *page.Page) string { return line(p, reader, now) })
 }
@@ -240,7 +239,7 @@ func openText(pages []*page.Page, reader e164.Number, now time.Time) string {
 	return lines(templating.Counted(len(pages), "page")+":", pages, reader, now)
 }
 
-// overText is the confirmation of a command about a page that is over; "" if it is not.
+// overText returns the confirmation of a command on a page that is over, "" if the page is current.
 func overText(p *page.Page, now time.Time) string {
 	if p.State.Current() {
 		return ""
@@ -250,7 +249,7 @@ func overText(p *page.Page, now time.Time) string {
 
 const helpText = "OK or a code: I have it. 4821 2h: silence it. NEXT: page the next. UNDO takes it back. MORE: details. ?: what is open. WHO: on duty. STOP: no more texts."
 
-// dutyText lists who is on duty by each rota; if there is no rota, who is paged by each receiver.
+// dutyText lists who is on duty in each rota or, if there is none, who each receiver pages.
 func dutyText(d *people.Directory, receivers []config.Receiver, now time.Time) string {
 	roster := d.Roster()
 	var parts []string

@@ -15,17 +15,17 @@ import (
 // act is what a reply did.
 type act struct {
 	verb  command.Verb
-	pages []acted // that it changed
+	pages []acted // the pages that it changed
 }
 
 // acted is a page that a reply changed.
 type acted struct {
 	id, code string
-	holds    bool // it acknowledged the page
+	holds    bool // the reply acknowledged the page
 }
 
-// actOf returns what a reply did, nil if it only asked for something, repeated what was done, or nobody
-// wrote it.
+// actOf returns what a reply did, nil if it asked for information, repeated an acknowledgement, continued
+// another reply, or was written by a machine.
 func actOf(r *received, d *decision) *act {
 	switch r.command.Verb {
 	case command.Help, command.Who, command.Status, command.Machine:
@@ -41,16 +41,16 @@ func actOf(r *received, d *decision) *act {
 	return a
 }
 
-// lastAct returns what the last reply of a phone did, nil if that is not known.
+// lastAct returns what the last reply of a phone did, nil if that is unknown.
 func (rs *replies) lastAct(r *received) *act {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	return rs.latest[r.from].act
 }
 
-// lastActed returns the pages that the last reply of a phone acknowledged or silenced. If it did nothing
-// that can be undone, the decision says so. After an undo, and if it came before a restart, these are
-// the pages of the last such reply.
+// lastActed returns the pages that the last reply of a phone acknowledged or silenced. If that reply did
+// nothing that can be undone, the decision refuses the undo. If it was an undo, or is unknown since a
+// restart, lastActed returns the pages of lastHeld.
 func (rs *replies) lastActed(ctx context.Context, mine []*page.Page, r *received) ([]*page.Page, decision, error) {
 	last := rs.lastAct(r)
 	if last == nil || last.verb == command.Undo && len(last.pages) > 0 {
@@ -83,7 +83,7 @@ func (rs *replies) lastActed(ctx context.Context, mine []*page.Page, r *received
 	return refuse(outcomeRefused, nothing)
 }
 
-// lastHeld returns the pages that a phone has acknowledged or silenced last, by one reply.
+// lastHeld returns the pages that a phone last acknowledged or silenced, all by one reply.
 func (rs *replies) lastHeld(ctx context.Context, mine []*page.Page, r *received) ([]*page.Page, error) {
 	at := make(map[string]time.Time) // by page
 	for _, p := range mine {
@@ -108,15 +108,15 @@ func (rs *replies) lastHeld(ctx context.Context, mine []*page.Page, r *received)
 	return acted, err
 }
 
-// onlySilenced reports whether a reply undoes one that silenced a page, which its sender held already.
+// onlySilenced reports whether a reply undoes a silence of a page that its sender held already.
 func (rs *replies) onlySilenced(p *page.Page, r *received) bool {
 	last := rs.lastAct(r)
 	return len(r.command.Codes) == 0 && last != nil && last.verb == command.Silence &&
 		slices.ContainsFunc(last.pages, func(a acted) bool { return a.id == p.ID && !a.holds })
 }
 
-// undo opens a page that somebody holds and ends its silences. A page that somebody else holds must
-// be named by its code. If the last reply only silenced the page, its holder keeps it.
+// undo opens a page that somebody holds and ends its silences. If somebody else holds it, the reply must
+// name its code. If the last reply only silenced the page, its holder keeps it.
 func (rs *replies) undo(ctx context.Context, p *page.Page, by outbox.Person, r *received) (decision, error) {
 	now, byCode, keeps := r.at, len(r.command.Codes) > 0, rs.onlySilenced(p, r)
 	silences, err := rs.silences.of(ctx, p.ID)

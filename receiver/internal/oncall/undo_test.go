@@ -9,12 +9,13 @@ import (
 	"github.com/smspager/smspager/receiver/internal/api"
 )
 
-// TestUndoOfTheLastReply undoes what that did, and nothing else: alice has acknowledged the first page.
+// TestUndoOfTheLastReply: UNDO undoes the last reply only, which is about the second page. Alice has
+// acknowledged the first.
 func TestUndoOfTheLastReply(t *testing.T) {
 	for name, test := range map[string]struct {
 		reply, confirmation string // to the second page; %s is its code
 		undone              string
-		first, second       string // the states afterwards
+		first, second       string // the final states of the pages
 	}{
 		"acknowledged":          {"%s", "OK, ... is yours: WARNING LoadHigh db-2", "Undone: ...LoadHigh db-2", "acknowledged", "open"},
 		"a wrong code":          {"0000", "No page 0000...", "Nothing was undone: your last reply did nothing. UNDO and a code opens...DiskFull db-1", "acknowledged", "open"},
@@ -50,7 +51,7 @@ func TestUndoOfTheLastReply(t *testing.T) {
 	}
 }
 
-// TestUndoOfAPageThatIsOver does not undo an older reply.
+// TestUndoOfAPageThatIsOver: if the page of the last reply is over, UNDO does not undo an older reply.
 func TestUndoOfAPageThatIsOver(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -73,7 +74,7 @@ func TestUndoOfAPageThatIsOver(t *testing.T) {
 	})
 }
 
-// TestUndoOfASilence of a page that was held before ends the silence, and the page stays held.
+// TestUndoOfASilence: UNDO of a silence of a page that was held before ends only the silence.
 func TestUndoOfASilence(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
@@ -96,7 +97,7 @@ func TestUndoOfASilence(t *testing.T) {
 	})
 }
 
-// reply says a text, in which %s is a code.
+// reply sends a text in which the code replaces %s.
 func (p *phone) reply(text, code string) {
 	p.w.t.Helper()
 	p.say("%s", strings.ReplaceAll(text, "%s", code))

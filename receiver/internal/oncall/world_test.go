@@ -33,7 +33,7 @@ const (
 	token = "0123456789abcdef"
 )
 
-// team is the middle of a configuration: people, Alertmanager, and nothing else.
+// team is the part of a configuration with contacts and Alertmanager.
 const team = `
 contacts:
   - {name: alice, number: "` + alice + `"}
@@ -42,7 +42,7 @@ contacts:
 alertmanager: {urls: [http://alertmanager]}
 `
 
-// escalating is a receiver whose pages are escalated.
+// escalating is team with a receiver whose pages are escalated.
 const escalating = team + `
 receivers:
   - name: oncall
@@ -51,16 +51,16 @@ receivers:
     escalate: [{after: 5m, to: [bob]}, {after: 15m, to: [carol]}]
 `
 
-// world is a whole receiver between a fake Alertmanager and the simulator's phones,
-// in a bubble whose clock runs as fast as nothing happens.
+// world is a whole receiver between a fake Alertmanager and the simulator's phones, in a bubble whose
+// clock skips the time in which nothing happens.
 type world struct {
 	t      *testing.T
 	dir    string
-	wraps  func(outbox.Store) outbox.Store // nil: nothing does
+	wraps  func(outbox.Store) outbox.Store // wraps the store; nil: it is not wrapped
 	sim    *textinghousetest.Simulator
 	am     *fakeAlertmanager
 	routes *routes
-	// callbacks are the routes of the simulator, which are the same for all processes.
+	// callbacks holds the routes of the simulator, which all processes share.
 	callbacks *routes
 	r         *receiver.Receiver
 	reg       *prometheus.Registry
@@ -73,7 +73,7 @@ func inWorld(t *testing.T, cfg string, test func(w *world)) {
 	inWrappedWorld(t, cfg, nil, test)
 }
 
-// inWrappedWorld is inWorld, with something around its store.
+// inWrappedWorld is inWorld with a wrapped store.
 func inWrappedWorld(t *testing.T, cfg string, wraps func(outbox.Store) outbox.Store, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -96,7 +96,7 @@ func inWrappedWorld(t *testing.T, cfg string, wraps func(outbox.Store) outbox.St
 	})
 }
 
-// start runs smspager with a configuration, on the outbox that is there.
+// start runs smspager with a configuration, on the outbox in w.dir.
 func (w *world) start(cfg string) {
 	w.t.Helper()
 	w.reg = prometheus.NewRegistry()
@@ -148,7 +148,7 @@ func (w *world) halt() {
 	}
 }
 
-// routes are transports by host.
+// routes holds transports by host.
 type routes struct{ to sync.Map }
 
 func (r *routes) set(host string, to http.RoundTripper) { r.to.Store(host, to) }
@@ -167,7 +167,7 @@ func (r *routes) RoundTrip(req *http.Request) (*http.Response, error) {
 	return to.RoundTrip(req)
 }
 
-// do makes a request to smspager. The fake Alertmanager lists what a notification says that fires.
+// do makes a request to smspager. If it is a notification, the fake Alertmanager lists its firing alerts.
 func (w *world) do(method, path, body string) (int, string) {
 	if strings.HasPrefix(path, "/alertmanager") {
 		if n, err := receiver.Decode([]byte(body)); err == nil {
@@ -186,13 +186,13 @@ func (w *world) serve(method, path, body string) (int, string) {
 	return rec.Code, rec.Body.String()
 }
 
-// alert is one of a group.
+// alert is an alert of a group.
 type alert struct {
 	name, severity, instance string
 	resolved                 bool
 }
 
-// notify posts a notification about alerts of one group, and wants it to be taken in.
+// notify posts a notification about alerts of one group, and fails the test if it is refused.
 func (w *world) notify(receiver, group, reason string, alerts ...alert) {
 	w.t.Helper()
 	status := "resolved"
@@ -222,7 +222,7 @@ func (w *world) notify(receiver, group, reason string, alerts ...alert) {
 
 var disk = alert{name: "DiskFull", severity: "critical", instance: "db-1"}
 
-// fire posts that the disk is full; resolve that it no longer is.
+// fire posts that the disk is full, and resolve that it no longer is.
 func (w *world) fire() { w.t.Helper(); w.notify("oncall", "disk", "first notification", disk) }
 
 func (w *world) resolve() {
@@ -237,21 +237,21 @@ type phone struct {
 	w *world
 	*textinghousetest.Phone
 	name string
-	code string // of the last page that was read
+	code string // of the last page that the phone has received
 }
 
 func (w *world) phone(number string) *phone {
 	return &phone{w: w, Phone: w.sim.Phone(number), name: map[string]string{alice: "alice", bob: "bob", carol: "carol"}[number]}
 }
 
-// expect reads the next text, which must be as given, with "..." for any text, within
-// a time.
+// expect reads the next text, which must come within a time and equal want. In want, "..." matches any
+// text.
 func (p *phone) expect(within time.Duration, want string) string {
 	p.w.t.Helper()
 	return p.expectAny(within, want)
 }
 
-// expectBoth reads two texts in either order: those of different lanes have none.
+// expectBoth reads two texts in either order: texts of different lanes have no order.
 func (p *phone) expectBoth(within time.Duration, one, other string) {
 	p.w.t.Helper()
 	if text := p.expectAny(within, one, other); p.matches(text, one) {
@@ -278,7 +278,7 @@ func (p *phone) expectAny(within time.Duration, wants ...string) string {
 	return sms.Text
 }
 
-// matches reports whether a text is as wanted.
+// matches reports whether a text matches want, see expect.
 func (p *phone) matches(text, want string) bool {
 	text = strings.ReplaceAll(text, "Re "+p.codeOf(text), "Re CODE")
 	parts := strings.Split(want, "...")
@@ -294,7 +294,7 @@ func (p *phone) matches(text, want string) bool {
 	return found && strings.HasSuffix(rest, parts[len(parts)-1])
 }
 
-// codeOf is the code that a page's text ends with.
+// codeOf returns the code at the end of a page's text, "?" if there is none.
 func (p *phone) codeOf(text string) string {
 	if _, code, ok := strings.Cut(text, "Re "); ok {
 		return code
@@ -302,7 +302,7 @@ func (p *phone) codeOf(text string) string {
 	return "?"
 }
 
-// silent wants no text for a time.
+// silent fails the test if a text comes within a time.
 func (p *phone) silent(d time.Duration) {
 	p.w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)
@@ -328,7 +328,7 @@ func after(d time.Duration) {
 // page reads the latest page over the API.
 func (w *world) page() api.Page {
 	w.t.Helper()
-	synctest.Wait() // until what happens at this instant is done
+	synctest.Wait() // until everything at this instant is done
 	_, text := w.do("GET", "/api/v1/pages?limit=1", "")
 	var list api.Pages
 	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Pages) != 1 {
@@ -342,7 +342,7 @@ func (w *world) page() api.Page {
 	return p
 }
 
-// history is the types of a page's events.
+// history returns the types of a page's events, with their persons.
 func history(p api.Page) string {
 	var types []string
 	for _, e := range p.Events {
@@ -355,10 +355,10 @@ func history(p api.Page) string {
 	return strings.Join(types, ", ")
 }
 
-// metric is the value of a sample, 0 where there is none.
+// metric returns the value of a sample, 0 if there is none.
 func (w *world) metric(name string, labels ...string) float64 {
 	w.t.Helper()
-	synctest.Wait() // until what happens at this instant is done
+	synctest.Wait() // until everything at this instant is done
 	families, err := w.reg.Gather()
 	if err != nil {
 		w.t.Fatal(err)
@@ -384,5 +384,5 @@ func (w *world) metric(name string, labels ...string) float64 {
 	return 0
 }
 
-// accountOf is the provider's account.
+// accountOf is an account at the provider.
 type accountOf = textinghousetest.Account

@@ -8,32 +8,33 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// AnyVersion is the Version of an Act on a page that the person does not see.
+// AnyVersion is the Version of an Act by a person who does not see the page.
 const AnyVersion = -1
 
-// Act is what somebody does to a page without a phone. It says itself what a reply must be read for.
+// Act is an action on a page that does not come from a phone. Its fields hold what Parse reads from a
+// reply.
 type Act struct {
 	Verb    Verb        // Acknowledge, Silence, Next, Undo or Note
-	Page    string      // the page's id, or the code of one that is current
-	Version int         // of the page, as the person saw it; AnyVersion: they did not see it
+	Page    string      // the page's id, or the code of a current page
+	Version int         // the page's version that the person saw, or AnyVersion
 	By      string      // the contact who acts
-	Number  e164.Number // the phone of who acts, instead of By; "": By does
+	Number  e164.Number // the number of the person who acts; "": By acts
 	Via     string      // how, for the page's history: "in the console"
 	Length  time.Duration
 	Until   string // when a silence ends, "0700"; "": after Length
-	Text    string // of a note
+	Text    string // the text of a note
 }
 
-// Acted is what became of an Act.
+// Acted is the result of an Act.
 type Acted struct {
-	Page outbox.Page // as it is now
+	Page outbox.Page // its state after the Act
 	Text string      // the confirmation, or why nothing was done
 	Done bool
 }
 
 // ChangedError is the error of an Act on a page that has changed since the person saw it.
 type ChangedError struct {
-	Page outbox.Page // as it is now
+	Page outbox.Page // its current state
 	Seen int         // the version that the person saw
 }
 
@@ -49,7 +50,7 @@ func (e *ChangedError) Error() string {
 	return fmt.Sprintf("page %s has changed: it is %s. Read it again (version %d, yours is %d)", e.Page.Code, what, e.Page.Version, e.Seen)
 }
 
-// UnknownContactError is the error of an Act by somebody who is no contact.
+// UnknownContactError is the error of an Act by somebody who is not a contact.
 type UnknownContactError struct{ Name string }
 
 func (e *UnknownContactError) Error() string {

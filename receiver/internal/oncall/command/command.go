@@ -1,10 +1,10 @@
 // Package command reads what a reply asks for. It is pure: it knows no store, clock, or network.
 //
-// A reply is read in three passes. The first one undoes what gateways and phones do to a text:
-// encodings, quotations, signatures. The second one splits it into words and classifies each: a verb,
-// the code of a page, a length of time, a refusal, and so on. The third one looks the whole up in a
-// table of shapes; a reply without a shape is [Unknown]. Nothing is guessed: what refuses, asks, or was
-// written by a machine acknowledges nothing.
+// A reply is read in three passes. The first removes what gateways and phones add to a text: encodings,
+// quotations, signatures. The second splits the text into words and classifies each: a verb, the code of
+// a page, a length of time, a refusal, and so on. The third looks up the sentence in a table of shapes;
+// a reply that fits no shape is [Unknown]. Nothing is guessed: a refusal, a question, or a text written
+// by a machine acknowledges nothing.
 package command
 
 import (
@@ -21,9 +21,9 @@ const (
 	Acknowledge Verb = "acknowledge"
 	Silence     Verb = "silence"
 	Undo        Verb = "undo"
-	Next        Verb = "next" // the next person is to be paged
-	More        Verb = "more" // what the text has left out
-	Note        Verb = "note" // of an Act only: others are to know something
+	Next        Verb = "next" // page the next person
+	More        Verb = "more" // send what the text has left out
+	Note        Verb = "note" // add a note for others; only an Act can
 	Status      Verb = "status"
 	Who         Verb = "who"
 	Help        Verb = "help"
@@ -31,8 +31,8 @@ const (
 	Start       Verb = "start"
 	Verify      Verb = "verify"
 	Decline     Verb = "decline"  // a refusal, which does nothing
-	Question    Verb = "question" // it does nothing
-	Machine     Verb = "machine"  // written by one, which does nothing
+	Question    Verb = "question" // a question, which does nothing
+	Machine     Verb = "machine"  // a text written by a machine, which does nothing
 	Unknown     Verb = "unknown"
 )
 
@@ -41,29 +41,29 @@ func (v Verb) Unclear() bool {
 	return v == Unknown || v == Decline || v == Question || v == Machine
 }
 
-// Command is a reply that was understood.
+// Command is what a reply asks for.
 type Command struct {
 	Verb   Verb
-	Codes  []string      // of pages, each once; for Verify, the code of the verification
-	All    bool          // every page is meant
-	Length time.Duration // of a silence; 0: none was given
-	Until  string        // when a silence ends, "0700"; "": none was given
-	// Chat: there are other words, so that a number may be one of them and not a code.
+	Codes  []string      // codes of pages, each once; for Verify, the code of the verification
+	All    bool          // the command is for all pages
+	Length time.Duration // of a silence; 0: not given
+	Until  string        // when a silence ends, "0700"; "": not given
+	// Chat is true if there are other words, so a number may be one of them and not a code.
 	Chat bool
-	// Bare: nothing but a code acknowledges.
+	// Bare is true if a code acknowledges without a verb.
 	Bare bool
 }
 
-// The digits of the codes of pages, and of the codes of verifications.
+// How many digits the code of a page and the code of a verification have.
 const (
 	ShortestCode = 4
 	LongestCode  = 5
 	VerifyCode   = 6
 )
 
-// Parse reads a reply that was typed with thumbs at night, or dictated: case, accents and punctuation
-// do not matter, and it may begin with "Re" as the end of a page does. Only an acknowledgement may be
-// followed by other words, and a code may be among them.
+// Parse returns the command in a reply, which may be typed with thumbs at night, or dictated. Case,
+// accents and punctuation do not matter, and the reply may begin with "Re", as the end of a page's text
+// does. Only an acknowledgement may be followed by other words, and a code may be among them.
 func Parse(text string) Command {
 	text = body(decode(text))
 	outside, quotes := unquote(text)
@@ -104,25 +104,25 @@ func parse(text string) Command {
 	return c
 }
 
-// sentence is what the words of a reply amount to.
+// sentence holds what the words of a reply say together.
 type sentence struct {
 	verb   Verb          // Unknown: none
-	codes  []string      // of pages
+	codes  []string      // codes of pages
 	length time.Duration // 0: none
 	until  string        // "": none
 	all    bool
-	proof  string // the code of a verification, "": none
+	proof  string // the code of a verification; "": none
 	chat   bool   // there are other words
-	early  bool   // some of them precede the verb
+	early  bool   // other words come before the verb or the code
 
-	acknowledged bool // one of the verbs acknowledges
+	acknowledged bool // a verb of the reply acknowledges
 }
 
-// collect counts the words of a reply up. It is false if there are words that no shape has. In "ok
-// undo", overrides lets the second verb count.
+// collect combines the words of a reply. It returns false if they fit no shape. overrides lets the
+// second verb count in "ok undo".
 func collect(words []word, overrides bool) (s sentence, ok bool) {
 	s.verb = Unknown
-	weak := true // all words of the verb are
+	weak := true // all words of the verb are weak
 	for _, w := range words {
 		if w.kind == verb && w.verb == Acknowledge {
 			s.acknowledged = true
@@ -154,13 +154,13 @@ func collect(words []word, overrides bool) (s sentence, ok bool) {
 			return s, false
 		}
 	}
-	if s.chat { // six digits among other words may be anything
+	if s.chat { // six digits among other words may be any number
 		s.proof = ""
 	}
 	return s, !s.chat || !weak && !s.early || len(s.codes) > 0
 }
 
-// command looks a sentence up. It returns Unknown and false if it has no shape.
+// command looks up a sentence in shapes. It returns Unknown and false if the sentence fits none.
 func (s *sentence) command(ok bool) (Command, bool) {
 	for _, shape := range shapes {
 		if !ok || !shape.fits(s) {
@@ -176,7 +176,7 @@ func (s *sentence) command(ok bool) (Command, bool) {
 	return Command{Verb: Unknown}, false
 }
 
-// need says whether a shape has something.
+// need is whether a sentence of a shape must have a part, or may.
 type need int
 
 const (
@@ -187,18 +187,18 @@ const (
 
 func (n need) allows(has bool) bool { return n == may || (n == yes) == has }
 
-// shape is a sentence that means something. Where a verb is Unknown, none was written.
+// shape describes sentences that have a meaning. If verb is Unknown, they have no verb.
 type shape struct {
 	verb  Verb
 	codes need
-	long  need // a length, or when it ends
+	long  need // a length, or an end
 	all   need
 	proof need
 	chat  need
 	means Verb
 }
 
-// shapes are all sentences that mean something. No sentence has two shapes.
+// shapes describes all sentences that have a meaning. No sentence fits two shapes.
 var shapes = []shape{
 	// verb      codes long all proof chat
 	{Acknowledge, may, may, no, no, may, Acknowledge}, // "ok", "ok 4821 7426", "ok on my way", "ok 2h"

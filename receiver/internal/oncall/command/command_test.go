@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// meaning writes a command as testdata/replies.tsv has it.
+// meaning returns a command in the form of testdata/replies.tsv.
 func meaning(c Command) string {
 	words := append([]string{string(c.Verb)}, c.Codes...)
 	if c.All {
@@ -56,7 +56,7 @@ func TestChat(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever is typed, a command is complete.
+// FuzzParse: Parse returns a complete command for any text.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{"ok 4821", "4821 2h", "s 1h30", "undo", "?", "583201", "Re 4821", "\x00\xff", "h h h", "until 7am", "“ok, 4821 is yours” x"} {
 		f.Add(text)

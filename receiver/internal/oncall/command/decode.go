@@ -10,8 +10,8 @@ import (
 	"unicode/utf16"
 )
 
-// decode undoes what gateways do to a text: UCS-2 as hexadecimal digits, HTML entities, and the
-// encoding of a form.
+// decode removes the encodings of gateways from a text: UCS-2 as hexadecimal digits, HTML entities, and
+// the URL encoding of a form.
 func decode(text string) string {
 	text = strings.TrimSpace(text)
 	if plain, ok := fromHex(text); ok {
@@ -29,7 +29,8 @@ func decode(text string) string {
 	return text
 }
 
-// fromHex reads UCS-2 that a gateway shows as hexadecimal digits, four a unit.
+// fromHex decodes UCS-2 that a gateway has written as hexadecimal digits, four per unit. It returns
+// false if the text is something else.
 func fromHex(text string) (string, bool) {
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) == 0 || len(raw)%2 != 0 || len(raw) < 4 && digits(text) {
@@ -45,13 +46,13 @@ func fromHex(text string) (string, bool) {
 }
 
 var (
-	// endOfBody matches a line that begins a signature, or what a reply responds to.
+	// endOfBody matches a line that begins a signature or the quoted text of an earlier message.
 	endOfBody = regexp.MustCompile(`(?i)^\s*(--+\s*$|_{3,}|-{3,}.*-{3,}|(sent|get|written) (from|by|with|via|outlook) |(envoy|enviad|inviat|gesendet|verzonden|verstuurd|von mein).*(iphone|ipad|android|samsung|galaxy|mobil|handy|phone|telefo)|(on|le|am|el|il|op|em) .*(wrote|crit|schrieb|escribi.|ha scritto|schreef|escreveu).*:\s*$)`)
-	// quotation matches what somebody else wrote; its end may be cut off.
+	// quotation matches a passage in quotation marks, of which the closing one may be cut off.
 	quotation = regexp.MustCompile("(?s)[“„«‟「『\"]([^“”„«»「」『』\"]*)(?:[”“»」』\"]|$)|‘([^‘’]*\\s[^‘’]*\\s[^‘’]*)’")
 )
 
-// body returns the lines of a text that its sender has written.
+// body returns the lines of a text that its sender wrote.
 func body(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {
@@ -66,10 +67,10 @@ func body(text string) string {
 	return strings.TrimSpace(strings.Join(lines, ""))
 }
 
-// unquote splits a text into what is outside of quotations and whether there are long ones, which are
-// of an earlier text. A text that is nothing but a quotation is its words.
+// unquote returns a text without long quotations, which repeat an earlier text, and whether there were
+// any. It keeps the words of short ones, and of a text that consists of a quotation only.
 func unquote(text string) (outside string, quotes bool) {
-	const short = 10 // characters of what may be quoted for other reasons: "ok"
+	const short = 10 // fewer characters may be quoted for other reasons: "ok"
 	outside = quotation.ReplaceAllStringFunc(text, func(passage string) string {
 		words := strings.TrimSpace(strings.Trim(passage, "“”„«»‟「」『』\"‘’"))
 		if len([]rune(words)) < short {

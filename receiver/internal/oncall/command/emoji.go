@@ -5,15 +5,15 @@ import (
 	"unicode"
 )
 
-// The meanings of emoji. They are read before emoji are replaced by their names: ":octagonal_sign:"
-// is no STOP.
+// The emoji with a meaning. They are read before emoji are replaced by their names, because
+// ":octagonal_sign:" is not STOP.
 const (
 	agreeing = "👍👌✅✔☑✓🆗🙏🫡🤝👊🤜🤛💪🙌🤙👏🤞🙆🙋"
 	refusing = "👎🚫❌⛔🙅✖🤷"
 	asked    = "❓❔⁉"
 )
 
-// emoji replaces each emoji by a word: of agreement, of refusal, or one that says nothing.
+// emoji replaces each emoji with a word: of agreement, of refusal, "?", or one without meaning.
 func emoji(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -25,7 +25,7 @@ func emoji(text string) string {
 		case strings.ContainsRune(asked, r):
 			b.WriteString(" ? ")
 		case r == '\u200d', r == '\u20e3', r == '♂', r == '♀', unicode.Is(unicode.Variation_Selector, r), r >= 0x1f3fb && r <= 0x1f3ff:
-			// they modify the character before
+			// modifies the character before it
 		case unicode.Is(unicode.So, r) && r > 0xff, r >= 0x1f000 && r <= 0x1faff:
 			b.WriteString(" emoji ")
 		default:
@@ -35,7 +35,7 @@ func emoji(text string) string {
 	return b.String()
 }
 
-// noEmoji drops the emoji of a text.
+// noEmoji drops emoji with a meaning, in strings.Map.
 func noEmoji(r rune) rune {
 	if strings.ContainsRune(agreeing+refusing+asked, r) {
 		return -1

@@ -12,44 +12,44 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// mostWords bounds the words that are read of a reply.
+// mostWords is how many words of a reply are read.
 const mostWords = 60
 
-// kind is what a word can be.
+// kind is the class of a word.
 type kind int
 
 const (
 	other  kind = iota
-	filler      // says nothing
+	filler      // without meaning
 	verb
-	code   // of a page
+	code   // the code of a page
 	proof  // the code of a verification
-	length // of a silence; its number and its unit may be two words
+	length // the length of a silence, written as one word or two: "2h", "two hours"
 	until  // when a silence ends
 	everything
 	refusal
-	machine  // what a machine writes
+	machine  // a phrase that machines write
 	question // a question mark at the end
 )
 
-// word is a word of a reply, or a phrase, classified.
+// word is a classified word or phrase of a reply.
 type word struct {
 	kind   kind
 	text   string
 	verb   Verb
-	weak   bool // it means something only without other words: "yes", "two hours"
+	weak   bool // it counts only without other words: "yes", "two hours"
 	length time.Duration
 }
 
 // lex splits a reply into classified words.
 func lex(text string) []word {
 	tokens := split(text)
-	if len(tokens) > 0 && tokens[0] == "re" { // as the end of a page has it
+	if len(tokens) > 0 && tokens[0] == "re" { // copied from the end of a page's text
 		tokens = tokens[1:]
 	}
 	asks := false
 	if last := len(tokens) - 1; last > 0 {
-		_, phrase := next(tokens) // "is goed" asks nothing
+		_, phrase := next(tokens) // "is goed" is not a question
 		asks = tokens[last] == "?" || vocabulary.askers[tokens[0]] && tokens[1] != "t" && phrase == 1
 		if tokens[last] == "?" {
 			tokens = tokens[:last]
@@ -72,7 +72,7 @@ func lex(text string) []word {
 	return words
 }
 
-// next classifies the phrase, or the word, that tokens begin with, and returns how many of them it is.
+// next classifies the phrase or word at the start of tokens, and returns how many tokens it uses.
 func next(tokens []string) (w word, used int) {
 	for n := min(longestPhrase, len(tokens)); n > 0; n-- {
 		if w, known := vocabulary.phrases[strings.Join(tokens[:n], " ")]; known {
@@ -97,8 +97,8 @@ func next(tokens []string) (w word, used int) {
 	return classify(tokens[0]), 1
 }
 
-// dictated reads a code that is written in groups of digits or spelled, as speech is: "6,279", "62 79",
-// "six two seven nine".
+// dictated reads a code that dictation has written in groups of digits or as words: "6,279", "62 79",
+// "six two seven nine". used is 0 if tokens begin with none.
 func dictated(tokens []string) (w word, used int) {
 	joined := ""
 	for used < len(tokens) {
@@ -115,8 +115,8 @@ func dictated(tokens []string) (w word, used int) {
 	return classify(joined), used
 }
 
-// numeral reads the number that tokens begin with, in digits or spelled ("62", "six", "sixty two"). used is 0
-// if it is none.
+// numeral reads the number that tokens begin with, in digits or words ("62", "six", "sixty two"). used is
+// 0 if they begin with none.
 func numeral(tokens []string) (number string, used int) {
 	if digits(tokens[0]) {
 		return tokens[0], 1
@@ -150,7 +150,7 @@ func classify(token string) word {
 	return w
 }
 
-// squeeze writes repeated letters once.
+// squeeze reduces repeated letters to one.
 func squeeze(token string) string {
 	last := rune(0)
 	return strings.Map(func(r rune) rune {
@@ -167,16 +167,16 @@ var (
 	dotted = regexp.MustCompile(`\bo[. ]k\b\.?`)
 	// decimal matches "1.5h".
 	decimal = regexp.MustCompile(`\b(\d{1,2})[.,](\d)\s*(h|hr|hrs|hours?|heures?|stunden|horas|ore|uur)\b`)
-	// clock matches "until 7am" in the languages of the other words.
+	// clock matches "until 7am" in the languages of words.tsv.
 	clock = regexp.MustCompile(`\b(?:until|untill|till|til|bis|jusqu.?a|hasta|fino|sino|tot|ate)(?: (?:las?|alle|all.|as|um|zu|at|le|a))?\s+(\d{1,2})(?:[:.h](\d{2}))?\s*(am|pm|a\.m\.?|p\.m\.?|h|uhr|uur|heures|horas|ore|o.?clock)?(?:\s|$|[^\w])`)
 	// glued matches a word and a number without a space between them: "ok6279", "6279ok".
 	glued = regexp.MustCompile(`\b([a-z]{1,12})(\d{4,6})\b|\b(\d{4,6})([a-z]{2,12})\b`)
-	// tag matches the markup of HTML.
+	// tag matches an HTML tag.
 	tag = regexp.MustCompile(`</?[a-zA-Z][^<>]{0,80}>`)
 )
 
 // split returns the words, numbers and question marks of a text, in lower case and without accents.
-// A number and its unit ("2h") are one; "@0700" is the time at which something ends.
+// A number with its unit ("2h") is one word; "@0700" is the end of a silence.
 func split(text string) []string {
 	text = emoji(tag.ReplaceAllString(text, " "))
 	plain := strings.Map(func(r rune) rune {
@@ -202,7 +202,7 @@ func split(text string) []string {
 	return tokens[:min(len(tokens), mostWords)]
 }
 
-// endOfSilence writes "until 7am" as "@0700".
+// endOfSilence rewrites "until 7am" as "@0700".
 func endOfSilence(s string) string {
 	m := clock.FindStringSubmatch(s)
 	hour, _ := strconv.Atoi(m[1])
@@ -223,9 +223,9 @@ func digits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// parseLength reads "2h", "90min" or "1h30". It returns 0 if the token is no length.
+// parseLength reads "2h", "90min" or "1h30". It returns 0 if the token is not a length.
 func parseLength(token string) (total time.Duration) {
-	last := time.Duration(0) // the unit before
+	last := time.Duration(0) // the previous unit
 	for token != "" {
 		n := strings.IndexFunc(token, func(r rune) bool { return !unicode.IsDigit(r) })
 		if n == 0 || n > 3 || n < 0 && (last != time.Hour || len(token) > 2) {

@@ -8,9 +8,9 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// Confirmations to one number are limited, so that two machines cannot talk to each other for ever.
-// Those to unknown commands, which a machine would send, are limited more. So are the messages to
-// others about its commands.
+// The limits of confirmations to one number keep two machines from writing to each other for ever.
+// Unclear commands, as a machine would send, have lower limits. The messages to others about a number's
+// commands (shared) are limited too.
 const (
 	confirmedPer10Minutes = 15
 	confirmedPerDay       = 100
@@ -20,7 +20,7 @@ const (
 	sharedPerDay          = 300
 )
 
-// Limit remembers the replies of each number for a day. The zero value is ready; it is safe for
+// Limit holds each number's replies of the last day. The zero value is ready to use, and safe for
 // concurrent use.
 type Limit struct {
 	mu      sync.Mutex
@@ -33,12 +33,12 @@ type repliedAt struct {
 	confirmed bool
 }
 
-// Allows reports whether a reply of a number may be confirmed, and whether others may get messages
-// about it.
+// Allows reports whether a reply from a number may be confirmed, and whether others may get messages
+// about the reply.
 func (l *Limit) Allows(number e164.Number, v Verb, now time.Time) (confirm, share bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// If the limit is 15 in 10 minutes, the 15th last must be more than 10 minutes ago.
+	// If the limit is 15 in 10 minutes, the 15th last must be at least 10 minutes old.
 	var all, confirmed, unclear []time.Time
 	for _, r := range l.replies[number] {
 		all = append(all, r.at)
@@ -57,7 +57,7 @@ func (l *Limit) Allows(number e164.Number, v Verb, now time.Time) (confirm, shar
 	return confirm, fewer(all, sharedPer10Minutes, 10*time.Minute) && fewer(all, sharedPerDay, 24*time.Hour)
 }
 
-// Count notes a reply of a number, and forgets those of a day ago.
+// Count records a reply from a number, and drops replies older than a day.
 func (l *Limit) Count(number e164.Number, v Verb, confirmed bool, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,7 +11,7 @@ func TestLimit(t *testing.T) {
 	for name, test := range map[string]struct {
 		verb           Verb
 		gap            time.Duration // between replies
-		replies        int           // before the one that is asked about
+		replies        int           // before the reply in question
 		confirm, share bool
 	}{
 		"the first":             {Acknowledge, time.Second, 0, true, true},

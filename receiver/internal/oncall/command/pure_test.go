@@ -11,7 +11,7 @@ func TestPure(t *testing.T) {
 		"github.com/smspager/smspager/receiver/e164", "github.com/smspager/smspager/receiver/outbox", "github.com/smspager/smspager/templating/gsm7")
 }
 
-// No sentence has two shapes, so their order does not matter.
+// TestShapes: no sentence fits two shapes, so their order does not matter.
 func TestShapes(t *testing.T) {
 	both := func(a, b need) bool { return a == b || a == may || b == may }
 	for i, a := range shapes {

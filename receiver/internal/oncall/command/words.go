@@ -6,29 +6,29 @@ import (
 	"time"
 )
 
-// table has the phrases of all languages, by meaning and language.
+// table holds the phrases of all languages, by meaning and language.
 //
 //go:embed words.tsv
 var table string
 
-// agreement is what the emoji of agreement are read as.
+// agreement is the word that replaces an emoji of agreement.
 const agreement = "emojiok"
 
-// lexicon is the table, by phrase.
+// lexicon holds the table by phrase.
 type lexicon struct {
 	phrases map[string]word
-	units   map[string]time.Duration // of a length
-	askers  map[string]bool          // begin a question
-	numbers map[string]int           // spelled
+	units   map[string]time.Duration // units of a length
+	askers  map[string]bool          // words that begin a question
+	numbers map[string]int           // numbers written as words
 }
 
-// vocabulary is what the table says.
+// vocabulary is the lexicon of table.
 var vocabulary = newLexicon(table)
 
-// longestPhrase is how many words the longest phrase has.
+// longestPhrase is the number of words in the longest phrase.
 const longestPhrase = 5
 
-// meanings are those of the dictionary.
+// meanings holds the words for the meanings in the table.
 var meanings = map[string]word{
 	"acknowledge": {kind: verb, verb: Acknowledge},
 	"agree":       {kind: verb, verb: Acknowledge, weak: true},
@@ -49,10 +49,11 @@ var meanings = map[string]word{
 	"machine":     {kind: machine},
 }
 
-// lengths are the units of the table.
+// lengths holds the units in the table.
 var lengths = map[string]time.Duration{"minutes": time.Minute, "hours": time.Hour, "days": 24 * time.Hour}
 
-// newLexicon reads a table: a meaning, a language and phrases a line. It is tested with the program's.
+// newLexicon reads a table of lines with a meaning, a language and phrases. It checks nothing: the tests
+// run with the same table.
 func newLexicon(table string) *lexicon {
 	l := &lexicon{make(map[string]word), make(map[string]time.Duration), make(map[string]bool), make(map[string]int)}
 	for line := range strings.Lines(table) {

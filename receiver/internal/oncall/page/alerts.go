@@ -19,7 +19,7 @@ type AlertState string
 // The states of an alert. An alert has ended if it is resolved or gone; it may fire again.
 const (
 	Firing     AlertState = "firing"
-	Suppressed AlertState = "suppressed" // Alertmanager holds it back: silenced, inhibited or muted
+	Suppressed AlertState = "suppressed" // silenced, inhibited or muted in Alertmanager, which does not notify
 	Resolved   AlertState = "resolved"   // a notification reports its end
 	Gone       AlertState = "gone"       // Alertmanager no longer lists it, or it is in another page
 )
@@ -64,13 +64,13 @@ func (a *Alert) Fingerprint() string {
 	return fingerprint
 }
 
-// KeyOf returns the key of an alert of a notification. Alerts of two organizations of one Grafana may
-// have one fingerprint.
+// KeyOf returns the key of a notification's alert. It includes the organization, because alerts of two
+// organizations of one Grafana may have the same fingerprint.
 func KeyOf(n *templating.Notification, a *template.Alert) string {
 	return strings.ReplaceAll(a.Fingerprint, " ", "_") + "@" + strings.ReplaceAll(n.Org, " ", "_")
 }
 
-// sourceOf returns a short name for who sent a notification, "" if nothing shows it.
+// sourceOf returns a short name for the sender of a notification, "" if the sender is unknown.
 func sourceOf(n *templating.Notification) string {
 	if n.ExternalURL == "" {
 		return ""
@@ -86,14 +86,14 @@ func shortName(of string) string {
 
 // Effect is what a notification did to the alerts of a page.
 type Effect struct {
-	Fresh bool // an alert fires that was not there, or that had ended
-	Back  bool // an alert fires that was suppressed
+	Fresh bool // a new alert fires, or one that had ended fires again
+	Back  bool // a suppressed alert fires again
 	Ended bool // an alert has ended
 }
 
-// instances returns the alerts of the page that an alert of a notification is. Two Alertmanagers that
-// know nothing of each other may have equal alerts: they began at different times, and each reports
-// the end of its own. Peers of a cluster report the alerts of each other.
+// instances returns the page's alerts that an alert of a notification refers to. Two independent
+// Alertmanagers may have equal alerts, which began at different times, and each reports the end of its
+// own. Peers of a cluster report each other's alerts.
 func (p *Page) instances(n *templating.Notification, a *template.Alert) []*Alert {
 	source, all := sourceOf(n), p.index()[KeyOf(n, a)]
 	for _, known := range all {
@@ -111,12 +111,12 @@ func (p *Page) instances(n *templating.Notification, a *template.Alert) []*Alert
 	case a.Status != string(model.AlertFiring):
 		return live
 	case len(live) > 0:
-		return nil // a second one
+		return nil // it is a second, equal alert
 	}
 	return all[:min(1, len(all))]
 }
 
-// index returns the alerts by their keys. Equal alerts of two sources are under one key.
+// index returns the alerts by key. Equal alerts of two sources share a key.
 func (p *Page) index() map[string][]*Alert {
 	if p.byKey == nil {
 		p.byKey = make(map[string][]*Alert, len(p.Alerts))
@@ -127,13 +127,13 @@ func (p *Page) index() map[string][]*Alert {
 	return p.byKey
 }
 
-// Take changes the alerts that a notification lists, and no others. older are alerts of other pages
-// that come to this one.
+// Take updates the alerts that a notification lists. It changes no others, unless the notification
+// leaves some out: see cut. older are alerts of other pages that may move to this one.
 func (p *Page) Take(n *templating.Notification, older []*Alert, at time.Time) Effect {
 	p.NotifiedAt, p.WaitsUntil = at, time.Time{}
 	var e Effect
 	source := sourceOf(n)
-	related := map[string]bool{source: true} // this source, and its peers
+	related := map[string]bool{source: true} // this source and its peers
 	if source != "" {
 		if p.Sources == nil {
 			p.Sources = make(map[string]string)
@@ -168,7 +168,7 @@ func (p *Page) Take(n *templating.Notification, older []*Alert, at time.Time) Ef
 	return e
 }
 
-// add adds an alert that fires.
+// add adds a firing alert.
 func (p *Page) add(n *templating.Notification, a *template.Alert, older []*Alert, at time.Time) {
 	added := &Alert{Key: KeyOf(n, a), State: Firing, StartsAt: a.StartsAt, Came: at, At: at, Notified: at, Whole: a}
 	added.reported(sourceOf(n))
@@ -189,7 +189,7 @@ func (p *Page) add(n *templating.Notification, a *template.Alert, older []*Alert
 	p.byKey[added.base()] = append(p.byKey[added.base()], added)
 }
 
-// fires notes that an alert of the page fires.
+// fires marks an alert of the page as firing.
 func (p *Page) fires(known *Alert, n *templating.Notification, a *template.Alert, e *Effect, at time.Time) {
 	switch known.State {
 	case Suppressed:
@@ -205,14 +205,14 @@ func (p *Page) fires(known *Alert, n *templating.Notification, a *template.Alert
 	known.StartsAt, known.At, known.Notified, known.Whole = a.StartsAt, at, at, a
 }
 
-// reported notes who reported the alert.
+// reported adds a source to those that have reported the alert.
 func (a *Alert) reported(source string) {
 	if source != "" && !slices.Contains(a.Sources, source) {
 		a.Sources = append(a.Sources, source)
 	}
 }
 
-// ends notes that the alert has ended, and reports whether it fired before.
+// ends marks the alert as ended, and reports whether it had not ended before.
 func (a *Alert) ends(state AlertState, at time.Time) bool {
 	live := a.Live()
 	if live {
@@ -225,8 +225,8 @@ func (a *Alert) ends(state AlertState, at time.Time) bool {
 	return live
 }
 
-// cut notes how many alerts the notification leaves out. If all of its alerts are resolved, so are
-// those that it leaves out. related are its source, and the peers of that.
+// cut records how many alerts the notification leaves out. If the notification is resolved, the alerts
+// that it leaves out are too. related holds its source and the peers of that source.
 func (p *Page) cut(n *templating.Notification, related map[string]bool, e *Effect, at time.Time) {
 	for source := range related {
 		delete(p.Cut, source)
@@ -255,7 +255,7 @@ func (p *Page) cut(n *templating.Notification, related map[string]bool, e *Effec
 	}
 }
 
-// Truncated returns how many alerts notifications leave out that may fire.
+// Truncated returns how many alerts the notifications leave out. They may fire.
 func (p *Page) Truncated() uint64 {
 	var all uint64
 	for _, n := range p.Cut {
@@ -278,7 +278,8 @@ func (p *Page) Over() bool {
 	return p.Truncated() == 0 && !slices.ContainsFunc(p.Alerts, (*Alert).Live)
 }
 
-// Fires reports whether an alert of the page fires, as far as it is known.
+// Fires reports whether an alert of the page fires, or may fire: one that notifications leave out, or
+// if the page lists no alerts.
 func (p *Page) Fires() bool {
 	if n := p.Truncated(); n > 0 && !p.CutHeld || n == 0 && len(p.Alerts) == 0 {
 		return true
@@ -297,13 +298,13 @@ func (p *Page) Live() []*Alert {
 	return live
 }
 
-// Holds reports whether the page has an alert that has not ended.
+// Holds reports whether the page has an alert with this key that has not ended.
 func (p *Page) Holds(key string) bool {
 	return slices.ContainsFunc(p.index()[key], (*Alert).Live)
 }
 
-// Rest returns the part of a RESOLVED text that names the alerts that have not ended; "" if all have.
-// name returns what texts call an alert.
+// Rest returns the part of a RESOLVED text that names the alerts that have not ended, "" if all have
+// ended. name returns an alert's name in texts.
 func (p *Page) Rest(name func(template.Alert) string) string {
 	live := p.Live()
 	if n := p.Truncated(); len(live) == 0 && n > 0 {

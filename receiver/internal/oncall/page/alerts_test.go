@@ -14,8 +14,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// take is a notification of alerts at a time: "a" fires, "-a" is resolved, "a@2" began 2 minutes after
-// the page opened.
+// take is a notification at a time. In alerts, "a" fires, "-a" is resolved, and "a@2" began 2 minutes
+// after the page opened.
 type take struct {
 	at        time.Duration
 	alerts    string
@@ -47,14 +47,14 @@ func (s take) notification() *templating.Notification {
 	return n
 }
 
-// TestTake: what notifications do to the alerts of a page, which alice has acknowledged after the first.
+// TestTake: notifications change the alerts of a page, which alice acknowledges after the first.
 func TestTake(t *testing.T) {
 	const minute = time.Minute
 	for name, test := range map[string]struct {
 		takes   []take
 		live    string // keys of the alerts that have not ended
 		over    bool
-		reopens bool // after the last
+		reopens bool // after the last notification
 		rest    string
 	}{
 		"one is resolved":                           {[]take{{0, "a b", "", "", "", 0}, {minute, "-a", "", "", "", 0}}, "b@", false, false, "b is not resolved"},
@@ -85,7 +85,7 @@ func TestTake(t *testing.T) {
 			last := test.takes[0].notification()
 			for _, s := range test.takes[1:] {
 				var err error
-				if p, err = page.Load(*p.Stored(), nil); err != nil { // nothing is lost on the way
+				if p, err = page.Load(*p.Stored(), nil); err != nil { // storing loses nothing
 					t.Fatal(err)
 				}
 				last = s.notification()
@@ -110,7 +110,7 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// TestLearn: what Alertmanager's response does to a page of alerts a and b.
+// TestLearn: Alertmanager's reports change a page of alerts a and b.
 func TestLearn(t *testing.T) {
 	silenced := page.Known{Suppressed: true, By: "silenced by dave until 04:30 UTC", Until: at(90 * time.Minute)}
 	inhibited := page.Known{Suppressed: true, By: "inhibited by another alert"}
@@ -145,7 +145,7 @@ func TestLearn(t *testing.T) {
 		reports []*page.Report // at 10m, 11m, ...
 		state   outbox.PageState
 		fires   bool
-		back    bool // after the last
+		back    bool // after the last report
 		asks    time.Duration
 		kind    page.Kind // due at 16m
 		events  string
@@ -194,8 +194,8 @@ func TestLearn(t *testing.T) {
 	}
 }
 
-// TestSuppressedPagesNobody: no step and no repeat is due while all alerts are held back, or while
-// Alertmanager does not list them because it has just started.
+// TestSuppressedPagesNobody: no step is due while all alerts are suppressed, or while Alertmanager does
+// not list them because it has just started.
 func TestSuppressedPagesNobody(t *testing.T) {
 	due := func(r *page.Report) page.Kind {
 		p := opened()
@@ -217,7 +217,8 @@ func TestSuppressedPagesNobody(t *testing.T) {
 	}
 }
 
-// TestFlapping: a page that flaps says so once in five minutes, and ends a minute after its alert.
+// TestFlapping: texts report a flapping page once in five minutes, and it ends two minutes after its
+// alert, which changes every minute.
 func TestFlapping(t *testing.T) {
 	p := opened()
 	quiet := func(minute int, alerts string) bool {
@@ -231,9 +232,9 @@ func TestFlapping(t *testing.T) {
 		settle bool
 	}{
 		{"a", false, "", false},
-		{"-a", false, "", false}, // 1
+		{"-a", false, "", false}, // the first change
 		{"a", false, "", false},
-		{"-a", false, "flapping: 3 changes in 2 min", true}, // 3
+		{"-a", false, "flapping: 3 changes in 2 min", true}, // the third
 		{"a", true, "flapping: 4 changes in 3 min", false},
 		{"-a", true, "flapping: 5 changes in 4 min", true},
 		{"a b", false, "flapping: 6 changes in 5 min", false}, // b is news
@@ -256,7 +257,7 @@ func TestFlapping(t *testing.T) {
 	}
 }
 
-// TestMove: alerts that are in a newer page leave the older one, which ends.
+// TestMove: alerts that move to a newer page leave the older one, which ends without them.
 func TestMove(t *testing.T) {
 	older := page.Open("1", "4821", "oncall", firing("a", "b"), nil, begin)
 	older.Begin([]outbox.Person{alice}, begin)

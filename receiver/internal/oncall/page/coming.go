@@ -9,11 +9,11 @@ import (
 // Coming is what happens to an open page if nobody acts and nothing changes.
 type Coming struct {
 	At     time.Time
-	Step   Step // the next one of the escalation
-	Number int  // of Step, from 1; 0: all who were paged are paged again
+	Step   Step // the next step of the escalation
+	Number int  // the number of Step, from 1; 0: everybody is paged again instead
 }
 
-// Coming returns what comes next, and false if that is nothing.
+// Coming returns what happens next, and false if nothing does.
 func (p *Page) Coming(plan *Plan) (Coming, bool) {
 	if plan == nil || !plan.Pages || p.State != outbox.PageOpen || !p.Fires() {
 		return Coming{}, false

@@ -8,13 +8,13 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// TestComing: what is announced is what happens if nobody acts.
+// TestComing: Coming announces what happens if nobody acts.
 func TestComing(t *testing.T) {
 	hour := &page.Plan{Pages: true, Repeat: 10 * time.Minute, Steps: []page.Step{{After: time.Hour, To: []string{"bob"}}}}
 	for name, test := range map[string]struct {
 		page *page.Page
 		plan *page.Plan
-		want time.Duration // since it opened; 0: nothing comes
+		want time.Duration // since the page opened; 0: nothing is coming
 		step int
 	}{
 		"first step":            {opened(), plan, 5 * time.Minute, 1},
@@ -41,7 +41,7 @@ func TestComing(t *testing.T) {
 	}
 }
 
-// taken is a page with some of its steps taken.
+// taken returns the page after some of its steps.
 func taken(p *page.Page, steps int) *page.Page {
 	for i := range steps {
 		p.Do(page.Action{Kind: page.Escalate}, plan, []outbox.Person{{Name: plan.Steps[i].To[0], Number: "+33639980009"}}, at(plan.Steps[i].After))

@@ -10,7 +10,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Who was paged: each once per step, and after a reopening anew.
+// TestRecipients: People lists everybody once per step, and starts anew when the page is reopened.
 func TestRecipients(t *testing.T) {
 	p := after(escalate(5*time.Minute, bob, alice))
 	notify(p, firing("a"), at(6*time.Minute), alice, bob, carol, carol)
@@ -28,7 +28,7 @@ func TestRecipients(t *testing.T) {
 	}
 }
 
-// What a page shows: its severity, and in its history who is paged later.
+// TestShown: a page shows its severity and, in its history, who is paged later.
 func TestShown(t *testing.T) {
 	asleep := alice
 	asleep.NotBefore = at(4 * time.Hour)
@@ -43,7 +43,7 @@ func TestShown(t *testing.T) {
 	}
 }
 
-// A notification is as good as a repeat.
+// TestNotifiedInsteadOfRepeat: a notification postpones the next repeat.
 func TestNotifiedInsteadOfRepeat(t *testing.T) {
 	p := after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol), judged(17*time.Minute))
 	notify(p, firing("a"), at(time.Hour), alice, bob, carol)
@@ -55,7 +55,8 @@ func TestNotifiedInsteadOfRepeat(t *testing.T) {
 	}
 }
 
-// After an undo, receipts of the last step do not matter: it was acknowledged, so it was received.
+// TestUndoIsJudged: after an undo, the receipts of the last step do not matter. Somebody acknowledged
+// the page, so a message has arrived.
 func TestUndoIsJudged(t *testing.T) {
 	p := after(acknowledge(alice, time.Minute))
 	p.Undo(plan, alice, at(2*time.Minute))
@@ -65,7 +66,7 @@ func TestUndoIsJudged(t *testing.T) {
 	}
 }
 
-// TestMergeDetails: what is taken of the newer state.
+// TestMergeDetails: Merge keeps the newer details of two states.
 func TestMergeDetails(t *testing.T) {
 	notified := func(p *page.Page) {
 		n := firing("a", "b")

@@ -11,8 +11,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Ended ends the alerts that a notification lists as resolved, and reports whether the page had one. It
-// is Take for a page of another group, which does not end by itself.
+// Ended ends the alerts that a notification lists as resolved, and reports whether the page had any of
+// them. It replaces Take for pages of other groups.
 func (p *Page) Ended(n *templating.Notification, at time.Time) (ended bool) {
 	for i := range n.Alerts {
 		a := &n.Alerts[i]
@@ -30,7 +30,8 @@ func (p *Page) Ended(n *templating.Notification, at time.Time) (ended bool) {
 	return ended
 }
 
-// OfEnded makes a page that is over, for alerts whose own page cannot be read. Merge ends them there.
+// OfEnded returns a resolved page with the alerts of a notification whose own page cannot be read.
+// Merge ends the alerts in that page later.
 func OfEnded(id, receiver string, n *templating.Notification, at time.Time) *Page {
 	p := &Page{Page: outbox.Page{ID: id, Receiver: receiver, GroupKey: n.GroupKey}}
 	p.NotifiedAt = at
@@ -42,8 +43,8 @@ func OfEnded(id, receiver string, n *templating.Notification, at time.Time) *Pag
 	return p
 }
 
-// Move takes alerts out of the page that are in another one, and reports whether there were some. The
-// page ends if no alert is left.
+// Move marks alerts as gone that are now in the page with this code, and reports whether there were any.
+// The page ends if all of its alerts have ended.
 func (p *Page) Move(keys []string, code string, at time.Time) bool {
 	moved := 0
 	for _, key := range keys {
@@ -65,7 +66,7 @@ func (p *Page) Move(keys []string, code string, at time.Time) bool {
 	return true
 }
 
-// Suppress notes that a silence by reply holds alerts back.
+// Suppress marks firing alerts as suppressed by a silence that somebody asked for by reply.
 func (p *Page) Suppress(fingerprints []string, by string, until, at time.Time) {
 	for _, a := range p.Alerts {
 		if a.State == Firing && slices.Contains(fingerprints, a.Fingerprint()) {
@@ -75,8 +76,8 @@ func (p *Page) Suppress(fingerprints []string, by string, until, at time.Time) {
 	p.rebuild(nil)
 }
 
-// Unanswered notes that Alertmanager was asked and did not respond. Suppressed alerts count as firing
-// when their silence must have ended or, if its end is unknown, after [noResponse].
+// Unanswered records that Alertmanager was asked and did not respond. A suppressed alert counts as
+// firing once its suppression must have ended or, if its end is unknown, after [noResponse].
 func (p *Page) Unanswered(at time.Time) {
 	p.AskedAt = at
 	if p.UnheardAt.IsZero() {
@@ -91,7 +92,8 @@ func (p *Page) Unanswered(at time.Time) {
 	})
 }
 
-// noResponse is how long alerts count as suppressed while Alertmanager does not respond.
+// noResponse is how long an alert whose suppression has no known end counts as suppressed while
+// Alertmanager does not respond.
 const noResponse = 5 * time.Minute
 
 // Unsuppress takes all alerts that are held back for ones that fire.
@@ -100,7 +102,7 @@ func (p *Page) Unsuppress(at time.Time) {
 	p.unsuppress(at, func(*Alert) bool { return true })
 }
 
-// released notes that an alert that was suppressed fires.
+// released marks a suppressed alert as firing.
 func (a *Alert) released(at time.Time) {
 	a.State, a.By, a.Until, a.At = Firing, "", time.Time{}, at
 }

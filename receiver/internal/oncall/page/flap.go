@@ -8,20 +8,20 @@ import (
 )
 
 const (
-	// flapWindow is how long the changes of an alert count, and flapChanges how many make it flap.
+	// An alert flaps if it changes at least flapChanges times within flapWindow.
 	flapWindow  = 15 * time.Minute
 	flapChanges = 3
-	// flapQuiet is how long a flapping page is silent after a text that reports the flapping.
+	// flapQuiet is how long no text is sent after one that reports the flapping.
 	flapQuiet = 5 * time.Minute
-	// settle is how long it must be over until it ends, beyond the shortest time between its changes,
-	// which is at least Alertmanager's group_interval, and of which longestSettle counts.
+	// A flapping page ends when it has been over for settle plus the shortest time between its changes,
+	// which is at least Alertmanager's group_interval, and of which at most longestSettle counts.
 	settle        = time.Minute
 	longestSettle = 10 * time.Minute
 	// maxChanges bounds the changes that an alert keeps.
 	maxChanges = 100
 )
 
-// changed notes that the alert has ended, or fires again.
+// changed records that the alert has ended or fires again.
 func (a *Alert) changed(at time.Time) {
 	if a.Changes = append(a.Changes, at); len(a.Changes) > maxChanges {
 		a.Changes = a.Changes[len(a.Changes)-maxChanges:]
@@ -39,8 +39,8 @@ func (a *Alert) flaps(now time.Time) int {
 	return n
 }
 
-// Flapping returns how often an alert of the page has recently ended or fired again, and within how
-// long; 0 if that is not often.
+// Flapping returns the most changes that an alert of the page has had within flapWindow, and the time
+// since the first of them. It returns 0 if no alert flaps.
 func (p *Page) Flapping(now time.Time) (changes int, within time.Duration) {
 	for _, a := range p.Alerts {
 		if n := a.flaps(now); n > changes && n >= flapChanges {
@@ -66,8 +66,8 @@ func (p *Page) settleDown(at time.Time) {
 	p.SettlesAt = at.Add(between + settle)
 }
 
-// Quiet reports whether a text about a flapping page would only repeat the last one. If it returns
-// false, a text is sent now.
+// Quiet reports whether to send no text about a flapping page, because it would only repeat the last
+// one. If it returns false, the caller must send a text now.
 func (p *Page) Quiet(e Effect, now time.Time) bool {
 	changes, within := p.Flapping(now)
 	if changes == 0 || e.Fresh {
@@ -81,7 +81,7 @@ func (p *Page) Quiet(e Effect, now time.Time) bool {
 	return false
 }
 
-// FlapText says how the page flaps, "" if it does not.
+// FlapText returns how the page flaps, for texts; "" if it does not.
 func (p *Page) FlapText(now time.Time) string {
 	if changes, within := p.Flapping(now); changes > 0 {
 		return flapText(changes, within)

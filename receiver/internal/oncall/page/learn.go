@@ -9,8 +9,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// justNotified is how long an alert counts as firing after a notification although Alertmanager does
-// not list it.
+// justNotified is how long an alert counts as firing after a notification even if Alertmanager does not
+// list it.
 const justNotified = 2 * time.Second
 
 // Restarted is how long after its start Alertmanager may not list an alert that fires: Prometheus
@@ -20,11 +20,11 @@ const Restarted = 2 * time.Minute
 // clocks is how far Alertmanager's clock, which reports its start, and this one may differ.
 const clocks = 2 * time.Second
 
-// Report is what Alertmanager knows of the alerts of a page.
+// Report holds what Alertmanager responds about the alerts of a page.
 type Report struct {
 	Alerts map[string]Known // by fingerprint
-	// Strangers are sources of the page that are not the Alertmanager that was asked: what it does
-	// not list says nothing of their alerts.
+	// Strangers holds the sources of the page other than the Alertmanager that was asked. It need not
+	// list their alerts.
 	Strangers map[string]bool
 	Starts    map[string]time.Time // when those that responded were started, by their URLs; zero: nobody knows
 	All       bool                 // all that are configured responded
@@ -57,9 +57,9 @@ func (r *Report) since() (longest, last time.Time) {
 	return longest, last
 }
 
-// Learn takes in what Alertmanager knows of the alerts of the page, which ends if all of them have. It
-// reports whether an alert fires that was suppressed. If Alertmanager was started a moment ago and lists
-// none of the alerts, nobody is paged until it must know which fire.
+// Learn updates the alerts of the page from Alertmanager's report, and ends the page if all of them have
+// ended. It reports whether a suppressed alert fires again. If Alertmanager started less than [restarted]
+// ago and lists none of the alerts as firing, nobody is paged until that time has passed.
 func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	p.AskedAt, p.ConfirmedAt, p.UnheardAt = now, now, time.Time{}
 	if len(p.Alerts) == 0 && p.Truncated() == 0 {
@@ -226,7 +226,7 @@ func (a *Alert) listed(by []string, now time.Time) {
 	}
 }
 
-// strange reports whether only sources have reported an alert that are not the Alertmanager asked.
+// strange reports whether no source of an alert is the Alertmanager that was asked.
 func (p *Page) strange(a *Alert, r *Report) bool {
 	for _, source := range a.Sources {
 		if !r.Strangers[source] {

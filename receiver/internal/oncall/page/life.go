@@ -8,11 +8,11 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// SilenceEnded is why a silenced page is reopened.
+// SilenceEnded is the reason that a silenced page is reopened.
 const SilenceEnded = "the silence has ended"
 
-// Open makes a page of a notification that fires. Nobody is paged until Begin. older are alerts of
-// other pages that come to this one.
+// Open returns a page for a firing notification. Nobody is paged until Begin. older are alerts of other
+// pages that may move to this one.
 func Open(id, code, receiver string, n *templating.Notification, older []*Alert, at time.Time) *Page {
 	p := &Page{Page: outbox.Page{ID: id, Receiver: receiver, GroupKey: n.GroupKey, Code: code, State: outbox.PageOpen, OpenedAt: at}}
 	p.Note(at, outbox.PageEventOpened, "", n.NotificationReason)
@@ -20,8 +20,9 @@ func Open(id, code, receiver string, n *templating.Notification, older []*Alert,
 	return p
 }
 
-// Inherit continues another page, whose alerts have come to this one: its escalation, or what its
-// holder has acknowledged. It reports whether there is nobody to be paged anew.
+// Inherit continues an older page whose alerts have moved to this one: its acknowledgement, if that
+// covers all alerts of this page, or its escalation. It reports whether it has, so that nobody need be
+// paged again.
 func (p *Page) Inherit(older *Page, at time.Time) bool {
 	covered := !slices.ContainsFunc(p.Live(), func(a *Alert) bool { return !a.Covered })
 	switch {
@@ -39,14 +40,14 @@ func (p *Page) Inherit(older *Page, at time.Time) bool {
 	return false
 }
 
-// Regroup makes the page that of another group, which has all of its alerts.
+// Regroup assigns the page to another group, which has all of its alerts.
 func (p *Page) Regroup(receiver, group string, at time.Time) {
 	p.Receiver, p.GroupKey = receiver, group
 	p.Note(at, outbox.PageEventRegrouped, "", "Alertmanager has its alerts in another group now")
 }
 
-// Reopens returns why a page that somebody holds is reopened after a notification that fires, "" if it
-// is not. holderLeft says why its holder cannot be paged any more.
+// Reopens returns why a firing notification reopens a page that somebody holds, "" if it does not.
+// holderLeft is why the holder cannot be paged any more, "" if the holder can.
 func (p *Page) Reopens(n *templating.Notification, holderLeft string, at time.Time) string {
 	switch {
 	case !p.Held() || !p.Fires():
@@ -76,7 +77,7 @@ func (p *Page) uncovered() bool {
 	return p.Truncated() > p.CutCovered || slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.State == Firing && !a.Covered })
 }
 
-// cover notes that the holder knows of all alerts of the page.
+// cover records that the holder knows of all alerts of the page.
 func (p *Page) cover() {
 	p.CutCovered = p.Truncated()
 	for _, a := range p.Alerts {
@@ -84,8 +85,8 @@ func (p *Page) cover() {
 	}
 }
 
-// Notified follows Take of a notification that fires, which is sent to people. reopens is from Reopens.
-// If it is "" and somebody holds the page, people is the holder, and nobody else is disturbed.
+// Notified records that people get messages about a firing notification. It follows Take. reopens is the
+// result of Reopens; if it is "" and somebody holds the page, people is the holder alone.
 func (p *Page) Notified(reason string, e Effect, people []outbox.Person, reopens string, at time.Time) {
 	p.Note(at, outbox.PageEventNotified, "", reason)
 	switch {
@@ -100,28 +101,28 @@ func (p *Page) Notified(reason string, e Effect, people []outbox.Person, reopens
 			}
 		}
 		first := firstPaged(people, at)
-		if first.Before(p.From) || e.Back { // an alert no longer waits: for the end of quiet hours, or because it was suppressed
+		if first.Before(p.From) || e.Back { // an alert no longer waits for quiet hours to end, or is no longer suppressed
 			p.restart(first)
 		}
 		p.RepeatAt = Latest(p.RepeatAt, at)
 	}
 }
 
-// Reopen opens a page that somebody holds, and pages people.
+// Reopen opens a page that somebody holds, and records that people are paged.
 func (p *Page) Reopen(people []outbox.Person, at time.Time, why string) {
 	p.People = nil
 	p.Note(at, outbox.PageEventReopened, "", why)
 	p.Begin(people, at)
 }
 
-// Begin pages people and starts the escalation when the first of them is paged: some may have quiet
-// hours.
+// Begin records that people are paged. The escalation starts when the first of them is: some may have
+// quiet hours.
 func (p *Page) Begin(people []outbox.Person, at time.Time) {
 	p.paged(at, 0, people)
 	p.restart(firstPaged(people, at))
 }
 
-// firstPaged returns when the first of people is paged whose messages are sent at a time.
+// firstPaged returns when the first of people is paged, if nobody's message is sent before at.
 func firstPaged(people []outbox.Person, at time.Time) time.Time {
 	var first time.Time
 	for _, person := range people {
@@ -132,7 +133,7 @@ func firstPaged(people []outbox.Person, at time.Time) time.Time {
 	return Latest(at, first)
 }
 
-// restart opens the page without a holder, and with all steps of the escalation to be taken.
+// restart opens the page without a holder, and restarts its escalation from the first step.
 func (p *Page) restart(at time.Time) {
 	p.Progress, p.RepeatAt = Progress{From: at, StepAt: at}, at
 	p.State, p.AcknowledgedAt, p.AcknowledgedBy, p.Holder, p.SilencedUntil = outbox.PageOpen, time.Time{}, "", "", time.Time{}
@@ -142,8 +143,8 @@ func (p *Page) restart(at time.Time) {
 	}
 }
 
-// Newer returns a notification of the alerts that fire and came after a time, as far as they
-// are kept; false if no alert came after it.
+// Newer returns a notification of the alerts that have not ended and came after a time. If none of
+// them is kept whole, it returns the page's notification. It returns false if no alert came after it.
 func (p *Page) Newer(than time.Time) (templating.Notification, bool) {
 	n, came := p.Notification, false
 	newer := n.Alerts[:0:0]
@@ -156,13 +157,13 @@ func (p *Page) Newer(than time.Time) (templating.Notification, bool) {
 			newer = append(newer, *a.Whole)
 		}
 	}
-	if len(newer) > 0 { // or else they are among those that are not kept
+	if len(newer) > 0 { // otherwise no newer alert is kept whole
 		n.Alerts, n.TruncatedAlerts = newer, 0
 	}
 	return n, came
 }
 
-// paged notes that a step has paged people.
+// paged records that a step has paged people.
 func (p *Page) paged(at time.Time, step int, people []outbox.Person) {
 	for _, person := range people {
 		detail := ""
@@ -190,19 +191,19 @@ func (p *Page) Silence(until time.Time) { p.State, p.SilencedUntil = outbox.Page
 // Unsilence leaves a silenced page to its holder.
 func (p *Page) Unsilence() { p.State, p.SilencedUntil = outbox.PageAcknowledged, time.Time{} }
 
-// EndSilence leaves a page whose silences are to be ended to its holder.
+// EndSilence leaves a page to its holder. The caller ends its silences.
 func (p *Page) EndSilence(by outbox.Person, at time.Time) {
 	p.Unsuppress(at)
-	p.AskedAt = at // when its silences have ended
+	p.AskedAt = at // puts off the next question until its silences have ended
 	p.Unsilence()
 	p.Note(at, outbox.PageEventUndone, by.String(), "the silence")
 }
 
-// Undo opens a page again. Its escalation goes on as if its last step had been taken now.
+// Undo opens a page again. Its escalation continues as if its last step had been taken now.
 func (p *Page) Undo(plan *Plan, by outbox.Person, at time.Time) {
 	steps := p.Steps
 	p.Unsuppress(at)
-	p.AskedAt = at // when its silences have ended
+	p.AskedAt = at // puts off the next question until its silences have ended
 	p.restart(at)
 	p.Steps, p.Judged = steps, true
 	if steps > 0 && plan != nil && steps <= len(plan.Steps) {
@@ -217,7 +218,7 @@ func (p *Page) Pass(by outbox.Person, at time.Time) {
 	p.Note(at, outbox.PageEventPassed, by.String(), "")
 }
 
-// End ends the page: nothing fires any more.
+// End resolves the page.
 func (p *Page) End(at time.Time, detail string) {
 	p.end(outbox.PageResolved, outbox.PageEventResolved, at, detail)
 }

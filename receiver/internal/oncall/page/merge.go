@@ -6,9 +6,9 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Merge adds what was done to another state of the page, whose events it takes. An acknowledgement,
-// an undo and a reopening count if nothing newer contradicts them; of the escalation, the state that
-// is further counts.
+// Merge adds to the page what was done in other, a state of the same page, and replaces its events with
+// other's. An acknowledgement, an undo or a reopening counts unless something newer contradicts it. Of
+// the two escalations, the one that has taken more steps counts.
 func (p *Page) Merge(other *Page) {
 	p.Events = other.Events
 	p.UpdatedAt, p.Clock = Latest(p.UpdatedAt, other.UpdatedAt), Latest(p.Clock, other.Clock)
@@ -50,7 +50,7 @@ func (p *Page) Merge(other *Page) {
 	p.RepeatAt = Latest(p.RepeatAt, other.RepeatAt)
 }
 
-// mergeAlerts takes the later state of each alert.
+// mergeAlerts keeps the later state of each alert.
 func (p *Page) mergeAlerts(other *Page) {
 	if other.NotifiedAt.After(p.NotifiedAt) {
 		p.Notification, p.NotifiedAt, p.Severity, p.Headline = other.Notification, other.NotifiedAt, other.Severity, other.Headline

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// askFirst is how long after the last notification Alertmanager is first asked, and how often
-	// while it holds back all alerts of the page. The longer a page has no news, the less often it is
-	// asked: after a quarter of the time since, at least every askLast.
+	// Alertmanager is asked about a page askFirst after the page's last notification, and then less and
+	// less often: after a quarter of the time since that notification, at least every askLast. While
+	// all alerts of the page are suppressed, it is asked every askFirst.
 	askFirst = time.Minute
 	askLast  = 30 * time.Minute
 	// askAgain is how long after a question without a response it is first asked again; later after a
@@ -20,29 +20,29 @@ const (
 	askAgain = 15 * time.Second
 )
 
-// lateStep is how late a step must be for smspager to have been down.
+// lateStep is how late a step must be to postpone the later ones: smspager must have been down.
 const lateStep = time.Minute
 
-// Plan is what a receiver wants for its pages.
+// Plan is a receiver's configuration of its pages.
 type Plan struct {
-	Pages     bool          // false: the receiver has no pages any more
-	Asks      bool          // Alertmanager can be asked what it knows of the alerts
-	Steps     []Step        // of the escalation
+	Pages     bool          // whether the receiver still has pages
+	Asks      bool          // whether Alertmanager can be asked about the alerts
+	Steps     []Step        // the steps of the escalation
 	NoReceipt time.Duration // how long the receipts of a step may be missing; 0: for ever
-	Repeat    time.Duration // how often all are paged again; 0: never
+	Repeat    time.Duration // how often everybody is paged again; 0: never
 }
 
-// Step is one of an escalation.
+// Step is a step of an escalation.
 type Step struct {
 	After time.Duration // since the page opened
 	To    []string      // recipients, as configured
 }
 
-// Facts hold what Next must know and the page does not.
+// Facts holds what Next needs in addition to the page.
 type Facts struct {
 	Plan       *Plan   // nil: the receiver is not configured
 	HolderLeft string  // why the holder cannot be paged any more; "": the holder can
-	Reached    []Reach // how far the messages of the last step got
+	Reached    []Reach // how far the messages of the last step have got
 }
 
 // Kind is the kind of an Action.
@@ -51,23 +51,24 @@ type Kind string
 // The kinds of actions.
 const (
 	Wait     Kind = "wait"     // nothing is due before DueAt
-	Expire   Kind = "expire"   // the page is over
-	HandBack Kind = "handback" // the page is reopened, as its holder wants no more texts
+	Expire   Kind = "expire"   // the page is over: it has had no news for too long, or its receiver has no pages
+	HandBack Kind = "handback" // the page is reopened, because its holder cannot be paged any more
 	Escalate Kind = "escalate" // the next step is taken
-	Repeat   Kind = "repeat"   // all are paged again
-	Ask      Kind = "ask"      // Alertmanager is to be asked what it knows of the alerts
-	Settle   Kind = "settle"   // the page is over: it flapped, and has been over for a while
-	Judge    Kind = "judge"    // it is settled whether the last step reached anybody
+	Repeat   Kind = "repeat"   // everybody is paged again
+	Ask      Kind = "ask"      // Alertmanager is asked about the alerts
+	Settle   Kind = "settle"   // the page ends: it flapped, and its alerts have been over for a while
+	Judge    Kind = "judge"    // whether the last step reached anybody is decided, and no longer checked
 )
 
 // Action is what is due for a page.
 type Action struct {
 	Kind      Kind
-	Why       string // for the page's history if it expires, otherwise for those who are paged
+	Why       string // the reason: for the people who are paged, or for the page's history if nobody is
 	Unreached string // why the last step reached nobody; "" if it may have reached somebody
 }
 
-// Asks reports whether Alertmanager is to be asked before the action, because it pages people.
+// Asks reports whether Alertmanager must be asked before the action, which pages people, or is the
+// question itself.
 func (a Action) Asks() bool {
 	switch a.Kind {
 	case Ask, Escalate, Repeat, HandBack:
@@ -76,7 +77,7 @@ func (a Action) Asks() bool {
 	return false
 }
 
-// Next returns what is due for a page that is current.
+// Next returns what is due for a current page.
 func (p *Page) Next(f Facts, now time.Time) Action {
 	switch {
 	case !now.Before(p.expires()):
@@ -114,14 +115,14 @@ func (p *Page) Next(f Facts, now time.Time) Action {
 	return Action{Kind: Wait}
 }
 
-// When is the time of what an action does in the history of the page: when it was due, but after the
-// Clock. If the action is taken again from the same state, after a crash or by another process, the
-// time is the same.
+// When returns the time to record for an action in the history of the page: when it was due, but after
+// the Clock. If the action is repeated from the same state, after a crash or by another replica, the time
+// is the same.
 func (p *Page) When(a Action, plan *Plan) time.Time {
 	var due time.Time
 	switch a.Kind {
 	case Escalate:
-		if a.Unreached == "" && p.PassedBy == "" && !p.NobodyPaged && len(p.People) > 0 { // otherwise it did not wait for a time
+		if a.Unreached == "" && p.PassedBy == "" && !p.NobodyPaged && len(p.People) > 0 { // otherwise it has no due time
 			due = p.From.Add(plan.Steps[p.Steps].After - p.Late)
 		}
 	case Repeat:
@@ -134,22 +135,22 @@ func (p *Page) When(a Action, plan *Plan) time.Time {
 	return p.After(due)
 }
 
-// After is a time, but later than all that the page knew when it was loaded.
+// After returns a time, moved if necessary to be later than the Clock of the page as loaded.
 func (p *Page) After(at time.Time) time.Time {
 	return Latest(p.began.Truncate(time.Millisecond).Add(time.Millisecond), at)
 }
 
-// Origin names the state in which the page was loaded.
+// Origin returns a name for the state in which the page was loaded.
 func (p *Page) Origin() string { return p.ID + " " + p.began.UTC().Format(time.RFC3339Nano) }
 
-// Did sets the Clock to the time of what was done, see When, or back to what it was if nothing was sent.
+// Did sets the Clock to the time of an action, see When, or back to its loaded value if nothing was sent.
 func (p *Page) Did(at time.Time, sent bool) {
 	if p.Clock = p.began; sent {
 		p.Clock = at
 	}
 }
 
-// Do carries out an action of Next, which pages people.
+// Do changes the page as an action of Next requires. people are those that the action pages.
 func (p *Page) Do(a Action, plan *Plan, people []outbox.Person, now time.Time) {
 	switch a.Kind {
 	case Expire:
@@ -189,13 +190,13 @@ func (p *Page) escalate(a Action, plan *Plan, people []outbox.Person, now time.T
 	p.paged(now, p.Steps, people)
 }
 
-// expires returns when the page is over if no notification comes. None comes while it is silenced.
+// expires returns when the page is over if no notification comes. None is expected while it is silenced.
 func (p *Page) expires() time.Time {
 	return Latest(Latest(p.NotifiedAt, p.ConfirmedAt), p.SilencedUntil).Add(CurrentFor)
 }
 
-// asks returns when Alertmanager is asked next, if nothing else leads to that. It does not notify of
-// all that happens to alerts.
+// asks returns when Alertmanager is asked next, unless an action asks it earlier. Notifications do not
+// report everything that happens to alerts.
 func (p *Page) asks() time.Time {
 	last := Latest(p.NotifiedAt, p.AskedAt)
 	at := last.Add(askFirst)
@@ -210,7 +211,7 @@ func (p *Page) asks() time.Time {
 			at = a.Until
 		}
 	}
-	if p.State == outbox.PageSilenced { // its end asks
+	if p.State == outbox.PageSilenced { // the end of the silence asks
 		at = Latest(at, p.SilencedUntil.Add(askFirst))
 	}
 	if p.WaitsUntil.After(last) && p.WaitsUntil.Before(at) {
@@ -219,7 +220,7 @@ func (p *Page) asks() time.Time {
 	return at
 }
 
-// Schedule sets DueAt: when Next must be asked again.
+// Schedule sets DueAt to the time to call Next again.
 func (p *Page) Schedule(plan *Plan) {
 	if !p.State.Current() {
 		p.DueAt = time.Time{}
@@ -247,10 +248,11 @@ func (p *Page) Schedule(plan *Plan) {
 			earlier(p.RepeatAt.Add(plan.Repeat))
 		}
 	}
-	p.DueAt = due.Add(time.Millisecond - 1).Truncate(time.Millisecond) // as it is stored, and no earlier
+	p.DueAt = due.Add(time.Millisecond - 1).Truncate(time.Millisecond) // rounded up to milliseconds, as it is stored
 }
 
-// next returns when the next step is due: immediately if nobody could be paged by the previous one.
+// next returns when the next step is due, and false if there is none. The step is due immediately if
+// nobody could be paged by the previous one, or if somebody has passed the page on.
 func (p *Progress) next(plan *Plan, nobody bool) (at time.Time, more bool) {
 	switch {
 	case p.Steps >= len(plan.Steps):

@@ -1,5 +1,5 @@
-// Package page is the life of a page, which its methods move on. It is pure: it knows no store,
-// clock, or network. Callers pass the time, store the page, and send its messages.
+// Package page is the life of a page, as a state machine. It is pure: it knows no store, clock, or
+// network. Callers pass the time, store the page, and send its messages.
 //
 //	         ┌─────────────── undo, reopen ───────────────┐
 //	         ▼                                            │
@@ -10,26 +10,26 @@
 //	            all alerts resolved, gone or moved ───────┴─→ resolved
 //	                         36 h without news ─────────────→ expired
 //
-// A page holds alerts. A notification changes the alerts that it lists, and no others ([Page.Take]);
-// what Alertmanager responds changes all of them ([Page.Learn]):
+// A page holds alerts. A notification changes the alerts that it lists ([Page.Take]); a response of
+// Alertmanager changes all of them ([Page.Learn]):
 //
 //	          notified, or Alertmanager lists it as active
 //	   ┌───────────────────────────────────────────────────────────┐
 //	   ▼                                                           │
-//	firing ── Alertmanager holds it back → suppressed ── ended ─┐  │
+//	firing ── Alertmanager suppresses it → suppressed ── ended ─┐  │
 //	   │                                                        │  │
-//	   ├── a notification says so ───────────────────→ resolved ┴──┤
+//	   ├── a notification reports its end ───────────→ resolved ┴──┤
 //	   └── Alertmanager no longer lists it,                        │
 //	       or it is in another page ─────────────────→ gone ───────┘
 //
-// A page is open while somebody must respond to it. [Page.Next] decides what is due then: the next
-// step of the escalation, a repeat, a question to Alertmanager, or nothing. Nobody is paged while all
-// alerts of the page are suppressed. A person who acknowledges or silences the page holds it. It is
-// reopened if an alert fires that was not there when it was acknowledged or that has ended since, if
-// the silence ends while alerts fire, or if the holder wants no more texts. A page that flaps ends only
-// after it has been over for a minute. A final state never changes.
+// A page is open while somebody must respond to it. [Page.Next] decides what is due: the next step of
+// the escalation, a repeat, a question to Alertmanager, or nothing. Nobody is paged while all alerts of
+// the page are suppressed. A person who acknowledges or silences the page holds it. It is reopened if a
+// new alert fires, if an alert that had ended fires again, if the silence ends while alerts fire, or if
+// the holder wants no more texts. A flapping page ends only after it has been over for more than a
+// minute. A final state never changes.
 //
-// [Page.Merge] joins two states of one page that were reached independently.
+// [Page.Merge] merges two states of one page that were reached independently.
 package page
 
 import (
@@ -49,18 +49,17 @@ import (
 )
 
 const (
-	// CurrentFor is how long a page is current after its last notification, and how long a reply
-	// can name its code.
+	// CurrentFor is how long a page stays current after its last news, and how long a reply can name
+	// its code.
 	CurrentFor = 36 * time.Hour
-	// maxAlerts bounds the alerts that a page keeps whole, and so the silences that one reply can
-	// ask for.
+	// maxAlerts bounds the alerts that a page keeps whole, and so the silences that one reply creates.
 	maxAlerts = 20
-	// maxDoc bounds what a page keeps of its notification, in bytes.
+	// maxDoc bounds the alerts that a page keeps whole, in bytes of JSON.
 	maxDoc = 256 << 10
 )
 
-// Page is an outbox.Page and what on-call keeps in its Doc. Its methods change both and add events;
-// they do not set DueAt, which Schedule does.
+// Page is an outbox.Page with the decoded contents of its Doc. Its methods change both and add events.
+// Only Schedule sets DueAt to a time.
 type Page struct {
 	outbox.Page
 	Body
@@ -70,9 +69,9 @@ type Page struct {
 	firesAgain bool // see FiresAgain
 }
 
-// Body is what on-call keeps in the Doc of a page.
+// Body holds what on-call stores in the Doc of a page.
 type Body struct {
-	Notification templating.Notification `json:"notification"` // the latest that fires, with the most severe alerts that do
+	Notification templating.Notification `json:"notification"` // the latest firing one, with its most severe firing alerts
 	Alerts       []*Alert                `json:"alerts"`
 	Sources      map[string]string       `json:"sources,omitempty"`    // external URLs of those that reported alerts, by short names
 	Cut          map[string]uint64       `json:"cut,omitempty"`        // how many alerts their latest notifications leave out, by short names
@@ -81,8 +80,8 @@ type Body struct {
 	CutCovered   uint64                  `json:"cut_ack,omitempty"`    // how many that were when somebody acknowledged the page
 	People       Recipients              `json:"people"`
 
-	// Clock is when the last event came from outside, or when what smspager has done since was due. So
-	// it is the same for a process that does this again, from an older state.
+	// Clock is the time of the last event: when it came from outside, or when it was due if smspager
+	// did it. So a replica that repeats an action from an older state computes the same Clock.
 	Clock       time.Time `json:"clock,omitzero"`
 	NotifiedAt  time.Time `json:"notified_at"`            // when the last notification came
 	AskedAt     time.Time `json:"asked_at,omitzero"`      // when Alertmanager was last asked
@@ -92,28 +91,28 @@ type Body struct {
 	SettlesAt   time.Time `json:"settles_at,omitzero"`    // when the page ends, which flaps and is over
 	FlapNotedAt time.Time `json:"flap_noted_at,omitzero"` // when a text last reported that it flaps
 	Progress
-	RepeatAt time.Time `json:"repeat_at,omitzero"` // when all were last paged
+	RepeatAt time.Time `json:"repeat_at,omitzero"` // when somebody was last paged
 
 	SilencedUntil time.Time   `json:"quiet_till,omitzero"`
 	Holder        e164.Number `json:"number,omitempty"` // "" while the page is open
 }
 
-// Progress is how far the escalation has come.
+// Progress holds how far the escalation has come.
 type Progress struct {
-	From        time.Time     `json:"from"`              // what the times of the steps count from
-	Late        time.Duration `json:"late,omitempty"`    // by how much From was put off because steps were late
+	From        time.Time     `json:"from"`              // the time that Step.After counts from
+	Late        time.Duration `json:"late,omitempty"`    // how far late steps have moved From
 	Steps       int           `json:"steps"`             // how many steps were taken
 	StepAt      time.Time     `json:"step_at"`           // when the last step was taken, or the page opened
 	NobodyPaged bool          `json:"at_once,omitempty"` // the last step named nobody who can be paged
-	Judged      bool          `json:"judged,omitempty"`  // it is settled whether the last step reached anybody
+	Judged      bool          `json:"judged,omitempty"`  // whether the last step reached anybody is no longer checked
 	PassedBy    string        `json:"passed,omitempty"`  // who wants the next step taken now; "": nobody
 }
 
-// ErrUnreadable is the error of Load for a page whose Doc cannot be read; another try is useless.
+// ErrUnreadable is the error of Load for a page whose Doc cannot be read. A retry does not help.
 var ErrUnreadable = errors.New("its document cannot be read")
 
-// Load reads a stored page, whose severities are of an order. Its events are left behind: Events
-// are those to add.
+// Load decodes a stored page. order ranks its severities. Load clears Events, which then holds only
+// the events to add.
 func Load(stored outbox.Page, order *templating.SeverityOrder) (*Page, error) {
 	p := &Page{Page: stored}
 	p.Events = nil
@@ -129,7 +128,7 @@ func Load(stored outbox.Page, order *templating.SeverityOrder) (*Page, error) {
 	return p, nil
 }
 
-// Stored returns the page as it is to be stored.
+// Stored returns the page in the form to store.
 func (p *Page) Stored() *outbox.Page {
 	body := p.Body
 	if slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.Live() && a.Whole != nil }) {
@@ -143,7 +142,7 @@ func (p *Page) Stored() *outbox.Page {
 	}
 	doc, err := json.Marshal(body)
 	if err != nil {
-		panic(err) // of strings, numbers and times
+		panic(err) // impossible: strings, numbers and times
 	}
 	p.Doc = doc
 	return &p.Page
@@ -159,11 +158,11 @@ func (p *Page) Note(at time.Time, kind outbox.PageEventType, who, detail string)
 // Held reports whether somebody holds the page.
 func (p *Page) Held() bool { return p.State.Current() && p.State != outbox.PageOpen }
 
-// reasonRepeat is the reason of a notification that holds no alert that was not notified before.
+// reasonRepeat is the reason of a notification whose alerts have all been notified before.
 const reasonRepeat = "repeat interval elapsed"
 
-// rebuild makes the notification of the page from its alerts. n is the latest one, nil if there is no
-// newer one.
+// rebuild updates the page's notification from its alerts. n is a new notification, nil if there is
+// none.
 func (p *Page) rebuild(n *templating.Notification) {
 	if n != nil && n.Status == string(model.AlertFiring) {
 		p.Notification = templating.MostSevere(*n, maxAlerts)
@@ -201,14 +200,14 @@ func (p *Page) rebuild(n *templating.Notification) {
 	r.Status, r.MayStillFire = string(model.AlertFiring), false
 	r.TruncatedAlerts = p.Truncated() + uint64(firing-len(all.Alerts))
 	r.Alerts = all.Alerts
-	if n == nil && firing == len(r.Alerts) || n != nil && firing != len(n.Alerts.Firing()) { // not those of one notification
+	if n == nil && firing == len(r.Alerts) || n != nil && firing != len(n.Alerts.Firing()) { // not exactly the alerts of one notification
 		r.CommonLabels = common(r.CommonLabels, r.Alerts, func(a *template.Alert) template.KV { return a.Labels })
 		r.CommonAnnotations = common(r.CommonAnnotations, r.Alerts, func(a *template.Alert) template.KV { return a.Annotations })
 	}
 	p.Severity = templating.Severity(*r)
 }
 
-// keepWhole drops what is kept of alerts that are not among the most severe.
+// keepWhole drops Whole of all alerts but the most severe.
 func (p *Page) keepWhole(most template.Alerts) {
 	type name struct {
 		fingerprint string
@@ -225,8 +224,8 @@ func (p *Page) keepWhole(most template.Alerts) {
 	}
 }
 
-// common returns what alerts have in common. What a payload says of all of them, and of none alone,
-// stays.
+// common returns the values that all alerts share. It keeps a common value of the payload whose name no
+// alert has.
 func common(payload template.KV, alerts template.Alerts, of func(*template.Alert) template.KV) template.KV {
 	all := template.KV{}
 	for name, value := range of(&alerts[0]) {
@@ -250,5 +249,5 @@ func Latest(a, b time.Time) time.Time {
 	return a
 }
 
-// Span returns a length of time in two units.
+// Span returns a duration in at most two units.
 func Span(d time.Duration) string { return cmp.Or(templating.Duration(d), "0s") }

@@ -32,10 +32,10 @@ var (
 	}}
 )
 
-// at is a time after the page opened.
+// at returns the time at which the page has been open for d.
 func at(d time.Duration) time.Time { return begin.Add(d) }
 
-// firing is a notification of alerts by their fingerprints.
+// firing returns a notification of firing alerts with these fingerprints.
 func firing(fingerprints ...string) *templating.Notification {
 	n := &templating.Notification{}
 	n.Status, n.GroupKey, n.NotificationReason = "firing", "{}:{}", "first notification"
@@ -45,27 +45,27 @@ func firing(fingerprints ...string) *templating.Notification {
 	return n
 }
 
-// opened is a page of alert a that paged alice.
+// opened returns a page of alert a that has paged alice.
 func opened() *page.Page {
 	p := openedFor(alice)
 	p.Schedule(plan)
 	return p
 }
 
-// openedFor is a page of alert a that paged people.
+// openedFor returns a page of alert a that has paged people.
 func openedFor(people ...outbox.Person) *page.Page {
 	p := page.Open("1", "4821", "oncall", firing("a"), nil, begin)
 	p.Begin(people, begin)
 	return p
 }
 
-// notify has a page take in a notification that fires, which is sent to people.
+// notify updates a page from a firing notification, about which people get messages.
 func notify(p *page.Page, n *templating.Notification, at time.Time, people ...outbox.Person) {
 	e := p.Take(n, nil, at)
 	p.Notified(n.NotificationReason, e, people, p.Reopens(n, "", at), at)
 }
 
-// after returns a page to which something was done, without the events before that.
+// after returns an opened page after some actions, with the events of the last action only.
 func after(do ...func(*page.Page)) *page.Page {
 	p := opened()
 	for _, d := range do {
@@ -95,7 +95,7 @@ func judged(d time.Duration) func(*page.Page) {
 	return func(p *page.Page) { p.Do(page.Action{Kind: page.Judge}, plan, nil, at(d)) }
 }
 
-// resolve takes in that alert a is resolved.
+// resolve resolves alert a.
 func resolve(p *page.Page) {
 	n := firing("a")
 	n.Status, n.Alerts[0].Status = "resolved", "resolved"
@@ -103,7 +103,8 @@ func resolve(p *page.Page) {
 	p.End(at(time.Minute), "")
 }
 
-// TestNext: what is due for a page that paged alice at 0, bob by step 1 (5m), carol by step 2 (15m).
+// TestNext: Next returns what is due for a page that pages alice at 0, bob in step 1 (5m) and carol in
+// step 2 (15m).
 func TestNext(t *testing.T) {
 	sent := page.Reach{Who: "alice", Detail: "no receipt", Sent: true}
 	arrived := page.Reach{Who: "alice", Sent: true, Arrived: true}
@@ -168,7 +169,7 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// TestSchedule: when the page is to be looked at again.
+// TestSchedule: DueAt is the time of the next action.
 func TestSchedule(t *testing.T) {
 	patient := &page.Plan{Pages: true, Steps: plan.Steps}
 	for name, test := range map[string]struct {
@@ -196,7 +197,7 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// TestLife: what each event does to a page.
+// TestLife: each event changes a page.
 func TestLife(t *testing.T) {
 	asleep := alice
 	asleep.NotBefore = at(4 * time.Hour)
@@ -217,7 +218,7 @@ func TestLife(t *testing.T) {
 		state  outbox.PageState
 		holder e164.Number
 		steps  int
-		due    time.Duration // of the next step, by the plan without receipts
+		due    time.Duration // of the next step, in a plan that ignores receipts
 		events string
 	}{
 		"opened":                            {opened(), outbox.PageOpen, "", 0, 5 * time.Minute, "opened, paged alice"},
@@ -263,7 +264,7 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// wokenEarly is a page that waited for the end of quiet hours until a more severe alert fired.
+// wokenEarly returns a page that waited for the end of quiet hours until a more severe alert fired.
 func wokenEarly(asleep outbox.Person) *page.Page {
 	p := openedFor(asleep)
 	p.Events = nil
@@ -271,7 +272,7 @@ func wokenEarly(asleep outbox.Person) *page.Page {
 	return p
 }
 
-// TestReached: how far messages to alice got.
+// TestReached: Reached returns how far the messages to alice have got.
 func TestReached(t *testing.T) {
 	message := func(state outbox.State, to e164.Number, d time.Duration) outbox.Message {
 		return outbox.Message{To: to, State: state, CreatedAt: at(d), Events: []outbox.Event{{Detail: "because"}}}
@@ -315,7 +316,7 @@ func TestReached(t *testing.T) {
 	}
 }
 
-// TestMerge: two states that were reached from one.
+// TestMerge: Merge joins two states that diverged from one.
 func TestMerge(t *testing.T) {
 	for name, test := range map[string]struct {
 		stored, sent []func(*page.Page)
@@ -349,7 +350,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// TestLoad: a page is read as it was stored.
+// TestLoad: Load returns a page as it was stored.
 func TestLoad(t *testing.T) {
 	p := after(escalate(5*time.Minute, bob), acknowledge(bob, 6*time.Minute))
 	got, err := page.Load(*p.Stored(), nil)
@@ -361,7 +362,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// A page keeps the most severe alerts of a large notification, within bounds.
+// TestLargeNotification: a page keeps the most severe alerts of a large notification, within bounds.
 func TestLargeNotification(t *testing.T) {
 	n := firing(strings.Split(strings.Repeat("x ", 1000), " ")...)
 	for i := range n.Alerts {
@@ -375,7 +376,7 @@ func TestLargeNotification(t *testing.T) {
 	}
 }
 
-// TestCommonValues: what a payload says of all alerts, and of none alone, outlives the store.
+// TestCommonValues: common values of a payload that no alert has itself survive storing.
 func TestCommonValues(t *testing.T) {
 	n := firing("a", "b")
 	n.CommonAnnotations = template.KV{"summary": "The disk is full.", "runbook": "old"}

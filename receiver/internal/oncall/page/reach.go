@@ -9,13 +9,13 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Reach is how far the messages of a page's last step got to one recipient.
+// Reach holds how far the messages of a page's last step to one recipient have got.
 type Reach struct {
 	Who     string
-	Detail  string // why it is lost, or what is missing
-	Sent    bool   // the provider has accepted one of them
-	Arrived bool
-	Lost    bool // none will arrive, or the recipient wants no more texts
+	Detail  string // why they are lost, or what is missing
+	Sent    bool   // the provider has accepted a message
+	Arrived bool   // a message was delivered
+	Lost    bool   // no message will arrive, or the recipient wants no more texts
 }
 
 // OfLastStep reports whether a message of the page was sent by its last step or later, to a recipient
@@ -25,9 +25,9 @@ func (p *Page) OfLastStep(m *outbox.Message) bool {
 		!Latest(m.CreatedAt, m.NotBefore).Before(p.StepAt.Truncate(time.Millisecond))
 }
 
-// Reached returns how far messages got to the recipients of the last step. ms are those OfLastStep,
-// newest first, with the successors of superseded ones in their place. A recipient without any, whose
-// messages are not known yet, counts as reached.
+// Reached returns how far the messages to each recipient of the last step have got. ms are the messages
+// OfLastStep, newest first, with the successors of superseded ones in their place. A recipient without
+// messages counts as reached: they are not known yet.
 func (p *Page) Reached(ms []outbox.Message, stopped func(e164.Number) bool) []Reach {
 	var reached []Reach
 	for _, person := range p.People.of(p.Steps) {
@@ -42,7 +42,7 @@ func (p *Page) Reached(ms []outbox.Message, stopped func(e164.Number) bool) []Re
 	return reached
 }
 
-// count takes in the messages to a number: it is reached if one of them arrives.
+// count sets how far the messages to a number have got. One that arrives is enough.
 func (r *Reach) count(number e164.Number, ms []outbox.Message) {
 	known := false
 	for _, m := range ms {
@@ -68,7 +68,7 @@ func lastDetail(m outbox.Message) string {
 	return string(m.State) + " (" + m.Events[len(m.Events)-1].Detail + ")"
 }
 
-// all joins the reasons of all recipients, or returns "" if one of them does not match.
+// all joins the details of all recipients. It returns "" if a recipient does not match.
 func all(reached []Reach, match func(Reach) bool) string {
 	var parts []string
 	for _, r := range reached {

@@ -9,19 +9,19 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Paged is somebody who was sent the page.
+// Paged is a person who was paged.
 type Paged struct {
 	Name   string      `json:"name,omitempty"`
 	Number e164.Number `json:"number"`
-	Step   int         `json:"step"` // 0: when the page opened; then the step of the escalation
+	Step   int         `json:"step"` // of the escalation, from 1; 0: paged by a notification or by a reopening
 }
 
 func (p Paged) String() string { return outbox.Person{Name: p.Name, Number: p.Number}.String() }
 
-// Recipients are those who were sent the page, in that order.
+// Recipients holds the people who were paged, in order.
 type Recipients []Paged
 
-// Numbers returns the numbers of all, each once.
+// Numbers returns all numbers, each once.
 func (rs Recipients) Numbers() []e164.Number {
 	var all []e164.Number
 	for _, person := range rs {
@@ -32,7 +32,7 @@ func (rs Recipients) Numbers() []e164.Number {
 	return all
 }
 
-// Person returns who a number was paged as, or the number alone.
+// Person returns the person who was paged at a number, without a name if nobody was.
 func (rs Recipients) Person(number e164.Number) outbox.Person {
 	for _, person := range rs {
 		if person.Number == number {
@@ -42,7 +42,7 @@ func (rs Recipients) Person(number e164.Number) outbox.Person {
 	return outbox.Person{Number: number}
 }
 
-// of returns those who were paged by a step.
+// of returns the people that a step paged.
 func (rs Recipients) of(step int) (people Recipients) {
 	for _, person := range rs {
 		if person.Step == step {
@@ -52,8 +52,8 @@ func (rs Recipients) of(step int) (people Recipients) {
 	return people
 }
 
-// after returns a reason with the names of all behind it, of more than two the first two and how many
-// more; it is "" if there are none.
+// after returns a reason followed by the names: "No answer from alice, bob, +2". It returns "" if there
+// are no recipients.
 func (rs Recipients) after(reason string) string {
 	if len(rs) == 0 {
 		return ""
