@@ -122,7 +122,7 @@ func TestRefusedActs(t *testing.T) {
 		"no contact":       {"acknowledge", fmt.Sprintf(`{"version":%d,"by":"carol"}`, p.Version), nil, 400, "no contact is named"},
 		"a number":         {"acknowledge", fmt.Sprintf(`{"version":%d,"by":"%s"}`, p.Version, alice), nil, 400, "no contact is named"},
 		"nobody named":     {"acknowledge", fmt.Sprintf(`{"version":%d}`, p.Version), nil, 400, "name the contact"},
-		"not JSON":         {"acknowledge", "x", nil, 400, "not the JSON"},
+		"not JSON":         {"acknowledge", "x", nil, 400, "not the expected JSON"},
 		"empty":            {"acknowledge", "", nil, 400, "empty"},
 		"unknown field":    {"acknowledge", `{"version":1,"who":"x"}`, nil, 400, "who"},
 		"two documents":    {"acknowledge", good + good, nil, 400, "follows"},

@@ -91,7 +91,7 @@ func TestPhonePage(t *testing.T) {
 	}
 	for _, press := range []struct{ name, value, part string }{
 		{"do", "show", "Next: bob at "}, {"do", "explode", "Nothing was done"}, {"silence", "1h", "NOT silenced"},
-		{"do", "acknowledge", "OK, " + p.Code + " is yours"}, {"do", "show", "alice has it since"}, {"do", "undo", "Undone"},
+		{"do", "acknowledge", "OK, " + p.Code + " is yours"}, {"do", "show", "alice has had it since"}, {"do", "undo", "Undone"},
 		{"do", "next", "OK, bob is paged for " + p.Code},
 	} {
 		if code, body := c.press(path, press.name, press.value); code != 200 || !strings.Contains(body, press.part) {

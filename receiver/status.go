@@ -51,7 +51,7 @@ func (r *Receiver) Progress(ctx context.Context) error {
 		turns func(context.Context) bool
 	}{{"intake", r.intake.Turns}, {"delivery", r.delivery.Turns}, {"storing", r.spool.Turns}} {
 		if !part.turns(ctx) {
-			return fmt.Errorf("%s does not go on", part.name)
+			return fmt.Errorf("%s is stuck", part.name)
 		}
 	}
 	return nil

@@ -16,10 +16,10 @@ const (
 	limit = groupInterval + time.Minute
 	// slack is how long a change may take to reach a sender, Alertmanager, and the judge.
 	slack = 8 * time.Second
-	// restarted is for how long after its start an Alertmanager does not know all alerts that fire
+	// restarted is for how long after its start an Alertmanager may not know all firing alerts
 	// (docs/on-call.md).
 	restarted = 2 * time.Minute
-	// clocks is by how much smspager lets Alertmanager's clock differ from its own.
+	// clocks is how far smspager lets Alertmanager's clock differ from its own.
 	clocks = 2 * time.Second
 )
 
@@ -30,7 +30,7 @@ type verdict struct {
 	wrong     []string
 	reported  map[string]bool
 	someDown  time.Time // when an Alertmanager was last down
-	bothDown  time.Time // when both were
+	bothDown  time.Time // when both were last down
 	uncovered time.Duration
 	overdue   time.Duration
 	open      time.Duration // how long pages were open, in total
@@ -136,7 +136,7 @@ func (w *world) judgePage(p *outbox.Page, seen *seenPage, now time.Time) {
 	}
 }
 
-// document is what the judge reads of what smspager keeps of a page.
+// document holds the fields of a page's Doc that the judge reads.
 type document struct {
 	SettlesAt time.Time `json:"settles_at"`
 	Alerts    []struct {
@@ -146,9 +146,9 @@ type document struct {
 	} `json:"alerts"`
 }
 
-// unknown reports whether no Alertmanager can say that the alerts of a page have ended: both were
-// started a moment ago, and one is or was down when smspager may have asked, or an alert was last
-// reported before the later start.
+// unknown reports whether no Alertmanager can know that the alerts of a page have ended: both have just
+// started, and either one was down when smspager may have asked, or an alert was last reported before
+// the later start.
 func (w *world) unknown(doc *document, now time.Time) bool {
 	if now.Sub(w.bothDown) < slack {
 		return true
@@ -175,9 +175,9 @@ func (w *world) unknown(doc *document, now time.Time) bool {
 	return unseen || now.Sub(w.someDown) <= limit
 }
 
-// judgeTexts: nobody is paged for alerts that are all suppressed or over, while an Alertmanager is there
-// to say so. One that was started a moment ago may itself notify of what is suppressed: it gets the
-// alerts before the silences of its peer and the alerts that inhibit, and does not wait for group_wait.
+// judgeTexts checks that nobody is paged for alerts that are all suppressed or over while an Alertmanager
+// can report that. An Alertmanager that has just started may notify of suppressed alerts: it gets them
+// before its peer's silences and the inhibiting alerts, and does not wait for group_wait.
 func (w *world) judgeTexts(ctx context.Context, now time.Time) error {
 	messages, err := w.store.List(ctx, outbox.Query{Limit: 100})
 	if err != nil {
@@ -194,7 +194,7 @@ func (w *world) judgeTexts(ctx context.Context, now time.Time) error {
 		}
 		excused := now.Sub(w.bothDown) < slack || now.Sub(w.started[0]) < slack || now.Sub(w.started[1]) < slack
 		if !excused && !slices.ContainsFunc(w.alerts, func(a *alert) bool { return seen.keys[a.fingerprint] && now.Sub(a.active) < slack }) {
-			w.blame("text"+m.ID, "%s gets %q, although nothing of it fires that is not suppressed", m.To, m.Text)
+			w.blame("text"+m.ID, "%s gets %q, although all of its alerts are suppressed or over", m.To, m.Text)
 		}
 	}
 	return nil

@@ -5,17 +5,17 @@
 //
 //   - No alert fires for longer than group_interval and a minute without a page, a silence, an
 //     inhibition or a mute.
-//   - No page is open for longer than that after its last alert ended; if it flaps, no longer than its
-//     history says.
-//   - Nobody is paged for what is suppressed.
+//   - No page is open for longer than that after its last alert ended; if it flaps, for no longer than
+//     8 s after the settling time that it stores.
+//   - Nobody is paged for suppressed alerts.
 //
-// Nothing else relaxes the first. Where no Alertmanager can know the truth, the others are judged as
-// docs/on-call.md has them: while both Alertmanagers are down and for 8 s, smspager may page as if all
-// alerts fired. It may also page in the 8 s after a start of an Alertmanager, which gets the alerts before
-// it knows what suppresses them, and notifies immediately of those that began long ago. In the two minutes after the start of the one that runs
-// longest, an alert need not end if it was last reported before the later start of the two, or if one
-// was down in the last 65 s. The limit does not begin anew then: 8 s after these two minutes, each
-// page must be over whose last alert ended more than 65 s ago.
+// The first always holds. If no Alertmanager can know the truth, the others are relaxed as
+// docs/on-call.md describes. While both Alertmanagers are down, and for 8 s after, smspager may page as if
+// all alerts fired. It may also page in the 8 s after a start of an Alertmanager, which gets the alerts
+// before it knows what suppresses them, and immediately notifies of those that began long ago. In the two
+// minutes after the earlier start of the two, an alert may stay open if it was last reported before the
+// later start, or if one was down in the last 65 s. That does not restart the limit: 8 s after these two
+// minutes, every page whose last alert ended more than 65 s ago must be over.
 //
 // Usage:
 //

@@ -24,7 +24,7 @@ func TestTruth(t *testing.T) {
 	}
 }
 
-// TestUnknown: when the judge does not expect that a page ends.
+// TestUnknown: unknown reports when the judge must not expect a page to end.
 func TestUnknown(t *testing.T) {
 	now := time.Now()
 	ago := func(seconds int) time.Time { return now.Add(-time.Duration(seconds) * time.Second) }

@@ -30,16 +30,16 @@ type Alert struct {
 	StartsAt    time.Time
 	Suppressed  bool      // silenced, inhibited or muted
 	By          string    // who suppresses it, as "silenced by bob until 04:30 UTC"
-	Until       time.Time // how long it is silenced; zero: nobody knows
-	ListedBy    []string  // the URLs of those that list it
+	Until       time.Time // when its silence ends; zero: unknown
+	ListedBy    []string  // the URLs of the Alertmanagers that list it
 }
 
-// Listing is what Alertmanager lists.
+// Listing holds the alerts that the Alertmanagers list.
 type Listing struct {
 	Alerts map[string]Alert // by fingerprint
-	// Starts is when the Alertmanagers that responded were started, by their URLs; zero: one does not
-	// say so, or lists all that is wanted. An Alertmanager does not keep alerts: after a start, it lists
-	// those that it has been sent again.
+	// Starts is when each Alertmanager that responded started, by URL; zero: it does not report that, or
+	// lists all wanted alerts. An Alertmanager does not store alerts: after a start, it lists those that
+	// it has been sent again.
 	Starts map[string]time.Time
 	All    bool // all Alertmanagers responded
 }
@@ -98,8 +98,8 @@ func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted 
 	return all, nil
 }
 
-// start returns when an Alertmanager was started, zero if it refuses to say so. If it does not respond,
-// nobody knows whether it can list yet what fires.
+// start returns when an Alertmanager started, zero if it refuses to report that. It fails if Alertmanager
+// does not respond: it is then unknown whether it lists all firing alerts yet.
 func (s *Silencer) start(ctx context.Context, base string) (time.Time, error) {
 	var status struct {
 		Uptime time.Time `json:"uptime"`
@@ -158,7 +158,7 @@ func (s *Silencer) alerts(ctx context.Context, base string, labels map[string]st
 		return nil, err
 	}
 	if alerts == nil {
-		return nil, errors.New("the response is no list of alerts")
+		return nil, errors.New("the response is not a list of alerts")
 	}
 	muted, free := make(map[string]string), make(map[string]bool)
 	for _, g := range groups {

@@ -108,12 +108,12 @@ func decode(r *http.Request, into any) error {
 	case len(data) > maxBody:
 		return fmt.Errorf("the body is larger than %d bytes", maxBody)
 	case len(strings.TrimSpace(string(data))) == 0:
-		return errors.New("the body is empty; see docs/http.md for the JSON that is wanted")
+		return errors.New("the body is empty; see docs/http.md for the expected JSON")
 	}
 	d := json.NewDecoder(strings.NewReader(string(data)))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("the body is not the JSON that is wanted: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return fmt.Errorf("the body is not the expected JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("something follows the JSON of the body")

@@ -88,7 +88,7 @@ func (c *Console) serveAct(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, http.StatusNotFound, "No page has the code "+act.Page+".", "")
 		return
 	case errors.As(err, &unknown):
-		c.fail(w, r, http.StatusForbidden, "Your login acts as "+by+", who is no contact.", "Correct console.users, or add the contact.")
+		c.fail(w, r, http.StatusForbidden, "Your login acts as "+by+", which is not a contact.", "Correct console.users, or add the contact.")
 		return
 	case err != nil:
 		if r.Context().Err() == nil {

@@ -12,7 +12,7 @@ func (c *Console) banner(f *Frame, s *status.Status, beats []status.Heartbeat) [
 	all := broken(f, s)
 	for _, h := range beats {
 		if h.State == "dead" && h.DeadAt != nil {
-			all = append(all, notice{Bad: true, What: "Heartbeat missing:", Text: fmt.Sprintf("%s is dead since %s; its alerts may not arrive", h.Name, f.when(*h.DeadAt).Clock())})
+			all = append(all, notice{Bad: true, What: "Heartbeat missing:", Text: fmt.Sprintf("%s has been dead since %s; its alerts may not arrive", h.Name, f.when(*h.DeadAt).Clock())})
 		}
 	}
 	all = append(all, late(s)...)
@@ -40,7 +40,7 @@ func broken(f *Frame, s *status.Status) []notice {
 		up = up || e.Up
 	}
 	if !up {
-		all = append(all, notice{Bad: true, What: "The provider does not respond:", Text: "no endpoint works; messages are tried again"})
+		all = append(all, notice{Bad: true, What: "The provider does not respond:", Text: "no endpoint works; messages will be retried"})
 	}
 	return all
 }

@@ -206,7 +206,7 @@ func (c *Console) unreadable(w http.ResponseWriter, r *http.Request, err error) 
 	if r.Context().Err() == nil {
 		c.o.Logger.Error("cannot read the outbox", "err", err)
 	}
-	c.fail(w, r, http.StatusServiceUnavailable, "The outbox cannot be read.", "Pages are sent nevertheless. Load this page again in a moment; the log says what is wrong.")
+	c.fail(w, r, http.StatusServiceUnavailable, "The outbox cannot be read.", "Pages are still sent. Load this page again in a moment; the log says what is wrong.")
 }
 
 // serveNotFound serves paths that do not exist. Browsers get an HTML page.
@@ -225,7 +225,7 @@ func (c *Console) forbid(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, access.ErrLogin):
 		next = "Log in first. Phones can act without a login: a reply acknowledges and silences."
 	case errors.Is(err, access.ErrNobody):
-		next = "Your login is no contact. Ask an admin to name yours (console.users.contact)."
+		next = "Your login has no contact. Ask an admin to name yours (console.users.contact)."
 	}
 	c.fail(w, r, access.Status(err), "You may not act here.", next)
 }

@@ -243,7 +243,7 @@ func (c *Console) serveVerify(w http.ResponseWriter, r *http.Request) {
 	done, code := &verified{Name: name, Done: true, Text: "A code was sent to " + name + ". The reply with it verifies the phone."}, http.StatusOK
 	switch err := c.o.People.Verify(r.Context(), name, false); {
 	case errors.Is(err, people.ErrUnknownContact):
-		c.fail(w, r, http.StatusNotFound, "There is no such contact.", "The page of contacts lists those that there are.")
+		c.fail(w, r, http.StatusNotFound, "There is no such contact.", "See the list of contacts.")
 		return
 	case errors.Is(err, people.ErrVerifiedOften):
 		done.Done, done.Text, code = false, sentence(capital(strings.TrimSpace(err.Error()))), http.StatusTooManyRequests

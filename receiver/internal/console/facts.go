@@ -23,7 +23,7 @@ func wayOut(f *Frame, s *status.Status) []fact {
 		row := fact{Name: e.Host, Word: "does not respond", Class: "is-bad", Before: "the last request failed"}
 		switch {
 		case e.Up && !inUse:
-			row.Word, row.Class, row.Before, inUse = "in use", "is-ok", "the last request went through", true
+			row.Word, row.Class, row.Before, inUse = "in use", "is-ok", "the last request succeeded", true
 		case e.Up:
 			row.Word, row.Class, row.Before = "in reserve", "is-wait", "used if the one before it fails"
 		}

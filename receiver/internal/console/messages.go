@@ -84,7 +84,7 @@ func (c *Console) showMessages(w http.ResponseWriter, r *http.Request, chosen *o
 	l.messageFilter = messageFilter{given.Get("state"), given.Get("to"), given.Get("receiver"), given.Get("before")}
 	q, fault := c.query(f, &l.messageFilter)
 	if fault != "" {
-		c.fail(w, r, http.StatusBadRequest, fault, "The list of messages has the filters that there are.")
+		c.fail(w, r, http.StatusBadRequest, fault, "Choose one from the list.")
 		return
 	}
 	q.Limit = messagesShown + 1

@@ -46,7 +46,7 @@ func (c *Console) servePages(w http.ResponseWriter, r *http.Request) {
 	case l.State == "current":
 		q.Current = true
 	case l.State != "" && !slices.Contains(l.States, l.State):
-		c.fail(w, r, http.StatusBadRequest, "There is no such state.", "The list of pages has the states that there are.")
+		c.fail(w, r, http.StatusBadRequest, "There is no such state.", "Choose one from the list.")
 		return
 	default:
 		q.State = outbox.PageState(l.State)

@@ -108,7 +108,7 @@ func (c *Console) servePlayground(w http.ResponseWriter, r *http.Request) {
 	}
 	rc := c.chooseReceiver(p, r.Form.Get("receiver"))
 	if rc == nil {
-		c.fail(w, r, http.StatusNotFound, "There is no such receiver.", "The page of templates lists the receivers that there are.")
+		c.fail(w, r, http.StatusNotFound, "There is no such receiver.", "Choose one from the list.")
 		return
 	}
 	p.read(r, rc)

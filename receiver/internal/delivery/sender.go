@@ -224,7 +224,7 @@ func (s *sender) noteHolds(ctx context.Context) {
 				why = "in the quiet hours of its recipient, until "
 			}
 			if _, err := s.spool.Record(ctx, outbox.Held(h.ID, now, why+h.Until.UTC().Format("15:04:05 MST")), nil); err != nil {
-				s.logger.Error("cannot note that a message waits", "id", h.ID, "err", err)
+				s.logger.Error("cannot record that a message waits", "id", h.ID, "err", err)
 			}
 		}
 	})

@@ -378,7 +378,7 @@ func (in *Intake) named(r *Receiver, a template.Alert, names string) (to []confi
 			continue
 		}
 		if odd := recipient.Number.Misdialled(); odd != "" && recipient.Name == "" {
-			in.logger.Warn("a text may not arrive: a label names a number that is no mobile phone's", "number", recipient.Number, "why", odd,
+			in.logger.Warn("a text may not arrive: a label names a number that does not belong to a mobile phone", "number", recipient.Number, "why", odd,
 				"receiver", r.Name, "label", r.ToLabel, "alert", a.Labels[model.AlertNameLabel])
 		}
 		to = append(to, recipient)

@@ -56,8 +56,8 @@ func (a *asking) about(ctx context.Context, p *page.Page, now time.Time) bool {
 	return true
 }
 
-// fires reports whether Alertmanager lists a firing alert of a notification and does not hold it back,
-// and whether it must know.
+// fires reports whether Alertmanager lists a firing alert of a notification that is not suppressed.
+// known reports whether a missing alert must have ended.
 func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
 	silencer := a.silencer()
 	if silencer == nil {
@@ -65,7 +65,7 @@ func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	listing, err := silencer.Alerts(ctx, sharedLabels(n), []string{""}) // to know the starts
+	listing, err := silencer.Alerts(ctx, sharedLabels(n), []string{""}) // "" makes it report the starts
 	if err != nil {
 		return false, false
 	}
@@ -80,7 +80,7 @@ func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, 
 	return fires, known
 }
 
-// report returns what Alertmanager knows of the alerts of a page, nil if it does not respond.
+// report returns what Alertmanager responds about the alerts of a page, nil if it does not respond.
 func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 	silencer := a.silencer()
 	if silencer == nil {
@@ -93,7 +93,7 @@ func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 		wanted = append(wanted, alert.Fingerprint())
 	}
 	if p.Truncated() > 0 {
-		wanted = append(wanted, "") // the start of each Alertmanager must be known
+		wanted = append(wanted, "") // "" makes it report the starts
 	}
 	listing, err := silencer.Alerts(ctx, groupLabels(p), wanted)
 	if err != nil {
@@ -163,7 +163,7 @@ func groupLabels(p *page.Page) map[string]string {
 	return labels
 }
 
-// sharedLabels returns the labels of the group that all alerts of a notification have.
+// sharedLabels returns the group labels that all alerts of a notification have.
 func sharedLabels(n *templating.Notification) map[string]string {
 	labels := make(map[string]string)
 	for name, value := range n.GroupLabels {

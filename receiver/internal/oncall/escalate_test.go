@@ -101,7 +101,7 @@ func TestHolderStops(t *testing.T) {
 	})
 }
 
-// TestAcknowledgeTakenOut: a page expires when its receiver has no pages any more.
+// TestAcknowledgeTakenOut: a page expires when its receiver no longer has pages.
 func TestAcknowledgeTakenOut(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
 		a := w.phone(alice)

@@ -188,10 +188,10 @@ func (e *escalation) taken(s *step) {
 	case s.action.Kind == page.Escalate:
 		e.metrics.escalations.WithLabelValues(p.Receiver).Inc()
 		if len(s.people) == 0 {
-			e.logger.Error("a step of an escalation names nobody who can be paged; the next one is taken immediately", "page", p.ID, "receiver", p.Receiver, "step", p.Steps)
+			e.logger.Error("a step of an escalation has nobody to page; the next one is taken immediately", "page", p.ID, "receiver", p.Receiver, "step", p.Steps)
 		}
 	case s.action.Kind == page.Judge && s.action.Unreached != "":
-		e.logger.Error("a page reached nobody, and there is no further step", "page", p.ID, "receiver", p.Receiver, "why", s.action.Unreached)
+		e.logger.Error("a page reached nobody and has no further step", "page", p.ID, "receiver", p.Receiver, "why", s.action.Unreached)
 	}
 }
 

@@ -59,7 +59,7 @@ func (rs *replies) meant(ctx context.Context, r *received) ([]*page.Page, decisi
 	case about != nil:
 		return []*page.Page{about}, decision{}, nil
 	case c.Verb == command.Undo && len(mine) > 0:
-		return refuse(outcomeRefused, "There is nothing of yours to take back.")
+		return refuse(outcomeRefused, "You have nothing to undo.")
 	}
 	switch {
 	case len(mine) == 0:

@@ -35,7 +35,7 @@ func newMetrics(reg prometheus.Registerer, spool Spool) *metrics {
 			Name: "smspager_replies_total", Help: "Replies by command and outcome.",
 		}, []string{"command", "outcome"}),
 		acts: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_acts_total", Help: "What people did to pages without a reply, in the console, by link, by API or by command, by command and outcome.",
+			Name: "smspager_acts_total", Help: "Actions on pages other than by reply (console, link, API, command line), by command and outcome.",
 		}, []string{"command", "outcome"}),
 		unconfirmed: f.NewCounter(prometheus.CounterOpts{
 			Name: "smspager_replies_unconfirmed_total", Help: "Replies without a confirmation because their number reached its limit.",

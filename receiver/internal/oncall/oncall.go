@@ -87,8 +87,8 @@ type settings struct {
 	links     link.Links
 }
 
-// plan returns what the receiver of a page wants. If it is not configured, Alertmanager is only asked
-// whether the page is over; nil: it cannot be asked either.
+// plan returns the plan of a receiver. The plan of a receiver that is not configured only asks
+// Alertmanager whether the page is over; it is nil if Alertmanager cannot be asked.
 func (s *settings) plan(receiver string) *page.Plan {
 	if s.receivers[receiver] == nil && s.silencer != nil {
 		return &page.Plan{Pages: true, Asks: true}
@@ -96,7 +96,7 @@ func (s *settings) plan(receiver string) *page.Plan {
 	return s.plans[receiver]
 }
 
-// tools are what the types of this package work with. Their own data is in themselves.
+// tools holds what the types of this package share.
 type tools struct {
 	settings *atomic.Pointer[settings]
 	spool    Spool
@@ -169,13 +169,13 @@ func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notifi
 	return o.notifications.turn(ctx, receiver, n, to, at)
 }
 
-// Fires reports whether Alertmanager lists a firing alert of a notification and does not hold it back. It
-// must know if all Alertmanagers respond, and none was started a moment ago.
+// Fires reports whether Alertmanager lists a firing alert of a notification that is not suppressed. known
+// reports whether a missing alert must have ended: all Alertmanagers responded, and none has just started.
 func (o *OnCall) Fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
 	return o.asking.fires(ctx, n)
 }
 
-// Committed takes in an entry that was stored, or is kept to be stored: its pages may be due.
+// Committed handles an entry that is stored, or held to be stored later: its pages may be due.
 func (o *OnCall) Committed(e *outbox.Entry) {
 	if len(e.AllPages()) > 0 {
 		o.wake.Ring()

@@ -105,7 +105,7 @@ func (r *pages) ofNotification(ctx context.Context, receiver string, n *templati
 			continue
 		}
 		if p, err := r.read(stored); err != nil {
-			r.logger.Error("a page cannot be used", "err", err)
+			r.logger.Error("cannot read a page", "err", err)
 		} else {
 			k.others = append(k.others, p)
 		}
@@ -163,7 +163,7 @@ func (r *pages) of(ctx context.Context, number e164.Number) ([]*page.Page, error
 	err := r.eachCurrent(ctx, func(stored outbox.Page) error {
 		p, err := r.read(stored)
 		if err != nil { // one unreadable page must not hide the others
-			r.logger.Error("a page cannot be used", "err", err)
+			r.logger.Error("cannot read a page", "err", err)
 		} else if number == "" || slices.Contains(p.People.Numbers(), number) {
 			all = append(all, p)
 		}
@@ -203,7 +203,7 @@ func (r *pages) eachCurrent(ctx context.Context, yield func(outbox.Page) error) 
 	}
 }
 
-// plan returns what the receiver of a page wants.
+// plan returns the plan of a receiver, see settings.plan.
 func (r *pages) plan(receiver string) *page.Plan { return r.settings.Load().plan(receiver) }
 
 // drawCode draws a code that no page has had within codeRest, as far as the store can be read.

@@ -70,13 +70,13 @@ type scenarioAlertmanager struct {
 	Unsilence bool              `yaml:"unsilence"`
 	Inhibit   string            `yaml:"inhibit"` // the name of alerts; "none" ends it
 	Mute      string            `yaml:"mute"`
-	End       string            `yaml:"end"`       // the name of alerts that end, without a notification
-	QuietEnd  map[string]string `yaml:"quiet_end"` // labels of alerts that end, without a notification
-	Fire      map[string]string `yaml:"fire"`      // an alert that fires, without a notification
-	Response  string            `yaml:"response"`  // what it responds to everything: 401, 502, html, null, slow, gone; "no start": only its status fails; "ok" ends it
-	Restart   bool              `yaml:"restart"`   // without its alerts
+	End       string            `yaml:"end"`       // the name of alerts that end without a notification
+	QuietEnd  map[string]string `yaml:"quiet_end"` // labels of alerts that end without a notification
+	Fire      map[string]string `yaml:"fire"`      // an alert that fires without a notification
+	Response  string            `yaml:"response"`  // its response to every request: 401, 502, html, null, slow, gone; "no start": only its status fails; "ok" ends that
+	Restart   bool              `yaml:"restart"`   // it restarts without its alerts
 	Repeat    string            `yaml:"repeat"`    // its repeat_interval
-	Asked     *int              `yaml:"asked"`     // how often it has been asked at most
+	Asked     *int              `yaml:"asked"`     // the most requests that it may have had
 }
 
 // scenarioPage checks what the API shows of the latest page.

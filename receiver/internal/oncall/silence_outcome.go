@@ -119,10 +119,10 @@ func (ss *silences) ended(a *attended) outbox.Entry {
 		}
 		if a.final() && a.Report && !a.Late {
 			a.Late = true
-			ss.logger.Error("a silence cannot be ended; trying on until it ends by itself", "page", p.ID, "until", a.Until, "err", err)
+			ss.logger.Error("a silence cannot be ended; retrying until it ends by itself", "page", p.ID, "until", a.Until, "err", err)
 			p.Note(a.now, outbox.PageEventNotSilenced, a.By, "the silence cannot be ended: "+err.Error())
 			e.Page = p.Stored()
-			e.Messages = confirm("%s is %s, but its silence could NOT be ended yet; end it in Alertmanager, or it is tried on. %s", p.Code, p.State, p.Headline)
+			e.Messages = confirm("%s is %s, but its silence could NOT be ended yet; end it in Alertmanager; smspager keeps trying. %s", p.Code, p.State, p.Headline)
 		}
 		e.Marks = []outbox.Mark{a.stored(a.now)}
 	}
@@ -224,7 +224,7 @@ func (ss *silences) watch(ctx context.Context, a *attended) (outbox.Entry, error
 			n.Alerts = append(n.Alerts, alert)
 		}
 	}
-	n.NotificationReason, n.TruncatedAlerts = "fires again, of which Alertmanager does not notify", 0
+	n.NotificationReason, n.TruncatedAlerts = "fires again without a notification", 0
 	if r == nil || len(n.Alerts) == 0 {
 		return e, nil
 	}

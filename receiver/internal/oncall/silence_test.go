@@ -350,7 +350,7 @@ func TestUndoWhileAlertmanagerIsAway(t *testing.T) {
 		a.expect(time.Second, "Silenced...")
 		w.am.set(func() { w.am.broken = true })
 		a.say("undo")
-		a.expect(2*time.Minute, a.code+" is open, but its silence could NOT be ended yet; end it in Alertmanager, or it is tried on. CRITICAL DiskFull db-1")
+		a.expect(2*time.Minute, a.code+" is open, but its silence could NOT be ended yet; end it in Alertmanager; smspager keeps trying. CRITICAL DiskFull db-1")
 		w.resolve()
 		a.expect(time.Second, "RESOLVED...")
 		after(10 * time.Minute)

@@ -59,7 +59,7 @@ func (ss *silences) run(ctx context.Context) {
 	loop.Repeat(ctx, ss.rounds, ss.changed, func() time.Duration {
 		wait, err := ss.askDue(ctx)
 		if err != nil && ctx.Err() == nil {
-			ss.logger.Error("cannot store what became of the silences; trying again", "err", err)
+			ss.logger.Error("cannot store the outcome of silences; trying again", "err", err)
 			wait = spool.Retry
 		}
 		return wait
@@ -99,7 +99,7 @@ func (ss *silences) attend(ctx context.Context, w *silence) error {
 	response := ask(asking, ss.settings.Load().silencer, w)
 	cancel()
 	if response.err != nil && ctx.Err() == nil {
-		ss.logger.Warn("Alertmanager did not do what was asked", "page", w.Page, "silence", w.State, "try", w.Tries, "err", response.err)
+		ss.logger.Warn("request to Alertmanager failed", "page", w.Page, "silence", w.State, "try", w.Tries, "err", response.err)
 	}
 	// What Alertmanager did is stored even if smspager stops.
 	_, err := ss.spool.Commit(context.WithoutCancel(ctx), spool.Later, func(storing context.Context) (*outbox.Entry, error) {

@@ -130,7 +130,7 @@ func (rs *replies) undo(ctx context.Context, p *page.Page, by outbox.Person, r *
 	case (!p.Held() || keeps) && len(silences) == 0:
 		d.outcome = outcomeRefused
 		if d.text = overText(p, now); d.text == "" {
-			d.text = fmt.Sprintf("%s is %s, there is nothing to take back: %s", p.Code, p.State, p.Headline)
+			d.text = fmt.Sprintf("%s is %s, there is nothing to undo: %s", p.Code, p.State, p.Headline)
 		}
 		return d, nil
 	case p.Held() && p.Holder != by.Number && !byCode:

@@ -179,7 +179,7 @@ func (w *world) do(method, path, body string) (int, string) {
 	return w.serve(method, path, body)
 }
 
-// serve is do, of which the fake Alertmanager knows nothing.
+// serve is do without the fake Alertmanager's knowledge.
 func (w *world) serve(method, path, body string) (int, string) {
 	rec := httptest.NewRecorder()
 	w.r.Handler().ServeHTTP(rec, httptest.NewRequest(method, path, strings.NewReader(body)))

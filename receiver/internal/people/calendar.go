@@ -95,7 +95,7 @@ func (r *Roster) Warnings(now time.Time) []string {
 	for _, d := range r.duties {
 		d.mu.Lock()
 		for _, s := range d.skipped {
-			all = append(all, fmt.Sprintf("rota %q: %v; it is left out, as it names no contact or is over", d.Name, s))
+			all = append(all, fmt.Sprintf("rota %q: %v; ignored, because it names no contact or is over", d.Name, s))
 		}
 		d.mu.Unlock()
 		for _, g := range d.disagreements(now) {
@@ -260,7 +260,7 @@ func (d *Directory) readRota(ctx context.Context, r *Roster, rota *duty) {
 	fresh, err := rota.load(ctx)
 	switch {
 	case err != nil && ctx.Err() == nil:
-		d.logger.Error("a rota cannot be read; what was read last is used", "err", err)
+		d.logger.Error("a rota cannot be read; the last good copy is used", "err", err)
 	case err == nil:
 		d.metrics.rotaRead.WithLabelValues(rota.Name).SetToCurrentTime()
 		if fresh != nil {
@@ -272,7 +272,7 @@ func (d *Directory) readRota(ctx context.Context, r *Roster, rota *duty) {
 		differing := rota.disagreements(time.Now())
 		d.metrics.zonesDiffer.WithLabelValues(rota.Name).Set(float64(len(differing)))
 		for _, g := range differing {
-			d.logger.Warn("a rota's calendar and the time zone data differ about a time zone", "rota", rota.Name, "difference", g.String())
+			d.logger.Warn("a rota's calendar and the time zone data define a time zone differently", "rota", rota.Name, "difference", g.String())
 		}
 	}
 }

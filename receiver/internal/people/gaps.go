@@ -43,7 +43,7 @@ func (d *Directory) NextGaps(now time.Time) map[string]time.Time {
 	return g.found
 }
 
-var nextGapDesc = prometheus.NewDesc("smspager_rota_next_gap_timestamp_seconds", "When nobody is on duty next by a rota; 0: it has no gap in the next two weeks.", []string{"rota"}, nil)
+var nextGapDesc = prometheus.NewDesc("smspager_rota_next_gap_timestamp_seconds", "When the next gap of a rota begins; 0 if there is none in the next two weeks.", []string{"rota"}, nil)
 
 func (d *Directory) collectGaps(ch chan<- prometheus.Metric) {
 	found := d.NextGaps(time.Now())

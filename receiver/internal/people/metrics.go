@@ -21,7 +21,7 @@ func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
 			Name: "smspager_rota_last_read_timestamp_seconds", Help: "When the calendar of a rota was last read.",
 		}, []string{"rota"}),
 		zonesDiffer: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "smspager_rota_zone_differences", Help: "Time zones that the calendar of a rota defines otherwise than the time zone data, for a moment in the next eight weeks.",
+			Name: "smspager_rota_zone_differences", Help: "Time zones that the calendar of a rota defines differently from the time zone data, for a moment in the next eight weeks.",
 		}, []string{"rota"}),
 	}
 	if reg != nil {

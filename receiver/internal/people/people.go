@@ -201,9 +201,9 @@ func (d *Directory) onDuty(s *settings, rota string, at time.Time) []e164.Number
 	case on.Unread:
 		why = "the calendar of a rota was never read"
 	case on.Gap:
-		why = "nobody is on duty by a rota"
+		why = "nobody is on duty in a rota"
 	case len(numbers) == 0:
-		why = "who is on duty by a rota wants no more texts"
+		why = "everybody on duty in a rota has stopped texts"
 		numbers = s.register.numbers(fallback, nil)
 	default:
 		return numbers

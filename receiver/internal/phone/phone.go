@@ -270,11 +270,11 @@ func (h *Handler) state(p *page.Page, number e164.Number) []string {
 	case outbox.PageOpen:
 		lines = append(lines, "Nobody has acknowledged it.")
 	case outbox.PageSilenced:
-		lines = append(lines, fmt.Sprintf("%s has it since %s. Silenced until %s.", p.AcknowledgedBy, clock(p.AcknowledgedAt), clock(p.SilencedUntil)))
+		lines = append(lines, fmt.Sprintf("%s has had it since %s. Silenced until %s.", p.AcknowledgedBy, clock(p.AcknowledgedAt), clock(p.SilencedUntil)))
 	case outbox.PageAcknowledged:
-		lines = append(lines, fmt.Sprintf("%s has it since %s.", p.AcknowledgedBy, clock(p.AcknowledgedAt)))
+		lines = append(lines, fmt.Sprintf("%s has had it since %s.", p.AcknowledgedBy, clock(p.AcknowledgedAt)))
 	default:
-		return []string{fmt.Sprintf("It is %s since %s.", p.State, clock(p.UpdatedAt))}
+		return []string{fmt.Sprintf("It has been %s since %s.", p.State, clock(p.UpdatedAt))}
 	}
 	var paged []string
 	for _, person := range p.People {

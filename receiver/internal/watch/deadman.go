@@ -43,7 +43,7 @@ func newDeadman(o *Options) *deadman {
 		transport: o.Transport, healthy: o.Healthy, logger: o.Logger,
 		rounds: loop.Rounds(o.Registerer, "alive"),
 		calls: promauto.With(o.Registerer).NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_alive_calls_total", Help: "Calls to the dead-man's switch (alive.url): ok, failed, or withheld because not all was well.",
+			Name: "smspager_alive_calls_total", Help: "Calls to the dead-man's switch (alive.url): ok, failed, or withheld because smspager or the provider was not healthy.",
 		}, []string{"outcome"}),
 	}
 }

@@ -209,7 +209,7 @@ func (h *heartbeats) run(ctx context.Context, began <-chan struct{}) {
 			stored = read
 		}
 		if err != nil && ctx.Err() == nil {
-			h.logger.Error("cannot read the heartbeats; what was read last is used", "err", err)
+			h.logger.Error("cannot read the heartbeats; the last good copy is used", "err", err)
 			wait = spool.Retry
 		}
 		return min(wait, h.checkAll(ctx, stored, now))

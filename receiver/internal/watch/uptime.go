@@ -51,7 +51,7 @@ func (u *uptime) run(ctx context.Context, began chan<- struct{}) {
 			close(began)
 			starts = false
 		case err != nil && ctx.Err() == nil:
-			u.logger.Error("cannot note that smspager runs; trying again", "err", err)
+			u.logger.Error("cannot record that smspager runs; trying again", "err", err)
 		}
 		return uptimeGap
 	})

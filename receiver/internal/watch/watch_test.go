@@ -281,7 +281,7 @@ func TestDeadman(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		want := `
-			# HELP smspager_alive_calls_total Calls to the dead-man's switch (alive.url): ok, failed, or withheld because not all was well.
+			# HELP smspager_alive_calls_total Calls to the dead-man's switch (alive.url): ok, failed, or withheld because smspager or the provider was not healthy.
 			# TYPE smspager_alive_calls_total counter
 			smspager_alive_calls_total{outcome="failed"} 1
 			smspager_alive_calls_total{outcome="ok"} 2

@@ -27,8 +27,8 @@ const (
 const (
 	// keepEnded is how long a page keeps an alert that has ended.
 	keepEnded = flapWindow
-	// keepGone is how long a page keeps one that ended without a notification, and asks whether it fires
-	// again: for Alertmanager's own repeat_interval, it may not notify.
+	// keepGone is how long a page keeps an alert that ended without a notification, and asks whether it
+	// fires again. It is Alertmanager's default repeat_interval, for which no notification may report that.
 	keepGone = 4 * time.Hour
 )
 
@@ -36,29 +36,29 @@ const (
 type Alert struct {
 	Key      string               `json:"key"`
 	State    AlertState           `json:"state"`
-	Sources  []string             `json:"from,omitempty"` // who has reported it, by the keys of Body.Sources
+	Sources  []string             `json:"from,omitempty"` // keys into Body.Sources: who has reported it
 	StartsAt time.Time            `json:"starts_at,omitzero"`
-	Came     time.Time            `json:"came"`              // when a notification first had it
+	Came     time.Time            `json:"came"`              // when it first fired, since it last ended
 	At       time.Time            `json:"at"`                // when its state was last reported
-	Notified time.Time            `json:"notified,omitzero"` // when a notification last had it as firing
-	Listed   map[string]time.Time `json:"listed,omitempty"`  // when Alertmanagers last listed it, by short names of their URLs
-	Covered  bool                 `json:"ack,omitempty"`     // it was there when somebody acknowledged the page
-	By       string               `json:"by,omitempty"`      // who suppresses it, or where it is
-	Until    time.Time            `json:"until,omitzero"`    // how long it is suppressed; zero: nobody knows
-	Changes  []time.Time          `json:"flaps,omitempty"`   // when it recently ended or fired again
-	Whole    *template.Alert      `json:"whole,omitempty"`   // as it was last notified, of the most severe
+	Notified time.Time            `json:"notified,omitzero"` // when a notification last listed it as firing
+	Listed   map[string]time.Time `json:"listed,omitempty"`  // when each Alertmanager last listed it, by the short name of its URL
+	Covered  bool                 `json:"ack,omitempty"`     // the holder of the page knows it
+	By       string               `json:"by,omitempty"`      // who suppresses it, or which page has it now
+	Until    time.Time            `json:"until,omitzero"`    // when its suppression ends; zero: unknown
+	Changes  []time.Time          `json:"flaps,omitempty"`   // when it ended or fired again; at most maxChanges
+	Whole    *template.Alert      `json:"whole,omitempty"`   // as last notified; nil: it is resolved, or not among the most severe
 }
 
 // Live reports whether the alert has not ended.
 func (a *Alert) Live() bool { return a.State == Firing || a.State == Suppressed }
 
-// base returns the key without the source that tells equal alerts apart.
+// base returns the key without the source that distinguishes equal alerts.
 func (a *Alert) base() string {
 	key, _, _ := strings.Cut(a.Key, "~")
 	return key
 }
 
-// Fingerprint returns the alert's fingerprint as keys have it.
+// Fingerprint returns the fingerprint in the alert's key.
 func (a *Alert) Fingerprint() string {
 	fingerprint, _, _ := strings.Cut(a.Key, "@")
 	return fingerprint
@@ -238,7 +238,7 @@ func (p *Page) cut(n *templating.Notification, related map[string]bool, e *Effec
 		if p.Cut == nil {
 			p.Cut = make(map[string]uint64)
 		}
-		p.Cut[sourceOf(n)], p.CutHeld = n.TruncatedAlerts, false // CutListed stays: it is of the same group
+		p.Cut[sourceOf(n)], p.CutHeld = n.TruncatedAlerts, false // CutListed stays: the group is the same
 		return
 	}
 	var left []*Alert
@@ -278,8 +278,8 @@ func (p *Page) Over() bool {
 	return p.Truncated() == 0 && !slices.ContainsFunc(p.Alerts, (*Alert).Live)
 }
 
-// Fires reports whether an alert of the page fires, or may fire: one that notifications leave out, or
-// if the page lists no alerts.
+// Fires reports whether an alert of the page fires, or may fire: one that notifications leave out and
+// that is not known to be suppressed, or if the page lists no alerts.
 func (p *Page) Fires() bool {
 	if n := p.Truncated(); n > 0 && !p.CutHeld || n == 0 && len(p.Alerts) == 0 {
 		return true

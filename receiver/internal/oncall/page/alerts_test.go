@@ -128,9 +128,9 @@ func TestLearn(t *testing.T) {
 	restarted := lists(nil, nil)
 	const am, peer = "http://am", "http://peer"
 	restarted.Starts, restarted.All = map[string]time.Time{am: at(9 * time.Minute)}, true
-	knew := lists(nil, nil) // it has been asked since its start
+	knew := lists(nil, nil) // Alertmanager has been asked since its start
 	knew.Starts, knew.All = map[string]time.Time{am: at(9*time.Minute + 30*time.Second)}, true
-	down := lists(nil, nil) // its peer is
+	down := lists(nil, nil) // its peer is down
 	down.Starts = map[string]time.Time{am: at(time.Minute)}
 	by := func(address string, r *page.Report) *page.Report {
 		for name, known := range r.Alerts {

@@ -8,8 +8,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// TestLearnCut: what Alertmanager's response says of alerts that a notification cut. It listed alert a,
-// and cut two.
+// TestLearnCut: Alertmanager's report decides the state of alerts that a notification left out. The
+// notification listed alert a, and left out two.
 func TestLearnCut(t *testing.T) {
 	type alerts = map[string]page.Known
 	const am = "http://am"
@@ -57,7 +57,8 @@ func TestLearnCut(t *testing.T) {
 	}
 }
 
-// TestCutAreHeldAWhile: without a response, alerts that were cut count as held for five minutes.
+// TestCutAreHeldAWhile: without a response, suppressed alerts that were left out stay suppressed for five
+// minutes.
 func TestCutAreHeldAWhile(t *testing.T) {
 	p := page.Open("1", "4821", "oncall", take{alerts: "a", truncated: 2}.notification(), nil, begin)
 	held := page.Known{Suppressed: true, By: "muted by nights"}

@@ -77,7 +77,8 @@ func (p *Page) Suppress(fingerprints []string, by string, until, at time.Time) {
 }
 
 // Unanswered records that Alertmanager was asked and did not respond. A suppressed alert counts as
-// firing once its suppression must have ended or, if its end is unknown, after [noResponse].
+// firing once its suppression must have ended or, if its end is unknown, after [noResponse]. So do
+// suppressed alerts that notifications left out.
 func (p *Page) Unanswered(at time.Time) {
 	p.AskedAt = at
 	if p.UnheardAt.IsZero() {
@@ -96,13 +97,13 @@ func (p *Page) Unanswered(at time.Time) {
 // Alertmanager does not respond.
 const noResponse = 5 * time.Minute
 
-// Unsuppress takes all alerts that are held back for ones that fire.
+// Unsuppress marks all suppressed alerts as firing.
 func (p *Page) Unsuppress(at time.Time) {
 	p.CutHeld = false
 	p.unsuppress(at, func(*Alert) bool { return true })
 }
 
-// released marks a suppressed alert as firing.
+// released marks an alert as firing that was suppressed, or that had ended without a notification.
 func (a *Alert) released(at time.Time) {
 	a.State, a.By, a.Until, a.At = Firing, "", time.Time{}, at
 }

@@ -13,11 +13,11 @@ import (
 // list it.
 const justNotified = 2 * time.Second
 
-// Restarted is how long after its start Alertmanager may not list an alert that fires: Prometheus
-// sends it again after a minute and an evaluation.
+// Restarted is how long Alertmanager, after its start, may not list an alert that fires. Prometheus
+// sends the alert again after a minute and an evaluation.
 const Restarted = 2 * time.Minute
 
-// clocks is how far Alertmanager's clock, which reports its start, and this one may differ.
+// clocks is how far Alertmanager's clock, which dates its start, may differ from smspager's.
 const clocks = 2 * time.Second
 
 // Report holds what Alertmanager responds about the alerts of a page.
@@ -26,10 +26,10 @@ type Report struct {
 	// Strangers holds the sources of the page other than the Alertmanager that was asked. It need not
 	// list their alerts.
 	Strangers map[string]bool
-	Starts    map[string]time.Time // when those that responded were started, by their URLs; zero: nobody knows
-	All       bool                 // all that are configured responded
-	// Whole says that all alerts with the labels of the page's group were asked for: those that
-	// notifications cut are among them.
+	Starts    map[string]time.Time // when each Alertmanager that responded started, by URL; zero: unknown
+	All       bool                 // all configured Alertmanagers responded
+	// Whole is true if all alerts with the labels of the page's group were asked for. These include the
+	// alerts that notifications leave out.
 	Whole bool
 }
 
@@ -38,12 +38,12 @@ type Known struct {
 	StartsAt   time.Time
 	Suppressed bool
 	By         string    // who suppresses it, as "silenced by bob until 04:30 UTC"
-	Until      time.Time // how long; zero: nobody knows
-	ListedBy   []string  // the URLs of those that list it
+	Until      time.Time // when its suppression ends; zero: unknown
+	ListedBy   []string  // the URLs of the Alertmanagers that list it
 }
 
-// since returns when the Alertmanager that runs longest was started, and the one that was started last;
-// zero: nobody knows.
+// since returns the earliest and the latest start of the Alertmanagers that responded; zero: a start is
+// unknown.
 func (r *Report) since() (longest, last time.Time) {
 	for _, start := range r.Starts {
 		if longest.IsZero() || start.Before(longest) {
@@ -58,8 +58,9 @@ func (r *Report) since() (longest, last time.Time) {
 }
 
 // Learn updates the alerts of the page from Alertmanager's report, and ends the page if all of them have
-// ended. It reports whether a suppressed alert fires again. If Alertmanager started less than [restarted]
-// ago and lists none of the alerts as firing, nobody is paged until that time has passed.
+// ended. It reports whether an alert fires again that was suppressed, or that ended without a
+// notification. If all Alertmanagers started less than [Restarted] ago and list none of the alerts as
+// firing, nobody is paged until that time has passed.
 func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	p.AskedAt, p.ConfirmedAt, p.UnheardAt = now, now, time.Time{}
 	if len(p.Alerts) == 0 && p.Truncated() == 0 {
@@ -123,7 +124,7 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	}
 	note(held, outbox.PageEventSuppressed, "% "+by)
 	note(fires, outbox.PageEventFires, "% no longer suppressed")
-	note(again, outbox.PageEventFires, "% again, of which Alertmanager does not notify")
+	note(again, outbox.PageEventFires, "% firing again without a notification")
 	note(gone, outbox.PageEventGone, "Alertmanager no longer lists %")
 	if held+fires+gone+again > 0 {
 		p.rebuild(nil)
@@ -134,7 +135,7 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	return fires+again > 0
 }
 
-// learnAgain returns how many alerts fire again that ended without a notification.
+// learnAgain marks alerts as firing that ended without a notification and fire again, and returns how many.
 func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
 	for _, a := range p.Alerts {
 		known, listed := r.Alerts[a.Fingerprint()]
@@ -156,15 +157,15 @@ func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
 	return again
 }
 
-// swallowed reports whether Alertmanager may not notify if the alert fires again, as its end was not
-// notified.
+// swallowed reports whether Alertmanager may not notify if the alert fires again, because no notification
+// reported its end.
 func (a *Alert) swallowed(now time.Time) bool {
 	return a.State == Gone && a.By == "" && now.Sub(a.At) < keepGone
 }
 
-// learnCut returns what the alerts that notifications cut do: those that are listed beside the known ones
-// may be they. If some were listed, and none is any more, they have ended. It returns "" if there are
-// none, or nothing is known of them.
+// learnCut returns the state of the alerts that notifications leave out. They may be the listed alerts that
+// the page does not have. If such alerts were listed and no longer are, the left-out alerts have ended.
+// learnCut returns "" if none are left out, or if their state is unknown.
 func (p *Page) learnCut(r *Report, now time.Time) AlertState {
 	stranger := false
 	for source := range p.Cut {
@@ -194,8 +195,9 @@ func (p *Page) learnCut(r *Report, now time.Time) AlertState {
 	return state
 }
 
-// knew reports whether an Alertmanager that responded would list the alert if it had not ended: it has
-// listed it since its start, or one of all has notified of it since all were started.
+// knew reports whether an Alertmanager that responded would list the alert if it had not ended: because it
+// has listed the alert since its start, or because all responded, and one has notified of the alert since
+// all of them started.
 func (r *Report) knew(a *Alert) bool {
 	for address, start := range r.Starts {
 		if !start.IsZero() && a.Listed[shortName(address)].After(start.Add(clocks)) {
@@ -216,7 +218,7 @@ func (r *Report) elsewhere(a *Alert) bool {
 	return !r.All && len(a.Listed) > 0
 }
 
-// listed notes who lists the alert.
+// listed records which Alertmanagers list the alert.
 func (a *Alert) listed(by []string, now time.Time) {
 	if a.Listed == nil {
 		a.Listed = make(map[string]time.Time)

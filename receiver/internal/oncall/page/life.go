@@ -43,7 +43,7 @@ func (p *Page) Inherit(older *Page, at time.Time) bool {
 // Regroup assigns the page to another group, which has all of its alerts.
 func (p *Page) Regroup(receiver, group string, at time.Time) {
 	p.Receiver, p.GroupKey = receiver, group
-	p.Note(at, outbox.PageEventRegrouped, "", "Alertmanager has its alerts in another group now")
+	p.Note(at, outbox.PageEventRegrouped, "", "its alerts are in another group now")
 }
 
 // Reopens returns why a firing notification reopens a page that somebody holds, "" if it does not.
@@ -60,8 +60,8 @@ func (p *Page) Reopens(n *templating.Notification, holderLeft string, at time.Ti
 	return holderLeft
 }
 
-// FiresAgain returns why people are to be paged after Learn, "" if they are not: an alert fires again of
-// which Alertmanager does not notify.
+// FiresAgain returns why people must be paged after Learn, "" if they must not: an alert fires that no
+// notification reports.
 func (p *Page) FiresAgain() string {
 	switch {
 	case p.State == outbox.PageAcknowledged && p.uncovered():
@@ -72,7 +72,7 @@ func (p *Page) FiresAgain() string {
 	return ""
 }
 
-// uncovered reports whether an alert fires that was not there when somebody acknowledged the page.
+// uncovered reports whether an alert fires that the holder does not know.
 func (p *Page) uncovered() bool {
 	return p.Truncated() > p.CutCovered || slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.State == Firing && !a.Covered })
 }

@@ -15,8 +15,8 @@ const (
 	// all alerts of the page are suppressed, it is asked every askFirst.
 	askFirst = time.Minute
 	askLast  = 30 * time.Minute
-	// askAgain is how long after a question without a response it is first asked again; later after a
-	// quarter of the time that it has not responded.
+	// askAgain is how long after a question without a response Alertmanager is first asked again. Later it
+	// is asked after a quarter of the time without a response.
 	askAgain = 15 * time.Second
 )
 
@@ -83,7 +83,7 @@ func (p *Page) Next(f Facts, now time.Time) Action {
 	case !now.Before(p.expires()):
 		return Action{Kind: Expire, Why: "no notification came for " + Span(CurrentFor)}
 	case f.Plan != nil && !f.Plan.Pages:
-		return Action{Kind: Expire, Why: "its receiver has no pages any more"}
+		return Action{Kind: Expire, Why: "its receiver no longer has pages"}
 	case !p.SettlesAt.IsZero() && !now.Before(p.SettlesAt) && p.Over():
 		return Action{Kind: Settle, Why: "it has not fired again for " + Span(now.Sub(p.NotifiedAt))}
 	case f.Plan != nil && f.Plan.Asks && p.SettlesAt.IsZero() && !now.Before(p.asks()):
@@ -167,7 +167,7 @@ func (p *Page) Do(a Action, plan *Plan, people []outbox.Person, now time.Time) {
 	case Judge:
 		p.Judged = true
 		if a.Unreached != "" {
-			p.Note(now, outbox.PageEventUnreached, "", a.Unreached+"; nobody else is to be paged")
+			p.Note(now, outbox.PageEventUnreached, "", a.Unreached+"; there is nobody else to page")
 		}
 	}
 }
@@ -185,7 +185,7 @@ func (p *Page) escalate(a Action, plan *Plan, people []outbox.Person, now time.T
 	p.StepAt, p.Judged, p.NobodyPaged, p.PassedBy = now, false, len(people) == 0, ""
 	p.Note(now, outbox.PageEventEscalated, "", fmt.Sprintf("step %d of %d: %s", p.Steps, len(plan.Steps), strings.Join(step.To, ", ")))
 	if p.NobodyPaged {
-		p.Note(now, outbox.PageEventUnreached, "", "the step names nobody who can be paged")
+		p.Note(now, outbox.PageEventUnreached, "", "the step has nobody to page")
 	}
 	p.paged(now, p.Steps, people)
 }

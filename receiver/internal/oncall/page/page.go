@@ -64,7 +64,7 @@ type Page struct {
 	outbox.Page
 	Body
 	byKey map[string][]*Alert // see index
-	began time.Time           // Clock as it was loaded
+	began time.Time           // Clock when the page was loaded
 
 	firesAgain bool // see FiresAgain
 }
@@ -73,11 +73,11 @@ type Page struct {
 type Body struct {
 	Notification templating.Notification `json:"notification"` // the latest firing one, with its most severe firing alerts
 	Alerts       []*Alert                `json:"alerts"`
-	Sources      map[string]string       `json:"sources,omitempty"`    // external URLs of those that reported alerts, by short names
-	Cut          map[string]uint64       `json:"cut,omitempty"`        // how many alerts their latest notifications leave out, by short names
-	CutHeld      bool                    `json:"cut_held,omitempty"`   // Alertmanager holds them back
-	CutListed    bool                    `json:"cut_listed,omitempty"` // Alertmanager has listed others with the labels of the group
-	CutCovered   uint64                  `json:"cut_ack,omitempty"`    // how many that were when somebody acknowledged the page
+	Sources      map[string]string       `json:"sources,omitempty"`    // external URLs of the senders of notifications, by short name
+	Cut          map[string]uint64       `json:"cut,omitempty"`        // how many alerts the latest notification of each source leaves out
+	CutHeld      bool                    `json:"cut_held,omitempty"`   // these alerts are suppressed
+	CutListed    bool                    `json:"cut_listed,omitempty"` // Alertmanager has listed further alerts of the group
+	CutCovered   uint64                  `json:"cut_ack,omitempty"`    // how many of these alerts the holder knows
 	People       Recipients              `json:"people"`
 
 	// Clock is the time of the last event: when it came from outside, or when it was due if smspager
@@ -85,11 +85,11 @@ type Body struct {
 	Clock       time.Time `json:"clock,omitzero"`
 	NotifiedAt  time.Time `json:"notified_at"`            // when the last notification came
 	AskedAt     time.Time `json:"asked_at,omitzero"`      // when Alertmanager was last asked
-	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`  // when it last responded
-	UnheardAt   time.Time `json:"unheard_at,omitzero"`    // when it first did not respond since; zero: it did
-	WaitsUntil  time.Time `json:"waits_until,omitzero"`   // nobody is paged earlier, see Learn
-	SettlesAt   time.Time `json:"settles_at,omitzero"`    // when the page ends, which flaps and is over
-	FlapNotedAt time.Time `json:"flap_noted_at,omitzero"` // when a text last reported that it flaps
+	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`  // when Alertmanager last responded
+	UnheardAt   time.Time `json:"unheard_at,omitzero"`    // when it first failed to respond since then; zero: it has not failed
+	WaitsUntil  time.Time `json:"waits_until,omitzero"`   // nobody is paged before; see Learn
+	SettlesAt   time.Time `json:"settles_at,omitzero"`    // when a flapping page that is over ends
+	FlapNotedAt time.Time `json:"flap_noted_at,omitzero"` // when a text last reported the flapping
 	Progress
 	RepeatAt time.Time `json:"repeat_at,omitzero"` // when somebody was last paged
 
@@ -132,7 +132,7 @@ func Load(stored outbox.Page, order *templating.SeverityOrder) (*Page, error) {
 func (p *Page) Stored() *outbox.Page {
 	body := p.Body
 	if slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.Live() && a.Whole != nil }) {
-		body.Notification.Alerts = nil // Load finds them in Alerts
+		body.Notification.Alerts = nil // Load rebuilds them from Alerts
 	}
 	p.AlertKeys = nil
 	if p.State.Current() {

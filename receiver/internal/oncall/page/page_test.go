@@ -147,7 +147,7 @@ func TestNext(t *testing.T) {
 		"36 hours without a notification":                {page: opened(), now: 36 * time.Hour, want: page.Action{Kind: page.Expire, Why: "no notification came for 1d12h"}},
 		"36 hours, and the receiver is not configured":   {page: opened(), none: true, now: 36 * time.Hour, want: page.Action{Kind: page.Expire, Why: "no notification came for 1d12h"}},
 		"silenced, none is expected":                     {page: after(acknowledge(alice, time.Minute), silence(2*time.Hour)), now: 37 * time.Hour, want: page.Action{Kind: page.Wait}},
-		"the receiver has no pages any more":             {page: opened(), plan: &page.Plan{}, want: page.Action{Kind: page.Expire, Why: "its receiver has no pages any more"}},
+		"the receiver has no pages any more":             {page: opened(), plan: &page.Plan{}, want: page.Action{Kind: page.Expire, Why: "its receiver no longer has pages"}},
 		"the receiver is not configured, nothing is due": {page: opened(), none: true, now: time.Hour, want: page.Action{Kind: page.Wait}},
 	} {
 		t.Run(name, func(t *testing.T) {
