@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/smspager/smspager/receiver/internal/loop"
@@ -13,24 +13,47 @@ import (
 
 const (
 	// clockGap is how often a shared database's clock is read.
-	clockGap = time.Minute
-	// exact is how long the database may take to tell its time, of which nobody knows when in between
-	// it was right. The ids of two replicas are in order to half of it.
-	exact = 100 * time.Millisecond
+	clockGap = 5 * time.Second
 	// clockPatience is how long the store may take over all that depends on clocks.
 	clockPatience = 5 * time.Second
+	// badClock is how far this process's clock may be from that of a shared database before it is
+	// reported.
+	badClock = 5 * time.Second
 )
 
 // clocks keeps what this process writes in order with what the store has, whose writers had
-// other clocks.
+// other clocks. The times in a shared store are all by one clock, the database's: this process's
+// own may be hours away from other replicas', and may be set at any moment.
 type clocks struct {
 	ids    *outbox.IDs // nil: none
 	seen   func(current []outbox.Page, all bool)
 	logger *slog.Logger
-
-	mu      sync.Mutex
-	follows bool // the database's clock, since it was read
+	read   atomic.Pointer[shown] // nil: this process's clock counts
 }
+
+// shown is what a database's clock showed, and this process's, at one moment.
+type shown struct{ theirs, ours time.Time }
+
+// now is the time by which everything is stored and decided. If it is the database's, it goes on as
+// this process's monotonic clock does, which is never set, until the database's is read again.
+func (c *clocks) now() time.Time {
+	if r := c.read.Load(); r != nil {
+		return r.theirs.Add(time.Since(r.ours))
+	}
+	return time.Now()
+}
+
+// Now returns the time, by the clock of all stored times.
+func (o *opening) Now() time.Time { return o.clocks.now() }
+
+// ClockAhead returns how far this process's clock is ahead of a shared database's.
+func (o *opening) ClockAhead() time.Duration {
+	return time.Now().Round(0).Sub(o.Now().Round(0))
+}
+
+// BadClock reports whether this process's clock is so far from a shared database's that somebody must
+// set it.
+func (o *opening) BadClock() bool { return o.ClockAhead().Abs() > badClock }
 
 // adopt makes a store that was just opened fit this process's clock, and new ids those of
 // the store. It is not an error if that fails: the store is used all the same.
@@ -41,7 +64,11 @@ func (c *clocks) adopt(ctx context.Context, store outbox.Store) {
 		_, err := store.Add(ctx, e)
 		return err
 	}
-	if err := errors.Join(c.order(ctx, store), c.follow(ctx, store), rewind(ctx, store, add, c.seen, c.logger)); err != nil {
+	err := errors.Join(c.order(ctx, store), c.follow(ctx, store))
+	if err == nil {
+		err = rewind(ctx, store, c.now(), add, c.seen, c.logger)
+	}
+	if err != nil {
 		c.logger.Warn("cannot compare the clock with the times in the outbox", "err", err)
 	}
 }
@@ -62,35 +89,31 @@ func (c *clocks) order(ctx context.Context, store outbox.Store) error {
 	return errors.Join(err, err2)
 }
 
-// follow has new ids be ordered by the clock of a database that replicas share.
+// follow reads the clock of a database that replicas share. Nobody knows when it was right while it
+// was being read, so a reading counts only if it proves that the one before is wrong: otherwise the
+// clocks of two replicas would differ by as much as a slow reading took.
 func (c *clocks) follow(ctx context.Context, store outbox.Store) error {
 	shared, ok := store.(outbox.Shared)
-	if !ok || c.ids == nil {
+	if !ok {
 		return nil
 	}
 	began := time.Now()
 	theirs, err := shared.Now(ctx)
-	took := time.Since(began)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil && (took <= exact || !c.follows) {
-		c.ids.Order(theirs, began.Add(took/2))
-		c.follows = true
+	if err != nil {
+		return err
 	}
-	return err
+	half := time.Since(began) / 2
+	r := &shown{theirs: theirs.Round(0), ours: began.Add(half)}
+	if before := c.read.Load(); before == nil || r.theirs.Sub(before.theirs.Add(r.ours.Sub(before.ours))).Abs() > half {
+		c.read.Store(r)
+	}
+	return nil
 }
 
 // rewind makes pages that are not over, and marks, count as written now if a store has times for
-// them that lie in the future. The clock of a shared database decides for it. seen gets the pages
-// that are not over as they are stored then; all: they are all.
-func rewind(ctx context.Context, store outbox.Store, add func(outbox.Entry) error, seen func(ps []outbox.Page, all bool), logger *slog.Logger) error {
-	now := time.Now()
-	if shared, ok := store.(outbox.Shared); ok {
-		var err error
-		if now, err = shared.Now(ctx); err != nil {
-			return err
-		}
-	}
+// them that lie in the future. seen gets the pages that are not over as they are stored then; all:
+// they are all.
+func rewind(ctx context.Context, store outbox.Store, now time.Time, add func(outbox.Entry) error, seen func(ps []outbox.Page, all bool), logger *slog.Logger) error {
 	rewound := 0
 	write := func(e outbox.Entry) error {
 		err := add(e)
@@ -140,7 +163,7 @@ func rewind(ctx context.Context, store outbox.Store, add func(outbox.Entry) erro
 // Rewind makes what lies ahead of the clock count as written now: first what is in memory, then what is
 // in the store. It is called when the clock was set.
 func (s *Spool) Rewind() {
-	if pages := s.shelf.rewind(time.Now()); len(pages) > 0 {
+	if pages := s.shelf.rewind(s.Now()); len(pages) > 0 {
 		s.o.Committed(&outbox.Entry{Also: pages}) // they may be due
 	}
 	s.clockSet.Ring()
@@ -170,7 +193,7 @@ func (s *Spool) rewindStore(ctx context.Context) error {
 	if err := s.clocks.follow(ctx, store); err != nil {
 		return err
 	}
-	return rewind(ctx, store, func(e outbox.Entry) error {
+	return rewind(ctx, store, s.Now(), func(e outbox.Entry) error {
 		if s.shelf.keeps(&e) {
 			return outbox.ErrConflict
 		}
@@ -182,14 +205,22 @@ func (s *Spool) rewindStore(ctx context.Context) error {
 	}, func([]outbox.Page, bool) {}, s.o.Logger)
 }
 
-// watchClock follows a shared database's clock until the context ends.
+// watchClock follows a shared database's clock until the context ends, and reports if this process's is
+// far from it.
 func (s *Spool) watchClock(ctx context.Context) {
-	loop.Sleep(ctx, clockGap)
+	bad := false
 	for ; ctx.Err() == nil; loop.Sleep(ctx, clockGap) {
 		if store, err := s.get(); err == nil {
 			reading, cancel := context.WithTimeout(ctx, clockPatience)
 			_ = s.clocks.follow(reading, store) // the next one may
 			cancel()
+		}
+		was := bad
+		switch bad = s.BadClock(); {
+		case bad && !was:
+			s.o.Logger.Error("this machine's clock is not the database's, which counts; set it by NTP", "ahead", s.ClockAhead().Round(time.Millisecond))
+		case was && !bad:
+			s.o.Logger.Info("this machine's clock is the database's again")
 		}
 	}
 }
