@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/api"
@@ -36,6 +37,8 @@ func (c caller) Call(ctx context.Context, call api.Call) (api.Called, int, error
 
 // state gives the API and the console the Receiver's state.
 type state struct{ *Receiver }
+
+func (s state) Now() time.Time { return s.spool.Now() }
 
 func (s state) Status() status.Status { return s.status() }
 

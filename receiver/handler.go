@@ -26,7 +26,7 @@ import (
 
 // openDoors makes the API, the phone pages and the console.
 func (r *Receiver) openDoors(o Options, own *prometheus.Registry) (err error) {
-	r.access.BasicAuth, r.history.startedAt = o.BasicAuth, time.Now()
+	r.access.BasicAuth, r.history.startedAt = o.BasicAuth, r.spool.Now()
 	if r.prefix, r.base, err = o.paths(); err != nil {
 		return err
 	}
@@ -185,6 +185,13 @@ func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 	}
 	fmt.Fprintln(w, "smspager is ready.")
 	backlog()
+	if r.spool.BadClock() {
+		ahead, side := r.spool.ClockAhead(), "ahead of"
+		if ahead < 0 {
+			side = "behind"
+		}
+		fmt.Fprintf(w, "This machine's clock is %s %s the database's. The database's counts; set this one by NTP.\n", ahead.Abs().Round(time.Second), side)
+	}
 	if refusal := r.delivery.Refusal(); refusal != "" {
 		fmt.Fprintf(w, "The provider refuses the account: %s. Messages are kept; smspager tries again every minute.\n", refusal)
 	}

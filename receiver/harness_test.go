@@ -18,6 +18,7 @@ import (
 	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/api"
+	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -36,6 +37,8 @@ type chain struct {
 	r    *receiver.Receiver
 	http *httptest.Server
 	stop func()
+	// store replaces the outbox of the configuration; nil: none does.
+	store outbox.Store
 }
 
 // simple is the tail of a configuration file with one receiver.
@@ -89,7 +92,7 @@ func (c *chain) begin() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if c.r, err = receiver.New(cfg, receiver.Options{Load: load}); err != nil {
+	if c.r, err = receiver.New(cfg, receiver.Options{Load: load, Store: c.store}); err != nil {
 		c.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

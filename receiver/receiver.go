@@ -192,7 +192,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	background.Go(func() { r.people.Run(ctx) })
 	background.Go(func() { r.watch.Run(ctx) })
 	background.Go(func() { r.oncall.Run(ctx) })
-	background.Go(func() { outbox.Retain(ctx, &pruner{r.spool, r.pruned}, retention, r.logger) })
+	background.Go(func() { outbox.Retain(ctx, &pruner{r.spool, r.pruned}, r.spool.Now, retention, r.logger) })
 	background.Go(func() {
 		<-ctx.Done()
 		r.intake.Stop()
@@ -237,7 +237,7 @@ func (r *Receiver) Reload() error {
 	}
 	r.metrics.reloaded(err)
 	if err != nil {
-		r.history.loaded(err, time.Now())
+		r.history.loaded(err, r.spool.Now())
 		r.logger.Error("configuration not reloaded; the old one stays in force", "err", err)
 		return err
 	}
@@ -305,7 +305,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 	r.watch.Configure(cfg, client)
 	r.phone.Configure(cfg, linksOf(cfg))
 	r.metrics.client.Store(client)
-	r.history.loaded(nil, time.Now())
+	r.history.loaded(nil, r.spool.Now())
 	r.cfg = cfg
 	r.metrics.noteZones(r.logger)
 	return nil

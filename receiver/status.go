@@ -59,7 +59,7 @@ func (r *Receiver) Progress(ctx context.Context) error {
 
 // status returns the state of the whole chain.
 func (r *Receiver) status() status.Status {
-	now := time.Now()
+	now := r.spool.Now()
 	s := status.Status{Version: version.Version, Problems: []string{}, Endpoints: []status.Endpoint{}, Calendars: r.people.Calendars()}
 	for _, e := range r.metrics.client.Load().Endpoints() {
 		s.Endpoints = append(s.Endpoints, status.Endpoint{Host: e.Endpoint, Up: e.Up})

@@ -10,7 +10,7 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// maxAhead is how far IDs may be ahead of this process's clock if Same is to fit in their order.
+// maxAhead is how far IDs may be ahead of the clock if Same is to fit in their order.
 const maxAhead = time.Second
 
 // IDs makes message IDs: ULIDs, each greater than the one before, because lanes and lists are ordered
@@ -19,9 +19,6 @@ type IDs struct {
 	mu      sync.Mutex
 	entropy *ulid.MonotonicEntropy
 	last    uint64 // time of the last ID, ms
-	// theirs is the time that the ordering clock showed when this process's showed ours; zero if this
-	// process's own clock orders.
-	theirs, ours time.Time
 }
 
 // NewIDs makes a source of ids.
@@ -37,27 +34,11 @@ func (s *IDs) Above(id string) {
 	}
 }
 
-// Order makes later IDs follow another clock, such as that of a shared database, which showed theirs
-// when this process's showed ours. If this process's wall clock is set later, IDs do not follow it.
-func (s *IDs) Order(theirs, ours time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.theirs, s.ours = theirs, ours
-}
-
-// ordered converts a time of this process to the ordering clock.
-func (s *IDs) ordered(at time.Time) time.Time {
-	if s.theirs.IsZero() {
-		return at
-	}
-	return s.theirs.Add(at.Sub(s.ours))
-}
-
 // New makes an ID for a message created at a time, or at the last ID's time if that is later.
 func (s *IDs) New(at time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = max(s.last, ulid.Timestamp(s.ordered(at)))
+	s.last = max(s.last, ulid.Timestamp(at))
 	id, err := ulid.New(s.last, s.entropy)
 	if err != nil { // more IDs in one millisecond than the counter can hold
 		s.last++
@@ -71,7 +52,7 @@ func (s *IDs) New(at time.Time) string {
 // would be smaller than older ones.
 func (s *IDs) Same(due, now time.Time, of ...string) string {
 	s.mu.Lock()
-	ahead := s.ordered(now).Sub(now).Abs() > maxAhead || s.last > ulid.Timestamp(now.Add(maxAhead))
+	ahead := s.last > ulid.Timestamp(now.Add(maxAhead))
 	s.mu.Unlock()
 	if ahead {
 		return s.New(now)

@@ -19,8 +19,8 @@ type Pruner interface {
 }
 
 // Retain deletes messages in a final state once they are older than retention, until the context
-// ends.
-func Retain(ctx context.Context, store Pruner, retention time.Duration, logger *slog.Logger) {
+// ends. now is the clock of the stored times.
+func Retain(ctx context.Context, store Pruner, now func() time.Time, retention time.Duration, logger *slog.Logger) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	total := 0
@@ -30,7 +30,7 @@ func Retain(ctx context.Context, store Pruner, retention time.Duration, logger *
 			return
 		case <-timer.C:
 		}
-		n, err := store.Prune(ctx, time.Now().Add(-retention), pruneBatch)
+		n, err := store.Prune(ctx, now().Add(-retention), pruneBatch)
 		switch total += n; {
 		case err != nil && ctx.Err() == nil:
 			logger.Error("cannot delete old messages; trying again later", "err", err)

@@ -18,6 +18,7 @@ import (
 
 // State knows the state of smspager.
 type State interface {
+	Now() time.Time
 	Status() status.Status
 	Heartbeats(context.Context) ([]status.Heartbeat, error)
 	Roster() *people.Roster
@@ -63,7 +64,7 @@ type Shift struct {
 
 // serveDuty serves GET /api/v1/duty.
 func (a *API) serveDuty(w http.ResponseWriter, r *http.Request) {
-	from, to, err := span(r.URL.Query(), time.Now())
+	from, to, err := span(r.URL.Query(), a.state.Now())
 	if err != nil {
 		response.Write(w, http.StatusBadRequest, err)
 		return

@@ -56,6 +56,7 @@ type Plans interface {
 
 // State knows the state of smspager.
 type State interface {
+	Now() time.Time
 	Status() status.Status
 	Heartbeats(context.Context) ([]status.Heartbeat, error)
 	Credits(context.Context) ([]status.Credit, error)

@@ -4,7 +4,6 @@ import (
 	"html/template"
 	"net/http"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/smspager/smspager/receiver/config"
@@ -53,7 +52,7 @@ func menu() []navItem {
 func (c *Console) frame(r *http.Request, at, title string) *Frame {
 	caller := access.From(r.Context())
 	s := c.settings.Load()
-	now := time.Now()
+	now := c.o.State.Now()
 	k := &clock{now: now, zone: c.o.People.Zone(s.numbers[caller.Contact])}
 	f := &Frame{clock: k, Base: c.o.Base, Title: title, Path: c.o.Base + r.URL.Path, Caller: caller, Version: c.version(), Nav: menu(), Now: k.when(now)}
 	if r.URL.RawQuery != "" {

@@ -137,6 +137,7 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 func (w *world) Plan(receiver string) *page.Plan                        { return w.plans[receiver] }
 func (w *world) Contacts() []people.Contact                             { return w.contacts }
+func (w *world) Now() time.Time                                         { return time.Now() }
 func (w *world) Status() status.Status                                  { return w.status }
 func (w *world) Heartbeats(context.Context) ([]status.Heartbeat, error) { return w.beats, nil }
 func (w *world) Credits(context.Context) ([]status.Credit, error)       { return w.credits, nil }

@@ -16,7 +16,7 @@ type account struct {
 
 // Observe must be called for every request to the provider, whoever made it, with its outcome.
 // These show delivery whether the account is refused, and whether sending works.
-func (d *Delivery) Observe(x textinghouse.Exchange) { d.sender.observe(x, time.Now()) }
+func (d *Delivery) Observe(x textinghouse.Exchange) { d.sender.observe(x, d.spool.Now()) }
 
 // Refusal returns why the provider refuses the whole account, "" while it does not.
 func (d *Delivery) Refusal() string {

@@ -83,16 +83,16 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 		return queue.Result{Run: run}
 	case err != nil:
 		a.logger.Error("cannot read a message; trying again", "id", run.ID, "err", err)
-		return queue.Result{Run: run, Again: time.Now().Add(storeRetry), Doubt: run.Doubt}
+		return queue.Result{Run: run, Again: a.spool.Now().Add(storeRetry), Doubt: run.Doubt}
 	}
 	at := &attempt{attempts: a, Settings: s, Run: run, m: m, term: term}
 	if run.Do == queue.Ask {
 		if r, settled := at.ask(ctx); settled {
 			return r
 		}
-		if !at.givenUp(time.Now()) { // a newer one may have passed it meanwhile: the queue decides
+		if !at.givenUp(a.spool.Now()) { // a newer one may have passed it meanwhile: the queue decides
 			at.Doubt.Answered = true
-			return at.again(time.Now())
+			return at.again(a.spool.Now())
 		}
 	}
 	return at.send(ctx)
@@ -132,7 +132,7 @@ func (a *attempt) over() queue.Result { return queue.Result{Run: a.Run} }
 
 // again returns the result of an attempt that must be followed by another at a time.
 func (a *attempt) again(at time.Time) queue.Result {
-	a.Doubt.Ended = !time.Now().Before(a.requestEnds())
+	a.Doubt.Ended = !a.spool.Now().Before(a.requestEnds())
 	return queue.Result{Run: a.Run, Again: at, Doubt: a.Doubt}
 }
 
@@ -149,7 +149,7 @@ func (a *attempt) givenUp(now time.Time) bool { return a.Successor != "" || now.
 
 // send sends the message, or ends it if it must no longer be sent.
 func (a *attempt) send(ctx context.Context) queue.Result {
-	now := time.Now()
+	now := a.spool.Now()
 	if why := a.needless(ctx, now); why != nil {
 		a.record(ctx, *why)
 		if why.To == outbox.Expired {
@@ -158,7 +158,7 @@ func (a *attempt) send(ctx context.Context) queue.Result {
 		return a.over()
 	}
 	before := a.Doubt
-	now = time.Now()
+	now = a.spool.Now()
 	if !a.Doubt.Ask || !now.Before(a.requestEnds()) {
 		a.Doubt.First = now
 	}
@@ -179,7 +179,7 @@ func (a *attempt) send(ctx context.Context) queue.Result {
 	a.record(ctx, outbox.Attempted(a.ID, now, detail))
 	apiID, err := a.Gateway.Send(ctx, textinghouse.SMS{To: string(a.To), Text: a.Links.Fill(a.m.Text, a.m.PageID, a.To), ClientID: a.ID, From: a.SenderID})
 	if err == nil {
-		now = time.Now()
+		now = a.spool.Now()
 		a.record(ctx, outbox.Taken(a.ID, apiID, now, ""))
 		return a.taken(now)
 	}
@@ -217,7 +217,7 @@ func (a *attempts) unneeded(ctx context.Context, m outbox.Message, now time.Time
 
 // failed decides what follows a request that did not return an ID.
 func (a *attempt) failed(ctx context.Context, err error) queue.Result {
-	now := time.Now()
+	now := a.spool.Now()
 	doubt := a.Doubt.Tried // from earlier attempts
 	a.Doubt.Failures++
 	r := a.again(now.Add(backoff(a.Doubt.Failures)))
@@ -253,7 +253,7 @@ func (a *attempt) failed(ctx context.Context, err error) queue.Result {
 // or given up now.
 func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 	status, err := a.Gateway.StatusByClientID(ctx, a.ID)
-	now := time.Now()
+	now := a.spool.Now()
 	var refusal *textinghouse.Error
 	switch {
 	case err == nil:

@@ -11,16 +11,13 @@ const (
 )
 
 // reading holds the times of two clocks: steady is never set, but stops while the machine sleeps;
-// wall keeps running, but may be set.
+// wall, the clock of all stored times, keeps running, but may be set.
 type reading struct{ steady, wall time.Duration }
 
 // readClocks returns a function that reads both clocks, counted from the call of readClocks.
-func readClocks() func() reading {
-	began := time.Now()
-	return func() reading {
-		now := time.Now()
-		return reading{now.Sub(began), now.Round(0).Sub(began.Round(0))}
-	}
+func readClocks(wall func() time.Time) func() reading {
+	began, wallBegan := time.Now(), wall().Round(0)
+	return func() reading { return reading{time.Since(began), wall().Round(0).Sub(wallBegan)} }
 }
 
 // since returns how long the process was suspended since an earlier reading, which should be
@@ -47,7 +44,7 @@ func (s *sender) checkClocks(before reading) reading {
 	}
 	s.logger.Warn("this process or its machine was suspended, or the clock was set; the provider is asked about waiting messages before they are sent",
 		"stood_still", stood, "clock_ahead", set)
-	at := time.Now()
+	at := s.spool.Now()
 	s.queue.Begin(at)
 	s.queue.Loaded(at)
 	if set != 0 {

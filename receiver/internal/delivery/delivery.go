@@ -114,8 +114,8 @@ func New(o Options) *Delivery {
 	notices := newNotices(o, d.settings.Load)
 	d.sender = &sender{
 		spool: o.Spool, logger: o.Logger, settings: d.settings.Load, leading: d.leading.Load,
-		queue: queue.NewQueue(time.Now(), o.Shared),
-		wake:  loop.NewBell(), emptied: loop.NewBell(), changed: loop.NewBell(), settled: make(chan queue.Result), clocks: readClocks(),
+		queue: queue.NewQueue(o.Spool.Now(), o.Shared),
+		wake:  loop.NewBell(), emptied: loop.NewBell(), changed: loop.NewBell(), settled: make(chan queue.Result), clocks: readClocks(o.Spool.Now),
 	}
 	d.metrics = newMetrics(o.Registerer, d)
 	d.sender.metrics = d.metrics

@@ -19,7 +19,7 @@ const digestAge = 24 * time.Hour
 // digest replaces several messages that were held by one. Urgent messages are replaced by as many
 // as it takes to name each page and its code.
 func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term int64) queue.Result {
-	now := time.Now()
+	now := a.spool.Now()
 	result := queue.Result{Run: run}
 	retry := queue.Result{Run: run, Again: now.Add(storeRetry)}
 	held := &tally{order: s.Severities}

@@ -20,7 +20,7 @@ func remember(ctx context.Context, s *spool.Spool, q *queue.Queue, logger *slog.
 	if longest == 0 {
 		return
 	}
-	now := time.Now()
+	now := s.Now()
 	spent, err := s.Segments(ctx, now.UTC().Truncate(24*time.Hour))
 	if err != nil {
 		logger.Warn("cannot read what was spent today; the budget starts at zero", "err", err)

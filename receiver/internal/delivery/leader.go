@@ -89,7 +89,7 @@ func (l *leader) lead(lease outbox.Lease) {
 	l.lease.Store(&lease)
 	defer l.lease.Store(nil)
 	l.logger.Info("this process leads")
-	l.d.sender.begin(time.Now())
+	l.d.sender.begin(l.spool.Now())
 	l.d.sender.attempts.sent.Purge()
 	l.d.sender.attempts.notices.forget()
 	l.d.leading.Store(true)
@@ -189,7 +189,7 @@ func (l *leader) loadOnce(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		m.Rewind(time.Now())
+		m.Rewind(l.spool.Now())
 		if m.OutdatedBy != "" { // it may be in the queue, and no hint has come of the newer one
 			newer := m
 			newer.ID, newer.State = m.OutdatedBy, outbox.Accepted

@@ -66,7 +66,7 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 		if oldest == 0 {
 			return 0
 		}
-		return max(0, time.Since(time.UnixMilli(oldest)).Seconds())
+		return max(0, d.spool.Now().Sub(time.UnixMilli(oldest)).Seconds())
 	})
 	if d.leading.Load() {
 		m.leading.Set(1)

@@ -100,7 +100,7 @@ func (n *notices) late(ctx context.Context, m *outbox.Message) (outbox.Message, 
 		late.add(*m, 1, "")
 	}
 	text := late.text("NOT SENT in time: ", templating.Counted(late.messages, "message"))
-	return n.notice(m.To, lateGroup, lateReceiver, time.Now(), text, "messages were too old to be sent (max_age)"), late.messages > 0
+	return n.notice(m.To, lateGroup, lateReceiver, n.spool.Now(), text, "messages were too old to be sent (max_age)"), late.messages > 0
 }
 
 // expired reads from the store the expired messages of m's recipient since the last notice that the

@@ -39,6 +39,7 @@ type poller struct {
 	get      func(ctx context.Context, id string) (outbox.Message, error)
 	record   func(context.Context, outbox.Change)
 	rounds   func()
+	now      func() time.Time
 	wake     loop.Bell
 
 	mu    sync.Mutex
@@ -55,7 +56,7 @@ type poll struct {
 
 func newPoller(d *Delivery) *poller {
 	return &poller{
-		logger: d.logger, settings: d.settings.Load, get: d.spool.Get, record: d.record, rounds: func() { d.metrics.polls.Inc() },
+		logger: d.logger, settings: d.settings.Load, get: d.spool.Get, record: d.record, rounds: func() { d.metrics.polls.Inc() }, now: d.spool.Now,
 		wake: loop.NewBell(), polls: make(map[string]*poll),
 	}
 }
@@ -68,7 +69,7 @@ func (p *poller) add(m outbox.Message) {
 		return
 	}
 	q := &poll{id: m.ID, accepted: m.AcceptedAt}
-	if now := time.Now(); q.accepted.After(now) { // written by another clock
+	if now := p.now(); q.accepted.After(now) { // written by another clock
 		q.accepted = now
 	}
 	p.polls[m.ID] = q
@@ -95,7 +96,7 @@ func (p *poller) push(q *poll) {
 	if s := p.settings(); s != nil && s.Callbacks {
 		first = firstPoll
 	}
-	q.due = nextPoll(q.accepted, time.Now(), first)
+	q.due = nextPoll(q.accepted, p.now(), first)
 	heap.Push(&p.queue, q)
 	if p.queue[0] == q {
 		p.wake.Ring()
@@ -124,7 +125,7 @@ func (p *poller) run(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		p.rounds()
-		q, wait := p.next(time.Now())
+		q, wait := p.next(p.now())
 		if q == nil {
 			timer.Reset(wait)
 			select {
@@ -182,7 +183,7 @@ func (p *poller) ask(ctx context.Context, q *poll) {
 	} else {
 		status, err = s.Gateway.StatusByClientID(ctx, q.id)
 	}
-	now := time.Now()
+	now := p.now()
 	switch {
 	case err == nil && status.Known():
 		p.record(ctx, statusChange(q.id, "", status, now, "getstatus"))

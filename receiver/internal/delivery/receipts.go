@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
@@ -49,7 +48,7 @@ func (d *Delivery) receive(ctx context.Context, id string, r textinghouse.Receip
 	}
 	// The receipt may come before the response to the request that sent the message. It
 	// proves that the provider has the message.
-	now := time.Now()
+	now := d.spool.Now()
 	outcome := OutcomeUnchanged
 	for _, c := range []outbox.Change{
 		outbox.Taken(id, r.APIID, now, "the provider has it: its callback came first"),

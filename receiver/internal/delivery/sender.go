@@ -152,7 +152,7 @@ func (s *sender) takeInbox() {
 	s.inbox = inbox{}
 	s.mu.Unlock()
 	s.emptied.Ring()
-	now := time.Now()
+	now := s.spool.Now()
 	switch {
 	case in.refused != nil:
 		s.queue.Block(now)
@@ -185,7 +185,7 @@ func (s *sender) takeInbox() {
 func (s *sender) dispatch(work context.Context) time.Duration {
 	settings := s.settings()
 	for s.running < settings.Concurrency {
-		now := time.Now()
+		now := s.spool.Now()
 		run, due := s.queue.Next(now)
 		if run.Do == queue.Nothing {
 			if due.IsZero() {
@@ -205,7 +205,7 @@ func (s *sender) settle(r queue.Result) {
 	if !s.leading() && !s.spool.Direct(r.Run.ID) {
 		r.Again = time.Time{} // another replica continues with the message
 	}
-	s.queue.Settle(r, time.Now())
+	s.queue.Settle(r, s.spool.Now())
 	s.measure()
 }
 
@@ -216,7 +216,7 @@ func (s *sender) noteHolds(ctx context.Context) {
 	if len(holds) == 0 {
 		return
 	}
-	now := time.Now()
+	now := s.spool.Now()
 	s.background.Go(func() {
 		for _, h := range holds {
 			why := "beyond the limits of its recipient, until "

@@ -71,7 +71,7 @@ func (in *Intake) Call(ctx context.Context, c Call) (result Result, receiver, gr
 		}
 		r = own
 	}
-	now := time.Now()
+	now := in.spool.Now()
 	group = page.ByHand + ":" + cmp.Or(c.Key, in.ids.New(now))
 	alert, err := in.called(ctx, r, group, settings.Severities)
 	if err != nil {

@@ -51,6 +51,7 @@ type Settings struct {
 
 // Spool stores entries and hands their messages over, as a spool.Spool does.
 type Spool interface {
+	Now() time.Time // the clock of all stored times
 	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
 }
@@ -164,7 +165,7 @@ func (in *Intake) Configure(s Settings) {
 // Notify handles a notification for a receiver, by a name that [Find] accepts. If it returns an
 // error, nothing was accepted, and the caller should retry unless it is an *UnknownReceiverError.
 func (in *Intake) Notify(ctx context.Context, name string, n templating.Notification) (Result, error) {
-	arrived := time.Now()
+	arrived := in.spool.Now()
 	settings := in.settings.Load()
 	n.Order = settings.Severities
 	beats := in.onCall.Beat(ctx, name, &n, arrived)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
@@ -29,7 +28,7 @@ func (rs *replies) act(ctx context.Context, a command.Act) (command.Acted, error
 		number = who.Number
 	}
 	r := &received{
-		from: number, via: a.Via, note: a.Text, at: time.Now(),
+		from: number, via: a.Via, note: a.Text, at: rs.spool.Now(),
 		command: command.Command{Verb: a.Verb, Length: a.Length, Until: a.Until},
 	}
 	_, r.share = rs.limit.Allows(r.from, a.Verb, r.at)

@@ -22,6 +22,7 @@ const askPatience = time.Second
 // alerts that end while suppressed. It is safe for concurrent use.
 type asking struct {
 	silencer func() *alertmanager.Silencer // nil: it cannot be asked
+	now      func() time.Time
 
 	mu     sync.Mutex
 	seen   map[string]bool // external URLs of notifications
@@ -31,8 +32,8 @@ type asking struct {
 // mostSources bounds the external URLs that are remembered.
 const mostSources = 64
 
-func newAsking(silencer func() *alertmanager.Silencer) *asking {
-	return &asking{silencer: silencer, seen: make(map[string]bool), listed: make(map[string]bool)}
+func newAsking(silencer func() *alertmanager.Silencer, now func() time.Time) *asking {
+	return &asking{silencer: silencer, now: now, seen: make(map[string]bool), listed: make(map[string]bool)}
 }
 
 // saw records the sender of a notification.
@@ -75,7 +76,7 @@ func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, 
 	}
 	known = listing.All && n.TruncatedAlerts == 0
 	for _, start := range listing.Starts {
-		known = known && !start.IsZero() && time.Since(start) > page.Restarted
+		known = known && !start.IsZero() && a.now().Sub(start) > page.Restarted
 	}
 	return fires, known
 }

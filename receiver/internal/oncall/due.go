@@ -38,20 +38,20 @@ func (e *escalation) run(ctx context.Context) {
 // is retried a little later, and delays no other page.
 func (e *escalation) takeDue(ctx context.Context) (wait time.Duration, err error) {
 	reviewed := e.review(ctx)
-	due, wait, err := e.due(ctx, time.Now())
+	due, wait, err := e.due(ctx, e.spool.Now())
 	for _, id := range due {
 		e.try(ctx, id)
 		wait = 0 // others may be due, and this one again
 	}
 	for id, f := range e.failures {
-		if time.Until(f.until) <= 0 {
+		if !f.until.After(e.spool.Now()) {
 			if err == nil { // the page is no longer due
 				delete(e.failures, id)
 				continue
 			}
-			f.until = time.Now().Add(spool.Retry)
+			f.until = e.spool.Now().Add(spool.Retry)
 		}
-		wait = min(wait, max(0, time.Until(f.until)))
+		wait = min(wait, max(0, f.until.Sub(e.spool.Now())))
 	}
 	return wait, cmp.Or(reviewed, err)
 }
@@ -109,7 +109,7 @@ func (e *escalation) try(ctx context.Context, id string) bool {
 	f := e.failures[id]
 	if f == nil {
 		f = &failure{}
-	} else if time.Now().Before(f.until) {
+	} else if e.spool.Now().Before(f.until) {
 		return false
 	}
 	err := e.take(ctx, id)
@@ -118,9 +118,9 @@ func (e *escalation) try(ctx context.Context, id string) bool {
 		return true
 	}
 	if ctx.Err() == nil {
-		f.until = time.Now().Add(min(spool.Retry<<min(f.times, 10), longestRetry))
+		f.until = e.spool.Now().Add(min(spool.Retry<<min(f.times, 10), longestRetry))
 		if errors.Is(err, page.ErrUnreadable) { // soon retries do not help
-			f.until = time.Now().Add(time.Hour)
+			f.until = e.spool.Now().Add(time.Hour)
 		}
 		f.times++
 		e.failures[id] = f

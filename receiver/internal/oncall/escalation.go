@@ -62,7 +62,7 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	if err != nil || !p.State.Current() {
 		return nil, err
 	}
-	now, due, conf := time.Now(), p.DueAt, e.settings.Load()
+	now, due, conf := e.spool.Now(), p.DueAt, e.settings.Load()
 	r, facts := conf.receivers[p.Receiver], page.Facts{Plan: conf.plan(p.Receiver)}
 	if r != nil {
 		facts.HolderLeft = e.texts.holderLeft(p)

@@ -41,6 +41,7 @@ const clientTimeout = 10 * time.Second
 
 // Spool stores pages, marks and messages. *spool.Spool implements it.
 type Spool interface {
+	Now() time.Time // the clock of all stored times
 	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 	Try(context.Context, spool.Policy, outbox.Entry) (outbox.Added, error)
 	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
@@ -120,7 +121,7 @@ func New(o Options) *OnCall {
 		settings: current, spool: o.Spool, people: o.People,
 		pages:  &pages{spool: o.Spool, settings: current, logger: o.Logger},
 		texts:  &texts{people: o.People, notices: o.Notices, settings: current},
-		asking: newAsking(func() *alertmanager.Silencer { return current.Load().silencer }),
+		asking: newAsking(func() *alertmanager.Silencer { return current.Load().silencer }, o.Spool.Now),
 		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Spool), gap: spool.Gap(o.Shared), wake: loop.NewBell(),
 	}
 	e := &escalation{tools: t, rounds: loop.Rounds(o.Registerer, "escalation"), again: make(map[string]bool), failures: make(map[string]*failure)}

@@ -93,7 +93,7 @@ type received struct {
 
 // take handles a reply, see OnCall.Reply.
 func (rs *replies) take(ctx context.Context, reply textinghouse.Reply) (Outcome, error) {
-	r := &received{text: reply.Text, date: reply.Date, at: time.Now()}
+	r := &received{text: reply.Text, date: reply.Date, at: rs.spool.Now()}
 	r.written = written(reply, r.at)
 	m, about, err := rs.respondsTo(ctx, reply)
 	if err != nil {

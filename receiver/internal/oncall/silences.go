@@ -73,7 +73,7 @@ func (ss *silences) askDue(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	wait := ss.gap
-	now := time.Now()
+	now := ss.spool.Now()
 	var asking errgroup.Group
 	asking.SetLimit(silencesAsked)
 	for _, w := range all {
@@ -89,14 +89,14 @@ func (ss *silences) askDue(ctx context.Context) (time.Duration, error) {
 
 // attend asks Alertmanager for what is due about a silence, and stores the outcome.
 func (ss *silences) attend(ctx context.Context, w *silence) error {
-	now := time.Now()
+	now := ss.spool.Now()
 	w.Tries++
 	w.NextAt, w.AskedTill = now.Add(claimFor), now.Add(claimFor) // so only one replica asks
 	if _, err := ss.spool.Try(ctx, spool.Later, outbox.Entry{Marks: []outbox.Mark{w.stored(now)}}); err != nil {
 		return unlessConflict(err)
 	}
 	asking, cancel := context.WithTimeout(ctx, askFor)
-	response := ask(asking, ss.settings.Load().silencer, w)
+	response := ask(asking, ss.settings.Load().silencer, w, now)
 	cancel()
 	if response.err != nil && ctx.Err() == nil {
 		ss.logger.Warn("request to Alertmanager failed", "page", w.Page, "silence", w.State, "try", w.Tries, "err", response.err)
@@ -127,7 +127,7 @@ func (ss *silences) outcome(ctx context.Context, asked *silence, response respon
 	if at < 0 {
 		return nil, nil
 	}
-	now, w := time.Now(), all[at]
+	now, w := ss.spool.Now(), all[at]
 	w.AskedTill = time.Time{}
 	if w.State != asked.State || stopping { // undone meanwhile, or to be repeated: due now
 		if w.State == asked.State {
@@ -165,7 +165,7 @@ type response struct {
 
 // ask makes the request to Alertmanager that is due for a silence: to set it, to end it, or, after its
 // end, to list its alerts.
-func ask(ctx context.Context, silencer *alertmanager.Silencer, w *silence) response {
+func ask(ctx context.Context, silencer *alertmanager.Silencer, w *silence, now time.Time) response {
 	if silencer == nil {
 		return response{err: &alertmanager.RefusedError{Reason: "alertmanager.urls is not set"}}
 	}
@@ -176,7 +176,7 @@ func ask(ctx context.Context, silencer *alertmanager.Silencer, w *silence) respo
 	if err == nil && w.State == silenceEnding {
 		err = expire(ctx, silencer, there)
 	} else if err == nil {
-		err = set(ctx, silencer, w, there)
+		err = set(ctx, silencer, w, there, now)
 	}
 	return response{err: err}
 }
@@ -200,14 +200,14 @@ func expire(ctx context.Context, silencer *alertmanager.Silencer, there []alertm
 }
 
 // set sets a silence for each alert that has none from an earlier attempt.
-func set(ctx context.Context, silencer *alertmanager.Silencer, w *silence, there []alertmanager.Silence) error {
+func set(ctx context.Context, silencer *alertmanager.Silencer, w *silence, there []alertmanager.Silence, now time.Time) error {
 	for _, a := range w.Alerts {
 		comment := w.comment() + ", alert " + a.Fingerprint
 		if slices.ContainsFunc(there, func(other alertmanager.Silence) bool { return other.Comment == comment }) {
 			continue
 		}
 		_, err := silencer.Set(ctx, alertmanager.Silence{
-			Matchers: alertmanager.Exact(a.Labels), StartsAt: time.Now(), EndsAt: w.Until, CreatedBy: w.By, Comment: comment,
+			Matchers: alertmanager.Exact(a.Labels), StartsAt: now, EndsAt: w.Until, CreatedBy: w.By, Comment: comment,
 		})
 		if err != nil {
 			return err

@@ -269,7 +269,7 @@ func (d *Directory) readRota(ctx context.Context, r *Roster, rota *duty) {
 			}
 			d.keepCopy(ctx, rota, fresh)
 		}
-		differing := rota.disagreements(time.Now())
+		differing := rota.disagreements(d.spool.Now())
 		d.metrics.zonesDiffer.WithLabelValues(rota.Name).Set(float64(len(differing)))
 		for _, g := range differing {
 			d.logger.Warn("a rota's calendar and the time zone data define a time zone differently", "rota", rota.Name, "difference", g.String())
@@ -286,7 +286,7 @@ func (d *Directory) keepCopy(ctx context.Context, rota *duty, data []byte) {
 			return nil, err
 		}
 		kept.Value = fresh
-		return &outbox.Entry{Marks: []outbox.Mark{calendarMarks.Set(kept, time.Now())}}, nil
+		return &outbox.Entry{Marks: []outbox.Mark{calendarMarks.Set(kept, d.spool.Now())}}, nil
 	})
 	if err != nil && ctx.Err() == nil {
 		d.logger.Error("cannot keep a copy of a calendar", "rota", rota.Name, "err", err)

@@ -46,7 +46,7 @@ func (d *Directory) NextGaps(now time.Time) map[string]time.Time {
 var nextGapDesc = prometheus.NewDesc("smspager_rota_next_gap_timestamp_seconds", "When the next gap of a rota begins; 0 if there is none in the next two weeks.", []string{"rota"}, nil)
 
 func (d *Directory) collectGaps(ch chan<- prometheus.Metric) {
-	found := d.NextGaps(time.Now())
+	found := d.NextGaps(d.spool.Now())
 	for _, name := range d.Roster().Rotas() {
 		at := 0.0
 		if gap, ok := found[name]; ok {

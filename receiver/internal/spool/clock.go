@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/smspager/smspager/receiver/internal/loop"
@@ -13,25 +13,49 @@ import (
 
 const (
 	// clockGap is how often a shared database's clock is read.
-	clockGap = time.Minute
-	// exact is the longest round trip of a question for the database's time that is trusted. The IDs
-	// of two replicas are in order to half of it.
-	exact = 100 * time.Millisecond
+	clockGap = 5 * time.Second
 	// clockPatience is how long the store may take for each round of reads and writes that
 	// compare clocks.
 	clockPatience = 5 * time.Second
+	// badClock is how far this process's clock may be from that of a shared database before it is
+	// reported.
+	badClock = 5 * time.Second
 )
 
 // clocks keeps what this process writes in order with what is stored, whose writers had other
-// clocks.
+// clocks. All times in a shared store are by the database's clock: this process's own may be hours
+// away from other replicas' clocks, and may be set at any moment.
 type clocks struct {
 	ids    *outbox.IDs // nil: this process makes none
 	seen   func(current []outbox.Page, all bool)
 	logger *slog.Logger
-
-	mu      sync.Mutex
-	follows bool // the database's clock, since it was read
+	read   atomic.Pointer[shown] // nil: this process's clock counts
 }
+
+// shown holds the times that a database's clock and this process's clock showed at one moment.
+type shown struct{ theirs, ours time.Time }
+
+// now returns the time by which everything is stored and decided. In a shared store, it follows the
+// database's clock: between two readings, it runs with this process's monotonic clock, which is never
+// set.
+func (c *clocks) now() time.Time {
+	if r := c.read.Load(); r != nil {
+		return r.theirs.Add(time.Since(r.ours))
+	}
+	return time.Now()
+}
+
+// Now returns the time, by the clock of all stored times.
+func (o *opening) Now() time.Time { return o.clocks.now() }
+
+// ClockAhead returns how far this process's clock is ahead of a shared database's.
+func (o *opening) ClockAhead() time.Duration {
+	return time.Now().Round(0).Sub(o.Now().Round(0))
+}
+
+// BadClock reports whether this process's clock is so far from a shared database's that somebody must
+// set it.
+func (o *opening) BadClock() bool { return o.ClockAhead().Abs() > badClock }
 
 // adopt fits the times in a store that was just opened to this process's clock, and new IDs to
 // those of the store. If that fails, it logs a warning: the store is used anyway.
@@ -42,7 +66,11 @@ func (c *clocks) adopt(ctx context.Context, store outbox.Store) {
 		_, err := store.Add(ctx, e)
 		return err
 	}
-	if err := errors.Join(c.order(ctx, store), c.follow(ctx, store), rewind(ctx, store, add, c.seen, c.logger)); err != nil {
+	err := errors.Join(c.order(ctx, store), c.follow(ctx, store))
+	if err == nil {
+		err = rewind(ctx, store, c.now(), add, c.seen, c.logger)
+	}
+	if err != nil {
 		c.logger.Warn("cannot compare the clock with the times in the outbox", "err", err)
 	}
 }
@@ -63,35 +91,30 @@ func (c *clocks) order(ctx context.Context, store outbox.Store) error {
 	return errors.Join(err, err2)
 }
 
-// follow orders new IDs by the clock of a database that replicas share.
+// follow reads the clock of a database that replicas share. A reading is exact to half of the time that
+// it took, so it counts only if it proves the previous one wrong: otherwise the clocks of two replicas
+// would differ by as much as a slow reading took.
 func (c *clocks) follow(ctx context.Context, store outbox.Store) error {
 	shared, ok := store.(outbox.Shared)
-	if !ok || c.ids == nil {
+	if !ok {
 		return nil
 	}
 	began := time.Now()
 	theirs, err := shared.Now(ctx)
-	took := time.Since(began)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil && (took <= exact || !c.follows) {
-		c.ids.Order(theirs, began.Add(took/2))
-		c.follows = true
+	if err != nil {
+		return err
 	}
-	return err
+	half := time.Since(began) / 2
+	r := &shown{theirs: theirs.Round(0), ours: began.Add(half)}
+	if before := c.read.Load(); before == nil || r.theirs.Sub(before.theirs.Add(r.ours.Sub(before.ours))).Abs() > half {
+		c.read.Store(r)
+	}
+	return nil
 }
 
-// rewind makes the current pages and the marks of a store that have times in the future count as
-// written now. In a shared database, its clock decides. seen gets the current pages as they are
-// then stored, in batches; all: this is the last batch.
-func rewind(ctx context.Context, store outbox.Store, add func(outbox.Entry) error, seen func(ps []outbox.Page, all bool), logger *slog.Logger) error {
-	now := time.Now()
-	if shared, ok := store.(outbox.Shared); ok {
-		var err error
-		if now, err = shared.Now(ctx); err != nil {
-			return err
-		}
-	}
+// rewind makes the current pages and the marks of a store that have times after now count as written
+// now. seen gets the current pages as they are then stored, in batches; all: this is the last batch.
+func rewind(ctx context.Context, store outbox.Store, now time.Time, add func(outbox.Entry) error, seen func(ps []outbox.Page, all bool), logger *slog.Logger) error {
 	rewound := 0
 	write := func(e outbox.Entry) error {
 		err := add(e)
@@ -141,7 +164,7 @@ func rewind(ctx context.Context, store outbox.Store, add func(outbox.Entry) erro
 // Rewind makes pages and marks with times in the future count as written now: first those in memory,
 // then those in the store. It is called when the clock was set.
 func (s *Spool) Rewind() {
-	if pages := s.shelf.rewind(time.Now()); len(pages) > 0 {
+	if pages := s.shelf.rewind(s.Now()); len(pages) > 0 {
 		s.o.Committed(&outbox.Entry{Also: pages}) // they may be due
 	}
 	s.clockSet.Ring()
@@ -172,7 +195,7 @@ func (s *Spool) rewindStore(ctx context.Context) error {
 	if err := s.clocks.follow(ctx, store); err != nil {
 		return err
 	}
-	return rewind(ctx, store, func(e outbox.Entry) error {
+	return rewind(ctx, store, s.Now(), func(e outbox.Entry) error {
 		if s.shelf.keeps(&e) {
 			return outbox.ErrConflict
 		}
@@ -184,14 +207,22 @@ func (s *Spool) rewindStore(ctx context.Context) error {
 	}, func([]outbox.Page, bool) {}, s.o.Logger)
 }
 
-// watchClock follows a shared database's clock until the context ends.
+// watchClock follows a shared database's clock until the context ends, and reports if this process's is
+// far from it.
 func (s *Spool) watchClock(ctx context.Context) {
-	loop.Sleep(ctx, clockGap)
+	bad := false
 	for ; ctx.Err() == nil; loop.Sleep(ctx, clockGap) {
 		if store, err := s.get(); err == nil {
 			reading, cancel := context.WithTimeout(ctx, clockPatience)
 			_ = s.clocks.follow(reading, store) // the next reading may succeed
 			cancel()
+		}
+		was := bad
+		switch bad = s.BadClock(); {
+		case bad && !was:
+			s.o.Logger.Error("this machine's clock differs from the database's, which is used; synchronize it (NTP)", "ahead", s.ClockAhead().Round(time.Millisecond))
+		case was && !bad:
+			s.o.Logger.Info("this machine's clock agrees with the database's again")
 		}
 	}
 }

@@ -77,7 +77,7 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 	if p == FailOpen && s.o.Shared && s.pulse.stoppedSince(began.Add(-staleFor)) {
 		return outbox.Added{}, errStopped
 	}
-	name(e)
+	s.name(e)
 	s.mu.Lock()
 	ids, late := s.repeatsLate(e)
 	s.mu.Unlock()
@@ -138,10 +138,10 @@ func (o *opening) patience() time.Duration {
 
 // name gives an entry without a key a random one, so that the store recognizes it if it is
 // written twice.
-func name(e *outbox.Entry) {
+func (o *opening) name(e *outbox.Entry) {
 	if e.Key == (outbox.Key{}) {
 		_, _ = rand.Read(e.Key[:]) // it never fails
-		e.SeenAt, e.Window = time.Now(), keyWindow
+		e.SeenAt, e.Window = o.Now(), keyWindow
 	}
 }
 

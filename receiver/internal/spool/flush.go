@@ -215,7 +215,7 @@ func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.En
 	}
 	e.Marks = slices.Clone(e.Marks)
 	for i := range e.Marks {
-		e.Marks[i].Rewind(time.Now())
+		e.Marks[i].Rewind(s.Now())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -298,7 +298,7 @@ func (s *Spool) storeChanges(ctx context.Context, since time.Time) error {
 	if r == nil {
 		return nil
 	}
-	_, err := s.opening.add(ctx, outbox.Entry{SeenAt: time.Now(), Notes: r.all})
+	_, err := s.opening.add(ctx, outbox.Entry{SeenAt: s.Now(), Notes: r.all})
 	s.written(r, err == nil)
 	if err == nil {
 		s.batch *= 2

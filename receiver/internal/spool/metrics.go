@@ -37,4 +37,12 @@ func (s *Spool) measure() {
 		}
 		return 0
 	})
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "smspager_clock_ahead_seconds", Help: "How far this machine's clock is ahead of the database's that replicas share; 0 without one.",
+	}, func() float64 {
+		if !s.o.Shared {
+			return 0
+		}
+		return s.ClockAhead().Seconds()
+	})
 }

@@ -94,7 +94,7 @@ func (h *heartbeats) configure(all []config.Heartbeat) {
 		for _, old := range *before {
 			known = append(known, old.Name)
 		}
-		h.waitAnew(known, time.Now())
+		h.waitAnew(known, h.spool.Now())
 	}
 	h.up.Reset()
 	h.lastSeen.Reset()
@@ -199,11 +199,11 @@ func (h *heartbeats) run(ctx context.Context, began <-chan struct{}) {
 	select {
 	case <-began:
 	case <-begun.Done():
-		h.waitAnew(nil, time.Now())
+		h.waitAnew(nil, h.spool.Now())
 	}
 	var stored []mark.Mark[beatState] // as read last
 	loop.Repeat(ctx, h.rounds, h.changed, func() time.Duration {
-		now, wait := time.Now(), h.gap
+		now, wait := h.spool.Now(), h.gap
 		read, err := beatMarks.All(ctx, h.spool)
 		if read != nil {
 			stored = read

@@ -55,7 +55,7 @@ func newProbe(o *Options, last *seen) *probe {
 func (p *probe) configure(interval time.Duration) {
 	if p.interval.Swap(int64(interval)) != int64(interval) {
 		p.seen.mu.Lock()
-		p.seen.since = time.Now()
+		p.seen.since = p.spool.Now()
 		p.seen.mu.Unlock()
 	}
 	p.changed.Ring()
@@ -75,7 +75,7 @@ func (p *probe) run(ctx context.Context) {
 
 // send stores a probe. It expires when the next one is due.
 func (p *probe) send(ctx context.Context, interval time.Duration) {
-	now := time.Now()
+	now := p.spool.Now()
 	m := outbox.Message{
 		ID: p.newID(now), To: e164.Test, Receiver: outbox.ProbeReceiver, GroupKey: outbox.ProbeReceiver,
 		Encoding: "gsm7", Segments: 1, State: outbox.Queued, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(interval),

@@ -42,7 +42,7 @@ type uptime struct {
 func (u *uptime) run(ctx context.Context, began chan<- struct{}) {
 	starts := true
 	note := func(ctx context.Context) error {
-		_, err := u.spool.Commit(ctx, spool.Strict, func(ctx context.Context) (*outbox.Entry, error) { return u.note(ctx, starts, time.Now()) })
+		_, err := u.spool.Commit(ctx, spool.Strict, func(ctx context.Context) (*outbox.Entry, error) { return u.note(ctx, starts, u.spool.Now()) })
 		return err
 	}
 	loop.Repeat(ctx, u.rounds, nil, func() time.Duration {

@@ -23,6 +23,7 @@ import (
 
 // Spool stores marks and sends alarms.
 type Spool interface {
+	Now() time.Time // the clock of all stored times
 	mark.Reader
 	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 	Try(context.Context, spool.Policy, outbox.Entry) (outbox.Added, error)
