@@ -507,9 +507,9 @@ func TestDoubtHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-// TestARepeatInTheNextOutage: a notification that was sent first and is stored comes again while the
-// store fails again. It is a duplicate, with the ids of what is stored.
-func TestARepeatInTheNextOutage(t *testing.T) {
+// inReplica runs a test with the spool of a replica whose messages the provider accepts immediately.
+func inReplica(t *testing.T, test func(f *fake, s *spool.Spool)) {
+	t.Helper()
 	var sp *spool.Spool
 	in(t, spool.Options{Shared: true, Handover: func(_ bool, ms ...outbox.Message) {
 		for _, m := range ms {
@@ -521,6 +521,14 @@ func TestARepeatInTheNextOutage(t *testing.T) {
 		}
 	}}, func(f *fake, s *spool.Spool) {
 		sp = s
+		test(f, s)
+	})
+}
+
+// TestARepeatInTheNextOutage: a notification that was sent first and is stored comes again while the
+// store fails again. It is a duplicate, with the ids of what is stored.
+func TestARepeatInTheNextOutage(t *testing.T) {
+	inReplica(t, func(f *fake, s *spool.Spool) {
 		ids := outbox.NewIDs()
 		away := fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault)
 		post := func() (outbox.Added, error) {
@@ -544,17 +552,7 @@ func TestARepeatInTheNextOutage(t *testing.T) {
 // TestALongOutageIsStoredSoon: however much was sent first, it is stored within the two seconds that
 // other replicas wait for that, though each write takes long.
 func TestALongOutageIsStoredSoon(t *testing.T) {
-	var sp *spool.Spool
-	in(t, spool.Options{Shared: true, Handover: func(_ bool, ms ...outbox.Message) {
-		for _, m := range ms {
-			for _, c := range []outbox.Change{outbox.Attempted(m.ID, time.Now(), ""), outbox.Taken(m.ID, "a", time.Now(), "")} {
-				if _, err := sp.Record(context.Background(), c, nil); err != nil {
-					t.Error(err)
-				}
-			}
-		}
-	}}, func(f *fake, s *spool.Spool) {
-		sp = s
+	inReplica(t, func(f *fake, s *spool.Spool) {
 		ids := outbox.NewIDs()
 		f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
 		for i := range 1000 {
