@@ -74,7 +74,7 @@ func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, 
 		known, listed := listing.Alerts[alert.Fingerprint]
 		fires = fires || listed && !known.Suppressed
 	}
-	known = listing.All && n.TruncatedAlerts == 0
+	known = listing.All && n.TruncatedAlerts == 0 && a.asks(n.ExternalURL)
 	for _, start := range listing.Starts {
 		known = known && !start.IsZero() && a.now().Sub(start) > page.Restarted
 	}
@@ -134,11 +134,7 @@ func (a *asking) ours(p *page.Page, address string) bool {
 	if address == page.ByHand {
 		return false
 	}
-	if a.listed[address] {
-		return true
-	}
-	u, err := url.Parse(address)
-	if silencer := a.silencer(); err == nil && u.Host != "" && silencer != nil && slices.Contains(silencer.Hosts(), u.Host) {
+	if a.listed[address] || a.hosts(address) {
 		return true
 	}
 	others := func(known string) bool { return known != address }
@@ -153,6 +149,20 @@ func (a *asking) ours(p *page.Page, address string) bool {
 		}
 	}
 	return true
+}
+
+// asks reports whether an external URL is certainly that of an Alertmanager that is asked.
+func (a *asking) asks(address string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.listed[address] || a.hosts(address)
+}
+
+// hosts reports whether an external URL has the host of an Alertmanager that is asked.
+func (a *asking) hosts(address string) bool {
+	u, err := url.Parse(address)
+	silencer := a.silencer()
+	return err == nil && u.Host != "" && silencer != nil && slices.Contains(silencer.Hosts(), u.Host)
 }
 
 // groupLabels returns the group labels that all alerts of a page have, to ask for these alerts only.
