@@ -64,7 +64,7 @@ type Options struct {
 	Open   func(context.Context) (outbox.Store, error)
 	Shared bool // the store is an outbox.Shared that other replicas may use
 	Logger *slog.Logger
-	IDs    *outbox.IDs // are kept above those in the store, and in the order of a shared database's clock; nil: none are
+	IDs    *outbox.IDs // are kept above those in the store; nil: none are
 	// Registerer gets the metrics of the backlog; nil: nothing is measured.
 	Registerer prometheus.Registerer
 	// Handover gives messages to whoever sends them; direct ones are not in the store.
