@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -177,5 +178,33 @@ receivers:
 				t.Error(wrong)
 			}
 		})
+	}
+}
+
+// TestRoomsHaveOneClock: rooms that store times, or compare stored ones, read the spool's clock and no
+// other.
+func TestRoomsHaveOneClock(t *testing.T) {
+	own := map[string]string{
+		"internal/delivery/clock.go":  "compares the clocks",
+		"internal/people/calendar.go": "reads calendars without a spool, too",
+	}
+	clock := regexp.MustCompile(`time\.(Now|Since|Until)\(`)
+	for _, room := range []string{"delivery", "oncall", "oncall/page", "intake", "watch", "people"} {
+		files, err := filepath.Glob("internal/" + room + "/*.go")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s has no files: %v", room, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") || own[file] != "" {
+				continue
+			}
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := clock.Find(source); found != nil {
+				t.Errorf("%s calls %s…): use the spool's Now", file, found)
+			}
+		}
 	}
 }

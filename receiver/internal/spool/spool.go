@@ -65,7 +65,7 @@ type Options struct {
 	Open   func(context.Context) (outbox.Store, error)
 	Shared bool // the store is an outbox.Shared that other replicas may use
 	Logger *slog.Logger
-	IDs    *outbox.IDs // makes IDs above those in the store, ordered by a shared database's clock; nil: the caller makes none
+	IDs    *outbox.IDs // keeps IDs above those in the store; nil: the caller makes none
 	// Registerer gets the metrics of the backlog; nil: nothing is measured.
 	Registerer prometheus.Registerer
 	// Handover passes messages to the sender; direct ones are not in the store.
