@@ -102,7 +102,7 @@ func problems(s *status.Status) []string {
 	}
 	for _, c := range s.Calendars {
 		if c.Error != "" {
-			add("The calendar of %s cannot be read: %s. What was read last is used.", c.Rota, c.Error)
+			add("The calendar of %s cannot be read: %s. The last good copy is used.", c.Rota, c.Error)
 		}
 	}
 	if s.Configuration.Error != "" {
