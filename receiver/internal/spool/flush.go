@@ -134,10 +134,11 @@ func (s *Spool) flush(ctx context.Context, since time.Time) error {
 	}
 }
 
-// errSending is the reason not to store an entry, and everything behind it, yet.
+// errSending is the error of a flush that left entries because they are being sent, or must follow one
+// that is.
 var errSending = fmt.Errorf("%w: an earlier entry's message is still being sent", outbox.ErrNotStored)
 
-// storeEntries stores entries simultaneously, so that the store commits many together.
+// storeEntries stores entries simultaneously, so that the store can commit many together.
 func (s *Spool) storeEntries(ctx context.Context, entries []*entry) error {
 	var storing errgroup.Group
 	for _, en := range entries {
