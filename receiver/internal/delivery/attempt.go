@@ -90,7 +90,7 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 		if r, settled := at.ask(ctx); settled {
 			return r
 		}
-		if !at.givenUp(a.spool.Now()) { // a newer one may have passed it meanwhile: the queue decides
+		if !at.givenUp(a.spool.Now()) { // a newer message may have come meanwhile: the queue decides
 			at.Doubt.Answered = true
 			return at.again(a.spool.Now())
 		}

@@ -139,7 +139,7 @@ func (q *Queue) Begin(term time.Time) {
 func (q *Queue) askFirst(it *item) {
 	switch {
 	case !it.older:
-	case it.answered(): // in an earlier term
+	case it.answered(): // the provider responded in an earlier term
 		d := *it.doubt
 		d.Answered = false
 		it.doubt = &d
