@@ -37,7 +37,7 @@ const (
 	// askFor is how long the provider is asked in vain, while sending works, before a message
 	// in doubt is sent again: for a pager, twice is better than never.
 	askFor = 2 * time.Minute
-	// askAnew is the same in a new term, if the message has waited for askFor before.
+	// askAnew replaces askFor in a new term if the message has waited for askFor before.
 	askAnew = 20 * time.Second
 	// fresh is the age below which a message is certainly still needed.
 	fresh = 2 * time.Second
