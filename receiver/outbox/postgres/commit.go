@@ -143,7 +143,7 @@ func ofAStatement(err error) bool {
 	return errors.As(err, &refusal) && !strings.HasPrefix(refusal.Code, "57P") // the server is shutting down
 }
 
-// is reports whether an error is one of PostgreSQL's with this code.
+// is reports whether an error is PostgreSQL's, with this code.
 func is(err error, code string) bool {
 	var refusal *pgconn.PgError
 	return errors.As(err, &refusal) && refusal.Code == code
