@@ -148,7 +148,7 @@ receivers:
 			if again := c.post("/alertmanager/sms", fires); again.Status != "duplicate" {
 				t.Errorf("a copy is %s", again.Status)
 			}
-			testwait.Until(t, func() error { // the step is neither late nor early
+			testwait.Until(t, func() error { // the step is due by the database's clock
 				for _, m := range c.sim.Messages() {
 					if "+"+m.To == bob && strings.Contains(m.Text, "DiskFull") {
 						return nil
