@@ -25,7 +25,7 @@ type release struct {
 	Checksum extra
 }
 
-// extra names files that goreleaser does not make itself.
+// extra lists files that goreleaser does not make itself.
 type extra struct {
 	ExtraFiles []struct{ Glob string } `yaml:"extra_files"`
 }
@@ -45,7 +45,7 @@ func TestReleaseTargets(t *testing.T) {
 			continue
 		}
 		files = append(files, words[0])
-		// Goreleaser fails if a hook writes into dist. What it writes must be released, with checksums.
+		// Goreleaser fails if a hook writes into dist. The hook's files must be released, with checksums.
 		folder := words[len(words)-2]
 		for name, e := range map[string]extra{"release": r.Release, "checksum": r.Checksum} {
 			for _, f := range e.ExtraFiles {

@@ -19,8 +19,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// elsewhere is a store of replicas whose clock is ahead of this machine's, and which notes the times
-// that are not by its clock.
+// elsewhere is a shared store whose clock is ahead of this machine's. It records the times that come
+// from another clock.
 type elsewhere struct {
 	outbox.Store
 	ahead time.Duration
@@ -69,13 +69,13 @@ func (s *elsewhere) Listen(ctx context.Context, ready func(), _ func(outbox.Hint
 	return ctx.Err()
 }
 
-// held is a lease that does not end.
+// held is a lease that is valid for ever.
 type held struct{ context.Context }
 
 func (held) Valid() bool { return true }
 func (held) Term() int64 { return 1 }
 
-// look notes a time that is nearer to this machine's clock than to the store's.
+// look records a time that is nearer to this machine's clock than to the store's.
 func (s *elsewhere) look(what string, at time.Time) {
 	if at.IsZero() || at.Sub(s.now()).Abs() < s.ahead.Abs()/2 {
 		return
@@ -87,7 +87,7 @@ func (s *elsewhere) look(what string, at time.Time) {
 
 var stamps = regexp.MustCompile(`"(\w+)":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^"]*)"`)
 
-// search looks at all times in a value, also at those in JSON.
+// search calls look for each time in a value, also in its JSON.
 func (s *elsewhere) search(what string, v reflect.Value) {
 	if at, ok := v.Interface().(time.Time); ok {
 		s.look(what, at)
@@ -117,8 +117,8 @@ func (s *elsewhere) search(what string, v reflect.Value) {
 	}
 }
 
-// TestTheDatabasesClockCounts: of replicas, whose clocks may differ, each stores and decides all by the
-// database's clock, and reports that its own is another.
+// TestTheDatabasesClockCounts: a replica uses the database's clock for everything that it stores and
+// decides, and reports that its own clock differs.
 func TestTheDatabasesClockCounts(t *testing.T) {
 	const tail = `
 heartbeats: [{name: prometheus, receiver: watchdog, timeout: 1m, to: ["` + bob + `"]}]
@@ -149,7 +149,7 @@ receivers:
 			if again := c.post("/alertmanager/sms", fires); again.Status != "duplicate" {
 				t.Errorf("a copy is %s", again.Status)
 			}
-			testwait.Until(t, func() error { // the step is neither late nor taken at once for being long due
+			testwait.Until(t, func() error { // the step is due by the database's clock
 				for _, m := range c.sim.Messages() {
 					if "+"+m.To == bob && strings.Contains(m.Text, "DiskFull") {
 						return nil

@@ -161,7 +161,7 @@ func (r *Receiver) public(mux *http.ServeMux) {
 	mux.Handle(link.Path, r.phone)
 }
 
-// slowBacklog is the age at which a backlog of the spool is reported: writing behind takes up to a second.
+// slowBacklog is how old a backlog of the spool must be to be reported: writing behind takes up to a second.
 const slowBacklog = 2 * time.Second
 
 // serveReady responds 200 while notifications are accepted and can be stored. Further lines report
@@ -198,7 +198,7 @@ func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 	if !slices.ContainsFunc(r.metrics.client.Load().Endpoints(), func(e textinghouse.EndpointHealth) bool { return e.Up }) {
 		fmt.Fprintln(w, "No endpoint of the provider works. Messages are kept; smspager tries again.")
 	}
-	if r.history.refused() { // why may need a login
+	if r.history.refused() { // the reason is only for callers that log in
 		fmt.Fprintln(w, "A changed configuration was refused, the old one is in force: run smspager check-config.")
 	}
 }

@@ -37,7 +37,7 @@ type chain struct {
 	r    *receiver.Receiver
 	http *httptest.Server
 	stop func()
-	// store replaces the outbox of the configuration; nil: none does.
+	// store replaces the outbox of the configuration, unless it is nil.
 	store outbox.Store
 }
 

@@ -242,7 +242,8 @@ func TestRefusedAccountIsReadyAndSaysSo(t *testing.T) {
 	c.until(id, "delivered")
 }
 
-// TestUnreachableProviderIsReadyAndSaysSo, and a change that is stored within its second is no news.
+// TestUnreachableProviderIsReadyAndSaysSo: /-/ready responds 200 and reports that no endpoint works. It does
+// not report a change that will be stored within a second.
 func TestUnreachableProviderIsReadyAndSaysSo(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	c.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropBefore})

@@ -36,8 +36,8 @@ func (c *calm) broken(p part) (end func()) {
 	}
 }
 
-// works reports whether parts worked from a time until settled after it; entirely: and the
-// aftermath of earlier faults was over.
+// works reports whether parts worked from a time until settled after it. If entirely is true, the
+// aftermath of earlier faults must have been over, too; that of an account's faults always must.
 func (c *calm) works(at time.Time, entirely bool, parts ...part) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,7 +52,7 @@ func (c *calm) works(at time.Time, entirely bool, parts ...part) bool {
 	})
 }
 
-// isFelt reports whether one of these parts is broken at a time, or was broken shortly before it.
+// isFelt reports whether one of these parts was broken at a time, or shortly before it.
 func (c *calm) isFelt(at time.Time, shortly time.Duration, parts ...part) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

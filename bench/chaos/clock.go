@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// clockVariable names the environment variable with the file by which a process's clock is set: by
-// how many seconds it is ahead, as 8 bytes.
+// clockVariable names the environment variable with the path of a process's clock file. The file holds
+// the number of seconds that the process's clock is ahead, as 8 bytes.
 const clockVariable = "CHAOS_CLOCK"
 
-// now is the beginning of Go's time.Now.
+// now is how the source of Go's time.Now begins.
 const now = `func Now() Time {
 	sec, nsec, mono := runtimeNow()
 `
 
-// stepped is added to Go's package time: no build of smspager itself has it.
+// stepped is a file that is added to Go's package time, only in the builds of this command.
 const stepped = `package time
 
 import (
@@ -52,8 +52,8 @@ func init() {
 func stepped() int64 { return atomic.LoadInt64(ahead) }
 `
 
-// overlay writes what "go build -overlay" needs for a program whose wall clock can be set, while the
-// monotonic one goes on, as on a machine whose clock is set.
+// overlay writes the file for "go build -overlay" that builds a program whose wall clock can be set. Its
+// monotonic clock runs on, as on a machine whose clock is set.
 func (w *world) overlay() (file string, err error) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
@@ -83,7 +83,7 @@ func (w *world) overlay() (file string, err error) {
 	return file, os.WriteFile(file, text, 0o600)
 }
 
-// setClock sets the clock of a replica, in place, as its process has the file mapped.
+// setClock sets the clock of a replica. It changes the file in place, because the process has mapped it.
 func (r *replica) setClock(ahead time.Duration) error {
 	f, err := os.OpenFile(r.clock, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -93,7 +93,7 @@ func (r *replica) setClock(ahead time.Duration) error {
 	return errors.Join(err, f.Close())
 }
 
-// ofClocks returns the faults of the machines' clocks: each goes on where it was set.
+// ofClocks returns the faults of the machines' clocks. A clock runs on from the time that it is set to.
 func (w *world) ofClocks(random *rand.Rand) []fault {
 	if !w.clocks {
 		return nil

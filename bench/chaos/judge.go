@@ -241,8 +241,8 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 		texts[key] = append(texts[key], m)
 	}
 	v := &verdict{}
-	last := make(map[string]textinghousetest.SMS) // by lane
-	order := make(map[string]int)                 // of a message's group, by id
+	last := make(map[string]textinghousetest.SMS) // the message that was sent last, by lane
+	order := make(map[string]int)                 // the number of a message's notification in its group, by ID
 	for _, n := range all {
 		for _, id := range n.ids {
 			order[id] = n.n
@@ -307,7 +307,7 @@ func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghouse
 	}
 }
 
-// history is what the outbox knows of a message.
+// history returns a message's state and events, as the outbox has them.
 func (w *world) history(id string) string {
 	m, err := w.message(id)
 	if err != nil {

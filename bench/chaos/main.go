@@ -38,7 +38,7 @@ type options struct {
 	duration time.Duration
 	database string
 	seed     uint64
-	clocks   bool // set them
+	clocks   bool // set the replicas' clocks
 	out      io.Writer
 }
 

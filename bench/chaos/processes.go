@@ -20,7 +20,7 @@ import (
 // replica is a process of smspager serve, which is always restarted at the same address.
 type replica struct {
 	address string
-	clock   string // the file by which its clock is set
+	clock   string // the file that sets its clock
 	cmd     *exec.Cmd
 	log     *os.File
 	ended   chan struct{}

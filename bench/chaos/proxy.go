@@ -99,7 +99,7 @@ func (p *proxy) serve(client net.Conn) {
 // committed is how PostgreSQL reports that a transaction is stored.
 var committed = []byte("COMMIT\x00")
 
-// forward forwards requests to the server, and makes their faults.
+// forward forwards requests to the server, with the faults of requests.
 func (p *proxy) forward(c *pair) {
 	block := make([]byte, 64<<10)
 	for {

@@ -10,11 +10,11 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// storing is how long it may take, once everything works, until a replica has stored what it has
-// sent without the database.
+// storing is how long a replica may take, once everything works, to store what it has sent without the
+// database.
 const storing = 3 * time.Second
 
-// noteStored has PostgreSQL note when each message was stored first, which its row does not tell.
+// noteStored makes PostgreSQL record when each message was first stored, which its row does not show.
 func (w *world) noteStored() error {
 	for _, statement := range []string{
 		`CREATE TABLE chaos_stored (id text PRIMARY KEY, at timestamptz NOT NULL)`,
@@ -29,7 +29,8 @@ func (w *world) noteStored() error {
 	return nil
 }
 
-// storedAt is when a message was stored first; zero: it is not, or the database does not tell.
+// storedAt returns when a message was first stored, zero with SQLite. It fails if the message is not
+// stored.
 func (w *world) storedAt(id string) (at time.Time, err error) {
 	if w.server == nil {
 		return at, nil
@@ -45,8 +46,8 @@ func (w *world) storedAt(id string) (at time.Time, err error) {
 	return at, err
 }
 
-// unheard reports whether nobody who sent an older message could have heard of a newer one that was
-// sent before it: a replica had sent that without the database, and could not store it yet.
+// unheard reports whether the replica that sent an older message could not know that a newer one had
+// been sent: another replica had sent that without the database, and could not store it yet.
 func (w *world) unheard(newer, older textinghousetest.SMS) bool {
 	stored, err := w.storedAt(newer.ClientID)
 	return err == nil && stored.After(older.At) && w.calm.isFelt(older.At, storing, database, process)

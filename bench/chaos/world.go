@@ -42,7 +42,7 @@ type world struct {
 
 	server                *postgrestest.Server // nil with SQLite
 	proxy                 *proxy
-	adminURL, databaseURL string // past the proxy
+	adminURL, databaseURL string // these bypass the proxy
 	databaseName          string
 }
 

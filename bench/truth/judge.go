@@ -16,7 +16,7 @@ const (
 	limit = groupInterval + time.Minute
 	// slack is how long a change may take to reach a sender, Alertmanager, and the judge.
 	slack = 8 * time.Second
-	// restarted is for how long after its start an Alertmanager may not know all firing alerts
+	// restarted is how long after its start an Alertmanager may be without some firing alerts
 	// (docs/on-call.md).
 	restarted = 2 * time.Minute
 	// clocks is how far smspager lets Alertmanager's clock differ from its own.
@@ -29,7 +29,7 @@ type verdict struct {
 	texts     map[string]bool      // the judged messages, by id
 	wrong     []string
 	reported  map[string]bool
-	someDown  time.Time // when an Alertmanager was last down
+	someDown  time.Time // when either Alertmanager was last down
 	bothDown  time.Time // when both were last down
 	uncovered time.Duration
 	overdue   time.Duration

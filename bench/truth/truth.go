@@ -16,7 +16,7 @@ const (
 	// Prometheus's alerts do after four times its resend delay.
 	resend    = 2 * time.Second
 	endsAfter = 4 * resend
-	// tellEnd is for how long a sender repeats that an alert has ended.
+	// tellEnd is how long a sender repeats that an alert has ended.
 	tellEnd = 30 * time.Second
 )
 

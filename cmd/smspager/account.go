@@ -39,7 +39,8 @@ func (a *account) flags(cmd *kingpin.CmdClause) {
 	outputFlag(cmd, &a.output)
 }
 
-// given returns the flag of this call that a further command needs too, with a space before it.
+// given returns the flag of this call that a proposed command needs too, with a space before it; "" if there
+// is none.
 func (a *account) given() string {
 	if a.configFile == defaultConfig {
 		return ""

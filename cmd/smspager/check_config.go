@@ -168,8 +168,8 @@ func writable(outbox string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// login returns the flag for the login that smspager init wrote beside a configuration, with a space before it;
-// "" if there is none.
+// login returns the flag for the login file that smspager init wrote beside a configuration, with a space before
+// it. It returns "" if there is no such file, or if the environment names a login.
 func login(configFile string) string {
 	file := filepath.Join(filepath.Dir(configFile), "login.yml")
 	if _, err := os.Stat(file); err != nil || os.Getenv("SMSPAGER_HTTP_CONFIG_FILE") != "" {

@@ -10,8 +10,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// TestNextCommands: a command that an output proposes works as it is printed, with the flags of the call and with
-// the login that init writes.
+// TestNextCommands: a command that smspager proposes works as printed, with the flags of the call and the login
+// that init wrote.
 func TestNextCommands(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()

@@ -160,7 +160,7 @@ func drawPage(w io.Writer, p pageJSON) {
 				events = append(events, eventJSON{At: e.At, Type: "reply", Who: m.To, Detail: e.Detail})
 			}
 		}
-		// The provider does not have it yet, or has not said so.
+		// The provider does not have the message yet, or has not responded.
 		last := m.Events[len(m.Events)-1]
 		detail := map[string]string{
 			"retry":   last.Detail,

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestPageShowsTextsThatWait: a text that the provider does not have is in the page's history, whatever holds it.
+// TestPageShowsTextsThatWait: a page's history shows a message that the provider does not have, and why it waits.
 func TestPageShowsTextsThatWait(t *testing.T) {
 	for history, want := range map[string]string{
 		"queued":               "text waits       +33639980001   not sent yet",

@@ -33,7 +33,7 @@ func (r *running) urlFlags(cmd *kingpin.CmdClause, url string) {
 		PlaceHolder("FILE").Envar("SMSPAGER_HTTP_CONFIG_FILE").StringVar(&r.httpConfig)
 }
 
-// given returns the flags of this call that a further command needs too, each with a space before it.
+// given returns the flags of this call that a proposed command needs too, each with a space before it.
 func (r *running) given() string {
 	flags := ""
 	if r.url != defaultURL && os.Getenv("SMSPAGER_URL") == "" {
@@ -102,7 +102,7 @@ func (r *running) call(ctx context.Context, method, path string, body, response 
 	return r.explained(callJSON(ctx, client, method, strings.TrimSuffix(r.url, "/")+path, text, response))
 }
 
-// explained returns the error of a request with what to do.
+// explained adds to the error of a request what the user can do about it.
 func (r *running) explained(err error) error {
 	var refused *responseError
 	var unreached *url.Error

@@ -31,8 +31,8 @@ type Tab struct {
 	ctx context.Context
 }
 
-// New starts a browser and returns its first tab. Without Chromium the test ends as
-// [realpart.Missing] says.
+// New starts a browser and returns its first tab. Without Chromium, it skips or fails the test, see
+// [realpart.Missing].
 func New(t testing.TB) *Tab {
 	t.Helper()
 	path := realpart.Program(t, "chromium", "apt-get install chromium")

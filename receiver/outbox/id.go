@@ -10,7 +10,7 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// maxAhead is how far IDs may be ahead of the clock if Same is to fit in their order.
+// maxAhead is how far the latest ID may be ahead of the clock before Same makes a new ID instead.
 const maxAhead = time.Second
 
 // IDs makes message IDs: ULIDs, each greater than the one before, because lanes and lists are ordered
@@ -21,7 +21,7 @@ type IDs struct {
 	last    uint64 // time of the last ID, ms
 }
 
-// NewIDs makes a source of ids.
+// NewIDs returns a source of IDs.
 func NewIDs() *IDs { return &IDs{entropy: ulid.Monotonic(rand.Reader, 0)} }
 
 // Above makes later IDs greater than id, such as the greatest one in the store, which a clock that was
@@ -48,8 +48,8 @@ func (s *IDs) New(at time.Time) string {
 }
 
 // Same makes the ID of a message that was due at a time. Every process makes the same ID from the same
-// time and parts. If other IDs are ahead of the clock, Same makes a new ID instead, because the other
-// would be smaller than older ones.
+// time and parts. If the latest ID is ahead of the clock, Same makes a new ID instead, because the same
+// one would be smaller than IDs of older messages.
 func (s *IDs) Same(due, now time.Time, of ...string) string {
 	s.mu.Lock()
 	ahead := s.last > ulid.Timestamp(now.Add(maxAhead))

@@ -19,7 +19,7 @@ type Pruner interface {
 }
 
 // Retain deletes messages in a final state once they are older than retention, until the context
-// ends. now is the clock of the stored times.
+// ends. now reads the clock that the stored times come from.
 func Retain(ctx context.Context, store Pruner, now func() time.Time, retention time.Duration, logger *slog.Logger) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// twinWindow is how long after a newer state a twin may still send a copy of the state before it: a
-// peer of Alertmanager's cluster waits 15 s for each peer before it (--cluster.peer-timeout).
+// twinWindow is how long after a new state a twin may still send a copy of the state before: each peer
+// of an Alertmanager cluster waits 15 s for each peer ahead of it (--cluster.peer-timeout).
 const twinWindow = 30 * time.Second
 
 // Sighting is what a [Store] keeps of the latest Entry with a Key: the latest state of a group.
@@ -15,7 +15,7 @@ type Sighting struct {
 	State   Key
 	Before  Key       // the state before it, zero for none
 	SeenAt  time.Time // when State was first seen
-	Sources []string  // senders of State, then of Earlier
+	Sources []string  // senders of State
 	Earlier []string  // senders of Before
 	IDs     []string  // IDs of the entry's messages
 }
@@ -30,12 +30,14 @@ func (s *Sighting) Repeats(e *Entry) bool {
 	return s.Late(e)
 }
 
-// Late reports whether an entry may be a late copy of the state before the latest.
+// Late reports whether an entry may be a late copy of the state before the latest, from a twin that has
+// sent neither.
 func (s *Sighting) Late(e *Entry) bool {
 	return e.State == s.Before && s.Twin(e) && !slices.Contains(s.Earlier, e.Source)
 }
 
-// Twin reports whether an entry may be of an earlier state, from a twin that has not sent the latest.
+// Twin reports whether an entry may show an earlier state: it differs from the latest, and its sender is
+// a twin that has not sent the latest.
 func (s *Sighting) Twin(e *Entry) bool {
 	since := e.SeenAt.Sub(s.SeenAt).Abs()
 	return e.Source != "" && !e.Intended && e.State != s.State && since < twinWindow && len(s.Sources) > 0 && !slices.Contains(s.Sources, e.Source)

@@ -26,8 +26,8 @@ var (
 	ErrUnusable = errors.New("the outbox cannot be used")
 )
 
-// Key is a hash of what an entry is about, or of what it says about that. The zero Key equals no
-// other, not even itself.
+// Key is a hash: of what an entry is about, or of the state that the entry reports. The zero Key equals
+// no Key, not even itself.
 type Key [32]byte
 
 // Entry is what one transaction stores: for a notification, a reply, or a step of an escalation.

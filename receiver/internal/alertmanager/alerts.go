@@ -38,8 +38,8 @@ type Alert struct {
 type Listing struct {
 	Alerts map[string]Alert // by fingerprint
 	// Starts is when each Alertmanager that responded started, by URL; zero: it does not report that, or
-	// lists all wanted alerts. An Alertmanager does not store alerts: after a start, it lists those that
-	// it has been sent again.
+	// lists all wanted alerts. An Alertmanager does not store alerts: after a start, it lists only those
+	// that it has received again.
 	Starts map[string]time.Time
 	All    bool // all Alertmanagers responded
 }
@@ -227,7 +227,7 @@ func filter(labels map[string]string) string {
 var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
 // LongestRepeat returns the longest repeat_interval of Alertmanager's routes. If an alert ends while it is
-// silenced and fires again, Alertmanager may not notify for that long.
+// silenced and fires again, Alertmanager may send no notification for that long.
 func (s *Silencer) LongestRepeat(ctx context.Context) (longest time.Duration, err error) {
 	err = s.each(func(base string) error {
 		var status struct {

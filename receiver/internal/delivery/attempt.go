@@ -37,7 +37,7 @@ const (
 	// askFor is how long the provider is asked in vain, while sending works, before a message
 	// in doubt is sent again: for a pager, twice is better than never.
 	askFor = 2 * time.Minute
-	// askAnew is the same in a new term, if the message has waited for askFor before.
+	// askAnew replaces askFor in a new term if the message has waited for askFor before.
 	askAnew = 20 * time.Second
 	// fresh is the age below which a message is certainly still needed.
 	fresh = 2 * time.Second
@@ -90,7 +90,7 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 		if r, settled := at.ask(ctx); settled {
 			return r
 		}
-		if !at.givenUp(a.spool.Now()) { // a newer one may have passed it meanwhile: the queue decides
+		if !at.givenUp(a.spool.Now()) { // a newer message may have come meanwhile: the queue decides
 			at.Doubt.Answered = true
 			return at.again(a.spool.Now())
 		}

@@ -62,7 +62,7 @@ func (l *leader) run(ctx context.Context) {
 	failing, again := false, false
 	for ; ctx.Err() == nil; loop.Sleep(ctx, leadRetry) {
 		l.metrics.leads.Inc()
-		away := l.spool.Trouble() != nil // since before this process could try to lead
+		away := l.spool.Trouble() != nil // it failed before this attempt to lead
 		lease, release, err := l.spool.Lead(ctx)
 		if err != nil {
 			if !failing && ctx.Err() == nil {
@@ -190,7 +190,7 @@ func (l *leader) loadOnce(ctx context.Context) error {
 			return err
 		}
 		m.Rewind(l.spool.Now())
-		if m.OutdatedBy != "" { // it may be in the queue, and no hint has come of the newer one
+		if m.OutdatedBy != "" { // it may be queued already, and the hint of the newer one was lost
 			newer := m
 			newer.ID, newer.State = m.OutdatedBy, outbox.Accepted
 			l.d.sender.take(queue.Loaded, []outbox.Message{newer})

@@ -12,8 +12,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// peers is a shared store that this process leads from its start, and in which a test is
-// another replica.
+// peers is a shared store in which this process leads from its start, and a test acts as another
+// replica.
 type peers struct {
 	outbox.Store
 	hints chan outbox.Hint
@@ -44,7 +44,7 @@ type lasting struct{ context.Context }
 func (lasting) Term() int64   { return 1 }
 func (l lasting) Valid() bool { return l.Err() == nil }
 
-// inReplica runs a test with a leader.
+// inReplica runs a test in a world whose store is shared, and whose process leads.
 func inReplica(t *testing.T, test func(w *world, p *peers)) {
 	t.Helper()
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
@@ -57,7 +57,7 @@ func inReplica(t *testing.T, test func(w *world, p *peers)) {
 	})
 }
 
-// past adds a message that another replica has sent without the database, and could store since.
+// past adds a message that another replica sent without the database, and could store only now.
 func (p *peers) past(t *testing.T, m outbox.Message, state outbox.State, hint bool) {
 	t.Helper()
 	m.State, m.AcceptedAt, m.APIID = outbox.Accepted, time.Now(), "5d72"
@@ -72,9 +72,9 @@ func (p *peers) past(t *testing.T, m outbox.Message, state outbox.State, hint bo
 	}
 }
 
-// TestPassedByAnotherReplica: a replica sends a message without the database while an older one of
-// its lane waits at the leader. Whatever became of the newer one before it could be stored, and
-// whether or not a hint comes of it, the older one is not sent after it.
+// TestPassedByAnotherReplica: another replica sends a message without the database while an older
+// message of its lane waits in the leader's queue. The leader does not send the older one any more,
+// whatever state the newer one has when it is stored, with or without a hint.
 func TestPassedByAnotherReplica(t *testing.T) {
 	for _, state := range []outbox.State{outbox.Accepted, outbox.Delivered, outbox.Failed} {
 		for _, hint := range []bool{true, false} {
@@ -93,8 +93,8 @@ func TestPassedByAnotherReplica(t *testing.T) {
 	}
 }
 
-// TestPassedWhileTheDatabaseWasAway: a process that was started without the database leads when that is
-// back. Before it sends what is older, the others have time to store what they have sent.
+// TestPassedWhileTheDatabaseWasAway: a process that starts without the database leads when the database
+// is back. Before it sends older messages, it gives other replicas time to store what they have sent.
 func TestPassedWhileTheDatabaseWasAway(t *testing.T) {
 	inReplica(t, func(w *world, p *peers) {
 		w.outage(2 * time.Second)
@@ -116,10 +116,10 @@ func TestPassedWhileTheDatabaseWasAway(t *testing.T) {
 	})
 }
 
-// TestPassedDuringAQuestion: the provider is asked about an older message when the leader learns that
-// a newer one of its lane has passed it.
+// TestPassedDuringAQuestion: while the leader asks the provider about a message, it learns that a newer
+// one of its lane was sent. It does not send the older one.
 func TestPassedDuringAQuestion(t *testing.T) {
-	for _, unasked := range []bool{false, true} { // whether the provider cannot say whether it has it
+	for _, unasked := range []bool{false, true} { // the provider cannot say whether it has the message
 		inReplica(t, func(w *world, p *peers) {
 			w.outage(time.Minute)
 			older, other := w.message(alice, "g", "firing"), w.message(alice, "h", "alone")

@@ -38,7 +38,7 @@ type world struct {
 	stop   func()
 	alter  func(*delivery.Settings)
 	wraps  func(outbox.Store) outbox.Store
-	away   int // how often the store cannot be opened
+	away   int // how many more times opening the store fails
 
 	mu     sync.Mutex
 	finals []outbox.Message

@@ -66,10 +66,11 @@ func sourceOf(n *templating.Notification) string {
 	return hex.EncodeToString(key[:8])
 }
 
-// clocks is how far the clocks of Prometheus and of this machine may differ.
+// clocks is how far Prometheus's clock may differ from the one that stored times come from.
 const clocks = 5 * time.Second
 
-// endedAfter reports whether a notification is of an end after a time, when its alerts fired.
+// endedAfter reports whether a notification is resolved, and lists an alert that ended after a time when
+// the group fired. It allows for clocks that differ.
 func endedAfter(n *templating.Notification, fired time.Time) bool {
 	return n.Status == string(model.AlertResolved) &&
 		slices.ContainsFunc(n.Alerts, func(a template.Alert) bool { return a.EndsAt.After(fired.Add(-clocks)) })

@@ -51,7 +51,7 @@ type Settings struct {
 
 // Spool stores entries and hands their messages over, as a spool.Spool does.
 type Spool interface {
-	Now() time.Time // the clock of all stored times
+	Now() time.Time // by the clock that all stored times come from
 	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
 }
@@ -64,8 +64,8 @@ type OnCall interface {
 	Named(name string) (config.Recipient, bool)
 	// Turn decides what a notification does to its page, and who is sent a message about it.
 	Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error)
-	// Fires reports whether Alertmanager lists a firing alert of a notification as active, and whether
-	// it must know if one fires.
+	// Fires reports whether Alertmanager lists a firing alert of a notification as active. known reports
+	// whether a missing alert must have ended.
 	Fires(ctx context.Context, n *templating.Notification) (fires, known bool)
 	// Beat handles a notification that may be a beat, and reports whether the receiver has a heartbeat.
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool

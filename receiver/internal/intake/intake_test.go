@@ -35,8 +35,8 @@ type fake struct {
 	handed   []string
 	enter    chan struct{} // if set, Add waits until it is closed
 
-	knows       bool                           // Alertmanager responds
-	fires       bool                           // Alertmanager lists what is notified
+	knows       bool                           // Alertmanager lists all firing alerts
+	fires       bool                           // Alertmanager lists the alerts of notifications
 	groups      map[outbox.Key]outbox.Sighting // nil: nothing is a duplicate
 	duplicateOf []string                       // if set, every entry is a duplicate of these
 }

@@ -93,18 +93,18 @@ func TestDuplicatesOfTheLatestState(t *testing.T) {
 	}
 }
 
-// TestNewsOfATwin: what looks like a late copy from a twin is news if Alertmanager lists the alert, or
-// if the alert has ended since.
+// TestNewsOfATwin: a notification that looks like a twin's late copy is news if Alertmanager lists the
+// alert, or if the alert has ended since the latest state.
 func TestNewsOfATwin(t *testing.T) {
 	type step struct {
 		status, source string
-		ended          time.Duration // before the notification
+		ended          time.Duration // how long before the notification
 	}
 	for name, test := range map[string]struct {
 		steps []step
 		fires bool
-		knows bool          // Alertmanager responds
-		want  intake.Status // of the last
+		knows bool          // Alertmanager lists all firing alerts
+		want  intake.Status // of the last step
 	}{
 		"a late copy":                        {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Duplicate},
 		"it fires":                           {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Accepted},

@@ -128,8 +128,8 @@ func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Rep
 	return r
 }
 
-// ours reports whether an external URL seems to be the URL of the Alertmanager that is asked. It is if
-// that Alertmanager has listed alerts from it, if the hosts are equal, or if no other sender is known.
+// ours reports whether an external URL seems to belong to the Alertmanagers that smspager asks: they have
+// listed alerts from it, it has the host of one of them, or no other sender is known.
 func (a *asking) ours(p *page.Page, address string) bool {
 	if address == page.ByHand {
 		return false
@@ -151,14 +151,14 @@ func (a *asking) ours(p *page.Page, address string) bool {
 	return true
 }
 
-// asks reports whether an external URL is certainly that of an Alertmanager that is asked.
+// asks reports whether an external URL certainly belongs to an Alertmanager that smspager asks.
 func (a *asking) asks(address string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.listed[address] || a.hosts(address)
 }
 
-// hosts reports whether an external URL has the host of an Alertmanager that is asked.
+// hosts reports whether an external URL has the host of an Alertmanager that smspager asks.
 func (a *asking) hosts(address string) bool {
 	u, err := url.Parse(address)
 	silencer := a.silencer()

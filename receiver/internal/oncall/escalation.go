@@ -33,7 +33,7 @@ type step struct {
 	page   *page.Page
 	action page.Action
 	at     time.Time       // see page.When
-	people []outbox.Person // those that the action pages
+	people []outbox.Person // the people that the action pages
 	entry  *outbox.Entry
 }
 

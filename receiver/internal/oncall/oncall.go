@@ -41,7 +41,7 @@ const clientTimeout = 10 * time.Second
 
 // Spool stores pages, marks and messages. *spool.Spool implements it.
 type Spool interface {
-	Now() time.Time // the clock of all stored times
+	Now() time.Time // by the clock that all stored times come from
 	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 	Try(context.Context, spool.Policy, outbox.Entry) (outbox.Added, error)
 	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
@@ -171,7 +171,8 @@ func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notifi
 }
 
 // Fires reports whether Alertmanager lists a firing alert of a notification that is not suppressed. known
-// reports whether a missing alert must have ended: all Alertmanagers responded, and none has just started.
+// reports whether a missing alert must have ended: all Alertmanagers responded, none has just started, one
+// of them sent the notification, and it left out no alerts.
 func (o *OnCall) Fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
 	return o.asking.fires(ctx, n)
 }

@@ -30,7 +30,7 @@ import (
 
 // Spool stores the state of contacts and copies of calendars, and sends verifications.
 type Spool interface {
-	Now() time.Time // the clock of all stored times
+	Now() time.Time // by the clock that all stored times come from
 	mark.Reader
 	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 }

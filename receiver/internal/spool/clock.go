@@ -17,7 +17,7 @@ const (
 	// clockPatience is how long the store may take for each round of reads and writes that
 	// compare clocks.
 	clockPatience = 5 * time.Second
-	// badClock is how far this process's clock may be from that of a shared database before it is
+	// badClock is how far this process's clock may differ from a shared database's before that is
 	// reported.
 	badClock = 5 * time.Second
 )
@@ -29,13 +29,13 @@ type clocks struct {
 	ids    *outbox.IDs // nil: this process makes none
 	seen   func(current []outbox.Page, all bool)
 	logger *slog.Logger
-	read   atomic.Pointer[shown] // nil: this process's clock counts
+	read   atomic.Pointer[shown] // the reading that counts; nil: this process's clock counts
 }
 
 // shown holds the times that a database's clock and this process's clock showed at one moment.
 type shown struct{ theirs, ours time.Time }
 
-// now returns the time by which everything is stored and decided. In a shared store, it follows the
+// now returns the time that is stored and that decisions use. With a shared store, it follows the
 // database's clock: between two readings, it runs with this process's monotonic clock, which is never
 // set.
 func (c *clocks) now() time.Time {
@@ -45,7 +45,7 @@ func (c *clocks) now() time.Time {
 	return time.Now()
 }
 
-// Now returns the time, by the clock of all stored times.
+// Now returns the time by the clock that all stored times come from.
 func (o *opening) Now() time.Time { return o.clocks.now() }
 
 // ClockAhead returns how far this process's clock is ahead of a shared database's.
@@ -53,12 +53,13 @@ func (o *opening) ClockAhead() time.Duration {
 	return time.Now().Round(0).Sub(o.Now().Round(0))
 }
 
-// BadClock reports whether this process's clock is so far from a shared database's that somebody must
-// set it.
+// BadClock reports whether this process's clock differs so much from a shared database's that somebody
+// must set it.
 func (o *opening) BadClock() bool { return o.ClockAhead().Abs() > badClock }
 
-// adopt fits the times in a store that was just opened to this process's clock, and new IDs to
-// those of the store. If that fails, it logs a warning: the store is used anyway.
+// adopt prepares for a store that was just opened: it makes new IDs greater than the stored ones, reads
+// a shared database's clock, and makes stored times in the future count as now. If that fails, it logs
+// a warning: the store is used anyway.
 func (c *clocks) adopt(ctx context.Context, store outbox.Store) {
 	ctx, cancel := context.WithTimeout(ctx, clockPatience)
 	defer cancel()
@@ -91,9 +92,9 @@ func (c *clocks) order(ctx context.Context, store outbox.Store) error {
 	return errors.Join(err, err2)
 }
 
-// follow reads the clock of a database that replicas share. A reading is exact to half of the time that
-// it took, so it counts only if it proves the previous one wrong: otherwise the clocks of two replicas
-// would differ by as much as a slow reading took.
+// follow reads the clock of a database that replicas share. A reading is exact to half the time it
+// took, so it replaces the previous one only if it proves that one wrong: otherwise a slow reading
+// could make the times of two replicas differ by half of what it took.
 func (c *clocks) follow(ctx context.Context, store outbox.Store) error {
 	shared, ok := store.(outbox.Shared)
 	if !ok {
@@ -112,8 +113,8 @@ func (c *clocks) follow(ctx context.Context, store outbox.Store) error {
 	return nil
 }
 
-// rewind makes the current pages and the marks of a store that have times after now count as written
-// now. seen gets the current pages as they are then stored, in batches; all: this is the last batch.
+// rewind makes a store's current pages and marks with times after now count as written now. seen gets
+// the current pages as they are stored then, in batches; all marks the last batch.
 func rewind(ctx context.Context, store outbox.Store, now time.Time, add func(outbox.Entry) error, seen func(ps []outbox.Page, all bool), logger *slog.Logger) error {
 	rewound := 0
 	write := func(e outbox.Entry) error {
@@ -207,8 +208,8 @@ func (s *Spool) rewindStore(ctx context.Context) error {
 	}, func([]outbox.Page, bool) {}, s.o.Logger)
 }
 
-// watchClock follows a shared database's clock until the context ends, and reports if this process's is
-// far from it.
+// watchClock follows a shared database's clock until the context ends. It logs when this process's
+// clock begins to differ from it by more than badClock, and when the two agree again.
 func (s *Spool) watchClock(ctx context.Context) {
 	bad := false
 	for ; ctx.Err() == nil; loop.Sleep(ctx, clockGap) {

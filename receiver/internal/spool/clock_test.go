@@ -161,23 +161,23 @@ func TestAStartReadsPagesOnce(t *testing.T) {
 	})
 }
 
-// timed is a shared store whose clock takes a while to be read.
+// timed is a shared store whose clock takes a while to read.
 type timed struct {
 	outbox.Store
 	takes, ahead atomic.Int64 // ns
 }
 
 func (s *timed) Now(context.Context) (time.Time, error) {
-	time.Sleep(time.Duration(s.takes.Load())) // on the way there: it is read after that
+	time.Sleep(time.Duration(s.takes.Load())) // the request's way to the database, which then reads its clock
 	return time.Now().Add(time.Duration(s.ahead.Load())), nil
 }
 
 func (*timed) Lead(context.Context) (outbox.Lease, func(), error)      { return nil, nil, errFault }
 func (*timed) Listen(context.Context, func(), func(outbox.Hint)) error { return errFault }
 
-// TestADatabaseThatTellsItsTimeLate: a shared database's clock counts, but not as it was read by a
-// request that took long, of which nobody knows when it was right. Of two replicas, the ids of one
-// would be ahead: what is newer would count as older.
+// TestADatabaseThatTellsItsTimeLate: a process follows a shared database's clock, but a slow reading
+// does not replace a better one, as nobody knows at what moment of the request the clock was read.
+// Otherwise one replica's IDs would be ahead, and newer messages of another would count as older.
 func TestADatabaseThatTellsItsTimeLate(t *testing.T) {
 	store := &timed{}
 	store.ahead.Store(int64(-time.Hour))

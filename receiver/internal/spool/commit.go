@@ -90,7 +90,7 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 		err := s.Flush(flush)
 		cancel()
 		if errors.Is(err, errSending) && !s.follows(e) {
-			err = nil // the store works, and what is being sent is about something else
+			err = nil // the store works, and the entries that are being sent are about something else
 		}
 		if err != nil {
 			s.failures.Inc()

@@ -25,7 +25,7 @@ func (r *records) fit(ctx context.Context, e *outbox.Entry, again bool) error {
 			}
 		}
 		if p != nil {
-			if ahead := *p; ahead.Rewind(r.store.Now()) { // the clock was set since
+			if ahead := *p; ahead.Rewind(r.store.Now()) { // the clock was set back since
 				p = &ahead
 			}
 			e.Also = append(e.Also, p)

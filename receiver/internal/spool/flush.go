@@ -25,7 +25,7 @@ const (
 	closing = 5 * time.Second
 )
 
-// run stores what waits until the context ends, and then flushes once more.
+// run stores waiting entries and changes until the context ends. Then it flushes once more.
 func (s *Spool) run(ctx context.Context) {
 	defer close(s.done)
 	var learning sync.WaitGroup
@@ -91,9 +91,9 @@ func (s *Spool) part(err error) {
 // Turns wakes the loop that stores, and reports whether it makes a round before the context ends.
 func (s *Spool) Turns(ctx context.Context) bool { return s.turned.Turns(ctx, s.wake) }
 
-// Flush stores what waits: first the entries, those of a group in their order, then the changes.
-// It leaves entries that are being sent, and those that must follow them. An error means that something
-// is left. If the store hangs, Flush returns when the context ends.
+// Flush stores what waits: first the entries, in order within a group, then the changes. It leaves
+// entries that are being sent, and those that must follow them. An error means that something is left.
+// If the store hangs, Flush returns when the context ends.
 func (s *Spool) Flush(ctx context.Context) error { return s.flushUntil(ctx, time.Now()) }
 
 // flushUntil stores all entries, and the changes that have been waiting since this time or longer.
@@ -134,10 +134,11 @@ func (s *Spool) flush(ctx context.Context, since time.Time) error {
 	}
 }
 
-// errSending is the reason not to store an entry, and everything behind it, yet.
+// errSending is the error of a flush that left entries because they are being sent, or must follow one
+// that is.
 var errSending = fmt.Errorf("%w: an earlier entry's message is still being sent", outbox.ErrNotStored)
 
-// storeEntries stores entries simultaneously, so that the store commits many together.
+// storeEntries stores entries simultaneously, so that the store can commit many together.
 func (s *Spool) storeEntries(ctx context.Context, entries []*entry) error {
 	var storing errgroup.Group
 	for _, en := range entries {

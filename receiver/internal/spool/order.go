@@ -6,11 +6,11 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// subjects are what entries are about: their keys, pages and marks. Entries that have one in common
-// are stored in their order.
+// subjects is a set of what entries are about: keys, pages, their groups, and marks. Entries with a
+// subject in common are stored in the order of their commits.
 type subjects map[any]bool
 
-// pageGroup is the group of a page.
+// pageGroup identifies the group of a page.
 type pageGroup struct{ receiver, key string }
 
 func subjectsOf(e *outbox.Entry) []any {
@@ -24,7 +24,7 @@ func subjectsOf(e *outbox.Entry) []any {
 	return all
 }
 
-// add adds the subjects of an entry, and reports whether one was there.
+// add adds an entry's subjects, and reports whether the set had one of them.
 func (s subjects) add(e *outbox.Entry) (had bool) {
 	all := subjectsOf(e)
 	had = slices.ContainsFunc(all, func(one any) bool { return s[one] })
@@ -34,8 +34,9 @@ func (s subjects) add(e *outbox.Entry) (had bool) {
 	return had
 }
 
-// storable returns entries that can be stored now, in whatever order. In a shared store, one that is
-// being sent cannot, nor what must come after it. sending: there is such an entry.
+// storable returns up to maxEntries entries that can be stored now, in any order: no earlier entry has
+// a subject in common with them. In a shared store, it leaves out entries that are being sent, and
+// reports whether it met one (sending).
 func (l *ledger) storable() (entries []*entry, sending bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,7 +54,8 @@ func (l *ledger) storable() (entries []*entry, sending bool) {
 	return entries, sending
 }
 
-// follows reports whether an entry must be stored after one that is kept.
+// follows reports whether an entry must be stored after an unstored one, because they have a subject
+// in common.
 func (l *ledger) follows(e *outbox.Entry) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

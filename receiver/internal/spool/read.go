@@ -45,8 +45,8 @@ func (s *Spool) Get(ctx context.Context, id string) (outbox.Message, error) {
 	return m, err
 }
 
-// FindAPIID returns the ID of the message that the provider knows by apiID,
-// without regard to case, or ErrNotFound.
+// FindAPIID returns the ID of the message whose ID at the provider is apiID,
+// in upper or lower case, or ErrNotFound.
 func (s *Spool) FindAPIID(ctx context.Context, apiID string) (id string, err error) {
 	s.mu.Lock()
 	for _, t := range s.order {

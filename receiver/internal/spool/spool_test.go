@@ -443,9 +443,9 @@ func TestDoubtIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestDoubtHoldsUpNoOther: in a shared store, while the provider is asked about a message that could
-// not be stored, and the store works again, what else could not be stored is stored, and what is
-// new goes to the leader, unless it is about the same group.
+// TestDoubtHoldsUpNoOther: a message that a replica sent without the store is in doubt. Once the store
+// works again, that message holds up only its own group: other entries that were sent are stored, and
+// new ones are stored first, for the leader to send.
 func TestDoubtHoldsUpNoOther(t *testing.T) {
 	var sp *spool.Spool
 	var mu sync.Mutex
@@ -476,7 +476,7 @@ func TestDoubtHoldsUpNoOther(t *testing.T) {
 			return outbox.Entry{Key: outbox.Key{key}, State: outbox.Key{byte(ids.New(time.Now())[25])}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{message(ids, group)}}
 		}
 		f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
-		go func() { _, _ = commit(s, spool.FailOpen, entry(1, "doubt")) }() // for 30 seconds
+		go func() { _, _ = commit(s, spool.FailOpen, entry(1, "doubt")) }() // waits for 30 seconds
 		synctest.Wait()
 		past := entry(2, "past")
 		if _, err := commit(s, spool.FailOpen, past); err != nil {
@@ -525,8 +525,8 @@ func inReplica(t *testing.T, test func(f *fake, s *spool.Spool)) {
 	})
 }
 
-// TestARepeatInTheNextOutage: a notification that was sent first and is stored comes again while the
-// store fails again. It is a duplicate, with the ids of what is stored.
+// TestARepeatInTheNextOutage: a notification that was sent first, and stored later, is repeated in the
+// next outage. It is a duplicate, and gets the IDs of the stored messages.
 func TestARepeatInTheNextOutage(t *testing.T) {
 	inReplica(t, func(f *fake, s *spool.Spool) {
 		ids := outbox.NewIDs()
@@ -549,8 +549,8 @@ func TestARepeatInTheNextOutage(t *testing.T) {
 	})
 }
 
-// TestALongOutageIsStoredSoon: however much was sent first, it is stored within the two seconds that
-// other replicas wait for that, though each write takes long.
+// TestALongOutageIsStoredSoon: even 1000 entries that were sent first, and slow writes, are stored
+// within two seconds. The leader waits that long before it sends older messages.
 func TestALongOutageIsStoredSoon(t *testing.T) {
 	inReplica(t, func(f *fake, s *spool.Spool) {
 		ids := outbox.NewIDs()

@@ -23,7 +23,7 @@ import (
 
 // Spool stores marks and sends alarms.
 type Spool interface {
-	Now() time.Time // the clock of all stored times
+	Now() time.Time // by the clock that all stored times come from
 	mark.Reader
 	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
 	Try(context.Context, spool.Policy, outbox.Entry) (outbox.Added, error)

@@ -14,8 +14,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// tries is how often a transaction is begun at most, if its connection turns out to be dead or another
-// process's transaction interferes.
+// tries is how often a transaction is begun at most. It is begun again if its connection turns out to be
+// dead, or if another process's transaction interferes.
 const tries = 6
 
 // Codes of PostgreSQL's errors.
@@ -37,9 +37,9 @@ func (s *Store) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	return it.added, nil
 }
 
-// transaction stores entries in one transaction, of two round trips. If the connection turns out to
-// be dead at the first, as all are after the server was restarted or ended its sessions, nothing was
-// written: the transaction is begun again on another connection, so that nothing has to fail open.
+// transaction stores entries in one transaction, of two round trips. If the connection turns out to be
+// dead at the first one, as all are after the server restarts or ends its sessions, nothing was written:
+// the transaction is begun again on another connection, so that no entry has to fail open.
 func (s *Store) transaction(items []*item) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience) // a batch belongs to no single caller
 	defer cancel()
@@ -92,12 +92,12 @@ func (s *Store) try(ctx context.Context, items []*item) (again bool, err error) 
 	return s.settle(ctx, b, err)
 }
 
-// settleGap is the time between two questions about a transaction.
+// settleGap is the time between two questions about a transaction's outcome.
 const settleGap = 20 * time.Millisecond
 
-// settle finds out whether a transaction was committed whose connection was lost during the second round trip.
-// If it was not, it may be begun again. If the server does not say in time, or was restarted meanwhile, after
-// which transaction IDs may differ, the outcome stays unknown, and settle returns err.
+// settle finds out whether a transaction was committed that lost its connection during the second round trip.
+// If it was aborted, it may be begun again. The outcome stays unknown, and settle returns err, if the server
+// does not report it in time, or was restarted meanwhile, after which transaction IDs may differ.
 func (s *Store) settle(ctx context.Context, b *batch, err error) (again bool, _ error) {
 	for first := true; ctx.Err() == nil; first = false {
 		if !first {
@@ -143,7 +143,7 @@ func ofAStatement(err error) bool {
 	return errors.As(err, &refusal) && !strings.HasPrefix(refusal.Code, "57P") // the server is shutting down
 }
 
-// is reports whether an error is one of PostgreSQL's with this code.
+// is reports whether an error is PostgreSQL's, with this code.
 func is(err error, code string) bool {
 	var refusal *pgconn.PgError
 	return errors.As(err, &refusal) && refusal.Code == code

@@ -14,9 +14,9 @@ import (
 )
 
 // The leader holds the row of the table lease. Every heartbeat it proves that it still does. It
-// stops sending if it cannot prove that within heartbeatPatience. The row is free if that was not
-// proved for silence, by the database's clock. So the old leader has stopped before a new one
-// begins. This does not depend on a session, so that the row may be reached through a pooler.
+// stops sending if it cannot prove that within heartbeatPatience. The row is free once silence has
+// passed without a proof, by the database's clock. So the old leader has stopped before a new one
+// begins. The lease does not depend on a session, so it also works through a pooler.
 const (
 	heartbeat         = time.Second
 	heartbeatPatience = 2 * time.Second
@@ -97,7 +97,7 @@ func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error
 			return nil
 		case <-ticker.C:
 		case <-l.doubts:
-			s.leases.Reset() // its connection may have ended, too
+			s.leases.Reset() // the lease's connection may be dead, too
 		}
 		began := time.Now()
 		held := false
@@ -119,15 +119,15 @@ func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error
 	}
 }
 
-// doubtLease has this process prove that it leads before it sends anything else: a connection to the
-// database has ended. If the database is away, other replicas send new messages, and older ones of
-// their lanes must not follow.
+// doubtLease keeps this process from sending until it has proved again that it leads. It is called when
+// the connection that hints come by has ended: if the database is away, other replicas send new messages
+// without it, and this process must not send older ones of the same lanes afterwards.
 func (s *Store) doubtLease() {
 	if l := s.lease.Load(); l != nil {
 		l.inDoubt.Store(true)
 		select {
 		case l.doubts <- struct{}{}:
-		default: // it will be proved
+		default: // a proof is due already
 		}
 	}
 }
@@ -137,7 +137,7 @@ type lease struct {
 	context.Context
 	term    int64
 	proved  atomic.Pointer[time.Time]
-	inDoubt atomic.Bool // since it was proved
+	inDoubt atomic.Bool // it must be proved again before it is valid
 	doubts  chan struct{}
 }
 

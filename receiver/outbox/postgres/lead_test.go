@@ -9,12 +9,12 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// TestDoubtedLease: as soon as the connection ends by which the leader hears of other replicas, it does
-// not send before it has proved that the database is there.
+// TestDoubtedLease: when the leader loses the connection that hints come by, its lease is not valid
+// until it has proved that the database still responds.
 func TestDoubtedLease(t *testing.T) {
 	for name, tc := range map[string]struct {
 		end  func() error
-		goes bool // on
+		goes bool // the lease goes on
 	}{
 		"crash":          {server.Kill, false},
 		"sessions ended": {server.EndSessions, true},

@@ -2,5 +2,5 @@
 
 package sqlite
 
-// adopt does nothing: files have no owner that matters here.
+// adopt does nothing: on this system, a file's owner does not matter.
 func adopt(string) error { return nil }

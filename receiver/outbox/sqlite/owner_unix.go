@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// adopt gives root's new file to the owner of its folder: what root makes there (smspager restore) must be open
-// to the user that runs smspager.
+// adopt gives a file that root has just made to the owner of its folder, because the user that runs smspager must
+// be able to open it (after smspager restore). For other users it does nothing.
 func adopt(path string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -23,7 +23,7 @@ func adopt(path string) error {
 	if !ok || folder.Uid == 0 {
 		return nil
 	}
-	// Not every file system has owners, and not every root may change them.
+	// Some file systems have no owners, and in some containers root may not change them.
 	if err := os.Lchown(path, int(folder.Uid), int(folder.Gid)); err != nil && !errors.Is(err, syscall.EPERM) && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
-// TestOwner: what root restores or makes belongs to the user of the folder, who runs smspager. Otherwise the
+// TestOwner: files that root restores or makes belong to the folder's owner, who runs smspager. Otherwise the
 // service could not open its outbox after "sudo smspager restore".
 func TestOwner(t *testing.T) {
 	if os.Geteuid() != 0 {

@@ -121,8 +121,8 @@ func create(path string) error {
 	return errors.Join(f.Close(), adopt(path))
 }
 
-// forbidden returns why this user may not write to the database, which SQLite does not say; nil if that is not
-// the reason. The database must be closed.
+// forbidden returns an error if this user may not write to the database, because SQLite's own error does not say
+// so; otherwise nil. The database must be closed.
 func forbidden(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err == nil {

@@ -105,7 +105,7 @@ func digest(q *Queue, it *item, now time.Time) verdict {
 
 // pacing keeps the pause between two messages.
 func pacing(q *Queue, it *item, now time.Time) verdict {
-	if q.pause > 0 && now.Before(q.paced) && !it.answered() { // the question was one of the two
+	if q.pause > 0 && now.Before(q.paced) && !it.answered() { // the pause was kept before the question
 		return waitUntil(q.paced)
 	}
 	return verdict{}

@@ -233,8 +233,8 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// TestAnswered: what the provider has said in an earlier term is asked again, as another replica may
-// have sent it since.
+// TestAnswered: in a new term, the provider is asked about a message again, as another replica may have
+// sent it since the provider responded.
 func TestAnswered(t *testing.T) {
 	q := NewQueue(start, true)
 	q.Add(message(0, alice, "g"), Loaded, start)

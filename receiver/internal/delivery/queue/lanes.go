@@ -68,8 +68,8 @@ func (l *lanes) remove(it *item) (next *item) {
 	return next
 }
 
-// late reports whether an item may still arrive, or wait in the lane, that is older than the
-// message sent last.
+// late reports whether an item that is older than the last sent message may wait in the lane, or
+// still arrive.
 func (l *lanes) late(of lane) bool { return len(l.items[of]) > 0 || l.loading || l.shared }
 
 // newest returns the newest item of a lane, nil if the lane is empty or a newer one was sent already.

@@ -32,7 +32,7 @@ type Settings struct {
 	Limits      map[string][]Limit // by receiver
 	Severities  *templating.SeverityOrder
 	DailyBudget int           // segments after which only the most severe messages are sent one by one; 0: none
-	Pause       time.Duration // the shortest one between two messages; 0: none
+	Pause       time.Duration // the least time between two messages; 0: none
 }
 
 // Origin says where a message comes from.
@@ -47,7 +47,7 @@ const (
 // Queue holds the messages that must be sent.
 type Queue struct {
 	term    time.Time // when this process became the sender
-	old     *Doubt    // of every message that is older than the term and has no known attempt
+	old     *Doubt    // the Doubt of every message that is older than the term and has no known attempt
 	maker   maker
 	known   map[string]*item
 	ages    ages // IDs in known, and some that are gone
@@ -57,7 +57,7 @@ type Queue struct {
 	floods  floods
 	limits  limits
 	account account
-	pause   time.Duration // the shortest one between two messages; 0: none
+	pause   time.Duration // the least time between two messages; 0: none
 	paced   time.Time     // the earliest time of the next message
 }
 
@@ -139,7 +139,7 @@ func (q *Queue) Begin(term time.Time) {
 func (q *Queue) askFirst(it *item) {
 	switch {
 	case !it.older:
-	case it.answered(): // in an earlier term
+	case it.answered(): // the provider responded in an earlier term
 		d := *it.doubt
 		d.Answered = false
 		it.doubt = &d

@@ -27,8 +27,8 @@ const (
 const (
 	// keepEnded is how long a page keeps an alert that has ended.
 	keepEnded = flapWindow
-	// keepGone is how long a page keeps an alert that ended without a notification, and asks whether it
-	// fires again. It is Alertmanager's default repeat_interval, for which no notification may report that.
+	// keepGone is how long a page keeps an alert that ended without a notification, to learn whether it
+	// fires again. Alertmanager may not notify of that for a repeat_interval, 4 hours by default.
 	keepGone = 4 * time.Hour
 )
 

@@ -43,8 +43,8 @@ func OfEnded(id, receiver string, n *templating.Notification, at time.Time) *Pag
 	return p
 }
 
-// Move marks alerts as gone that are now in the page with this code, and reports whether there were any.
-// The page ends if all of its alerts have ended.
+// Move marks as gone the alerts that are now in the page with this code, and reports whether there were
+// any. The page ends if all of its alerts have ended.
 func (p *Page) Move(keys []string, code string, at time.Time) bool {
 	moved := 0
 	for _, key := range keys {
@@ -103,7 +103,7 @@ func (p *Page) Unsuppress(at time.Time) {
 	p.unsuppress(at, func(*Alert) bool { return true })
 }
 
-// released marks an alert as firing that was suppressed, or that had ended without a notification.
+// released marks as firing an alert that was suppressed, or that had ended without a notification.
 func (a *Alert) released(at time.Time) {
 	a.State, a.By, a.Until, a.At = Firing, "", time.Time{}, at
 }

@@ -80,7 +80,7 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 		switch {
 		case !listed && (p.strange(a, r) || r.elsewhere(a)), !listed && now.Sub(a.At) < justNotified:
 			active++
-		case !listed && !p.WaitsUntil.IsZero() && !r.knew(a): // it may fire
+		case !listed && !p.WaitsUntil.IsZero() && !r.knew(a): // it may still fire
 		case !listed:
 			a.ends(Gone, now)
 			gone++
@@ -135,7 +135,8 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	return fires+again > 0
 }
 
-// learnAgain marks alerts as firing that ended without a notification and fire again, and returns how many.
+// learnAgain marks as firing the alerts that ended without a notification and fire again, and returns how
+// many.
 func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
 	for _, a := range p.Alerts {
 		known, listed := r.Alerts[a.Fingerprint()]
@@ -157,7 +158,7 @@ func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
 	return again
 }
 
-// swallowed reports whether Alertmanager may not notify if the alert fires again, because no notification
+// swallowed reports whether Alertmanager may send no notification if the alert fires again, because none
 // reported its end.
 func (a *Alert) swallowed(now time.Time) bool {
 	return a.State == Gone && a.By == "" && now.Sub(a.At) < keepGone
@@ -228,7 +229,7 @@ func (a *Alert) listed(by []string, now time.Time) {
 	}
 }
 
-// strange reports whether no source of an alert is the Alertmanager that was asked.
+// strange reports whether an alert's sources are known, and none is the Alertmanager that was asked.
 func (p *Page) strange(a *Alert, r *Report) bool {
 	for _, source := range a.Sources {
 		if !r.Strangers[source] {

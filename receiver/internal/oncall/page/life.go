@@ -21,8 +21,8 @@ func Open(id, code, receiver string, n *templating.Notification, older []*Alert,
 }
 
 // Inherit continues an older page whose alerts have moved to this one: its acknowledgement, if that
-// covers all alerts of this page, or its escalation. It reports whether it has, so that nobody need be
-// paged again.
+// covers all alerts of this page, or its escalation. It reports whether it has: then nobody is paged
+// again.
 func (p *Page) Inherit(older *Page, at time.Time) bool {
 	covered := !slices.ContainsFunc(p.Live(), func(a *Alert) bool { return !a.Covered })
 	switch {
@@ -60,8 +60,8 @@ func (p *Page) Reopens(n *templating.Notification, holderLeft string, at time.Ti
 	return holderLeft
 }
 
-// FiresAgain returns why people must be paged after Learn, "" if they must not: an alert fires that no
-// notification reports.
+// FiresAgain returns why people must be paged after Learn: an alert fires, and no notification reports it.
+// It returns "" if there is no such alert.
 func (p *Page) FiresAgain() string {
 	switch {
 	case p.State == outbox.PageAcknowledged && p.uncovered():

@@ -57,7 +57,7 @@ const (
 	Repeat   Kind = "repeat"   // everybody is paged again
 	Ask      Kind = "ask"      // Alertmanager is asked about the alerts
 	Settle   Kind = "settle"   // the page ends: it flapped, and its alerts have been over for a while
-	Judge    Kind = "judge"    // whether the last step reached anybody is decided, and no longer checked
+	Judge    Kind = "judge"    // it is decided whether the last step reached anybody, and not checked again
 )
 
 // Action is what is due for a page.
@@ -150,7 +150,7 @@ func (p *Page) Did(at time.Time, sent bool) {
 	}
 }
 
-// Do changes the page as an action of Next requires. people are those that the action pages.
+// Do changes the page as an action of Next requires. The action pages people.
 func (p *Page) Do(a Action, plan *Plan, people []outbox.Person, now time.Time) {
 	switch a.Kind {
 	case Expire:

@@ -104,7 +104,7 @@ type Progress struct {
 	Steps       int           `json:"steps"`             // how many steps were taken
 	StepAt      time.Time     `json:"step_at"`           // when the last step was taken, or the page opened
 	NobodyPaged bool          `json:"at_once,omitempty"` // the last step named nobody who can be paged
-	Judged      bool          `json:"judged,omitempty"`  // whether the last step reached anybody is no longer checked
+	Judged      bool          `json:"judged,omitempty"`  // it is no longer checked whether the last step reached anybody
 	PassedBy    string        `json:"passed,omitempty"`  // who wants the next step taken now; "": nobody
 }
 
