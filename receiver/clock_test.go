@@ -117,9 +117,9 @@ func (s *elsewhere) search(what string, v reflect.Value) {
 	}
 }
 
-// TestTheDatabasesClockCounts: a replica uses the database's clock for everything that it stores and
+// TestReplicasUseTheDatabasesClock: a replica uses the database's clock for everything that it stores and
 // decides, and reports that its own clock differs.
-func TestTheDatabasesClockCounts(t *testing.T) {
+func TestReplicasUseTheDatabasesClock(t *testing.T) {
 	const tail = `
 heartbeats: [{name: prometheus, receiver: watchdog, timeout: 1m, to: ["` + bob + `"]}]
 probe: {interval: 1m}

@@ -169,7 +169,7 @@ const slowBacklog = 2 * time.Second
 func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 	backlog := func() {
 		if n, since := r.spool.Backlog(); n > 0 && time.Since(since) > slowBacklog {
-			fmt.Fprintf(w, "%d entries and changes wait to be stored, for %s at most.\n", n, time.Since(since).Round(time.Second))
+			fmt.Fprintf(w, "%d entries and changes are waiting to be stored, the oldest for %s.\n", n, time.Since(since).Round(time.Second))
 		}
 	}
 	if !r.running.Load() {
@@ -179,7 +179,7 @@ func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 	}
 	if err := r.spool.Trouble(); err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, "The outbox cannot be written: %v. Pages are sent immediately, and stored when it can.\n", err)
+		fmt.Fprintf(w, "The outbox cannot be written: %v. Pages are sent immediately, and stored once it can be written again.\n", err)
 		backlog()
 		return
 	}
@@ -190,7 +190,7 @@ func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 		if ahead < 0 {
 			side = "behind"
 		}
-		fmt.Fprintf(w, "This machine's clock is %s %s the database's. The database's counts; set this one by NTP.\n", ahead.Abs().Round(time.Second), side)
+		fmt.Fprintf(w, "This machine's clock is %s %s the database's. smspager uses the database's clock. Synchronize this machine's clock (NTP).\n", ahead.Abs().Round(time.Second), side)
 	}
 	if refusal := r.delivery.Refusal(); refusal != "" {
 		fmt.Fprintf(w, "The provider refuses the account: %s. Messages are kept; smspager tries again every minute.\n", refusal)
@@ -199,7 +199,7 @@ func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "No endpoint of the provider works. Messages are kept; smspager tries again.")
 	}
 	if r.history.refused() { // the reason is only for callers that log in
-		fmt.Fprintln(w, "A changed configuration was refused, the old one is in force: run smspager check-config.")
+		fmt.Fprintln(w, "A changed configuration was refused; the old one is still in use: run smspager check-config.")
 	}
 }
 
@@ -211,7 +211,7 @@ func (r *Receiver) serveReload(w http.ResponseWriter, req *http.Request) {
 		}
 	}
 	if err := r.Reload(); err != nil {
-		response.Write(w, http.StatusInternalServerError, fmt.Errorf("not reloaded; the old configuration stays in force: %w", err))
+		response.Write(w, http.StatusInternalServerError, fmt.Errorf("not reloaded; the old configuration is still in use: %w", err))
 		return
 	}
 	fmt.Fprintln(w, "smspager has reloaded its configuration.")

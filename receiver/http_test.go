@@ -242,13 +242,13 @@ func TestRefusedAccountIsReadyAndSaysSo(t *testing.T) {
 	c.until(id, "delivered")
 }
 
-// TestUnreachableProviderIsReadyAndSaysSo: /-/ready responds 200 and reports that no endpoint works. It does
+// TestReadyReportsUnreachableProvider: /-/ready responds 200 and reports that no endpoint works. It does
 // not report a change that will be stored within a second.
-func TestUnreachableProviderIsReadyAndSaysSo(t *testing.T) {
+func TestReadyReportsUnreachableProvider(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	c.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropBefore})
 	id := c.post("/alertmanager", payload(t, "payloads/01-single-firing-critical.json")).Messages[0]
-	if code, text := c.do("GET", "/-/ready", ""); code != 200 || strings.Contains(text, "wait to be stored") {
+	if code, text := c.do("GET", "/-/ready", ""); code != 200 || strings.Contains(text, "waiting to be stored") {
 		t.Errorf("just after a webhook /-/ready responds %d %s", code, text)
 	}
 	testwait.Until(t, func() error {
@@ -285,7 +285,7 @@ func TestReload(t *testing.T) {
 		if c.metric("smspager_config_last_reload_successful") != "0" {
 			t.Errorf("%s counts as successful", name)
 		}
-		if code, text := c.do("GET", "/-/ready", ""); code != 200 || !strings.Contains(text, "the old one is in force") {
+		if code, text := c.do("GET", "/-/ready", ""); code != 200 || !strings.Contains(text, "the old one is still in use") {
 			t.Errorf("%s: /-/ready responds %d %s", name, code, text)
 		}
 	}

@@ -88,7 +88,7 @@ func problems(s *status.Status) []string {
 		add("The provider refuses the account: %s. Nothing is sent.", s.Account.Refused)
 	}
 	if s.Spool.Trouble != "" {
-		add("The outbox cannot be written: %s. Pages are sent immediately, and stored when it can.", s.Spool.Trouble)
+		add("The outbox cannot be written: %s. Pages are sent immediately, and stored once it can be written again.", s.Spool.Trouble)
 	}
 	up := false
 	for _, e := range s.Endpoints {
@@ -106,7 +106,7 @@ func problems(s *status.Status) []string {
 		}
 	}
 	if s.Configuration.Error != "" {
-		add("A changed configuration was refused, the old one is in force: %s", s.Configuration.Error)
+		add("A changed configuration was refused; the old one is still in use: %s", s.Configuration.Error)
 	}
 	return all
 }

@@ -207,10 +207,10 @@ func (w *world) report(ctx context.Context) error {
 	}
 	fmt.Fprintf(w.out, "%6d pages, %d texts, %.0f requests to Alertmanager for each hour that a page is open\n",
 		len(w.pages), len(w.texts), float64(w.asked.Load())/w.open.Hours())
-	fmt.Fprintf(w.out, "longest without a page: %s; longest page after its end: %s; the limit is %s\n",
+	fmt.Fprintf(w.out, "longest without a page: %s; longest time a page outlived its alerts: %s; the limit is %s\n",
 		w.uncovered.Round(time.Second), w.overdue.Round(time.Second), limit)
 	if len(w.wrong) > 0 {
-		return fmt.Errorf("%d times wrong", len(w.wrong))
+		return fmt.Errorf("%d faults found", len(w.wrong))
 	}
 	return ctx.Err()
 }

@@ -119,7 +119,7 @@ func (s *sender) run(ctx context.Context, c console) error {
 	r.APIID, err = client.Send(ctx, textinghouse.SMS{To: string(to), Text: text, ClientID: r.ID, From: senderID})
 	if err != nil {
 		if textinghouse.MayHaveBeenTaken(err) {
-			return &exitError{exitOpen, fmt.Errorf("%w; it may have been sent; ask with: smspager status%s %s", err, s.given(), r.ID)}
+			return &exitError{exitOpen, fmt.Errorf("%w; it may have been sent; to find out: smspager status%s %s", err, s.given(), r.ID)}
 		}
 		var refusal *textinghouse.Error
 		if errors.As(err, &refusal) && refusal.Code == textinghouse.CodeFlood {

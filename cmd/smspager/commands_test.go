@@ -84,7 +84,7 @@ func TestSendStatusCredit(t *testing.T) {
 		t.Errorf("send without a final status exits with %d: %s", code, stderr)
 	}
 	sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Times: 1})
-	if code, _, stderr := smspager(t, "", "send", "-c", file, "--to=999", "y"); code != exitOpen || !strings.Contains(stderr, "it may have been sent; ask with: smspager status ") {
+	if code, _, stderr := smspager(t, "", "send", "-c", file, "--to=999", "y"); code != exitOpen || !strings.Contains(stderr, "it may have been sent; to find out: smspager status ") {
 		t.Errorf("send in doubt exits with %d: %s", code, stderr)
 	}
 	sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 101, Times: 1})

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPageShowsTextsThatWait: a page's history shows a message that the provider does not have, and why it waits.
-func TestPageShowsTextsThatWait(t *testing.T) {
+// TestPageShowsWaitingMessages: a page's history shows a message that the provider does not have, and why it waits.
+func TestPageShowsWaitingMessages(t *testing.T) {
 	for history, want := range map[string]string{
 		"queued":               "text waits       +33639980001   not sent yet",
 		"queued attempt":       "text waits       +33639980001   the provider has not responded yet",

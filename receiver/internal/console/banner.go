@@ -29,7 +29,7 @@ func broken(f *Frame, s *status.Status) []notice {
 		all = append(all, notice{Bad: true, What: "Account refused:", Text: s.Account.Refused + ". Messages are kept, and nothing is sent"})
 	}
 	if s.Spool.Trouble != "" {
-		text := s.Spool.Trouble + ". Pages are sent, and stored when it can be written again"
+		text := s.Spool.Trouble + ". Pages are sent, and stored once it can be written again"
 		if s.Spool.Backlog > 0 && s.Spool.Since != nil {
 			text += fmt.Sprintf("; %d wait since %s", s.Spool.Backlog, f.when(*s.Spool.Since).Clock())
 		}

@@ -175,10 +175,10 @@ func (s *timed) Now(context.Context) (time.Time, error) {
 func (*timed) Lead(context.Context) (outbox.Lease, func(), error)      { return nil, nil, errFault }
 func (*timed) Listen(context.Context, func(), func(outbox.Hint)) error { return errFault }
 
-// TestADatabaseThatTellsItsTimeLate: a process follows a shared database's clock, but a slow reading
+// TestSlowClockReadings: a process follows a shared database's clock, but a slow reading
 // does not replace a better one, as nobody knows at what moment of the request the clock was read.
 // Otherwise one replica's IDs would be ahead, and newer messages of another would count as older.
-func TestADatabaseThatTellsItsTimeLate(t *testing.T) {
+func TestSlowClockReadings(t *testing.T) {
 	store := &timed{}
 	store.ahead.Store(int64(-time.Hour))
 	synctest.Test(t, func(t *testing.T) {
