@@ -199,7 +199,7 @@ func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "No endpoint of the provider works. Messages are kept; smspager tries again.")
 	}
 	if r.history.refused() { // the reason is only for callers that log in
-		fmt.Fprintln(w, "A changed configuration was refused; the old one is still in use: run smspager check-config.")
+		fmt.Fprintln(w, "A changed configuration was refused; the old one stays in force: run smspager check-config.")
 	}
 }
 
@@ -211,7 +211,7 @@ func (r *Receiver) serveReload(w http.ResponseWriter, req *http.Request) {
 		}
 	}
 	if err := r.Reload(); err != nil {
-		response.Write(w, http.StatusInternalServerError, fmt.Errorf("not reloaded; the old configuration is still in use: %w", err))
+		response.Write(w, http.StatusInternalServerError, fmt.Errorf("not reloaded; the old configuration stays in force: %w", err))
 		return
 	}
 	fmt.Fprintln(w, "smspager has reloaded its configuration.")

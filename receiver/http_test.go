@@ -285,7 +285,7 @@ func TestReload(t *testing.T) {
 		if c.metric("smspager_config_last_reload_successful") != "0" {
 			t.Errorf("%s counts as successful", name)
 		}
-		if code, text := c.do("GET", "/-/ready", ""); code != 200 || !strings.Contains(text, "the old one is still in use") {
+		if code, text := c.do("GET", "/-/ready", ""); code != 200 || !strings.Contains(text, "the old one stays in force") {
 			t.Errorf("%s: /-/ready responds %d %s", name, code, text)
 		}
 	}

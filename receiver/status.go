@@ -106,7 +106,7 @@ func problems(s *status.Status) []string {
 		}
 	}
 	if s.Configuration.Error != "" {
-		add("A changed configuration was refused; the old one is still in use: %s", s.Configuration.Error)
+		add("A changed configuration was refused; the old one stays in force: %s", s.Configuration.Error)
 	}
 	return all
 }

@@ -57,7 +57,7 @@ func late(s *status.Status) []notice {
 		}
 	}
 	if s.Configuration.Error != "" {
-		all = append(all, notice{What: "Configuration refused:", Text: "the old one is in force: " + s.Configuration.Error})
+		all = append(all, notice{What: "Configuration refused:", Text: "the old one stays in force: " + s.Configuration.Error})
 	}
 	return all
 }
