@@ -184,7 +184,7 @@ func TestBanner(t *testing.T) {
 	text := w.get("/").Body.String()
 	for _, want := range []string{
 		`banner bad"`, "Account refused:</span> wrong password", "The outbox cannot be written:</span> disk full", "3 wait since", "The provider does not respond:", "Heartbeat missing:</span> prometheus-eu",
-		"Probe late:", "Calendar of second:</span> it was never read", "Configuration refused:</span> the old one is in force: line 3", "Wants no texts:</span> alice", "Not verified:</span> carol",
+		"Probe late:", "Calendar of second:</span> it was never read", "Configuration refused:</span> the old one stays in force: line 3", "Wants no texts:</span> alice", "Not verified:</span> carol",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing:\n%s", want, text)

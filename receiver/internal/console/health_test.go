@@ -22,7 +22,7 @@ func TestHealth(t *testing.T) {
 	w.month()
 	w.shows("/health", http.StatusOK,
 		"<h1>Messages arrive", "Half within ", "api.textinghouse.com", "in use", "in reserve", "<b>1,941</b>", "for 52\u00a0days at last week’s pace", "2.3\u00a0s", "to 999 and back, every 5m", "1\u00a0message", "the oldest since", "this process",
-		"Configuration refused:</span> the old one is in force: smspager.yml:41:7", "reload failed", "; a later one was refused at", "Segments per day", "Credit at the end of the day", "Nights woken", "<th scope=\"row\">today</th>", "!figures are cut")
+		"Configuration refused:</span> the old one stays in force: smspager.yml:41:7", "reload failed", "; a later one was refused at", "Segments per day", "Credit at the end of the day", "Nights woken", "<th scope=\"row\">today</th>", "!figures are cut")
 	at := time.Now()
 	credit := 1.5
 	for _, c := range []struct {
