@@ -91,10 +91,10 @@ func (w *world) judge(ctx context.Context, now time.Time) error {
 
 // judgeAlert checks that an alert is not without a page for long.
 func (w *world) judgeAlert(a *alert, covered bool, now time.Time) {
-	wants := w.wants(a, now)
-	if wants {
+	if w.wants(a, now, slack) {
 		a.active = now
 	}
+	wants := w.wants(a, now, 0)
 	switch {
 	case !wants || covered:
 		a.uncovered = time.Time{}

@@ -28,7 +28,7 @@ type alert struct {
 	since       time.Time // when firing last changed
 	startsAt    time.Time
 	changes     time.Time // when firing changes next
-	active      time.Time // when it last fired without being suppressed
+	active      time.Time // when Alertmanager may last have had it as firing and not suppressed
 	uncovered   time.Time // since when it has been active without a page; zero: it is not
 }
 
@@ -93,8 +93,8 @@ func (t *truth) change(now time.Time) (fired int) {
 	return fired
 }
 
-// suppressed reports whether Alertmanager should suppress an alert.
-func (t *truth) suppressed(a *alert, now time.Time) bool {
+// suppressed reports whether Alertmanager should suppress an alert, if it gets inhibiting alerts with a delay.
+func (t *truth) suppressed(a *alert, now time.Time, delay time.Duration) bool {
 	if t.muted && a.labels["alertname"] == "D" {
 		return true
 	}
@@ -102,13 +102,13 @@ func (t *truth) suppressed(a *alert, now time.Time) bool {
 		return true
 	}
 	return slices.ContainsFunc(t.alerts, func(by *alert) bool {
-		return by.firing && by.labels["alertname"] == "NodeDown" && by.labels["cluster"] == a.labels["cluster"]
+		return by.firing && now.Sub(by.since) >= delay && by.labels["alertname"] == "NodeDown" && by.labels["cluster"] == a.labels["cluster"]
 	})
 }
 
-// wants reports whether an alert should have a page.
-func (t *truth) wants(a *alert, now time.Time) bool {
-	return a.firing && a.labels["alertname"] != "NodeDown" && !t.suppressed(a, now)
+// wants reports whether an alert should have a page, if Alertmanager gets inhibiting alerts with a delay.
+func (t *truth) wants(a *alert, now time.Time, delay time.Duration) bool {
+	return a.firing && a.labels["alertname"] != "NodeDown" && !t.suppressed(a, now, delay)
 }
 
 // sent returns the alerts that a sender sends. later is how much later than the other sender it sees each
