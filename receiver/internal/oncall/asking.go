@@ -60,19 +60,13 @@ func (a *asking) about(ctx context.Context, p *page.Page, now time.Time) bool {
 // fires reports whether Alertmanager lists a firing alert of a notification that is not suppressed.
 // known reports whether a missing alert must have ended.
 func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
-	silencer := a.silencer()
-	if silencer == nil {
-		return false, false
-	}
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
-	defer cancel()
-	listing, err := silencer.Alerts(ctx, sharedLabels(n), []string{""}) // "" makes it report the starts
-	if err != nil {
+	listing := a.list(ctx, sharedLabels(n), []string{""}) // "" makes it report the starts
+	if listing == nil {
 		return false, false
 	}
 	for _, alert := range n.Alerts.Firing() {
-		known, listed := listing.Alerts[alert.Fingerprint]
-		fires = fires || listed && !known.Suppressed
+		one, listed := listing.Alerts[alert.Fingerprint]
+		fires = fires || listed && !one.Suppressed
 	}
 	known = listing.All && n.TruncatedAlerts == 0 && a.asks(n.ExternalURL)
 	for _, start := range listing.Starts {
@@ -81,14 +75,24 @@ func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, 
 	return fires, known
 }
 
-// report returns what Alertmanager responds about the alerts of a page, nil if it does not respond.
-func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
+// list returns the alerts that Alertmanager lists, see [alertmanager.Silencer.Alerts]. It returns nil if
+// Alertmanager cannot be asked or does not respond in time.
+func (a *asking) list(ctx context.Context, labels map[string]string, wanted []string) *alertmanager.Listing {
 	silencer := a.silencer()
 	if silencer == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
+	listing, err := silencer.Alerts(ctx, labels, wanted)
+	if err != nil {
+		return nil
+	}
+	return listing
+}
+
+// report returns what Alertmanager responds about the alerts of a page, nil if it does not respond.
+func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 	var wanted []string
 	for _, alert := range p.Live() {
 		wanted = append(wanted, alert.Fingerprint())
@@ -96,8 +100,8 @@ func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 	if p.Truncated() > 0 {
 		wanted = append(wanted, "") // "" makes it report the starts
 	}
-	listing, err := silencer.Alerts(ctx, groupLabels(p), wanted)
-	if err != nil {
+	listing := a.list(ctx, groupLabels(p), wanted)
+	if listing == nil {
 		return nil
 	}
 	report := a.reportOf(p, listing)

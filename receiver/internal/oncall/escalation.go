@@ -121,7 +121,7 @@ func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 	if !e.asking.about(ctx, p, now) {
 		why = "Alertmanager does not respond"
 	}
-	r := conf.receivers[p.Receiver]
+	r, again := conf.receivers[p.Receiver], p.FiresAgain()
 	s.entry = &outbox.Entry{}
 	switch {
 	case !p.State.Current():
@@ -130,23 +130,21 @@ func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 		if r == nil || r.SendResolved {
 			s.entry.Messages = e.texts.others(p, "", now, over("RESOLVED", p, "Alertmanager no longer lists it"))
 		}
-	case r != nil && p.FiresAgain() != "":
-		severities, reopens := templating.Severities(p.Notification), ""
+	case r != nil && again != "":
+		reopens := ""
 		if p.Held() {
-			reopens = p.FiresAgain()
+			reopens = again
 		}
 		s.action = page.Action{Kind: page.HandBack}
-		s.people = e.texts.withPaged(p, severities, e.people.People(r.Recipients, severities, now), now)
-		p.Notified(p.FiresAgain(), page.Effect{}, s.people, reopens, now)
+		s.people = e.texts.everybody(p, r, now)
+		p.Notified(again, page.Effect{}, s.people, reopens, now)
 		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, nil, now, "")
 	case r != nil && !fired && p.Fires() && p.State == outbox.PageOpen:
-		severities := templating.Severities(p.Notification)
-		people := e.texts.withPaged(p, severities, e.people.People(r.Recipients, severities, now), now)
 		paged := p.People.Numbers()
 		s.action = page.Action{Kind: page.HandBack}
-		s.people = people
-		p.Reopen(people, now, why)
-		s.entry.Messages = e.texts.pageAgain(conf, p, people, paged, now, sentence(why))
+		s.people = e.texts.everybody(p, r, now)
+		p.Reopen(s.people, now, why)
+		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, paged, now, sentence(why))
 	default:
 		return false
 	}
@@ -174,7 +172,7 @@ func (e *escalation) recipients(conf *settings, p *page.Page, a page.Action, now
 		}
 		return people
 	case page.HandBack:
-		return e.texts.withPaged(p, severities, e.people.People(r.Recipients, severities, now), now)
+		return e.texts.everybody(p, r, now)
 	case page.Repeat:
 		return e.texts.withPaged(p, severities, nil, now)
 	}

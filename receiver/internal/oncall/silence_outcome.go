@@ -166,8 +166,7 @@ func (ss *silences) ranOut(a *attended) outbox.Entry {
 	case known && !p.Fires(): // the alerts are still suppressed for another reason
 		e.Marks = []outbox.Mark{ss.wait(a)}
 	default:
-		severities := templating.Severities(p.Notification)
-		people := ss.texts.withPaged(p, severities, ss.people.People(r.Recipients, severities, a.now), a.now)
+		people := ss.texts.everybody(p, r, a.now)
 		paged := p.People.Numbers()
 		p.Reopen(people, a.now, page.SilenceEnded)
 		e.Messages = ss.texts.pageAgain(conf, p, people, paged, a.now, "The silence has ended")

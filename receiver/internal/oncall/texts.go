@@ -114,6 +114,12 @@ func (t *texts) holderLeft(p *page.Page) string {
 	return t.left(p, p.Holder)
 }
 
+// everybody returns the recipients of a page's receiver, and everybody who was paged before.
+func (t *texts) everybody(p *page.Page, r *config.Receiver, at time.Time) []outbox.Person {
+	severities := templating.Severities(p.Notification)
+	return t.withPaged(p, severities, t.people.People(r.Recipients, severities, at), at)
+}
+
 // withPaged adds everybody who was paged before to the recipients of a page.
 func (t *texts) withPaged(p *page.Page, severities []string, to []outbox.Person, at time.Time) []outbox.Person {
 	all := slices.Clone(to)
