@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +20,6 @@ import (
 	"github.com/smspager/smspager/receiver/internal/link"
 	"github.com/smspager/smspager/receiver/internal/phone"
 	"github.com/smspager/smspager/receiver/internal/response"
-	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
 // openDoors makes the API, the phone pages and the console.
@@ -195,7 +193,7 @@ func (r *Receiver) serveReady(w http.ResponseWriter, _ *http.Request) {
 	if refusal := r.delivery.Refusal(); refusal != "" {
 		fmt.Fprintf(w, "The provider refuses the account: %s. Messages are kept; smspager tries again every minute.\n", refusal)
 	}
-	if !slices.ContainsFunc(r.metrics.client.Load().Endpoints(), func(e textinghouse.EndpointHealth) bool { return e.Up }) {
+	if !r.reachable() {
 		fmt.Fprintln(w, "No endpoint of the provider works. Messages are kept; smspager tries again.")
 	}
 	if r.history.refused() { // the reason is only for callers that log in

@@ -29,6 +29,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -336,12 +337,15 @@ func (r *Receiver) healthy() error {
 	if refusal := r.delivery.Refusal(); refusal != "" {
 		return fmt.Errorf("the provider refuses the account: %s", refusal)
 	}
-	for _, e := range r.metrics.client.Load().Endpoints() {
-		if e.Up {
-			return nil
-		}
+	if !r.reachable() {
+		return errors.New("no endpoint of the provider works")
 	}
-	return errors.New("no endpoint of the provider works")
+	return nil
+}
+
+// reachable reports whether an endpoint of the provider works.
+func (r *Receiver) reachable() bool {
+	return slices.ContainsFunc(r.metrics.client.Load().Endpoints(), func(e textinghouse.EndpointHealth) bool { return e.Up })
 }
 
 // LoadConfig reads a configuration file and runs all of its checks, those of the templates
