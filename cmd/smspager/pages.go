@@ -141,6 +141,19 @@ func (p *pageCommand) run(ctx context.Context, c console) error {
 	return nil
 }
 
+// waiting reports whether a message waits after its latest event, and why.
+func waiting(last eventJSON) (why string, waits bool) {
+	switch last.Type {
+	case "retry":
+		return last.Detail, true
+	case "queued":
+		return "not sent yet; smspager health shows if the provider refuses the account", true
+	case "attempt":
+		return "the provider has not responded yet", true
+	}
+	return "", false
+}
+
 // drawPage shows a page, and below it everything that happened, in order of time.
 func drawPage(w io.Writer, p pageJSON) {
 	fmt.Fprintf(w, "%s, code %s, receiver %s: %s\n", plain(p.Headline), p.Code, p.Receiver, p.State)
@@ -160,14 +173,8 @@ func drawPage(w io.Writer, p pageJSON) {
 				events = append(events, eventJSON{At: e.At, Type: "reply", Who: m.To, Detail: e.Detail})
 			}
 		}
-		// The provider does not have the message yet, or has not responded.
 		last := m.Events[len(m.Events)-1]
-		detail := map[string]string{
-			"retry":   last.Detail,
-			"queued":  "not sent yet; smspager health shows if the provider refuses the account",
-			"attempt": "the provider has not responded yet",
-		}
-		if why, waits := detail[last.Type]; waits {
+		if why, waits := waiting(last); waits {
 			events = append(events, eventJSON{At: last.At, Type: "text waits", Who: m.To, Detail: why})
 		}
 	}

@@ -86,5 +86,5 @@ func (a *account) readCredit(ctx context.Context) {
 	}
 	a.left.Set(float64(credit))
 	a.read.SetToCurrentTime()
-	a.credit.take(ctx, float64(credit), a.credit.spool.Now())
+	a.credit.take(ctx, float64(credit))
 }

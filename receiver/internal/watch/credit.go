@@ -63,7 +63,8 @@ func newCredit(o *Options, last *seen) *credit {
 }
 
 // take adds a reading of the credit, and sends the warnings that are due.
-func (c *credit) take(ctx context.Context, left float64, at time.Time) {
+func (c *credit) take(ctx context.Context, left float64) {
+	at := c.spool.Now()
 	_, err := c.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
 		guard := c.guard.Load()
 		state, err := creditMarks.Find(ctx, c.spool, "account")
