@@ -117,8 +117,8 @@ func (o *SeverityOrder) builtIn(severity string) int {
 	return rankUnknown
 }
 
-// IsUrgent reports whether a severity is in a list, in any spelling, or, if the list is nil,
-// whether it is of the highest level.
+// IsUrgent reports whether a severity is in a list, in any spelling. If the list is nil, it reports whether
+// the severity has the highest level.
 func (o *SeverityOrder) IsUrgent(severity string, urgent []string) bool {
 	if urgent == nil {
 		return o.Rank(severity) <= 0

@@ -54,7 +54,7 @@ type Page struct {
 type PageEvent struct {
 	At     time.Time
 	Type   PageEventType
-	Who    string // who did it, or to whom it was done; "": smspager itself
+	Who    string // who did it, or who was paged; "": smspager itself
 	Detail string // for people
 }
 

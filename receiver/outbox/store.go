@@ -156,7 +156,7 @@ type Shared interface {
 
 	// Listen reports what any process did, from the moment it calls ready until ctx ends or the
 	// connection is lost. It may miss some hints and repeat others.
-	Listen(ctx context.Context, ready func(), told func(Hint)) error
+	Listen(ctx context.Context, ready func(), hinted func(Hint)) error
 }
 
 // Checked is a Store that can check whether it is intact.

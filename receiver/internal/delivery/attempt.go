@@ -90,9 +90,9 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 		if r, settled := at.ask(ctx); settled {
 			return r
 		}
-		if !at.givenUp(a.spool.Now()) { // a newer message may have come meanwhile: the queue decides
+		if now := a.spool.Now(); !at.givenUp(now) { // a newer message may have come meanwhile: the queue decides
 			at.Doubt.Answered = true
-			return at.again(a.spool.Now())
+			return at.again(now)
 		}
 	}
 	return at.send(ctx)

@@ -24,14 +24,14 @@ func (p *peers) Lead(ctx context.Context) (outbox.Lease, func(), error) {
 	return lasting{lease}, release, nil
 }
 
-func (p *peers) Listen(ctx context.Context, ready func(), told func(outbox.Hint)) error {
+func (p *peers) Listen(ctx context.Context, ready func(), hinted func(outbox.Hint)) error {
 	ready()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case h := <-p.hints:
-			told(h)
+			hinted(h)
 		}
 	}
 }

@@ -201,9 +201,9 @@ func (o *opening) Lead(ctx context.Context) (outbox.Lease, func(), error) {
 
 // Listen calls the Listen of an [outbox.Shared]. For a store that is not shared, it waits until
 // the context ends.
-func (o *opening) Listen(ctx context.Context, ready func(), told func(outbox.Hint)) error {
+func (o *opening) Listen(ctx context.Context, ready func(), hinted func(outbox.Hint)) error {
 	if s, ok := o.store.(outbox.Shared); ok {
-		return s.Listen(ctx, ready, told)
+		return s.Listen(ctx, ready, hinted)
 	}
 	<-ctx.Done()
 	return ctx.Err()

@@ -179,7 +179,7 @@ func (s *Store) Now(ctx context.Context) (at time.Time, err error) {
 }
 
 // Listen implements outbox.Shared.
-func (s *Store) Listen(ctx context.Context, ready func(), told func(outbox.Hint)) error {
+func (s *Store) Listen(ctx context.Context, ready func(), hinted func(outbox.Hint)) error {
 	conn, err := pgx.ConnectConfig(ctx, s.config.ConnConfig.Copy())
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -210,7 +210,7 @@ func (s *Store) Listen(ctx context.Context, ready func(), told func(outbox.Hint)
 			continue
 		}
 		for _, id := range words[2:] {
-			told(outbox.Hint{ID: id, Ended: words[1] != hintAdded, Undelivered: words[1] == hintUndelivered})
+			hinted(outbox.Hint{ID: id, Ended: words[1] != hintAdded, Undelivered: words[1] == hintUndelivered})
 		}
 	}
 }
