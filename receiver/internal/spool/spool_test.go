@@ -472,8 +472,10 @@ func TestDoubtHoldsUpNoOther(t *testing.T) {
 	}}, func(f *fake, s *spool.Spool) {
 		sp = s
 		ids := outbox.NewIDs()
+		states := byte(0) // each entry is a new state of its notification, never a duplicate
 		entry := func(key byte, group string) outbox.Entry {
-			return outbox.Entry{Key: outbox.Key{key}, State: outbox.Key{byte(ids.New(time.Now())[25])}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{message(ids, group)}}
+			states++
+			return outbox.Entry{Key: outbox.Key{key}, State: outbox.Key{states}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{message(ids, group)}}
 		}
 		f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
 		go func() { _, _ = commit(s, spool.FailOpen, entry(1, "doubt")) }() // waits for 30 seconds
