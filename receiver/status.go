@@ -49,7 +49,7 @@ func (r *Receiver) Progress(ctx context.Context) error {
 	for _, part := range []struct {
 		name  string
 		turns func(context.Context) bool
-	}{{"intake", r.intake.Turns}, {"delivery", r.delivery.Turns}, {"storing", r.spool.Turns}} {
+	}{{"intake", r.intake.Responds}, {"delivery", r.delivery.Responds}, {"storing", r.spool.Responds}} {
 		if !part.turns(ctx) {
 			return fmt.Errorf("%s is stuck", part.name)
 		}

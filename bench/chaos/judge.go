@@ -199,7 +199,7 @@ type send struct{ to, text string }
 
 // verdict counts messages by what happened to them.
 type verdict struct {
-	sent, superseded, lost, disordered, unheard, unknown, excused int
+	sent, superseded, lost, disordered, unaware, unknown, excused int
 	twice, declared, forgotten, restored                          int
 	complaints                                                    []error
 }
@@ -267,7 +267,7 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 		}
 	}
 	fmt.Fprintf(w.out, "%d notifications got a 200, %d messages: %d sent, %d superseded by newer ones, %d lost, %d twice, %d twice as declared, %d out of order; because a process sent them while the store failed, and was killed before it could store them, %d twice and %d before an older one; %d before an older one, because a replica sent them without the database, and could not store them before that one was sent; %d excused, because a backup was restored that was older, and %d others twice\n",
-		len(all), len(all)*len(recipients), v.sent, v.superseded, v.lost, v.twice, v.declared, v.disordered, v.forgotten, v.unknown, v.unheard, v.excused, v.restored)
+		len(all), len(all)*len(recipients), v.sent, v.superseded, v.lost, v.twice, v.declared, v.disordered, v.forgotten, v.unknown, v.unaware, v.excused, v.restored)
 	return errors.Join(append(v.complaints, late)...)
 }
 
@@ -298,8 +298,8 @@ func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghouse
 	switch {
 	case errors.Is(err, errUnrecorded): // nobody knew of this message any more when the older one was sent
 		v.unknown++
-	case w.unheard(taken[0], older):
-		v.unheard++
+	case w.unaware(taken[0], older):
+		v.unaware++
 	default:
 		v.disordered++
 		v.complain("out of order: %q to %s, taken as %s, before an older one, taken as %s\nthe newer one: %s\nthe older one: %s",

@@ -118,7 +118,7 @@ func (s *sender) run(ctx context.Context, c console) error {
 	r := report{ID: outbox.NewIDs().New(time.Now()), Segments: gsm7.Measure(text).Segments}
 	r.APIID, err = client.Send(ctx, textinghouse.SMS{To: string(to), Text: text, ClientID: r.ID, From: senderID})
 	if err != nil {
-		if textinghouse.MayHaveBeenTaken(err) {
+		if textinghouse.MayHaveBeenAccepted(err) {
 			return &exitError{exitOpen, fmt.Errorf("%w; it may have been sent; to find out: smspager status%s %s", err, s.given(), r.ID)}
 		}
 		var refusal *textinghouse.Error

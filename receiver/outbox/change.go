@@ -16,7 +16,7 @@ type Change struct {
 	Detail string
 
 	APIID   string // recorded unless "" or already known
-	By      string // recorded as OutdatedBy unless ""
+	By      string // recorded as SupersededBy unless ""
 	Attempt bool   // counts as an attempt, which began at At
 	Status  Status // the provider's status that caused this, NoStatus if it gave none
 	Repeat  bool   // the change may have been made before; it is skipped if its event is in the history
@@ -68,7 +68,7 @@ func (c Change) Apply(m *Message) bool {
 		m.APIID = c.APIID
 	}
 	if c.By != "" {
-		m.OutdatedBy = c.By
+		m.SupersededBy = c.By
 	}
 	if c.Status != NoStatus {
 		m.Status = c.Status
@@ -127,18 +127,18 @@ func TooOld(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: unsent, To: Expired, At: at, Event: EventExpired, Detail: detail}
 }
 
-// Outdated supersedes an unsent message with a newer one of its lane.
-func Outdated(id, by string, at time.Time) Change {
+// SupersededBy supersedes an unsent message with a newer one of its lane.
+func SupersededBy(id, by string, at time.Time) Change {
 	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "superseded by the newer message " + by, By: by}
 }
 
-// Folded supersedes an unsent message with a digest.
-func Folded(id, by string, at time.Time) Change {
+// Digested supersedes an unsent message with a digest.
+func Digested(id, by string, at time.Time) Change {
 	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "held by limits; included in the digest " + by, By: by}
 }
 
-// Needless supersedes an unsent message that nobody needs any more.
-func Needless(id string, at time.Time, why string) Change {
+// Dropped supersedes an unsent message that nobody needs any more.
+func Dropped(id string, at time.Time, why string) Change {
 	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "no longer needed: " + why}
 }
 
@@ -147,9 +147,9 @@ func Held(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: []State{Queued}, At: at, Event: EventHeld, Detail: detail}
 }
 
-// Untold gives up a message whose final status never came, or of which the provider never said
+// GivenUp gives up a message whose final status never came, or of which the provider never said
 // whether it has it.
-func Untold(id string, at time.Time, detail string) Change {
+func GivenUp(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: []State{Sending, Accepted}, To: Unknown, At: at, Event: EventUnknown, Detail: detail}
 }
 

@@ -26,11 +26,11 @@ func TestApply(t *testing.T) {
 		"failed":     {change: outbox.Ended("m", "", at, 5, false, ""), from: map[outbox.State]outbox.State{a: f}},
 		"refused":    {change: outbox.Refused("m", at, ""), from: map[outbox.State]outbox.State{q: f, s: f}},
 		"too old":    {change: outbox.TooOld("m", at, ""), from: map[outbox.State]outbox.State{q: x, s: x}},
-		"outdated":   {change: outbox.Outdated("m", "n", at), from: map[outbox.State]outbox.State{q: o, s: o}},
-		"folded":     {change: outbox.Folded("m", "n", at), from: map[outbox.State]outbox.State{q: o}},
-		"needless":   {change: outbox.Needless("m", at, ""), from: map[outbox.State]outbox.State{q: o, s: o}},
+		"outdated":   {change: outbox.SupersededBy("m", "n", at), from: map[outbox.State]outbox.State{q: o, s: o}},
+		"folded":     {change: outbox.Digested("m", "n", at), from: map[outbox.State]outbox.State{q: o}},
+		"needless":   {change: outbox.Dropped("m", at, ""), from: map[outbox.State]outbox.State{q: o, s: o}},
 		"held":       {change: outbox.Held("m", at, ""), from: map[outbox.State]outbox.State{q: q}},
-		"untold":     {change: outbox.Untold("m", at, ""), from: map[outbox.State]outbox.State{s: u, a: u}},
+		"untold":     {change: outbox.GivenUp("m", at, ""), from: map[outbox.State]outbox.State{s: u, a: u}},
 		"replied":    {change: outbox.Replied("m", at, ""), anywhere: true},
 	} {
 		for _, state := range outbox.States() {

@@ -50,7 +50,7 @@ func MessagesOf(ctx context.Context, store Finder, page string) ([]Message, erro
 		known[m.ID] = true
 	}
 	for i := 0; i < len(ms) && len(ms) < 2*maxOfPage; i++ { // including those that the loop appends
-		by := ms[i].OutdatedBy
+		by := ms[i].SupersededBy
 		if ms[i].State != Superseded || by == "" || known[by] {
 			continue
 		}

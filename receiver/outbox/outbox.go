@@ -68,10 +68,10 @@ type Message struct {
 	State  State
 	Status Status // the provider's latest status
 	APIID  string // the provider's ID, "" until it is known
-	// OutdatedBy is the ID of the newer message that makes this one needless, or that superseded
+	// SupersededBy is the ID of the newer message that makes this one needless, or that superseded
 	// it; "": none.
-	OutdatedBy string
-	Attempts   int // number of send requests
+	SupersededBy string
+	Attempts     int // number of send requests
 
 	CreatedAt   time.Time // when the notification was received
 	UpdatedAt   time.Time // when State last changed

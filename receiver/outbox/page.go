@@ -100,8 +100,8 @@ func (p Person) String() string {
 	return ".." + string(p.Number[max(0, len(p.Number)-4):])
 }
 
-// Turn holds what a notification changes in the page of its group, and who gets a message.
-type Turn struct {
+// PageUpdate holds what a notification changes in the page of its group, and who gets a message.
+type PageUpdate struct {
 	To    []Person
 	Page  *Page   // to store with the messages; nil: none
 	Also  []*Page // other pages that the notification changes

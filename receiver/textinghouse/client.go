@@ -55,7 +55,7 @@ type Client struct {
 	endpoints      []*endpoint
 	timeout        time.Duration
 	observe        func(Exchange)
-	had            *had
+	attempted      *attempted
 }
 
 // String keeps the password out of logs.
@@ -89,7 +89,7 @@ func NewClient(o Options) (*Client, error) {
 	if o.Observe == nil {
 		o.Observe = func(Exchange) {}
 	}
-	c := &Client{user: o.User, password: o.Password, timeout: o.Timeout, observe: o.Observe, had: newHad()}
+	c := &Client{user: o.User, password: o.Password, timeout: o.Timeout, observe: o.Observe, attempted: newAttempted()}
 	for _, raw := range o.Endpoints {
 		u, err := url.Parse(raw)
 		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
@@ -126,7 +126,7 @@ type SMS struct {
 	Commercial bool   // iscom=Y: sent only in permitted hours; Text must end with the STOP mention
 }
 
-// Send sends a message and returns the provider's ID for it. See [MayHaveBeenTaken] for its errors.
+// Send sends a message and returns the provider's ID for it. See [MayHaveBeenAccepted] for its errors.
 func (c *Client) Send(ctx context.Context, m SMS) (apiID string, err error) {
 	to, err := wireNumber(m.To)
 	switch {
@@ -185,7 +185,7 @@ func (c *Client) Recover(ctx context.Context) {
 		if e.failed.Load() == 0 || ctx.Err() != nil {
 			continue
 		}
-		alone := &Client{user: c.user, password: c.password, endpoints: []*endpoint{e}, timeout: c.timeout, observe: c.observe, had: c.had}
+		alone := &Client{user: c.user, password: c.password, endpoints: []*endpoint{e}, timeout: c.timeout, observe: c.observe, attempted: c.attempted}
 		_, _ = alone.Credit(ctx) // it notes whether the endpoint works
 	}
 }
@@ -216,7 +216,7 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 	var failures unreached
 	endpoints, healthy := c.inOrder(time.Now())
 	if command == CommandSend {
-		if e := c.had.only(form.Get("climsgid"), time.Now()); e != nil {
+		if e := c.attempted.only(form.Get("climsgid"), time.Now()); e != nil {
 			endpoints, healthy = []*endpoint{e}, 1
 		}
 	}
@@ -225,8 +225,8 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 		if err == nil {
 			return v, nil
 		}
-		if command == CommandSend && MayHaveBeenTaken(err) {
-			c.had.add(form.Get("climsgid"), e, time.Now())
+		if command == CommandSend && MayHaveBeenAccepted(err) {
+			c.attempted.add(form.Get("climsgid"), e, time.Now())
 			return none, err
 		}
 		var refusal *Error

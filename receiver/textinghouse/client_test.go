@@ -114,8 +114,8 @@ func TestReplies(t *testing.T) {
 			if id != tc.id || (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
 				t.Errorf("Send = %q, %v, want %q, %q", id, err, tc.id, tc.err)
 			}
-			if err != nil && (textinghouse.MayHaveBeenTaken(err) != tc.may || strings.Contains(err.Error(), password) || len(err.Error()) > 200) {
-				t.Errorf("%v: may have been taken %v, want %v", err, textinghouse.MayHaveBeenTaken(err), tc.may)
+			if err != nil && (textinghouse.MayHaveBeenAccepted(err) != tc.may || strings.Contains(err.Error(), password) || len(err.Error()) > 200) {
+				t.Errorf("%v: may have been accepted %v, want %v", err, textinghouse.MayHaveBeenAccepted(err), tc.may)
 			}
 		})
 	}
@@ -212,8 +212,8 @@ func TestMayHaveBeenTaken(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := client(t, textinghouse.Options{Endpoints: []string{tc.endpoint}, Timeout: 400 * time.Millisecond}).Send(context.Background(), sms)
-			if err == nil || textinghouse.MayHaveBeenTaken(err) != tc.may {
-				t.Errorf("%v: may have been taken %v, want %v", err, err != nil && !tc.may, tc.may)
+			if err == nil || textinghouse.MayHaveBeenAccepted(err) != tc.may {
+				t.Errorf("%v: may have been accepted %v, want %v", err, err != nil && !tc.may, tc.may)
 			}
 			if strings.Contains(fmt.Sprintf("%v %+v", err, err), "word") {
 				t.Errorf("the error holds the password: %v", err)
@@ -224,7 +224,7 @@ func TestMayHaveBeenTaken(t *testing.T) {
 		"no number": {Text: "x"}, "a national number": {To: "0612345678", Text: "x"}, "no plus": {To: "33612345678", Text: "x"},
 		"no text": {To: "999"}, "a long id": {To: "999", Text: "x", ClientID: strings.Repeat("x", 33)}, "a bad sender": {To: "999", Text: "x", From: "Été"},
 	} {
-		if _, err := client(t, textinghouse.Options{Endpoints: []string{refused}}).Send(context.Background(), m); err == nil || textinghouse.MayHaveBeenTaken(err) || strings.Contains(err.Error(), "refused") {
+		if _, err := client(t, textinghouse.Options{Endpoints: []string{refused}}).Send(context.Background(), m); err == nil || textinghouse.MayHaveBeenAccepted(err) || strings.Contains(err.Error(), "refused") {
 			t.Errorf("%s gives %v", name, err)
 		}
 	}
@@ -258,8 +258,8 @@ func TestEndpoints(t *testing.T) {
 		t.Errorf("the endpoints were asked %d and %d times, want 3 and 0", hits[0].Load(), hits[1].Load())
 	}
 	broken.Store(true)
-	if _, err := c.Send(context.Background(), sms); !textinghouse.MayHaveBeenTaken(err) || hits[1].Load() != 0 {
-		t.Errorf("a 503 is hidden by another endpoint, though the request may have been taken: %v", err)
+	if _, err := c.Send(context.Background(), sms); !textinghouse.MayHaveBeenAccepted(err) || hits[1].Load() != 0 {
+		t.Errorf("a 503 is hidden by another endpoint, though the request may have been accepted: %v", err)
 	}
 	if _, err := c.Status(context.Background(), "x"); err != nil || hits[0].Load() != 4 || hits[1].Load() != 1 {
 		t.Errorf("after a 503 the next endpoint is not asked: %v", err)
@@ -278,7 +278,7 @@ func TestEndpoints(t *testing.T) {
 		}
 	}
 	all := client(t, textinghouse.Options{Endpoints: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}})
-	if _, err := all.Send(context.Background(), sms); err == nil || textinghouse.MayHaveBeenTaken(err) || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "127.0.0.1:2") {
+	if _, err := all.Send(context.Background(), sms); err == nil || textinghouse.MayHaveBeenAccepted(err) || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "127.0.0.1:2") {
 		t.Errorf("if none responds the error is %v", err)
 	}
 }
@@ -298,7 +298,7 @@ func TestASlowEndpointIsLeft(t *testing.T) {
 		sims[0].AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter})
 		began := time.Now()
 		_, err := c.Send(t.Context(), sms)
-		if took := time.Since(began); !textinghouse.MayHaveBeenTaken(err) || took != 2*time.Second || len(sims[1].Messages()) != 0 {
+		if took := time.Since(began); !textinghouse.MayHaveBeenAccepted(err) || took != 2*time.Second || len(sims[1].Messages()) != 0 {
 			t.Errorf("after %v the error is %v, and the other has %d messages", took, err, len(sims[1].Messages()))
 		}
 		next := sms
@@ -461,7 +461,7 @@ func ExampleClient_Send() {
 	// Output: received <nil>
 }
 
-func ExampleMayHaveBeenTaken() {
+func ExampleMayHaveBeenAccepted() {
 	provider := textinghousetest.NewServer(textinghousetest.Options{})
 	defer provider.Close()
 	provider.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Times: 1})
@@ -471,7 +471,7 @@ func ExampleMayHaveBeenTaken() {
 	}
 	ctx := context.Background()
 	_, err = client.Send(ctx, textinghouse.SMS{To: "999", Text: "test", ClientID: "my-id-1"})
-	if textinghouse.MayHaveBeenTaken(err) {
+	if textinghouse.MayHaveBeenAccepted(err) {
 		status, err := client.StatusByClientID(ctx, "my-id-1")
 		fmt.Println("do not send it again:", status, err)
 	}

@@ -12,55 +12,55 @@ import (
 )
 
 const (
-	// mostHad is the number of messages whose endpoints a client remembers.
-	mostHad = 4096
+	// mostAttempted is the number of messages whose endpoints a client remembers.
+	mostAttempted = 4096
 	// stayFor is how long no other endpoint gets a message that an endpoint may have. For 10
 	// seconds getstatus may not know the message, and only that endpoint's flood rule prevents a
 	// double; the rest allows for the time between a question and a send.
 	stayFor = 15 * time.Second
 )
 
-// had remembers, by climsgid, which endpoints may have received a message. An endpoint may not know
+// attempted remembers, by climsgid, which endpoints may have received a message. An endpoint may not know
 // the messages of the others, or not immediately.
-type had struct {
+type attempted struct {
 	mu       sync.Mutex
-	messages *lru.Cache[string, hadBy]
+	messages *lru.Cache[string, attemptedAt]
 }
 
-// hadBy holds the endpoints that may have a message, latest first, and since when the latest may
+// attemptedAt holds the endpoints that may have a message, latest first, and since when the latest may
 // have it.
-type hadBy struct {
+type attemptedAt struct {
 	endpoints []*endpoint
 	latest    time.Time
 }
 
-func newHad() *had {
-	h := &had{}
-	h.messages, _ = lru.New[string, hadBy](mostHad) // fails only for a size below 1
-	return h
+func newAttempted() *attempted {
+	a := &attempted{}
+	a.messages, _ = lru.New[string, attemptedAt](mostAttempted) // fails only for a size below 1
+	return a
 }
 
-func (h *had) add(clientID string, e *endpoint, now time.Time) {
+func (a *attempted) add(clientID string, e *endpoint, now time.Time) {
 	if clientID == "" {
 		return
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	known, _ := h.messages.Get(clientID)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known, _ := a.messages.Get(clientID)
 	others := slices.DeleteFunc(slices.Clone(known.endpoints), func(other *endpoint) bool { return other == e })
-	h.messages.Add(clientID, hadBy{append([]*endpoint{e}, others...), now})
+	a.messages.Add(clientID, attemptedAt{append([]*endpoint{e}, others...), now})
 }
 
 // of returns the endpoints that may have a message, latest first.
-func (h *had) of(clientID string) []*endpoint {
-	known, _ := h.messages.Get(clientID)
+func (a *attempted) of(clientID string) []*endpoint {
+	known, _ := a.messages.Get(clientID)
 	return known.endpoints
 }
 
 // only returns the one endpoint that a message may be sent to now, or nil if any endpoint may get
 // it.
-func (h *had) only(clientID string, now time.Time) *endpoint {
-	known, _ := h.messages.Get(clientID)
+func (a *attempted) only(clientID string, now time.Time) *endpoint {
+	known, _ := a.messages.Get(clientID)
 	if len(known.endpoints) == 0 || now.Sub(known.latest) >= stayFor {
 		return nil
 	}
@@ -71,7 +71,7 @@ func (h *had) only(clientID string, now time.Time) *endpoint {
 // does not know yet: either there is one endpoint, or the message goes to the one that may have it.
 // Guards does not know the attempts of other processes.
 func (c *Client) Guards(clientID string) bool {
-	return len(c.endpoints) == 1 || c.had.only(clientID, time.Now()) != nil
+	return len(c.endpoints) == 1 || c.attempted.only(clientID, time.Now()) != nil
 }
 
 // StatusByClientID returns the status of a message by its climsgid. It asks the endpoints that may
@@ -82,7 +82,7 @@ func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status,
 	body := c.encode(CommandStatus, url.Values{"climsgid": {clientID}})
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	must := c.had.of(clientID)
+	must := c.attempted.of(clientID)
 	all, healthy := c.inOrder(time.Now())
 	if len(must) > 0 {
 		all = slices.Concat(must, slices.DeleteFunc(all, func(e *endpoint) bool { return slices.Contains(must, e) }))

@@ -36,7 +36,7 @@ func TestWhoMayHaveItIsAsked(t *testing.T) {
 			}
 			c := client(t, options)
 			sims[0].AddFault(tc.sending)
-			if _, err := c.Send(t.Context(), textinghouse.SMS{To: "+33612345678", Text: "disk full", ClientID: "m"}); !textinghouse.MayHaveBeenTaken(err) {
+			if _, err := c.Send(t.Context(), textinghouse.SMS{To: "+33612345678", Text: "disk full", ClientID: "m"}); !textinghouse.MayHaveBeenAccepted(err) {
 				t.Fatalf("%s: Send gives %v", name, err)
 			}
 			sims[0].ClearFaults()

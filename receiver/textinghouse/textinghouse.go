@@ -13,7 +13,7 @@
 //	any        ERR: <code> | <description>   (seed, 5.2)
 //
 // An ERR is returned as an [*Error], any other response as an [*UnreadableResponseError], and a
-// missing response as a [*TransportError]. After a failed [Client.Send], [MayHaveBeenTaken]
+// missing response as a [*TransportError]. After a failed [Client.Send], [MayHaveBeenAccepted]
 // reports whether the provider may have the message.
 //
 // # Callbacks
@@ -225,12 +225,12 @@ func (u unreached) Error() string {
 
 func (u unreached) Unwrap() []error { return u }
 
-// MayHaveBeenTaken reports whether the provider may have accepted a message although
+// MayHaveBeenAccepted reports whether the provider may have accepted a message although
 // [Client.Send] returned err. The message must then not be sent again before
 // [Client.StatusByClientID] reports that the provider does not know it. The provider has
 // certainly not accepted it if it responded with an ERR, if there was no connection, or if Send
 // refused the message.
-func MayHaveBeenTaken(err error) bool {
+func MayHaveBeenAccepted(err error) bool {
 	var transport *TransportError
 	if errors.As(err, &transport) {
 		return transport.Written

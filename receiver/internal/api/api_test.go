@@ -89,7 +89,7 @@ func filled() *store {
 	return &store{
 		messages: []outbox.Message{
 			{ID: "03", To: "+33639980001", PageID: "", GroupKey: outbox.DigestGroup, Text: "2 more", State: outbox.Delivered, CreatedAt: at, UpdatedAt: at},
-			{ID: "02", To: "+33639980001", PageID: "P2", State: outbox.Superseded, OutdatedBy: "03", CreatedAt: at, UpdatedAt: at},
+			{ID: "02", To: "+33639980001", PageID: "P2", State: outbox.Superseded, SupersededBy: "03", CreatedAt: at, UpdatedAt: at},
 			{ID: "01", To: "+33639980001", PageID: "P2", State: outbox.Accepted, CreatedAt: at, UpdatedAt: at, Events: []outbox.Event{{At: at, Type: outbox.EventQueued, Detail: "d"}}},
 		},
 		pages: []outbox.Page{

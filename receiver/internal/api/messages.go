@@ -133,7 +133,7 @@ func parseQuery(values url.Values) (q outbox.Query, err error) {
 func show(m outbox.Message) Message {
 	s := Message{
 		ID: m.ID, To: string(m.To), Receiver: m.Receiver, GroupKey: m.GroupKey, Page: m.PageID, Text: m.Text, Encoding: m.Encoding, Segments: m.Segments,
-		State: string(m.State), SupersededBy: m.OutdatedBy, APIID: m.APIID, Attempts: m.Attempts, CreatedAt: Time(m.CreatedAt), UpdatedAt: Time(m.UpdatedAt),
+		State: string(m.State), SupersededBy: m.SupersededBy, APIID: m.APIID, Attempts: m.Attempts, CreatedAt: Time(m.CreatedAt), UpdatedAt: Time(m.UpdatedAt),
 		Events: []Event{},
 	}
 	for _, e := range m.Events {

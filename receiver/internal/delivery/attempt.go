@@ -192,9 +192,9 @@ func (a *attempt) needless(ctx context.Context, now time.Time) *outbox.Change {
 	var c outbox.Change
 	switch {
 	case a.Successor != "":
-		c = outbox.Outdated(a.ID, a.Successor, now)
+		c = outbox.SupersededBy(a.ID, a.Successor, now)
 	case now.After(a.Expires) && a.Doubt.Tried && !a.Doubt.Unasked.IsZero():
-		c = outbox.Untold(a.ID, now, "too old to be sent again (max_age), and the provider cannot be asked whether it has it")
+		c = outbox.GivenUp(a.ID, now, "too old to be sent again (max_age), and the provider cannot be asked whether it has it")
 	case now.After(a.Expires):
 		c = outbox.TooOld(a.ID, now, fmt.Sprintf("not sent within %s (max_age)", describe(a.Expires.Sub(a.m.CreatedAt))))
 	default:
@@ -202,7 +202,7 @@ func (a *attempt) needless(ctx context.Context, now time.Time) *outbox.Change {
 		if why == "" {
 			return nil
 		}
-		c = outbox.Needless(a.ID, now, why)
+		c = outbox.Dropped(a.ID, now, why)
 	}
 	return &c
 }
@@ -224,7 +224,7 @@ func (a *attempt) failed(ctx context.Context, err error) queue.Result {
 	var refusal *textinghouse.Error
 	switch {
 	case !errors.As(err, &refusal):
-		doubt = doubt || textinghouse.MayHaveBeenTaken(err)
+		doubt = doubt || textinghouse.MayHaveBeenAccepted(err)
 		r.Doubt.Ask = a.Doubt.Ask || doubt
 		r.Doubt.Tried = doubt
 	case refusal.Code == textinghouse.CodeFlood:
@@ -299,7 +299,7 @@ func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r que
 	}
 	a.passed(ctx)
 	if a.Successor != "" {
-		a.record(ctx, outbox.Outdated(a.ID, a.Successor, now))
+		a.record(ctx, outbox.SupersededBy(a.ID, a.Successor, now))
 		return a.over(), true
 	}
 	works = works || a.works.Load() > a.Doubt.Unasked.UnixMilli()

@@ -36,7 +36,7 @@ func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term i
 		}
 		if why := a.unneeded(ctx, m, now); why != "" {
 			at := &attempt{attempts: a, m: m, term: term}
-			at.record(ctx, outbox.Needless(r.ID, now, why))
+			at.record(ctx, outbox.Dropped(r.ID, now, why))
 			continue
 		}
 		if alone = ""; len(folded) == 0 && !now.After(r.Expires) {
@@ -53,7 +53,7 @@ func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term i
 		m := a.notices.notice(run.To, outbox.DigestGroup, run.Receiver, now, part.text, "a digest of "+templating.Counted(len(part.ids), "message"))
 		m.Severity = part.severity
 		for _, id := range part.ids {
-			c := outbox.Folded(id, m.ID, now)
+			c := outbox.Digested(id, m.ID, now)
 			c.Term = term
 			e.Notes = append(e.Notes, c)
 		}

@@ -209,7 +209,7 @@ func TestOneAttemptASecond(t *testing.T) {
 			g.status = answers(random)
 			g.send = func(textinghouse.SMS) (string, error) {
 				_, err := g.status("")
-				if random.IntN(200) > 0 && (err == nil || !textinghouse.MayHaveBeenTaken(err) && random.IntN(4) > 0) {
+				if random.IntN(200) > 0 && (err == nil || !textinghouse.MayHaveBeenAccepted(err) && random.IntN(4) > 0) {
 					err = &textinghouse.Error{Code: []textinghouse.Code{101, 104, 300, 350, 999}[random.IntN(5)]}
 				}
 				return "x", err

@@ -190,9 +190,9 @@ func (l *leader) loadOnce(ctx context.Context) error {
 			return err
 		}
 		m.Rewind(l.spool.Now())
-		if m.OutdatedBy != "" { // it may be queued already, and the hint of the newer one was lost
+		if m.SupersededBy != "" { // it may be queued already, and the hint of the newer one was lost
 			newer := m
-			newer.ID, newer.State = m.OutdatedBy, outbox.Accepted
+			newer.ID, newer.State = m.SupersededBy, outbox.Accepted
 			l.d.sender.take(queue.Loaded, []outbox.Message{newer})
 		}
 		admitted := l.admit(m)

@@ -18,5 +18,7 @@ func (d *Delivery) Report(s *status.Status) {
 	s.Leader = status.Leader{Leading: d.leading.Load(), Shared: d.leader.shared}
 }
 
-// Turns wakes the sender, and reports whether it makes a round before the context ends.
-func (d *Delivery) Turns(ctx context.Context) bool { return d.sender.pulse.Turns(ctx, d.sender.wake) }
+// Responds wakes the sender, and reports whether it makes a round before the context ends.
+func (d *Delivery) Responds(ctx context.Context) bool {
+	return d.sender.pulse.Responds(ctx, d.sender.wake)
+}

@@ -62,8 +62,8 @@ type OnCall interface {
 	People(to []config.Recipient, severities []string, at time.Time) []outbox.Person
 	// Named returns the recipient that a label names.
 	Named(name string) (config.Recipient, bool)
-	// Turn decides what a notification does to its page, and who is sent a message about it.
-	Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error)
+	// Decide returns what a notification does to its page, and who is sent a message about it.
+	Decide(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.PageUpdate, error)
 	// Fires reports whether Alertmanager lists a firing alert of a notification as active. known reports
 	// whether a missing alert must have ended.
 	Fires(ctx context.Context, n *templating.Notification) (fires, known bool)
@@ -137,8 +137,8 @@ func New(o Options) *Intake {
 	}
 }
 
-// Turns reports whether a notification can be started before the context ends.
-func (in *Intake) Turns(ctx context.Context) bool {
+// Responds reports whether a notification can be started before the context ends.
+func (in *Intake) Responds(ctx context.Context) bool {
 	begun := make(chan struct{})
 	go func() {
 		if end, ok := in.begin(); ok {
@@ -279,11 +279,11 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 	if !r.Wants(n) && !r.Pages { // resolved alerts end a page even if no text is sent
 		return &outbox.Entry{}, nil
 	}
-	turn, err := in.onCall.Turn(ctx, r.Name, &n, in.recipients(r, &n, arrived), arrived)
+	update, err := in.onCall.Decide(ctx, r.Name, &n, in.recipients(r, &n, arrived), arrived)
 	if err != nil {
 		return nil, err
 	}
-	if len(turn.To) == 0 && turn.Page == nil {
+	if len(update.To) == 0 && update.Page == nil {
 		if r.Wants(n) {
 			in.metrics.nobody.WithLabelValues(r.Name).Inc()
 			why := "a notification pages nobody: no recipient of the receiver is on duty and wants texts"
@@ -294,26 +294,26 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		}
 		return &outbox.Entry{}, nil
 	}
-	out := &outbox.Entry{Page: turn.Page, Also: turn.Also, Marks: turn.Marks}
+	out := &outbox.Entry{Page: update.Page, Also: update.Also, Marks: update.Marks}
 	over := n.Status == string(model.AlertResolved)
-	if len(turn.To) == 0 && over {
+	if len(update.To) == 0 && over {
 		return out, nil
 	}
 	if !r.Pages {
-		turn.Tail = flaps
+		update.Tail = flaps
 	}
 	if n.TruncatedAlerts > 0 && !over && !n.MayStillFire { // a text about alerts that may still fire already mentions them
 		more := templating.Unlisted(n.TruncatedAlerts)
-		turn.Tail, turn.LongTail = sentences(more, turn.Tail), sentences(more, turn.LongTail)
+		update.Tail, update.LongTail = sentences(more, update.Tail), sentences(more, update.LongTail)
 	}
 	// Whoever was paged before gets STILL if the notification is a repeat; everybody else gets the
 	// instructions for replies.
 	texts := map[bool]templating.Rendering{}
 	text := func(person outbox.Person) templating.Rendering {
-		had := slices.Contains(turn.Paged, person.Number) || turn.Page == nil
+		had := slices.Contains(update.Paged, person.Number) || update.Page == nil
 		rendered, done := texts[had]
 		if !done {
-			b := templating.Budget{Tail: turn.Tail, LongTail: turn.LongTail, Again: had && n.NotificationReason == reasonRepeat}
+			b := templating.Budget{Tail: update.Tail, LongTail: update.LongTail, Again: had && n.NotificationReason == reasonRepeat}
 			if had {
 				b.LongTail = ""
 			}
@@ -322,15 +322,15 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		}
 		return rendered
 	}
-	rendered := text(slices.Concat(turn.To, []outbox.Person{{}})[0])
+	rendered := text(slices.Concat(update.To, []outbox.Person{{}})[0])
 	if rendered.Err != nil {
 		in.metrics.fallbacks.WithLabelValues(r.Name).Inc()
 		in.logger.Error("the template failed; the built-in text is sent instead", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", rendered.Err)
 	}
-	if turn.Page != nil && !over {
-		turn.Page.Headline = rendered.Headline
+	if update.Page != nil && !over {
+		update.Page.Headline = rendered.Headline
 	}
-	for _, person := range turn.To {
+	for _, person := range update.To {
 		out.Messages = append(out.Messages, in.message(r, &n, person, text(person), arrived))
 	}
 	out.OfPage()

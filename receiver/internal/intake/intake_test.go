@@ -109,8 +109,8 @@ func (f *fake) Named(name string) (config.Recipient, bool) {
 	return config.Recipient{Number: number}, err == nil
 }
 
-func (f *fake) Turn(_ context.Context, _ string, _ *templating.Notification, to []outbox.Person, _ time.Time) (outbox.Turn, error) {
-	return outbox.Turn{To: to}, nil
+func (f *fake) Decide(_ context.Context, _ string, _ *templating.Notification, to []outbox.Person, _ time.Time) (outbox.PageUpdate, error) {
+	return outbox.PageUpdate{To: to}, nil
 }
 
 func (f *fake) Fires(context.Context, *templating.Notification) (fires, known bool) {

@@ -87,9 +87,9 @@ type Pulse struct{ rounds atomic.Int64 }
 // Beat counts a round.
 func (p *Pulse) Beat() { p.rounds.Add(1) }
 
-// Turns rings the loop's bell until the loop makes another round or the context ends. It reports
+// Responds rings the loop's bell until the loop makes another round or the context ends. It reports
 // whether the loop made one.
-func (p *Pulse) Turns(ctx context.Context, wake Bell) bool {
+func (p *Pulse) Responds(ctx context.Context, wake Bell) bool {
 	const gap = 20 * time.Millisecond
 	for before := p.rounds.Load(); ctx.Err() == nil; Sleep(ctx, gap) {
 		if p.rounds.Load() > before {

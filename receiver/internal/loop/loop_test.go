@@ -100,7 +100,7 @@ func TestPulse(t *testing.T) {
 		turns := func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			return pulse.Turns(ctx, bell)
+			return pulse.Responds(ctx, bell)
 		}
 		for range 2 {
 			if !turns() {

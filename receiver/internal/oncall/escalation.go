@@ -210,10 +210,10 @@ func (e *escalation) reached(ctx context.Context, p *page.Page) ([]page.Reach, e
 func (e *escalation) successor(ctx context.Context, m outbox.Message) (outbox.Message, error) {
 	const most = 10 // in a row
 	for range most {
-		if m.State != outbox.Superseded || m.OutdatedBy == "" {
+		if m.State != outbox.Superseded || m.SupersededBy == "" {
 			break
 		}
-		next, err := e.spool.Get(ctx, m.OutdatedBy)
+		next, err := e.spool.Get(ctx, m.SupersededBy)
 		if errors.Is(err, outbox.ErrNotFound) {
 			break
 		}

@@ -19,14 +19,14 @@ import (
 // notifications decide what a notification does to the pages of its alerts. They store nothing.
 type notifications struct{ tools }
 
-// turn decides what a notification does, see OnCall.Turn.
-func (ns *notifications) turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error) {
+// decide returns what a notification does, see OnCall.Decide.
+func (ns *notifications) decide(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.PageUpdate, error) {
 	if n.TruncatedAlerts > 0 && n.Status == string(model.AlertFiring) {
 		to = unheld(to)
 	}
 	r := ns.settings.Load().receivers[receiver]
 	if r == nil || !r.Pages() {
-		return outbox.Turn{To: to}, nil
+		return outbox.PageUpdate{To: to}, nil
 	}
 	ns.asking.saw(n)
 	known, err := ns.pages.ofNotification(ctx, receiver, n)
@@ -41,7 +41,7 @@ func (ns *notifications) turn(ctx context.Context, receiver string, n *templatin
 	case known.group != nil:
 		return ns.update(ctx, n, known, to, at), nil
 	case len(to) == 0 && len(r.Escalate) == 0:
-		return outbox.Turn{}, nil
+		return outbox.PageUpdate{}, nil
 	}
 	if p := known.sameAlerts(n); p != nil {
 		p.Regroup(receiver, n.GroupKey, at)
@@ -50,13 +50,13 @@ func (ns *notifications) turn(ctx context.Context, receiver string, n *templatin
 	}
 	code, err := ns.pages.drawCode(ctx, at)
 	if err != nil {
-		return outbox.Turn{}, fmt.Errorf("draw a code: %w", err)
+		return outbox.PageUpdate{}, fmt.Errorf("draw a code: %w", err)
 	}
 	return ns.open(page.Open(ns.texts.newID(at), code, receiver, n, known.alerts(), at), n, known, to, at), nil
 }
 
-// open returns the turn of a new page. The page continues another one whose alerts move to it.
-func (ns *notifications) open(p *page.Page, n *templating.Notification, known *known, to []outbox.Person, at time.Time) outbox.Turn {
+// open returns the update by a new page. The page continues another one whose alerts move to it.
+func (ns *notifications) open(p *page.Page, n *templating.Notification, known *known, to []outbox.Person, at time.Time) outbox.PageUpdate {
 	inherits := slices.ContainsFunc(known.others, func(o *page.Page) bool { return p.Inherit(o, at) })
 	paged := p.People.Numbers()
 	if !inherits {
@@ -69,8 +69,8 @@ func (ns *notifications) open(p *page.Page, n *templating.Notification, known *k
 	return ns.firing(p, n, known, to, paged, at)
 }
 
-// update returns the turn of a firing notification of a page that exists.
-func (ns *notifications) update(ctx context.Context, n *templating.Notification, known *known, to []outbox.Person, at time.Time) outbox.Turn {
+// update returns the update by a firing notification of a page that exists.
+func (ns *notifications) update(ctx context.Context, n *templating.Notification, known *known, to []outbox.Person, at time.Time) outbox.PageUpdate {
 	p := known.group
 	effect := p.Take(n, known.alerts(), at)
 	left := ns.texts.holderLeft(p)
@@ -100,12 +100,12 @@ func (ns *notifications) recipients(p *page.Page, n *templating.Notification, re
 	return holder
 }
 
-// firing returns the turn of a page that fires. paged are the numbers that have received the page before.
+// firing returns the update by a page that fires. paged are the numbers that have received the page before.
 // Its alerts leave other pages.
-func (ns *notifications) firing(p *page.Page, n *templating.Notification, known *known, to []outbox.Person, paged []e164.Number, at time.Time) outbox.Turn {
+func (ns *notifications) firing(p *page.Page, n *templating.Notification, known *known, to []outbox.Person, paged []e164.Number, at time.Time) outbox.PageUpdate {
 	p.Schedule(ns.pages.plan(p.Receiver))
-	turn := outbox.Turn{To: to, Page: p.Stored(), Paged: paged}
-	turn.Tail, turn.LongTail = ns.texts.tail(p, sentence(p.FlapText(at)))
+	update := outbox.PageUpdate{To: to, Page: p.Stored(), Paged: paged}
+	update.Tail, update.LongTail = ns.texts.tail(p, sentence(p.FlapText(at)))
 	var keys []string
 	for i := range n.Alerts {
 		if n.Alerts[i].Status == string(model.AlertFiring) {
@@ -116,15 +116,15 @@ func (ns *notifications) firing(p *page.Page, n *templating.Notification, known 
 		ended := o.Ended(n, at)
 		if moved := o.Move(keys, p.Code, at); moved || ended {
 			o.Schedule(ns.pages.plan(o.Receiver))
-			turn.Also = append(turn.Also, o.Stored())
+			update.Also = append(update.Also, o.Stored())
 		}
 	}
-	return turn
+	return update
 }
 
 // resolved ends alerts in the pages that have them. Only the people who were paged get a message. A page
 // is over if all of its alerts have ended; otherwise the text names the rest.
-func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *templating.Notification, known *known, to []outbox.Person, at time.Time) (turn outbox.Turn) {
+func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *templating.Notification, known *known, to []outbox.Person, at time.Time) (update outbox.PageUpdate) {
 	pages := known.others
 	if known.group != nil {
 		pages = append([]*page.Page{known.group}, pages...)
@@ -136,7 +136,7 @@ func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *te
 		} else if !p.Ended(n, at) {
 			continue
 		}
-		turn.Marks = append(turn.Marks, ns.overOrAsked(ctx, p, n.NotificationReason, at)...)
+		update.Marks = append(update.Marks, ns.overOrAsked(ctx, p, n.NotificationReason, at)...)
 		if p.State.Current() {
 			p.Headline = ns.texts.headline(ns.settings.Load(), p)
 		}
@@ -150,26 +150,26 @@ func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *te
 			}
 		}
 		name := func(a template.Alert) string { return ns.texts.alertHeadline(ns.settings.Load(), p, p.Notification, a) }
-		if rest := p.Rest(name); rest != "" && turn.Tail == "" {
-			turn.Tail, _ = ns.texts.tail(p, rest)
+		if rest := p.Rest(name); rest != "" && update.Tail == "" {
+			update.Tail, _ = ns.texts.tail(p, rest)
 		}
 		p.Schedule(ns.pages.plan(p.Receiver))
 		if i == 0 {
-			turn.Page = p.Stored()
+			update.Page = p.Stored()
 		} else {
-			turn.Also = append(turn.Also, p.Stored())
+			update.Also = append(update.Also, p.Stored())
 		}
 	}
-	if turn.Page == nil && len(turn.Also) > 0 {
-		turn.Page, turn.Also = turn.Also[0], turn.Also[1:]
+	if update.Page == nil && len(update.Also) > 0 {
+		update.Page, update.Also = update.Also[0], update.Also[1:]
 	}
-	if turn.Page != nil {
+	if update.Page != nil {
 		to = notified
 	}
 	if r.SendResolved {
-		turn.To = to
+		update.To = to
 	}
-	return turn
+	return update
 }
 
 // overOrAsked ends a page that is over. If the notification does not cover all alerts of the page,
@@ -188,13 +188,13 @@ func (ns *notifications) overOrAsked(ctx context.Context, p *page.Page, reason s
 	return nil
 }
 
-// resolvedUnread returns the turn of alerts that end while their page cannot be read. Merge ends them in
+// resolvedUnread returns the update by alerts that end while their page cannot be read. Merge ends them in
 // the page, if there is one.
-func (ns *notifications) resolvedUnread(r *config.Receiver, n *templating.Notification, to []outbox.Person, at time.Time) outbox.Turn {
+func (ns *notifications) resolvedUnread(r *config.Receiver, n *templating.Notification, to []outbox.Person, at time.Time) outbox.PageUpdate {
 	p := page.OfEnded(ns.texts.newID(at), r.Name, n, at)
-	turn := outbox.Turn{Page: p.Stored()}
+	update := outbox.PageUpdate{Page: p.Stored()}
 	if r.SendResolved {
-		turn.To = to
+		update.To = to
 	}
-	return turn
+	return update
 }

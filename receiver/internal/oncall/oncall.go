@@ -3,7 +3,7 @@
 //
 // Each type owns one task, its data and its loop; [OnCall] only puts them together:
 //
-//   - notifications decide what a notification does to the page of its group, see [OnCall.Turn];
+//   - notifications decide what a notification does to the page of its group, see [OnCall.Decide];
 //   - escalation takes the steps that are due;
 //   - replies carry out what phones ask for, see [OnCall.Reply];
 //   - silences ask Alertmanager for the silences that replies want, and report the outcome.
@@ -159,15 +159,15 @@ func (o *OnCall) Run(ctx context.Context) {
 	running.Wait()
 }
 
-// Turn decides what a notification does to the page of its group, and who gets a message about it. to
-// are the recipients from the receiver and from the labels of alerts. If the receiver has no pages, Turn
+// Decide returns what a notification does to the page of its group, and who gets a message about it. to
+// are the recipients from the receiver and from the labels of alerts. If the receiver has no pages, Decide
 // returns them unchanged.
 //
-// If a page changes between Turn and the storing of its result, storing returns outbox.ErrConflict, and
-// the caller must call Turn again. If the store cannot be read, Turn decides as if there were no page;
+// If a page changes between Decide and the storing of its result, storing returns outbox.ErrConflict, and
+// the caller must call Decide again. If the store cannot be read, Decide returns its result as if there were no page;
 // Merge corrects that when the result is stored.
-func (o *OnCall) Turn(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.Turn, error) {
-	return o.notifications.turn(ctx, receiver, n, to, at)
+func (o *OnCall) Decide(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.PageUpdate, error) {
+	return o.notifications.decide(ctx, receiver, n, to, at)
 }
 
 // Fires reports whether Alertmanager lists a firing alert of a notification that is not suppressed. known

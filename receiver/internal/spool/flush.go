@@ -52,7 +52,7 @@ func (s *Spool) run(ctx context.Context) {
 		for ctx.Err() == nil {
 			s.rounds.Inc()
 			err := s.flushUntil(ctx, time.Now().Add(-rest))
-			s.turned.Beat()
+			s.alive.Beat()
 			if err == nil {
 				s.wakeIfAny()
 				if failing {
@@ -88,8 +88,8 @@ func (s *Spool) part(err error) {
 	}
 }
 
-// Turns wakes the loop that stores, and reports whether it makes a round before the context ends.
-func (s *Spool) Turns(ctx context.Context) bool { return s.turned.Turns(ctx, s.wake) }
+// Responds wakes the loop that stores, and reports whether it makes a round before the context ends.
+func (s *Spool) Responds(ctx context.Context) bool { return s.alive.Responds(ctx, s.wake) }
 
 // Flush stores what waits: first the entries, in order within a group, then the changes. It leaves
 // entries that are being sent, and those that must follow them. An error means that something is left.

@@ -99,7 +99,7 @@ type Spool struct {
 	clockSet loop.Bell
 	failures prometheus.Counter
 	rounds   prometheus.Counter
-	turned   loop.Pulse
+	alive    loop.Pulse
 }
 
 // New opens the store. If that fails, it keeps trying in the background, unless the error is

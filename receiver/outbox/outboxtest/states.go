@@ -18,8 +18,8 @@ func testApply(t *testing.T, s outbox.Store) {
 	for n, change := range []outbox.Change{
 		outbox.Attempted("", at, "first"), outbox.Returned("", at, "refused"), outbox.Doubted("", at, "timeout"), outbox.Taken("", "x", at, "taken"),
 		outbox.Progressed("", "x", at, 1, ""), outbox.Progressed("", "x", at, 3, ""), outbox.Ended("", "x", at, 4, true, ""), outbox.Ended("", "x", at, 5, false, ""),
-		outbox.Ended("", "x", at, 1, false, ""), outbox.Refused("", at, "100"), outbox.TooOld("", at, "1h"), outbox.Outdated("", "by", at), outbox.Folded("", "by", at),
-		outbox.Needless("", at, "over"), outbox.Held("", at, "limits"), outbox.Untold("", at, "72h"), outbox.Replied("", at, "ok"),
+		outbox.Ended("", "x", at, 1, false, ""), outbox.Refused("", at, "100"), outbox.TooOld("", at, "1h"), outbox.SupersededBy("", "by", at), outbox.Digested("", "by", at),
+		outbox.Dropped("", at, "over"), outbox.Held("", at, "limits"), outbox.GivenUp("", at, "72h"), outbox.Replied("", at, "ok"),
 	} {
 		for _, state := range outbox.States() {
 			m := NewMessage(n, "999")
@@ -46,7 +46,7 @@ func testFinalStates(t *testing.T, s outbox.Store) {
 		return []outbox.Change{
 			outbox.Attempted(id, at, ""), outbox.Returned(id, at, ""), outbox.Doubted(id, at, ""), outbox.Taken(id, "x", at, ""),
 			outbox.Progressed(id, "x", at, 2, ""), outbox.Ended(id, "x", at, 4, true, ""), outbox.Ended(id, "x", at, 5, false, ""),
-			outbox.Refused(id, at, ""), outbox.TooOld(id, at, ""), outbox.Untold(id, at, ""),
+			outbox.Refused(id, at, ""), outbox.TooOld(id, at, ""), outbox.GivenUp(id, at, ""),
 		}
 	}
 	for _, state := range outbox.States() {
@@ -124,7 +124,7 @@ func testOutdatedBy(t *testing.T, s outbox.Store, state outbox.State, group stri
 	past.State, past.AcceptedAt = state, epoch
 	add(t, s, past)
 	for _, m := range append(others, taken, newer, past) {
-		if by := get(t, s, m.ID).OutdatedBy; by != "" {
+		if by := get(t, s, m.ID).SupersededBy; by != "" {
 			t.Errorf("%+v is outdated by %s", m, by)
 		}
 	}
@@ -133,7 +133,7 @@ func testOutdatedBy(t *testing.T, s outbox.Store, state outbox.State, group stri
 		if err != nil {
 			t.Fatal(err)
 		}
-		open[m.ID] = m.OutdatedBy
+		open[m.ID] = m.SupersededBy
 	}
 	for _, m := range []outbox.Message{queued, doubted} {
 		if open[m.ID] != past.ID {

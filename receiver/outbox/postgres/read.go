@@ -28,7 +28,7 @@ func scan(row pgx.Row) (m outbox.Message, err error) {
 	var to, state, events string
 	var created, updated, notBefore, expires, attempted, accepted int64
 	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Headline, &m.Severity, &m.Urgent, &m.PageID, &m.Text, &m.Encoding, &m.Segments,
-		&state, &m.Status, &m.APIID, &m.OutdatedBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted, &events)
+		&state, &m.Status, &m.APIID, &m.SupersededBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted, &events)
 	if err != nil {
 		return m, err
 	}

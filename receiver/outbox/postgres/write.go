@@ -118,11 +118,11 @@ func (b *batch) writeMessages(q *pgx.Batch) {
 		switch {
 		case !r.changed:
 		case r.stored:
-			known = append(known, []any{m.ID, string(m.State), int64(m.Status), m.APIID, m.OutdatedBy, int64(m.Attempts),
+			known = append(known, []any{m.ID, string(m.State), int64(m.Status), m.APIID, m.SupersededBy, int64(m.Attempts),
 				millis(m.UpdatedAt), millis(m.AttemptedAt), millis(m.AcceptedAt), outbox.MarshalHistory(m.Events)})
 		default:
 			fresh = append(fresh, []any{m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Headline), storable(m.Severity), m.Urgent, m.PageID,
-				storable(m.Text), m.Encoding, int64(m.Segments), string(m.State), int64(m.Status), storable(m.APIID), m.OutdatedBy, int64(m.Attempts),
+				storable(m.Text), m.Encoding, int64(m.Segments), string(m.State), int64(m.Status), storable(m.APIID), m.SupersededBy, int64(m.Attempts),
 				millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt), outbox.MarshalHistory(m.Events)})
 		}
 	}

@@ -48,7 +48,7 @@ func scan(row interface{ Scan(...any) error }) (m outbox.Message, err error) {
 	var to, state, events string
 	var created, updated, notBefore, expires, attempted, accepted int64
 	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Headline, &m.Severity, &m.Urgent, &m.PageID, &m.Text, &m.Encoding, &m.Segments,
-		&state, &m.Status, &m.APIID, &m.OutdatedBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted, &events)
+		&state, &m.Status, &m.APIID, &m.SupersededBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted, &events)
 	if err != nil {
 		return m, err
 	}
@@ -66,7 +66,7 @@ func (st *statements) insert(ctx context.Context, m outbox.Message) error {
 		into = st.insertEnded
 	}
 	err := guarded(into.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Severity, m.Urgent, m.PageID, m.Text, m.Encoding, m.Segments,
-		string(m.State), int(m.Status), m.APIID, m.OutdatedBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt),
+		string(m.State), int(m.Status), m.APIID, m.SupersededBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt),
 		outbox.MarshalHistory(m.Events)))
 	if err != nil {
 		return err
@@ -141,7 +141,7 @@ func (st *statements) applyTo(ctx context.Context, id string, changes []outbox.C
 	if ended {
 		update = st.updateEnded
 	}
-	_, err = update.ExecContext(ctx, id, string(m.State), int(m.Status), m.APIID, m.OutdatedBy, m.Attempts,
+	_, err = update.ExecContext(ctx, id, string(m.State), int(m.Status), m.APIID, m.SupersededBy, m.Attempts,
 		millis(m.UpdatedAt), millis(m.AttemptedAt), millis(m.AcceptedAt), outbox.MarshalHistory(m.Events))
 	if err == nil {
 		st.know(m)

@@ -92,7 +92,7 @@ func (mk *maker) item(m outbox.Message) *item {
 		lane:      mk.lane(&m),
 		flood:     maphash.Comparable(mk.seed, [2]string{string(m.To), m.Text}),
 		receiver:  mk.intern(m.Receiver),
-		successor: m.OutdatedBy,
+		successor: m.SupersededBy,
 		expires:   momentOf(m.ExpiresAt),
 		notBefore: momentOf(m.NotBefore),
 		segments:  int32(m.Segments),

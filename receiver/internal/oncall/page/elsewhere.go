@@ -81,8 +81,8 @@ func (p *Page) Suppress(fingerprints []string, by string, until, at time.Time) {
 // suppressed alerts that notifications left out.
 func (p *Page) Unanswered(at time.Time) {
 	p.AskedAt = at
-	if p.UnheardAt.IsZero() {
-		p.UnheardAt = at
+	if p.FailingSince.IsZero() {
+		p.FailingSince = at
 	}
 	p.CutHeld = p.CutHeld && at.Sub(p.ConfirmedAt) < noResponse
 	p.unsuppress(at, func(a *Alert) bool {

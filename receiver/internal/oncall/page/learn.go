@@ -62,7 +62,7 @@ func (r *Report) since() (longest, last time.Time) {
 // notification. If all Alertmanagers started less than [Restarted] ago and list none of the alerts as
 // firing, nobody is paged until that time has passed.
 func (p *Page) Learn(r *Report, now time.Time) (back bool) {
-	p.AskedAt, p.ConfirmedAt, p.UnheardAt = now, now, time.Time{}
+	p.AskedAt, p.ConfirmedAt, p.FailingSince = now, now, time.Time{}
 	if len(p.Alerts) == 0 && p.Truncated() == 0 {
 		return false
 	}
@@ -140,7 +140,7 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
 	for _, a := range p.Alerts {
 		known, listed := r.Alerts[a.Fingerprint()]
-		if !listed || known.Suppressed || !a.swallowed(now) || p.Holds(a.base()) {
+		if !listed || known.Suppressed || !a.firesSilently(now) || p.Holds(a.base()) {
 			continue
 		}
 		a.changed(now)
@@ -158,9 +158,9 @@ func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
 	return again
 }
 
-// swallowed reports whether Alertmanager may send no notification if the alert fires again, because none
+// firesSilently reports whether Alertmanager may send no notification if the alert fires again, because none
 // reported its end.
-func (a *Alert) swallowed(now time.Time) bool {
+func (a *Alert) firesSilently(now time.Time) bool {
 	return a.State == Gone && a.By == "" && now.Sub(a.At) < keepGone
 }
 

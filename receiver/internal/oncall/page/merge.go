@@ -57,7 +57,7 @@ func (p *Page) mergeAlerts(other *Page) {
 		p.Cut, p.SettlesAt = other.Cut, other.SettlesAt
 	}
 	if other.AskedAt.After(p.AskedAt) {
-		p.UnheardAt, p.CutHeld = other.UnheardAt, other.CutHeld
+		p.FailingSince, p.CutHeld = other.FailingSince, other.CutHeld
 	}
 	p.ConfirmedAt, p.AskedAt, p.FlapNotedAt = Latest(p.ConfirmedAt, other.ConfirmedAt), Latest(p.AskedAt, other.AskedAt), Latest(p.FlapNotedAt, other.FlapNotedAt)
 	for source, address := range other.Sources {

@@ -200,10 +200,10 @@ func (p *Page) expires() time.Time {
 func (p *Page) asks() time.Time {
 	last := Latest(p.NotifiedAt, p.AskedAt)
 	at := last.Add(askFirst)
-	if p.Fires() && !slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.swallowed(last) }) {
+	if p.Fires() && !slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.firesSilently(last) }) {
 		at = last.Add(min(max(askFirst, last.Sub(p.NotifiedAt)/4), askLast))
 	}
-	if again := p.AskedAt.Add(max(askAgain, p.AskedAt.Sub(p.UnheardAt)/4)); !p.UnheardAt.IsZero() && again.Before(at) {
+	if again := p.AskedAt.Add(max(askAgain, p.AskedAt.Sub(p.FailingSince)/4)); !p.FailingSince.IsZero() && again.Before(at) {
 		at = again
 	}
 	for _, a := range p.Alerts {

@@ -82,14 +82,14 @@ type Body struct {
 
 	// Clock is the time of the last event: when it came from outside, or when it was due if smspager
 	// did it. So a replica that repeats an action from an older state computes the same Clock.
-	Clock       time.Time `json:"clock,omitzero"`
-	NotifiedAt  time.Time `json:"notified_at"`            // when the last notification came
-	AskedAt     time.Time `json:"asked_at,omitzero"`      // when Alertmanager was last asked
-	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`  // when Alertmanager last responded
-	UnheardAt   time.Time `json:"unheard_at,omitzero"`    // when it first failed to respond since then; zero: it has not failed
-	WaitsUntil  time.Time `json:"waits_until,omitzero"`   // nobody is paged before; see Learn
-	SettlesAt   time.Time `json:"settles_at,omitzero"`    // when a flapping page that is over ends
-	FlapNotedAt time.Time `json:"flap_noted_at,omitzero"` // when a text last reported the flapping
+	Clock        time.Time `json:"clock,omitzero"`
+	NotifiedAt   time.Time `json:"notified_at"`            // when the last notification came
+	AskedAt      time.Time `json:"asked_at,omitzero"`      // when Alertmanager was last asked
+	ConfirmedAt  time.Time `json:"confirmed_at,omitzero"`  // when Alertmanager last responded
+	FailingSince time.Time `json:"failing_since,omitzero"` // when it first failed to respond since then; zero: it has not failed
+	WaitsUntil   time.Time `json:"waits_until,omitzero"`   // nobody is paged before; see Learn
+	SettlesAt    time.Time `json:"settles_at,omitzero"`    // when a flapping page that is over ends
+	FlapNotedAt  time.Time `json:"flap_noted_at,omitzero"` // when a text last reported the flapping
 	Progress
 	RepeatAt time.Time `json:"repeat_at,omitzero"` // when somebody was last paged
 
