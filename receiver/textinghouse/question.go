@@ -3,6 +3,7 @@ package textinghouse
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"sync"
@@ -77,24 +78,27 @@ func (c *Client) Guards(clientID string) bool {
 // StatusByClientID returns the status of a message by its climsgid. It asks the endpoints that may
 // have received the message first. It returns that the message is unknown ([CodeUnknownClientID])
 // only if each of those says so, or, if this client has not tried to send the message, if all
-// endpoints that respond say so.
+// endpoints say so. If some say so and others do not respond, the error is [ErrPartlyAsked]. Once one
+// has said so, an endpoint that failed in the last 30 seconds is not asked.
 func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status, error) {
 	body := c.encode(CommandStatus, url.Values{"climsgid": {clientID}})
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	must := c.attempted.of(clientID)
 	all, healthy := c.inOrder(time.Now())
+	avoided := slices.Clone(all[healthy:])
 	if len(must) > 0 {
 		all = slices.Concat(must, slices.DeleteFunc(all, func(e *endpoint) bool { return slices.Contains(must, e) }))
 	}
 	var unknown error
 	var failures unreached
 	for i, e := range all {
-		switch {
-		case len(must) > 0 && i == len(must) && len(failures) == 0:
+		if i == len(must) && unknown != nil && len(failures) == 0 {
 			return 0, unknown // all endpoints that may have it have responded
-		case len(must) == 0 && i >= healthy && unknown != nil:
-			return 0, unknown // do not wait for one that failed recently
+		}
+		if i >= len(must) && unknown != nil && slices.Contains(avoided, e) {
+			failures = append(failures, &TransportError{Command: CommandStatus, Endpoint: e.host, Err: errAvoided})
+			continue
 		}
 		status, err := callOne(ctx, c, e, i+1 < len(all) || unknown != nil, CommandStatus, body, parseStatus)
 		var refusal *Error
@@ -109,8 +113,18 @@ func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status,
 			failures = append(failures, err)
 		}
 	}
-	if unknown != nil && (len(must) == 0 || len(failures) == 0) {
+	switch {
+	case len(failures) == 0:
 		return 0, unknown
+	case unknown != nil:
+		return 0, fmt.Errorf("%w: %w", ErrPartlyAsked, failures)
 	}
 	return 0, failures
 }
+
+// ErrPartlyAsked is returned if some endpoints do not have a message, and others that may have it
+// could not be asked.
+var ErrPartlyAsked = errors.New("not all endpoints that may have the message responded")
+
+// errAvoided is why an endpoint is not asked.
+var errAvoided = errors.New("it failed in the last 30 seconds")

@@ -25,6 +25,7 @@ func TestWhoMayHaveItIsAsked(t *testing.T) {
 		"it is gone":               {sending: fault{Kind: textinghousetest.HangAfter}, asking: fault{Kind: textinghousetest.Hang}, other: 1},
 		"after a restart":          {sending: fault{Kind: textinghousetest.HangAfter}, restarts: true, known: true},
 		"after a restart, nowhere": {sending: fault{Kind: textinghousetest.Hang}, restarts: true, unknown: true, other: 1},
+		"after a restart, away":    {sending: fault{Kind: textinghousetest.HangAfter}, asking: fault{Kind: textinghousetest.HTTPStatus, N: 503}, restarts: true, other: 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			sims := [2]*textinghousetest.Simulator{textinghousetest.New(textinghousetest.Options{}), textinghousetest.New(textinghousetest.Options{})}

@@ -270,7 +270,8 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 		r.Refused = true
 		return r, true
 	default:
-		return a.unasked(ctx, refusal != nil && refusal.Code != textinghouse.CodeProcessing, now)
+		works := refusal != nil && refusal.Code != textinghouse.CodeProcessing || errors.Is(err, textinghouse.ErrPartlyAsked)
+		return a.unasked(ctx, works, now)
 	}
 	ends := a.requestEnds()
 	if known := ends.Add(resendWindow); a.Doubt.Tried && now.Before(known) && !a.Gateway.Guards(a.ID) {

@@ -1,13 +1,11 @@
 package delivery_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,7 +15,6 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/outbox"
-	"github.com/smspager/smspager/receiver/outbox/sqlite"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -169,20 +166,11 @@ func TestDoubtEndsInANewTerm(t *testing.T) {
 	} {
 		inWorld(t, textinghousetest.Options{}, func(w *world) {
 			w.halt()
-			store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))
-			if err != nil {
-				t.Fatal(err)
-			}
 			m := w.message(alice, "g", "disk full")
 			if tc.tried {
 				outbox.Attempted(m.ID, time.Now(), "").Apply(&m)
 			}
-			if _, err := store.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{m}}); err != nil {
-				t.Fatal(err)
-			}
-			if err := store.Close(); err != nil {
-				t.Fatal(err)
-			}
+			w.stored(m)
 			after(tc.age)
 			w.breakStatus(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oops", 500) })
 			w.start()

@@ -151,6 +151,21 @@ func (w *world) put(ms ...outbox.Message) {
 	w.d.Handover(false, ms...)
 }
 
+// stored adds messages to the store, as an earlier run would. No Delivery runs meanwhile.
+func (w *world) stored(ms ...outbox.Message) {
+	w.t.Helper()
+	store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := store.Add(context.Background(), outbox.Entry{Messages: ms}); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // sendNow commits an entry, which the store may refuse.
 func (w *world) sendNow(e *outbox.Entry) error {
 	_, err := w.spool.Commit(context.Background(), spool.FailOpen, func(context.Context) (*outbox.Entry, error) { return e, nil })
