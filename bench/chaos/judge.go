@@ -307,13 +307,17 @@ func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghouse
 	}
 }
 
-// history returns a message's state and events, as the outbox has them.
+// history returns a message's state, events, and with PostgreSQL the time when it was first stored, as
+// the outbox has them.
 func (w *world) history(id string) string {
 	m, err := w.message(id)
 	if err != nil {
 		return err.Error()
 	}
 	text := m.State
+	if at, err := w.storedAt(id); err == nil && !at.IsZero() {
+		text += at.UTC().Format("; stored at 15:04:05.000")
+	}
 	for _, e := range m.Events {
 		text += fmt.Sprintf("; %s %s %s", e.At.UTC().Format("15:04:05.000"), e.Type, e.Detail)
 	}

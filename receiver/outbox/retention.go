@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// Pruning goes in small steps with pauses, so that no webhook waits for it.
+// Pruning goes in small steps with pauses, so that webhooks wait little for it (BenchmarkPrune in
+// outbox/sqlite).
 const (
 	pruneInterval = time.Hour
-	pruneBatch    = 500
+	pruneBatch    = 100
 	prunePause    = 50 * time.Millisecond
 )
 

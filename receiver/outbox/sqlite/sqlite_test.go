@@ -11,7 +11,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/outboxtest"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
@@ -103,6 +105,39 @@ func TestQueriesUseIndexes(t *testing.T) {
 		}
 		rows.Close()
 	}
+}
+
+// BenchmarkPrune deletes a batch of old messages, during which no entry is committed, from an outbox
+// of half a million.
+func BenchmarkPrune(b *testing.B) {
+	const batch, old = 100, 500_000 // outbox.Retain deletes this many at a time
+	s := open(b, filepath.Join(b.TempDir(), "outbox.db"))
+	ids, at, left := outbox.NewIDs(), time.Now().Add(-365*24*time.Hour), 0
+	var worst time.Duration
+	for b.Loop() {
+		if left < batch {
+			b.StopTimer()
+			for ; left < old; left += 1000 {
+				var e outbox.Entry
+				for i := range 1000 {
+					m := outboxtest.NewMessage(i, e164.Number(fmt.Sprintf("+33639980%03d", (left+i*7)%1000)))
+					m.ID, m.State, m.CreatedAt, m.UpdatedAt = ids.New(at), outbox.Delivered, at, at
+					e.Messages = append(e.Messages, m)
+				}
+				if _, err := s.Add(context.Background(), e); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StartTimer()
+		}
+		began := time.Now()
+		n, err := s.Prune(context.Background(), time.Now(), batch)
+		if left -= n; err != nil || n != batch {
+			b.Fatalf("it deletes %d messages, %v", n, err)
+		}
+		worst = max(worst, time.Since(began))
+	}
+	b.ReportMetric(float64(worst.Nanoseconds()), "worst-ns")
 }
 
 // BenchmarkAdd stores notifications of one message each from many clients simultaneously, and
