@@ -61,17 +61,20 @@ func TestLine(t *testing.T) {
 	})
 }
 
-// TestLineIsFull: a request for which there is no place in the line gets 503 with Retry-After.
+// TestLineIsFull: a request for which there is no place in the line gets 503 with Retry-After
+// immediately.
 func TestLineIsFull(t *testing.T) {
-	in := New(Options{})
-	in.Configure(Settings{MaxBodyBytes: 4 << 20})
-	if err := in.line.memory.Acquire(context.Background(), budget); err != nil {
-		t.Fatal(err)
-	}
-	in.line.waiting.Store(mostWaiting)
-	w := httptest.NewRecorder()
-	in.ServeHTTP(w, request(1<<20))
-	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
-		t.Errorf("it gets %d, Retry-After %q", w.Code, w.Header().Get("Retry-After"))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		in := New(Options{})
+		in.Configure(Settings{MaxBodyBytes: 4 << 20})
+		if err := in.line.memory.Acquire(context.Background(), budget); err != nil {
+			t.Fatal(err)
+		}
+		in.line.waiting.Store(mostWaiting)
+		w, began := httptest.NewRecorder(), time.Now()
+		in.ServeHTTP(w, request(1<<20))
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || time.Since(began) > 0 {
+			t.Errorf("it gets %d, Retry-After %q, after %s", w.Code, w.Header().Get("Retry-After"), time.Since(began))
+		}
+	})
 }
