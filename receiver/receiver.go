@@ -29,7 +29,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +47,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/phone"
 	"github.com/smspager/smspager/receiver/internal/spool"
+	"github.com/smspager/smspager/receiver/internal/status"
 	"github.com/smspager/smspager/receiver/internal/watch"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
@@ -345,7 +345,8 @@ func (r *Receiver) healthy() error {
 
 // reachable reports whether an endpoint of the provider works.
 func (r *Receiver) reachable() bool {
-	return slices.ContainsFunc(r.metrics.client.Load().Endpoints(), func(e textinghouse.EndpointHealth) bool { return e.Up })
+	s := status.Status{Endpoints: r.endpoints()}
+	return s.Reachable()
 }
 
 // LoadConfig reads a configuration file and runs all of its checks, those of the templates

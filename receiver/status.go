@@ -47,10 +47,10 @@ func (r *Receiver) Progress(ctx context.Context) error {
 		return errors.New("the receiver is starting or shutting down")
 	}
 	for _, part := range []struct {
-		name  string
-		turns func(context.Context) bool
+		name     string
+		responds func(context.Context) bool
 	}{{"intake", r.intake.Responds}, {"delivery", r.delivery.Responds}, {"storing", r.spool.Responds}} {
-		if !part.turns(ctx) {
+		if !part.responds(ctx) {
 			return fmt.Errorf("%s is stuck", part.name)
 		}
 	}
@@ -60,10 +60,7 @@ func (r *Receiver) Progress(ctx context.Context) error {
 // status returns the state of the whole chain.
 func (r *Receiver) status() status.Status {
 	now := r.spool.Now()
-	s := status.Status{Version: version.Version, Problems: []string{}, Endpoints: []status.Endpoint{}, Calendars: r.people.Calendars()}
-	for _, e := range r.metrics.client.Load().Endpoints() {
-		s.Endpoints = append(s.Endpoints, status.Endpoint{Host: e.Endpoint, Up: e.Up})
-	}
+	s := status.Status{Version: version.Version, Problems: []string{}, Endpoints: r.endpoints(), Calendars: r.people.Calendars()}
 	r.delivery.Report(&s)
 	r.watch.Report(&s, now)
 	s.Probe.Late = s.Probe.Late && s.Leader.Leading // only the leader sees the outcome of probes
@@ -80,6 +77,15 @@ func (r *Receiver) status() status.Status {
 	return s
 }
 
+// endpoints returns the state of the provider's endpoints.
+func (r *Receiver) endpoints() []status.Endpoint {
+	all := []status.Endpoint{}
+	for _, e := range r.metrics.client.Load().Endpoints() {
+		all = append(all, status.Endpoint{Host: e.Endpoint, Up: e.Up})
+	}
+	return all
+}
+
 // problems describes the problems in a status that need a person's attention.
 func problems(s *status.Status) []string {
 	all := []string{}
@@ -90,11 +96,7 @@ func problems(s *status.Status) []string {
 	if s.Spool.Trouble != "" {
 		add("The outbox cannot be written: %s. Pages are sent immediately, and stored once it can be written again.", s.Spool.Trouble)
 	}
-	up := false
-	for _, e := range s.Endpoints {
-		up = up || e.Up
-	}
-	if !up {
+	if !s.Reachable() {
 		add("No endpoint of the provider works.")
 	}
 	if s.Probe.Late {

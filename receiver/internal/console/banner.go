@@ -35,11 +35,7 @@ func broken(f *Frame, s *status.Status) []notice {
 		}
 		all = append(all, notice{Bad: true, What: "The outbox cannot be written:", Text: text})
 	}
-	up := len(s.Endpoints) == 0
-	for _, e := range s.Endpoints {
-		up = up || e.Up
-	}
-	if !up {
+	if !s.Reachable() {
 		all = append(all, notice{Bad: true, What: "The provider does not respond:", Text: "no endpoint works; messages will be retried"})
 	}
 	return all

@@ -2,7 +2,10 @@
 // shows them as JSON and the console as HTML.
 package status
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Status is the state of the whole chain.
 type Status struct {
@@ -17,6 +20,11 @@ type Status struct {
 	Leader        Leader        `json:"leader"`
 	Calendars     []Calendar    `json:"calendars"`
 	Configuration Configuration `json:"configuration"`
+}
+
+// Reachable reports whether an endpoint of the provider works.
+func (s *Status) Reachable() bool {
+	return slices.ContainsFunc(s.Endpoints, func(e Endpoint) bool { return e.Up })
 }
 
 // Endpoint is an endpoint of the provider.
