@@ -35,7 +35,7 @@ func TestAcknowledgedByReply(t *testing.T) {
 	})
 }
 
-func TestEscalatedUntilSomebodyAnswers(t *testing.T) {
+func TestEscalatesUntilAcknowledged(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b, c := w.phone(alice), w.phone(bob), w.phone(carol)
 		w.fire()
@@ -83,8 +83,8 @@ func TestResolutionStopsTheEscalation(t *testing.T) {
 	})
 }
 
-// TestResolvedThoughNobodyIsToldOfIt: the page ends even with send_resolved: false.
-func TestResolvedThoughNobodyIsToldOfIt(t *testing.T) {
+// TestPageEndsWithoutResolvedMessage: the page ends even with send_resolved: false.
+func TestPageEndsWithoutResolvedMessage(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: []\n    send_resolved: false", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -98,7 +98,7 @@ func TestResolvedThoughNobodyIsToldOfIt(t *testing.T) {
 	})
 }
 
-func TestUndeliveredGoesOnAtOnce(t *testing.T) {
+func TestUndeliveredEscalatesImmediately(t *testing.T) {
 	for _, status := range []textinghouse.Status{4, 5, 6, 7, 20} {
 		inWorld(t, escalating, func(w *world) {
 			w.sim.Outcome(alice, status)
@@ -114,9 +114,9 @@ func TestUndeliveredGoesOnAtOnce(t *testing.T) {
 	}
 }
 
-// TestOneOfTwoIsEnough: the next step waits while at least one of two people may have received the
+// TestStepWaitsIfOneOfTwoIsReached: the next step waits while at least one of two people may have received the
 // page.
-func TestOneOfTwoIsEnough(t *testing.T) {
+func TestStepWaitsIfOneOfTwoIsReached(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "to: [alice]\n", "to: [alice, carol]\n", 1), func(w *world) {
 		w.sim.Outcome(alice, 6)
 		b := w.phone(bob)
@@ -138,7 +138,7 @@ func TestNoReceipt(t *testing.T) {
 	})
 }
 
-func TestRepeatedUntilSomebodyAnswers(t *testing.T) {
+func TestRepeatsUntilAcknowledged(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true, repeat: 10m}]\n", func(w *world) {
 		a := w.phone(alice)
 		w.fire()
@@ -151,7 +151,7 @@ func TestRepeatedUntilSomebodyAnswers(t *testing.T) {
 	})
 }
 
-func TestCoveredNotificationsWakeNobodyElse(t *testing.T) {
+func TestRepeatIntervalNotifiesOnlyTheHolder(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "to: [alice]\n", "to: [alice, bob]\n", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -176,7 +176,7 @@ func TestCoveredNotificationsWakeNobodyElse(t *testing.T) {
 	})
 }
 
-func TestMoreOfAnOpenPageGoesToAllWhoWerePaged(t *testing.T) {
+func TestUpdateReachesAllWhoWerePaged(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -189,7 +189,7 @@ func TestMoreOfAnOpenPageGoesToAllWhoWerePaged(t *testing.T) {
 	})
 }
 
-func TestUndoGoesOnWhereItWas(t *testing.T) {
+func TestUndoResumesTheEscalation(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b, c := w.phone(alice), w.phone(bob), w.phone(carol)
 		w.fire()
@@ -241,8 +241,8 @@ func TestByLabel(t *testing.T) {
 	})
 }
 
-// TestAStepThatNamesNobody: a step that names nobody is skipped immediately, and delays no later step.
-func TestAStepThatNamesNobody(t *testing.T) {
+// TestStepWithoutRecipientsIsSkipped: a step that names nobody is skipped immediately, and delays no later step.
+func TestStepWithoutRecipientsIsSkipped(t *testing.T) {
 	steps := strings.Replace(escalating, "{after: 5m, to: [bob]}, {after: 15m, to: [carol]}", "{after: 5m, to: [bob]}, {after: 15m, to: [alice]}, {after: 1h, to: [carol]}", 1)
 	inWorld(t, steps, func(w *world) {
 		a, c := w.phone(alice), w.phone(carol)

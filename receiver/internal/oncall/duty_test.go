@@ -46,8 +46,8 @@ func TestQuietHours(t *testing.T) {
 	})
 }
 
-// TestWhatCanNoLongerWait: a page that becomes critical at night is escalated at night.
-func TestWhatCanNoLongerWait(t *testing.T) {
+// TestPageTurnsCriticalAtNight: a page that becomes critical at night is escalated at night.
+func TestPageTurnsCriticalAtNight(t *testing.T) {
 	inWorld(t, sleeping+"receivers: [{name: oncall, to: [alice], limits: [], escalate: [{after: 5m, to: [bob]}]}]\n", func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.notify("oncall", "load", "first notification", load)
@@ -61,7 +61,7 @@ func TestWhatCanNoLongerWait(t *testing.T) {
 	})
 }
 
-func TestQuietForSome(t *testing.T) {
+func TestQuietHoursOfOneContact(t *testing.T) {
 	inWorld(t, sleeping+"receivers: [{name: oncall, to: [alice, bob], limits: [], acknowledge: true}]\n", func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.notify("oncall", "load", "first notification", load)
@@ -106,7 +106,7 @@ func (w *world) serveCalendar(text *atomic.Value, hangs *atomic.Bool) {
 	})))
 }
 
-func TestRotaOfAURL(t *testing.T) {
+func TestRotaFromURL(t *testing.T) {
 	var hangs atomic.Bool
 	var text atomic.Value
 	text.Store(calendar("On Call - Alice - Primary", "19991231T000000Z", "20000102T000000Z"))
@@ -181,8 +181,8 @@ receivers:
 	})
 }
 
-// TestAZoneIsChanged: after a change of the time zone the calendar is read again, despite its ETag.
-func TestAZoneIsChanged(t *testing.T) {
+// TestChangedZoneRereadsTheCalendar: after a change of the time zone the calendar is read again, despite its ETag.
+func TestChangedZoneRereadsTheCalendar(t *testing.T) {
 	var text atomic.Value
 	text.Store(strings.Replace(calendar("alice", "20000101T000000", "20000101T100000"), "END:VCALENDAR",
 		"BEGIN:VEVENT\r\nUID:2\r\nSUMMARY:bob\r\nDTSTART:20000101T100000\r\nDTEND:20000103T100000\r\nEND:VEVENT\r\nEND:VCALENDAR", 1))
@@ -201,8 +201,8 @@ func TestAZoneIsChanged(t *testing.T) {
 	})
 }
 
-// TestABrokenFileAtTheStart: if the calendar's file is broken at the start, its last copy is used.
-func TestABrokenFileAtTheStart(t *testing.T) {
+// TestBrokenCalendarFileAtStart: if the calendar's file is broken at the start, its last copy is used.
+func TestBrokenCalendarFileAtStart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "primary.ics")
 	if err := os.WriteFile(file, []byte(calendar("alice", "19991231T000000Z", "20000102T000000Z")), 0o600); err != nil {
 		t.Fatal(err)

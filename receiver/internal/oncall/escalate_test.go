@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestStopOfACalendarsContact: the team also learns that a contact from a calendar has stopped texts.
-func TestStopOfACalendarsContact(t *testing.T) {
+// TestCalendarContactStops: the team also learns that a contact from a calendar has stopped texts.
+func TestCalendarContactStops(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		w.halt()
 		file := filepath.Join(w.dir, "rota.ics")
@@ -45,9 +45,9 @@ func TestStopOfACalendarsContact(t *testing.T) {
 	})
 }
 
-// TestAnUpdateThatFailsIsNotUnreached: somebody whose first text was delivered is reached, even if a
+// TestReachedDespiteFailedUpdate: somebody whose first text was delivered is reached, even if a
 // later one fails.
-func TestAnUpdateThatFailsIsNotUnreached(t *testing.T) {
+func TestReachedDespiteFailedUpdate(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -60,7 +60,7 @@ func TestAnUpdateThatFailsIsNotUnreached(t *testing.T) {
 	})
 }
 
-func TestNoReceiptOfAnUpdate(t *testing.T) {
+func TestReachedDespiteUpdateWithoutReceipt(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: []\n    no_receipt: 3m", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -72,8 +72,8 @@ func TestNoReceiptOfAnUpdate(t *testing.T) {
 	})
 }
 
-// TestHeldUpdateIsNotUnreached: an update that limits hold does not turn "No answer" into "Not reached".
-func TestHeldUpdateIsNotUnreached(t *testing.T) {
+// TestReachedDespiteHeldUpdate: an update that limits hold does not turn "No answer" into "Not reached".
+func TestReachedDespiteHeldUpdate(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 1h}]", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -101,8 +101,8 @@ func TestHolderStops(t *testing.T) {
 	})
 }
 
-// TestAcknowledgeTakenOut: a page expires when its receiver no longer has pages.
-func TestAcknowledgeTakenOut(t *testing.T) {
+// TestRemovedAcknowledgeExpiresPages: a page expires when its receiver no longer has pages.
+func TestRemovedAcknowledgeExpiresPages(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
 		a := w.phone(alice)
 		w.fire()
@@ -118,8 +118,8 @@ func TestAcknowledgeTakenOut(t *testing.T) {
 	})
 }
 
-// TestStopEndsWhatWaits: a person who has stopped texts gets no held ones.
-func TestStopEndsWhatWaits(t *testing.T) {
+// TestStopDropsHeldMessages: a person who has stopped texts gets no held ones.
+func TestStopDropsHeldMessages(t *testing.T) {
 	inWorld(t, sleeping+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
 		a := w.phone(alice)
 		w.notify("oncall", "x", "first notification", disk)
@@ -131,8 +131,8 @@ func TestStopEndsWhatWaits(t *testing.T) {
 	})
 }
 
-// TestStepsAfterADowntime: after a long downtime the steps keep their distance from each other.
-func TestStepsAfterADowntime(t *testing.T) {
+// TestStepsAfterDowntime: after a long downtime the steps keep their distance from each other.
+func TestStepsAfterDowntime(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		w.fire()
 		after(time.Minute)
@@ -149,9 +149,9 @@ func TestStepsAfterADowntime(t *testing.T) {
 	})
 }
 
-// TestStoppedHolderOfASilence: if the holder of a silenced page has stopped texts, others are paged when
+// TestHolderStopsDuringSilence: if the holder of a silenced page has stopped texts, others are paged when
 // the silence ends.
-func TestStoppedHolderOfASilence(t *testing.T) {
+func TestHolderStopsDuringSilence(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -169,9 +169,9 @@ func TestStoppedHolderOfASilence(t *testing.T) {
 	})
 }
 
-// TestQuietNotReached: if the first message, sent after the quiet hours, is not delivered, the next step
+// TestUndeliveredAfterQuietHours: if the first message, sent after the quiet hours, is not delivered, the next step
 // is taken immediately.
-func TestQuietNotReached(t *testing.T) {
+func TestUndeliveredAfterQuietHours(t *testing.T) {
 	cfg := sleeping + `
 receivers:
   - {name: oncall, to: [alice], limits: [], escalate: [{after: 30m, to: [bob]}]}

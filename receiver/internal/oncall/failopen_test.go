@@ -60,7 +60,7 @@ func withFlaky(t *testing.T, cfg string, test func(w *world, store *flaky)) {
 	}, func(w *world) { test(w, &store) })
 }
 
-func TestAPagePastTheOutbox(t *testing.T) {
+func TestPageWithoutStore(t *testing.T) {
 	inFlakyWorld(t, func(w *world, broken func(bool)) {
 		a, b := w.phone(alice), w.phone(bob)
 		broken(true)
@@ -78,7 +78,7 @@ func TestAPagePastTheOutbox(t *testing.T) {
 	})
 }
 
-func TestResolvedPastTheOutbox(t *testing.T) {
+func TestResolvedWithoutStore(t *testing.T) {
 	inFlakyWorld(t, func(w *world, broken func(bool)) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -96,9 +96,9 @@ func TestResolvedPastTheOutbox(t *testing.T) {
 	})
 }
 
-// TestMorePastTheOutbox: a notification that comes while the store is broken is sent, and belongs to the
+// TestUpdateWithoutStore: a notification that comes while the store is broken is sent, and belongs to the
 // same page.
-func TestMorePastTheOutbox(t *testing.T) {
+func TestUpdateWithoutStore(t *testing.T) {
 	inFlakyWorld(t, func(w *world, broken func(bool)) {
 		a := w.phone(alice)
 		w.fire()
@@ -119,9 +119,9 @@ func TestMorePastTheOutbox(t *testing.T) {
 	})
 }
 
-// TestAReplyWhileTheOutboxIsAway: a reply that comes while the store is broken is carried out and
+// TestReplyWithoutStoreIsConfirmedOnce: a reply that comes while the store is broken is carried out and
 // confirmed once.
-func TestAReplyWhileTheOutboxIsAway(t *testing.T) {
+func TestReplyWithoutStoreIsConfirmedOnce(t *testing.T) {
 	inFlakyWorld(t, func(w *world, broken func(bool)) {
 		a := w.phone(alice)
 		w.fire()
@@ -136,8 +136,8 @@ func TestAReplyWhileTheOutboxIsAway(t *testing.T) {
 	})
 }
 
-// TestEscalationPastTheOutbox: a step that cannot be stored is taken, once.
-func TestEscalationPastTheOutbox(t *testing.T) {
+// TestStepWithoutStoreIsTakenOnce: a step that cannot be stored is taken, once.
+func TestStepWithoutStoreIsTakenOnce(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		b, c := w.phone(bob), w.phone(carol)
 		w.fire()
@@ -154,8 +154,8 @@ func TestEscalationPastTheOutbox(t *testing.T) {
 	})
 }
 
-// TestDeadPastTheOutbox: a dead heartbeat is reported once even if the report cannot be stored.
-func TestDeadPastTheOutbox(t *testing.T) {
+// TestDeadHeartbeatWithoutStore: a dead heartbeat is reported once even if the report cannot be stored.
+func TestDeadHeartbeatWithoutStore(t *testing.T) {
 	withFlaky(t, watched, func(w *world, store *flaky) {
 		a := w.phone(alice)
 		w.beat()
@@ -173,8 +173,8 @@ func TestDeadPastTheOutbox(t *testing.T) {
 	})
 }
 
-// TestFiresAnewAfterResolvedLate: an end that is stored late does not end a newer page.
-func TestFiresAnewAfterResolvedLate(t *testing.T) {
+// TestEndStoredLateKeepsTheNewerPage: an end that is stored late does not end a newer page.
+func TestEndStoredLateKeepsTheNewerPage(t *testing.T) {
 	inFlakyWorld(t, func(w *world, broken func(bool)) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -194,8 +194,8 @@ func TestFiresAnewAfterResolvedLate(t *testing.T) {
 	})
 }
 
-// TestResolvedBeforeFiringIsRecorded: a page that is stored after its end is not open again.
-func TestResolvedBeforeFiringIsRecorded(t *testing.T) {
+// TestPageStoredAfterItsEndStaysOver: a page that is stored after its end is not open again.
+func TestPageStoredAfterItsEndStaysOver(t *testing.T) {
 	inFlakyWorld(t, func(w *world, broken func(bool)) {
 		a, b := w.phone(alice), w.phone(bob)
 		broken(true)
@@ -212,8 +212,8 @@ func TestResolvedBeforeFiringIsRecorded(t *testing.T) {
 	})
 }
 
-// TestAnswersPastTheOutbox: replies act on a page while nothing can be stored.
-func TestAnswersPastTheOutbox(t *testing.T) {
+// TestRepliesWithoutStore: replies act on a page while nothing can be stored.
+func TestRepliesWithoutStore(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -247,8 +247,8 @@ func TestAnswersPastTheOutbox(t *testing.T) {
 	})
 }
 
-// undoPast escalates a page to bob. He acknowledges it and undoes that while the store is read-only.
-func (w *world) undoPast(store *flaky) {
+// undoReadOnly escalates a page to bob. He acknowledges it and undoes that while the store is read-only.
+func (w *world) undoReadOnly(store *flaky) {
 	w.t.Helper()
 	b := w.phone(bob)
 	w.fire()
@@ -262,10 +262,10 @@ func (w *world) undoPast(store *flaky) {
 	b.expect(5*time.Second, "Undone: ...")
 }
 
-// TestUndoPast: after the undo the page stays open when the store can be written again.
-func TestUndoPast(t *testing.T) {
+// TestUndoWithoutStore: after the undo the page stays open when the store can be written again.
+func TestUndoWithoutStore(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
-		w.undoPast(store)
+		w.undoReadOnly(store)
 		after(time.Minute)
 		store.readOnly.Store(false)
 		after(time.Minute)
@@ -276,17 +276,17 @@ func TestUndoPast(t *testing.T) {
 	})
 }
 
-// TestUndoPastStaysBroken: after the undo the escalation continues while the store is read-only.
-func TestUndoPastStaysBroken(t *testing.T) {
+// TestUndoWhileStoreStaysReadOnly: after the undo the escalation continues while the store is read-only.
+func TestUndoWhileStoreStaysReadOnly(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
-		w.undoPast(store)
+		w.undoReadOnly(store)
 		w.phone(carol).expect(15*time.Minute, "CRITICAL...")
 	})
 }
 
-// TestRepeatedReplyLosesTheAnswer: the acknowledgement survives if the callback is repeated when the store
+// TestRepeatedCallbackKeepsTheAcknowledgement: the acknowledgement survives if the callback is repeated when the store
 // works again and before the reply is stored.
-func TestRepeatedReplyLosesTheAnswer(t *testing.T) {
+func TestRepeatedCallbackKeepsTheAcknowledgement(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -317,9 +317,9 @@ func TestRepeatedReplyLosesTheAnswer(t *testing.T) {
 	})
 }
 
-// TestSpin: a step fails once, and nothing is due at the time of its retry. If the loop of the escalation
+// TestFailedStepDoesNotSpin: a step fails once, and nothing is due at the time of its retry. If the loop of the escalation
 // spins then, the bubble's clock stops and the test times out.
-func TestSpin(t *testing.T) {
+func TestFailedStepDoesNotSpin(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		a := w.phone(alice)
 		w.fire()

@@ -65,9 +65,9 @@ func inFaultyWorld(t *testing.T, cfg string, test func(w *world, f *faulty)) {
 	}, func(w *world) { test(w, &f) })
 }
 
-// TestContactsThatCannotBeReadOnce: a reply is carried out on its next callback if contacts cannot be
+// TestReplyAfterUnreadableContacts: a reply is carried out on its next callback if contacts cannot be
 // read once.
-func TestContactsThatCannotBeReadOnce(t *testing.T) {
+func TestReplyAfterUnreadableContacts(t *testing.T) {
 	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
 		a := w.phone(alice)
 		w.fire()
@@ -80,8 +80,8 @@ func TestContactsThatCannotBeReadOnce(t *testing.T) {
 	})
 }
 
-// TestPagesThatCannotBeReadOnce: pages are still reviewed if they cannot be read a few times.
-func TestPagesThatCannotBeReadOnce(t *testing.T) {
+// TestReviewAfterUnreadablePages: pages are still reviewed if they cannot be read a few times.
+func TestReviewAfterUnreadablePages(t *testing.T) {
 	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -92,8 +92,8 @@ func TestPagesThatCannotBeReadOnce(t *testing.T) {
 	})
 }
 
-// TestAnUnreadablePage: an unreadable page is retried only now and then.
-func TestAnUnreadablePage(t *testing.T) {
+// TestUnreadablePageIsRetriedRarely: an unreadable page is retried only now and then.
+func TestUnreadablePageIsRetriedRarely(t *testing.T) {
 	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
 		w.fire()
 		after(time.Second)
@@ -106,8 +106,8 @@ func TestAnUnreadablePage(t *testing.T) {
 	})
 }
 
-// TestOnePageDoesNotKeepAnother: a page that cannot be stored does not delay another.
-func TestOnePageDoesNotKeepAnother(t *testing.T) {
+// TestUnwritablePageDelaysNoOther: a page that cannot be stored does not delay another.
+func TestUnwritablePageDelaysNoOther(t *testing.T) {
 	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
 		b := w.phone(bob)
 		w.fire()
@@ -145,8 +145,8 @@ func TestReloadsWriteNothing(t *testing.T) {
 	})
 }
 
-// TestCodesRest: a code is not used again while its page is current, nor within 30 days of its opening.
-func TestCodesRest(t *testing.T) {
+// TestCodesAreNotReusedSoon: a code is not used again while its page is current, nor within 30 days of its opening.
+func TestCodesAreNotReusedSoon(t *testing.T) {
 	inFaultyWorld(t, escalating, func(w *world, f *faulty) {
 		var drawn []string
 		f.ofCode = func(code string) []outbox.Page {
@@ -183,7 +183,7 @@ func (f *badPage) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page,
 	return ps, err
 }
 
-func TestOneUnreadablePageDoesNotKeepReplies(t *testing.T) {
+func TestUnreadablePageBlocksNoReply(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		w.halt()
 		f := &badPage{}

@@ -95,7 +95,7 @@ func (p *phone) texts() (all []string) {
 	return all
 }
 
-func TestHeartbeatNeverSeen(t *testing.T) {
+func TestHeartbeatNeverReceived(t *testing.T) {
 	inWorld(t, watched, func(w *world) {
 		a := w.phone(alice)
 		a.silent(9 * time.Minute)
@@ -107,8 +107,8 @@ func TestHeartbeatNeverSeen(t *testing.T) {
 	})
 }
 
-// TestOwnDowntimeIsNotTheirs: smspager's own downtime makes no heartbeat dead at its start, but DEAD reports it.
-func TestOwnDowntimeIsNotTheirs(t *testing.T) {
+// TestOwnDowntimeKillsNoHeartbeat: smspager's own downtime makes no heartbeat dead at its start, but DEAD reports it.
+func TestOwnDowntimeKillsNoHeartbeat(t *testing.T) {
 	inWorld(t, watched, func(w *world) {
 		a := w.phone(alice)
 		w.beat()
@@ -130,8 +130,8 @@ func TestOwnDowntimeIsNotTheirs(t *testing.T) {
 	})
 }
 
-// TestABeatLostInAShortDowntime: a beat lost in a short downtime does not make the heartbeat dead.
-func TestABeatLostInAShortDowntime(t *testing.T) {
+// TestBeatLostInShortDowntime: a beat lost in a short downtime does not make the heartbeat dead.
+func TestBeatLostInShortDowntime(t *testing.T) {
 	inWorld(t, watched, func(w *world) {
 		w.beat()
 		after(3*time.Minute + 5*time.Second)
@@ -144,8 +144,8 @@ func TestABeatLostInAShortDowntime(t *testing.T) {
 	})
 }
 
-// TestHeartbeatBesideAReceiver: a receiver that a heartbeat names works like any other.
-func TestHeartbeatBesideAReceiver(t *testing.T) {
+// TestHeartbeatNamesAReceiver: a receiver that a heartbeat names works like any other.
+func TestHeartbeatNamesAReceiver(t *testing.T) {
 	inWorld(t, strings.Replace(watched, "receiver: watchdog", "receiver: oncall", 1), func(w *world) {
 		w.notify("oncall", "x", "first notification", watchdog)
 		w.phone(bob).expect(time.Second, "OK Watchdog: alerts arrive...")
@@ -157,7 +157,7 @@ func TestHeartbeatBesideAReceiver(t *testing.T) {
 	})
 }
 
-func TestANewHeartbeatByReload(t *testing.T) {
+func TestReloadAddsAHeartbeat(t *testing.T) {
 	inWorld(t, watched, func(w *world) {
 		w.beat()
 		after(time.Hour)
@@ -175,7 +175,7 @@ func TestANewHeartbeatByReload(t *testing.T) {
 	})
 }
 
-func TestAliveElsewhere(t *testing.T) {
+func TestAliveCalls(t *testing.T) {
 	elsewhere := &counting{}
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: []}]\nalive: {url: \"https://elsewhere/ping/secret\", interval: 30s}\n", func(w *world) {
 		w.routes.set("elsewhere", elsewhere)
@@ -235,9 +235,9 @@ func TestCreditGuard(t *testing.T) {
 	})
 }
 
-// TestHeartbeatBack: a heartbeat that one restart removes and another adds within an hour is not dead
+// TestHeartbeatAddedBackByRestart: a heartbeat that one restart removes and another adds within an hour is not dead
 // immediately.
-func TestHeartbeatBack(t *testing.T) {
+func TestHeartbeatAddedBackByRestart(t *testing.T) {
 	inWorld(t, watched, func(w *world) {
 		a := w.phone(alice)
 		w.beat()

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestDigestSwallowsAnUnlimitedPage: a page of a receiver without limits is sent in full, not in the
+// TestUnlimitedPageStaysOutOfTheDigest: a page of a receiver without limits is sent in full, not in the
 // digest of texts that another receiver's limits hold.
-func TestDigestSwallowsAnUnlimitedPage(t *testing.T) {
+func TestUnlimitedPageStaysOutOfTheDigest(t *testing.T) {
 	cfg := team + `
 receivers:
   - {name: oncall, to: [alice], limits: [], acknowledge: true}
@@ -61,8 +61,8 @@ receivers:
 	})
 }
 
-// TestBudgetDigestIsStarved: critical texts do not starve the digest of the others.
-func TestBudgetDigestIsStarved(t *testing.T) {
+// TestCriticalTextsDoNotStarveTheDigest: critical texts do not starve the digest of the others.
+func TestCriticalTextsDoNotStarveTheDigest(t *testing.T) {
 	cfg := team + `
 credit: {daily_budget: 1}
 receivers:
@@ -124,8 +124,8 @@ func TestLimitAcrossARestart(t *testing.T) {
 	})
 }
 
-// TestLateOfTwoReceivers: one digest reports the texts that several receivers could not send in time.
-func TestLateOfTwoReceivers(t *testing.T) {
+// TestLateTextsOfTwoReceiversInOneDigest: one digest reports the texts that several receivers could not send in time.
+func TestLateTextsOfTwoReceiversInOneDigest(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: one, to: [alice]}, {name: two, to: [alice]}]\n", func(w *world) {
 		provider := w.routes.get("provider")
 		w.routes.set("provider", refusing{})
@@ -144,9 +144,9 @@ func TestLateOfTwoReceivers(t *testing.T) {
 	})
 }
 
-// TestHeldTextsOfAnsweredPages: held texts are not sent if their page is acknowledged or their recipient
+// TestHeldTextsOfAcknowledgedPages: held texts are not sent if their page is acknowledged or their recipient
 // has stopped texts.
-func TestHeldTextsOfAnsweredPages(t *testing.T) {
+func TestHeldTextsOfAcknowledgedPages(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]\n    urgent: []", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		for i := range 4 {
@@ -169,8 +169,8 @@ func TestHeldTextsOfAnsweredPages(t *testing.T) {
 	})
 }
 
-// TestStarved: a receiver without limits does not hold another's texts for ever.
-func TestStarved(t *testing.T) {
+// TestUnlimitedReceiverStarvesNoOther: a receiver without limits does not hold another's texts for ever.
+func TestUnlimitedReceiverStarvesNoOther(t *testing.T) {
 	cfg := team + `
 receivers:
   - {name: oncall, to: [alice], limits: [{messages: 5, per: 5m}]}

@@ -12,9 +12,9 @@ type down struct{}
 
 func (down) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("no route") }
 
-// TestStaleEscalation: a step that could be neither stored nor sent is not sent after the page is over.
+// TestStaleStepIsDropped: a step that could be neither stored nor sent is not sent after the page is over.
 // RESOLVED replaces it, as it does if the store works.
-func TestStaleEscalation(t *testing.T) {
+func TestStaleStepIsDropped(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -31,9 +31,9 @@ func TestStaleEscalation(t *testing.T) {
 	})
 }
 
-// TestQuietResolvedDroppedByUndo: RESOLVED is sent after an outage of the provider even if the page has
+// TestResolvedSurvivesAnOutage: RESOLVED is sent after an outage of the provider even if the page has
 // got an event since.
-func TestQuietResolvedDroppedByUndo(t *testing.T) {
+func TestResolvedSurvivesAnOutage(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -51,8 +51,8 @@ func TestQuietResolvedDroppedByUndo(t *testing.T) {
 	})
 }
 
-// TestAnswerDropped: a confirmation is sent even if the page is over when the provider works again.
-func TestAnswerDropped(t *testing.T) {
+// TestConfirmationSurvivesTheEndOfThePage: a confirmation is sent even if the page is over when the provider works again.
+func TestConfirmationSurvivesTheEndOfThePage(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: []\n    send_resolved: false", 1), func(w *world) {
 		a := w.phone(alice)
 		w.fire()
@@ -68,8 +68,8 @@ func TestAnswerDropped(t *testing.T) {
 	})
 }
 
-// TestResolvedControl is TestResolvedDropped without the silence.
-func TestResolvedControl(t *testing.T) {
+// TestHeldResolvedWithoutSilence is TestHeldResolvedSurvivesFailedSilence without the silence.
+func TestHeldResolvedWithoutSilence(t *testing.T) {
 	inWorld(t, twoLimited, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -93,9 +93,9 @@ receivers:
     acknowledge: true
 `
 
-// TestResolvedDropped: RESOLVED that limits hold is sent even if a silence that fails changes the page's
+// TestHeldResolvedSurvivesFailedSilence: RESOLVED that limits hold is sent even if a silence that fails changes the page's
 // UpdatedAt in the meantime.
-func TestResolvedDropped(t *testing.T) {
+func TestHeldResolvedSurvivesFailedSilence(t *testing.T) {
 	inWorld(t, twoLimited, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.notify("oncall", "load", "first notification", load)

@@ -17,8 +17,8 @@ import (
 
 var other = alert{name: "LoadHigh", severity: "critical", instance: "db-2"}
 
-// TestSecondSilenceKeepsWhatTheFirstSilenced: a silence of a newer alert does not end the first silence.
-func TestSecondSilenceKeepsWhatTheFirstSilenced(t *testing.T) {
+// TestSecondSilenceKeepsTheFirst: a silence of a newer alert does not end the first silence.
+func TestSecondSilenceKeepsTheFirst(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
 		w.fire()
@@ -55,8 +55,8 @@ func (w *world) truncated(status, reason string, left int, a alert) {
 	}
 }
 
-// TestSilenceOfTruncated: alerts that the notification leaves out cannot be silenced.
-func TestSilenceOfTruncated(t *testing.T) {
+// TestTruncatedAlertsCannotBeSilenced: alerts that the notification leaves out cannot be silenced.
+func TestTruncatedAlertsCannotBeSilenced(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		inWorld(t, escalating, func(w *world) {
 			a := w.phone(alice)
@@ -99,7 +99,7 @@ func (f forbids) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.Handler.ServeHTTP(w, r)
 }
 
-func TestUndoThatIsForbidden(t *testing.T) {
+func TestUndoForbiddenByAlertmanager(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		w.routes.set("alertmanager", textinghousetest.Transport(forbids{w.am}))
 		a := w.phone(alice)
@@ -130,7 +130,7 @@ func (l *lossy) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-func TestTwoAlertmanagersOneAnswerLost(t *testing.T) {
+func TestOneOfTwoAlertmanagersLosesItsResponse(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "http://alertmanager]", "http://alertmanager, http://other]", 1), func(w *world) {
 		a := w.phone(alice)
 		am := w.routes.get("alertmanager")
@@ -208,8 +208,8 @@ func TestUndoAtAnotherReplica(t *testing.T) {
 	})
 }
 
-// TestTwoSilencesAtOnce: two people who silence a page simultaneously both get a confirmation.
-func TestTwoSilencesAtOnce(t *testing.T) {
+// TestSimultaneousSilences: two people who silence a page simultaneously both get a confirmation.
+func TestSimultaneousSilences(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "to: [alice]", "to: [alice, bob]", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestUnknownSendersAreNeverAnswered(t *testing.T) {
+func TestUnknownSendersGetNoConfirmation(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
 		w.fire()
@@ -54,8 +54,8 @@ func TestUnknownSendersAreNeverAnswered(t *testing.T) {
 	})
 }
 
-// TestReplyOfNobody: if a reply has no number, its ids show the sender. Without ids it does nothing.
-func TestReplyOfNobody(t *testing.T) {
+// TestReplyWithoutNumber: if a reply has no number, its ids show the sender. Without ids it does nothing.
+func TestReplyWithoutNumber(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
 		w.fire()
@@ -81,8 +81,8 @@ func TestReplyOfNobody(t *testing.T) {
 	})
 }
 
-// TestMachinesDoNotTalkForEver: a phone that replies to everything gets a few confirmations.
-func TestMachinesDoNotTalkForEver(t *testing.T) {
+// TestConfirmationsToMachinesEnd: a phone that replies to everything gets a few confirmations.
+func TestConfirmationsToMachinesEnd(t *testing.T) {
 	inWorld(t, team+"receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true}]\n", func(w *world) {
 		for _, text := range []string{"I am out of office", "?"} {
 			a := w.phone(alice)
@@ -107,8 +107,8 @@ func TestMachinesDoNotTalkForEver(t *testing.T) {
 	})
 }
 
-// TestUnclearTextsAreAnsweredLess: unclear replies have a lower limit of confirmations than commands.
-func TestUnclearTextsAreAnsweredLess(t *testing.T) {
+// TestUnclearRepliesHaveALowerLimit: unclear replies have a lower limit of confirmations than commands.
+func TestUnclearRepliesHaveALowerLimit(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
 		w.fire()
@@ -137,9 +137,9 @@ func TestUnclearTextsAreAnsweredLess(t *testing.T) {
 	})
 }
 
-// TestAcknowledgedAndUndoneForEver: limits end the confirmations, and a little later the messages to
+// TestEndlessUndoIsLimited: limits end the confirmations, and a little later the messages to
 // others.
-func TestAcknowledgedAndUndoneForEver(t *testing.T) {
+func TestEndlessUndoIsLimited(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -158,9 +158,9 @@ func TestAcknowledgedAndUndoneForEver(t *testing.T) {
 	})
 }
 
-// TestAcknowledgedBeyondTheLimit: others learn of an acknowledgement even if its confirmation exceeds the
+// TestAcknowledgementBeyondTheLimit: others learn of an acknowledgement even if its confirmation exceeds the
 // limit.
-func TestAcknowledgedBeyondTheLimit(t *testing.T) {
+func TestAcknowledgementBeyondTheLimit(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "to: [alice]", "to: [alice, bob]", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		var codes []string

@@ -147,8 +147,8 @@ func TestVerification(t *testing.T) {
 	})
 }
 
-// TestAReplyToAPageThatIsOver: a reply to a page that is over acknowledges no other page.
-func TestAReplyToAPageThatIsOver(t *testing.T) {
+// TestReplyToAPageThatIsOver: a reply to a page that is over acknowledges no other page.
+func TestReplyToAPageThatIsOver(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
 		w.fire()
@@ -173,8 +173,8 @@ func TestAReplyToAPageThatIsOver(t *testing.T) {
 	})
 }
 
-// TestSeveralAtOnce: one reply acknowledges several pages, by their codes or all of them.
-func TestSeveralAtOnce(t *testing.T) {
+// TestReplyAcknowledgesSeveralPages: one reply acknowledges several pages, by their codes or all of them.
+func TestReplyAcknowledgesSeveralPages(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		var codes []string
@@ -201,8 +201,8 @@ func TestSeveralAtOnce(t *testing.T) {
 	})
 }
 
-// TestUndoOfSomebodyElses: UNDO opens somebody else's page only if it names the code.
-func TestUndoOfSomebodyElses(t *testing.T) {
+// TestUndoOfSomebodyElsesPage: UNDO opens somebody else's page only if it names the code.
+func TestUndoOfSomebodyElsesPage(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.fire()
@@ -275,8 +275,8 @@ func TestLateReply(t *testing.T) {
 	}
 }
 
-// TestAPageShowsTheDigestThatTellsOfIt: a page shows the digest that replaces its message.
-func TestAPageShowsTheDigestThatTellsOfIt(t *testing.T) {
+// TestPageShowsItsDigest: a page shows the digest that replaces its message.
+func TestPageShowsItsDigest(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "limits: []", "limits: [{messages: 1, per: 2m}]\n    urgent: []", 1), func(w *world) {
 		for i := range 3 {
 			w.notify("oncall", fmt.Sprint(i), "first notification", alert{name: fmt.Sprint("Service", i), severity: "critical", instance: "x"})
@@ -293,9 +293,9 @@ func TestAPageShowsTheDigestThatTellsOfIt(t *testing.T) {
 	})
 }
 
-// TestQuietHoursOfWhoHasSeveral: a message about the holder of several pages waits for the end of quiet
+// TestQuietHoursOfAHolderOfSeveralPages: a message about the holder of several pages waits for the end of quiet
 // hours, as a message about one page does.
-func TestQuietHoursOfWhoHasSeveral(t *testing.T) {
+func TestQuietHoursOfAHolderOfSeveralPages(t *testing.T) {
 	inWorld(t, sleeping+"receivers: [{name: oncall, to: [alice, bob], limits: [], acknowledge: true}]\n", func(w *world) {
 		a, b := w.phone(alice), w.phone(bob) // alice has quiet hours
 		w.notify("oncall", "1", "first notification", load)
@@ -308,9 +308,9 @@ func TestQuietHoursOfWhoHasSeveral(t *testing.T) {
 	})
 }
 
-// TestALabelsNumberAnswersByCode: a recipient from a label may reply with the page's code, whatever
+// TestNumberFromALabelRepliesWithCode: a recipient from a label may reply with the page's code, whatever
 // message came last.
-func TestALabelsNumberAnswersByCode(t *testing.T) {
+func TestNumberFromALabelRepliesWithCode(t *testing.T) {
 	const dave = "+33612340000"
 	inWorld(t, team+"receivers: [{name: oncall, to_label: owner, limits: [], acknowledge: true}]\n", func(w *world) {
 		body, _ := json.Marshal(map[string]any{

@@ -41,9 +41,9 @@ func TestCriticalNeverWaits(t *testing.T) {
 	}
 }
 
-// TestResolvedTakesNothing: RESOLVED does not count towards the limits of pages, and waits if the page's
+// TestResolvedDoesNotUseUpLimits: RESOLVED does not count towards the limits of pages, and waits if the page's
 // own message is held.
-func TestResolvedTakesNothing(t *testing.T) {
+func TestResolvedDoesNotUseUpLimits(t *testing.T) {
 	inWorld(t, paged, func(w *world) {
 		a := w.phone(alice)
 		flap := func(i int, resolved bool) {
@@ -121,8 +121,8 @@ func TestStormOfCriticalGroups(t *testing.T) {
 	})
 }
 
-// TestNoticesAreNoPages: notices of a page's new holder are sent immediately, however many there are.
-func TestNoticesAreNoPages(t *testing.T) {
+// TestNoticesAreNotLimited: notices of a page's new holder are sent immediately, however many there are.
+func TestNoticesAreNotLimited(t *testing.T) {
 	inWorld(t, strings.Replace(paged, "to: [alice]", "to: [alice, bob]", 1), func(w *world) {
 		const pages = 15
 		for i := range pages {
@@ -162,9 +162,9 @@ func TestUrgentInCapitals(t *testing.T) {
 	})
 }
 
-// TestCutNotificationPasses: a notification that leaves out alerts passes limits, because one of them may
+// TestCutNotificationPassesLimits: a notification that leaves out alerts passes limits, because one of them may
 // be critical.
-func TestCutNotificationPasses(t *testing.T) {
+func TestCutNotificationPassesLimits(t *testing.T) {
 	const cfg = team + "receivers: [{name: oncall, to: [alice], urgent: [], limits: [{messages: 1, per: 10m}]}]\n"
 	inWorld(t, cfg, func(w *world) {
 		for i, truncated := range []int{0, 0, 7} {

@@ -85,9 +85,9 @@ func TestAlertmanagerIsAway(t *testing.T) {
 	})
 }
 
-// TestAnAnswerOfAlertmanagerIsLost: a silence is not set twice if the response is lost, even after a
+// TestAlertmanagersResponseIsLost: a silence is not set twice if the response is lost, even after a
 // restart.
-func TestAnAnswerOfAlertmanagerIsLost(t *testing.T) {
+func TestAlertmanagersResponseIsLost(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		inWorld(t, escalating, func(w *world) {
 			a := w.phone(alice)
@@ -108,7 +108,7 @@ func TestAnAnswerOfAlertmanagerIsLost(t *testing.T) {
 	}
 }
 
-func TestSilencesThatAreRefused(t *testing.T) {
+func TestRefusedSilences(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
 		w.fire()
@@ -198,7 +198,7 @@ func TestLongSilences(t *testing.T) {
 	})
 }
 
-func TestASecondSilenceIsInThePlaceOfTheFirst(t *testing.T) {
+func TestSecondSilenceReplacesTheFirst(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
 		w.fire()
@@ -220,9 +220,9 @@ func TestASecondSilenceIsInThePlaceOfTheFirst(t *testing.T) {
 	})
 }
 
-// TestUndoEndsTheSilenceOfAPageThatIsOpenAgain: UNDO ends the silence of a page that is open again
+// TestUndoEndsTheSilenceOfAReopenedPage: UNDO ends the silence of a page that is open again
 // because of a new alert, or that is over.
-func TestUndoEndsTheSilenceOfAPageThatIsOpenAgain(t *testing.T) {
+func TestUndoEndsTheSilenceOfAReopenedPage(t *testing.T) {
 	for _, over := range []bool{false, true} {
 		inWorld(t, escalating, func(w *world) {
 			a := w.phone(alice)
@@ -249,8 +249,8 @@ func TestUndoEndsTheSilenceOfAPageThatIsOpenAgain(t *testing.T) {
 	}
 }
 
-// TestAnAlertmanagerThatHangs: an Alertmanager that hangs delays no page.
-func TestAnAlertmanagerThatHangs(t *testing.T) {
+// TestHangingAlertmanagerDelaysNoPage: an Alertmanager that hangs delays no page.
+func TestHangingAlertmanagerDelaysNoPage(t *testing.T) {
 	inWorld(t, strings.Replace(escalating, "http://alertmanager]", "http://alertmanager, http://other]", 1), func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		w.routes.set("alertmanager", hanging{})
@@ -277,9 +277,9 @@ func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, r.Context().Err()
 }
 
-// TestSilencedAsTheAlertsWere: the alerts that fired when the silence was asked for are silenced, each
+// TestSilenceCoversAlertsOfItsRequest: the alerts that fired when the silence was asked for are silenced, each
 // once, whatever fires when the silence is set.
-func TestSilencedAsTheAlertsWere(t *testing.T) {
+func TestSilenceCoversAlertsOfItsRequest(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
 		w.three()
@@ -305,9 +305,9 @@ func TestSilencedAsTheAlertsWere(t *testing.T) {
 	})
 }
 
-// TestASilenceThatIsNeededNoMore: a silence that cannot be set immediately is not set after the page is
+// TestLateSilenceOfAnEndedPage: a silence that cannot be set immediately is not set after the page is
 // over. After a text with NOT silenced, no alert stays silenced.
-func TestASilenceThatIsNeededNoMore(t *testing.T) {
+func TestLateSilenceOfAnEndedPage(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a := w.phone(alice)
 		w.fire()

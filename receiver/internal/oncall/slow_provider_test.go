@@ -22,9 +22,9 @@ func (s slowAll) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.RoundTripper.RoundTrip(r)
 }
 
-// TestStepAndNotificationPastTheStore: a notification that comes while a step is sent without the store
+// TestNotificationDuringAStepWithoutStore: a notification that comes while a step is sent without the store
 // does not cause the step to be taken again.
-func TestStepAndNotificationPastTheStore(t *testing.T) {
+func TestNotificationDuringAStepWithoutStore(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		b := w.phone(bob)
 		w.fire()
@@ -50,9 +50,9 @@ func TestStepAndNotificationPastTheStore(t *testing.T) {
 	})
 }
 
-// TestStepAndEndPastTheStore: a page that is resolved while a step is sent without the store stays
+// TestEndDuringAStepWithoutStore: a page that is resolved while a step is sent without the store stays
 // resolved.
-func TestStepAndEndPastTheStore(t *testing.T) {
+func TestEndDuringAStepWithoutStore(t *testing.T) {
 	withFlaky(t, escalating, func(w *world, store *flaky) {
 		w.fire()
 		after(4*time.Minute + 50*time.Second)

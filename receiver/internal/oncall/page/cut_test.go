@@ -57,9 +57,9 @@ func TestLearnCut(t *testing.T) {
 	}
 }
 
-// TestCutAreHeldAWhile: without a response, suppressed alerts that were left out stay suppressed for five
+// TestCutAlertsStaySuppressed: without a response, suppressed alerts that were left out stay suppressed for five
 // minutes.
-func TestCutAreHeldAWhile(t *testing.T) {
+func TestCutAlertsStaySuppressed(t *testing.T) {
 	p := page.Open("1", "4821", "oncall", take{alerts: "a", truncated: 2}.notification(), nil, begin)
 	held := page.Known{Suppressed: true, By: "muted by nights"}
 	p.Learn(&page.Report{Alerts: map[string]page.Known{"a": held, "b": held}, Whole: true, All: true}, at(time.Minute))

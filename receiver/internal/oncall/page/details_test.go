@@ -28,8 +28,8 @@ func TestRecipients(t *testing.T) {
 	}
 }
 
-// TestShown: a page shows its severity and, in its history, who is paged later.
-func TestShown(t *testing.T) {
+// TestSeverityAndHistoryAreShown: a page shows its severity and, in its history, who is paged later.
+func TestSeverityAndHistoryAreShown(t *testing.T) {
 	asleep := alice
 	asleep.NotBefore = at(4 * time.Hour)
 	p := openedFor(asleep, bob)
@@ -55,9 +55,9 @@ func TestNotifiedInsteadOfRepeat(t *testing.T) {
 	}
 }
 
-// TestUndoIsJudged: after an undo, the receipts of the last step do not matter. Somebody acknowledged
+// TestUndoIgnoresReceipts: after an undo, the receipts of the last step do not matter. Somebody acknowledged
 // the page, so a message has arrived.
-func TestUndoIsJudged(t *testing.T) {
+func TestUndoIgnoresReceipts(t *testing.T) {
 	p := after(acknowledge(alice, time.Minute))
 	p.Undo(plan, alice, at(2*time.Minute))
 	lost := []page.Reach{{Who: "alice", Detail: "no receipt"}}

@@ -70,9 +70,9 @@ func (w *world) once(wants ...string) {
 	}
 }
 
-// TestAStepThatWasForgotten: a process takes steps that it cannot store, and is killed. The next process
+// TestUnstoredStepIsSentOnce: a process takes steps that it cannot store, and is killed. The next process
 // takes them again, but the phones get each text once.
-func TestAStepThatWasForgotten(t *testing.T) {
+func TestUnstoredStepIsSentOnce(t *testing.T) {
 	for name, test := range map[string]struct {
 		life, death time.Duration // since the page opened; until the next process
 		ids         int           // how many messages the first process sends
@@ -104,8 +104,8 @@ func TestAStepThatWasForgotten(t *testing.T) {
 	}
 }
 
-// TestAForgottenStepThatNobodySent: the next process sends a step that was neither stored nor sent.
-func TestAForgottenStepThatNobodySent(t *testing.T) {
+// TestUnsentUnstoredStepIsSent: the next process sends a step that was neither stored nor sent.
+func TestUnsentUnstoredStepIsSent(t *testing.T) {
 	inMortalWorld(t, escalating, func(w *world, fails func(), revive func(time.Duration)) {
 		w.fire()
 		after(time.Minute)
@@ -124,8 +124,8 @@ func TestAForgottenStepThatNobodySent(t *testing.T) {
 	})
 }
 
-// TestARepeatThatWasForgotten is TestAStepThatWasForgotten for a repeat.
-func TestARepeatThatWasForgotten(t *testing.T) {
+// TestUnstoredRepeatIsSentOnce is TestUnstoredStepIsSentOnce for a repeat.
+func TestUnstoredRepeatIsSentOnce(t *testing.T) {
 	cfg := team + "receivers: [{name: oncall, to: [alice], limits: [], acknowledge: true, repeat: 10m}]\n"
 	inMortalWorld(t, cfg, func(w *world, fails func(), revive func(time.Duration)) {
 		w.fire()
@@ -144,9 +144,9 @@ func TestARepeatThatWasForgotten(t *testing.T) {
 	})
 }
 
-// TestAnEndThatWasForgotten is TestAStepThatWasForgotten for a page whose alerts Alertmanager no longer
+// TestUnstoredEndIsSentOnce is TestUnstoredStepIsSentOnce for a page whose alerts Alertmanager no longer
 // lists.
-func TestAnEndThatWasForgotten(t *testing.T) {
+func TestUnstoredEndIsSentOnce(t *testing.T) {
 	inMortalWorld(t, escalating, func(w *world, fails func(), revive func(time.Duration)) {
 		w.fire()
 		after(10 * time.Second)
@@ -160,9 +160,9 @@ func TestAnEndThatWasForgotten(t *testing.T) {
 	})
 }
 
-// TestAReplyThatWasForgotten: a reply is confirmed once even if its callback comes again after the process
+// TestUnstoredReplyIsConfirmedOnce: a reply is confirmed once even if its callback comes again after the process
 // that confirmed it was killed.
-func TestAReplyThatWasForgotten(t *testing.T) {
+func TestUnstoredReplyIsConfirmedOnce(t *testing.T) {
 	for _, test := range []struct{ text, confirmation string }{{"ok", "OK, "}, {"%s 2h", "Silenced "}, {"who", "oncall: "}} {
 		t.Run(test.text, func(t *testing.T) {
 			inMortalWorld(t, escalating, func(w *world, fails func(), revive func(time.Duration)) {
