@@ -71,9 +71,9 @@ receivers: [{name: r, to: ["rota:primary"]}]
 	}
 }
 
-// TestWhoAShiftIsOf: a shift belongs to the contacts that its title or attendees name, as people write
+// TestContactsOfAShift: a shift belongs to the contacts that its title or attendees name, as people write
 // them.
-func TestWhoAShiftIsOf(t *testing.T) {
+func TestContactsOfAShift(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "primary.ics")
 	cfg, err := config.Parse("x.yml", []byte(`
 textinghouse: {user: acme, password: x}
