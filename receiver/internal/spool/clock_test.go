@@ -14,10 +14,10 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
-// TestAClockThatWasAhead: times stored by a clock that was ahead count as now, and new IDs are
+// TestClockWasAhead: times stored by a clock that was ahead count as now, and new IDs are
 // greater than those made by it. The times also count as now if the clock is set back while the
 // process runs.
-func TestAClockThatWasAhead(t *testing.T) {
+func TestClockWasAhead(t *testing.T) {
 	for _, restarts := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "outbox.db"))
@@ -70,9 +70,9 @@ func TestAClockThatWasAhead(t *testing.T) {
 	}
 }
 
-// TestAClockSetBackInARun: pages and marks count as written now, in memory and in the store, and
+// TestClockSetBackWhileRunning: pages and marks count as written now, in memory and in the store, and
 // Committed reports the pages, which may be due.
-func TestAClockSetBackInARun(t *testing.T) {
+func TestClockSetBackWhileRunning(t *testing.T) {
 	for name, test := range map[string]struct{ held, away bool }{
 		"stored":                                {},
 		"stored, and the store cannot be read":  {away: true},
@@ -127,9 +127,9 @@ func TestAClockSetBackInARun(t *testing.T) {
 	}
 }
 
-// TestAStartReadsPagesOnce: one reading of the current pages serves to compare clocks and to know the
+// TestStartReadsPagesOnce: one reading of the current pages serves to compare clocks and to know the
 // pages when they cannot be read.
-func TestAStartReadsPagesOnce(t *testing.T) {
+func TestStartReadsPagesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		raw, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "outbox.db"))
 		if err != nil {

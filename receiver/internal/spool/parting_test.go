@@ -16,8 +16,8 @@ import (
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 )
 
-// TestWhatTheLogSaysAtTheEnd: a spool that closes logs what the next start will not know.
-func TestWhatTheLogSaysAtTheEnd(t *testing.T) {
+// TestCloseLogsWhatIsNotStored: a spool that closes logs what the next start will not know.
+func TestCloseLogsWhatIsNotStored(t *testing.T) {
 	const nothing = ""
 	for name, test := range map[string]struct {
 		fails, deleted bool // before the page; at the end

@@ -405,9 +405,9 @@ func TestUnknownCommitIsNotSentFirst(t *testing.T) {
 	})
 }
 
-// TestDoubtIsWaitedFor: in a shared store, a notification is not refused while the provider may
+// TestCommitWaitsForDoubt: in a shared store, a notification is not refused while the provider may
 // have its message: repeated to another replica, the message would be sent twice.
-func TestDoubtIsWaitedFor(t *testing.T) {
+func TestCommitWaitsForDoubt(t *testing.T) {
 	for _, taken := range []bool{true, false} {
 		var sp *spool.Spool
 		record := func(c outbox.Change) {
@@ -443,10 +443,10 @@ func TestDoubtIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestDoubtHoldsUpNoOther: a message that a replica sent without the store is in doubt. Once the store
+// TestDoubtDelaysOnlyItsGroup: a message that a replica sent without the store is in doubt. Once the store
 // works again, that message holds up only its own group: other entries that were sent are stored, and
 // new ones are stored first, for the leader to send.
-func TestDoubtHoldsUpNoOther(t *testing.T) {
+func TestDoubtDelaysOnlyItsGroup(t *testing.T) {
 	var sp *spool.Spool
 	var mu sync.Mutex
 	var direct, stored []string
@@ -527,9 +527,9 @@ func inReplica(t *testing.T, test func(f *fake, s *spool.Spool)) {
 	})
 }
 
-// TestARepeatInTheNextOutage: a notification that was sent first, and stored later, is repeated in the
+// TestRepeatInTheNextOutage: a notification that was sent first, and stored later, is repeated in the
 // next outage. It is a duplicate, and gets the IDs of the stored messages.
-func TestARepeatInTheNextOutage(t *testing.T) {
+func TestRepeatInTheNextOutage(t *testing.T) {
 	inReplica(t, func(f *fake, s *spool.Spool) {
 		ids := outbox.NewIDs()
 		away := fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault)
@@ -551,9 +551,9 @@ func TestARepeatInTheNextOutage(t *testing.T) {
 	})
 }
 
-// TestALongOutageIsStoredSoon: even 1000 entries that were sent first, and slow writes, are stored
+// TestBacklogIsStoredSoon: even 1000 entries that were sent first, and slow writes, are stored
 // within two seconds. The leader waits that long before it sends older messages.
-func TestALongOutageIsStoredSoon(t *testing.T) {
+func TestBacklogIsStoredSoon(t *testing.T) {
 	inReplica(t, func(f *fake, s *spool.Spool) {
 		ids := outbox.NewIDs()
 		f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
@@ -571,9 +571,9 @@ func TestALongOutageIsStoredSoon(t *testing.T) {
 	})
 }
 
-// TestAStoppedProcessDoesNotSend: a failure during a stop of the process does not show that the
+// TestStoppedProcessDoesNotSend: a failure during a stop of the process does not show that the
 // store fails, and another replica may have the entry by now.
-func TestAStoppedProcessDoesNotSend(t *testing.T) {
+func TestStoppedProcessDoesNotSend(t *testing.T) {
 	for _, during := range []string{"the commit", "the send"} {
 		handed := 0
 		in(t, spool.Options{Shared: true, Handover: func(_ bool, ms ...outbox.Message) { handed += len(ms) }}, func(f *fake, s *spool.Spool) {
@@ -605,9 +605,9 @@ func TestAStoppedProcessDoesNotSend(t *testing.T) {
 	}
 }
 
-// TestWhatCameDuringAStop: a notification that may have been posted while the process was stopped
+// TestNotificationDuringAStopIsRefused: a notification that may have been posted while the process was stopped
 // is refused; a little later, notifications are accepted again.
-func TestWhatCameDuringAStop(t *testing.T) {
+func TestNotificationDuringAStopIsRefused(t *testing.T) {
 	in(t, spool.Options{Shared: true}, func(_ *fake, s *spool.Spool) {
 		ids := outbox.NewIDs()
 		post := func() error {
@@ -639,8 +639,8 @@ func TestConflict(t *testing.T) {
 	})
 }
 
-// TestUnread: a receipt for a message that cannot be read is kept until it can.
-func TestUnread(t *testing.T) {
+// TestReceiptForUnreadableMessage: a receipt for a message that cannot be read is kept until it can.
+func TestReceiptForUnreadableMessage(t *testing.T) {
 	var changed []outbox.State
 	in(t, spool.Options{Changed: func(m outbox.Message, _ outbox.Change) { changed = append(changed, m.State) }}, func(f *fake, s *spool.Spool) {
 		m := message(outbox.NewIDs(), "g")
