@@ -11,9 +11,9 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// TestAGapBeginsANewTerm: after the machine slept, the process was stopped or the clock was set, the
+// TestClockGapBeginsANewTerm: after the machine slept, the process was stopped or the clock was set, the
 // provider is asked about waiting messages before they are sent.
-func TestAGapBeginsANewTerm(t *testing.T) {
+func TestClockGapBeginsANewTerm(t *testing.T) {
 	for name, tc := range map[string]struct {
 		steady, wall time.Duration
 		asks         bool
@@ -57,9 +57,9 @@ func TestAGapBeginsANewTerm(t *testing.T) {
 	}
 }
 
-// TestAMessageOfTheFuture: a message stored by a clock that was ahead counts as made when the process
+// TestMessageFromTheFuture: a message stored by a clock that was ahead counts as made when the process
 // starts.
-func TestAMessageOfTheFuture(t *testing.T) {
+func TestMessageFromTheFuture(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		m := w.message(alice, "g", "disk full")
 		m.CreatedAt = m.CreatedAt.Add(3 * time.Hour)
@@ -73,9 +73,9 @@ func TestAMessageOfTheFuture(t *testing.T) {
 	})
 }
 
-// TestAClockSetBackRewindsPages: pages with times in the future count as written now, also if the
+// TestClockSetBackRewindsPages: pages with times in the future count as written now, also if the
 // clock is set back while the process runs.
-func TestAClockSetBackRewindsPages(t *testing.T) {
+func TestClockSetBackRewindsPages(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.halt()
 		began := time.Now()

@@ -16,7 +16,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-func TestSendsAtOnceAndFollowsToTheEnd(t *testing.T) {
+func TestSendsImmediatelyAndFollowsToTheEnd(t *testing.T) {
 	inWorld(t, textinghousetest.Options{StatusDelay: time.Second}, func(w *world) {
 		m := w.message(alice, "g", "disk full")
 		w.put(m)
@@ -106,7 +106,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func TestOneAfterTheOtherInALane(t *testing.T) {
+func TestLaneSendsOneAfterAnother(t *testing.T) {
 	for _, tc := range []struct {
 		fault textinghousetest.Kind // of the first message's attempt, after which the provider may have it
 		want  []string
@@ -172,7 +172,7 @@ func TestSameTextWaitsForTheFloodToEnd(t *testing.T) {
 	})
 }
 
-func TestFloodOfAnotherProgramIsWaitedFor(t *testing.T) {
+func TestWaitsForTheFloodOfAnotherProgram(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		if _, err := w.settings().Gateway.Send(context.Background(), textinghouse.SMS{To: string(alice), Text: "same text"}); err != nil {
 			t.Fatal(err)
@@ -244,7 +244,7 @@ func TestFloodOfATwin(t *testing.T) {
 	}
 }
 
-func TestPermanentRefusalFailsAtOnce(t *testing.T) {
+func TestPermanentRefusalFailsImmediately(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 100, Command: "sendsms", Times: 1})
 		m, next := w.message(alice, "g", "refused"), w.message(alice, "g", "the next")
@@ -294,7 +294,7 @@ func TestRefusedAccountKeepsEverything(t *testing.T) {
 	}
 }
 
-func TestReloadTriesARefusedAccountAtOnce(t *testing.T) {
+func TestReloadTriesARefusedAccountImmediately(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 101, Times: 1})
 		m := w.message(alice, "g", "disk full")
@@ -374,7 +374,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
+func TestStoppingFinishesAttempts(t *testing.T) {
 	inWorld(t, textinghousetest.Options{StatusDelay: time.Hour}, func(w *world) {
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 3 * time.Second, Times: 1})
 		under, behind := w.message(alice, "g", "under way"), w.message(alice, "g", "behind")
@@ -397,7 +397,7 @@ func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
 	})
 }
 
-func TestStoppingGivesBackWhatHangs(t *testing.T) {
+func TestStoppingRequeuesHangingAttempts(t *testing.T) {
 	inWorld(t, textinghousetest.Options{StatusDelay: time.Hour}, func(w *world) {
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HangAfter, Times: 1})
 		m := w.message(alice, "g", "hangs")

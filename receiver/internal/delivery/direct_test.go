@@ -109,9 +109,9 @@ func TestStoreFailsWhileSending(t *testing.T) {
 	})
 }
 
-// TestStoppingRecordsWhatIsKnown: when the process stops, it tries once more to store an
+// TestStoppingStoresOutcomes: when the process stops, it tries once more to store an
 // outcome that the store refused.
-func TestStoppingRecordsWhatIsKnown(t *testing.T) {
+func TestStoppingStoresOutcomes(t *testing.T) {
 	inBrokenWorld(t, func(w *world, store *flaky) {
 		m := w.message(alice, "g", "disk full")
 		w.put(m)
@@ -131,9 +131,9 @@ func TestStoppingRecordsWhatIsKnown(t *testing.T) {
 	})
 }
 
-// TestOlderOnesDoNotFollowSendNow: a message that was sent without being stored supersedes the
+// TestSendNowSupersedesOlderMessages: a message that was sent without being stored supersedes the
 // older messages of its lane that wait in the store.
-func TestOlderOnesDoNotFollowSendNow(t *testing.T) {
+func TestSendNowSupersedesOlderMessages(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		inBrokenWorld(t, func(w *world, store *flaky) {
 			w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.HTTPStatus, N: 503, Command: "sendsms", Times: 1})
@@ -162,9 +162,9 @@ func TestOlderOnesDoNotFollowSendNow(t *testing.T) {
 	}
 }
 
-// TestOlderOnesDoNotFollowWhatArrived: when a process starts and finds an older message to send,
+// TestDeliveredMessageSupersedesOlderOne: when a process starts and finds an older message to send,
 // the newer message has already been delivered.
-func TestOlderOnesDoNotFollowWhatArrived(t *testing.T) {
+func TestDeliveredMessageSupersedesOlderOne(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		older, doubted := w.message(alice, "g", "firing"), w.message(alice, "h", "firing")
 		w.halt()
@@ -203,9 +203,9 @@ func TestOlderOnesDoNotFollowWhatArrived(t *testing.T) {
 	})
 }
 
-// TestOlderPastAfterNewerPast: while nothing can be stored, an older message is committed after a newer
+// TestOlderCommitAfterNewerWithoutStore: while nothing can be stored, an older message is committed after a newer
 // one of its lane, and is superseded.
-func TestOlderPastAfterNewerPast(t *testing.T) {
+func TestOlderCommitAfterNewerWithoutStore(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		store := &flaky{}
 		w.wraps = func(s outbox.Store) outbox.Store { store.Store = s; return store }

@@ -112,9 +112,9 @@ func doubtEnds(t *testing.T, respond http.HandlerFunc, accepted bool) {
 	})
 }
 
-// TestANewerOnePassesLateDoubt: a newer message of the lane does not wait for the next question
+// TestNewerMessagePassesLateDoubt: a newer message of the lane does not wait for the next question
 // about a message whose request ended long ago.
-func TestANewerOnePassesLateDoubt(t *testing.T) {
+func TestNewerMessagePassesLateDoubt(t *testing.T) {
 	inWorld(t, textinghousetest.Options{StatusDelay: 100 * time.Hour}, func(w *world) {
 		w.breakStatus(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oops", 500) })
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 1})
@@ -186,9 +186,9 @@ func TestDoubtEndsInANewTerm(t *testing.T) {
 	}
 }
 
-// TestARefusedAccountIsTriedByOthers: a message that cannot succeed for a reason of its own does not
+// TestRefusedAccountIsTriedWithOtherMessages: a message that cannot succeed for a reason of its own does not
 // keep the others waiting after a temporary refusal of the account.
-func TestARefusedAccountIsTriedByOthers(t *testing.T) {
+func TestRefusedAccountIsTriedWithOtherMessages(t *testing.T) {
 	const bob = "+33612345679"
 	for name, tc := range map[string]struct {
 		hopeless func(textinghouse.SMS) bool // a filter refuses it, or its outcome is unknown
@@ -299,9 +299,9 @@ func TestQuestionsDoNotStormARefusedAccount(t *testing.T) {
 	})
 }
 
-// TestALaggingGetstatusMakesNoDouble: a message is sent once even if getstatus knows it only seconds
+// TestLaggingGetstatusMakesNoDouble: a message is sent once even if getstatus knows it only seconds
 // after the acceptance, and its request hangs or breaks off.
-func TestALaggingGetstatusMakesNoDouble(t *testing.T) {
+func TestLaggingGetstatusMakesNoDouble(t *testing.T) {
 	for _, lag := range []time.Duration{2 * time.Second, 8 * time.Second, 9800 * time.Millisecond} {
 		for _, accepted := range []time.Duration{0, 300 * time.Millisecond, 2 * time.Second, 7 * time.Second, 9900 * time.Millisecond} {
 			for _, hangs := range []bool{true, false} {
@@ -368,9 +368,9 @@ type unguarded struct{ delivery.Gateway }
 
 func (unguarded) Guards(string) bool { return false }
 
-// TestALagThatNothingGuards: if no flood rule guards against a double, a message that another process
+// TestLagWithoutFloodRule: if no flood rule guards against a double, a message that another process
 // tried is not sent again until getstatus must know it.
-func TestALagThatNothingGuards(t *testing.T) {
+func TestLagWithoutFloodRule(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = func(s *delivery.Settings) { s.Gateway = unguarded{s.Gateway} }
 		w.halt()

@@ -107,9 +107,9 @@ func TestUnknownStatusesAreHarmless(t *testing.T) {
 	}
 }
 
-// TestWhatHasEndedIsNotAskedAbout: the provider is not asked about a message that is followed although
+// TestEndedMessageIsNotAskedAbout: the provider is not asked about a message that is followed although
 // it has ended, because its receipt came before its acceptance.
-func TestWhatHasEndedIsNotAskedAbout(t *testing.T) {
+func TestEndedMessageIsNotAskedAbout(t *testing.T) {
 	inWorld(t, textinghousetest.Options{StatusDelay: time.Second}, func(w *world) {
 		g := w.script()
 		m := w.message(alice, "g", "disk full")
@@ -274,9 +274,9 @@ func (f *fickle) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
 	return f.Store.Open(ctx)
 }
 
-// TestTheLeaderHasAFloor: the leader and the sender do not spin if the lead is lost immediately or
+// TestLeaderDoesNotSpin: the leader and the sender do not spin if the lead is lost immediately or
 // cannot be proved.
-func TestTheLeaderHasAFloor(t *testing.T) {
+func TestLeaderDoesNotSpin(t *testing.T) {
 	for _, f := range []*fickle{{valid: true}, {holds: time.Hour}, {valid: true, holds: time.Hour}} {
 		inWorld(t, textinghousetest.Options{}, func(w *world) {
 			w.halt()
@@ -310,8 +310,8 @@ func (p pages) Needless(context.Context, outbox.Message) string {
 
 func (pages) Undelivered(context.Context, string) {}
 
-// TestTheLeaseIsCheckedLast: a leader that loses the lease while it waits for something does not send.
-func TestTheLeaseIsCheckedLast(t *testing.T) {
+// TestLeaseIsCheckedLast: a leader that loses the lease while it waits for something does not send.
+func TestLeaseIsCheckedLast(t *testing.T) {
 	f := &fickle{valid: true, holds: 100 * time.Hour}
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.halt()

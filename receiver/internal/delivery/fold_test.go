@@ -29,9 +29,9 @@ func (f *noFold) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) 
 	return f.Store.Add(ctx, e)
 }
 
-// TestFoldHotLoop: a digest that cannot be stored is sent, and stored later. The store is not tried
+// TestDigestThatCannotBeStored: a digest that cannot be stored is sent, and stored later. The store is not tried
 // in a tight loop.
-func TestFoldHotLoop(t *testing.T) {
+func TestDigestThatCannotBeStored(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		store := &noFold{}
 		w.wraps = func(s outbox.Store) outbox.Store { store.Store = s; return store }
@@ -63,9 +63,9 @@ func TestFoldHotLoop(t *testing.T) {
 	})
 }
 
-// TestMorningAfterAnError: if the store fails when quiet hours end, one digest still replaces all
+// TestDigestAfterAFailedMorning: if the store fails when quiet hours end, one digest still replaces all
 // messages that were held.
-func TestMorningAfterAnError(t *testing.T) {
+func TestDigestAfterAFailedMorning(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		store := &noFold{}
 		w.wraps = func(s outbox.Store) outbox.Store { store.Store = s; return store }
@@ -136,9 +136,9 @@ func TestReloadedLimits(t *testing.T) {
 	})
 }
 
-// TestBudgetPanic: if the budget is spent and there are limits, a message to a new recipient is still
+// TestSpentBudgetWithLimits: if the budget is spent and there are limits, a message to a new recipient is still
 // sent in the end.
-func TestBudgetPanic(t *testing.T) {
+func TestSpentBudgetWithLimits(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = func(s *delivery.Settings) { s.Limits = usual; s.DailyBudget = 1 }
 		w.d.Configure(w.settings())
@@ -156,9 +156,9 @@ func TestBudgetPanic(t *testing.T) {
 	})
 }
 
-// TestBlockedLoop: a held message that becomes too old while the account is refused goes into a digest
+// TestHeldMessageExpiresDuringRefusal: a held message that becomes too old while the account is refused goes into a digest
 // once the account works.
-func TestBlockedLoop(t *testing.T) {
+func TestHeldMessageExpiresDuringRefusal(t *testing.T) {
 	inWorld(t, textinghousetest.Options{Accounts: []textinghousetest.Account{{User: "acme", Password: "correct horse", Credit: 5}}}, func(w *world) {
 		w.alter = limited
 		w.d.Configure(w.settings())

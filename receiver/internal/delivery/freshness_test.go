@@ -90,9 +90,9 @@ func (s slow) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
 	}
 }
 
-// TestOlderOnesTurnUpLate: a new message after a start is sent immediately; an older one
+// TestOlderMessageIsReadLate: a new message after a start is sent immediately; an older one
 // of its lane that is read later is not sent after it.
-func TestOlderOnesTurnUpLate(t *testing.T) {
+func TestOlderMessageIsReadLate(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.outage(time.Minute)
 		old, alone := w.message(alice, "g", "firing"), w.message(alice, "h", "alone")
@@ -118,9 +118,9 @@ func TestOlderOnesTurnUpLate(t *testing.T) {
 	})
 }
 
-// TestPassedInAnEarlierRun: a process sent a newer message, and stopped before it had read an older
+// TestNewerDeliveredInAnEarlierRun: a process sent a newer message, and stopped before it had read an older
 // one. The next process finds in the store that the newer one was delivered.
-func TestPassedInAnEarlierRun(t *testing.T) {
+func TestNewerDeliveredInAnEarlierRun(t *testing.T) {
 	for _, reachable := range []bool{true, false} { // whether the provider can be asked
 		inWorld(t, textinghousetest.Options{}, func(w *world) {
 			w.outage(time.Minute)
@@ -150,9 +150,9 @@ func TestPassedInAnEarlierRun(t *testing.T) {
 	}
 }
 
-// TestAcceptedInAnEarlierRun: the provider has a newer message, without a final status. The next
+// TestNewerAcceptedInAnEarlierRun: the provider has a newer message, without a final status. The next
 // process reads the older one long before the newer one among the open messages.
-func TestAcceptedInAnEarlierRun(t *testing.T) {
+func TestNewerAcceptedInAnEarlierRun(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.halt()
 		store, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "outbox.db"))

@@ -88,7 +88,7 @@ func TestUrgentAndTestMessagesPass(t *testing.T) {
 	})
 }
 
-func TestOneHeldBackIsSentAsItIs(t *testing.T) {
+func TestSingleHeldMessageIsSentAsItIs(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = limited
 		w.d.Configure(w.settings())
@@ -145,7 +145,7 @@ func TestQuietHours(t *testing.T) {
 	})
 }
 
-func TestOneQuietMessageIsSentAsItIs(t *testing.T) {
+func TestSingleQuietMessageIsSentAsItIs(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		m := w.message(alice, "g", "disk full")
 		m.NotBefore, m.Urgent, m.ExpiresAt = time.Now().Add(time.Hour), true, time.Now().Add(2*time.Hour)
@@ -193,7 +193,7 @@ func TestDailyBudget(t *testing.T) {
 	})
 }
 
-func TestADigestOfPagesTellsHowToGetTheCodes(t *testing.T) {
+func TestDigestOfPagesSaysHowToGetTheCodes(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = limited
 		w.d.Configure(w.settings())
@@ -269,9 +269,9 @@ func TestLimitsHold(t *testing.T) {
 	}
 }
 
-// TestWhatPassesDoesNotCount: urgent messages and confirmations do not use up the limits of other
+// TestUrgentMessagesDoNotUseUpLimits: urgent messages and confirmations do not use up the limits of other
 // messages, also after a restart.
-func TestWhatPassesDoesNotCount(t *testing.T) {
+func TestUrgentMessagesDoNotUseUpLimits(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = limited
 		w.d.Configure(w.settings())
@@ -293,9 +293,9 @@ func TestWhatPassesDoesNotCount(t *testing.T) {
 	})
 }
 
-// TestWaitingPagesSayWhatFor: a message about a page records once what it waits for; other messages
+// TestHeldPageRecordsTheReason: a message about a page records once what it waits for; other messages
 // do not.
-func TestWaitingPagesSayWhatFor(t *testing.T) {
+func TestHeldPageRecordsTheReason(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = limited
 		w.d.Configure(w.settings())

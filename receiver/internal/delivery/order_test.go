@@ -72,10 +72,10 @@ func (p *peers) past(t *testing.T, m outbox.Message, state outbox.State, hint bo
 	}
 }
 
-// TestPassedByAnotherReplica: another replica sends a message without the database while an older
+// TestNewerSentByAnotherReplica: another replica sends a message without the database while an older
 // message of its lane waits in the leader's queue. The leader does not send the older one any more,
 // whatever state the newer one has when it is stored, with or without a hint.
-func TestPassedByAnotherReplica(t *testing.T) {
+func TestNewerSentByAnotherReplica(t *testing.T) {
 	for _, state := range []outbox.State{outbox.Accepted, outbox.Delivered, outbox.Failed} {
 		for _, hint := range []bool{true, false} {
 			inReplica(t, func(w *world, p *peers) {
@@ -93,9 +93,9 @@ func TestPassedByAnotherReplica(t *testing.T) {
 	}
 }
 
-// TestPassedWhileTheDatabaseWasAway: a process that starts without the database leads when the database
+// TestNewerSentWithoutTheDatabase: a process that starts without the database leads when the database
 // is back. Before it sends older messages, it gives other replicas time to store what they have sent.
-func TestPassedWhileTheDatabaseWasAway(t *testing.T) {
+func TestNewerSentWithoutTheDatabase(t *testing.T) {
 	inReplica(t, func(w *world, p *peers) {
 		w.outage(2 * time.Second)
 		older := w.message(alice, "g", "firing")
@@ -116,9 +116,9 @@ func TestPassedWhileTheDatabaseWasAway(t *testing.T) {
 	})
 }
 
-// TestPassedDuringAQuestion: while the leader asks the provider about a message, it learns that a newer
+// TestNewerSentDuringAQuestion: while the leader asks the provider about a message, it learns that a newer
 // one of its lane was sent. It does not send the older one.
-func TestPassedDuringAQuestion(t *testing.T) {
+func TestNewerSentDuringAQuestion(t *testing.T) {
 	for _, unasked := range []bool{false, true} { // the provider cannot say whether it has the message
 		inReplica(t, func(w *world, p *peers) {
 			w.outage(time.Minute)

@@ -60,7 +60,7 @@ func TestPollingEnds(t *testing.T) {
 	})
 }
 
-func TestWithoutCallbacksStatusesAreAskedForSoon(t *testing.T) {
+func TestPollsSoonWithoutCallbacks(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = func(s *delivery.Settings) { s.Callbacks = false }
 		w.d.Configure(w.settings())
@@ -90,7 +90,7 @@ func TestReceiptBeforeTheResponse(t *testing.T) {
 	})
 }
 
-func TestReceiptsOfNothing(t *testing.T) {
+func TestReceiptsWithoutMessage(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		m := w.message(alice, "g", "disk full")
 		w.put(m)

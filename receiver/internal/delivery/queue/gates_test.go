@@ -213,9 +213,9 @@ func TestLane(t *testing.T) {
 	}
 }
 
-// TestKeep: a message that was dropped because another replica leads holds up nothing when it is added
+// TestDroppedMessageIsAddedAgain: a message that was dropped because another replica leads holds up nothing when it is added
 // again.
-func TestKeep(t *testing.T) {
+func TestDroppedMessageIsAddedAgain(t *testing.T) {
 	q := NewQueue(start, true)
 	m := message(0, alice, "g")
 	q.Add(m, New, start)
@@ -233,9 +233,9 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// TestAnswered: in a new term, the provider is asked about a message again, as another replica may have
+// TestNewTermAsksAgain: in a new term, the provider is asked about a message again, as another replica may have
 // sent it since the provider responded.
-func TestAnswered(t *testing.T) {
+func TestNewTermAsksAgain(t *testing.T) {
 	q := NewQueue(start, true)
 	q.Add(message(0, alice, "g"), Loaded, start)
 	run, _ := q.Next(start)
