@@ -93,9 +93,9 @@ func TestDuplicatesOfTheLatestState(t *testing.T) {
 	}
 }
 
-// TestNewsOfATwin: a notification that looks like a twin's late copy is news if Alertmanager lists the
+// TestNewsFromATwin: a notification that looks like a twin's late copy is news if Alertmanager lists the
 // alert, or if the alert has ended since the latest state.
-func TestNewsOfATwin(t *testing.T) {
+func TestNewsFromATwin(t *testing.T) {
 	type step struct {
 		status, source string
 		ended          time.Duration // how long before the notification
@@ -257,9 +257,9 @@ func TestCutIsUrgent(t *testing.T) {
 	}
 }
 
-// TestSlashBehindTheName: a receiver whose own name ends with the slash precedes one without it
+// TestReceiverNameEndsWithSlash: a receiver whose own name ends with the slash precedes one without it
 // (scenario-path-with-trailing-slash.yml).
-func TestSlashBehindTheName(t *testing.T) {
+func TestReceiverNameEndsWithSlash(t *testing.T) {
 	receivers := []intake.Receiver{{Name: "oncall"}, {Name: "team/"}, {Name: "team"}, {Name: "ns/config/db"}}
 	for name, want := range map[string]string{"oncall/": "oncall", "team/": "team/", "team": "team", "ns/config/db/": "ns/config/db", "oncall//": "oncall"} {
 		if r, err := intake.Find(receivers, name); err != nil || r.Name != want {

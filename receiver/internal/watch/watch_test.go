@@ -149,8 +149,8 @@ func beat(w *Watch) {
 
 var watchdog = &config.Config{Heartbeats: []config.Heartbeat{{Name: "eu", Receiver: "watchdog", Timeout: 10 * time.Minute}}}
 
-// TestABeatOfTheFuture: a beat stored while the clock was ahead counts as received now.
-func TestABeatOfTheFuture(t *testing.T) {
+// TestBeatFromTheFuture: a beat stored while the clock was ahead counts as received now.
+func TestBeatFromTheFuture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, then := &fake{}, time.Now().Add(3*time.Hour)
 		f.marks = []outbox.Mark{beatMarks.Set(mark.Mark[beatState]{Name: "eu", Value: beatState{SinceAt: then.Add(-time.Hour), LastAt: then}}, then)}
