@@ -205,8 +205,8 @@ func TestMessagesOfAPage(t *testing.T) {
 	}
 }
 
-// TestStoreAway: if the store fails, every path that reads it gets 503, and no response shows the reason.
-func TestStoreAway(t *testing.T) {
+// TestStoreFails: if the store fails, every path that reads it gets 503, and no response shows the reason.
+func TestStoreFails(t *testing.T) {
 	for _, path := range []string{"messages", "messages/01", "pages", "pages/P1", "replies"} {
 		s := filled()
 		s.err = errors.New("disk full")

@@ -255,8 +255,8 @@ func TestNumbersOfRecipients(t *testing.T) {
 	}
 }
 
-// TestOffers: only silences that the configuration allows are offered.
-func TestOffers(t *testing.T) {
+// TestOfferedSilences: only silences that the configuration allows are offered.
+func TestOfferedSilences(t *testing.T) {
 	for longest, want := range map[string]int{"24h": 3, "1h": 1, "30m": 0} {
 		w := newWorld(t, "alertmanager: {urls: [\"http://127.0.0.1:1\"], max_silence: "+longest+"}\n")
 		w.night()
