@@ -52,7 +52,7 @@ func responding(t testing.TB, code int, body string) string {
 	return s.URL
 }
 
-func TestTheRequest(t *testing.T) {
+func TestSendRequest(t *testing.T) {
 	var got *http.Request
 	var form url.Values
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -77,7 +77,7 @@ func TestTheRequest(t *testing.T) {
 	}
 }
 
-func TestReplies(t *testing.T) {
+func TestSendResponses(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		code int
@@ -187,7 +187,7 @@ func listen(t *testing.T, handle func(net.Conn)) string {
 	return "http://" + l.Addr().String()
 }
 
-func TestMayHaveBeenTaken(t *testing.T) {
+func TestMayHaveBeenAccepted(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -283,10 +283,10 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestASlowEndpointIsLeft: while another endpoint works, an endpoint has a quarter of the time. If
+// TestSlowEndpointIsLeft: while another endpoint works, an endpoint has a quarter of the time. If
 // it may have accepted a message, the other endpoint is asked for its status and does not get the
 // message.
-func TestASlowEndpointIsLeft(t *testing.T) {
+func TestSlowEndpointIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sims := [2]*textinghousetest.Simulator{textinghousetest.New(textinghousetest.Options{}), textinghousetest.New(textinghousetest.Options{})}
 		defer sims[0].Close()

@@ -10,9 +10,9 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-// TestWhoMayHaveItIsAsked: endpoints that share nothing make no double, because a message counts as
+// TestEndpointsThatMayHaveTheMessageAreAsked: endpoints that share nothing make no double, because a message counts as
 // unknown only if every endpoint that may have it says so.
-func TestWhoMayHaveItIsAsked(t *testing.T) {
+func TestEndpointsThatMayHaveTheMessageAreAsked(t *testing.T) {
 	type fault = textinghousetest.Fault
 	for name, tc := range map[string]struct {
 		sending, asking fault // of the endpoint that gets the message
@@ -60,9 +60,9 @@ func TestWhoMayHaveItIsAsked(t *testing.T) {
 	}
 }
 
-// TestWhoMayHaveItGetsItAgain: while an endpoint may have a message that getstatus does not know
+// TestEndpointThatMayHaveTheMessageGetsItAgain: while an endpoint may have a message that getstatus does not know
 // yet, only its flood rule prevents a double, so no other endpoint gets the message.
-func TestWhoMayHaveItGetsItAgain(t *testing.T) {
+func TestEndpointThatMayHaveTheMessageGetsItAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sims := [2]*textinghousetest.Simulator{textinghousetest.New(textinghousetest.Options{}), textinghousetest.New(textinghousetest.Options{FirstID: 1000})}
 		defer sims[0].Close()

@@ -60,7 +60,7 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-func TestWaysToAsk(t *testing.T) {
+func TestRequestFormats(t *testing.T) {
 	s := simulator(t, account)
 	query := "user=acme&pass=pw&cmd=getcredit"
 	for name, ask := range map[string]func() (*http.Response, error){
@@ -288,7 +288,7 @@ func TestReceiptsAndReplies(t *testing.T) {
 	}
 }
 
-func TestCallbackIsTriedAgain(t *testing.T) {
+func TestCallbackIsRetried(t *testing.T) {
 	a := account
 	var got func() []string
 	a.ReceiptURL, got = callbacks(t, func(n int) int { return map[bool]int{true: 503, false: 200}[n == 1] })
@@ -421,7 +421,7 @@ func TestParseFault(t *testing.T) {
 	}
 }
 
-func TestPhoneTellsWhatItGot(t *testing.T) {
+func TestPhoneErrorsShowWhatItGot(t *testing.T) {
 	s := simulator(t, account)
 	form(t, s, "cmd=sendsms&to=33612345678&txt=hello&iscom=N")
 	phone := s.Phone("+33612345678")
