@@ -38,7 +38,7 @@ func Run(t *testing.T, open func(*testing.T) outbox.Store) {
 		{"a final state never changes", testFinalStates},
 		{"statuses only rise", testStatusesRise},
 		{"a status needs an acceptance before it", testStatusNeedsAcceptance},
-		{"a message sent before it was stored supersedes older ones", testOutdated},
+		{"a message sent before it was stored supersedes older ones", testSupersedesOlder},
 		{"open messages come oldest first", testOpen},
 		{"lists are filtered and paged", testList},
 		{"only finished messages are pruned", testPrune},

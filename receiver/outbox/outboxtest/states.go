@@ -101,13 +101,13 @@ func testStatusNeedsAcceptance(t *testing.T, s outbox.Store) {
 	}
 }
 
-func testOutdated(t *testing.T, s outbox.Store) {
+func testSupersedesOlder(t *testing.T, s outbox.Store) {
 	for i, state := range []outbox.State{outbox.Accepted, outbox.Delivered, outbox.Failed} {
-		t.Run(string(state), func(t *testing.T) { testOutdatedBy(t, s, state, fmt.Sprint("group ", i)) })
+		t.Run(string(state), func(t *testing.T) { testSupersedesOlderIn(t, s, state, fmt.Sprint("group ", i)) })
 	}
 }
 
-func testOutdatedBy(t *testing.T, s outbox.Store, state outbox.State, group string) {
+func testSupersedesOlderIn(t *testing.T, s outbox.Store, state outbox.State, group string) {
 	message := func(second int, to e164.Number) outbox.Message {
 		m := NewMessage(second, to)
 		m.GroupKey = group

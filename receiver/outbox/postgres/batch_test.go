@@ -224,9 +224,9 @@ func TestConnectionEnds(t *testing.T) {
 	}
 }
 
-// TestSeenSince: if another process stores the same notification between the two round trips, the
+// TestStoredBetweenRoundTrips: if another process stores the same notification between the two round trips, the
 // entry is a duplicate.
-func TestSeenSince(t *testing.T) {
+func TestStoredBetweenRoundTrips(t *testing.T) {
 	url := database(t)
 	p := newProxy(t, url)
 	one, other := open(t, p.url), open(t, url)

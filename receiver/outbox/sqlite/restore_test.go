@@ -136,9 +136,9 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestFilesUnderneath: deleted or replaced files are noticed, and no write is acknowledged and
+// TestDeletedAndReplacedFiles: deleted or replaced files are noticed, and no write is acknowledged and
 // lost.
-func TestFilesUnderneath(t *testing.T) {
+func TestDeletedAndReplacedFiles(t *testing.T) {
 	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
 		for _, how := range []string{"deleted", "replaced"} {
 			t.Run(how+" "+suffix, func(t *testing.T) {
