@@ -42,7 +42,7 @@ func TestFitting(t *testing.T) {
 	}
 }
 
-func TestTheSeverestAreShown(t *testing.T) {
+func TestMostSevereAreShown(t *testing.T) {
 	n := group(40)
 	n.Alerts[7].Labels["severity"] = "page"
 	for i := range n.Alerts {
@@ -143,7 +143,7 @@ func TestAFewSeptetsOfTheTightSpelling(t *testing.T) {
 	}
 }
 
-func TestAgesOfDaysAreShortWhereThatSavesASegment(t *testing.T) {
+func TestAgesOfDaysAreShortIfThatSavesASegment(t *testing.T) {
 	n := group(8)
 	for i := range n.Alerts {
 		n.Alerts[i].StartsAt = now().Add(-30 * time.Hour)
@@ -191,7 +191,7 @@ func TestTailStays(t *testing.T) {
 	}
 }
 
-func TestHostsAreShortWhereNoneIsMistaken(t *testing.T) {
+func TestHostsAreShortIfUnambiguous(t *testing.T) {
 	n := group(7)
 	for i, instance := range []string{"db-1.example.com:9100", "db-2.example.com:9100", "db-2.example.com:9104", "10.0.0.1:9100", "web.eu.example:80", "web.us.example:80", "x.example:1"} {
 		n.Alerts[i].Labels["instance"] = instance
@@ -242,7 +242,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-func TestFunctionsTellWhatTheyWant(t *testing.T) {
+func TestFunctionErrorsSayWhatTheyWant(t *testing.T) {
 	set, err := templating.New(templating.Options{Alphabet: textinghouse.Alphabet, Now: now})
 	if err != nil {
 		t.Fatal(err)

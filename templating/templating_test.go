@@ -212,7 +212,7 @@ func TestOneAlertOrAll(t *testing.T) {
 	}
 }
 
-func TestErrorsTellWhere(t *testing.T) {
+func TestErrorsHaveAPosition(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.tmpl")
 	if err := os.WriteFile(bad, []byte("{{ define \"x\" }}\nfine\n{{ .Alerts | nope }}\n{{ end }}"), 0o600); err != nil {

@@ -47,9 +47,9 @@ func TestPeersAgree(t *testing.T) {
 	}
 }
 
-// TestTransliteratesAsPeers: letters become the same as in another library if both know them and
+// TestTransliteratesLikePeers: letters become the same as in another library if both know them and
 // there is only one usual spelling.
-func TestTransliteratesAsPeers(t *testing.T) {
+func TestTransliteratesLikePeers(t *testing.T) {
 	for _, text := range []string{"Źródło", "Łódź", "naïve", "İstanbul", "Kraków", "Reykjavík", "Москва", "Brno", "coût", "ﬁle"} {
 		if ours, theirs := gsm7.Transliterate(text, textinghouse.Alphabet), unidecode.Unidecode(gsm7.Transliterate(text, textinghouse.Alphabet)); unidecode.Unidecode(text) != theirs {
 			t.Errorf("%q is %q to us, %q to go-unidecode", text, ours, unidecode.Unidecode(text))
@@ -79,7 +79,7 @@ func beside(b *testing.B, ours, theirs func()) {
 
 const mixed = "🔥 Température élevée: 75 °C — “hôte” node_1, Москва"
 
-func BenchmarkBesidePeers(b *testing.B) {
+func BenchmarkAgainstPeers(b *testing.B) {
 	text := text140
 	septets, err := gsm7.Encode(text)
 	if err != nil {
