@@ -138,8 +138,8 @@ console: {users: [{login: al, contact: alice, role: responder}]}
 	}
 }
 
-// TestWhoAsks: who can ask a running smspager.
-func TestWhoAsks(t *testing.T) {
+// TestWhoWithURL: who can ask a running smspager.
+func TestWhoWithURL(t *testing.T) {
 	p, _, _ := onCallProcess(t, `
 contacts: [{name: alice, number: "+33612345678"}]
 rotas: [{name: primary, timezone: Europe/Paris, turns: {start: 2026-11-02 09:00, days: 7, people: [alice]}}]

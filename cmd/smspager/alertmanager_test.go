@@ -115,10 +115,10 @@ receivers:
 	}
 }
 
-// TestWherePeersFail covers the three faults that were measured in sachet: a provider that responds
+// TestFaultsMeasuredInSachet covers the three faults that were measured in sachet: a provider that responds
 // 503 for a while, one refused number of ten, and a provider that is slower than Alertmanager's
 // timeout.
-func TestWherePeersFail(t *testing.T) {
+func TestFaultsMeasuredInSachet(t *testing.T) {
 	var ten []string
 	for i := range 10 {
 		ten = append(ten, fmt.Sprintf("%q", fmt.Sprintf("+3361234567%d", i)))

@@ -33,8 +33,8 @@ receivers:
 	}
 }
 
-// TestWarningsOfTheNight: settings that are valid, but would hurt at night, give warnings.
-func TestWarningsOfTheNight(t *testing.T) {
+// TestWarningsAboutRiskySettings: settings that are valid, but would hurt at night, give warnings.
+func TestWarningsAboutRiskySettings(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Log("root can write everywhere; the outbox is tried in a folder that does not exist")
 	}

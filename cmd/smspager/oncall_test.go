@@ -283,8 +283,8 @@ func (am *alertmanager) get(t *testing.T, path string, v any) {
 	}
 }
 
-// TestSimulatedPhonesAnswer: lines on standard input are replies.
-func TestSimulatedPhonesAnswer(t *testing.T) {
+// TestSimulatedPhonesReply: lines on standard input are replies.
+func TestSimulatedPhonesReply(t *testing.T) {
 	replies := make(chan string, 1)
 	sink := http.Server{Addr: freeAddress(t), Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
