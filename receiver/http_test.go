@@ -16,7 +16,7 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
-func TestAnswers(t *testing.T) {
+func TestWebhookResponses(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, `
 webhook: {token: t0p-secret, max_body_bytes: 100000}
 receivers:
@@ -82,7 +82,7 @@ receivers:
 	}
 }
 
-func TestCallbackAnswers(t *testing.T) {
+func TestCallbackResponses(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	c.sim.Outcome(alice, textinghousetest.Never)
 	id := c.post("/alertmanager", payload(t, "payloads/01-single-firing-critical.json")).Messages[0]
@@ -194,8 +194,8 @@ func TestAPI(t *testing.T) {
 	}
 }
 
-// TestNothingThere: an unknown path gets an error in JSON, on the public address, too.
-func TestNothingThere(t *testing.T) {
+// TestUnknownPaths: an unknown path gets an error in JSON, on the public address, too.
+func TestUnknownPaths(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	for name, h := range map[string]http.Handler{"all": c.r.Handler(), "public": c.r.PublicHandler(), "private": c.r.PrivateHandler()} {
 		w := httptest.NewRecorder()

@@ -77,7 +77,7 @@ func TestDuplicatesAcrossARestart(t *testing.T) {
 	}
 }
 
-func TestAtTheSameInstantOneIsSent(t *testing.T) {
+func TestSimultaneousNotificationsAreSentOnce(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	body := payload(t, "payloads/01-single-firing-critical.json")
 	var wg sync.WaitGroup
@@ -156,7 +156,7 @@ func TestProbeAndCredit(t *testing.T) {
 	}
 }
 
-func TestReplyOfAPhone(t *testing.T) {
+func TestReplyFromAPhone(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	id := c.post("/alertmanager", payload(t, "payloads/01-single-firing-critical.json")).Messages[0]
 	phone := c.sim.Phone(alice)
@@ -176,7 +176,7 @@ func TestReplyOfAPhone(t *testing.T) {
 	}
 }
 
-func TestWorstOfCallbacks(t *testing.T) {
+func TestCallbackFaults(t *testing.T) {
 	for _, f := range []textinghousetest.Fault{
 		{Kind: textinghousetest.CallbackRepeat, N: 3}, {Kind: textinghousetest.CallbackReorder, Times: 1}, {Kind: textinghousetest.CallbackLost, Times: 1},
 	} {
@@ -193,7 +193,7 @@ func TestWorstOfCallbacks(t *testing.T) {
 	}
 }
 
-func TestFailedDeliveryIsToldWithItsReason(t *testing.T) {
+func TestFailedDeliveryIsReportedWithItsReason(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, simple)
 	c.sim.Outcome(alice, textinghouse.StatusExpired)
 	m := c.until(c.post("/alertmanager", payload(t, "payloads/01-single-firing-critical.json")).Messages[0], "failed")

@@ -60,9 +60,9 @@ func TestRestoredBackup(t *testing.T) {
 	}
 }
 
-// TestOutboxUnderneath: if a file of the outbox is deleted, that is reported, and pages are still
+// TestDeletedOutboxFile: if a file of the outbox is deleted, that is reported, and pages are still
 // sent.
-func TestOutboxUnderneath(t *testing.T) {
+func TestDeletedOutboxFile(t *testing.T) {
 	for _, suffix := range []string{"", "-wal", ".lock"} {
 		t.Run("smspager.db"+suffix, func(t *testing.T) {
 			c := start(t, textinghousetest.Options{}, simple)

@@ -11,8 +11,8 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 )
 
-// TestResolveIsParse: a literal gives the same configuration as the document that says the same.
-func TestResolveIsParse(t *testing.T) {
+// TestResolveEqualsParse: a literal gives the same configuration as the document that says the same.
+func TestResolveEqualsParse(t *testing.T) {
 	for name, c := range map[string]struct {
 		text    string
 		literal config.Config
