@@ -50,7 +50,7 @@ func TestPlaygroundIsPreview(t *testing.T) {
 		t.Errorf("three segments are\n%s", page)
 	}
 	if _, page := c.form("al", "/templates", url.Values{"sample": {"pasted"}, "payload": {`{"version":"4"}`}}); !strings.Contains(page, "Notification:") {
-		t.Errorf("what is no notification gives\n%s", page)
+		t.Errorf("an invalid notification gives\n%s", page)
 	}
 	if code, _ := c.form("eve", "/templates", url.Values{"template": {"{{ range .Alerts }}x{{ end }}"}}); code != http.StatusForbidden {
 		t.Errorf("a viewer's template gives %d", code)

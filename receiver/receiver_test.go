@@ -44,7 +44,7 @@ func TestEveryPayload(t *testing.T) {
 				want = append(want, "+33639981234")
 			}
 			if a.Status != "accepted" || len(a.Messages) != len(want) {
-				t.Fatalf("gives %+v", a)
+				t.Fatalf("the response is %+v", a)
 			}
 			for i, id := range a.Messages {
 				m := c.until(id, "delivered")
@@ -187,7 +187,7 @@ func TestCallbackFaults(t *testing.T) {
 			id := c.post("/alertmanager", payload(t, "payloads/01-single-firing-critical.json")).Messages[0]
 			m := c.until(id, "delivered")
 			if m.APIID == "" {
-				t.Errorf("it has no api_id: %+v", m)
+				t.Errorf("the message has no api_id: %+v", m)
 			}
 		})
 	}
@@ -206,6 +206,6 @@ func TestFailedDeliveryIsReportedWithItsReason(t *testing.T) {
 func TestTimeZoneData(t *testing.T) {
 	zones := zoneinfo.InUse()
 	if got := start(t, textinghousetest.Options{}, simple).metric(fmt.Sprintf("smspager_tzdata_info{release=%q,source=%q}", zones.Release, zones.Source)); got != "1" {
-		t.Errorf("it is %s", got)
+		t.Errorf("smspager_tzdata_info is %s, want 1", got)
 	}
 }

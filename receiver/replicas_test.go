@@ -71,7 +71,7 @@ func TestReplicas(t *testing.T) {
 	began := time.Now()
 	m := two.until(first.Messages[0], "delivered")
 	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it took %v: the hint does not work", took)
+		t.Errorf("the message took %v, want at most 5s: the hint does not work", took)
 	}
 	for deadline := time.Now().Add(5 * time.Second); m.Attempts != 1 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		m = two.message(first.Messages[0]) // the leader stores its attempts with a delay
@@ -102,7 +102,7 @@ func TestDatabaseAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The message is sent without being stored, and the receiver is not ready.
-	past := c.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json"))
+	sent := c.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json"))
 	if len(c.sim.Messages()) != 1 {
 		t.Errorf("the provider has %d messages", len(c.sim.Messages()))
 	}
@@ -114,8 +114,8 @@ func TestDatabaseAway(t *testing.T) {
 	}
 	c.untilLeading()
 	c.untilReady()
-	c.waitFor(past.Messages[0])
-	c.until(past.Messages[0], "delivered") // its receipt came while the database was down
+	c.waitFor(sent.Messages[0])
+	c.until(sent.Messages[0], "delivered") // its receipt came while the database was down
 	next := c.post("/alertmanager/sms", payload(t, "payloads/02-single-resolved.json"))
 	c.until(next.Messages[0], "delivered")
 	if len(c.sim.Messages()) != 2 {
@@ -139,7 +139,7 @@ func TestOutboxBrokenAtStart(t *testing.T) {
 	if code, text := c.do("GET", "/-/ready", ""); code != http.StatusServiceUnavailable {
 		t.Errorf("ready responds %d %s", code, text)
 	}
-	past := c.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json"))
+	sent := c.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json"))
 	if len(c.sim.Messages()) != 1 {
 		t.Errorf("the provider has %d messages", len(c.sim.Messages()))
 	}
@@ -147,8 +147,8 @@ func TestOutboxBrokenAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.untilReady()
-	c.waitFor(past.Messages[0])
-	if c.until(past.Messages[0], "delivered"); len(c.sim.Messages()) != 1 {
+	c.waitFor(sent.Messages[0])
+	if c.until(sent.Messages[0], "delivered"); len(c.sim.Messages()) != 1 {
 		t.Errorf("the provider has %d messages", len(c.sim.Messages()))
 	}
 }

@@ -156,13 +156,13 @@ func TestChecksOfOtherRooms(t *testing.T) {
 		"x.yml:4:10: receivers[0].to[0]: no contact is named \"nobody\"; add it to contacts, or write a number\n" +
 		"x.yml:5:5: receivers[0].text: is bad"
 	if err == nil || err.Error() != want {
-		t.Errorf("gives\n%v, want\n%s", err, want)
+		t.Errorf("the errors are\n%v, want\n%s", err, want)
 	}
 }
 
 func TestMissingFile(t *testing.T) {
 	if _, err := config.Load("no-such.yml"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("gives %v", err)
+		t.Errorf("Load returns %v, want ErrNotExist", err)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestSecretsDoNotShow(t *testing.T) {
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", s.S, "all", s)
 	for _, shown := range []string{fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %x %d", s, s, s, s.S, s.S, s.S, s.S), string(asJSON), string(asYAML), log.String()} {
 		if strings.Contains(shown, "hunter2") || strings.Contains(shown, "68756e746572") || !strings.Contains(shown, "secret>") && !strings.Contains(shown, `secret\u003e`) {
-			t.Errorf("shows as %s", shown)
+			t.Errorf("the secret shows as %s", shown)
 		}
 	}
 }

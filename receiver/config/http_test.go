@@ -43,21 +43,21 @@ alertmanager:
 	}
 	rota, alive, am := cfg.Rotas[0].HTTPConfig, cfg.Alive.HTTPConfig, cfg.Alertmanager.HTTPConfig
 	if rota.Authorization.Type != "Bearer" || rota.Authorization.CredentialsFile != filepath.Join(dir, "token") || rota.FollowRedirects || !rota.EnableHTTP2 {
-		t.Errorf("the calendar's is %v", rota)
+		t.Errorf("the calendar's http_config is %v", rota)
 	}
 	if alive.ProxyURL.Host != "proxy:3128" || alive.NoProxy != "localhost" || !alive.FollowRedirects || alive.ProxyConnectHeader["X-A"][0] != "hunter2" {
-		t.Errorf("that of alive is %v", alive)
+		t.Errorf("alive's http_config is %v", alive)
 	}
 	if o := am.OAuth2; o.ClientSecretFile != filepath.Join(dir, "token") || len(o.Scopes) != 2 || o.EndpointParams["tenant"] != "acme" || o.Claims["level"] != 4 || !o.ProxyFromEnvironment {
 		t.Errorf("OAuth2 is %+v", o)
 	}
 	headers := am.HTTPHeaders.Headers
 	if am.TLSConfig.MinVersion != promconfig.TLSVersions["TLS12"] || headers["X-Scope-OrgID"].Values[0] != "acme" || headers["X-Token"].Files[0] != filepath.Join(dir, "token") {
-		t.Errorf("Alertmanager's is %v", am)
+		t.Errorf("Alertmanager's http_config is %v", am)
 	}
 	for _, shown := range []string{fmt.Sprintf("%v %+v %#v", cfg, cfg, *cfg), fmt.Sprintf("%v %+v %s", am, am, *am), fmt.Sprintf("%v %+v", alive, *alive)} {
 		if strings.Contains(shown, "hunter2") {
-			t.Errorf("shows as %s", shown)
+			t.Errorf("the secret shows as %s", shown)
 		}
 	}
 }
