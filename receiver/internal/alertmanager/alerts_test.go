@@ -69,28 +69,28 @@ func TestAlerts(t *testing.T) {
 		"active":                      {map[string]map[string]string{"one": {alerts: active, groups: `[]`}}, `a at 03:00`},
 		"without groups":              {map[string]map[string]string{"one": {alerts: active}}, `a at 03:00`},
 		"none":                        {map[string]map[string]string{"one": {alerts: `[]`, groups: `[]`}}, `none`},
-		"silenced, and by whom":       {map[string]map[string]string{"one": {alerts: silenced, "/api/v2/silence/s1": `{"createdBy":"dave","endsAt":"2026-11-28T04:00:00Z"}`, "/api/v2/silence/s2": `{"createdBy":"erin","endsAt":"2026-11-28T05:30:00+01:00"}`}}, `a silenced by erin until 04:30 UTC`},
-		"silenced by nobody knows":    {map[string]map[string]string{"one": {alerts: silenced}}, `a silenced`},
+		"silenced, with its author":   {map[string]map[string]string{"one": {alerts: silenced, "/api/v2/silence/s1": `{"createdBy":"dave","endsAt":"2026-11-28T04:00:00Z"}`, "/api/v2/silence/s2": `{"createdBy":"erin","endsAt":"2026-11-28T05:30:00+01:00"}`}}, `a silenced by erin until 04:30 UTC`},
+		"silenced, author unknown":    {map[string]map[string]string{"one": {alerts: silenced}}, `a silenced`},
 		"inhibited":                   {map[string]map[string]string{"one": {alerts: `[{"fingerprint":"a","status":{"state":"suppressed","inhibitedBy":["b"]}}]`}}, `a inhibited by another alert`},
-		"muted, as groups say":        {map[string]map[string]string{"one": {alerts: active, groups: mutedIn}}, `a muted by nights, holidays`},
+		"muted, as the groups report": {map[string]map[string]string{"one": {alerts: active, groups: mutedIn}}, `a muted by nights, holidays`},
 		"muted in one of two groups":  {map[string]map[string]string{"one": {alerts: active, groups: strings.Replace(mutedIn, `]}}]}]`, `]}}]},{"alerts":[{"fingerprint":"a","status":{"mutedBy":[]}}]}]`, 1)}}, `a at 03:00`},
-		"suppressed, whatever by":     {map[string]map[string]string{"one": {alerts: `[{"fingerprint":"a","status":{"state":"suppressed"}}]`}}, `a suppressed`},
+		"suppressed, reason unknown":  {map[string]map[string]string{"one": {alerts: `[{"fingerprint":"a","status":{"state":"suppressed"}}]`}}, `a suppressed`},
 		"active for one of two peers": {map[string]map[string]string{"one": {alerts: silenced}, "two": {alerts: active}}, `a at 03:00`},
-		"one peer does not know it":   {map[string]map[string]string{"one": {alerts: `[]`}, "two": {alerts: active}}, `a at 03:00`},
+		"one peer does not list it":   {map[string]map[string]string{"one": {alerts: `[]`}, "two": {alerts: active}}, `a at 03:00`},
 		"one peer hangs":              {map[string]map[string]string{"one": {alerts: "hang", groups: "hang"}, "two": {alerts: active}}, `a at 03:00, in part`},
 		"one peer is broken":          {map[string]map[string]string{"one": {alerts: "502"}, "two": {alerts: active}}, `a at 03:00, in part`},
 		"groups hang":                 {map[string]map[string]string{"one": {alerts: active, groups: "hang"}}, `a at 03:00`},
-		"started lately":              {map[string]map[string]string{"one": {alerts: `[]`, status: `{"uptime":"2026-11-28T02:00:00Z"}`}}, `none since 02:00`},
-		"one peer started lately":     {map[string]map[string]string{"one": {alerts: `[]`, status: `{"uptime":"2026-11-28T02:00:00Z"}`}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 02:00 since 01:00`},
-		"one of them hangs":           {map[string]map[string]string{"one": {alerts: "hang"}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 01:00, in part`},
-		"one refuses its start":       {map[string]map[string]string{"one": {alerts: `[]`, status: "403"}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 01:00`},
-		"it refuses its start":        {map[string]map[string]string{"one": {alerts: `[]`, status: "403"}}, `none`},
-		"its start hangs":             {map[string]map[string]string{"one": {alerts: `[]`, status: "hang"}}, ""},
-		"its start is broken":         {map[string]map[string]string{"one": {alerts: `[]`, status: "502"}}, ""},
-		"its start is a page":         {map[string]map[string]string{"one": {alerts: `[]`, status: "<html>"}}, ""},
-		"it hangs":                    {map[string]map[string]string{"one": {alerts: "hang"}}, ""},
+		"started recently":            {map[string]map[string]string{"one": {alerts: `[]`, status: `{"uptime":"2026-11-28T02:00:00Z"}`}}, `none since 02:00`},
+		"one peer started recently":   {map[string]map[string]string{"one": {alerts: `[]`, status: `{"uptime":"2026-11-28T02:00:00Z"}`}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 02:00 since 01:00`},
+		"one of two peers hangs":      {map[string]map[string]string{"one": {alerts: "hang"}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 01:00, in part`},
+		"one peer refuses its status": {map[string]map[string]string{"one": {alerts: `[]`, status: "403"}, "two": {alerts: `[]`, status: `{"uptime":"2026-11-27T01:00:00Z"}`}}, `none since 01:00`},
+		"the status is refused":       {map[string]map[string]string{"one": {alerts: `[]`, status: "403"}}, `none`},
+		"the status hangs":            {map[string]map[string]string{"one": {alerts: `[]`, status: "hang"}}, ""},
+		"the status is broken":        {map[string]map[string]string{"one": {alerts: `[]`, status: "502"}}, ""},
+		"the status is HTML":          {map[string]map[string]string{"one": {alerts: `[]`, status: "<html>"}}, ""},
+		"the alerts hang":             {map[string]map[string]string{"one": {alerts: "hang"}}, ""},
 		"401":                         {map[string]map[string]string{"one": {alerts: "401"}}, ""},
-		"a page to log in":            {map[string]map[string]string{"one": {alerts: "<html>"}}, ""},
+		"a login page":                {map[string]map[string]string{"one": {alerts: "<html>"}}, ""},
 		"null":                        {map[string]map[string]string{"one": {alerts: "null"}}, ""},
 		"an object":                   {map[string]map[string]string{"one": {alerts: `{"error":"x"}`}}, ""},
 	} {
@@ -124,7 +124,7 @@ func TestAlerts(t *testing.T) {
 					}
 				}
 				if got != test.want || (err != nil) != (test.want == "") {
-					t.Errorf("it lists %q (%v), want %q", got, err, test.want)
+					t.Errorf("Alerts lists %q (%v), want %q", got, err, test.want)
 				}
 			})
 		})
@@ -160,7 +160,7 @@ func TestFilter(t *testing.T) {
 		q, err := url.ParseQuery(query)
 		want := []string{"a=\"Équipe\u00a0A\u200b\t\x7f\"", `b="C:\\x \"q\""`, `c="two\nlines"`, `f=""`}
 		if err != nil || !slices.Equal(q["filter"], want) {
-			t.Errorf("it asks for %q (%v), want %q", q["filter"], err, want)
+			t.Errorf("the filters are %q (%v), want %q", q["filter"], err, want)
 		}
 	}
 }
@@ -172,7 +172,7 @@ func TestLongestRepeat(t *testing.T) {
 		`route: {repeat_interval: 1h, routes: [{receiver: b}, {repeat_interval: 30m, routes: [{repeat_interval: 1d}]}]}`: 24 * time.Hour,
 		`route: [`: 0,
 	} {
-		address, _ := answering(t, 200, fmt.Sprintf(`{"config":{"original":%q}}`, config))
+		address, _ := responding(t, 200, fmt.Sprintf(`{"config":{"original":%q}}`, config))
 		got, err := alertmanager.New(alertmanager.Options{URLs: []string{address}}).LongestRepeat(t.Context())
 		if got != want || (err != nil) != (want == 0) {
 			t.Errorf("%s gives %s (%v), want %s", config, got, err, want)

@@ -120,7 +120,7 @@ func TestRealSuppression(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := s.Expire(t.Context(), id); err != nil {
-			t.Errorf("to expire it twice gives %v", err)
+			t.Errorf("a second Expire gives %v", err)
 		}
 		send(t, am, time.Hour, silenced)
 		untilListed(t, s, silenced, one, "")

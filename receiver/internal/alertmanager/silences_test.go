@@ -13,9 +13,9 @@ import (
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 )
 
-// answering starts an Alertmanager with the same response to every request. It returns its URL, and a
+// responding starts an Alertmanager with the same response to every request. It returns its URL, and a
 // function that returns the last request.
-func answering(t *testing.T, code int, body string) (string, func() (r *http.Request, body string)) {
+func responding(t *testing.T, code int, body string) (string, func() (r *http.Request, body string)) {
 	var last *http.Request
 	var sent string
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -29,7 +29,7 @@ func answering(t *testing.T, code int, body string) (string, func() (r *http.Req
 }
 
 func TestSet(t *testing.T) {
-	url, last := answering(t, 200, `{"silenceID":"abc"}`)
+	url, last := responding(t, 200, `{"silenceID":"abc"}`)
 	s := alertmanager.New(alertmanager.Options{URLs: []string{"http://127.0.0.1:1", url + "/prefix/"}})
 	at := time.Date(2026, 11, 25, 3, 14, 0, 0, time.UTC)
 	id, err := s.Set(t.Context(), alertmanager.Silence{
@@ -37,19 +37,19 @@ func TestSet(t *testing.T) {
 	})
 	r, body := last()
 	if id != "abc" || err != nil || r.URL.Path != "/prefix/api/v2/silences" {
-		t.Errorf("gives %q, %v after %s", id, err, r.URL)
+		t.Errorf("Set gives %q, %v, after a request to %s", id, err, r.URL)
 	}
 	if want := `{"matchers":[{"name":"alertname","value":"Größe{}","isRegex":false,"isEqual":true}],"startsAt":"2026-11-25T03:14:00Z","endsAt":"2026-11-25T04:14:00Z","createdBy":"alice","comment":"page"}`; body != want {
-		t.Errorf("posts %s, want %s", body, want)
+		t.Errorf("the request is %s, want %s", body, want)
 	}
 }
 
 func TestFind(t *testing.T) {
-	url, _ := answering(t, 200, `[{"id":"1","comment":"page A, alert 1","status":{"state":"active"}},{"id":"2","comment":"page A, alert 2","status":{"state":"expired"}},{"id":"3","comment":"page B","status":{"state":"active"}}]`)
+	url, _ := responding(t, 200, `[{"id":"1","comment":"page A, alert 1","status":{"state":"active"}},{"id":"2","comment":"page A, alert 2","status":{"state":"expired"}},{"id":"3","comment":"page B","status":{"state":"active"}}]`)
 	s := alertmanager.New(alertmanager.Options{URLs: []string{url}})
 	found, err := s.Find(t.Context(), "page A")
 	if err != nil || len(found) != 1 || found[0].ID != "1" {
-		t.Errorf("finds %+v, %v", found, err)
+		t.Errorf("Find returns %+v, %v", found, err)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestResponses(t *testing.T) {
 		{500, `silence abc already expired`, false, "responds 500", true},
 		{503, `away`, false, "responds 503: away", false},
 	} {
-		url, _ := answering(t, tc.code, tc.body)
+		url, _ := responding(t, tc.code, tc.body)
 		s := alertmanager.New(alertmanager.Options{URLs: []string{url}})
 		_, err := s.Set(t.Context(), alertmanager.Silence{})
 		var refused *alertmanager.RefusedError
@@ -83,7 +83,7 @@ func TestResponses(t *testing.T) {
 		}
 	}
 	if _, err := alertmanager.New(alertmanager.Options{URLs: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}}).Set(t.Context(), alertmanager.Silence{}); err == nil {
-		t.Error("where none answers there is no error")
+		t.Error("Set gives no error if no Alertmanager responds")
 	}
 }
 

@@ -146,7 +146,7 @@ func TestConflict(t *testing.T) {
 	}
 	form.Set("seen", "9223372036854775807")
 	if rec := w.do("POST", "/pages/6279/note", form); rec.Code != http.StatusConflict {
-		t.Errorf("who claims to have seen what is to come gets %d", rec.Code)
+		t.Errorf("a form that has seen a future event gets %d", rec.Code)
 	}
 }
 
@@ -261,7 +261,7 @@ func TestOfferedSilences(t *testing.T) {
 		w := newWorld(t, "alertmanager: {urls: [\"http://127.0.0.1:1\"], max_silence: "+longest+"}\n")
 		w.night()
 		if n := strings.Count(w.get("/pages/6279").Body.String(), `name="for"`); n != want && n != want+1 { // shortly before nine, "until 09:00" may be allowed too
-			t.Errorf("with max_silence: %s, %d silences are offered", longest, n)
+			t.Errorf("max_silence %s: %d silences are offered", longest, n)
 		}
 	}
 }

@@ -128,7 +128,7 @@ func TestLive(t *testing.T) {
 	tab.Until(`document.querySelector('#p-6279 dd').innerText.includes('alice for')`)
 	tab.Until(`document.title.startsWith('1 page is not acknowledged')`)
 	if button := tab.Text(`document.querySelector('#p-6279 button')`); button != "null" {
-		t.Error("the page that alice holds has its button still")
+		t.Error("the page that alice holds still has its button")
 	}
 	for _, fault := range tab.Faults() {
 		t.Error(fault)

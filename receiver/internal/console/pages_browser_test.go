@@ -24,7 +24,7 @@ func TestPlaygroundLive(t *testing.T) {
 	tab.Text(write + `('{{ len .Alerts }}\n{{ itme . }}')`)
 	tab.Until(`document.querySelector('#fault').innerText.includes('Line 2:')`)
 	if text := tab.Text(`document.querySelector('#phone .bubble')?.innerText`); text != "3 are bad" {
-		t.Errorf("beside the fault is %q, want the text before it", text)
+		t.Errorf("the text next to the fault is %q, want the last good one", text)
 	}
 	if text := tab.Text(`document.querySelector('#template').value + ' ' + document.activeElement.id`); text != "{{ len .Alerts }}\n{{ itme . }} template" {
 		t.Errorf("the form is %q", text)

@@ -76,7 +76,7 @@ func TestPlayground(t *testing.T) {
 		}
 	}
 	if len(w.messages) != 1 {
-		t.Errorf("there are %d messages after all", len(w.messages))
+		t.Errorf("%d messages were made, want none", len(w.messages))
 	}
 	w.shows("/templates?receiver=storage&sample=01-single-firing-critical", http.StatusOK, `name="receiver" value="storage"`, "The alert is in the text.")
 	w.shows("/templates?receiver=gone", http.StatusNotFound, "There is no such receiver.")
