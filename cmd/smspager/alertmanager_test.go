@@ -132,7 +132,7 @@ func TestFaultsMeasuredInSachet(t *testing.T) {
 	}{
 		{"503 for a while", textinghousetest.Fault{Kind: textinghousetest.HTTPStatus, N: 503}, 3, ten[:1], 1},
 		{"one number is refused", textinghousetest.Fault{Kind: textinghousetest.Err, N: 100, Command: "sendsms", Times: 1}, 10, ten, 9},
-		{"slower than patience", textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 3 * time.Second}, 1, ten[:1], 1},
+		{"slower than the timeout", textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 3 * time.Second}, 1, ten[:1], 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -162,7 +162,7 @@ func TestFaultsMeasuredInSachet(t *testing.T) {
 			for range tc.sent {
 				sms, err := phone.Next(ctx)
 				if err != nil || !strings.HasPrefix(sms.Text, "RESOLVED") {
-					t.Fatalf("then comes %q, %v\n%s", sms.Text, err, p.output())
+					t.Fatalf("the next text is %q (%v), want RESOLVED\n%s", sms.Text, err, p.output())
 				}
 			}
 			times := make(map[string]int)

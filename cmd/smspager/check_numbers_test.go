@@ -25,7 +25,7 @@ receivers:
 		"warning: receiver r: texts to +2101234567 may not arrive: no country has the code +210\n",
 	} {
 		if code != 0 || !strings.Contains(stderr, want) {
-			t.Errorf("it exits with %d; there is no %q in\n%s", code, want, stderr)
+			t.Errorf("check-config exits with %d, without %q:\n%s", code, want, stderr)
 		}
 	}
 	if n := strings.Count(stderr, "may not arrive"); n != 4 {

@@ -33,7 +33,7 @@ func TestTitles(t *testing.T) {
 	_, got, _ := strings.Cut(out, "who they put on duty:\n")
 	for _, want := range []string{`"Alice at the dentist"  alice (3 shifts, first `, `"Vacation Bob"  nobody (1 shift, first `, `"Jean-Bob"  nobody (1 shift,`, `"Team dinner"  bob (1 shift,`} {
 		if code != 0 || !strings.Contains(got, "    "+want) {
-			t.Errorf("it exits with %d; there is no %q in\n%s%s", code, want, out, stderr)
+			t.Errorf("check-config exits with %d, without %q:\n%s%s", code, want, out, stderr)
 		}
 	}
 	if n := strings.Count(got, "\n"); n != 4 {

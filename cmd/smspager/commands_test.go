@@ -62,7 +62,7 @@ func TestSendStatusCredit(t *testing.T) {
 	code, out, _ = smspager(t, "", "send", "-c", file, "--to=+33612345679", "--wait", "--output=json", "x")
 	var r report
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitNotDelivered || *r.Status != 6 || !r.Final || r.Segments != 1 {
-		t.Errorf("send of what is not received exits with %d: %s", code, out)
+		t.Errorf("send of an undelivered message exits with %d: %s", code, out)
 	}
 	for id, want := range map[string]string{r.APIID: "6 not received\n", r.ID: "6 not received\n"} {
 		if code, out, _ := smspager(t, "", "status", "-c", file, id); code != exitNotDelivered || out != want {
@@ -246,10 +246,10 @@ func TestSimulateIsAnEndpoint(t *testing.T) {
 	}
 	read("| a test ")
 	if code, out, stderr := smspager(t, "", "send", "-c", file, "--to=+33612345678", "--wait", "another"); code != 3 || !strings.Contains(out+stderr, "not received") {
-		t.Errorf("one that is to expire exits with %d: %s%s", code, out, stderr)
+		t.Errorf("send of a message that expires exits with %d: %s%s", code, out, stderr)
 	}
 	if code, _, stderr := smspager(t, "", "simulate", "--outcome=6"); code != 1 || !strings.Contains(stderr, "such as +33612345678=6") {
-		t.Errorf("an outcome of nobody exits with %d: %s", code, stderr)
+		t.Errorf("an outcome without a number exits with %d: %s", code, stderr)
 	}
 	if code, _, stderr := smspager(t, "", "simulate", "--fault=explode"); code != 1 || !strings.Contains(stderr, "unknown kind; known: latency") {
 		t.Errorf("an unknown fault exits with %d: %s", code, stderr)

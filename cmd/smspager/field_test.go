@@ -52,7 +52,7 @@ func TestFieldConfigurations(t *testing.T) {
 			write("smspager.yml", config)
 			code, _, stderr := smspager(t, "", "check-config", filepath.Join(dir, "smspager.yml"))
 			if (code == 0) != (want == "") || !strings.Contains(stderr, want) {
-				t.Errorf("it exits %d: %s", code, stderr)
+				t.Errorf("check-config exits with %d: %s", code, stderr)
 			}
 		})
 	}
@@ -86,7 +86,7 @@ func TestFieldPayloads(t *testing.T) {
 			code, out, stderr := smspager(t, "", "preview", "-c", config, filepath.Join("testdata/field", file))
 			shown := strings.Join(strings.Fields(strings.ReplaceAll(out, "|", "")), " ")
 			if code != 0 || !strings.Contains(shown, want) {
-				t.Errorf("it exits %d: %s%s, want %q", code, out, stderr, want)
+				t.Errorf("preview exits with %d: %s%s, want %q", code, out, stderr, want)
 			}
 		})
 	}

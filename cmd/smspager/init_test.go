@@ -29,7 +29,7 @@ func TestInit(t *testing.T) {
 	}
 	before, _ := os.ReadFile(file)
 	if code, _, stderr := smspager(t, "", "init", "--user=other", "--to=+33639980001", file); code != 1 || !strings.Contains(stderr, "is there already") {
-		t.Errorf("again it exits with %d: %s", code, stderr)
+		t.Errorf("a second init exits with %d: %s", code, stderr)
 	}
 	if !strings.Contains(string(before), `storage: {sqlite: "box.db"}`) {
 		t.Errorf("the outbox is not the one of --outbox:\n%s", before)

@@ -71,7 +71,7 @@ func say(t *testing.T, phone *textinghousetest.Phone, text string) {
 func TestPagesAndVerify(t *testing.T) {
 	p, sim, file := onCallProcess(t, onCallTeam)
 	if code, out, _ := smspager(t, "", "pages", "--url="+p.url); code != 0 || out != "No pages.\n" {
-		t.Errorf("pages of nothing exits with %d: %s", code, out)
+		t.Errorf("pages without any page exits with %d: %s", code, out)
 	}
 	alice, bob := sim.Phone("+33612345678"), sim.Phone("+33612345679")
 	if _, code := post(p.url, notification(1)); code != http.StatusOK {
@@ -128,7 +128,7 @@ func TestPagesAndVerify(t *testing.T) {
 		t.Errorf("if nothing listens, page exits with %d: %s", code, stderr)
 	}
 	if code, _, stderr := smspager(t, "", "verify", "--url="+p.url, "carol"); code != 1 || !strings.Contains(stderr, "no contact has this name") {
-		t.Errorf("verify of nobody exits with %d: %s", code, stderr)
+		t.Errorf("verify of an unknown contact exits with %d: %s", code, stderr)
 	}
 	next(t, bob, "smspager: reply ")
 	say(t, bob, "STOP")
@@ -245,7 +245,7 @@ func TestSilencesInAlertmanager(t *testing.T) {
 		}
 	}
 	if d := silences[0].EndsAt.Sub(silences[0].StartsAt).Round(time.Second); d != 2*time.Hour {
-		t.Errorf("it is silenced for %s", d)
+		t.Errorf("the silence lasts %s", d)
 	}
 	var alerts []struct {
 		Status struct {

@@ -93,7 +93,7 @@ func TestKill9(t *testing.T) {
 	asked := sim.Requests("acme", "getstatus")
 	t.Logf("%d accepted, %d missing, %d twice, %d asked for", len(accepted), missing, twice, asked)
 	if missing > 0 || twice > 0 {
-		t.Errorf("of %d accepted, %d were not sent and %d twice\n%s", len(accepted), missing, twice, p.output())
+		t.Errorf("%d messages were accepted, %d of them were not sent, %d sent twice\n%s", len(accepted), missing, twice, p.output())
 	}
 }
 
@@ -297,7 +297,7 @@ func TestRestore(t *testing.T) {
 	writeFile(t, outbox, string(data))
 	out, err := command("serve", "--config.file="+file, "--web.listen-address=127.0.0.1:0").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "does not belong to") || !strings.Contains(string(out), "smspager restore") {
-		t.Errorf("serve beside a journal of another file: %v\n%s", err, out)
+		t.Errorf("serve with the journal of another file: %v\n%s", err, out)
 	}
 	if code, out, stderr := smspager(t, "", "restore", "-c", file, copied); code != 0 || !strings.Contains(out, "holds 1 messages") || !strings.Contains(out, "is kept as ") {
 		t.Fatalf("restore exits with %d: %s%s", code, out, stderr)
@@ -328,7 +328,7 @@ func TestBackup(t *testing.T) {
 		t.Fatalf("exits with %d: %s%s", code, out, stderr)
 	}
 	if code, _, stderr := smspager(t, "", "backup", "-c", file, to); code != 1 || !strings.Contains(stderr, "exists; name a new file") {
-		t.Errorf("over a file that exists it exits with %d: %s", code, stderr)
+		t.Errorf("backup over an existing file exits with %d: %s", code, stderr)
 	}
 	if info, err := os.Stat(to); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the copy's mode is %v (%v)", info.Mode(), err)

@@ -33,7 +33,7 @@ func TestSystemd(t *testing.T) {
 		for b := make([]byte, 1024); ; {
 			n, _, err := socket.ReadFromUnix(b)
 			if err != nil {
-				t.Fatalf("systemd does not hear %q: %v", want, err)
+				t.Fatalf("systemd does not receive %q: %v", want, err)
 			}
 			if strings.HasPrefix(string(b[:n]), want) {
 				return

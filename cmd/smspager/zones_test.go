@@ -29,7 +29,7 @@ func TestTimeZones(t *testing.T) {
 		"rotas: [{name: primary, calendar: rota.ics}]\nreceivers: [{name: r, to: [\"rota:primary\"]}]\n")
 	code, out, stderr := smspager(t, "", "check-config", file)
 	if code != 0 || !strings.Contains(out, "; time zones of release 2025a ("+zones+")\n") {
-		t.Errorf("it exits with %d: %s%s", code, out, stderr)
+		t.Errorf("check-config exits with %d: %s%s", code, out, stderr)
 	}
 	for _, want := range []string{`the time zone "Europe/Paris" is UTC+05:30 in the calendar, but UTC+0`, "is release 2025a, and 2026"} {
 		if !strings.Contains(stderr, want) {
