@@ -39,7 +39,7 @@ func TestStalledReader(t *testing.T) {
 		w.Close(time.Minute)
 		pipe.Close()
 		if all := string(<-read); strings.Count(all, "\n") != 12 || !strings.HasSuffix(all, "line 010\nlater\n") {
-			t.Errorf("%q were read", all)
+			t.Errorf("the reader got %q", all)
 		}
 	})
 }
@@ -53,7 +53,7 @@ func TestCloseGivesUp(t *testing.T) {
 		began := time.Now()
 		w.Close(time.Second)
 		if took := time.Since(began); took != time.Second {
-			t.Errorf("it takes %s", took)
+			t.Errorf("Close takes %s, want 1s", took)
 		}
 		r.Close()
 	})

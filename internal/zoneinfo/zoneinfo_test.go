@@ -25,7 +25,7 @@ func without(t *testing.T, instead ...string) {
 func TestEmbedded(t *testing.T) {
 	without(t)
 	if got := InUse(); got.Source != Program || got.Release < "2026f" || got.Outdated() != "" {
-		t.Errorf("it is %+v, %q", got, got.Outdated())
+		t.Errorf("InUse returns %+v, outdated %q", got, got.Outdated())
 	}
 	winter := time.Date(2026, 11, 30, 14, 30, 0, 0, time.UTC)
 	for name, want := range offsets {
@@ -75,18 +75,18 @@ func TestMachineFirst(t *testing.T) {
 	write("Europe/Paris", string(paris))
 	without(t, filepath.Join(dir, "none"), dir)
 	if got := InUse(); got != (Data{Release: unknown, Source: dir}) || got.Outdated() != "" {
-		t.Errorf("it is %+v, %q", got, got.Outdated())
+		t.Errorf("InUse returns %+v, outdated %q", got, got.Outdated())
 	}
 	write("+VERSION", "2025a\n")
 	if got := InUse(); got.Release != "2025a" || got.Outdated() == "" {
-		t.Errorf("it is %+v, %q", got, got.Outdated())
+		t.Errorf("InUse returns %+v, outdated %q", got, got.Outdated())
 	}
 	write("tzdata.zi", "# version 2099a\n# This zic input file is in the public domain.\n")
 	if got := InUse(); got.Release != "2099a" || got.Outdated() != "" {
-		t.Errorf("it is %+v, %q", got, got.Outdated())
+		t.Errorf("InUse returns %+v, outdated %q", got, got.Outdated())
 	}
 	t.Setenv("ZONEINFO", filepath.Join(dir, "tzdata.zi")) // a file, not a folder
 	if got := InUse(); got.Release != unknown || got.Source != filepath.Join(dir, "tzdata.zi") {
-		t.Errorf("it is %+v", got)
+		t.Errorf("InUse returns %+v", got)
 	}
 }
