@@ -38,7 +38,7 @@ func TestSendsImmediatelyAndFollowsToTheEnd(t *testing.T) {
 			got = append(got, string(e.Type))
 		}
 		if want := []string{"queued", "attempt", "accepted", "status", "status", "delivered"}; !slices.Equal(got, want) {
-			t.Errorf("its events are %v, want %v", got, want)
+			t.Errorf("the events are %v, want %v", got, want)
 		}
 		if len(w.finals) != 1 || w.finals[0].State != outbox.Delivered {
 			t.Errorf("OnFinal got %+v", w.finals)
@@ -55,20 +55,20 @@ func TestFaults(t *testing.T) {
 		asks   int // expected getstatus requests, -1 for any number
 		within time.Duration
 	}{
-		{"not taken, 5xx", []fault{{Kind: textinghousetest.HTTPStatus, N: 503, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
-		{"taken, 5xx", []fault{{Kind: textinghousetest.StatusAfter, N: 502, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
-		{"not taken, dropped", []fault{{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
-		{"taken, dropped", []fault{{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
-		{"taken, garbage", []fault{{Kind: textinghousetest.Garbage, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
-		{"not taken, hangs", []fault{{Kind: textinghousetest.Hang, Command: "sendsms", Times: 1}}, 1, 13 * time.Second},
-		{"taken, hangs", []fault{{Kind: textinghousetest.HangAfter, Command: "sendsms", Times: 1}}, 1, 13 * time.Second},
+		{"not accepted, 5xx", []fault{{Kind: textinghousetest.HTTPStatus, N: 503, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
+		{"accepted, 5xx", []fault{{Kind: textinghousetest.StatusAfter, N: 502, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
+		{"not accepted, dropped", []fault{{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
+		{"accepted, dropped", []fault{{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
+		{"accepted, garbage", []fault{{Kind: textinghousetest.Garbage, Command: "sendsms", Times: 1}}, 1, 2 * time.Second},
+		{"not accepted, hangs", []fault{{Kind: textinghousetest.Hang, Command: "sendsms", Times: 1}}, 1, 13 * time.Second},
+		{"accepted, hangs", []fault{{Kind: textinghousetest.HangAfter, Command: "sendsms", Times: 1}}, 1, 13 * time.Second},
 		{"error 300", []fault{{Kind: textinghousetest.Err, N: 300, Times: 1}}, 0, 2 * time.Second},
 		{"an unknown error", []fault{{Kind: textinghousetest.Err, N: 999, Times: 1}}, 0, 2 * time.Second},
-		{"taken, dropped, and asking fails for long", []fault{
+		{"accepted, dropped, and questions fail for long", []fault{
 			{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1}, {Kind: textinghousetest.HTTPStatus, N: 503, Command: "getstatus", Times: 6},
 		}, 7, 3 * time.Minute},
 		{"dropped ten times", []fault{{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 10}}, -1, 10 * time.Minute},
-		{"taken at the third attempt, dropped", []fault{
+		{"accepted at the third attempt, dropped", []fault{
 			{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 2}, {Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1},
 		}, 3, time.Minute},
 	} {
@@ -142,7 +142,7 @@ func TestOtherLanesDoNotWait(t *testing.T) {
 		w.put(w.message(alice, "h", "another group"), w.message("+33612345679", "g", "another person"))
 		synctest.Wait()
 		if got := len(w.texts()); got != 2 {
-			t.Errorf("%d messages went out beside the one that is stuck, want 2", got)
+			t.Errorf("%d messages were sent while one is stuck, want 2", got)
 		}
 	})
 }
@@ -157,7 +157,7 @@ func TestSameTextWaitsForTheFloodToEnd(t *testing.T) {
 		}
 		synctest.Wait()
 		if got := len(w.texts()); got != 1 {
-			t.Errorf("%d went out at once, want 1", got)
+			t.Errorf("%d messages were sent immediately, want 1", got)
 		}
 		after(21 * time.Second)
 		for _, id := range ids {
@@ -336,10 +336,10 @@ func TestCrash(t *testing.T) {
 		taken bool
 		age   time.Duration // of the attempt when the new process starts
 	}{
-		{"taken", true, time.Second},
-		{"not taken", false, time.Second},
-		{"taken long ago", true, time.Minute},
-		{"not taken, long ago", false, time.Minute},
+		{"accepted", true, time.Second},
+		{"not accepted", false, time.Second},
+		{"accepted long ago", true, time.Minute},
+		{"not accepted, long ago", false, time.Minute},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
@@ -392,7 +392,7 @@ func TestStoppingFinishesAttempts(t *testing.T) {
 		w.expect(under.ID, outbox.Accepted, 1)
 		w.expect(behind.ID, outbox.Accepted, 1)
 		if asks := w.sim.Requests("acme", "getstatus"); asks != 1 { // about the message behind, which was loaded
-			t.Errorf("asked %d times: what was finished was asked for", asks)
+			t.Errorf("asked %d times, want 1: only about the message that was behind", asks)
 		}
 	})
 }

@@ -59,7 +59,7 @@ func TestSendNowIsRecordedLater(t *testing.T) {
 		for _, m := range n.Messages {
 			w.expect(m.ID, outbox.Accepted, 1)
 			if got := w.get(m.ID); got.APIID == "" || got.Attempts != 1 || got.AcceptedAt.IsZero() {
-				t.Errorf("recorded as %+v", got)
+				t.Errorf("the message is recorded as %+v", got)
 			}
 		}
 		if a, err := w.store.Add(context.Background(), n); err != nil || !a.Duplicate {
@@ -74,7 +74,7 @@ func TestSendNowDoesNotSendTwice(t *testing.T) {
 		w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Command: "sendsms", Times: 1})
 		n := outbox.Entry{Key: outbox.Key{1}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{w.message(alice, "g", "disk full"), w.message("+33612345679", "g", "disk full")}}
 		if err := w.sendNow(&n); err == nil {
-			t.Fatal("one of them is in doubt, yet all is well")
+			t.Fatal("sendNow gives no error although a message is in doubt")
 		}
 		after(time.Second)
 		if err := w.sendNow(&n); err != nil {
@@ -82,7 +82,7 @@ func TestSendNowDoesNotSendTwice(t *testing.T) {
 		}
 		for _, m := range n.Messages {
 			if taken := w.sim.Taken(m.ID); taken != 1 {
-				t.Errorf("taken %d times", taken)
+				t.Errorf("the message was accepted %d times, want 1", taken)
 			}
 		}
 	})
@@ -101,7 +101,7 @@ func TestStoreFailsWhileSending(t *testing.T) {
 		synctest.Wait()
 		w.expect(m.ID, outbox.Accepted, 1)
 		if stored, err := w.store.Get(context.Background(), m.ID); err != nil || stored.State != outbox.Queued {
-			t.Errorf("it is stored as %s, %v", stored.State, err)
+			t.Errorf("the message is stored as %s, %v", stored.State, err)
 		}
 		store.broken.Store(false)
 		after(2 * time.Second)
@@ -156,7 +156,7 @@ func TestSendNowSupersedesOlderMessages(t *testing.T) {
 			}
 			w.expect(n.Messages[0].ID, outbox.Accepted, 1)
 			if got := w.get(older.ID).State; got != outbox.Superseded {
-				t.Errorf("restart %t: the older one is %s", restart, got)
+				t.Errorf("restart %t: the older message is %s", restart, got)
 			}
 		})
 	}
@@ -188,10 +188,10 @@ func TestDeliveredMessageSupersedesOlderOne(t *testing.T) {
 		add(older, doubted)
 		apply(outbox.Attempted(doubted.ID, time.Now(), ""))
 		for _, group := range []string{"g", "h"} {
-			past := w.message(alice, group, "resolved")
-			past.State, past.AcceptedAt = outbox.Accepted, time.Now()
-			add(past)
-			apply(outbox.Ended(past.ID, "", time.Now(), outbox.StatusOf(textinghouse.StatusReceived), true, ""))
+			sent := w.message(alice, group, "resolved")
+			sent.State, sent.AcceptedAt = outbox.Accepted, time.Now()
+			add(sent)
+			apply(outbox.Ended(sent.ID, "", time.Now(), outbox.StatusOf(textinghouse.StatusReceived), true, ""))
 		}
 		if err := store.Close(); err != nil {
 			t.Fatal(err)

@@ -107,7 +107,7 @@ func doubtEnds(t *testing.T, respond http.HandlerFunc, accepted bool) {
 			}
 		}
 		if notified != 1 {
-			t.Errorf("its history is %+v", w.get(alone.ID).Events)
+			t.Errorf("the history is %+v", w.get(alone.ID).Events)
 		}
 	})
 }
@@ -180,7 +180,7 @@ func TestDoubtEndsInANewTerm(t *testing.T) {
 				after(10 * time.Second)
 			}
 			if got := w.get(m.ID); got.State != tc.want {
-				t.Errorf("%+v: a minute into a new term it is %s", tc, got.State)
+				t.Errorf("%+v: a minute into a new term the message is %s", tc, got.State)
 			}
 		})
 	}
@@ -385,7 +385,7 @@ func TestLagWithoutFloodRule(t *testing.T) {
 		after(time.Minute)
 		w.expect(m.ID, outbox.Delivered, 1)
 		if n := w.sim.Requests("acme", "sendsms"); n != 1 {
-			t.Errorf("it was sent %d times", n)
+			t.Errorf("the message was sent %d times", n)
 		}
 	})
 }

@@ -140,8 +140,8 @@ func (s *source) Uint64() uint64 {
 	return s.PCG.Uint64()
 }
 
-// answers returns a function that responds to getstatus at random, sometimes with undocumented codes.
-func answers(random *rand.Rand) func(string) (textinghouse.Status, error) {
+// randomStatuses returns a function that responds to getstatus at random, sometimes with undocumented codes.
+func randomStatuses(random *rand.Rand) func(string) (textinghouse.Status, error) {
 	return func(string) (textinghouse.Status, error) {
 		switch random.IntN(5) {
 		case 0:
@@ -164,7 +164,7 @@ func TestOneQuestionASecond(t *testing.T) {
 		inWorld(t, textinghousetest.Options{StatusDelay: 1000 * time.Hour}, func(w *world) {
 			random := rand.New(&source{PCG: rand.NewPCG(seed, 0)})
 			g := w.script()
-			g.status = answers(random)
+			g.status = randomStatuses(random)
 			var all []outbox.Message
 			for range 5 {
 				m := w.message(alice, "g", "disk full")
@@ -206,7 +206,7 @@ func TestOneAttemptASecond(t *testing.T) {
 		inWorld(t, textinghousetest.Options{}, func(w *world) {
 			random := rand.New(&source{PCG: rand.NewPCG(seed, 1)})
 			g := w.script()
-			g.status = answers(random)
+			g.status = randomStatuses(random)
 			g.send = func(textinghouse.SMS) (string, error) {
 				_, err := g.status("")
 				if random.IntN(200) > 0 && (err == nil || !textinghouse.MayHaveBeenAccepted(err) && random.IntN(4) > 0) {
@@ -227,7 +227,7 @@ func TestOneAttemptASecond(t *testing.T) {
 				slices.SortFunc(rounds, time.Time.Compare)
 				rounds = slices.CompactFunc(rounds, time.Time.Equal) // a question and its attempt are one round
 				if len(rounds) == 0 {
-					t.Error("a message was never tried")
+					t.Error("a message was never attempted")
 				}
 				for i := range len(rounds) - 1 {
 					if gap := rounds[i+1].Sub(rounds[i]); gap < 370*time.Millisecond || i > 1 && rounds[i+1].Sub(rounds[i-1]) < time.Second {
@@ -288,10 +288,10 @@ func TestLeaderDoesNotSpin(t *testing.T) {
 			const seconds = 60
 			after(seconds * time.Second)
 			if taken := w.sim.Taken(m.ID); taken > 0 != (f.valid && f.holds > 0) {
-				t.Errorf("%+v: taken %d times", f, taken)
+				t.Errorf("%+v: the message was accepted %d times", f, taken)
 			}
 			if f.leads > seconds+1 || f.reads > seconds+10 {
-				t.Errorf("it tried to lead %d times, and read the open messages %d times, in a minute", f.leads, f.reads)
+				t.Errorf("in a minute, the leader tried to lead %d times, and read the open messages %d times", f.leads, f.reads)
 			}
 			if n := measured(w, "smspager_loop_rounds_total"); n == 0 || n > 10*seconds {
 				t.Errorf("the first loop had %v rounds", n)

@@ -58,7 +58,7 @@ func TestDigestThatCannotBeStored(t *testing.T) {
 		store.broken.Store(false)
 		after(time.Minute)
 		if ms, err := w.store.List(context.Background(), outbox.Query{State: outbox.Superseded, Limit: 10}); err != nil || len(ms) != 2 || len(w.texts()) != 2 {
-			t.Errorf("stored as told in it: %+v, %v; sent %q", ms, err, w.texts())
+			t.Errorf("the messages in the digest are stored as %+v, %v; sent %q", ms, err, w.texts())
 		}
 	})
 }

@@ -292,11 +292,11 @@ func TestLawsOfTheSchedule(t *testing.T) {
 					switch m.State {
 					case outbox.Delivered, outbox.Accepted:
 						if !was {
-							t.Errorf("%s is %s, but the provider has it not", s.id, m.State)
+							t.Errorf("%s is %s, but the provider does not have it", s.id, m.State)
 						}
 						lane := string(s.to) + s.group
 						if taken.Before(newest[lane]) {
-							t.Errorf("%s was sent after a newer one of its group", s.id)
+							t.Errorf("%s was sent after a newer message of its group", s.id)
 						}
 						newest[lane] = taken
 					case outbox.Superseded:

@@ -59,7 +59,7 @@ func TestStorm(t *testing.T) {
 				notified++
 			case outbox.Superseded:
 				if !strings.Contains(last.Detail, "01") && !strings.Contains(last.Detail, "00") {
-					t.Fatalf("%+v names no other", last)
+					t.Fatalf("%+v names no successor", last)
 				}
 				notified++
 			default:
@@ -97,7 +97,7 @@ func TestSingleHeldMessageIsSentAsItIs(t *testing.T) {
 		}
 		synctest.Wait()
 		if got := len(w.texts()); got != 5 {
-			t.Errorf("%d were sent at once", got)
+			t.Errorf("%d messages were sent immediately", got)
 		}
 		after(3 * time.Minute)
 		if got := w.texts(); len(got) != 6 || got[5] != "alert 5" {
@@ -127,7 +127,7 @@ func TestQuietHours(t *testing.T) {
 		after(time.Hour)
 		night := w.texts()
 		if len(night) != 6 || night[5] != "2 more in 2 groups: CRITICAL g (2)" {
-			t.Errorf("in the night %q were sent", night)
+			t.Errorf("at night, %q were sent", night)
 		}
 		w.halt()
 		w.start()
@@ -219,7 +219,7 @@ func TestMaxPerSecond(t *testing.T) {
 		}
 		synctest.Wait()
 		if got := len(w.texts()); got != 1 {
-			t.Errorf("%d were sent at once", got)
+			t.Errorf("%d messages were sent immediately", got)
 		}
 		after(2 * time.Second)
 		if got := len(w.texts()); got != 9 {

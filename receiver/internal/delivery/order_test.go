@@ -57,8 +57,8 @@ func inReplica(t *testing.T, test func(w *world, p *peers)) {
 	})
 }
 
-// past adds a message that another replica sent without the database, and could store only now.
-func (p *peers) past(t *testing.T, m outbox.Message, state outbox.State, hint bool) {
+// storeLate adds a message that another replica sent without the database, and could store only now.
+func (p *peers) storeLate(t *testing.T, m outbox.Message, state outbox.State, hint bool) {
 	t.Helper()
 	m.State, m.AcceptedAt, m.APIID = outbox.Accepted, time.Now(), "5d72"
 	if state != outbox.Accepted {
@@ -83,10 +83,10 @@ func TestNewerSentByAnotherReplica(t *testing.T) {
 				older := w.message(alice, "g", "firing")
 				w.put(older)
 				after(time.Second)
-				p.past(t, w.message(alice, "g", "resolved"), state, hint)
+				p.storeLate(t, w.message(alice, "g", "resolved"), state, hint)
 				after(5 * time.Minute)
 				if m := w.get(older.ID); m.State != outbox.Superseded || w.sim.Taken(older.ID) > 0 {
-					t.Errorf("the newer one is %s, hint %t: the older one is %s, taken %d times", state, hint, m.State, w.sim.Taken(older.ID))
+					t.Errorf("the newer message is %s, hint %t: the older one is %s, accepted %d times", state, hint, m.State, w.sim.Taken(older.ID))
 				}
 			})
 		}
@@ -110,7 +110,7 @@ func TestNewerSentWithoutTheDatabase(t *testing.T) {
 			after(time.Second / 10)
 		}
 		after(time.Second)
-		p.past(t, newer, outbox.Delivered, true)
+		p.storeLate(t, newer, outbox.Delivered, true)
 		after(5 * time.Minute)
 		w.expect(older.ID, outbox.Superseded, 0)
 	})
@@ -140,7 +140,7 @@ func TestNewerSentDuringAQuestion(t *testing.T) {
 			for asked := 0; asked < len(g.asks[older.ID]) || asked == 0; asked = len(g.asks[older.ID]) {
 				after(time.Second)
 			}
-			p.past(t, w.message(alice, "g", "resolved"), outbox.Accepted, true)
+			p.storeLate(t, w.message(alice, "g", "resolved"), outbox.Accepted, true)
 			after(5 * time.Minute)
 			w.expect(older.ID, outbox.Superseded, 0)
 			if got := w.texts(); !slices.Equal(got, []string{"alone"}) {

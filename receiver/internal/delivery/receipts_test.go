@@ -85,7 +85,7 @@ func TestReceiptBeforeTheResponse(t *testing.T) {
 		after(time.Hour)
 		w.expect(m.ID, outbox.Delivered, 1)
 		if m := w.get(m.ID); m.APIID != "5d72" {
-			t.Errorf("its api_id is %q", m.APIID)
+			t.Errorf("the api_id is %q", m.APIID)
 		}
 	})
 }

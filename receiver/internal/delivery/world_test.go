@@ -192,7 +192,7 @@ func after(d time.Duration) {
 func (w *world) expect(id string, state outbox.State, taken int) {
 	w.t.Helper()
 	if m := w.get(id); m.State != state || w.sim.Taken(id) != taken {
-		w.t.Errorf("the message is %s and was taken %d times, want %s and %d; its last events: %+v",
+		w.t.Errorf("the message is %s and was accepted %d times, want %s and %d; its last events: %+v",
 			m.State, w.sim.Taken(id), state, taken, m.Events[max(0, len(m.Events)-4):])
 	}
 }

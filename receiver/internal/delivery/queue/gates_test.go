@@ -43,15 +43,15 @@ func TestGates(t *testing.T) {
 		want  verdict
 	}{
 		{gate: "freshness", case_: "it is fresh"},
-		{gate: "freshness", case_: "a newer one is there", set: func(_ *Queue, it *item) { it.successor = "m2" }, want: verdict{do: GiveUp}},
-		{gate: "freshness", case_: "a newer one is there, but the provider may have this one", set: func(_ *Queue, it *item) { it.successor, it.doubt = "m2", &Doubt{Ask: true} }, want: verdict{do: Ask}},
+		{gate: "freshness", case_: "a newer message supersedes it", set: func(_ *Queue, it *item) { it.successor = "m2" }, want: verdict{do: GiveUp}},
+		{gate: "freshness", case_: "a newer message supersedes it, but the provider may have it", set: func(_ *Queue, it *item) { it.successor, it.doubt = "m2", &Doubt{Ask: true} }, want: verdict{do: Ask}},
 		{gate: "freshness", case_: "the same while the account is refused", set: func(q *Queue, it *item) { it.successor, it.doubt = "m2", &Doubt{Ask: true}; q.Block(start) }},
 		{gate: "freshness", case_: "it is too old", at: 2 * time.Hour, want: verdict{do: GiveUp}},
-		{gate: "freshness", case_: "it became too old by being held", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.waited = true }},
-		{gate: "account", case_: "it works"},
-		{gate: "account", case_: "it is refused", set: func(q *Queue, _ *item) { q.Block(start) }, want: verdict{phase: parked, until: start.Add(minute)}},
+		{gate: "freshness", case_: "it is too old because it was held", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.waited = true }},
+		{gate: "account", case_: "the account works"},
+		{gate: "account", case_: "the account is refused", set: func(q *Queue, _ *item) { q.Block(start) }, want: verdict{phase: parked, until: start.Add(minute)}},
 		{gate: "account", case_: "a minute later", at: minute, set: func(q *Queue, _ *item) { q.Block(start) }},
-		{gate: "account", case_: "another one tries", at: minute, set: func(q *Queue, _ *item) { q.Block(start); q.account.begin(&item{}) }, want: verdict{phase: parked, until: start.Add(2 * minute)}},
+		{gate: "account", case_: "another message tries it", at: minute, set: func(q *Queue, _ *item) { q.Block(start); q.account.begin(&item{}) }, want: verdict{phase: parked, until: start.Add(2 * minute)}},
 		{gate: "quiet hours", case_: "none"},
 		{gate: "quiet hours", case_: "they end in a minute", set: func(_ *Queue, it *item) { it.notBefore = momentOf(start.Add(minute)) }, want: verdict{phase: held, until: start.Add(minute)}},
 		{gate: "quiet hours", case_: "they have ended", at: minute, set: func(_ *Queue, it *item) { it.notBefore = momentOf(start.Add(minute)) }},
@@ -60,8 +60,8 @@ func TestGates(t *testing.T) {
 		}},
 		{gate: "quiet hours", case_: "it was loaded", set: func(_ *Queue, it *item) { it.notBefore, it.doubt = momentOf(start.Add(minute)), &Doubt{Ask: true} }, want: verdict{phase: held, until: start.Add(minute)}},
 		{gate: "limits", case_: "there is room"},
-		{gate: "limits", case_: "there is none", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false) }, want: verdict{phase: held, until: start.Add(10 * minute)}},
-		{gate: "limits", case_: "for another", set: func(q *Queue, it *item) { q.limits.charge(bob, ofPages, start, false) }},
+		{gate: "limits", case_: "there is no room", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false) }, want: verdict{phase: held, until: start.Add(10 * minute)}},
+		{gate: "limits", case_: "only another recipient has none", set: func(q *Queue, it *item) { q.limits.charge(bob, ofPages, start, false) }},
 		{gate: "limits", case_: "it is urgent", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false); it.class = exempt }},
 		{gate: "limits", case_: "it is counted already", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false); it.counted = true }},
 		{gate: "limits", case_: "it is too old before there is room", at: 55 * minute, set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start.Add(55*minute), false) }, want: verdict{phase: held, until: start.Add(time.Hour + time.Millisecond)}},
@@ -75,16 +75,16 @@ func TestGates(t *testing.T) {
 		{gate: "pace", case_: "it was spent on the question", set: func(q *Queue, it *item) {
 			q.pause, q.paced, it.doubt = minute, start.Add(minute), &Doubt{Ask: true, Answered: true}
 		}},
-		{gate: "pace", case_: "it is not", set: func(q *Queue, _ *item) { q.pause, q.paced = minute, start.Add(minute) }, want: verdict{phase: waiting, until: start.Add(minute)}},
+		{gate: "pace", case_: "the pause is not over", set: func(q *Queue, _ *item) { q.pause, q.paced = minute, start.Add(minute) }, want: verdict{phase: waiting, until: start.Add(minute)}},
 		{gate: "flood", case_: "no other has its text"},
-		{gate: "flood", case_: "one that is being sent has", set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{holder: &item{}} }, want: verdict{phase: flooded}},
-		{gate: "flood", case_: "one that was sent had", set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{free: start.Add(FloodWindow)} }, want: verdict{phase: waiting, until: start.Add(FloodWindow)}},
+		{gate: "flood", case_: "a message with its text is being sent", set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{holder: &item{}} }, want: verdict{phase: flooded}},
+		{gate: "flood", case_: "a message with its text was sent", set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{free: start.Add(FloodWindow)} }, want: verdict{phase: waiting, until: start.Add(FloodWindow)}},
 		{gate: "flood", case_: "the window is over", at: FloodWindow, set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{free: start.Add(FloodWindow)} }},
 		{gate: "question", case_: "nobody can have tried it", want: verdict{do: Send}},
-		{gate: "question", case_: "somebody may have", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true} }, want: verdict{do: Ask}},
-		{gate: "question", case_: "it does not have it, as it has said", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true, Answered: true} }, want: verdict{do: Send}},
-		{gate: "question", case_: "it has said so, but a newer one has come since", set: func(_ *Queue, it *item) { it.successor, it.doubt = "m2", &Doubt{Ask: true, Answered: true} }, want: verdict{do: Ask}},
-		{gate: "question", case_: "it has said so, but it is too old since", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true, Answered: true} }, want: verdict{do: Ask}},
+		{gate: "question", case_: "somebody may have tried it", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true} }, want: verdict{do: Ask}},
+		{gate: "question", case_: "the provider has responded that it does not have it", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true, Answered: true} }, want: verdict{do: Send}},
+		{gate: "question", case_: "the provider has responded so, then a newer message came", set: func(_ *Queue, it *item) { it.successor, it.doubt = "m2", &Doubt{Ask: true, Answered: true} }, want: verdict{do: Ask}},
+		{gate: "question", case_: "the provider has responded so, then the message became too old", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true, Answered: true} }, want: verdict{do: Ask}},
 		{gate: "question", case_: "an attempt was refused", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Failures: 1} }, want: verdict{do: Send}},
 	} {
 		t.Run(tc.gate+": "+tc.case_, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestLaw2(t *testing.T) {
 		m.CreatedAt, m.State = start.Add(tc.created), tc.state
 		q.Add(m, tc.from, start)
 		if run, _ := q.Next(start); run.Do != tc.want {
-			t.Errorf("%s: it gives %v, want %v", name, run.Do, tc.want)
+			t.Errorf("%s: the verdict is %v, want %v", name, run.Do, tc.want)
 		}
 	}
 }
@@ -159,7 +159,7 @@ func TestMostSevereFirst(t *testing.T) {
 		}
 	}
 	if want := []string{"m1006", "m1004", "m1020", "m1008", "m1009", "m1007", "m1001", "m1003", "m1002", "m1005", "m1000"}; !slices.Equal(got, want) {
-		t.Errorf("they go in the order %v, want %v", got, want)
+		t.Errorf("the order is %v, want %v", got, want)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestTrials(t *testing.T) {
 		}
 	}
 	if want := []string{"m1002", "m1001", "m1000", "m1003", "m1002"}; !slices.Equal(got, want) {
-		t.Errorf("it is tried with %v, want %v", got, want)
+		t.Errorf("the account is tried with %v, want %v", got, want)
 	}
 }
 
@@ -193,23 +193,23 @@ func TestLane(t *testing.T) {
 		q.Add(message(i, alice, "g"), New, start)
 		if i == 0 {
 			if run, _ := q.Next(start); run.Do != Send || run.ID != "m1000" {
-				t.Fatalf("the first gives %+v", run)
+				t.Fatalf("the first run is %+v", run)
 			}
 		}
 	}
 	if run, _ := q.Next(start); run.Do != Nothing {
-		t.Fatalf("beside the first runs %+v", run)
+		t.Fatalf("while the first message is sent, the next run is %+v", run)
 	}
 	q.Settle(Result{Run: Run{ID: "m1000"}, Taken: start}, start)
 	for _, want := range []Run{{Do: GiveUp, ID: "m1001", Successor: "m1002"}, {Do: GiveUp, ID: "m1002", Successor: "m1003"}, {Do: Send, ID: "m1003", Missed: 2}} {
 		run, _ := q.Next(start)
 		if run.Do != want.Do || run.ID != want.ID || run.Successor != want.Successor {
-			t.Errorf("%+v comes next, want %+v", run, want)
+			t.Errorf("the next run is %+v, want %+v", run, want)
 		}
 		q.Settle(Result{Run: run}, start)
 	}
 	if q.Len() != 0 || q.Oldest() != "" || len(q.lanes.items)+len(q.floods.of) > 1 {
-		t.Errorf("it ends as %+v", q)
+		t.Errorf("the queue ends as %+v", q)
 	}
 }
 
@@ -223,13 +223,13 @@ func TestDroppedMessageIsAddedAgain(t *testing.T) {
 	q.Settle(Result{Run: run, Again: start.Add(time.Minute), Doubt: Doubt{Ask: true, Tried: true, First: start, Last: start}}, start)
 	q.Keep(func(string) bool { return false }, start)
 	if q.Len() != 0 {
-		t.Fatalf("%d are left", q.Len())
+		t.Fatalf("%d messages are left", q.Len())
 	}
 	q.Begin(start.Add(time.Second))
 	m.State = outbox.Sending
 	q.Add(m, Loaded, start.Add(time.Second))
 	if run, due := q.Next(start.Add(time.Second)); run.Do != Ask {
-		t.Errorf("it gives %+v, and is due %s", run, due)
+		t.Errorf("the next run is %+v, due %s; want a question", run, due)
 	}
 }
 
@@ -246,7 +246,7 @@ func TestNewTermAsksAgain(t *testing.T) {
 			q.Begin(start.Add(time.Second))
 		}
 		if again, _ := q.Next(start.Add(time.Second)); again.Do != want {
-			t.Errorf("it gives %+v, want %v", again, want)
+			t.Errorf("the next run is %+v, want %v", again, want)
 		}
 	}
 }
