@@ -180,15 +180,15 @@ func TestFailOpen(t *testing.T) {
 	f := &fake{storeErr: errors.New("disk full"), sendErr: errors.New("provider down")}
 	in := newIntake(t, f)
 	if _, err := in.Notify(context.Background(), "sms", decode(t, firing)); err == nil || !strings.Contains(err.Error(), "disk full") || !strings.Contains(err.Error(), "provider down") {
-		t.Errorf("with neither store nor provider: %v", err)
+		t.Errorf("without store and provider, the error is %v", err)
 	}
 	f.set(f.storeErr, nil)
 	result, err := in.Notify(context.Background(), "sms", decode(t, firing))
 	if err != nil || result.Status != intake.Accepted || !slices.Equal(result.Messages, f.sentNow[0]) {
-		t.Errorf("with the provider alone: %+v, %v", result, err)
+		t.Errorf("with only the provider, the result is %+v, %v", result, err)
 	}
 	if !slices.Equal(f.sentNow[0][1:], f.sentNow[1]) {
-		t.Errorf("the second try is not for what was left: %v", f.sentNow)
+		t.Errorf("the repeat does not send only the rest: %v", f.sentNow)
 	}
 	again, err := in.Notify(context.Background(), "sms", decode(t, firing))
 	if err != nil || again.Status != intake.Duplicate || !slices.Equal(again.Messages, result.Messages) || len(f.sentNow) != 2 {
@@ -201,15 +201,15 @@ func TestStoreComesBack(t *testing.T) {
 	f := &fake{storeErr: errors.New("disk full"), sendErr: errors.New("provider down")}
 	in := newIntake(t, f)
 	if _, err := in.Notify(context.Background(), "sms", decode(t, firing)); err == nil {
-		t.Fatal("accepted by nobody")
+		t.Fatal("the notification is accepted without store and provider")
 	}
 	f.set(nil, f.sendErr)
 	result, err := in.Notify(context.Background(), "sms", decode(t, firing))
 	if err != nil || !slices.Equal(result.Messages, f.sentNow[0]) || !slices.Equal(f.handed, f.sentNow[0][1:]) {
-		t.Fatalf("gives %+v, %v", result, err)
+		t.Fatalf("the notification gives %+v, %v", result, err)
 	}
 	if ms := f.added[0].Messages; ms[0].State != outbox.Accepted || ms[1].State != outbox.Queued {
-		t.Errorf("stored as %s and %s", ms[0].State, ms[1].State)
+		t.Errorf("the messages are stored as %s and %s", ms[0].State, ms[1].State)
 	}
 }
 
@@ -231,7 +231,7 @@ func TestSecondWaitsForTheFirst(t *testing.T) {
 	close(f.enter)
 	a, b := <-results, <-results
 	if a.Status == b.Status || !slices.Equal(a.Messages, b.Messages) || len(f.added) != 1 {
-		t.Errorf("give %+v and %+v", a, b)
+		t.Errorf("the two notifications give %+v and %+v", a, b)
 	}
 }
 
@@ -246,7 +246,7 @@ func TestStopRefusesAndWaits(t *testing.T) {
 	close(f.enter)
 	in.Stop()
 	if _, err := in.Notify(context.Background(), "sms", decode(t, firing)); !errors.Is(err, intake.ErrStopping) {
-		t.Errorf("after Stop: %v", err)
+		t.Errorf("after Stop, a notification gives %v", err)
 	}
 	if err := <-done; err != nil && !errors.Is(err, intake.ErrStopping) {
 		t.Error(err)
@@ -273,18 +273,18 @@ func TestKeys(t *testing.T) {
 		same   bool
 		change func(n map[string]any)
 	}{
-		"nothing":          {true, func(map[string]any) {}},
-		"the external URL": {true, func(n map[string]any) { n["externalURL"] = "b" }},
-		"the reason":       {true, func(n map[string]any) { n["notification_reason"] = "new alerts added" }},
-		"the order":        {true, func(n map[string]any) { a := n["alerts"].([]any); a[0], a[1] = a[1], a[0] }},
-		"the time's form":  {true, func(n map[string]any) { alert(n, 1)["startsAt"] = "2026-11-23T20:24:46.000+01:00" }},
-		"an annotation":    {true, func(n map[string]any) { alert(n, 0)["annotations"] = map[string]any{"x": "y"} }},
-		"the group":        {false, func(n map[string]any) { n["groupKey"] = "h" }},
-		"what is cut":      {false, func(n map[string]any) { n["truncatedAlerts"] = 1 }},
-		"a status":         {false, func(n map[string]any) { alert(n, 0)["status"] = "resolved" }},
-		"a fingerprint":    {false, func(n map[string]any) { alert(n, 0)["fingerprint"] = "3" }},
-		"a start":          {false, func(n map[string]any) { alert(n, 0)["startsAt"] = "2026-11-23T19:24:46.6Z" }},
-		"one alert less":   {false, func(n map[string]any) { n["alerts"] = n["alerts"].([]any)[:1] }},
+		"nothing":                    {true, func(map[string]any) {}},
+		"external URL":               {true, func(n map[string]any) { n["externalURL"] = "b" }},
+		"reason":                     {true, func(n map[string]any) { n["notification_reason"] = "new alerts added" }},
+		"order":                      {true, func(n map[string]any) { a := n["alerts"].([]any); a[0], a[1] = a[1], a[0] }},
+		"format of the time":         {true, func(n map[string]any) { alert(n, 1)["startsAt"] = "2026-11-23T20:24:46.000+01:00" }},
+		"annotation":                 {true, func(n map[string]any) { alert(n, 0)["annotations"] = map[string]any{"x": "y"} }},
+		"group":                      {false, func(n map[string]any) { n["groupKey"] = "h" }},
+		"number of truncated alerts": {false, func(n map[string]any) { n["truncatedAlerts"] = 1 }},
+		"status":                     {false, func(n map[string]any) { alert(n, 0)["status"] = "resolved" }},
+		"fingerprint":                {false, func(n map[string]any) { alert(n, 0)["fingerprint"] = "3" }},
+		"start":                      {false, func(n map[string]any) { alert(n, 0)["startsAt"] = "2026-11-23T19:24:46.6Z" }},
+		"list, which lacks an alert": {false, func(n map[string]any) { n["alerts"] = n["alerts"].([]any)[:1] }},
 	} {
 		in := newIntake(t, &fake{})
 		if _, err := in.Notify(context.Background(), "sms", decode(t, body(func(map[string]any) {}))); err != nil {
@@ -292,7 +292,7 @@ func TestKeys(t *testing.T) {
 		}
 		r, err := in.Notify(context.Background(), "sms", decode(t, body(tc.change)))
 		if err != nil || (r.Status == intake.Duplicate) != tc.same {
-			t.Errorf("with another %s: %s, %v", name, r.Status, err)
+			t.Errorf("another %s: the notification is %s, %v", name, r.Status, err)
 		}
 	}
 }
@@ -381,7 +381,7 @@ func TestWindowCountsFromTheFirstSighting(t *testing.T) {
 		in := newIntake(t, f)
 		first, err := in.Notify(context.Background(), "sms", decode(t, firing))
 		if err != nil || first.Status != intake.Duplicate {
-			t.Fatalf("gives %+v, %v", first, err)
+			t.Fatalf("the notification gives %+v, %v", first, err)
 		}
 		f.duplicateOf = nil // its window is over
 		time.Sleep(19 * time.Minute)

@@ -28,7 +28,7 @@ func TestDuplicatesOfTheLatestState(t *testing.T) {
 	}
 	const first, ended, repeat = "first notification", "all alerts resolved", "repeat interval elapsed"
 	for name, steps := range map[string][]step{
-		"it fires again with its old start": {
+		"the alert fires again with its old start": {
 			{0, "firing", "http://am1", first, "", intake.Accepted},
 			{5 * time.Second, "resolved", "http://am1", ended, "", intake.Accepted},
 			{time.Second, "firing", "http://am1", first, "", intake.Accepted},
@@ -42,7 +42,7 @@ func TestDuplicatesOfTheLatestState(t *testing.T) {
 			{time.Second, "firing", "", "", "", intake.Accepted},
 			{2 * time.Minute, "firing", "", "", "", intake.Accepted},
 		},
-		"a twin delivers what was delivered, and then the state before": {
+		"a twin sends a known state, then the one before it": {
 			{0, "firing", "http://am1", first, "", intake.Accepted},
 			{time.Second, "resolved", "http://am1", ended, "", intake.Accepted},
 			{3 * time.Second, "firing", "http://am2", first, "", intake.Duplicate},
@@ -59,7 +59,7 @@ func TestDuplicatesOfTheLatestState(t *testing.T) {
 			{15 * time.Minute, "firing", "http://am1", first, "", intake.Duplicate},
 			{5 * time.Minute, "firing", "http://am1", first, "", intake.Accepted},
 		},
-		"it is repeated": {
+		"a repeat": {
 			{0, "firing", "http://am1", first, "", intake.Accepted},
 			{59 * time.Second, "firing", "http://am1", repeat, "", intake.Duplicate},
 			{2 * time.Second, "firing", "http://am1", repeat, "", intake.Accepted},
@@ -106,18 +106,18 @@ func TestNewsFromATwin(t *testing.T) {
 		knows bool          // Alertmanager lists all firing alerts
 		want  intake.Status // of the last step
 	}{
-		"a late copy":                        {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Duplicate},
-		"it fires":                           {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Accepted},
-		"it fires, and was delivered":        {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Duplicate},
-		"it fires, as Alertmanager knows":    {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, true, intake.Accepted},
-		"of another state":                   {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Accepted},
-		"of another state, and fires":        {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, true, true, intake.Accepted},
-		"of another state, and is over":      {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, false, true, intake.Duplicate},
-		"over, but not from a twin":          {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}}, false, true, intake.Accepted},
-		"over, but after a state that fires": {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, false, true, intake.Duplicate},
-		"a late copy of an end":              {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 20 * time.Second}}, false, false, intake.Duplicate},
-		"an end":                             {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 2 * time.Second}}, false, false, intake.Accepted},
-		"an end, a little before it fired":   {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 12 * time.Second}}, false, false, intake.Accepted},
+		"a late copy":                                {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Duplicate},
+		"the alert fires":                            {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Accepted},
+		"the alert fires, as the latest state":       {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Duplicate},
+		"the alert fires, and Alertmanager lists it": {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, true, intake.Accepted},
+		"a state that is new":                        {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Accepted},
+		"a state that is new, and fires":             {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, true, true, intake.Accepted},
+		"a state that is new, and is over":           {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, false, true, intake.Duplicate},
+		"over, but not from a twin":                  {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}}, false, true, intake.Accepted},
+		"over, but after a state that fires":         {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, false, true, intake.Duplicate},
+		"a late copy of an end":                      {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 20 * time.Second}}, false, false, intake.Duplicate},
+		"an end":                                     {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 2 * time.Second}}, false, false, intake.Accepted},
+		"an end, a little before it fired":           {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 12 * time.Second}}, false, false, intake.Accepted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestNewsFromATwin(t *testing.T) {
 					}
 				}
 				if got.Status != test.want {
-					t.Errorf("the last is %s, want %s", got.Status, test.want)
+					t.Errorf("the last notification is %s, want %s", got.Status, test.want)
 				}
 			})
 		})
@@ -154,7 +154,7 @@ func TestFlappingGroup(t *testing.T) {
 			}
 			text := f.added[i].Messages[0].Text
 			if strings.Contains(text, "Flapping") != strings.HasPrefix(want, "Flapping") || strings.HasPrefix(want, "Flapping") && !strings.HasSuffix(text, want) {
-				t.Errorf("step %d says %q, want %q", i, text, want)
+				t.Errorf("the text of step %d is %q, want %q", i, text, want)
 			}
 			time.Sleep(time.Minute)
 		}
@@ -193,13 +193,13 @@ func TestLargeBody(t *testing.T) {
 		code int
 		text string // the text of the first message contains it
 	}{
-		"it fits":                     {body(1000, "firing"), 200, ""},
-		"a storm":                     {body(5000, "firing"), 200, " more of unknown severity fire"},
-		"all of it is resolved":       {body(5000, "resolved"), 200, "RESOLVED"},
-		"one alert that is too large": {one, 200, "X"},
-		"the second is too large":     {strings.Replace(body(2, "firing"), "y\"}}]", strings.Repeat("y", 1<<21)+"\"}}]", 1), 200, "1 more of unknown severity fires"},
-		"16 times as large":           {body(40000, "firing"), 413, ""},
-		"it ends too early":           {body(5000, "firing")[:2<<20], 400, ""},
+		"the body fits":                 {body(1000, "firing"), 200, ""},
+		"a storm":                       {body(5000, "firing"), 200, " more of unknown severity fire"},
+		"all alerts are resolved":       {body(5000, "resolved"), 200, "RESOLVED"},
+		"the only alert is too large":   {one, 200, "X"},
+		"the second alert is too large": {strings.Replace(body(2, "firing"), "y\"}}]", strings.Repeat("y", 1<<21)+"\"}}]", 1), 200, "1 more of unknown severity fires"},
+		"16 times as large":             {body(40000, "firing"), 413, ""},
+		"the body ends too early":       {body(5000, "firing")[:2<<20], 400, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fake{}
@@ -212,14 +212,14 @@ func TestLargeBody(t *testing.T) {
 				w := httptest.NewRecorder()
 				in.ServeHTTP(w, r)
 				if w.Code != tc.code {
-					t.Fatalf("responds %d %s, want %d", w.Code, w.Body, tc.code)
+					t.Fatalf("the response is %d %s, want %d", w.Code, w.Body, tc.code)
 				}
 			}
 			if tc.code == 200 && !strings.Contains(f.added[0].Messages[0].Text, tc.text) {
 				t.Errorf("the text is %q, want %q in it", f.added[0].Messages[0].Text, tc.text)
 			}
 			if cut := strings.Contains(tc.text, "more"); tc.code == 200 && f.added[0].Messages[0].Urgent != cut {
-				t.Errorf("it is urgent: %t", !cut)
+				t.Errorf("the message is urgent: %t", !cut)
 			}
 		})
 	}
@@ -253,7 +253,7 @@ func TestCutIsUrgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m := f.added[0].Messages[0]; !m.Urgent || !strings.HasSuffix(m.Text, "7 more of unknown severity fire") {
-		t.Errorf("it is urgent: %t, and says %q", m.Urgent, m.Text)
+		t.Errorf("the message is urgent: %t, with text %q", m.Urgent, m.Text)
 	}
 }
 
