@@ -176,7 +176,7 @@ func (w *world) fireUntilTaken(post func() (int, string)) {
 		}
 		time.Sleep(time.Second)
 	}
-	w.t.Fatal("the notification is never taken")
+	w.t.Fatal("the notification is never accepted")
 }
 
 // TestCrashAtEveryStep kills the process just before and just after each of its writes, and starts
@@ -221,11 +221,11 @@ func crash(t *testing.T, at int, after bool) (writes int) {
 		w.callbacks.set("smspager", mortalTransport{w.callbacks.get("smspager"), d})
 		bury := w.stop
 		revived := make(chan struct{})
-		told := make(chan struct{})
+		ended := make(chan struct{})
 		go func() { // start another process once this one is dead
 			defer close(revived)
 			select {
-			case <-told:
+			case <-ended:
 				return
 			case <-d.dead:
 			}
@@ -237,13 +237,13 @@ func crash(t *testing.T, at int, after bool) (writes int) {
 			w.start(escalating)
 		}()
 		w.story()
-		close(told)
+		close(ended)
 		<-revived
 		if at > 0 {
 			select {
 			case <-d.dead:
 			default:
-				t.Errorf("it was not killed")
+				t.Errorf("the process was not killed")
 			}
 			w.halt()
 		}

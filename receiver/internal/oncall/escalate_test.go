@@ -29,7 +29,7 @@ func TestCalendarContactStops(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if _, err := c.Next(ctx); err != nil {
-			t.Error("nobody is told that alice, who is on duty, has stopped")
+			t.Error("nobody is notified that alice, who is on duty, has stopped texts")
 		}
 		w.notify("oncall", "other", "first notification", other)
 		after(10 * time.Second)
@@ -40,7 +40,7 @@ func TestCalendarContactStops(t *testing.T) {
 			}
 		}
 		if n == 0 {
-			t.Error("who is on duty has stopped texts: a critical alert pages nobody, the default neither")
+			t.Error("the contact on duty has stopped texts: a critical alert pages nobody, not even the default")
 		}
 	})
 }
@@ -82,7 +82,7 @@ func TestReachedDespiteHeldUpdate(t *testing.T) {
 		w.notify("oncall", "disk", "new alerts added", disk, other)
 		text := b.expect(5*time.Minute, "CRITICAL:...")
 		if !strings.Contains(text, "No answer from alice") {
-			t.Errorf("bob is told %q, but alice was reached", text)
+			t.Errorf("bob gets %q, but alice was reached", text)
 		}
 	})
 }

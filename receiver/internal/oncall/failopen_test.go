@@ -225,7 +225,7 @@ func TestRepliesWithoutStore(t *testing.T) {
 		body := `{"climsgid":"x","from":"` + alice + `","txt":"ok all","date":"2000-01-01 00:01:00"}`
 		for range 2 {
 			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
-				t.Errorf("it is answered %d %s", code, text)
+				t.Errorf("the response is %d %s", code, text)
 			}
 		}
 		a.expect(time.Second, "OK, ... is yours: CRITICAL LoadHigh db-2")
@@ -297,7 +297,7 @@ func TestRepeatedCallbackKeepsTheAcknowledgement(t *testing.T) {
 		mo := func() string {
 			code, text := w.do("POST", "/textinghouse/"+token+"/mo", body)
 			if code != 200 {
-				t.Errorf("it is answered %d %s", code, text)
+				t.Errorf("the response is %d %s", code, text)
 			}
 			return text
 		}
@@ -306,7 +306,7 @@ func TestRepeatedCallbackKeepsTheAcknowledgement(t *testing.T) {
 		after(30*time.Second + 500*time.Millisecond)
 		store.readOnly.Store(false)
 		if got := mo(); !strings.Contains(got, "repeated") {
-			t.Errorf("the same callback again is %s", got)
+			t.Errorf("a repeated callback gets %s", got)
 		}
 		after(time.Minute)
 		if p := w.page(); p.State != "acknowledged" {

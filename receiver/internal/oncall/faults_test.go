@@ -101,7 +101,7 @@ func TestUnreadablePageIsRetriedRarely(t *testing.T) {
 		before := f.reads.Load()
 		after(10 * time.Minute)
 		if n := f.reads.Load() - before; n == 0 || n > 10 {
-			t.Errorf("it was read %d times in 10 minutes", n)
+			t.Errorf("the page was read %d times in 10 minutes", n)
 		}
 	})
 }
@@ -120,7 +120,7 @@ func TestUnwritablePageDelaysNoOther(t *testing.T) {
 		b.silent(time.Hour) // the page that cannot be stored is sent only once too
 		for _, want := range []string{"DiskFull", "LoadHigh"} {
 			if !strings.Contains(texts, want) {
-				t.Errorf("bob is not told of %s: %s", want, texts)
+				t.Errorf("bob gets no text about %s: %s", want, texts)
 			}
 		}
 	})
@@ -160,7 +160,7 @@ func TestCodesAreNotReusedSoon(t *testing.T) {
 		}
 		w.fire()
 		if p := w.page(); len(drawn) != 3 || p.Code != drawn[2] {
-			t.Errorf("of %q the code is %s", drawn, p.Code)
+			t.Errorf("the code is %s, want the last of %q", drawn, p.Code)
 		}
 	})
 }

@@ -32,14 +32,14 @@ func TestHeartbeat(t *testing.T) {
 		a.silent(3 * time.Minute)
 		a.expect(time.Minute+time.Second, "DEAD heartbeat prometheus-eu: silent for 5m, last at 00:19 UTC. Alerts may not arrive.")
 		if w.metric("smspager_heartbeat_up", "heartbeat", "prometheus-eu") != 0 {
-			t.Error("the metric says that it is up")
+			t.Error("the metric says that the heartbeat is up")
 		}
 		a.silent(time.Hour) // it is reported once
 		w.beat()
 		a.expect(time.Second, "ALIVE heartbeat prometheus-eu: it was silent for 1h5m.")
 		after(time.Minute)
 		if w.metric("smspager_heartbeat_up", "heartbeat", "prometheus-eu") != 1 {
-			t.Error("the metric says that it is not up")
+			t.Error("the metric says that the heartbeat is down")
 		}
 		// A resolved alert is not a beat.
 		gone := watchdog
@@ -151,7 +151,7 @@ func TestHeartbeatNamesAReceiver(t *testing.T) {
 		w.phone(bob).expect(time.Second, "OK Watchdog: alerts arrive...")
 		after(time.Second)
 		if got := w.metric("smspager_heartbeat_last_seen_timestamp_seconds", "heartbeat", "prometheus-eu"); got == 0 {
-			t.Error("the metric does not show that it was seen")
+			t.Error("the metric does not show that the heartbeat was received")
 		}
 		w.phone(alice).expect(6*time.Minute, "DEAD...")
 	})
@@ -181,19 +181,19 @@ func TestAliveCalls(t *testing.T) {
 		w.routes.set("elsewhere", elsewhere)
 		after(5*time.Minute - time.Second)
 		if got := elsewhere.count(); got != 9 && got != 10 {
-			t.Errorf("it was called %d times in five minutes", got)
+			t.Errorf("alive was called %d times in five minutes", got)
 		}
 		before := elsewhere.count()
 		w.sim.Update("acme", func(a *accountOf) { a.Password = "another" })
 		w.fire()
 		after(10 * time.Minute)
 		if got := elsewhere.count(); got > before+1 {
-			t.Errorf("while the account is refused it was called %d times", got-before)
+			t.Errorf("while the account is refused, alive was called %d times", got-before)
 		}
 		w.sim.Update("acme", func(a *accountOf) { a.Password = "x" })
 		after(3 * time.Minute)
 		if got := elsewhere.count(); got < before+2 {
-			t.Error("it is not called again")
+			t.Error("alive is not called again")
 		}
 		if n := w.metric("smspager_alive_calls_total", "outcome", "withheld"); n < 10 {
 			t.Errorf("%v calls were withheld", n)
@@ -219,7 +219,7 @@ func TestCreditGuard(t *testing.T) {
 		text := a.expect(time.Second, "CREDIT ...")
 		var left, days float64
 		if _, err := fmt.Sscanf(text, "CREDIT %f left at TextingHouse, it lasts %f days", &left, &days); err != nil || days > 10 || days < 8 {
-			t.Errorf("it says %q (%v)", text, err)
+			t.Errorf("the text is %q (%v)", text, err)
 		}
 		w.sim.Update("acme", func(a *accountOf) { a.Credit = 99 })
 		after(10 * time.Minute)

@@ -55,7 +55,7 @@ receivers:
 			}
 		}
 		if late > 0 {
-			t.Errorf("%d texts say NOT SENT, in the place of one digest; in all %d", late, len(w.sim.Messages()))
+			t.Errorf("%d texts say NOT SENT, want one digest; %d texts in all", late, len(w.sim.Messages()))
 		}
 		_ = a
 	})
@@ -81,12 +81,12 @@ receivers:
 		for _, m := range w.sim.Messages() {
 			if strings.Contains(m.Text, "CertExpires") {
 				if strings.HasPrefix(m.Text, "NOT SENT") {
-					t.Errorf("what is not critical never came: %q", m.Text)
+					t.Errorf("a text that is not critical was never sent: %q", m.Text)
 				}
 				return
 			}
 		}
-		t.Error("CertExpires was never told")
+		t.Error("no text names CertExpires")
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 func (w *world) mo(body string) {
 	w.t.Helper()
 	if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != http.StatusOK {
-		w.t.Errorf("%s is answered %d %s", body, code, text)
+		w.t.Errorf("the response to %s is %d %s", body, code, text)
 	}
 	after(time.Millisecond)
 }
@@ -27,7 +27,7 @@ func TestRepliedTooFast(t *testing.T) {
 			after(wait) // the receipt comes in a second or two
 			a.say("OK, thank you for your message, have a nice day")
 			if got := w.page().State; got != state {
-				t.Errorf("after %s it is %s, want %s: %+v", wait, got, state, w.page().Messages[0].Events)
+				t.Errorf("after %s, the page is %s, want %s: %+v", wait, got, state, w.page().Messages[0].Events)
 			}
 		})
 	}

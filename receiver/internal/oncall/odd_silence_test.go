@@ -33,7 +33,7 @@ func TestSecondSilenceKeepsTheFirst(t *testing.T) {
 		a.expect(time.Second, "Silenced...")
 		after(5 * time.Second)
 		if n := len(w.am.active()); n != 2 {
-			t.Errorf("%d alerts are silenced, want 2: DiskFull's silence was ended", n)
+			t.Errorf("%d silences are active, want 2: DiskFull's was ended", n)
 		}
 	})
 }
@@ -75,14 +75,14 @@ func TestTruncatedAlertsCannotBeSilenced(t *testing.T) {
 			text := a.expect(time.Second, "...")
 			t.Logf("gone=%v: %q, with %d silences set of 6 alerts", gone, text, len(w.am.active()))
 			if !strings.HasPrefix(text, "NOT silenced") {
-				t.Errorf("told %q, with %d silences set", text, len(w.am.active()))
+				t.Errorf("the text is %q, with %d silences set", text, len(w.am.active()))
 			}
 			// The five still fire; Alertmanager no longer lists the other.
 			w.am.set(func() { w.am.gone = true })
 			ctx, cancel := context.WithTimeout(context.Background(), 62*time.Minute)
 			defer cancel()
 			if sms, err := a.Next(ctx); err == nil && strings.HasPrefix(sms.Text, "RESOLVED") {
-				t.Errorf("told %q though five fire", sms.Text)
+				t.Errorf("the text is %q although five alerts fire", sms.Text)
 			}
 		})
 	}
@@ -110,7 +110,7 @@ func TestUndoForbiddenByAlertmanager(t *testing.T) {
 		a.say("undo")
 		text := a.expect(2*time.Minute, "...")
 		if n := len(w.am.active()); n != 0 && strings.Contains(text, "not silenced") {
-			t.Errorf("told %q, but %d silences are active", text, n)
+			t.Errorf("the text is %q, but %d silences are active", text, n)
 		}
 	})
 }
@@ -141,7 +141,7 @@ func TestOneOfTwoAlertmanagersLosesItsResponse(t *testing.T) {
 		a.say("s 2h")
 		a.expect(time.Minute, "Silenced...")
 		if n := len(w.am.active()); n != 1 {
-			t.Errorf("%d silences are set of one alert", n)
+			t.Errorf("%d silences are set for one alert", n)
 		}
 	})
 }
@@ -201,9 +201,9 @@ func TestUndoAtAnotherReplica(t *testing.T) {
 		a.say("undo")
 		text := a.expect(10*time.Second, "...")
 		after(20 * time.Minute)
-		t.Logf("told %q", text)
+		t.Logf("the text is %q", text)
 		if n := len(w.am.active()); n != 0 && strings.Contains(text, "not silenced") {
-			t.Errorf("told %q, but %d silences are left in Alertmanager", text, n)
+			t.Errorf("the text is %q, but %d silences are left in Alertmanager", text, n)
 		}
 	})
 }
@@ -228,12 +228,12 @@ func TestSimultaneousSilences(t *testing.T) {
 		t.Log(strings.Join(texts, "\n"))
 		t.Log(len(w.am.active()))
 		for _, n := range []string{alice, bob} {
-			answered := false
+			confirmed := false
 			for _, m := range w.sim.Messages() {
-				answered = answered || "+"+m.To == n && strings.HasPrefix(m.Text, "Silenced")
+				confirmed = confirmed || "+"+m.To == n && strings.HasPrefix(m.Text, "Silenced")
 			}
-			if !answered {
-				t.Errorf("%s is not answered", n)
+			if !confirmed {
+				t.Errorf("%s gets no confirmation", n)
 			}
 		}
 	})

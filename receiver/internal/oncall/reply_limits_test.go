@@ -18,7 +18,7 @@ func TestUnknownSendersGetNoConfirmation(t *testing.T) {
 		body := `{"apimsgid":"` + apiID + `","from":"33699999999","txt":"ok","date":"2000-01-01 00:00:00"}`
 		for range 2 {
 			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
-				t.Errorf("it is answered %d %s", code, text)
+				t.Errorf("the response is %d %s", code, text)
 			}
 		}
 		after(time.Second)
@@ -27,15 +27,15 @@ func TestUnknownSendersGetNoConfirmation(t *testing.T) {
 		}
 		// A reply that responds to no message is stored, too.
 		for _, text := range []string{"Win a car", "wer ist da?"} {
-			if code, answer := w.do("POST", "/textinghouse/"+token+"/mo", `{"climsgid":"x","from":"33699999999","txt":"`+text+`","date":"2000-01-01 00:00:00"}`); code != 200 {
-				t.Errorf("it is answered %d %s", code, answer)
+			if code, response := w.do("POST", "/textinghouse/"+token+"/mo", `{"climsgid":"x","from":"33699999999","txt":"`+text+`","date":"2000-01-01 00:00:00"}`); code != 200 {
+				t.Errorf("the response is %d %s", code, response)
 			}
 		}
 		if _, list := w.do("GET", "/api/v1/replies?limit=1", ""); !strings.Contains(list, `{"replies":[{"id":"`) || !strings.Contains(list, `"from":"+33699999999","text":"wer ist da?"}]}`) {
 			t.Errorf("the replies are %s", list)
 		}
-		if code, answer := w.do("GET", "/api/v1/replies?to=x", ""); code != 400 || !strings.Contains(answer, "known: limit") {
-			t.Errorf("an unknown parameter is answered %d %s", code, answer)
+		if code, response := w.do("GET", "/api/v1/replies?to=x", ""); code != 400 || !strings.Contains(response, "known: limit") {
+			t.Errorf("the response to an unknown parameter is %d %s", code, response)
 		}
 		p := w.page()
 		if p.State != "open" {
@@ -49,7 +49,7 @@ func TestUnknownSendersGetNoConfirmation(t *testing.T) {
 			}
 		}
 		if recorded != 1 || w.metric("smspager_replies_total", "outcome", "stranger") != 3 {
-			t.Errorf("it is recorded %d times: %+v", recorded, events)
+			t.Errorf("the reply is recorded %d times: %+v", recorded, events)
 		}
 	})
 }
@@ -63,8 +63,8 @@ func TestReplyWithoutNumber(t *testing.T) {
 		mo := func(fields, status string) {
 			t.Helper()
 			want := `{"status":"` + status + `"}`
-			if code, answer := w.do("POST", "/textinghouse/"+token+"/mo", fields); code != 200 || strings.TrimSpace(answer) != want {
-				t.Errorf("%s is answered %d %s, want %s", fields, code, answer, want)
+			if code, response := w.do("POST", "/textinghouse/"+token+"/mo", fields); code != 200 || strings.TrimSpace(response) != want {
+				t.Errorf("the response to %s is %d %s, want %s", fields, code, response, want)
 			}
 		}
 		for _, text := range []string{"ok", w.page().Code, "next", "ok all", "stop", "?", "help", ""} {
@@ -113,7 +113,7 @@ func TestUnclearRepliesHaveALowerLimit(t *testing.T) {
 		a := w.phone(alice)
 		w.fire()
 		a.expect(time.Second, "CRITICAL...")
-		answered := func(within time.Duration, every time.Duration) (n int) {
+		confirmations := func(within time.Duration, every time.Duration) (n int) {
 			for until := time.Now().Add(within); time.Now().Before(until); time.Sleep(every) {
 				before := len(w.sim.Messages())
 				a.say("what %d", time.Now().Unix())
@@ -122,17 +122,17 @@ func TestUnclearRepliesHaveALowerLimit(t *testing.T) {
 			}
 			return n
 		}
-		if n := answered(time.Hour, 5*time.Minute); n != 6 {
-			t.Errorf("%d are answered in an hour", n)
+		if n := confirmations(time.Hour, 5*time.Minute); n != 6 {
+			t.Errorf("%d confirmations were sent in an hour", n)
 		}
 		before := len(w.sim.Messages())
 		a.say("ok")
 		after(time.Second)
 		if n := len(w.sim.Messages()) - before; n != 3 || w.page().State != "acknowledged" {
-			t.Errorf("a command leads to %d texts, to three who were paged; the page is %s", n, w.page().State)
+			t.Errorf("a command leads to %d texts, want 3; the page is %s", n, w.page().State)
 		}
-		if n := answered(22*time.Hour, 20*time.Minute); n != 14 {
-			t.Errorf("%d more are answered in a day", n)
+		if n := confirmations(22*time.Hour, 20*time.Minute); n != 14 {
+			t.Errorf("%d more confirmations were sent in a day", n)
 		}
 	})
 }
@@ -153,7 +153,7 @@ func TestEndlessUndoIsLimited(t *testing.T) {
 			after(7 * time.Second)
 		}
 		if n := len(w.sim.Messages()) - before; n != 15+40 {
-			t.Errorf("%d texts were sent in 10 minutes, want 15 answers and 40 to alice", n)
+			t.Errorf("%d texts were sent in 10 minutes, want 15 confirmations and 40 to alice", n)
 		}
 	})
 }
@@ -174,7 +174,7 @@ func TestAcknowledgementBeyondTheLimit(t *testing.T) {
 			a.say("%s", code)
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			if _, err := b.Next(ctx); err != nil {
-				t.Errorf("bob is not told that alice has page %d", i)
+				t.Errorf("bob gets no text that alice has page %d", i)
 			}
 			cancel()
 		}

@@ -78,7 +78,7 @@ func TestRepeatedCallbacksActOnce(t *testing.T) {
 		for _, c := range w.sim.Callbacks() {
 			if strings.Contains(c.Body, `"txt":"ok"`) {
 				if code, _ := w.do("POST", "/textinghouse/"+token+"/mo", c.Body); code != 200 {
-					t.Errorf("it is answered %d", code)
+					t.Errorf("the response is %d", code)
 				}
 			}
 		}
@@ -118,10 +118,10 @@ func TestVerification(t *testing.T) {
 	inWorld(t, escalating, func(w *world) {
 		a, b := w.phone(alice), w.phone(bob)
 		if code, text := w.do("POST", "/api/v1/contacts/alice/verify", ""); code != 200 {
-			t.Fatalf("it is answered %d %s", code, text)
+			t.Fatalf("the response is %d %s", code, text)
 		}
 		if code, _ := w.do("POST", "/api/v1/contacts/nobody/verify", ""); code != 404 {
-			t.Errorf("an unknown contact is answered %d", code)
+			t.Errorf("the response for an unknown contact is %d", code)
 		}
 		text := a.expect(time.Second, "smspager: reply ...")
 		code := strings.Fields(text)[2]
@@ -161,7 +161,7 @@ func TestReplyToAPageThatIsOver(t *testing.T) {
 		body := fmt.Sprintf(`{"climsgid":%q,"from":%q,"txt":"ok","date":"2000-01-01 00:00:03"}`, text, alice[1:])
 		for range 30 { // a repeated callback is the same reply, and gets no further confirmation
 			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
-				t.Fatalf("it is answered %d %s", code, text)
+				t.Fatalf("the response is %d %s", code, text)
 			}
 		}
 		a.expect(time.Second, first+" is resolved, since 0s: CRITICAL DiskFull db-1\nYou were paged for:\n...")
@@ -228,8 +228,8 @@ func TestLateReply(t *testing.T) {
 	other := alert{name: "DiskBroken", severity: "critical", instance: "db-2"}
 	write := func(w *world, text string, date time.Time) {
 		body := fmt.Sprintf(`{"climsgid": "x", "from": %q, "txt": %q, "date": %q}`, alice[1:], text, date.UTC().Format(time.DateTime))
-		if code, answer := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
-			t.Fatal(code, answer)
+		if code, response := w.do("POST", "/textinghouse/"+token+"/mo", body); code != 200 {
+			t.Fatal(code, response)
 		}
 		after(time.Millisecond)
 	}
@@ -283,12 +283,12 @@ func TestPageShowsItsDigest(t *testing.T) {
 		}
 		after(3 * time.Minute)
 		p := w.page()
-		var told []string
+		var messages []string
 		for _, m := range p.Messages {
-			told = append(told, m.State+" "+m.Text)
+			messages = append(messages, m.State+" "+m.Text)
 		}
-		if len(told) != 2 || !strings.HasPrefix(told[0], "superseded CRITICAL Service2") || !strings.HasPrefix(told[1], "delivered 2 more in 2 groups: ") || p.Messages[0].SupersededBy != p.Messages[1].ID {
-			t.Errorf("the page has %q", told)
+		if len(messages) != 2 || !strings.HasPrefix(messages[0], "superseded CRITICAL Service2") || !strings.HasPrefix(messages[1], "delivered 2 more in 2 groups: ") || p.Messages[0].SupersededBy != p.Messages[1].ID {
+			t.Errorf("the page has %q", messages)
 		}
 	})
 }

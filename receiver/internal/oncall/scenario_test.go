@@ -134,7 +134,7 @@ func (s *scenario) run(w *world) {
 		if step.Callback != "" {
 			body := strings.ReplaceAll(step.Callback, `"ID"`, `"`+w.page().Messages[0].ID+`"`)
 			if code, text := w.do("POST", "/textinghouse/"+token+"/mo", body); code != http.StatusOK {
-				w.t.Errorf("the reply is answered %d %s", code, text)
+				w.t.Errorf("the response to the reply is %d %s", code, text)
 			}
 		}
 		if step.Reload != "" {
@@ -216,7 +216,7 @@ func (w *world) post(n *scenarioNotification, began time.Time) {
 		want = "accepted"
 	}
 	if code != http.StatusOK || !strings.Contains(text, `"`+want+`"`) {
-		w.t.Fatalf("the notification is answered %d %s, want %s", code, text, want)
+		w.t.Fatalf("the response to the notification is %d %s, want %s", code, text, want)
 	}
 }
 

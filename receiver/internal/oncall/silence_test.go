@@ -45,7 +45,7 @@ func TestSilencedByReply(t *testing.T) {
 			}
 		}
 		if n := w.metric("smspager_page_acknowledged_seconds"); n != 1 {
-			t.Errorf("%v answers are measured", n)
+			t.Errorf("%v acknowledgements are measured", n)
 		}
 		w.phone(carol).silent(90 * time.Minute)
 		// UNDO ends them, and the escalation continues.
@@ -300,7 +300,7 @@ func TestSilenceCoversAlertsOfItsRequest(t *testing.T) {
 			}
 		}
 		if want := map[string]int{"db-1": 1, "db-2": 1, "db-3": 1}; !maps.Equal(of, want) {
-			t.Errorf("silenced are %v, want %v", of, want)
+			t.Errorf("the silences are for %v, want %v", of, want)
 		}
 	})
 }
@@ -335,7 +335,7 @@ func TestLateSilenceOfAnEndedPage(t *testing.T) {
 		w.am.set(func() { w.am.broken, w.am.breakAt = false, 0 })
 		after(2 * time.Minute)
 		if left := w.am.active(); len(left) != 0 {
-			t.Errorf("told NOT silenced, but %d silences are active", len(left))
+			t.Errorf("the text says NOT silenced, but %d silences are active", len(left))
 		}
 	})
 }

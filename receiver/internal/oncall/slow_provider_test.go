@@ -107,7 +107,7 @@ func TestDeadHeartbeatAcrossAnOutage(t *testing.T) {
 		for {
 			sms, err := a.Next(ctx)
 			if err != nil {
-				t.Fatal("alice is never told that the heartbeat is dead")
+				t.Fatal("alice gets no text that the heartbeat is dead")
 			}
 			t.Logf("alice gets %q", sms.Text)
 			if strings.Contains(sms.Text, "prometheus-eu") {

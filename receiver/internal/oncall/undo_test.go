@@ -17,12 +17,12 @@ func TestUndoOfTheLastReply(t *testing.T) {
 		undone              string
 		first, second       string // the final states of the pages
 	}{
-		"acknowledged":          {"%s", "OK, ... is yours: WARNING LoadHigh db-2", "Undone: ...LoadHigh db-2", "acknowledged", "open"},
-		"a wrong code":          {"0000", "No page 0000...", "Nothing was undone: your last reply did nothing. UNDO and a code opens...DiskFull db-1", "acknowledged", "open"},
-		"too long a silence":    {"%s 999h", "NOT silenced: ...", "Nothing was undone: your last reply did nothing...", "acknowledged", "open"},
-		"not understood":        {"mumble grumble", "Not understood...", "Nothing was undone: your last reply did nothing...", "acknowledged", "open"},
-		"the next person":       {"next %s", "OK, bob is paged...", "Nothing was undone: NEXT has paged somebody else for ...", "acknowledged", "open"},
-		"a question in between": {"?", "2 pages:...", "Undone: ...DiskFull db-1", "open", "open"},
+		"acknowledged":               {"%s", "OK, ... is yours: WARNING LoadHigh db-2", "Undone: ...LoadHigh db-2", "acknowledged", "open"},
+		"a wrong code":               {"0000", "No page 0000...", "Nothing was undone: your last reply did nothing. UNDO and a code opens...DiskFull db-1", "acknowledged", "open"},
+		"a silence that is too long": {"%s 999h", "NOT silenced: ...", "Nothing was undone: your last reply did nothing...", "acknowledged", "open"},
+		"not understood":             {"mumble grumble", "Not understood...", "Nothing was undone: your last reply did nothing...", "acknowledged", "open"},
+		"the next person":            {"next %s", "OK, bob is paged...", "Nothing was undone: NEXT has paged somebody else for ...", "acknowledged", "open"},
+		"a question after it":        {"?", "2 pages:...", "Undone: ...DiskFull db-1", "open", "open"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, escalating, func(w *world) {

@@ -45,8 +45,8 @@ func inMortalWorld(t *testing.T, cfg string, test func(w *world, fails func(), r
 	})
 }
 
-// once fails the test unless one text begins with each of wants and no text was sent twice.
-func (w *world) once(wants ...string) {
+// sentOnce fails the test unless one text begins with each of wants and no text was sent twice.
+func (w *world) sentOnce(wants ...string) {
 	w.t.Helper()
 	texts := make(map[string]int)
 	for _, m := range w.sim.Messages() {
@@ -54,7 +54,7 @@ func (w *world) once(wants ...string) {
 	}
 	for text, n := range texts {
 		if n > 1 {
-			w.t.Errorf("%d times: %s", n, text)
+			w.t.Errorf("%d texts are %q, want 1", n, text)
 		}
 	}
 	for _, want := range wants {
@@ -77,12 +77,12 @@ func TestUnstoredStepIsSentOnce(t *testing.T) {
 		life, death time.Duration // since the page opened; until the next process
 		ids         int           // how many messages the first process sends
 	}{
-		"one step":                   {6 * time.Minute, time.Second, 2},
-		"one step, long ago":         {6 * time.Minute, 30 * time.Minute, 2},
-		"two steps":                  {16 * time.Minute, time.Second, 3},
-		"two steps, after a while":   {16 * time.Minute, 5 * time.Minute, 3},
-		"two steps, after long":      {16 * time.Minute, 40 * time.Minute, 3},
-		"killed just after the step": {5*time.Minute + 20*time.Millisecond, time.Second, 2},
+		"one step":                         {6 * time.Minute, time.Second, 2},
+		"one step, a long downtime":        {6 * time.Minute, 30 * time.Minute, 2},
+		"two steps":                        {16 * time.Minute, time.Second, 3},
+		"two steps, after a while":         {16 * time.Minute, 5 * time.Minute, 3},
+		"two steps, after a long downtime": {16 * time.Minute, 40 * time.Minute, 3},
+		"killed just after the step":       {5*time.Minute + 20*time.Millisecond, time.Second, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inMortalWorld(t, escalating, func(w *world, fails func(), revive func(time.Duration)) {
@@ -95,7 +95,7 @@ func TestUnstoredStepIsSentOnce(t *testing.T) {
 				}
 				revive(test.death)
 				after(time.Hour)
-				w.once(alice+" CRITICAL", bob+" CRITICAL", carol+" CRITICAL")
+				w.sentOnce(alice+" CRITICAL", bob+" CRITICAL", carol+" CRITICAL")
 				if p := w.page(); len(p.Messages) != 3 {
 					t.Errorf("the page has %d messages: %s", len(p.Messages), history(p))
 				}
@@ -115,7 +115,7 @@ func TestUnsentUnstoredStepIsSent(t *testing.T) {
 		w.sim.ClearFaults()
 		revive(time.Second)
 		after(5 * time.Minute)
-		w.once(alice+" CRITICAL", bob+" CRITICAL")
+		w.sentOnce(alice+" CRITICAL", bob+" CRITICAL")
 		w.notify("oncall", "disk", "new alerts added", disk, other)
 		after(time.Minute)
 		if n := len(w.sim.Messages()); n != 4 { // two about the new alert
@@ -153,10 +153,10 @@ func TestUnstoredEndIsSentOnce(t *testing.T) {
 		fails()
 		w.am.notified(map[string]string{"alertname": disk.name, "severity": disk.severity, "instance": disk.instance}, false)
 		after(2 * time.Minute)
-		w.once(alice + " RESOLVED")
+		w.sentOnce(alice + " RESOLVED")
 		revive(time.Second)
 		after(time.Hour)
-		w.once(alice+" CRITICAL", alice+" RESOLVED")
+		w.sentOnce(alice+" CRITICAL", alice+" RESOLVED")
 	})
 }
 
@@ -183,7 +183,7 @@ func TestUnstoredReplyIsConfirmedOnce(t *testing.T) {
 					}
 					after(30 * time.Second)
 				}
-				w.once(alice + " " + test.confirmation)
+				w.sentOnce(alice + " " + test.confirmation)
 				if n := len(w.am.active()); n > 1 {
 					t.Errorf("%d silences are set", n)
 				}

@@ -216,7 +216,7 @@ func (w *world) notify(receiver, group, reason string, alerts ...alert) {
 		w.t.Fatal(err)
 	}
 	if code, text := w.do("POST", "/alertmanager/"+receiver, string(body)); code != http.StatusOK {
-		w.t.Fatalf("the notification is answered %d %s", code, text)
+		w.t.Fatalf("the response to the notification is %d %s", code, text)
 	}
 }
 

@@ -32,10 +32,10 @@ func TestLimit(t *testing.T) {
 				now = now.Add(test.gap)
 			}
 			if confirm, share := l.Allows(phone, test.verb, now); confirm != test.confirm || share != test.share {
-				t.Errorf("it is %v, %v, want %v, %v", confirm, share, test.confirm, test.share)
+				t.Errorf("confirm is %v and share is %v, want %v and %v", confirm, share, test.confirm, test.share)
 			}
 			if confirm, share := l.Allows("+33639980002", test.verb, now); !confirm || !share {
-				t.Error("it limits another number")
+				t.Error("another number is limited")
 			}
 		})
 	}

@@ -17,7 +17,7 @@ func TestShapes(t *testing.T) {
 	for i, a := range shapes {
 		for _, b := range shapes[i+1:] {
 			if a.verb == b.verb && both(a.codes, b.codes) && both(a.long, b.long) && both(a.all, b.all) && both(a.proof, b.proof) && both(a.chat, b.chat) {
-				t.Errorf("%+v and %+v are shapes of one sentence", a, b)
+				t.Errorf("%+v and %+v fit the same sentence", a, b)
 			}
 		}
 	}

@@ -57,26 +57,26 @@ func TestTake(t *testing.T) {
 		reopens bool // after the last notification
 		rest    string
 	}{
-		"one is resolved":                           {[]take{{0, "a b", "", "", "", 0}, {minute, "-a", "", "", "", 0}}, "b@", false, false, "b is not resolved"},
-		"both are resolved":                         {[]take{{0, "a b", "", "", "", 0}, {minute, "-a", "", "", "", 0}, {2 * minute, "-b", "", "", "", 0}}, "", true, false, ""},
-		"another one is resolved":                   {[]take{{0, "a", "", "", "", 0}, {minute, "-z", "", "", "", 0}}, "a@", false, false, "a is not resolved"},
-		"another one fires":                         {[]take{{0, "a", "", "", "", 0}, {minute, "a b", "", "", "", 0}}, "a@ b@", false, true, "a is not resolved, and 1 more"},
-		"another one fires in a repeat":             {[]take{{0, "a", "", "", "", 0}, {minute, "a b", "", "", "repeat interval elapsed", 0}}, "a@ b@", false, false, "a is not resolved, and 1 more"},
-		"a part, then all":                          {[]take{{0, "a b c", "", "", "", 0}, {minute, "b", "", "", "", 0}, {2 * minute, "a b c", "", "", "", 0}}, "a@ b@ c@", false, false, "a is not resolved, and 2 more"},
-		"its start moves":                           {[]take{{0, "a", "", "", "", 0}, {minute, "a@1", "", "", "", 0}}, "a@", false, false, "a is not resolved"},
-		"its start moves, and it is resolved":       {[]take{{0, "a", "http://am", "", "", 0}, {minute, "a@1", "http://am", "", "", 0}, {2 * minute, "-a@2", "http://am", "", "", 0}}, "", true, false, ""},
-		"resolved, and fires again":                 {[]take{{0, "a b", "", "", "", 0}, {minute, "a -b", "", "", "", 0}, {2 * minute, "a b", "", "", "", 0}}, "a@ b@", false, true, "a is not resolved, and 1 more"},
-		"fires again in a repeat":                   {[]take{{0, "a b", "", "", "", 0}, {minute, "a -b", "", "", "", 0}, {2 * minute, "a b", "", "", "repeat interval elapsed", 0}}, "a@ b@", false, false, "a is not resolved, and 1 more"},
-		"a peer repeats it":                         {[]take{{0, "a", "http://1", "", "", 0}, {minute, "a", "http://2", "", "", 0}, {2 * minute, "-a@1", "http://1", "", "", 0}}, "", true, false, ""},
-		"a peer resolves it with another start":     {[]take{{0, "a", "http://1", "", "", 0}, {minute, "-a@1", "http://2", "", "", 0}}, "", true, false, ""},
-		"two Alertmanagers":                         {[]take{{0, "a", "http://1", "", "", 0}, {minute, "a@1", "http://2", "", "", 0}, {2 * minute, "-a@1", "http://2", "", "", 0}}, "a@", false, false, "a is not resolved"},
-		"two Alertmanagers, the other ends":         {[]take{{0, "a", "http://1", "", "", 0}, {minute, "a@1", "http://2", "", "", 0}, {2 * minute, "-a", "http://1", "", "", 0}}, "a@~f2dde641", false, true, "a is not resolved"},
-		"two organizations":                         {[]take{{0, "a", "http://g", "1", "", 0}, {0, "a", "http://g", "2", "", 0}, {minute, "-a", "http://g", "1", "", 0}}, "a@2", false, true, "a is not resolved"},
-		"some are cut":                              {[]take{{0, "a", "", "", "", 4}}, "a@", false, false, "a is not resolved"},
-		"more are cut than were":                    {[]take{{0, "a", "", "", "", 4}, {minute, "a", "", "", "new alerts added", 5}}, "a@", false, true, "a is not resolved"},
-		"some are cut, what is listed is resolved":  {[]take{{0, "a", "", "", "", 4}, {minute, "-a b", "", "", "", 4}}, "b@", false, true, "b is not resolved"},
-		"all are resolved, also those that are cut": {[]take{{0, "a b c", "", "", "", 4}, {minute, "-a", "", "", "all alerts resolved", 6}}, "", true, false, ""},
-		"more are left than are cut":                {[]take{{0, "a b c", "", "", "", 0}, {minute, "-a", "", "", "all alerts resolved", 1}}, "b@ c@", false, false, "b is not resolved, and 1 more"},
+		"one is resolved":                          {[]take{{0, "a b", "", "", "", 0}, {minute, "-a", "", "", "", 0}}, "b@", false, false, "b is not resolved"},
+		"both are resolved":                        {[]take{{0, "a b", "", "", "", 0}, {minute, "-a", "", "", "", 0}, {2 * minute, "-b", "", "", "", 0}}, "", true, false, ""},
+		"another one is resolved":                  {[]take{{0, "a", "", "", "", 0}, {minute, "-z", "", "", "", 0}}, "a@", false, false, "a is not resolved"},
+		"another one fires":                        {[]take{{0, "a", "", "", "", 0}, {minute, "a b", "", "", "", 0}}, "a@ b@", false, true, "a is not resolved, and 1 more"},
+		"another one fires in a repeat":            {[]take{{0, "a", "", "", "", 0}, {minute, "a b", "", "", "repeat interval elapsed", 0}}, "a@ b@", false, false, "a is not resolved, and 1 more"},
+		"a part, then all":                         {[]take{{0, "a b c", "", "", "", 0}, {minute, "b", "", "", "", 0}, {2 * minute, "a b c", "", "", "", 0}}, "a@ b@ c@", false, false, "a is not resolved, and 2 more"},
+		"its start moves":                          {[]take{{0, "a", "", "", "", 0}, {minute, "a@1", "", "", "", 0}}, "a@", false, false, "a is not resolved"},
+		"its start moves, and it is resolved":      {[]take{{0, "a", "http://am", "", "", 0}, {minute, "a@1", "http://am", "", "", 0}, {2 * minute, "-a@2", "http://am", "", "", 0}}, "", true, false, ""},
+		"resolved, and fires again":                {[]take{{0, "a b", "", "", "", 0}, {minute, "a -b", "", "", "", 0}, {2 * minute, "a b", "", "", "", 0}}, "a@ b@", false, true, "a is not resolved, and 1 more"},
+		"fires again in a repeat":                  {[]take{{0, "a b", "", "", "", 0}, {minute, "a -b", "", "", "", 0}, {2 * minute, "a b", "", "", "repeat interval elapsed", 0}}, "a@ b@", false, false, "a is not resolved, and 1 more"},
+		"a peer repeats it":                        {[]take{{0, "a", "http://1", "", "", 0}, {minute, "a", "http://2", "", "", 0}, {2 * minute, "-a@1", "http://1", "", "", 0}}, "", true, false, ""},
+		"a peer resolves it with another start":    {[]take{{0, "a", "http://1", "", "", 0}, {minute, "-a@1", "http://2", "", "", 0}}, "", true, false, ""},
+		"two Alertmanagers":                        {[]take{{0, "a", "http://1", "", "", 0}, {minute, "a@1", "http://2", "", "", 0}, {2 * minute, "-a@1", "http://2", "", "", 0}}, "a@", false, false, "a is not resolved"},
+		"two Alertmanagers, the other ends":        {[]take{{0, "a", "http://1", "", "", 0}, {minute, "a@1", "http://2", "", "", 0}, {2 * minute, "-a", "http://1", "", "", 0}}, "a@~f2dde641", false, true, "a is not resolved"},
+		"two organizations":                        {[]take{{0, "a", "http://g", "1", "", 0}, {0, "a", "http://g", "2", "", 0}, {minute, "-a", "http://g", "1", "", 0}}, "a@2", false, true, "a is not resolved"},
+		"some are cut":                             {[]take{{0, "a", "", "", "", 4}}, "a@", false, false, "a is not resolved"},
+		"more are cut than before":                 {[]take{{0, "a", "", "", "", 4}, {minute, "a", "", "", "new alerts added", 5}}, "a@", false, true, "a is not resolved"},
+		"some are cut, the listed one is resolved": {[]take{{0, "a", "", "", "", 4}, {minute, "-a b", "", "", "", 4}}, "b@", false, true, "b is not resolved"},
+		"all are resolved, including the cut ones": {[]take{{0, "a b c", "", "", "", 4}, {minute, "-a", "", "", "all alerts resolved", 6}}, "", true, false, ""},
+		"more are left than are cut":               {[]take{{0, "a b c", "", "", "", 0}, {minute, "-a", "", "", "all alerts resolved", 1}}, "b@ c@", false, false, "b is not resolved, and 1 more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := page.Open("1", "4821", "oncall", test.takes[0].notification(), nil, begin)
@@ -104,7 +104,7 @@ func TestTake(t *testing.T) {
 				t.Errorf("%q are left, over: %t, %q; want %q, %t, %q", got, p.Over(), p.Rest(name), test.live, test.over, test.rest)
 			}
 			if reopens := p.Reopens(last, "", at(time.Hour)); (reopens != "") != test.reopens {
-				t.Errorf("it reopens: %q, want %t", reopens, test.reopens)
+				t.Errorf("reopens: %q, want %t", reopens, test.reopens)
 			}
 		})
 	}
@@ -150,23 +150,23 @@ func TestLearn(t *testing.T) {
 		kind    page.Kind // due at 16m
 		events  string
 	}{
-		"both are active":                {[]*page.Report{lists(active, active)}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, ""},
-		"one is gone":                    {[]*page.Report{lists(active, nil)}, outbox.PageOpen, true, false, 11 * time.Minute, page.Ask, "gone"},
-		"one is gone, and fires":         {[]*page.Report{lists(active, nil), lists(active, active)}, outbox.PageOpen, true, true, 13*time.Minute + 45*time.Second, page.Ask, "gone, fires"},
-		"one is gone, and is held":       {[]*page.Report{lists(active, nil), lists(active, &silenced)}, outbox.PageOpen, true, false, 12 * time.Minute, page.Ask, "gone"},
-		"both are gone":                  {[]*page.Report{lists(nil, nil)}, outbox.PageResolved, false, false, 0, page.Wait, "gone, resolved"},
-		"both are silenced":              {[]*page.Report{lists(&silenced, &silenced)}, outbox.PageOpen, false, false, 11 * time.Minute, page.Ask, "suppressed"},
-		"one is inhibited":               {[]*page.Report{lists(&inhibited, active)}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, "suppressed"},
-		"it is active again":             {[]*page.Report{lists(&silenced, &inhibited), lists(active, &inhibited)}, outbox.PageOpen, true, true, 13*time.Minute + 45*time.Second, page.Ask, "suppressed, fires"},
-		"silenced, then gone":            {[]*page.Report{lists(&silenced, &silenced), lists(nil, nil)}, outbox.PageResolved, false, false, 0, page.Wait, "suppressed, gone, resolved"},
-		"Alertmanager has restarted":     {[]*page.Report{restarted}, outbox.PageOpen, true, false, 11 * time.Minute, page.Ask, ""},
-		"it has listed both since":       {[]*page.Report{lists(active, active), knew}, outbox.PageResolved, false, false, 0, page.Wait, "gone, resolved"},
-		"it has listed one since":        {[]*page.Report{lists(active, nil), knew}, outbox.PageResolved, false, false, 0, page.Wait, "gone, gone, resolved"},
-		"it has listed none since":       {[]*page.Report{knew}, outbox.PageOpen, true, false, 11*time.Minute + 30*time.Second, page.Ask, ""},
-		"only its peer has listed it":    {[]*page.Report{by(peer, lists(active, active)), knew}, outbox.PageOpen, true, false, 11*time.Minute + 30*time.Second, page.Ask, ""},
-		"its peer is down":               {[]*page.Report{by(am, lists(active, active)), down}, outbox.PageResolved, false, false, 0, page.Wait, "gone, resolved"},
-		"its peer knows it, and is down": {[]*page.Report{by(peer, lists(active, active)), down}, outbox.PageOpen, true, false, 13*time.Minute + 45*time.Second, page.Ask, ""},
-		"it lists one of two yet":        {[]*page.Report{half}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, ""},
+		"both are active":                    {[]*page.Report{lists(active, active)}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, ""},
+		"one is gone":                        {[]*page.Report{lists(active, nil)}, outbox.PageOpen, true, false, 11 * time.Minute, page.Ask, "gone"},
+		"one is gone, then fires":            {[]*page.Report{lists(active, nil), lists(active, active)}, outbox.PageOpen, true, true, 13*time.Minute + 45*time.Second, page.Ask, "gone, fires"},
+		"one is gone, then suppressed":       {[]*page.Report{lists(active, nil), lists(active, &silenced)}, outbox.PageOpen, true, false, 12 * time.Minute, page.Ask, "gone"},
+		"both are gone":                      {[]*page.Report{lists(nil, nil)}, outbox.PageResolved, false, false, 0, page.Wait, "gone, resolved"},
+		"both are silenced":                  {[]*page.Report{lists(&silenced, &silenced)}, outbox.PageOpen, false, false, 11 * time.Minute, page.Ask, "suppressed"},
+		"one is inhibited":                   {[]*page.Report{lists(&inhibited, active)}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, "suppressed"},
+		"it is active again":                 {[]*page.Report{lists(&silenced, &inhibited), lists(active, &inhibited)}, outbox.PageOpen, true, true, 13*time.Minute + 45*time.Second, page.Ask, "suppressed, fires"},
+		"silenced, then gone":                {[]*page.Report{lists(&silenced, &silenced), lists(nil, nil)}, outbox.PageResolved, false, false, 0, page.Wait, "suppressed, gone, resolved"},
+		"Alertmanager has restarted":         {[]*page.Report{restarted}, outbox.PageOpen, true, false, 11 * time.Minute, page.Ask, ""},
+		"it has listed both since its start": {[]*page.Report{lists(active, active), knew}, outbox.PageResolved, false, false, 0, page.Wait, "gone, resolved"},
+		"it has listed one since its start":  {[]*page.Report{lists(active, nil), knew}, outbox.PageResolved, false, false, 0, page.Wait, "gone, gone, resolved"},
+		"it has listed none since its start": {[]*page.Report{knew}, outbox.PageOpen, true, false, 11*time.Minute + 30*time.Second, page.Ask, ""},
+		"only its peer has listed it":        {[]*page.Report{by(peer, lists(active, active)), knew}, outbox.PageOpen, true, false, 11*time.Minute + 30*time.Second, page.Ask, ""},
+		"its peer is down":                   {[]*page.Report{by(am, lists(active, active)), down}, outbox.PageResolved, false, false, 0, page.Wait, "gone, resolved"},
+		"its peer knows it, and is down":     {[]*page.Report{by(peer, lists(active, active)), down}, outbox.PageOpen, true, false, 13*time.Minute + 45*time.Second, page.Ask, ""},
+		"it lists only one of two so far":    {[]*page.Report{half}, outbox.PageOpen, true, false, 12*time.Minute + 30*time.Second, page.Ask, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := page.Open("1", "4821", "oncall", firing("a", "b"), nil, begin)
@@ -178,17 +178,17 @@ func TestLearn(t *testing.T) {
 			}
 			asks := &page.Plan{Pages: true, Asks: true}
 			if p.Schedule(asks); p.State != test.state || p.Fires() != test.fires && p.State.Current() || back != test.back || test.asks > 0 && !p.DueAt.Equal(at(test.asks)) {
-				t.Errorf("it is %s, fires: %t, back: %t, due after %s; want %s, %t, %t, %s", p.State, p.Fires(), back, p.DueAt.Sub(begin), test.state, test.fires, test.back, test.asks)
+				t.Errorf("the page is %s, fires: %t, back: %t, due after %s; want %s, %t, %t, %s", p.State, p.Fires(), back, p.DueAt.Sub(begin), test.state, test.fires, test.back, test.asks)
 			}
 			if got := p.Next(page.Facts{Plan: asks}, at(16*time.Minute)); p.State.Current() && got.Kind != test.kind {
-				t.Errorf("due is %+v, want %s", got, test.kind)
+				t.Errorf("the due action is %+v, want %s", got, test.kind)
 			}
 			var events []string
 			for _, e := range p.Events {
 				events = append(events, string(e.Type))
 			}
 			if got := strings.Join(events, ", "); got != test.events {
-				t.Errorf("its events are %q, want %q", got, test.events)
+				t.Errorf("the events are %q, want %q", got, test.events)
 			}
 		})
 	}
@@ -253,7 +253,7 @@ func TestFlapping(t *testing.T) {
 		t.Errorf("after two minutes, %+v is due", got)
 	}
 	if p.Schedule(plan); !p.DueAt.Equal(at(11 * time.Minute)) {
-		t.Errorf("it is due after %s", p.DueAt.Sub(begin))
+		t.Errorf("the page is due after %s", p.DueAt.Sub(begin))
 	}
 }
 
@@ -270,16 +270,16 @@ func TestMove(t *testing.T) {
 		t.Errorf("the older page is %s", older.State)
 	}
 	if older.Move([]string{"a@"}, newer.Code, at(time.Hour)) {
-		t.Error("a moves twice")
+		t.Error("alert a moves twice")
 	}
 	if !older.Move([]string{"b@"}, newer.Code, at(time.Hour)) || older.State != outbox.PageResolved {
-		t.Errorf("without its alerts the older page is %s", older.State)
+		t.Errorf("without its alerts, the older page is %s", older.State)
 	}
 	if last := older.Events[len(older.Events)-1]; last.Detail != "its alerts are in other pages, or have ended" {
-		t.Errorf("its history ends with %+v", last)
+		t.Errorf("the history ends with %+v", last)
 	}
 	fresh := page.Open("3", "1235", "oncall", firing("a", "c"), older.Live(), at(time.Hour))
 	if fresh.Inherit(older, at(time.Hour)) {
-		t.Error("c is acknowledged by nobody, and the page is")
+		t.Error("a page with the new alert c inherits the acknowledgement")
 	}
 }

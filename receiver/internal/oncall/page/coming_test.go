@@ -17,15 +17,15 @@ func TestComing(t *testing.T) {
 		want time.Duration // since the page opened; 0: nothing is coming
 		step int
 	}{
-		"first step":            {opened(), plan, 5 * time.Minute, 1},
-		"second step":           {taken(opened(), 1), plan, 15 * time.Minute, 2},
-		"repeat":                {taken(opened(), 2), plan, 15*time.Minute + time.Hour, 0},
-		"repeat before a step":  {opened(), hour, 10 * time.Minute, 0},
-		"no steps":              {opened(), &page.Plan{Pages: true}, 0, 0},
-		"no pages any more":     {opened(), &page.Plan{}, 0, 0},
-		"not configured":        {opened(), nil, 0, 0},
-		"held":                  {held(opened()), plan, 0, 0},
-		"nobody could be paged": {openedFor(), plan, time.Nanosecond, 1},
+		"first step":                       {opened(), plan, 5 * time.Minute, 1},
+		"second step":                      {taken(opened(), 1), plan, 15 * time.Minute, 2},
+		"repeat":                           {taken(opened(), 2), plan, 15*time.Minute + time.Hour, 0},
+		"repeat before a step":             {opened(), hour, 10 * time.Minute, 0},
+		"no steps":                         {opened(), &page.Plan{Pages: true}, 0, 0},
+		"the receiver no longer has pages": {opened(), &page.Plan{}, 0, 0},
+		"the receiver is not configured":   {opened(), nil, 0, 0},
+		"held":                             {held(opened()), plan, 0, 0},
+		"nobody could be paged":            {openedFor(), plan, time.Nanosecond, 1},
 	} {
 		coming, more := test.page.Coming(test.plan)
 		if more != (test.want > 0) || more && (coming.Number != test.step || coming.At.Sub(begin).Round(time.Second) != test.want.Round(time.Second)) {

@@ -24,18 +24,18 @@ func TestLearnCut(t *testing.T) {
 		back   bool
 	}{
 		"they fire":                          {nil, page.Report{Alerts: alerts{"a": held, "b": active}, Starts: long, Whole: true, All: true}, outbox.PageOpen, true, false},
-		"they are held":                      {nil, page.Report{Alerts: alerts{"a": held, "b": held}, Starts: long, Whole: true, All: true}, outbox.PageOpen, false, false},
+		"they are suppressed":                {nil, page.Report{Alerts: alerts{"a": held, "b": held}, Starts: long, Whole: true, All: true}, outbox.PageOpen, false, false},
 		"they were never listed":             {nil, page.Report{Alerts: alerts{"a": held}, Starts: long, Whole: true, All: true}, outbox.PageOpen, true, false},
 		"none was ever listed":               {nil, page.Report{Starts: long, Whole: true, All: true}, outbox.PageOpen, true, false},
 		"they have ended":                    {both, page.Report{Alerts: alerts{"a": held}, Starts: long, Whole: true, All: true}, outbox.PageOpen, false, false},
 		"they have ended, the first fires":   {both, page.Report{Alerts: alerts{"a": active}, Starts: long, Whole: true, All: true}, outbox.PageOpen, true, false},
 		"all have ended":                     {both, page.Report{Starts: long, Whole: true, All: true}, outbox.PageResolved, false, false},
-		"one that is not listed is held":     {nil, page.Report{Alerts: alerts{"b": held}, Starts: long, Whole: true, All: true}, outbox.PageOpen, false, false},
+		"an unlisted alert is suppressed":    {nil, page.Report{Alerts: alerts{"b": held}, Starts: long, Whole: true, All: true}, outbox.PageOpen, false, false},
 		"some were not asked for":            {nil, page.Report{Starts: long, All: true}, outbox.PageOpen, true, false},
 		"a peer does not respond":            {nil, page.Report{Starts: long, Whole: true}, outbox.PageOpen, true, false},
-		"it was started a moment ago":        {nil, page.Report{Alerts: alerts{"a": held}, Starts: lately, Whole: true, All: true}, outbox.PageOpen, true, false},
+		"Alertmanager has just started":      {nil, page.Report{Alerts: alerts{"a": held}, Starts: lately, Whole: true, All: true}, outbox.PageOpen, true, false},
 		"another Alertmanager reported them": {nil, page.Report{Starts: long, Whole: true, All: true, Strangers: map[string]bool{"": true}}, outbox.PageOpen, true, false},
-		"they were held, and fire": {
+		"they were suppressed, then fire": {
 			&page.Report{Alerts: alerts{"a": held, "b": held}, Starts: long, Whole: true, All: true},
 			page.Report{Alerts: alerts{"a": held, "b": active}, Starts: long, Whole: true, All: true}, outbox.PageOpen, true, true,
 		},
@@ -51,7 +51,7 @@ func TestLearnCut(t *testing.T) {
 				t.Fatal(err)
 			}
 			if back := p.Learn(&test.report, at(5*time.Minute)); p.State != test.state || p.State.Current() && p.Fires() != test.fires || back != test.back {
-				t.Errorf("it is %s, fires: %t, back: %t", p.State, p.Fires(), back)
+				t.Errorf("the page is %s, fires: %t, back: %t", p.State, p.Fires(), back)
 			}
 		})
 	}
@@ -64,9 +64,9 @@ func TestCutAlertsStaySuppressed(t *testing.T) {
 	held := page.Known{Suppressed: true, By: "muted by nights"}
 	p.Learn(&page.Report{Alerts: map[string]page.Known{"a": held, "b": held}, Whole: true, All: true}, at(time.Minute))
 	if p.Unanswered(at(5 * time.Minute)); p.Fires() {
-		t.Error("it fires after four minutes")
+		t.Error("the page fires after four minutes")
 	}
 	if p.Unanswered(at(6 * time.Minute)); !p.Fires() {
-		t.Error("it does not fire after five minutes")
+		t.Error("the page does not fire after five minutes")
 	}
 }

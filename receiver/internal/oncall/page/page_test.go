@@ -127,13 +127,13 @@ func TestNext(t *testing.T) {
 		"nobody has acknowledged it":                     {page: opened(), now: 5 * time.Minute, reached: []page.Reach{arrived}, want: page.Action{Kind: page.Escalate, Why: "No answer from alice"}},
 		"the message is not sent when the step is due":   {page: opened(), now: 5 * time.Minute, reached: []page.Reach{queued}, want: page.Action{Kind: page.Escalate, Why: "Not reached: alice"}},
 		"the message is lost":                            {page: opened(), now: time.Second, reached: []page.Reach{lost}, want: page.Action{Kind: page.Escalate, Why: "Not reached: alice", Unreached: "alice: failed (Invalid number)"}},
-		"one of two may have it":                         {page: opened(), now: time.Second, reached: []page.Reach{lost, sent}, want: page.Action{Kind: page.Wait}},
+		"one of two may have received it":                {page: opened(), now: time.Second, reached: []page.Reach{lost, sent}, want: page.Action{Kind: page.Wait}},
 		"both are lost":                                  {page: opened(), now: time.Second, reached: []page.Reach{lost, lostBob}, want: page.Action{Kind: page.Escalate, Why: "Not reached: alice", Unreached: "alice: failed (Invalid number); bob: wants no more texts"}},
 		"no receipt came in time":                        {page: opened(), now: 2 * time.Minute, reached: []page.Reach{sent}, want: page.Action{Kind: page.Escalate, Why: "Not reached: alice", Unreached: "alice: no receipt"}},
-		"receipts are not waited for":                    {page: opened(), now: 4 * time.Minute, plan: &withoutReceipts, reached: []page.Reach{sent}, want: page.Action{Kind: page.Wait}},
+		"without waiting for receipts":                   {page: opened(), now: 4 * time.Minute, plan: &withoutReceipts, reached: []page.Reach{sent}, want: page.Action{Kind: page.Wait}},
 		"the second step":                                {page: after(escalate(5*time.Minute, bob)), now: 15 * time.Minute, reached: []page.Reach{arrived}, want: page.Action{Kind: page.Escalate, Why: "No answer from bob"}},
 		"the second step is not due":                     {page: after(escalate(5*time.Minute, bob)), now: 14 * time.Minute, reached: []page.Reach{arrived}, want: page.Action{Kind: page.Judge}},
-		"the step before named nobody":                   {page: after(escalate(5 * time.Minute)), now: 5 * time.Minute, want: page.Action{Kind: page.Escalate}},
+		"the previous step named nobody":                 {page: after(escalate(5 * time.Minute)), now: 5 * time.Minute, want: page.Action{Kind: page.Escalate}},
 		"the last step is lost":                          {page: after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol)), now: 15 * time.Minute, reached: []page.Reach{lost}, want: page.Action{Kind: page.Judge, Unreached: "alice: failed (Invalid number)"}},
 		"the last step has no receipt":                   {page: after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol)), now: 17 * time.Minute, reached: []page.Reach{sent, arrived}, want: page.Action{Kind: page.Judge}},
 		"the last step is judged":                        {page: after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol), judged(17*time.Minute)), now: 18 * time.Minute, reached: []page.Reach{lost}, want: page.Action{Kind: page.Wait}},
@@ -142,12 +142,12 @@ func TestNext(t *testing.T) {
 		"nobody was paged":                               {page: openedFor(), now: 5 * time.Hour, plan: &page.Plan{Pages: true, Repeat: time.Hour}, want: page.Action{Kind: page.Wait}},
 		"it was repeated":                                {page: after(escalate(5*time.Minute, bob), escalate(15*time.Minute, carol), repeated(75*time.Minute), judged(0)), now: 2 * time.Hour, reached: []page.Reach{arrived}, want: page.Action{Kind: page.Wait}},
 		"somebody holds it":                              {page: after(acknowledge(alice, time.Minute)), now: time.Hour, want: page.Action{Kind: page.Wait}},
-		"the holder wants no more texts":                 {page: after(acknowledge(alice, time.Minute)), now: time.Hour, stopped: true, want: page.Action{Kind: page.HandBack, Why: "alice wants no more texts"}},
+		"the holder has stopped texts":                   {page: after(acknowledge(alice, time.Minute)), now: time.Hour, stopped: true, want: page.Action{Kind: page.HandBack, Why: "alice wants no more texts"}},
 		"the holder of a silenced page stops":            {page: after(acknowledge(alice, time.Minute), silence(2*time.Hour)), now: time.Hour, stopped: true, want: page.Action{Kind: page.Wait}},
 		"36 hours without a notification":                {page: opened(), now: 36 * time.Hour, want: page.Action{Kind: page.Expire, Why: "no notification came for 1d12h"}},
 		"36 hours, and the receiver is not configured":   {page: opened(), none: true, now: 36 * time.Hour, want: page.Action{Kind: page.Expire, Why: "no notification came for 1d12h"}},
-		"silenced, none is expected":                     {page: after(acknowledge(alice, time.Minute), silence(2*time.Hour)), now: 37 * time.Hour, want: page.Action{Kind: page.Wait}},
-		"the receiver has no pages any more":             {page: opened(), plan: &page.Plan{}, want: page.Action{Kind: page.Expire, Why: "its receiver no longer has pages"}},
+		"silenced, no notification is expected":          {page: after(acknowledge(alice, time.Minute), silence(2*time.Hour)), now: 37 * time.Hour, want: page.Action{Kind: page.Wait}},
+		"the receiver no longer has pages":               {page: opened(), plan: &page.Plan{}, want: page.Action{Kind: page.Expire, Why: "its receiver no longer has pages"}},
 		"the receiver is not configured, nothing is due": {page: opened(), none: true, now: time.Hour, want: page.Action{Kind: page.Wait}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestNext(t *testing.T) {
 			}
 			before, _ := json.Marshal(test.page)
 			if got := test.page.Next(facts, at(test.now)); got != test.want {
-				t.Errorf("it is %+v, want %+v", got, test.want)
+				t.Errorf("the result is %+v, want %+v", got, test.want)
 			}
 			if now, _ := json.Marshal(test.page); string(now) != string(before) {
 				t.Error("Next changes the page")
@@ -191,7 +191,7 @@ func TestSchedule(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			test.page.Schedule(test.plan)
 			if test.want < 0 && !test.page.DueAt.IsZero() || test.want >= 0 && !test.page.DueAt.Equal(at(test.want)) {
-				t.Errorf("it is due after %v, want %v", test.page.DueAt.Sub(begin), test.want)
+				t.Errorf("the page is due after %v, want %v", test.page.DueAt.Sub(begin), test.want)
 			}
 		})
 	}
@@ -221,40 +221,40 @@ func TestLife(t *testing.T) {
 		due    time.Duration // of the next step, in a plan that ignores receipts
 		events string
 	}{
-		"opened":                            {opened(), outbox.PageOpen, "", 0, 5 * time.Minute, "opened, paged alice"},
-		"opened in quiet hours":             {openedFor(asleep), outbox.PageOpen, "", 0, 4*time.Hour + 5*time.Minute, "opened, paged alice"},
-		"opened, some have quiet hours":     {openedFor(asleep, bob), outbox.PageOpen, "", 0, 5 * time.Minute, "opened, paged alice, paged bob"},
-		"opened for nobody":                 {openedFor(), outbox.PageOpen, "", 0, 0, "opened"},
-		"notified again":                    {after(notified(time.Minute, false, team[:1], "a", "b")), outbox.PageOpen, "", 0, 5 * time.Minute, "notified"},
-		"notified with somebody new":        {after(notified(time.Minute, false, team, "a")), outbox.PageOpen, "", 0, 5 * time.Minute, "notified, paged bob"},
-		"escalated":                         {after(escalate(5*time.Minute, bob)), outbox.PageOpen, "", 1, 15 * time.Minute, "escalated, paged bob"},
-		"escalated to nobody":               {after(escalate(5 * time.Minute)), outbox.PageOpen, "", 1, 5 * time.Minute, "escalated, unreached"},
-		"acknowledged":                      {after(acknowledge(alice, time.Minute)), outbox.PageAcknowledged, alice.Number, 0, -1, "acknowledged alice"},
-		"the holder is kept up to date":     {after(acknowledge(alice, time.Minute), notified(2*time.Minute, false, team[:1], "a")), outbox.PageAcknowledged, alice.Number, 0, -1, "notified"},
-		"another alert reopens it":          {after(acknowledge(alice, time.Minute), notified(2*time.Minute, false, team, "a", "b")), outbox.PageOpen, "", 0, 7 * time.Minute, "notified, reopened, paged alice, paged bob"},
-		"a holder who stopped texts":        {after(acknowledge(alice, time.Minute), notified(2*time.Minute, true, team[1:], "a")), outbox.PageOpen, "", 0, 7 * time.Minute, "notified, reopened, paged bob"},
-		"notified while it is silenced":     {after(acknowledge(alice, time.Minute), silence(time.Hour), notified(2*time.Minute, false, team[:1], "a")), outbox.PageSilenced, alice.Number, 0, -1, "notified"},
-		"notified after the silence":        {after(acknowledge(alice, time.Minute), silence(time.Hour), notified(time.Hour, false, team[:1], "a")), outbox.PageOpen, "", 0, 65 * time.Minute, "notified, reopened, paged alice"},
-		"undone":                            {after(acknowledge(alice, time.Minute), func(p *page.Page) { p.Undo(plan, alice, at(time.Hour)) }), outbox.PageOpen, "", 0, 65 * time.Minute, "undone alice"},
-		"undone after a step":               {after(escalate(5*time.Minute, bob), acknowledge(bob, 6*time.Minute), func(p *page.Page) { p.Undo(plan, bob, at(time.Hour)) }), outbox.PageOpen, "", 1, 70 * time.Minute, "undone bob"},
-		"handed back":                       {after(acknowledge(alice, time.Minute), func(p *page.Page) { p.Do(page.Action{Kind: page.HandBack}, plan, team[1:], at(time.Hour)) }), outbox.PageOpen, "", 0, 65 * time.Minute, "reopened, paged bob"},
-		"unsilenced":                        {after(acknowledge(alice, time.Minute), silence(time.Hour), (*page.Page).Unsilence), outbox.PageAcknowledged, alice.Number, 0, -1, ""},
-		"expired":                           {after(func(p *page.Page) { p.Do(page.Action{Kind: page.Expire}, plan, nil, at(36*time.Hour)) }), outbox.PageExpired, "", 0, -1, "expired"},
-		"resolved":                          {after(func(p *page.Page) { p.End(at(time.Hour), "") }), outbox.PageResolved, "", 0, -1, "resolved"},
-		"judged, and nobody else to page":   {after(func(p *page.Page) { p.Do(page.Action{Kind: page.Judge, Unreached: "x"}, plan, nil, at(time.Hour)) }), outbox.PageOpen, "", 0, 5 * time.Minute, "unreached"},
-		"an alert no longer waits for dawn": {wokenEarly(asleep), outbox.PageOpen, "", 0, 65 * time.Minute, "notified"},
+		"opened":                                 {opened(), outbox.PageOpen, "", 0, 5 * time.Minute, "opened, paged alice"},
+		"opened in quiet hours":                  {openedFor(asleep), outbox.PageOpen, "", 0, 4*time.Hour + 5*time.Minute, "opened, paged alice"},
+		"opened, some have quiet hours":          {openedFor(asleep, bob), outbox.PageOpen, "", 0, 5 * time.Minute, "opened, paged alice, paged bob"},
+		"opened without recipients":              {openedFor(), outbox.PageOpen, "", 0, 0, "opened"},
+		"notified again":                         {after(notified(time.Minute, false, team[:1], "a", "b")), outbox.PageOpen, "", 0, 5 * time.Minute, "notified"},
+		"notified with somebody new":             {after(notified(time.Minute, false, team, "a")), outbox.PageOpen, "", 0, 5 * time.Minute, "notified, paged bob"},
+		"escalated":                              {after(escalate(5*time.Minute, bob)), outbox.PageOpen, "", 1, 15 * time.Minute, "escalated, paged bob"},
+		"escalated without recipients":           {after(escalate(5 * time.Minute)), outbox.PageOpen, "", 1, 5 * time.Minute, "escalated, unreached"},
+		"acknowledged":                           {after(acknowledge(alice, time.Minute)), outbox.PageAcknowledged, alice.Number, 0, -1, "acknowledged alice"},
+		"the holder is kept up to date":          {after(acknowledge(alice, time.Minute), notified(2*time.Minute, false, team[:1], "a")), outbox.PageAcknowledged, alice.Number, 0, -1, "notified"},
+		"another alert reopens it":               {after(acknowledge(alice, time.Minute), notified(2*time.Minute, false, team, "a", "b")), outbox.PageOpen, "", 0, 7 * time.Minute, "notified, reopened, paged alice, paged bob"},
+		"notified, the holder has stopped texts": {after(acknowledge(alice, time.Minute), notified(2*time.Minute, true, team[1:], "a")), outbox.PageOpen, "", 0, 7 * time.Minute, "notified, reopened, paged bob"},
+		"notified while it is silenced":          {after(acknowledge(alice, time.Minute), silence(time.Hour), notified(2*time.Minute, false, team[:1], "a")), outbox.PageSilenced, alice.Number, 0, -1, "notified"},
+		"notified after the silence":             {after(acknowledge(alice, time.Minute), silence(time.Hour), notified(time.Hour, false, team[:1], "a")), outbox.PageOpen, "", 0, 65 * time.Minute, "notified, reopened, paged alice"},
+		"undone":                                 {after(acknowledge(alice, time.Minute), func(p *page.Page) { p.Undo(plan, alice, at(time.Hour)) }), outbox.PageOpen, "", 0, 65 * time.Minute, "undone alice"},
+		"undone after a step":                    {after(escalate(5*time.Minute, bob), acknowledge(bob, 6*time.Minute), func(p *page.Page) { p.Undo(plan, bob, at(time.Hour)) }), outbox.PageOpen, "", 1, 70 * time.Minute, "undone bob"},
+		"handed back":                            {after(acknowledge(alice, time.Minute), func(p *page.Page) { p.Do(page.Action{Kind: page.HandBack}, plan, team[1:], at(time.Hour)) }), outbox.PageOpen, "", 0, 65 * time.Minute, "reopened, paged bob"},
+		"unsilenced":                             {after(acknowledge(alice, time.Minute), silence(time.Hour), (*page.Page).Unsilence), outbox.PageAcknowledged, alice.Number, 0, -1, ""},
+		"expired":                                {after(func(p *page.Page) { p.Do(page.Action{Kind: page.Expire}, plan, nil, at(36*time.Hour)) }), outbox.PageExpired, "", 0, -1, "expired"},
+		"resolved":                               {after(func(p *page.Page) { p.End(at(time.Hour), "") }), outbox.PageResolved, "", 0, -1, "resolved"},
+		"judged, with nobody else to page":       {after(func(p *page.Page) { p.Do(page.Action{Kind: page.Judge, Unreached: "x"}, plan, nil, at(time.Hour)) }), outbox.PageOpen, "", 0, 5 * time.Minute, "unreached"},
+		"a severe alert ends the wait for dawn":  {wokenEarly(asleep), outbox.PageOpen, "", 0, 65 * time.Minute, "notified"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := test.page
 			if p.State != test.state || p.Holder != test.holder || p.Steps != test.steps {
-				t.Errorf("it is %s, held by %q, after %d steps; want %s, %q, %d", p.State, p.Holder, p.Steps, test.state, test.holder, test.steps)
+				t.Errorf("the page is %s, held by %q, after %d steps; want %s, %q, %d", p.State, p.Holder, p.Steps, test.state, test.holder, test.steps)
 			}
 			var events []string
 			for _, e := range p.Events {
 				events = append(events, strings.TrimSpace(string(e.Type)+" "+e.Who))
 			}
 			if got := strings.Join(events, ", "); got != test.events {
-				t.Errorf("its events are %q, want %q", got, test.events)
+				t.Errorf("the events are %q, want %q", got, test.events)
 			}
 			p.Schedule(&page.Plan{Pages: true, Steps: plan.Steps})
 			if test.due >= 0 && !p.DueAt.Equal(at(test.due)) {
@@ -282,21 +282,21 @@ func TestReached(t *testing.T) {
 		stopped bool
 		want    page.Reach
 	}{
-		"not known yet":               {nil, false, page.Reach{Sent: true, Arrived: true}},
-		"queued":                      {[]outbox.Message{message(outbox.Queued, alice.Number, 0)}, false, page.Reach{Detail: "no receipt"}},
-		"in doubt":                    {[]outbox.Message{message(outbox.Sending, alice.Number, 0)}, false, page.Reach{Detail: "no receipt"}},
-		"accepted":                    {[]outbox.Message{message(outbox.Accepted, alice.Number, 0)}, false, page.Reach{Detail: "no receipt", Sent: true}},
-		"delivered":                   {[]outbox.Message{message(outbox.Delivered, alice.Number, 0)}, false, page.Reach{Detail: "no receipt", Sent: true, Arrived: true}},
-		"failed":                      {[]outbox.Message{message(outbox.Failed, alice.Number, 0)}, false, page.Reach{Detail: "failed (because)", Lost: true}},
-		"the newest failed, one came": {[]outbox.Message{message(outbox.Failed, alice.Number, 1), message(outbox.Delivered, alice.Number, 0)}, false, page.Reach{Detail: "no receipt", Sent: true, Arrived: true}},
-		"she wants no more texts":     {[]outbox.Message{message(outbox.Delivered, alice.Number, 0)}, true, page.Reach{Detail: "wants no more texts", Lost: true}},
-		"only bob's are known":        {[]outbox.Message{message(outbox.Failed, bob.Number, 0)}, false, page.Reach{Sent: true, Arrived: true}},
+		"not known yet": {nil, false, page.Reach{Sent: true, Arrived: true}},
+		"queued":        {[]outbox.Message{message(outbox.Queued, alice.Number, 0)}, false, page.Reach{Detail: "no receipt"}},
+		"in doubt":      {[]outbox.Message{message(outbox.Sending, alice.Number, 0)}, false, page.Reach{Detail: "no receipt"}},
+		"accepted":      {[]outbox.Message{message(outbox.Accepted, alice.Number, 0)}, false, page.Reach{Detail: "no receipt", Sent: true}},
+		"delivered":     {[]outbox.Message{message(outbox.Delivered, alice.Number, 0)}, false, page.Reach{Detail: "no receipt", Sent: true, Arrived: true}},
+		"failed":        {[]outbox.Message{message(outbox.Failed, alice.Number, 0)}, false, page.Reach{Detail: "failed (because)", Lost: true}},
+		"the newest failed, an older one arrived": {[]outbox.Message{message(outbox.Failed, alice.Number, 1), message(outbox.Delivered, alice.Number, 0)}, false, page.Reach{Detail: "no receipt", Sent: true, Arrived: true}},
+		"alice has stopped texts":                 {[]outbox.Message{message(outbox.Delivered, alice.Number, 0)}, true, page.Reach{Detail: "wants no more texts", Lost: true}},
+		"only bob's message is known":             {[]outbox.Message{message(outbox.Failed, bob.Number, 0)}, false, page.Reach{Sent: true, Arrived: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.want.Who = "alice"
 			got := opened().Reached(test.ms, func(e164.Number) bool { return test.stopped })
 			if !slices.Equal(got, []page.Reach{test.want}) {
-				t.Errorf("it is %+v, want %+v", got, test.want)
+				t.Errorf("the result is %+v, want %+v", got, test.want)
 			}
 		})
 	}
@@ -311,7 +311,7 @@ func TestReached(t *testing.T) {
 		{message(outbox.Queued, alice.Number, 5*time.Minute), false},
 	} {
 		if got := p.OfLastStep(&test.m); got != test.want {
-			t.Errorf("of the last step is %v for %+v", got, test.m)
+			t.Errorf("OfLastStep returns %v for %+v", got, test.m)
 		}
 	}
 }
@@ -325,26 +325,26 @@ func TestMerge(t *testing.T) {
 		steps        int
 		people       int
 	}{
-		"nothing":                             {nil, nil, outbox.PageOpen, "", 0, 1},
-		"a step was sent":                     {nil, []func(*page.Page){escalate(5*time.Minute, bob)}, outbox.PageOpen, "", 1, 2},
-		"a step was stored":                   {[]func(*page.Page){escalate(5*time.Minute, bob)}, nil, outbox.PageOpen, "", 1, 2},
-		"acknowledged without the store":      {nil, []func(*page.Page){acknowledge(alice, time.Minute)}, outbox.PageAcknowledged, alice.Number, 0, 1},
-		"acknowledged, and escalated":         {[]func(*page.Page){acknowledge(alice, time.Minute)}, []func(*page.Page){escalate(5*time.Minute, bob)}, outbox.PageAcknowledged, alice.Number, 1, 2},
-		"acknowledged twice":                  {[]func(*page.Page){acknowledge(alice, time.Minute)}, []func(*page.Page){acknowledge(bob, 2*time.Minute)}, outbox.PageAcknowledged, alice.Number, 0, 1},
-		"undone since":                        {[]func(*page.Page){acknowledge(alice, time.Minute)}, []func(*page.Page){acknowledge(alice, time.Minute), func(p *page.Page) { p.Undo(plan, alice, at(2*time.Minute)) }}, outbox.PageOpen, "", 0, 1},
-		"reopened, then acknowledged too old": {[]func(*page.Page){acknowledge(alice, time.Minute), func(p *page.Page) { p.Reopen([]outbox.Person{bob}, at(time.Hour), "") }}, []func(*page.Page){acknowledge(alice, 2*time.Minute)}, outbox.PageOpen, "", 0, 2},
-		"resolved without the store":          {nil, []func(*page.Page){resolve}, outbox.PageResolved, "", 0, 1},
-		"resolved, then acknowledged":         {[]func(*page.Page){resolve}, []func(*page.Page){acknowledge(alice, time.Minute)}, outbox.PageResolved, "", 0, 1},
+		"nothing":                            {nil, nil, outbox.PageOpen, "", 0, 1},
+		"a step was sent":                    {nil, []func(*page.Page){escalate(5*time.Minute, bob)}, outbox.PageOpen, "", 1, 2},
+		"a step was stored":                  {[]func(*page.Page){escalate(5*time.Minute, bob)}, nil, outbox.PageOpen, "", 1, 2},
+		"acknowledged without the store":     {nil, []func(*page.Page){acknowledge(alice, time.Minute)}, outbox.PageAcknowledged, alice.Number, 0, 1},
+		"acknowledged, and escalated":        {[]func(*page.Page){acknowledge(alice, time.Minute)}, []func(*page.Page){escalate(5*time.Minute, bob)}, outbox.PageAcknowledged, alice.Number, 1, 2},
+		"acknowledged twice":                 {[]func(*page.Page){acknowledge(alice, time.Minute)}, []func(*page.Page){acknowledge(bob, 2*time.Minute)}, outbox.PageAcknowledged, alice.Number, 0, 1},
+		"undone without the store":           {[]func(*page.Page){acknowledge(alice, time.Minute)}, []func(*page.Page){acknowledge(alice, time.Minute), func(p *page.Page) { p.Undo(plan, alice, at(2*time.Minute)) }}, outbox.PageOpen, "", 0, 1},
+		"reopened after the acknowledgement": {[]func(*page.Page){acknowledge(alice, time.Minute), func(p *page.Page) { p.Reopen([]outbox.Person{bob}, at(time.Hour), "") }}, []func(*page.Page){acknowledge(alice, 2*time.Minute)}, outbox.PageOpen, "", 0, 2},
+		"resolved without the store":         {nil, []func(*page.Page){resolve}, outbox.PageResolved, "", 0, 1},
+		"resolved, then acknowledged":        {[]func(*page.Page){resolve}, []func(*page.Page){acknowledge(alice, time.Minute)}, outbox.PageResolved, "", 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, other := after(test.stored...), after(test.sent...)
 			p.Merge(other)
 			if p.State != test.state || p.Holder != test.holder || p.Steps != test.steps || len(p.People) != test.people {
-				t.Errorf("it is %s, held by %q, after %d steps, %d paged; want %s, %q, %d, %d",
+				t.Errorf("the page is %s, held by %q, after %d steps, %d paged; want %s, %q, %d, %d",
 					p.State, p.Holder, p.Steps, len(p.People), test.state, test.holder, test.steps, test.people)
 			}
 			if len(p.Events) != len(other.Events) {
-				t.Errorf("it has %d events, want those of the other, %d", len(p.Events), len(other.Events))
+				t.Errorf("the page has %d events, want those of the other, %d", len(p.Events), len(other.Events))
 			}
 		})
 	}
@@ -355,7 +355,7 @@ func TestLoad(t *testing.T) {
 	p := after(escalate(5*time.Minute, bob), acknowledge(bob, 6*time.Minute))
 	got, err := page.Load(*p.Stored(), nil)
 	if err != nil || got.Events != nil || got.Holder != bob.Number || got.Steps != 1 || !got.From.Equal(begin) || len(got.People) != 2 {
-		t.Errorf("it is read as %+v, %v", got, err)
+		t.Errorf("the page is read as %+v, %v", got, err)
 	}
 	if _, err := page.Load(outbox.Page{ID: "1", Doc: []byte("{")}, nil); err == nil || !strings.Contains(err.Error(), "page 1: its document cannot be read") {
 		t.Errorf("half a document gives %v", err)
@@ -372,7 +372,7 @@ func TestLargeNotification(t *testing.T) {
 	p := page.Open("1", "4821", "oncall", n, nil, begin)
 	p.Begin(nil, begin)
 	if doc := p.Stored().Doc; len(doc) > 500<<10 || len(p.Notification.Alerts) == 0 || len(p.Live()) != len(n.Alerts) {
-		t.Errorf("it keeps %d bytes with %d alerts, and %d keys", len(doc), len(p.Notification.Alerts), len(p.Live()))
+		t.Errorf("the page keeps %d bytes, %d alerts and %d keys", len(doc), len(p.Notification.Alerts), len(p.Live()))
 	}
 }
 
@@ -387,6 +387,6 @@ func TestCommonValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := fmt.Sprint(p.Notification.CommonAnnotations, p.Notification.CommonLabels); got != "summary=The disk is full. cluster=eu, severity=critical" {
-		t.Errorf("common are %s", got)
+		t.Errorf("the common values are %s", got)
 	}
 }
