@@ -94,18 +94,18 @@ func TestRecipient(t *testing.T) {
 		severities []string
 		at, want   string // "": immediately
 	}{
-		"before midnight":           {alice, []string{"warning"}, "2026-11-28T23:00:00Z", "2026-11-29T07:00:00Z"},
-		"after midnight":            {alice, []string{"warning"}, "2026-11-28T03:00:00Z", "2026-11-28T07:00:00Z"},
-		"when they end":             {alice, []string{"warning"}, "2026-11-28T07:00:00Z", ""},
-		"when they begin":           {alice, []string{"warning"}, "2026-11-28T22:00:00Z", "2026-11-29T07:00:00Z"},
-		"in another spelling":       {alice, []string{" Warning", "WARN"}, "2026-11-28T23:00:00Z", "2026-11-29T07:00:00Z"},
-		"a severity that cannot":    {alice, []string{"critical"}, "2026-11-28T23:00:00Z", ""},
-		"one of two that cannot":    {alice, []string{"warning", "critical"}, "2026-11-28T23:00:00Z", ""},
-		"no severity":               {alice, nil, "2026-11-28T23:00:00Z", ""},
-		"by day, in another zone":   {bob, []string{"info", "warning"}, "2026-11-28T11:30:00Z", "2026-11-28T12:30:00Z"},
-		"after that":                {bob, []string{"info"}, "2026-11-28T12:30:00Z", ""},
-		"a contact without":         {carol, []string{"warning"}, "2026-11-28T23:00:00Z", ""},
-		"a number that is nobody's": {"+33639980009", []string{"warning"}, "2026-11-28T23:00:00Z", ""},
+		"before midnight":                     {alice, []string{"warning"}, "2026-11-28T23:00:00Z", "2026-11-29T07:00:00Z"},
+		"after midnight":                      {alice, []string{"warning"}, "2026-11-28T03:00:00Z", "2026-11-28T07:00:00Z"},
+		"at their end":                        {alice, []string{"warning"}, "2026-11-28T07:00:00Z", ""},
+		"at their start":                      {alice, []string{"warning"}, "2026-11-28T22:00:00Z", "2026-11-29T07:00:00Z"},
+		"severities in another spelling":      {alice, []string{" Warning", "WARN"}, "2026-11-28T23:00:00Z", "2026-11-29T07:00:00Z"},
+		"a severity that does not wait":       {alice, []string{"critical"}, "2026-11-28T23:00:00Z", ""},
+		"one of two severities does not wait": {alice, []string{"warning", "critical"}, "2026-11-28T23:00:00Z", ""},
+		"no severity":                         {alice, nil, "2026-11-28T23:00:00Z", ""},
+		"quiet by day, in another zone":       {bob, []string{"info", "warning"}, "2026-11-28T11:30:00Z", "2026-11-28T12:30:00Z"},
+		"after the quiet hours of the day":    {bob, []string{"info"}, "2026-11-28T12:30:00Z", ""},
+		"a contact without quiet hours":       {carol, []string{"warning"}, "2026-11-28T23:00:00Z", ""},
+		"a number without a contact":          {"+33639980009", []string{"warning"}, "2026-11-28T23:00:00Z", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			at, err := time.Parse(time.RFC3339, test.at)
@@ -117,7 +117,7 @@ func TestRecipient(t *testing.T) {
 				got = p.NotBefore.UTC().Format(time.RFC3339)
 			}
 			if got != test.want {
-				t.Errorf("it waits until %q, want %q", got, test.want)
+				t.Errorf("the recipient waits until %q, want %q", got, test.want)
 			}
 		})
 	}
@@ -136,10 +136,10 @@ func TestPeople(t *testing.T) {
 	}
 	primary := config.Recipient{Rota: "primary"}
 	if got := names(week, primary, config.Recipient{Number: carol}, config.Recipient{Number: alice}); got != "alice carol" {
-		t.Errorf("the rota and two numbers are %q", got)
+		t.Errorf("the recipients are %q", got)
 	}
 	if got := names(week.AddDate(0, 0, 7), primary); got != "bob" {
-		t.Errorf("a week later the rota is %q", got)
+		t.Errorf("a week later, the recipients are %q", got)
 	}
 	if got := d.Fellows(alice); !slices.Contains(got, bob) || !slices.Contains(got, carol) || slices.Contains(got, alice) {
 		t.Errorf("alice's fellows are %v", got)
@@ -150,7 +150,7 @@ func TestPeople(t *testing.T) {
 		t.Fatalf("alice has not stopped: %v", err)
 	}
 	if got := names(week, primary, config.Recipient{Number: alice}); got != "carol" {
-		t.Errorf("when alice has stopped texts, her shift is %q", got)
+		t.Errorf("after alice has stopped texts, the recipients of her shift are %q", got)
 	}
 	if got := d.Fellows(bob); slices.Contains(got, alice) {
 		t.Errorf("bob's fellows are %v", got)
@@ -180,7 +180,7 @@ func TestVerify(t *testing.T) {
 			t.Errorf("an unknown contact gives %v", err)
 		}
 		if err := d.Verify(t.Context(), "alice", false); err != nil || len(f.sent) != 1 || f.sent[0].To != alice || !people.AskedFor(&f.sent[0]) {
-			t.Fatalf("it sends %+v, %v", f.sent, err)
+			t.Fatalf("the messages are %+v, %v", f.sent, err)
 		}
 		code := strings.Fields(f.sent[0].Text)[2]
 		if _, ok := d.Verified(alice, code, time.Now().Add(25*time.Hour)); ok {
@@ -232,7 +232,7 @@ receivers: [{name: oncall, to: ["rota:primary"]}]
 		g.marks = f.marks
 		runFor(other)
 		if on := other.Roster().At("primary", time.Now()); on.Gap || on.Unread || !slices.Equal(on.Contacts, []string{"alice"}) {
-			t.Errorf("without the file it is %+v", on)
+			t.Errorf("without the file, the contact on duty is %+v", on)
 		}
 	})
 }

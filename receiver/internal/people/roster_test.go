@@ -45,7 +45,7 @@ receivers: [{name: r, to: ["rota:primary"]}]
 	r := people.NewRoster(cfg, nil)
 	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	if on := r.At("primary", from); !on.Gap || !slices.Equal(on.Contacts, []string{"bob"}) {
-		t.Errorf("before the calendar is read it is %+v", on)
+		t.Errorf("before the calendar is read, the duty is %+v", on)
 	}
 	if errs := r.Load(t.Context()); errs != nil {
 		t.Fatal(errs)
@@ -55,7 +55,7 @@ receivers: [{name: r, to: ["rota:primary"]}]
 		got = append(got, fmt.Sprint(d.Start.Format("2 Jan 15:04"), " ", d.Contacts, " ", d.Gap))
 	}
 	if want := []string{"1 Nov 00:00 [bob] true", "2 Nov 08:00 [alice] false", "9 Nov 08:00 [bob] true"}; !slices.Equal(got, want) {
-		t.Errorf("it is %q, want %q", got, want)
+		t.Errorf("the timeline is %q, want %q", got, want)
 	}
 	if err := os.WriteFile(file, []byte("no calendar"), 0o600); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ receivers: [{name: r, to: ["rota:primary"]}]
 		t.Error("a broken file replaces the good one")
 	}
 	if r.Timeline("other", from, from) != nil {
-		t.Error("a rota that is not there has a timeline")
+		t.Error("an unknown rota has a timeline")
 	}
 }
 
@@ -119,7 +119,7 @@ receivers: [{name: r, to: ["rota:primary"]}]
 			got = "gap " + strings.Join(append(on.Contacts, on.Unknown...), ", ")
 		}
 		if got != want {
-			t.Errorf("%q is of %q, want %q", summary, got, want)
+			t.Errorf("the contacts of %q are %q, want %q", summary, got, want)
 		}
 	}
 	// An event that names no contact does not end a shift.
@@ -133,6 +133,6 @@ receivers: [{name: r, to: ["rota:primary"]}]
 		t.Fatal(errs)
 	}
 	if on := r.At("primary", time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC)); on.Gap || !slices.Equal(on.Contacts, []string{"alice"}) {
-		t.Errorf("on a holiday it is %+v", on)
+		t.Errorf("on a holiday, the duty is %+v", on)
 	}
 }

@@ -44,7 +44,7 @@ func TestClauses(t *testing.T) {
 				got = span.Shifts[0].Start.UTC().Format(form) + " " + span.Shifts[0].End.UTC().Format(form)
 			}
 			if got != tc.want {
-				t.Errorf("it is %q, want %q", got, tc.want)
+				t.Errorf("the shift is %q, want %q", got, tc.want)
 			}
 		})
 	}

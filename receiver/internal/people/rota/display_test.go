@@ -32,7 +32,7 @@ func TestDisplayedNames(t *testing.T) {
 			got = found.(location).String()
 		}
 		if got != want {
-			t.Errorf("%q is %q, want %q", id, got, want)
+			t.Errorf("the zone of %q is %q, want %q", id, got, want)
 		}
 	}
 }

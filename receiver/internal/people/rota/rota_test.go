@@ -91,7 +91,7 @@ func TestCalendars(t *testing.T) {
 	} {
 		t.Run(tc.file, func(t *testing.T) {
 			if got := timeline(t, calendar(t, tc.file), tc.from, tc.to); !slices.Equal(got, tc.want) {
-				t.Errorf("it gives\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
+				t.Errorf("the timeline is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
 			}
 		})
 	}
@@ -174,7 +174,7 @@ func TestOverlaps(t *testing.T) {
 		"Sun 8 Nov 20:00 evening", "Sun 8 Nov 22:00 night", "Mon 9 Nov 12:00 next week",
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("it gives\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("the timeline is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -237,7 +237,7 @@ func FuzzCalendar(f *testing.F) {
 			end = span.End
 			now := at(c, span.Start)
 			if now.Gap() != span.Gap() || !span.Gap() && now.Shifts[0].Label() != span.Shifts[0].Label() {
-				t.Fatalf("at %s it is %+v, in the timeline %+v", span.Start, now.Shifts, span.Shifts)
+				t.Fatalf("at %s, the shifts are %+v, in the timeline %+v", span.Start, now.Shifts, span.Shifts)
 			}
 		}
 		if !end.Equal(to) {
