@@ -74,10 +74,10 @@ func TestClockWasAhead(t *testing.T) {
 // Committed reports the pages, which may be due.
 func TestClockSetBackWhileRunning(t *testing.T) {
 	for name, test := range map[string]struct{ held, away bool }{
-		"stored":                                {},
-		"stored, and the store cannot be read":  {away: true},
-		"not stored":                            {held: true},
-		"not stored, and it cannot be read too": {held: true, away: true},
+		"stored":                               {},
+		"stored, and the store cannot be read": {away: true},
+		"not stored":                           {held: true},
+		"not stored, and the store cannot be read": {held: true, away: true},
 	} {
 		var committed atomic.Int32
 		in(t, spool.Options{Committed: func(*outbox.Entry) { committed.Add(1) }}, func(f *fake, s *spool.Spool) {
@@ -113,7 +113,7 @@ func TestClockSetBackWhileRunning(t *testing.T) {
 			s.Rewind()
 			synctest.Wait()
 			if committed.Load() == 0 {
-				t.Errorf("%s: nobody looks at the page", name)
+				t.Errorf("%s: Committed is not called", name)
 			}
 			ps, err := s.Pages(ctx, q)
 			ms, err2 := s.Marks(ctx, "heartbeat")

@@ -107,18 +107,18 @@ func TestShelf(t *testing.T) {
 			}
 		}
 		if p, err := s.Page(context.Background(), "p"); err != nil || p.Version != 10 || details(p) != "bbbbbbbb" {
-			t.Errorf("it is read as version %d with %q, %v", p.Version, details(p), err)
+			t.Errorf("the page is read as version %d with %q, %v", p.Version, details(p), err)
 		}
 		for name, q := range map[string]outbox.PageQuery{
 			"its group": {Receiver: "oncall", GroupKey: "g", Current: true}, "its code": {Code: "1234"}, "due": {DueBy: time.Now().Add(2 * time.Hour)},
 		} {
 			q.Limit = 5
 			if ps, err := s.Pages(context.Background(), q); err != nil || len(ps) != 1 || ps[0].Version != 10 {
-				t.Errorf("by %s it gives %+v, %v", name, ps, err)
+				t.Errorf("the pages by %s are %+v, %v", name, ps, err)
 			}
 		}
 		if ps, err := s.Pages(context.Background(), outbox.PageQuery{DueBy: time.Now().Add(10 * time.Minute), Limit: 5}); err != nil || len(ps) != 0 {
-			t.Errorf("due soon are %+v, %v", ps, err)
+			t.Errorf("the pages that are due soon are %+v, %v", ps, err)
 		}
 		if _, err := commit(s, spool.Later, outbox.Entry{Page: opened("q", "g", "5678")}); !errors.Is(err, outbox.ErrConflict) {
 			t.Errorf("a second page of the group gives %v", err)
@@ -130,13 +130,13 @@ func TestShelf(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		p, err := f.Store.Page(context.Background(), "p")
 		if err != nil || p.Version != 10 || details(p) != "abbbbbbbb" {
-			t.Errorf("it is stored as version %d with %q, %v", p.Version, details(p), err)
+			t.Errorf("the page is stored as version %d with %q, %v", p.Version, details(p), err)
 		}
 		if ms, err := f.Store.Marks(context.Background(), "count"); err != nil || len(ms) != 1 || string(ms[0].Doc) != `{"n":9}` {
 			t.Errorf("the marks are %+v, %v", ms, err)
 		}
 		if n, _ := s.Backlog(); n != 0 {
-			t.Errorf("%d are left", n)
+			t.Errorf("%d entries and changes are left", n)
 		}
 	})
 }
@@ -161,11 +161,11 @@ func TestMerge(t *testing.T) {
 		state outbox.PageState
 		code  string
 	}{
-		"more of its group":    {made: opened("q", "g", "5678"), id: "p", state: outbox.PageOpen, code: "1234"},
-		"the end of its group": {made: func() *outbox.Page { p := opened("q", "g", ""); p.State = outbox.PageResolved; return p }(), id: "p", state: outbox.PageResolved, code: "1234"},
-		"another, of one code": {made: opened("q", "h", "1234"), id: "q", state: outbox.PageOpen, code: "9999"},
-		"the end of no page":   {made: func() *outbox.Page { p := opened("q", "i", ""); p.State = outbox.PageResolved; return p }()},
-		"another altogether":   {made: opened("q", "j", "4321"), id: "q", state: outbox.PageOpen, code: "4321"},
+		"an update of its group":       {made: opened("q", "g", "5678"), id: "p", state: outbox.PageOpen, code: "1234"},
+		"the end of its group":         {made: func() *outbox.Page { p := opened("q", "g", ""); p.State = outbox.PageResolved; return p }(), id: "p", state: outbox.PageResolved, code: "1234"},
+		"another group, the same code": {made: opened("q", "h", "1234"), id: "q", state: outbox.PageOpen, code: "9999"},
+		"the end of an unknown page":   {made: func() *outbox.Page { p := opened("q", "i", ""); p.State = outbox.PageResolved; return p }()},
+		"another group and code":       {made: opened("q", "j", "4321"), id: "q", state: outbox.PageOpen, code: "4321"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in(t, spool.Options{Merge: merge}, func(f *fake, s *spool.Spool) {
@@ -182,7 +182,7 @@ func TestMerge(t *testing.T) {
 				time.Sleep(3 * time.Second)
 				got, err := f.Store.Get(context.Background(), m.ID)
 				if err != nil || got.PageID != tc.id {
-					t.Fatalf("its message belongs to %q, %v; want %q", got.PageID, err, tc.id)
+					t.Fatalf("the message belongs to page %q, %v; want %q", got.PageID, err, tc.id)
 				}
 				if tc.id == "" {
 					return

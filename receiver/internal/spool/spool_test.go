@@ -235,7 +235,7 @@ func laws(t *testing.T, f fault, at, long int) {
 		}
 		for _, id := range added.IDs { // reads see it, whatever the store does
 			if m, err := w.s.Get(context.Background(), id); err != nil || m.State == outbox.Failed {
-				t.Errorf("it is read as %s, %v", m.State, err)
+				t.Errorf("the message is read as %s, %v", m.State, err)
 			}
 		}
 		time.Sleep(700 * time.Millisecond)
@@ -362,8 +362,8 @@ func TestSharedStore(t *testing.T) {
 		err  error
 		sent bool
 	}{
-		"it may be stored":          {errFault, false},
-		"it is certainly not there": {fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), true},
+		"the message may be stored":           {errFault, false},
+		"the message is certainly not stored": {fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), true},
 	} {
 		var handed, withdrawn []string
 		in(t, spool.Options{
@@ -374,7 +374,7 @@ func TestSharedStore(t *testing.T) {
 			f.fail(tc.err, nil)
 			m := message(outbox.NewIDs(), "g")
 			if _, err := commit(s, spool.FailOpen, outbox.Entry{Messages: []outbox.Message{m}}); err == nil {
-				t.Errorf("%s: accepted by nobody", name)
+				t.Errorf("%s: the commit succeeds without an acceptance", name)
 			}
 			if sent := len(handed) > 0; sent != tc.sent || !slices.Equal(handed, withdrawn) {
 				t.Errorf("%s: handed over %v, withdrawn %v", name, handed, withdrawn)
@@ -396,7 +396,7 @@ func TestUnknownCommitIsNotSentFirst(t *testing.T) {
 		}
 		for _, err := range []error{errFault, fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault)} {
 			if f.fail(err, nil); try() == nil || handed > 0 {
-				t.Errorf("after %v it was accepted, and %d messages were handed over", err, handed)
+				t.Errorf("after %v, the commit succeeds, or hands over messages (%d)", err, handed)
 			}
 		}
 		if f.fail(nil, nil); try() != nil || handed != 1 {
@@ -450,11 +450,11 @@ func TestDoubtDelaysOnlyItsGroup(t *testing.T) {
 	var sp *spool.Spool
 	var mu sync.Mutex
 	var direct, stored []string
-	in(t, spool.Options{Shared: true, Handover: func(past bool, ms ...outbox.Message) {
+	in(t, spool.Options{Shared: true, Handover: func(unstored bool, ms ...outbox.Message) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, m := range ms {
-			if !past {
+			if !unstored {
 				stored = append(stored, m.GroupKey)
 				continue
 			}
@@ -480,14 +480,14 @@ func TestDoubtDelaysOnlyItsGroup(t *testing.T) {
 		f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
 		go func() { _, _ = commit(s, spool.FailOpen, entry(1, "doubt")) }() // waits for 30 seconds
 		synctest.Wait()
-		past := entry(2, "past")
-		if _, err := commit(s, spool.FailOpen, past); err != nil {
+		sent := entry(2, "sent")
+		if _, err := commit(s, spool.FailOpen, sent); err != nil {
 			t.Fatal(err)
 		}
 		f.fail(nil, nil)
 		time.Sleep(3 * time.Second)
-		if m, err := f.Store.Get(context.Background(), past.Messages[0].ID); err != nil || m.State != outbox.Accepted {
-			t.Errorf("what was sent is stored as %+v, %v", m, err)
+		if m, err := f.Store.Get(context.Background(), sent.Messages[0].ID); err != nil || m.State != outbox.Accepted {
+			t.Errorf("the sent message is stored as %+v, %v", m, err)
 		}
 		for _, p := range []spool.Policy{spool.FailOpen, spool.Strict} {
 			if _, err := commit(s, p, entry(3, "other")); err != nil {
@@ -498,7 +498,7 @@ func TestDoubtDelaysOnlyItsGroup(t *testing.T) {
 			t.Error(err)
 		}
 		mu.Lock()
-		if want := []string{"doubt", "past", "newer"}; !slices.Equal(direct, want) {
+		if want := []string{"doubt", "sent", "newer"}; !slices.Equal(direct, want) {
 			t.Errorf("sent first: %q, want %q", direct, want)
 		}
 		if want := []string{"other", "other"}; !slices.Equal(stored, want) {
@@ -545,7 +545,7 @@ func TestRepeatInTheNextOutage(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		f.fail(away, nil)
 		if again, err := post(); err != nil || !again.Duplicate || !slices.Equal(again.IDs, first.IDs) {
-			t.Errorf("it gives %+v, %v, want the ids %v", again, err, first.IDs)
+			t.Errorf("the repeat gives %+v, %v, want the ids %v", again, err, first.IDs)
 		}
 		f.fail(nil, nil)
 	})
@@ -616,7 +616,7 @@ func TestNotificationDuringAStopIsRefused(t *testing.T) {
 		}
 		s.WasStopped()
 		if post() == nil {
-			t.Error("it is accepted, although another replica may have a newer one")
+			t.Error("the notification is accepted, although another replica may have a newer one")
 		}
 		time.Sleep(2 * time.Second)
 		if err := post(); err != nil {
@@ -634,7 +634,7 @@ func TestConflict(t *testing.T) {
 			return &outbox.Entry{Marks: []outbox.Mark{{Kind: "k", Name: "n", Version: 3 - built, Doc: []byte("{}")}}}, nil
 		})
 		if err != nil || built != 3 {
-			t.Errorf("built %d times: %v", built, err)
+			t.Errorf("the entry is built %d times: %v", built, err)
 		}
 	})
 }
@@ -656,12 +656,12 @@ func TestReceiptForUnreadableMessage(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if n, since := s.Backlog(); n != 2 || time.Since(since) != time.Minute {
-			t.Errorf("%d wait since %s", n, since)
+			t.Errorf("%d changes wait since %s", n, since)
 		}
 		f.fail(nil, nil)
 		time.Sleep(2 * time.Second)
 		if got, err := f.Store.Get(context.Background(), m.ID); err != nil || got.State != outbox.Delivered || len(got.Events) != 2 || len(changed) != 1 {
-			t.Errorf("it is %+v, %v; reported %v", got, err, changed)
+			t.Errorf("the message is %+v, %v; reported %v", got, err, changed)
 		}
 		if _, err := s.Record(context.Background(), outbox.Replied("nope", time.Now(), ""), nil); !errors.Is(err, outbox.ErrNotFound) {
 			t.Errorf("an unknown message gives %v", err)
@@ -734,7 +734,7 @@ func TestPoison(t *testing.T) {
 			}
 		}
 		if n, _ := s.Backlog(); n != 1 {
-			t.Errorf("%d are left", n)
+			t.Errorf("%d changes are left", n)
 		}
 		f.mu.Lock()
 		f.poison = ""
