@@ -325,7 +325,7 @@ func TestCredit(t *testing.T) {
 				}
 			}
 			if strings.Join(got, "; ") != test.want {
-				t.Errorf("it warns %q, want %q", got, test.want)
+				t.Errorf("the warnings are %q, want %q", got, test.want)
 			}
 		})
 	}
