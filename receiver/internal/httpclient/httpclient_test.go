@@ -97,7 +97,7 @@ func TestTLSAndProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := get(t, httpclient.New(&promconfig.HTTPClientConfig{TLSConfig: promconfig.TLSConfig{CAFile: ca, Cert: cert, Key: key}}, nil, time.Minute), s.URL); got != "||" {
-		t.Errorf("with the CA: %q", got)
+		t.Errorf("a request with the CA gets %q", got)
 	}
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("Via", r.URL.Host)
@@ -110,7 +110,7 @@ func TestTLSAndProxy(t *testing.T) {
 	}
 	cfg := &promconfig.HTTPClientConfig{ProxyConfig: promconfig.ProxyConfig{ProxyURL: promconfig.URL{URL: u}}}
 	if got := get(t, httpclient.New(cfg, nil, time.Minute), "http://alertmanager.example"); got != "||alertmanager.example" {
-		t.Errorf("by the proxy: %q", got)
+		t.Errorf("a request over the proxy gets %q", got)
 	}
 	broken := &promconfig.HTTPClientConfig{TLSConfig: promconfig.TLSConfig{CAFile: ca + ".gone"}}
 	if got := get(t, httpclient.New(broken, nil, time.Minute), s.URL); got == "||" {

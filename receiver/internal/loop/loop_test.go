@@ -37,7 +37,7 @@ func TestRepeat(t *testing.T) {
 		<-done
 		bell.Ring() // nobody listens
 		if want := []time.Duration{0, 0, time.Minute, 90 * time.Second, 150 * time.Second}; !slices.Equal(at, want) {
-			t.Errorf("it ran at %v, want %v", at, want)
+			t.Errorf("the loop ran at %v, want %v", at, want)
 		}
 	})
 }
@@ -70,13 +70,13 @@ func TestSleep(t *testing.T) {
 		begin := time.Now()
 		loop.Sleep(t.Context(), time.Hour)
 		if passed := time.Since(begin); passed != time.Hour {
-			t.Errorf("it slept for %v", passed)
+			t.Errorf("Sleep took %v", passed)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		loop.Sleep(ctx, time.Hour)
 		if passed := time.Since(begin); passed != time.Hour {
-			t.Errorf("after the context ended it slept until %v", passed)
+			t.Errorf("after the context ended, Sleep took until %v", passed)
 		}
 	})
 }
@@ -104,13 +104,13 @@ func TestPulse(t *testing.T) {
 		}
 		for range 2 {
 			if !turns() {
-				t.Error("a loop that turns is not seen")
+				t.Error("a running loop counts as stuck")
 			}
 		}
 		halt()
 		synctest.Wait()
 		if turns() {
-			t.Error("a loop that has halted turns")
+			t.Error("a stuck loop counts as running")
 		}
 	})
 }

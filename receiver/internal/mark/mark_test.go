@@ -40,10 +40,10 @@ func TestKind(t *testing.T) {
 	stored.Version = 3 // as the store assigns it
 	got, err := beats.Find(t.Context(), marks{all: []outbox.Mark{stored}}, "watchdog")
 	if err != nil || !got.Value.LastAt.Equal(at) || !got.At.Equal(at) || got.Version != 3 {
-		t.Errorf("it is read as %+v, %v", got, err)
+		t.Errorf("the mark is read as %+v, %v", got, err)
 	}
 	if d := beats.Delete(got); d.Kind != "beat" || d.Name != "watchdog" || d.Version != 3 || d.Doc != nil {
-		t.Errorf("it is deleted by %+v", d)
+		t.Errorf("the deletion is %+v", d)
 	}
 }
 
@@ -53,17 +53,17 @@ func TestUnreadable(t *testing.T) {
 	good := beats.Set(mark.Mark[beat]{Name: "good", Version: 1}, time.Time{})
 	all, err := beats.All(t.Context(), marks{all: []outbox.Mark{broken, good}})
 	if len(all) != 1 || all[0].Name != "good" || err == nil || !strings.Contains(err.Error(), `read beat "broken"`) {
-		t.Errorf("they are %+v, %v", all, err)
+		t.Errorf("the readable marks are %+v, %v", all, err)
 	}
 	both := marks{all: []outbox.Mark{broken, good}}
 	if got, err := beats.Find(t.Context(), both, "good"); err != nil || got.Version != 1 {
-		t.Errorf("beside an unreadable one it is %+v, %v", got, err)
+		t.Errorf("with an unreadable mark, the good one is %+v, %v", got, err)
 	}
 	if _, err := beats.Find(t.Context(), both, "broken"); err == nil {
 		t.Error("an unreadable mark is found")
 	}
 	away := errors.New("away")
 	if all, err := beats.All(t.Context(), marks{err: away}); all != nil || !errors.Is(err, away) {
-		t.Errorf("without a store they are %+v, %v", all, err)
+		t.Errorf("without a store, the marks are %+v, %v", all, err)
 	}
 }
