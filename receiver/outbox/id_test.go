@@ -20,7 +20,7 @@ func TestNewerIDsAreGreater(t *testing.T) {
 		last = id
 	}
 	if made := outbox.MadeAt(last); made.UnixMilli() != at.UnixMilli() {
-		t.Errorf("the last is of %s, want %s", made, at)
+		t.Errorf("the last ID's time is %s, want %s", made, at)
 	}
 	other := outbox.NewIDs()
 	other.Above(last)
@@ -41,7 +41,7 @@ func TestSameIDs(t *testing.T) {
 	other.New(now) // earlier IDs make no difference
 	id := one.Same(due, now, "page", "alice")
 	if again := other.Same(due, now.Add(time.Hour), "page", "alice"); again != id {
-		t.Errorf("%s and %s", id, again)
+		t.Errorf("the IDs %s and %s differ", id, again)
 	}
 	if at := outbox.MadeAt(id); !at.Equal(due) {
 		t.Errorf("ID time is %s, want %s", at, due)

@@ -30,10 +30,10 @@ func testDuplicate(t *testing.T, s outbox.Store) {
 		t.Errorf("the first gives %+v, its repeat %+v", first, again)
 	}
 	if other := seen(2, 1, 10*time.Minute); other.Duplicate {
-		t.Error("another notification is taken for a repeat")
+		t.Error("another notification counts as a repeat")
 	}
 	if repeat := seen(1, 599, time.Minute); repeat.Duplicate {
-		t.Error("a repeat after its own, shorter window is taken for a duplicate")
+		t.Error("a repeat after its own, shorter window counts as a duplicate")
 	}
 	if later := seen(1, 700, 10*time.Minute); !later.Duplicate {
 		t.Error("the window does not start anew with the repeat that was sent")

@@ -32,7 +32,7 @@ func write(t *testing.T, s outbox.Store, e outbox.Entry, conflict bool) {
 	t.Helper()
 	switch _, err := s.Add(context.Background(), e); {
 	case conflict && !errors.Is(err, outbox.ErrConflict):
-		t.Fatalf("it gives %v, want ErrConflict", err)
+		t.Fatalf("Add gives %v, want ErrConflict", err)
 	case !conflict && err != nil:
 		t.Fatal(err)
 	}
@@ -72,10 +72,10 @@ func testPageRoundTrip(t *testing.T, s outbox.Store) {
 		t.Errorf("got\n%+v, want\n%+v", got, p)
 	}
 	if got := get(t, s, m.ID); got.PageID != p.ID || !got.NotBefore.Equal(m.NotBefore) {
-		t.Errorf("its message is %+v", got)
+		t.Errorf("the message is %+v", got)
 	}
 	if ms, err := s.List(context.Background(), outbox.Query{Page: p.ID, Limit: 10}); err != nil || len(ms) != 1 {
-		t.Errorf("its messages are %+v, %v", ms, err)
+		t.Errorf("the page's messages are %+v, %v", ms, err)
 	}
 	p.State, p.AcknowledgedAt, p.AcknowledgedBy, p.DueAt, p.Doc = outbox.PageAcknowledged, epoch, "alice", time.Time{}, []byte(`{}`)
 	p.Headline, p.Severity, p.AlertKeys, p.UpdatedAt = "WARNING DiskFull", "warning", nil, epoch.Add(time.Minute)
@@ -83,10 +83,10 @@ func testPageRoundTrip(t *testing.T, s outbox.Store) {
 	write(t, s, outbox.Entry{Page: &p}, false)
 	got := page(t, s, p.ID)
 	if len(got.Events) != 2 || got.Events[1] != p.Events[0] {
-		t.Errorf("its events are %+v", got.Events)
+		t.Errorf("the page's events are %+v", got.Events)
 	}
 	if p.Version, p.Events, got.Events = 2, nil, nil; fmt.Sprint(got) != fmt.Sprint(p) {
-		t.Errorf("then\n%+v, want\n%+v", got, p)
+		t.Errorf("after the change, got\n%+v, want\n%+v", got, p)
 	}
 	if _, err := s.Page(context.Background(), "nope"); !errors.Is(err, outbox.ErrNotFound) {
 		t.Errorf("an unknown page gives %v", err)
@@ -106,16 +106,16 @@ func testConflicts(t *testing.T, s outbox.Store) {
 	second.Version, second.GroupKey = 1, "g"
 	key := outbox.Key{7}
 	for name, e := range map[string]outbox.Entry{
-		"an old page":               {Page: &outbox.Page{ID: p.ID, Version: 9, Doc: []byte(`{}`)}},
-		"a page that is there":      {Page: &p},
-		"a second of the group":     {Page: ptr(NewPage(1, "g", "4822"))},
-		"a second of the code":      {Page: ptr(NewPage(1, "h", "4821"))},
-		"a page that is not":        {Page: &outbox.Page{ID: "nope", Version: 1, Doc: []byte(`{}`)}},
-		"into a group that has one": {Page: &second},
-		"a mark that is there":      {Marks: []outbox.Mark{mark}},
-		"an old mark":               {Marks: []outbox.Mark{{Kind: "heartbeat", Name: "eu", Version: 2, Doc: []byte(`{}`)}}},
-		"a mark that is not":        {Marks: []outbox.Mark{{Kind: "heartbeat", Name: "us", Version: 1, Doc: []byte(`{}`)}}},
-		"a new mark and old page":   {Marks: []outbox.Mark{{Kind: "heartbeat", Name: "us", Doc: []byte(`{}`)}}, Page: &p},
+		"an old page":                  {Page: &outbox.Page{ID: p.ID, Version: 9, Doc: []byte(`{}`)}},
+		"an existing page, as new":     {Page: &p},
+		"a second page of the group":   {Page: ptr(NewPage(1, "g", "4822"))},
+		"a second page of the code":    {Page: ptr(NewPage(1, "h", "4821"))},
+		"an unknown page":              {Page: &outbox.Page{ID: "nope", Version: 1, Doc: []byte(`{}`)}},
+		"into a group that has a page": {Page: &second},
+		"an existing mark, as new":     {Marks: []outbox.Mark{mark}},
+		"an old mark":                  {Marks: []outbox.Mark{{Kind: "heartbeat", Name: "eu", Version: 2, Doc: []byte(`{}`)}}},
+		"an unknown mark":              {Marks: []outbox.Mark{{Kind: "heartbeat", Name: "us", Version: 1, Doc: []byte(`{}`)}}},
+		"a new mark and old page":      {Marks: []outbox.Mark{{Kind: "heartbeat", Name: "us", Doc: []byte(`{}`)}}, Page: &p},
 	} {
 		e.Key, e.SeenAt, e.Window, e.Messages = key, epoch, time.Hour, []outbox.Message{m}
 		if _, err := s.Add(context.Background(), e); !errors.Is(err, outbox.ErrConflict) {
@@ -123,7 +123,7 @@ func testConflicts(t *testing.T, s outbox.Store) {
 		}
 	}
 	if _, err := s.Get(context.Background(), m.ID); !errors.Is(err, outbox.ErrNotFound) {
-		t.Errorf("the message is there: %v", err)
+		t.Errorf("the message is stored: %v", err)
 	}
 	if got := page(t, s, p.ID); got.Version != 1 || len(got.Events) != 1 {
 		t.Errorf("the page is %+v", got)
@@ -135,7 +135,7 @@ func testConflicts(t *testing.T, s outbox.Store) {
 	mark.Version, mark.Doc = 1, []byte(`{"state":"dead"}`)
 	a, err := s.Add(context.Background(), outbox.Entry{Key: key, SeenAt: epoch, Window: time.Hour, Messages: []outbox.Message{m}, Marks: []outbox.Mark{mark}})
 	if err != nil || a.Duplicate {
-		t.Errorf("then it gives %+v, %v", a, err)
+		t.Errorf("without the conflict, Add gives %+v, %v", a, err)
 	}
 	// A duplicate is not checked for conflicts.
 	if a, err := s.Add(context.Background(), outbox.Entry{Key: key, SeenAt: epoch, Window: time.Hour, Marks: []outbox.Mark{mark}}); err != nil || !a.Duplicate {
@@ -186,7 +186,7 @@ func testConcurrentChanges(t *testing.T, s outbox.Store) {
 	wg.Wait()
 	ms, err := s.List(context.Background(), outbox.Query{To: "999", Limit: 50})
 	if changed.Load() != 1 || len(ms) != 1 || err != nil || page(t, s, p.ID).Version != 2 {
-		t.Errorf("%d changed it, with %d messages (%v)", changed.Load(), len(ms), err)
+		t.Errorf("%d changes succeeded, with %d messages (%v), want 1 and 1", changed.Load(), len(ms), err)
 	}
 }
 
@@ -269,7 +269,7 @@ func testNotes(t *testing.T, s outbox.Store) {
 		write(t, s, e, false)
 	}
 	if got := types(get(t, s, m.ID)); !slices.Equal(got, []outbox.EventType{outbox.EventQueued, outbox.EventReply}) {
-		t.Errorf("its events are %v", got)
+		t.Errorf("the page's events are %v", got)
 	}
 }
 

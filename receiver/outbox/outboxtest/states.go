@@ -83,7 +83,7 @@ func testStatusesRise(t *testing.T, s outbox.Store) {
 	got := get(t, s, m.ID)
 	want := []outbox.EventType{outbox.EventQueued, outbox.EventAttempt, outbox.EventAccepted, outbox.EventStatus, outbox.EventDelivered}
 	if got.State != outbox.Delivered || !slices.Equal(types(got), want) || got.APIID != "5d72" || !got.UpdatedAt.Equal(epoch.Add(6*time.Second)) {
-		t.Errorf("ends as %+v", got)
+		t.Errorf("the message ends as %+v", got)
 	}
 }
 
@@ -97,7 +97,7 @@ func testStatusNeedsAcceptance(t *testing.T, s outbox.Store) {
 	apply(t, s, outbox.Returned(m.ID, epoch, "a late error"), false)
 	apply(t, s, outbox.Ended(m.ID, "5d72", epoch.Add(3*time.Second), 3, true, ""), true)
 	if got := get(t, s, m.ID); got.State != outbox.Delivered || got.APIID != "5d72" || !got.AcceptedAt.Equal(epoch.Add(time.Second)) {
-		t.Errorf("ends as %+v", got)
+		t.Errorf("the message ends as %+v", got)
 	}
 }
 
@@ -120,12 +120,12 @@ func testSupersedesOlderIn(t *testing.T, s outbox.Store, state outbox.State, gro
 	add(t, s, append(others, queued, doubted, taken, newer)...)
 	apply(t, s, outbox.Attempted(doubted.ID, epoch, ""), true)
 	apply(t, s, outbox.Taken(taken.ID, "", epoch, ""), true)
-	past := message(8, "999")
-	past.State, past.AcceptedAt = state, epoch
-	add(t, s, past)
-	for _, m := range append(others, taken, newer, past) {
+	sent := message(8, "999")
+	sent.State, sent.AcceptedAt = state, epoch
+	add(t, s, sent)
+	for _, m := range append(others, taken, newer, sent) {
 		if by := get(t, s, m.ID).SupersededBy; by != "" {
-			t.Errorf("%+v is outdated by %s", m, by)
+			t.Errorf("%+v is superseded by %s", m, by)
 		}
 	}
 	open := make(map[string]string)
@@ -136,8 +136,8 @@ func testSupersedesOlderIn(t *testing.T, s outbox.Store, state outbox.State, gro
 		open[m.ID] = m.SupersededBy
 	}
 	for _, m := range []outbox.Message{queued, doubted} {
-		if open[m.ID] != past.ID {
-			t.Errorf("message of second %v is outdated by %q, want %s", m.CreatedAt.Second(), open[m.ID], past.ID)
+		if open[m.ID] != sent.ID {
+			t.Errorf("message of second %v is superseded by %q, want %s", m.CreatedAt.Second(), open[m.ID], sent.ID)
 		}
 	}
 }

@@ -121,10 +121,10 @@ func TestTogether(t *testing.T) {
 	again := webhook(1, 0, outbox.Entry{}).Marks[0]
 	added, err := s.AddTogether(first, twin, second, stale, same, gone, outbox.Entry{Marks: []outbox.Mark{again}})
 	if got := strings.Count(fmt.Sprint(err), outbox.ErrConflict.Error()); !errors.Is(err, outbox.ErrNotStored) || got != 2 {
-		t.Errorf("it gives %v", err)
+		t.Errorf("AddTogether gives %v", err)
 	}
 	if !added[1].Duplicate || added[1].IDs[0] != first.Messages[0].ID || added[2].Duplicate {
-		t.Errorf("added is %+v", added)
+		t.Errorf("AddTogether returns %+v", added)
 	}
 	m, err := s.Get(ctx, first.Messages[0].ID)
 	if err != nil || m.State != outbox.Failed || m.Attempts != 1 || len(m.Events) != 3 {
@@ -215,11 +215,11 @@ func TestConnectionEnds(t *testing.T) {
 		m := outboxtest.NewMessage(2, "999")
 		added, err := s.Add(ctx, outbox.Entry{Key: outbox.Key{2, byte(trip)}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{m}})
 		if unknown != (err != nil) || errors.Is(err, outbox.ErrNotStored) || added.Duplicate {
-			t.Errorf("trip %d: it gives %+v, %v", trip, added, err)
+			t.Errorf("trip %d: Add gives %+v, %v", trip, added, err)
 		}
 		p.respond.Store(nil)
 		if got, err := s.Get(ctx, m.ID); err != nil || len(got.Events) != 1 {
-			t.Errorf("trip %d: its message is %+v, %v", trip, got, err)
+			t.Errorf("trip %d: the message is %+v, %v", trip, got, err)
 		}
 	}
 }
@@ -250,6 +250,6 @@ func TestStoredBetweenRoundTrips(t *testing.T) {
 	fresh := outbox.Entry{Messages: []outbox.Message{outboxtest.NewMessage(2, "999")}}
 	added, err := one.AddTogether(fresh, entry(1))
 	if err != nil || added[0].Duplicate || !added[1].Duplicate || added[1].IDs[0] != first.Messages[0].ID {
-		t.Errorf("it gives %+v, %v", added, err)
+		t.Errorf("AddTogether gives %+v, %v", added, err)
 	}
 }

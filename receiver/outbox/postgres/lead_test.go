@@ -29,7 +29,7 @@ func TestDoubtedLease(t *testing.T) {
 		go func() { ended <- s.Listen(t.Context(), func() { close(ready) }, func(outbox.Hint) {}) }()
 		<-ready
 		if !lease.Valid() {
-			t.Errorf("%s: the lease is not valid before it", name)
+			t.Errorf("%s: the lease is not valid beforehand", name)
 		}
 		if err := tc.end(); err != nil {
 			t.Fatal(err)

@@ -65,7 +65,7 @@ func TestMessagesOfOlderSchemas(t *testing.T) {
 			t.Fatalf("the messages are %+v, %v", ms, err)
 		}
 		if got := ms[1].Events; len(got) != 2 || got[0].Type != outbox.EventQueued || got[1].Detail != `3 received, by "callback" \u0041` || got[1].At.UnixMilli() != 20 {
-			t.Errorf("its events are %+v", got)
+			t.Errorf("the message's events are %+v", got)
 		}
 		var open []string
 		for m, err := range s.Open(ctx) {
@@ -75,7 +75,7 @@ func TestMessagesOfOlderSchemas(t *testing.T) {
 			open = append(open, m.ID)
 		}
 		if !slices.Equal(open, []string{ms[2].ID}) {
-			t.Errorf("%q are open", open)
+			t.Errorf("the open messages are %q", open)
 		}
 		if _, err := s.Add(ctx, outbox.Entry{Notes: []outbox.Change{outbox.Replied(ms[0].ID, ms[0].CreatedAt, "ok\x00")}}); err != nil {
 			t.Fatal(err)
@@ -100,6 +100,6 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := postgres.Open(context.Background(), url); err == nil || !strings.Contains(err.Error(), "newer smspager") {
-		t.Errorf("opening it gives %v", err)
+		t.Errorf("Open gives %v", err)
 	}
 }

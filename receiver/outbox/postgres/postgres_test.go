@@ -143,7 +143,7 @@ func TestLead(t *testing.T) {
 	}()
 	select {
 	case <-leads:
-		t.Fatal("two lead")
+		t.Fatal("two replicas lead")
 	case <-time.After(1500 * time.Millisecond): // real time: the server's clock cannot be faked
 	}
 	release()
@@ -154,7 +154,7 @@ func TestLead(t *testing.T) {
 	case releaseSecond := <-leads:
 		defer releaseSecond()
 	case <-time.After(10 * time.Second):
-		t.Fatal("nobody leads after the leader has gone")
+		t.Fatal("no replica leads after the leader has ended")
 	}
 }
 
@@ -183,7 +183,7 @@ func TestLeadEnds(t *testing.T) {
 			}
 		case <-time.After(4 * time.Second): // real time: the server's clock cannot be faked
 			if name == "another leads" || !lease.Valid() {
-				t.Errorf("%s: the lease goes on, valid: %t", name, lease.Valid())
+				t.Errorf("%s: the lease has not ended, valid: %t", name, lease.Valid())
 			}
 		}
 	}
@@ -255,10 +255,10 @@ func TestListen(t *testing.T) {
 		select {
 		case got := <-hints:
 			if got != want {
-				t.Errorf("told %+v, want %+v", got, want)
+				t.Errorf("the hint is %+v, want %+v", got, want)
 			}
 		case <-time.After(10 * time.Second):
-			t.Fatalf("never told %+v", want)
+			t.Fatalf("the hint %+v never comes", want)
 		}
 	}
 }
@@ -284,7 +284,7 @@ func TestSurvivesTheServersCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := add(after); err != nil {
-		t.Errorf("the store does not heal: %v", err)
+		t.Errorf("the store does not recover: %v", err)
 	}
 	for id, want := range map[string]error{before.ID: nil, during.ID: outbox.ErrNotFound, after.ID: nil} {
 		if _, err := s.Get(ctx, id); !errors.Is(err, want) {
@@ -325,7 +325,7 @@ func TestBadURL(t *testing.T) {
 	} {
 		_, err := postgres.Open(context.Background(), url)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("gives %v, want %q and no password", err, want)
+			t.Errorf("Open gives %v, want %q and no password", err, want)
 		}
 	}
 }

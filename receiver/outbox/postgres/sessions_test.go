@@ -44,7 +44,7 @@ func TestPoolers(t *testing.T) {
 				s, err := postgres.Open(context.Background(), url+protocol)
 				if tc.refused {
 					if !errors.Is(err, outbox.ErrUnusable) || !strings.Contains(err.Error(), "pool_mode = session") {
-						t.Fatalf("it gives %v", err)
+						t.Fatalf("Open gives %v", err)
 					}
 					return
 				}

@@ -83,7 +83,7 @@ func TestEverySchema(t *testing.T) {
 				t.Fatalf("%d messages, %v", len(ms), err)
 			}
 			if got := ms[0].Events; len(got) != 2 || got[0].Type != outbox.EventQueued || got[1].Detail != `3 received, by "callback"` || got[1].At.UnixMilli() != 20 {
-				t.Errorf("its events are %+v", got)
+				t.Errorf("the message's events are %+v", got)
 			}
 			for m, err := range s.Open(ctx) {
 				if err != nil || m.ID != ms[1].ID || m.Text != "disk full" || len(m.Events) != 1 {
@@ -123,6 +123,6 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := sqlite.Open(context.Background(), path); err == nil || !strings.Contains(err.Error(), "newer smspager") {
-		t.Errorf("opening it gives %v", err)
+		t.Errorf("Open gives %v", err)
 	}
 }

@@ -88,7 +88,7 @@ func TestForeignJournal(t *testing.T) {
 			put(t, backup, path)
 			_, err := sqlite.Open(context.Background(), path)
 			if !errors.Is(err, outbox.ErrUnusable) || !strings.Contains(err.Error(), "smspager restore") {
-				t.Fatalf("opening it gives %v", err)
+				t.Fatalf("Open gives %v", err)
 			}
 			if _, kept, err := sqlite.Restore(context.Background(), path, backup); err != nil || kept == "" {
 				t.Fatal(kept, err)
@@ -126,13 +126,13 @@ func TestRestore(t *testing.T) {
 	}
 	fresh := filepath.Join(t.TempDir(), "outbox.db")
 	if _, _, err := sqlite.Restore(context.Background(), fresh, text); err == nil {
-		t.Error("a text is restored")
+		t.Error("a text file is restored")
 	}
 	if _, _, err := sqlite.Restore(context.Background(), fresh, text+"x"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("restoring a file that is not there gives %v", err)
+		t.Errorf("restoring a missing file gives %v", err)
 	}
 	if _, kept, err := sqlite.Restore(context.Background(), fresh, backup); err != nil || kept != "" {
-		t.Errorf("restoring where nothing is gives %q, %v", kept, err)
+		t.Errorf("restoring without an old outbox gives %q, %v", kept, err)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestDeletedAndReplacedFiles(t *testing.T) {
 					copyFile(t, path+".away", path+suffix)
 				}
 				if err := s.Check(); err == nil || !strings.Contains(err.Error(), how) {
-					t.Errorf("it is not noticed: %v", err)
+					t.Errorf("Check gives %v, want an error", err)
 				}
 				if _, err := s.Add(context.Background(), outbox.Entry{Messages: []outbox.Message{outboxtest.NewMessage(1, "999")}}); !errors.Is(err, outbox.ErrNotStored) {
 					t.Errorf("a write gives %v", err)
@@ -203,7 +203,7 @@ func TestDamage(t *testing.T) {
 			f.Close()
 			find(s)
 			if err := s.Check(); err == nil || !strings.Contains(err.Error(), "damaged") {
-				t.Errorf("it is not noticed: %v", err)
+				t.Errorf("Check gives %v, want an error", err)
 			}
 		})
 	}
