@@ -89,23 +89,23 @@ func TestSendResponses(t *testing.T) {
 		{"an id", 200, "ID:abc", "abc", "", false},
 		{"an id with white space", 200, " ID: abc\r\n", "abc", "", false},
 		{"an error", 200, "ERR: 104 | Insufficient credit", "", "sendsms: error 104: insufficient credit", false},
-		{"an error that is not known", 200, "ERR: 777 | ???", "", "unknown error code 777", false},
+		{"an unknown error", 200, "ERR: 777 | ???", "", "unknown error code 777", false},
 		{"an error with an HTTP status", 400, "ERR: 100 | Missing", "", "error 100", false},
 		{"an error without a description", 200, "ERR: 202", "", "error 202", false},
 		{"an error without a bar", 200, "ERR: 202 unknown climsgid", "", "error 202", false},
 		{"an error without a colon", 200, "ERR 202 | unknown", "", "error 202", false},
-		{"an error in small letters", 200, "err:202|unknown", "", "error 202", false},
-		{"an error with a number of another kind", 200, "ERR: 202.5 | unknown", "", "unreadable response (HTTP 200)", true},
+		{"an error in lower case", 200, "err:202|unknown", "", "error 202", false},
+		{"an error with a decimal code", 200, "ERR: 202.5 | unknown", "", "unreadable response (HTTP 200)", true},
 		{"an error with a code that begins a word", 200, "ERR: 202nd", "", "unreadable response (HTTP 200)", true},
 		{"an error without a code", 200, "ERR: oops", "", "unreadable response (HTTP 200)", true},
 		{"nothing", 200, "", "", `unreadable response (HTTP 200): ""`, true},
 		{"a page", 200, "<html>It works!</html>", "", "It works!", true},
-		{"an id that is none", 200, "ID:a b", "", "unreadable", true},
+		{"an id with a space", 200, "ID:a b", "", "unreadable", true},
 		{"an empty id", 200, "ID:", "", "unreadable", true},
 		{"a server error", 503, "Service Unavailable", "", "unreadable response (HTTP 503)", true},
 		{"a server error with an id", 502, "ID:abc", "", "unreadable response (HTTP 502)", true},
 		{"a redirect", 302, "", "", "unreadable response (HTTP 302)", true},
-		{"much too long", 200, "ID:" + strings.Repeat("x", 1<<20), "", "unreadable", true},
+		{"a response that is too long", 200, "ID:" + strings.Repeat("x", 1<<20), "", "unreadable", true},
 		{"the password", 200, "you said " + password, "", "you said ****", true},
 		{"control characters", 200, "a\x00b\x1b[31mc\nd", "", `"a b [31mc d"`, true},
 	} {
@@ -304,11 +304,11 @@ func TestSlowEndpointIsLeft(t *testing.T) {
 		next := sms
 		next.ClientID = "next"
 		if _, err := c.Send(t.Context(), next); err != nil || len(sims[1].Messages()) != 1 || time.Since(began) != 2*time.Second {
-			t.Errorf("the next one: %v, after %v", err, time.Since(began))
+			t.Errorf("the next message: %v, after %v", err, time.Since(began))
 		}
 		sims[1].AddFault(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 7 * time.Second})
 		if _, err := c.Credit(t.Context()); err != nil || time.Since(began) != 9*time.Second {
-			t.Errorf("the one that is left has not all of the time: %v, after %v", err, time.Since(began))
+			t.Errorf("the only endpoint left does not get all of the time: %v, after %v", err, time.Since(began))
 		}
 	})
 }

@@ -20,12 +20,12 @@ func TestEndpointsThatMayHaveTheMessageAreAsked(t *testing.T) {
 		known, unknown  bool
 		other           int // questions to the other endpoint
 	}{
-		"it has it":                {sending: fault{Kind: textinghousetest.HangAfter}, known: true},
-		"it has it not":            {sending: fault{Kind: textinghousetest.Hang}, unknown: true},
-		"it is gone":               {sending: fault{Kind: textinghousetest.HangAfter}, asking: fault{Kind: textinghousetest.Hang}, other: 1},
-		"after a restart":          {sending: fault{Kind: textinghousetest.HangAfter}, restarts: true, known: true},
-		"after a restart, nowhere": {sending: fault{Kind: textinghousetest.Hang}, restarts: true, unknown: true, other: 1},
-		"after a restart, away":    {sending: fault{Kind: textinghousetest.HangAfter}, asking: fault{Kind: textinghousetest.HTTPStatus, N: 503}, restarts: true, other: 1},
+		"the endpoint has the message":                 {sending: fault{Kind: textinghousetest.HangAfter}, known: true},
+		"the endpoint does not have the message":       {sending: fault{Kind: textinghousetest.Hang}, unknown: true},
+		"the endpoint is gone":                         {sending: fault{Kind: textinghousetest.HangAfter}, asking: fault{Kind: textinghousetest.Hang}, other: 1},
+		"after a restart":                              {sending: fault{Kind: textinghousetest.HangAfter}, restarts: true, known: true},
+		"after a restart, no endpoint has the message": {sending: fault{Kind: textinghousetest.Hang}, restarts: true, unknown: true, other: 1},
+		"after a restart, the endpoint is away":        {sending: fault{Kind: textinghousetest.HangAfter}, asking: fault{Kind: textinghousetest.HTTPStatus, N: 503}, restarts: true, other: 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			sims := [2]*textinghousetest.Simulator{textinghousetest.New(textinghousetest.Options{}), textinghousetest.New(textinghousetest.Options{})}
@@ -75,12 +75,12 @@ func TestEndpointThatMayHaveTheMessageGetsItAgain(t *testing.T) {
 		sims[0].AddFault(textinghousetest.Fault{Kind: textinghousetest.DropAfter, Times: 1})
 		for range 3 {
 			if _, err := c.Send(t.Context(), sms); err == nil {
-				t.Fatal("it was accepted twice")
+				t.Fatal("the message was accepted twice")
 			}
 			time.Sleep(3 * time.Second)
 		}
 		if n := sims[1].Requests("acme", "sendsms"); n != 0 {
-			t.Errorf("the other endpoint got it %d times", n)
+			t.Errorf("the other endpoint got the message %d times", n)
 		}
 		time.Sleep(15 * time.Second)
 		sims[0].AddFault(textinghousetest.Fault{Kind: textinghousetest.HTTPStatus, N: 503})
@@ -88,7 +88,7 @@ func TestEndpointThatMayHaveTheMessageGetsItAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := c.Send(t.Context(), sms); err != nil || len(sims[1].Messages()) != 1 {
-			t.Errorf("once getstatus must know it, no other endpoint gets it: %v", err)
+			t.Errorf("although getstatus must know the message by now, no other endpoint gets it: %v", err)
 		}
 	})
 }

@@ -52,7 +52,7 @@ func TestProviderMoves(t *testing.T) {
 	serveOn(t, l, &after)
 	c.endpoints[0].http.Transport.(*renewing).since = time.Now().Add(-renewGap)
 	if _, err := c.Credit(context.Background()); err == nil {
-		t.Fatal("the old machine is not asked any more, so this test shows nothing")
+		t.Fatal("the old machine gets no requests, so this test shows nothing")
 	}
 	if _, err := c.Credit(context.Background()); err != nil {
 		t.Errorf("after a failure the new machine is not found: %v", err)

@@ -170,7 +170,7 @@ func TestStatusesAndClientIDs(t *testing.T) {
 			t.Errorf("the flood window does not end: %v", err)
 		}
 		if got, err := c.StatusByClientID(ctx, "999"); got != 0 || err != nil || s.Taken("999") != 2 {
-			t.Errorf("of a climsgid that was used twice, getstatus does not return the latest: %v, %v", got, err)
+			t.Errorf("getstatus of a climsgid that was used twice does not return the latest message: %v, %v", got, err)
 		}
 	})
 }
@@ -374,13 +374,13 @@ func TestRequestFaults(t *testing.T) {
 		}
 		cancel()
 		if !strings.HasPrefix(response, want.response) || (response == "") != (want.response == "") || s.Taken("c") != want.taken {
-			t.Errorf("%s: %q and taken %d times, want %q and %d", fault, response, s.Taken("c"), want.response, want.taken)
+			t.Errorf("%s: %q and accepted %d times, want %q and %d", fault, response, s.Taken("c"), want.response, want.taken)
 		}
 		if strings.Contains(fault, "none") || strings.Contains(fault, "p=") {
 			continue
 		}
 		if got := form(t, s, "cmd=getcredit"); got != "100" {
-			t.Errorf("%s goes on after its time: %q", fault, got)
+			t.Errorf("%s continues after its time: %q", fault, got)
 		}
 	}
 }
@@ -431,10 +431,10 @@ func TestPhoneErrorsShowWhatItGot(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := phone.Next(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), `"hello"`) {
-		t.Errorf("a wait in vain gives %v", err)
+		t.Errorf("Next without a text gives %v", err)
 	}
 	if _, err := s.Phone("+33612345679").Next(ctx); err == nil || !strings.Contains(err.Error(), "nothing") {
-		t.Errorf("a wait in vain gives %v", err)
+		t.Errorf("Next without a text gives %v", err)
 	}
 }
 
