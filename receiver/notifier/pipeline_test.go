@@ -221,7 +221,7 @@ func TestRetryFlag(t *testing.T) {
 	a.EndsAt = time.Now().Add(-time.Second)
 	sent := len(sim.Messages())
 	if v := notifier.New(r, notifier.Options{Receiver: "quiet"}).Notify(ctx, a); v.ShouldRetry() || v.Err() != nil || len(sim.Messages()) != sent {
-		t.Errorf("a resolved one that is not wanted gives %v, %v, and %d messages", v.ShouldRetry(), v.Err(), len(sim.Messages())-sent)
+		t.Errorf("an unwanted resolved notification gives %v, %v, and %d messages", v.ShouldRetry(), v.Err(), len(sim.Messages())-sent)
 	}
 }
 
@@ -232,6 +232,6 @@ func TestRetryWhenNothingCanBeAccepted(t *testing.T) {
 	ctx := notify.WithReceiverName(notify.WithGroupKey(context.Background(), "{}:{}"), "direct")
 	a := alert.New(model.Alert{Labels: model.LabelSet{"alertname": "A"}, StartsAt: time.Now(), EndsAt: time.Now().Add(time.Hour)}, time.Now(), false)
 	if v := notifier.New(r, notifier.Options{}).Notify(ctx, a); !v.ShouldRetry() || v.Err() == nil {
-		t.Errorf("gives %v, %v, want an error that is retried", v.ShouldRetry(), v.Err())
+		t.Errorf("Notify gives %v, %v, want an error that is retried", v.ShouldRetry(), v.Err())
 	}
 }
