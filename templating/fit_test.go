@@ -18,7 +18,7 @@ func TestFitting(t *testing.T) {
 	r := list.Render(n, templating.Budget{MaxSegments: 1})
 	check(t, r, 1)
 	if r.Shown+r.Hidden != 40 || r.Hidden == 0 || r.Cut || !strings.HasSuffix(r.Text, fmt.Sprintf(" +%d more", r.Hidden)) {
-		t.Errorf("gives %+v", r)
+		t.Errorf("the result is %+v", r)
 	}
 	// One more alert would not have fitted.
 	if longer := r.Size.Units + len(" node-00.example"); longer <= 160 {
@@ -29,15 +29,15 @@ func TestFitting(t *testing.T) {
 	}
 	counted := text(t, `{{ range .Alerts }}{{ .Labels.instance }} {{ end }}and {{ .Hidden }} others`).Render(n, templating.Budget{MaxSegments: 1})
 	if !strings.HasSuffix(counted.Text, fmt.Sprintf("and %d others", counted.Hidden)) {
-		t.Errorf("a template that writes what is hidden gives %q", counted.Text)
+		t.Errorf("a template that writes the number of hidden alerts gives %q", counted.Text)
 	}
 	all := text(t, `{{ len .Alerts }} alerts`).Render(n, templating.Budget{MaxSegments: 1})
 	if all.Text != "40 alerts" || all.Hidden != 0 {
-		t.Errorf("what fits gives %+v", all)
+		t.Errorf("a group that fits gives %+v", all)
 	}
 	for range 3 {
 		if again := list.Render(n, templating.Budget{MaxSegments: 1}); again.Text != r.Text {
-			t.Errorf("gives %q, and then %q", r.Text, again.Text)
+			t.Errorf("the text is first %q, then %q", r.Text, again.Text)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func TestMostSevereAreShown(t *testing.T) {
 	n.Alerts[39].Status = "resolved"
 	r := text(t, byDefault).Render(n, templating.Budget{MaxSegments: 1})
 	if !strings.HasPrefix(r.Text, "PAGE TargetDown: 39 firing, 1 resolved, 2-40m\nnode-07\nWARNING:\nnode-37\nnode-38\n") || !strings.HasSuffix(r.Text, fmt.Sprintf("\n+%d more", r.Hidden)) || r.Shown+r.Hidden != 40 {
-		t.Errorf("gives %q", r.Text)
+		t.Errorf("the text is %q", r.Text)
 	}
 }
 
@@ -70,18 +70,18 @@ func TestValuesAreShortened(t *testing.T) {
 	r := tmpl.Render(long(), templating.Budget{MaxSegments: 1})
 	check(t, r, 1)
 	if r.Cut || len(r.Shortened) != 1 || r.Size.Units < 150 || !strings.HasSuffix(r.Text, "and... in node-00.example") || !strings.HasPrefix(r.Text, "Pod kubernetes-prod-worker-payments-checkout-api-6c9f7d5b8d-x2lqp: Words") {
-		t.Errorf("gives %+v", r)
+		t.Errorf("the result is %+v", r)
 	}
 	names := text(t, `{{ range .Alerts }}{{ .Labels.pod }} {{ .Labels.pod }} {{ .Labels.pod }} {{ .Labels.pod }}{{ end }}`)
 	r = names.Render(long(), templating.Budget{MaxSegments: 1})
 	check(t, r, 1)
 	if want := strings.TrimSpace(strings.Repeat("kubernetes-prod-worker-payment...-x2lqp ", 4)); r.Text != want || len(r.Shortened) != 1 {
-		t.Errorf("gives %+v, want %q", r, want)
+		t.Errorf("the result is %+v, want %q", r, want)
 	}
 	// A value that a template compares is not shortened.
 	decides := text(t, `{{ range .Alerts }}{{ if eq .Labels.pod "kubernetes-prod-worker-payments-checkout-api-6c9f7d5b8d-x2lqp" }}it: {{ .Annotations.summary }}{{ end }}{{ end }}-`)
 	if r := decides.Render(long(), templating.Budget{MaxSegments: 1}); !strings.HasPrefix(r.Text, "it: Words") {
-		t.Errorf("gives %q", r.Text)
+		t.Errorf("the text is %q", r.Text)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestCutAtAWord(t *testing.T) {
 	r := text(t, `{{ range .Alerts }}`+strings.Repeat("literal text ", 20)+`{{ .Annotations.summary }}{{ end }}`).Render(long(), templating.Budget{MaxSegments: 1})
 	check(t, r, 1)
 	if !r.Cut || !strings.HasSuffix(r.Text, " text...") {
-		t.Errorf("gives %+v", r)
+		t.Errorf("the result is %+v", r)
 	}
 }
 
@@ -100,12 +100,12 @@ func TestTightSpellingSavesASegment(t *testing.T) {
 	}
 	loose := text(t, tmpl(100)).Render(n, templating.Budget{MaxSegments: 2})
 	if !strings.Contains(loose.Text, "[firing]") {
-		t.Errorf("where nothing is saved it gives %q", loose.Text)
+		t.Errorf("if no segment is saved, the text is %q", loose.Text)
 	}
 	tight := text(t, tmpl(135)).Render(n, templating.Budget{MaxSegments: 2})
 	if tight.Size.Segments != 1 || !strings.Contains(tight.Text, "(firing) node-00") ||
 		!slices.Contains(tight.Changes(), gsm7.Change{From: "[", To: "(", Count: 1}) {
-		t.Errorf("gives %+v, %v", tight, tight.Changes())
+		t.Errorf("the result is %+v, %v", tight, tight.Changes())
 	}
 }
 
@@ -139,7 +139,7 @@ func TestAFewSeptetsOfTheTightSpelling(t *testing.T) {
 	r := text(t, strings.Repeat("[]", 11)+`{{ .CommonAnnotations.summary }}`).Render(n, templating.Budget{MaxSegments: 2})
 	check(t, r, 1)
 	if len(r.Shortened) != 1 || r.Cut || !strings.HasPrefix(r.Text, "()()") {
-		t.Errorf("gives %+v", r)
+		t.Errorf("the result is %+v", r)
 	}
 }
 
@@ -150,11 +150,11 @@ func TestAgesOfDaysAreShortIfThatSavesASegment(t *testing.T) {
 	}
 	tmpl := text(t, `{{ range .Alerts }}{{ .Labels.instance }} {{ age . }} {{ end }}`)
 	if r := tmpl.Render(n, templating.Budget{MaxSegments: 2}); r.Size.Segments != 1 || !strings.Contains(r.Text, " 1d ") {
-		t.Errorf("gives %+v", r)
+		t.Errorf("the result is %+v", r)
 	}
 	n.Alerts = n.Alerts[:2]
 	if r := tmpl.Render(n, templating.Budget{MaxSegments: 2}); !strings.Contains(r.Text, " 1d6h") {
-		t.Errorf("where nothing is saved it gives %+v", r)
+		t.Errorf("if no segment is saved, the result is %+v", r)
 	}
 }
 
@@ -166,14 +166,14 @@ func TestTailStays(t *testing.T) {
 		r := tmpl.Render(n, templating.Budget{MaxSegments: segments, Tail: "Re 4821"})
 		check(t, r, segments)
 		if !strings.HasPrefix(r.Text, "Words and") || !strings.HasSuffix(r.Text, " +3 more https://wiki.example/TargetDown?q=[1]\nRe 4821") {
-			t.Errorf("gives %q", r.Text)
+			t.Errorf("the text is %q", r.Text)
 		}
 	}
 	// If a template's tail leaves no room for what fires, it counts as text; the budget's tail
 	// always stays.
 	greedy := text(t, `What fires: {{ .Status }}.{{ tail }}{{ range 40 }} tail{{ end }}`).Render(n, templating.Budget{MaxSegments: 1, Tail: "Re 4821"})
 	if check(t, greedy, 1); !strings.HasPrefix(greedy.Text, "What fires: firing. tail") || !strings.HasSuffix(greedy.Text, "tail... +3 more\nRe 4821") || !greedy.Cut {
-		t.Errorf("gives %+v", greedy)
+		t.Errorf("the result is %+v", greedy)
 	}
 	// A URL that is too long is left out, what fires stays.
 	url := " https://wiki.example/" + strings.Repeat("path/", 40)
@@ -187,7 +187,7 @@ func TestTailStays(t *testing.T) {
 	n.NotificationReason = "another"
 	failing := text(t, `x{{ if eq .NotificationReason "another" }}{{ index .Alerts 9 }}{{ end }}`).Render(n, templating.Budget{MaxSegments: 1, Tail: "Re 4821"})
 	if check(t, failing, 1); failing.Err == nil || !strings.HasSuffix(failing.Text, " +3 more\nRe 4821") {
-		t.Errorf("gives %+v", failing)
+		t.Errorf("the result is %+v", failing)
 	}
 }
 
@@ -200,14 +200,14 @@ func TestHostsAreShortIfUnambiguous(t *testing.T) {
 	r := text(t, byDefault).Render(n, templating.Budget{MaxSegments: 2})
 	want := "CRITICAL TargetDown: 7 firing, 1-6m\ndb-1\ndb-2.example.com:9100\n10.0.0.1\ndb-2.example.com:9104\nweb.eu\nweb.us\nx.example"
 	if r.Text != want {
-		t.Errorf("gives %q, want %q", r.Text, want)
+		t.Errorf("the text is %q, want %q", r.Text, want)
 	}
 }
 
 func TestTidy(t *testing.T) {
 	r := text(t, "a  b \n\n\n\n  c\n{{ .Status }}\t \n").Render(group(1), templating.Budget{MaxSegments: 1})
 	if want := "a b\n\nc\nfiring"; r.Text != want {
-		t.Errorf("gives %q, want %q", r.Text, want)
+		t.Errorf("the text is %q, want %q", r.Text, want)
 	}
 }
 
@@ -264,6 +264,6 @@ func TestFunctionErrorsSayWhatTheyWant(t *testing.T) {
 func TestAlertmanagersList(t *testing.T) {
 	r := text(t, `{{ range list "a" "b" }}{{ . }}-{{ end }}{{ len (list) }}{{ len (append (list 1) 2 3) }} {{ template "__subject" . }}`).Render(group(1), templating.Budget{})
 	if want := "a-b-03 [FIRING:1] TargetDown (critical)"; r.Text != want {
-		t.Errorf("gives %q, want %q", r.Text, want)
+		t.Errorf("the text is %q, want %q", r.Text, want)
 	}
 }

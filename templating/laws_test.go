@@ -66,7 +66,7 @@ func FuzzOrder(f *testing.F) {
 		n.Alerts = slices.Clone(n.Alerts)
 		rand.New(rand.NewPCG(seed, 2)).Shuffle(len(n.Alerts), func(i, j int) { n.Alerts[i], n.Alerts[j] = n.Alerts[j], n.Alerts[i] })
 		if again := tmpl.Render(n, budget); again.Text != first.Text {
-			t.Errorf("gives %q, and in another order %q", first.Text, again.Text)
+			t.Errorf("the text is %q, in another order %q", first.Text, again.Text)
 		}
 	})
 }

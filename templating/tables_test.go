@@ -257,7 +257,7 @@ func TestObject(t *testing.T) {
 			got = object.name
 		}
 		if got != tc.want {
-			t.Errorf("of %s the object is %q, want %q", tc.labels, got, tc.want)
+			t.Errorf("the object of %s is %q, want %q", tc.labels, got, tc.want)
 		}
 	}
 }

@@ -142,7 +142,7 @@ func TestFallbackDoesNotCallResolvedAlertsFiring(t *testing.T) {
 	n.NotificationReason = "another"
 	r := text(t, `x{{ if eq .NotificationReason "another" }}{{ index .Alerts 99 }}{{ end }}`).Render(n, templating.Budget{MaxSegments: 2})
 	if want := "CRITICAL TargetDown: 5 resolved, up to 35 more may still fire"; r.Err == nil || r.Text != want {
-		t.Errorf("gives %q, %v, want %q", r.Text, r.Err, want)
+		t.Errorf("the text is %q (%v), want %q", r.Text, r.Err, want)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestEndlessOutputIsCut(t *testing.T) {
 	r := text(t, `{{ range 1000000000 }}word {{ end }}`).Render(group(1), templating.Budget{MaxSegments: 1})
 	check(t, r, 1)
 	if !r.Cut || !strings.HasPrefix(r.Text, "word word") {
-		t.Errorf("gives %+v", r)
+		t.Errorf("the result is %+v", r)
 	}
 }
 
@@ -163,19 +163,19 @@ func TestHugeGroup(t *testing.T) {
 	r := text(t, byDefault).Render(n, templating.Budget{MaxSegments: 2})
 	check(t, r, 2)
 	if r.Shown == 0 {
-		t.Errorf("gives %+v", r)
+		t.Errorf("the result is %+v", r)
 	}
 }
 
 func TestOddNotifications(t *testing.T) {
 	tmpl := text(t, byDefault)
 	for name, n := range map[string]templating.Notification{
-		"nothing at all":   {},
-		"a status alone":   {Data: dataOf("firing")},
-		"resolved, none":   {Data: dataOf("resolved")},
-		"may still fire":   {Data: dataOf("firing"), TruncatedAlerts: 35, MayStillFire: true},
-		"no labels":        {Data: dataOf("firing", payloadAlert)},
-		"two of no labels": {Data: dataOf("firing", payloadAlert, payloadAlert)},
+		"nothing at all":           {},
+		"only a status":            {Data: dataOf("firing")},
+		"resolved, without alerts": {Data: dataOf("resolved")},
+		"may still fire":           {Data: dataOf("firing"), TruncatedAlerts: 35, MayStillFire: true},
+		"no labels":                {Data: dataOf("firing", payloadAlert)},
+		"two without labels":       {Data: dataOf("firing", payloadAlert, payloadAlert)},
 	} {
 		r := tmpl.Render(n, templating.Budget{MaxSegments: 2})
 		check(t, r, 2)
@@ -249,7 +249,7 @@ func TestUsersFilesReplaceTheDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := text(t, byDefault, mine).Render(group(1), templating.Budget{MaxSegments: 1}); r.Text != "mine: firing" {
-		t.Errorf("gives %q", r.Text)
+		t.Errorf("the text is %q", r.Text)
 	}
 }
 
@@ -268,6 +268,6 @@ func TestPanic(t *testing.T) {
 	r := tmpl.Render(group(3), templating.Budget{MaxSegments: 1, Tail: "Re 4821"})
 	check(t, r, 1)
 	if r.Err == nil || r.Text != "FIRING critical: TargetDown, 3 alerts\nRe 4821" || r.Headline == "" {
-		t.Errorf("gives %+v", r)
+		t.Errorf("the result is %+v", r)
 	}
 }

@@ -57,9 +57,9 @@ func TestTransliteratesLikePeers(t *testing.T) {
 	}
 }
 
-// beside benchmarks our function, and reports how many times as long a peer takes for the same
+// compare benchmarks our function, and reports how many times as long a peer takes for the same
 // work.
-func beside(b *testing.B, ours, theirs func()) {
+func compare(b *testing.B, ours, theirs func()) {
 	b.ReportAllocs()
 	for b.Loop() {
 		ours()
@@ -100,6 +100,6 @@ func BenchmarkAgainstPeers(b *testing.B) {
 		{"Transliterate/ascii/go-unidecode", func() { gsm7.Transliterate(text, textinghouse.Alphabet) }, func() { unidecode.Unidecode(text) }},
 		{"Transliterate/mixed/go-unidecode", func() { gsm7.Transliterate(mixed, textinghouse.Alphabet) }, func() { unidecode.Unidecode(mixed) }},
 	} {
-		b.Run(bench.name, func(b *testing.B) { beside(b, bench.ours, bench.theirs) })
+		b.Run(bench.name, func(b *testing.B) { compare(b, bench.ours, bench.theirs) })
 	}
 }
