@@ -94,7 +94,7 @@ func (h *heartbeats) configure(all []config.Heartbeat) {
 		for _, old := range *before {
 			known = append(known, old.Name)
 		}
-		h.waitAnew(known, h.spool.Now())
+		h.expectNew(known, h.spool.Now())
 	}
 	h.up.Reset()
 	h.lastSeen.Reset()
@@ -109,8 +109,8 @@ func (h *heartbeats) names() (names []string) {
 	return names
 }
 
-// waitAnew expects the heartbeats that are not in known from now on.
-func (h *heartbeats) waitAnew(known []string, now time.Time) {
+// expectNew expects the heartbeats that are not in known from now on.
+func (h *heartbeats) expectNew(known []string, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, name := range h.names() {
@@ -133,7 +133,7 @@ func (h *heartbeats) beat(ctx context.Context, receiver string, n *templating.No
 		h.mu.Lock()
 		h.beats[hb.Name] = at // even if it cannot be stored
 		h.mu.Unlock()
-		if _, err := h.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) { return h.beaten(ctx, &hb, at) }); err != nil {
+		if _, err := h.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) { return h.beatEntry(ctx, &hb, at) }); err != nil {
 			h.logger.Error("a heartbeat cannot be stored; it is kept in memory", "heartbeat", hb.Name, "err", err)
 		}
 		h.changed.Ring()
@@ -162,9 +162,9 @@ func beats(hb *config.Heartbeat, n *templating.Notification) bool {
 	return false
 }
 
-// beaten returns an entry that stores a beat. If the heartbeat was dead, the entry also reports that it is
+// beatEntry returns an entry that stores a beat. If the heartbeat was dead, the entry also reports that it is
 // alive.
-func (h *heartbeats) beaten(ctx context.Context, hb *config.Heartbeat, at time.Time) (*outbox.Entry, error) {
+func (h *heartbeats) beatEntry(ctx context.Context, hb *config.Heartbeat, at time.Time) (*outbox.Entry, error) {
 	m, err := beatMarks.Find(ctx, h.spool, hb.Name)
 	state := &m.Value
 	if err != nil || !at.After(state.LastAt) {
@@ -199,7 +199,7 @@ func (h *heartbeats) run(ctx context.Context, began <-chan struct{}) {
 	select {
 	case <-began:
 	case <-begun.Done():
-		h.waitAnew(nil, h.spool.Now())
+		h.expectNew(nil, h.spool.Now())
 	}
 	var stored []mark.Mark[beatState] // as read last
 	loop.Repeat(ctx, h.rounds, h.changed, func() time.Duration {

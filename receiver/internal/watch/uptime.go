@@ -23,8 +23,8 @@ const (
 	uptimeGap = 15 * time.Second
 	// stoppedGap is the minimum age of the mark from which it follows that no replica ran.
 	stoppedGap = 3 * uptimeGap
-	// saidGap is the minimum downtime that alarms mention.
-	saidGap = time.Minute
+	// mentionedGap is the minimum downtime that alarms mention.
+	mentionedGap = time.Minute
 )
 
 // uptime records that smspager runs: beats that are sent while it does not run cannot be received,
@@ -77,19 +77,19 @@ func (u *uptime) note(ctx context.Context, starts bool, now time.Time) (*outbox.
 		return &outbox.Entry{Marks: []outbox.Mark{uptimeMarks.Delete(m)}}, nil
 	}
 	if starts {
-		u.heartbeats.waitAnew(m.Value, now)
+		u.heartbeats.expectNew(m.Value, now)
 	}
 	last := m.At
 	m.Value = names
 	e := &outbox.Entry{Marks: []outbox.Mark{uptimeMarks.Set(m, now)}}
 	if starts && !last.IsZero() && now.After(last) && (!u.shared || now.Sub(last) >= stoppedGap) {
-		err = u.missed(ctx, e, last, now)
+		err = u.addDowntime(ctx, e, last, now)
 	}
 	return e, err
 }
 
-// missed adds smspager's downtime to the mark of each heartbeat, and the marks to an entry.
-func (u *uptime) missed(ctx context.Context, e *outbox.Entry, from, to time.Time) error {
+// addDowntime adds smspager's downtime to the mark of each heartbeat, and the marks to an entry.
+func (u *uptime) addDowntime(ctx context.Context, e *outbox.Entry, from, to time.Time) error {
 	beats, err := beatMarks.All(ctx, u.spool)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (u *uptime) missed(ctx context.Context, e *outbox.Entry, from, to time.Time
 		m.Value.Missed += max(0, to.Sub(latest(from, m.Value.LastAt)))
 		e.Marks = append(e.Marks, beatMarks.Set(m, to))
 	}
-	if to.Sub(from) < saidGap {
+	if to.Sub(from) < mentionedGap {
 		return nil
 	}
 	u.heartbeats.down.set(from, to)
