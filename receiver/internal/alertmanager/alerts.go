@@ -104,7 +104,7 @@ func (s *Silencer) start(ctx context.Context, base string) (time.Time, error) {
 	var status struct {
 		Uptime time.Time `json:"uptime"`
 	}
-	err := s.once(ctx, http.MethodGet, base+"/api/v2/status", nil, &status)
+	err := s.request(ctx, http.MethodGet, base+"/api/v2/status", nil, &status)
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		err = nil
@@ -148,9 +148,9 @@ func (s *Silencer) alerts(ctx context.Context, base string, labels map[string]st
 		Alerts []listed `json:"alerts"`
 	}
 	grouped := make(chan error, 1)
-	go func() { grouped <- s.once(ctx, http.MethodGet, base+"/api/v2/alerts/groups?"+query, nil, &groups) }()
+	go func() { grouped <- s.request(ctx, http.MethodGet, base+"/api/v2/alerts/groups?"+query, nil, &groups) }()
 	var alerts []listed
-	err := s.once(ctx, http.MethodGet, base+"/api/v2/alerts?"+query, nil, &alerts)
+	err := s.request(ctx, http.MethodGet, base+"/api/v2/alerts?"+query, nil, &alerts)
 	if <-grouped != nil {
 		groups = nil
 	}
@@ -198,7 +198,7 @@ func (s *Silencer) silenced(ctx context.Context, base string, ids []string, read
 	for _, id := range ids {
 		silence, known := read[id]
 		if !known && len(read) < mostSilences {
-			if s.once(ctx, http.MethodGet, base+"/api/v2/silence/"+url.PathEscape(id), nil, &silence) != nil {
+			if s.request(ctx, http.MethodGet, base+"/api/v2/silence/"+url.PathEscape(id), nil, &silence) != nil {
 				silence = Silence{}
 			}
 			read[id] = silence
@@ -235,7 +235,7 @@ func (s *Silencer) LongestRepeat(ctx context.Context) (longest time.Duration, er
 				Original string `json:"original"`
 			} `json:"config"`
 		}
-		if err := s.once(ctx, http.MethodGet, base+"/api/v2/status", nil, &status); err != nil {
+		if err := s.request(ctx, http.MethodGet, base+"/api/v2/status", nil, &status); err != nil {
 			return err
 		}
 		var config struct {

@@ -116,19 +116,19 @@ func (s *Silencer) Set(ctx context.Context, silence Silence) (id string, err err
 	failed := false
 	err = s.each(func(base string) error {
 		if failed {
-			there, err := s.find(ctx, base, silence.Comment)
+			existing, err := s.find(ctx, base, silence.Comment)
 			if err != nil {
 				return err
 			}
-			if len(there) > 0 {
-				id = there[0].ID
+			if len(existing) > 0 {
+				id = existing[0].ID
 				return nil
 			}
 		}
 		var created struct {
 			SilenceID string `json:"silenceID"`
 		}
-		if err := s.once(ctx, http.MethodPost, base+"/api/v2/silences", body, &created); err != nil {
+		if err := s.request(ctx, http.MethodPost, base+"/api/v2/silences", body, &created); err != nil {
 			var refusal *net.OpError
 			failed = failed || !errors.As(err, &refusal) || refusal.Op != "dial"
 			return err
@@ -152,7 +152,7 @@ func (s *Silencer) Find(ctx context.Context, comment string) (found []Silence, e
 
 func (s *Silencer) find(ctx context.Context, base, comment string) ([]Silence, error) {
 	var all []Silence
-	if err := s.once(ctx, http.MethodGet, base+"/api/v2/silences", nil, &all); err != nil {
+	if err := s.request(ctx, http.MethodGet, base+"/api/v2/silences", nil, &all); err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(all, func(silence Silence) bool {
@@ -163,7 +163,7 @@ func (s *Silencer) find(ctx context.Context, base, comment string) ([]Silence, e
 // Expire ends a silence. It does not fail if the silence is over or does not exist.
 func (s *Silencer) Expire(ctx context.Context, id string) error {
 	err := s.each(func(base string) error {
-		return s.once(ctx, http.MethodDelete, base+"/api/v2/silence/"+url.PathEscape(id), nil, nil)
+		return s.request(ctx, http.MethodDelete, base+"/api/v2/silence/"+url.PathEscape(id), nil, nil)
 	})
 	var gone *RefusedError
 	if errors.As(err, &gone) && gone.Code == http.StatusNotFound {
@@ -200,7 +200,7 @@ func (s *Silencer) each(ask func(base string) error) error {
 	return errors.Join(errs...)
 }
 
-func (s *Silencer) once(ctx context.Context, method, address string, body []byte, result any) error {
+func (s *Silencer) request(ctx context.Context, method, address string, body []byte, result any) error {
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
 		return err
