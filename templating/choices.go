@@ -77,8 +77,8 @@ func (c *composition) septetsOfLines(ch choice, used piece) int {
 	if used&subjectPiece != 0 {
 		total += septets(c.subject(ch), c.set.to)
 	}
-	if said := c.sentence(ch); used&sentencePiece != 0 && said != "" {
-		total += septets(said, c.set.to) + separators
+	if sentence := c.sentence(ch); used&sentencePiece != 0 && sentence != "" {
+		total += septets(sentence, c.set.to) + separators
 	}
 	if used&spreadPiece != 0 && ch.plain {
 		if text := c.spread(); text != "" {

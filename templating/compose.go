@@ -34,15 +34,15 @@ type composition struct {
 	ways    []one  // for a single alert
 	leanest string // the sentence of a single alert at its shortest without a cut
 
-	entries     []entry   // lines, firing alerts before resolved ones
-	merged      []entry   // lines with only the objects that the rule's author named; nil: same as entries
-	details     []*detail // of all alerts of one name, if they are few
-	common      *saying   // the sentence that all alerts share
-	place       string    // what all lines have in common
-	namespace   string    // the namespace of all pods in the lines
-	lineRank    rank      // the most exact label that distinguishes the lines
-	lineLabels  string    // labels that distinguish the lines, for preview
-	figuresFrom string    // origin of the lines' figures, for preview
+	entries     []entry    // lines, firing alerts before resolved ones
+	merged      []entry    // lines with only the objects that the rule's author named; nil: same as entries
+	details     []*detail  // of all alerts of one name, if they are few
+	common      *statement // the sentence that all alerts share
+	place       string     // what all lines have in common
+	namespace   string     // the namespace of all pods in the lines
+	lineRank    rank       // the most exact label that distinguishes the lines
+	lineLabels  string     // labels that distinguish the lines, for preview
+	figuresFrom string     // origin of the lines' figures, for preview
 }
 
 // choice selects how much of a composition is written.
@@ -84,7 +84,7 @@ func (s *Set) compositionOf(v *view, alerts alertmanager.Alerts, now time.Time) 
 		return c
 	}
 	c.entries = c.entriesOf(alerts)
-	c.common = c.commonSaying()
+	c.common = c.commonStatement()
 	c.place = c.commonPlace()
 	return c
 }
@@ -229,9 +229,9 @@ func (c *composition) sentence(ch choice) string {
 	return c.common.text
 }
 
-// commonSaying returns the sentence that all alerts share, or nil. It comes from an annotation that
+// commonStatement returns the sentence that all alerts share, or nil. It comes from an annotation that
 // is the same in all alerts, or is the same once the places that differ are left out.
-func (c *composition) commonSaying() *saying {
+func (c *composition) commonStatement() *statement {
 	if c.name == "" {
 		return nil
 	}
@@ -248,16 +248,16 @@ func (c *composition) commonSaying() *saying {
 			continue
 		}
 		if !slices.ContainsFunc(c.details, func(d *detail) bool {
-			return !slices.ContainsFunc(d.sayings, func(other saying) bool { return other.from == s.from && placeless(d, &other) == text })
+			return !slices.ContainsFunc(d.statements, func(other statement) bool { return other.from == s.from && placeless(d, &other) == text })
 		}) {
-			return &saying{text: text, from: s.from}
+			return &statement{text: text, from: s.from}
 		}
 	}
 	return nil
 }
 
 // placeless returns a sentence without " on X" and similar phrases where X is the value of a label.
-func placeless(d *detail, s *saying) string {
+func placeless(d *detail, s *statement) string {
 	return withoutPlaces(s.text, func(value string) bool {
 		return slices.ContainsFunc(d.labels, func(l label) bool { return l.value == value || l.rank.short(l.value) == value })
 	})

@@ -311,7 +311,7 @@ func withRounded(s string, found []figure) string {
 	return b.String()
 }
 
-// figureOf returns the first measured figure of an alert's sayings.
+// figureOf returns the first measured figure of an alert's statements.
 func figureOf(d *detail) (string, bool) {
 	for _, s := range d.preferred() {
 		if f, ok := firstMeasured(s); ok {
@@ -324,7 +324,7 @@ func figureOf(d *detail) (string, bool) {
 
 // unitOf returns a figure with its unit, or with the unit that follows it as a word. A bare number
 // next to a limit in percent also gets a percent sign.
-func (s *saying) unitOf(f figure) string {
+func (s *statement) unitOf(f figure) string {
 	if f.end > len(s.text) || !isDigit(f.text[len(f.text)-1]) {
 		return f.text
 	}
@@ -348,7 +348,7 @@ func (s *saying) unitOf(f figure) string {
 
 // percent returns a number with the unit of the limit in a sentence. If that is percent, a share of
 // 1 is multiplied by 100.
-func percent(number string, s *saying) string {
+func percent(number string, s *statement) string {
 	for _, f := range s.figures {
 		if !f.constant {
 			continue
@@ -373,7 +373,7 @@ func percent(number string, s *saying) string {
 
 // alone does what unitOf does, for a figure without its sentence. It returns "" for a small number
 // without a unit, which means nothing there.
-func (s *saying) alone(f figure) string {
+func (s *statement) alone(f figure) string {
 	text := s.unitOf(f)
 	if !strings.Contains(text, " of ") && isDigit(text[len(text)-1]) && f.number < 10 && f.number == math.Trunc(f.number) {
 		return ""

@@ -36,7 +36,7 @@ func withoutWindow(s string) string {
 
 // withoutClause removes the last clause of a sentence, after a comma or a dash. It returns "" if
 // only a few words or no measured figure would remain.
-func (s *saying) withoutClause(text string) string {
+func (s *statement) withoutClause(text string) string {
 	end := max(strings.LastIndex(text, ", "), strings.LastIndex(text, " - "))
 	if end < 16 {
 		return ""
@@ -135,7 +135,7 @@ func withoutAsides(s string) string {
 
 // cutTo returns a sentence of no more than most septets, cut at a word. If the cut loses the first
 // measured figure, the figure follows in brackets.
-func (s *saying) cutTo(text string, most int, to gsm7.Alphabet) string {
+func (s *statement) cutTo(text string, most int, to gsm7.Alphabet) string {
 	if septets(text, to) <= most {
 		return text
 	}

@@ -47,8 +47,8 @@ func (c *composition) entriesOfOneName() []entry {
 	objects, named := c.differ(all)
 	if !slices.ContainsFunc(objects, func(o string) bool { return o != "" }) { // only annotations may differ
 		for i := range all {
-			if sayings := c.detailAt(i).preferred(); len(sayings) > 0 && len(all) <= 10 {
-				objects[i] = sayings[0].text
+			if statements := c.detailAt(i).preferred(); len(statements) > 0 && len(all) <= 10 {
+				objects[i] = statements[0].text
 			}
 		}
 	}

@@ -28,15 +28,15 @@ const (
 // oneOf composes the ways to write about a single alert, best first. Each gives name, object and a
 // figure if there is one.
 func (c *composition) oneOf(d *detail) []one {
-	sayings := d.preferred()
-	if len(sayings) == 0 || c.over { // what was wrong is no longer news
+	statements := d.preferred()
+	if len(statements) == 0 || c.over { // what was wrong is no longer news
 		how := richWording
 		if c.over {
 			how = plainWording
 		}
 		return []one{c.compose(d, "", "", how), c.compose(d, "", "", shortWording)}
 	}
-	first := sayings[0]
+	first := statements[0]
 	full := withValue(d, first, first.text)
 	ways := []one{c.compose(d, full, first.from, richWording), c.compose(d, full, first.from, shortWording)}
 	named := func(value string) bool { return c.namesElsewhere(d, value) }
@@ -56,7 +56,7 @@ func (c *composition) oneOf(d *detail) []one {
 		leanest = main
 	}
 	c.leanest = leanest
-	for _, s := range sayings[1:] {
+	for _, s := range statements[1:] {
 		text := withoutAsides(lean(s.text, named))
 		if len(text) >= len(leanest) {
 			continue
@@ -76,11 +76,11 @@ func (c *composition) oneOf(d *detail) []one {
 // returns its index; ok is false if only a few words would remain.
 func (c *composition) cutWay(most int, septetsOf func(i int) int) (way int, ok bool) {
 	const fewWords = 24 // septets
-	sayings := c.first.preferred()
-	if len(sayings) == 0 {
+	statements := c.first.preferred()
+	if len(statements) == 0 {
 		return 0, false
 	}
-	s := sayings[0]
+	s := statements[0]
 	way = len(c.ways)
 	left := septets(c.leanest, c.set.to)
 	for range 4 {
@@ -101,14 +101,14 @@ func (c *composition) cutWay(most int, septetsOf func(i int) int) (way int, ok b
 
 // withValue appends the rule's VALUE to a sentence without a measured figure. A value of 0 or 1
 // means nothing.
-func withValue(d *detail, s *saying, text string) string {
+func withValue(d *detail, s *statement, text string) string {
 	if d.value == "" || s.measured() || d.value == "0" || d.value == "1" || names(text, d.value) {
 		return text
 	}
 	return text + " (" + percent(d.value, s) + ")"
 }
 
-func firstMeasured(s *saying) (figure, bool) {
+func firstMeasured(s *statement) (figure, bool) {
 	for _, f := range s.figures {
 		if !f.constant {
 			return f, true

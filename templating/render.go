@@ -284,19 +284,19 @@ func (in *instance) try(alerts alertmanager.Alerts, shown int, b Budget, s squee
 		a.tail = more(in.view.hidden)
 	}
 	last := lastLine(b.Tail, in.set.to)
-	if said := strings.TrimSpace(tail); said != "" {
+	if ending := strings.TrimSpace(tail); ending != "" {
 		between := body[len(strings.TrimRight(body, " \n")):] + tail[:len(tail)-len(strings.TrimLeft(tail, " \n"))]
-		said = between[:min(1, len(between))] + gsm7.Transliterate(tidy(said), in.set.to)
+		ending = between[:min(1, len(between))] + gsm7.Transliterate(tidy(ending), in.set.to)
 		switch {
-		case gsm7.Measure(a.tail+said+last).Units <= b.MaxSegments*singleSegment*3/4:
-			a.tail += said
-		case gsm7.Measure(a.body+said+a.tail+last).Segments <= b.MaxSegments:
-			a.body += said
+		case gsm7.Measure(a.tail+ending+last).Units <= b.MaxSegments*singleSegment*3/4:
+			a.tail += ending
+		case gsm7.Measure(a.body+ending+a.tail+last).Segments <= b.MaxSegments:
+			a.body += ending
 		default: // too long to stay
 			a.Cut = true
 			rest := a.tail + last
 			if size := gsm7.Measure(a.body + rest); size.Segments <= b.MaxSegments {
-				a.body = strings.TrimSuffix(gsm7.TruncateBefore(a.body+said, rest, size.Segments), rest)
+				a.body = strings.TrimSuffix(gsm7.TruncateBefore(a.body+ending, rest, size.Segments), rest)
 			}
 		}
 	}

@@ -290,8 +290,8 @@ func fallback(v *view, c *composition) string {
 		first = c.ended()
 	}
 	way := c.compose(c.first, "", "", richWording)
-	if sayings := c.first.preferred(); len(sayings) > 0 {
-		way = c.compose(c.first, sayings[0].text, "", richWording)
+	if statements := c.first.preferred(); len(statements) > 0 {
+		way = c.compose(c.first, statements[0].text, "", richWording)
 	}
 	text := joined(": ", strings.TrimSpace(first+" "+way.subject), way.object, way.sentence)
 	if d := c.age(false); d != "" {

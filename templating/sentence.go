@@ -23,14 +23,14 @@ type detail struct {
 	name        string
 	severity    string
 	labels      []label // most exact first
-	sayings     []saying
+	statements  []statement
 	wordsOfName []string // see nameWords
 	// value is the VALUE in the rule's description.
 	value string
 }
 
-// saying is one sentence of an annotation.
-type saying struct {
+// statement is one sentence of an annotation.
+type statement struct {
 	text    string // without its full stop, figures rounded
 	from    string // its origin, for preview
 	summary bool
@@ -40,8 +40,8 @@ type saying struct {
 	known   []span // label values
 }
 
-// measured reports whether a saying has a figure that was measured.
-func (s *saying) measured() bool {
+// measured reports whether a statement has a figure that was measured.
+func (s *statement) measured() bool {
 	return slices.ContainsFunc(s.figures, func(f figure) bool { return !f.constant })
 }
 
@@ -93,7 +93,7 @@ func (s *Set) detailOf(a *alertmanager.Alert) detail {
 		if why := cmp.Or(words(a.Annotations["Error"]), words(a.Annotations["error"])); why != "" {
 			reason += ": " + why
 		}
-		d.sayings = append([]saying{{text: reason, from: from, summary: true}}, d.sayings...)
+		d.statements = append([]statement{{text: reason, from: from, summary: true}}, d.statements...)
 	}
 	return d
 }
@@ -154,7 +154,7 @@ func (d *detail) read(text, from string, summary bool) {
 		if one == "" {
 			continue
 		}
-		s := saying{text: one, from: from, summary: summary, advice: isAdvice(one) || strings.HasPrefix(one, "- ") || strings.HasPrefix(one, "* ")}
+		s := statement{text: one, from: from, summary: summary, advice: isAdvice(one) || strings.HasPrefix(one, "- ") || strings.HasPrefix(one, "* ")}
 		if number > 1 {
 			s.from += ", sentence " + strconv.Itoa(number)
 		}
@@ -170,7 +170,7 @@ func (d *detail) read(text, from string, summary bool) {
 			f.constant = f.constant || isDigit(f.text[len(f.text)-1]) && slices.Contains(d.nameWords(), f.text)
 		}
 		s.echo = d.echoes(s.text)
-		d.sayings = append(d.sayings, s)
+		d.statements = append(d.statements, s)
 		if number == 6 {
 			break
 		}
@@ -328,12 +328,12 @@ func nameWords(name string) []string {
 	return all
 }
 
-// preferred returns the sayings, most preferred first: the summary if it has a measured figure,
+// preferred returns the statements, most preferred first: the summary if it has a measured figure,
 // other sentences with one, the summary if it has any figure, the summary without, then the rest.
-// It leaves out sayings that say no more than the name and the labels, and advice unless there is
+// It leaves out statements that say no more than the name and the labels, and advice unless there is
 // nothing else.
-func (d *detail) preferred() []*saying {
-	class := func(s *saying) int {
+func (d *detail) preferred() []*statement {
+	class := func(s *statement) int {
 		switch {
 		case s.advice:
 			return 6
@@ -348,14 +348,14 @@ func (d *detail) preferred() []*saying {
 		}
 		return 4
 	}
-	all := make([]*saying, len(d.sayings))
-	for i := range d.sayings {
-		all[i] = &d.sayings[i]
+	all := make([]*statement, len(d.statements))
+	for i := range d.statements {
+		all[i] = &d.statements[i]
 	}
-	slices.SortStableFunc(all, func(a, b *saying) int { return class(a) - class(b) })
-	all = slices.DeleteFunc(all, func(s *saying) bool { return s.echo })
+	slices.SortStableFunc(all, func(a, b *statement) int { return class(a) - class(b) })
+	all = slices.DeleteFunc(all, func(s *statement) bool { return s.echo })
 	if len(all) > 0 && !all[0].advice { // advice is better than nothing
-		all = slices.DeleteFunc(all, func(s *saying) bool { return s.advice })
+		all = slices.DeleteFunc(all, func(s *statement) bool { return s.advice })
 	}
 	return all
 }

@@ -26,7 +26,7 @@ func (c *composition) addFigures(entries []entry) {
 	for _, s := range details[0].preferred() {
 		if texts := sameSentence(details, s); texts != nil {
 			for k := range s.figures {
-				if slices.ContainsFunc(texts, func(t *saying) bool { return t.figures[k].text != s.figures[k].text }) {
+				if slices.ContainsFunc(texts, func(t *statement) bool { return t.figures[k].text != s.figures[k].text }) {
 					setFigures(list, func(i int) string { return texts[i].alone(texts[i].figures[k]) })
 					c.figuresFrom = s.from
 					return
@@ -47,17 +47,17 @@ func (c *composition) addFigures(entries []entry) {
 
 // sameSentence returns, for each alert, the sentence from the same source as s, with as many
 // figures. It returns nil if s has no figures or an alert has no such sentence.
-func sameSentence(details []*detail, s *saying) []*saying {
+func sameSentence(details []*detail, s *statement) []*statement {
 	if len(s.figures) == 0 {
 		return nil
 	}
-	texts := make([]*saying, len(details))
+	texts := make([]*statement, len(details))
 	for i, d := range details {
-		j := slices.IndexFunc(d.sayings, func(t saying) bool { return t.from == s.from && len(t.figures) == len(s.figures) })
+		j := slices.IndexFunc(d.statements, func(t statement) bool { return t.from == s.from && len(t.figures) == len(s.figures) })
 		if j < 0 {
 			return nil
 		}
-		texts[i] = &d.sayings[j]
+		texts[i] = &d.statements[j]
 	}
 	return texts
 }
