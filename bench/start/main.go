@@ -50,7 +50,7 @@ func run() error {
 	var starts []time.Duration
 	var rss []int
 	for range rounds {
-		took, kib, err := once(binary, file)
+		took, kib, err := measure(binary, file)
 		if err != nil {
 			return err
 		}
@@ -70,9 +70,9 @@ func run() error {
 
 var address = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
 
-// once starts the program. It returns the time until the program is ready, and its resident memory
+// measure starts the program. It returns the time until the program is ready, and its resident memory
 // two seconds later, in KiB.
-func once(binary, file string) (took time.Duration, kib int, err error) {
+func measure(binary, file string) (took time.Duration, kib int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "serve", "--config.file="+file, "--web.listen-address=127.0.0.1:0")

@@ -19,8 +19,8 @@ const (
 	// restarted is how long after its start an Alertmanager may be without some firing alerts
 	// (docs/on-call.md).
 	restarted = 2 * time.Minute
-	// clocks is how far smspager lets Alertmanager's clock differ from its own.
-	clocks = 2 * time.Second
+	// clockSkew is how far smspager lets Alertmanager's clock differ from its own.
+	clockSkew = 2 * time.Second
 )
 
 // verdict holds what the judge has seen.
@@ -170,7 +170,7 @@ func (w *world) unknown(doc *document, now time.Time) bool {
 				seen = at
 			}
 		}
-		unseen = unseen || (a.State == "firing" || a.State == "suppressed") && seen.Before(last.Add(clocks))
+		unseen = unseen || (a.State == "firing" || a.State == "suppressed") && seen.Before(last.Add(clockSkew))
 	}
 	return unseen || now.Sub(w.someDown) <= limit
 }

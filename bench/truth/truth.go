@@ -16,8 +16,8 @@ const (
 	// Prometheus's alerts do after four times its resend delay.
 	resend    = 2 * time.Second
 	endsAfter = 4 * resend
-	// tellEnd is how long a sender repeats that an alert has ended.
-	tellEnd = 30 * time.Second
+	// repeatEnd is how long a sender repeats that an alert has ended.
+	repeatEnd = 30 * time.Second
 )
 
 // alert is an alert with its true state.
@@ -119,7 +119,7 @@ func (t *truth) sent(now time.Time, later time.Duration) (all []alertmanagertest
 		switch {
 		case a.startsAt.IsZero():
 			continue
-		case !a.firing && now.Sub(a.since) < tellEnd:
+		case !a.firing && now.Sub(a.since) < repeatEnd:
 			sent.EndsAt = a.since
 		case !a.firing:
 			continue
