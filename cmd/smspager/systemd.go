@@ -27,13 +27,13 @@ func notifySystemd(ctx context.Context, r *receiver.Receiver, logger *slog.Logge
 		logger.Warn("cannot notify systemd's watchdog", "err", err)
 	}
 	limited := logs.Limit(logger)
-	goesOn := func(within time.Duration) error {
+	progresses := func(within time.Duration) error {
 		ctx, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
 		return r.Progress(ctx)
 	}
 	for !sleep(ctx, untilReady) {
-		if goesOn(time.Second) == nil {
+		if progresses(time.Second) == nil {
 			notify(logger, daemon.SdNotifyReady)
 			break
 		}
@@ -42,7 +42,7 @@ func notifySystemd(ctx context.Context, r *receiver.Receiver, logger *slog.Logge
 		return
 	}
 	for !sleep(ctx, interval/4) {
-		if err := goesOn(interval / 4); err == nil {
+		if err := progresses(interval / 4); err == nil {
 			notify(logger, daemon.SdNotifyWatchdog)
 		} else if ctx.Err() == nil {
 			limited.Error("the watchdog is not fed; systemd restarts smspager if this lasts", "err", err)

@@ -97,19 +97,19 @@ func TestPulse(t *testing.T) {
 				}
 			}
 		}()
-		turns := func() bool {
+		runs := func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			return pulse.Responds(ctx, bell)
 		}
 		for range 2 {
-			if !turns() {
+			if !runs() {
 				t.Error("a running loop counts as stuck")
 			}
 		}
 		halt()
 		synctest.Wait()
-		if turns() {
+		if runs() {
 			t.Error("a stuck loop counts as running")
 		}
 	})
