@@ -50,7 +50,7 @@ func (a *asking) saw(n *templating.Notification) {
 func (a *asking) about(ctx context.Context, p *page.Page, now time.Time) bool {
 	report := a.report(ctx, p)
 	if report == nil {
-		p.Unanswered(now)
+		p.NoResponse(now)
 		return false
 	}
 	p.Learn(report, now)

@@ -92,7 +92,7 @@ func (rs *replies) each(pages []*page.Page, decide func(*page.Page) (decision, e
 			texts = append(texts, d.text)
 		}
 		all.pages, all.marks = append(all.pages, d.pages...), append(all.marks, d.marks...)
-		all.others, all.answered = append(all.others, d.others...), append(all.answered, d.answered...)
+		all.others, all.acknowledged = append(all.others, d.others...), append(all.acknowledged, d.acknowledged...)
 	}
 	all.text = strings.Join(texts, "\n")
 	return all
@@ -217,7 +217,7 @@ func (rs *replies) acknowledge(pages []*page.Page, by outbox.Person, r *received
 			lines = append(lines, "NOT acknowledged: "+newer)
 		case p.State == outbox.PageOpen:
 			d.outcome = outcomeDone
-			d.answered = append(d.answered, now.Sub(p.OpenedAt))
+			d.acknowledged = append(d.acknowledged, now.Sub(p.OpenedAt))
 			p.Acknowledge(by, now, cmp.Or(r.via, "by reply")+", "+page.Span(now.Sub(p.OpenedAt))+" after it opened")
 			d.pages = append(d.pages, p)
 			lines = append(lines, fmt.Sprintf("OK, %s is yours: %s", p.Code, p.Headline))
@@ -247,7 +247,7 @@ func (rs *replies) acknowledge(pages []*page.Page, by outbox.Person, r *received
 func (rs *replies) newHolder(pages []*page.Page, by outbox.Person, now time.Time) []outbox.Message {
 	if len(pages) == 1 {
 		p := pages[0]
-		return rs.texts.others(p, by.Number, now, fmt.Sprintf("%s has %s: %s", by, p.Code, p.Headline))
+		return rs.texts.noticesToOthers(p, by.Number, now, fmt.Sprintf("%s has %s: %s", by, p.Code, p.Headline))
 	}
 	var order []e164.Number
 	theirs := make(map[e164.Number][]*page.Page)
@@ -305,11 +305,11 @@ func (rs *replies) silence(p *page.Page, by outbox.Person, r *received) decision
 	does := "silences " + p.Code
 	if p.State == outbox.PageOpen {
 		does = "has " + p.Code + ", and silences it"
-		d.answered = []time.Duration{now.Sub(p.OpenedAt)}
+		d.acknowledged = []time.Duration{now.Sub(p.OpenedAt)}
 		p.Acknowledge(by, now, "with a silence, "+page.Span(now.Sub(p.OpenedAt))+" after it opened")
 	}
 	p.Note(now, outbox.PageEventSilencing, by.String(), "for "+page.Span(length))
-	d.others = rs.texts.others(p, by.Number, now, fmt.Sprintf("%s %s for %s: %s", by, does, page.Span(length), p.Headline))
+	d.others = rs.texts.noticesToOthers(p, by.Number, now, fmt.Sprintf("%s %s for %s: %s", by, does, page.Span(length), p.Headline))
 	return d
 }
 
@@ -339,7 +339,7 @@ func (rs *replies) stop(by outbox.Person, now time.Time) decision {
 		outcome: outcomeDone, text: "You get no more texts from smspager. START undoes that.",
 		marks: []outbox.Mark{rs.people.Stop(by.Number, now)}, contact: true,
 	}
-	for _, number := range rs.people.Fellows(by.Number) {
+	for _, number := range rs.people.Teammates(by.Number) {
 		d.others = append(d.others, rs.texts.notices.Notice(rs.people.Recipient(number, nil, now), "smspager:stopped:"+string(by.Number), now,
 			fmt.Sprintf("%s has stopped texts from smspager and is not paged any more.", by)))
 	}

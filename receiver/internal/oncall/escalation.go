@@ -94,9 +94,9 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	s.entry = &outbox.Entry{}
 	switch {
 	case s.action.Kind == page.Settle && (r == nil || r.SendResolved):
-		s.entry.Messages = e.texts.others(p, "", now, over("RESOLVED", p, p.FlapText(now)))
+		s.entry.Messages = e.texts.noticesToOthers(p, "", now, over("RESOLVED", p, p.FlapText(now)))
 	case len(s.people) > 0:
-		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, paged, now, s.action.Why)
+		s.entry.Messages = e.texts.messages(conf, p, s.people, paged, now, s.action.Why)
 	}
 	e.finish(s, now)
 	return s, nil
@@ -126,9 +126,9 @@ func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 	switch {
 	case !p.State.Current():
 		s.action = page.Action{Kind: page.Wait}
-		s.entry.Marks = watched.watches(now)
+		s.entry.Marks = watched.watchMarks(now)
 		if r == nil || r.SendResolved {
-			s.entry.Messages = e.texts.others(p, "", now, over("RESOLVED", p, "Alertmanager no longer lists it"))
+			s.entry.Messages = e.texts.noticesToOthers(p, "", now, over("RESOLVED", p, "Alertmanager no longer lists it"))
 		}
 	case r != nil && again != "":
 		reopens := ""
@@ -138,13 +138,13 @@ func (e *escalation) ask(ctx context.Context, s *step, now time.Time) bool {
 		s.action = page.Action{Kind: page.HandBack}
 		s.people = e.texts.everybody(p, r, now)
 		p.Notified(again, page.Effect{}, s.people, reopens, now)
-		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, nil, now, "")
+		s.entry.Messages = e.texts.messages(conf, p, s.people, nil, now, "")
 	case r != nil && !fired && p.Fires() && p.State == outbox.PageOpen:
 		paged := p.People.Numbers()
 		s.action = page.Action{Kind: page.HandBack}
 		s.people = e.texts.everybody(p, r, now)
 		p.Reopen(s.people, now, why)
-		s.entry.Messages = e.texts.pageAgain(conf, p, s.people, paged, now, sentence(why))
+		s.entry.Messages = e.texts.messages(conf, p, s.people, paged, now, sentence(why))
 	default:
 		return false
 	}

@@ -136,7 +136,7 @@ func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *te
 		} else if !p.Ended(n, at) {
 			continue
 		}
-		update.Marks = append(update.Marks, ns.overOrAsked(ctx, p, n.NotificationReason, at)...)
+		update.Marks = append(update.Marks, ns.endOrAsk(ctx, p, n.NotificationReason, at)...)
 		if p.State.Current() {
 			p.Headline = ns.texts.headline(ns.settings.Load(), p)
 		}
@@ -172,9 +172,9 @@ func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *te
 	return update
 }
 
-// overOrAsked ends a page that is over. If the notification does not cover all alerts of the page,
-// overOrAsked asks Alertmanager about the rest.
-func (ns *notifications) overOrAsked(ctx context.Context, p *page.Page, reason string, at time.Time) []outbox.Mark {
+// endOrAsk ends a page that is over. If the notification does not cover all alerts of the page,
+// endOrAsk asks Alertmanager about the rest.
+func (ns *notifications) endOrAsk(ctx context.Context, p *page.Page, reason string, at time.Time) []outbox.Mark {
 	switch {
 	case !p.SettlesAt.IsZero():
 	case p.Over():
@@ -182,7 +182,7 @@ func (ns *notifications) overOrAsked(ctx context.Context, p *page.Page, reason s
 	default:
 		watched := newWatch(ns.texts.newID(at), p, at)
 		if ns.asking.about(ctx, p, at); !p.State.Current() {
-			return watched.watches(at)
+			return watched.watchMarks(at)
 		}
 	}
 	return nil

@@ -63,16 +63,16 @@ type latest struct {
 
 // decision is what a reply does.
 type decision struct {
-	outcome  Outcome
-	text     string       // of the confirmation; "": none is sent
-	about    *page.Page   // the page that the text is about; nil: none
-	pages    []*page.Page // the changed pages, to store
-	rest     bool         // the reply continues the previous one
-	marks    []outbox.Mark
-	contact  bool // a mark changes the state of a contact
-	others   []outbox.Message
-	answered []time.Duration // how long each page that is acknowledged now was open
-	err      error           // the decision could not be made
+	outcome      Outcome
+	text         string       // of the confirmation; "": none is sent
+	about        *page.Page   // the page that the text is about; nil: none
+	pages        []*page.Page // the changed pages, to store
+	rest         bool         // the reply continues the previous one
+	marks        []outbox.Mark
+	contact      bool // a mark changes the state of a contact
+	others       []outbox.Message
+	acknowledged []time.Duration // how long each page that is acknowledged now was open
+	err          error           // the decision could not be made
 }
 
 // received is a reply, or an Act, and what is known about it.
@@ -238,7 +238,7 @@ func (rs *replies) acted(r *received, d *decision) {
 		rs.silences.changed.Ring()
 	}
 	rs.limit.Count(r.from, r.command.Verb, r.confirm, r.at)
-	for _, after := range d.answered {
+	for _, after := range d.acknowledged {
 		rs.metrics.acknowledged.Observe(after.Seconds())
 	}
 	if r.via != "" {

@@ -100,8 +100,8 @@ func newWatch(id string, p *page.Page, now time.Time) *silence {
 	return w
 }
 
-// watches returns the mark that stores a watch, nil if the watch has no alerts.
-func (w *silence) watches(now time.Time) []outbox.Mark {
+// watchMarks returns the mark that stores a watch, nil if the watch has no alerts.
+func (w *silence) watchMarks(now time.Time) []outbox.Mark {
 	if len(w.Alerts) == 0 {
 		return nil
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// attended is a silence with the response of Alertmanager about it.
-type attended struct {
+// handled is a silence with the response of Alertmanager about it.
+type handled struct {
 	*silence
 	page     *page.Page
 	others   []*silence // other silences of the page
@@ -26,13 +26,13 @@ type attended struct {
 
 // final reports whether Alertmanager has done what was asked, refuses it, or was asked silenceTries
 // times.
-func (a *attended) final() bool {
+func (a *handled) final() bool {
 	var refused *alertmanager.RefusedError
 	return a.response.err == nil || errors.As(a.response.err, &refused) || a.Tries >= silenceTries
 }
 
 // react returns the entry that the response of Alertmanager leads to.
-func (ss *silences) react(ctx context.Context, a *attended) (outbox.Entry, error) {
+func (ss *silences) react(ctx context.Context, a *handled) (outbox.Entry, error) {
 	switch {
 	case a.State == silenceEnding:
 		return ss.ended(a), nil
@@ -47,7 +47,7 @@ func (ss *silences) react(ctx context.Context, a *attended) (outbox.Entry, error
 	var e outbox.Entry
 	p := a.page
 	confirm := func(format string, args ...any) {
-		e.Messages = append(e.Messages, ss.texts.aboutTo(p, a.Number, a.now, fmt.Sprintf(format, args...))...)
+		e.Messages = append(e.Messages, ss.texts.noticeTo(p, a.Number, a.now, fmt.Sprintf(format, args...))...)
 	}
 	switch {
 	case a.response.err != nil:
@@ -83,7 +83,7 @@ func (ss *silences) react(ctx context.Context, a *attended) (outbox.Entry, error
 
 // replace marks a silence as set, and ends older silences of the page that it covers. It returns when the
 // last silence of the page ends.
-func (ss *silences) replace(a *attended, e *outbox.Entry) (until time.Time) {
+func (ss *silences) replace(a *handled, e *outbox.Entry) (until time.Time) {
 	a.State, a.Tries, a.NextAt = silenceSet, 0, a.Until
 	until = a.Until
 	for _, other := range a.others {
@@ -101,10 +101,10 @@ func (ss *silences) replace(a *attended, e *outbox.Entry) (until time.Time) {
 
 // ended returns the outcome of an attempt to end a silence. Attempts continue until the silence ends by
 // itself.
-func (ss *silences) ended(a *attended) outbox.Entry {
+func (ss *silences) ended(a *handled) outbox.Entry {
 	p, err := a.page, a.response.err
 	confirm := func(format string, args ...any) []outbox.Message {
-		return ss.texts.aboutTo(p, a.Number, a.now, fmt.Sprintf(format, args...))
+		return ss.texts.noticeTo(p, a.Number, a.now, fmt.Sprintf(format, args...))
 	}
 	e := outbox.Entry{Marks: []outbox.Mark{a.deleted()}}
 	switch {
@@ -133,7 +133,7 @@ func (ss *silences) ended(a *attended) outbox.Entry {
 // reopened: Alertmanager may not notify for hours. If the alerts are still suppressed for another reason,
 // the page stays silenced. If they have ended, the page is over: Alertmanager reports neither their end
 // nor that they fire again soon after.
-func (ss *silences) ranOut(a *attended) outbox.Entry {
+func (ss *silences) ranOut(a *handled) outbox.Entry {
 	e := outbox.Entry{Marks: []outbox.Mark{a.deleted()}}
 	p, conf := a.page, ss.settings.Load()
 	r := conf.receivers[p.Receiver]
@@ -155,9 +155,9 @@ func (ss *silences) ranOut(a *attended) outbox.Entry {
 	}
 	switch {
 	case !p.State.Current():
-		e.Marks = append(e.Marks, watched.watches(a.now)...)
+		e.Marks = append(e.Marks, watched.watchMarks(a.now)...)
 		if r != nil && r.SendResolved {
-			e.Messages = ss.texts.others(p, "", a.now, fmt.Sprintf("RESOLVED while %s was silenced: %s", p.Code, p.Headline))
+			e.Messages = ss.texts.noticesToOthers(p, "", a.now, fmt.Sprintf("RESOLVED while %s was silenced: %s", p.Code, p.Headline))
 		}
 	case r == nil: // it is no longer configured
 		p.Unsilence()
@@ -169,7 +169,7 @@ func (ss *silences) ranOut(a *attended) outbox.Entry {
 		people := ss.texts.everybody(p, r, a.now)
 		paged := p.People.Numbers()
 		p.Reopen(people, a.now, page.SilenceEnded)
-		e.Messages = ss.texts.pageAgain(conf, p, people, paged, a.now, "The silence has ended")
+		e.Messages = ss.texts.messages(conf, p, people, paged, a.now, "The silence has ended")
 	}
 	p.Schedule(ss.pages.plan(p.Receiver))
 	e.Page = p.Stored()
@@ -177,7 +177,7 @@ func (ss *silences) ranOut(a *attended) outbox.Entry {
 }
 
 // firesOf reports whether an alert of a silence fires, or may fire.
-func (ss *silences) firesOf(a *attended) bool {
+func (ss *silences) firesOf(a *handled) bool {
 	if a.response.err != nil {
 		return true
 	}
@@ -189,7 +189,7 @@ func (ss *silences) firesOf(a *attended) bool {
 
 // wait keeps the page silenced, and schedules the next question whether the alerts are still suppressed.
 // It returns the mark that stores the silence.
-func (ss *silences) wait(a *attended) outbox.Mark {
+func (ss *silences) wait(a *handled) outbox.Mark {
 	a.Until, a.Tries = a.now.Add(waitForOthers), 0
 	a.NextAt = a.Until
 	a.page.Silence(a.Until)
@@ -201,7 +201,7 @@ const waitForOthers = time.Minute
 
 // watch returns the outcome of a question about alerts that ended without a notification. If one fires
 // again, watch opens a page, because Alertmanager may not notify before its repeat_interval has passed.
-func (ss *silences) watch(ctx context.Context, a *attended) (outbox.Entry, error) {
+func (ss *silences) watch(ctx context.Context, a *handled) (outbox.Entry, error) {
 	if a.response.repeat > 0 {
 		a.For, a.Until = a.response.repeat, a.now.Add(a.response.repeat)
 	}
@@ -241,7 +241,7 @@ func (ss *silences) watch(ctx context.Context, a *attended) (outbox.Entry, error
 	p.Begin(people, a.now)
 	p.Headline = ss.texts.headline(conf, p)
 	p.Schedule(ss.pages.plan(p.Receiver))
-	e.Messages = ss.texts.pageAgain(conf, p, people, nil, a.now, "")
+	e.Messages = ss.texts.messages(conf, p, people, nil, a.now, "")
 	e.Page = p.Stored()
 	return e, nil
 }

@@ -82,13 +82,13 @@ func (ss *silences) askDue(ctx context.Context) (time.Duration, error) {
 			continue
 		}
 		wait = 0
-		asking.Go(func() error { return ss.attend(ctx, w) })
+		asking.Go(func() error { return ss.handle(ctx, w) })
 	}
 	return wait, asking.Wait()
 }
 
-// attend asks Alertmanager for what is due about a silence, and stores the outcome.
-func (ss *silences) attend(ctx context.Context, w *silence) error {
+// handle asks Alertmanager for what is due about a silence, and stores the outcome.
+func (ss *silences) handle(ctx context.Context, w *silence) error {
 	now := ss.spool.Now()
 	w.Tries++
 	w.NextAt, w.AskedTill = now.Add(claimFor), now.Add(claimFor) // so only one replica asks
@@ -147,7 +147,7 @@ func (ss *silences) outcome(ctx context.Context, asked *silence, response respon
 	if w.State == silenceSet {
 		due = page.Latest(due, w.Until)
 	}
-	e, err := ss.react(ctx, &attended{silence: w, page: p, others: slices.Delete(all, at, at+1), response: response, now: now})
+	e, err := ss.react(ctx, &handled{silence: w, page: p, others: slices.Delete(all, at, at+1), response: response, now: now})
 	if e.Page == nil || e.Page.ID == p.ID {
 		for i, m := range e.Messages {
 			ss.texts.identify(e.Messages[i:i+1], due, now, p.Origin(), w.id, m.Text)
@@ -172,11 +172,11 @@ func ask(ctx context.Context, silencer *alertmanager.Silencer, w *silence, now t
 	if w.State == silenceSet || w.State == silenceOver {
 		return askAlerts(ctx, silencer, w)
 	}
-	there, err := silencer.Find(ctx, w.comment())
+	existing, err := silencer.Find(ctx, w.comment())
 	if err == nil && w.State == silenceEnding {
-		err = expire(ctx, silencer, there)
+		err = expire(ctx, silencer, existing)
 	} else if err == nil {
-		err = set(ctx, silencer, w, there, now)
+		err = set(ctx, silencer, w, existing, now)
 	}
 	return response{err: err}
 }
@@ -190,8 +190,8 @@ func askAlerts(ctx context.Context, silencer *alertmanager.Silencer, w *silence)
 	return r
 }
 
-func expire(ctx context.Context, silencer *alertmanager.Silencer, there []alertmanager.Silence) error {
-	for _, other := range there {
+func expire(ctx context.Context, silencer *alertmanager.Silencer, existing []alertmanager.Silence) error {
+	for _, other := range existing {
 		if err := silencer.Expire(ctx, other.ID); err != nil {
 			return err
 		}
@@ -200,10 +200,10 @@ func expire(ctx context.Context, silencer *alertmanager.Silencer, there []alertm
 }
 
 // set sets a silence for each alert that has none from an earlier attempt.
-func set(ctx context.Context, silencer *alertmanager.Silencer, w *silence, there []alertmanager.Silence, now time.Time) error {
+func set(ctx context.Context, silencer *alertmanager.Silencer, w *silence, existing []alertmanager.Silence, now time.Time) error {
 	for _, a := range w.Alerts {
 		comment := w.comment() + ", alert " + a.Fingerprint
-		if slices.ContainsFunc(there, func(other alertmanager.Silence) bool { return other.Comment == comment }) {
+		if slices.ContainsFunc(existing, func(other alertmanager.Silence) bool { return other.Comment == comment }) {
 			continue
 		}
 		_, err := silencer.Set(ctx, alertmanager.Silence{

@@ -65,9 +65,9 @@ func (t *texts) link(p *page.Page) string {
 	return s.links.Of(p.Code)
 }
 
-// pageAgain returns messages about a page in its current state to people. paged are the numbers that have
+// messages returns messages about a page in its current state to people. paged are the numbers that have
 // received the page before.
-func (t *texts) pageAgain(s *settings, p *page.Page, to []outbox.Person, paged []e164.Number, now time.Time, why string) []outbox.Message {
+func (t *texts) messages(s *settings, p *page.Page, to []outbox.Person, paged []e164.Number, now time.Time, why string) []outbox.Message {
 	r := s.receivers[p.Receiver]
 	if n := p.Truncated(); n > 0 {
 		why = strings.TrimPrefix(why+". "+templating.Unlisted(n), ". ")
@@ -171,28 +171,28 @@ func sentence(text string) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// about returns a notice to somebody who was paged, in the lane of the page: it is sent after the page's
+// notice returns a notice to somebody who was paged, in the lane of the page: it is sent after the page's
 // message, or supersedes that if it is unsent. It has no severity, and no limit holds it.
-func (t *texts) about(p *page.Page, to outbox.Person, at time.Time, text string) outbox.Message {
+func (t *texts) notice(p *page.Page, to outbox.Person, at time.Time, text string) outbox.Message {
 	m := t.notices.Notice(to, p.GroupKey, at, text)
 	m.Receiver, m.PageID, m.Headline = p.Receiver, p.ID, p.Headline
 	return m
 }
 
-// aboutTo is about for a number. It returns nothing if the number gets no more texts about the page.
-func (t *texts) aboutTo(p *page.Page, number e164.Number, at time.Time, text string) []outbox.Message {
+// noticeTo is notice for a number. It returns nothing if the number gets no more texts about the page.
+func (t *texts) noticeTo(p *page.Page, number e164.Number, at time.Time, text string) []outbox.Message {
 	if t.left(p, number) != "" {
 		return nil
 	}
-	return []outbox.Message{t.about(p, t.people.Recipient(number, nil, at), at, text)}
+	return []outbox.Message{t.notice(p, t.people.Recipient(number, nil, at), at, text)}
 }
 
-// others returns notices to everybody who was paged except one number.
-func (t *texts) others(p *page.Page, but e164.Number, at time.Time, text string) []outbox.Message {
+// noticesToOthers returns notices to everybody who was paged except one number.
+func (t *texts) noticesToOthers(p *page.Page, but e164.Number, at time.Time, text string) []outbox.Message {
 	var ms []outbox.Message
 	for _, number := range p.People.Numbers() {
 		if number != but && t.left(p, number) == "" {
-			ms = append(ms, t.about(p, t.people.Recipient(number, []string{p.Severity}, at), at, text))
+			ms = append(ms, t.notice(p, t.people.Recipient(number, []string{p.Severity}, at), at, text))
 		}
 	}
 	return ms

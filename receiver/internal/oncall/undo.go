@@ -140,7 +140,7 @@ func (rs *replies) undo(ctx context.Context, p *page.Page, by outbox.Person, r *
 	case p.Held() && keeps:
 		p.EndSilence(by, now)
 		d.pages = []*page.Page{p}
-		d.others = rs.texts.others(p, by.Number, now, fmt.Sprintf("%s ended the silence of %s: %s", by, p.Code, p.Headline))
+		d.others = rs.texts.noticesToOthers(p, by.Number, now, fmt.Sprintf("%s ended the silence of %s: %s", by, p.Code, p.Headline))
 	case p.Held():
 		what := fmt.Sprintf("%s gave %s back", by, p.Code)
 		d.text = fmt.Sprintf("Undone: %s is open again: %s", p.Code, p.Headline)
@@ -150,7 +150,7 @@ func (rs *replies) undo(ctx context.Context, p *page.Page, by outbox.Person, r *
 		}
 		p.Undo(rs.pages.plan(p.Receiver), by, now)
 		d.pages = []*page.Page{p}
-		d.others = rs.texts.others(p, by.Number, now, fmt.Sprintf("%s, it is open again: %s. Re %s", what, p.Headline, p.Code))
+		d.others = rs.texts.noticesToOthers(p, by.Number, now, fmt.Sprintf("%s, it is open again: %s. Re %s", what, p.Headline, p.Code))
 	}
 	for i, w := range silences {
 		w.end(now)

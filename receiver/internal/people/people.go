@@ -137,10 +137,10 @@ func (d *Directory) Registered(number e164.Number) bool {
 	return d.settings.Load().register.registered[number]
 }
 
-// Fellows returns the numbers that share a receiver, a heartbeat or the credit's warnings with a
+// Teammates returns the numbers that share a receiver, a heartbeat or the credit's warnings with a
 // number. It leaves out those that want no more texts.
-func (d *Directory) Fellows(number e164.Number) []e164.Number {
-	return slices.DeleteFunc(slices.Clone(d.settings.Load().register.fellows[number]), d.Stopped)
+func (d *Directory) Teammates(number e164.Number) []e164.Number {
+	return slices.DeleteFunc(slices.Clone(d.settings.Load().register.teammates[number]), d.Stopped)
 }
 
 // Roster returns the rotas of the configuration.

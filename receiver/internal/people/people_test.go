@@ -141,8 +141,8 @@ func TestPeople(t *testing.T) {
 	if got := names(week.AddDate(0, 0, 7), primary); got != "bob" {
 		t.Errorf("a week later, the recipients are %q", got)
 	}
-	if got := d.Fellows(alice); !slices.Contains(got, bob) || !slices.Contains(got, carol) || slices.Contains(got, alice) {
-		t.Errorf("alice's fellows are %v", got)
+	if got := d.Teammates(alice); !slices.Contains(got, bob) || !slices.Contains(got, carol) || slices.Contains(got, alice) {
+		t.Errorf("alice's teammates are %v", got)
 	}
 
 	f.Add(t.Context(), outbox.Entry{Marks: []outbox.Mark{d.Stop(alice, week)}})
@@ -152,8 +152,8 @@ func TestPeople(t *testing.T) {
 	if got := names(week, primary, config.Recipient{Number: alice}); got != "carol" {
 		t.Errorf("after alice has stopped texts, the recipients of her shift are %q", got)
 	}
-	if got := d.Fellows(bob); slices.Contains(got, alice) {
-		t.Errorf("bob's fellows are %v", got)
+	if got := d.Teammates(bob); slices.Contains(got, alice) {
+		t.Errorf("bob's teammates are %v", got)
 	}
 	f.Add(t.Context(), outbox.Entry{Marks: []outbox.Mark{d.Start(alice, week)}})
 	if err := d.Refresh(t.Context()); err != nil || d.Stopped(alice) {

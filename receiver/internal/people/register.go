@@ -17,13 +17,13 @@ type register struct {
 	byName     map[string]*config.Contact
 	byNumber   map[e164.Number]*config.Contact
 	registered map[e164.Number]bool          // the numbers that the configuration names
-	fellows    map[e164.Number][]e164.Number // the numbers in the same team
+	teammates  map[e164.Number][]e164.Number // the numbers in the same team
 }
 
 func newRegister(cfg *config.Config) *register {
 	g := &register{
 		byName: make(map[string]*config.Contact), byNumber: make(map[e164.Number]*config.Contact),
-		registered: make(map[e164.Number]bool), fellows: make(map[e164.Number][]e164.Number),
+		registered: make(map[e164.Number]bool), teammates: make(map[e164.Number][]e164.Number),
 	}
 	for i := range cfg.Contacts {
 		c := &cfg.Contacts[i]
@@ -65,8 +65,8 @@ func (g *register) together(team []e164.Number) {
 	for _, number := range team {
 		g.registered[number] = true
 		for _, other := range team {
-			if other != number && !slices.Contains(g.fellows[number], other) {
-				g.fellows[number] = append(g.fellows[number], other)
+			if other != number && !slices.Contains(g.teammates[number], other) {
+				g.teammates[number] = append(g.teammates[number], other)
 			}
 		}
 	}

@@ -63,10 +63,10 @@ func TestCutAlertsStaySuppressed(t *testing.T) {
 	p := page.Open("1", "4821", "oncall", take{alerts: "a", truncated: 2}.notification(), nil, begin)
 	held := page.Known{Suppressed: true, By: "muted by nights"}
 	p.Learn(&page.Report{Alerts: map[string]page.Known{"a": held, "b": held}, Whole: true, All: true}, at(time.Minute))
-	if p.Unanswered(at(5 * time.Minute)); p.Fires() {
+	if p.NoResponse(at(5 * time.Minute)); p.Fires() {
 		t.Error("the page fires after four minutes")
 	}
-	if p.Unanswered(at(6 * time.Minute)); !p.Fires() {
+	if p.NoResponse(at(6 * time.Minute)); !p.Fires() {
 		t.Error("the page does not fire after five minutes")
 	}
 }

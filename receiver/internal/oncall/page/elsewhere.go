@@ -76,10 +76,10 @@ func (p *Page) Suppress(fingerprints []string, by string, until, at time.Time) {
 	p.rebuild(nil)
 }
 
-// Unanswered records that Alertmanager was asked and did not respond. A suppressed alert counts as
+// NoResponse records that Alertmanager was asked and did not respond. A suppressed alert counts as
 // firing once its suppression must have ended or, if its end is unknown, after [noResponse]. So do
 // suppressed alerts that notifications left out.
-func (p *Page) Unanswered(at time.Time) {
+func (p *Page) NoResponse(at time.Time) {
 	p.AskedAt = at
 	if p.FailingSince.IsZero() {
 		p.FailingSince = at

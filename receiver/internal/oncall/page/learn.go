@@ -17,8 +17,8 @@ const justNotified = 2 * time.Second
 // sends the alert again after a minute and an evaluation.
 const Restarted = 2 * time.Minute
 
-// clocks is how far Alertmanager's clock, which dates its start, may differ from smspager's.
-const clocks = 2 * time.Second
+// clockSkew is how far Alertmanager's clock, which dates its start, may differ from smspager's.
+const clockSkew = 2 * time.Second
 
 // Report holds what Alertmanager responds about the alerts of a page.
 type Report struct {
@@ -42,9 +42,9 @@ type Known struct {
 	ListedBy   []string  // the URLs of the Alertmanagers that list it
 }
 
-// since returns the earliest and the latest start of the Alertmanagers that responded; zero: a start is
+// startRange returns the earliest and the latest start of the Alertmanagers that responded; zero: a start is
 // unknown.
-func (r *Report) since() (longest, last time.Time) {
+func (r *Report) startRange() (longest, last time.Time) {
 	for _, start := range r.Starts {
 		if longest.IsZero() || start.Before(longest) {
 			longest = start
@@ -66,7 +66,7 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	if len(p.Alerts) == 0 && p.Truncated() == 0 {
 		return false
 	}
-	longest, _ := r.since()
+	longest, _ := r.startRange()
 	if p.WaitsUntil = longest.Add(Restarted); !p.WaitsUntil.After(now) {
 		p.WaitsUntil = time.Time{}
 	}
@@ -78,9 +78,9 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 			a.listed(known.ListedBy, now)
 		}
 		switch {
-		case !listed && (p.strange(a, r) || r.elsewhere(a)), !listed && now.Sub(a.At) < justNotified:
+		case !listed && (p.fromStrangers(a, r) || r.elsewhere(a)), !listed && now.Sub(a.At) < justNotified:
 			active++
-		case !listed && !p.WaitsUntil.IsZero() && !r.knew(a): // it may still fire
+		case !listed && !p.WaitsUntil.IsZero() && !r.wouldList(a): // it may still fire
 		case !listed:
 			a.ends(Gone, now)
 			gone++
@@ -196,17 +196,17 @@ func (p *Page) learnCut(r *Report, now time.Time) AlertState {
 	return state
 }
 
-// knew reports whether an Alertmanager that responded would list the alert if it had not ended: because it
+// wouldList reports whether an Alertmanager that responded would list the alert if it had not ended: because it
 // has listed the alert since its start, or because all responded, and one has notified of the alert since
 // all of them started.
-func (r *Report) knew(a *Alert) bool {
+func (r *Report) wouldList(a *Alert) bool {
 	for address, start := range r.Starts {
-		if !start.IsZero() && a.Listed[shortName(address)].After(start.Add(clocks)) {
+		if !start.IsZero() && a.Listed[shortName(address)].After(start.Add(clockSkew)) {
 			return true
 		}
 	}
-	_, last := r.since()
-	return r.All && !last.IsZero() && a.Notified.After(last.Add(clocks))
+	_, last := r.startRange()
+	return r.All && !last.IsZero() && a.Notified.After(last.Add(clockSkew))
 }
 
 // elsewhere reports whether only Alertmanagers that did not respond have listed the alert.
@@ -229,8 +229,8 @@ func (a *Alert) listed(by []string, now time.Time) {
 	}
 }
 
-// strange reports whether an alert's sources are known, and none is the Alertmanager that was asked.
-func (p *Page) strange(a *Alert, r *Report) bool {
+// fromStrangers reports whether an alert's sources are known, and none is the Alertmanager that was asked.
+func (p *Page) fromStrangers(a *Alert, r *Report) bool {
 	for _, source := range a.Sources {
 		if !r.Strangers[source] {
 			return false
