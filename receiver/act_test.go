@@ -84,13 +84,13 @@ func TestActs(t *testing.T) {
 	step("escalate", `{"version":%d,"by":"alice"}`, 200, "OK, bob is paged")
 	c.texted(bob, "Backup of db-3 failed")
 	if now := step("acknowledge", `{"version":%d,"by":"bob"}`, 200, `is yours`); now.State != "acknowledged" || now.AcknowledgedBy != "bob" {
-		t.Errorf("%+v", now)
+		t.Errorf("after the acknowledgement, the page is %+v", now)
 	}
 	c.texted(alice, "bob has "+p.Code)
 	step("acknowledge", `{"version":%d,"by":"alice"}`, 409, "bob has "+p.Code)
 	step("silence", `{"version":%d,"by":"bob","for":"2h"}`, 409, "NOT silenced: a person made this page")
 	if now := step("undo", `{"version":%d,"by":"bob"}`, 200, "Undone"); now.State != "open" {
-		t.Errorf("%+v", now)
+		t.Errorf("after the undo, the page is %+v", now)
 	}
 	history := fmt.Sprint(c.page().Events)
 	for _, part := range []string{"note bob the disk is on order", "passed alice", "acknowledged bob by API", "undone bob"} {
@@ -148,10 +148,10 @@ func TestRefusedActs(t *testing.T) {
 		t.Errorf("the page changed: %+v", now)
 	}
 	if code, text := c.do("PUT", "/api/v1/pages/"+p.ID+"/acknowledge", good, "Authorization", "Bearer "+apiToken); code != 200 {
-		t.Error("PUT", code, text)
+		t.Error("the response to PUT is", code, text)
 	}
 	if code, text := c.act("pages/"+p.ID+"/acknowledge", good); code != 409 || !strings.Contains(text, "acknowledged by alice") {
-		t.Error("the same request again:", code, text)
+		t.Error("the response to a repeated request is", code, text)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestPagedByHand(t *testing.T) {
 		t.Errorf("%d messages were sent, want 2", n)
 	}
 	if p := c.page(); p.State != "open" || !strings.Contains(p.Headline, "Backup failed twice") {
-		t.Errorf("%+v", p)
+		t.Errorf("after the update, the page is %+v", p)
 	}
 	call(`{"to":"oncall","key":"backup","resolve":true}`, 200, `"state":"resolved"`)
 	c.texted(alice, "RESOLVED")

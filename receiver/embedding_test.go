@@ -51,20 +51,20 @@ func TestTwoReceivers(t *testing.T) {
 	id := one.post("/alertmanager/sms", notification("DiskFull")).Messages[0]
 	one.until(id, "delivered")
 	if code := two.status("GET", "/api/v1/messages/"+id, ""); code != http.StatusNotFound {
-		t.Errorf("the other has the message: %d", code)
+		t.Errorf("the other receiver responds %d for the message", code)
 	}
 	if got := two.metric(`smspager_notifications_total{outcome="accepted",receiver="sms"}`); got == "1" {
-		t.Error("the other counted the notification")
+		t.Error("the other receiver counts the notification")
 	}
 	a := two.post("/alertmanager/sms", notification("DiskFull"))
 	if a.Status != "accepted" || len(a.Messages) != 1 {
-		t.Fatalf("the other responds %+v", a)
+		t.Fatalf("the other receiver responds %+v", a)
 	}
 	one.stop()
 	two.until(a.Messages[0], "delivered")
 	two.until(two.post("/alertmanager/sms", notification("DiskDead")).Messages[0], "delivered")
 	if n := len(one.sim.Messages()); n != 1 {
-		t.Errorf("the first sent %d messages", n)
+		t.Errorf("the first receiver sent %d messages", n)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestLiteral(t *testing.T) {
 	}
 	result, err := r.Notify(ctx, "sms", n)
 	if err != nil || len(result.Messages) != 1 {
-		t.Errorf("%+v, %v", result, err)
+		t.Errorf("Notify gives %+v, %v, want one message", result, err)
 	}
 	if sms, err := sim.Phone(alice).Next(ctx); err != nil || !strings.Contains(sms.Text, "DiskFull") {
 		t.Errorf("the phone shows %q, %v", sms.Text, err)

@@ -138,7 +138,7 @@ func TestManyRules(t *testing.T) {
 	const times = 10
 	for range times {
 		if on := duty.Now("primary", time.Now()); len(on.Contacts) != 1 || on.Contacts[0] != "alice" {
-			t.Fatalf("%+v", on)
+			t.Fatalf("on duty is %+v, want alice", on)
 		}
 	}
 	each := time.Since(begin) / times

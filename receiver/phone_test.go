@@ -75,7 +75,7 @@ func TestPhonePage(t *testing.T) {
 			t.Error("forms of browsers without Sec-Fetch-Site have the Origin null")
 		}
 		if code, _ := c.do("HEAD", path, ""); code != 200 {
-			t.Error("HEAD", code)
+			t.Error("the response to HEAD is", code)
 		}
 	}
 	if now := c.page(); now.Version != p.Version {

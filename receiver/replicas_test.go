@@ -77,7 +77,7 @@ func TestReplicas(t *testing.T) {
 		m = two.message(first.Messages[0]) // the leader stores its attempts with a delay
 	}
 	if m.Attempts != 1 || two.leads() {
-		t.Errorf("%d attempts, the second leads: %v", m.Attempts, two.leads())
+		t.Errorf("%d attempts, the second replica leads: %v", m.Attempts, two.leads())
 	}
 	// A duplicate is recognized whichever replica receives it.
 	for _, c := range []*chain{one, two} {
@@ -90,7 +90,7 @@ func TestReplicas(t *testing.T) {
 	second := two.post("/alertmanager/sms", payload(t, "payloads/02-single-resolved.json"))
 	two.until(second.Messages[0], "delivered")
 	if !two.leads() || len(two.sim.Messages()) != 2 {
-		t.Errorf("the second leads: %v; the provider has %d messages", two.leads(), len(two.sim.Messages()))
+		t.Errorf("the second replica leads: %v; the provider has %d messages", two.leads(), len(two.sim.Messages()))
 	}
 }
 

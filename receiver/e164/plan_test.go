@@ -124,7 +124,7 @@ func TestOddity(t *testing.T) {
 		}
 	}
 	if got := e164.Number("+3361234567").Misdialled(); !strings.Contains(got, "8 digits") || e164.Number("+33123456789").Misdialled() != "" {
-		t.Errorf("%q", got)
+		t.Errorf("Misdialled returns %q, want the number of digits", got)
 	}
 }
 

@@ -28,7 +28,7 @@ func TestNewerIDsAreGreater(t *testing.T) {
 		t.Errorf("%s comes after %s of a clock that was ahead", id, last)
 	}
 	if first := outbox.FirstID(at); first > last {
-		t.Errorf("the first id of the time is %s, after %s", first, last)
+		t.Errorf("FirstID returns %s, which comes after %s", first, last)
 	}
 }
 

@@ -93,7 +93,7 @@ func TestNobodyCanLogIn(t *testing.T) {
 	c.Configure(&config.Config{})
 	r := request{user: "root", token: "", headers: map[string]string{"": "x"}}.http()
 	if got := c.Caller(r); got.Role != config.Viewer || !got.Open || got.Login != "" {
-		t.Errorf("%+v", got)
+		t.Errorf("the caller is %+v, want an open viewer", got)
 	}
 }
 

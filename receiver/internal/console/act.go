@@ -22,8 +22,8 @@ const (
 	// maxForm is the maximum size of a form, and maxNote that of a note, in bytes.
 	maxForm = 64 << 10
 	maxNote = 2000
-	// storedAgain is how often an action is retried if its page was stored again without news.
-	storedAgain = 3
+	// maxActRetries is how often an action is retried if its page was stored again without news.
+	maxActRetries = 3
 )
 
 // Actor performs actions on pages, as on-call does.
@@ -152,7 +152,7 @@ func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
 			seen = 0
 		}
 		news := c.since(r, changed.Page, time.UnixMilli(seen), act.By)
-		if len(news) > 0 || tries == storedAgain || act.Version > changed.Page.Version {
+		if len(news) > 0 || tries == maxActRetries || act.Version > changed.Page.Version {
 			return &result{Page: changed.Page, Verb: act.Verb, Changed: append(news, "now it is "+string(changed.Page.State)), Note: act.Text}, nil
 		}
 		act.Version = changed.Page.Version

@@ -142,7 +142,7 @@ func TestConflict(t *testing.T) {
 		}
 	}
 	if strings.Contains(text, "paged</li>") {
-		t.Error("what happened before is listed as changed")
+		t.Error("an event from before the form is listed as changed")
 	}
 	form.Set("seen", "9223372036854775807")
 	if rec := w.do("POST", "/pages/6279/note", form); rec.Code != http.StatusConflict {

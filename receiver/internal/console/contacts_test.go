@@ -61,7 +61,7 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	if rec := w.do("POST", "/contacts/dave/verify", nil); rec.Code != http.StatusNotFound {
-		t.Errorf("a verification of nobody gives %d", rec.Code)
+		t.Errorf("a verification of an unknown contact gives %d", rec.Code)
 	}
 	if rec := w.get("/contacts/carol/verify"); rec.Code != http.StatusSeeOther || w.verified["carol"] != 4 {
 		t.Errorf("a GET of the action gives %d, sent %v", rec.Code, w.verified)

@@ -17,12 +17,12 @@ const (
 	// dutyDays is how many days the page of duty shows; dutyYears is how many years they may be from today.
 	dutyDays  = 14
 	dutyYears = 5
-	// minesShown is how many of the reader's shifts are listed. They begin within dutyAhead; their ends are
+	// ownShiftsShown is how many of the reader's shifts are listed. They begin within dutyAhead; their ends are
 	// searched for within shiftsAhead.
-	minesShown  = 6
-	shiftsAhead = 2 * dutyAhead
-	// wide is the width of a row on a wide screen, in pixels.
-	wide = 720.0
+	ownShiftsShown = 6
+	shiftsAhead    = 2 * dutyAhead
+	// rowWidth is the width of a row on a wide screen, in pixels.
+	rowWidth = 720.0
 )
 
 // dutyPage is what the page of duty shows.
@@ -127,7 +127,7 @@ func (c *Console) serveDuty(w http.ResponseWriter, r *http.Request) {
 		d.Rotas = append(d.Rotas, c.rotaRow(d, roster, rota, calendars[rota], wrong))
 	}
 	slices.SortStableFunc(d.Mine, func(a, b myShift) int { return a.From.at.Compare(b.From.at) })
-	d.Mine = d.Mine[:min(len(d.Mine), minesShown)]
+	d.Mine = d.Mine[:min(len(d.Mine), ownShiftsShown)]
 	slices.SortStableFunc(d.Gaps, func(a, b gap) int { return a.From.at.Compare(b.From.at) })
 	d.Heading = d.heading()
 	f.Title = d.Heading
@@ -295,11 +295,11 @@ func (d *dutyPage) shift(on people.Duty) shift {
 		return s
 	}
 	label, begins := float64(8*len([]rune(s.Who))+16), from
-	if d.now.After(from) && d.now.Before(to) && wide*d.length(from, d.now) < label {
+	if d.now.After(from) && d.now.Before(to) && rowWidth*d.length(from, d.now) < label {
 		begins = d.now // after the line that marks the current time
 		s.TextX = percent(float64(d.now.Sub(from)) / float64(to.Sub(from)))
 	}
-	if wide*d.length(begins, to) > label {
+	if rowWidth*d.length(begins, to) > label {
 		s.Label = s.Who
 	}
 	return s

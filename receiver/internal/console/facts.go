@@ -15,8 +15,8 @@ type fact struct {
 	After             string
 }
 
-// wayOut returns the rows of what lies between smspager and the phones.
-func wayOut(f *Frame, s *status.Status) []fact {
+// outbound returns the rows of what lies between smspager and the phones.
+func outbound(f *Frame, s *status.Status) []fact {
 	var all []fact
 	inUse := false
 	for _, e := range s.Endpoints {

@@ -151,7 +151,7 @@ type delays struct {
 
 // delaysOf returns the delays of the periods between consecutive times.
 func delaysOf(read *figuresRead, begins []time.Time) []delays {
-	texts, probes := tookIn(read.Texts, begins), tookIn(read.Probes, begins)
+	texts, probes := tookByPeriod(read.Texts, begins), tookByPeriod(read.Probes, begins)
 	var all []delays
 	for i := range texts {
 		all = append(all, delays{quantile(texts[i], 0.5), quantile(texts[i], 0.9), quantile(probes[i], 0.5)})
@@ -159,8 +159,8 @@ func delaysOf(read *figuresRead, begins []time.Time) []delays {
 	return all
 }
 
-// tookIn returns the delivery times in each of these periods.
-func tookIn(texts []textFigure, begins []time.Time) [][]time.Duration {
+// tookByPeriod returns the delivery times in each of these periods.
+func tookByPeriod(texts []textFigure, begins []time.Time) [][]time.Duration {
 	all := make([][]time.Duration, len(begins)-1)
 	for _, t := range texts {
 		if i := bucket(begins, t.At); i >= 0 && t.Took >= 0 {

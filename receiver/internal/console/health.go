@@ -57,7 +57,7 @@ func (c *Console) serveHealth(w http.ResponseWriter, r *http.Request) {
 	for i := range f.Banner {
 		f.Banner[i].Text = f.Shown(f.Banner[i].Text)
 	}
-	h.Out, h.Inside = wayOut(f, &s), inside(f, &s)
+	h.Out, h.Inside = outbound(f, &s), inside(f, &s)
 	h.Heading, h.Lead = verdict(f, &s, read.Texts)
 	h.Day, h.Month = dayPlot(f, &read), monthPlot(f, &read)
 	h.Segments = segmentPlot(f, read.Texts)

@@ -126,7 +126,7 @@ func TestLaneSendsOneAfterAnother(t *testing.T) {
 					t.Errorf("sent %q, want %q", got, tc.want)
 				}
 				if got := w.get(second.ID).State; got != outbox.Superseded {
-					t.Errorf("the second is %s", got)
+					t.Errorf("the second message is %s", got)
 				}
 			})
 		})

@@ -67,7 +67,7 @@ heartbeats:
 			}
 			code, text := w.do("POST", "/alertmanager", `{"version": "4", "status": "firing", "receiver": "watchdog", "groupKey": "w", "alerts": [`+both(eu, "eu")+","+both(us, "us")+"]}")
 			if code != http.StatusOK {
-				t.Fatalf("%d %s", code, text)
+				t.Fatalf("the response to the notification is %d %s", code, text)
 			}
 		}
 		for range 10 {

@@ -267,7 +267,7 @@ func (p *phone) expectAny(within time.Duration, wants ...string) string {
 	defer cancel()
 	sms, err := p.Next(ctx)
 	if err != nil {
-		p.w.t.Fatalf("%s wants %q: %v", p.name, wants, err)
+		p.w.t.Fatalf("%s gets no text, want %q: %v", p.name, wants, err)
 	}
 	if !slices.ContainsFunc(wants, func(want string) bool { return p.matches(sms.Text, want) }) {
 		p.w.t.Fatalf("%s gets %q, want %q", p.name, sms.Text, wants)

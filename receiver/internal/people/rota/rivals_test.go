@@ -45,6 +45,6 @@ func TestDisagreements(t *testing.T) {
 	march := time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC)
 	all := calendar("Europe/Paris", "+0100 +0100", ";TZID=Europe/Paris").Disagreements(march, march.AddDate(0, 0, 56))
 	if len(all) != 1 || !all[0].At.Equal(time.Date(2027, 3, 28, 1, 0, 0, 0, time.UTC)) || all[0].Own != time.Hour || all[0].Database != 2*time.Hour || all[0].OwnUsed {
-		t.Errorf("%+v", all)
+		t.Errorf("the disagreements are %+v", all)
 	}
 }
