@@ -97,7 +97,7 @@ func TestHouse(t *testing.T) {
 	}
 	for arrow := range had {
 		if !has[arrow] {
-			t.Errorf("an arrow has gone: %s; run go test . -update", arrow)
+			t.Errorf("an arrow no longer exists: %s; run go test . -update", arrow)
 		}
 	}
 }

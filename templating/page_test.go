@@ -38,7 +38,7 @@ func TestPage(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Errorf("the examples of %s are not what comes out; if what comes out is right, run go test ./templating -update", name)
+		t.Errorf("the examples of %s do not match the output; if the output is right, run go test ./templating -update", name)
 		return
 	}
 	if err := os.WriteFile(name, []byte(page), 0o644); err != nil {

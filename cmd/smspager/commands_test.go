@@ -70,7 +70,7 @@ func TestSendStatusCredit(t *testing.T) {
 		}
 	}
 	if code, _, stderr := smspager(t, "", "status", "-c", file, "nope"); code != 1 || !strings.Contains(stderr, "knows no message with the api_id or climsgid nope") {
-		t.Errorf("status of nothing exits with %d: %s", code, stderr)
+		t.Errorf("status of an unknown id exits with %d: %s", code, stderr)
 	}
 	if code, out, _ := smspager(t, "", "credit", "-c", file); code != 0 || out != "999999\n" {
 		t.Errorf("credit exits with %d: %s", code, out)

@@ -210,7 +210,7 @@ func TestNoAllocation(t *testing.T) {
 		t.Errorf("Measure allocates %v times", n)
 	}
 	if n := testing.AllocsPerRun(100, func() { gsm7.Transliterate(text140, textinghouse.Alphabet) }); n != 0 {
-		t.Errorf("Transliterate of what can be sent allocates %v times", n)
+		t.Errorf("Transliterate of a text that can be sent allocates %v times", n)
 	}
 }
 

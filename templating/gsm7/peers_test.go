@@ -39,7 +39,7 @@ func TestPeersAgree(t *testing.T) {
 			}
 		}
 		if theirs, err := warthog.Decode(septets); err != nil || string(theirs) != r.Text {
-			t.Errorf("warthog618/sms decodes what we encode of %q as %q, %v", r.Text, theirs, err)
+			t.Errorf("warthog618/sms decodes our encoding of %q as %q, %v", r.Text, theirs, err)
 		}
 	}
 	if compared < 250 {
