@@ -155,6 +155,27 @@ type response struct {
 func (c *chain) post(path, body string) response {
 	c.t.Helper()
 	code, text := c.do("POST", path, body)
+	return c.accepted(path, code, text)
+}
+
+// insist posts a notification until the response is no longer 503, as Alertmanager does. While the
+// database is away, a replica that got no processor time for seconds responds 503, because another one
+// may have the notification.
+func (c *chain) insist(path, body string) response {
+	c.t.Helper()
+	var code int
+	var text string
+	testwait.Until(c.t, func() error {
+		if code, text = c.do("POST", path, body); code == http.StatusServiceUnavailable {
+			return errors.New(text)
+		}
+		return nil
+	})
+	return c.accepted(path, code, text)
+}
+
+func (c *chain) accepted(path string, code int, text string) response {
+	c.t.Helper()
 	var a response
 	if err := json.Unmarshal([]byte(text), &a); err != nil || code != http.StatusOK {
 		c.t.Fatalf("POST %s responds %d %s", path, code, text)

@@ -102,7 +102,7 @@ func TestDatabaseAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The message is sent without being stored, and the receiver is not ready.
-	sent := c.post("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json"))
+	sent := c.insist("/alertmanager/sms", payload(t, "payloads/01-single-firing-critical.json"))
 	if len(c.sim.Messages()) != 1 {
 		t.Errorf("the provider has %d messages", len(c.sim.Messages()))
 	}
