@@ -200,13 +200,14 @@ type send struct{ to, text string }
 // verdict counts messages by what happened to them.
 type verdict struct {
 	sent, superseded, lost, disordered, unaware, unknown, excused int
-	twice, declared, forgotten, restored                          int
+	twice, declared, forgotten, restored, apart                   int
 	complaints                                                    []error
 }
 
 // repeated judges a message that was accepted more than once. It is counted as forgotten if the outbox
 // does not know all of the accepted ones: a process sent the first while the store failed, and was
-// killed before it could store it.
+// killed before it could store it. It is counted as apart if a replica could not store the first before
+// another one sent the second.
 func (w *world) repeated(v *verdict, taken []textinghousetest.SMS, format string, args ...any) {
 	for _, m := range taken {
 		if _, err := w.message(m.ClientID); errors.Is(err, errUnrecorded) {
@@ -216,6 +217,10 @@ func (w *world) repeated(v *verdict, taken []textinghousetest.SMS, format string
 	}
 	if slices.ContainsFunc(taken, func(m textinghousetest.SMS) bool { return w.declared(m.ClientID) }) {
 		v.declared++
+		return
+	}
+	if len(taken) == 2 && w.unaware(taken[0], taken[1]) {
+		v.apart++
 		return
 	}
 	v.twice++
@@ -266,8 +271,8 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 			v.complain("message %s was taken %d times", id, len(all))
 		}
 	}
-	fmt.Fprintf(w.out, "%d notifications got a 200, %d messages: %d sent, %d superseded by newer ones, %d lost, %d twice, %d twice as declared, %d out of order; because a process sent them while the store failed, and was killed before it could store them, %d twice and %d before an older one; %d before an older one, because a replica sent them without the database, and could not store them before that one was sent; %d excused, because a backup was restored that was older, and %d others twice\n",
-		len(all), len(all)*len(recipients), v.sent, v.superseded, v.lost, v.twice, v.declared, v.disordered, v.forgotten, v.unknown, v.unaware, v.excused, v.restored)
+	fmt.Fprintf(w.out, "%d notifications got a 200, %d messages: %d sent, %d superseded by newer ones, %d lost, %d twice, %d twice as declared, %d out of order; because a process sent them while the store failed, and was killed before it could store them, %d twice and %d before an older one; %d before an older one and %d twice, because a replica sent them without the database, and could not store them before another one sent the other; %d excused, because a backup was restored that was older, and %d others twice\n",
+		len(all), len(all)*len(recipients), v.sent, v.superseded, v.lost, v.twice, v.declared, v.disordered, v.forgotten, v.unknown, v.unaware, v.apart, v.excused, v.restored)
 	return errors.Join(append(v.complaints, late)...)
 }
 

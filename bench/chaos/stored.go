@@ -46,9 +46,9 @@ func (w *world) storedAt(id string) (at time.Time, err error) {
 	return at, err
 }
 
-// unaware reports whether the replica that sent an older message could not know that a newer one had
+// unaware reports whether the replica that sent the second message could not know that the first had
 // been sent: another replica had sent that without the database, and could not store it yet.
-func (w *world) unaware(newer, older textinghousetest.SMS) bool {
-	stored, err := w.storedAt(newer.ClientID)
-	return err == nil && stored.After(older.At) && w.calm.isFelt(older.At, storing, database, process)
+func (w *world) unaware(first, second textinghousetest.SMS) bool {
+	stored, err := w.storedAt(first.ClientID)
+	return err == nil && stored.After(second.At) && w.calm.isFelt(second.At, storing, database, process)
 }

@@ -175,7 +175,7 @@ func (d *Delivery) Run(ctx context.Context) error {
 }
 
 // mayStill reports whether this process may send a message at this moment.
-func (d *Delivery) mayStill(id string) bool { return d.leader.may() || d.spool.Direct(id) }
+func (d *Delivery) mayStill(id string) bool { return d.leader.may(id) || d.spool.Direct(id) }
 
 // term returns the term in which this process decides about a message, 0 if no other process can.
 func (d *Delivery) term(id string) int64 {

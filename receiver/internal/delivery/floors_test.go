@@ -254,6 +254,8 @@ type lease struct {
 
 func (l lease) Valid() bool { return l.of.valid && l.Err() == nil }
 
+func (lease) Renewed() time.Time { return time.Time{} }
+
 func (lease) Term() int64 { return 1 }
 
 func (f *fickle) Lead(ctx context.Context) (outbox.Lease, func(), error) {

@@ -105,13 +105,18 @@ func (l *leader) lead(lease outbox.Lease) {
 	l.recent.Purge()
 }
 
-// may reports whether this process may send what is in the store at this moment.
-func (l *leader) may() bool {
+// may reports whether this process may send a message in the store at this moment. After a doubt, older
+// messages wait for directGrace.
+func (l *leader) may(id string) bool {
 	if !l.shared {
 		return true
 	}
 	lease := l.lease.Load()
-	return lease != nil && (*lease).Valid()
+	if lease == nil || !(*lease).Valid() {
+		return false
+	}
+	since := time.Since((*lease).Renewed())
+	return since >= directGrace || l.spool.Now().Sub(outbox.MadeAt(id)) < since
 }
 
 // admit returns the messages that were not handed over before. A message may come several times:

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,12 +17,14 @@ import (
 // replica.
 type peers struct {
 	outbox.Store
-	hints chan outbox.Hint
+	hints   chan outbox.Hint
+	doubted atomic.Bool  // its lease is in doubt
+	renewed atomic.Int64 // when its lease was last renewed, Unix ns; 0: never
 }
 
 func (p *peers) Lead(ctx context.Context) (outbox.Lease, func(), error) {
 	lease, release := context.WithCancel(ctx)
-	return lasting{lease}, release, nil
+	return lasting{lease, p}, release, nil
 }
 
 func (p *peers) Listen(ctx context.Context, ready func(), hinted func(outbox.Hint)) error {
@@ -38,11 +41,20 @@ func (p *peers) Listen(ctx context.Context, ready func(), hinted func(outbox.Hin
 
 func (p *peers) Now(context.Context) (time.Time, error) { return time.Now(), nil }
 
-// lasting is a lease that holds until its context ends.
-type lasting struct{ context.Context }
+// lasting is a lease that lasts until its context ends.
+type lasting struct {
+	context.Context
+	of *peers
+}
 
 func (lasting) Term() int64   { return 1 }
-func (l lasting) Valid() bool { return l.Err() == nil }
+func (l lasting) Valid() bool { return l.Err() == nil && !l.of.doubted.Load() }
+func (l lasting) Renewed() time.Time {
+	if at := l.of.renewed.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
 
 // inReplica runs a test in a world whose store is shared, and whose process leads.
 func inReplica(t *testing.T, test func(w *world, p *peers)) {
@@ -113,6 +125,30 @@ func TestNewerSentWithoutTheDatabase(t *testing.T) {
 		p.storeLate(t, newer, outbox.Delivered, true)
 		after(5 * time.Minute)
 		w.expect(older.ID, outbox.Superseded, 0)
+	})
+}
+
+// TestNewerSentWhileTheLeaseWasInDoubt: the database is away for a moment, in which another replica sends
+// a message without it. The leader, whose lease goes on, gives that replica time to store the message
+// before it sends an older one. New messages do not wait.
+func TestNewerSentWhileTheLeaseWasInDoubt(t *testing.T) {
+	inReplica(t, func(w *world, p *peers) {
+		p.doubted.Store(true)
+		older, alone := w.message(alice, "g", "firing"), w.message(alice, "h", "alone")
+		w.put(older, alone)
+		after(3 * time.Second)
+		p.renewed.Store(time.Now().UnixNano())
+		p.doubted.Store(false)
+		after(1500 * time.Millisecond)
+		p.storeLate(t, w.message(alice, "g", "resolved"), outbox.Accepted, true)
+		fresh := w.message(alice, "i", "fresh")
+		w.put(fresh)
+		synctest.Wait()
+		w.expect(fresh.ID, outbox.Accepted, 1)
+		w.expect(alone.ID, outbox.Queued, 0)
+		after(10 * time.Second)
+		w.expect(older.ID, outbox.Superseded, 0)
+		w.expect(alone.ID, outbox.Accepted, 1)
 	})
 }
 

@@ -21,6 +21,9 @@ const (
 	heartbeat         = time.Second
 	heartbeatPatience = 2 * time.Second
 	silence           = 5 * time.Second
+	// renewal is the least time between two renewals: a connection that ends again and again must not
+	// hold messages up for ever.
+	renewal = 10 * time.Second
 )
 
 // takeLease takes the lease if it is free. A new term begins if another process held it last.
@@ -113,9 +116,13 @@ func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error
 			return errors.New("another replica leads")
 		}
 		l.proved.Store(&began)
-		if len(l.doubts) == 0 {
-			l.inDoubt.Store(false)
+		if len(l.doubts) > 0 {
+			continue
 		}
+		if now := time.Now(); l.inDoubt.Load() && now.Sub(l.Renewed()) >= renewal {
+			l.renewed.Store(&now)
+		}
+		l.inDoubt.Store(false)
 	}
 }
 
@@ -138,11 +145,20 @@ type lease struct {
 	term    int64
 	proved  atomic.Pointer[time.Time]
 	inDoubt atomic.Bool // it must be proved again before it is valid
+	renewed atomic.Pointer[time.Time]
 	doubts  chan struct{}
 }
 
 // Term implements outbox.Lease.
 func (l *lease) Term() int64 { return l.term }
+
+// Renewed implements outbox.Lease.
+func (l *lease) Renewed() time.Time {
+	if at := l.renewed.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
 
 // Valid implements outbox.Lease. Both clocks must show that the lease was proved recently: the
 // monotonic one, which stops while the machine sleeps, and the wall clock, which may be set.

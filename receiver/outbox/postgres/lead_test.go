@@ -44,8 +44,8 @@ func TestDoubtedLease(t *testing.T) {
 				}
 				return nil
 			})
-			if lease.Err() != nil {
-				t.Errorf("%s: the lease ends: %v", name, context.Cause(lease))
+			if lease.Err() != nil || lease.Renewed().IsZero() {
+				t.Errorf("%s: the lease ends: %v; it was renewed at %s", name, context.Cause(lease), lease.Renewed())
 			}
 			continue
 		}
