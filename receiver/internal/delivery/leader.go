@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -44,10 +45,12 @@ type leader struct {
 	loading sync.Mutex
 	lease   atomic.Pointer[outbox.Lease] // nil: none
 	term    atomic.Int64                 // of the last lease
+	missed  atomic.Pointer[string]       // ID of the newest message whose hint came, and which could not be read; nil: none
+	miss    loop.Bell
 }
 
 func newLeader(d *Delivery, o Options) *leader {
-	l := &leader{shared: o.Shared, spool: o.Spool, logger: o.Logger, metrics: d.metrics, pages: o.Pages, d: d}
+	l := &leader{shared: o.Shared, spool: o.Spool, logger: o.Logger, metrics: d.metrics, pages: o.Pages, d: d, miss: loop.NewBell()}
 	l.recent, _ = lru.New[string, struct{}](recentIDs) // fails only for a size below 1
 	return l
 }
@@ -103,16 +106,21 @@ func (l *leader) lead(lease outbox.Lease) {
 	l.d.sender.resign()
 	l.d.poller.forget()
 	l.recent.Purge()
+	l.missed.Store(nil)
 }
 
 // may reports whether this process may send a message in the store at this moment. After a doubt, older
-// messages wait for directGrace.
+// messages wait for directGrace. Messages that are older than a missed one wait until that is read: it
+// may supersede them.
 func (l *leader) may(id string) bool {
 	if !l.shared {
 		return true
 	}
 	lease := l.lease.Load()
 	if lease == nil || !(*lease).Valid() {
+		return false
+	}
+	if missed := l.missed.Load(); missed != nil && id < *missed {
 		return false
 	}
 	since := time.Since((*lease).Renewed())
@@ -220,18 +228,29 @@ func (l *leader) loadOnce(ctx context.Context) error {
 // until the lease ends.
 func (l *leader) follow(lease context.Context) {
 	var looking sync.WaitGroup
-	looking.Go(func() {
-		for lease.Err() == nil {
-			loop.Sleep(lease, missedGap)
-			l.load(lease)
-		}
-	})
+	looking.Go(func() { l.look(lease) })
 	defer looking.Wait()
 	for lease.Err() == nil {
 		err := l.spool.Listen(lease, func() { l.load(lease) }, func(h outbox.Hint) { l.hinted(lease, h) })
 		if lease.Err() == nil {
 			l.logger.Warn("hints from the database ended; listening again", "err", err)
 			loop.Sleep(lease, leadRetry)
+		}
+	}
+}
+
+// look reads the open messages every missedGap, and when a message was missed, until the lease ends.
+func (l *leader) look(lease context.Context) {
+	for lease.Err() == nil {
+		select {
+		case <-lease.Done():
+		case <-time.After(missedGap):
+			l.load(lease)
+		case <-l.miss:
+			missed := l.missed.Load()
+			l.load(lease)
+			l.missed.CompareAndSwap(missed, nil)
+			loop.Sleep(lease, storeRetry)
 		}
 	}
 }
@@ -248,8 +267,15 @@ func (l *leader) hinted(ctx context.Context, h outbox.Hint) {
 		return
 	}
 	m, err := l.spool.Get(ctx, h.ID)
-	if err != nil {
-		return // load will find it later
+	switch {
+	case err == nil:
+		l.d.Handover(false, m)
+	case !errors.Is(err, outbox.ErrNotFound):
+		newest := h.ID
+		if missed := l.missed.Load(); missed != nil {
+			newest = max(newest, *missed)
+		}
+		l.missed.Store(&newest)
+		l.miss.Ring()
 	}
-	l.d.Handover(false, m)
 }

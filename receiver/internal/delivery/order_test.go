@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -20,6 +21,21 @@ type peers struct {
 	hints   chan outbox.Hint
 	doubted atomic.Bool  // its lease is in doubt
 	renewed atomic.Int64 // when its lease was last renewed, Unix ns; 0: never
+	broken  atomic.Bool  // messages cannot be read
+}
+
+func (p *peers) Get(ctx context.Context, id string) (outbox.Message, error) {
+	if p.broken.Load() {
+		return outbox.Message{}, errBroken
+	}
+	return p.Store.Get(ctx, id)
+}
+
+func (p *peers) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
+	if p.broken.Load() {
+		return func(yield func(outbox.Message, error) bool) { yield(outbox.Message{}, errBroken) }
+	}
+	return p.Store.Open(ctx)
 }
 
 func (p *peers) Lead(ctx context.Context) (outbox.Lease, func(), error) {
@@ -149,6 +165,27 @@ func TestNewerSentWhileTheLeaseWasInDoubt(t *testing.T) {
 		after(10 * time.Second)
 		w.expect(older.ID, outbox.Superseded, 0)
 		w.expect(alone.ID, outbox.Accepted, 1)
+	})
+}
+
+// TestNewerWhoseHintCannotBeRead: the leader learns that another replica stored a newer message, but
+// cannot read it. Until it can, it does not send older ones.
+func TestNewerWhoseHintCannotBeRead(t *testing.T) {
+	inReplica(t, func(w *world, p *peers) {
+		w.outage(2 * time.Second)
+		older := w.message(alice, "g", "firing")
+		w.put(older)
+		after(time.Second)
+		p.broken.Store(true)
+		p.storeLate(t, w.message(alice, "g", "resolved"), outbox.Accepted, true)
+		after(4 * time.Second)
+		fresh := w.message(alice, "h", "fresh")
+		w.put(fresh)
+		synctest.Wait()
+		w.expect(fresh.ID, outbox.Accepted, 1)
+		p.broken.Store(false)
+		after(10 * time.Second)
+		w.expect(older.ID, outbox.Superseded, 0)
 	})
 }
 
