@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(*testing.T) outbox.Store) {
 		{"statuses only rise", testStatusesRise},
 		{"a status needs an acceptance before it", testStatusNeedsAcceptance},
 		{"a message sent before it was stored supersedes older ones", testSupersedesOlder},
+		{"a message that ends leaves older ones", testEndLeavesOlder},
 		{"open messages come oldest first", testOpen},
 		{"lists are filtered and paged", testList},
 		{"only finished messages are pruned", testPrune},

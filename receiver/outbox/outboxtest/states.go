@@ -107,6 +107,17 @@ func testSupersedesOlder(t *testing.T, s outbox.Store) {
 	}
 }
 
+// testEndLeavesOlder: a change leaves the other messages of the group as they are; the sender decides about them.
+func testEndLeavesOlder(t *testing.T, s outbox.Store) {
+	older, newer := NewMessage(0, "999"), NewMessage(1, "999")
+	add(t, s, older, newer)
+	apply(t, s, outbox.Taken(newer.ID, "", epoch, ""), true)
+	apply(t, s, outbox.Ended(newer.ID, "", epoch, outbox.StatusOf(3), true, ""), true)
+	if by := get(t, s, older.ID).SupersededBy; by != "" {
+		t.Errorf("the older message is superseded by %s", by)
+	}
+}
+
 func testSupersedesOlderIn(t *testing.T, s outbox.Store, state outbox.State, group string) {
 	message := func(second int, to e164.Number) outbox.Message {
 		m := NewMessage(second, to)

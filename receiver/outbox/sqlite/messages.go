@@ -59,7 +59,7 @@ func scan(row interface{ Scan(...any) error }) (m outbox.Message, err error) {
 	return m, err
 }
 
-// insert writes a new message, or fails with ErrConflict.
+// insert writes a message into its table, or fails with ErrConflict.
 func (st *statements) insert(ctx context.Context, m outbox.Message) error {
 	into := st.insertPending
 	if m.State.Final() {
@@ -68,14 +68,19 @@ func (st *statements) insert(ctx context.Context, m outbox.Message) error {
 	err := guarded(into.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Severity, m.Urgent, m.PageID, m.Text, m.Encoding, m.Segments,
 		string(m.State), int(m.Status), m.APIID, m.SupersededBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt),
 		outbox.MarshalHistory(m.Events)))
-	if err != nil {
-		return err
+	if err == nil {
+		st.know(m)
 	}
-	st.know(m)
-	if m.Taken() {
-		st.known.Purge()
-		_, err = st.outdateOlder.ExecContext(ctx, string(m.To), m.GroupKey, m.Receiver, m.ID)
+	return err
+}
+
+// outdate marks the older messages that a new one makes needless, because the provider has it already.
+func (st *statements) outdate(ctx context.Context, m *outbox.Message) error {
+	if !m.Taken() {
+		return nil
 	}
+	st.known.Purge()
+	_, err := st.outdateOlder.ExecContext(ctx, string(m.To), m.GroupKey, m.Receiver, m.ID)
 	return err
 }
 

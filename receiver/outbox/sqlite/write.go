@@ -110,6 +110,9 @@ func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
 		if err := st.insert(ctx, m); err != nil {
 			return err
 		}
+		if err := st.outdate(ctx, &m); err != nil {
+			return err
+		}
 	}
 	return st.apply(ctx, e.Notes)
 }
