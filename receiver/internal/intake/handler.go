@@ -39,13 +39,23 @@ func (in *Intake) respond(w http.ResponseWriter, r *http.Request) (int, any) {
 		w.Header().Set("Allow", http.MethodPost)
 		return http.StatusMethodNotAllowed, fmt.Errorf("the method must be POST or PUT, is %s", quote(r.Method))
 	}
-	leave, err := in.line.enter(r, s.MaxBodyBytes)
+	head, err := beginning(r)
 	if err != nil {
-		w.Header().Set("Retry-After", retryAfter)
-		return http.StatusServiceUnavailable, err
+		return http.StatusBadRequest, errUnread
 	}
-	defer leave()
-	n, err := decodeBody(w, r, s.MaxBodyBytes)
+	if len(head) == smallBody {
+		size := s.MaxBodyBytes
+		if r.ContentLength >= 0 {
+			size = min(size, r.ContentLength)
+		}
+		leave, err := in.line.enter(r.Context(), size)
+		if err != nil {
+			w.Header().Set("Retry-After", retryAfter)
+			return http.StatusServiceUnavailable, err
+		}
+		defer leave()
+	}
+	n, err := decodeBody(w, r, head, s.MaxBodyBytes)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes (%d times webhook.max_body_bytes); set max_alerts in Alertmanager's webhook_configs", tooLarge.Limit, mostBodies)
 	} else if err != nil {
@@ -61,17 +71,34 @@ func (in *Intake) respond(w http.ResponseWriter, r *http.Request) (int, any) {
 // mostBodies is the maximum size of a body, in multiples of max_body_bytes.
 const mostBodies = 16
 
-// decodeBody reads the notification of a request. If the body is larger than most bytes, it keeps as
-// many whole alerts as fit, and counts the others as truncated.
-func decodeBody(w http.ResponseWriter, r *http.Request, most int64) (templating.Notification, error) {
-	if r.ContentLength > mostBodies*most {
+var errUnread = errors.New("the body cannot be read")
+
+// beginning reads the first smallBody bytes of a request's body, or all of it.
+func beginning(r *http.Request) (head []byte, err error) {
+	if r.ContentLength > 0 {
+		head = make([]byte, min(r.ContentLength, smallBody))
+		_, err = io.ReadFull(r.Body, head)
+		return head, err
+	}
+	return io.ReadAll(io.LimitReader(r.Body, smallBody))
+}
+
+// decodeBody reads the notification of a request; head is the beginning of its body. If the body is
+// larger than most bytes, decodeBody keeps as many whole alerts as fit, and counts the others as
+// truncated.
+func decodeBody(w http.ResponseWriter, r *http.Request, head []byte, most int64) (templating.Notification, error) {
+	switch {
+	case len(head) < smallBody && int64(len(head)) <= most:
+		return Decode(head)
+	case r.ContentLength > mostBodies*most:
 		return templating.Notification{}, &http.MaxBytesError{Limit: mostBodies * most}
 	}
-	body := http.MaxBytesReader(w, r.Body, mostBodies*most)
+	whole := io.MultiReader(bytes.NewReader(head), r.Body)
+	body := http.MaxBytesReader(w, io.NopCloser(whole), mostBodies*most) // the server closes r.Body
 	beginning, err := io.ReadAll(io.LimitReader(body, most+1))
 	switch {
 	case err != nil:
-		return templating.Notification{}, errors.New("the body cannot be read")
+		return templating.Notification{}, errUnread
 	case int64(len(beginning)) <= most:
 		return Decode(beginning)
 	}

@@ -1,11 +1,8 @@
 package intake
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -38,30 +35,17 @@ type line struct {
 
 func newLine() *line { return &line{memory: semaphore.NewWeighted(budget)} }
 
-// enter waits until there is memory for a request's body of up to most bytes. The caller then
-// reads r.Body, and calls leave when it no longer needs the body. enter fails if the line is full
-// or the wait is too long.
-func (l *line) enter(r *http.Request, most int64) (leave func(), err error) {
-	head, err := io.ReadAll(io.LimitReader(r.Body, smallBody))
-	rest := r.Body
-	r.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(head), rest), rest}
-	if err != nil || len(head) < smallBody {
-		return func() {}, nil // whoever reads the body gets the error again
-	}
-	if r.ContentLength >= 0 {
-		most = min(most, r.ContentLength)
-	}
+// enter waits until there is memory for a body of this size. The caller then reads the body, and calls
+// leave when it no longer needs it. enter fails if the line is full or the wait is too long.
+func (l *line) enter(ctx context.Context, size int64) (leave func(), err error) {
 	if l.waiting.Add(1) > mostWaiting {
 		l.waiting.Add(-1)
 		return nil, errLine
 	}
 	defer l.waiting.Add(-1)
-	ctx, cancel := context.WithTimeout(r.Context(), lineTime)
+	ctx, cancel := context.WithTimeout(ctx, lineTime)
 	defer cancel()
-	weight := min(budget, perByte*most)
+	weight := min(budget, perByte*size)
 	if err := l.memory.Acquire(ctx, weight); err != nil {
 		return nil, errLine
 	}

@@ -1,9 +1,7 @@
 package intake
 
 import (
-	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,40 +15,26 @@ func request(size int) *http.Request {
 	return httptest.NewRequest(http.MethodPost, "/alertmanager", strings.NewReader(strings.Repeat("x", size)))
 }
 
-// TestLine: large bodies wait for memory, small ones do not, and no byte is lost.
+// TestLine: bodies wait for memory.
 func TestLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const large, most = 3 << 20, 4 << 20
+		const large = 3 << 20
 		l := newLine()
 		var leaves []func()
 		for range budget / (perByte * large) {
-			r := request(large)
-			leave, err := l.enter(r, most)
+			leave, err := l.enter(t.Context(), large)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if body, err := io.ReadAll(r.Body); err != nil || len(body) != large {
-				t.Errorf("%d bytes are read, %v", len(body), err)
-			}
 			leaves = append(leaves, leave)
 		}
-		r := request(smallBody - 1)
-		leave, err := l.enter(r, most)
-		if err != nil {
-			t.Errorf("a small body: %v", err)
-		} else {
-			leave()
-		}
-		if body, err := io.ReadAll(r.Body); err != nil || len(body) != smallBody-1 {
-			t.Errorf("%d bytes are read, %v", len(body), err)
-		}
 		began := time.Now()
-		if _, err := l.enter(request(large), most); !errors.Is(err, errLine) || time.Since(began) != lineTime {
+		if _, err := l.enter(t.Context(), large); !errors.Is(err, errLine) || time.Since(began) != lineTime {
 			t.Errorf("without memory it gives %v after %s", err, time.Since(began))
 		}
 		entered := make(chan error)
 		go func() {
-			_, err := l.enter(request(large), most)
+			_, err := l.enter(t.Context(), large)
 			entered <- err
 		}()
 		time.Sleep(time.Second)
@@ -61,20 +45,48 @@ func TestLine(t *testing.T) {
 	})
 }
 
+// TestSmallBodiesDoNotWait: without memory, a small body is read and refused for what it holds; and no
+// byte of any body is lost.
+func TestSmallBodiesDoNotWait(t *testing.T) {
+	in := New(Options{})
+	in.Configure(Settings{MaxBodyBytes: 4 << 20})
+	for _, size := range []int{0, 1, smallBody - 1, smallBody, smallBody + 1, 5 << 20} {
+		for _, known := range []bool{true, false} {
+			body := `{"version":"x"}` + strings.Repeat(" ", max(0, size-15))
+			r := httptest.NewRequest(http.MethodPost, "/alertmanager", strings.NewReader(body))
+			if !known {
+				r.ContentLength = -1
+			}
+			w := httptest.NewRecorder()
+			in.ServeHTTP(w, r)
+			if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "version") {
+				t.Errorf("a body of %d bytes, known %t: %d %s", size, known, w.Code, w.Body)
+			}
+		}
+	}
+	if err := in.line.memory.Acquire(t.Context(), budget); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	if in.ServeHTTP(w, request(smallBody-1)); w.Code != http.StatusBadRequest {
+		t.Errorf("a small body gets %d", w.Code)
+	}
+}
+
 // TestLineIsFull: a request for which there is no place in the line gets 503 with Retry-After
 // immediately.
 func TestLineIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := New(Options{})
 		in.Configure(Settings{MaxBodyBytes: 4 << 20})
-		if err := in.line.memory.Acquire(context.Background(), budget); err != nil {
+		if err := in.line.memory.Acquire(t.Context(), budget); err != nil {
 			t.Fatal(err)
 		}
 		in.line.waiting.Store(mostWaiting)
 		w, began := httptest.NewRecorder(), time.Now()
 		in.ServeHTTP(w, request(1<<20))
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || time.Since(began) > 0 {
-			t.Errorf("it gets %d, Retry-After %q, after %s", w.Code, w.Header().Get("Retry-After"), time.Since(began))
+			t.Errorf("the response is %d, Retry-After %q, after %s", w.Code, w.Header().Get("Retry-After"), time.Since(began))
 		}
 	})
 }

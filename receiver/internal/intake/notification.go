@@ -38,8 +38,8 @@ func decode(r *reader) (templating.Notification, error) {
 	var n templating.Notification
 	var version string
 	alertsErr, statusErr := errNoAlerts, errStatus
-	isObject := r.object(func(name string) {
-		switch name {
+	isObject := r.object(func(name []byte) {
+		switch string(name) {
 		case "version":
 			version = strings.Trim(r.text(), `"`)                           // Alertmanager before 0.35 can only render "4" with its quotes
 			if number, err := strconv.ParseFloat(version, 64); err == nil { // 4.0, as templates and proxies write numbers

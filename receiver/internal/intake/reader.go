@@ -23,14 +23,15 @@ type reader struct {
 	kind string // of the body, if it is not an object
 	most int64  // an alert is kept if it ends within this many bytes; 0: all are kept
 	cut  uint64 // the number of alerts that were not kept
-	// shared interns label names and short values, most of which recur in each alert.
+	// shared interns label names and short values, most of which recur in each alert. It is nil until
+	// the second alert.
 	shared map[string]string
 }
 
 func newReader(body io.Reader, most int64) *reader {
 	return &reader{
 		d:    jsontext.NewDecoder(body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)),
-		most: most, shared: make(map[string]string),
+		most: most,
 	}
 }
 
@@ -56,9 +57,9 @@ func (r *reader) skip() {
 	}
 }
 
-// object calls field for each name of an object; field reads the value. If the next value is not
-// an object, object skips it and returns false.
-func (r *reader) object(field func(name string)) bool {
+// object calls field for each name of an object; field reads the value, which makes the name invalid.
+// If the next value is not an object, object skips it and returns false.
+func (r *reader) object(field func(name []byte)) bool {
 	if r.err != nil {
 		return false
 	}
@@ -69,7 +70,7 @@ func (r *reader) object(field func(name string)) bool {
 	}
 	r.token()
 	for r.err == nil && r.d.PeekKind() != '}' {
-		if name := r.text(); r.err == nil {
+		if name := r.bytes(); r.err == nil {
 			field(name)
 		}
 	}
@@ -84,23 +85,23 @@ func (r *reader) token() {
 }
 
 // text returns a string, or another value as written; "" for null.
-func (r *reader) text() string {
+func (r *reader) text() string { return r.share(r.bytes()) }
+
+// bytes does the same as text. The result is valid until the next value is read.
+func (r *reader) bytes() []byte {
 	value := r.value()
 	switch {
 	case len(value) == 0 || value.Kind() == 'n':
-		return ""
+		return nil
 	case value.Kind() != '"':
-		return string(value)
+		return value
 	}
 	inside := value[1 : len(value)-1]
 	if bytes.IndexByte(inside, '\\') < 0 && utf8.Valid(inside) {
-		return r.share(inside)
+		return inside
 	}
-	unquoted, err := jsontext.AppendUnquote(nil, value)
-	if err != nil && len(unquoted) == 0 {
-		return ""
-	}
-	return strings.ToValidUTF8(string(unquoted), "\uFFFD")
+	unquoted, _ := jsontext.AppendUnquote(nil, value) // what can be read of it
+	return bytes.ToValidUTF8(unquoted, []byte("\uFFFD"))
 }
 
 // share returns a string. If it is short, equal strings share their memory.
@@ -113,7 +114,7 @@ func (r *reader) share(s []byte) string {
 		return known
 	}
 	text := string(s)
-	if len(r.shared) < most {
+	if r.shared != nil && len(r.shared) < most {
 		r.shared[text] = text
 	}
 	return text
@@ -122,7 +123,10 @@ func (r *reader) share(s []byte) string {
 // labels returns an object of strings. It is never nil, because templates index it.
 func (r *reader) labels() template.KV {
 	kv := template.KV{}
-	r.object(func(name string) { kv[name] = r.text() })
+	r.object(func(name []byte) {
+		key := r.share(name)
+		kv[key] = r.text()
+	})
 	return kv
 }
 
@@ -173,6 +177,9 @@ func (r *reader) alerts() (alerts template.Alerts, err error) {
 	}
 	r.token()
 	for i := 0; r.err == nil && r.d.PeekKind() != ']'; i++ {
+		if i == 1 {
+			r.shared = make(map[string]string)
+		}
 		if r.full() && i > 0 {
 			r.skip()
 			r.cut++
@@ -197,8 +204,8 @@ func (r *reader) full() bool { return r.most > 0 && r.d.InputOffset() > r.most }
 
 func (r *reader) alert() (a template.Alert, err error) {
 	err = errStatus
-	isObject := r.object(func(name string) {
-		switch name {
+	isObject := r.object(func(name []byte) {
+		switch string(name) {
 		case "status":
 			a.Status, err = r.status()
 		case "labels":
