@@ -119,7 +119,7 @@ func preview(cfg *config.Config, name string, n templating.Notification, d draft
 	if n.NotificationReason == "repeat interval elapsed" {
 		b.Again, b.LongTail = true, ""
 	}
-	return Preview{Receiver: r.Name, Addressed: addressed, Ignored: !r.Wants(n), MaxSegments: r.MaxSegments, Rendering: r.Render(n, b)}, nil
+	return Preview{Receiver: r.Name, Addressed: addressed, Ignored: !r.Wants(&n), MaxSegments: r.MaxSegments, Rendering: r.Render(n, b)}, nil
 }
 
 // retext replaces the template of a receiver.

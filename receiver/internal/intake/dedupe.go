@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"slices"
 	"sync"
 	"time"
@@ -30,29 +29,23 @@ const remembered = 4096
 // groupOf returns the key of a notification's group. It includes the organization, because
 // organizations of one Grafana may have the same group keys.
 func groupOf(receiver string, n *templating.Notification) outbox.Key {
-	h := sha256.New()
-	write(h, receiver)
-	write(h, n.GroupKey)
-	write(h, n.Org)
-	return sum(h)
+	return sha256.Sum256(appendText(appendText(appendText(nil, receiver), n.GroupKey), n.Org))
 }
 
 // stateOf returns a hash of the state of a group, which is the same for equal notifications. It
 // leaves out the external URL and the reason, because they differ between the replicas of an
 // Alertmanager.
 func stateOf(n *templating.Notification) outbox.Key {
-	h := sha256.New()
-	number(h, n.TruncatedAlerts)
 	alerts := slices.Clone(n.Alerts)
 	slices.SortFunc(alerts, func(a, b template.Alert) int {
 		return cmp.Or(cmp.Compare(a.Fingerprint, b.Fingerprint), cmp.Compare(a.Status, b.Status), a.StartsAt.Compare(b.StartsAt))
 	})
+	state := binary.BigEndian.AppendUint64(nil, n.TruncatedAlerts)
 	for _, a := range alerts {
-		write(h, a.Fingerprint)
-		write(h, a.Status)
-		number(h, uint64(a.StartsAt.UnixNano()))
+		state = appendText(appendText(state, a.Fingerprint), a.Status)
+		state = binary.BigEndian.AppendUint64(state, uint64(a.StartsAt.UnixNano()))
 	}
-	return sum(h)
+	return sha256.Sum256(state)
 }
 
 // sourceOf returns a hash of the sender of a notification, or "" if the payload does not show it.
@@ -60,10 +53,13 @@ func sourceOf(n *templating.Notification) string {
 	if n.ExternalURL == "" {
 		return ""
 	}
-	h := sha256.New()
-	write(h, n.ExternalURL)
-	key := sum(h)
+	key := sha256.Sum256(appendText(nil, n.ExternalURL))
 	return hex.EncodeToString(key[:8])
+}
+
+// appendText appends a string with its length, so that different lists of strings have different hashes.
+func appendText(to []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint64(to, uint64(len(s))), s...)
 }
 
 // clocks is how far Prometheus's clock may differ from the one that stored times come from.
@@ -74,23 +70,6 @@ const clocks = 5 * time.Second
 func endedAfter(n *templating.Notification, fired time.Time) bool {
 	return n.Status == string(model.AlertResolved) &&
 		slices.ContainsFunc(n.Alerts, func(a template.Alert) bool { return a.EndsAt.After(fired.Add(-clocks)) })
-}
-
-func sum(h hash.Hash) (key outbox.Key) {
-	h.Sum(key[:0])
-	return key
-}
-
-// write adds a string with its length to a hash, so that different lists have different hashes.
-func write(h hash.Hash, s string) {
-	number(h, uint64(len(s)))
-	h.Write([]byte(s))
-}
-
-func number(h hash.Hash, n uint64) {
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], n)
-	h.Write(b[:])
 }
 
 // window returns how long an equal notification counts as a duplicate.
@@ -186,9 +165,10 @@ func (g *group) repeats(e *outbox.Entry) bool {
 
 // accepted records an entry that has been stored.
 func (g *group) accepted(e *outbox.Entry) {
-	if g.latest == nil {
-		g.latest = &outbox.Sighting{}
+	var before outbox.Sighting
+	if g.latest != nil {
+		before = *g.latest
 	}
-	next := g.latest.Next(e)
+	next := before.Next(e)
 	g.latest = &next
 }

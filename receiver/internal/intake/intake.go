@@ -177,15 +177,17 @@ func (in *Intake) Notify(ctx context.Context, name string, n templating.Notifica
 		return Result{}, err
 	}
 	n.Receiver = r.Name
-	result, err := in.notify(ctx, r, n, arrived)
+	result, err := in.notify(ctx, r, &n, arrived)
 	switch {
 	case err != nil:
 		in.metrics.notifications.WithLabelValues(r.Name, "failed").Inc()
 		in.logger.Error("notification not accepted", "receiver", r.Name, "group", e164.Redact(n.GroupKey), "err", err)
 	default:
 		in.metrics.notifications.WithLabelValues(r.Name, string(result.Status)).Inc()
-		in.logger.Info("notification "+string(result.Status), "receiver", r.Name, "group", e164.Redact(n.GroupKey),
-			"status", n.Status, "alerts", len(n.Alerts), "messages", result.Messages)
+		if in.logger.Enabled(ctx, slog.LevelInfo) {
+			in.logger.Info("notification "+string(result.Status), "receiver", r.Name, "group", e164.Redact(n.GroupKey),
+				"status", n.Status, "alerts", len(n.Alerts), "messages", result.Messages)
+		}
 	}
 	return result, err
 }
@@ -212,7 +214,7 @@ func Find(receivers []Receiver, name string) (*Receiver, error) {
 }
 
 // Wants reports whether the receiver sends a text about a notification.
-func (r *Receiver) Wants(n templating.Notification) bool {
+func (r *Receiver) Wants(n *templating.Notification) bool {
 	return r.SendResolved || n.Status != string(model.AlertResolved)
 }
 
@@ -226,19 +228,19 @@ func (r *Receiver) Render(n templating.Notification, b templating.Budget) templa
 	return r.Text.Render(n, b)
 }
 
-func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notification, arrived time.Time) (Result, error) {
+func (in *Intake) notify(ctx context.Context, r *Receiver, n *templating.Notification, arrived time.Time) (Result, error) {
 	end, ok := in.begin()
 	if !ok {
 		return Result{}, ErrStopping
 	}
 	defer end()
 	seen := outbox.Entry{
-		Key: groupOf(r.Name, &n), State: stateOf(&n), Source: sourceOf(&n), Intended: n.NotificationReason == reasonRepeat,
-		SeenAt: arrived, Window: window(&n, r.DedupeWindow),
+		Key: groupOf(r.Name, n), State: stateOf(n), Source: sourceOf(n), Intended: n.NotificationReason == reasonRepeat,
+		SeenAt: arrived, Window: window(n, r.DedupeWindow),
 	}
 	known := in.memory.enter(seen.Key)
 	defer known.mu.Unlock()
-	if in.late(ctx, known, &seen, &n) {
+	if in.late(ctx, known, &seen, n) {
 		in.metrics.duplicates.WithLabelValues("memory").Inc()
 		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
 	}
@@ -275,11 +277,11 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n templating.Notifica
 // entry returns the entry of a notification. It is empty if nobody is paged and no page changes, but its
 // state is still stored, because the next notification is compared with it. flaps is the sentence about
 // a group that flaps, or "".
-func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notification, flaps string, arrived time.Time) (*outbox.Entry, error) {
+func (in *Intake) entry(ctx context.Context, r *Receiver, n *templating.Notification, flaps string, arrived time.Time) (*outbox.Entry, error) {
 	if !r.Wants(n) && !r.Pages { // resolved alerts end a page even if no text is sent
 		return &outbox.Entry{}, nil
 	}
-	update, err := in.onCall.Decide(ctx, r.Name, &n, in.recipients(r, &n, arrived), arrived)
+	update, err := in.onCall.Decide(ctx, r.Name, n, in.recipients(r, n, arrived), arrived)
 	if err != nil {
 		return nil, err
 	}
@@ -317,7 +319,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 			if had {
 				b.LongTail = ""
 			}
-			rendered = r.Render(n, b)
+			rendered = r.Render(*n, b)
 			texts[had] = rendered
 		}
 		return rendered
@@ -331,7 +333,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n templating.Notificat
 		update.Page.Headline = rendered.Headline
 	}
 	for _, person := range update.To {
-		out.Messages = append(out.Messages, in.message(r, &n, person, text(person), arrived))
+		out.Messages = append(out.Messages, in.message(r, n, person, text(person), arrived))
 	}
 	out.OfPage()
 	return out, nil
