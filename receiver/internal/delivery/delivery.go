@@ -217,6 +217,9 @@ func (d *Delivery) logFinal(m outbox.Message, c outbox.Change) {
 	if m.State != outbox.Delivered && m.State != outbox.Superseded {
 		level = slog.LevelWarn
 	}
+	if !d.logger.Enabled(context.Background(), level) {
+		return
+	}
 	d.logger.Log(context.Background(), level, "message "+string(m.State), "id", m.ID, "to", m.To, "receiver", m.Receiver,
 		"after", c.At.Sub(m.CreatedAt).Round(time.Millisecond), "detail", c.Detail)
 }

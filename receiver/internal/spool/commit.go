@@ -174,7 +174,7 @@ func (s *Spool) add(ctx context.Context, e *outbox.Entry) (outbox.Added, error) 
 		cancel()
 	}
 	with := *e
-	with.Notes = slices.Concat(r.changes(), e.Notes)
+	with.Notes = append(r.changes(), e.Notes...)
 	added, err := s.opening.add(ctx, with)
 	written := err == nil && !added.Duplicate
 	if err != nil && !errors.Is(err, outbox.ErrConflict) && (r != nil || !errors.Is(err, outbox.ErrNotStored)) && ctx.Err() == nil {

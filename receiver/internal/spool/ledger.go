@@ -101,6 +101,7 @@ func (l *ledger) apply(t *tracked, c outbox.Change) bool {
 func (l *ledger) put(t *tracked, c outbox.Change) {
 	if len(t.changes) == 0 {
 		t.since = time.Now()
+		t.changes = make([]outbox.Change, 0, 3) // usually an attempt, its acceptance and the final status
 	}
 	t.changes = append(t.changes, c)
 	if l.pending[t.m.ID] == nil {
@@ -314,23 +315,27 @@ func (l *ledger) wakeIfAny() {
 func (l *ledger) board(most int, since time.Time) *ride {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := &ride{}
+	r, n := &ride{}, 0
 	for _, t := range l.order {
 		if t.entry != nil || t.unread || t.since.After(since) {
 			continue
 		}
-		if len(r.all) >= most {
+		if n >= most {
 			break
 		}
-		r.all = append(r.all, t.changes...)
 		r.of = append(r.of, t)
-		r.counts = append(r.counts, len(t.changes))
+		n += len(t.changes)
 	}
 	if len(r.of) == 0 {
 		return nil
 	}
 	// Replicas that lock rows in the same order do not wait for each other in circles.
-	slices.SortStableFunc(r.all, func(a, b outbox.Change) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(r.of, func(a, b *tracked) int { return strings.Compare(a.m.ID, b.m.ID) })
+	r.all, r.counts = make([]outbox.Change, 0, n), make([]int, len(r.of))
+	for i, t := range r.of {
+		r.all = append(r.all, t.changes...)
+		r.counts[i] = len(t.changes)
+	}
 	return r
 }
 
@@ -360,6 +365,7 @@ func (l *ledger) settle() {
 			return false
 		}
 		delete(l.pending, t.m.ID)
+		t.changes = nil
 		l.remember(t)
 		return true
 	})
