@@ -133,7 +133,8 @@ func (d *Delivery) Configure(s Settings) {
 }
 
 // Handover adds messages to send or, if the provider already has them, to follow. Only the leader
-// sends those in the store; direct messages are not there. Handover never blocks.
+// sends those in the store; direct messages are not there. Handover never blocks. The messages must
+// not be changed afterwards.
 func (d *Delivery) Handover(direct bool, ms ...outbox.Message) {
 	switch {
 	case direct: // even if known: it may have failed the last time

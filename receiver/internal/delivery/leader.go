@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,9 +132,17 @@ func (l *leader) may(id string) bool {
 // after it was stored here, by a hint, and when open messages are read. It may even have been sent
 // meanwhile.
 func (l *leader) admit(ms ...outbox.Message) []outbox.Message {
-	var admitted []outbox.Message
-	for _, m := range ms {
-		if known, _ := l.recent.ContainsOrAdd(m.ID, struct{}{}); !known {
+	known := func(m outbox.Message) bool {
+		known, _ := l.recent.ContainsOrAdd(m.ID, struct{}{})
+		return known
+	}
+	first := slices.IndexFunc(ms, known)
+	if first < 0 {
+		return ms
+	}
+	admitted := slices.Clone(ms[:first])
+	for _, m := range ms[first+1:] {
+		if !known(m) {
 			admitted = append(admitted, m)
 		}
 	}

@@ -55,13 +55,14 @@ type inbox struct {
 
 type arrival struct {
 	from queue.Origin
-	outbox.Message
+	*outbox.Message
 }
 
+// take leaves messages in the inbox. They must not be changed afterwards.
 func (s *sender) take(from queue.Origin, ms []outbox.Message) {
 	s.leave(func(in *inbox) {
-		for _, m := range ms {
-			if !m.State.Final() || m.Taken() {
+		for i := range ms {
+			if m := &ms[i]; !m.State.Final() || m.Taken() {
 				in.arrivals = append(in.arrivals, arrival{from, m})
 			}
 		}
@@ -170,9 +171,9 @@ func (s *sender) takeInbox() {
 	}
 	for _, a := range in.arrivals {
 		if a.Taken() {
-			s.queue.Passed(a.Message, now)
+			s.queue.Passed(*a.Message, now)
 		} else {
-			s.queue.Add(a.Message, a.from, now)
+			s.queue.Add(*a.Message, a.from, now)
 		}
 	}
 	if in.loaded {
