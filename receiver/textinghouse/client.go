@@ -67,9 +67,9 @@ func (c *Client) GoString() string { return c.String() }
 // endpoint is one of the provider's URLs.
 type endpoint struct {
 	url, host string
-	http      *http.Client
-	renew     func()       // makes later requests use new connections
-	failed    atomic.Int64 // time of the last failure, Unix ns; 0: it works
+	http      http.RoundTripper // not a Client, which follows redirects: that would make a GET, or send the password elsewhere
+	renew     func()            // makes later requests use new connections
+	failed    atomic.Int64      // time of the last failure, Unix ns; 0: it works
 }
 
 // NewClient returns a Client. It makes no request.
@@ -104,15 +104,10 @@ func NewClient(o Options) (*Client, error) {
 }
 
 func newEndpoint(url, host string, o Options) *endpoint {
-	e := &endpoint{url: url, host: host, renew: func() {}}
-	if o.Transport == nil {
+	e := &endpoint{url: url, host: host, http: o.Transport, renew: func() {}}
+	if e.http == nil {
 		own := newRenewing(o.MaxConns)
-		o.Transport, e.renew = own, own.renew
-	}
-	e.http = &http.Client{
-		Transport: o.Transport,
-		// Following a redirect would make a GET, or send the password elsewhere.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		e.http, e.renew = own, own.renew
 	}
 	return e
 }
@@ -285,10 +280,14 @@ func (c *Client) inOrder(now time.Time) (all []*endpoint, n int) {
 // note records whether the endpoint works. A refusal counts against the endpoint only if the same
 // request may succeed later. A request that its caller cancelled does not count.
 func (e *endpoint) note(err error, inTime bool) {
+	if err == nil {
+		e.failed.Store(0)
+		return
+	}
 	var refusal *Error
 	refused := errors.As(err, &refusal)
 	switch {
-	case err == nil, refused && (!refusal.Code.Retryable() || refusal.Code == CodeFlood):
+	case refused && (!refusal.Code.Retryable() || refusal.Code == CodeFlood):
 		e.failed.Store(0)
 	case inTime || errors.Is(err, context.DeadlineExceeded):
 		e.failed.Store(time.Now().UnixNano())
@@ -307,7 +306,7 @@ func (c *Client) post(ctx context.Context, command string, e *endpoint, form str
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("User-Agent", "smspager")
-	resp, err := e.http.Do(req)
+	resp, err := e.http.RoundTrip(req)
 	if err == nil {
 		defer resp.Body.Close()
 		var b []byte
@@ -318,20 +317,18 @@ func (c *Client) post(ctx context.Context, command string, e *endpoint, form str
 			return resp.StatusCode, string(b), nil
 		}
 	}
-	if inner := (*url.Error)(nil); errors.As(err, &inner) {
-		err = inner.Err // without "Post URL": the endpoint's host is in the error already
-	}
 	return 0, "", &TransportError{Command: command, Endpoint: e.host, Written: connected.Load(), Err: err}
 }
 
 // outcome returns the label of an error in metrics.
 func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
 	var refusal *Error
 	var unreadable *UnreadableResponseError
 	var netErr net.Error
 	switch {
-	case err == nil:
-		return "ok"
 	case errors.As(err, &refusal):
 		return strconv.Itoa(int(refusal.Code))
 	case errors.As(err, &unreadable) && unreadable.StatusCode != http.StatusOK:

@@ -50,7 +50,7 @@ func TestProviderMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	serveOn(t, l, &after)
-	c.endpoints[0].http.Transport.(*renewing).since = time.Now().Add(-renewGap)
+	c.endpoints[0].http.(*renewing).since = time.Now().Add(-renewGap)
 	if _, err := c.Credit(context.Background()); err == nil {
 		t.Fatal("the old machine gets no requests, so this test shows nothing")
 	}
@@ -74,7 +74,7 @@ func TestConnectionsAge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := c.endpoints[0].http.Transport.(*renewing)
+	own := c.endpoints[0].http.(*renewing)
 	for i, want := range []int32{1, 1, 2, 2} {
 		if i == 2 {
 			own.since = time.Now().Add(-maxConnAge)
