@@ -67,14 +67,14 @@ func (r *Receiver) NeedsNoLogin(req *http.Request) bool {
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// guarded wraps a handler with what every request needs: headers for browsers, the identification of the
-// caller, and a 403 if another web site makes a browser change something.
+// guarded wraps a handler with what every request needs: headers for browsers, and a 403 if another web
+// site makes a browser change something.
 func (r *Receiver) guarded(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		response.Write(w, http.StatusForbidden, errors.New("this request comes from another web site, which may not change anything here"))
 	}))
-	next = protection.Handler(r.access.Handler(next))
+	next = protection.Handler(next)
 	return WithHeaders(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { next.ServeHTTP(w, tidy(req)) }))
 }
 
@@ -111,9 +111,12 @@ var slashes = regexp.MustCompile(`/{2,}`)
 // stays.
 func tidy(req *http.Request) *http.Request {
 	given := req.URL.EscapedPath()
+	if !strings.Contains(given, "//") {
+		return req
+	}
 	tidy := slashes.ReplaceAllString(given, "/")
 	path, err := url.PathUnescape(tidy)
-	if err != nil || tidy == given {
+	if err != nil {
 		return req
 	}
 	u := *req.URL
@@ -123,20 +126,21 @@ func tidy(req *http.Request) *http.Request {
 	return &short
 }
 
-// private returns a handler of the paths for people and Alertmanager, below the route prefix.
+// private returns a handler of the paths for people and Alertmanager, below the route prefix. Those for
+// people learn who makes the request.
 func (r *Receiver) private() http.Handler {
-	mux := http.NewServeMux()
+	mux, reload := http.NewServeMux(), r.access.Handler(http.HandlerFunc(r.serveReload))
 	mux.Handle("/alertmanager", r.intake)
 	mux.Handle("/alertmanager/{receiver...}", r.intake)
-	mux.Handle("/api/v1/", r.api)
+	mux.Handle("/api/v1/", r.access.Handler(r.api))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r.gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "smspager is healthy.") })
 	mux.HandleFunc("GET /-/ready", r.serveReady)
 	if r.load != nil {
-		mux.HandleFunc("POST /-/reload", r.serveReload)
-		mux.HandleFunc("PUT /-/reload", r.serveReload)
+		mux.Handle("POST /-/reload", reload)
+		mux.Handle("PUT /-/reload", reload)
 	}
-	mux.Handle("/", r.console)
+	mux.Handle("/", r.access.Handler(r.console))
 	if r.prefix == "" {
 		return mux
 	}

@@ -2,12 +2,14 @@ package textinghouse
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Receipt is a status callback (DLR; seed, 4.5). At least one id is set.
@@ -35,20 +37,30 @@ var dateForms = []string{
 	"2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02 15:04", "2006/01/02 15:04:05", "20060102150405", "20060102T150405Z",
 }
 
+// fields holds the fields of a callback as received. Their names are case-sensitive.
+type fields struct {
+	APIID    jsontext.Value `json:"apimsgid"`
+	ClientID jsontext.Value `json:"climsgid"`
+	Status   jsontext.Value `json:"status"`
+	From     jsontext.Value `json:"from"`
+	Text     jsontext.Value `json:"txt"`
+	Date     jsontext.Value `json:"date"`
+}
+
 // ParseReceipt reads the body of a status callback. The status may be a string or a number;
 // unknown fields are ignored.
 func ParseReceipt(body []byte) (Receipt, error) {
-	var r Receipt
-	fields, err := callbackFields(body)
+	f, err := parseFields(body)
 	if err != nil {
-		return r, err
+		return Receipt{}, err
 	}
-	if r.APIID, r.ClientID, err = callbackIDs(fields); err != nil {
-		return r, err
+	r := Receipt{APIID: text(f.APIID), ClientID: text(f.ClientID)}
+	if r.APIID == "" && r.ClientID == "" {
+		return r, errors.New(`callback: neither "apimsgid" nor "climsgid" is set`)
 	}
-	raw := strings.Trim(string(fields["status"]), `"`)
+	raw := strings.Trim(string(f.Status), `"`)
 	n, ok := number(raw)
-	if !ok || string(fields["status"]) != raw && string(fields["status"]) != strconv.Quote(raw) {
+	if !ok || string(f.Status) != raw && string(f.Status) != strconv.Quote(raw) {
 		return r, errors.New(`callback: "status" must be a status code`)
 	}
 	r.Status = Status(n)
@@ -58,13 +70,13 @@ func ParseReceipt(body []byte) (Receipt, error) {
 // ParseReply reads the body of a reply callback. It fails only if the body is not a JSON object: a
 // person's text must not be lost because a field is missing or has another type.
 func ParseReply(body []byte) (Reply, error) {
-	fields, err := callbackFields(body)
+	f, err := parseFields(body)
 	if err != nil {
 		return Reply{}, err
 	}
 	return Reply{
-		APIID: callbackText(fields, "apimsgid"), ClientID: callbackText(fields, "climsgid"),
-		From: phoneNumber(callbackText(fields, "from")), Text: callbackText(fields, "txt"), Date: date(callbackText(fields, "date")),
+		APIID: text(f.APIID), ClientID: text(f.ClientID),
+		From: phoneNumber(text(f.From)), Text: text(f.Text), Date: date(text(f.Date)),
 	}, nil
 }
 
@@ -104,39 +116,33 @@ func date(text string) time.Time {
 	return time.Unix(n, 0).UTC()
 }
 
-// callbackFields reads a JSON object. Its keys are case-sensitive.
-func callbackFields(body []byte) (map[string]json.RawMessage, error) {
-	var fields map[string]json.RawMessage
-	err := json.Unmarshal(body, &fields)
-	if err != nil { // a gateway may not escape line ends, or begin with a byte order mark
-		spaced := bytes.Map(func(r rune) rune {
+// parseFields reads a JSON object.
+func parseFields(body []byte) (f fields, err error) {
+	lenient := json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if err = json.Unmarshal(body, &f, lenient); err != nil { // a gateway may not escape line ends, or begin with a byte order mark
+		body = bytes.Map(func(r rune) rune {
 			if unicode.IsControl(r) {
 				return ' '
 			}
 			return r
 		}, bytes.TrimPrefix(body, []byte("\ufeff")))
-		err = json.Unmarshal(spaced, &fields)
+		f = fields{}
+		err = json.Unmarshal(body, &f, lenient)
 	}
-	if err != nil || fields == nil {
-		return nil, errors.New("callback: the body must be a JSON object")
+	if err != nil || jsontext.Value(bytes.TrimSpace(body)).Kind() != '{' {
+		return fields{}, errors.New("callback: the body must be a JSON object")
 	}
-	return fields, nil
+	return f, nil
 }
 
-func callbackIDs(fields map[string]json.RawMessage) (apiID, clientID string, err error) {
-	apiID, clientID = callbackText(fields, "apimsgid"), callbackText(fields, "climsgid")
-	if apiID == "" && clientID == "" {
-		return "", "", errors.New(`callback: neither "apimsgid" nor "climsgid" is set`)
+// text reads a string; a missing one and null are "", and a number is its digits.
+func text(v jsontext.Value) string {
+	switch v.Kind() {
+	case 'n':
+		return ""
+	case '"':
+		unquoted, _ := jsontext.AppendUnquote(nil, v) // what is invalid becomes U+FFFD
+		return string(unquoted)
 	}
-	return apiID, clientID, nil
-}
-
-// callbackText reads a string; a missing one and null are "", and a number is its digits.
-func callbackText(fields map[string]json.RawMessage, name string) string {
-	var text string
-	raw := fields[name]
-	if err := json.Unmarshal(raw, &text); err != nil {
-		return string(raw)
-	}
-	return text
+	return string(v)
 }

@@ -65,9 +65,12 @@ type callback[T any] struct {
 func (c callback[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	code, outcome, err := c.serve(w, r)
 	c.Observe(c.kind, outcome)
-	body := map[string]string{"status": outcome}
-	if err != nil {
-		body = map[string]string{"error": err.Error()}
+	var body struct {
+		Status string `json:"status,omitempty"`
+		Error  string `json:"error,omitempty"`
+	}
+	if body.Status = outcome; err != nil {
+		body.Status, body.Error = "", err.Error()
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
