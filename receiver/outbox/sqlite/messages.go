@@ -27,7 +27,14 @@ const (
 	deletePending = `DELETE FROM pending WHERE id = ?`
 
 	// changed sets all columns that a Change can change.
-	changed = ` SET state = ?2, status = ?3, api_id = ?4, outdated_by = ?5, attempts = ?6, updated_at = ?7, attempted_at = ?8, accepted_at = ?9, events = ?10 WHERE id = ?1`
+	changed = ` SET state = ?, status = ?, api_id = ?, outdated_by = ?, attempts = ?, updated_at = ?, attempted_at = ?, accepted_at = ?, events = ? WHERE id = ?`
+
+	// copyPending copies an open message to those that ended, with the same columns changed.
+	copyPending = `
+INSERT INTO messages (` + columns + `)
+SELECT id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
+  ?, ?, ?, ?, ?, created_at, ?, not_before, expires_at, ?, ?, ?
+FROM pending WHERE id = ? ON CONFLICT DO NOTHING`
 
 	// selectMessage reads both tables in one statement: a message is in one of them.
 	selectMessage = `SELECT ` + columns + ` FROM pending WHERE id = ?1 UNION ALL SELECT ` + columns + ` FROM messages WHERE id = ?1`
@@ -59,7 +66,7 @@ func scan(row interface{ Scan(...any) error }) (m outbox.Message, err error) {
 	return m, err
 }
 
-// insert writes a message into its table, or fails with ErrConflict.
+// insert writes a new message, or fails with ErrConflict.
 func (st *statements) insert(ctx context.Context, m outbox.Message) error {
 	into := st.insertPending
 	if m.State.Final() {
@@ -133,21 +140,21 @@ func (st *statements) applyTo(ctx context.Context, id string, changes []outbox.C
 	for _, c := range changes {
 		made = c.Apply(&m) || made
 	}
-	switch {
-	case !made:
+	if !made {
 		return nil
-	case !ended && m.State.Final():
-		if _, err := st.deletePending.ExecContext(ctx, id); err != nil {
-			return err
-		}
-		return st.insert(ctx, m)
 	}
-	update := st.updatePending
-	if ended {
-		update = st.updateEnded
+	write := st.updatePending
+	switch {
+	case ended:
+		write = st.updateEnded
+	case m.State.Final():
+		write = st.copyPending
 	}
-	_, err = update.ExecContext(ctx, id, string(m.State), int(m.Status), m.APIID, m.SupersededBy, m.Attempts,
-		millis(m.UpdatedAt), millis(m.AttemptedAt), millis(m.AcceptedAt), outbox.MarshalHistory(m.Events))
+	_, err = write.ExecContext(ctx, string(m.State), int(m.Status), m.APIID, m.SupersededBy, m.Attempts,
+		millis(m.UpdatedAt), millis(m.AttemptedAt), millis(m.AcceptedAt), outbox.MarshalHistory(m.Events), id)
+	if err == nil && write == st.copyPending {
+		_, err = st.deletePending.ExecContext(ctx, id)
+	}
 	if err == nil {
 		st.know(m)
 	}

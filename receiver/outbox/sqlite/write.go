@@ -13,7 +13,7 @@ import (
 
 // statements holds the writer's statements, prepared once.
 type statements struct {
-	insertSighting, insertPending, insertEnded, updatePending, updateEnded, deletePending, selectMessage, outdateOlder,
+	insertSighting, insertPending, insertEnded, updatePending, updateEnded, copyPending, deletePending, selectMessage, outdateOlder,
 	insertPage, updatePage, insertPageEvent, insertMark, updateMark, deleteMark, pruneMarks,
 	pruneMessages, prunePages, prunePageEvents, pruneSightings *sql.Stmt
 
@@ -34,6 +34,7 @@ func (s *statements) all() []query {
 		{&s.insertEnded, insertEnded},
 		{&s.updatePending, updatePending},
 		{&s.updateEnded, updateEnded},
+		{&s.copyPending, copyPending},
 		{&s.deletePending, deletePending},
 		{&s.selectMessage, selectMessage},
 		{&s.outdateOlder, outdateOlder},
