@@ -68,17 +68,21 @@ func scan(row interface{ Scan(...any) error }) (m outbox.Message, err error) {
 
 // insert writes a new message, or fails with ErrConflict.
 func (st *statements) insert(ctx context.Context, m outbox.Message) error {
-	into := st.insertPending
+	into := &st.insertPending
 	if m.State.Final() {
-		into = st.insertEnded
+		into = &st.insertEnded
 	}
-	err := guarded(into.ExecContext(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Severity, m.Urgent, m.PageID, m.Text, m.Encoding, m.Segments,
-		string(m.State), int(m.Status), m.APIID, m.SupersededBy, m.Attempts, millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt),
-		outbox.MarshalHistory(m.Events)))
-	if err == nil {
-		st.know(m)
+	rows, err := into.exec(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Severity, m.Urgent, m.PageID, m.Text, m.Encoding, int64(m.Segments),
+		string(m.State), int64(m.Status), m.APIID, m.SupersededBy, int64(m.Attempts), millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt),
+		outbox.MarshalHistory(m.Events))
+	switch {
+	case err != nil:
+		return err
+	case rows == 0:
+		return outbox.ErrConflict
 	}
-	return err
+	st.know(m)
+	return nil
 }
 
 // outdate marks the older messages that a new one makes needless, because the provider has it already.
@@ -143,17 +147,17 @@ func (st *statements) applyTo(ctx context.Context, id string, changes []outbox.C
 	if !made {
 		return nil
 	}
-	write := st.updatePending
+	write := &st.updatePending
 	switch {
 	case ended:
-		write = st.updateEnded
+		write = &st.updateEnded
 	case m.State.Final():
-		write = st.copyPending
+		write = &st.copyPending
 	}
-	_, err = write.ExecContext(ctx, string(m.State), int(m.Status), m.APIID, m.SupersededBy, m.Attempts,
+	_, err = write.exec(ctx, string(m.State), int64(m.Status), m.APIID, m.SupersededBy, int64(m.Attempts),
 		millis(m.UpdatedAt), millis(m.AttemptedAt), millis(m.AcceptedAt), outbox.MarshalHistory(m.Events), id)
-	if err == nil && write == st.copyPending {
-		_, err = st.deletePending.ExecContext(ctx, id)
+	if err == nil && write == &st.copyPending {
+		_, err = st.deletePending.exec(ctx, id)
 	}
 	if err == nil {
 		st.know(m)

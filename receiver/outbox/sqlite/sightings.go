@@ -87,6 +87,6 @@ func (st *statements) sight(ctx context.Context, e *outbox.Entry) (original *out
 
 func (st *statements) noteSighting(ctx context.Context, key outbox.Key, s outbox.Sighting) error {
 	st.sightings.fresh[key] = s
-	_, err := st.insertSighting.ExecContext(ctx, key[:], s.State[:], millis(s.SeenAt), outbox.Words(s.Sources), s.Before[:], outbox.Words(s.Earlier), outbox.Words(s.IDs))
+	_, err := st.insertSighting.exec(ctx, key[:], s.State[:], millis(s.SeenAt), outbox.Words(s.Sources), s.Before[:], outbox.Words(s.Earlier), outbox.Words(s.IDs))
 	return err
 }

@@ -13,7 +13,8 @@ import (
 
 // statements holds the writer's statements, prepared once.
 type statements struct {
-	insertSighting, insertPending, insertEnded, updatePending, updateEnded, copyPending, deletePending, selectMessage, outdateOlder,
+	insertSighting, insertPending, insertEnded, updatePending, updateEnded, copyPending, deletePending direct
+	selectMessage, outdateOlder,
 	insertPage, updatePage, insertPageEvent, insertMark, updateMark, deleteMark, pruneMarks,
 	pruneMessages, prunePages, prunePageEvents, pruneSightings *sql.Stmt
 
@@ -22,13 +23,13 @@ type statements struct {
 }
 
 // query pairs a statement with its text.
-type query struct {
-	stmt **sql.Stmt
+type query[S any] struct {
+	stmt S
 	text string
 }
 
-func (s *statements) all() []query {
-	return []query{
+func (s *statements) direct() []query[*direct] {
+	return []query[*direct]{
 		{&s.insertSighting, insertSighting},
 		{&s.insertPending, insertPending},
 		{&s.insertEnded, insertEnded},
@@ -36,6 +37,11 @@ func (s *statements) all() []query {
 		{&s.updateEnded, updateEnded},
 		{&s.copyPending, copyPending},
 		{&s.deletePending, deletePending},
+	}
+}
+
+func (s *statements) all() []query[**sql.Stmt] {
+	return []query[**sql.Stmt]{
 		{&s.selectMessage, selectMessage},
 		{&s.outdateOlder, outdateOlder},
 		{&s.insertPage, insertPage},
@@ -61,6 +67,11 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) (err error) {
 			return fmt.Errorf("prepare a statement: %w", err)
 		}
 	}
+	for _, q := range s.direct() {
+		if err := q.stmt.prepare(ctx, conn, q.text); err != nil {
+			return fmt.Errorf("prepare a statement: %w", err)
+		}
+	}
 	return s.sightings.read(ctx, conn)
 }
 
@@ -70,6 +81,9 @@ func (s *statements) close() {
 		if *q.stmt != nil {
 			_ = (*q.stmt).Close()
 		}
+	}
+	for _, q := range s.direct() {
+		q.stmt.close()
 	}
 }
 
