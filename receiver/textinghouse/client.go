@@ -134,27 +134,27 @@ func (c *Client) Send(ctx context.Context, m SMS) (apiID string, err error) {
 	case len(m.From) > maxSenderID || strings.IndexFunc(m.From, notAlphanumeric) >= 0:
 		return "", fmt.Errorf("sendsms: a sender ID has at most %d characters of a-zA-Z0-9", maxSenderID)
 	}
-	form := url.Values{"to": {to}, "txt": {m.Text}, "iscom": {"N"}}
+	form := []string{"to", to, "txt", m.Text, "iscom", "N"}
 	if m.Commercial {
-		form.Set("iscom", "Y")
+		form[5] = "Y"
 	}
 	if m.ClientID != "" {
-		form.Set("climsgid", m.ClientID)
+		form = append(form, "climsgid", m.ClientID)
 	}
 	if m.From != "" {
-		form.Set("from", m.From)
+		form = append(form, "from", m.From)
 	}
-	return call(ctx, c, CommandSend, form, parseID)
+	return call(ctx, c, CommandSend, m.ClientID, parseID, form...)
 }
 
 // Status returns the status of a message by the provider's id.
 func (c *Client) Status(ctx context.Context, apiID string) (Status, error) {
-	return call(ctx, c, CommandStatus, url.Values{"api_id": {apiID}}, parseStatus)
+	return call(ctx, c, CommandStatus, "", parseStatus, "api_id", apiID)
 }
 
 // Credit returns the account's balance.
 func (c *Client) Credit(ctx context.Context) (Credit, error) {
-	return call(ctx, c, CommandCredit, url.Values{}, parseCredit)
+	return call(ctx, c, CommandCredit, "", parseCredit)
 }
 
 // EndpointHealth reports whether an endpoint works.
@@ -202,16 +202,17 @@ func notAlphanumeric(r rune) bool {
 }
 
 // call makes a request to the endpoints in order, until one of them responds. If one may have
-// received a message, no other endpoint gets it.
-func call[T any](ctx context.Context, c *Client, command string, form url.Values, value func(string) (T, bool)) (T, error) {
-	body := c.encode(command, form)
+// received the message to be sent, whose client ID is given, no other endpoint gets it. form is as for
+// encode.
+func call[T any](ctx context.Context, c *Client, command, clientID string, value func(string) (T, bool), form ...string) (T, error) {
+	body := c.encode(command, form...)
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var none T
 	var failures unreached
 	endpoints, healthy := c.inOrder(time.Now())
 	if command == CommandSend {
-		if e := c.attempted.only(form.Get("climsgid"), time.Now()); e != nil {
+		if e := c.attempted.only(clientID, time.Now()); e != nil {
 			endpoints, healthy = []*endpoint{e}, 1
 		}
 	}
@@ -221,7 +222,7 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 			return v, nil
 		}
 		if command == CommandSend && MayHaveBeenAccepted(err) {
-			c.attempted.add(form.Get("climsgid"), e, time.Now())
+			c.attempted.add(clientID, e, time.Now())
 			return none, err
 		}
 		var refusal *Error
@@ -233,12 +234,18 @@ func call[T any](ctx context.Context, c *Client, command string, form url.Values
 	return none, failures
 }
 
-// encode adds the account and the command to a form.
-func (c *Client) encode(command string, form url.Values) string {
-	form.Set("user", c.user)
-	form.Set("pass", c.password)
-	form.Set("cmd", command)
-	return form.Encode()
+// encode returns a form with the account, the command, and fields: names and values in turns.
+func (c *Client) encode(command string, fields ...string) string {
+	var form strings.Builder
+	form.Grow(256)
+	form.WriteString("user=" + url.QueryEscape(c.user) + "&pass=" + url.QueryEscape(c.password) + "&cmd=" + command)
+	for i := 0; i+1 < len(fields); i += 2 {
+		form.WriteByte('&')
+		form.WriteString(fields[i])
+		form.WriteByte('=')
+		form.WriteString(url.QueryEscape(fields[i+1]))
+	}
+	return form.String()
 }
 
 // callOne makes a request to an endpoint. If hurried, the endpoint has only a share of the time.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -81,7 +80,7 @@ func (c *Client) Guards(clientID string) bool {
 // endpoints say so. If some say so and others do not respond, the error is [ErrPartlyAsked]. Once one
 // has said so, an endpoint that failed in the last 30 seconds is not asked.
 func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status, error) {
-	body := c.encode(CommandStatus, url.Values{"climsgid": {clientID}})
+	body := c.encode(CommandStatus, "climsgid", clientID)
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	must := c.attempted.of(clientID)
