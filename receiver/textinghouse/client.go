@@ -317,7 +317,7 @@ func (c *Client) post(ctx context.Context, command string, e *endpoint, form str
 	if err == nil {
 		defer resp.Body.Close()
 		var b []byte
-		if b, err = io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes+1)); err == nil {
+		if b, err = readBody(resp.Body, resp.ContentLength, maxResponseBytes); err == nil {
 			if len(b) > maxResponseBytes {
 				return 0, "", &UnreadableResponseError{Command: command, StatusCode: resp.StatusCode, Excerpt: strings.ReplaceAll(excerpt(string(b)), c.password, "****")}
 			}
@@ -325,6 +325,17 @@ func (c *Client) post(ctx context.Context, command string, e *endpoint, form str
 		}
 	}
 	return 0, "", &TransportError{Command: command, Endpoint: e.host, Written: connected.Load(), Err: err}
+}
+
+// readBody reads a body of this size, 0 or less if that is unknown. If the body has more than most bytes,
+// readBody returns most+1 of them.
+func readBody(body io.Reader, size, most int64) ([]byte, error) {
+	if size <= 0 {
+		return io.ReadAll(io.LimitReader(body, most+1))
+	}
+	b := make([]byte, min(size, most+1))
+	_, err := io.ReadFull(body, b)
+	return b, err
 }
 
 // outcome returns the label of an error in metrics.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -86,8 +85,8 @@ func (c callback[T]) serve(w http.ResponseWriter, r *http.Request) (code int, ou
 		w.Header().Set("Allow", http.MethodPost)
 		return http.StatusMethodNotAllowed, "invalid", errors.New("use POST")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallbackBytes))
-	if err != nil {
+	body, err := readBody(r.Body, r.ContentLength, maxCallbackBytes)
+	if err != nil || len(body) > maxCallbackBytes {
 		return http.StatusBadRequest, "invalid", fmt.Errorf("the body cannot be read, or is larger than %d bytes", maxCallbackBytes)
 	}
 	parsed, err := c.parse(body)
