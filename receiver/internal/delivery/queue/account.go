@@ -34,11 +34,11 @@ func (a *account) admits(now time.Time) (at time.Time, ok bool) {
 func (a *account) begin(it *item) {
 	if !a.blocked.IsZero() {
 		a.trial = it
-		it.trials++
+		it.own().trials++
 		if a.trials == nil {
 			a.trials = make(map[e164.Number]int32)
 		}
-		a.trials[it.lane.to]++
+		a.trials[it.to]++
 	}
 }
 
@@ -78,7 +78,7 @@ func (a *account) chooseTrial(d *dues, now time.Time) {
 // before reports whether an item tries a refused account before another.
 func (a *account) before(it, other *item) bool {
 	return cmp.Or(
-		int(a.trials[it.lane.to]-a.trials[other.lane.to]), int(it.trials-other.trials), int(it.rank-other.rank), cmp.Compare(other.id, it.id),
+		int(a.trials[it.to]-a.trials[other.to]), int(it.has().trials-other.has().trials), int(it.rank-other.rank), cmp.Compare(other.id, it.id),
 	) < 0
 }
 
@@ -92,7 +92,9 @@ func (q *Queue) Unblock(now time.Time) {
 	}
 	q.account = account{}
 	for _, it := range q.dues.items {
-		it.trials = 0
+		if it.rare != nil {
+			it.rare.trials = 0
+		}
 		if it.phase == parked {
 			it.phase, it.due = waiting, now
 		}

@@ -37,7 +37,7 @@ func waitUntil(at time.Time) verdict { return verdict{phase: waiting, until: at}
 // freshness gives up an item that is superseded or too old. If the provider may have it, the
 // provider is asked first. An item that became too old while it was held goes into a digest.
 func freshness(q *Queue, it *item, now time.Time) verdict {
-	switch stale := it.successor != "" || it.isLate(now) && !it.waited; {
+	switch stale := it.isSuperseded() || it.isLate(now) && !it.waited; {
 	case !stale:
 		return verdict{}
 	case !it.asks():
@@ -59,10 +59,11 @@ func accountWorks(q *Queue, it *item, now time.Time) verdict {
 
 // quietHours holds an item until its recipient's quiet hours end.
 func quietHours(q *Queue, it *item, now time.Time) verdict {
-	if it.inDoubt() || !it.notBefore.time().After(now) {
+	end := it.has().notBefore.time()
+	if it.inDoubt() || !end.After(now) {
 		return verdict{}
 	}
-	return verdict{phase: held, until: it.notBefore.time()}
+	return verdict{phase: held, until: end}
 }
 
 // withinLimits holds an item until the limits of its recipient allow it.
@@ -127,7 +128,7 @@ func floodWindow(q *Queue, it *item, now time.Time) verdict {
 // superseded or became too old after the response is asked about again: it is given up only if no request
 // is on its way.
 func question(q *Queue, it *item, now time.Time) verdict {
-	if it.asks() && (!it.answered() || it.successor != "" || it.isLate(now)) {
+	if it.asks() && (!it.answered() || it.isSuperseded() || it.isLate(now)) {
 		return verdict{do: Ask}
 	}
 	return verdict{do: Send}
@@ -182,7 +183,7 @@ func (q *Queue) judge(it *item, now time.Time) verdict {
 func (q *Queue) start(it *item, v verdict, now time.Time) Run {
 	switch v.do {
 	case Digest:
-		it.with = v.with
+		it.own().with = v.with
 		for _, other := range v.with {
 			q.limits.release(other)
 			q.dues.remove(other)

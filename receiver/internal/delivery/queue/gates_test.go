@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -43,22 +44,24 @@ func TestGates(t *testing.T) {
 		want  verdict
 	}{
 		{gate: "freshness", case_: "it is fresh"},
-		{gate: "freshness", case_: "a newer message supersedes it", set: func(_ *Queue, it *item) { it.successor = "m2" }, want: verdict{do: GiveUp}},
-		{gate: "freshness", case_: "a newer message supersedes it, but the provider may have it", set: func(_ *Queue, it *item) { it.successor, it.doubt = "m2", &Doubt{Ask: true} }, want: verdict{do: Ask}},
-		{gate: "freshness", case_: "the same while the account is refused", set: func(q *Queue, it *item) { it.successor, it.doubt = "m2", &Doubt{Ask: true}; q.Block(start) }},
+		{gate: "freshness", case_: "a newer message supersedes it", set: func(_ *Queue, it *item) { it.own().successor = "m2" }, want: verdict{do: GiveUp}},
+		{gate: "freshness", case_: "a newer message supersedes it, but the provider may have it", set: func(_ *Queue, it *item) { it.own().successor, it.doubt = "m2", &Doubt{Ask: true} }, want: verdict{do: Ask}},
+		{gate: "freshness", case_: "the same while the account is refused", set: func(q *Queue, it *item) { it.own().successor, it.doubt = "m2", &Doubt{Ask: true}; q.Block(start) }},
 		{gate: "freshness", case_: "it is too old", at: 2 * time.Hour, want: verdict{do: GiveUp}},
 		{gate: "freshness", case_: "it is too old because it was held", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.waited = true }},
 		{gate: "account", case_: "the account works"},
 		{gate: "account", case_: "the account is refused", set: func(q *Queue, _ *item) { q.Block(start) }, want: verdict{phase: parked, until: start.Add(minute)}},
 		{gate: "account", case_: "a minute later", at: minute, set: func(q *Queue, _ *item) { q.Block(start) }},
-		{gate: "account", case_: "another message tries it", at: minute, set: func(q *Queue, _ *item) { q.Block(start); q.account.begin(&item{}) }, want: verdict{phase: parked, until: start.Add(2 * minute)}},
+		{gate: "account", case_: "another message tries it", at: minute, set: func(q *Queue, _ *item) { q.Block(start); q.account.begin(q.maker.item(message(2, bob, "g"))) }, want: verdict{phase: parked, until: start.Add(2 * minute)}},
 		{gate: "quiet hours", case_: "none"},
-		{gate: "quiet hours", case_: "they end in a minute", set: func(_ *Queue, it *item) { it.notBefore = momentOf(start.Add(minute)) }, want: verdict{phase: held, until: start.Add(minute)}},
-		{gate: "quiet hours", case_: "they have ended", at: minute, set: func(_ *Queue, it *item) { it.notBefore = momentOf(start.Add(minute)) }},
+		{gate: "quiet hours", case_: "they end in a minute", set: func(_ *Queue, it *item) { it.own().notBefore = momentOf(start.Add(minute)) }, want: verdict{phase: held, until: start.Add(minute)}},
+		{gate: "quiet hours", case_: "they have ended", at: minute, set: func(_ *Queue, it *item) { it.own().notBefore = momentOf(start.Add(minute)) }},
 		{gate: "quiet hours", case_: "the provider may have it", set: func(_ *Queue, it *item) {
-			it.notBefore, it.doubt = momentOf(start.Add(minute)), &Doubt{Ask: true, Tried: true}
+			it.own().notBefore, it.doubt = momentOf(start.Add(minute)), &Doubt{Ask: true, Tried: true}
 		}},
-		{gate: "quiet hours", case_: "it was loaded", set: func(_ *Queue, it *item) { it.notBefore, it.doubt = momentOf(start.Add(minute)), &Doubt{Ask: true} }, want: verdict{phase: held, until: start.Add(minute)}},
+		{gate: "quiet hours", case_: "it was loaded", set: func(_ *Queue, it *item) {
+			it.own().notBefore, it.doubt = momentOf(start.Add(minute)), &Doubt{Ask: true}
+		}, want: verdict{phase: held, until: start.Add(minute)}},
 		{gate: "limits", case_: "there is room"},
 		{gate: "limits", case_: "there is no room", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false) }, want: verdict{phase: held, until: start.Add(10 * minute)}},
 		{gate: "limits", case_: "only another recipient has none", set: func(q *Queue, it *item) { q.limits.charge(bob, ofPages, start, false) }},
@@ -83,7 +86,7 @@ func TestGates(t *testing.T) {
 		{gate: "question", case_: "nobody can have tried it", want: verdict{do: Send}},
 		{gate: "question", case_: "somebody may have tried it", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true} }, want: verdict{do: Ask}},
 		{gate: "question", case_: "the provider has responded that it does not have it", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true, Answered: true} }, want: verdict{do: Send}},
-		{gate: "question", case_: "the provider has responded so, then a newer message came", set: func(_ *Queue, it *item) { it.successor, it.doubt = "m2", &Doubt{Ask: true, Answered: true} }, want: verdict{do: Ask}},
+		{gate: "question", case_: "the provider has responded so, then a newer message came", set: func(_ *Queue, it *item) { it.own().successor, it.doubt = "m2", &Doubt{Ask: true, Answered: true} }, want: verdict{do: Ask}},
 		{gate: "question", case_: "the provider has responded so, then the message became too old", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true, Answered: true} }, want: verdict{do: Ask}},
 		{gate: "question", case_: "an attempt was refused", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Failures: 1} }, want: verdict{do: Send}},
 	} {
@@ -208,7 +211,7 @@ func TestLane(t *testing.T) {
 		}
 		q.Settle(Result{Run: run}, start)
 	}
-	if q.Len() != 0 || q.Oldest() != "" || len(q.lanes.items)+len(q.floods.of) > 1 {
+	if q.Len() != 0 || q.Oldest() != "" || len(q.lanes.first)+len(q.floods.of) > 1 {
 		t.Errorf("the queue ends as %+v", q)
 	}
 }
@@ -248,6 +251,24 @@ func TestNewTermAsksAgain(t *testing.T) {
 		if again, _ := q.Next(start.Add(time.Second)); again.Do != want {
 			t.Errorf("the next run is %+v, want %v", again, want)
 		}
+	}
+}
+
+// TestSize: a hundred thousand messages may wait, on a machine with little memory.
+func TestSize(t *testing.T) {
+	const most = 112 // bytes; the next sizes that Go allocates are 128 and 144
+	if size := unsafe.Sizeof(item{}); size > most {
+		t.Errorf("an item has %d bytes, want at most %d", size, most)
+	}
+	q := NewQueue(start, false)
+	for i := range 2 {
+		q.Add(message(i, alice, strconv.Itoa(i)), Loaded, start)
+		run, _ := q.Next(start)
+		run.Doubt.Answered = true
+		q.Settle(Result{Run: run, Again: start.Add(time.Minute), Doubt: run.Doubt}, start)
+	}
+	if a, b := q.all[0].doubt, q.all[1].doubt; a != b || !a.Answered {
+		t.Errorf("two messages that the provider does not have hold %+v and %+v, want one that they share", a, b)
 	}
 }
 

@@ -109,16 +109,3 @@ func (h readyHeap) Less(a, b int) bool {
 func (h readyHeap) Swap(a, b int) { itemHeap(h).Swap(a, b) }
 func (h *readyHeap) Push(x any)   { (*itemHeap)(h).Push(x) }
 func (h *readyHeap) Pop() any     { return (*itemHeap)(h).Pop() }
-
-// ages is a heap of message IDs, which sort by age.
-type ages []string
-
-func (a ages) Len() int           { return len(a) }
-func (a ages) Less(i, j int) bool { return a[i] < a[j] }
-func (a ages) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
-func (a *ages) Push(x any)        { *a = append(*a, x.(string)) }
-func (a *ages) Pop() any {
-	last := (*a)[len(*a)-1]
-	*a = (*a)[:len(*a)-1]
-	return last
-}

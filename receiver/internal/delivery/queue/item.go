@@ -31,33 +31,62 @@ const (
 	low                  // its recipient's limits, and a budget that is spent
 )
 
-// item is a message in the queue. There may be very many.
+// item is a message in the queue. There may be very many, see TestSize.
 type item struct {
-	id        string
-	lane      lane
-	flood     uint64          // hash of recipient and text
-	message   *outbox.Message // nil: must be read from the store
-	receiver  string
-	successor string  // the newer message that supersedes it, "" without one
-	with      []*item // other items of the digest that it runs for
-	doubt     *Doubt  // nil: nobody can have tried it; never changed in place
-	expires   moment
-	notBefore moment    // end of quiet hours; zero: none
-	due       time.Time // when its turn comes, while it is in the heap
+	*address
+	id      string
+	lane    lane
+	next    *item     // the item behind it in its lane
+	flood   uint64    // hash of recipient and text
+	rare    *rare     // nil: it has nothing of that
+	doubt   *Doubt    // nil: nobody can have tried it; never changed in place, because items share it
+	due     time.Time // when its turn comes, while it is in the heap
+	expires moment
 
-	segments int32
-	missed   int32 // older messages of its lane that it superseded
 	at       int32 // index in the heap, -1 while it is not there
+	segments int16
 	phase    phase
 	class    class
 	kind     kind
-	trials   int32 // how often it has tried a refused account
-	rank     int8  // rank of its severity, lower for a more severe one
-	ready    bool  // it is in the heap of due items
-	older    bool  // a new term has begun, and askFirst has not yet handled it
-	waited   bool  // it was held: if it becomes too old, it goes into a digest
-	counted  bool  // it is counted against the limits of its recipient
-	noting   bool  // it is about a page, and its first hold must be noted
+	rank     int8 // rank of its severity, lower for a more severe one
+	digests  bool // it is a digest; digests never supersede one another
+	ready    bool // it is in the heap of due items
+	older    bool // a new term has begun, and askFirst has not yet handled it
+	waited   bool // it was held: if it becomes too old, it goes into a digest
+	counted  bool // it is counted against the limits of its recipient
+	noting   bool // it is about a page, and its first hold must be noted
+}
+
+// address is what many items have in common, and share.
+type address struct {
+	to       e164.Number
+	receiver string
+}
+
+// rare is what few items have.
+type rare struct {
+	message   *outbox.Message // nil: must be read from the store
+	successor string          // the newer message that supersedes it, "" without one
+	notBefore moment          // end of quiet hours; zero: none
+	with      []*item         // other items of the digest that it runs for
+	missed    int32           // older messages of its lane that it superseded
+	trials    int32           // how often it has tried a refused account
+}
+
+// has returns what an item has of the rare things.
+func (it *item) has() rare {
+	if it.rare == nil {
+		return rare{}
+	}
+	return *it.rare
+}
+
+// own returns the rare things of an item, to change them.
+func (it *item) own() *rare {
+	if it.rare == nil {
+		it.rare = new(rare)
+	}
+	return it.rare
 }
 
 // moment is a time as the store keeps it, in Unix milliseconds; 0 is no time. It takes a third of
@@ -80,29 +109,31 @@ func (m moment) time() time.Time {
 
 // maker makes items.
 type maker struct {
-	seed     maphash.Seed
-	interned map[string]string // names and numbers that many items share
-	order    *templating.SeverityOrder
+	seed      maphash.Seed
+	addresses map[address]*address
+	order     *templating.SeverityOrder
 }
 
 // item makes the item of a message.
 func (mk *maker) item(m outbox.Message) *item {
 	it := &item{
-		id:        m.ID,
-		lane:      mk.lane(&m),
-		flood:     maphash.Comparable(mk.seed, [2]string{string(m.To), m.Text}),
-		receiver:  mk.intern(m.Receiver),
-		successor: m.SupersededBy,
-		expires:   momentOf(m.ExpiresAt),
-		notBefore: momentOf(m.NotBefore),
-		segments:  int32(m.Segments),
-		class:     mk.classOf(&m),
-		kind:      kindOf(&m),
-		rank:      int8(min(mk.order.Rank(m.Severity), math.MaxInt8)),
-		noting:    m.PageID != "",
-		at:        -1,
+		address:  mk.address(address{m.To, m.Receiver}),
+		id:       m.ID,
+		lane:     mk.lane(&m),
+		flood:    maphash.Comparable(mk.seed, [2]string{string(m.To), m.Text}),
+		expires:  momentOf(m.ExpiresAt),
+		segments: int16(min(m.Segments, math.MaxInt16)),
+		class:    mk.classOf(&m),
+		kind:     kindOf(&m),
+		rank:     int8(min(mk.order.Rank(m.Severity), math.MaxInt8)),
+		digests:  m.GroupKey == outbox.DigestGroup,
+		noting:   m.PageID != "",
+		at:       -1,
 	}
-	if it.lane.digests {
+	if m.SupersededBy != "" || !m.NotBefore.IsZero() {
+		it.rare = &rare{successor: m.SupersededBy, notBefore: momentOf(m.NotBefore)}
+	}
+	if it.digests {
 		it.counted = true // the messages that it replaces were counted
 	}
 	if it.class == exempt {
@@ -112,20 +143,20 @@ func (mk *maker) item(m outbox.Message) *item {
 }
 
 func (mk *maker) lane(m *outbox.Message) lane {
-	return lane{e164.Number(mk.intern(string(m.To))), maphash.Comparable(mk.seed, [2]string{m.Receiver, m.GroupKey}), m.GroupKey == outbox.DigestGroup}
+	return lane(maphash.Comparable(mk.seed, [3]string{string(m.To), m.Receiver, m.GroupKey}))
 }
 
-// intern returns an equal string, if possible one that other items use.
-func (mk *maker) intern(text string) string {
+// address returns an equal address, if possible one that other items use.
+func (mk *maker) address(a address) *address {
 	const most = 10_000
-	if known, ok := mk.interned[text]; ok {
+	if known := mk.addresses[a]; known != nil {
 		return known
 	}
-	if len(mk.interned) == most {
-		clear(mk.interned)
+	if len(mk.addresses) == most {
+		clear(mk.addresses)
 	}
-	mk.interned[text] = text
-	return text
+	mk.addresses[a] = &a
+	return &a
 }
 
 // asks reports whether the provider must be asked about an item before it is sent.
@@ -141,6 +172,9 @@ func (it *item) inDoubt() bool { return it.asks() && it.doubt.Tried }
 // maySend reports whether a request to send an item may still be on its way. Other items with its
 // text and number wait until it has ended.
 func (it *item) maySend() bool { return it.inDoubt() && !it.doubt.Ended }
+
+// isSuperseded reports whether a newer message supersedes an item.
+func (it *item) isSuperseded() bool { return it.has().successor != "" }
 
 // isLate reports whether an item is too old to be sent.
 func (it *item) isLate(now time.Time) bool { return now.After(it.expires.time()) }
@@ -194,14 +228,15 @@ type Run struct {
 }
 
 func (it *item) run(do Action) Run {
+	own := it.has()
 	r := Run{
-		Do: do, ID: it.id, To: it.lane.to, Message: it.message, Successor: it.successor, Expires: it.expires.time(),
-		Receiver: it.receiver, Missed: int(it.missed),
+		Do: do, ID: it.id, To: it.to, Message: own.message, Successor: own.successor, Expires: it.expires.time(),
+		Receiver: it.receiver, Missed: int(own.missed),
 	}
 	if it.doubt != nil {
 		r.Doubt = *it.doubt
 	}
-	for _, other := range it.with {
+	for _, other := range own.with {
 		r.With = append(r.With, other.run(Digest))
 	}
 	return r

@@ -1,27 +1,19 @@
 package queue
 
-import (
-	"time"
-
-	"github.com/smspager/smspager/receiver/e164"
-)
+import "time"
 
 // LateFor is the longest delay until a message that another replica added reaches the queue.
 const LateFor = 30 * time.Second
 
 // lane identifies the messages of one recipient, receiver and group, which are sent one after
-// another.
-type lane struct {
-	to      e164.Number
-	group   uint64 // hash of receiver and group key
-	digests bool   // its messages are digests, which never supersede one another
-}
+// another: it is a hash of these.
+type lane uint64
 
 // lanes holds the items of each lane, oldest first. Only the first of a lane may run.
 type lanes struct {
 	dues    *dues
 	limits  *limits
-	items   map[lane][]*item
+	first   map[lane]*item  // the others follow by item.next
 	passed  map[lane]passed // the newest message that was sent, kept while an older one may arrive
 	loading bool            // messages of earlier runs still arrive
 	shared  bool            // other replicas add messages, which may arrive late
@@ -30,57 +22,59 @@ type lanes struct {
 // passed is a message that the provider has.
 type passed struct {
 	id string
-	at time.Time
+	at moment
 }
 
 // add inserts an item into its lane by age, but always behind the first, which may be running. It
 // reports whether the item is the first.
 func (l *lanes) add(it *item) (first bool) {
-	items := append(l.items[it.lane], it)
-	for i := len(items) - 1; i > 1 && items[i-1].id > it.id; i-- {
-		items[i-1], items[i] = items[i], items[i-1]
+	before := l.first[it.lane]
+	if before == nil {
+		l.first[it.lane] = it
+		return true
 	}
-	l.items[it.lane] = items
-	return items[0] == it
+	for before.next != nil && before.next.id < it.id {
+		before = before.next
+	}
+	before.next, it.next = it, before.next
+	return false
 }
 
 // remove removes an item from its lane. If it was the first, remove returns the next, nil without
 // one.
 func (l *lanes) remove(it *item) (next *item) {
-	items := l.items[it.lane]
-	for i, other := range items {
-		if other != it {
-			continue
+	before := l.first[it.lane]
+	switch {
+	case before == nil:
+	case before != it:
+		for before.next != it {
+			before = before.next
 		}
-		copy(items[i:], items[i+1:])
-		items[len(items)-1] = nil
-		items = items[:len(items)-1]
-		if i == 0 && len(items) > 0 {
-			next = items[0]
-		}
-		break
+		before.next = it.next
+	case it.next == nil:
+		delete(l.first, it.lane)
+	default:
+		next = it.next
+		l.first[it.lane] = next
 	}
-	if len(items) == 0 {
-		delete(l.items, it.lane)
-	} else {
-		l.items[it.lane] = items
-	}
+	it.next = nil
 	return next
 }
 
 // late reports whether an item that is older than the last sent message may wait in the lane, or
 // still arrive.
-func (l *lanes) late(of lane) bool { return len(l.items[of]) > 0 || l.loading || l.shared }
+func (l *lanes) late(of lane) bool { return l.first[of] != nil || l.loading || l.shared }
 
 // newest returns the newest item of a lane, nil if the lane is empty or a newer one was sent already.
 func (l *lanes) newest(of lane) *item {
-	items := l.items[of]
-	if len(items) == 0 {
+	newest := l.first[of]
+	if newest == nil {
 		return nil
 	}
-	newest := items[len(items)-1]
-	if items[0].id > newest.id { // the first may run although it is newer
-		newest = items[0]
+	for it := newest.next; it != nil; it = it.next {
+		if it.id > newest.id { // the first may be the newest, because it may have been running
+			newest = it
+		}
 	}
 	if l.passed[of].id > newest.id {
 		return nil
@@ -91,7 +85,7 @@ func (l *lanes) newest(of lane) *item {
 // forget drops the records of sent messages that can no longer supersede anything.
 func (l *lanes) forget(now time.Time) {
 	for of, p := range l.passed {
-		if len(l.items[of]) == 0 && !l.loading && (!l.shared || now.Sub(p.at) > LateFor) {
+		if l.first[of] == nil && !l.loading && (!l.shared || now.Sub(p.at.time()) > LateFor) {
 			delete(l.passed, of)
 		}
 	}
@@ -104,7 +98,7 @@ func (l *lanes) sent(of lane, id string, now time.Time) {
 		return
 	}
 	if id > l.passed[of].id {
-		l.passed[of] = passed{id, now}
+		l.passed[of] = passed{id, momentOf(now)}
 	}
 	l.freshen(of, now)
 }
@@ -112,8 +106,8 @@ func (l *lanes) sent(of lane, id string, now time.Time) {
 // freshen makes the newest message of a lane supersede the others.
 func (l *lanes) freshen(of lane, now time.Time) {
 	newest := l.newest(of)
-	for _, older := range l.items[of] {
-		l.unlessNewest(older, newest, now)
+	for it := l.first[of]; it != nil; it = it.next {
+		l.unlessNewest(it, newest, now)
 	}
 }
 
@@ -128,19 +122,19 @@ func (l *lanes) unlessNewest(it, newest *item, now time.Time) {
 // If the provider may have the item, the provider is asked first, immediately if the item's request
 // must have ended.
 func (l *lanes) supersede(it, by *item, now time.Time) {
-	if it.phase == running || it.successor != "" || it.lane.digests {
+	if it.phase == running || it.isSuperseded() || it.digests {
 		return
 	}
 	if by != nil {
-		it.successor = by.id
+		it.own().successor = by.id
 	} else {
-		it.successor = l.passed[it.lane].id
+		it.own().successor = l.passed[it.lane].id
 	}
 	if it.maySend() {
 		return
 	}
 	if by != nil && !it.inDoubt() {
-		by.missed += it.missed + 1
+		by.own().missed += it.has().missed + 1
 	}
 	if it.at >= 0 { // what it waits for no longer matters
 		l.limits.release(it)

@@ -181,7 +181,7 @@ func (l *limits) isOver(it *item, now time.Time) bool {
 // allowed returns when the limits of its recipient allow an item.
 func (l *limits) allowed(it *item, now time.Time) time.Time {
 	at := now
-	p := l.people[it.lane.to]
+	p := l.people[it.to]
 	if it.class == exempt || p == nil {
 		return at
 	}
@@ -192,7 +192,7 @@ func (l *limits) allowed(it *item, now time.Time) time.Time {
 	}
 	if it.kind == ofResolved { // held pages go first, and their digest includes it
 		for other := range p.held {
-			if other.kind == ofPages && !other.notBefore.time().After(now) && !other.due.Before(at) {
+			if other.kind == ofPages && !other.has().notBefore.time().After(now) && !other.due.Before(at) {
 				at = other.due.Add(time.Millisecond)
 			}
 		}
@@ -216,7 +216,7 @@ func (l *limits) afforded(it *item, now time.Time) time.Time {
 	if !l.isOver(it, now) {
 		return now
 	}
-	p := l.person(it.lane.to)
+	p := l.person(it.to)
 	if p.digests.at.IsZero() {
 		p.digests.at = now // an hour from now
 	}
@@ -226,7 +226,7 @@ func (l *limits) afforded(it *item, now time.Time) time.Time {
 // count counts an item, once, against the limits of its recipient.
 func (l *limits) count(it *item, now time.Time) {
 	if !it.counted && it.class != exempt {
-		l.charge(it.lane.to, it.kind, now, l.isOver(it, now))
+		l.charge(it.to, it.kind, now, l.isOver(it, now))
 	}
 	it.counted = true
 }
@@ -248,15 +248,15 @@ func (l *limits) charge(to e164.Number, of kind, now time.Time, digest bool) {
 func (l *limits) hold(it *item, until time.Time) {
 	if it.noting {
 		it.noting = false
-		l.holds = append(l.holds, Hold{it.id, until, until.Equal(it.notBefore.time())})
+		l.holds = append(l.holds, Hold{it.id, until, until.Equal(it.has().notBefore.time())})
 	}
 	it.waited = true
-	l.person(it.lane.to).held[it] = true
+	l.person(it.to).held[it] = true
 }
 
 // release records that an item no longer waits.
 func (l *limits) release(it *item) {
-	if p := l.people[it.lane.to]; p != nil {
+	if p := l.people[it.to]; p != nil {
 		delete(p.held, it)
 	}
 }
@@ -264,7 +264,7 @@ func (l *limits) release(it *item) {
 // heldWith returns the held items that may go into one digest with an item, oldest first. An urgent
 // item goes only with urgent ones, and a RESOLVED only with other RESOLVED ones.
 func (l *limits) heldWith(it *item, now time.Time) []*item {
-	p := l.people[it.lane.to]
+	p := l.people[it.to]
 	if p == nil || it.counted || it.inDoubt() {
 		return nil
 	}
@@ -277,7 +277,7 @@ func (l *limits) heldWith(it *item, now time.Time) []*item {
 		if (other.kind == ofUrgent) != (it.kind == ofUrgent) || it.kind == ofResolved && other.kind != ofResolved {
 			continue
 		}
-		if other != it && other.successor == "" && !other.notBefore.time().After(now) {
+		if other != it && !other.isSuperseded() && !other.has().notBefore.time().After(now) {
 			others = append(others, other)
 		}
 	}

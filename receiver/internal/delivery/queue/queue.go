@@ -15,8 +15,8 @@
 package queue
 
 import (
-	"container/heap"
 	"hash/maphash"
+	"slices"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
@@ -49,9 +49,9 @@ type Queue struct {
 	term    time.Time // when this process became the sender
 	old     *Doubt    // the Doubt of every message that is older than the term and has no known attempt
 	maker   maker
-	known   map[string]*item
-	ages    ages // IDs in known, and some that are gone
-	texts   int  // how many items keep their message in memory
+	last    *Doubt // what Settle noted last, see share
+	all     byAge
+	texts   int // how many items keep their message in memory
 	dues    dues
 	lanes   lanes
 	floods  floods
@@ -65,11 +65,10 @@ type Queue struct {
 // until [Queue.Loaded]; if the store is shared, always.
 func NewQueue(term time.Time, shared bool) *Queue {
 	q := &Queue{
-		term: term, maker: maker{seed: maphash.MakeSeed(), interned: make(map[string]string)}, known: make(map[string]*item),
-		old: older(term), floods: floods{of: make(map[uint64]*flood)},
-		limits: limits{people: make(map[e164.Number]*person)},
+		term: term, maker: maker{seed: maphash.MakeSeed(), addresses: make(map[address]*address)}, old: older(term),
+		floods: floods{of: make(map[uint64]*flood)}, limits: limits{people: make(map[e164.Number]*person)},
 	}
-	q.lanes = lanes{dues: &q.dues, limits: &q.limits, items: make(map[lane][]*item), passed: make(map[lane]passed), loading: true, shared: shared}
+	q.lanes = lanes{dues: &q.dues, limits: &q.limits, first: make(map[lane]*item), passed: make(map[lane]passed), loading: true, shared: shared}
 	return q
 }
 
@@ -87,13 +86,14 @@ func (q *Queue) Configure(s Settings) (recount bool) {
 // before it is sent, unless nobody can have tried it: it is younger than the sender's term, was not
 // loaded from the store, and has no known attempt.
 func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
-	if q.known[m.ID] != nil {
+	if q.all.find(m.ID) != nil {
 		return
 	}
 	it := q.maker.item(m)
 	if from == Direct {
-		it.class = exempt
-		it.notBefore = 0
+		if it.class = exempt; it.rare != nil {
+			it.rare.notBefore = 0
+		}
 	}
 	if from == Loaded || m.State == outbox.Sending || q.isOlder(&m) {
 		it.doubt = q.old
@@ -107,10 +107,9 @@ func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
 	}
 	if q.texts < keptTexts {
 		q.texts++
-		it.message = &m
+		it.own().message = &m
 	}
-	q.known[m.ID] = it
-	heap.Push(&q.ages, m.ID)
+	q.all.add(it)
 	if q.lanes.add(it) {
 		q.dues.wait(it, now)
 	}
@@ -128,7 +127,7 @@ func (q *Queue) isOlder(m *outbox.Message) bool {
 // is asked about all messages in the queue before they are sent.
 func (q *Queue) Begin(term time.Time) {
 	q.term, q.old, q.lanes.loading = term, older(term), true
-	for _, it := range q.known {
+	for _, it := range q.all {
 		if it.older = true; it.phase != running {
 			q.askFirst(it)
 		}
@@ -170,8 +169,8 @@ func (q *Queue) Loaded(now time.Time) {
 
 // Keep drops the messages for which keep returns false, except those that are running.
 func (q *Queue) Keep(keep func(id string) bool, now time.Time) {
-	for id, it := range q.known {
-		if it.phase != running && !keep(id) {
+	for _, it := range slices.Clone(q.all) {
+		if it.phase != running && !keep(it.id) {
 			q.drop(it, now)
 		}
 	}
@@ -184,17 +183,14 @@ func (q *Queue) Sweep(now time.Time) {
 }
 
 // Len returns how many messages are in the queue.
-func (q *Queue) Len() int { return len(q.known) }
+func (q *Queue) Len() int { return len(q.all) }
 
 // Oldest returns the ID of the oldest message in the queue, "" if it is empty.
 func (q *Queue) Oldest() string {
-	for len(q.ages) > 0 && q.known[q.ages[0]] == nil {
-		heap.Pop(&q.ages)
-	}
-	if len(q.ages) == 0 {
+	if len(q.all) == 0 {
 		return ""
 	}
-	return q.ages[0]
+	return q.all[0].id
 }
 
 // Holds returns the messages about pages that began to wait for limits or quiet hours since the last

@@ -19,14 +19,14 @@ type Result struct {
 
 // Settle ends a Run, and applies its result.
 func (q *Queue) Settle(r Result, now time.Time) {
-	it := q.known[r.Run.ID]
+	it := q.all.find(r.Run.ID)
 	if it == nil {
 		return
 	}
-	others := it.with
-	it.with = nil
 	if r.Run.Do == Digest {
-		q.settleDigest(append(others, it), r, now)
+		items := append(it.has().with, it)
+		it.own().with = nil
+		q.settleDigest(items, r, now)
 		return
 	}
 	if r.Again.IsZero() {
@@ -34,7 +34,7 @@ func (q *Queue) Settle(r Result, now time.Time) {
 		return
 	}
 	if it.doubt = nil; r.Doubt != (Doubt{}) {
-		it.doubt = &r.Doubt
+		it.doubt = q.share(r.Doubt)
 	}
 	q.askFirst(it)
 	if q.account.end(it) {
@@ -50,10 +50,20 @@ func (q *Queue) Settle(r Result, now time.Time) {
 	q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
 }
 
+// share returns a pointer to a Doubt. The provider is asked about many messages one after another, and
+// the same is then known about each: they share one.
+func (q *Queue) share(d Doubt) *Doubt {
+	if q.last == nil || *q.last != d {
+		latest := d // d itself would be allocated each time
+		q.last = &latest
+	}
+	return q.last
+}
+
 // settleDigest ends the Run of items for a digest.
 func (q *Queue) settleDigest(items []*item, r Result, now time.Time) {
 	if r.Digest {
-		q.limits.charge(r.Run.To, q.known[r.Run.ID].kind, now, true)
+		q.limits.charge(r.Run.To, q.all.find(r.Run.ID).kind, now, true)
 	}
 	for _, it := range items {
 		switch {
@@ -76,7 +86,7 @@ func (q *Queue) done(it *item, taken, now time.Time) {
 	free := now
 	if !taken.IsZero() {
 		free = taken.Add(FloodWindow)
-		if it.lane.to != e164.Test {
+		if it.to != e164.Test {
 			q.limits.budget.spend(int(it.segments), now)
 		}
 	}
@@ -106,8 +116,8 @@ func (q *Queue) drop(it *item, now time.Time) {
 	if next := q.lanes.remove(it); next != nil && next.phase == behind {
 		q.dues.wait(next, now)
 	}
-	delete(q.known, it.id)
-	if it.message != nil {
+	q.all.remove(it)
+	if it.has().message != nil {
 		q.texts--
 	}
 }
