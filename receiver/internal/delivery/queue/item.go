@@ -36,7 +36,6 @@ type item struct {
 	*address
 	id      string
 	lane    lane
-	next    *item     // the item behind it in its lane
 	flood   uint64    // hash of recipient and text
 	rare    *rare     // nil: it has nothing of that
 	doubt   *Doubt    // nil: nobody can have tried it; never changed in place, because items share it
@@ -69,6 +68,7 @@ type rare struct {
 	successor string          // the newer message that supersedes it, "" without one
 	notBefore moment          // end of quiet hours; zero: none
 	with      []*item         // other items of the digest that it runs for
+	behind    []*item         // the others of its lane, oldest first, if it is the first
 	missed    int32           // older messages of its lane that it superseded
 	trials    int32           // how often it has tried a refused account
 }
@@ -174,7 +174,7 @@ func (it *item) inDoubt() bool { return it.asks() && it.doubt.Tried }
 func (it *item) maySend() bool { return it.inDoubt() && !it.doubt.Ended }
 
 // isSuperseded reports whether a newer message supersedes an item.
-func (it *item) isSuperseded() bool { return it.has().successor != "" }
+func (it *item) isSuperseded() bool { return it.rare != nil && it.rare.successor != "" }
 
 // isLate reports whether an item is too old to be sent.
 func (it *item) isLate(now time.Time) bool { return now.After(it.expires.time()) }

@@ -1,6 +1,9 @@
 package queue
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // LateFor is the longest delay until a message that another replica added reaches the queue.
 const LateFor = 30 * time.Second
@@ -13,7 +16,7 @@ type lane uint64
 type lanes struct {
 	dues    *dues
 	limits  *limits
-	first   map[lane]*item  // the others follow by item.next
+	first   map[lane]*item  // it knows those behind it
 	passed  map[lane]passed // the newest message that was sent, kept while an older one may arrive
 	loading bool            // messages of earlier runs still arrive
 	shared  bool            // other replicas add messages, which may arrive late
@@ -28,36 +31,35 @@ type passed struct {
 // add inserts an item into its lane by age, but always behind the first, which may be running. It
 // reports whether the item is the first.
 func (l *lanes) add(it *item) (first bool) {
-	before := l.first[it.lane]
-	if before == nil {
+	front := l.first[it.lane]
+	if front == nil {
 		l.first[it.lane] = it
 		return true
 	}
-	for before.next != nil && before.next.id < it.id {
-		before = before.next
+	behind := append(front.own().behind, it)
+	for i := len(behind) - 1; i > 0 && behind[i-1].id > it.id; i-- {
+		behind[i-1], behind[i] = behind[i], behind[i-1]
 	}
-	before.next, it.next = it, before.next
+	front.rare.behind = behind
 	return false
 }
 
 // remove removes an item from its lane. If it was the first, remove returns the next, nil without
 // one.
 func (l *lanes) remove(it *item) (next *item) {
-	before := l.first[it.lane]
+	front := l.first[it.lane]
+	behind := front.has().behind
 	switch {
-	case before == nil:
-	case before != it:
-		for before.next != it {
-			before = before.next
-		}
-		before.next = it.next
-	case it.next == nil:
+	case front != it:
+		i := slices.Index(behind, it)
+		front.rare.behind = slices.Delete(behind, i, i+1)
+	case len(behind) == 0:
 		delete(l.first, it.lane)
 	default:
-		next = it.next
+		next = behind[0]
+		next.own().behind = slices.Delete(behind, 0, 1)
 		l.first[it.lane] = next
 	}
-	it.next = nil
 	return next
 }
 
@@ -71,10 +73,9 @@ func (l *lanes) newest(of lane) *item {
 	if newest == nil {
 		return nil
 	}
-	for it := newest.next; it != nil; it = it.next {
-		if it.id > newest.id { // the first may be the newest, because it may have been running
-			newest = it
-		}
+	behind := newest.has().behind
+	if n := len(behind); n > 0 && behind[n-1].id > newest.id { // the first may be newer: it may run
+		newest = behind[n-1]
 	}
 	if l.passed[of].id > newest.id {
 		return nil
@@ -105,8 +106,13 @@ func (l *lanes) sent(of lane, id string, now time.Time) {
 
 // freshen makes the newest message of a lane supersede the others.
 func (l *lanes) freshen(of lane, now time.Time) {
+	front := l.first[of]
+	if front == nil {
+		return
+	}
 	newest := l.newest(of)
-	for it := l.first[of]; it != nil; it = it.next {
+	l.unlessNewest(front, newest, now)
+	for _, it := range front.has().behind {
 		l.unlessNewest(it, newest, now)
 	}
 }
