@@ -32,7 +32,7 @@ func afterCycle(before time.Time) {
 	now := time.Now()
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	const others = 16 << 20 // memory outside the heap, and some room
+	const others = 8 << 20 // memory outside the heap
 	debug.SetMemoryLimit(max(enough, int64(live[0].Value.Uint64())*(100+idlePercent)/100+others))
 	if now.Sub(before) < busyGap {
 		debug.SetGCPercent(busyPercent)
