@@ -272,6 +272,30 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// TestBacklogIsSentFromTheStart: of many loaded messages, each is sent as soon as the provider has
+// been asked about it, not after the questions about all others.
+func TestBacklogIsSentFromTheStart(t *testing.T) {
+	q := NewQueue(start, false)
+	for i := range 3 {
+		q.Add(message(i, alice, strconv.Itoa(i)), Loaded, start)
+	}
+	now := start
+	for i := range 3 {
+		for _, want := range []Action{Ask, Send} {
+			now = now.Add(time.Millisecond)
+			run, _ := q.Next(now)
+			if id := "m100" + strconv.Itoa(i); run.Do != want || run.ID != id {
+				t.Fatalf("it gives %v for %s, want %v for %s", run.Do, run.ID, want, id)
+			}
+			if run.Doubt.Answered = want == Ask; want == Ask {
+				q.Settle(Result{Run: run, Again: now, Doubt: run.Doubt}, now)
+			} else {
+				q.Settle(Result{Run: run, Taken: now}, now)
+			}
+		}
+	}
+}
+
 // TestPure: the queue imports nothing that could give it a clock, a network or a store.
 func TestPure(t *testing.T) {
 	allowed := []string{

@@ -96,13 +96,17 @@ func (h *itemHeap) Pop() any {
 	return it
 }
 
-// readyHeap orders items by severity, then as itemHeap does.
+// readyHeap orders items by severity. An item about which the provider has been asked comes before
+// those that wait for the question; otherwise the order is that of itemHeap.
 type readyHeap []*item
 
 func (h readyHeap) Len() int { return len(h) }
 func (h readyHeap) Less(a, b int) bool {
 	if h[a].rank != h[b].rank {
 		return h[a].rank < h[b].rank
+	}
+	if h[a].answered() != h[b].answered() {
+		return h[a].answered()
 	}
 	return itemHeap(h).Less(a, b)
 }
