@@ -57,6 +57,7 @@ type world struct {
 	verified map[string]int // verifications sent, by contact
 	plans    map[string]*page.Plan
 
+	acting   sync.Mutex // actions are one after another, as the store makes them
 	mu       sync.Mutex
 	caller   access.Caller
 	pages    map[string]outbox.Page
@@ -225,6 +226,8 @@ func (w *world) load(code string) *page.Page {
 
 // Act implements console.Actor: it changes the page as on-call does.
 func (w *world) Act(ctx context.Context, a command.Act) (command.Acted, error) {
+	w.acting.Lock()
+	defer w.acting.Unlock()
 	stored, err := outbox.FindPage(ctx, w, a.Page)
 	if err != nil {
 		return command.Acted{}, err
