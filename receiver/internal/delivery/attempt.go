@@ -293,6 +293,9 @@ func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r que
 	a.Doubt.Failures++
 	next, ends := now.Add(backoff(a.Doubt.Failures)), a.requestEnds()
 	if now.Before(ends) {
+		if soon := now.Add(firstBackoff); ends.Before(soon) {
+			ends = soon
+		}
 		if next.After(ends) {
 			next = ends
 		}

@@ -8,8 +8,13 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-// accountRetry is the pause before a refused account is tried again.
-const accountRetry = time.Minute
+const (
+	// accountRetry is the pause before a refused account is tried again.
+	accountRetry = time.Minute
+	// refusedPause is the least time between an item's refusal and its next attempt, however soon
+	// another response shows that the account works.
+	refusedPause = time.Second
+)
 
 // account knows whether the provider refuses the account, and which item tries it again.
 type account struct {
@@ -92,11 +97,14 @@ func (q *Queue) Unblock(now time.Time) {
 	}
 	q.account = account{}
 	for _, it := range q.dues.items {
-		if it.rare != nil {
-			it.rare.trials = 0
-		}
 		if it.phase == parked {
 			it.phase, it.due = waiting, now
+			if again := it.has().refused.time().Add(refusedPause); again.After(now) {
+				it.due = again
+			}
+		}
+		if it.rare != nil {
+			it.rare.trials = 0
 		}
 	}
 	heap.Init(&q.dues.items)

@@ -67,6 +67,7 @@ type rare struct {
 	message   *outbox.Message // nil: must be read from the store
 	successor string          // the newer message that supersedes it, "" without one
 	notBefore moment          // end of quiet hours; zero: none
+	refused   moment          // when the account was last refused for it; zero: never
 	with      []*item         // other items of the digest that it runs for
 	behind    []*item         // the others of its lane, oldest first, if it is the first
 	missed    int32           // older messages of its lane that it superseded

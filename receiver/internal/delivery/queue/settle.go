@@ -46,6 +46,7 @@ func (q *Queue) Settle(r Result, now time.Time) {
 	q.dues.wait(it, r.Again)
 	if r.Refused {
 		it.phase = parked
+		it.own().refused = momentOf(now)
 	}
 	q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
 }
