@@ -299,7 +299,7 @@ func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghouse
 		last[lane] = taken[0]
 		return
 	}
-	_, err := w.message(id)
+	_, err := w.message(taken[0].ClientID)
 	switch {
 	case errors.Is(err, errUnrecorded): // nobody knew of this message any more when the older one was sent
 		v.unknown++
