@@ -327,15 +327,18 @@ func (c *Client) post(ctx context.Context, command string, e *endpoint, form str
 	return 0, "", &TransportError{Command: command, Endpoint: e.host, Written: connected.Load(), Err: err}
 }
 
-// readBody reads a body of this size, 0 or less if that is unknown. If the body has more than most bytes,
-// readBody returns most+1 of them.
+// readBody reads a body of this size, 0 or less if that is unknown, to its end: HTTP/2 resets a stream
+// that is closed before. If the body has more than most bytes, readBody returns most+1 of them.
 func readBody(body io.Reader, size, most int64) ([]byte, error) {
 	if size <= 0 {
 		return io.ReadAll(io.LimitReader(body, most+1))
 	}
-	b := make([]byte, min(size, most+1))
-	_, err := io.ReadFull(body, b)
-	return b, err
+	b := make([]byte, min(size, most)+1) // a read that finds the end needs room
+	n, err := io.ReadFull(body, b)
+	if int64(n) == size && errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return b[:n], err
 }
 
 // outcome returns the label of an error in metrics.

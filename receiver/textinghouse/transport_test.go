@@ -2,11 +2,13 @@ package textinghouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -86,4 +88,45 @@ func TestConnectionsAge(t *testing.T) {
 			t.Errorf("there were %d connections, want %d", n, want)
 		}
 	}
+}
+
+// TestReadBody: a body is read to its end, because HTTP/2 resets a stream that is closed before, unless the
+// body is too long.
+func TestReadBody(t *testing.T) {
+	const most = 8
+	for _, tc := range []struct {
+		name, body string
+		size       int64
+		want       string
+		ended      bool
+		err        error
+	}{
+		{"known size", "ID: ab", 6, "ID: ab", true, nil},
+		{"unknown size", "ID: ab", -1, "ID: ab", true, nil},
+		{"as long as allowed", "ID: abcd", most, "ID: abcd", true, nil},
+		{"empty", "", 0, "", true, nil},
+		{"too long", "ID: abcdefgh", 12, "ID: abcde", false, nil},
+		{"too long, of unknown size", "ID: abcdefgh", -1, "ID: abcde", false, nil},
+		{"shorter than its size", "ID: a", 6, "ID: a", true, io.ErrUnexpectedEOF},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			body := &ending{Reader: strings.NewReader(tc.body)}
+			got, err := readBody(body, tc.size, most)
+			if string(got) != tc.want || body.ended != tc.ended || !errors.Is(err, tc.err) {
+				t.Errorf("readBody gives %q (%v), at the end: %v; want %q (%v), %v", got, err, body.ended, tc.want, tc.err, tc.ended)
+			}
+		})
+	}
+}
+
+// ending is a reader that knows whether its end was reached.
+type ending struct {
+	io.Reader
+	ended bool
+}
+
+func (e *ending) Read(b []byte) (int, error) {
+	n, err := e.Reader.Read(b)
+	e.ended = e.ended || err == io.EOF
+	return n, err
 }
