@@ -296,6 +296,32 @@ func TestBacklogIsSentFromTheStart(t *testing.T) {
 	}
 }
 
+// TestBeginForgetsAnswers: in a new term, a message is not preferred because the provider was asked about
+// it in an earlier one.
+func TestBeginForgetsAnswers(t *testing.T) {
+	q := NewQueue(start, true)
+	for i := range 3 {
+		q.Add(message(i, alice, strconv.Itoa(i)), Loaded, start)
+	}
+	var asked []Run
+	for range 2 {
+		run, _ := q.Next(start)
+		asked = append(asked, run)
+	}
+	later := start.Add(time.Second)
+	for _, run := range asked {
+		run.Doubt.Answered = true
+		q.Settle(Result{Run: run, Again: later, Doubt: run.Doubt}, later)
+	}
+	if run, _ := q.Next(later); run.ID != asked[0].ID || run.Do != Send {
+		t.Fatalf("it gives %v for %s, want Send for %s", run.Do, run.ID, asked[0].ID)
+	}
+	q.Begin(later)
+	if run, _ := q.Next(later); run.ID != "m1002" || run.Do != Ask {
+		t.Errorf("it gives %v for %s, want Ask for m1002, which has been due for longest", run.Do, run.ID)
+	}
+}
+
 // TestPure: the queue imports nothing that could give it a clock, a network or a store.
 func TestPure(t *testing.T) {
 	allowed := []string{

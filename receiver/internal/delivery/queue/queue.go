@@ -15,6 +15,7 @@
 package queue
 
 import (
+	"container/heap"
 	"hash/maphash"
 	"slices"
 	"time"
@@ -132,6 +133,7 @@ func (q *Queue) Begin(term time.Time) {
 			q.askFirst(it)
 		}
 	}
+	heap.Init(&q.dues.ready) // its order depends on what the provider was asked about
 }
 
 // askFirst makes the queue ask the provider about an item that is older than the term.
