@@ -270,6 +270,13 @@ func TestSize(t *testing.T) {
 	if a, b := q.all[0].doubt, q.all[1].doubt; a != b || !a.Answered {
 		t.Errorf("two messages that the provider does not have hold %+v and %+v, want one that they share", a, b)
 	}
+	m := message(0, alice, "0")
+	if n := testing.AllocsPerRun(100, func() { q.maker.item(m) }); n != 1 {
+		t.Errorf("an item of a known address takes %v allocations, want 1", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { q.Add(m, Loaded, start) }); n != 0 {
+		t.Errorf("Add copies a message that it does not keep: %v allocations, want 0", n)
+	}
 }
 
 // TestBacklogIsSentFromTheStart: of many loaded messages, each is sent as soon as the provider has

@@ -156,8 +156,9 @@ func (mk *maker) address(a address) *address {
 	if len(mk.addresses) == most {
 		clear(mk.addresses)
 	}
-	mk.addresses[a] = &a
-	return &a
+	added := a // a itself would be allocated each time
+	mk.addresses[a] = &added
+	return &added
 }
 
 // asks reports whether the provider must be asked about an item before it is sent.

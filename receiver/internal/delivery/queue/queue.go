@@ -108,7 +108,8 @@ func (q *Queue) Add(m outbox.Message, from Origin, now time.Time) {
 	}
 	if q.texts < keptTexts {
 		q.texts++
-		it.own().message = &m
+		kept := m // m itself would be allocated each time
+		it.own().message = &kept
 	}
 	q.all.add(it)
 	if q.lanes.add(it) {
