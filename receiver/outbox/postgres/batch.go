@@ -41,9 +41,9 @@ type batch struct {
 	pages     map[string]*row[outbox.Page] // Events: those to add; Version 0: there is no such page
 	marks     map[markKey]*row[outbox.Mark]
 
-	turned   []string         // IDs of changed pages, in the order of their first changes
-	outdates []outbox.Message // new messages that supersede older ones
-	hints    map[string][]string
+	turned      []string         // IDs of changed pages, in the order of their first changes
+	superseding []outbox.Message // new messages that supersede older ones
+	hints       map[string][]string
 }
 
 func newBatch() *batch {
@@ -176,7 +176,7 @@ func (b *batch) insert(m outbox.Message) {
 	b.messages[m.ID] = &row[outbox.Message]{value: m, changed: true}
 	b.hints[hintAdded] = append(b.hints[hintAdded], m.ID)
 	if m.Taken() {
-		b.outdates = append(b.outdates, m)
+		b.superseding = append(b.superseding, m)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // HotQueries holds the queries whose cost must not grow with the tables.
 var HotQueries = map[string]string{
 	"open":              selectOpen,
-	"outdate":           outdateOlder,
+	"mark superseded":   markSuperseded,
 	"find":              selectByAPIID,
 	"lock sightings":    lockSightings,
 	"lock pages":        lockPages,

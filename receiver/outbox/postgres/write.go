@@ -42,7 +42,7 @@ FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bi
 WHERE m.id = w.id AND m.id = ANY ($1::text[])`
 
 	// This is rare: only messages that were sent before they could be stored need it.
-	outdateOlder = `
+	markSuperseded = `
 UPDATE messages SET outdated_by = $4
 WHERE recipient = $1 AND group_key = $2 AND receiver = $3 AND id < $4 AND state IN ('queued', 'sending') AND outdated_by = ''`
 )
@@ -128,8 +128,8 @@ func (b *batch) writeMessages(q *pgx.Batch) {
 	}
 	queue(q, updateMessages, known)
 	queue(q, insertMessages, fresh)
-	for _, m := range b.outdates {
-		q.Queue(outdateOlder, string(m.To), storable(m.GroupKey), storable(m.Receiver), m.ID)
+	for _, m := range b.superseding {
+		q.Queue(markSuperseded, string(m.To), storable(m.GroupKey), storable(m.Receiver), m.ID)
 	}
 }
 

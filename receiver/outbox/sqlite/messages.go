@@ -39,9 +39,9 @@ FROM pending WHERE id = ? ON CONFLICT DO NOTHING`
 	// selectMessage reads both tables in one statement: a message is in one of them.
 	selectMessage = `SELECT ` + columns + ` FROM pending WHERE id = ?1 UNION ALL SELECT ` + columns + ` FROM messages WHERE id = ?1`
 
-	// outdateOlder needs no index: there are few open messages, and it runs only for a message that
+	// markSuperseded needs no index: there are few open messages, and it runs only for a message that
 	// was sent before it could be stored.
-	outdateOlder = `
+	markSuperseded = `
 UPDATE pending SET outdated_by = ?4
 WHERE recipient = ?1 AND group_key = ?2 AND receiver = ?3 AND id < ?4 AND state IN ('queued', 'sending') AND outdated_by = ''`
 
@@ -85,13 +85,13 @@ func (st *statements) insert(ctx context.Context, m outbox.Message) error {
 	return nil
 }
 
-// outdate marks the older messages that a new one makes needless, because the provider has it already.
-func (st *statements) outdate(ctx context.Context, m *outbox.Message) error {
+// supersedeOlder marks the older messages that a new one supersedes because the provider has it already.
+func (st *statements) supersedeOlder(ctx context.Context, m *outbox.Message) error {
 	if !m.Taken() {
 		return nil
 	}
 	st.known.Purge()
-	_, err := st.outdateOlder.ExecContext(ctx, string(m.To), m.GroupKey, m.Receiver, m.ID)
+	_, err := st.markSuperseded.ExecContext(ctx, string(m.To), m.GroupKey, m.Receiver, m.ID)
 	return err
 }
 

@@ -14,7 +14,7 @@ import (
 // statements holds the writer's statements, prepared once.
 type statements struct {
 	insertSighting, insertPending, insertEnded, updatePending, updateEnded, copyPending, deletePending direct
-	selectMessage, outdateOlder,
+	selectMessage, markSuperseded,
 	insertPage, updatePage, insertPageEvent, insertMark, updateMark, deleteMark, pruneMarks,
 	pruneMessages, prunePages, prunePageEvents, pruneSightings *sql.Stmt
 
@@ -43,7 +43,7 @@ func (s *statements) direct() []query[*direct] {
 func (s *statements) all() []query[**sql.Stmt] {
 	return []query[**sql.Stmt]{
 		{&s.selectMessage, selectMessage},
-		{&s.outdateOlder, outdateOlder},
+		{&s.markSuperseded, markSuperseded},
 		{&s.insertPage, insertPage},
 		{&s.updatePage, updatePage},
 		{&s.insertPageEvent, insertPageEvent},
@@ -125,7 +125,7 @@ func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
 		if err := st.insert(ctx, m); err != nil {
 			return err
 		}
-		if err := st.outdate(ctx, &m); err != nil {
+		if err := st.supersedeOlder(ctx, &m); err != nil {
 			return err
 		}
 	}
