@@ -39,7 +39,7 @@ func (in *Intake) respond(w http.ResponseWriter, r *http.Request) (int, any) {
 		w.Header().Set("Allow", http.MethodPost)
 		return http.StatusMethodNotAllowed, fmt.Errorf("the method must be POST or PUT, is %s", quote(r.Method))
 	}
-	head, err := beginning(r)
+	head, err := readHead(r)
 	if err != nil {
 		return http.StatusBadRequest, errUnread
 	}
@@ -73,8 +73,8 @@ const mostBodies = 16
 
 var errUnread = errors.New("the body cannot be read")
 
-// beginning reads the first smallBody bytes of a request's body, or all of it.
-func beginning(r *http.Request) (head []byte, err error) {
+// readHead reads the first smallBody bytes of a request's body, or all of it.
+func readHead(r *http.Request) (head []byte, err error) {
 	if r.ContentLength > 0 {
 		head = make([]byte, min(r.ContentLength, smallBody))
 		_, err = io.ReadFull(r.Body, head)
