@@ -68,8 +68,10 @@ func (c callback[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Status string `json:"status,omitempty"`
 		Error  string `json:"error,omitempty"`
 	}
-	if body.Status = outcome; err != nil {
-		body.Status, body.Error = "", err.Error()
+	if err != nil {
+		body.Error = err.Error()
+	} else {
+		body.Status = outcome
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
