@@ -55,7 +55,7 @@ func (ns *notifications) decide(ctx context.Context, receiver string, n *templat
 	return ns.open(page.Open(ns.texts.newID(at), code, receiver, n, known.alerts(), at), n, known, to, at), nil
 }
 
-// open returns the update by a new page. The page continues another one whose alerts move to it.
+// open returns the update that opens a page. The page continues another one whose alerts move to it.
 func (ns *notifications) open(p *page.Page, n *templating.Notification, known *known, to []outbox.Person, at time.Time) outbox.PageUpdate {
 	inherits := slices.ContainsFunc(known.others, func(o *page.Page) bool { return p.Inherit(o, at) })
 	paged := p.People.Numbers()
@@ -69,7 +69,7 @@ func (ns *notifications) open(p *page.Page, n *templating.Notification, known *k
 	return ns.firing(p, n, known, to, paged, at)
 }
 
-// update returns the update by a firing notification of a page that exists.
+// update returns the update for a firing notification of a page that exists.
 func (ns *notifications) update(ctx context.Context, n *templating.Notification, known *known, to []outbox.Person, at time.Time) outbox.PageUpdate {
 	p := known.group
 	effect := p.Take(n, known.alerts(), at)
@@ -100,7 +100,7 @@ func (ns *notifications) recipients(p *page.Page, n *templating.Notification, re
 	return holder
 }
 
-// firing returns the update by a page that fires. paged are the numbers that have received the page before.
+// firing returns the update for a page that fires. paged are the numbers that have received the page before.
 // Its alerts leave other pages.
 func (ns *notifications) firing(p *page.Page, n *templating.Notification, known *known, to []outbox.Person, paged []e164.Number, at time.Time) outbox.PageUpdate {
 	p.Schedule(ns.pages.plan(p.Receiver))
@@ -188,7 +188,7 @@ func (ns *notifications) endOrAsk(ctx context.Context, p *page.Page, reason stri
 	return nil
 }
 
-// resolvedUnread returns the update by alerts that end while their page cannot be read. Merge ends them in
+// resolvedUnread returns the update for alerts that end while their page cannot be read. Merge ends them in
 // the page, if there is one.
 func (ns *notifications) resolvedUnread(r *config.Receiver, n *templating.Notification, to []outbox.Person, at time.Time) outbox.PageUpdate {
 	p := page.OfEnded(ns.texts.newID(at), r.Name, n, at)
