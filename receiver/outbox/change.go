@@ -147,8 +147,8 @@ func Held(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: []State{Queued}, At: at, Event: EventHeld, Detail: detail}
 }
 
-// GivenUp gives up a message whose final status never came, or of which the provider never said
-// whether it has it.
+// GivenUp ends a message as unknown: its final status never came, or the provider could not be asked
+// whether it has the message.
 func GivenUp(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: []State{Sending, Accepted}, To: Unknown, At: at, Event: EventUnknown, Detail: detail}
 }

@@ -23,7 +23,7 @@ func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term i
 	result := queue.Result{Run: run}
 	retry := queue.Result{Run: run, Again: now.Add(storeRetry)}
 	held := &tally{order: s.Severities}
-	var folded []outbox.Message
+	var digested []outbox.Message
 	alone := "" // the only message that is left, if it is not too old
 	for _, r := range append([]queue.Run{run}, run.With...) {
 		m, err := a.spool.Get(ctx, r.ID)
@@ -39,13 +39,13 @@ func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term i
 			at.record(ctx, outbox.Dropped(r.ID, now, why))
 			continue
 		}
-		if alone = ""; len(folded) == 0 && !now.After(r.Expires) {
+		if alone = ""; len(digested) == 0 && !now.After(r.Expires) {
 			alone = r.ID
 		}
-		folded = append(folded, m)
+		digested = append(digested, m)
 		held.add(m, 1+r.Missed, a.code(ctx, m.PageID))
 	}
-	if result.Alone = alone; len(folded) == 0 || alone != "" {
+	if result.Alone = alone; len(digested) == 0 || alone != "" {
 		return result
 	}
 	e := outbox.Entry{Term: term}
@@ -63,7 +63,7 @@ func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term i
 		a.logger.Error("cannot store a digest; trying again", "err", err)
 		return retry
 	}
-	for _, m := range folded {
+	for _, m := range digested {
 		i := slices.IndexFunc(e.Notes, func(c outbox.Change) bool { return c.ID == m.ID })
 		if e.Notes[i].Apply(&m) {
 			a.changed(m, e.Notes[i])

@@ -269,7 +269,7 @@ func testNotes(t *testing.T, s outbox.Store) {
 		write(t, s, e, false)
 	}
 	if got := types(get(t, s, m.ID)); !slices.Equal(got, []outbox.EventType{outbox.EventQueued, outbox.EventReply}) {
-		t.Errorf("the page's events are %v", got)
+		t.Errorf("the message's events are %v", got)
 	}
 }
 
