@@ -78,7 +78,7 @@ func (c *Client) Guards(clientID string) bool {
 // have received the message first. It returns that the message is unknown ([CodeUnknownClientID])
 // only if each of those says so, or, if this client has not tried to send the message, if all
 // endpoints say so. If some say so and others do not respond, the error is [ErrPartlyAsked]. Once one
-// has said so, an endpoint that failed in the last 30 seconds is not asked.
+// has said so, others that failed in the last 30 seconds are not asked, unless they may have received it.
 func (c *Client) StatusByClientID(ctx context.Context, clientID string) (Status, error) {
 	body := c.encode(CommandStatus, "climsgid", clientID)
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)

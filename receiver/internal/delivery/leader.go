@@ -258,8 +258,8 @@ func (l *leader) look(lease context.Context) {
 		case <-l.miss:
 			missed := l.missed.Load()
 			l.load(lease)
+			loop.Sleep(lease, storeRetry) // the sender takes what was read
 			l.missed.CompareAndSwap(missed, nil)
-			loop.Sleep(lease, storeRetry)
 		}
 	}
 }

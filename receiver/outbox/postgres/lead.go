@@ -102,7 +102,7 @@ func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error
 		case <-l.doubts:
 			s.leases.Reset() // the lease's connection may be dead, too
 		}
-		began := time.Now()
+		began, doubts := time.Now(), l.doubted.Load()
 		held := false
 		err := s.beat(context.WithoutCancel(ctx), func(ctx context.Context) error {
 			tag, err := s.leases.Exec(ctx, proveLease, s.holder, l.term, silence)
@@ -116,13 +116,10 @@ func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error
 			return errors.New("another replica leads")
 		}
 		l.proved.Store(&began)
-		if len(l.doubts) > 0 {
-			continue
-		}
-		if now := time.Now(); l.inDoubt.Load() && now.Sub(l.Renewed()) >= renewal {
+		if now := time.Now(); l.settled.Load() != doubts && now.Sub(l.Renewed()) >= renewal {
 			l.renewed.Store(&now)
 		}
-		l.inDoubt.Store(false)
+		l.settled.Store(doubts)
 	}
 }
 
@@ -131,7 +128,7 @@ func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error
 // without it, and this process must not send older ones of the same lanes afterwards.
 func (s *Store) doubtLease() {
 	if l := s.lease.Load(); l != nil {
-		l.inDoubt.Store(true)
+		l.doubted.Add(1)
 		select {
 		case l.doubts <- struct{}{}:
 		default: // a proof is due already
@@ -144,7 +141,8 @@ type lease struct {
 	context.Context
 	term    int64
 	proved  atomic.Pointer[time.Time]
-	inDoubt atomic.Bool // it must be proved again before it is valid
+	doubted atomic.Int64 // how often it was doubted
+	settled atomic.Int64 // how many of these doubts a later proof has settled: all, or it is not valid
 	renewed atomic.Pointer[time.Time]
 	doubts  chan struct{}
 }
@@ -165,7 +163,7 @@ func (l *lease) Renewed() time.Time {
 func (l *lease) Valid() bool {
 	const most = heartbeat + heartbeatPatience
 	now, proved := time.Now(), *l.proved.Load()
-	return l.Err() == nil && !l.inDoubt.Load() && now.Sub(proved) < most && now.Round(0).Sub(proved.Round(0)).Abs() < most
+	return l.Err() == nil && l.settled.Load() == l.doubted.Load() && now.Sub(proved) < most && now.Round(0).Sub(proved.Round(0)).Abs() < most
 }
 
 func (s *Store) beat(ctx context.Context, do func(context.Context) error) error {

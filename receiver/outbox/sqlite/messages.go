@@ -154,9 +154,12 @@ func (st *statements) applyTo(ctx context.Context, id string, changes []outbox.C
 	case m.State.Final():
 		write = &st.copyPending
 	}
-	_, err = write.exec(ctx, string(m.State), int64(m.Status), m.APIID, m.SupersededBy, int64(m.Attempts),
+	rows, err := write.exec(ctx, string(m.State), int64(m.Status), m.APIID, m.SupersededBy, int64(m.Attempts),
 		millis(m.UpdatedAt), millis(m.AttemptedAt), millis(m.AcceptedAt), outbox.MarshalHistory(m.Events), id)
 	if err == nil && write == &st.copyPending {
+		if rows == 0 {
+			return outbox.ErrConflict // the message is in both tables
+		}
 		_, err = st.deletePending.exec(ctx, id)
 	}
 	if err == nil {

@@ -13,7 +13,7 @@ import (
 
 // statements holds the writer's statements, prepared once.
 type statements struct {
-	insertSighting, insertPending, insertEnded, updatePending, updateEnded, copyPending, deletePending direct
+	insertSighting, insertPending, insertEnded, updatePending, updateEnded, copyPending, deletePending driverStmt
 	selectMessage, markSuperseded,
 	insertPage, updatePage, insertPageEvent, insertMark, updateMark, deleteMark, pruneMarks,
 	pruneMessages, prunePages, prunePageEvents, pruneSightings *sql.Stmt
@@ -28,8 +28,8 @@ type query[S any] struct {
 	text string
 }
 
-func (s *statements) direct() []query[*direct] {
-	return []query[*direct]{
+func (s *statements) ofMessages() []query[*driverStmt] {
+	return []query[*driverStmt]{
 		{&s.insertSighting, insertSighting},
 		{&s.insertPending, insertPending},
 		{&s.insertEnded, insertEnded},
@@ -40,7 +40,7 @@ func (s *statements) direct() []query[*direct] {
 	}
 }
 
-func (s *statements) all() []query[**sql.Stmt] {
+func (s *statements) others() []query[**sql.Stmt] {
 	return []query[**sql.Stmt]{
 		{&s.selectMessage, selectMessage},
 		{&s.markSuperseded, markSuperseded},
@@ -62,12 +62,12 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) (err error) {
 	if s.known, err = simplelru.NewLRU[string, outbox.Message](knownRows, nil); err != nil {
 		return err
 	}
-	for _, q := range s.all() {
+	for _, q := range s.others() {
 		if *q.stmt, err = conn.PrepareContext(ctx, q.text); err != nil {
 			return fmt.Errorf("prepare a statement: %w", err)
 		}
 	}
-	for _, q := range s.direct() {
+	for _, q := range s.ofMessages() {
 		if err := q.stmt.prepare(ctx, conn, q.text); err != nil {
 			return fmt.Errorf("prepare a statement: %w", err)
 		}
@@ -77,12 +77,12 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) (err error) {
 
 // close lets SQLite close the connection; closing the last one folds the journal into the file.
 func (s *statements) close() {
-	for _, q := range s.all() {
+	for _, q := range s.others() {
 		if *q.stmt != nil {
 			_ = (*q.stmt).Close()
 		}
 	}
-	for _, q := range s.direct() {
+	for _, q := range s.ofMessages() {
 		q.stmt.close()
 	}
 }

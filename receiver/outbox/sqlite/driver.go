@@ -7,15 +7,15 @@ import (
 	"errors"
 )
 
-// direct is a prepared statement that every message needs. It does without [sql.Stmt], which copies
+// driverStmt is a prepared statement that every message needs. It does without [sql.Stmt], which copies
 // the arguments for each execution: they would be a tenth of the bytes that a message allocates.
-type direct struct {
+type driverStmt struct {
 	conn *sql.Conn
 	stmt driver.StmtExecContext
 	args []driver.NamedValue // kept for the next execution
 }
 
-func (d *direct) prepare(ctx context.Context, conn *sql.Conn, text string) error {
+func (d *driverStmt) prepare(ctx context.Context, conn *sql.Conn, text string) error {
 	d.conn = conn
 	return conn.Raw(func(c any) error {
 		preparer, ok := c.(driver.ConnPrepareContext)
@@ -35,7 +35,7 @@ func (d *direct) prepare(ctx context.Context, conn *sql.Conn, text string) error
 
 // exec executes the statement, and returns how many rows it changed. The arguments must have the types
 // of a [driver.Value].
-func (d *direct) exec(ctx context.Context, args ...driver.Value) (rows int64, err error) {
+func (d *driverStmt) exec(ctx context.Context, args ...driver.Value) (rows int64, err error) {
 	d.args = d.args[:0]
 	for i, v := range args {
 		d.args = append(d.args, driver.NamedValue{Ordinal: i + 1, Value: v})
@@ -51,7 +51,7 @@ func (d *direct) exec(ctx context.Context, args ...driver.Value) (rows int64, er
 	return rows, err
 }
 
-func (d *direct) close() {
+func (d *driverStmt) close() {
 	if stmt, ok := d.stmt.(driver.Stmt); ok {
 		_ = d.conn.Raw(func(any) error { return stmt.Close() })
 	}
