@@ -101,7 +101,9 @@ func (s *Spool) Try(ctx context.Context, p Policy, entry outbox.Entry) (outbox.A
 		case err != nil:
 			return s.send(ctx, p, e, began, err)
 		case en != nil:
-			return outbox.Added{IDs: en.IDs(), Duplicate: p != FailOpen}, nil
+			added := s.outcome(en)
+			added.Duplicate = added.Duplicate || p != FailOpen
+			return added, nil
 		}
 	}
 	added, err := outbox.Added{}, s.fitEnd(ctx, e)
@@ -204,6 +206,28 @@ func (s *Spool) stored(e *outbox.Entry) {
 	s.o.Committed(e)
 }
 
+// entry is an outbox entry that is not stored.
+type entry struct {
+	outbox.Entry
+	since time.Time
+	// sending counts the commits that are sending the entry's messages. In a shared store
+	// the entry is not stored meanwhile: the leader would send them, too.
+	sending int
+	// original holds the IDs of the messages that the entry turned out to repeat when it was stored; nil:
+	// it repeats none.
+	original []string
+}
+
+// outcome returns what a commit of an entry that was sent first has added.
+func (l *ledger) outcome(en *entry) outbox.Added {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if en.original != nil {
+		return outbox.Added{IDs: en.original, Duplicate: true}
+	}
+	return outbox.Added{IDs: en.IDs()}
+}
+
 // send hands an entry's messages over before they are stored and, unless the policy is Later,
 // waits until the provider has them. began is when the entry came, why the store's error.
 func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, began time.Time, why error) (outbox.Added, error) {
@@ -235,7 +259,7 @@ func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, began time.
 	if err != nil {
 		return outbox.Added{}, errors.Join(why, fmt.Errorf("send first: %w", err))
 	}
-	return outbox.Added{IDs: en.IDs()}, nil
+	return s.outcome(en), nil
 }
 
 // keep adds an entry that could not be stored. If the ledger already has one with the same key and

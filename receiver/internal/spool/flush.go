@@ -171,7 +171,7 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 		t := s.pending[id]
 		t.entry = nil
 		switch {
-		case !own: // another replica has stored the same notification
+		case !own: // the notification is stored already, by another replica or an earlier run
 			t.changes = nil
 		case added.Duplicate: // stored as it was built; changes that are stored already are recognized
 			t.repeat()
@@ -187,9 +187,15 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 	if s.keys[en.Key] == en {
 		delete(s.keys, en.Key)
 	}
-	s.late.Add(en.Key, lateEntry{en.State, en.SeenAt, en.IDs()})
+	if !own {
+		en.original = added.IDs
+	}
+	s.late.Add(en.Key, lateEntry{en.State, en.SeenAt, added.IDs})
 	s.settle()
 	s.mu.Unlock()
+	if !own {
+		s.o.Withdraw(en.IDs())
+	}
 	if own && !added.Duplicate {
 		s.shelf.stored(&e)
 	} else {

@@ -51,15 +51,6 @@ type tracked struct {
 	unread  bool            // the store could not be read: the changes are not applied to m yet
 }
 
-// entry is an outbox entry that is not stored.
-type entry struct {
-	outbox.Entry
-	since time.Time
-	// sending counts the commits that are sending the entry's messages. In a shared store
-	// the entry is not stored meanwhile: the leader would send them, too.
-	sending int
-}
-
 // tracked returns the message with this ID, or nil if the ledger does not hold it.
 func (l *ledger) tracked(id string) *tracked {
 	if t := l.pending[id]; t != nil {

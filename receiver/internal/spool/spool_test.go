@@ -356,6 +356,36 @@ func commit(s *spool.Spool, p spool.Policy, e outbox.Entry) (outbox.Added, error
 	return s.Commit(context.Background(), p, func(context.Context) (*outbox.Entry, error) { copied := e; return &copied, nil })
 }
 
+// TestRepeatOfAnEarlierRun: a notification whose messages an earlier run stored is repeated while the
+// store fails. Once the store works again, the response names the stored messages, and the new ones are
+// not sent any more.
+func TestRepeatOfAnEarlierRun(t *testing.T) {
+	var withdrawn []string
+	o := spool.Options{
+		Handover: func(bool, ...outbox.Message) {}, // the provider does not respond
+		Withdraw: func(ids []string) { withdrawn = ids },
+	}
+	in(t, o, func(f *fake, s *spool.Spool) {
+		ids := outbox.NewIDs()
+		entry := func() outbox.Entry {
+			return outbox.Entry{Key: outbox.Key{1}, State: outbox.Key{1}, SeenAt: time.Now(), Window: time.Hour, Messages: []outbox.Message{message(ids, "g")}}
+		}
+		stored, repeat := entry(), entry()
+		if _, err := f.Store.Add(context.Background(), stored); err != nil {
+			t.Fatal(err)
+		}
+		f.fail(errFault, nil)
+		time.AfterFunc(5*time.Second, func() { f.fail(nil, nil) })
+		added, err := commit(s, spool.FailOpen, repeat)
+		if err != nil || !added.Duplicate || !slices.Equal(added.IDs, stored.IDs()) {
+			t.Errorf("the commit adds %+v, %v; want a duplicate of %v", added, err, stored.IDs())
+		}
+		if !slices.Equal(withdrawn, repeat.IDs()) {
+			t.Errorf("withdrawn are %v, want %v", withdrawn, repeat.IDs())
+		}
+	})
+}
+
 // TestSharedStore: a message is sent before it is stored only if no other replica can have it.
 func TestSharedStore(t *testing.T) {
 	for name, tc := range map[string]struct {
