@@ -271,6 +271,9 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 		return r, true
 	default:
 		works := refusal != nil && refusal.Code != textinghouse.CodeProcessing || errors.Is(err, textinghouse.ErrPartlyAsked)
+		if a.Doubt.Unasked.IsZero() {
+			a.logger.Warn("the provider cannot be asked about a message; it waits for two minutes at most while sending works", "id", a.ID, "to", a.To, "err", err)
+		}
 		return a.unasked(ctx, works, now)
 	}
 	ends := a.requestEnds()
