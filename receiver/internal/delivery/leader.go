@@ -24,7 +24,7 @@ const (
 	missedGap = queue.LateFor / 2
 	// directGrace is how long other replicas have, once the database is back, to store what
 	// they sent without it. Older messages are sent only after that.
-	directGrace = 2 * storeRetry
+	directGrace = 3 * storeRetry
 	// loadBatch is how many messages of earlier terms are read at a time.
 	loadBatch = 500
 	// recentIDs is how many messages are remembered as handed over: hints about them are ignored.
@@ -46,6 +46,7 @@ type leader struct {
 	loading sync.Mutex
 	lease   atomic.Pointer[outbox.Lease] // nil: none
 	term    atomic.Int64                 // of the last lease
+	back    time.Time                    // when the last lease was granted, if the database was away before or another process led; zero: neither
 	missed  atomic.Pointer[string]       // ID of the newest message whose hint came, and which could not be read; nil: none
 	miss    loop.Bell
 }
@@ -76,7 +77,7 @@ func (l *leader) run(ctx context.Context) {
 			continue
 		}
 		if failing || again || away {
-			loop.Sleep(lease, directGrace)
+			l.back = time.Now()
 		}
 		failing, again = false, true
 		l.lead(lease)
@@ -110,8 +111,8 @@ func (l *leader) lead(lease outbox.Lease) {
 	l.missed.Store(nil)
 }
 
-// may reports whether this process may send a message in the store at this moment. After a doubt, older
-// messages wait for directGrace. Messages that are older than a missed one wait until that is read: it
+// may reports whether this process may send a message in the store at this moment. After the database was
+// away, or another process led, older messages wait for directGrace. Messages that are older than a missed one wait until that is read: it
 // may supersede them.
 func (l *leader) may(id string) bool {
 	if !l.shared {
@@ -124,7 +125,7 @@ func (l *leader) may(id string) bool {
 	if missed := l.missed.Load(); missed != nil && id < *missed {
 		return false
 	}
-	since := time.Since((*lease).Renewed())
+	since := min(time.Since((*lease).Renewed()), time.Since(l.back))
 	return since >= directGrace || l.spool.Now().Sub(outbox.MadeAt(id)) < since
 }
 
