@@ -175,9 +175,9 @@ type Lease interface {
 	// process that was stopped, or whose machine slept, learns from Valid that it may have lost the
 	// right before its context could end.
 	Valid() bool
-	// Renewed returns when the right was last proved again after a doubt, by the monotonic clock; zero:
-	// it never was. While it was in doubt, other processes may have sent messages without the store.
-	Renewed() time.Time
+	// Undoubted returns how long ago the right was last proved again after a doubt, a time that no process
+	// lasts if it was never in doubt. In a doubt, other processes may send messages without the store.
+	Undoubted() time.Duration
 	// Term counts the replicas that have led. It is positive.
 	Term() int64
 }

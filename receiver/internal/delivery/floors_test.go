@@ -271,7 +271,7 @@ type lease struct {
 
 func (l lease) Valid() bool { return l.of.valid && l.Err() == nil }
 
-func (lease) Renewed() time.Time { return time.Time{} }
+func (lease) Undoubted() time.Duration { return time.Hour }
 
 func (lease) Term() int64 { return 1 }
 

@@ -77,7 +77,7 @@ func (l *leader) run(ctx context.Context) {
 			continue
 		}
 		if failing || again || away {
-			l.back = time.Now()
+			l.back = l.spool.Now()
 		}
 		failing, again = false, true
 		l.lead(lease)
@@ -125,8 +125,9 @@ func (l *leader) may(id string) bool {
 	if missed := l.missed.Load(); missed != nil && id < *missed {
 		return false
 	}
-	since := min(time.Since((*lease).Renewed()), time.Since(l.back))
-	return since >= directGrace || l.spool.Now().Sub(outbox.MadeAt(id)) < since
+	now := l.spool.Now()
+	since := min((*lease).Undoubted(), now.Sub(l.back))
+	return since >= directGrace || now.Sub(outbox.MadeAt(id)) < since
 }
 
 // admit returns the messages that were not handed over before. A message may come several times:

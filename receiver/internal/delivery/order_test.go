@@ -65,11 +65,11 @@ type lasting struct {
 
 func (lasting) Term() int64   { return 1 }
 func (l lasting) Valid() bool { return l.Err() == nil && !l.of.doubted.Load() }
-func (l lasting) Renewed() time.Time {
+func (l lasting) Undoubted() time.Duration {
 	if at := l.of.renewed.Load(); at != 0 {
-		return time.Unix(0, at)
+		return time.Since(time.Unix(0, at))
 	}
-	return time.Time{}
+	return time.Hour
 }
 
 // inReplica runs a test in a world whose store is shared, and whose process leads.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -116,7 +117,7 @@ func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error
 			return errors.New("another replica leads")
 		}
 		l.proved.Store(&began)
-		if now := time.Now(); l.settled.Load() != doubts && now.Sub(l.Renewed()) >= renewal {
+		if now := time.Now(); l.settled.Load() != doubts && l.Undoubted() >= renewal {
 			l.renewed.Store(&now)
 		}
 		l.settled.Store(doubts)
@@ -150,12 +151,12 @@ type lease struct {
 // Term implements outbox.Lease.
 func (l *lease) Term() int64 { return l.term }
 
-// Renewed implements outbox.Lease.
-func (l *lease) Renewed() time.Time {
+// Undoubted implements outbox.Lease.
+func (l *lease) Undoubted() time.Duration {
 	if at := l.renewed.Load(); at != nil {
-		return *at
+		return time.Since(*at)
 	}
-	return time.Time{}
+	return math.MaxInt64
 }
 
 // Valid implements outbox.Lease. Both clocks must show that the lease was proved recently: the
