@@ -46,9 +46,9 @@ type leader struct {
 	loading sync.Mutex
 	lease   atomic.Pointer[outbox.Lease] // nil: none
 	term    atomic.Int64                 // of the last lease
-	back    time.Time                    // when the last lease was granted, if the database was away before or another process led; zero: neither
-	missed  atomic.Pointer[string]       // ID of the newest message whose hint came, and which could not be read; nil: none
-	miss    loop.Bell
+	back    time.Time                    // when the last lease began after an outage or another leader; zero: neither
+	missed  atomic.Pointer[string]       // ID of the newest message that a hint named and that could not be read; nil: none
+	miss    loop.Bell                    // a message was missed
 }
 
 func newLeader(d *Delivery, o Options) *leader {
@@ -111,9 +111,9 @@ func (l *leader) lead(lease outbox.Lease) {
 	l.missed.Store(nil)
 }
 
-// may reports whether this process may send a message in the store at this moment. After the database was
-// away, or another process led, older messages wait for directGrace. Messages that are older than a missed one wait until that is read: it
-// may supersede them.
+// may reports whether this process may send a message in the store at this moment. Messages that are
+// older than a missed one wait until that is read, because it may supersede them. After the database was
+// away, or another process led, older messages wait for directGrace.
 func (l *leader) may(id string) bool {
 	if !l.shared {
 		return true
