@@ -380,6 +380,7 @@ func TestRepeatOfAnEarlierRun(t *testing.T) {
 		if err != nil || !added.Duplicate || !slices.Equal(added.IDs, stored.IDs()) {
 			t.Errorf("the commit adds %+v, %v; want a duplicate of %v", added, err, stored.IDs())
 		}
+		synctest.Wait()
 		if !slices.Equal(withdrawn, repeat.IDs()) {
 			t.Errorf("withdrawn are %v, want %v", withdrawn, repeat.IDs())
 		}
