@@ -46,17 +46,11 @@ func Repeat(ctx context.Context, rounds prometheus.Counter, wake Bell, do func()
 	case <-wake:
 	default:
 	}
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(time.Hour) // a timer of 0 would make Go's race detector crash in fake time, see docs/development.md
 	defer timer.Stop()
 	var second time.Time // when the rounds counted by begun started
 	begun := 0
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-wake:
-		}
+	for ctx.Err() == nil {
 		if passed := time.Since(second); passed >= time.Second {
 			second, begun = time.Now(), 0
 		} else if begun == mostRounds {
@@ -68,6 +62,11 @@ func Repeat(ctx context.Context, rounds prometheus.Counter, wake Bell, do func()
 		begun++
 		rounds.Inc()
 		timer.Reset(do())
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-wake:
+		}
 	}
 }
 
