@@ -39,6 +39,8 @@ const (
 	askFor = 2 * time.Minute
 	// askAnew replaces askFor in a new term if the message has waited for askFor before.
 	askAnew = 20 * time.Second
+	// mostAskPause is the longest pause between two questions in the first minutes of a doubt.
+	mostAskPause = 10 * time.Second
 	// fresh is the age below which a message is certainly still needed.
 	fresh = 2 * time.Second
 )
@@ -294,7 +296,11 @@ func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r que
 		a.Doubt.Unasked = now
 	}
 	a.Doubt.Failures++
-	next, ends := now.Add(backoff(a.Doubt.Failures)), a.requestEnds()
+	pause := backoff(a.Doubt.Failures)
+	if now.Sub(a.Doubt.Unasked) < askFor {
+		pause = min(pause, mostAskPause)
+	}
+	next, ends := now.Add(pause), a.requestEnds()
 	if now.Before(ends) {
 		if soon := now.Add(firstBackoff); ends.Before(soon) {
 			ends = soon

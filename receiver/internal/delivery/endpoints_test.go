@@ -39,7 +39,7 @@ func TestAllEndpointsAreAskedAfterAKill(t *testing.T) {
 			if _, err := client.Send(context.Background(), textinghouse.SMS{To: string(alice), Text: m.Text, ClientID: m.ID}); err != nil {
 				t.Fatal(err)
 			}
-			other := textinghousetest.New(textinghousetest.Options{FirstID: 1000})
+			other := textinghousetest.New(textinghousetest.Options{FirstID: 1000, StatusDelay: time.Hour})
 			defer other.Close()
 			w.alter = func(s *delivery.Settings) {
 				two, err := textinghouse.NewClient(textinghouse.Options{
