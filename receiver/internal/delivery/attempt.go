@@ -273,10 +273,7 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 		return r, true
 	default:
 		works := refusal != nil && refusal.Code != textinghouse.CodeProcessing || errors.Is(err, textinghouse.ErrPartlyAsked)
-		if a.Doubt.Unasked.IsZero() {
-			a.logger.Warn("the provider cannot be asked about a message; it waits for two minutes at most while sending works", "id", a.ID, "to", a.To, "err", err)
-		}
-		return a.unasked(ctx, works, now)
+		return a.unasked(ctx, err, works, now)
 	}
 	ends := a.requestEnds()
 	if known := ends.Add(resendWindow); a.Doubt.Tried && now.Before(known) && !a.Gateway.Guards(a.ID) {
@@ -288,27 +285,21 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 	return queue.Result{}, false
 }
 
-// unasked decides what follows if the provider could not be asked. Once the old request must have
-// ended, newer messages of the lane may pass. After askFor (see askLong), the message is sent again
-// if sending works. Otherwise the doubt ends after [pollFor].
-func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r queue.Result, settled bool) {
+// unasked decides what follows if the provider could not be asked; why is the error. Once the old
+// request must have ended, newer messages of the lane may pass. After askFor (see askLong), the message
+// is sent again if sending works. Otherwise the doubt ends after [pollFor].
+func (a *attempt) unasked(ctx context.Context, why error, works bool, now time.Time) (r queue.Result, settled bool) {
 	if a.Doubt.Unasked.IsZero() {
 		a.Doubt.Unasked = now
+		a.logger.Warn("the provider cannot be asked about a message; it waits for two minutes at most while sending works", "id", a.ID, "to", a.To, "err", why)
 	}
 	a.Doubt.Failures++
 	pause := backoff(a.Doubt.Failures)
 	if now.Sub(a.Doubt.Unasked) < askFor {
 		pause = min(pause, mostAskPause)
 	}
-	next, ends := now.Add(pause), a.requestEnds()
-	if now.Before(ends) {
-		if soon := now.Add(firstBackoff); ends.Before(soon) {
-			ends = soon
-		}
-		if next.After(ends) {
-			next = ends
-		}
-		return a.again(next), true
+	if left := a.requestEnds().Sub(now); left > 0 {
+		return a.again(now.Add(min(pause, max(left, firstBackoff)))), true
 	}
 	a.passed(ctx)
 	if a.Successor != "" {
@@ -319,7 +310,7 @@ func (a *attempt) unasked(ctx context.Context, works bool, now time.Time) (r que
 	if works && now.Sub(a.Doubt.Unasked) >= a.askLong() || now.Sub(a.m.CreatedAt) >= pollFor {
 		return queue.Result{}, false
 	}
-	return a.again(next), true
+	return a.again(now.Add(pause)), true
 }
 
 // askLong returns how long the provider is asked in vain: askFor, or askAnew if the message has waited

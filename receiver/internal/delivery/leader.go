@@ -135,8 +135,8 @@ func (l *leader) may(id string) bool {
 // meanwhile.
 func (l *leader) admit(ms ...outbox.Message) []outbox.Message {
 	known := func(m outbox.Message) bool {
-		known, _ := l.recent.ContainsOrAdd(m.ID, struct{}{})
-		return known
+		before, _ := l.recent.ContainsOrAdd(m.ID, struct{}{})
+		return before
 	}
 	first := slices.IndexFunc(ms, known)
 	if first < 0 {
