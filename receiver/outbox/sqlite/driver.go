@@ -33,22 +33,18 @@ func (d *driverStmt) prepare(ctx context.Context, conn *sql.Conn, text string) e
 	})
 }
 
-// exec executes the statement, and returns how many rows it changed. The arguments must have the types
-// of a [driver.Value].
-func (d *driverStmt) exec(ctx context.Context, args ...driver.Value) (rows int64, err error) {
+// exec executes the statement. The arguments must have the types of a [driver.Value].
+func (d *driverStmt) exec(ctx context.Context, args ...driver.Value) (r sql.Result, err error) {
 	d.args = d.args[:0]
 	for i, v := range args {
 		d.args = append(d.args, driver.NamedValue{Ordinal: i + 1, Value: v})
 	}
 	defer clear(d.args)
-	err = d.conn.Raw(func(any) error {
-		r, err := d.stmt.ExecContext(ctx, d.args)
-		if err == nil {
-			rows, err = r.RowsAffected()
-		}
+	err = d.conn.Raw(func(any) (err error) {
+		r, err = d.stmt.ExecContext(ctx, d.args)
 		return err
 	})
-	return rows, err
+	return r, err
 }
 
 func (d *driverStmt) close() {

@@ -72,17 +72,13 @@ func (st *statements) insert(ctx context.Context, m outbox.Message) error {
 	if m.State.Final() {
 		into = &st.insertEnded
 	}
-	rows, err := into.exec(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Severity, m.Urgent, m.PageID, m.Text, m.Encoding, int64(m.Segments),
+	err := guarded(into.exec(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Severity, m.Urgent, m.PageID, m.Text, m.Encoding, int64(m.Segments),
 		string(m.State), int64(m.Status), m.APIID, m.SupersededBy, int64(m.Attempts), millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt),
-		outbox.MarshalHistory(m.Events))
-	switch {
-	case err != nil:
-		return err
-	case rows == 0:
-		return outbox.ErrConflict
+		outbox.MarshalHistory(m.Events)))
+	if err == nil {
+		st.know(m)
 	}
-	st.know(m)
-	return nil
+	return err
 }
 
 // supersedeOlder marks the older messages that a new one supersedes because the provider has it already.
@@ -154,11 +150,11 @@ func (st *statements) applyTo(ctx context.Context, id string, changes []outbox.C
 	case m.State.Final():
 		write = &st.copyPending
 	}
-	rows, err := write.exec(ctx, string(m.State), int64(m.Status), m.APIID, m.SupersededBy, int64(m.Attempts),
+	r, err := write.exec(ctx, string(m.State), int64(m.Status), m.APIID, m.SupersededBy, int64(m.Attempts),
 		millis(m.UpdatedAt), millis(m.AttemptedAt), millis(m.AcceptedAt), outbox.MarshalHistory(m.Events), id)
 	if err == nil && write == &st.copyPending {
-		if rows == 0 {
-			return outbox.ErrConflict // the message is in both tables
+		if err := guarded(r, nil); err != nil { // the message is in both tables
+			return err
 		}
 		_, err = st.deletePending.exec(ctx, id)
 	}
