@@ -200,6 +200,20 @@ func TestCrashAtEveryStep(t *testing.T) {
 	}
 }
 
+// startMortal starts a process that d kills, on the store that open makes of the outbox. It returns the
+// network, for the next process, and a function that stops the dead one.
+func (w *world) startMortal(cfg string, d *death, open func(outbox.Store) outbox.Store) (network *routes, bury func()) {
+	w.t.Helper()
+	w.wraps = func(s outbox.Store) outbox.Store { return mortal{open(s), d} }
+	network, w.routes = w.routes, &routes{}
+	for _, host := range []string{"provider", "alertmanager"} {
+		w.routes.set(host, mortalTransport{network.get(host), d})
+	}
+	w.start(cfg)
+	w.callbacks.set("smspager", mortalTransport{w.callbacks.get("smspager"), d})
+	return network, w.stop
+}
+
 // crash plays the story with a process that is killed at one of its writes, before or after the write is
 // made. If at is 0, the process lives, and crash returns the number of its writes.
 func crash(t *testing.T, at int, after bool) (writes int) {
@@ -208,18 +222,10 @@ func crash(t *testing.T, at int, after bool) (writes int) {
 		w.halt()
 		d := &death{at: at, after: after, dead: make(chan struct{}), buried: make(chan struct{})}
 		var first outbox.Store
-		w.wraps = func(s outbox.Store) outbox.Store {
+		network, bury := w.startMortal(escalating, d, func(s outbox.Store) outbox.Store {
 			first = s
-			return mortal{s, d}
-		}
-		network := w.routes
-		w.routes = &routes{}
-		for _, host := range []string{"provider", "alertmanager"} {
-			w.routes.set(host, mortalTransport{network.get(host), d})
-		}
-		w.start(escalating)
-		w.callbacks.set("smspager", mortalTransport{w.callbacks.get("smspager"), d})
-		bury := w.stop
+			return s
+		})
 		revived := make(chan struct{})
 		ended := make(chan struct{})
 		go func() { // start another process once this one is dead

@@ -18,18 +18,10 @@ func inMortalWorld(t *testing.T, cfg string, test func(w *world, fails func(), r
 		w.halt()
 		d := &death{dead: make(chan struct{}), buried: make(chan struct{})}
 		var first flaky
-		w.wraps = func(s outbox.Store) outbox.Store {
+		network, bury := w.startMortal(cfg, d, func(s outbox.Store) outbox.Store {
 			first.Store = s
-			return mortal{&first, d}
-		}
-		network := w.routes
-		w.routes = &routes{}
-		for _, host := range []string{"provider", "alertmanager"} {
-			w.routes.set(host, mortalTransport{network.get(host), d})
-		}
-		w.start(cfg)
-		w.callbacks.set("smspager", mortalTransport{w.callbacks.get("smspager"), d})
-		bury := w.stop
+			return &first
+		})
 		test(w, func() { first.readOnly.Store(true) }, func(later time.Duration) {
 			close(d.dead)
 			if err := first.Close(); err != nil {
