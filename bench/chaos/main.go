@@ -26,6 +26,7 @@ func main() {
 	flag.StringVar(&o.database, "database", "sqlite", "sqlite, or postgres with two replicas")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()%1e6), "seed of the faults")
 	flag.BoolVar(&o.clocks, "clocks", false, "set the clocks of the processes, by up to 3 h; this compiles all of smspager anew")
+	flag.BoolVar(&o.keep, "keep", false, "keep the logs even if nothing was wrong")
 	flag.Parse()
 	o.duration = time.Duration(*minutes * float64(time.Minute))
 	if err := run(context.Background(), o); err != nil {
@@ -39,6 +40,7 @@ type options struct {
 	database string
 	seed     uint64
 	clocks   bool // set the replicas' clocks
+	keep     bool // keep the logs even if nothing was wrong
 	out      io.Writer
 }
 
@@ -51,8 +53,10 @@ func run(ctx context.Context, o options) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%w\nlogs: %s", err, w.dir)
+		} else if o.keep {
+			fmt.Fprintln(o.out, "logs:", w.dir)
 		}
-		if closeErr := w.close(err != nil); err == nil {
+		if closeErr := w.close(err != nil || o.keep); err == nil {
 			err = closeErr
 		}
 	}()
