@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -55,6 +56,35 @@ func TestClockGapBeginsANewTerm(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSweepUsesTheDatabasesClock: a leader whose clock is ahead of the database's keeps the limits, and
+// does not send a message of another replica after a newer one of its lane.
+func TestSweepUsesTheDatabasesClock(t *testing.T) {
+	inReplica(t, func(w *world, p *peers) {
+		w.halt()
+		p.ahead, w.alter = time.Hour, limited
+		w.start()
+		for i := range 5 {
+			w.put(w.message(alice, fmt.Sprint("g", i), fmt.Sprint("disk ", i)))
+		}
+		after(50 * time.Second)
+		const bob = "+33612345679"
+		late := w.message(bob, "g", "firing")
+		newer := w.message(bob, "g", "resolved")
+		w.put(newer)
+		after(15 * time.Second) // the queue is swept every minute
+		w.expect(newer.ID, outbox.Accepted, 1)
+		if _, err := p.Store.Add(context.Background(), outbox.Entry{SeenAt: w.spool.Now(), Messages: []outbox.Message{late}}); err != nil {
+			t.Fatal(err)
+		}
+		p.hints <- outbox.Hint{ID: late.ID}
+		sixth := w.message(alice, "g6", "disk 6")
+		w.put(sixth)
+		after(5 * time.Second)
+		w.expect(late.ID, outbox.Superseded, 0)
+		w.expect(sixth.ID, outbox.Queued, 0)
+	})
 }
 
 // TestMessageFromTheFuture: a message stored by a clock that was ahead counts as made when the process

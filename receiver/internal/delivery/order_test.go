@@ -19,9 +19,10 @@ import (
 type peers struct {
 	outbox.Store
 	hints   chan outbox.Hint
-	doubted atomic.Bool  // its lease is in doubt
-	renewed atomic.Int64 // when its lease was last renewed, Unix ns; 0: never
-	broken  atomic.Bool  // messages cannot be read
+	doubted atomic.Bool   // its lease is in doubt
+	renewed atomic.Int64  // when its lease was last renewed, Unix ns; 0: never
+	broken  atomic.Bool   // messages cannot be read
+	ahead   time.Duration // how far this process's clock is ahead of the database's
 }
 
 func (p *peers) Get(ctx context.Context, id string) (outbox.Message, error) {
@@ -55,7 +56,7 @@ func (p *peers) Listen(ctx context.Context, ready func(), hinted func(outbox.Hin
 	}
 }
 
-func (p *peers) Now(context.Context) (time.Time, error) { return time.Now(), nil }
+func (p *peers) Now(context.Context) (time.Time, error) { return time.Now().Add(-p.ahead), nil }
 
 // lasting is a lease that lasts until its context ends.
 type lasting struct {

@@ -125,8 +125,8 @@ func (s *sender) run(ctx context.Context) {
 			s.accountWorks()
 		case <-look.C:
 			seen = s.checkClocks(seen)
-		case now := <-sweep.C:
-			s.queue.Sweep(now)
+		case <-sweep.C:
+			s.queue.Sweep(s.spool.Now())
 		}
 	}
 	grace := time.AfterFunc(s.settings().Timeout+time.Second, cancel)

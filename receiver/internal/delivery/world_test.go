@@ -134,7 +134,7 @@ func (w *world) client(via http.RoundTripper) *textinghouse.Client {
 
 // message returns a new message.
 func (w *world) message(to e164.Number, group, text string) outbox.Message {
-	now := time.Now()
+	now := w.spool.Now()
 	return outbox.Message{
 		ID: w.ids.New(now), To: to, Receiver: "oncall", GroupKey: group, Text: text, Encoding: "gsm7", Segments: 1,
 		State: outbox.Queued, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(time.Hour),
