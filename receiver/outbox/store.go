@@ -135,8 +135,8 @@ type Store interface {
 	MarksAfter(ctx context.Context, at time.Time) ([]Mark, error)
 
 	// Prune deletes at most limit messages, and as many pages with their events, that have been in a
-	// final state since before the given time, and as many marks of kind MarkReply. It returns how
-	// many messages it deleted.
+	// final state since before the given time, and as many marks of kind MarkReply and sightings. It
+	// returns the largest of these numbers; if that is limit, there may be more to delete.
 	Prune(ctx context.Context, before time.Time, limit int) (int, error)
 
 	// Close stops the store and waits for the work under way.

@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(*testing.T) outbox.Store) {
 		{"open messages come oldest first", testOpen},
 		{"lists are filtered and paged", testList},
 		{"only finished messages are pruned", testPrune},
+		{"pages and replies are pruned without messages", testPruneAll},
 		{"a page comes back as it was stored", testPageRoundTrip},
 		{"an entry made from an old state is not stored", testConflicts},
 		{"one of several simultaneous changes is made", testConcurrentChanges},
@@ -231,6 +232,33 @@ func testPrune(t *testing.T, s outbox.Store) {
 	slices.Reverse(got)
 	if err != nil || !slices.Equal(got, kept) {
 		t.Errorf("kept %v, %v, want %v", got, err, kept)
+	}
+}
+
+// testPruneAll: whoever prunes until nothing is left, prunes all pages and replies, too.
+func testPruneAll(t *testing.T, s outbox.Store) {
+	for name, e := range map[string]func(i int) outbox.Entry{
+		"pages": func(i int) outbox.Entry {
+			p := NewPage(i, fmt.Sprint("g", i), fmt.Sprint(4000+i))
+			p.State, p.DueAt = outbox.PageResolved, time.Time{}
+			return outbox.Entry{Page: &p}
+		},
+		"replies": func(i int) outbox.Entry {
+			return outbox.Entry{Marks: []outbox.Mark{{Kind: outbox.MarkReply, Name: fmt.Sprint(i), At: epoch, Doc: []byte(`{}`)}}}
+		},
+	} {
+		for i := range 5 {
+			write(t, s, e(i), false)
+		}
+		for _, want := range []int{2, 2, 1, 0} {
+			if n, err := s.Prune(context.Background(), epoch.Add(time.Minute), 2); n != want || err != nil {
+				t.Errorf("%s: Prune = %d, %v, want %d", name, n, err, want)
+			}
+		}
+	}
+	replies, err := s.Marks(context.Background(), outbox.MarkReply)
+	if all := pages(t, s, outbox.PageQuery{}); len(all)+len(replies) > 0 || err != nil {
+		t.Errorf("%d pages and %d replies are left, %v", len(all), len(replies), err)
 	}
 }
 

@@ -103,6 +103,29 @@ func TestProtocols(t *testing.T) {
 	}
 }
 
+// TestPruneSightings: all old sightings go, also of entries without messages, such as heartbeats.
+func TestPruneSightings(t *testing.T) {
+	s := open(t, database(t))
+	beat := func(i byte) outbox.Entry {
+		return outbox.Entry{Key: outbox.Key{i + 1}, SeenAt: time.Now().Add(-time.Hour), Window: 2 * time.Hour}
+	}
+	for i := range byte(5) {
+		if _, err := s.Add(t.Context(), beat(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []int{2, 2, 1, 0} {
+		if n, err := s.Prune(t.Context(), time.Now().Add(-time.Minute), 2); n != want || err != nil {
+			t.Errorf("Prune = %d, %v, want %d", n, err, want)
+		}
+	}
+	for i := range byte(5) {
+		if added, err := s.Add(t.Context(), beat(i)); err != nil || added.Duplicate {
+			t.Errorf("after its sighting was pruned, entry %d gives %+v, %v", i, added, err)
+		}
+	}
+}
+
 // TestTogether: an entry of a transaction sees the changes by the entries before it, and only the
 // entries that cannot be stored are left out.
 func TestTogether(t *testing.T) {

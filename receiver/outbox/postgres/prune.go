@@ -31,21 +31,23 @@ WITH pruned AS (
   DELETE FROM pages WHERE id IN (
     SELECT id FROM pages WHERE state IN ('resolved', 'expired') AND updated_at < $1
     ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-  RETURNING id)
-DELETE FROM page_events WHERE page_id IN (SELECT id FROM pruned)`
+  RETURNING id),
+events AS (DELETE FROM page_events WHERE page_id IN (SELECT id FROM pruned))
+SELECT id FROM pruned`
 
 // Prune implements outbox.Store. It uses a reader's connection, so that no entry waits for it.
 func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	var b pgx.Batch
-	b.Queue(pruneNotifications, millis(before), limit)
-	b.Queue(pruneMessages, outbox.FirstID(before), millis(before), limit).Exec(func(tag pgconn.CommandTag) error {
-		pruned = int(tag.RowsAffected())
+	most := func(tag pgconn.CommandTag) error {
+		pruned = max(pruned, int(tag.RowsAffected()))
 		return nil
-	})
-	b.Queue(pruneMarks, outbox.MarkReply, millis(before), limit)
-	b.Queue(prunePages, millis(before), limit)
+	}
+	var b pgx.Batch
+	b.Queue(pruneNotifications, millis(before), limit).Exec(most)
+	b.Queue(pruneMessages, outbox.FirstID(before), millis(before), limit).Exec(most)
+	b.Queue(pruneMarks, outbox.MarkReply, millis(before), limit).Exec(most)
+	b.Queue(prunePages, millis(before), limit).Exec(most)
 	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
 		return 0, fmt.Errorf("prune messages: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
@@ -162,14 +161,4 @@ func (st *statements) applyTo(ctx context.Context, id string, changes []outbox.C
 		st.know(m)
 	}
 	return err
-}
-
-// prune deletes messages that ended before a time, oldest first.
-func (st *statements) prune(ctx context.Context, before time.Time, limit int) (int, error) {
-	r, err := st.pruneMessages.ExecContext(ctx, outbox.FirstID(before), millis(before), limit)
-	if err != nil {
-		return 0, err
-	}
-	n, err := r.RowsAffected()
-	return int(n), err
 }

@@ -105,13 +105,19 @@ func spaced(keys []string) string {
 
 // guarded returns ErrConflict if a statement changed nothing.
 func guarded(r sql.Result, err error) error {
-	if err != nil {
-		return err
-	}
-	if rows, err := r.RowsAffected(); err != nil || rows > 0 {
+	if n, err := rows(r, err); err != nil || n > 0 {
 		return err
 	}
 	return outbox.ErrConflict
+}
+
+// rows returns how many rows a statement changed.
+func rows(r sql.Result, err error) (int, error) {
+	if err != nil {
+		return 0, err
+	}
+	n, err := r.RowsAffected()
+	return int(n), err
 }
 
 // pages runs a query for pages, without their events.

@@ -134,16 +134,17 @@ func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
 
 // Prune implements outbox.Store.
 func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
-	var pruned int
+	var most int
 	err := s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
 		if _, err := st.pruneSightings.ExecContext(ctx, maxSightings); err != nil {
 			return err
 		}
-		var err error
-		if pruned, err = st.prune(ctx, before, limit); err != nil {
+		messages, err := rows(st.pruneMessages.ExecContext(ctx, outbox.FirstID(before), millis(before), limit))
+		if err != nil {
 			return err
 		}
-		if _, err := st.pruneMarks.ExecContext(ctx, outbox.MarkReply, millis(before), limit); err != nil {
+		replies, err := rows(st.pruneMarks.ExecContext(ctx, outbox.MarkReply, millis(before), limit))
+		if err != nil {
 			return err
 		}
 		pages, err := texts(st.prunePages.QueryContext(ctx, millis(before), limit))
@@ -155,12 +156,13 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, er
 				return err
 			}
 		}
+		most = max(messages, replies, len(pages))
 		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("prune messages: %w", err)
 	}
-	return pruned, nil
+	return most, nil
 }
 
 // texts reads all rows of one text column.
