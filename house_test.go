@@ -31,6 +31,7 @@ var levels = [][]string{
 	},
 	{"receiver/textinghouse", "templating"},
 	{"receiver/outbox", "receiver/config", "receiver/textinghouse/textinghousetest"},
+	{"receiver/outbox/internal/table"},
 	{
 		"receiver/outbox/sqlite", "receiver/outbox/postgres", "receiver/outbox/outboxtest",
 		"receiver/internal/mark", "receiver/internal/delivery/queue", "receiver/internal/httpclient", "receiver/internal/access", "receiver/internal/link",

@@ -15,6 +15,7 @@
 package outbox
 
 import (
+	"strings"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
@@ -95,6 +96,19 @@ type Event struct {
 	At     time.Time
 	Type   EventType
 	Detail string // for people; "" if Type says it all
+}
+
+// unreadable begins the Detail of an event that replaces a history.
+const unreadable = "the history until here cannot be read: "
+
+// Unreadable returns the event that replaces the stored history of a message if that cannot be read.
+func Unreadable(created time.Time, history string) Event {
+	return Event{At: created, Type: EventQueued, Detail: unreadable + strings.ToValidUTF8(history, "\uFFFD")}
+}
+
+// Unreadable reports whether the message's stored history could not be read.
+func (m *Message) Unreadable() bool {
+	return len(m.Events) > 0 && strings.HasPrefix(m.Events[0].Detail, unreadable)
 }
 
 // DigestGroup is the GroupKey of digests, which replace several messages that limits or quiet hours

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -68,6 +67,3 @@ func (s *Sighting) Join(e *Entry) bool {
 
 // maxSources bounds the sources of a state; a cluster has a few peers.
 const maxSources = 16
-
-// Words joins words that have no spaces, in the form that the tables hold.
-func Words(all []string) string { return strings.Join(all, " ") }

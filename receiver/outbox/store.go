@@ -21,6 +21,9 @@ var (
 	ErrNotStored = errors.New("nothing was stored")
 	// ErrInUse is returned by opening a store that another process has open.
 	ErrInUse = errors.New("in use by another smspager")
+	// ErrDamaged is wrapped by the error of a read that met a damaged part of the store. A retry does not
+	// help; what is in other parts can be read.
+	ErrDamaged = errors.New("a part of the outbox is damaged")
 	// ErrUnusable is returned by opening a store that cannot be used in its present form, now or
 	// later.
 	ErrUnusable = errors.New("the outbox cannot be used")
@@ -101,7 +104,9 @@ type Store interface {
 	// not.
 	Add(context.Context, Entry) (Added, error)
 
-	// Open yields every message that is not in a final state, oldest first.
+	// Open yields every message that is not in a final state, oldest first. If a part of the store is
+	// damaged, it yields the messages in the other parts, newest first behind the damage, and then an
+	// error that wraps ErrDamaged.
 	Open(context.Context) iter.Seq2[Message, error]
 
 	// Get returns a message with its Events, or ErrNotFound.

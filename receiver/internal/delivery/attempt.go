@@ -83,6 +83,9 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 	switch {
 	case errors.Is(err, outbox.ErrNotFound):
 		return queue.Result{Run: run}
+	case errors.Is(err, outbox.ErrDamaged):
+		a.logger.Error("a message cannot be read because the outbox is damaged; it is not sent before a restart with a restored backup", "id", run.ID, "err", err)
+		return queue.Result{Run: run}
 	case err != nil:
 		a.logger.Error("cannot read a message; trying again", "id", run.ID, "err", err)
 		return queue.Result{Run: run, Again: a.spool.Now().Add(storeRetry), Doubt: run.Doubt}

@@ -49,6 +49,7 @@ type leader struct {
 	back    time.Time                    // when the last lease began after an outage or another leader; zero: neither
 	missed  atomic.Pointer[string]       // ID of the newest message that a hint named and that could not be read; nil: none
 	miss    loop.Bell                    // a message was missed
+	damaged atomic.Bool                  // it was logged that messages cannot be read because the store is damaged
 }
 
 func newLeader(d *Delivery, o Options) *leader {
@@ -174,11 +175,16 @@ func (l *leader) load(ctx context.Context) {
 	}
 }
 
-// insist calls read until it succeeds or the context ends, and reports whether it succeeded.
+// insist calls read until it succeeds or the context ends, and reports whether it succeeded. If a part
+// of the store is damaged, a retry does not help, and what read could read must do.
 func (l *leader) insist(ctx context.Context, read func(context.Context) error) bool {
 	for ctx.Err() == nil {
 		err := read(ctx)
-		if err == nil {
+		damaged := errors.Is(err, outbox.ErrDamaged)
+		if damaged && !l.damaged.Swap(true) {
+			l.logger.Error("the outbox is damaged: some messages cannot be read, and are not sent; restore a backup", "err", err)
+		}
+		if err == nil || damaged {
 			return true
 		}
 		if ctx.Err() != nil {
@@ -222,6 +228,9 @@ func (l *leader) loadOnce(ctx context.Context) error {
 		admitted := l.admit(m)
 		if len(admitted) == 0 {
 			continue
+		}
+		if m.Unreadable() {
+			l.logger.Error("the history of a message cannot be read; the message is sent or followed without it", "id", m.ID)
 		}
 		l.d.take(queue.Loaded, admitted)
 		if loaded++; loaded%loadBatch == 0 { // wait until the sender has queued the batch

@@ -5,11 +5,13 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
 
 // HotQueries holds the queries whose cost must not grow with the tables.
 var HotQueries = map[string]string{
 	"open":              selectOpen,
+	"open newest":       selectOpenNewest,
 	"mark superseded":   markSuperseded,
 	"find":              selectByAPIID,
 	"lock sightings":    lockSightings,
@@ -20,12 +22,12 @@ var HotQueries = map[string]string{
 	"update messages":   updateMessages,
 	"prune":             pruneMessages,
 	"forget":            pruneNotifications,
-	"all":               "SELECT " + columns + " FROM messages ORDER BY id DESC LIMIT 50",
-	"state":             "SELECT " + columns + " FROM messages WHERE state = 'failed' AND state NOT IN ('queued', 'sending', 'accepted', 'delivered') AND id < 'x' ORDER BY id DESC LIMIT 50",
-	"open state":        "SELECT " + columns + " FROM messages WHERE state = 'queued' AND state IN ('queued', 'sending', 'accepted') AND id < 'x' ORDER BY id DESC LIMIT 50",
-	"recipient":         "SELECT " + columns + " FROM messages WHERE recipient = '999' AND id < 'x' ORDER BY id DESC LIMIT 50",
-	"receiver":          "SELECT " + columns + " FROM messages WHERE receiver = 'oncall' ORDER BY id DESC LIMIT 50",
-	"message's page":    "SELECT " + columns + " FROM messages WHERE page_id <> '' AND page_id = 'x' ORDER BY id DESC LIMIT 50",
+	"all":               "SELECT " + table.MessageColumns + " FROM messages ORDER BY id DESC LIMIT 50",
+	"state":             "SELECT " + table.MessageColumns + " FROM messages WHERE state = 'failed' AND state NOT IN ('queued', 'sending', 'accepted', 'delivered') AND id < 'x' ORDER BY id DESC LIMIT 50",
+	"open state":        "SELECT " + table.MessageColumns + " FROM messages WHERE state = 'queued' AND state IN ('queued', 'sending', 'accepted') AND id < 'x' ORDER BY id DESC LIMIT 50",
+	"recipient":         "SELECT " + table.MessageColumns + " FROM messages WHERE recipient = '999' AND id < 'x' ORDER BY id DESC LIMIT 50",
+	"receiver":          "SELECT " + table.MessageColumns + " FROM messages WHERE receiver = 'oncall' ORDER BY id DESC LIMIT 50",
+	"message's page":    "SELECT " + table.MessageColumns + " FROM messages WHERE page_id <> '' AND page_id = 'x' ORDER BY id DESC LIMIT 50",
 	"segments":          selectSegments,
 	"page events":       selectPageEvents,
 	"marks":             selectMarks,

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
 
 // Each statement sees what other processes committed before it began. If it waits for a lock, it
@@ -28,7 +29,7 @@ WHERE key = ANY ($1::bytea[]) ORDER BY key FOR UPDATE`
 SELECT w.kind, w.name, (SELECT m.version FROM marks m WHERE m.kind = w.kind AND m.name = w.name FOR UPDATE)
 FROM unnest($1::text[], $2::text[]) AS w (kind, name)`
 
-	lockMessages = `SELECT ` + columns + ` FROM messages WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE`
+	lockMessages = `SELECT ` + table.MessageColumns + ` FROM messages WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE`
 )
 
 // wanted holds the keys of the rows that entries refer to, except those of new messages.
@@ -99,7 +100,7 @@ func (b *batch) readSightings(rows pgx.Rows) error {
 	var seen int64
 	var sources, earlier, ids string
 	_, err := pgx.ForEachRow(rows, []any{&key, &state, &seen, &sources, &before, &earlier, &ids}, func() error {
-		s := outbox.Sighting{SeenAt: timeOf(seen), Sources: strings.Fields(sources), Earlier: strings.Fields(earlier), IDs: strings.Fields(ids)}
+		s := outbox.Sighting{SeenAt: table.Time(seen), Sources: strings.Fields(sources), Earlier: strings.Fields(earlier), IDs: strings.Fields(ids)}
 		copy(s.State[:], state)
 		copy(s.Before[:], before)
 		var k outbox.Key
@@ -132,12 +133,9 @@ func (b *batch) readMarks(rows pgx.Rows) error {
 }
 
 func (b *batch) readMessages(rows pgx.Rows) error {
-	for rows.Next() {
-		m, err := scan(rows)
-		if err != nil {
-			return err
-		}
+	ms, err := table.Read(rows, table.Message)
+	for _, m := range ms {
 		b.messages[m.ID] = &row[outbox.Message]{value: m, stored: true}
 	}
-	return rows.Err()
+	return err
 }

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,10 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
-
-const pageColumns = `id, receiver, group_key, code, state, version, headline, severity,
-  opened_at, updated_at, due_at, acknowledged_at, acknowledged_by, alerts, doc`
 
 // Pages are updated one by one, in the order of the entries, because one may take the group or the
 // code that another gives up. New pages are inserted after that.
@@ -27,7 +24,7 @@ UPDATE pages SET receiver = $2, group_key = $3, code = $4, state = $5, version =
 WHERE id = $1`
 
 const insertPages = `
-INSERT INTO pages (` + pageColumns + `)
+INSERT INTO pages (` + table.PageColumns + `)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[],
   $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::text[])`
 
@@ -39,7 +36,7 @@ FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::
 const selectPageEvents = `SELECT at, type, who, detail FROM page_events WHERE page_id = $1 ORDER BY n`
 
 const insertMarks = `
-INSERT INTO marks (kind, name, version, at, doc) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[])`
+INSERT INTO marks (` + table.MarkColumns + `) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[])`
 
 // These rows exist, and are locked.
 const updateMarks = insertMarks + ` ON CONFLICT (kind, name) DO UPDATE SET version = excluded.version, at = excluded.at, doc = excluded.doc`
@@ -48,9 +45,9 @@ const deleteMark = `DELETE FROM marks WHERE kind = $1 AND name = $2`
 
 const countPages = `SELECT state, COUNT(*) FROM pages WHERE state NOT IN ('resolved', 'expired') GROUP BY state`
 
-const selectMarks = `SELECT kind, name, version, at, doc FROM marks WHERE kind = $1 ORDER BY name`
+const selectMarks = `SELECT ` + table.MarkColumns + ` FROM marks WHERE kind = $1 ORDER BY name`
 
-const selectMarksAfter = `SELECT kind, name, version, at, doc FROM marks WHERE at > $1 ORDER BY kind, name`
+const selectMarksAfter = `SELECT ` + table.MarkColumns + ` FROM marks WHERE at > $1 ORDER BY kind, name`
 
 // IDs begin with the time, so that the condition on id selects about a day's messages.
 const selectSegments = `
@@ -62,14 +59,14 @@ func (b *batch) writePages(q *pgx.Batch) {
 		r := b.pages[id]
 		p := &r.value
 		line := []any{p.ID, storable(p.Receiver), storable(p.GroupKey), p.Code, string(p.State), int64(p.Version), storable(p.Headline), storable(p.Severity),
-			millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), storable(p.AcknowledgedBy), storable(spaced(p.AlertKeys)), storable(string(p.Doc))}
+			table.Millis(p.OpenedAt), table.Millis(p.UpdatedAt), table.Millis(p.DueAt), table.Millis(p.AcknowledgedAt), storable(p.AcknowledgedBy), storable(table.Spaced(p.AlertKeys)), storable(string(p.Doc))}
 		if r.stored {
 			q.Queue(updatePage, line...)
 		} else {
 			fresh = append(fresh, line)
 		}
 		for n, e := range p.Events {
-			events = append(events, []any{p.ID, int64(n + 1), millis(e.At), string(e.Type), storable(e.Who), storable(e.Detail)})
+			events = append(events, []any{p.ID, int64(n + 1), table.Millis(e.At), string(e.Type), storable(e.Who), storable(e.Detail)})
 		}
 	}
 	queue(q, insertPages, fresh)
@@ -80,7 +77,7 @@ func (b *batch) writeMarks(q *pgx.Batch) {
 	var fresh, known [][]any
 	for _, key := range slices.SortedFunc(maps.Keys(b.marks), markKey.compare) {
 		r := b.marks[key]
-		line := []any{key.kind, key.name, int64(r.value.Version), millis(r.value.At), storable(string(r.value.Doc))}
+		line := []any{key.kind, key.name, int64(r.value.Version), table.Millis(r.value.At), storable(string(r.value.Doc))}
 		switch exists := r.value.Version > 0; {
 		case !r.changed:
 		case r.stored && exists:
@@ -95,36 +92,16 @@ func (b *batch) writeMarks(q *pgx.Batch) {
 	queue(q, insertMarks, fresh)
 }
 
-// spaced joins the keys of alerts, with a space on both sides of each; "" without any.
-func spaced(keys []string) string {
-	if len(keys) == 0 {
-		return ""
-	}
-	return " " + outbox.Words(keys) + " "
-}
-
 // pages runs a query for pages, without their events.
 func (s *Store) pages(ctx context.Context, query string, args ...any) ([]outbox.Page, error) {
-	rows, err := s.pool.Query(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (p outbox.Page, err error) {
-		var state, alerts, doc string
-		var opened, updated, due, acknowledged int64
-		err = row.Scan(&p.ID, &p.Receiver, &p.GroupKey, &p.Code, &state, &p.Version, &p.Headline, &p.Severity,
-			&opened, &updated, &due, &acknowledged, &p.AcknowledgedBy, &alerts, &doc)
-		p.State, p.AlertKeys, p.Doc = outbox.PageState(state), strings.Fields(alerts), json.RawMessage(doc)
-		p.OpenedAt, p.UpdatedAt, p.DueAt, p.AcknowledgedAt = timeOf(opened), timeOf(updated), timeOf(due), timeOf(acknowledged)
-		return p, err
-	})
+	return collect(ctx, s.pool, table.Page, query, args...)
 }
 
 // Page implements outbox.Store.
 func (s *Store) Page(ctx context.Context, id string) (outbox.Page, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	ps, err := s.pages(ctx, `SELECT `+pageColumns+` FROM pages WHERE id = $1`, storable(id))
+	ps, err := s.pages(ctx, `SELECT `+table.PageColumns+` FROM pages WHERE id = $1`, storable(id))
 	if err == nil && len(ps) == 0 {
 		return outbox.Page{}, outbox.ErrNotFound
 	}
@@ -138,17 +115,7 @@ func (s *Store) Page(ctx context.Context, id string) (outbox.Page, error) {
 }
 
 func (s *Store) pageEvents(ctx context.Context, id string) ([]outbox.PageEvent, error) {
-	rows, err := s.pool.Query(ctx, selectPageEvents, id)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e outbox.PageEvent, err error) {
-		var at int64
-		var kind string
-		err = row.Scan(&at, &kind, &e.Who, &e.Detail)
-		e.At, e.Type = timeOf(at), outbox.PageEventType(kind)
-		return e, err
-	})
+	return collect(ctx, s.pool, table.PageEvent, selectPageEvents, id)
 }
 
 // Pages implements outbox.Store.
@@ -193,10 +160,10 @@ func pagesQuery(q outbox.PageQuery) (query string, args []any) {
 	}
 	order := "id DESC"
 	if !q.DueBy.IsZero() {
-		add("due_at > 0 AND due_at <= ?", millis(q.DueBy))
+		add("due_at > 0 AND due_at <= ?", table.Millis(q.DueBy))
 		order = "due_at"
 	}
-	query = `SELECT ` + pageColumns + ` FROM pages`
+	query = `SELECT ` + table.PageColumns + ` FROM pages`
 	if len(where) > 0 {
 		query += ` WHERE ` + strings.Join(where, ` AND `)
 	}
@@ -256,18 +223,7 @@ func (r *Reader) Close() error {
 func marks(ctx context.Context, pool *pgxpool.Pool, query string, arg any) ([]outbox.Mark, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	rows, err := pool.Query(ctx, query, arg)
-	if err != nil {
-		return nil, fmt.Errorf("read marks: %w", err)
-	}
-	ms, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (outbox.Mark, error) {
-		var m outbox.Mark
-		var at int64
-		var doc string
-		err := row.Scan(&m.Kind, &m.Name, &m.Version, &at, &doc)
-		m.At, m.Doc = timeOf(at), json.RawMessage(doc)
-		return m, err
-	})
+	ms, err := collect(ctx, pool, table.Mark, query, arg)
 	if err != nil {
 		return nil, fmt.Errorf("read marks: %w", err)
 	}
@@ -276,7 +232,7 @@ func marks(ctx context.Context, pool *pgxpool.Pool, query string, arg any) ([]ou
 
 // MarksAfter implements outbox.Store.
 func (s *Store) MarksAfter(ctx context.Context, at time.Time) ([]outbox.Mark, error) {
-	return marks(ctx, s.pool, selectMarksAfter, millis(at))
+	return marks(ctx, s.pool, selectMarksAfter, table.Millis(at))
 }
 
 // Segments implements outbox.Store.

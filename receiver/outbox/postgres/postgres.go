@@ -35,6 +35,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/internal/group"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
 
 //go:embed migrations/*.sql
@@ -171,18 +172,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
-	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
-	}
-	if is, newest, err := p.GetVersions(ctx); err != nil {
-		return fmt.Errorf("read the schema's version: %w", err)
-	} else if is > newest {
-		return fmt.Errorf("schema version %d is from a newer smspager (this one supports up to %d): run the newer one", is, newest)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
+	return table.Migrate(ctx, p, err)
 }
 
 func supported(ctx context.Context, db *sql.DB) error {
@@ -211,20 +201,4 @@ func storable(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
-}
-
-// millis returns a time as the tables hold it: in Unix milliseconds, 0 for the zero time.
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-// timeOf returns the time that a table holds as ms.
-func timeOf(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
 }

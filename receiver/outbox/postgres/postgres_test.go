@@ -65,6 +65,53 @@ func TestStore(t *testing.T) {
 	outboxtest.Run(t, func(t *testing.T) outbox.Store { return open(t, database(t)) })
 }
 
+func TestUnreadableHistory(t *testing.T) {
+	outboxtest.RunUnreadableHistory(t, func(t *testing.T) (outbox.Store, func(id, history string) outbox.Store) {
+		url := database(t)
+		return open(t, url), func(id, history string) outbox.Store {
+			if err := server.Exec(url, "UPDATE messages SET events = '"+history+"' WHERE id = '"+id+"'"); err != nil {
+				t.Fatal(err)
+			}
+			return open(t, url)
+		}
+	})
+}
+
+// TestDamagedRow: the part of a long text is damaged that the server keeps in a file of its own (TOAST).
+func TestDamagedRow(t *testing.T) {
+	outboxtest.RunDamaged(t, func(t *testing.T) (outbox.Store, func(id string) outbox.Store) {
+		url := database(t)
+		return open(t, url), func(id string) outbox.Store {
+			for _, statement := range []string{
+				"ALTER TABLE messages ALTER COLUMN text SET STORAGE EXTERNAL",
+				"UPDATE messages SET text = repeat('disk full', 1000) WHERE id = '" + id + "'",
+				"CHECKPOINT",
+			} {
+				if err := server.Exec(url, statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			const path = `SELECT current_setting('data_directory') || '/' || pg_relation_filepath(reltoastrelid) FROM pg_class WHERE relname = 'messages'`
+			conn, err := pgx.Connect(t.Context(), url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var file string
+			err = errors.Join(conn.QueryRow(t.Context(), path).Scan(&file), conn.Close(t.Context()), server.Kill())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, []byte(strings.Repeat("x", 4*8192)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := server.Run(); err != nil {
+				t.Fatal(err)
+			}
+			return open(t, url)
+		}
+	})
+}
+
 // TestReplicas repeats the suite's tests of concurrency with several processes.
 func TestReplicas(t *testing.T) {
 	url := database(t)

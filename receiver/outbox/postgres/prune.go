@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
 
 // Nearly all messages that were created before a time have also ended before it. Rows that another
@@ -44,10 +45,10 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 		return nil
 	}
 	var b pgx.Batch
-	b.Queue(pruneNotifications, millis(before), limit).Exec(most)
-	b.Queue(pruneMessages, outbox.FirstID(before), millis(before), limit).Exec(most)
-	b.Queue(pruneMarks, outbox.MarkReply, millis(before), limit).Exec(most)
-	b.Queue(prunePages, millis(before), limit).Exec(most)
+	b.Queue(pruneNotifications, table.Millis(before), limit).Exec(most)
+	b.Queue(pruneMessages, outbox.FirstID(before), table.Millis(before), limit).Exec(most)
+	b.Queue(pruneMarks, outbox.MarkReply, table.Millis(before), limit).Exec(most)
+	b.Queue(prunePages, table.Millis(before), limit).Exec(most)
 	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
 		return 0, fmt.Errorf("prune messages: %w", err)
 	}

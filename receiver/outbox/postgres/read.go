@@ -9,75 +9,68 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
 
-// openPage is how many messages Open reads at a time, so that no transaction stays open for long.
-const openPage = 1000
-
 // The index messages_open has the same condition, and so holds only open messages.
-const selectOpen = `SELECT ` + columns + ` FROM messages
-WHERE state IN ('queued', 'sending', 'accepted') AND id > $1 ORDER BY id LIMIT $2`
+const (
+	selectOpen = `SELECT ` + table.MessageColumns + ` FROM messages
+WHERE state IN ('queued', 'sending', 'accepted') AND id > $1 AND id < $2 ORDER BY id LIMIT $3`
+
+	selectOpenNewest = `SELECT ` + table.MessageColumns + ` FROM messages
+WHERE state IN ('queued', 'sending', 'accepted') AND id > $1 AND id < $2 ORDER BY id DESC LIMIT $3`
+)
 
 const selectByAPIID = `SELECT id FROM messages WHERE lower(api_id) = lower($1) AND api_id <> '' LIMIT 1`
 
-// scan reads the columns of a message.
-func scan(row pgx.Row) (m outbox.Message, err error) {
-	var to, state, events string
-	var created, updated, notBefore, expires, attempted, accepted int64
-	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Headline, &m.Severity, &m.Urgent, &m.PageID, &m.Text, &m.Encoding, &m.Segments,
-		&state, &m.Status, &m.APIID, &m.SupersededBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted, &events)
+// collect runs a query. If it fails, it returns the rows that it could read, too.
+func collect[T any](ctx context.Context, pool *pgxpool.Pool, read func(table.Row) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := pool.Query(ctx, query, args...)
 	if err != nil {
-		return m, err
+		return nil, damaged(err)
 	}
-	m.To, m.State = e164.Number(to), outbox.State(state)
-	m.CreatedAt, m.UpdatedAt, m.NotBefore, m.ExpiresAt = timeOf(created), timeOf(updated), timeOf(notBefore), timeOf(expires)
-	m.AttemptedAt, m.AcceptedAt = timeOf(attempted), timeOf(accepted)
-	m.Events, err = outbox.UnmarshalHistory(events)
-	return m, err
+	defer rows.Close()
+	all, err := table.Read(rows, read)
+	return all, damaged(err)
+}
+
+// damaged makes an error wrap ErrDamaged if the server reports an internal error (class XX), such as
+// damage, or an error of its files (class 58).
+func damaged(err error) error {
+	var refusal *pgconn.PgError
+	if errors.As(err, &refusal) && (strings.HasPrefix(refusal.Code, "XX") || strings.HasPrefix(refusal.Code, "58")) {
+		return fmt.Errorf("%w: %w", outbox.ErrDamaged, err)
+	}
+	return err
 }
 
 // messages runs a query for messages.
 func (s *Store) messages(ctx context.Context, query string, args ...any) ([]outbox.Message, error) {
-	rows, err := s.pool.Query(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (outbox.Message, error) { return scan(row) })
+	return collect(ctx, s.pool, table.Message, query, args...)
 }
 
 // Open implements outbox.Store.
 func (s *Store) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
-	return func(yield func(outbox.Message, error) bool) {
-		after := ""
-		for {
-			read, cancel := context.WithTimeout(ctx, patience)
-			ms, err := s.messages(read, selectOpen, after, openPage)
-			cancel()
-			if err != nil {
-				yield(outbox.Message{}, fmt.Errorf("read open messages: %w", err))
-				return
-			}
-			for _, m := range ms {
-				if !yield(m, nil) {
-					return
-				}
-				after = m.ID
-			}
-			if len(ms) < openPage {
-				return
-			}
+	return table.Open(func(after, before string, newestFirst bool) ([]outbox.Message, error) {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		query := selectOpen
+		if newestFirst {
+			query = selectOpenNewest
 		}
-	}
+		return s.messages(ctx, query, after, before, table.OpenLimit)
+	})
 }
 
 // Get implements outbox.Store.
 func (s *Store) Get(ctx context.Context, id string) (outbox.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	ms, err := s.messages(ctx, `SELECT `+columns+` FROM messages WHERE id = $1`, storable(id))
+	ms, err := s.messages(ctx, `SELECT `+table.MessageColumns+` FROM messages WHERE id = $1`, storable(id))
 	if err == nil && len(ms) == 0 {
 		return outbox.Message{}, outbox.ErrNotFound
 	}
@@ -127,7 +120,7 @@ func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 	default:
 		where = append(where, "state IN ('queued', 'sending', 'accepted')")
 	}
-	query := `SELECT ` + columns + ` FROM messages`
+	query := `SELECT ` + table.MessageColumns + ` FROM messages`
 	if len(where) > 0 {
 		query += ` WHERE ` + strings.Join(where, ` AND `)
 	}

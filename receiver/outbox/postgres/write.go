@@ -10,10 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
-
-const columns = `id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
-  state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at, events`
 
 // Each statement writes any number of rows: a parameter holds a column. An update names the keys
 // twice, so that no plan reads other rows.
@@ -29,11 +27,11 @@ FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::text[], $5::bytea[], $6:
 WHERE n.key = w.key AND n.key = ANY ($1::bytea[])`
 
 	insertMessages = `
-INSERT INTO messages (` + columns + `)
+INSERT INTO messages (` + table.MessageColumns + `)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::text[], $9::text[], $10::text[], $11::bigint[],
   $12::text[], $13::bigint[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::text[])`
 
-	// A Change changes no other columns.
+	// A Change changes no other table.MessageColumns.
 	updateMessages = `
 UPDATE messages m SET state = w.state, status = w.status, api_id = w.api_id, outdated_by = w.outdated_by, attempts = w.attempts,
   updated_at = w.updated_at, attempted_at = w.attempted_at, accepted_at = w.accepted_at, events = w.events
@@ -99,7 +97,7 @@ func (b *batch) writeSightings(q *pgx.Batch) {
 			continue
 		}
 		s := &r.value
-		line := []any{key[:], s.State[:], millis(s.SeenAt), outbox.Words(s.Sources), s.Before[:], outbox.Words(s.Earlier), outbox.Words(s.IDs)}
+		line := []any{key[:], s.State[:], table.Millis(s.SeenAt), table.Words(s.Sources), s.Before[:], table.Words(s.Earlier), table.Words(s.IDs)}
 		if r.stored {
 			known = append(known, line)
 		} else {
@@ -119,11 +117,11 @@ func (b *batch) writeMessages(q *pgx.Batch) {
 		case !r.changed:
 		case r.stored:
 			known = append(known, []any{m.ID, string(m.State), int64(m.Status), m.APIID, m.SupersededBy, int64(m.Attempts),
-				millis(m.UpdatedAt), millis(m.AttemptedAt), millis(m.AcceptedAt), outbox.MarshalHistory(m.Events)})
+				table.Millis(m.UpdatedAt), table.Millis(m.AttemptedAt), table.Millis(m.AcceptedAt), table.History(m.Events)})
 		default:
 			fresh = append(fresh, []any{m.ID, string(m.To), storable(m.Receiver), storable(m.GroupKey), storable(m.Headline), storable(m.Severity), m.Urgent, m.PageID,
 				storable(m.Text), m.Encoding, int64(m.Segments), string(m.State), int64(m.Status), storable(m.APIID), m.SupersededBy, int64(m.Attempts),
-				millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt), outbox.MarshalHistory(m.Events)})
+				table.Millis(m.CreatedAt), table.Millis(m.UpdatedAt), table.Millis(m.NotBefore), table.Millis(m.ExpiresAt), table.Millis(m.AttemptedAt), table.Millis(m.AcceptedAt), table.History(m.Events)})
 		}
 	}
 	queue(q, updateMessages, known)

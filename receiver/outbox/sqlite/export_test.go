@@ -9,6 +9,7 @@ import (
 // HotQueries are the queries whose cost must not grow with the table.
 var HotQueries = map[string]string{
 	"open":              selectOpen,
+	"open newest":       selectOpenNewest,
 	"prune":             pruneMessages,
 	"forget":            pruneSightings,
 	"message":           selectMessage,

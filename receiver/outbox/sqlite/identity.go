@@ -147,15 +147,22 @@ func (s *Store) Check() error {
 	return nil
 }
 
-// note records damage if an error says that the database is damaged.
+// note records damage if an error says that the database is damaged, and makes the error wrap
+// ErrDamaged.
 func (s *Store) note(err *error) {
-	const corrupt, notADatabase = 11, 26 // SQLITE_CORRUPT, SQLITE_NOTADB
-	var e *sqlite.Error
-	if !errors.Is(*err, errDamaged) && (!errors.As(*err, &e) || e.Code()&0xff != corrupt && e.Code()&0xff != notADatabase) {
+	if !errors.Is(*err, errDamaged) && !isDamage(*err) {
 		return
 	}
 	damage := fmt.Errorf("%s is damaged: %w; stop smspager and restore a backup (smspager restore FILE)", s.path, *err)
 	s.damage.Store(&damage)
+	*err = fmt.Errorf("%w: %w", outbox.ErrDamaged, *err)
+}
+
+// isDamage reports whether an error says that the database is damaged.
+func isDamage(err error) bool {
+	const corrupt, notADatabase = 11, 26 // SQLITE_CORRUPT, SQLITE_NOTADB
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == corrupt || e.Code()&0xff == notADatabase)
 }
 
 // Examine reads the whole database and records whether it is damaged.

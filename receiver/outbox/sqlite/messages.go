@@ -6,17 +6,14 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
 
 // knownRows is how many rows of open messages the writer keeps in memory.
 const knownRows = 4096
 
-const columns = `id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
-  state, status, api_id, outdated_by, attempts, created_at, updated_at, not_before, expires_at, attempted_at, accepted_at, events`
-
-const values = ` (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const values = ` (` + table.MessageColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 const (
 	insertPending = `INSERT INTO pending` + values + ` ON CONFLICT DO NOTHING`
@@ -25,18 +22,18 @@ const (
 	updateEnded   = `UPDATE messages` + changed
 	deletePending = `DELETE FROM pending WHERE id = ?`
 
-	// changed sets all columns that a Change can change.
+	// changed sets all table.MessageColumns that a Change can change.
 	changed = ` SET state = ?, status = ?, api_id = ?, outdated_by = ?, attempts = ?, updated_at = ?, attempted_at = ?, accepted_at = ?, events = ? WHERE id = ?`
 
-	// copyPending copies an open message to those that ended, with the same columns changed.
+	// copyPending copies an open message to those that ended, with the same table.MessageColumns changed.
 	copyPending = `
-INSERT INTO messages (` + columns + `)
+INSERT INTO messages (` + table.MessageColumns + `)
 SELECT id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
   ?, ?, ?, ?, ?, created_at, ?, not_before, expires_at, ?, ?, ?
 FROM pending WHERE id = ? ON CONFLICT DO NOTHING`
 
 	// selectMessage reads both tables in one statement: a message is in one of them.
-	selectMessage = `SELECT ` + columns + ` FROM pending WHERE id = ?1 UNION ALL SELECT ` + columns + ` FROM messages WHERE id = ?1`
+	selectMessage = `SELECT ` + table.MessageColumns + ` FROM pending WHERE id = ?1 UNION ALL SELECT ` + table.MessageColumns + ` FROM messages WHERE id = ?1`
 
 	// markSuperseded needs no index: there are few open messages, and it runs only for a message that
 	// was sent before it could be stored.
@@ -49,22 +46,6 @@ WHERE recipient = ?1 AND group_key = ?2 AND receiver = ?3 AND id < ?4 AND state 
 DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE id < ?1 AND updated_at < ?2 ORDER BY id LIMIT ?3)`
 )
 
-// scan reads the columns of a message.
-func scan(row interface{ Scan(...any) error }) (m outbox.Message, err error) {
-	var to, state, events string
-	var created, updated, notBefore, expires, attempted, accepted int64
-	err = row.Scan(&m.ID, &to, &m.Receiver, &m.GroupKey, &m.Headline, &m.Severity, &m.Urgent, &m.PageID, &m.Text, &m.Encoding, &m.Segments,
-		&state, &m.Status, &m.APIID, &m.SupersededBy, &m.Attempts, &created, &updated, &notBefore, &expires, &attempted, &accepted, &events)
-	if err != nil {
-		return m, err
-	}
-	m.To, m.State = e164.Number(to), outbox.State(state)
-	m.CreatedAt, m.UpdatedAt, m.NotBefore, m.ExpiresAt = timeOf(created), timeOf(updated), timeOf(notBefore), timeOf(expires)
-	m.AttemptedAt, m.AcceptedAt = timeOf(attempted), timeOf(accepted)
-	m.Events, err = outbox.UnmarshalHistory(events)
-	return m, err
-}
-
 // insert writes a new message, or fails with ErrConflict.
 func (st *statements) insert(ctx context.Context, m outbox.Message) error {
 	into := &st.insertPending
@@ -72,8 +53,8 @@ func (st *statements) insert(ctx context.Context, m outbox.Message) error {
 		into = &st.insertEnded
 	}
 	err := guarded(into.exec(ctx, m.ID, string(m.To), m.Receiver, m.GroupKey, m.Headline, m.Severity, m.Urgent, m.PageID, m.Text, m.Encoding, int64(m.Segments),
-		string(m.State), int64(m.Status), m.APIID, m.SupersededBy, int64(m.Attempts), millis(m.CreatedAt), millis(m.UpdatedAt), millis(m.NotBefore), millis(m.ExpiresAt), millis(m.AttemptedAt), millis(m.AcceptedAt),
-		outbox.MarshalHistory(m.Events)))
+		string(m.State), int64(m.Status), m.APIID, m.SupersededBy, int64(m.Attempts), table.Millis(m.CreatedAt), table.Millis(m.UpdatedAt), table.Millis(m.NotBefore), table.Millis(m.ExpiresAt), table.Millis(m.AttemptedAt), table.Millis(m.AcceptedAt),
+		table.History(m.Events)))
 	if err == nil {
 		st.know(m)
 	}
@@ -105,7 +86,7 @@ func (st *statements) row(ctx context.Context, id string) (outbox.Message, error
 	if m, ok := st.known.Get(id); ok {
 		return m, nil
 	}
-	m, err := scan(st.selectMessage.QueryRowContext(ctx, id))
+	m, err := table.Message(st.selectMessage.QueryRowContext(ctx, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = outbox.ErrNotFound
 	}
@@ -150,7 +131,7 @@ func (st *statements) applyTo(ctx context.Context, id string, changes []outbox.C
 		write = &st.copyPending
 	}
 	r, err := write.exec(ctx, string(m.State), int64(m.Status), m.APIID, m.SupersededBy, int64(m.Attempts),
-		millis(m.UpdatedAt), millis(m.AttemptedAt), millis(m.AcceptedAt), outbox.MarshalHistory(m.Events), id)
+		table.Millis(m.UpdatedAt), table.Millis(m.AttemptedAt), table.Millis(m.AcceptedAt), table.History(m.Events), id)
 	if err == nil && write == &st.copyPending {
 		if err := guarded(r, nil); err != nil { // the message is in both tables
 			return err

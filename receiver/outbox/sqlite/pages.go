@@ -3,20 +3,17 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
-
-const pageColumns = `id, receiver, group_key, code, state, version, headline, severity,
-  opened_at, updated_at, due_at, acknowledged_at, acknowledged_by, alerts, doc`
 
 // insertPage does not insert a page that is not the only current one of its group or code.
 const insertPage = `
-INSERT INTO pages (` + pageColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+INSERT INTO pages (` + table.PageColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
 ON CONFLICT DO NOTHING`
 
 // updatePage does not update a page that would become a second current one of its group.
@@ -32,7 +29,7 @@ SELECT ?1, COALESCE(MAX(n), 0) + 1, ?2, ?3, ?4, ?5 FROM page_events WHERE page_i
 const selectPageEvents = `SELECT at, type, who, detail FROM page_events WHERE page_id = ? ORDER BY n`
 
 const insertMark = `
-INSERT INTO marks (kind, name, version, at, doc) VALUES (?1, ?2, 1, ?4, ?5)
+INSERT INTO marks (` + table.MarkColumns + `) VALUES (?1, ?2, 1, ?4, ?5)
 ON CONFLICT DO NOTHING`
 
 const updateMark = `
@@ -45,16 +42,16 @@ DELETE FROM marks WHERE kind = ?1 AND name IN (SELECT name FROM marks WHERE kind
 
 const countPages = `SELECT state, COUNT(*) FROM pages WHERE state NOT IN ('resolved', 'expired') GROUP BY state`
 
-const selectMarks = `SELECT kind, name, version, at, doc FROM marks WHERE kind = ? ORDER BY name`
+const selectMarks = `SELECT ` + table.MarkColumns + ` FROM marks WHERE kind = ? ORDER BY name`
 
-const selectMarksAfter = `SELECT kind, name, version, at, doc FROM marks WHERE at > ? ORDER BY kind, name`
+const selectMarksAfter = `SELECT ` + table.MarkColumns + ` FROM marks WHERE at > ? ORDER BY kind, name`
 
 var selectSegments = `SELECT (` + segmentsOf("pending") + `) + (` + segmentsOf("messages") + `)`
 
 // segmentsOf returns the query that sums the segments in a table. IDs begin with the time, so the
 // query reads only the messages since then, about a day's.
-func segmentsOf(table string) string {
-	return `SELECT COALESCE(SUM(segments), 0) FROM ` + table + ` WHERE id >= ?1 AND accepted_at > 0 AND recipient <> '999'`
+func segmentsOf(name string) string {
+	return `SELECT COALESCE(SUM(segments), 0) FROM ` + name + ` WHERE id >= ?1 AND accepted_at > 0 AND recipient <> '999'`
 }
 
 const prunePages = `
@@ -72,12 +69,12 @@ func (st *statements) writePage(ctx context.Context, p *outbox.Page) error {
 		stmt = st.insertPage
 	}
 	err := guarded(stmt.ExecContext(ctx, p.ID, p.Receiver, p.GroupKey, p.Code, string(p.State), p.Version, p.Headline, p.Severity,
-		millis(p.OpenedAt), millis(p.UpdatedAt), millis(p.DueAt), millis(p.AcknowledgedAt), p.AcknowledgedBy, spaced(p.AlertKeys), string(p.Doc)))
+		table.Millis(p.OpenedAt), table.Millis(p.UpdatedAt), table.Millis(p.DueAt), table.Millis(p.AcknowledgedAt), p.AcknowledgedBy, table.Spaced(p.AlertKeys), string(p.Doc)))
 	if err != nil {
 		return err
 	}
 	for _, e := range p.Events {
-		if _, err := st.insertPageEvent.ExecContext(ctx, p.ID, millis(e.At), string(e.Type), e.Who, e.Detail); err != nil {
+		if _, err := st.insertPageEvent.ExecContext(ctx, p.ID, table.Millis(e.At), string(e.Type), e.Who, e.Detail); err != nil {
 			return err
 		}
 	}
@@ -92,15 +89,7 @@ func (st *statements) writeMark(ctx context.Context, m outbox.Mark) error {
 	if m.Version == 0 {
 		stmt = st.insertMark
 	}
-	return guarded(stmt.ExecContext(ctx, m.Kind, m.Name, m.Version, millis(m.At), string(m.Doc)))
-}
-
-// spaced joins the keys of alerts, with a space before and after each; "" without any.
-func spaced(keys []string) string {
-	if len(keys) == 0 {
-		return ""
-	}
-	return " " + outbox.Words(keys) + " "
+	return guarded(stmt.ExecContext(ctx, m.Kind, m.Name, m.Version, table.Millis(m.At), string(m.Doc)))
 }
 
 // guarded returns ErrConflict if a statement changed nothing.
@@ -123,30 +112,12 @@ func rows(r sql.Result, err error) (int, error) {
 // pages runs a query for pages, without their events.
 func (s *Store) pages(ctx context.Context, query string, args ...any) (_ []outbox.Page, err error) {
 	defer s.note(&err)
-	rows, err := s.readDB.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var ps []outbox.Page
-	for rows.Next() {
-		var p outbox.Page
-		var state, alerts, doc string
-		var opened, updated, due, acknowledged int64
-		if err := rows.Scan(&p.ID, &p.Receiver, &p.GroupKey, &p.Code, &state, &p.Version, &p.Headline, &p.Severity,
-			&opened, &updated, &due, &acknowledged, &p.AcknowledgedBy, &alerts, &doc); err != nil {
-			return nil, err
-		}
-		p.State, p.AlertKeys, p.Doc = outbox.PageState(state), strings.Fields(alerts), json.RawMessage(doc)
-		p.OpenedAt, p.UpdatedAt, p.DueAt, p.AcknowledgedAt = timeOf(opened), timeOf(updated), timeOf(due), timeOf(acknowledged)
-		ps = append(ps, p)
-	}
-	return ps, rows.Err()
+	return collect(ctx, s.readDB, table.Page, query, args...)
 }
 
 // Page implements outbox.Store.
 func (s *Store) Page(ctx context.Context, id string) (outbox.Page, error) {
-	ps, err := s.pages(ctx, `SELECT `+pageColumns+` FROM pages WHERE id = ?`, id)
+	ps, err := s.pages(ctx, `SELECT `+table.PageColumns+` FROM pages WHERE id = ?`, id)
 	if err == nil && len(ps) == 0 {
 		return outbox.Page{}, outbox.ErrNotFound
 	}
@@ -161,23 +132,7 @@ func (s *Store) Page(ctx context.Context, id string) (outbox.Page, error) {
 
 func (s *Store) pageEvents(ctx context.Context, id string) (_ []outbox.PageEvent, err error) {
 	defer s.note(&err)
-	rows, err := s.readDB.QueryContext(ctx, selectPageEvents, id)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var events []outbox.PageEvent
-	for rows.Next() {
-		var at int64
-		var kind string
-		var e outbox.PageEvent
-		if err := rows.Scan(&at, &kind, &e.Who, &e.Detail); err != nil {
-			return nil, err
-		}
-		e.At, e.Type = timeOf(at), outbox.PageEventType(kind)
-		events = append(events, e)
-	}
-	return events, rows.Err()
+	return collect(ctx, s.readDB, table.PageEvent, selectPageEvents, id)
 }
 
 // Pages implements outbox.Store.
@@ -218,10 +173,10 @@ func pagesQuery(q outbox.PageQuery) (query string, args []any) {
 	order := "id DESC"
 	if !q.DueBy.IsZero() {
 		where = append(where, "due_at > 0 AND due_at <= ?")
-		args = append(args, millis(q.DueBy))
+		args = append(args, table.Millis(q.DueBy))
 		order = "due_at"
 	}
-	query = `SELECT ` + pageColumns + ` FROM pages`
+	query = `SELECT ` + table.PageColumns + ` FROM pages`
 	if len(where) > 0 {
 		query += ` WHERE ` + strings.Join(where, ` AND `)
 	}
@@ -257,27 +212,15 @@ func (s *Store) Marks(ctx context.Context, kind string) (_ []outbox.Mark, err er
 // MarksAfter implements outbox.Store.
 func (s *Store) MarksAfter(ctx context.Context, at time.Time) (_ []outbox.Mark, err error) {
 	defer s.note(&err)
-	return marks(ctx, s.readDB, selectMarksAfter, millis(at))
+	return marks(ctx, s.readDB, selectMarksAfter, table.Millis(at))
 }
 
 func marks(ctx context.Context, db *sql.DB, query string, arg any) ([]outbox.Mark, error) {
-	rows, err := db.QueryContext(ctx, query, arg)
+	ms, err := collect(ctx, db, table.Mark, query, arg)
 	if err != nil {
 		return nil, fmt.Errorf("read marks: %w", err)
 	}
-	defer rows.Close()
-	var ms []outbox.Mark
-	for rows.Next() {
-		var m outbox.Mark
-		var at int64
-		var doc string
-		if err := rows.Scan(&m.Kind, &m.Name, &m.Version, &at, &doc); err != nil {
-			return nil, fmt.Errorf("read marks: %w", err)
-		}
-		m.At, m.Doc = timeOf(at), json.RawMessage(doc)
-		ms = append(ms, m)
-	}
-	return ms, rows.Err()
+	return ms, nil
 }
 
 // Segments implements outbox.Store.

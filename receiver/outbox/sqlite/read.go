@@ -9,12 +9,14 @@ import (
 	"slices"
 
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
 
-// openPage bounds one read of Open: a long read transaction would keep SQLite from reusing the WAL.
-const openPage = 1000
-
-const selectOpen = `SELECT ` + columns + ` FROM pending WHERE id > ? ORDER BY id LIMIT ?`
+// A long read transaction would keep SQLite from reusing the WAL.
+const (
+	selectOpen       = `SELECT ` + table.MessageColumns + ` FROM pending WHERE id > ? AND id < ? ORDER BY id LIMIT ?`
+	selectOpenNewest = `SELECT ` + table.MessageColumns + ` FROM pending WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?`
+)
 
 // selectByAPIID finds open messages and recent ones. The provider reports on no others, so no index
 // is needed.
@@ -23,52 +25,37 @@ SELECT id FROM pending WHERE lower(api_id) = lower(?1) AND api_id <> ''
 UNION ALL SELECT id FROM (SELECT id, api_id FROM messages ORDER BY id DESC LIMIT 10000) WHERE lower(api_id) = lower(?1) AND api_id <> ''
 LIMIT 1`
 
-// messages runs a query for messages.
-func (s *Store) messages(ctx context.Context, query string, args ...any) (_ []outbox.Message, err error) {
-	defer s.note(&err)
-	rows, err := s.readDB.QueryContext(ctx, query, args...)
+// collect runs a query. If it fails, it returns the rows that it could read, too.
+func collect[T any](ctx context.Context, db *sql.DB, read func(table.Row) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var ms []outbox.Message
-	for rows.Next() {
-		m, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		ms = append(ms, m)
-	}
-	return ms, rows.Err()
+	return table.Read(rows, read)
+}
+
+// messages runs a query for messages.
+func (s *Store) messages(ctx context.Context, query string, args ...any) (_ []outbox.Message, err error) {
+	defer s.note(&err)
+	return collect(ctx, s.readDB, table.Message, query, args...)
 }
 
 // Open implements outbox.Store.
 func (s *Store) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
-	return func(yield func(outbox.Message, error) bool) {
-		after := ""
-		for {
-			ms, err := s.messages(ctx, selectOpen, after, openPage)
-			if err != nil {
-				yield(outbox.Message{}, fmt.Errorf("read open messages: %w", err))
-				return
-			}
-			for _, m := range ms {
-				if !yield(m, nil) {
-					return
-				}
-				after = m.ID
-			}
-			if len(ms) < openPage {
-				return
-			}
+	return table.Open(func(after, before string, newestFirst bool) ([]outbox.Message, error) {
+		query := selectOpen
+		if newestFirst {
+			query = selectOpenNewest
 		}
-	}
+		return s.messages(ctx, query, after, before, table.OpenLimit)
+	})
 }
 
 // Get implements outbox.Store.
 func (s *Store) Get(ctx context.Context, id string) (m outbox.Message, err error) {
 	defer s.note(&err)
-	m, err = scan(s.readMessage.QueryRowContext(ctx, id))
+	m, err = table.Message(s.readMessage.QueryRowContext(ctx, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return outbox.Message{}, outbox.ErrNotFound
 	} else if err != nil {
@@ -108,8 +95,8 @@ func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 }
 
 // listFrom returns the query that reads messages from one of the tables, with its arguments.
-func listFrom(table string, q outbox.Query) (text string, args []any) {
-	text = `SELECT ` + columns + ` FROM ` + table + ` WHERE TRUE`
+func listFrom(name string, q outbox.Query) (text string, args []any) {
+	text = `SELECT ` + table.MessageColumns + ` FROM ` + name + ` WHERE TRUE`
 	for _, f := range []struct{ condition, value string }{
 		{"state = ?", string(q.State)},
 		{"recipient = ?", string(q.To)},

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
 
 // maxSightings is how many sightings are kept, in memory and in the table. A notification that is
@@ -34,6 +35,11 @@ func (s *sightings) read(ctx context.Context, conn *sql.Conn) (err error) {
 	if s.latest, err = simplelru.NewLRU[outbox.Key, outbox.Sighting](maxSightings, nil); err != nil {
 		return err
 	}
+	defer func() {
+		if isDamage(err) { // a forgotten sighting costs a second text at most
+			err = nil
+		}
+	}()
 	rows, err := conn.QueryContext(ctx, selectSightings, maxSightings)
 	if err != nil {
 		return err
@@ -47,7 +53,7 @@ func (s *sightings) read(ctx context.Context, conn *sql.Conn) (err error) {
 			return err
 		}
 		s.latest.Add(keyOf(key), outbox.Sighting{
-			State: keyOf(state), Before: keyOf(before), SeenAt: timeOf(seen),
+			State: keyOf(state), Before: keyOf(before), SeenAt: table.Time(seen),
 			Sources: strings.Fields(sources), Earlier: strings.Fields(earlier), IDs: strings.Fields(ids),
 		})
 	}
@@ -87,6 +93,6 @@ func (st *statements) sight(ctx context.Context, e *outbox.Entry) (original *out
 
 func (st *statements) noteSighting(ctx context.Context, key outbox.Key, s outbox.Sighting) error {
 	st.sightings.fresh[key] = s
-	_, err := st.insertSighting.exec(ctx, key[:], s.State[:], millis(s.SeenAt), outbox.Words(s.Sources), s.Before[:], outbox.Words(s.Earlier), outbox.Words(s.IDs))
+	_, err := st.insertSighting.exec(ctx, key[:], s.State[:], table.Millis(s.SeenAt), table.Words(s.Sources), s.Before[:], table.Words(s.Earlier), table.Words(s.IDs))
 	return err
 }

@@ -22,13 +22,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
-	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite" // registers the driver "sqlite"
 
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
 
 //go:embed migrations/*.sql
@@ -157,18 +157,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
-	}
-	if is, newest, err := p.GetVersions(ctx); err != nil {
-		return fmt.Errorf("read the schema's version: %w", err)
-	} else if is > newest {
-		return fmt.Errorf("schema version %d is from a newer smspager (this one supports up to %d): run the newer one", is, newest)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
+	return table.Migrate(ctx, p, err)
 }
 
 // Close waits for the writes under way, then closes the file.
@@ -186,20 +175,4 @@ func (s *Store) closeAll() error {
 		errs = append(errs, s.writer.close())
 	}
 	return errors.Join(append(errs, s.lock.Close())...)
-}
-
-// millis returns a time in the form that the tables hold.
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-// timeOf reads a time from a table.
-func timeOf(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
 }

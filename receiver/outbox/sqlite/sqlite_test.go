@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -33,6 +34,78 @@ func TestStore(t *testing.T) {
 	outboxtest.Run(t, func(t *testing.T) outbox.Store {
 		return open(t, filepath.Join(t.TempDir(), "odd name?#%20", "outbox.db"))
 	})
+}
+
+func TestUnreadableHistory(t *testing.T) {
+	outboxtest.RunUnreadableHistory(t, func(t *testing.T) (outbox.Store, func(id, history string) outbox.Store) {
+		path := filepath.Join(t.TempDir(), "outbox.db")
+		s := open(t, path)
+		return s, func(id, history string) outbox.Store {
+			s.Close()
+			execute(t, path, "UPDATE pending SET events = ? WHERE id = ?", history, id)
+			return open(t, path)
+		}
+	})
+}
+
+// TestDamagedPage: a page of the file is damaged that holds a message.
+func TestDamagedPage(t *testing.T) {
+	outboxtest.RunDamaged(t, func(t *testing.T) (outbox.Store, func(id string) outbox.Store) {
+		path := filepath.Join(t.TempDir(), "outbox.db")
+		s := open(t, path)
+		return s, func(id string) outbox.Store {
+			s.Close()
+			const page = 4096
+			file, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := bytes.Index(file, []byte(id)) / page * page
+			copy(file[at:at+page], strings.Repeat("x", page))
+			if err := os.WriteFile(path, file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return open(t, path)
+		}
+	})
+}
+
+// TestDamagedSightings: the outbox is opened although its sightings are damaged.
+func TestDamagedSightings(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	s := open(t, path)
+	key := outbox.Key([]byte("a key of 32 characters, to find."))
+	m := outboxtest.NewMessage(0, "999")
+	if _, err := s.Add(t.Context(), outbox.Entry{Key: key, SeenAt: time.Now(), Window: time.Hour, Messages: []outbox.Message{m}}); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = 4096
+	at := bytes.Index(file, key[:]) / page * page
+	copy(file[at:at+page], strings.Repeat("x", page))
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := open(t, path).Get(t.Context(), m.ID); err != nil || got.Text != m.Text {
+		t.Errorf("the message is %+v, %v", got, err)
+	}
+}
+
+// execute runs a statement on a closed database.
+func execute(t *testing.T, path, statement string, args ...any) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(statement, args...); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestReopenKeepsEverything(t *testing.T) {

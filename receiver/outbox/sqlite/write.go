@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/internal/table"
 )
 
 // statements holds the writer's statements, prepared once.
@@ -139,15 +140,15 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, er
 		if _, err := st.pruneSightings.ExecContext(ctx, maxSightings); err != nil {
 			return err
 		}
-		messages, err := rows(st.pruneMessages.ExecContext(ctx, outbox.FirstID(before), millis(before), limit))
+		messages, err := rows(st.pruneMessages.ExecContext(ctx, outbox.FirstID(before), table.Millis(before), limit))
 		if err != nil {
 			return err
 		}
-		replies, err := rows(st.pruneMarks.ExecContext(ctx, outbox.MarkReply, millis(before), limit))
+		replies, err := rows(st.pruneMarks.ExecContext(ctx, outbox.MarkReply, table.Millis(before), limit))
 		if err != nil {
 			return err
 		}
-		pages, err := texts(st.prunePages.QueryContext(ctx, millis(before), limit))
+		pages, err := texts(st.prunePages.QueryContext(ctx, table.Millis(before), limit))
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,115 @@
+package delivery_test
+
+import (
+	"context"
+	"database/sql"
+	"iter"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+)
+
+// TestUnreadableHistory: after a restart, a message whose history cannot be read is sent, and so is the
+// message behind it.
+func TestUnreadableHistory(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.halt()
+		damaged, behind := w.message(alice, "g", "disk full"), w.message(alice, "g2", "cpu hot")
+		w.stored(damaged, behind)
+		db, err := sql.Open("sqlite", filepath.Join(w.dir, "outbox.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec("UPDATE pending SET events = '[{' WHERE id = ?", damaged.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.start()
+		after(5 * time.Second)
+		w.expect(damaged.ID, outbox.Accepted, 1)
+		w.expect(behind.ID, outbox.Accepted, 1)
+	})
+}
+
+// damaged is a store in which one message cannot be read, and which lists none.
+type damaged struct {
+	outbox.Store
+	id    string
+	later bool // Open still reads the message
+}
+
+func (d *damaged) Get(ctx context.Context, id string) (outbox.Message, error) {
+	if id == d.id {
+		return outbox.Message{}, outbox.ErrDamaged
+	}
+	return d.Store.Get(ctx, id)
+}
+
+func (d *damaged) List(context.Context, outbox.Query) ([]outbox.Message, error) {
+	return nil, outbox.ErrDamaged
+}
+
+func (d *damaged) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
+	if d.later {
+		return d.Store.Open(ctx)
+	}
+	return func(yield func(outbox.Message, error) bool) {
+		for m, err := range d.Store.Open(ctx) {
+			if m.ID != d.id && !yield(m, err) {
+				return
+			}
+		}
+		yield(outbox.Message{}, outbox.ErrDamaged)
+	}
+}
+
+// TestDamagedStore: a message that cannot be read holds back no others: neither those that were waiting
+// at the start, nor newer ones of its lane.
+func TestDamagedStore(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.halt()
+		d := &damaged{}
+		w.wraps = func(s outbox.Store) outbox.Store { d.Store = s; return d }
+		unreadable, behind := w.message(alice, "g", "disk full"), w.message(alice, "g2", "cpu hot")
+		d.id = unreadable.ID
+		w.stored(unreadable, behind)
+		w.start()
+		after(5 * time.Second)
+		w.expect(behind.ID, outbox.Accepted, 1)
+		if w.sim.Taken(unreadable.ID) > 0 {
+			t.Error("the unreadable message was sent")
+		}
+		newer := w.message(alice, "g", "disk fixed")
+		w.put(newer)
+		after(5 * time.Second)
+		w.expect(newer.ID, outbox.Accepted, 1)
+	})
+}
+
+// TestDamagedWhileWaiting: a waiting message whose text is not in memory and cannot be read leaves its
+// lane to the next one.
+func TestDamagedWhileWaiting(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.halt()
+		var ms []outbox.Message
+		for range 600 {
+			ms = append(ms, w.message("999", w.ids.New(time.Now()), "disk full"))
+		}
+		unreadable := w.message(alice, "g", "disk full")
+		w.stored(append(ms, unreadable)...)
+		w.wraps = func(s outbox.Store) outbox.Store { return &damaged{s, unreadable.ID, true} }
+		w.outage(time.Minute)
+		w.start()
+		newer := w.message(alice, "g", "disk fixed")
+		w.put(newer)
+		after(5 * time.Minute)
+		if m := w.get(newer.ID); m.State != outbox.Delivered {
+			t.Errorf("the newer message is %+v", m)
+		}
+	})
+}
