@@ -161,17 +161,6 @@ func (r *Receiver) spoolOptions(o Options, shared bool, ids *outbox.IDs, own *pr
 	}
 }
 
-// pruner counts the rounds of retention.
-type pruner struct {
-	outbox.Pruner
-	rounds prometheus.Counter
-}
-
-func (p *pruner) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
-	p.rounds.Inc()
-	return p.Pruner.Prune(ctx, before, limit)
-}
-
 // rooms combines the parts that intake consults.
 type rooms struct {
 	*people.Directory
@@ -193,7 +182,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	background.Go(func() { r.people.Run(ctx) })
 	background.Go(func() { r.watch.Run(ctx) })
 	background.Go(func() { r.oncall.Run(ctx) })
-	background.Go(func() { outbox.Retain(ctx, &pruner{r.spool, r.pruned}, r.spool.Now, retention, r.logger) })
+	background.Go(func() { r.retain(ctx, retention) })
 	background.Go(func() {
 		<-ctx.Done()
 		r.intake.Stop()
@@ -204,6 +193,26 @@ func (r *Receiver) Run(ctx context.Context) error {
 	err := r.delivery.Run(ctx)
 	background.Wait()
 	return errors.Join(err, r.Close())
+}
+
+// retain deletes what ended longer ago than retention, until the context ends. It goes in small steps
+// with pauses, so that webhooks wait little for it (BenchmarkPrune in outbox/sqlite).
+func (r *Receiver) retain(ctx context.Context, retention time.Duration) {
+	const interval, batch, pause = time.Hour, 100, 50 * time.Millisecond
+	total := 0
+	loop.Repeat(ctx, r.pruned, nil, func() time.Duration {
+		n, err := r.spool.Prune(ctx, r.spool.Now().Add(-retention), batch)
+		switch total += n; {
+		case err != nil && ctx.Err() == nil:
+			r.logger.Error("cannot delete old messages; trying again later", "err", err)
+		case n == batch:
+			return pause
+		case total > 0:
+			r.logger.Info("deleted old messages, pages and replies", "at_least", total, "retention", retention)
+		}
+		total = 0
+		return interval
+	})
 }
 
 // Close closes the outbox of a Receiver that does not Run.

@@ -9,8 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/smspager/smspager/internal/testwait"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/outbox/outboxtest"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -127,5 +130,44 @@ func TestStandbyWithoutTheLastCommits(t *testing.T) {
 	}
 	if again := c.sim.Requests("acme", "sendsms") - sent; again != 0 {
 		t.Errorf("%d messages were sent again", again)
+	}
+}
+
+// TestRetention: at the start, everything goes that ended longer ago than storage.retention, replies too
+// if there are more of them than messages.
+func TestRetention(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	c.stop()
+	store, err := sqlite.Open(t.Context(), c.outbox())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := outboxtest.NewMessage(0, alice)
+	old.State, old.UpdatedAt = outbox.Delivered, time.Now().Add(-100*24*time.Hour)
+	old.ID = outbox.FirstID(old.UpdatedAt)
+	e := outbox.Entry{Messages: []outbox.Message{old}}
+	for i := range 250 {
+		e.Marks = append(e.Marks, outbox.Mark{Kind: outbox.MarkReply, Name: fmt.Sprint(i), At: old.UpdatedAt, Doc: []byte(`{}`)})
+	}
+	if _, err := store.Add(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.run()
+	testwait.Until(t, func() error {
+		replies, err := sqlite.OpenReader(c.outbox())
+		if err != nil {
+			return err
+		}
+		defer replies.Close()
+		if all, err := replies.Marks(t.Context(), outbox.MarkReply); err != nil || len(all) > 0 {
+			return fmt.Errorf("%d replies are left, %v", len(all), err)
+		}
+		return nil
+	})
+	if code, text := c.do("GET", "/api/v1/messages/"+old.ID, ""); code != http.StatusNotFound {
+		t.Errorf("the old message gives %d %s", code, text)
 	}
 }

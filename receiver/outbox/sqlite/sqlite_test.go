@@ -183,7 +183,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 // BenchmarkPrune deletes a batch of old messages, during which no entry is committed, from an outbox
 // of half a million.
 func BenchmarkPrune(b *testing.B) {
-	const batch, old = 100, 500_000 // outbox.Retain deletes this many at a time
+	const batch, old = 100, 500_000 // the receiver deletes this many at a time
 	s := open(b, filepath.Join(b.TempDir(), "outbox.db"))
 	ids, at, left := outbox.NewIDs(), time.Now().Add(-365*24*time.Hour), 0
 	var worst time.Duration

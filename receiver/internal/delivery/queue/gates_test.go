@@ -335,7 +335,7 @@ func TestPure(t *testing.T) {
 		"cmp", "container/heap", "hash/maphash", "math", "slices", "strings", "time",
 		"github.com/smspager/smspager/receiver/e164", "github.com/smspager/smspager/receiver/outbox", "github.com/smspager/smspager/templating",
 	}
-	forbidden := []string{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick", "outbox.NewIDs", "outbox.Retain"}
+	forbidden := []string{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick", "outbox.NewIDs"}
 	files, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)
