@@ -26,8 +26,8 @@ const (
 // clocks. All times in a shared store are by the database's clock: this process's own may be hours
 // away from other replicas' clocks, and may be set at any moment.
 type clocks struct {
-	ids    *outbox.IDs // nil: this process makes none
-	seen   func(current []outbox.Page, all bool)
+	ids    *outbox.IDs                           // nil: this process makes none
+	seen   func(current []outbox.Page, all bool) // gets all current pages, in batches; all marks the last one
 	logger *slog.Logger
 	read   atomic.Pointer[shown] // the reading that counts; nil: this process's clock counts
 }
@@ -57,23 +57,15 @@ func (o *opening) ClockAhead() time.Duration {
 // must set it.
 func (o *opening) BadClock() bool { return o.ClockAhead().Abs() > badClock }
 
-// adopt prepares for a store that was just opened: it makes new IDs greater than the stored ones, reads
-// a shared database's clock, and makes stored times in the future count as now. If that fails, it logs
-// a warning: the store is used anyway.
-func (c *clocks) adopt(ctx context.Context, store outbox.Store) {
+// adopt makes new IDs greater than those in a store, reads a shared database's clock, and makes stored
+// times in the future count as now. add adds an entry to the store.
+func (c *clocks) adopt(ctx context.Context, store outbox.Store, add func(context.Context, outbox.Entry) error) error {
 	ctx, cancel := context.WithTimeout(ctx, clockPatience)
 	defer cancel()
-	add := func(e outbox.Entry) error {
-		_, err := store.Add(ctx, e)
+	if err := errors.Join(c.order(ctx, store), c.follow(ctx, store)); err != nil {
 		return err
 	}
-	err := errors.Join(c.order(ctx, store), c.follow(ctx, store))
-	if err == nil {
-		err = rewind(ctx, store, c.now(), add, c.seen, c.logger)
-	}
-	if err != nil {
-		c.logger.Warn("cannot compare the clock with the times in the outbox", "err", err)
-	}
+	return c.rewind(ctx, store, add)
 }
 
 // order makes new IDs greater than all in the store.
@@ -113,19 +105,20 @@ func (c *clocks) follow(ctx context.Context, store outbox.Store) error {
 	return nil
 }
 
-// rewind makes a store's current pages and marks with times after now count as written now. seen gets
-// the current pages as they are stored then, in batches; all marks the last batch.
-func rewind(ctx context.Context, store outbox.Store, now time.Time, add func(outbox.Entry) error, seen func(ps []outbox.Page, all bool), logger *slog.Logger) error {
-	rewound := 0
-	write := func(e outbox.Entry) error {
-		err := add(e)
+// rewind makes a store's current pages and marks with times in the future count as written now. seen gets
+// the current pages as they are stored then.
+func (c *clocks) rewind(ctx context.Context, store outbox.Store, add func(context.Context, outbox.Entry) error) error {
+	now, rewound := c.now(), 0
+	var failed error
+	write := func(e outbox.Entry) (written bool) {
+		err := add(ctx, e)
 		switch {
 		case err == nil:
 			rewound++
-		case errors.Is(err, outbox.ErrConflict): // written meanwhile
-			err = nil
+		case !errors.Is(err, outbox.ErrConflict): // otherwise it was written meanwhile
+			failed = err
 		}
-		return err
+		return err == nil
 	}
 	q := outbox.PageQuery{Current: true, Limit: 100}
 	for all := false; !all; {
@@ -133,17 +126,14 @@ func rewind(ctx context.Context, store outbox.Store, now time.Time, add func(out
 		if err != nil {
 			return err
 		}
-		for i := range ps {
-			q.Before = ps[i].ID
-			if ps[i].Rewind(now) {
-				if err := write(outbox.Entry{Page: &ps[i]}); err != nil {
-					return err
-				}
-				ps[i] = asStored(ps[i])
+		for i, p := range ps {
+			q.Before = p.ID
+			if p.Rewind(now) && write(outbox.Entry{Page: &p}) {
+				ps[i] = asStored(p)
 			}
 		}
 		all = len(ps) < q.Limit
-		seen(ps, all)
+		c.seen(ps, all)
 	}
 	ms, err := store.MarksAfter(ctx, now)
 	if err != nil {
@@ -151,15 +141,13 @@ func rewind(ctx context.Context, store outbox.Store, now time.Time, add func(out
 	}
 	for _, m := range ms {
 		if m.Rewind(now) {
-			if err := write(outbox.Entry{Marks: []outbox.Mark{m}}); err != nil {
-				return err
-			}
+			write(outbox.Entry{Marks: []outbox.Mark{m}})
 		}
 	}
 	if rewound > 0 {
-		logger.Warn("the outbox has times in the future, because a clock was set back; they count as now", "pages_and_marks", rewound)
+		c.logger.Warn("the outbox has times in the future, because a clock was set back; they count as now", "pages_and_marks", rewound)
 	}
-	return nil
+	return failed
 }
 
 // Rewind makes pages and marks with times in the future count as written now: first those in memory,
@@ -171,32 +159,31 @@ func (s *Spool) Rewind() {
 	s.clockSet.Ring()
 }
 
-// rewinds rewinds the store each time the clock was set, until the context ends.
+// rewinds rewinds the store each time the clock was set, and after opening the store could not do it,
+// until the context ends.
 func (s *Spool) rewinds(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-s.opened:
+	}
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-s.clockSet:
-			for s.rewindStore(ctx) != nil && ctx.Err() == nil {
+			for retries(s.rewindStore(ctx)) && ctx.Err() == nil {
 				loop.Sleep(ctx, Retry)
 			}
 		}
 	}
 }
 
+// retries reports whether an error may pass.
+func retries(err error) bool { return err != nil && !errors.Is(err, outbox.ErrDamaged) }
+
 // rewindStore rewinds what is in the store. Pages and marks that are held are rewound when they are
 // stored.
 func (s *Spool) rewindStore(ctx context.Context) error {
-	store, err := s.get()
-	if err != nil { // opening the store rewinds it
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, clockPatience)
-	defer cancel()
-	if err := s.clocks.follow(ctx, store); err != nil {
-		return err
-	}
-	return rewind(ctx, store, s.Now(), func(e outbox.Entry) error {
+	return s.clocks.adopt(ctx, s.opening.store, func(ctx context.Context, e outbox.Entry) error {
 		if s.shelf.keeps(&e) {
 			return outbox.ErrConflict
 		}
@@ -205,7 +192,7 @@ func (s *Spool) rewindStore(ctx context.Context) error {
 			s.stored(&e)
 		}
 		return err
-	}, func([]outbox.Page, bool) {}, s.o.Logger)
+	})
 }
 
 // watchClock follows a shared database's clock until the context ends. It logs when this process's

@@ -161,6 +161,52 @@ func TestStartReadsPagesOnce(t *testing.T) {
 	})
 }
 
+// TestFailedRewindIsRepeated: if the store cannot be read or written when it is opened, its times in the
+// future count as now later, and the spool gets to know its pages.
+func TestFailedRewindIsRepeated(t *testing.T) {
+	for name, fails := range map[string][2]error{"neither read nor written": {errFault, errFault}, "not read": {nil, errFault}, "not written": {errFault, nil}} {
+		synctest.Test(t, func(t *testing.T) {
+			raw, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "outbox.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			then := time.Now().Add(3 * time.Hour)
+			p := opened(outbox.NewIDs().New(then), "g", "1234")
+			p.UpdatedAt, p.DueAt = then, then
+			if _, err := raw.Add(t.Context(), outbox.Entry{Page: p}); err != nil {
+				t.Fatal(err)
+			}
+			f := &fake{Store: raw}
+			f.fail(fails[0], fails[1])
+			ids := outbox.NewIDs()
+			s, err := spool.New(spool.Options{IDs: ids, Open: func(context.Context) (outbox.Store, error) { return f, nil }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			time.Sleep(3 * time.Second)
+			if fails[1] == nil { // the pages are known although none can be written
+				f.fail(errFault, errFault)
+				if ps, err := s.Pages(t.Context(), outbox.PageQuery{Current: true, Limit: 5}); err != nil || len(ps) != 1 {
+					t.Errorf("%s: the pages are %+v, %v", name, ps, err)
+				}
+			}
+			f.fail(nil, nil)
+			time.Sleep(3 * time.Second)
+			if ps, err := raw.Pages(t.Context(), outbox.PageQuery{Limit: 5}); err != nil || ps[0].DueAt.After(time.Now()) {
+				t.Errorf("%s: the pages are stored as %+v, %v", name, ps, err)
+			}
+			if id := ids.New(time.Now()); id < p.ID {
+				t.Errorf("%s: %s is not greater than %s", name, id, p.ID)
+			}
+			f.fail(errFault, errFault)
+			if ps, err := s.Pages(t.Context(), outbox.PageQuery{Current: true, Limit: 5}); err != nil || len(ps) != 1 || ps[0].Version != 2 {
+				t.Errorf("%s: the known pages are %+v, %v", name, ps, err)
+			}
+		})
+	}
+}
+
 // timed is a shared store whose clock takes a while to read.
 type timed struct {
 	outbox.Store

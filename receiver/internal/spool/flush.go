@@ -28,14 +28,13 @@ const (
 // run stores waiting entries and changes until the context ends. Then it flushes once more.
 func (s *Spool) run(ctx context.Context) {
 	defer close(s.done)
-	var learning sync.WaitGroup
-	defer learning.Wait()
-	learning.Go(func() { s.learn(ctx) })
-	learning.Go(func() { s.rewinds(ctx) })
-	learning.Go(func() { s.watch(ctx, s.o.Logger) })
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { s.rewinds(ctx) })
+	beside.Go(func() { s.watch(ctx, s.o.Logger) })
 	if s.o.Shared {
-		learning.Go(func() { s.watchClock(ctx) })
-		learning.Go(func() { s.pulse.run(ctx) })
+		beside.Go(func() { s.watchClock(ctx) })
+		beside.Go(func() { s.pulse.run(ctx) })
 	}
 	failing := false
 	for ctx.Err() == nil {

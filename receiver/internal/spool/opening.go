@@ -36,6 +36,8 @@ type opening struct {
 	opened chan struct{} // closed when store is set
 	leads  atomic.Bool   // this process leads the replicas that share the store
 	clocks *clocks
+	// clockSet rings when stored times may be in the future.
+	clockSet loop.Bell
 
 	guard   sync.RWMutex
 	store   outbox.Store
@@ -48,7 +50,7 @@ func (o *opening) open(open func(context.Context) (outbox.Store, error), logger 
 	ctx, cancel := context.WithCancel(context.Background())
 	o.cancel, o.ended, o.opened = cancel, make(chan struct{}), make(chan struct{})
 	if o.store, o.err = open(ctx); o.err == nil {
-		o.clocks.adopt(ctx, o.store)
+		o.adopt(ctx, o.store)
 		close(o.opened)
 		close(o.ended)
 		return nil
@@ -70,7 +72,7 @@ func (o *opening) open(open func(context.Context) (outbox.Store, error), logger 
 			}
 			store, err := open(ctx)
 			if err == nil {
-				o.clocks.adopt(ctx, store)
+				o.adopt(ctx, store)
 			}
 			o.guard.Lock()
 			o.store, o.err = store, err
@@ -83,6 +85,19 @@ func (o *opening) open(open func(context.Context) (outbox.Store, error), logger 
 		}
 	}()
 	return nil
+}
+
+// adopt prepares for a store that was just opened. If that fails, the store is used anyway, and rewinds
+// tries again.
+func (o *opening) adopt(ctx context.Context, store outbox.Store) {
+	err := o.clocks.adopt(ctx, store, func(ctx context.Context, e outbox.Entry) error {
+		_, err := store.Add(ctx, e)
+		return err
+	})
+	if err != nil {
+		o.clocks.logger.Warn("cannot compare the clock with the times in the outbox; trying again", "err", err)
+		o.clockSet.Ring()
+	}
 }
 
 // close stops trying to open the store, and closes it if it is open.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -62,43 +61,12 @@ func (r *records) readPages(ctx context.Context, q outbox.PageQuery) ([]outbox.P
 	return store.Pages(ctx, q)
 }
 
-// learn reads the current pages into the shelf, unless opening the store already did.
-func (r *records) learn(ctx context.Context) {
-	if r.shelf.shared {
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-r.store.opened:
-	}
-	for ctx.Err() == nil && !r.shelf.knowsAll() && r.learnPages(ctx) != nil {
-		loop.Sleep(ctx, Retry)
-	}
-}
-
 // relearn reads the stored states of an entry's pages into the shelf.
 func (r *records) relearn(ctx context.Context, e *outbox.Entry) {
 	for _, p := range e.AllPages() {
 		if stored, err := r.readPage(ctx, p.ID); err == nil {
 			r.shelf.readPages([]outbox.Page{stored}, false)
 		}
-	}
-}
-
-// learnPages reads the current pages into the shelf, for when the store cannot be read.
-func (r *records) learnPages(ctx context.Context) error {
-	const batch = 100
-	before := ""
-	for {
-		ps, err := r.readPages(ctx, outbox.PageQuery{Current: true, Before: before, Limit: batch})
-		if err != nil {
-			return err
-		}
-		r.shelf.readPages(ps, len(ps) < batch)
-		if len(ps) < batch {
-			return nil
-		}
-		before = ps[len(ps)-1].ID
 	}
 }
 

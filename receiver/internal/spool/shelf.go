@@ -159,6 +159,17 @@ func (s *shelf) readPages(ps []outbox.Page, complete bool) {
 	s.complete = s.complete || complete
 }
 
+// readCurrent is readPages for the current pages. It reads nothing if the shelf knows them all: it has
+// their latest states.
+func (s *shelf) readCurrent(ps []outbox.Page, all bool) {
+	s.mu.Lock()
+	known := s.complete
+	s.mu.Unlock()
+	if !known {
+		s.readPages(ps, all)
+	}
+}
+
 // page returns the latest state of a page with its events. stored is the page that was read, nil
 // if it could not be read: then page uses the state that was stored last. It returns false if the
 // shelf does not know the page.
@@ -278,13 +289,6 @@ func (s *shelf) holds() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.held)
-}
-
-// knowsAll reports whether the shelf knows the stored states of all current pages.
-func (s *shelf) knowsAll() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.complete
 }
 
 // keeps reports whether a page or mark of an entry is held.

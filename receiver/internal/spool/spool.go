@@ -96,7 +96,6 @@ type Spool struct {
 	batch    int           // how many changes the next transaction writes; owned by whoever flushes
 	stop     context.CancelFunc
 	done     chan struct{}
-	clockSet loop.Bell
 	failures prometheus.Counter
 	rounds   prometheus.Counter
 	alive    loop.Pulse
@@ -122,8 +121,8 @@ func New(o Options) (*Spool, error) {
 	}
 	shelf := newShelf(o.Shared)
 	s := &Spool{
-		o: o, opening: &opening{clocks: &clocks{ids: o.IDs, seen: shelf.readPages, logger: o.Logger}}, ledger: newLedger(o.Shared), pulse: newPulse(), flushing: make(chan struct{}, 1), batch: maxBatch,
-		done: make(chan struct{}), clockSet: loop.NewBell(),
+		o: o, opening: &opening{clocks: &clocks{ids: o.IDs, seen: shelf.readCurrent, logger: o.Logger}, clockSet: loop.NewBell()}, ledger: newLedger(o.Shared), pulse: newPulse(), flushing: make(chan struct{}, 1), batch: maxBatch,
+		done: make(chan struct{}),
 	}
 	s.records = &records{store: s.opening, shelf: shelf, merge: o.Merge}
 	s.flushing <- struct{}{}
