@@ -47,15 +47,13 @@ const (
 
 // attempts executes the queue's Runs, each in a goroutine beside the sender's.
 type attempts struct {
-	spool    *spool.Spool
-	logger   *slog.Logger
-	metrics  *metrics
-	pages    Pages // nil: there are none
-	notices  *notices
-	mayStill func(id string) bool
-	inTerm   func(id string) int64 // the term of decisions about a message; 0: no other process can decide
-	changed  func(outbox.Message, outbox.Change)
-	works    atomic.Int64 // when a response last showed that sending works, Unix ms
+	d       *Delivery
+	spool   *spool.Spool
+	logger  *slog.Logger
+	metrics *metrics
+	pages   Pages // nil: there are none
+	notices *notices
+	works   atomic.Int64 // when a response last showed that sending works, Unix ms
 	// sent holds, by recipient, the ID of the newest delivered message of each group that an
 	// earlier run sent. The queue knows what this run sends.
 	sent *lru.Cache[e164.Number, map[group]string]
@@ -75,7 +73,7 @@ type attempt struct {
 
 // do executes a Run.
 func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Result {
-	term := a.inTerm(run.ID)
+	term := a.d.term(run.ID)
 	if run.Do == queue.Digest {
 		return a.digest(ctx, s, run, term)
 	}
@@ -174,7 +172,7 @@ func (a *attempt) send(ctx context.Context) queue.Result {
 		a.Doubt.Unasked = time.Time{}
 	}
 	// Nothing between this check and the request may wait.
-	if ctx.Err() != nil || !a.mayStill(a.ID) { // the next sender continues from here
+	if ctx.Err() != nil || !a.d.mayStill(a.ID) { // the next sender continues from here
 		a.Doubt = before
 		return a.again(now.Add(storeRetry))
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"iter"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,11 +37,11 @@ func TestUnreadableHistory(t *testing.T) {
 	})
 }
 
-// damaged is a store in which one message cannot be read, and which lists none.
+// damaged is a store in which one message cannot be read.
 type damaged struct {
 	outbox.Store
 	id    string
-	later bool // Open still reads the message
+	opens atomic.Bool // Open and List read everything; if not, Open reads all but that message, and List fails
 }
 
 func (d *damaged) Get(ctx context.Context, id string) (outbox.Message, error) {
@@ -50,12 +51,15 @@ func (d *damaged) Get(ctx context.Context, id string) (outbox.Message, error) {
 	return d.Store.Get(ctx, id)
 }
 
-func (d *damaged) List(context.Context, outbox.Query) ([]outbox.Message, error) {
+func (d *damaged) List(ctx context.Context, q outbox.Query) ([]outbox.Message, error) {
+	if d.opens.Load() {
+		return d.Store.List(ctx, q)
+	}
 	return nil, outbox.ErrDamaged
 }
 
 func (d *damaged) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
-	if d.later {
+	if d.opens.Load() {
 		return d.Store.Open(ctx)
 	}
 	return func(yield func(outbox.Message, error) bool) {
@@ -102,7 +106,9 @@ func TestDamagedWhileWaiting(t *testing.T) {
 		}
 		unreadable := w.message(alice, "g", "disk full")
 		w.stored(append(ms, unreadable)...)
-		w.wraps = func(s outbox.Store) outbox.Store { return &damaged{s, unreadable.ID, true} }
+		d := &damaged{id: unreadable.ID}
+		d.opens.Store(true)
+		w.wraps = func(s outbox.Store) outbox.Store { d.Store = s; return d }
 		w.outage(time.Minute)
 		w.start()
 		newer := w.message(alice, "g", "disk fixed")
@@ -111,5 +117,23 @@ func TestDamagedWhileWaiting(t *testing.T) {
 		if m := w.get(newer.ID); m.State != outbox.Delivered {
 			t.Errorf("the newer message is %+v", m)
 		}
+	})
+}
+
+// TestDamagedMiss: a message of another replica that can never be read holds up older ones for moments.
+func TestDamagedMiss(t *testing.T) {
+	inReplica(t, func(w *world, p *peers) {
+		w.halt()
+		older, unreadable := w.message(alice, "g", "disk full"), w.message(alice, "g2", "cpu hot")
+		d := &damaged{id: unreadable.ID}
+		d.opens.Store(true)
+		w.wraps = func(s outbox.Store) outbox.Store { d.Store, p.Store = s, d; return p }
+		w.start()
+		w.outage(5 * time.Second)
+		w.put(older)
+		d.opens.Store(false)
+		p.hints <- outbox.Hint{ID: unreadable.ID}
+		after(time.Minute)
+		w.expect(older.ID, outbox.Accepted, 1)
 	})
 }

@@ -113,13 +113,13 @@ func New(o Options) *Delivery {
 	d.poller = newPoller(d)
 	notices := newNotices(o, d.settings.Load)
 	d.sender = &sender{
-		spool: o.Spool, logger: o.Logger, settings: d.settings.Load, leading: d.leading.Load,
+		d: d, spool: o.Spool, logger: o.Logger,
 		queue: queue.NewQueue(o.Spool.Now(), o.Shared),
 		wake:  loop.NewBell(), emptied: loop.NewBell(), changed: loop.NewBell(), settled: make(chan queue.Result), clocks: readClocks(o.Spool.Now),
 	}
 	d.metrics = newMetrics(o.Registerer, d)
 	d.sender.metrics = d.metrics
-	d.sender.attempts = &attempts{spool: o.Spool, logger: o.Logger, pages: o.Pages, notices: notices, metrics: d.metrics, mayStill: d.mayStill, inTerm: d.term, changed: d.Changed}
+	d.sender.attempts = &attempts{d: d, spool: o.Spool, logger: o.Logger, metrics: d.metrics, pages: o.Pages, notices: notices}
 	d.sender.attempts.sent, _ = lru.New[e164.Number, map[group]string](sentRecipients) // fails only for a size below 1
 	d.leader = newLeader(d, o)
 	return d

@@ -66,7 +66,7 @@ func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term i
 	for _, m := range digested {
 		i := slices.IndexFunc(e.Notes, func(c outbox.Change) bool { return c.ID == m.ID })
 		if e.Notes[i].Apply(&m) {
-			a.changed(m, e.Notes[i])
+			a.d.Changed(m, e.Notes[i])
 		}
 	}
 	a.metrics.digests.Add(float64(len(e.Messages)))

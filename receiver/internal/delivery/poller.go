@@ -4,7 +4,6 @@ import (
 	"container/heap"
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -34,13 +33,8 @@ const (
 // Before each question it reads the message again: if the message has a final state, the
 // poller stops following it instead of asking, even if it was added after it ended.
 type poller struct {
-	logger   *slog.Logger
-	settings func() *Settings
-	get      func(ctx context.Context, id string) (outbox.Message, error)
-	record   func(context.Context, outbox.Change)
-	rounds   func()
-	now      func() time.Time
-	wake     loop.Bell
+	d    *Delivery
+	wake loop.Bell
 
 	mu    sync.Mutex
 	polls map[string]*poll
@@ -55,10 +49,7 @@ type poll struct {
 }
 
 func newPoller(d *Delivery) *poller {
-	return &poller{
-		logger: d.logger, settings: d.settings.Load, get: d.spool.Get, record: d.record, rounds: func() { d.metrics.polls.Inc() }, now: d.spool.Now,
-		wake: loop.NewBell(), polls: make(map[string]*poll),
-	}
+	return &poller{d: d, wake: loop.NewBell(), polls: make(map[string]*poll)}
 }
 
 // add follows a message, unless it is followed already.
@@ -69,7 +60,7 @@ func (p *poller) add(m outbox.Message) {
 		return
 	}
 	q := &poll{id: m.ID, accepted: m.AcceptedAt}
-	if now := p.now(); q.accepted.After(now) { // written by another clock
+	if now := p.d.spool.Now(); q.accepted.After(now) { // written by another clock
 		q.accepted = now
 	}
 	p.polls[m.ID] = q
@@ -93,10 +84,10 @@ func (p *poller) remove(id string) {
 
 func (p *poller) push(q *poll) {
 	first := firstPollAlone
-	if s := p.settings(); s != nil && s.Callbacks {
+	if s := p.d.settings.Load(); s != nil && s.Callbacks {
 		first = firstPoll
 	}
-	q.due = nextPoll(q.accepted, p.now(), first)
+	q.due = nextPoll(q.accepted, p.d.spool.Now(), first)
 	heap.Push(&p.queue, q)
 	if p.queue[0] == q {
 		p.wake.Ring()
@@ -124,8 +115,8 @@ func (p *poller) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		p.rounds()
-		q, wait := p.next(p.now())
+		p.d.metrics.polls.Inc()
+		q, wait := p.next(p.d.spool.Now())
 		if q == nil {
 			timer.Reset(wait)
 			select {
@@ -169,12 +160,12 @@ func (p *poller) next(now time.Time) (*poll, time.Duration) {
 
 // ask asks for the status of one message.
 func (p *poller) ask(ctx context.Context, q *poll) {
-	m, err := p.get(ctx, q.id)
+	m, err := p.d.spool.Get(ctx, q.id)
 	if errors.Is(err, outbox.ErrNotFound) || err == nil && m.State.Final() {
 		p.remove(q.id)
 		return
 	}
-	s := p.settings()
+	s := p.d.settings.Load()
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	var status textinghouse.Status
@@ -183,17 +174,17 @@ func (p *poller) ask(ctx context.Context, q *poll) {
 	} else {
 		status, err = s.Gateway.StatusByClientID(ctx, q.id)
 	}
-	now := p.now()
+	now := p.d.spool.Now()
 	switch {
 	case err == nil && status.Known():
-		p.record(ctx, statusChange(q.id, "", status, now, "getstatus"))
+		p.d.record(ctx, statusChange(q.id, "", status, now, "getstatus"))
 	case err == nil:
-		p.logger.Warn("getstatus gives an unknown status; asking again later", "id", q.id, "status", int(status))
+		p.d.logger.Warn("getstatus gives an unknown status; asking again later", "id", q.id, "status", int(status))
 	default:
-		p.logger.Warn("cannot ask for a status; asking again later", "id", q.id, "err", err)
+		p.d.logger.Warn("cannot ask for a status; asking again later", "id", q.id, "err", err)
 	}
 	if (err != nil || !status.Final()) && now.Sub(q.accepted) >= pollFor {
-		p.record(ctx, outbox.GivenUp(q.id, now, "no final status within "+describe(pollFor)))
+		p.d.record(ctx, outbox.GivenUp(q.id, now, "no final status within "+describe(pollFor)))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

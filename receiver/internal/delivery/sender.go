@@ -17,11 +17,10 @@ import (
 // sender owns the queue. Only its goroutine uses the queue; others leave messages and news in
 // the inbox.
 type sender struct {
+	d        *Delivery
 	spool    *spool.Spool
 	logger   *slog.Logger
 	metrics  *metrics
-	settings func() *Settings
-	leading  func() bool
 	attempts *attempts
 	pulse    loop.Pulse
 
@@ -129,7 +128,7 @@ func (s *sender) run(ctx context.Context) {
 			s.queue.Sweep(s.spool.Now())
 		}
 	}
-	grace := time.AfterFunc(s.settings().Timeout+time.Second, cancel)
+	grace := time.AfterFunc(s.d.settings.Load().Timeout+time.Second, cancel)
 	defer grace.Stop()
 	for s.running > 0 {
 		s.settle(<-s.settled)
@@ -139,7 +138,7 @@ func (s *sender) run(ctx context.Context) {
 // configure passes the settings to the queue, and reports whether what was sent lately must be
 // counted again.
 func (s *sender) configure() (recount bool) {
-	settings := s.settings()
+	settings := s.d.settings.Load()
 	q := queue.Settings{Limits: settings.Limits, Severities: settings.Severities, DailyBudget: settings.DailyBudget}
 	if settings.MaxPerSecond > 0 {
 		q.Pause = time.Second / time.Duration(settings.MaxPerSecond)
@@ -184,7 +183,7 @@ func (s *sender) takeInbox() {
 
 // dispatch starts what can be started, and returns the time until more can.
 func (s *sender) dispatch(work context.Context) time.Duration {
-	settings := s.settings()
+	settings := s.d.settings.Load()
 	for s.running < settings.Concurrency {
 		now := s.spool.Now()
 		run, due := s.queue.Next(now)
@@ -203,7 +202,7 @@ func (s *sender) dispatch(work context.Context) time.Duration {
 // settle passes the result of an attempt to the queue.
 func (s *sender) settle(r queue.Result) {
 	s.running--
-	if !s.leading() && !s.spool.Direct(r.Run.ID) {
+	if !s.d.leading.Load() && !s.spool.Direct(r.Run.ID) {
 		r.Again = time.Time{} // another replica continues with the message
 	}
 	s.queue.Settle(r, s.spool.Now())
