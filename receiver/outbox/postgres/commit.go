@@ -21,6 +21,8 @@ const tries = 6
 // Codes of PostgreSQL's errors.
 const (
 	uniqueViolation = "23505" // a unique index refused a row
+	dataCorrupted   = "XX001"
+	indexCorrupted  = "XX002"
 	deadlock        = "40P01" // the server ended the transaction because it and another waited for each other
 )
 

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -38,11 +37,9 @@ func collect[T any](ctx context.Context, pool *pgxpool.Pool, read func(table.Row
 	return all, damaged(err)
 }
 
-// damaged makes an error wrap ErrDamaged if the server reports an internal error (class XX), such as
-// damage, or an error of its files (class 58).
+// damaged makes an error wrap ErrDamaged if the server reports damage.
 func damaged(err error) error {
-	var refusal *pgconn.PgError
-	if errors.As(err, &refusal) && (strings.HasPrefix(refusal.Code, "XX") || strings.HasPrefix(refusal.Code, "58")) {
+	if is(err, dataCorrupted) || is(err, indexCorrupted) {
 		return fmt.Errorf("%w: %w", outbox.ErrDamaged, err)
 	}
 	return err
