@@ -85,7 +85,7 @@ func TestDamagedStore(t *testing.T) {
 		w.start()
 		after(5 * time.Second)
 		w.expect(behind.ID, outbox.Accepted, 1)
-		if w.sim.Taken(unreadable.ID) > 0 {
+		if w.sim.TimesAccepted(unreadable.ID) > 0 {
 			t.Error("the unreadable message was sent")
 		}
 		newer := w.message(alice, "g", "disk fixed")

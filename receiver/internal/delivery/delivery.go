@@ -175,8 +175,8 @@ func (d *Delivery) Run(ctx context.Context) error {
 	return nil
 }
 
-// mayStill reports whether this process may send a message at this moment.
-func (d *Delivery) mayStill(id string) bool { return d.leader.may(id) || d.spool.Direct(id) }
+// maySend reports whether this process may send a message at this moment.
+func (d *Delivery) maySend(id string) bool { return d.leader.maySend(id) || d.spool.Direct(id) }
 
 // term returns the term in which this process decides about a message, 0 if no other process can.
 func (d *Delivery) term(id string) int64 {

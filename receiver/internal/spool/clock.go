@@ -154,7 +154,7 @@ func (c *clocks) rewind(ctx context.Context, store outbox.Store, add func(contex
 // then those in the store. It is called when the clock was set.
 func (s *Spool) Rewind() {
 	if pages := s.shelf.rewind(s.Now()); len(pages) > 0 {
-		s.o.Committed(&outbox.Entry{Also: pages}) // they may be due
+		s.o.Committed(&outbox.Entry{OtherPages: pages}) // they may be due
 	}
 	s.clockSet.Ring()
 }

@@ -31,7 +31,7 @@ func RunUnreadableHistory(t *testing.T, open func(*testing.T) (s outbox.Store, r
 			t.Errorf("%q: the message is %+v", history, m)
 		}
 		write(t, s, outbox.Entry{Notes: []outbox.Change{
-			outbox.Taken(ids[0], "", epoch, ""), outbox.Taken(ids[1], "5d72", epoch, ""), outbox.Taken(ids[2], "", epoch, ""),
+			outbox.ProviderAccepted(ids[0], "", epoch, ""), outbox.ProviderAccepted(ids[1], "5d72", epoch, ""), outbox.ProviderAccepted(ids[2], "", epoch, ""),
 		}}, false)
 		for i, id := range ids {
 			if m := get(t, s, id); m.State != outbox.Accepted || len(m.Events) != 2 || m.Unreadable() != (i == 1) {
