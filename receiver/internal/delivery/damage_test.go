@@ -133,7 +133,7 @@ func TestDamagedMiss(t *testing.T) {
 		w.put(older)
 		d.opens.Store(false)
 		p.hints <- outbox.Hint{ID: unreadable.ID}
-		after(time.Minute)
+		after(15 * time.Second)
 		w.expect(older.ID, outbox.Accepted, 1)
 	})
 }
