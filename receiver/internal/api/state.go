@@ -54,12 +54,12 @@ type Rota struct {
 
 // Shift is a period in which the same people are on duty.
 type Shift struct {
-	Start    Time     `json:"start"`
-	End      Time     `json:"end"`
-	Contacts []string `json:"contacts"` // in a gap, the rota's default
-	Gap      bool     `json:"gap"`
-	Unread   bool     `json:"unread"` // the calendar has never been read
-	Unknown  []string `json:"unknown"`
+	Start    status.Time `json:"start"`
+	End      status.Time `json:"end"`
+	Contacts []string    `json:"contacts"` // in a gap, the rota's default
+	Gap      bool        `json:"gap"`
+	Unread   bool        `json:"unread"` // the calendar has never been read
+	Unknown  []string    `json:"unknown"`
 }
 
 // serveDuty serves GET /api/v1/duty.
@@ -75,12 +75,12 @@ func (a *API) serveDuty(w http.ResponseWriter, r *http.Request) {
 		rota := Rota{Name: name, Timezone: roster.Zone(name).String(), Shifts: []Shift{}}
 		for _, d := range roster.Timeline(name, from, to) {
 			rota.Shifts = append(rota.Shifts, Shift{
-				Start: Time(d.Start), End: Time(d.End), Contacts: append([]string{}, d.Contacts...), Gap: d.Gap, Unread: d.Unread, Unknown: append([]string{}, d.Unknown...),
+				Start: status.Time(d.Start), End: status.Time(d.End), Contacts: append([]string{}, d.Contacts...), Gap: d.Gap, Unread: d.Unread, Unknown: append([]string{}, d.Unknown...),
 			})
 		}
 		rotas = append(rotas, rota)
 	}
-	respond(w, r, http.StatusOK, map[string]any{"from": Time(from), "to": Time(to), "rotas": rotas})
+	respond(w, r, http.StatusOK, map[string]any{"from": status.Time(from), "to": status.Time(to), "rotas": rotas})
 }
 
 // span returns the period that a query asks for.

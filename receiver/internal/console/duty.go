@@ -228,7 +228,7 @@ func (d *dutyPage) elsewhere(at time.Time, zone *time.Location) Elsewhere {
 func (c *Console) rotaRow(d *dutyPage, roster *people.Roster, rota string, calendar status.Calendar, wrong map[string]string) rotaRow {
 	row := rotaRow{Name: rota, Zone: d.zoneOf(roster.Zone(rota)), Trouble: d.Shown(calendar.Error)}
 	if row.Source = c.source(rota, calendar); calendar.Source != "turns" && calendar.ReadAt != nil {
-		row.Read = d.when(*calendar.ReadAt)
+		row.Read = d.when(time.Time(*calendar.ReadAt))
 	}
 	// The timeline includes earlier and later days, so that the table shows when shifts begin and end.
 	for _, on := range joinedTimeline(roster, rota, d.begins(), d.ends()) {

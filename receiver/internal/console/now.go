@@ -304,10 +304,10 @@ func beats(f *Frame, known []status.Heartbeat) []beat {
 			b.Class = "is-bad"
 		}
 		if h.LastAt != nil {
-			b.Last = f.when(*h.LastAt)
+			b.Last = f.when(time.Time(*h.LastAt))
 		}
 		if h.DeadAt != nil {
-			b.Dead = f.when(*h.DeadAt)
+			b.Dead = f.when(time.Time(*h.DeadAt))
 		}
 		all = append(all, b)
 	}

@@ -389,7 +389,7 @@ func (w *world) night() {
 		w.put(p)
 	}
 	last := now.Add(-21 * time.Second)
-	w.beats = []status.Heartbeat{{Name: "prometheus-eu", State: "alive", LastAt: &last, Timeout: "5m"}, {Name: "prometheus-us", State: "alive", LastAt: &last, Timeout: "5m"}}
+	w.beats = []status.Heartbeat{{Name: "prometheus-eu", State: "alive", LastAt: status.OrNil(last), Timeout: "5m"}, {Name: "prometheus-us", State: "alive", LastAt: status.OrNil(last), Timeout: "5m"}}
 	w.contacts[2].Verified = time.Time{}
 	w.status = status.Status{Probe: status.Probe{Late: true, Interval: "5m"}, Endpoints: []status.Endpoint{{Host: "api", Up: true}}}
 }
