@@ -113,12 +113,12 @@ func (v *validator) validate(cfg *Config) {
 	}
 	v.severities(&cfg.Severities)
 	v.templating(&cfg.Templating)
-	contacts := v.contacts(cfg.Contacts)
-	known := people{contacts: contacts, rotas: v.rotas(cfg.Rotas, contacts)}
+	known := v.contacts(cfg.Contacts)
+	known.rotas = v.rotas(cfg.Rotas, known)
 	v.receivers(cfg, known)
 	v.heartbeats(cfg, known)
 	v.rest(cfg, known)
-	v.access(cfg, contacts)
+	v.access(cfg, known.contacts)
 }
 
 func (v *validator) storage(s *Storage) {

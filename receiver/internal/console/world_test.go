@@ -143,8 +143,18 @@ func (w *world) Status() status.Status                                  { return
 func (w *world) Heartbeats(context.Context) ([]status.Heartbeat, error) { return w.beats, nil }
 func (w *world) Credits(context.Context) ([]status.Credit, error)       { return w.credits, nil }
 func (w *world) Roster() *people.Roster                                 { return w.roster }
-func (w *world) Zone(e164.Number) *time.Location                        { return paris }
-func (w *world) get(path string) *httptest.ResponseRecorder             { return w.do("GET", path, nil) }
+
+// Person returns the first contact with a number.
+func (w *world) Person(n e164.Number) outbox.Person {
+	p := outbox.Person{Number: n}
+	if i := slices.IndexFunc(w.cfg.Contacts, func(c config.Contact) bool { return c.Number == n }); i >= 0 {
+		p.Name = w.cfg.Contacts[i].Name
+	}
+	return p
+}
+
+func (w *world) Zone(e164.Number) *time.Location            { return paris }
+func (w *world) get(path string) *httptest.ResponseRecorder { return w.do("GET", path, nil) }
 
 var paris = func() *time.Location {
 	zone, err := time.LoadLocation("Europe/Paris")
