@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "rewrite testdata/arrows.txt")
 var levels = [][]string{
 	{"internal/freeport", "internal/realpart", "internal/testwait", "internal/zoneinfo"},
 	{
-		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/status", "receiver/internal/people/rota",
+		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/status", "receiver/internal/people/rota", "receiver/internal/alias",
 		"receiver/outbox/internal/group", "receiver/internal/puretest",
 		"internal/postgrestest", "internal/alertmanagertest", "internal/browsertest", "internal/logs",
 	},
