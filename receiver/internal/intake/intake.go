@@ -49,13 +49,6 @@ type Settings struct {
 	MaxBodyBytes int64
 }
 
-// Spool stores entries and hands their messages over, as a spool.Spool does.
-type Spool interface {
-	Now() time.Time // by the clock that all stored times come from
-	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
-	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
-}
-
 // OnCall knows people, pages and heartbeats, as an oncall.OnCall does.
 type OnCall interface {
 	// People returns the people that recipients name. It leaves out those who want no texts.
@@ -73,7 +66,7 @@ type OnCall interface {
 
 // Options are the options of New. Spool and OnCall are required.
 type Options struct {
-	Spool      Spool
+	Spool      *spool.Spool
 	OnCall     OnCall
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
@@ -83,7 +76,7 @@ type Options struct {
 
 // Intake handles notifications. It is safe for concurrent use.
 type Intake struct {
-	spool    Spool
+	spool    *spool.Spool
 	onCall   OnCall
 	logger   *slog.Logger
 	refusals *slog.Logger // for refused requests; rate limited, because strangers can make them

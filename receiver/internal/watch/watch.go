@@ -15,19 +15,10 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/loop"
-	"github.com/smspager/smspager/receiver/internal/mark"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
-
-// Spool stores marks and sends alarms.
-type Spool interface {
-	Now() time.Time // by the clock that all stored times come from
-	mark.Reader
-	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
-	Try(context.Context, spool.Policy, outbox.Entry) (outbox.Added, error)
-}
 
 // People knows who receives an alarm.
 type People interface {
@@ -42,7 +33,7 @@ type Alarm interface {
 
 // Options are the options of New. Spool, People and Alarm are required.
 type Options struct {
-	Spool      Spool
+	Spool      *spool.Spool
 	People     People
 	Alarm      Alarm
 	Shared     bool                  // other processes use the store too
