@@ -116,7 +116,7 @@ func preview(cfg *config.Config, name string, n templating.Notification, d draft
 		}
 		b.Tail, b.LongTail = oncall.SampleTail(links)
 	}
-	if n.NotificationReason == "repeat interval elapsed" {
+	if n.Repeats() {
 		b.Again, b.LongTail = true, ""
 	}
 	return Preview{Receiver: r.Name, Addressed: addressed, Ignored: !r.Wants(&n), MaxSegments: r.MaxSegments, Rendering: r.Render(n, b)}, nil

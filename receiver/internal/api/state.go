@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -111,18 +112,9 @@ func span(values url.Values, now time.Time) (from, to time.Time, err error) {
 
 // previewBody is the body of POST /api/v1/preview.
 type previewBody struct {
-	Receiver string `json:"receiver"`
-	Payload  Raw    `json:"payload"` // as Alertmanager posts it
-	Text     string `json:"text"`    // a template to try instead of the receiver's
-}
-
-// Raw is JSON that is parsed later.
-type Raw []byte
-
-// UnmarshalJSON implements [encoding/json.Unmarshaler].
-func (r *Raw) UnmarshalJSON(b []byte) error {
-	*r = append((*r)[:0], b...)
-	return nil
+	Receiver string          `json:"receiver"`
+	Payload  json.RawMessage `json:"payload"` // as Alertmanager posts it
+	Text     string          `json:"text"`    // a template to try instead of the receiver's
 }
 
 // maxTemplate is the maximum size of a template to try, in bytes.

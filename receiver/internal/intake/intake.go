@@ -228,7 +228,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n *templating.Notific
 	}
 	defer end()
 	seen := outbox.Entry{
-		Key: groupOf(r.Name, n), State: stateOf(n), Source: sourceOf(n), Intended: n.NotificationReason == reasonRepeat,
+		Key: groupOf(r.Name, n), State: stateOf(n), Source: sourceOf(n), Intended: n.Repeats(),
 		SeenAt: arrived, Window: window(n, r.DedupeWindow),
 	}
 	known := in.memory.enter(seen.Key)
@@ -308,7 +308,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n *templating.Notifica
 		had := slices.Contains(update.Paged, person.Number) || update.Page == nil
 		rendered, done := texts[had]
 		if !done {
-			b := templating.Budget{Tail: update.Tail, LongTail: update.LongTail, Again: had && n.NotificationReason == reasonRepeat}
+			b := templating.Budget{Tail: update.Tail, LongTail: update.LongTail, Again: had && n.Repeats()}
 			if had {
 				b.LongTail = ""
 			}

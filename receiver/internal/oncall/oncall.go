@@ -137,6 +137,10 @@ func (o *OnCall) Configure(cfg *config.Config, render map[string]Render, links l
 	o.escalation.reviewAllSoon()
 }
 
+// Plan returns the plan of a receiver's pages. It is nil if the receiver is not configured and
+// Alertmanager cannot be asked.
+func (o *OnCall) Plan(receiver string) *page.Plan { return o.pages.plan(receiver) }
+
 // Run does what is due until the context ends, and returns when all of its goroutines have ended.
 func (o *OnCall) Run(ctx context.Context) {
 	var running sync.WaitGroup
