@@ -27,18 +27,10 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Receiver is one of Alertmanager's receivers, with smspager's settings for it.
+// Receiver is one of Alertmanager's receivers, with its compiled template.
 type Receiver struct {
-	Name         string
-	To           []config.Recipient
-	ToLabel      string // the label or annotation that names more recipients; "": none
-	Pages        bool   // somebody must respond to its notifications
-	Text         *templating.Text
-	MaxSegments  int
-	Urgent       []string // severities that limits do not hold; nil: the highest level
-	SendResolved bool
-	DedupeWindow time.Duration
-	MaxAge       time.Duration
+	*config.Receiver
+	Text *templating.Text
 }
 
 // Settings may change while notifications arrive.
@@ -271,7 +263,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n *templating.Notific
 // state is still stored, because the next notification is compared with it. flaps is the sentence about
 // a group that flaps, or "".
 func (in *Intake) entry(ctx context.Context, r *Receiver, n *templating.Notification, flaps string, arrived time.Time) (*outbox.Entry, error) {
-	if !r.Wants(n) && !r.Pages { // resolved alerts end a page even if no text is sent
+	if !r.Wants(n) && !r.Pages() { // resolved alerts end a page even if no text is sent
 		return &outbox.Entry{}, nil
 	}
 	update, err := in.onCall.Decide(ctx, r.Name, n, in.recipients(r, n, arrived), arrived)
@@ -294,7 +286,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n *templating.Notifica
 	if len(update.To) == 0 && over {
 		return out, nil
 	}
-	if !r.Pages {
+	if !r.Pages() {
 		update.Tail = flaps
 	}
 	if n.TruncatedAlerts > 0 && !over && !n.MayStillFire { // a text about alerts that may still fire already mentions them
@@ -349,7 +341,7 @@ func (in *Intake) message(r *Receiver, n *templating.Notification, person outbox
 
 // recipients returns the recipients of the receiver and those that its alerts name, each once.
 func (in *Intake) recipients(r *Receiver, n *templating.Notification, at time.Time) []outbox.Person {
-	to := slices.Clone(r.To)
+	to := slices.Clone(r.Recipients)
 	if r.ToLabel != "" {
 		for _, a := range n.Alerts {
 			for _, names := range []string{a.Labels[r.ToLabel], a.Annotations[r.ToLabel]} {
