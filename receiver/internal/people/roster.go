@@ -93,8 +93,8 @@ func (r *Roster) find(name string) *duty {
 // Zone returns the time zone of a rota, which must exist.
 func (r *Roster) Zone(name string) *time.Location { return r.find(name).Rota.Zone }
 
-// Timeline returns who is on duty in a rota between two times, gaps included. It is nil if there is
-// no such rota.
+// Timeline returns who is on duty in a rota between two times, gaps included. It joins consecutive shifts of
+// the same people. It is nil if there is no such rota.
 func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
 	d := r.find(name)
 	if d == nil {
@@ -115,6 +115,10 @@ func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
 			for _, shift := range of.Shifts(span.Start, span.End) {
 				on.Unknown = append(on.Unknown, shift.Label())
 			}
+		}
+		if n := len(duties); n > 0 && duties[n-1].Gap == on.Gap && slices.Equal(duties[n-1].Contacts, on.Contacts) && slices.Equal(duties[n-1].Unknown, on.Unknown) {
+			duties[n-1].End = on.End
+			continue
 		}
 		duties = append(duties, on)
 	}
