@@ -131,8 +131,9 @@ contacts: [{name: alice, number: "` + alice + `"}, {name: bob, number: "` + bob 
 receivers: [{name: oncall, to: [alice], limits: [], escalate: [{after: 3s, to: [bob]}]}]
 `
 
-// TestFault1: an alert that resolves and fires again with its old startsAt is sent again.
-func TestFault1(t *testing.T) {
+// TestRefiringAlertIsSentAgain: an alert that resolves and fires again with its old startsAt is sent
+// again (report alertmanager.md, 1).
+func TestRefiringAlertIsSentAgain(t *testing.T) {
 	t.Parallel()
 	inClusters(t, 1, escalated, "", func(t *testing.T, c *cluster) {
 		phone, since := c.sim.Phone(alice), time.Now()
@@ -148,8 +149,9 @@ func TestFault1(t *testing.T) {
 	})
 }
 
-// TestFault2: when an alert of one cluster resolves, the page stays open for the other cluster's.
-func TestFault2(t *testing.T) {
+// TestPageStaysOpenForOtherCluster: when an alert of one cluster resolves, the page stays open for the
+// other cluster's (report alertmanager.md, 2).
+func TestPageStaysOpenForOtherCluster(t *testing.T) {
 	t.Parallel()
 	inClusters(t, 2, escalated, "", func(t *testing.T, c *cluster) {
 		phone, since := c.sim.Phone(alice), time.Now()
@@ -165,8 +167,9 @@ func TestFault2(t *testing.T) {
 	})
 }
 
-// TestFault5: quiet hours do not hold a notification that Alertmanager has truncated.
-func TestFault5(t *testing.T) {
+// TestTruncatedNotificationPassesQuietHours: quiet hours do not hold a notification that Alertmanager
+// has truncated (report alertmanager.md, 5).
+func TestTruncatedNotificationPassesQuietHours(t *testing.T) {
 	t.Parallel()
 	now := time.Now().UTC()
 	quiet := fmt.Sprintf(`{from: %q, to: %q, severities: [warning]}`, now.Add(-time.Hour).Format("15:04"), now.Add(time.Hour).Format("15:04"))
@@ -183,9 +186,10 @@ func TestFault5(t *testing.T) {
 	})
 }
 
-// TestFault8: if one of two Prometheus servers dies, its heartbeat is reported dead. The other's
-// route beats each group_interval, because its repeat_interval is shorter (fault 13).
-func TestFault8(t *testing.T) {
+// TestOneOfTwoHeartbeatsDies: if one of two Prometheus servers dies, its heartbeat is reported dead
+// (report alertmanager.md, 8). The other's route beats each group_interval, because its
+// repeat_interval is shorter (13).
+func TestOneOfTwoHeartbeatsDies(t *testing.T) {
 	t.Parallel()
 	inClusters(t, 1, escalated+`
 heartbeats:
@@ -215,8 +219,9 @@ heartbeats:
 	})
 }
 
-// TestFault9: nobody is paged for an alert that Alertmanager silences or inhibits.
-func TestFault9(t *testing.T) {
+// TestSuppressedAlertEscalatesNoFurther: nobody is paged for an alert that Alertmanager silences or
+// inhibits (report alertmanager.md, 9).
+func TestSuppressedAlertEscalatesNoFurther(t *testing.T) {
 	t.Parallel()
 	for by, suppress := range map[string]func(c *cluster, since time.Time) error{
 		"silenced by dave": func(c *cluster, _ time.Time) error {
@@ -248,8 +253,9 @@ func TestFault9(t *testing.T) {
 	}
 }
 
-// TestFault12: RESOLVED names the alert that still fires but is silenced, and the page stays open.
-func TestFault12(t *testing.T) {
+// TestResolvedTextNamesSilencedAlert: RESOLVED names the alert that still fires but is silenced, and
+// the page stays open (report alertmanager.md, 12).
+func TestResolvedTextNamesSilencedAlert(t *testing.T) {
 	t.Parallel()
 	inClusters(t, 1, strings.Replace(escalated, "3s", "1h", 1), "", func(t *testing.T, c *cluster) {
 		phone, since := c.sim.Phone(alice), time.Now()

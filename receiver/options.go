@@ -58,12 +58,12 @@ func (o Options) opener(s config.Storage) func(context.Context) (outbox.Store, e
 
 // join registers the Receiver's metrics as the options say.
 func (r *Receiver) join(own *prometheus.Registry, o Options) error {
-	r.gatherer, r.leave = own, func() {}
+	r.gatherer, r.unregister = own, func() {}
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(own); err != nil {
 			return fmt.Errorf("register the metrics: %w; receivers that share a registry need labels (prometheus.WrapRegistererWith)", err)
 		}
-		r.leave = func() { o.Registerer.Unregister(own) }
+		r.unregister = func() { o.Registerer.Unregister(own) }
 		if all, ok := o.Registerer.(prometheus.Gatherer); ok {
 			r.gatherer = all
 		}

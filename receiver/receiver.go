@@ -57,13 +57,13 @@ import (
 
 // Receiver accepts notifications and sends messages.
 type Receiver struct {
-	logger   *slog.Logger
-	refusals *slog.Logger // for refused requests; rate limited, because strangers can make them
-	gatherer prometheus.Gatherer
-	leave    func() // unregisters the metrics
-	metrics  *metrics
-	load     func() (*config.Config, error)
-	via      http.RoundTripper // nil: the default transports
+	logger     *slog.Logger
+	refusals   *slog.Logger // for refused requests; rate limited, because strangers can make them
+	gatherer   prometheus.Gatherer
+	unregister func() // unregisters the metrics
+	metrics    *metrics
+	load       func() (*config.Config, error)
+	transport  http.RoundTripper // nil: the default transports
 
 	spool    *spool.Spool
 	intake   *intake.Intake
@@ -104,7 +104,7 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 	_, several := o.Store.(outbox.Shared)
 	shared := several || o.Store == nil && cfg.Storage.PostgresURL != ""
 	own := prometheus.NewRegistry()
-	r := &Receiver{logger: o.Logger, refusals: logs.Limit(o.Logger), load: o.Load, via: o.Transport, cfg: cfg, metrics: newMetrics(own), pruned: loop.Rounds(own, "retention")}
+	r := &Receiver{logger: o.Logger, refusals: logs.Limit(o.Logger), load: o.Load, transport: o.Transport, cfg: cfg, metrics: newMetrics(own), pruned: loop.Rounds(own, "retention")}
 	ids := outbox.NewIDs()
 	r.spool, err = spool.New(r.spoolOptions(o, shared, ids, own))
 	if err != nil {
@@ -155,8 +155,8 @@ func (r *Receiver) spoolOptions(o Options, shared bool, ids *outbox.IDs, own *pr
 			r.oncall.Committed(e)
 			r.api.Wake()
 		},
-		Merge: func(ctx context.Context, stored *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error) {
-			return r.oncall.Merge(ctx, stored, made, taken)
+		Merge: func(ctx context.Context, stored *outbox.Page, made outbox.Page, codeTaken bool) (*outbox.Page, error) {
+			return r.oncall.Merge(ctx, stored, made, codeTaken)
 		},
 	}
 }
@@ -210,7 +210,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 func (r *Receiver) Close() error {
 	r.began.Store(true)
 	r.stop.Do(func() {
-		r.leave()
+		r.unregister()
 		r.intake.Stop()
 		r.stopErr = r.spool.Close()
 	})
@@ -269,7 +269,7 @@ func (r *Receiver) configure(cfg *config.Config) error {
 		return err
 	}
 	account := cfg.TextingHouse.ClientOptions()
-	account.Transport = r.via
+	account.Transport = r.transport
 	account.Observe = func(x textinghouse.Exchange) {
 		r.metrics.observe(x)
 		r.delivery.Observe(x)

@@ -48,8 +48,8 @@ func TestEveryPayload(t *testing.T) {
 			}
 			for i, id := range a.Messages {
 				m := c.until(id, "delivered")
-				if m.To != want[i] || m.Segments > 2 || m.Encoding != gsm7.GSM7 || m.Attempts != 1 || c.sim.Taken(id) != 1 {
-					t.Errorf("the message is %+v, taken %d times", m, c.sim.Taken(id))
+				if m.To != want[i] || m.Segments > 2 || m.Encoding != gsm7.GSM7 || m.Attempts != 1 || c.sim.TimesAccepted(id) != 1 {
+					t.Errorf("the message is %+v, accepted %d times", m, c.sim.TimesAccepted(id))
 				}
 			}
 		})

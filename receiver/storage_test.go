@@ -51,7 +51,7 @@ func TestRestoredBackup(t *testing.T) {
 	c.run()
 	for _, id := range ids {
 		c.until(id, "delivered")
-		if n := c.sim.Taken(id); n != 1 {
+		if n := c.sim.TimesAccepted(id); n != 1 {
 			t.Errorf("message %s was sent %d times", id, n)
 		}
 	}
@@ -87,7 +87,7 @@ func TestDeletedOutboxFile(t *testing.T) {
 				t.Errorf("smspager_store_up is %s", up)
 			}
 			id := c.post("/alertmanager/sms", group(1)).Messages[0]
-			if n := c.sim.Taken(id); n != 1 {
+			if n := c.sim.TimesAccepted(id); n != 1 {
 				t.Errorf("a page was sent %d times before its 200", n)
 			}
 		})

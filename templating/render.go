@@ -118,7 +118,7 @@ func (t *Text) Render(n Notification, b Budget) (r Rendering) {
 
 // lastResort returns a text that needs only a name and a count.
 func (t *Text) lastResort(n Notification, b Budget, err error) Rendering {
-	text := fmt.Sprintf("%s %s: %s, %d alerts", strings.ToUpper(n.Status), Severity(n), alertName(CommonLabels(n.Alerts)), len(n.Alerts)+int(min(n.TruncatedAlerts, mostTruncated)))
+	text := fmt.Sprintf("%s %s: %s, %d alerts", strings.ToUpper(n.Status), Severity(n), alertName(CommonLabels(n.Alerts)), len(n.Alerts)+int(min(n.TruncatedAlerts, maxTruncated)))
 	a := attempt{Rendering: Rendering{Hidden: len(n.Alerts), Err: err, raw: text, to: t.set.to}}
 	a.body, a.tail = gsm7.Transliterate(text, t.set.to), lastLine(b.Tail, t.set.to)
 	r := a.cut(b.MaxSegments)
@@ -183,13 +183,13 @@ func CommonLabels(alerts alertmanager.Alerts) alertmanager.KV {
 	return common
 }
 
-// mostTruncated is the highest number of left-out alerts that a payload can claim.
-const mostTruncated = 1 << 31
+// maxTruncated is the highest number of left-out alerts that a payload can claim.
+const maxTruncated = 1 << 31
 
 // show gives the template the first shown alerts.
 func (v *view) show(alerts alertmanager.Alerts, shown int) {
 	v.Alerts = alerts[:shown]
-	v.hidden, v.hiddenShown = len(alerts)-shown+int(min(v.TruncatedAlerts, mostTruncated)), false
+	v.hidden, v.hiddenShown = len(alerts)-shown+int(min(v.TruncatedAlerts, maxTruncated)), false
 }
 
 // more returns " +N more", or "" if none is hidden.

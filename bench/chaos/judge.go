@@ -165,16 +165,16 @@ func (w *world) waiting() (int, error) {
 }
 
 // allSent waits until everything is sent. It is called when everything works again, and fails if
-// sending takes longer than mostUnsent.
+// sending takes longer than maxUnsent.
 func (w *world) allSent(ctx context.Context) error {
-	const mostUnsent, patience = 2 * time.Minute, 4 * time.Minute
+	const maxUnsent, patience = 2 * time.Minute, 4 * time.Minute
 	for began := time.Now(); ; time.Sleep(200 * time.Millisecond) {
 		n, err := w.waiting()
 		took := time.Since(began).Round(time.Second)
 		switch {
 		case err == nil && n == 0:
 			fmt.Fprintf(w.out, "everything was sent %s after everything worked\n", took)
-			if took > mostUnsent {
+			if took > maxUnsent {
 				return fmt.Errorf("messages were not sent for %s", took)
 			}
 			return nil
@@ -184,8 +184,8 @@ func (w *world) allSent(ctx context.Context) error {
 	}
 }
 
-// taken returns the messages that the endpoints accepted, oldest first.
-func (w *world) taken() []textinghousetest.SMS {
+// accepted returns the messages that the endpoints accepted, oldest first.
+func (w *world) accepted() []textinghousetest.SMS {
 	var all []textinghousetest.SMS
 	for _, sim := range w.sims {
 		all = append(all, sim.Messages()...)
@@ -208,18 +208,18 @@ type verdict struct {
 // does not know all of the accepted ones: a process sent the first while the store failed, and was
 // killed before it could store it. It is counted as apart if a replica could not store the first before
 // another one sent the second.
-func (w *world) repeated(v *verdict, taken []textinghousetest.SMS, format string, args ...any) {
-	for _, m := range taken {
+func (w *world) repeated(v *verdict, accepted []textinghousetest.SMS, format string, args ...any) {
+	for _, m := range accepted {
 		if _, err := w.message(m.ClientID); errors.Is(err, errUnrecorded) {
 			v.forgotten++
 			return
 		}
 	}
-	if slices.ContainsFunc(taken, func(m textinghousetest.SMS) bool { return w.declared(m.ClientID) }) {
+	if slices.ContainsFunc(accepted, func(m textinghousetest.SMS) bool { return w.declared(m.ClientID) }) {
 		v.declared++
 		return
 	}
-	if len(taken) == 2 && w.unaware(taken[0], taken[1]) {
+	if len(accepted) == 2 && w.unaware(accepted[0], accepted[1]) {
 		v.apart++
 		return
 	}
@@ -240,7 +240,7 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 	late := w.allSent(ctx)
 	byID := make(map[string][]textinghousetest.SMS)
 	texts := make(map[send][]textinghousetest.SMS)
-	for _, m := range w.taken() {
+	for _, m := range w.accepted() {
 		key := send{"+" + m.To, m.Text}
 		byID[m.ClientID] = append(byID[m.ClientID], m)
 		texts[key] = append(texts[key], m)
@@ -268,7 +268,7 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 		case w.lost.touch(all[0].At, all[0].At):
 			v.restored++ // the endpoint that had it did not respond to the question
 		default:
-			v.complain("message %s was taken %d times", id, len(all))
+			v.complain("message %s was accepted %d times", id, len(all))
 		}
 	}
 	fmt.Fprintf(w.out, "%d notifications got a 200, %d messages: %d sent, %d superseded by newer ones, %d lost, %d twice, %d twice as declared, %d out of order; because a process sent them while the store failed, and was killed before it could store them, %d twice and %d before an older one; %d before an older one and %d twice, because a replica sent them without the database, and could not store them before another one sent the other; %d excused, because a backup was restored that was older, and %d others twice\n",
@@ -276,11 +276,11 @@ func (w *world) judge(ctx context.Context, all []notification) error {
 	return errors.Join(append(v.complaints, late)...)
 }
 
-// judgeOne judges the ith recipient's message of a notification. taken holds what the provider accepted
+// judgeOne judges the ith recipient's message of a notification. accepted holds what the provider accepted
 // with its text and number.
-func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghousetest.SMS, last map[string]textinghousetest.SMS, order map[string]int) {
+func (w *world) judgeOne(v *verdict, n notification, i int, accepted []textinghousetest.SMS, last map[string]textinghousetest.SMS, order map[string]int) {
 	id, lane := n.ids[i], fmt.Sprint(recipients[i], n.group)
-	if len(taken) == 0 {
+	if len(accepted) == 0 {
 		m, err := w.message(id)
 		if by, known := order[m.SupersededBy]; err != nil || m.State != "superseded" || known && by < n.n {
 			v.lost++
@@ -291,24 +291,24 @@ func (w *world) judgeOne(v *verdict, n notification, i int, taken []textinghouse
 		return
 	}
 	v.sent++
-	if len(taken) > 1 {
-		w.repeated(v, taken, "twice: %q, message %s, posted %d times, taken as %s", n.text, id, n.tries, describe(taken))
+	if len(accepted) > 1 {
+		w.repeated(v, accepted, "twice: %q, message %s, posted %d times, accepted as %s", n.text, id, n.tries, describe(accepted))
 	}
 	older := last[lane]
-	if !taken[0].At.Before(older.At) {
-		last[lane] = taken[0]
+	if !accepted[0].At.Before(older.At) {
+		last[lane] = accepted[0]
 		return
 	}
-	_, err := w.message(taken[0].ClientID)
+	_, err := w.message(accepted[0].ClientID)
 	switch {
 	case errors.Is(err, errUnrecorded): // nobody knew of this message any more when the older one was sent
 		v.unknown++
-	case w.unaware(taken[0], older):
+	case w.unaware(accepted[0], older):
 		v.unaware++
 	default:
 		v.disordered++
-		v.complain("out of order: %q to %s, taken as %s, before an older one, taken as %s\nthe newer one: %s\nthe older one: %s",
-			n.text, recipients[i], describe(taken), describe([]textinghousetest.SMS{older}), w.history(taken[0].ClientID), w.history(older.ClientID))
+		v.complain("out of order: %q to %s, accepted as %s, before an older one, accepted as %s\nthe newer one: %s\nthe older one: %s",
+			n.text, recipients[i], describe(accepted), describe([]textinghousetest.SMS{older}), w.history(accepted[0].ClientID), w.history(older.ClientID))
 	}
 }
 
@@ -330,9 +330,9 @@ func (w *world) history(id string) string {
 }
 
 // describe lists messages that the provider accepted, with their times and its IDs.
-func describe(taken []textinghousetest.SMS) string {
+func describe(accepted []textinghousetest.SMS) string {
 	var parts []string
-	for _, m := range taken {
+	for _, m := range accepted {
 		parts = append(parts, fmt.Sprintf("%s at %s (%s)", m.ClientID, m.At.UTC().Format(time.StampMilli), m.APIID))
 	}
 	return strings.Join(parts, ", ")

@@ -79,16 +79,16 @@ func (w *world) judgePages(ctx context.Context, pages []paged) error {
 	if err != nil {
 		return err
 	}
-	taken := make(map[send][]textinghousetest.SMS)
-	for _, m := range w.taken() {
+	accepted := make(map[send][]textinghousetest.SMS)
+	for _, m := range w.accepted() {
 		text, _, _ := strings.Cut(m.Text, "\n")
 		key := send{"+" + m.To, text}
-		taken[key] = append(taken[key], m)
+		accepted[key] = append(accepted[key], m)
 	}
 	v := &verdict{}
 	var calm, rough latencies
 	for _, p := range pages {
-		first := taken[send{steps[0], p.text}]
+		first := accepted[send{steps[0], p.text}]
 		switch {
 		case len(first) == 0 || !w.calm.works(p.began, false, provider, account):
 		case w.calm.works(p.began, true, provider, account, process, database, clock):
@@ -99,7 +99,7 @@ func (w *world) judgePages(ctx context.Context, pages []paged) error {
 		default:
 			rough = append(rough, first[0].At.Sub(p.began))
 		}
-		w.judgeSteps(v, p, recorded[pageGroup(p.text)], taken)
+		w.judgeSteps(v, p, recorded[pageGroup(p.text)], accepted)
 	}
 	fmt.Fprintf(w.out, "%d pages, of three steps each: %d steps skipped, %d doubled, %d doubled as declared; because a process sent them while the store failed, and was killed before it could store them, %d steps doubled and %d pages never recorded; %d excused, because a backup was restored that was older\n",
 		len(pages), v.lost, v.twice, v.declared, v.forgotten, v.unknown, v.excused)
@@ -108,10 +108,10 @@ func (w *world) judgePages(ctx context.Context, pages []paged) error {
 }
 
 // judgeSteps judges the steps of a page.
-func (w *world) judgeSteps(v *verdict, p paged, recorded bool, taken map[send][]textinghousetest.SMS) {
+func (w *world) judgeSteps(v *verdict, p paged, recorded bool, accepted map[send][]textinghousetest.SMS) {
 	ends := p.done.Add(2*escalateAfter + 2*time.Second)
 	for _, to := range steps {
-		for _, m := range taken[send{to, p.text}] {
+		for _, m := range accepted[send{to, p.text}] {
 			if m.At.After(ends) {
 				ends = m.At
 			}
@@ -121,23 +121,23 @@ func (w *world) judgeSteps(v *verdict, p paged, recorded bool, taken map[send][]
 	case w.lost.touch(p.first, ends):
 		v.excused++
 		return
-	case !recorded && len(taken[send{steps[0], p.text}]) > 0:
+	case !recorded && len(accepted[send{steps[0], p.text}]) > 0:
 		v.unknown++
-		if len(taken[send{steps[0], p.text}]) > 1 { // two replicas sent it, because the first could not respond in time
+		if len(accepted[send{steps[0], p.text}]) > 1 { // two replicas sent it, because the first could not respond in time
 			v.forgotten++
 		}
 		return
 	}
 	for i, to := range steps {
-		switch all := taken[send{to, p.text}]; {
+		switch all := accepted[send{to, p.text}]; {
 		case len(all) == 0:
 			v.lost++
 			v.complain("page %q, 200 at %s: step %d was skipped", p.text, p.done.UTC().Format(time.StampMilli), i)
-		case len(all) > 1 && i > 0 && len(taken[send{steps[0], p.text}]) == 1 && !w.declared(all[0].ClientID): // of one page: a step that is executed again has the same message IDs
+		case len(all) > 1 && i > 0 && len(accepted[send{steps[0], p.text}]) == 1 && !w.declared(all[0].ClientID): // of one page: a step that is executed again has the same message IDs
 			v.twice++
-			v.complain("page %q, 200 at %s: step %d was taken as %s", p.text, p.done.UTC().Format(time.StampMilli), i, describe(all))
+			v.complain("page %q, 200 at %s: step %d was accepted as %s", p.text, p.done.UTC().Format(time.StampMilli), i, describe(all))
 		case len(all) > 1:
-			w.repeated(v, all, "page %q, 200 at %s: step %d was taken as %s", p.text, p.done.UTC().Format(time.StampMilli), i, describe(all))
+			w.repeated(v, all, "page %q, 200 at %s: step %d was accepted as %s", p.text, p.done.UTC().Format(time.StampMilli), i, describe(all))
 		}
 	}
 }

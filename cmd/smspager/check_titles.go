@@ -15,8 +15,8 @@ type titleJSON struct {
 	Shifts   int       `json:"shifts"`
 }
 
-// mostTitles is the maximum number of a rota's titles that are shown.
-const mostTitles = 20
+// maxTitles is the maximum number of a rota's titles that are shown.
+const maxTitles = 20
 
 // drawTitles shows what smspager reads in a rota's titles with other words than names.
 func (r *checked) drawTitles(c console, rota string) {
@@ -28,7 +28,7 @@ func (r *checked) drawTitles(c console, rota string) {
 		if shown++; shown == 1 {
 			fmt.Fprintln(c.out, "  titles with words other than names, and who they put on duty:")
 		}
-		if shown > mostTitles {
+		if shown > maxTitles {
 			continue
 		}
 		who := "nobody"
@@ -37,7 +37,7 @@ func (r *checked) drawTitles(c console, rota string) {
 		}
 		fmt.Fprintf(c.out, "    %.60q  %s (%s, first %s)\n", t.Title, who, count(t.Shifts, "shift"), t.First.Format(shiftLayout))
 	}
-	if shown > mostTitles {
-		fmt.Fprintf(c.out, "    and %d more; --output=json shows all\n", shown-mostTitles)
+	if shown > maxTitles {
+		fmt.Fprintf(c.out, "    and %d more; --output=json shows all\n", shown-maxTitles)
 	}
 }

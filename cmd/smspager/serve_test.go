@@ -70,9 +70,9 @@ func TestKill9(t *testing.T) {
 		p.wait()
 	}
 	p := serveProcess(t, file)
-	allTaken := func() (missing, twice int) {
+	countAccepted := func() (missing, twice int) {
 		for id := range accepted {
-			switch sim.Taken(id) {
+			switch sim.TimesAccepted(id) {
 			case 0:
 				missing++
 			case 1:
@@ -83,13 +83,13 @@ func TestKill9(t *testing.T) {
 		return missing, twice
 	}
 	testwait.Until(t, func() error {
-		if missing, _ := allTaken(); missing > 0 {
+		if missing, _ := countAccepted(); missing > 0 {
 			return fmt.Errorf("%d of %d accepted were not sent\n%s", missing, len(accepted), p.output())
 		}
 		return nil
 	})
 	p.untilIdle() // by now, a message sent twice would have arrived twice
-	missing, twice := allTaken()
+	missing, twice := countAccepted()
 	asked := sim.Requests("acme", "getstatus")
 	t.Logf("%d accepted, %d missing, %d twice, %d asked for", len(accepted), missing, twice, asked)
 	if missing > 0 || twice > 0 {
@@ -139,13 +139,13 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	serveProcess(t, file)
 	for id := range accepted {
 		testwait.Until(t, func() error {
-			if sim.Taken(id) == 0 {
+			if sim.TimesAccepted(id) == 0 {
 				return fmt.Errorf("message %s was not sent", id)
 			}
 			return nil
 		})
-		if n := sim.Taken(id); n != 1 {
-			t.Errorf("message %s was taken %d times", id, n)
+		if n := sim.TimesAccepted(id); n != 1 {
+			t.Errorf("message %s was accepted %d times", id, n)
 		}
 	}
 	t.Logf("%d accepted; responses %v", len(accepted), codes)

@@ -102,7 +102,7 @@ func TestLogReaderStalls(t *testing.T) {
 		t.Fatalf("a notification gets %d", code)
 	}
 	testwait.Until(t, func() error {
-		if n := sim.Taken(ids[0]); n != 1 {
+		if n := sim.TimesAccepted(ids[0]); n != 1 {
 			return fmt.Errorf("it was sent %d times", n)
 		}
 		return nil
@@ -127,7 +127,7 @@ func TestLogReaderGone(t *testing.T) {
 		t.Fatalf("without a reader a notification gets %d", code)
 	}
 	testwait.Until(t, func() error {
-		if n := sim.Taken(ids[0]); n != 1 {
+		if n := sim.TimesAccepted(ids[0]); n != 1 {
 			return fmt.Errorf("it was sent %d times", n)
 		}
 		if sample(t, url, "smspager_log_lines_dropped_total") == 0 {

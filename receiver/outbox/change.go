@@ -98,8 +98,8 @@ func Doubted(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: unsent, To: Sending, At: at, Event: EventRetry, Detail: detail}
 }
 
-// Taken records that the provider has the message. apiID may be unknown ("").
-func Taken(id, apiID string, at time.Time, detail string) Change {
+// ProviderAccepted records that the provider has the message. apiID may be unknown ("").
+func ProviderAccepted(id, apiID string, at time.Time, detail string) Change {
 	return Change{ID: id, From: unsent, To: Accepted, At: at, Event: EventAccepted, Detail: detail, APIID: apiID}
 }
 
@@ -122,13 +122,13 @@ func Refused(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: unsent, To: Failed, At: at, Event: EventFailed, Detail: detail}
 }
 
-// TooOld gives up a message that the provider did not accept in time.
+// TooOld expires a message that the provider did not accept in time.
 func TooOld(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: unsent, To: Expired, At: at, Event: EventExpired, Detail: detail}
 }
 
-// SupersededBy supersedes an unsent message with a newer one of its lane.
-func SupersededBy(id, by string, at time.Time) Change {
+// SupersededByNewer supersedes an unsent message with a newer one of its lane.
+func SupersededByNewer(id, by string, at time.Time) Change {
 	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "superseded by the newer message " + by, By: by}
 }
 
@@ -137,8 +137,8 @@ func Digested(id, by string, at time.Time) Change {
 	return Change{ID: id, From: []State{Queued}, To: Superseded, At: at, Event: EventSuperseded, Detail: "held by limits; included in the digest " + by, By: by}
 }
 
-// Dropped supersedes an unsent message that nobody needs any more.
-func Dropped(id string, at time.Time, why string) Change {
+// NotNeeded supersedes an unsent message that nobody needs any more.
+func NotNeeded(id string, at time.Time, why string) Change {
 	return Change{ID: id, From: unsent, To: Superseded, At: at, Event: EventSuperseded, Detail: "no longer needed: " + why}
 }
 
@@ -147,9 +147,9 @@ func Held(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: []State{Queued}, At: at, Event: EventHeld, Detail: detail}
 }
 
-// GivenUp ends a message as unknown: its final status never came, or the provider could not be asked
-// whether it has the message.
-func GivenUp(id string, at time.Time, detail string) Change {
+// OutcomeUnknown ends a message as unknown: its final status never came, or the provider could not be
+// asked whether it has the message.
+func OutcomeUnknown(id string, at time.Time, detail string) Change {
 	return Change{ID: id, From: []State{Sending, Accepted}, To: Unknown, At: at, Event: EventUnknown, Detail: detail}
 }
 

@@ -83,8 +83,8 @@ type Message struct {
 	Events []Event // oldest first; filled by Store.Get and read by Store.Add
 }
 
-// Taken reports whether the provider has accepted the message, whatever happened to it since.
-func (m *Message) Taken() bool { return m.State == Accepted || !m.AcceptedAt.IsZero() }
+// WasAccepted reports whether the provider has accepted the message, whatever happened to it since.
+func (m *Message) WasAccepted() bool { return m.State == Accepted || !m.AcceptedAt.IsZero() }
 
 // ProbeReceiver is the Receiver of probes, the messages that measure the chain (configuration key
 // probe.interval). The configuration refuses receivers with this prefix.

@@ -102,11 +102,11 @@ func (p Person) String() string {
 
 // PageUpdate holds what a notification changes in the page of its group, and who gets a message.
 type PageUpdate struct {
-	To    []Person
-	Page  *Page   // to store with the messages; nil: none
-	Also  []*Page // other pages that the notification changes
-	Marks []Mark
-	Tail  string // the end of the text
+	To         []Person
+	Page       *Page   // to store with the messages; nil: none
+	OtherPages []*Page // other pages that the notification changes
+	Marks      []Mark
+	Tail       string // the end of the text
 	// LongTail replaces Tail for those who have not had the page before, if it costs no further
 	// segment.
 	LongTail string

@@ -32,18 +32,18 @@ type Key [32]byte
 
 // Entry is what one transaction stores: for a notification, a reply, or a step of an escalation.
 type Entry struct {
-	Key      Key    // what the entry is about: a group of alerts, or a reply
-	State    Key    // what the entry says about that; an entry with the Key's latest State may be a duplicate
-	Source   string // the sender, without spaces; "": unknown
-	Intended bool   // the sender repeats it on purpose, so it is not a late copy
-	SeenAt   time.Time
-	Window   time.Duration // an entry with the same State less than this before SeenAt makes it a duplicate
-	Messages []Message     // new messages, with their first Events
-	Page     *Page         // the page's new form, with the Events to append; nil: none
-	Also     []*Page       // further pages, in the same way
-	Marks    []Mark        // the marks' new form
-	Term     int64         // as in a Change; an entry of an older term is an ErrConflict
-	Notes    []Change      // changes of stored messages, made as [Change.Apply] does; one that cannot be made is skipped
+	Key        Key    // what the entry is about: a group of alerts, or a reply
+	State      Key    // what the entry says about that; an entry with the Key's latest State may be a duplicate
+	Source     string // the sender, without spaces; "": unknown
+	Intended   bool   // the sender repeats it on purpose, so it is not a late copy
+	SeenAt     time.Time
+	Window     time.Duration // an entry with the same State less than this before SeenAt makes it a duplicate
+	Messages   []Message     // new messages, with their first Events
+	Page       *Page         // the page's new form, with the Events to append; nil: none
+	OtherPages []*Page       // further pages, in the same way
+	Marks      []Mark        // the marks' new form
+	Term       int64         // as in a Change; an entry of an older term is an ErrConflict
+	Notes      []Change      // changes of stored messages, made as [Change.Apply] does; one that cannot be made is skipped
 }
 
 // IDs returns the IDs of the new messages.
@@ -58,9 +58,9 @@ func (e *Entry) IDs() []string {
 // AllPages returns Page and Also.
 func (e *Entry) AllPages() []*Page {
 	if e.Page == nil {
-		return e.Also
+		return e.OtherPages
 	}
-	return append([]*Page{e.Page}, e.Also...)
+	return append([]*Page{e.Page}, e.OtherPages...)
 }
 
 // OfPage sets the PageID of the messages to the entry's page, or to none.
@@ -82,13 +82,13 @@ type Added struct {
 
 // Query selects messages. Zero fields select all.
 type Query struct {
-	State    State
-	To       e164.Number
-	Receiver string
-	Without  string // a receiver whose messages are left out
-	Page     string // the ID of the messages' page
-	Before   string // only messages with a smaller ID, that is, older ones
-	Limit    int    // maximum number; must be positive
+	State          State
+	To             e164.Number
+	Receiver       string
+	ExceptReceiver string // a receiver whose messages are left out
+	Page           string // the ID of the messages' page
+	Before         string // only messages with a smaller ID, that is, older ones
+	Limit          int    // maximum number; must be positive
 }
 
 // Store keeps notifications, messages and events. It is safe for concurrent use. After a nil error,

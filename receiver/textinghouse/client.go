@@ -212,7 +212,7 @@ func call[T any](ctx context.Context, c *Client, command, clientID string, value
 	var failures unreached
 	endpoints, healthy := c.inOrder(time.Now())
 	if command == CommandSend {
-		if e := c.attempted.only(clientID, time.Now()); e != nil {
+		if e := c.attempted.pinned(clientID, time.Now()); e != nil {
 			endpoints, healthy = []*endpoint{e}, 1
 		}
 	}

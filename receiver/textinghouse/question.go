@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// mostAttempted is the number of messages whose endpoints a client remembers.
-	mostAttempted = 4096
+	// maxAttempted is the number of messages whose endpoints a client remembers.
+	maxAttempted = 4096
 	// stayFor is how long no other endpoint gets a message that an endpoint may have. For 10
 	// seconds getstatus may not know the message, and only that endpoint's flood rule prevents a
 	// double; the rest allows for the time between a question and a send.
@@ -36,7 +36,7 @@ type attemptedAt struct {
 
 func newAttempted() *attempted {
 	a := &attempted{}
-	a.messages, _ = lru.New[string, attemptedAt](mostAttempted) // fails only for a size below 1
+	a.messages, _ = lru.New[string, attemptedAt](maxAttempted) // fails only for a size below 1
 	return a
 }
 
@@ -57,9 +57,9 @@ func (a *attempted) of(clientID string) []*endpoint {
 	return known.endpoints
 }
 
-// only returns the one endpoint that a message may be sent to now, or nil if any endpoint may get
+// pinned returns the one endpoint that a message may be sent to now, or nil if any endpoint may get
 // it.
-func (a *attempted) only(clientID string, now time.Time) *endpoint {
+func (a *attempted) pinned(clientID string, now time.Time) *endpoint {
 	known, _ := a.messages.Get(clientID)
 	if len(known.endpoints) == 0 || now.Sub(known.latest) >= stayFor {
 		return nil
@@ -71,7 +71,7 @@ func (a *attempted) only(clientID string, now time.Time) *endpoint {
 // does not know yet: either there is one endpoint, or the message goes to the one that may have it.
 // Guards does not know the attempts of other processes.
 func (c *Client) Guards(clientID string) bool {
-	return len(c.endpoints) == 1 || c.attempted.only(clientID, time.Now()) != nil
+	return len(c.endpoints) == 1 || c.attempted.pinned(clientID, time.Now()) != nil
 }
 
 // StatusByClientID returns the status of a message by its climsgid. It asks the endpoints that may

@@ -18,8 +18,8 @@ import (
 const (
 	// rest is for how long an Alertmanager that did not respond is not asked about alerts again.
 	rest = 10 * time.Second
-	// mostSilences bounds the silences that are read to learn who suppresses alerts, and until when.
-	mostSilences = 10
+	// maxSilences bounds the silences that are read to learn who suppresses alerts, and until when.
+	maxSilences = 10
 	// defaultRepeat is Alertmanager's own repeat_interval.
 	defaultRepeat = 4 * time.Hour
 )
@@ -196,7 +196,7 @@ func (s *Silencer) silenced(ctx context.Context, base string, ids []string, read
 	by = "silenced"
 	for _, id := range ids {
 		silence, known := read[id]
-		if !known && len(read) < mostSilences {
+		if !known && len(read) < maxSilences {
 			if s.request(ctx, http.MethodGet, base+"/api/v2/silence/"+url.PathEscape(id), nil, &silence) != nil {
 				silence = Silence{}
 			}

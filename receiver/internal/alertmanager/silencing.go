@@ -14,7 +14,7 @@ type Silencing struct {
 }
 
 // Silencing returns the silences of alerts with these labels from the first Alertmanager that responds,
-// the one that ends last first. It reads at most mostSilences.
+// the one that ends last first. It reads at most maxSilences.
 func (s *Silencer) Silencing(ctx context.Context, labels map[string]string) (all []Silencing, err error) {
 	err = s.each(func(base string) error {
 		all = nil
@@ -44,7 +44,7 @@ func (s *Silencer) silencing(ctx context.Context, base string, labels map[string
 			by[id] = append(by[id], a.Fingerprint)
 		}
 	}
-	for _, id := range ids[:min(len(ids), mostSilences)] {
+	for _, id := range ids[:min(len(ids), maxSilences)] {
 		silence := Silencing{Fingerprints: by[id]}
 		if err := s.request(ctx, http.MethodGet, base+"/api/v2/silence/"+url.PathEscape(id), nil, &silence.Silence); err != nil {
 			return err

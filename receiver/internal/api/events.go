@@ -25,8 +25,8 @@ const (
 	pingGap = 15 * time.Second
 	// feedBuffer is how many events may wait for a slow listener before it is disconnected.
 	feedBuffer = 256
-	// mostListeners is the maximum number of listeners.
-	mostListeners = 100
+	// maxListeners is the maximum number of listeners.
+	maxListeners = 100
 	// feedMessages is how many of the newest messages are observed.
 	feedMessages = 100
 )
@@ -59,7 +59,7 @@ var errTooMany = errors.New("too many listeners; close one")
 func (f *feed) listen() (chan event, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed || len(f.listeners) >= mostListeners {
+	if f.closed || len(f.listeners) >= maxListeners {
 		return nil, errTooMany
 	}
 	listener := make(chan event, feedBuffer)

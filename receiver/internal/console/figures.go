@@ -68,7 +68,7 @@ func (c *Console) readFigures(ctx context.Context, now time.Time) (figuresRead, 
 	var all figuresRead
 	var err error
 	since := now.Add(-figuresOver)
-	if all.Texts, all.TextsCut, err = c.messagesSince(ctx, outbox.Query{Without: outbox.ProbeReceiver}, since, messagesCounted); err != nil {
+	if all.Texts, all.TextsCut, err = c.messagesSince(ctx, outbox.Query{ExceptReceiver: outbox.ProbeReceiver}, since, messagesCounted); err != nil {
 		return figuresRead{}, err
 	}
 	if all.Probes, all.ProbesCut, err = c.messagesSince(ctx, outbox.Query{Receiver: outbox.ProbeReceiver}, since, probesCounted); err != nil {

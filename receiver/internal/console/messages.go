@@ -125,7 +125,7 @@ func (c *Console) query(f *Frame, filter *messageFilter) (q outbox.Query, fault 
 	}
 	if filter.To == "" {
 		if filter.Receiver == "" {
-			q.Without = outbox.ProbeReceiver
+			q.ExceptReceiver = outbox.ProbeReceiver
 		}
 		return q, ""
 	}

@@ -38,8 +38,8 @@ const (
 	// maxTemplate is the maximum size of a template to try, and maxDraft that of its form, in bytes.
 	maxTemplate = 16 << 10
 	maxDraft    = 1 << 20
-	// mostSegments is the maximum of max_segments.
-	mostSegments = 10
+	// maxSegments is the maximum of max_segments.
+	maxSegments = 10
 	// latest is the sample with a receiver's latest notification; pasted is the one with the reader's own.
 	latest, pasted = "latest", "pasted"
 )
@@ -103,7 +103,7 @@ func (c *Console) servePlayground(w http.ResponseWriter, r *http.Request) {
 	f := c.frame(r, "/templates", "Templates")
 	f.Still = true // an update would replace what the reader is typing
 	p := &playground{Frame: f, Samples: sampleNames, MayWrite: f.Caller.Open || f.Caller.May(config.Responder) == nil}
-	for i := range mostSegments {
+	for i := range maxSegments {
 		p.Limits = append(p.Limits, i+1)
 	}
 	rc := c.chooseReceiver(p, r.Form.Get("receiver"))
@@ -151,7 +151,7 @@ func (p *playground) read(r *http.Request, rc *config.Receiver) {
 		p.Sample = sampleNames[0].Name
 	}
 	p.MaxSegments, _ = strconv.Atoi(r.Form.Get("max_segments")) // 0 if it is not a number
-	if p.MaxSegments < 1 || p.MaxSegments > mostSegments {
+	if p.MaxSegments < 1 || p.MaxSegments > maxSegments {
 		p.MaxSegments = rc.MaxSegments
 	}
 }

@@ -317,7 +317,7 @@ func (w *world) List(_ context.Context, q outbox.Query) ([]outbox.Message, error
 	var all []outbox.Message
 	for _, m := range w.messages {
 		if (q.Page == "" || m.PageID == q.Page) && (q.State == "" || m.State == q.State) && (q.To == "" || m.To == q.To) &&
-			(q.Receiver == "" || m.Receiver == q.Receiver) && (q.Without == "" || m.Receiver != q.Without) && (q.Before == "" || m.ID < q.Before) {
+			(q.Receiver == "" || m.Receiver == q.Receiver) && (q.ExceptReceiver == "" || m.Receiver != q.ExceptReceiver) && (q.Before == "" || m.ID < q.Before) {
 			all = append(all, m)
 		}
 	}

@@ -35,7 +35,7 @@ func (s *sender) observe(x textinghouse.Exchange, now time.Time) {
 		return
 	case errors.As(x.Err, &refusal) && refusal.Code == textinghouse.CodeProcessing:
 	case x.Command == textinghouse.CommandSend, x.Command == textinghouse.CommandCredit && x.Err == nil:
-		s.attempts.works.Store(now.UnixMilli())
+		s.attempts.lastWorked.Store(now.UnixMilli())
 	}
 	if s.proves(x, now) {
 		s.accountWorks()
@@ -67,7 +67,7 @@ func (s *sender) accountRefused(err error, now time.Time) {
 	first := s.account.refusal == ""
 	s.account.refusal, s.account.since = err.Error(), now
 	s.mu.Unlock()
-	s.leave(func(in *inbox) { in.refused, in.works = err, false })
+	s.leave(func(in *inbox) { in.refused, in.accountWorks = err, false })
 	s.metrics.refused.Set(1)
 	if first {
 		s.logger.Error("the provider refuses the whole account: nothing is sent until this is fixed; messages are kept", "err", err, "retry", again)
@@ -83,7 +83,7 @@ func (s *sender) accountWorks() {
 	if was == "" {
 		return
 	}
-	s.leave(func(in *inbox) { in.refused, in.works = nil, true })
+	s.leave(func(in *inbox) { in.refused, in.accountWorks = nil, true })
 	s.metrics.refused.Set(0)
 	s.logger.Info("sending resumes after the account was refused", "was", was)
 }

@@ -34,28 +34,28 @@ const (
 	// to be sent again immediately: if an old request still arrives, the provider's flood
 	// rule refuses one of the two. Later, the message waits until all requests have ended.
 	resendWindow = 10 * time.Second
-	// askFor is how long the provider is asked in vain, while sending works, before a message
+	// maxAsk is how long the provider is asked in vain, while sending works, before a message
 	// in doubt is sent again: for a pager, twice is better than never.
-	askFor = 2 * time.Minute
-	// askAnew replaces askFor in a new term if the message has waited for askFor before.
-	askAnew = 20 * time.Second
-	// mostAskPause is the longest pause between two questions in the first minutes of a doubt.
-	mostAskPause = 10 * time.Second
+	maxAsk = 2 * time.Minute
+	// maxAskAgain replaces maxAsk in a new term if the message has waited for maxAsk before.
+	maxAskAgain = 20 * time.Second
+	// maxAskPause is the longest pause between two questions in the first minutes of a doubt.
+	maxAskPause = 10 * time.Second
 	// fresh is the age below which a message is certainly still needed.
 	fresh = 2 * time.Second
 )
 
 // attempts executes the queue's Runs, each in a goroutine beside the sender's.
 type attempts struct {
-	spool    *spool.Spool
-	logger   *slog.Logger
-	metrics  *metrics
-	pages    Pages // nil: there are none
-	notices  *notices
-	mayStill func(id string) bool
-	inTerm   func(id string) int64 // the term of decisions about a message; 0: no other process can decide
-	changed  func(outbox.Message, outbox.Change)
-	works    atomic.Int64 // when a response last showed that sending works, Unix ms
+	spool      *spool.Spool
+	logger     *slog.Logger
+	metrics    *metrics
+	pages      Pages // nil: there are none
+	notices    *notices
+	maySend    func(id string) bool
+	inTerm     func(id string) int64 // the term of decisions about a message; 0: no other process can decide
+	changed    func(outbox.Message, outbox.Change)
+	lastWorked atomic.Int64 // when a response last showed that sending works, Unix ms
 	// sent holds, by recipient, the ID of the newest delivered message of each group that an
 	// earlier run sent. The queue knows what this run sends.
 	sent *lru.Cache[e164.Number, map[group]string]
@@ -92,8 +92,8 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 		if r, settled := at.ask(ctx); settled {
 			return r
 		}
-		if now := a.spool.Now(); !at.givenUp(now) { // a newer message may have come meanwhile: the queue decides
-			at.Doubt.Answered = true
+		if now := a.spool.Now(); !at.mustDrop(now) { // a newer message may have come meanwhile: the queue decides
+			at.Doubt.Cleared = true
 			return at.again(now)
 		}
 	}
@@ -134,25 +134,25 @@ func (a *attempt) over() queue.Result { return queue.Result{Run: a.Run} }
 
 // again returns the result of an attempt that must be followed by another at a time.
 func (a *attempt) again(at time.Time) queue.Result {
-	a.Doubt.Ended = !a.spool.Now().Before(a.requestEnds())
+	a.Doubt.RequestsEnded = !a.spool.Now().Before(a.requestEnds())
 	return queue.Result{Run: a.Run, Again: at, Doubt: a.Doubt}
 }
 
-// taken returns the result of an attempt after which the provider has the message.
-func (a *attempt) taken(at time.Time) queue.Result {
-	return queue.Result{Run: a.Run, Taken: at}
+// accepted returns the result of an attempt after which the provider has the message.
+func (a *attempt) accepted(at time.Time) queue.Result {
+	return queue.Result{Run: a.Run, AcceptedAt: at}
 }
 
 // requestEnds returns when the last request to send the message must have ended.
 func (a *attempt) requestEnds() time.Time { return a.Doubt.Last.Add(a.Timeout) }
 
-// givenUp reports whether the message must no longer be sent.
-func (a *attempt) givenUp(now time.Time) bool { return a.Successor != "" || now.After(a.Expires) }
+// mustDrop reports whether the message must no longer be sent.
+func (a *attempt) mustDrop(now time.Time) bool { return a.Successor != "" || now.After(a.Expires) }
 
 // send sends the message, or ends it if it must no longer be sent.
 func (a *attempt) send(ctx context.Context) queue.Result {
 	now := a.spool.Now()
-	if why := a.needless(ctx, now); why != nil {
+	if why := a.dropChange(ctx, now); why != nil {
 		a.record(ctx, *why)
 		if why.To == outbox.Expired {
 			a.notices.tooLate(ctx, &a.m, a.term)
@@ -164,14 +164,14 @@ func (a *attempt) send(ctx context.Context) queue.Result {
 	if !a.Doubt.Ask || !now.Before(a.requestEnds()) {
 		a.Doubt.First = now
 	}
-	a.Doubt.Last, a.Doubt.Answered = now, false
+	a.Doubt.Last, a.Doubt.Cleared = now, false
 	detail := ""
-	if !a.Doubt.Unasked.IsZero() {
+	if !a.Doubt.CannotAskSince.IsZero() {
 		detail = "the provider could not be asked about the previous attempt: it may arrive twice"
-		a.Doubt.Unasked = time.Time{}
+		a.Doubt.CannotAskSince = time.Time{}
 	}
 	// Nothing between this check and the request may wait.
-	if ctx.Err() != nil || !a.mayStill(a.ID) { // the next sender continues from here
+	if ctx.Err() != nil || !a.maySend(a.ID) { // the next sender continues from here
 		a.Doubt = before
 		return a.again(now.Add(storeRetry))
 	}
@@ -182,35 +182,35 @@ func (a *attempt) send(ctx context.Context) queue.Result {
 	apiID, err := a.Gateway.Send(ctx, textinghouse.SMS{To: string(a.To), Text: a.Links.Fill(a.m.Text, a.m.PageID, a.To), ClientID: a.ID, From: a.SenderID})
 	if err == nil {
 		now = a.spool.Now()
-		a.record(ctx, outbox.Taken(a.ID, apiID, now, ""))
-		return a.taken(now)
+		a.record(ctx, outbox.ProviderAccepted(a.ID, apiID, now, ""))
+		return a.accepted(now)
 	}
 	return a.failed(ctx, err)
 }
 
-// needless returns the change that ends a message because it must no longer be sent, nil to send
+// dropChange returns the change that ends a message because it must no longer be sent, nil to send
 // it.
-func (a *attempt) needless(ctx context.Context, now time.Time) *outbox.Change {
+func (a *attempt) dropChange(ctx context.Context, now time.Time) *outbox.Change {
 	var c outbox.Change
 	switch {
 	case a.Successor != "":
-		c = outbox.SupersededBy(a.ID, a.Successor, now)
-	case now.After(a.Expires) && a.Doubt.Tried && !a.Doubt.Unasked.IsZero():
-		c = outbox.GivenUp(a.ID, now, "too old to be sent again (max_age), and the provider cannot be asked whether it has it")
+		c = outbox.SupersededByNewer(a.ID, a.Successor, now)
+	case now.After(a.Expires) && a.Doubt.Tried && !a.Doubt.CannotAskSince.IsZero():
+		c = outbox.OutcomeUnknown(a.ID, now, "too old to be sent again (max_age), and the provider cannot be asked whether it has it")
 	case now.After(a.Expires):
 		c = outbox.TooOld(a.ID, now, fmt.Sprintf("not sent within %s (max_age)", describe(a.Expires.Sub(a.m.CreatedAt))))
 	default:
-		why := a.unneeded(ctx, a.m, now)
+		why := a.whyDrop(ctx, a.m, now)
 		if why == "" {
 			return nil
 		}
-		c = outbox.Dropped(a.ID, now, why)
+		c = outbox.NotNeeded(a.ID, now, why)
 	}
 	return &c
 }
 
-// unneeded returns the reason to drop a message that has waited, "" to send it.
-func (a *attempts) unneeded(ctx context.Context, m outbox.Message, now time.Time) string {
+// whyDrop returns the reason to drop a message that has waited, "" to send it.
+func (a *attempts) whyDrop(ctx context.Context, m outbox.Message, now time.Time) string {
 	if a.pages == nil || now.Sub(m.CreatedAt) < fresh {
 		return ""
 	}
@@ -252,70 +252,70 @@ func (a *attempt) failed(ctx context.Context, err error) queue.Result {
 }
 
 // ask asks the provider whether it has the message. settled is false if the message may be sent
-// or given up now.
+// or dropped now.
 func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 	status, err := a.Gateway.StatusByClientID(ctx, a.ID)
 	now := a.spool.Now()
 	var refusal *textinghouse.Error
 	switch {
 	case err == nil:
-		a.record(ctx, outbox.Taken(a.ID, "", now, fmt.Sprintf("the provider has it, according to getstatus (%d %s)", int(status), status)))
+		a.record(ctx, outbox.ProviderAccepted(a.ID, "", now, fmt.Sprintf("the provider has it, according to getstatus (%d %s)", int(status), status)))
 		if status.Known() {
 			a.record(ctx, statusChange(a.ID, "", status, now, "getstatus"))
 		}
-		return a.taken(now), true
+		return a.accepted(now), true
 	case errors.As(err, &refusal) && refusal.Code == textinghouse.CodeUnknownClientID:
-		a.Doubt.Unasked = time.Time{}
-		a.passed(ctx)
+		a.Doubt.CannotAskSince = time.Time{}
+		a.findNewer(ctx)
 	case refusal != nil && refusal.Code.AccountWide():
 		r = a.again(now.Add(accountRetry))
 		r.Refused = true
 		return r, true
 	default:
 		works := refusal != nil && refusal.Code != textinghouse.CodeProcessing || errors.Is(err, textinghouse.ErrPartlyAsked)
-		return a.unasked(ctx, err, works, now)
+		return a.askFailed(ctx, err, works, now)
 	}
 	ends := a.requestEnds()
 	if known := ends.Add(resendWindow); a.Doubt.Tried && now.Before(known) && !a.Gateway.Guards(a.ID) {
 		return a.again(known), true // until then, getstatus may not know it
 	}
-	if (a.givenUp(now) || now.Sub(a.Doubt.First) >= resendWindow) && now.Before(ends) {
+	if (a.mustDrop(now) || now.Sub(a.Doubt.First) >= resendWindow) && now.Before(ends) {
 		return a.again(ends), true
 	}
 	return queue.Result{}, false
 }
 
-// unasked decides what follows if the provider could not be asked; why is the error. Once the old
-// request must have ended, newer messages of the lane may pass. After askFor (see askLong), the message
+// askFailed decides what follows if the provider could not be asked; why is the error. Once the old
+// request must have ended, newer messages of the lane may pass. After maxAsk (see askLimit), the message
 // is sent again if sending works. Otherwise the doubt ends after [pollFor].
-func (a *attempt) unasked(ctx context.Context, why error, works bool, now time.Time) (r queue.Result, settled bool) {
-	if a.Doubt.Unasked.IsZero() {
-		a.Doubt.Unasked = now
+func (a *attempt) askFailed(ctx context.Context, why error, works bool, now time.Time) (r queue.Result, settled bool) {
+	if a.Doubt.CannotAskSince.IsZero() {
+		a.Doubt.CannotAskSince = now
 		a.logger.Warn("the provider cannot be asked about a message; it waits for two minutes at most while sending works", "id", a.ID, "to", a.To, "err", why)
 	}
 	a.Doubt.Failures++
 	pause := backoff(a.Doubt.Failures)
-	if now.Sub(a.Doubt.Unasked) < askFor {
-		pause = min(pause, mostAskPause)
+	if now.Sub(a.Doubt.CannotAskSince) < maxAsk {
+		pause = min(pause, maxAskPause)
 	}
 	if left := a.requestEnds().Sub(now); left > 0 {
 		return a.again(now.Add(min(pause, max(left, firstBackoff)))), true
 	}
-	a.passed(ctx)
+	a.findNewer(ctx)
 	if a.Successor != "" {
-		a.record(ctx, outbox.SupersededBy(a.ID, a.Successor, now))
+		a.record(ctx, outbox.SupersededByNewer(a.ID, a.Successor, now))
 		return a.over(), true
 	}
-	works = works || a.works.Load() > a.Doubt.Unasked.UnixMilli()
-	if works && now.Sub(a.Doubt.Unasked) >= a.askLong() || now.Sub(a.m.CreatedAt) >= pollFor {
+	works = works || a.lastWorked.Load() > a.Doubt.CannotAskSince.UnixMilli()
+	if works && now.Sub(a.Doubt.CannotAskSince) >= a.askLimit() || now.Sub(a.m.CreatedAt) >= pollFor {
 		return queue.Result{}, false
 	}
 	return a.again(now.Add(pause)), true
 }
 
-// askLong returns how long the provider is asked in vain: askFor, or askAnew if the message has waited
-// for askFor before this term, because an earlier term may have asked about it.
-func (a *attempt) askLong() time.Duration {
+// askLimit returns how long the provider is asked in vain: maxAsk, or maxAskAgain if the message has waited
+// for maxAsk before this term, because an earlier term may have asked about it.
+func (a *attempt) askLimit() time.Duration {
 	last := a.m.CreatedAt
 	switch {
 	case a.Doubt.Tried:
@@ -323,16 +323,16 @@ func (a *attempt) askLong() time.Duration {
 	case a.m.AttemptedAt.After(last):
 		last = a.m.AttemptedAt
 	}
-	if a.Doubt.Unasked.Sub(last) >= askFor {
-		return askAnew
+	if a.Doubt.CannotAskSince.Sub(last) >= maxAsk {
+		return maxAskAgain
 	}
-	return askFor
+	return maxAsk
 }
 
-// passed looks for a newer message of the group that was delivered: an earlier run may have sent
-// it, and ended before it gave up this message. Newer messages that the provider has but has not
+// findNewer looks for a newer message of the group that was delivered: an earlier run may have sent
+// it, and ended before it dropped this message. Newer messages that the provider has but has not
 // delivered were loaded at the start.
-func (a *attempt) passed(ctx context.Context) {
+func (a *attempt) findNewer(ctx context.Context) {
 	if a.Successor != "" || a.m.GroupKey == outbox.DigestGroup {
 		return
 	}

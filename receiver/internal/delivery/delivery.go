@@ -119,7 +119,7 @@ func New(o Options) *Delivery {
 	}
 	d.metrics = newMetrics(o.Registerer, d)
 	d.sender.metrics = d.metrics
-	d.sender.attempts = &attempts{spool: o.Spool, logger: o.Logger, pages: o.Pages, notices: notices, metrics: d.metrics, mayStill: d.mayStill, inTerm: d.term, changed: d.Changed}
+	d.sender.attempts = &attempts{spool: o.Spool, logger: o.Logger, pages: o.Pages, notices: notices, metrics: d.metrics, maySend: d.maySend, inTerm: d.term, changed: d.Changed}
 	d.sender.attempts.sent, _ = lru.New[e164.Number, map[group]string](sentRecipients) // fails only for a size below 1
 	d.leader = newLeader(d, o)
 	return d
@@ -175,8 +175,8 @@ func (d *Delivery) Run(ctx context.Context) error {
 	return nil
 }
 
-// mayStill reports whether this process may send a message at this moment.
-func (d *Delivery) mayStill(id string) bool { return d.leader.may(id) || d.spool.Direct(id) }
+// maySend reports whether this process may send a message at this moment.
+func (d *Delivery) maySend(id string) bool { return d.leader.maySend(id) || d.spool.Direct(id) }
 
 // term returns the term in which this process decides about a message, 0 if no other process can.
 func (d *Delivery) term(id string) int64 {

@@ -332,9 +332,9 @@ func TestTooOldIsNotSent(t *testing.T) {
 // TestCrash: a process starts on an outbox that another left in the middle of a send.
 func TestCrash(t *testing.T) {
 	for _, tc := range []struct {
-		name  string
-		taken bool
-		age   time.Duration // of the attempt when the new process starts
+		name     string
+		accepted bool
+		age      time.Duration // of the attempt when the new process starts
 	}{
 		{"accepted", true, time.Second},
 		{"not accepted", false, time.Second},
@@ -356,7 +356,7 @@ func TestCrash(t *testing.T) {
 				if _, err := store.Add(context.Background(), outbox.Entry{Notes: []outbox.Change{outbox.Attempted(m.ID, time.Now(), "")}}); err != nil {
 					t.Fatal(err)
 				}
-				if tc.taken {
+				if tc.accepted {
 					if _, err := w.settings().Gateway.Send(context.Background(), textinghouse.SMS{To: string(alice), Text: m.Text, ClientID: m.ID}); err != nil {
 						t.Fatal(err)
 					}

@@ -34,9 +34,9 @@ func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term i
 			a.logger.Error("cannot read a message for a digest; trying again", "id", r.ID, "err", err)
 			return retry
 		}
-		if why := a.unneeded(ctx, m, now); why != "" {
+		if why := a.whyDrop(ctx, m, now); why != "" {
 			at := &attempt{attempts: a, m: m, term: term}
-			at.record(ctx, outbox.Dropped(r.ID, now, why))
+			at.record(ctx, outbox.NotNeeded(r.ID, now, why))
 			continue
 		}
 		if alone = ""; len(digested) == 0 && !now.After(r.Expires) {

@@ -81,8 +81,8 @@ func TestSendNowDoesNotSendTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range n.Messages {
-			if taken := w.sim.Taken(m.ID); taken != 1 {
-				t.Errorf("the message was accepted %d times, want 1", taken)
+			if accepted := w.sim.TimesAccepted(m.ID); accepted != 1 {
+				t.Errorf("the message was accepted %d times, want 1", accepted)
 			}
 		}
 	})

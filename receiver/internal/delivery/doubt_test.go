@@ -90,13 +90,13 @@ func doubtEnds(t *testing.T, respond http.HandlerFunc, accepted bool) {
 		}
 		w.expect(newer.ID, outbox.Accepted, 1)
 		w.expect(equal.ID, outbox.Accepted, 1)
-		taken := map[bool]int{true: 1}[accepted]
-		w.expect(first.ID, outbox.Superseded, taken)
+		times := map[bool]int{true: 1}[accepted]
+		w.expect(first.ID, outbox.Superseded, times)
 		after(90 * time.Second)
-		w.expect(alone.ID, outbox.Sending, taken)
+		w.expect(alone.ID, outbox.Sending, times)
 		after(70 * time.Second)
-		w.expect(alone.ID, outbox.Accepted, taken+1)
-		w.expect(first.ID, outbox.Superseded, taken)
+		w.expect(alone.ID, outbox.Accepted, times+1)
+		w.expect(first.ID, outbox.Superseded, times)
 		if n := measured(w, "smspager_messages_possibly_twice_total"); n != 1 {
 			t.Errorf("%v messages are counted that may arrive twice", n)
 		}

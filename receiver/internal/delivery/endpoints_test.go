@@ -57,7 +57,7 @@ func TestAllEndpointsAreAskedAfterAKill(t *testing.T) {
 			w.sim.ClearFaults()
 			after(time.Minute)
 			w.expect(m.ID, outbox.Accepted, tc.first)
-			if n := other.Taken(m.ID); n != tc.other {
+			if n := other.TimesAccepted(m.ID); n != tc.other {
 				t.Errorf("%s: the other endpoint accepted it %d times, want %d", name, n, tc.other)
 			}
 			var declared bool

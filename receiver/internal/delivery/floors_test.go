@@ -306,8 +306,8 @@ func TestLeaderDoesNotSpin(t *testing.T) {
 			w.put(m)
 			const seconds = 60
 			after(seconds * time.Second)
-			if taken := w.sim.Taken(m.ID); taken > 0 != (f.valid && f.holds > 0) {
-				t.Errorf("%+v: the message was accepted %d times", f, taken)
+			if accepted := w.sim.TimesAccepted(m.ID); accepted > 0 != (f.valid && f.holds > 0) {
+				t.Errorf("%+v: the message was accepted %d times", f, accepted)
 			}
 			if f.leads > seconds+1 || f.reads > seconds+10 {
 				t.Errorf("in a minute, the leader tried to lead %d times, and read the open messages %d times", f.leads, f.reads)

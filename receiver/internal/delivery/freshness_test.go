@@ -288,17 +288,17 @@ func TestLawsOfTheSchedule(t *testing.T) {
 				newest := make(map[string]time.Time)
 				for _, s := range all {
 					m := w.get(s.id)
-					taken, was := at[s.id]
+					acceptedAt, was := at[s.id]
 					switch m.State {
 					case outbox.Delivered, outbox.Accepted:
 						if !was {
 							t.Errorf("%s is %s, but the provider does not have it", s.id, m.State)
 						}
 						lane := string(s.to) + s.group
-						if taken.Before(newest[lane]) {
+						if acceptedAt.Before(newest[lane]) {
 							t.Errorf("%s was sent after a newer message of its group", s.id)
 						}
-						newest[lane] = taken
+						newest[lane] = acceptedAt
 					case outbox.Superseded:
 						if was {
 							t.Errorf("%s is superseded, but was sent", s.id)

@@ -111,10 +111,10 @@ func (l *leader) lead(lease outbox.Lease) {
 	l.missed.Store(nil)
 }
 
-// may reports whether this process may send a message in the store at this moment. Messages that are
+// maySend reports whether this process may send a message in the store at this moment. Messages that are
 // older than a missed one wait until that is read, because it may supersede them. After the database was
 // away, or another process led, older messages wait for directGrace.
-func (l *leader) may(id string) bool {
+func (l *leader) maySend(id string) bool {
 	if !l.shared {
 		return true
 	}
@@ -161,7 +161,7 @@ func (l *leader) forget(ids []string) {
 // begin reads what earlier terms left: first the messages that the provider has, so that no older
 // message of a lane is sent after them.
 func (l *leader) begin(ctx context.Context) {
-	l.insist(ctx, l.loadPassed)
+	l.insist(ctx, l.loadAccepted)
 	l.load(ctx)
 }
 
@@ -190,8 +190,8 @@ func (l *leader) insist(ctx context.Context, read func(context.Context) error) b
 	return false
 }
 
-// loadPassed reads the accepted messages, which the provider has and which are not final.
-func (l *leader) loadPassed(ctx context.Context) error {
+// loadAccepted reads the accepted messages, which the provider has and which are not final.
+func (l *leader) loadAccepted(ctx context.Context) error {
 	q := outbox.Query{State: outbox.Accepted, Limit: loadBatch}
 	for {
 		ms, err := l.spool.List(ctx, q)

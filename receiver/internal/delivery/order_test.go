@@ -113,8 +113,8 @@ func TestNewerSentByAnotherReplica(t *testing.T) {
 				after(time.Second)
 				p.storeLate(t, w.message(alice, "g", "resolved"), state, hint)
 				after(5 * time.Minute)
-				if m := w.get(older.ID); m.State != outbox.Superseded || w.sim.Taken(older.ID) > 0 {
-					t.Errorf("the newer message is %s, hint %t: the older one is %s, accepted %d times", state, hint, m.State, w.sim.Taken(older.ID))
+				if m := w.get(older.ID); m.State != outbox.Superseded || w.sim.TimesAccepted(older.ID) > 0 {
+					t.Errorf("the newer message is %s, hint %t: the older one is %s, accepted %d times", state, hint, m.State, w.sim.TimesAccepted(older.ID))
 				}
 			})
 		}

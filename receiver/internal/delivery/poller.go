@@ -193,7 +193,7 @@ func (p *poller) ask(ctx context.Context, q *poll) {
 		p.logger.Warn("cannot ask for a status; asking again later", "id", q.id, "err", err)
 	}
 	if (err != nil || !status.Final()) && now.Sub(q.accepted) >= pollFor {
-		p.record(ctx, outbox.GivenUp(q.id, now, "no final status within "+describe(pollFor)))
+		p.record(ctx, outbox.OutcomeUnknown(q.id, now, "no final status within "+describe(pollFor)))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

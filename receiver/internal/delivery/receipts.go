@@ -51,7 +51,7 @@ func (d *Delivery) receive(ctx context.Context, id string, r textinghouse.Receip
 	now := d.spool.Now()
 	outcome := OutcomeUnchanged
 	for _, c := range []outbox.Change{
-		outbox.Taken(id, r.APIID, now, "the provider has it: its callback came first"),
+		outbox.ProviderAccepted(id, r.APIID, now, "the provider has it: its callback came first"),
 		statusChange(id, r.APIID, r.Status, now, "callback"),
 	} {
 		switch made, err := d.spool.Record(ctx, c, nil); {

@@ -44,13 +44,13 @@ type sender struct {
 
 // inbox holds what waits for the sender's goroutine.
 type inbox struct {
-	resigned  bool      // another replica may lead: only direct messages stay
-	withdrawn []string  // IDs of messages that this process must not send
-	term      time.Time // a new term has begun; zero: none
-	arrivals  []arrival
-	loaded    bool  // all messages of earlier terms have arrived
-	refused   error // the provider refuses the account; nil: no news
-	works     bool  // the provider no longer refuses the account
+	resigned     bool      // another replica may lead: only direct messages stay
+	withdrawn    []string  // IDs of messages that this process must not send
+	term         time.Time // a new term has begun; zero: none
+	arrivals     []arrival
+	loaded       bool  // all messages of earlier terms have arrived
+	refused      error // the provider refuses the account; nil: no news
+	accountWorks bool  // the provider no longer refuses the account
 }
 
 type arrival struct {
@@ -62,7 +62,7 @@ type arrival struct {
 func (s *sender) take(from queue.Origin, ms []outbox.Message) {
 	s.leave(func(in *inbox) {
 		for i := range ms {
-			if m := &ms[i]; !m.State.Final() || m.Taken() {
+			if m := &ms[i]; !m.State.Final() || m.WasAccepted() {
 				in.arrivals = append(in.arrivals, arrival{from, m})
 			}
 		}
@@ -80,7 +80,7 @@ func (s *sender) loaded() { s.leave(func(in *inbox) { in.loaded = true }) }
 func (s *sender) resign() {
 	s.leave(func(in *inbox) {
 		direct := slices.DeleteFunc(in.arrivals, func(a arrival) bool { return a.from != queue.Direct })
-		*in = inbox{resigned: true, withdrawn: in.withdrawn, arrivals: direct, refused: in.refused, works: in.works}
+		*in = inbox{resigned: true, withdrawn: in.withdrawn, arrivals: direct, refused: in.refused, accountWorks: in.accountWorks}
 	})
 }
 
@@ -157,7 +157,7 @@ func (s *sender) takeInbox() {
 	switch {
 	case in.refused != nil:
 		s.queue.Block(now)
-	case in.works:
+	case in.accountWorks:
 		s.queue.Unblock(now)
 	}
 	if in.resigned {
@@ -170,8 +170,8 @@ func (s *sender) takeInbox() {
 		s.queue.Begin(in.term)
 	}
 	for _, a := range in.arrivals {
-		if a.Taken() {
-			s.queue.Passed(*a.Message, now)
+		if a.WasAccepted() {
+			s.queue.Sent(*a.Message, now)
 		} else {
 			s.queue.Add(*a.Message, a.from, now)
 		}

@@ -189,11 +189,11 @@ func after(d time.Duration) {
 }
 
 // expect checks a message's state, and how often the provider accepted it.
-func (w *world) expect(id string, state outbox.State, taken int) {
+func (w *world) expect(id string, state outbox.State, accepted int) {
 	w.t.Helper()
-	if m := w.get(id); m.State != state || w.sim.Taken(id) != taken {
+	if m := w.get(id); m.State != state || w.sim.TimesAccepted(id) != accepted {
 		w.t.Errorf("the message is %s and was accepted %d times, want %s and %d; its last events: %+v",
-			m.State, w.sim.Taken(id), state, taken, m.Events[max(0, len(m.Events)-4):])
+			m.State, w.sim.TimesAccepted(id), state, accepted, m.Events[max(0, len(m.Events)-4):])
 	}
 }
 

@@ -57,7 +57,7 @@ func (in *Intake) respond(w http.ResponseWriter, r *http.Request) (int, any) {
 	}
 	n, err := decodeBody(w, r, head, s.MaxBodyBytes)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes (%d times webhook.max_body_bytes); set max_alerts in Alertmanager's webhook_configs", tooLarge.Limit, mostBodies)
+		return http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes (%d times webhook.max_body_bytes); set max_alerts in Alertmanager's webhook_configs", tooLarge.Limit, maxBodies)
 	} else if err != nil {
 		return http.StatusBadRequest, err
 	}
@@ -68,8 +68,8 @@ func (in *Intake) respond(w http.ResponseWriter, r *http.Request) (int, any) {
 	return in.accept(r.Context(), name, n)
 }
 
-// mostBodies is the maximum size of a body, in multiples of max_body_bytes.
-const mostBodies = 16
+// maxBodies is the maximum size of a body, in multiples of max_body_bytes.
+const maxBodies = 16
 
 var errUnread = errors.New("the body cannot be read")
 
@@ -90,11 +90,11 @@ func decodeBody(w http.ResponseWriter, r *http.Request, head []byte, most int64)
 	switch {
 	case len(head) < smallBody && int64(len(head)) <= most:
 		return Decode(head)
-	case r.ContentLength > mostBodies*most:
-		return templating.Notification{}, &http.MaxBytesError{Limit: mostBodies * most}
+	case r.ContentLength > maxBodies*most:
+		return templating.Notification{}, &http.MaxBytesError{Limit: maxBodies * most}
 	}
 	whole := io.MultiReader(bytes.NewReader(head), r.Body)
-	body := http.MaxBytesReader(w, io.NopCloser(whole), mostBodies*most) // the server closes r.Body
+	body := http.MaxBytesReader(w, io.NopCloser(whole), maxBodies*most) // the server closes r.Body
 	beginning, err := io.ReadAll(io.LimitReader(body, most+1))
 	switch {
 	case err != nil:

@@ -281,7 +281,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n *templating.Notifica
 		}
 		return &outbox.Entry{}, nil
 	}
-	out := &outbox.Entry{Page: update.Page, Also: update.Also, Marks: update.Marks}
+	out := &outbox.Entry{Page: update.Page, OtherPages: update.OtherPages, Marks: update.Marks}
 	over := n.Status == string(model.AlertResolved)
 	if len(update.To) == 0 && over {
 		return out, nil

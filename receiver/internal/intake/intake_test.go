@@ -82,7 +82,7 @@ func (f *fake) handover(direct bool, ms ...outbox.Message) {
 	}
 	f.sentNow = append(f.sentNow, ids(ms))
 	for i, m := range ms {
-		c := outbox.Taken(m.ID, "", time.Now(), "")
+		c := outbox.ProviderAccepted(m.ID, "", time.Now(), "")
 		if f.sendErr != nil && i > 0 { // one of them is accepted
 			c = outbox.Returned(m.ID, time.Now(), f.sendErr.Error())
 		}

@@ -17,10 +17,10 @@ const (
 	smallBody = 64 << 10
 	// perByte is how many bytes of memory a byte of a body uses once it is decoded and rendered.
 	perByte = 4
-	// mostWaiting is how many requests may wait for the budget; lineTime is how long they may wait.
-	mostWaiting = 256
-	lineTime    = 10 * time.Second
-	retryAfter  = "5" // seconds
+	// maxWaiting is how many requests may wait for the budget; lineTime is how long they may wait.
+	maxWaiting = 256
+	lineTime   = 10 * time.Second
+	retryAfter = "5" // seconds
 )
 
 var errLine = errors.New("too many large requests are being handled; try again later, and set max_alerts in Alertmanager's webhook_configs")
@@ -38,7 +38,7 @@ func newLine() *line { return &line{memory: semaphore.NewWeighted(budget)} }
 // enter waits until there is memory for a body of this size. The caller then reads the body, and calls
 // leave when it no longer needs it. enter fails if the line is full or the wait is too long.
 func (l *line) enter(ctx context.Context, size int64) (leave func(), err error) {
-	if l.waiting.Add(1) > mostWaiting {
+	if l.waiting.Add(1) > maxWaiting {
 		l.waiting.Add(-1)
 		return nil, errLine
 	}

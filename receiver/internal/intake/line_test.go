@@ -82,7 +82,7 @@ func TestLineIsFull(t *testing.T) {
 		if err := in.line.memory.Acquire(t.Context(), budget); err != nil {
 			t.Fatal(err)
 		}
-		in.line.waiting.Store(mostWaiting)
+		in.line.waiting.Store(maxWaiting)
 		w, began := httptest.NewRecorder(), time.Now()
 		in.ServeHTTP(w, request(1<<20))
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || time.Since(began) > 0 {

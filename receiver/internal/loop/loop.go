@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// mostRounds is the maximum number of rounds that [Repeat] begins within a second, whatever wakes it.
-const mostRounds = 20
+// maxRounds is the maximum number of rounds that [Repeat] begins within a second, whatever wakes it.
+const maxRounds = 20
 
 // Rounds returns the counter of the rounds of a loop. reg may be nil.
 func Rounds(reg prometheus.Registerer, name string) prometheus.Counter {
@@ -39,7 +39,7 @@ func (b Bell) Ring() {
 }
 
 // Repeat calls do immediately, then each time wake rings or the duration that do returned has
-// passed, but at most [mostRounds] times a second. It counts each call, and returns when the
+// passed, but at most [maxRounds] times a second. It counts each call, and returns when the
 // context ends. The first call covers all earlier rings; a nil wake never rings.
 func Repeat(ctx context.Context, rounds prometheus.Counter, wake Bell, do func() time.Duration) {
 	select {
@@ -53,7 +53,7 @@ func Repeat(ctx context.Context, rounds prometheus.Counter, wake Bell, do func()
 	for ctx.Err() == nil {
 		if passed := time.Since(second); passed >= time.Second {
 			second, begun = time.Now(), 0
-		} else if begun == mostRounds {
+		} else if begun == maxRounds {
 			if Sleep(ctx, time.Second-passed); ctx.Err() != nil {
 				return
 			}

@@ -29,8 +29,8 @@ type asking struct {
 	listed map[string]bool // external URLs whose alerts Alertmanager has listed
 }
 
-// mostSources bounds the external URLs that are remembered.
-const mostSources = 64
+// maxSources bounds the external URLs that are remembered.
+const maxSources = 64
 
 func newAsking(silencer func() *alertmanager.Silencer, now func() time.Time) *asking {
 	return &asking{silencer: silencer, now: now, seen: make(map[string]bool), listed: make(map[string]bool)}
@@ -40,7 +40,7 @@ func newAsking(silencer func() *alertmanager.Silencer, now func() time.Time) *as
 func (a *asking) saw(n *templating.Notification) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.seen) < mostSources && n.ExternalURL != page.ByHand {
+	if len(a.seen) < maxSources && n.ExternalURL != page.ByHand {
 		a.seen[n.ExternalURL] = true
 	}
 }
@@ -120,7 +120,7 @@ func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Rep
 	for _, alert := range p.Live() {
 		if _, ok := r.Alerts[alert.Fingerprint()]; ok {
 			for _, source := range alert.Sources {
-				if len(a.listed) < mostSources {
+				if len(a.listed) < maxSources {
 					a.listed[p.Sources[source]] = true
 				}
 			}

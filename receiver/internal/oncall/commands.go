@@ -20,7 +20,7 @@ const notUnderstood = "Not understood, nothing was done. " + helpText
 // carryOut decides what a reply does. It stores nothing.
 func (rs *replies) carryOut(ctx context.Context, r *received) (decision, error) {
 	if rs.continues(r) {
-		return decision{outcome: outcomeUnclear, rest: true}, nil
+		return decision{outcome: outcomeUnclear, continues: true}, nil
 	}
 	switch r.command.Verb {
 	case command.Help:
@@ -33,7 +33,7 @@ func (rs *replies) carryOut(ctx context.Context, r *received) (decision, error) 
 	case command.Unknown:
 		return decision{outcome: outcomeUnclear, text: notUnderstood}, nil
 	case command.Decline, command.Question, command.Machine:
-		return rs.nothing(ctx, r)
+		return rs.noAction(ctx, r)
 	case command.Stop, command.Start, command.Verify:
 		if err := rs.people.Refresh(ctx); err != nil {
 			return decision{}, err
@@ -121,10 +121,10 @@ func (rs *replies) acknowledgeAnd(ctx context.Context, pages []*page.Page, by ou
 	return d, err
 }
 
-// nothing responds to a reply that does nothing: a refusal, a question, or an automatic text. The
+// noAction responds to a reply that does nothing: a refusal, a question, or an automatic text. The
 // confirmation lists the open pages that the reply may be about. An automatic text gets no
 // confirmation if no page is open.
-func (rs *replies) nothing(ctx context.Context, r *received) (decision, error) {
+func (rs *replies) noAction(ctx context.Context, r *received) (decision, error) {
 	_, open, err := rs.mine(ctx, r.from)
 	d := decision{outcome: outcomeUnclear}
 	switch {
@@ -321,13 +321,13 @@ func (rs *replies) aboutContact(r *received) decision {
 	case command.Stop:
 		return rs.stop(by, r.at)
 	case command.Start:
-		return decision{outcome: outcomeDone, text: "You get texts again. STOP ends that.", marks: []outbox.Mark{rs.people.Start(r.from, r.at)}, contact: true}
+		return decision{outcome: outcomeDone, text: "You get texts again. STOP ends that.", marks: []outbox.Mark{rs.people.Start(r.from, r.at)}, changesContact: true}
 	}
 	verified, ok := rs.people.Verified(r.from, r.command.Codes[0], r.at)
 	if !ok {
 		return decision{outcome: outcomeRefused, text: "That is not the code of a verification of this phone."}
 	}
-	return decision{outcome: outcomeDone, text: "Thank you, " + cmp.Or(by.Name, "this phone") + " is verified.", marks: []outbox.Mark{verified}, contact: true}
+	return decision{outcome: outcomeDone, text: "Thank you, " + cmp.Or(by.Name, "this phone") + " is verified.", marks: []outbox.Mark{verified}, changesContact: true}
 }
 
 // stop ends the texts to somebody, and informs the people who share a receiver with them.
@@ -337,7 +337,7 @@ func (rs *replies) stop(by outbox.Person, now time.Time) decision {
 	}
 	d := decision{
 		outcome: outcomeDone, text: "You get no more texts from smspager. START undoes that.",
-		marks: []outbox.Mark{rs.people.Stop(by.Number, now)}, contact: true,
+		marks: []outbox.Mark{rs.people.Stop(by.Number, now)}, changesContact: true,
 	}
 	for _, number := range rs.people.Teammates(by.Number) {
 		d.others = append(d.others, rs.texts.notices.Notice(rs.people.Recipient(number, nil, now), "smspager:stopped:"+string(by.Number), now,

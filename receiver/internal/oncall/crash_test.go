@@ -136,7 +136,7 @@ func (m mortalTransport) silence(r *http.Request) error {
 // story plays a page that is escalated, acknowledged and resolved. Requests are repeated until they
 // succeed, as Alertmanager and the provider do.
 func (w *world) story() {
-	w.fireUntilTaken(func() (int, string) { return w.do("POST", "/alertmanager/oncall", firing) })
+	w.postUntilAccepted(func() (int, string) { return w.do("POST", "/alertmanager/oncall", firing) })
 	a, b := w.phone(alice), w.phone(bob)
 	a.expect(20*time.Second, "CRITICAL DiskFull...Re CODE")
 	b.expect(6*time.Minute, "CRITICAL DiskFull...No answer from alice. OK? Re CODE")
@@ -145,7 +145,7 @@ func (w *world) story() {
 	b.expect(30*time.Second, "OK, "+b.code+" is yours...")
 	a.expect(30*time.Second, "bob has "+b.code+"...")
 	after(time.Minute)
-	w.fireUntilTaken(func() (int, string) { return w.do("POST", "/alertmanager/oncall", resolved) })
+	w.postUntilAccepted(func() (int, string) { return w.do("POST", "/alertmanager/oncall", resolved) })
 	a.expect(30*time.Second, "RESOLVED...")
 	b.expect(30*time.Second, "RESOLVED...")
 	after(time.Hour)
@@ -158,8 +158,8 @@ const (
 		"alerts":[{"status":"resolved","labels":{"alertname":"DiskFull","severity":"critical"},"startsAt":"1999-12-31T23:50:00Z","endsAt":"2000-01-01T00:08:00Z"}],"commonLabels":{"alertname":"DiskFull","severity":"critical"}}`
 )
 
-// fireUntilTaken posts until the response is 200.
-func (w *world) fireUntilTaken(post func() (int, string)) {
+// postUntilAccepted posts until the response is 200.
+func (w *world) postUntilAccepted(post func() (int, string)) {
 	w.t.Helper()
 	for range 20 {
 		code := make(chan int, 1)

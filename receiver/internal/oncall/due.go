@@ -80,8 +80,8 @@ func (e *escalation) due(ctx context.Context, now time.Time) (ids []string, wait
 // pages if reviewAll is set.
 func (e *escalation) review(ctx context.Context) error {
 	e.mu.Lock()
-	again, all := e.again, e.reviewAll
-	e.again, e.reviewAll = make(map[string]bool), false
+	again, all := e.toReview, e.reviewAll
+	e.toReview, e.reviewAll = make(map[string]bool), false
 	e.mu.Unlock()
 	var err error
 	if all {
@@ -98,7 +98,7 @@ func (e *escalation) review(ctx context.Context) error {
 	e.mu.Lock() // keep the pages that failed for the next review
 	defer e.mu.Unlock()
 	for id := range again {
-		e.again[id] = true
+		e.toReview[id] = true
 	}
 	e.reviewAll = e.reviewAll || all && err != nil
 	return err

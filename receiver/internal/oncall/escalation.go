@@ -24,7 +24,7 @@ type escalation struct {
 	failures map[string]*failure // only the loop uses it
 
 	mu        sync.Mutex
-	again     map[string]bool // IDs of pages to review before they are due
+	toReview  map[string]bool // IDs of pages to review before they are due
 	reviewAll bool            // review all current pages
 }
 
@@ -108,7 +108,7 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 func (e *escalation) finish(s *step, now time.Time) {
 	p := s.page
 	e.texts.identify(s.entry.Messages, s.at, now, p.Origin(), string(s.action.Kind))
-	p.Did(s.at, len(s.entry.Messages) > 0)
+	p.SetClock(s.at, len(s.entry.Messages) > 0)
 	s.entry.Page = p.Stored()
 }
 
@@ -239,7 +239,7 @@ func (e *escalation) final(m outbox.Message) {
 // reviewSoon makes the loop review a page, due or not.
 func (e *escalation) reviewSoon(id string) {
 	e.mu.Lock()
-	e.again[id] = true
+	e.toReview[id] = true
 	e.mu.Unlock()
 	e.wake.Ring()
 }

@@ -72,7 +72,7 @@ func (ns *notifications) open(p *page.Page, n *templating.Notification, known *k
 // update returns the update for a firing notification of a page that exists.
 func (ns *notifications) update(ctx context.Context, n *templating.Notification, known *known, to []outbox.Person, at time.Time) outbox.PageUpdate {
 	p := known.group
-	effect := p.Take(n, known.alerts(), at)
+	effect := p.Update(n, known.alerts(), at)
 	left := ns.texts.holderLeft(p)
 	reopens := p.Reopens(n, left, at)
 	if reopens != "" && ns.asking.about(ctx, p, at) {
@@ -116,7 +116,7 @@ func (ns *notifications) firing(p *page.Page, n *templating.Notification, known 
 		ended := o.Ended(n, at)
 		if moved := o.Move(keys, p.Code, at); moved || ended {
 			o.Schedule(ns.pages.plan(o.Receiver))
-			update.Also = append(update.Also, o.Stored())
+			update.OtherPages = append(update.OtherPages, o.Stored())
 		}
 	}
 	return update
@@ -132,7 +132,7 @@ func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *te
 	var notified []outbox.Person
 	for i, p := range pages {
 		if p == known.group {
-			p.Take(n, nil, at)
+			p.Update(n, nil, at)
 		} else if !p.Ended(n, at) {
 			continue
 		}
@@ -150,18 +150,18 @@ func (ns *notifications) resolved(ctx context.Context, r *config.Receiver, n *te
 			}
 		}
 		name := func(a template.Alert) string { return ns.texts.alertHeadline(ns.settings.Load(), p, p.Notification, a) }
-		if rest := p.Rest(name); rest != "" && update.Tail == "" {
+		if rest := p.NotResolved(name); rest != "" && update.Tail == "" {
 			update.Tail, _ = ns.texts.tail(p, rest)
 		}
 		p.Schedule(ns.pages.plan(p.Receiver))
 		if i == 0 {
 			update.Page = p.Stored()
 		} else {
-			update.Also = append(update.Also, p.Stored())
+			update.OtherPages = append(update.OtherPages, p.Stored())
 		}
 	}
-	if update.Page == nil && len(update.Also) > 0 {
-		update.Page, update.Also = update.Also[0], update.Also[1:]
+	if update.Page == nil && len(update.OtherPages) > 0 {
+		update.Page, update.OtherPages = update.OtherPages[0], update.OtherPages[1:]
 	}
 	if update.Page != nil {
 		to = notified

@@ -110,7 +110,7 @@ func New(o Options) *OnCall {
 		asking: newAsking(func() *alertmanager.Silencer { return current.Load().silencer }, o.Spool.Now),
 		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Spool), gap: spool.Gap(o.Shared), wake: loop.NewBell(),
 	}
-	e := &escalation{tools: t, rounds: loop.Rounds(o.Registerer, "escalation"), again: make(map[string]bool), failures: make(map[string]*failure)}
+	e := &escalation{tools: t, rounds: loop.Rounds(o.Registerer, "escalation"), toReview: make(map[string]bool), failures: make(map[string]*failure)}
 	s := &silences{tools: t, rounds: loop.Rounds(o.Registerer, "silences"), changed: loop.NewBell()}
 	return &OnCall{
 		tools: t, transport: o.Transport, notifications: &notifications{t}, escalation: e, silences: s,
@@ -175,15 +175,15 @@ func (o *OnCall) Committed(e *outbox.Entry) {
 }
 
 // Merge merges a page made while the store failed into the stored page, which is nil if there is none.
-// The result keeps the stored page's changes and adds those of made. taken reports whether another page
+// The result keeps the stored page's changes and adds those of made. codeTaken reports whether another page
 // has made's code. Merge returns nil if there is nothing to store.
-func (o *OnCall) Merge(ctx context.Context, stored *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error) {
+func (o *OnCall) Merge(ctx context.Context, stored *outbox.Page, made outbox.Page, codeTaken bool) (*outbox.Page, error) {
 	switch {
 	case stored == nil && !made.State.Current():
 		return nil, nil
 	case stored == nil:
 		made.Version = 0
-		if !taken {
+		if !codeTaken {
 			return &made, nil
 		}
 		var err error

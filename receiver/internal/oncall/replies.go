@@ -63,16 +63,16 @@ type latest struct {
 
 // decision is what a reply does.
 type decision struct {
-	outcome      Outcome
-	text         string       // of the confirmation; "": none is sent
-	about        *page.Page   // the page that the text is about; nil: none
-	pages        []*page.Page // the changed pages, to store
-	rest         bool         // the reply continues the previous one
-	marks        []outbox.Mark
-	contact      bool // a mark changes the state of a contact
-	others       []outbox.Message
-	acknowledged []time.Duration // how long each page that is acknowledged now was open
-	err          error           // the decision could not be made
+	outcome        Outcome
+	text           string       // of the confirmation; "": none is sent
+	about          *page.Page   // the page that the text is about; nil: none
+	pages          []*page.Page // the changed pages, to store
+	continues      bool         // the reply continues the previous one
+	marks          []outbox.Mark
+	changesContact bool // a mark changes the state of a contact
+	others         []outbox.Message
+	acknowledged   []time.Duration // how long each page that is acknowledged now was open
+	err            error           // the decision could not be made
 }
 
 // received is a reply, or an Act, and what is known about it.
@@ -168,13 +168,13 @@ func (rs *replies) entry(r *received, d *decision) outbox.Entry {
 	e.Marks = slices.Concat(e.Marks, d.marks)
 	for _, p := range d.pages {
 		if !r.written.IsZero() {
-			p.Did(after(d.pages, r.date), true)
+			p.SetClock(after(d.pages, r.date), true)
 		}
 		p.Schedule(rs.pages.plan(p.Receiver))
-		e.Also = append(e.Also, p.Stored())
+		e.OtherPages = append(e.OtherPages, p.Stored())
 	}
 	// All entries use the same order, so two of them cannot deadlock.
-	slices.SortFunc(e.Also, func(a, b *outbox.Page) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(e.OtherPages, func(a, b *outbox.Page) int { return strings.Compare(a.ID, b.ID) })
 	if r.share {
 		e.Messages = d.others
 	}
@@ -218,7 +218,7 @@ func after(pages []*page.Page, at time.Time) time.Time {
 // done wakes the loops that a stored decision concerns, and logs and counts the reply.
 func (rs *replies) done(ctx context.Context, r *received, d *decision, id string) {
 	rs.acted(r, d)
-	if d.contact {
+	if d.changesContact {
 		_ = rs.people.Refresh(ctx)    // if it fails, people refresh soon
 		rs.escalation.reviewAllSoon() // the pages of somebody who wants no more texts are reopened
 	}
@@ -234,7 +234,7 @@ func (rs *replies) done(ctx context.Context, r *received, d *decision, id string
 // acted wakes the loops that a stored decision of a reply or an Act concerns, and counts the decision.
 func (rs *replies) acted(r *received, d *decision) {
 	rs.wake.Ring()
-	if len(d.marks) > 0 && !d.contact {
+	if len(d.marks) > 0 && !d.changesContact {
 		rs.silences.changed.Ring()
 	}
 	rs.limit.Count(r.from, r.command.Verb, r.confirm, r.at)

@@ -104,7 +104,7 @@ func (rs *replies) remember(r *received, d *decision) {
 		rs.latest = make(map[e164.Number]latest)
 	}
 	now := rs.latest[r.from]
-	if !d.rest {
+	if !d.continues {
 		now.reply = r
 	}
 	if did := actOf(r, d); did != nil {

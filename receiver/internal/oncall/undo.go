@@ -20,8 +20,8 @@ type act struct {
 
 // acted is a page that a reply changed.
 type acted struct {
-	id, code string
-	holds    bool // the reply acknowledged the page
+	id, code     string
+	acknowledged bool // the reply acknowledged the page
 }
 
 // actOf returns what a reply did, nil if it asked for information, repeated an acknowledgement, continued
@@ -31,7 +31,7 @@ func actOf(r *received, d *decision) *act {
 	case command.Help, command.Who, command.Status, command.Machine:
 		return nil
 	}
-	if d.rest || d.outcome == outcomeDone && r.command.Verb == command.Acknowledge && len(d.pages) == 0 {
+	if d.continues || d.outcome == outcomeDone && r.command.Verb == command.Acknowledge && len(d.pages) == 0 {
 		return nil
 	}
 	a := &act{verb: r.command.Verb}
@@ -112,7 +112,7 @@ func (rs *replies) lastHeld(ctx context.Context, mine []*page.Page, r *received)
 func (rs *replies) onlySilenced(p *page.Page, r *received) bool {
 	last := rs.lastAct(r)
 	return len(r.command.Codes) == 0 && last != nil && last.verb == command.Silence &&
-		slices.ContainsFunc(last.pages, func(a acted) bool { return a.id == p.ID && !a.holds })
+		slices.ContainsFunc(last.pages, func(a acted) bool { return a.id == p.ID && !a.acknowledged })
 }
 
 // undo opens a page that somebody holds and ends its silences. If somebody else holds it, the reply must

@@ -74,7 +74,7 @@ func (d *duty) use(data []byte) error {
 	now := time.Now()
 	var wrong []error
 	for _, s := range c.Skipped {
-		if past := s.Over != "" && s.Over < now.Add(-day).UTC().Format("20060102"); !past && len(d.match(s.Shift)) > 0 {
+		if past := s.LastDay != "" && s.LastDay < now.Add(-day).UTC().Format("20060102"); !past && len(d.match(s.Shift)) > 0 {
 			wrong = append(wrong, s)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// mostMisses is how many wrong tokens a client prefix may try within missWindow.
-	mostMisses = 20
+	// maxMisses is how many wrong tokens a client prefix may try within missWindow.
+	maxMisses  = 20
 	missWindow = 10 * time.Minute
 	// prefixes is how many client prefixes are remembered.
 	prefixes = 10_000
@@ -41,7 +41,7 @@ func (m *misses) allows(from netip.Prefix, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c, known := m.seen.Get(from)
-	return !known || c.n < mostMisses || now.Sub(c.since) >= missWindow
+	return !known || c.n < maxMisses || now.Sub(c.since) >= missWindow
 }
 
 // count counts a wrong token.

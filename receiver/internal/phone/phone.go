@@ -92,7 +92,7 @@ func New(o Options) *Handler {
 	h.mux.HandleFunc("GET "+link.Path+"style.css", serveStyle)
 	h.mux.HandleFunc("GET "+link.Path+"{token}", h.serve)
 	h.mux.HandleFunc("POST "+link.Path+"{token}", h.serve)
-	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { h.nothing(w) })
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { h.notFound(w) })
 	return h
 }
 
@@ -135,8 +135,8 @@ func (s *settings) reply(words string) choice {
 	return choice{Words: words, URL: template.URL("sms:" + string(s.cfg.Web.ReplyNumber) + "?&body=" + url.PathEscape(words))}
 }
 
-// nothing responds to a link that opens no page, whatever the reason.
-func (h *Handler) nothing(w http.ResponseWriter) {
+// notFound responds to a link that opens no page, whatever the reason.
+func (h *Handler) notFound(w http.ResponseWriter) {
 	h.write(w, http.StatusNotFound, view{Title: "This link opens nothing", Text: "The page may be over, or the link is incomplete. Reply ? to the text to see what is open."})
 }
 
@@ -158,7 +158,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	token, from := r.PathValue("token"), h.prefix(r)
 	if !h.misses.allows(from, time.Now()) {
 		h.missed.Inc()
-		h.nothing(w)
+		h.notFound(w)
 		return
 	}
 	p, number, err := h.find(r.Context(), token)
@@ -166,7 +166,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, outbox.ErrNotFound):
 		h.missed.Inc()
 		h.misses.count(from, time.Now())
-		h.nothing(w)
+		h.notFound(w)
 		return
 	case err != nil:
 		h.Logger.Error("cannot read the page of a link", "err", err)

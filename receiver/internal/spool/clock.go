@@ -166,7 +166,7 @@ func rewind(ctx context.Context, store outbox.Store, now time.Time, add func(out
 // then those in the store. It is called when the clock was set.
 func (s *Spool) Rewind() {
 	if pages := s.shelf.rewind(s.Now()); len(pages) > 0 {
-		s.o.Committed(&outbox.Entry{Also: pages}) // they may be due
+		s.o.Committed(&outbox.Entry{OtherPages: pages}) // they may be due
 	}
 	s.clockSet.Ring()
 }

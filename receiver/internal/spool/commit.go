@@ -26,8 +26,8 @@ const (
 	// keyWindow is how long the store recognizes an entry by the key that the spool gave it
 	// because it had none.
 	keyWindow = 24 * time.Hour
-	// riders is about how many waiting changes a commit stores with its entry.
-	riders = 256
+	// changesPerCommit is about how many waiting changes a commit stores with its entry.
+	changesPerCommit = 256
 )
 
 // Policy says what a commit does if the store fails.
@@ -169,7 +169,7 @@ func (s *Spool) addInTime(ctx context.Context, p Policy, e *outbox.Entry) (outbo
 // add stores an entry together with waiting changes, and hands its messages over. If the store
 // cannot say whether it stored the entry, add finds out by adding it again.
 func (s *Spool) add(ctx context.Context, e *outbox.Entry) (outbox.Added, error) {
-	r := s.ride()
+	r := s.batchForCommit()
 	if r == nil && s.anyWaits(e.Notes) { // older changes come first
 		flush, cancel := context.WithTimeout(ctx, s.patience())
 		_ = s.Flush(flush) // if it fails, adding will fail too
@@ -185,7 +185,7 @@ func (s *Spool) add(ctx context.Context, e *outbox.Entry) (outbox.Added, error) 
 			added.Duplicate = false
 		}
 	}
-	s.arrive(r, written)
+	s.endBatch(r, written)
 	if err == nil && !added.Duplicate {
 		s.stored(e)
 	}

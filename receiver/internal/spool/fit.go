@@ -16,7 +16,7 @@ func endsUnread(p *outbox.Page) bool { return p.Version == 0 && !p.State.Current
 // (again), otherwise those that end a page which could not be read.
 func (r *records) fit(ctx context.Context, e *outbox.Entry, again bool) error {
 	pages := e.AllPages()
-	e.Page, e.Also = nil, nil
+	e.Page, e.OtherPages = nil, nil
 	for _, p := range pages {
 		if r.merge != nil && (again || endsUnread(p)) {
 			var err error
@@ -28,7 +28,7 @@ func (r *records) fit(ctx context.Context, e *outbox.Entry, again bool) error {
 			if ahead := *p; ahead.Rewind(r.store.Now()) { // the clock was set back since
 				p = &ahead
 			}
-			e.Also = append(e.Also, p)
+			e.OtherPages = append(e.OtherPages, p)
 		}
 	}
 	return nil
@@ -44,9 +44,9 @@ func (r *records) fitEnd(ctx context.Context, e *outbox.Entry) error {
 	if err := r.fit(ctx, &fitting, false); err != nil {
 		return fmt.Errorf("%w: %w", outbox.ErrNotStored, err)
 	}
-	e.Page, e.Also = nil, nil
-	if len(fitting.Also) == 1 {
-		e.Page = fitting.Also[0]
+	e.Page, e.OtherPages = nil, nil
+	if len(fitting.OtherPages) == 1 {
+		e.Page = fitting.OtherPages[0]
 	}
 	e.OfPage()
 	return nil
@@ -61,7 +61,7 @@ func (r *records) merged(ctx context.Context, p *outbox.Page) (*outbox.Page, err
 	ctx, cancel := context.WithTimeout(ctx, readPatience)
 	defer cancel()
 	var base *outbox.Page
-	taken := false
+	codeTaken := false
 	switch stored, err := store.Page(ctx, p.ID); {
 	case err == nil:
 		base = &stored
@@ -82,7 +82,7 @@ func (r *records) merged(ctx context.Context, p *outbox.Page) (*outbox.Page, err
 		if err != nil {
 			return nil, err
 		}
-		taken = len(coded) > 0
+		codeTaken = len(coded) > 0
 	}
-	return r.merge(ctx, base, *p, taken)
+	return r.merge(ctx, base, *p, codeTaken)
 }

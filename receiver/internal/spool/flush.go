@@ -52,7 +52,7 @@ func (s *Spool) run(ctx context.Context) {
 		for ctx.Err() == nil {
 			s.rounds.Inc()
 			err := s.flushUntil(ctx, time.Now().Add(-rest))
-			s.alive.Beat()
+			s.flushPulse.Beat()
 			if err == nil {
 				s.wakeIfAny()
 				if failing {
@@ -89,7 +89,7 @@ func (s *Spool) part(err error) {
 }
 
 // Responds wakes the loop that stores, and reports whether it makes a round before the context ends.
-func (s *Spool) Responds(ctx context.Context) bool { return s.alive.Responds(ctx, s.wake) }
+func (s *Spool) Responds(ctx context.Context) bool { return s.flushPulse.Responds(ctx, s.wake) }
 
 // Flush stores what waits: first the entries, in order within a group, then the changes. It leaves
 // entries that are being sent, and those that must follow them. An error means that something is left.
@@ -249,24 +249,24 @@ func (t *tracked) repeat() {
 	}
 }
 
-// ride holds changes that are being written.
-type ride struct {
+// changeBatch holds changes that are being written.
+type changeBatch struct {
 	all    []outbox.Change
 	of     []*tracked
 	counts []int // how many changes each message has in all
 }
 
-func (r *ride) changes() []outbox.Change {
+func (r *changeBatch) changes() []outbox.Change {
 	if r == nil {
 		return nil
 	}
 	return r.all
 }
 
-// ride returns waiting changes to store with a commit, nil if there are none or they are being
-// flushed. A ride must end with arrive. In a shared store, where another replica may have locked
+// batchForCommit returns waiting changes to store with a commit, nil if there are none or they are being
+// flushed. A batch must end with endBatch. In a shared store, where another replica may have locked
 // a message's row, a commit goes alone.
-func (s *Spool) ride() *ride {
+func (s *Spool) batchForCommit() *changeBatch {
 	if s.o.Shared {
 		return nil
 	}
@@ -276,9 +276,9 @@ func (s *Spool) ride() *ride {
 		return nil
 	}
 	now := time.Now()
-	var r *ride
-	if s.waitsSince(now.Add(-rideDelay)) {
-		r = s.board(riders, now.Add(-rest))
+	var r *changeBatch
+	if s.waitsSince(now.Add(-batchDelay)) {
+		r = s.collectChanges(changesPerCommit, now.Add(-rest))
 	}
 	if r == nil {
 		s.flushing <- struct{}{}
@@ -286,8 +286,8 @@ func (s *Spool) ride() *ride {
 	return r
 }
 
-// arrive ends a ride.
-func (s *Spool) arrive(r *ride, written bool) {
+// endBatch ends a batch of [Spool.batchForCommit].
+func (s *Spool) endBatch(r *changeBatch, written bool) {
 	if r == nil {
 		return
 	}
@@ -301,7 +301,7 @@ func (s *Spool) storeChanges(ctx context.Context, since time.Time) error {
 		return err
 	}
 	s.batch = max(1, min(s.batch, maxBatch))
-	r := s.board(s.batch, since)
+	r := s.collectChanges(s.batch, since)
 	if r == nil {
 		return nil
 	}

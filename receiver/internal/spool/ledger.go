@@ -301,12 +301,12 @@ func (l *ledger) wakeIfAny() {
 	}
 }
 
-// board collects changes of stored messages that have been waiting since this time or longer. It
+// collectChanges collects changes of stored messages that have been waiting since this time or longer. It
 // takes the oldest first, and stops once it has at least most. It returns nil if there are none.
-func (l *ledger) board(most int, since time.Time) *ride {
+func (l *ledger) collectChanges(most int, since time.Time) *changeBatch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r, n := &ride{}, 0
+	r, n := &changeBatch{}, 0
 	for _, t := range l.order {
 		if t.entry != nil || t.unread || t.since.After(since) {
 			continue
@@ -330,7 +330,7 @@ func (l *ledger) board(most int, since time.Time) *ride {
 	return r
 }
 
-func (l *ledger) written(r *ride, written bool) {
+func (l *ledger) written(r *changeBatch, written bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, t := range r.of {

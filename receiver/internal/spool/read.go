@@ -132,7 +132,7 @@ func (s *Spool) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 // matches reports whether a query selects a message.
 func matches(m outbox.Message, q outbox.Query) bool {
 	return (q.State == "" || m.State == q.State) && (q.To == "" || m.To == q.To) && (q.Receiver == "" || m.Receiver == q.Receiver) &&
-		(q.Without == "" || m.Receiver != q.Without) && (q.Page == "" || m.PageID == q.Page) && (q.Before == "" || m.ID < q.Before)
+		(q.ExceptReceiver == "" || m.Receiver != q.ExceptReceiver) && (q.Page == "" || m.PageID == q.Page) && (q.Before == "" || m.ID < q.Before)
 }
 
 // Segments flushes, and calls the store's [outbox.Store].Segments.

@@ -12,7 +12,7 @@ import (
 type records struct {
 	store *opening
 	shelf *shelf
-	merge func(ctx context.Context, base *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error) // nil: pages are stored as they are
+	merge func(ctx context.Context, base *outbox.Page, made outbox.Page, codeTaken bool) (*outbox.Page, error) // nil: pages are stored as they are
 }
 
 // Page returns a page with its events, or ErrNotFound.

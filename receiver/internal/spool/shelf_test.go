@@ -144,9 +144,9 @@ func TestShelf(t *testing.T) {
 // TestMerge: a page that was built without reading the stored one is merged into it, and so are
 // its messages.
 func TestMerge(t *testing.T) {
-	merge := func(_ context.Context, base *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error) {
+	merge := func(_ context.Context, base *outbox.Page, made outbox.Page, codeTaken bool) (*outbox.Page, error) {
 		switch {
-		case base == nil && taken:
+		case base == nil && codeTaken:
 			made.Code = "9999"
 			return &made, nil
 		case base == nil:

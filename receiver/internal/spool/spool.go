@@ -34,10 +34,10 @@ const (
 	// store that is not shared.
 	sharedGap = 2 * time.Second
 	aloneGap  = 10 * time.Minute
-	// rideDelay is how long the oldest change waits before a commit takes the waiting changes
+	// batchDelay is how long the oldest change waits before a commit takes the waiting changes
 	// along, and flushDelay how long it waits for such a commit. A replica that does not lead
 	// waits for followsDelay, so that the leader's changes of a message are stored first.
-	rideDelay    = 300 * time.Millisecond
+	batchDelay   = 300 * time.Millisecond
 	flushDelay   = 400 * time.Millisecond
 	followsDelay = 900 * time.Millisecond
 	// rest is the shortest time that a change waits: the next change of its message, which usually
@@ -80,9 +80,9 @@ type Options struct {
 	// is kept for storing later. It must not block.
 	Committed func(*outbox.Entry)
 	// Merge reconciles made, a page that was built while the store could not be read, with base,
-	// the stored page, nil if there is none. taken: another page has the code. It returns nil if
+	// the stored page, nil if there is none. codeTaken: another page has the code. It returns nil if
 	// there is nothing to store. If Merge is nil, pages are stored as they were built.
-	Merge func(ctx context.Context, base *outbox.Page, made outbox.Page, taken bool) (*outbox.Page, error)
+	Merge func(ctx context.Context, base *outbox.Page, made outbox.Page, codeTaken bool) (*outbox.Page, error)
 }
 
 // Spool commits to a store, and holds what is not stored yet. It is safe for concurrent use.
@@ -90,16 +90,16 @@ type Spool struct {
 	*opening
 	*ledger
 	*records
-	o        Options
-	pulse    *pulse
-	flushing chan struct{} // holds one value while nobody flushes
-	batch    int           // how many changes the next transaction writes; owned by whoever flushes
-	stop     context.CancelFunc
-	done     chan struct{}
-	clockSet loop.Bell
-	failures prometheus.Counter
-	rounds   prometheus.Counter
-	alive    loop.Pulse
+	o          Options
+	pulse      *pulse
+	flushing   chan struct{} // holds one value while nobody flushes
+	batch      int           // how many changes the next transaction writes; owned by whoever flushes
+	stop       context.CancelFunc
+	done       chan struct{}
+	clockSet   loop.Bell
+	failures   prometheus.Counter
+	rounds     prometheus.Counter
+	flushPulse loop.Pulse
 }
 
 // New opens the store. If that fails, it keeps trying in the background, unless the error is

@@ -85,9 +85,9 @@ func (s *store) has(f fault) bool {
 // provider counts how often each message was sent. If asked first, as law 2 demands, a message that
 // it has is not sent again.
 type provider struct {
-	mu    sync.Mutex
-	taken map[string]int
-	order map[string][]string // by lane
+	mu       sync.Mutex
+	accepted map[string]int
+	order    map[string][]string // by lane
 }
 
 // world is a spool over a store with a fault, with a provider that accepts everything.
@@ -166,12 +166,12 @@ func (w *world) send(gone chan struct{}, ask bool, m outbox.Message) {
 	default:
 	}
 	w.p.mu.Lock()
-	if !ask || w.p.taken[m.ID] == 0 {
-		w.p.taken[m.ID]++
+	if !ask || w.p.accepted[m.ID] == 0 {
+		w.p.accepted[m.ID]++
 		w.p.order[m.GroupKey] = append(w.p.order[m.GroupKey], m.ID)
 	}
 	w.p.mu.Unlock()
-	record(outbox.Taken(m.ID, "api-"+m.ID, time.Now(), ""))
+	record(outbox.ProviderAccepted(m.ID, "api-"+m.ID, time.Now(), ""))
 	time.Sleep(time.Second)
 	record(outbox.Ended(m.ID, "api-"+m.ID, time.Now(), 4, true, ""))
 }
@@ -209,7 +209,7 @@ func laws(t *testing.T, f fault, at, long int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &provider{taken: make(map[string]int), order: make(map[string][]string)}
+	p := &provider{accepted: make(map[string]int), order: make(map[string][]string)}
 	w := &world{t: t, p: p}
 	w.start(raw, &store{Store: raw, at: at, until: at + long, fault: f})
 	ids := outbox.NewIDs()
@@ -246,8 +246,8 @@ func laws(t *testing.T, f fault, at, long int) {
 		t.Errorf("%d entries and changes are left", n)
 	}
 	for _, id := range committed {
-		if p.taken[id] != 1 {
-			t.Errorf("%s was sent %d times", id, p.taken[id])
+		if p.accepted[id] != 1 {
+			t.Errorf("%s was sent %d times", id, p.accepted[id])
 		}
 		m, err := raw.Get(context.Background(), id)
 		if err != nil {
@@ -439,7 +439,7 @@ func TestUnknownCommitIsNotSentFirst(t *testing.T) {
 // TestCommitWaitsForDoubt: in a shared store, a notification is not refused while the provider may
 // have its message: repeated to another replica, the message would be sent twice.
 func TestCommitWaitsForDoubt(t *testing.T) {
-	for _, taken := range []bool{true, false} {
+	for _, accepted := range []bool{true, false} {
 		var sp *spool.Spool
 		record := func(c outbox.Change) {
 			if _, err := sp.Record(context.Background(), c, nil); err != nil {
@@ -454,8 +454,8 @@ func TestCommitWaitsForDoubt(t *testing.T) {
 				record(outbox.Attempted(m.ID, time.Now(), ""))
 				record(outbox.Doubted(m.ID, time.Now(), "timeout"))
 				time.AfterFunc(5*time.Second, func() {
-					if taken {
-						record(outbox.Taken(m.ID, "a", time.Now(), ""))
+					if accepted {
+						record(outbox.ProviderAccepted(m.ID, "a", time.Now(), ""))
 					} else {
 						record(outbox.Returned(m.ID, time.Now(), "the provider does not have it"))
 					}
@@ -466,8 +466,8 @@ func TestCommitWaitsForDoubt(t *testing.T) {
 			f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
 			began := time.Now()
 			_, err := commit(s, spool.FailOpen, outbox.Entry{Messages: []outbox.Message{message(outbox.NewIDs(), "g")}})
-			if took := time.Since(began); (err == nil) != taken || took != 5*time.Second {
-				t.Errorf("the provider has it: %v; after %s the error is %v", taken, took, err)
+			if took := time.Since(began); (err == nil) != accepted || took != 5*time.Second {
+				t.Errorf("the provider has it: %v; after %s the error is %v", accepted, took, err)
 			}
 			f.fail(nil, nil)
 		})
@@ -490,7 +490,7 @@ func TestDoubtDelaysOnlyItsGroup(t *testing.T) {
 				continue
 			}
 			direct = append(direct, m.GroupKey)
-			outcome := outbox.Taken(m.ID, "a", time.Now(), "")
+			outcome := outbox.ProviderAccepted(m.ID, "a", time.Now(), "")
 			if m.GroupKey == "doubt" {
 				outcome = outbox.Doubted(m.ID, time.Now(), "timeout")
 			}
@@ -546,7 +546,7 @@ func inReplica(t *testing.T, test func(f *fake, s *spool.Spool)) {
 	var sp *spool.Spool
 	in(t, spool.Options{Shared: true, Handover: func(_ bool, ms ...outbox.Message) {
 		for _, m := range ms {
-			for _, c := range []outbox.Change{outbox.Attempted(m.ID, time.Now(), ""), outbox.Taken(m.ID, "a", time.Now(), "")} {
+			for _, c := range []outbox.Change{outbox.Attempted(m.ID, time.Now(), ""), outbox.ProviderAccepted(m.ID, "a", time.Now(), "")} {
 				if _, err := sp.Record(context.Background(), c, nil); err != nil {
 					t.Error(err)
 				}
@@ -716,7 +716,7 @@ func TestReads(t *testing.T) {
 		}()
 		synctest.Wait()
 		for _, m := range []outbox.Message{stored, sent} {
-			if made, err := s.Record(context.Background(), outbox.Taken(m.ID, "api-"+m.ID, time.Now(), ""), nil); !made || err != nil {
+			if made, err := s.Record(context.Background(), outbox.ProviderAccepted(m.ID, "api-"+m.ID, time.Now(), ""), nil); !made || err != nil {
 				t.Fatal(made, err)
 			}
 			if got, err := s.Get(context.Background(), m.ID); err != nil || got.State != outbox.Accepted || len(got.Events) != 2 {
@@ -751,7 +751,7 @@ func TestPoison(t *testing.T) {
 		f.poison = ms[0].ID
 		f.mu.Unlock()
 		for _, m := range ms {
-			if _, err := s.Record(context.Background(), outbox.Taken(m.ID, "", time.Now(), ""), nil); err != nil {
+			if _, err := s.Record(context.Background(), outbox.ProviderAccepted(m.ID, "", time.Now(), ""), nil); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -86,7 +86,7 @@ func (f *fake) handover(direct bool, ms ...outbox.Message) {
 			continue
 		}
 		f.sentNow = append(f.sentNow, m.Text)
-		go f.spool.Record(context.Background(), outbox.Taken(m.ID, "", time.Now(), ""), nil)
+		go f.spool.Record(context.Background(), outbox.ProviderAccepted(m.ID, "", time.Now(), ""), nil)
 	}
 }
 

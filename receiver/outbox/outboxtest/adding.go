@@ -131,15 +131,15 @@ func testConcurrentDuplicate(t *testing.T, s outbox.Store) {
 }
 
 func testBadRowFailsAlone(t *testing.T, s outbox.Store) {
-	taken := NewMessage(0, "999")
-	add(t, s, taken)
+	existing := NewMessage(0, "999")
+	add(t, s, existing)
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
 			fresh := NewMessage(i, "999")
 			ms := []outbox.Message{fresh}
 			if i%8 == 0 {
-				ms = append(ms, taken) // its ID exists
+				ms = append(ms, existing) // its ID exists
 			}
 			_, err := s.Add(context.Background(), outbox.Entry{SeenAt: epoch, Messages: ms})
 			if errors.Is(err, outbox.ErrConflict) != (i%8 == 0) || err != nil && i%8 != 0 {

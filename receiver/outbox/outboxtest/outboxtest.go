@@ -133,7 +133,7 @@ func testOddBytes(t *testing.T, s outbox.Store) {
 	m.GroupKey, m.Receiver = "nul \x00, not UTF-8 \xff", "\x00"
 	m.Events[0].Detail = "\xff\x00"
 	add(t, s, m)
-	apply(t, s, outbox.Taken(m.ID, "id\x00", epoch, "\x00"), true)
+	apply(t, s, outbox.ProviderAccepted(m.ID, "id\x00", epoch, "\x00"), true)
 	if got := get(t, s, m.ID); got.Text != m.Text || len(got.Events) != 2 {
 		t.Errorf("got %+v", got)
 	}
@@ -188,8 +188,8 @@ func testList(t *testing.T, s outbox.Store) {
 		{outbox.Query{Limit: 9, State: outbox.Failed}, []int{9}},
 		{outbox.Query{Limit: 2, State: outbox.Queued, Receiver: "db", Before: ids[8]}, []int{7, 6}},
 		{outbox.Query{Limit: 2, Receiver: "nobody"}, nil},
-		{outbox.Query{Limit: 2, Without: "db", Before: ids[8]}, []int{4, 3}},
-		{outbox.Query{Limit: 9, Without: "oncall", State: outbox.Queued}, []int{8, 7, 6, 5}},
+		{outbox.Query{Limit: 2, ExceptReceiver: "db", Before: ids[8]}, []int{4, 3}},
+		{outbox.Query{Limit: 9, ExceptReceiver: "oncall", State: outbox.Queued}, []int{8, 7, 6, 5}},
 	} {
 		ms, err := s.List(context.Background(), tc.query)
 		var got []int

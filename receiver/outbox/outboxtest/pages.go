@@ -282,7 +282,7 @@ func testSegments(t *testing.T, s outbox.Store) {
 		}
 		add(t, s, m)
 		if i != 3 {
-			apply(t, s, outbox.Taken(m.ID, "", epoch, ""), true)
+			apply(t, s, outbox.ProviderAccepted(m.ID, "", epoch, ""), true)
 		}
 	}
 	for second, want := range map[int]int{0: 1 + 2 + 4 + 32, 1: 2 + 4 + 32, 6: 0} {

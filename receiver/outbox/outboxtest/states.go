@@ -16,10 +16,10 @@ import (
 func testApply(t *testing.T, s outbox.Store) {
 	at := epoch.Add(time.Minute)
 	for n, change := range []outbox.Change{
-		outbox.Attempted("", at, "first"), outbox.Returned("", at, "refused"), outbox.Doubted("", at, "timeout"), outbox.Taken("", "x", at, "taken"),
+		outbox.Attempted("", at, "first"), outbox.Returned("", at, "refused"), outbox.Doubted("", at, "timeout"), outbox.ProviderAccepted("", "x", at, "accepted"),
 		outbox.Progressed("", "x", at, 1, ""), outbox.Progressed("", "x", at, 3, ""), outbox.Ended("", "x", at, 4, true, ""), outbox.Ended("", "x", at, 5, false, ""),
-		outbox.Ended("", "x", at, 1, false, ""), outbox.Refused("", at, "100"), outbox.TooOld("", at, "1h"), outbox.SupersededBy("", "by", at), outbox.Digested("", "by", at),
-		outbox.Dropped("", at, "over"), outbox.Held("", at, "limits"), outbox.GivenUp("", at, "72h"), outbox.Replied("", at, "ok"),
+		outbox.Ended("", "x", at, 1, false, ""), outbox.Refused("", at, "100"), outbox.TooOld("", at, "1h"), outbox.SupersededByNewer("", "by", at), outbox.Digested("", "by", at),
+		outbox.NotNeeded("", at, "over"), outbox.Held("", at, "limits"), outbox.OutcomeUnknown("", at, "72h"), outbox.Replied("", at, "ok"),
 	} {
 		for _, state := range outbox.States() {
 			m := NewMessage(n, "999")
@@ -44,9 +44,9 @@ func testFinalStates(t *testing.T, s outbox.Store) {
 	at := epoch.Add(time.Minute)
 	changes := func(id string) []outbox.Change {
 		return []outbox.Change{
-			outbox.Attempted(id, at, ""), outbox.Returned(id, at, ""), outbox.Doubted(id, at, ""), outbox.Taken(id, "x", at, ""),
+			outbox.Attempted(id, at, ""), outbox.Returned(id, at, ""), outbox.Doubted(id, at, ""), outbox.ProviderAccepted(id, "x", at, ""),
 			outbox.Progressed(id, "x", at, 2, ""), outbox.Ended(id, "x", at, 4, true, ""), outbox.Ended(id, "x", at, 5, false, ""),
-			outbox.Refused(id, at, ""), outbox.TooOld(id, at, ""), outbox.GivenUp(id, at, ""),
+			outbox.Refused(id, at, ""), outbox.TooOld(id, at, ""), outbox.OutcomeUnknown(id, at, ""),
 		}
 	}
 	for _, state := range outbox.States() {
@@ -64,14 +64,14 @@ func testFinalStates(t *testing.T, s outbox.Store) {
 			t.Errorf("%s became %+v", state, got)
 		}
 	}
-	apply(t, s, outbox.Taken("no such id", "x", at, ""), false)
+	apply(t, s, outbox.ProviderAccepted("no such id", "x", at, ""), false)
 }
 
 func testStatusesRise(t *testing.T, s outbox.Store) {
 	m := NewMessage(0, "999")
 	add(t, s, m)
 	apply(t, s, outbox.Attempted(m.ID, epoch.Add(time.Second), ""), true)
-	if got := apply(t, s, outbox.Taken(m.ID, "5d72", epoch.Add(2*time.Second), ""), true); got.State != outbox.Accepted || got.APIID != "5d72" ||
+	if got := apply(t, s, outbox.ProviderAccepted(m.ID, "5d72", epoch.Add(2*time.Second), ""), true); got.State != outbox.Accepted || got.APIID != "5d72" ||
 		got.Attempts != 1 || !got.AttemptedAt.Equal(epoch.Add(time.Second)) || !got.AcceptedAt.Equal(epoch.Add(2*time.Second)) || got.Text != m.Text {
 		t.Errorf("Apply returns %+v", got)
 	}
@@ -92,8 +92,8 @@ func testStatusNeedsAcceptance(t *testing.T, s outbox.Store) {
 	add(t, s, m)
 	apply(t, s, outbox.Attempted(m.ID, epoch, ""), true)
 	apply(t, s, outbox.Ended(m.ID, "5d72", epoch, 3, true, ""), false)
-	apply(t, s, outbox.Taken(m.ID, "5d72", epoch.Add(time.Second), "by callback"), true)
-	apply(t, s, outbox.Taken(m.ID, "other", epoch.Add(2*time.Second), "late answer"), false)
+	apply(t, s, outbox.ProviderAccepted(m.ID, "5d72", epoch.Add(time.Second), "by callback"), true)
+	apply(t, s, outbox.ProviderAccepted(m.ID, "other", epoch.Add(2*time.Second), "late response"), false)
 	apply(t, s, outbox.Returned(m.ID, epoch, "a late error"), false)
 	apply(t, s, outbox.Ended(m.ID, "5d72", epoch.Add(3*time.Second), 3, true, ""), true)
 	if got := get(t, s, m.ID); got.State != outbox.Delivered || got.APIID != "5d72" || !got.AcceptedAt.Equal(epoch.Add(time.Second)) {
@@ -111,7 +111,7 @@ func testSupersedesOlder(t *testing.T, s outbox.Store) {
 func testEndLeavesOlder(t *testing.T, s outbox.Store) {
 	older, newer := NewMessage(0, "999"), NewMessage(1, "999")
 	add(t, s, older, newer)
-	apply(t, s, outbox.Taken(newer.ID, "", epoch, ""), true)
+	apply(t, s, outbox.ProviderAccepted(newer.ID, "", epoch, ""), true)
 	apply(t, s, outbox.Ended(newer.ID, "", epoch, outbox.StatusOf(3), true, ""), true)
 	if by := get(t, s, older.ID).SupersededBy; by != "" {
 		t.Errorf("the older message is superseded by %s", by)
@@ -124,17 +124,17 @@ func testSupersedesOlderIn(t *testing.T, s outbox.Store, state outbox.State, gro
 		m.GroupKey = group
 		return m
 	}
-	queued, doubted, taken := message(0, "999"), message(1, "999"), message(2, "999")
+	queued, doubted, accepted := message(0, "999"), message(1, "999"), message(2, "999")
 	others := []outbox.Message{message(3, "999"), message(4, "+33612345678"), message(5, "999")}
 	others[0].GroupKey, others[2].Receiver = "another", "another"
 	newer := message(9, "999")
-	add(t, s, append(others, queued, doubted, taken, newer)...)
+	add(t, s, append(others, queued, doubted, accepted, newer)...)
 	apply(t, s, outbox.Attempted(doubted.ID, epoch, ""), true)
-	apply(t, s, outbox.Taken(taken.ID, "", epoch, ""), true)
+	apply(t, s, outbox.ProviderAccepted(accepted.ID, "", epoch, ""), true)
 	sent := message(8, "999")
 	sent.State, sent.AcceptedAt = state, epoch
 	add(t, s, sent)
-	for _, m := range append(others, taken, newer, sent) {
+	for _, m := range append(others, accepted, newer, sent) {
 		if by := get(t, s, m.ID).SupersededBy; by != "" {
 			t.Errorf("%+v is superseded by %s", m, by)
 		}

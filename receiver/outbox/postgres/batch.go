@@ -175,7 +175,7 @@ func (b *batch) insert(m outbox.Message) {
 	m.Events = events
 	b.messages[m.ID] = &row[outbox.Message]{value: m, changed: true}
 	b.hints[hintAdded] = append(b.hints[hintAdded], m.ID)
-	if m.Taken() {
+	if m.WasAccepted() {
 		b.superseding = append(b.superseding, m)
 	}
 }

@@ -189,7 +189,7 @@ func TestPagesMove(t *testing.T) {
 	}
 	one.Version, two.Version = 1, 1
 	one.State, two.GroupKey = outbox.PageResolved, "g1"
-	if _, err := s.AddTogether(outbox.Entry{Page: &three, Also: []*outbox.Page{&one, &two}}); err != nil {
+	if _, err := s.AddTogether(outbox.Entry{Page: &three, OtherPages: []*outbox.Page{&one, &two}}); err != nil {
 		t.Error(err)
 	}
 }

@@ -111,7 +111,7 @@ func (s *Store) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 		{"state = ", string(q.State)},
 		{"recipient = ", string(q.To)},
 		{"receiver = ", q.Receiver},
-		{"receiver <> ", q.Without},
+		{"receiver <> ", q.ExceptReceiver},
 		{"page_id <> '' AND page_id = ", q.Page},
 		{"id < ", q.Before},
 	} {

@@ -83,7 +83,7 @@ func (st *statements) insert(ctx context.Context, m outbox.Message) error {
 
 // supersedeOlder marks the older messages that a new one supersedes because the provider has it already.
 func (st *statements) supersedeOlder(ctx context.Context, m *outbox.Message) error {
-	if !m.Taken() {
+	if !m.WasAccepted() {
 		return nil
 	}
 	st.known.Purge()

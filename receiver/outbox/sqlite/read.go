@@ -114,7 +114,7 @@ func listFrom(table string, q outbox.Query) (text string, args []any) {
 		{"state = ?", string(q.State)},
 		{"recipient = ?", string(q.To)},
 		{"receiver = ?", q.Receiver},
-		{"receiver <> ?", q.Without},
+		{"receiver <> ?", q.ExceptReceiver},
 		{"page_id <> '' AND page_id = ?", q.Page},
 		{"id < ?", q.Before},
 	} {

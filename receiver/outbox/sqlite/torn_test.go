@@ -49,7 +49,7 @@ func TestPowerCut(t *testing.T) {
 		for id, is := range ended { // some earlier messages end
 			if !is && random.IntN(3) == 0 {
 				at := m.CreatedAt
-				e.Notes = append(e.Notes, outbox.Attempted(id, at, ""), outbox.Taken(id, "api", at, ""), outbox.Ended(id, "api", at, 4, true, ""))
+				e.Notes = append(e.Notes, outbox.Attempted(id, at, ""), outbox.ProviderAccepted(id, "api", at, ""), outbox.Ended(id, "api", at, 4, true, ""))
 			}
 		}
 		if _, err := s.Add(ctx, e); err != nil {

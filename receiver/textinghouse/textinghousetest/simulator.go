@@ -177,8 +177,8 @@ func (m *message) snapshot() SMS {
 	return c
 }
 
-// Taken returns how many messages with a climsgid were accepted.
-func (s *Simulator) Taken(clientID string) int {
+// TimesAccepted returns how many messages with a climsgid were accepted.
+func (s *Simulator) TimesAccepted(clientID string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0

@@ -169,7 +169,7 @@ func TestStatusesAndClientIDs(t *testing.T) {
 		if _, err := c.Send(ctx, textinghouse.SMS{To: "999", Text: "a", ClientID: "999"}); err != nil {
 			t.Errorf("the flood window does not end: %v", err)
 		}
-		if got, err := c.StatusByClientID(ctx, "999"); got != 0 || err != nil || s.Taken("999") != 2 {
+		if got, err := c.StatusByClientID(ctx, "999"); got != 0 || err != nil || s.TimesAccepted("999") != 2 {
 			t.Errorf("getstatus of a climsgid that was used twice does not return the latest message: %v, %v", got, err)
 		}
 	})
@@ -341,7 +341,7 @@ func TestCallbackFaults(t *testing.T) {
 func TestRequestFaults(t *testing.T) {
 	for fault, want := range map[string]struct {
 		response string // "": none
-		taken    int
+		accepted int
 	}{
 		"latency=1ms":      {"200 ID:", 1},
 		"status=503":       {"503 ", 0},
@@ -373,8 +373,8 @@ func TestRequestFaults(t *testing.T) {
 			response = fmt.Sprint(resp.StatusCode, " ", body(t, resp, nil))
 		}
 		cancel()
-		if !strings.HasPrefix(response, want.response) || (response == "") != (want.response == "") || s.Taken("c") != want.taken {
-			t.Errorf("%s: %q and accepted %d times, want %q and %d", fault, response, s.Taken("c"), want.response, want.taken)
+		if !strings.HasPrefix(response, want.response) || (response == "") != (want.response == "") || s.TimesAccepted("c") != want.accepted {
+			t.Errorf("%s: %q and accepted %d times, want %q and %d", fault, response, s.TimesAccepted("c"), want.response, want.accepted)
 		}
 		if strings.Contains(fault, "none") || strings.Contains(fault, "p=") {
 			continue

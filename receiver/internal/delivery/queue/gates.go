@@ -34,14 +34,14 @@ func (v verdict) passes() bool { return v.do == Nothing && v.phase == behind }
 
 func waitUntil(at time.Time) verdict { return verdict{phase: waiting, until: at} }
 
-// freshness gives up an item that is superseded or too old. If the provider may have it, the
+// freshness drops an item that is superseded or too old. If the provider may have it, the
 // provider is asked first. An item that became too old while it was held goes into a digest.
 func freshness(q *Queue, it *item, now time.Time) verdict {
-	switch stale := it.isSuperseded() || it.isLate(now) && !it.waited; {
+	switch stale := it.isSuperseded() || it.isLate(now) && !it.wasHeld; {
 	case !stale:
 		return verdict{}
 	case !it.asks():
-		return verdict{do: GiveUp}
+		return verdict{do: Drop}
 	case q.account.blocked.IsZero():
 		return verdict{do: Ask}
 	}
@@ -106,7 +106,7 @@ func digest(q *Queue, it *item, now time.Time) verdict {
 
 // pacing keeps the pause between two messages.
 func pacing(q *Queue, it *item, now time.Time) verdict {
-	if q.pause > 0 && now.Before(q.paced) && !it.answered() { // the pause was kept before the question
+	if q.pause > 0 && now.Before(q.paced) && !it.isCleared() { // the pause was kept before the question
 		return waitUntil(q.paced)
 	}
 	return verdict{}
@@ -125,10 +125,10 @@ func floodWindow(q *Queue, it *item, now time.Time) verdict {
 }
 
 // question decides whether the provider is asked before the message is sent. An item that was
-// superseded or became too old after the response is asked about again: it is given up only if no request
+// superseded or became too old after the response is asked about again: it is dropped only if no request
 // is on its way.
 func question(q *Queue, it *item, now time.Time) verdict {
-	if it.asks() && (!it.answered() || it.isSuperseded() || it.isLate(now)) {
+	if it.asks() && (!it.isCleared() || it.isSuperseded() || it.isLate(now)) {
 		return verdict{do: Ask}
 	}
 	return verdict{do: Send}

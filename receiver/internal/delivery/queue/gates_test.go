@@ -32,60 +32,60 @@ func message(n int, to e164.Number, group string) outbox.Message {
 func TestGates(t *testing.T) {
 	const minute = time.Minute
 	for _, tc := range []struct {
-		gate  string
-		case_ string
-		set   func(q *Queue, it *item)
-		at    time.Duration // since start
-		want  verdict
+		gate string
+		when string
+		set  func(q *Queue, it *item)
+		at   time.Duration // since start
+		want verdict
 	}{
-		{gate: "freshness", case_: "it is fresh"},
-		{gate: "freshness", case_: "a newer message supersedes it", set: func(_ *Queue, it *item) { it.own().successor = "m2" }, want: verdict{do: GiveUp}},
-		{gate: "freshness", case_: "a newer message supersedes it, but the provider may have it", set: func(_ *Queue, it *item) { it.own().successor, it.doubt = "m2", &Doubt{Ask: true} }, want: verdict{do: Ask}},
-		{gate: "freshness", case_: "the same while the account is refused", set: func(q *Queue, it *item) { it.own().successor, it.doubt = "m2", &Doubt{Ask: true}; q.Block(start) }},
-		{gate: "freshness", case_: "it is too old", at: 2 * time.Hour, want: verdict{do: GiveUp}},
-		{gate: "freshness", case_: "it is too old because it was held", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.waited = true }},
-		{gate: "account", case_: "the account works"},
-		{gate: "account", case_: "the account is refused", set: func(q *Queue, _ *item) { q.Block(start) }, want: verdict{phase: parked, until: start.Add(minute)}},
-		{gate: "account", case_: "a minute later", at: minute, set: func(q *Queue, _ *item) { q.Block(start) }},
-		{gate: "account", case_: "another message tries it", at: minute, set: func(q *Queue, _ *item) { q.Block(start); q.account.begin(q.maker.item(message(2, bob, "g"))) }, want: verdict{phase: parked, until: start.Add(2 * minute)}},
-		{gate: "quiet hours", case_: "none"},
-		{gate: "quiet hours", case_: "they end in a minute", set: func(_ *Queue, it *item) { it.own().notBefore = momentOf(start.Add(minute)) }, want: verdict{phase: held, until: start.Add(minute)}},
-		{gate: "quiet hours", case_: "they have ended", at: minute, set: func(_ *Queue, it *item) { it.own().notBefore = momentOf(start.Add(minute)) }},
-		{gate: "quiet hours", case_: "the provider may have it", set: func(_ *Queue, it *item) {
+		{gate: "freshness", when: "it is fresh"},
+		{gate: "freshness", when: "a newer message supersedes it", set: func(_ *Queue, it *item) { it.own().successor = "m2" }, want: verdict{do: Drop}},
+		{gate: "freshness", when: "a newer message supersedes it, but the provider may have it", set: func(_ *Queue, it *item) { it.own().successor, it.doubt = "m2", &Doubt{Ask: true} }, want: verdict{do: Ask}},
+		{gate: "freshness", when: "the same while the account is refused", set: func(q *Queue, it *item) { it.own().successor, it.doubt = "m2", &Doubt{Ask: true}; q.Block(start) }},
+		{gate: "freshness", when: "it is too old", at: 2 * time.Hour, want: verdict{do: Drop}},
+		{gate: "freshness", when: "it is too old because it was held", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.wasHeld = true }},
+		{gate: "account", when: "the account works"},
+		{gate: "account", when: "the account is refused", set: func(q *Queue, _ *item) { q.Block(start) }, want: verdict{phase: parked, until: start.Add(minute)}},
+		{gate: "account", when: "a minute later", at: minute, set: func(q *Queue, _ *item) { q.Block(start) }},
+		{gate: "account", when: "another message tries it", at: minute, set: func(q *Queue, _ *item) { q.Block(start); q.account.begin(q.maker.item(message(2, bob, "g"))) }, want: verdict{phase: parked, until: start.Add(2 * minute)}},
+		{gate: "quiet hours", when: "none"},
+		{gate: "quiet hours", when: "they end in a minute", set: func(_ *Queue, it *item) { it.own().notBefore = momentOf(start.Add(minute)) }, want: verdict{phase: held, until: start.Add(minute)}},
+		{gate: "quiet hours", when: "they have ended", at: minute, set: func(_ *Queue, it *item) { it.own().notBefore = momentOf(start.Add(minute)) }},
+		{gate: "quiet hours", when: "the provider may have it", set: func(_ *Queue, it *item) {
 			it.own().notBefore, it.doubt = momentOf(start.Add(minute)), &Doubt{Ask: true, Tried: true}
 		}},
-		{gate: "quiet hours", case_: "it was loaded", set: func(_ *Queue, it *item) {
+		{gate: "quiet hours", when: "it was loaded", set: func(_ *Queue, it *item) {
 			it.own().notBefore, it.doubt = momentOf(start.Add(minute)), &Doubt{Ask: true}
 		}, want: verdict{phase: held, until: start.Add(minute)}},
-		{gate: "limits", case_: "there is room"},
-		{gate: "limits", case_: "there is no room", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false) }, want: verdict{phase: held, until: start.Add(10 * minute)}},
-		{gate: "limits", case_: "only another recipient has none", set: func(q *Queue, it *item) { q.limits.charge(bob, ofPages, start, false) }},
-		{gate: "limits", case_: "it is urgent", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false); it.class = exempt }},
-		{gate: "limits", case_: "it is counted already", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false); it.counted = true }},
-		{gate: "limits", case_: "it is too old before there is room", at: 55 * minute, set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start.Add(55*minute), false) }, want: verdict{phase: held, until: start.Add(time.Hour + time.Millisecond)}},
-		{gate: "budget", case_: "it is not spent"},
-		{gate: "budget", case_: "it is spent", set: func(q *Queue, _ *item) { q.limits.budget.spend(100, start) }, want: verdict{phase: held, until: start.Add(time.Hour)}},
-		{gate: "budget", case_: "it is spent, but this is among the most severe", set: func(q *Queue, it *item) { q.limits.budget.spend(100, start); it.class = limited }},
-		{gate: "digest", case_: "it was not held"},
-		{gate: "digest", case_: "it was held alone", set: func(_ *Queue, it *item) { it.phase = held }},
-		{gate: "digest", case_: "it was held, and is too old", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.phase = held }, want: verdict{do: Digest}},
-		{gate: "pace", case_: "the pause is over", at: minute, set: func(q *Queue, _ *item) { q.pause, q.paced = minute, start.Add(minute) }},
-		{gate: "pace", case_: "it was spent on the question", set: func(q *Queue, it *item) {
-			q.pause, q.paced, it.doubt = minute, start.Add(minute), &Doubt{Ask: true, Answered: true}
+		{gate: "limits", when: "there is room"},
+		{gate: "limits", when: "there is no room", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false) }, want: verdict{phase: held, until: start.Add(10 * minute)}},
+		{gate: "limits", when: "only another recipient has none", set: func(q *Queue, it *item) { q.limits.charge(bob, ofPages, start, false) }},
+		{gate: "limits", when: "it is urgent", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false); it.class = exempt }},
+		{gate: "limits", when: "it is counted already", set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start, false); it.counted = true }},
+		{gate: "limits", when: "it is too old before there is room", at: 55 * minute, set: func(q *Queue, it *item) { q.limits.charge(alice, ofPages, start.Add(55*minute), false) }, want: verdict{phase: held, until: start.Add(time.Hour + time.Millisecond)}},
+		{gate: "budget", when: "it is not spent"},
+		{gate: "budget", when: "it is spent", set: func(q *Queue, _ *item) { q.limits.budget.spend(100, start) }, want: verdict{phase: held, until: start.Add(time.Hour)}},
+		{gate: "budget", when: "it is spent, but this is among the most severe", set: func(q *Queue, it *item) { q.limits.budget.spend(100, start); it.class = limited }},
+		{gate: "digest", when: "it was not held"},
+		{gate: "digest", when: "it was held alone", set: func(_ *Queue, it *item) { it.phase = held }},
+		{gate: "digest", when: "it was held, and is too old", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.phase = held }, want: verdict{do: Digest}},
+		{gate: "pace", when: "the pause is over", at: minute, set: func(q *Queue, _ *item) { q.pause, q.paced = minute, start.Add(minute) }},
+		{gate: "pace", when: "it was spent on the question", set: func(q *Queue, it *item) {
+			q.pause, q.paced, it.doubt = minute, start.Add(minute), &Doubt{Ask: true, Cleared: true}
 		}},
-		{gate: "pace", case_: "the pause is not over", set: func(q *Queue, _ *item) { q.pause, q.paced = minute, start.Add(minute) }, want: verdict{phase: waiting, until: start.Add(minute)}},
-		{gate: "flood", case_: "no other has its text"},
-		{gate: "flood", case_: "a message with its text is being sent", set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{holder: &item{}} }, want: verdict{phase: flooded}},
-		{gate: "flood", case_: "a message with its text was sent", set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{free: start.Add(FloodWindow)} }, want: verdict{phase: waiting, until: start.Add(FloodWindow)}},
-		{gate: "flood", case_: "the window is over", at: FloodWindow, set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{free: start.Add(FloodWindow)} }},
-		{gate: "question", case_: "nobody can have tried it", want: verdict{do: Send}},
-		{gate: "question", case_: "somebody may have tried it", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true} }, want: verdict{do: Ask}},
-		{gate: "question", case_: "the provider has responded that it does not have it", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true, Answered: true} }, want: verdict{do: Send}},
-		{gate: "question", case_: "the provider has responded so, then a newer message came", set: func(_ *Queue, it *item) { it.own().successor, it.doubt = "m2", &Doubt{Ask: true, Answered: true} }, want: verdict{do: Ask}},
-		{gate: "question", case_: "the provider has responded so, then the message became too old", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true, Answered: true} }, want: verdict{do: Ask}},
-		{gate: "question", case_: "an attempt was refused", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Failures: 1} }, want: verdict{do: Send}},
+		{gate: "pace", when: "the pause is not over", set: func(q *Queue, _ *item) { q.pause, q.paced = minute, start.Add(minute) }, want: verdict{phase: waiting, until: start.Add(minute)}},
+		{gate: "flood", when: "no other has its text"},
+		{gate: "flood", when: "a message with its text is being sent", set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{holder: &item{}} }, want: verdict{phase: flooded}},
+		{gate: "flood", when: "a message with its text was sent", set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{free: start.Add(FloodWindow)} }, want: verdict{phase: waiting, until: start.Add(FloodWindow)}},
+		{gate: "flood", when: "the window is over", at: FloodWindow, set: func(q *Queue, it *item) { q.floods.of[it.flood] = &flood{free: start.Add(FloodWindow)} }},
+		{gate: "question", when: "nobody can have tried it", want: verdict{do: Send}},
+		{gate: "question", when: "somebody may have tried it", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true} }, want: verdict{do: Ask}},
+		{gate: "question", when: "the provider has responded that it does not have it", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true, Cleared: true} }, want: verdict{do: Send}},
+		{gate: "question", when: "the provider has responded so, then a newer message came", set: func(_ *Queue, it *item) { it.own().successor, it.doubt = "m2", &Doubt{Ask: true, Cleared: true} }, want: verdict{do: Ask}},
+		{gate: "question", when: "the provider has responded so, then the message became too old", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.doubt = &Doubt{Ask: true, Cleared: true} }, want: verdict{do: Ask}},
+		{gate: "question", when: "an attempt was refused", set: func(_ *Queue, it *item) { it.doubt = &Doubt{Failures: 1} }, want: verdict{do: Send}},
 	} {
-		t.Run(tc.gate+": "+tc.case_, func(t *testing.T) {
+		t.Run(tc.gate+": "+tc.when, func(t *testing.T) {
 			q := NewQueue(start, false)
 			q.Configure(Settings{Limits: map[string][]Limit{"oncall": {{1, 10 * time.Minute}}}, DailyBudget: 100})
 			it := q.maker.item(message(1, alice, "g"))
@@ -198,8 +198,8 @@ func TestLane(t *testing.T) {
 	if run, _ := q.Next(start); run.Do != Nothing {
 		t.Fatalf("while the first message is sent, the next run is %+v", run)
 	}
-	q.Settle(Result{Run: Run{ID: "m1000"}, Taken: start}, start)
-	for _, want := range []Run{{Do: GiveUp, ID: "m1001", Successor: "m1002"}, {Do: GiveUp, ID: "m1002", Successor: "m1003"}, {Do: Send, ID: "m1003", Missed: 2}} {
+	q.Settle(Result{Run: Run{ID: "m1000"}, AcceptedAt: start}, start)
+	for _, want := range []Run{{Do: Drop, ID: "m1001", Successor: "m1002"}, {Do: Drop, ID: "m1002", Successor: "m1003"}, {Do: Send, ID: "m1003", Missed: 2}} {
 		run, _ := q.Next(start)
 		if run.Do != want.Do || run.ID != want.ID || run.Successor != want.Successor {
 			t.Errorf("the next run is %+v, want %+v", run, want)
@@ -237,7 +237,7 @@ func TestNewTermAsksAgain(t *testing.T) {
 	q := NewQueue(start, true)
 	q.Add(message(0, alice, "g"), Loaded, start)
 	run, _ := q.Next(start)
-	run.Doubt.Answered = true
+	run.Doubt.Cleared = true
 	for _, want := range []Action{Send, Ask} {
 		q.Settle(Result{Run: run, Again: start, Doubt: run.Doubt}, start)
 		if want == Ask {
@@ -259,10 +259,10 @@ func TestSize(t *testing.T) {
 	for i := range 2 {
 		q.Add(message(i, alice, strconv.Itoa(i)), Loaded, start)
 		run, _ := q.Next(start)
-		run.Doubt.Answered = true
+		run.Doubt.Cleared = true
 		q.Settle(Result{Run: run, Again: start.Add(time.Minute), Doubt: run.Doubt}, start)
 	}
-	if a, b := q.all[0].doubt, q.all[1].doubt; a != b || !a.Answered {
+	if a, b := q.all[0].doubt, q.all[1].doubt; a != b || !a.Cleared {
 		t.Errorf("two messages that the provider does not have hold %+v and %+v, want one that they share", a, b)
 	}
 	m := message(0, alice, "0")
@@ -289,18 +289,18 @@ func TestBacklogIsSentFromTheStart(t *testing.T) {
 			if id := "m100" + strconv.Itoa(i); run.Do != want || run.ID != id {
 				t.Fatalf("it gives %v for %s, want %v for %s", run.Do, run.ID, want, id)
 			}
-			if run.Doubt.Answered = want == Ask; want == Ask {
+			if run.Doubt.Cleared = want == Ask; want == Ask {
 				q.Settle(Result{Run: run, Again: now, Doubt: run.Doubt}, now)
 			} else {
-				q.Settle(Result{Run: run, Taken: now}, now)
+				q.Settle(Result{Run: run, AcceptedAt: now}, now)
 			}
 		}
 	}
 }
 
-// TestBeginForgetsAnswers: in a new term, a message is not preferred because the provider was asked about
+// TestNewTermDoesNotPreferCleared: in a new term, a message is not preferred because the provider was asked about
 // it in an earlier one.
-func TestBeginForgetsAnswers(t *testing.T) {
+func TestNewTermDoesNotPreferCleared(t *testing.T) {
 	q := NewQueue(start, true)
 	for i := range 3 {
 		q.Add(message(i, alice, strconv.Itoa(i)), Loaded, start)
@@ -312,7 +312,7 @@ func TestBeginForgetsAnswers(t *testing.T) {
 	}
 	later := start.Add(time.Second)
 	for _, run := range asked {
-		run.Doubt.Answered = true
+		run.Doubt.Cleared = true
 		q.Settle(Result{Run: run, Again: later, Doubt: run.Doubt}, later)
 	}
 	if run, _ := q.Next(later); run.ID != asked[0].ID || run.Do != Send {

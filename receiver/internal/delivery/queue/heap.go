@@ -35,7 +35,7 @@ func (d *dues) first() *item {
 
 // wait makes an item wait until a time, or until it is too old if that is earlier.
 func (d *dues) wait(it *item, at time.Time) {
-	if !it.asks() && !it.waited && it.expires.time().Before(at) {
+	if !it.asks() && !it.wasHeld && it.expires.time().Before(at) {
 		at = it.expires.time().Add(time.Millisecond)
 	}
 	d.push(it, waiting, at)
@@ -105,8 +105,8 @@ func (h readyHeap) Less(a, b int) bool {
 	if h[a].rank != h[b].rank {
 		return h[a].rank < h[b].rank
 	}
-	if h[a].answered() != h[b].answered() {
-		return h[a].answered()
+	if h[a].isCleared() != h[b].isCleared() {
+		return h[a].isCleared()
 	}
 	return itemHeap(h).Less(a, b)
 }

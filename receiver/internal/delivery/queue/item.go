@@ -51,9 +51,9 @@ type item struct {
 	digests  bool // it is a digest; digests never supersede one another
 	ready    bool // it is in the heap of due items
 	older    bool // a new term has begun, and askFirst has not yet handled it
-	waited   bool // it was held: if it becomes too old, it goes into a digest
+	wasHeld  bool // it was held: if it becomes too old, it goes into a digest
 	counted  bool // it is counted against the limits of its recipient
-	noting   bool // it is about a page, and its first hold must be noted
+	noteHold bool // it is about a page, and its first hold must be noted
 }
 
 // address is what many items have in common, and share.
@@ -128,7 +128,7 @@ func (mk *maker) item(m outbox.Message) *item {
 		kind:     kindOf(&m),
 		rank:     int8(min(mk.order.Rank(m.Severity), math.MaxInt8)),
 		digests:  m.GroupKey == outbox.DigestGroup,
-		noting:   m.PageID != "",
+		noteHold: m.PageID != "",
 		at:       -1,
 	}
 	if m.SupersededBy != "" || !m.NotBefore.IsZero() {
@@ -164,16 +164,16 @@ func (mk *maker) address(a address) *address {
 // asks reports whether the provider must be asked about an item before it is sent.
 func (it *item) asks() bool { return it.doubt != nil && it.doubt.Ask }
 
-// answered reports whether the provider has reported that it does not have an item, which may then be sent.
-func (it *item) answered() bool { return it.asks() && it.doubt.Answered }
+// isCleared reports whether the provider has reported that it does not have an item, which may then be sent.
+func (it *item) isCleared() bool { return it.asks() && it.doubt.Cleared }
 
 // inDoubt reports whether the outcome of a known attempt is unknown. Limits and quiet hours, which
 // may last, do not delay the question about such an item.
 func (it *item) inDoubt() bool { return it.asks() && it.doubt.Tried }
 
-// maySend reports whether a request to send an item may still be on its way. Other items with its
+// maybeInFlight reports whether a request to send an item may still be on its way. Other items with its
 // text and number wait until it has ended.
-func (it *item) maySend() bool { return it.inDoubt() && !it.doubt.Ended }
+func (it *item) maybeInFlight() bool { return it.inDoubt() && !it.doubt.RequestsEnded }
 
 // isSuperseded reports whether a newer message supersedes an item.
 func (it *item) isSuperseded() bool { return it.rare != nil && it.rare.successor != "" }
@@ -183,14 +183,14 @@ func (it *item) isLate(now time.Time) bool { return now.After(it.expires.time())
 
 // Doubt holds what is known about the attempts to send a message.
 type Doubt struct {
-	Ask      bool      // the provider may have the message, and must be asked first
-	Tried    bool      // a known attempt may have been accepted
-	First    time.Time // start of the first attempt whose request may still be on its way
-	Last     time.Time // start of the last attempt
-	Unasked  time.Time // since when the provider could not be asked; zero: it could be
-	Ended    bool      // all requests to send it must have ended
-	Answered bool      // the provider was asked after the last attempt, and the message may be sent
-	Failures int32     // failures in a row
+	Ask            bool      // the provider may have the message, and must be asked first
+	Tried          bool      // a known attempt may have been accepted
+	First          time.Time // start of the first attempt whose request may still be on its way
+	Last           time.Time // start of the last attempt
+	CannotAskSince time.Time // since when the provider could not be asked; zero: it could be
+	RequestsEnded  bool      // all requests to send it must have ended
+	Cleared        bool      // the provider was asked after the last attempt, and the message may be sent
+	Failures       int32     // failures in a row
 }
 
 // classOf says what may hold a message back.
@@ -209,7 +209,7 @@ type Action int
 
 const (
 	Nothing Action = iota
-	GiveUp         // drop the message: it is superseded, or too old
+	Drop           // drop the message: it is superseded, or too old
 	Digest         // put it into a digest, with others
 	Ask            // ask the provider about it, and send it if the provider does not have it
 	Send

@@ -14,16 +14,16 @@ type lane uint64
 
 // lanes holds the items of each lane, oldest first. Only the first of a lane may run.
 type lanes struct {
-	dues    *dues
-	limits  *limits
-	first   map[lane]*item  // it knows those behind it
-	passed  map[lane]passed // the newest message that was sent, kept while an older one may arrive
-	loading bool            // messages of earlier runs still arrive
-	shared  bool            // other replicas add messages, which may arrive late
+	dues     *dues
+	limits   *limits
+	first    map[lane]*item       // it knows those behind it
+	lastSent map[lane]sentMessage // the newest message that was sent, kept while an older one may arrive
+	loading  bool                 // messages of earlier runs still arrive
+	shared   bool                 // other replicas add messages, which may arrive late
 }
 
-// passed is a message that the provider has.
-type passed struct {
+// sentMessage is a message that the provider has.
+type sentMessage struct {
 	id string
 	at moment
 }
@@ -77,7 +77,7 @@ func (l *lanes) newest(of lane) *item {
 	if n := len(behind); n > 0 && behind[n-1].id > newest.id { // the first may be newer: it may run
 		newest = behind[n-1]
 	}
-	if l.passed[of].id > newest.id {
+	if l.lastSent[of].id > newest.id {
 		return nil
 	}
 	return newest
@@ -85,9 +85,9 @@ func (l *lanes) newest(of lane) *item {
 
 // forget drops the records of sent messages that can no longer supersede anything.
 func (l *lanes) forget(now time.Time) {
-	for of, p := range l.passed {
+	for of, p := range l.lastSent {
 		if l.first[of] == nil && !l.loading && (!l.shared || now.Sub(p.at.time()) > LateFor) {
-			delete(l.passed, of)
+			delete(l.lastSent, of)
 		}
 	}
 }
@@ -95,11 +95,11 @@ func (l *lanes) forget(now time.Time) {
 // sent records that the provider has a message of a lane: it supersedes older ones.
 func (l *lanes) sent(of lane, id string, now time.Time) {
 	if !l.late(of) {
-		delete(l.passed, of)
+		delete(l.lastSent, of)
 		return
 	}
-	if id > l.passed[of].id {
-		l.passed[of] = passed{id, momentOf(now)}
+	if id > l.lastSent[of].id {
+		l.lastSent[of] = sentMessage{id, momentOf(now)}
 	}
 	l.freshen(of, now)
 }
@@ -111,14 +111,14 @@ func (l *lanes) freshen(of lane, now time.Time) {
 		return
 	}
 	newest := l.newest(of)
-	l.unlessNewest(front, newest, now)
+	l.supersedeUnlessNewest(front, newest, now)
 	for _, it := range front.has().behind {
-		l.unlessNewest(it, newest, now)
+		l.supersedeUnlessNewest(it, newest, now)
 	}
 }
 
-// unlessNewest makes the newest message of a lane supersede an item, unless the item is the newest.
-func (l *lanes) unlessNewest(it, newest *item, now time.Time) {
+// supersedeUnlessNewest makes the newest message of a lane supersede an item, unless the item is the newest.
+func (l *lanes) supersedeUnlessNewest(it, newest *item, now time.Time) {
 	if it != newest {
 		l.supersede(it, newest, now)
 	}
@@ -134,9 +134,9 @@ func (l *lanes) supersede(it, by *item, now time.Time) {
 	if by != nil {
 		it.own().successor = by.id
 	} else {
-		it.own().successor = l.passed[it.lane].id
+		it.own().successor = l.lastSent[it.lane].id
 	}
-	if it.maySend() {
+	if it.maybeInFlight() {
 		return
 	}
 	if by != nil && !it.inDoubt() {

@@ -246,11 +246,11 @@ func (l *limits) charge(to e164.Number, of kind, now time.Time, digest bool) {
 
 // hold records that an item waits until a time.
 func (l *limits) hold(it *item, until time.Time) {
-	if it.noting {
-		it.noting = false
+	if it.noteHold {
+		it.noteHold = false
 		l.holds = append(l.holds, Hold{it.id, until, until.Equal(it.has().notBefore.time())})
 	}
-	it.waited = true
+	it.wasHeld = true
 	l.person(it.to).held[it] = true
 }
 

@@ -79,7 +79,7 @@ func TestNothingIsLost(t *testing.T) {
 				}
 				m.running[lane] = run
 			case n < 9 && len(m.running) > 0:
-				result := []Result{{}, {Taken: now}, {Again: now.Add(time.Second)}, {Again: now, Doubt: Doubt{Ask: true, Answered: true}}}[r.IntN(4)]
+				result := []Result{{}, {AcceptedAt: now}, {Again: now.Add(time.Second)}, {Again: now, Doubt: Doubt{Ask: true, Cleared: true}}}[r.IntN(4)]
 				lane := slices.Sorted(maps.Keys(m.running))[r.IntN(len(m.running))]
 				result.Run = m.running[lane]
 				if delete(m.running, lane); result.Again.IsZero() {

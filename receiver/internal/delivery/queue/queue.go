@@ -3,8 +3,8 @@
 // results.
 //
 // A message waits in its lane (recipient, receiver, group). The first of each lane has a
-// due time; then it passes the gates (see gates.go), which send it, make it wait, or give
-// it up:
+// due time; then it passes the gates (see gates.go), which send it, make it wait, or drop
+// it:
 //
 //	          ┌──────── waiting, held, parked, flooded ◀───────┐
 //	          ▼                                                │ a gate says when
@@ -69,7 +69,7 @@ func NewQueue(term time.Time, shared bool) *Queue {
 		term: term, maker: maker{seed: maphash.MakeSeed(), addresses: make(map[address]*address)}, old: older(term),
 		floods: floods{of: make(map[uint64]*flood)}, limits: limits{people: make(map[e164.Number]*person)},
 	}
-	q.lanes = lanes{dues: &q.dues, limits: &q.limits, first: make(map[lane]*item), passed: make(map[lane]passed), loading: true, shared: shared}
+	q.lanes = lanes{dues: &q.dues, limits: &q.limits, first: make(map[lane]*item), lastSent: make(map[lane]sentMessage), loading: true, shared: shared}
 	return q
 }
 
@@ -141,9 +141,9 @@ func (q *Queue) Begin(term time.Time) {
 func (q *Queue) askFirst(it *item) {
 	switch {
 	case !it.older:
-	case it.answered(): // the provider responded in an earlier term
+	case it.isCleared(): // the provider responded in an earlier term
 		d := *it.doubt
-		d.Answered = false
+		d.Cleared = false
 		it.doubt = &d
 	case !it.asks():
 		failures := int32(0)
@@ -159,8 +159,8 @@ func (q *Queue) askFirst(it *item) {
 	it.older = false
 }
 
-// Passed records that the provider has a message: it supersedes older ones of its lane.
-func (q *Queue) Passed(m outbox.Message, now time.Time) {
+// Sent records that the provider has a message: it supersedes older ones of its lane.
+func (q *Queue) Sent(m outbox.Message, now time.Time) {
 	q.lanes.sent(q.maker.lane(&m), m.ID, now)
 }
 

@@ -8,13 +8,13 @@ import (
 
 // Result is the result of a Run.
 type Result struct {
-	Run     Run
-	Again   time.Time // when to run it again; zero: it is finished
-	Taken   time.Time // when the provider accepted it, or was found to have it; zero: neither
-	Doubt   Doubt     // what is now known about its attempts
-	Refused bool      // the provider refused the account
-	Digest  bool      // a digest replaces it and those it ran with
-	Alone   string    // the only one of them that is left, which is sent itself; "" if none is
+	Run        Run
+	Again      time.Time // when to run it again; zero: it is finished
+	AcceptedAt time.Time // when the provider accepted it, or was found to have it; zero: neither
+	Doubt      Doubt     // what is now known about its attempts
+	Refused    bool      // the provider refused the account
+	Digest     bool      // a digest replaces it and those it ran with
+	Alone      string    // the only one of them that is left, which is sent itself; "" if none is
 }
 
 // Settle ends a Run, and applies its result.
@@ -30,7 +30,7 @@ func (q *Queue) Settle(r Result, now time.Time) {
 		return
 	}
 	if r.Again.IsZero() {
-		q.done(it, r.Taken, now)
+		q.done(it, r.AcceptedAt, now)
 		return
 	}
 	if it.doubt = nil; r.Doubt != (Doubt{}) {
@@ -40,7 +40,7 @@ func (q *Queue) Settle(r Result, now time.Time) {
 	if q.account.end(it) {
 		q.account.blocked = now.Add(accountRetry)
 	}
-	if !it.maySend() {
+	if !it.maybeInFlight() {
 		q.leaveFlood(it, now, now)
 	}
 	q.dues.wait(it, r.Again)
@@ -48,7 +48,7 @@ func (q *Queue) Settle(r Result, now time.Time) {
 		it.phase = parked
 		it.own().refused = momentOf(now)
 	}
-	q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
+	q.lanes.supersedeUnlessNewest(it, q.lanes.newest(it.lane), now)
 }
 
 // share returns a pointer to a Doubt. The provider is asked about many messages one after another, and
@@ -71,10 +71,10 @@ func (q *Queue) settleDigest(items []*item, r Result, now time.Time) {
 		case !r.Again.IsZero():
 			q.limits.hold(it, r.Again)
 			q.dues.push(it, held, r.Again)
-			q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
+			q.lanes.supersedeUnlessNewest(it, q.lanes.newest(it.lane), now)
 		case it.id == r.Alone:
 			q.dues.wait(it, now)
-			q.lanes.unlessNewest(it, q.lanes.newest(it.lane), now)
+			q.lanes.supersedeUnlessNewest(it, q.lanes.newest(it.lane), now)
 		default:
 			q.done(it, time.Time{}, now)
 		}
@@ -82,11 +82,11 @@ func (q *Queue) settleDigest(items []*item, r Result, now time.Time) {
 }
 
 // done removes an item that is finished; taken is zero if the provider does not have it.
-func (q *Queue) done(it *item, taken, now time.Time) {
+func (q *Queue) done(it *item, acceptedAt, now time.Time) {
 	q.account.end(it)
 	free := now
-	if !taken.IsZero() {
-		free = taken.Add(FloodWindow)
+	if !acceptedAt.IsZero() {
+		free = acceptedAt.Add(FloodWindow)
 		if it.to != e164.Test {
 			q.limits.budget.spend(int(it.segments), now)
 		}
@@ -94,10 +94,10 @@ func (q *Queue) done(it *item, taken, now time.Time) {
 	q.leaveFlood(it, free, now)
 	q.drop(it, now)
 	switch {
-	case !taken.IsZero():
+	case !acceptedAt.IsZero():
 		q.lanes.sent(it.lane, it.id, now)
 	case !q.lanes.late(it.lane):
-		delete(q.lanes.passed, it.lane)
+		delete(q.lanes.lastSent, it.lane)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// mostWords is how many words of a reply are read.
-const mostWords = 60
+// maxWords is how many words of a reply are read.
+const maxWords = 60
 
 // kind is the class of a word.
 type kind int
@@ -199,7 +199,7 @@ func split(text string) []string {
 	tokens := strings.FieldsFunc(plain, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '?' && r != '+' && r != '@'
 	})
-	return tokens[:min(len(tokens), mostWords)]
+	return tokens[:min(len(tokens), maxWords)]
 }
 
 // endOfSilence rewrites "until 7am" as "@0700".

@@ -38,7 +38,7 @@ type Alert struct {
 	State    AlertState           `json:"state"`
 	Sources  []string             `json:"from,omitempty"` // keys into Body.Sources: who has reported it
 	StartsAt time.Time            `json:"starts_at,omitzero"`
-	Came     time.Time            `json:"came"`              // when it first fired, since it last ended
+	FiredAt  time.Time            `json:"came"`              // when it first fired, since it last ended
 	At       time.Time            `json:"at"`                // when its state was last reported
 	Notified time.Time            `json:"notified,omitzero"` // when a notification last listed it as firing
 	Listed   map[string]time.Time `json:"listed,omitempty"`  // when each Alertmanager last listed it, by the short name of its URL
@@ -127,9 +127,9 @@ func (p *Page) index() map[string][]*Alert {
 	return p.byKey
 }
 
-// Take updates the alerts that a notification lists. It changes no others, unless the notification
+// Update updates the alerts that a notification lists. It changes no others, unless the notification
 // leaves some out: see cut. older are alerts of other pages that may move to this one.
-func (p *Page) Take(n *templating.Notification, older []*Alert, at time.Time) Effect {
+func (p *Page) Update(n *templating.Notification, older []*Alert, at time.Time) Effect {
 	p.NotifiedAt, p.WaitsUntil = at, time.Time{}
 	var e Effect
 	source := sourceOf(n)
@@ -170,7 +170,7 @@ func (p *Page) Take(n *templating.Notification, older []*Alert, at time.Time) Ef
 
 // add adds a firing alert.
 func (p *Page) add(n *templating.Notification, a *template.Alert, older []*Alert, at time.Time) {
-	added := &Alert{Key: KeyOf(n, a), State: Firing, StartsAt: a.StartsAt, Came: at, At: at, Notified: at, Whole: a}
+	added := &Alert{Key: KeyOf(n, a), State: Firing, StartsAt: a.StartsAt, FiredAt: at, At: at, Notified: at, Whole: a}
 	added.reported(sourceOf(n))
 	if len(p.index()[added.Key]) > 0 {
 		added.Key += "~" + sourceOf(n)
@@ -180,7 +180,7 @@ func (p *Page) add(n *templating.Notification, a *template.Alert, older []*Alert
 		o := older[i]
 		added.Changes = slices.Clone(o.Changes)
 		if o.Live() {
-			added.Came, added.Covered = o.Came, added.Covered || o.Covered
+			added.FiredAt, added.Covered = o.FiredAt, added.Covered || o.Covered
 		} else {
 			added.changed(at)
 		}
@@ -196,7 +196,7 @@ func (p *Page) fires(known *Alert, n *templating.Notification, a *template.Alert
 		e.Back = true
 	case Resolved, Gone:
 		known.changed(at)
-		known.Came = at
+		known.FiredAt = at
 		if known.flaps(at) < FlapChanges && !n.Repeats() { // texts about a flapping alert say that it flaps
 			known.Covered, e.Fresh = false, true
 		}
@@ -303,9 +303,9 @@ func (p *Page) Holds(key string) bool {
 	return slices.ContainsFunc(p.index()[key], (*Alert).Live)
 }
 
-// Rest returns the part of a RESOLVED text that names the alerts that have not ended, "" if all have
+// NotResolved returns the part of a RESOLVED text that names the alerts that have not ended, "" if all have
 // ended. name returns an alert's name in texts.
-func (p *Page) Rest(name func(template.Alert) string) string {
+func (p *Page) NotResolved(name func(template.Alert) string) string {
 	live := p.Live()
 	if n := p.Truncated(); len(live) == 0 && n > 0 {
 		return fmt.Sprintf("%d more may fire", n)

@@ -89,7 +89,7 @@ func TestTake(t *testing.T) {
 					t.Fatal(err)
 				}
 				last = s.notification()
-				e := p.Take(last, nil, at(s.at))
+				e := p.Update(last, nil, at(s.at))
 				if last.Status == "firing" && p.Reopens(last, "", at(s.at)) == "" {
 					p.Notified(s.reason, e, []outbox.Person{alice}, "", at(s.at))
 				}
@@ -100,8 +100,8 @@ func TestTake(t *testing.T) {
 				live = append(live, a.Key)
 			}
 			slices.Sort(live)
-			if got := strings.Join(live, " "); got != test.live || p.Over() != test.over || p.Rest(name) != test.rest {
-				t.Errorf("%q are left, over: %t, %q; want %q, %t, %q", got, p.Over(), p.Rest(name), test.live, test.over, test.rest)
+			if got := strings.Join(live, " "); got != test.live || p.Over() != test.over || p.NotResolved(name) != test.rest {
+				t.Errorf("%q are left, over: %t, %q; want %q, %t, %q", got, p.Over(), p.NotResolved(name), test.live, test.over, test.rest)
 			}
 			if reopens := p.Reopens(last, "", at(time.Hour)); (reopens != "") != test.reopens {
 				t.Errorf("reopens: %q, want %t", reopens, test.reopens)
@@ -223,7 +223,7 @@ func TestFlapping(t *testing.T) {
 	p := opened()
 	quiet := func(minute int, alerts string) bool {
 		n := take{alerts: alerts}.notification()
-		return p.Quiet(p.Take(n, nil, at(time.Duration(minute)*time.Minute)), at(time.Duration(minute)*time.Minute))
+		return p.Quiet(p.Update(n, nil, at(time.Duration(minute)*time.Minute)), at(time.Duration(minute)*time.Minute))
 	}
 	for i, step := range []struct {
 		alerts string

@@ -18,8 +18,8 @@ func TestComing(t *testing.T) {
 		step int
 	}{
 		"first step":                       {opened(), plan, 5 * time.Minute, 1},
-		"second step":                      {taken(opened(), 1), plan, 15 * time.Minute, 2},
-		"repeat":                           {taken(opened(), 2), plan, 15*time.Minute + time.Hour, 0},
+		"second step":                      {afterSteps(opened(), 1), plan, 15 * time.Minute, 2},
+		"repeat":                           {afterSteps(opened(), 2), plan, 15*time.Minute + time.Hour, 0},
 		"repeat before a step":             {opened(), hour, 10 * time.Minute, 0},
 		"no steps":                         {opened(), &page.Plan{Pages: true}, 0, 0},
 		"the receiver no longer has pages": {opened(), &page.Plan{}, 0, 0},
@@ -41,8 +41,8 @@ func TestComing(t *testing.T) {
 	}
 }
 
-// taken returns the page after some of its steps.
-func taken(p *page.Page, steps int) *page.Page {
+// afterSteps returns the page after some of its steps.
+func afterSteps(p *page.Page, steps int) *page.Page {
 	for i := range steps {
 		p.Do(page.Action{Kind: page.Escalate}, plan, []outbox.Person{{Name: plan.Steps[i].To[0], Number: "+33639980009"}}, at(plan.Steps[i].After))
 	}

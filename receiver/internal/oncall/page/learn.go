@@ -145,7 +145,7 @@ func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
 		}
 		a.changed(now)
 		a.released(now)
-		a.Came, a.Covered, a.StartsAt = now, false, known.StartsAt
+		a.FiredAt, a.Covered, a.StartsAt = now, false, known.StartsAt
 		a.listed(known.ListedBy, now)
 		if a.Whole != nil {
 			whole := *a.Whole

@@ -16,7 +16,7 @@ const SilenceEnded = "the silence has ended"
 func Open(id, code, receiver string, n *templating.Notification, older []*Alert, at time.Time) *Page {
 	p := &Page{Page: outbox.Page{ID: id, Receiver: receiver, GroupKey: n.GroupKey, Code: code, State: outbox.PageOpen, OpenedAt: at}}
 	p.Note(at, outbox.PageEventOpened, "", n.NotificationReason)
-	p.Take(n, older, at)
+	p.Update(n, older, at)
 	return p
 }
 
@@ -101,7 +101,7 @@ func (p *Page) Notified(reason string, e Effect, people []outbox.Person, reopens
 			}
 		}
 		first := firstPaged(people, at)
-		if first.Before(p.From) || e.Back { // an alert no longer waits for quiet hours to end, or is no longer suppressed
+		if first.Before(p.StepsFrom) || e.Back { // an alert no longer waits for quiet hours to end, or is no longer suppressed
 			p.restart(first)
 		}
 		p.RepeatAt = Latest(p.RepeatAt, at)
@@ -135,7 +135,7 @@ func firstPaged(people []outbox.Person, at time.Time) time.Time {
 
 // restart opens the page without a holder, and restarts its escalation from the first step.
 func (p *Page) restart(at time.Time) {
-	p.Progress, p.RepeatAt = Progress{From: at, StepAt: at}, at
+	p.Progress, p.RepeatAt = Progress{StepsFrom: at, StepAt: at}, at
 	p.State, p.AcknowledgedAt, p.AcknowledgedBy, p.Holder, p.SilencedUntil = outbox.PageOpen, time.Time{}, "", "", time.Time{}
 	p.CutCovered = 0
 	for _, a := range p.Alerts {
@@ -149,7 +149,7 @@ func (p *Page) Newer(than time.Time) (templating.Notification, bool) {
 	n, came := p.Notification, false
 	newer := n.Alerts[:0:0]
 	for _, a := range p.Alerts {
-		if !a.Live() || !a.Came.After(than) {
+		if !a.Live() || !a.FiredAt.After(than) {
 			continue
 		}
 		came = true
@@ -205,9 +205,9 @@ func (p *Page) Undo(plan *Plan, by outbox.Person, at time.Time) {
 	p.Unsuppress(at)
 	p.AskedAt = at // puts off the next question until its silences have ended
 	p.restart(at)
-	p.Steps, p.Judged = steps, true
+	p.Steps, p.ReachDecided = steps, true
 	if steps > 0 && plan != nil && steps <= len(plan.Steps) {
-		p.From = at.Add(-plan.Steps[steps-1].After)
+		p.StepsFrom = at.Add(-plan.Steps[steps-1].After)
 	}
 	p.Note(at, outbox.PageEventUndone, by.String(), "")
 }

@@ -27,7 +27,7 @@ func (p *Page) Merge(other *Page) {
 	if !other.State.Current() {
 		return
 	}
-	if p.State == outbox.PageOpen && other.State != outbox.PageOpen && !other.AcknowledgedAt.Before(p.From) { // acknowledged since
+	if p.State == outbox.PageOpen && other.State != outbox.PageOpen && !other.AcknowledgedAt.Before(p.StepsFrom) { // acknowledged since
 		p.State, p.AcknowledgedAt, p.AcknowledgedBy = other.State, other.AcknowledgedAt, other.AcknowledgedBy
 		p.Holder, p.SilencedUntil, p.CutCovered = other.Holder, other.SilencedUntil, other.CutCovered
 		p.cover()
@@ -36,7 +36,7 @@ func (p *Page) Merge(other *Page) {
 		return (e.Type == outbox.PageEventReopened || e.Type == outbox.PageEventUndone) && e.At.After(p.AcknowledgedAt)
 	})
 	if other.State == outbox.PageOpen && p.State != outbox.PageOpen && reopened {
-		p.restart(other.From)
+		p.restart(other.StepsFrom)
 		p.Progress = other.Progress
 	}
 	for _, person := range other.People {

@@ -95,7 +95,7 @@ func (p *Page) Next(f Facts, now time.Time) Action {
 	}
 	at, more := p.next(f.Plan, len(p.People) == 0)
 	due := more && !now.Before(at)
-	impatient := f.Plan.NoReceipt > 0 && !p.Judged && now.Sub(p.StepAt) >= f.Plan.NoReceipt
+	impatient := f.Plan.NoReceipt > 0 && !p.ReachDecided && now.Sub(p.StepAt) >= f.Plan.NoReceipt
 	unreached := all(f.Reached, func(r Reach) bool { return r.Lost || impatient && !r.Arrived })
 	paged := p.People.of(p.Steps)
 	switch {
@@ -109,7 +109,7 @@ func (p *Page) Next(f Facts, now time.Time) Action {
 		return Action{Kind: Escalate, Why: paged.after("Not reached:"), Unreached: unreached}
 	case f.Plan.Repeat > 0 && len(p.People) > 0 && now.Sub(p.RepeatAt) >= f.Plan.Repeat:
 		return Action{Kind: Repeat}
-	case !p.Judged && (unreached != "" || impatient):
+	case !p.ReachDecided && (unreached != "" || impatient):
 		return Action{Kind: Judge, Unreached: unreached}
 	}
 	return Action{Kind: Wait}
@@ -123,7 +123,7 @@ func (p *Page) When(a Action, plan *Plan) time.Time {
 	switch a.Kind {
 	case Escalate:
 		if a.Unreached == "" && p.PassedBy == "" && !p.NobodyPaged && len(p.People) > 0 { // otherwise it has no due time
-			due = p.From.Add(plan.Steps[p.Steps].After - p.Late)
+			due = p.StepsFrom.Add(plan.Steps[p.Steps].After - p.Late)
 		}
 	case Repeat:
 		due = p.RepeatAt.Add(plan.Repeat)
@@ -143,8 +143,8 @@ func (p *Page) After(at time.Time) time.Time {
 // Origin returns a name for the state in which the page was loaded.
 func (p *Page) Origin() string { return p.ID + " " + p.began.UTC().Format(time.RFC3339Nano) }
 
-// Did sets the Clock to the time of an action, see When, or back to its loaded value if nothing was sent.
-func (p *Page) Did(at time.Time, sent bool) {
+// SetClock sets the Clock to the time of an action, see When, or back to its loaded value if nothing was sent.
+func (p *Page) SetClock(at time.Time, sent bool) {
 	if p.Clock = p.began; sent {
 		p.Clock = at
 	}
@@ -165,7 +165,7 @@ func (p *Page) Do(a Action, plan *Plan, people []outbox.Person, now time.Time) {
 		p.RepeatAt = now
 		p.Note(now, outbox.PageEventRepeated, "", "nobody has acknowledged it")
 	case Judge:
-		p.Judged = true
+		p.ReachDecided = true
 		if a.Unreached != "" {
 			p.Note(now, outbox.PageEventUnreached, "", a.Unreached+"; there is nobody else to page")
 		}
@@ -177,12 +177,12 @@ func (p *Page) escalate(a Action, plan *Plan, people []outbox.Person, now time.T
 		p.Note(now, outbox.PageEventUnreached, "", a.Unreached)
 	}
 	step := plan.Steps[p.Steps]
-	if due := p.From.Add(step.After); now.Sub(due) > lateStep { // later steps keep their distance
+	if due := p.StepsFrom.Add(step.After); now.Sub(due) > lateStep { // later steps keep their distance
 		from := now.Add(-step.After)
-		p.From, p.Late = from, p.Late+from.Sub(p.From)
+		p.StepsFrom, p.Late = from, p.Late+from.Sub(p.StepsFrom)
 	}
 	p.Steps++
-	p.StepAt, p.Judged, p.NobodyPaged, p.PassedBy = now, false, len(people) == 0, ""
+	p.StepAt, p.ReachDecided, p.NobodyPaged, p.PassedBy = now, false, len(people) == 0, ""
 	p.Note(now, outbox.PageEventEscalated, "", fmt.Sprintf("step %d of %d: %s", p.Steps, len(plan.Steps), strings.Join(step.To, ", ")))
 	if p.NobodyPaged {
 		p.Note(now, outbox.PageEventUnreached, "", "the step has nobody to page")
@@ -240,7 +240,7 @@ func (p *Page) Schedule(plan *Plan) {
 	if p.State == outbox.PageOpen && plan != nil && p.Fires() && !p.WaitsUntil.After(p.AskedAt) {
 		if at, more := p.next(plan, len(p.People) == 0); more {
 			earlier(at)
-			if plan.NoReceipt > 0 && !p.Judged {
+			if plan.NoReceipt > 0 && !p.ReachDecided {
 				earlier(p.StepAt.Add(plan.NoReceipt))
 			}
 		}
@@ -260,5 +260,5 @@ func (p *Progress) next(plan *Plan, nobody bool) (at time.Time, more bool) {
 	case nobody || p.NobodyPaged || p.PassedBy != "":
 		return p.StepAt, true
 	}
-	return p.From.Add(plan.Steps[p.Steps].After), true
+	return p.StepsFrom.Add(plan.Steps[p.Steps].After), true
 }

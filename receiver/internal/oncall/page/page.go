@@ -10,7 +10,7 @@
 //	            all alerts resolved, gone or moved ───────┴─→ resolved
 //	                         36 h without news ─────────────→ expired
 //
-// A page holds alerts. A notification changes the alerts that it lists ([Page.Take]); a response of
+// A page holds alerts. A notification changes the alerts that it lists ([Page.Update]); a response of
 // Alertmanager changes all of them ([Page.Learn]):
 //
 //	          notified, or Alertmanager lists it as active
@@ -99,13 +99,13 @@ type Body struct {
 
 // Progress holds how far the escalation has come.
 type Progress struct {
-	From        time.Time     `json:"from"`              // the time that Step.After counts from
-	Late        time.Duration `json:"late,omitempty"`    // how far late steps have moved From
-	Steps       int           `json:"steps"`             // how many steps were taken
-	StepAt      time.Time     `json:"step_at"`           // when the last step was taken, or the page opened
-	NobodyPaged bool          `json:"at_once,omitempty"` // the last step named nobody who can be paged
-	Judged      bool          `json:"judged,omitempty"`  // it is no longer checked whether the last step reached anybody
-	PassedBy    string        `json:"passed,omitempty"`  // who wants the next step taken now; "": nobody
+	StepsFrom    time.Time     `json:"from"`              // the time that Step.After counts from
+	Late         time.Duration `json:"late,omitempty"`    // how far late steps have moved From
+	Steps        int           `json:"steps"`             // how many steps were taken
+	StepAt       time.Time     `json:"step_at"`           // when the last step was taken, or the page opened
+	NobodyPaged  bool          `json:"at_once,omitempty"` // the last step named nobody who can be paged
+	ReachDecided bool          `json:"judged,omitempty"`  // it is no longer checked whether the last step reached anybody
+	PassedBy     string        `json:"passed,omitempty"`  // who wants the next step taken now; "": nobody
 }
 
 // ErrUnreadable is the error of Load for a page whose Doc cannot be read. A retry does not help.

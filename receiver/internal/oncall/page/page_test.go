@@ -55,7 +55,7 @@ func openedFor(people ...outbox.Person) *page.Page {
 
 // notify updates a page from a firing notification, about which people get messages.
 func notify(p *page.Page, n *templating.Notification, at time.Time, people ...outbox.Person) {
-	e := p.Take(n, nil, at)
+	e := p.Update(n, nil, at)
 	p.Notified(n.NotificationReason, e, people, p.Reopens(n, "", at), at)
 }
 
@@ -93,7 +93,7 @@ func judged(d time.Duration) func(*page.Page) {
 func resolve(p *page.Page) {
 	n := firing("a")
 	n.Status, n.Alerts[0].Status = "resolved", "resolved"
-	p.Take(n, nil, at(time.Minute))
+	p.Update(n, nil, at(time.Minute))
 	p.End(at(time.Minute), "")
 }
 
@@ -198,7 +198,7 @@ func TestLife(t *testing.T) {
 	notified := func(d time.Duration, stopped bool, to []outbox.Person, fingerprints ...string) func(*page.Page) {
 		return func(p *page.Page) {
 			n := firing(fingerprints...)
-			e := p.Take(n, nil, at(d))
+			e := p.Update(n, nil, at(d))
 			left := ""
 			if stopped {
 				left = "alice wants no more texts"
@@ -348,7 +348,7 @@ func TestMerge(t *testing.T) {
 func TestLoad(t *testing.T) {
 	p := after(escalate(5*time.Minute, bob), acknowledge(bob, 6*time.Minute))
 	got, err := page.Load(*p.Stored(), nil)
-	if err != nil || got.Events != nil || got.Holder != bob.Number || got.Steps != 1 || !got.From.Equal(begin) || len(got.People) != 2 {
+	if err != nil || got.Events != nil || got.Holder != bob.Number || got.Steps != 1 || !got.StepsFrom.Equal(begin) || len(got.People) != 2 {
 		t.Errorf("the page is read as %+v, %v", got, err)
 	}
 	if _, err := page.Load(outbox.Page{ID: "1", Doc: []byte("{")}, nil); err == nil || !strings.Contains(err.Error(), "page 1: its document cannot be read") {

@@ -21,9 +21,9 @@ const (
 // Calendar is a rota in an iCalendar file (RFC 5545), as Google, Outlook and PagerDuty write it. Each
 // event is a shift of its attendees, or of the people that its summary names.
 type Calendar struct {
-	Skipped []Skipped // events that cannot be read
-	events  []event
-	rivals  []rival
+	Skipped    []Skipped // events that cannot be read
+	events     []event
+	duplicates []duplicateZone
 
 	mu     sync.Mutex
 	window window
@@ -40,10 +40,10 @@ const aheadFor = 7 * day
 
 // Skipped is an event that cannot be read.
 type Skipped struct {
-	Shift        // without its times
-	Line  int    // where it begins
-	Over  string // its last day, "20261123"; "" if unknown
-	Err   error
+	Shift          // without its times
+	Line    int    // where it begins
+	LastDay string // its last day, "20261123"; "" if unknown
+	Err     error
 }
 
 func (s Skipped) Error() string {
@@ -95,13 +95,13 @@ func ParseCalendar(data []byte, local *time.Location) (*Calendar, error) {
 			}
 			parsed, err := p.parse(e)
 			if err != nil {
-				c.Skipped = append(c.Skipped, Skipped{Shift: Shift{Names: parsed.names, Summary: parsed.summary}, Line: e.line, Over: lastDay(e), Err: err})
+				c.Skipped = append(c.Skipped, Skipped{Shift: Shift{Names: parsed.names, Summary: parsed.summary}, Line: e.line, LastDay: lastDay(e), Err: err})
 				continue
 			}
 			c.events = append(c.events, parsed)
 		}
 	}
-	c.rivals = p.zones.rivals()
+	c.duplicates = p.zones.duplicates()
 	c.revise()
 	c.link()
 	return c, nil

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// rival is a time zone that events use and that both the file and the database define.
-type rival struct {
+// duplicateZone is a time zone that events use and that both the file and the database define.
+type duplicateZone struct {
 	name     string
 	own      *defined
 	database location
 	ownUsed  bool // events use the file's definition
 }
 
-// rivals returns the zones in use that both the file and the database define.
-func (z *zones) rivals() []rival {
-	var all []rival
+// duplicates returns the zones in use that both the file and the database define.
+func (z *zones) duplicates() []duplicateZone {
+	var all []duplicateZone
 	for name, used := range z.known {
 		component := z.defined[name]
 		database, known := behind(name)
@@ -26,10 +26,10 @@ func (z *zones) rivals() []rival {
 		}
 		if own, err := parseTimezone(component); err == nil {
 			_, ownUsed := used.(*defined)
-			all = append(all, rival{name, own, database, ownUsed})
+			all = append(all, duplicateZone{name, own, database, ownUsed})
 		}
 	}
-	slices.SortFunc(all, func(a, b rival) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(all, func(a, b duplicateZone) int { return strings.Compare(a.name, b.name) })
 	return all
 }
 
@@ -60,7 +60,7 @@ func utc(offset time.Duration) string {
 func (c *Calendar) Disagreements(from, to time.Time) []Disagreement {
 	var all []Disagreement
 	from = from.Truncate(time.Second)
-	for _, r := range c.rivals {
+	for _, r := range c.duplicates {
 		moments := []time.Time{from} // the moments when either offset may change
 		for _, change := range r.own.changes {
 			moments = append(moments, change.moment())
