@@ -56,14 +56,14 @@ type OnCall interface {
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool
 }
 
-// Options are the options of New. Spool and OnCall are required.
+// Options are the options of New. Spool, OnCall and IDs are required.
 type Options struct {
 	Spool      *spool.Spool
 	OnCall     OnCall
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
 	Shared     bool                  // other processes use the store too
-	IDs        *outbox.IDs           // shared by the process, so that a newer message has a greater ID; nil: its own
+	IDs        *outbox.IDs           // shared by the process, so that a newer message has a greater ID
 }
 
 // Intake handles notifications. It is safe for concurrent use.
@@ -112,9 +112,6 @@ func (e *UnknownReceiverError) Error() string {
 func New(o Options) *Intake {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.IDs == nil {
-		o.IDs = outbox.NewIDs()
 	}
 	return &Intake{
 		spool: o.Spool, onCall: o.OnCall, logger: o.Logger, refusals: logs.Limit(o.Logger), line: newLine(), metrics: newMetrics(o.Registerer),

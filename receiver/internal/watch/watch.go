@@ -31,7 +31,7 @@ type Alarm interface {
 	NewID(at time.Time) string
 }
 
-// Options are the options of New. Spool, People and Alarm are required.
+// Options are the options of New. Spool, People, Alarm and Healthy are required.
 type Options struct {
 	Spool      *spool.Spool
 	People     People
@@ -40,7 +40,7 @@ type Options struct {
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
 	Transport  http.RoundTripper     // carries the calls to the dead-man's switch; nil: the default transport
-	Healthy    func() error          // returns why smspager or the provider is not healthy; nil: they always are
+	Healthy    func() error          // returns why smspager or the provider is not healthy
 }
 
 // Watch runs all checks. It is safe for concurrent use.
@@ -57,9 +57,6 @@ type Watch struct {
 func New(o Options) *Watch {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Healthy == nil {
-		o.Healthy = func() error { return nil }
 	}
 	h, last := newHeartbeats(&o), &seen{}
 	return &Watch{
