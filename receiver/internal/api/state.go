@@ -38,7 +38,7 @@ func (a *API) serveHeartbeats(w http.ResponseWriter, r *http.Request) {
 		a.unavailable(w, err)
 		return
 	}
-	response.Write(w, http.StatusOK, map[string]any{"heartbeats": all})
+	respond(w, r, http.StatusOK, map[string]any{"heartbeats": all})
 }
 
 const (
@@ -143,5 +143,5 @@ func (a *API) servePreview(w http.ResponseWriter, r *http.Request) {
 		response.Write(w, http.StatusBadRequest, err)
 		return
 	}
-	response.Write(w, http.StatusOK, preview)
+	respond(w, r, http.StatusOK, preview)
 }

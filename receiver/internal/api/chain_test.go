@@ -41,15 +41,19 @@ func (c *chain) Roster() *people.Roster { return c.roster }
 
 func (c *chain) Status() (s status.Status) {
 	fill(reflect.ValueOf(&s).Elem())
+	s.Problems = []string{"+33639980001 is wrong"}
 	return s
 }
 
 func (c *chain) Heartbeats(context.Context) (all []status.Heartbeat, err error) {
 	fill(reflect.ValueOf(&all).Elem())
+	all[0].Name = "of +33639980001"
 	return all, nil
 }
 
-func (c *chain) Preview(string, []byte, string) (any, error) { return struct{}{}, nil }
+func (c *chain) Preview(string, []byte, string) (any, error) {
+	return map[string]string{"text": "call +33639980001"}, nil
+}
 
 func (c *chain) Act(context.Context, command.Act) (command.Acted, error) {
 	return command.Acted{Page: c.pages[0], Done: true}, nil
@@ -133,5 +137,21 @@ receivers: [{name: oncall, to: [alice]}]
 				}
 			})
 		})
+	}
+}
+
+// TestNumbersOfTheChain: only admins see whole numbers in what others write, such as templates and calendars.
+func TestNumbersOfTheChain(t *testing.T) {
+	for route, body := range map[string]string{"GET status": "", "GET heartbeats": "", "POST preview": `{"payload":{}}`} {
+		for _, role := range []config.Role{config.Viewer, config.Responder, config.Admin} {
+			a := api.New(api.Options{State: new(chain)})
+			method, path, _ := strings.Cut(route, " ")
+			r := httptest.NewRequest(method, "/api/v1/"+path, strings.NewReader(body))
+			w := httptest.NewRecorder()
+			a.ServeHTTP(w, r.WithContext(access.With(t.Context(), access.Caller{Login: "eve", Role: role})))
+			if whole := strings.Contains(w.Body.String(), "+33639980001"); w.Code != 200 || whole != (role == config.Admin) {
+				t.Errorf("%s as %s: %d %s", route, role, w.Code, w.Body)
+			}
+		}
 	}
 }
