@@ -4,12 +4,14 @@ package house_test
 import (
 	"flag"
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,8 +27,8 @@ var update = flag.Bool("update", false, "rewrite testdata/arrows.txt")
 var levels = [][]string{
 	{"internal/freeport", "internal/realpart", "internal/testwait", "internal/zoneinfo"},
 	{
-		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/status", "receiver/internal/people/rota",
-		"receiver/outbox/internal/group", "receiver/internal/puretest",
+		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/status", "receiver/internal/people/rota", "receiver/internal/alias",
+		"receiver/outbox/internal/group",
 		"internal/postgrestest", "internal/alertmanagertest", "internal/browsertest", "internal/logs",
 	},
 	{"receiver/textinghouse", "templating"},
@@ -51,6 +53,60 @@ var alone = map[string][]string{
 	"receiver/textinghouse": {"templating/gsm7"},
 	"templating":            {"templating/gsm7"},
 	"templating/gsm7":       {},
+}
+
+// pure lists the rooms whose results depend on their arguments alone, and what they may import.
+var pure = map[string][]string{
+	"receiver/internal/delivery/queue": {
+		"cmp", "container/heap", "hash/maphash", "math", "slices", "strings", "time",
+		module + "receiver/e164", module + "receiver/outbox", module + "templating",
+	},
+	"receiver/internal/oncall/page": {
+		"cmp", "encoding/json", "errors", "fmt", "hash/fnv", "slices", "strings", "time", "github.com/prometheus/alertmanager/template", "github.com/prometheus/common/model",
+		module + "receiver/e164", module + "receiver/outbox", module + "templating",
+	},
+	"receiver/internal/oncall/command": {
+		"embed", "encoding/hex", "fmt", "html", "net/url", "regexp", "slices", "strconv", "strings", "sync", "time", "unicode", "unicode/utf16", "golang.org/x/text/unicode/norm",
+		module + "receiver/e164", module + "receiver/outbox", module + "templating/gsm7",
+	},
+}
+
+// impure lists what reads a clock, waits, or makes something new at each call.
+var impure = []string{
+	"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick", "outbox.NewIDs", "outbox.Retain",
+}
+
+// TestPure: a pure room has no clock, network or store.
+func TestPure(t *testing.T) {
+	for room, allowed := range pure {
+		names, err := filepath.Glob(room + "/*.go")
+		if err != nil || len(names) == 0 {
+			t.Fatalf("no room %s (%v)", room, err)
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			files := token.NewFileSet()
+			file, err := parser.ParseFile(files, name, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, spec := range file.Imports {
+				if imported, err := strconv.Unquote(spec.Path.Value); err != nil || !slices.Contains(allowed, imported) {
+					t.Errorf("%s: %s is imported", files.Position(spec.Pos()), spec.Path.Value)
+				}
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				if s, ok := n.(*ast.SelectorExpr); ok {
+					if x, ok := s.X.(*ast.Ident); ok && slices.Contains(impure, x.Name+"."+s.Sel.Name) {
+						t.Errorf("%s: %s.%s is used", files.Position(s.Pos()), x.Name, s.Sel.Name)
+					}
+				}
+				return true
+			})
+		}
+	}
 }
 
 // TestHouse reads the imports of every room. Each must point down, and each is listed in

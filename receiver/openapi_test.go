@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -41,6 +42,7 @@ type content struct{ Schema schema }
 type schema struct {
 	Ref        string `yaml:"$ref"`
 	Type       any
+	Format     string
 	Properties map[string]schema
 	Items      *schema
 	Enum       []string
@@ -121,6 +123,9 @@ rotas: [{name: primary, turns: {start: 2026-11-02 09:00, days: 7, people: [alice
 	}
 }
 
+// apiTime matches the form of all times; see also package api's TestTimes.
+var apiTime = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
+
 // check checks a value by a schema. A field that the schema lacks is an error.
 func (o *openAPI) check(t *testing.T, at string, s schema, v any) {
 	t.Helper()
@@ -157,6 +162,9 @@ func (o *openAPI) check(t *testing.T, at string, s schema, v any) {
 			o.check(t, at+"[]", *s.Items, item)
 		}
 	case string:
+		if s.Format == "date-time" && !apiTime.MatchString(v) {
+			t.Errorf("%s is %q, not a time in UTC with milliseconds", at, v)
+		}
 		if s.Enum != nil && !slices.Contains(s.Enum, v) {
 			t.Errorf("%s is %q, not one of %v", at, v, s.Enum)
 		} else if s.Enum == nil && s.Type != nil && !strings.Contains(fmt.Sprint(s.Type), "string") {

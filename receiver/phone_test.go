@@ -51,6 +51,16 @@ func (c *chain) press(path, name, value string) (code int, body string) {
 	return c.do("POST", path, url.Values{name: {value}}.Encode(), "Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "same-origin")
 }
 
+// TestNumbersOnAPhonePage: a phone page shows no whole number of the person who is paged next.
+func TestNumbersOnAPhonePage(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, strings.Replace(linked, "to: [bob]", `to: ["+33639980077"]`, 1))
+	c.act("pages", `{"to":"oncall","text":"Backup of db-3 failed","severity":"warning","key":"backup"}`)
+	code, body := c.press(c.linkTo(alice, "Backup of db-3 failed"), "do", "show")
+	if code != 200 || !strings.Contains(body, "Next: ") || strings.Contains(body, "33639980077") {
+		t.Errorf("the response is %d %s", code, body)
+	}
+}
+
 func TestPhonePage(t *testing.T) {
 	c := start(t, textinghousetest.Options{}, linked)
 	c.act("pages", `{"to":"oncall","text":"Backup of db-3 failed","severity":"warning","key":"backup"}`)

@@ -3,25 +3,26 @@ package receiver
 import (
 	"encoding/json"
 
+	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
 // previewed is the JSON form of a Preview.
 type previewed struct {
-	Receiver      string             `json:"receiver"`
-	Ignored       bool               `json:"ignored"`
-	Text          string             `json:"text"`
-	Encoding      string             `json:"encoding"`
-	Septets       int                `json:"septets"` // UTF-16 units if the encoding is ucs2
-	Segments      []previewedSegment `json:"segments"`
-	MaxSegments   int                `json:"max_segments"`
-	Shown         int                `json:"shown"`
-	Hidden        int                `json:"hidden"`
-	Cut           bool               `json:"cut"`
-	Choices       []choice           `json:"choices"`
-	Shortened     []shortenedValue   `json:"shortened"`
-	Changes       []changedString    `json:"changes"`
-	TemplateError string             `json:"template_error,omitempty"`
+	Receiver      string                  `json:"receiver"`
+	Ignored       bool                    `json:"ignored"`
+	Text          string                  `json:"text"`
+	Encoding      string                  `json:"encoding"`
+	Septets       int                     `json:"septets"` // UTF-16 units if the encoding is ucs2
+	Segments      []previewedSegment      `json:"segments"`
+	MaxSegments   int                     `json:"max_segments"`
+	Shown         int                     `json:"shown"`
+	Hidden        int                     `json:"hidden"`
+	Cut           bool                    `json:"cut"`
+	Choices       []templating.Choice     `json:"choices"`
+	Shortened     []templating.Shortening `json:"shortened"`
+	Changes       []gsm7.Change           `json:"changes"`
+	TemplateError string                  `json:"template_error,omitempty"`
 }
 
 type previewedSegment struct {
@@ -30,42 +31,17 @@ type previewedSegment struct {
 	Room    int    `json:"room"` // septets that the segment can hold
 }
 
-// choice is a part of the text and the rule that chose it.
-type choice struct {
-	Part string `json:"part"`
-	From string `json:"from"`
-}
-
-type shortenedValue struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-}
-
-type changedString struct {
-	From  string `json:"from"`
-	To    string `json:"to"`
-	Count int    `json:"count"`
-}
-
 // MarshalJSON implements [json.Marshaler]. docs/http.md describes the form.
 func (r Preview) MarshalJSON() ([]byte, error) {
 	out := previewed{
 		Receiver: r.Receiver, Ignored: r.Ignored, Text: r.Text, Encoding: r.Size.Encoding, Septets: r.Size.Units, MaxSegments: r.MaxSegments,
-		Shown: r.Shown, Hidden: r.Hidden, Cut: r.Cut, Choices: []choice{}, Shortened: []shortenedValue{}, Changes: []changedString{},
+		Shown: r.Shown, Hidden: r.Hidden, Cut: r.Cut,
+		Choices: append([]templating.Choice{}, r.Choices()...), Shortened: append([]templating.Shortening{}, r.Shortened...), Changes: append([]gsm7.Change{}, r.Changes()...),
 	}
 	parts := gsm7.Segments(r.Text)
 	for _, part := range parts {
 		size := gsm7.Measure(part)
 		out.Segments = append(out.Segments, previewedSegment{Text: part, Septets: size.Units, Room: gsm7.Room(size.Encoding, len(parts))})
-	}
-	for _, ch := range r.Choices() {
-		out.Choices = append(out.Choices, choice(ch))
-	}
-	for _, s := range r.Shortened {
-		out.Shortened = append(out.Shortened, shortenedValue(s))
-	}
-	for _, ch := range r.Changes() {
-		out.Changes = append(out.Changes, changedString(ch))
 	}
 	if r.Err != nil {
 		out.TemplateError = r.Err.Error()

@@ -70,8 +70,8 @@ func (r *Receiver) status() status.Status {
 		s.Spool.Trouble = err.Error()
 	}
 	r.history.mu.Lock()
-	s.StartedAt = *status.OrNil(r.history.startedAt)
-	s.Configuration = status.Configuration{LoadedAt: *status.OrNil(r.history.loadedAt), FailedAt: status.OrNil(r.history.failedAt), Error: r.history.failure}
+	s.StartedAt = status.Time(r.history.startedAt)
+	s.Configuration = status.Configuration{LoadedAt: status.Time(r.history.loadedAt), FailedAt: status.OrNil(r.history.failedAt), Error: r.history.failure}
 	r.history.mu.Unlock()
 	s.Problems = problems(&s)
 	return s

@@ -3,7 +3,6 @@ package receiver
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/prometheus/common/model"
 
@@ -40,15 +39,13 @@ func compile(cfg *config.Config) ([]intake.Receiver, error) {
 		return nil, err
 	}
 	var receivers []intake.Receiver
-	for _, r := range cfg.Receivers {
+	for i := range cfg.Receivers {
+		r := &cfg.Receivers[i]
 		text, err := set.Text(r.Text, r.Zone)
 		if err != nil {
 			return nil, fmt.Errorf("receiver %q: %w", r.Name, err)
 		}
-		receivers = append(receivers, intake.Receiver{
-			Name: r.Name, To: r.Recipients, Pages: r.Pages(), ToLabel: r.ToLabel, Text: text, MaxSegments: r.MaxSegments, Urgent: r.Urgent,
-			SendResolved: r.SendResolved, DedupeWindow: r.DedupeWindow, MaxAge: r.MaxAge,
-		})
+		receivers = append(receivers, intake.Receiver{Receiver: r, Text: text})
 	}
 	return receivers, nil
 }
@@ -100,26 +97,23 @@ func preview(cfg *config.Config, name string, n templating.Notification, d draft
 			return Preview{}, err
 		}
 	}
-	if d.maxSegments > 0 {
-		r.MaxSegments = d.maxSegments
-	}
 	addressed := n.Receiver
 	if other, err := intake.Find(receivers, addressed); err == nil && other == r {
 		addressed = ""
 	}
 	n.Receiver = r.Name
-	var b templating.Budget
-	if r.Pages && n.Status != string(model.AlertResolved) {
+	b := templating.Budget{MaxSegments: cmp.Or(d.maxSegments, r.MaxSegments)}
+	if r.Pages() && n.Status != string(model.AlertResolved) {
 		var links link.Links
-		if i := slices.IndexFunc(cfg.Receivers, func(c config.Receiver) bool { return c.Name == r.Name }); i >= 0 && cfg.Receivers[i].Link {
+		if r.Link {
 			links = linksOf(cfg)
 		}
 		b.Tail, b.LongTail = oncall.SampleTail(links)
 	}
-	if n.NotificationReason == "repeat interval elapsed" {
+	if n.Repeats() {
 		b.Again, b.LongTail = true, ""
 	}
-	return Preview{Receiver: r.Name, Addressed: addressed, Ignored: !r.Wants(&n), MaxSegments: r.MaxSegments, Rendering: r.Render(n, b)}, nil
+	return Preview{Receiver: r.Name, Addressed: addressed, Ignored: !r.Wants(&n), MaxSegments: b.MaxSegments, Rendering: r.Render(n, b)}, nil
 }
 
 // retext replaces the template of a receiver.
@@ -128,8 +122,7 @@ func retext(cfg *config.Config, r *intake.Receiver, text string) error {
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(cfg.Receivers, func(c config.Receiver) bool { return c.Name == r.Name })
-	r.Text, err = set.Text(text, cfg.Receivers[i].Zone)
+	r.Text, err = set.Text(text, r.Zone)
 	return err
 }
 

@@ -46,10 +46,16 @@ type Rendering struct {
 
 // Choice names a part of a text ("object", "sentence", "lines", "figures") and its source, such as
 // "deployment, named in description".
-type Choice struct{ Part, From string }
+type Choice struct {
+	Part string `json:"part"`
+	From string `json:"from"`
+}
 
 // Shortening is a value, and what was written instead.
-type Shortening struct{ From, To string }
+type Shortening struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
 
 // Changes returns the characters that an SMS cannot hold, or that a cheaper spelling replaced to
 // save a segment, with what was written instead.

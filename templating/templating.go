@@ -51,6 +51,10 @@ type Notification struct {
 	Order        *SeverityOrder `json:"-"` // of its severities; nil: the built-in order
 }
 
+// Repeats reports whether the notification says nothing new: Alertmanager sends it because the repeat interval
+// has elapsed. Before 0.32, Alertmanager gives no reason.
+func (n *Notification) Repeats() bool { return n.NotificationReason == "repeat interval elapsed" }
+
 // Options holds the settings of [New]. The zero value works.
 type Options struct {
 	Globs []string         // patterns of template files

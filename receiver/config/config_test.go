@@ -310,3 +310,23 @@ func write(t testing.TB, name, text string) {
 		t.Fatal(err)
 	}
 }
+
+// TestSharedNumber: a number that several contacts share belongs to the first of them.
+func TestSharedNumber(t *testing.T) {
+	for range 20 { // the iteration of a map has no fixed order
+		cfg, err := config.Parse("x.yml", []byte(`
+textinghouse: {user: acme, password: secret}
+contacts:
+  - {name: zoe, number: "+33639980001"}
+  - {name: alice, number: "+33639980001"}
+  - {name: bob, number: "+33639980001"}
+receivers: [{name: oncall, to: ["+33639980001"]}]
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if to := cfg.Receivers[0].Recipients; len(to) != 1 || to[0].Name != "zoe" {
+			t.Fatalf("the recipients are %+v", to)
+		}
+	}
+}

@@ -7,11 +7,11 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 )
 
-func (v *validator) contacts(contacts []Contact) map[string]e164.Number {
-	numbers := make(map[string]e164.Number)
+func (v *validator) contacts(contacts []Contact) people {
+	known := people{contacts: make(map[string]e164.Number), owners: make(map[e164.Number]string)}
 	for i := range contacts {
 		c, path := &contacts[i], fmt.Sprintf("contacts[%d]", i)
-		_, twice := numbers[c.Name]
+		_, twice := known.contacts[c.Name]
 		_, err := e164.Parse(c.Name)
 		switch {
 		case strings.TrimSpace(c.Name) == "":
@@ -26,9 +26,12 @@ func (v *validator) contacts(contacts []Contact) map[string]e164.Number {
 			v.fault(path+".number", "%v, is %q", err, c.Number)
 		}
 		c.Number = number
-		numbers[c.Name] = number
+		known.contacts[c.Name] = number
+		if _, shared := known.owners[number]; !shared {
+			known.owners[number] = c.Name
+		}
 		v.quiet(path+".quiet", &c.Quiet)
 	}
 	v.aliases(contacts)
-	return numbers
+	return known
 }

@@ -106,6 +106,7 @@ func (r *Receiver) Pages() bool { return r.Acknowledge || len(r.Escalate) > 0 }
 // people holds the names that lists of recipients may use.
 type people struct {
 	contacts map[string]e164.Number
+	owners   map[e164.Number]string // the first contact with each number
 	rotas    map[string]bool
 }
 
@@ -139,12 +140,7 @@ func (p people) find(name string) (Recipient, error) {
 	number, err := e164.Parse(name)
 	switch {
 	case err == nil:
-		for contact, of := range p.contacts {
-			if of == number {
-				return Recipient{Name: contact, Number: number}, nil
-			}
-		}
-		return Recipient{Number: number}, nil
+		return Recipient{Name: p.owners[number], Number: number}, nil
 	case strings.Trim(name, "+0123456789 .-()") == "":
 		return Recipient{}, fmt.Errorf("%w, is %q", err, name)
 	}
@@ -164,7 +160,7 @@ func knownNames[V any](names map[string]V, none string) string {
 	return "; known: " + strings.Join(known, ", ")
 }
 
-func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[string]bool {
+func (v *validator) rotas(rotas []Rota, known people) map[string]bool {
 	names := make(map[string]bool)
 	for i := range rotas {
 		r, path := &rotas[i], fmt.Sprintf("rotas[%d]", i)
@@ -210,7 +206,7 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 		v.between(path+".refresh", r.Refresh, 10*time.Second, day)
 		v.between(path+".timeout", r.Timeout, time.Second, 10*time.Minute)
 		if turns {
-			v.turns(path+".turns", &r.Turns, r.Zone, contacts)
+			v.turns(path+".turns", &r.Turns, r.Zone, known.contacts)
 		} else {
 			r.Turns = Turns{}
 		}
@@ -219,7 +215,7 @@ func (v *validator) rotas(rotas []Rota, contacts map[string]e164.Number) map[str
 				v.fault(fmt.Sprintf("%s.default[%d]", path, j), "must be a contact or a number, not a rota")
 			}
 		}
-		r.Recipients = v.recipients(path+".default", r.Default, people{contacts: contacts})
+		r.Recipients = v.recipients(path+".default", r.Default, known)
 	}
 	return names
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,18 +12,17 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/prometheus/common/model"
 
+	"github.com/smspager/smspager/receiver/internal/alias"
 	"github.com/smspager/smspager/templating"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // validator checks a configuration, resolves it, and reports its faults.
@@ -113,12 +113,12 @@ func (v *validator) validate(cfg *Config) {
 	}
 	v.severities(&cfg.Severities)
 	v.templating(&cfg.Templating)
-	contacts := v.contacts(cfg.Contacts)
-	known := people{contacts: contacts, rotas: v.rotas(cfg.Rotas, contacts)}
+	known := v.contacts(cfg.Contacts)
+	known.rotas = v.rotas(cfg.Rotas, known)
 	v.receivers(cfg, known)
 	v.heartbeats(cfg, known)
 	v.rest(cfg, known)
-	v.access(cfg, contacts)
+	v.access(cfg, known.contacts)
 }
 
 func (v *validator) storage(s *Storage) {
@@ -264,33 +264,28 @@ func (v *validator) given(path string) string {
 	return path + "_file"
 }
 
-// aliases checks that no name in a calendar can refer to two contacts. Calendars ignore case and
-// accents.
+// aliases checks that no name in a calendar can refer to two contacts.
 func (v *validator) aliases(contacts []Contact) {
-	folded := func(name string) string {
-		return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-			if unicode.Is(unicode.Mn, r) {
-				return -1
-			}
-			return unicode.ToLower(r)
-		}, norm.NFD.String(name))), " ")
-	}
-	owners := make(map[string]int)
-	for i, c := range contacts {
-		if _, twice := owners[folded(c.Name)]; !twice {
-			owners[folded(c.Name)] = i
+	owners := make(map[string]int) // of plain names
+	check := func(path, name, shown string, i int) {
+		plain := cmp.Or(alias.Plain(name), name)
+		owner, known := owners[plain]
+		if !known {
+			owners[plain] = i
+		} else if owner != i {
+			v.fault(path, "%s also names %s; calendars ignore case, accents and signs, and cannot tell them apart", shown, contacts[owner].Name)
 		}
 	}
 	for i, c := range contacts {
-		for j, alias := range c.Aliases {
-			owner, taken := owners[folded(alias)]
-			if taken && owner != i {
-				v.fault(fmt.Sprintf("contacts[%d].aliases[%d]", i, j), "%q of %s also names %s; a calendar cannot tell them apart", alias, c.Name, contacts[owner].Name)
-			}
-			owners[folded(alias)] = i
+		check(fmt.Sprintf("contacts[%d].name", i), c.Name, strconv.Quote(c.Name), i)
+	}
+	for i, c := range contacts {
+		for j, other := range c.Aliases {
+			check(fmt.Sprintf("contacts[%d].aliases[%d]", i, j), other, fmt.Sprintf("%q of %s", other, c.Name), i)
 		}
 	}
 }
+
 func (v *validator) receivers(cfg *Config, known people) {
 	receivers := cfg.Receivers
 	if len(receivers) == 0 {

@@ -31,9 +31,9 @@ func Transliterate(s string, to Alphabet) string {
 
 // Change is a character that Transliterate replaces.
 type Change struct {
-	From  string // the character
-	To    string // its replacement, "" if it is left out
-	Count int    // number of occurrences
+	From  string `json:"from"`  // the character
+	To    string `json:"to"`    // its replacement, "" if it is left out
+	Count int    `json:"count"` // number of occurrences
 }
 
 // Changes returns what Transliterate replaces in a text, in the order of first appearance.

@@ -53,21 +53,20 @@ var errResting = errors.New("it did not respond a moment ago")
 // the caller looks for.
 func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted []string) (*Listing, error) {
 	type response struct {
-		address string
-		alerts  map[string]Alert
-		start   time.Time
-		err     error
+		base   string
+		alerts map[string]Alert
+		start  time.Time
+		err    error
 	}
 	responses := make(chan response, len(s.o.URLs))
-	for _, address := range s.o.URLs {
+	for _, base := range s.o.URLs {
 		go func() {
-			r := response{address: address, err: errResting}
-			if s.rested(address) {
-				base := strings.TrimSuffix(address, "/")
+			r := response{base: base, err: errResting}
+			if s.rested(base) {
 				if r.alerts, r.err = s.alerts(ctx, base, labels); r.err == nil && slices.ContainsFunc(wanted, func(f string) bool { _, ok := r.alerts[f]; return !ok }) {
 					r.start, r.err = s.start(ctx, base)
 				}
-				s.responded(address, r.err)
+				s.responded(base, r.err)
 			}
 			responses <- r
 		}()
@@ -80,10 +79,10 @@ func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted 
 			errs = append(errs, r.err)
 			continue
 		}
-		all.Starts[r.address] = r.start
+		all.Starts[r.base] = r.start
 		for fingerprint, a := range r.alerts {
 			known, ok := all.Alerts[fingerprint]
-			by := append(known.ListedBy, r.address)
+			by := append(known.ListedBy, r.base)
 			if !ok || known.Suppressed {
 				known = a
 			}

@@ -99,7 +99,7 @@ func TestAlerts(t *testing.T) {
 				p := &peers{responses: test.responses}
 				var addresses []string
 				for _, host := range slices.Sorted(maps.Keys(test.responses)) {
-					addresses = append(addresses, "http://"+host+"/")
+					addresses = append(addresses, "http://"+host)
 				}
 				s := alertmanager.New(alertmanager.Options{URLs: addresses, Client: &http.Client{Transport: p}})
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -144,6 +144,26 @@ func TestRest(t *testing.T) {
 			time.Sleep(5 * time.Second)
 		}
 	})
+}
+
+// TestRestIsShared: an Alertmanager that did not respond to one question is not asked the other, however
+// its URL is written.
+func TestRestIsShared(t *testing.T) {
+	for _, url := range []string{"http://one", "http://one/", "http://one/prefix/", "http://one//"} {
+		alertsOf := func(s *alertmanager.Silencer) error { _, err := s.Alerts(t.Context(), nil, nil); return err }
+		silencing := func(s *alertmanager.Silencer) error { _, err := s.Silencing(t.Context(), nil); return err }
+		for _, order := range [][]func(*alertmanager.Silencer) error{{alertsOf, silencing}, {silencing, alertsOf}} {
+			p := &peers{responses: map[string]map[string]string{"one": {alerts: "502", groups: "502", "/prefix" + alerts: "502", "/prefix" + groups: "502"}}}
+			s := alertmanager.New(alertmanager.Options{URLs: []string{url}, Client: &http.Client{Transport: p}})
+			if err := order[0](s); err == nil {
+				t.Fatal("it responded")
+			}
+			asked := p.count()
+			if err := order[1](s); err == nil || p.count() != asked {
+				t.Errorf("%s: asked again: %v", url, p.asked)
+			}
+		}
+	}
 }
 
 // TestFilter: any value is quoted as Alertmanager reads it, and labels with names that old versions refuse

@@ -42,6 +42,11 @@ func New(o Options) *Silencer {
 	if o.Client == nil {
 		o.Client = &http.Client{Timeout: 10 * time.Second}
 	}
+	urls := make([]string, len(o.URLs))
+	for i, address := range o.URLs {
+		urls[i] = strings.TrimRight(address, "/") // one name for each Alertmanager, and a base of paths
+	}
+	o.URLs = urls
 	return &Silencer{o: o, resting: make(map[string]time.Time)}
 }
 
@@ -190,7 +195,7 @@ func (e *failedError) Error() string {
 func (s *Silencer) each(ask func(base string) error) error {
 	var errs []error
 	for _, base := range s.o.URLs {
-		err := ask(strings.TrimSuffix(base, "/"))
+		err := ask(base)
 		var refused *RefusedError
 		if err == nil || errors.As(err, &refused) {
 			return err

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 )
 
 // Silencing is a silence, with the listed alerts that it silences.
@@ -32,7 +31,7 @@ func (s *Silencer) Silencing(ctx context.Context, labels map[string]string) (all
 
 func (s *Silencer) silencing(ctx context.Context, base string, labels map[string]string, all *[]Silencing) error {
 	var alerts []listed
-	if err := s.request(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+"/api/v2/alerts?"+filter(labels), nil, &alerts); err != nil {
+	if err := s.request(ctx, http.MethodGet, base+"/api/v2/alerts?"+filter(labels), nil, &alerts); err != nil {
 		return err
 	}
 	by := make(map[string][]string) // fingerprints by the id of a silence
@@ -47,7 +46,7 @@ func (s *Silencer) silencing(ctx context.Context, base string, labels map[string
 	}
 	for _, id := range ids[:min(len(ids), maxSilences)] {
 		silence := Silencing{Fingerprints: by[id]}
-		if err := s.request(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+"/api/v2/silence/"+url.PathEscape(id), nil, &silence.Silence); err != nil {
+		if err := s.request(ctx, http.MethodGet, base+"/api/v2/silence/"+url.PathEscape(id), nil, &silence.Silence); err != nil {
 			return err
 		}
 		*all = append(*all, silence)

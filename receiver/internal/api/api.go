@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -150,24 +149,4 @@ func parseLimit(value string) (int, error) {
 		return 0, fmt.Errorf("limit must be a number from 1 to %d", maxLimit)
 	}
 	return n, nil
-}
-
-// Time is a time in JSON as RFC 3339, in UTC with milliseconds.
-type Time time.Time
-
-// MarshalText implements [encoding.TextMarshaler].
-func (t Time) MarshalText() ([]byte, error) {
-	return time.Time(t).UTC().AppendFormat(nil, "2006-01-02T15:04:05.000Z"), nil
-}
-
-// UnmarshalText implements [encoding.TextUnmarshaler].
-func (t *Time) UnmarshalText(b []byte) error { return (*time.Time)(t).UnmarshalText(b) }
-
-// orNull returns nil for the zero time, which is null in JSON.
-func orNull(t time.Time) *Time {
-	if t.IsZero() {
-		return nil
-	}
-	shown := Time(t)
-	return &shown
 }

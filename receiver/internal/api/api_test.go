@@ -17,7 +17,7 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-var at = time.Date(2026, 11, 23, 19, 24, 46, 123e6, time.UTC)
+var at = time.Date(2026, 11, 23, 19, 24, 46, 120e6, time.UTC)
 
 // store is a read-only outbox.
 type store struct {
@@ -132,20 +132,20 @@ func TestResponses(t *testing.T) {
 		{"GET /api/v1/messages?to=12", 400, `{"error":"to must be`},
 		{"GET /api/v1/messages?limit=501", 400, `{"error":"limit must be a number from 1 to 500"}`},
 		{"GET /api/v1/messages?color=red", 400, `known: state, to, receiver, limit, before`},
-		{"GET /api/v1/messages/01", 200, `"created_at":"2026-11-23T19:24:46.123Z","updated_at":"2026-11-23T19:24:46.123Z","events":[{"at":"2026-11-23T19:24:46.123Z","type":"queued","detail":"d"}]}`},
+		{"GET /api/v1/messages/01", 200, `"created_at":"2026-11-23T19:24:46.120Z","updated_at":"2026-11-23T19:24:46.120Z","events":[{"at":"2026-11-23T19:24:46.120Z","type":"queued","detail":"d"}]}`},
 		{"GET /api/v1/messages/nope", 404, `{"error":"no message has this id`},
 		{"POST /api/v1/messages", 404, `{"error":"no such path`},
 		{"GET /api/v1/pages?limit=1", 200, `"next":"P2"}`},
-		{"GET /api/v1/pages?state=current", 200, `{"pages":[{"id":"P2","version":0,"receiver":"","group_key":"","code":"4821","state":"open","headline":"","severity":"","opened_at":"2026-11-23T19:24:46.123Z","updated_at":"2026-11-23T19:24:46.123Z","acknowledged_at":null,"acknowledged_by":"","due_at":"2026-11-23T19:24:46.123Z"}],"next":""}`},
+		{"GET /api/v1/pages?state=current", 200, `{"pages":[{"id":"P2","version":0,"receiver":"","group_key":"","code":"4821","state":"open","headline":"","severity":"","opened_at":"2026-11-23T19:24:46.120Z","updated_at":"2026-11-23T19:24:46.120Z","acknowledged_at":null,"acknowledged_by":"","due_at":"2026-11-23T19:24:46.120Z"}],"next":""}`},
 		{"GET /api/v1/pages?state=nope", 400, `{"error":"state must be current or one of`},
 		{"GET /api/v1/pages?x=1", 400, `known: state, receiver, code, limit, before`},
 		{"GET /api/v1/pages/P1", 200, `"acknowledged_by":"bob","due_at":null}`},
 		{"GET /api/v1/pages/4821", 200, `{"id":"P2"`}, // by its code
 		{"GET /api/v1/pages/nope", 404, `{"error":"no page has this id or code`},
-		{"GET /api/v1/replies", 200, `{"replies":[{"id":"R2","at":"2026-11-23T19:24:46.123Z","from":"+33639980002","text":"two"},{"id":"R1"`},
+		{"GET /api/v1/replies", 200, `{"replies":[{"id":"R2","at":"2026-11-23T19:24:46.120Z","from":"+33639980002","text":"two"},{"id":"R1"`},
 		{"GET /api/v1/replies?limit=0", 400, `{"error":"limit must be`},
 		{"GET /api/v1/replies?from=x", 400, `known: limit`},
-		{"GET /api/v1/contacts", 200, `{"contacts":[{"name":"alice","state":"verified","verified_at":"2026-11-23T19:24:46.123Z","stopped_at":null},{"name":"bob","state":"stopped","verified_at":null,"stopped_at":"2026-11-23T19:24:46.123Z"}]}`},
+		{"GET /api/v1/contacts", 200, `{"contacts":[{"name":"alice","state":"verified","verified_at":"2026-11-23T19:24:46.120Z","stopped_at":null},{"name":"bob","state":"stopped","verified_at":null,"stopped_at":"2026-11-23T19:24:46.120Z"}]}`},
 		{"POST /api/v1/contacts/alice/verify", 200, `{"status":"sent"}`},
 		{"POST /api/v1/contacts/carol/verify", 404, `{"error":"no contact has this name"}`},
 		{"GET /api/v1/nope", 404, `{"error":"no such path; see docs/http.md"}`},

@@ -11,6 +11,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/response"
+	"github.com/smspager/smspager/receiver/internal/status"
 )
 
 // Contacts knows the contacts and the states of their phones.
@@ -23,14 +24,14 @@ type Contacts interface {
 
 func (a *API) serveContacts(w http.ResponseWriter, _ *http.Request) {
 	type contact struct {
-		Name       string `json:"name"`
-		State      string `json:"state"`
-		VerifiedAt *Time  `json:"verified_at"`
-		StoppedAt  *Time  `json:"stopped_at"`
+		Name       string       `json:"name"`
+		State      string       `json:"state"`
+		VerifiedAt *status.Time `json:"verified_at"`
+		StoppedAt  *status.Time `json:"stopped_at"`
 	}
 	contacts := []contact{}
 	for _, c := range a.contacts.Contacts() {
-		contacts = append(contacts, contact{c.Name, c.State(), orNull(c.Verified), orNull(c.Stopped)})
+		contacts = append(contacts, contact{c.Name, c.State(), status.OrNil(c.Verified), status.OrNil(c.Stopped)})
 	}
 	response.Write(w, http.StatusOK, map[string]any{"contacts": contacts})
 }

@@ -12,33 +12,34 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/response"
+	"github.com/smspager/smspager/receiver/internal/status"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
 // Message is the API's form of a message.
 type Message struct {
-	ID           string  `json:"id"`
-	To           string  `json:"to"`
-	Receiver     string  `json:"receiver"`
-	GroupKey     string  `json:"group_key"`
-	Page         string  `json:"page"` // the ID of its page; "": none
-	Text         string  `json:"text"`
-	Encoding     string  `json:"encoding"`
-	Segments     int     `json:"segments"`
-	State        string  `json:"state"`
-	SupersededBy string  `json:"superseded_by"` // the ID of the message that replaces it, such as a digest; "": none
-	APIID        string  `json:"api_id"`
-	Attempts     int     `json:"attempts"`
-	CreatedAt    Time    `json:"created_at"`
-	UpdatedAt    Time    `json:"updated_at"`
-	Events       []Event `json:"events"`
+	ID           string      `json:"id"`
+	To           string      `json:"to"`
+	Receiver     string      `json:"receiver"`
+	GroupKey     string      `json:"group_key"`
+	Page         string      `json:"page"` // the ID of its page; "": none
+	Text         string      `json:"text"`
+	Encoding     string      `json:"encoding"`
+	Segments     int         `json:"segments"`
+	State        string      `json:"state"`
+	SupersededBy string      `json:"superseded_by"` // the ID of the message that replaces it, such as a digest; "": none
+	APIID        string      `json:"api_id"`
+	Attempts     int         `json:"attempts"`
+	CreatedAt    status.Time `json:"created_at"`
+	UpdatedAt    status.Time `json:"updated_at"`
+	Events       []Event     `json:"events"`
 }
 
 // Event is the API's form of a message's event.
 type Event struct {
-	At     Time   `json:"at"`
-	Type   string `json:"type"`
-	Detail string `json:"detail"`
+	At     status.Time `json:"at"`
+	Type   string      `json:"type"`
+	Detail string      `json:"detail"`
 }
 
 // Messages is the response to a list of messages.
@@ -133,11 +134,11 @@ func parseQuery(values url.Values) (q outbox.Query, err error) {
 func show(m outbox.Message) Message {
 	s := Message{
 		ID: m.ID, To: string(m.To), Receiver: m.Receiver, GroupKey: m.GroupKey, Page: m.PageID, Text: m.Text, Encoding: m.Encoding, Segments: m.Segments,
-		State: string(m.State), SupersededBy: m.SupersededBy, APIID: m.APIID, Attempts: m.Attempts, CreatedAt: Time(m.CreatedAt), UpdatedAt: Time(m.UpdatedAt),
+		State: string(m.State), SupersededBy: m.SupersededBy, APIID: m.APIID, Attempts: m.Attempts, CreatedAt: status.Time(m.CreatedAt), UpdatedAt: status.Time(m.UpdatedAt),
 		Events: []Event{},
 	}
 	for _, e := range m.Events {
-		s.Events = append(s.Events, Event{At: Time(e.At), Type: string(e.Type), Detail: e.Detail})
+		s.Events = append(s.Events, Event{At: status.Time(e.At), Type: string(e.Type), Detail: e.Detail})
 	}
 	return s
 }

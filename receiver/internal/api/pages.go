@@ -8,36 +8,37 @@ import (
 	"slices"
 
 	"github.com/smspager/smspager/receiver/internal/response"
+	"github.com/smspager/smspager/receiver/internal/status"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
 // Page is the API's form of a page. Lists omit Events and Messages.
 type Page struct {
-	ID             string      `json:"id"`
-	Version        int         `json:"version"` // of the page; an action must send the version that its caller saw
-	Receiver       string      `json:"receiver"`
-	GroupKey       string      `json:"group_key"`
-	Code           string      `json:"code"`
-	State          string      `json:"state"`
-	Headline       string      `json:"headline"`
-	Severity       string      `json:"severity"`
-	OpenedAt       Time        `json:"opened_at"`
-	UpdatedAt      Time        `json:"updated_at"`
-	AcknowledgedAt *Time       `json:"acknowledged_at"` // null: nobody has acknowledged it
-	AcknowledgedBy string      `json:"acknowledged_by"`
-	DueAt          *Time       `json:"due_at"` // when smspager acts next; null: never
-	Events         []PageEvent `json:"events,omitempty"`
-	Messages       []Message   `json:"messages,omitempty"` // oldest first, including digests
+	ID             string       `json:"id"`
+	Version        int          `json:"version"` // of the page; an action must send the version that its caller saw
+	Receiver       string       `json:"receiver"`
+	GroupKey       string       `json:"group_key"`
+	Code           string       `json:"code"`
+	State          string       `json:"state"`
+	Headline       string       `json:"headline"`
+	Severity       string       `json:"severity"`
+	OpenedAt       status.Time  `json:"opened_at"`
+	UpdatedAt      status.Time  `json:"updated_at"`
+	AcknowledgedAt *status.Time `json:"acknowledged_at"` // null: nobody has acknowledged it
+	AcknowledgedBy string       `json:"acknowledged_by"`
+	DueAt          *status.Time `json:"due_at"` // when smspager acts next; null: never
+	Events         []PageEvent  `json:"events,omitempty"`
+	Messages       []Message    `json:"messages,omitempty"` // oldest first, including digests
 	// Confirmation is the text that a phone would get. Only responses to an action have it.
 	Confirmation string `json:"confirmation,omitempty"`
 }
 
 // PageEvent is the API's form of a page's event.
 type PageEvent struct {
-	At     Time   `json:"at"`
-	Type   string `json:"type"`
-	Who    string `json:"who"`
-	Detail string `json:"detail"`
+	At     status.Time `json:"at"`
+	Type   string      `json:"type"`
+	Who    string      `json:"who"`
+	Detail string      `json:"detail"`
 }
 
 // Pages is the response to a list of pages.
@@ -126,7 +127,7 @@ var errNoPage = errors.New("no page has this id or code; GET /api/v1/pages (smsp
 func showWhole(p outbox.Page) Page {
 	shown := showPage(p)
 	for _, e := range p.Events {
-		shown.Events = append(shown.Events, PageEvent{At: Time(e.At), Type: string(e.Type), Who: e.Who, Detail: e.Detail})
+		shown.Events = append(shown.Events, PageEvent{At: status.Time(e.At), Type: string(e.Type), Who: e.Who, Detail: e.Detail})
 	}
 	return shown
 }
@@ -134,6 +135,6 @@ func showWhole(p outbox.Page) Page {
 func showPage(p outbox.Page) Page {
 	return Page{
 		ID: p.ID, Version: p.Version, Receiver: p.Receiver, GroupKey: p.GroupKey, Code: p.Code, State: string(p.State), Headline: p.Headline, Severity: p.Severity,
-		OpenedAt: Time(p.OpenedAt), UpdatedAt: Time(p.UpdatedAt), AcknowledgedAt: orNull(p.AcknowledgedAt), AcknowledgedBy: p.AcknowledgedBy, DueAt: orNull(p.DueAt),
+		OpenedAt: status.Time(p.OpenedAt), UpdatedAt: status.Time(p.UpdatedAt), AcknowledgedAt: status.OrNil(p.AcknowledgedAt), AcknowledgedBy: p.AcknowledgedBy, DueAt: status.OrNil(p.DueAt),
 	}
 }

@@ -8,16 +8,17 @@ import (
 	"strings"
 
 	"github.com/smspager/smspager/receiver/internal/response"
+	"github.com/smspager/smspager/receiver/internal/status"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
 // Reply is the API's form of a reply that responds to no message. Other replies are events of their
 // message.
 type Reply struct {
-	ID   string `json:"id"`
-	At   Time   `json:"at"`
-	From string `json:"from"`
-	Text string `json:"text"`
+	ID   string      `json:"id"`
+	At   status.Time `json:"at"`
+	From string      `json:"from"`
+	Text string      `json:"text"`
 }
 
 // serveReplies serves GET /api/v1/replies.
@@ -46,7 +47,7 @@ func (a *API) serveReplies(w http.ResponseWriter, r *http.Request) {
 			a.unavailable(w, fmt.Errorf("reply %s: %w", m.Name, err))
 			return
 		}
-		all = append(all, Reply{ID: m.Name, At: Time(m.At), From: string(kept.From), Text: kept.Text})
+		all = append(all, Reply{ID: m.Name, At: status.Time(m.At), From: string(kept.From), Text: kept.Text})
 	}
 	respond(w, r, http.StatusOK, map[string][]Reply{"replies": all})
 }

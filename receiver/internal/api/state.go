@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -37,7 +38,7 @@ func (a *API) serveHeartbeats(w http.ResponseWriter, r *http.Request) {
 		a.unavailable(w, err)
 		return
 	}
-	response.Write(w, http.StatusOK, map[string]any{"heartbeats": all})
+	respond(w, r, http.StatusOK, map[string]any{"heartbeats": all})
 }
 
 const (
@@ -54,12 +55,12 @@ type Rota struct {
 
 // Shift is a period in which the same people are on duty.
 type Shift struct {
-	Start    Time     `json:"start"`
-	End      Time     `json:"end"`
-	Contacts []string `json:"contacts"` // in a gap, the rota's default
-	Gap      bool     `json:"gap"`
-	Unread   bool     `json:"unread"` // the calendar has never been read
-	Unknown  []string `json:"unknown"`
+	Start    status.Time `json:"start"`
+	End      status.Time `json:"end"`
+	Contacts []string    `json:"contacts"` // in a gap, the rota's default
+	Gap      bool        `json:"gap"`
+	Unread   bool        `json:"unread"` // the calendar has never been read
+	Unknown  []string    `json:"unknown"`
 }
 
 // serveDuty serves GET /api/v1/duty.
@@ -75,12 +76,12 @@ func (a *API) serveDuty(w http.ResponseWriter, r *http.Request) {
 		rota := Rota{Name: name, Timezone: roster.Zone(name).String(), Shifts: []Shift{}}
 		for _, d := range roster.Timeline(name, from, to) {
 			rota.Shifts = append(rota.Shifts, Shift{
-				Start: Time(d.Start), End: Time(d.End), Contacts: append([]string{}, d.Contacts...), Gap: d.Gap, Unread: d.Unread, Unknown: append([]string{}, d.Unknown...),
+				Start: status.Time(d.Start), End: status.Time(d.End), Contacts: append([]string{}, d.Contacts...), Gap: d.Gap, Unread: d.Unread, Unknown: append([]string{}, d.Unknown...),
 			})
 		}
 		rotas = append(rotas, rota)
 	}
-	respond(w, r, http.StatusOK, map[string]any{"from": Time(from), "to": Time(to), "rotas": rotas})
+	respond(w, r, http.StatusOK, map[string]any{"from": status.Time(from), "to": status.Time(to), "rotas": rotas})
 }
 
 // span returns the period that a query asks for.
@@ -111,18 +112,9 @@ func span(values url.Values, now time.Time) (from, to time.Time, err error) {
 
 // previewBody is the body of POST /api/v1/preview.
 type previewBody struct {
-	Receiver string `json:"receiver"`
-	Payload  Raw    `json:"payload"` // as Alertmanager posts it
-	Text     string `json:"text"`    // a template to try instead of the receiver's
-}
-
-// Raw is JSON that is parsed later.
-type Raw []byte
-
-// UnmarshalJSON implements [encoding/json.Unmarshaler].
-func (r *Raw) UnmarshalJSON(b []byte) error {
-	*r = append((*r)[:0], b...)
-	return nil
+	Receiver string          `json:"receiver"`
+	Payload  json.RawMessage `json:"payload"` // as Alertmanager posts it
+	Text     string          `json:"text"`    // a template to try instead of the receiver's
 }
 
 // maxTemplate is the maximum size of a template to try, in bytes.
@@ -151,5 +143,5 @@ func (a *API) servePreview(w http.ResponseWriter, r *http.Request) {
 		response.Write(w, http.StatusBadRequest, err)
 		return
 	}
-	response.Write(w, http.StatusOK, preview)
+	respond(w, r, http.StatusOK, preview)
 }

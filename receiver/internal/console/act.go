@@ -144,6 +144,7 @@ func readForm(r *http.Request, act *command.Act) (fault string) {
 // result, not as an error. If the page was merely stored again, without news for the reader, act tries
 // again with its new version.
 func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
+	f := c.frame(r, "", "")
 	seen, _ := strconv.ParseInt(r.PostForm.Get("seen"), 10, 64)
 	acted, err := c.o.Actor.Act(r.Context(), act)
 	var changed *command.ChangedError
@@ -151,7 +152,7 @@ func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
 		if seen > changed.Page.UpdatedAt.UnixMilli() { // nobody can have seen the future
 			seen = 0
 		}
-		news := c.since(r, changed.Page, time.UnixMilli(seen), act.By)
+		news := since(f, changed.Page, time.UnixMilli(seen), act.By)
 		if len(news) > 0 || tries == maxActRetries || act.Version > changed.Page.Version {
 			return &result{Page: changed.Page, Verb: act.Verb, Changed: append(news, "now it is "+string(changed.Page.State)), Note: act.Text}, nil
 		}
@@ -161,7 +162,7 @@ func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	done := &result{Page: acted.Page, Verb: act.Verb, Text: sentence(acted.Text), Done: acted.Done}
+	done := &result{Page: acted.Page, Verb: act.Verb, Text: f.Shown(sentence(acted.Text)), Done: acted.Done}
 	if !acted.Done {
 		done.Note = act.Text
 	}
@@ -170,13 +171,12 @@ func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
 
 // since returns what has happened to a page since the reader saw it. It leaves out the reader's own
 // actions.
-func (c *Console) since(r *http.Request, p outbox.Page, seen time.Time, reader string) []string {
-	k := c.frame(r, "", "").clock
+func since(f *Frame, p outbox.Page, seen time.Time, reader string) []string {
 	var all []string
 	for _, e := range p.Events {
 		title, _, did := eventWords(e)
 		if e.At.Truncate(time.Millisecond).After(seen) && !(did && e.Who == reader) {
-			all = append(all, k.when(e.At).Exact()+" "+title)
+			all = append(all, f.when(e.At).Exact()+" "+f.Shown(title))
 		}
 	}
 	return all

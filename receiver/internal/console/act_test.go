@@ -13,6 +13,7 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/oncall/command"
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
 )
 
 // one returns a world with one page at version 1.
@@ -229,12 +230,45 @@ func TestNumbersInTexts(t *testing.T) {
 	p.Note(time.Now(), "note", "bob", "I called +33639980077")
 	w.put(p)
 	w.text(p, bob, time.Now(), "call +33639980077", time.Second)
-	for _, path := range []string{"/", "/pages", "/pages/6279"} {
+	// each of these pages has one text with a number
+	one := func(code, severity string, own template.KV) *page.Page {
+		return w.open(code, "oncall", time.Minute, firing("Down", severity, "It is down", own), bob)
+	}
+	for code, by := range map[string]string{"1001": "silenced by +33639980077 until 04:30 UTC", "1002": "muted by +33639980077"} {
+		p := one(code, "critical", template.KV{"pod": "a"})
+		p.Suppress([]string{"Down0"}, by, time.Now().Add(time.Hour), time.Now().Add(-time.Minute))
+		p.Events = nil // the history is shortened elsewhere
+		w.put(p)
+	}
+	one("1003", "critical", template.KV{"pod": "a", "of +33639980077": "x"})
+	one("1004", "+33639980077", template.KV{"pod": "a"})
+	ended := one("1005", "+33639980077", template.KV{"pod": "a"})
+	ended.End(time.Now(), "all alerts are resolved")
+	w.put(ended)
+	w.cfg.Contacts[0].Aliases = []string{"+33639980077"}
+	for _, path := range []string{"/", "/pages", "/pages/6279", "/pages/1001", "/pages/1002", "/pages/1003", "/pages/1004", "/contacts"} {
 		for caller, whole := range map[*access.Caller]bool{&open: false, &viewer: false, &responder: false, &admin: true} {
 			w.caller = *caller
 			if text := html.UnescapeString(w.get(path).Body.String()); strings.Contains(text, "+33639980077") != whole {
 				t.Errorf("%s as %s shows whole numbers: %t", path, caller.Role, !whole)
 			}
+		}
+	}
+}
+
+// TestNumbersInResults: the outcome of an action shows no whole number to a responder.
+func TestNumbersInResults(t *testing.T) {
+	w := newWorld(t, "")
+	n := firing("Down +33639980077", "critical", "It is down", template.KV{"pod": "a"})
+	n.Alerts[0].Annotations["runbook_url"] = "" // addresses of links are not shortened
+	w.open("6279", "oncall", time.Minute, n, bob)
+	p := w.load("6279")
+	p.Note(time.Now(), "note", "+33639980077", "I called")
+	w.put(p)
+	for i, want := range []string{"the page has changed since you saw it", "6279 is yours"} {
+		text := html.UnescapeString(w.do("POST", "/pages/6279/acknowledge", url.Values{"version": {itoa(int64(i + 1))}, "seen": {"1"}}).Body.String())
+		if !strings.Contains(text, want) || strings.Contains(text, "+33639980077") {
+			t.Errorf("the response to version %d has a whole number, or lacks %q:\n%s", i+1, want, text)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func alertsOf(f *Frame, p *page.Page) alertList {
 			}
 			continue
 		}
-		shown := alert{Since: f.when(a.StartsAt), Until: f.when(a.Until), By: a.By, Labels: f.pairs(a.Whole.Labels, labels), Annotations: f.pairs(a.Whole.Annotations, annotations)}
+		shown := alert{Since: f.when(a.StartsAt), Until: f.when(a.Until), By: f.Shown(a.By), Labels: f.pairs(a.Whole.Labels, labels), Annotations: f.pairs(a.Whole.Annotations, annotations)}
 		shown.Where = f.Shown(whereIs(a.Whole.Labels, labels))
 		shown.Labels = slices.DeleteFunc(shown.Labels, func(label pair) bool { return label.Value == shown.Where })
 		switch {
@@ -74,7 +74,7 @@ func alertsOf(f *Frame, p *page.Page) alertList {
 		case a.State == page.Suppressed:
 			shown.Word, shown.Class = "suppressed", "is-wait"
 			if by, _, silenced := strings.Cut(a.By, " until "); silenced {
-				shown.Word, shown.By = "silenced", by+" until "+shown.Until.Clock()
+				shown.Word, shown.By = "silenced", f.Shown(by)+" until "+shown.Until.Clock()
 			}
 		default:
 			shown.Word, shown.Class = string(a.State), "is-ok"
@@ -98,13 +98,12 @@ func shared(all template.Alerts, of func(template.Alert) template.KV) template.K
 	return same
 }
 
-// pairs returns names and values sorted by name, except those in except. Values are as the reader may see
-// them.
+// pairs returns names and values sorted by name, except those in except, as the reader may see them.
 func (f *Frame) pairs(of, except template.KV) []pair {
 	var all []pair
 	for _, name := range slices.Sorted(maps.Keys(of)) {
 		if value := of[name]; except[name] != value || value == "" {
-			all = append(all, pair{name, f.Shown(value), link(of[name])})
+			all = append(all, pair{f.Shown(name), f.Shown(value), link(of[name])})
 		}
 	}
 	return all

@@ -12,7 +12,7 @@ func (c *Console) banner(f *Frame, s *status.Status, beats []status.Heartbeat) [
 	all := broken(f, s)
 	for _, h := range beats {
 		if h.State == "dead" && h.DeadAt != nil {
-			all = append(all, notice{Bad: true, What: "Heartbeat missing:", Text: fmt.Sprintf("%s has been dead since %s; its alerts may not arrive", h.Name, f.when(*h.DeadAt).Clock())})
+			all = append(all, notice{Bad: true, What: "Heartbeat missing:", Text: fmt.Sprintf("%s has been dead since %s; its alerts may not arrive", h.Name, f.when(time.Time(*h.DeadAt)).Clock())})
 		}
 	}
 	all = append(all, late(s)...)
@@ -31,7 +31,7 @@ func broken(f *Frame, s *status.Status) []notice {
 	if s.Spool.Trouble != "" {
 		text := s.Spool.Trouble + ". Pages are sent, and stored once it can be written again"
 		if s.Spool.Backlog > 0 && s.Spool.Since != nil {
-			text += fmt.Sprintf("; %d wait since %s", s.Spool.Backlog, f.when(*s.Spool.Since).Clock())
+			text += fmt.Sprintf("; %d wait since %s", s.Spool.Backlog, f.when(time.Time(*s.Spool.Since)).Clock())
 		}
 		all = append(all, notice{Bad: true, What: "The outbox cannot be written:", Text: text})
 	}

@@ -51,7 +51,7 @@ func read(stored outbox.Page) *page.Page {
 func (c *Console) card(f *Frame, stored outbox.Page) card {
 	p := read(stored)
 	k := card{
-		Frame: f, Code: p.Code, Version: p.Version, Seen: p.UpdatedAt.UnixMilli(), Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt),
+		Frame: f, Code: p.Code, Version: p.Version, Seen: p.UpdatedAt.UnixMilli(), Severity: f.severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt),
 		State: p.State, Holder: p.AcknowledgedBy, Held: f.when(p.AcknowledgedAt), Until: f.when(p.SilencedUntil), Summary: f.Shown(begin(summary(p), summaryShown)),
 	}
 	k.Name, k.Where = f.title(p)

@@ -45,6 +45,8 @@ type People interface {
 	Contacts() []people.Contact
 	Roster() *people.Roster
 	Zone(e164.Number) *time.Location
+	// Person returns the contact with a number, or a person with the number alone.
+	Person(e164.Number) outbox.Person
 	// Verify sends a contact a code to reply with; see people.Directory.
 	Verify(ctx context.Context, name string, link bool) error
 }

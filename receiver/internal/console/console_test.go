@@ -176,9 +176,9 @@ func TestBanner(t *testing.T) {
 	w := newWorldOf(t, strings.Replace(configuration, `turns: {start: "2026-11-02 09:00", days: 7, people: [bob, alice]}`, "calendar: nowhere.ics", 1))
 	at := time.Now()
 	w.contacts[0].Stopped, w.contacts[2].Verified = at, time.Time{}
-	w.beats = []status.Heartbeat{{Name: "prometheus-eu", State: "dead", LastAt: &at, DeadAt: &at}}
+	w.beats = []status.Heartbeat{{Name: "prometheus-eu", State: "dead", LastAt: status.OrNil(at), DeadAt: status.OrNil(at)}}
 	w.status = status.Status{
-		Account: status.Account{Refused: "wrong password"}, Spool: status.Spool{Trouble: "disk full", Backlog: 3, Since: &at}, Endpoints: []status.Endpoint{{Host: "a"}},
+		Account: status.Account{Refused: "wrong password"}, Spool: status.Spool{Trouble: "disk full", Backlog: 3, Since: status.OrNil(at)}, Endpoints: []status.Endpoint{{Host: "a"}},
 		Probe: status.Probe{Late: true, Interval: "5m"}, Calendars: []status.Calendar{{Rota: "second", Error: "404"}}, Configuration: status.Configuration{Error: "line 3"},
 	}
 	text := w.get("/").Body.String()

@@ -174,6 +174,9 @@ func (c *Console) contact(ctx context.Context, f *Frame, configured config.Conta
 	if len(configured.Aliases) > 0 {
 		k.Facts = append(k.Facts, sentence("Also called "+list(configured.Aliases)))
 	}
+	for i := range k.Facts {
+		k.Facts[i] = f.Shown(k.Facts[i])
+	}
 	if !texts {
 		return k, nil
 	}

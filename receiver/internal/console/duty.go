@@ -183,25 +183,12 @@ func (d *dutyPage) days() []dutyDay {
 	return all
 }
 
-// joinedTimeline returns a rota's timeline, with consecutive entries joined if the people are the same.
-func joinedTimeline(roster *people.Roster, rota string, from, to time.Time) []people.Duty {
-	var all []people.Duty
-	for _, on := range roster.Timeline(rota, from, to) {
-		if n := len(all); n > 0 && all[n-1].Gap == on.Gap && slices.Equal(all[n-1].Contacts, on.Contacts) && slices.Equal(all[n-1].Unknown, on.Unknown) {
-			all[n-1].End = on.End
-			continue
-		}
-		all = append(all, on)
-	}
-	return all
-}
-
 // mine adds the reader's shifts in a rota.
 func (d *dutyPage) mine(roster *people.Roster, rota string) {
 	if d.Caller.Contact == "" {
 		return
 	}
-	for _, on := range joinedTimeline(roster, rota, d.now, d.now.Add(shiftsAhead)) {
+	for _, on := range roster.Timeline(rota, d.now, d.now.Add(shiftsAhead)) {
 		if on.Gap || on.Unread || !slices.Contains(on.Contacts, d.Caller.Contact) || on.Start.Sub(d.now) > dutyAhead {
 			continue
 		}
@@ -228,10 +215,10 @@ func (d *dutyPage) elsewhere(at time.Time, zone *time.Location) Elsewhere {
 func (c *Console) rotaRow(d *dutyPage, roster *people.Roster, rota string, calendar status.Calendar, wrong map[string]string) rotaRow {
 	row := rotaRow{Name: rota, Zone: d.zoneOf(roster.Zone(rota)), Trouble: d.Shown(calendar.Error)}
 	if row.Source = c.source(rota, calendar); calendar.Source != "turns" && calendar.ReadAt != nil {
-		row.Read = d.when(*calendar.ReadAt)
+		row.Read = d.when(time.Time(*calendar.ReadAt))
 	}
 	// The timeline includes earlier and later days, so that the table shows when shifts begin and end.
-	for _, on := range joinedTimeline(roster, rota, d.begins(), d.ends()) {
+	for _, on := range roster.Timeline(rota, d.begins(), d.ends()) {
 		if on.Start.Before(d.To.at) && on.End.After(d.From.at) {
 			row.Shifts = append(row.Shifts, d.shift(on))
 			if on.Gap || on.Unread {

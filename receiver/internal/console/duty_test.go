@@ -32,7 +32,7 @@ func TestDuty(t *testing.T) {
 	w := newWorldOf(t, gapped)
 	readAt := time.Now().Add(-26 * time.Hour)
 	w.status.Calendars = []status.Calendar{
-		{Rota: "primary", Source: "turns"}, {Rota: "storage", Source: "file", ReadAt: &readAt, Error: "GET of +33639980007: 503"}, {Rota: "later", Source: "turns"},
+		{Rota: "primary", Source: "turns"}, {Rota: "storage", Source: "file", ReadAt: status.OrNil(readAt), Error: "GET of +33639980007: 503"}, {Rota: "later", Source: "turns"},
 	}
 	w.contacts[0].Verified, w.contacts[1].Stopped = time.Time{}, time.Now()
 	w.shows("/duty", http.StatusOK,

@@ -45,7 +45,7 @@ func account(f *Frame, s *status.Status) []fact {
 			credit.Before = fmt.Sprintf("for %s at last week’s pace; ", counted(int(*s.Account.DaysLeft), "day"))
 		}
 		if s.Account.ReadAt != nil {
-			credit.Before, credit.At = credit.Before+"read ", f.when(*s.Account.ReadAt)
+			credit.Before, credit.At = credit.Before+"read ", f.when(time.Time(*s.Account.ReadAt))
 		}
 	}
 	return []fact{account, credit, probe(f, s.Probe)}
@@ -59,7 +59,7 @@ func probe(f *Frame, p status.Probe) fact {
 	}
 	row.Word, row.Before = "none yet", "one is sent every "+p.Interval
 	if p.Took != nil && p.DeliveredAt != nil {
-		row.Word, row.Class, row.Before, row.At = seconds(time.Duration(*p.Took*float64(time.Second))), "is-ok", "to 999 and back, every "+p.Interval+"; the last one ", f.when(*p.DeliveredAt)
+		row.Word, row.Class, row.Before, row.At = seconds(time.Duration(*p.Took*float64(time.Second))), "is-ok", "to 999 and back, every "+p.Interval+"; the last one ", f.when(time.Time(*p.DeliveredAt))
 	}
 	if p.Late {
 		row.Class, row.Word = "is-warn", "late"
@@ -73,14 +73,14 @@ func inside(f *Frame, s *status.Status) []fact {
 	if s.Queue.Waiting > 0 {
 		queue.Word, queue.Class = counted(s.Queue.Waiting, "message"), "is-wait"
 		if s.Queue.OldestAt != nil {
-			queue.Before, queue.At = "waiting; the oldest since ", f.when(*s.Queue.OldestAt)
+			queue.Before, queue.At = "waiting; the oldest since ", f.when(time.Time(*s.Queue.OldestAt))
 		}
 	}
 	spool := fact{Name: "Spool", Word: "empty", Class: "is-ok", Before: "the outbox can be written"}
 	if s.Spool.Backlog > 0 {
 		spool.Word, spool.Class, spool.Before = fmt.Sprintf("%d wait", s.Spool.Backlog), "is-wait", "to be stored"
 		if s.Spool.Since != nil {
-			spool.Before, spool.At = "to be stored; the oldest since ", f.when(*s.Spool.Since)
+			spool.Before, spool.At = "to be stored; the oldest since ", f.when(time.Time(*s.Spool.Since))
 		}
 	}
 	if s.Spool.Trouble != "" {
@@ -105,11 +105,11 @@ func inside(f *Frame, s *status.Status) []fact {
 			all = append(all, calendarFact(f, calendar))
 		}
 	}
-	configuration := fact{Name: "Configuration", Word: "in force", Class: "is-ok", Before: "loaded ", At: f.when(s.Configuration.LoadedAt)}
+	configuration := fact{Name: "Configuration", Word: "in force", Class: "is-ok", Before: "loaded ", At: f.when(time.Time(s.Configuration.LoadedAt))}
 	if s.Configuration.Error != "" {
 		configuration.Word, configuration.Class = "reload failed", "is-bad"
 		if s.Configuration.FailedAt != nil {
-			configuration.After = fmt.Sprintf("; a later one was refused at %s", f.when(*s.Configuration.FailedAt).Clock())
+			configuration.After = fmt.Sprintf("; a later one was refused at %s", f.when(time.Time(*s.Configuration.FailedAt)).Clock())
 		}
 	}
 	return append(all, configuration)
@@ -118,7 +118,7 @@ func inside(f *Frame, s *status.Status) []fact {
 func calendarFact(f *Frame, calendar status.Calendar) fact {
 	row := fact{Name: "Calendar of " + calendar.Rota, Word: "fresh", Class: "is-ok"}
 	if calendar.ReadAt != nil {
-		row.Before, row.At = "read ", f.when(*calendar.ReadAt)
+		row.Before, row.At = "read ", f.when(time.Time(*calendar.ReadAt))
 	}
 	switch {
 	case calendar.ReadAt == nil:

@@ -111,8 +111,8 @@ type severity struct {
 }
 
 // severityOf returns how a severity is displayed, which depends on its place in the configured order.
-func severityOf(order *templating.SeverityOrder, s string) severity {
-	word := strings.ToUpper(s)
+func (f *Frame) severityOf(order *templating.SeverityOrder, s string) severity {
+	word := f.Shown(strings.ToUpper(s))
 	switch rank := order.Rank(s); {
 	case s == "":
 		return severity{"NO SEVERITY", "is-wait"}

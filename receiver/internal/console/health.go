@@ -279,7 +279,7 @@ func (c *Console) pagePlot(f *Frame, pages []pageFigure) barPlot {
 		if days[i] == nil {
 			days[i] = make([]float64, len(kinds))
 		}
-		days[i][severityKind(severityOf(c.order(), p.Severity))]++
+		days[i][severityKind(f.severityOf(c.order(), p.Severity))]++
 	}
 	p := f.barsOf(begins, days, kinds)
 	p.Caption = "Last 14 days"

@@ -32,14 +32,14 @@ func TestHealth(t *testing.T) {
 	}{
 		{"refused", status.Status{Account: status.Account{Refused: "wrong password of +33639980007", Credit: &credit}}, []string{"<h1>Nothing is sent", `banner bad"`, `is-bad">refused`, "!980007"}},
 		{"endpoints", status.Status{Endpoints: []status.Endpoint{{Host: "a"}, {Host: "b", Up: true}}}, []string{`is-bad">does not respond`, `is-ok">in use`}},
-		{"spool", status.Status{Spool: status.Spool{Backlog: 3, Since: &at, Trouble: "disk full"}}, []string{`is-bad">3 wait`, "the outbox cannot be written: disk full"}},
+		{"spool", status.Status{Spool: status.Spool{Backlog: 3, Since: status.OrNil(at), Trouble: "disk full"}}, []string{`is-bad">3 wait`, "the outbox cannot be written: disk full"}},
 		{"trouble", status.Status{Spool: status.Spool{Trouble: "disk full"}}, []string{`is-bad">in trouble`}},
 		{"another leader", status.Status{Leader: status.Leader{Shared: true}}, []string{`is-wait">another replica`}},
 		{"leader", status.Status{Leader: status.Leader{Shared: true, Leading: true}}, []string{"other replicas follow"}},
 		{"no leader", status.Status{}, []string{`is-warn">nobody`}},
 		{"probe", status.Status{Probe: status.Probe{Interval: "5m", Late: true}}, []string{`is-warn">late`, "Probe late:"}},
 		{"no probe yet", status.Status{Probe: status.Probe{Interval: "5m"}}, []string{`is-wait">none yet`}},
-		{"calendars", status.Status{Calendars: []status.Calendar{{Rota: "a", Source: "file", Error: "404"}, {Rota: "b", Source: "url", ReadAt: &at, Error: "503"}, {Rota: "c", Source: "url", ReadAt: &at}, {Rota: "d", Source: "turns"}}},
+		{"calendars", status.Status{Calendars: []status.Calendar{{Rota: "a", Source: "file", Error: "404"}, {Rota: "b", Source: "url", ReadAt: status.OrNil(at), Error: "503"}, {Rota: "c", Source: "url", ReadAt: status.OrNil(at)}, {Rota: "d", Source: "turns"}}},
 			[]string{"Calendar of a", `is-bad">never read`, `is-warn">old`, ": 503", `is-ok">fresh`, "!Calendar of d"}},
 	} {
 		w.status = c.s

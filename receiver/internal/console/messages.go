@@ -202,12 +202,7 @@ func (c *Console) recipient(f *Frame, n e164.Number) string {
 	if n == e164.Test {
 		return "999"
 	}
-	for name, number := range c.settings.Load().numbers {
-		if number == n {
-			return name
-		}
-	}
-	return number(f.Caller, n)
+	return cmp.Or(c.o.People.Person(n).Name, number(f.Caller, n))
 }
 
 // oneMessage returns a message as it is shown beside the list.

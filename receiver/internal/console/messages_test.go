@@ -128,3 +128,14 @@ func TestMessageTexts(t *testing.T) {
 		t.Error("an admin does not see the border as it is")
 	}
 }
+
+// TestSharedNumber: a number that several contacts share is shown by the name of the first of them, on each load.
+func TestSharedNumber(t *testing.T) {
+	w := newWorldOf(t, strings.Replace(configuration, "contacts:\n", "contacts:\n  - {name: zoe, number: \"+33639980001\"}\n", 1))
+	w.open("6279", "oncall", time.Minute, firing("Down", "critical", "It is down", nil), carol)
+	w.text(w.load("6279"), alice, time.Now(), "It is down", time.Second)
+	for range 20 {
+		w.shows("/messages", http.StatusOK, ">zoe<", "!>alice</a>")
+		w.shows("/pages/6279", http.StatusOK, "Delivered to zoe", "!Delivered to alice")
+	}
+}

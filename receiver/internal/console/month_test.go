@@ -94,13 +94,13 @@ func (w *world) month() {
 	last.Events = append(last.Events, outbox.Event{At: now.Add(-43 * time.Minute), Type: outbox.EventReply, Detail: "ok"})
 	w.messages[0], *last = *last, w.messages[0]
 	credit, days, took, at := 1941.0, 52.0, 2.3, now.Add(-41*time.Second)
-	w.status.Account = status.Account{Credit: &credit, DaysLeft: &days, ReadAt: &at}
+	w.status.Account = status.Account{Credit: &credit, DaysLeft: &days, ReadAt: status.OrNil(at)}
 	w.status.Endpoints = []status.Endpoint{{Host: "api.textinghouse.com", Up: true}, {Host: "api2.textinghouse.com", Up: true}}
-	w.status.Probe = status.Probe{Interval: "5m", DeliveredAt: &at, Took: &took}
-	w.status.Queue = status.Queue{Waiting: 1, OldestAt: &at}
+	w.status.Probe = status.Probe{Interval: "5m", DeliveredAt: status.OrNil(at), Took: &took}
+	w.status.Queue = status.Queue{Waiting: 1, OldestAt: status.OrNil(at)}
 	w.status.Leader = status.Leader{Leading: true}
 	w.status.Calendars = []status.Calendar{{Rota: "primary", Source: "turns"}, {Rota: "second", Source: "turns"}}
-	w.status.Configuration = status.Configuration{LoadedAt: now.Add(-40 * hour), FailedAt: &at, Error: "smspager.yml:41:7: receivers[2].escalate[0].after: must be above 0, is 0s"}
+	w.status.Configuration = status.Configuration{LoadedAt: status.Time(now.Add(-40 * hour)), FailedAt: status.OrNil(at), Error: "smspager.yml:41:7: receivers[2].escalate[0].after: must be above 0, is 0s"}
 }
 
 // text adds a message that was delivered after a time.

@@ -160,7 +160,7 @@ func (c *Console) always(f *Frame) string {
 			names = append(names, cmp.Or(to.Name, number(f.Caller, to.Number)))
 		}
 		if len(names) > 0 {
-			return "Receiver " + rc.Name + " always pages " + list(names) + "."
+			return f.Shown("Receiver " + rc.Name + " always pages " + list(names) + ".")
 		}
 	}
 	return ""
@@ -208,7 +208,7 @@ type line struct {
 
 // line returns the line of a page, without reading the page's document.
 func (c *Console) line(f *Frame, p *outbox.Page) line {
-	return line{Code: p.Code, Name: f.Shown(p.Headline), Severity: severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt), Holder: p.AcknowledgedBy}
+	return line{Code: p.Code, Name: f.Shown(p.Headline), Severity: f.severityOf(c.order(), p.Severity), Opened: f.when(p.OpenedAt), Holder: p.AcknowledgedBy}
 }
 
 // ended returns the pages that ended last.
@@ -230,7 +230,7 @@ func (c *Console) ended(ctx context.Context, f *Frame) ([]ended, error) {
 }
 
 func (c *Console) endedPage(f *Frame, p outbox.Page) ended {
-	e := ended{Code: p.Code, Word: severityOf(c.order(), p.Severity).Word, At: f.when(p.UpdatedAt), Opened: f.when(p.OpenedAt)}
+	e := ended{Code: p.Code, Word: f.severityOf(c.order(), p.Severity).Word, At: f.when(p.UpdatedAt), Opened: f.when(p.OpenedAt)}
 	e.Name, e.Where = f.title(read(p))
 	verb := "resolved"
 	if p.State == outbox.PageExpired {
@@ -304,10 +304,10 @@ func beats(f *Frame, known []status.Heartbeat) []beat {
 			b.Class = "is-bad"
 		}
 		if h.LastAt != nil {
-			b.Last = f.when(*h.LastAt)
+			b.Last = f.when(time.Time(*h.LastAt))
 		}
 		if h.DeadAt != nil {
-			b.Dead = f.when(*h.DeadAt)
+			b.Dead = f.when(time.Time(*h.DeadAt))
 		}
 		all = append(all, b)
 	}

@@ -172,12 +172,7 @@ func (c *Console) name(n e164.Number, p *page.Page) string {
 	if who := p.People.Person(n); who.Name != "" {
 		return who.Name
 	}
-	for name, number := range c.settings.Load().numbers {
-		if number == n {
-			return name
-		}
-	}
-	return outbox.Person{Number: n}.String()
+	return c.o.People.Person(n).String()
 }
 
 // reached returns everybody who was paged, and the state of the latest message to each.

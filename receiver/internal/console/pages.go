@@ -97,7 +97,7 @@ func (c *Console) row(f *Frame, p outbox.Page) pageRow {
 	row.Name, row.Where = f.title(read(p))
 	switch p.State {
 	case outbox.PageOpen:
-		row.Class = severityOf(c.order(), p.Severity).Class
+		row.Class = f.severityOf(c.order(), p.Severity).Class
 	case outbox.PageSilenced, outbox.PageExpired:
 		row.Class = "is-wait"
 	}

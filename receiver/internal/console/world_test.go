@@ -143,8 +143,18 @@ func (w *world) Status() status.Status                                  { return
 func (w *world) Heartbeats(context.Context) ([]status.Heartbeat, error) { return w.beats, nil }
 func (w *world) Credits(context.Context) ([]status.Credit, error)       { return w.credits, nil }
 func (w *world) Roster() *people.Roster                                 { return w.roster }
-func (w *world) Zone(e164.Number) *time.Location                        { return paris }
-func (w *world) get(path string) *httptest.ResponseRecorder             { return w.do("GET", path, nil) }
+
+// Person returns the first contact with a number.
+func (w *world) Person(n e164.Number) outbox.Person {
+	p := outbox.Person{Number: n}
+	if i := slices.IndexFunc(w.cfg.Contacts, func(c config.Contact) bool { return c.Number == n }); i >= 0 {
+		p.Name = w.cfg.Contacts[i].Name
+	}
+	return p
+}
+
+func (w *world) Zone(e164.Number) *time.Location            { return paris }
+func (w *world) get(path string) *httptest.ResponseRecorder { return w.do("GET", path, nil) }
 
 var paris = func() *time.Location {
 	zone, err := time.LoadLocation("Europe/Paris")
@@ -389,7 +399,7 @@ func (w *world) night() {
 		w.put(p)
 	}
 	last := now.Add(-21 * time.Second)
-	w.beats = []status.Heartbeat{{Name: "prometheus-eu", State: "alive", LastAt: &last, Timeout: "5m"}, {Name: "prometheus-us", State: "alive", LastAt: &last, Timeout: "5m"}}
+	w.beats = []status.Heartbeat{{Name: "prometheus-eu", State: "alive", LastAt: status.OrNil(last), Timeout: "5m"}, {Name: "prometheus-us", State: "alive", LastAt: status.OrNil(last), Timeout: "5m"}}
 	w.contacts[2].Verified = time.Time{}
 	w.status = status.Status{Probe: status.Probe{Late: true, Interval: "5m"}, Endpoints: []status.Endpoint{{Host: "api", Up: true}}}
 }

@@ -78,7 +78,7 @@ func (in *Intake) Call(ctx context.Context, c Call) (result Result, receiver, gr
 		return Result{}, "", "", err
 	}
 	switch {
-	case c.Resolve && alert == nil && r.Pages:
+	case c.Resolve && alert == nil && r.Pages():
 		return Result{}, "", "", ErrNoCall
 	case c.Resolve && alert != nil:
 		c.Text, c.Severity = alert.Labels[model.AlertNameLabel], alert.Labels["severity"]

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
 
+	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -74,7 +74,7 @@ func endedAfter(n *templating.Notification, fired time.Time) bool {
 
 // window returns how long an equal notification counts as a duplicate.
 func window(n *templating.Notification, dedupe time.Duration) time.Duration {
-	if n.NotificationReason == "" || n.NotificationReason == reasonRepeat {
+	if n.NotificationReason == "" || n.Repeats() {
 		return min(repeatWindow, dedupe)
 	}
 	return dedupe
@@ -113,24 +113,17 @@ type group struct {
 	flips  []time.Time      // recent changes of the status
 }
 
-const (
-	// flapWindow is how long the changes of a group's status count; flapChanges is the number of
-	// changes that make it flap.
-	flapWindow  = 15 * time.Minute
-	flapChanges = 3
-)
-
 // flaps records the status of a notification that is not a duplicate. If the group flaps, it returns
 // a sentence for the text. (The texts of pages have their own.)
 func (g *group) flaps(status string, now time.Time) string {
-	g.flips = slices.DeleteFunc(g.flips, func(at time.Time) bool { return now.Sub(at) >= flapWindow })
+	g.flips = slices.DeleteFunc(g.flips, func(at time.Time) bool { return now.Sub(at) >= page.FlapWindow })
 	if g.status != "" && g.status != status {
 		g.flips = append(g.flips, now)
 	}
-	if g.status = status; len(g.flips) < flapChanges {
+	if g.status = status; len(g.flips) < page.FlapChanges {
 		return ""
 	}
-	return fmt.Sprintf("Flapping: %d changes in %d min", len(g.flips), int((now.Sub(g.flips[0])+time.Minute-1)/time.Minute))
+	return "Flapping: " + page.Changes(len(g.flips), now.Sub(g.flips[0]))
 }
 
 func newMemory() *memory {

@@ -27,18 +27,10 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// Receiver is one of Alertmanager's receivers, with smspager's settings for it.
+// Receiver is one of Alertmanager's receivers, with its compiled template.
 type Receiver struct {
-	Name         string
-	To           []config.Recipient
-	ToLabel      string // the label or annotation that names more recipients; "": none
-	Pages        bool   // somebody must respond to its notifications
-	Text         *templating.Text
-	MaxSegments  int
-	Urgent       []string // severities that limits do not hold; nil: the highest level
-	SendResolved bool
-	DedupeWindow time.Duration
-	MaxAge       time.Duration
+	*config.Receiver
+	Text *templating.Text
 }
 
 // Settings may change while notifications arrive.
@@ -47,13 +39,6 @@ type Settings struct {
 	Severities   *templating.SeverityOrder
 	Token        config.Secret // the token that the webhook requires; "": none
 	MaxBodyBytes int64
-}
-
-// Spool stores entries and hands their messages over, as a spool.Spool does.
-type Spool interface {
-	Now() time.Time // by the clock that all stored times come from
-	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
-	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
 }
 
 // OnCall knows people, pages and heartbeats, as an oncall.OnCall does.
@@ -71,19 +56,19 @@ type OnCall interface {
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool
 }
 
-// Options are the options of New. Spool and OnCall are required.
+// Options are the options of New. Spool, OnCall and IDs are required.
 type Options struct {
-	Spool      Spool
+	Spool      *spool.Spool
 	OnCall     OnCall
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
 	Shared     bool                  // other processes use the store too
-	IDs        *outbox.IDs           // shared by the process, so that a newer message has a greater ID; nil: its own
+	IDs        *outbox.IDs           // shared by the process, so that a newer message has a greater ID
 }
 
 // Intake handles notifications. It is safe for concurrent use.
 type Intake struct {
-	spool    Spool
+	spool    *spool.Spool
 	onCall   OnCall
 	logger   *slog.Logger
 	refusals *slog.Logger // for refused requests; rate limited, because strangers can make them
@@ -127,9 +112,6 @@ func (e *UnknownReceiverError) Error() string {
 func New(o Options) *Intake {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.IDs == nil {
-		o.IDs = outbox.NewIDs()
 	}
 	return &Intake{
 		spool: o.Spool, onCall: o.OnCall, logger: o.Logger, refusals: logs.Limit(o.Logger), line: newLine(), metrics: newMetrics(o.Registerer),
@@ -235,7 +217,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n *templating.Notific
 	}
 	defer end()
 	seen := outbox.Entry{
-		Key: groupOf(r.Name, n), State: stateOf(n), Source: sourceOf(n), Intended: n.NotificationReason == reasonRepeat,
+		Key: groupOf(r.Name, n), State: stateOf(n), Source: sourceOf(n), Intended: n.Repeats(),
 		SeenAt: arrived, Window: window(n, r.DedupeWindow),
 	}
 	known := in.memory.enter(seen.Key)
@@ -278,7 +260,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n *templating.Notific
 // state is still stored, because the next notification is compared with it. flaps is the sentence about
 // a group that flaps, or "".
 func (in *Intake) entry(ctx context.Context, r *Receiver, n *templating.Notification, flaps string, arrived time.Time) (*outbox.Entry, error) {
-	if !r.Wants(n) && !r.Pages { // resolved alerts end a page even if no text is sent
+	if !r.Wants(n) && !r.Pages() { // resolved alerts end a page even if no text is sent
 		return &outbox.Entry{}, nil
 	}
 	update, err := in.onCall.Decide(ctx, r.Name, n, in.recipients(r, n, arrived), arrived)
@@ -301,7 +283,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n *templating.Notifica
 	if len(update.To) == 0 && over {
 		return out, nil
 	}
-	if !r.Pages {
+	if !r.Pages() {
 		update.Tail = flaps
 	}
 	if n.TruncatedAlerts > 0 && !over && !n.MayStillFire { // a text about alerts that may still fire already mentions them
@@ -315,7 +297,7 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n *templating.Notifica
 		had := slices.Contains(update.Paged, person.Number) || update.Page == nil
 		rendered, done := texts[had]
 		if !done {
-			b := templating.Budget{Tail: update.Tail, LongTail: update.LongTail, Again: had && n.NotificationReason == reasonRepeat}
+			b := templating.Budget{Tail: update.Tail, LongTail: update.LongTail, Again: had && n.Repeats()}
 			if had {
 				b.LongTail = ""
 			}
@@ -356,7 +338,7 @@ func (in *Intake) message(r *Receiver, n *templating.Notification, person outbox
 
 // recipients returns the recipients of the receiver and those that its alerts name, each once.
 func (in *Intake) recipients(r *Receiver, n *templating.Notification, at time.Time) []outbox.Person {
-	to := slices.Clone(r.To)
+	to := slices.Clone(r.Recipients)
 	if r.ToLabel != "" {
 		for _, a := range n.Alerts {
 			for _, names := range []string{a.Labels[r.ToLabel], a.Annotations[r.ToLabel]} {

@@ -145,7 +145,7 @@ func newReplica(t testing.TB, f *fake, shared bool) *intake.Intake {
 			t.Error(err)
 		}
 	})
-	in := intake.New(intake.Options{Spool: sp, OnCall: f, Shared: shared})
+	in := intake.New(intake.Options{Spool: sp, OnCall: f, Shared: shared, IDs: outbox.NewIDs()})
 	in.Configure(settings(t))
 	return in
 }

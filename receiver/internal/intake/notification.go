@@ -14,11 +14,8 @@ import (
 	"github.com/smspager/smspager/templating"
 )
 
-// reasonAllResolved and reasonRepeat are notification reasons of Alertmanager since 0.32.
-const (
-	reasonAllResolved = "all alerts resolved"
-	reasonRepeat      = "repeat interval elapsed"
-)
+// reasonAllResolved is a notification reason of Alertmanager since 0.32.
+const reasonAllResolved = "all alerts resolved"
 
 var (
 	errNoAlerts = errors.New(`"alerts" must be a list of at least one alert`)

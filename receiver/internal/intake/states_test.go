@@ -260,7 +260,10 @@ func TestCutIsUrgent(t *testing.T) {
 // TestReceiverNameEndsWithSlash: a receiver whose own name ends with the slash precedes one without it
 // (scenario-path-with-trailing-slash.yml).
 func TestReceiverNameEndsWithSlash(t *testing.T) {
-	receivers := []intake.Receiver{{Name: "oncall"}, {Name: "team/"}, {Name: "team"}, {Name: "ns/config/db"}}
+	var receivers []intake.Receiver
+	for _, name := range []string{"oncall", "team/", "team", "ns/config/db"} {
+		receivers = append(receivers, intake.Receiver{Receiver: &config.Receiver{Name: name}})
+	}
 	for name, want := range map[string]string{"oncall/": "oncall", "team/": "team/", "team": "team", "ns/config/db/": "ns/config/db", "oncall//": "oncall"} {
 		if r, err := intake.Find(receivers, name); err != nil || r.Name != want {
 			t.Errorf("%s is %v, %v", name, r, err)
@@ -273,7 +276,7 @@ func TestReceiverNameEndsWithSlash(t *testing.T) {
 
 func settings(t testing.TB) intake.Settings {
 	t.Helper()
-	return intake.Settings{MaxBodyBytes: 1 << 20, Receivers: []intake.Receiver{{
-		Name: "sms", To: []config.Recipient{{Number: "+33612345678"}, {Number: "+33612345679"}}, Text: defaultText(t), MaxSegments: 2, SendResolved: true, DedupeWindow: 20 * time.Minute, MaxAge: time.Hour,
-	}}}
+	return intake.Settings{MaxBodyBytes: 1 << 20, Receivers: []intake.Receiver{{Text: defaultText(t), Receiver: &config.Receiver{
+		Name: "sms", Recipients: []config.Recipient{{Number: "+33612345678"}, {Number: "+33612345679"}}, MaxSegments: 2, SendResolved: true, DedupeWindow: 20 * time.Minute, MaxAge: time.Hour,
+	}}}}
 }

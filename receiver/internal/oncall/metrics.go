@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
@@ -21,7 +22,7 @@ type metrics struct {
 	acts         *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer, spool Spool) *metrics {
+func newMetrics(reg prometheus.Registerer, spool *spool.Spool) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
 		escalations: f.NewCounterVec(prometheus.CounterOpts{
@@ -48,7 +49,7 @@ func newMetrics(reg prometheus.Registerer, spool Spool) *metrics {
 }
 
 // collector collects the current pages.
-type collector struct{ spool Spool }
+type collector struct{ spool *spool.Spool }
 
 var pagesDesc = prometheus.NewDesc("smspager_pages", "Current pages by state.", []string{"state"}, nil)
 

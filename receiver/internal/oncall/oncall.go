@@ -39,26 +39,12 @@ import (
 // clientTimeout bounds a request to Alertmanager.
 const clientTimeout = 10 * time.Second
 
-// Spool stores pages, marks and messages. *spool.Spool implements it.
-type Spool interface {
-	Now() time.Time // by the clock that all stored times come from
-	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
-	Try(context.Context, spool.Policy, outbox.Entry) (outbox.Added, error)
-	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
-	Get(ctx context.Context, id string) (outbox.Message, error)
-	List(context.Context, outbox.Query) ([]outbox.Message, error)
-	FindAPIID(ctx context.Context, apiID string) (id string, err error)
-	Page(ctx context.Context, id string) (outbox.Page, error)
-	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
-	CountPages(context.Context) (map[outbox.PageState]int, error)
-}
-
 // Render renders the text of a notification. If the budget has no segments, those of the receiver apply.
 type Render func(n templating.Notification, b templating.Budget) templating.Rendering
 
 // Options holds the arguments of New. Spool, People and Notices are required.
 type Options struct {
-	Spool      Spool
+	Spool      *spool.Spool
 	People     *people.Directory
 	Notices    *people.Notices
 	Shared     bool                  // other replicas use the store, too
@@ -100,7 +86,7 @@ func (s *settings) plan(receiver string) *page.Plan {
 // tools holds what the types of this package share.
 type tools struct {
 	settings *atomic.Pointer[settings]
-	spool    Spool
+	spool    *spool.Spool
 	pages    *pages
 	people   *people.Directory
 	texts    *texts
@@ -150,6 +136,10 @@ func (o *OnCall) Configure(cfg *config.Config, render map[string]Render, links l
 	o.settings.Store(s)
 	o.escalation.reviewAllSoon()
 }
+
+// Plan returns the plan of a receiver's pages. It is nil if the receiver is not configured and
+// Alertmanager cannot be asked.
+func (o *OnCall) Plan(receiver string) *page.Plan { return o.pages.plan(receiver) }
 
 // Run does what is due until the context ends, and returns when all of its goroutines have ended.
 func (o *OnCall) Run(ctx context.Context) {

@@ -15,6 +15,7 @@ import (
 	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/people"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
@@ -29,7 +30,7 @@ const (
 
 // pages reads pages.
 type pages struct {
-	spool    Spool
+	spool    *spool.Spool
 	settings *atomic.Pointer[settings]
 	logger   *slog.Logger
 }

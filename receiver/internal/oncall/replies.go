@@ -274,18 +274,14 @@ func (rs *replies) respondsTo(ctx context.Context, r textinghouse.Reply) (*outbo
 		return &m, nil, err
 	}
 	stored, err := rs.spool.Page(ctx, m.PageID)
+	if errors.Is(err, outbox.ErrNotFound) {
+		return &m, nil, nil
+	}
 	if err != nil {
-		return &m, nil, unlessMissing(err)
+		return &m, nil, err
 	}
 	about, err := rs.pages.read(stored)
 	return &m, about, err
-}
-
-func unlessMissing(err error) error {
-	if errors.Is(err, outbox.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // registered reports whether the sender may give commands: the number is configured, or it was paged for

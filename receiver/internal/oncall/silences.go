@@ -92,8 +92,10 @@ func (ss *silences) handle(ctx context.Context, w *silence) error {
 	now := ss.spool.Now()
 	w.Tries++
 	w.NextAt, w.AskedTill = now.Add(claimFor), now.Add(claimFor) // so only one replica asks
-	if _, err := ss.spool.Try(ctx, spool.Later, outbox.Entry{Marks: []outbox.Mark{w.stored(now)}}); err != nil {
-		return unlessConflict(err)
+	if _, err := ss.spool.Try(ctx, spool.Later, outbox.Entry{Marks: []outbox.Mark{w.stored(now)}}); errors.Is(err, outbox.ErrConflict) {
+		return nil
+	} else if err != nil {
+		return err
 	}
 	asking, cancel := context.WithTimeout(ctx, askFor)
 	response := ask(asking, ss.settings.Load().silencer, w, now)
@@ -106,13 +108,6 @@ func (ss *silences) handle(ctx context.Context, w *silence) error {
 		return ss.outcome(storing, w, response, ctx.Err() != nil)
 	})
 	ss.wake.Ring()
-	return err
-}
-
-func unlessConflict(err error) error {
-	if errors.Is(err, outbox.ErrConflict) {
-		return nil
-	}
 	return err
 }
 

@@ -23,21 +23,13 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/link"
 	"github.com/smspager/smspager/receiver/internal/loop"
-	"github.com/smspager/smspager/receiver/internal/mark"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Spool stores the state of contacts and copies of calendars, and sends verifications.
-type Spool interface {
-	Now() time.Time // by the clock that all stored times come from
-	mark.Reader
-	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
-}
-
 // Options are the options of New. Spool and Notices are required.
 type Options struct {
-	Spool      Spool
+	Spool      *spool.Spool
 	Notices    *Notices
 	Shared     bool                  // other processes use the store too
 	Logger     *slog.Logger          // nil: nothing is logged
@@ -47,7 +39,7 @@ type Options struct {
 
 // Directory knows the people of a configuration. It is safe for concurrent use.
 type Directory struct {
-	spool     Spool
+	spool     *spool.Spool
 	notices   *Notices
 	logger    *slog.Logger
 	metrics   *metrics

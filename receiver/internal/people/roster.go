@@ -7,12 +7,12 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/smspager/smspager/internal/zoneinfo"
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/internal/alias"
 	"github.com/smspager/smspager/receiver/internal/httpclient"
 	"github.com/smspager/smspager/receiver/internal/people/rota"
 )
@@ -49,7 +49,7 @@ func NewRoster(cfg *config.Config, transport http.RoundTripper) *Roster {
 	names := make(map[string]string)
 	for _, c := range cfg.Contacts {
 		for _, name := range append([]string{c.Name}, c.Aliases...) {
-			if name = plain(name); name != "" {
+			if name = alias.Plain(name); name != "" {
 				names[name] = c.Name
 			}
 		}
@@ -93,8 +93,8 @@ func (r *Roster) find(name string) *duty {
 // Zone returns the time zone of a rota, which must exist.
 func (r *Roster) Zone(name string) *time.Location { return r.find(name).Rota.Zone }
 
-// Timeline returns who is on duty in a rota between two times, gaps included. It is nil if there is
-// no such rota.
+// Timeline returns who is on duty in a rota between two times, gaps included. It joins consecutive shifts of
+// the same people. It is nil if there is no such rota.
 func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
 	d := r.find(name)
 	if d == nil {
@@ -115,6 +115,10 @@ func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
 			for _, shift := range of.Shifts(span.Start, span.End) {
 				on.Unknown = append(on.Unknown, shift.Label())
 			}
+		}
+		if n := len(duties); n > 0 && duties[n-1].Gap == on.Gap && slices.Equal(duties[n-1].Contacts, on.Contacts) && slices.Equal(duties[n-1].Unknown, on.Unknown) {
+			duties[n-1].End = on.End
+			continue
 		}
 		duties = append(duties, on)
 	}
@@ -239,9 +243,9 @@ func (d *duty) find(shift rota.Shift) []string {
 
 // called returns the contact with this name or alias, or with an address whose local part is one.
 func (d *duty) called(name string) (contact string, ok bool) {
-	if contact, ok = d.names[plain(name)]; !ok {
+	if contact, ok = d.names[alias.Plain(name)]; !ok {
 		local, _, _ := strings.Cut(name, "@")
-		contact, ok = d.names[plain(local)]
+		contact, ok = d.names[alias.Plain(local)]
 	}
 	return contact, ok
 }
@@ -257,7 +261,7 @@ func (d *duty) within(text string) []string {
 	}
 	var found []string
 	for _, part := range joins.Split(text, -1) {
-		words := " " + plain(part) + " "
+		words := " " + alias.Plain(part) + " "
 		first, name := len(words), ""
 		for called := range d.names {
 			at := strings.Index(words, " "+called+" ")
@@ -270,22 +274,4 @@ func (d *duty) within(text string) []string {
 		}
 	}
 	return found
-}
-
-// hyphen matches a hyphen between the parts of a name: Jean-Bob is not Bob.
-var hyphen = regexp.MustCompile(`(\pL)[-\x{2010}\x{2011}](\pL)`)
-
-// plain returns a name in lower case, without accents and with single spaces.
-func plain(name string) string {
-	name = hyphen.ReplaceAllString(name, "$1+$2")
-	name = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.Is(unicode.Mn, r):
-			return -1
-		case unicode.IsLetter(r), unicode.IsDigit(r), r == '@', r == '.', r == '+':
-			return unicode.ToLower(r)
-		}
-		return ' '
-	}, norm.NFD.String(name))
-	return strings.Join(strings.Fields(name), " ")
 }

@@ -136,3 +136,33 @@ receivers: [{name: r, to: ["rota:primary"]}]
 		t.Errorf("on a holiday, the duty is %+v", on)
 	}
 }
+
+// TestShiftsAreJoined: the daily events of one person are one shift.
+func TestShiftsAreJoined(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "primary.ics")
+	text := strings.Replace(calendar("alice", "20261102T000000Z", "20261103T000000Z"), "END:VEVENT", "RRULE:FREQ=DAILY;COUNT=5\r\nEND:VEVENT", 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Parse("x.yml", []byte(`
+textinghouse: {user: acme, password: x}
+contacts: [{name: alice, number: "`+alice+`"}]
+rotas: [{name: primary, calendar: "`+file+`"}]
+receivers: [{name: r, to: ["rota:primary"]}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := people.NewRoster(cfg, nil)
+	if errs := r.Load(t.Context()); errs != nil {
+		t.Fatal(errs)
+	}
+	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	var got []string
+	for _, d := range r.Timeline("primary", from, from.AddDate(0, 0, 9)) {
+		got = append(got, fmt.Sprint(d.Start.Format("2 Jan to "), d.End.Format("2 Jan "), d.Contacts))
+	}
+	if want := []string{"1 Nov to 2 Nov []", "2 Nov to 7 Nov [alice]", "7 Nov to 10 Nov []"}; !slices.Equal(got, want) {
+		t.Errorf("the timeline is %q, want %q", got, want)
+	}
+}

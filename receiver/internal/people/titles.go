@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/alias"
 	"github.com/smspager/smspager/receiver/internal/people/rota"
 )
 
@@ -49,7 +50,7 @@ func (r *Roster) Titles(name string, from, to time.Time) []Title {
 // named reports whether a title is empty or consists of names of contacts.
 func (d *duty) named(title string) bool {
 	for _, part := range joins.Split(title, -1) {
-		if part = plain(part); part != "" && d.names[part] == "" {
+		if part = alias.Plain(part); part != "" && d.names[part] == "" {
 			return false
 		}
 	}

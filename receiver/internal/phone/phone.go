@@ -283,7 +283,7 @@ func (h *Handler) state(p *page.Page, number e164.Number) []string {
 	lines = append(lines, "Paged: "+strings.Join(paged, ", ")+".")
 	switch next, more := p.Coming(h.OnCall.Plan(p.Receiver)); {
 	case more && next.Number > 0:
-		lines = append(lines, fmt.Sprintf("Next: %s at %s.", strings.Join(next.Step.To, ", "), clock(next.At)))
+		lines = append(lines, fmt.Sprintf("Next: %s at %s.", e164.Redact(strings.Join(next.Step.To, ", ")), clock(next.At)))
 	case more:
 		lines = append(lines, fmt.Sprintf("Everybody is paged again at %s.", clock(next.At)))
 	case p.State == outbox.PageOpen:

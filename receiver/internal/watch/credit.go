@@ -44,7 +44,7 @@ type reading struct {
 
 // credit warns if the account's credit is low or will not last.
 type credit struct {
-	spool  Spool
+	spool  *spool.Spool
 	people People
 	alarm  Alarm
 	logger *slog.Logger

@@ -53,7 +53,7 @@ func (s *beatState) deadline(since time.Time, timeout time.Duration) time.Time {
 
 // heartbeats raises an alarm if beats of a heartbeat are missing, and reports when they are back.
 type heartbeats struct {
-	spool      Spool
+	spool      *spool.Spool
 	people     People
 	alarm      Alarm
 	logger     *slog.Logger

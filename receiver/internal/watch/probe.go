@@ -18,7 +18,7 @@ import (
 // probe measures the whole chain: it sends a message to the provider's test number through the
 // outbox, like a page, and waits for the receipt.
 type probe struct {
-	spool    Spool
+	spool    *spool.Spool
 	newID    func(time.Time) string
 	logger   *slog.Logger
 	interval atomic.Int64 // a time.Duration; 0: no probes

@@ -31,7 +31,7 @@ const (
 // and do not count as missing.
 type uptime struct {
 	heartbeats *heartbeats
-	spool      Spool
+	spool      *spool.Spool
 	logger     *slog.Logger
 	shared     bool
 	rounds     prometheus.Counter

@@ -15,19 +15,10 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/loop"
-	"github.com/smspager/smspager/receiver/internal/mark"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
-
-// Spool stores marks and sends alarms.
-type Spool interface {
-	Now() time.Time // by the clock that all stored times come from
-	mark.Reader
-	Commit(context.Context, spool.Policy, spool.Build) (outbox.Added, error)
-	Try(context.Context, spool.Policy, outbox.Entry) (outbox.Added, error)
-}
 
 // People knows who receives an alarm.
 type People interface {
@@ -40,16 +31,16 @@ type Alarm interface {
 	NewID(at time.Time) string
 }
 
-// Options are the options of New. Spool, People and Alarm are required.
+// Options are the options of New. Spool, People, Alarm and Healthy are required.
 type Options struct {
-	Spool      Spool
+	Spool      *spool.Spool
 	People     People
 	Alarm      Alarm
 	Shared     bool                  // other processes use the store too
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
 	Transport  http.RoundTripper     // carries the calls to the dead-man's switch; nil: the default transport
-	Healthy    func() error          // returns why smspager or the provider is not healthy; nil: they always are
+	Healthy    func() error          // returns why smspager or the provider is not healthy
 }
 
 // Watch runs all checks. It is safe for concurrent use.
@@ -66,9 +57,6 @@ type Watch struct {
 func New(o Options) *Watch {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Healthy == nil {
-		o.Healthy = func() error { return nil }
 	}
 	h, last := newHeartbeats(&o), &seen{}
 	return &Watch{

@@ -1,13 +1,8 @@
 package queue
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -326,40 +321,5 @@ func TestNewTermDoesNotPreferCleared(t *testing.T) {
 	q.Begin(later)
 	if run, _ := q.Next(later); run.ID != "m1002" || run.Do != Ask {
 		t.Errorf("it gives %v for %s, want Ask for m1002, which has been due for longest", run.Do, run.ID)
-	}
-}
-
-// TestPure: the queue imports nothing that could give it a clock, a network or a store.
-func TestPure(t *testing.T) {
-	allowed := []string{
-		"cmp", "container/heap", "hash/maphash", "math", "slices", "strings", "time",
-		"github.com/smspager/smspager/receiver/e164", "github.com/smspager/smspager/receiver/outbox", "github.com/smspager/smspager/templating",
-	}
-	forbidden := []string{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick", "outbox.NewIDs"}
-	files, err := os.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, entry := range files {
-		if strings.HasSuffix(entry.Name(), "_test.go") || !strings.HasSuffix(entry.Name(), ".go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), entry.Name(), nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, i := range file.Imports {
-			if path, _ := strconv.Unquote(i.Path.Value); !slices.Contains(allowed, path) {
-				t.Errorf("%s imports %s", entry.Name(), path)
-			}
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			if s, ok := n.(*ast.SelectorExpr); ok {
-				if pkg, ok := s.X.(*ast.Ident); ok && slices.Contains(forbidden, pkg.Name+"."+s.Sel.Name) {
-					t.Errorf("%s uses %s.%s", entry.Name(), pkg.Name, s.Sel.Name)
-				}
-			}
-			return true
-		})
 	}
 }

@@ -26,7 +26,7 @@ const (
 
 const (
 	// keepEnded is how long a page keeps an alert that has ended.
-	keepEnded = flapWindow
+	keepEnded = FlapWindow
 	// keepGone is how long a page keeps an alert that ended without a notification, to learn whether it
 	// fires again. Alertmanager may not notify of that for a repeat_interval, 4 hours by default.
 	keepGone = 4 * time.Hour
@@ -175,7 +175,7 @@ func (p *Page) add(n *templating.Notification, a *template.Alert, older []*Alert
 	if len(p.index()[added.Key]) > 0 {
 		added.Key += "~" + sourceOf(n)
 	}
-	added.Covered = p.Held() && n.NotificationReason == reasonRepeat
+	added.Covered = p.Held() && n.Repeats()
 	if i := slices.IndexFunc(older, func(o *Alert) bool { return o.Key == added.Key }); i >= 0 {
 		o := older[i]
 		added.Changes = slices.Clone(o.Changes)
@@ -197,7 +197,7 @@ func (p *Page) fires(known *Alert, n *templating.Notification, a *template.Alert
 	case Resolved, Gone:
 		known.changed(at)
 		known.FiredAt = at
-		if known.flaps(at) < flapChanges && n.NotificationReason != reasonRepeat { // texts about a flapping alert say that it flaps
+		if known.flaps(at) < FlapChanges && !n.Repeats() { // texts about a flapping alert say that it flaps
 			known.Covered, e.Fresh = false, true
 		}
 	}

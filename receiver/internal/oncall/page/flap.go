@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// An alert flaps if it changes at least flapChanges times within flapWindow.
-	flapWindow  = 15 * time.Minute
-	flapChanges = 3
+	// An alert flaps if it changes at least FlapChanges times within FlapWindow. So does a group without a page.
+	FlapWindow  = 15 * time.Minute
+	FlapChanges = 3
 	// flapQuiet is how long no text is sent after one that reports the flapping.
 	flapQuiet = 5 * time.Minute
 	// A flapping page ends when it has been over for settle plus the shortest time between its changes,
@@ -28,22 +28,22 @@ func (a *Alert) changed(at time.Time) {
 	}
 }
 
-// flaps returns how often the alert has changed within flapWindow.
+// flaps returns how often the alert has changed within FlapWindow.
 func (a *Alert) flaps(now time.Time) int {
 	n := 0
 	for _, at := range a.Changes {
-		if now.Sub(at) < flapWindow {
+		if now.Sub(at) < FlapWindow {
 			n++
 		}
 	}
 	return n
 }
 
-// Flapping returns the most changes that an alert of the page has had within flapWindow, and the time
+// Flapping returns the most changes that an alert of the page has had within FlapWindow, and the time
 // since the first of them. It returns 0 if no alert flaps.
 func (p *Page) Flapping(now time.Time) (changes int, within time.Duration) {
 	for _, a := range p.Alerts {
-		if n := a.flaps(now); n > changes && n >= flapChanges {
+		if n := a.flaps(now); n > changes && n >= FlapChanges {
 			changes, within = n, now.Sub(a.Changes[len(a.Changes)-n])
 		}
 	}
@@ -77,18 +77,19 @@ func (p *Page) Quiet(e Effect, now time.Time) bool {
 		return true
 	}
 	p.FlapNotedAt = now
-	p.Note(now, outbox.PageEventFlapping, "", flapText(changes, within))
+	p.Note(now, outbox.PageEventFlapping, "", "flapping: "+Changes(changes, within))
 	return false
 }
 
 // FlapText returns how the page flaps, for texts; "" if it does not.
 func (p *Page) FlapText(now time.Time) string {
 	if changes, within := p.Flapping(now); changes > 0 {
-		return flapText(changes, within)
+		return "flapping: " + Changes(changes, within)
 	}
 	return ""
 }
 
-func flapText(changes int, within time.Duration) string {
-	return fmt.Sprintf("flapping: %d changes in %d min", changes, int((within+time.Minute-1)/time.Minute))
+// Changes describes the changes of what flaps.
+func Changes(n int, within time.Duration) string {
+	return fmt.Sprintf("%d changes in %d min", n, int((within+time.Minute-1)/time.Minute))
 }

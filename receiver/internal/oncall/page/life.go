@@ -54,7 +54,7 @@ func (p *Page) Reopens(n *templating.Notification, holderLeft string, at time.Ti
 		return ""
 	case p.State == outbox.PageSilenced && !p.SilencedUntil.After(at):
 		return SilenceEnded
-	case n.NotificationReason != reasonRepeat && p.uncovered():
+	case !n.Repeats() && p.uncovered():
 		return "alerts fire that nobody acknowledged"
 	}
 	return holderLeft

@@ -158,9 +158,6 @@ func (p *Page) Note(at time.Time, kind outbox.PageEventType, who, detail string)
 // Held reports whether somebody holds the page.
 func (p *Page) Held() bool { return p.State.Current() && p.State != outbox.PageOpen }
 
-// reasonRepeat is the reason of a notification whose alerts have all been notified before.
-const reasonRepeat = "repeat interval elapsed"
-
 // rebuild updates the page's notification from its alerts. n is a new notification, nil if there is
 // none.
 func (p *Page) rebuild(n *templating.Notification) {

@@ -12,15 +12,9 @@ import (
 
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
-	"github.com/smspager/smspager/receiver/internal/puretest"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
-
-func TestPure(t *testing.T) {
-	puretest.Check(t, "cmp", "encoding/json", "errors", "fmt", "hash/fnv", "slices", "strings", "time", "github.com/prometheus/alertmanager/template", "github.com/prometheus/common/model",
-		"github.com/smspager/smspager/receiver/e164", "github.com/smspager/smspager/receiver/outbox", "github.com/smspager/smspager/templating")
-}
 
 var (
 	begin = time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)

@@ -1,15 +1,6 @@
 package command
 
-import (
-	"testing"
-
-	"github.com/smspager/smspager/receiver/internal/puretest"
-)
-
-func TestPure(t *testing.T) {
-	puretest.Check(t, "embed", "encoding/hex", "html", "net/url", "regexp", "unicode/utf16", "slices", "strconv", "strings", "sync", "time", "unicode", "fmt", "golang.org/x/text/unicode/norm",
-		"github.com/smspager/smspager/receiver/e164", "github.com/smspager/smspager/receiver/outbox", "github.com/smspager/smspager/templating/gsm7")
-}
+import "testing"
 
 // TestShapes: no sentence fits two shapes, so their order does not matter.
 func TestShapes(t *testing.T) {
