@@ -31,7 +31,7 @@ INSERT INTO messages (` + table.MessageColumns + `)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::text[], $9::text[], $10::text[], $11::bigint[],
   $12::text[], $13::bigint[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::text[])`
 
-	// A Change changes no other table.MessageColumns.
+	// A Change changes no other columns.
 	updateMessages = `
 UPDATE messages m SET state = w.state, status = w.status, api_id = w.api_id, outdated_by = w.outdated_by, attempts = w.attempts,
   updated_at = w.updated_at, attempted_at = w.attempted_at, accepted_at = w.accepted_at, events = w.events

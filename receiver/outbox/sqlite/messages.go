@@ -22,10 +22,10 @@ const (
 	updateEnded   = `UPDATE messages` + changed
 	deletePending = `DELETE FROM pending WHERE id = ?`
 
-	// changed sets all table.MessageColumns that a Change can change.
+	// changed sets all columns that a Change can change.
 	changed = ` SET state = ?, status = ?, api_id = ?, outdated_by = ?, attempts = ?, updated_at = ?, attempted_at = ?, accepted_at = ?, events = ? WHERE id = ?`
 
-	// copyPending copies an open message to those that ended, with the same table.MessageColumns changed.
+	// copyPending copies an open message to those that ended, with the same columns changed.
 	copyPending = `
 INSERT INTO messages (` + table.MessageColumns + `)
 SELECT id, recipient, receiver, group_key, headline, severity, urgent, page_id, text, encoding, segments,
