@@ -72,9 +72,8 @@ func (s *elsewhere) Listen(ctx context.Context, ready func(), _ func(outbox.Hint
 // held is a lease that is valid for ever.
 type held struct{ context.Context }
 
-func (held) Valid() bool              { return true }
-func (held) Undoubted() time.Duration { return time.Hour }
-func (held) Term() int64              { return 1 }
+func (held) Valid() bool { return true }
+func (held) Term() int64 { return 1 }
 
 // look records a time that is nearer to this machine's clock than to the store's.
 func (s *elsewhere) look(what string, at time.Time) {

@@ -52,12 +52,12 @@ func (c *calm) works(at time.Time, entirely bool, parts ...part) bool {
 	})
 }
 
-// isFelt reports whether one of these parts was broken at a time, or shortly before it.
-func (c *calm) isFelt(at time.Time, shortly time.Duration, parts ...part) bool {
+// isFelt reports whether one of these parts was broken between two times, or shortly before.
+func (c *calm) isFelt(from, to time.Time, shortly time.Duration, parts ...part) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.ContainsFunc(parts, func(p part) bool {
-		return slices.ContainsFunc(c.all[p], func(s span) bool { return !s.from.After(at) && s.to.Add(shortly).After(at) })
+		return slices.ContainsFunc(c.all[p], func(s span) bool { return !s.from.After(to) && s.to.Add(shortly).After(from) })
 	})
 }
 

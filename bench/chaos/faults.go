@@ -29,6 +29,7 @@ const (
 	process
 	database
 	clock
+	getstatus
 )
 
 // counts holds how often each fault was made, by name.
@@ -102,9 +103,11 @@ func (w *world) breakStatus(ctx context.Context, until time.Time) {
 			return
 		}
 		w.log("getstatus has %s %d %s for %s", f.Kind, f.N, f.Delay, length)
+		over := w.calm.broken(getstatus)
 		remove := w.addFault(f, w.sims)
 		time.Sleep(length)
 		remove()
+		over()
 		time.Sleep(time.Duration(random.IntN(10)) * time.Second)
 	}
 }

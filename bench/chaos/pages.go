@@ -86,24 +86,28 @@ func (w *world) judgePages(ctx context.Context, pages []paged) error {
 		accepted[key] = append(accepted[key], m)
 	}
 	v := &verdict{}
-	var calm, rough latencies
+	var calm, rough, hindered latencies
 	for _, p := range pages {
 		first := accepted[send{steps[0], p.text}]
-		switch {
-		case len(first) == 0 || !w.calm.works(p.began, false, provider, account):
-		case w.calm.works(p.began, true, provider, account, process, database, clock):
-			calm = append(calm, first[0].At.Sub(p.began))
-			if took := first[0].At.Sub(p.began); took > 100*time.Millisecond {
-				w.log("slow: %q took %s from %s", p.text, took, p.began.UTC().Format(time.StampMilli))
+		if len(first) > 0 && w.calm.works(p.began, false, provider, account) {
+			at := first[0].At
+			took, of := at.Sub(p.began), &rough
+			switch {
+			case w.calm.works(p.began, true, provider, account, process, database, clock):
+				of = &calm
+			case took > settled && w.calm.isFelt(p.began, at, 0, provider, account, getstatus):
+				of = &hindered
 			}
-		default:
-			rough = append(rough, first[0].At.Sub(p.began))
+			*of = append(*of, took)
+			if of == &calm && took > 100*time.Millisecond || took > 10*time.Second {
+				w.log("slow: %q took %s from %s: %s", p.text, took, p.began.UTC().Format(time.StampMilli), w.history(first[0].ClientID))
+			}
 		}
 		w.judgeSteps(v, p, recorded[pageGroup(p.text)], accepted)
 	}
 	fmt.Fprintf(w.out, "%d pages, of three steps each: %d steps skipped, %d doubled, %d doubled as declared; because a process sent them while the store failed, and was killed before it could store them, %d steps doubled and %d pages never recorded; %d excused, because a backup was restored that was older\n",
 		len(pages), v.lost, v.twice, v.declared, v.forgotten, v.unknown, v.excused)
-	fmt.Fprintf(w.out, "webhook to request of critical pages while everything works: %s; while the provider works, and the database or a process does not, or did not shortly before: %s\n", calm, rough)
+	fmt.Fprintf(w.out, "webhook to request of critical pages while everything works: %s; while the provider works, and the database or a process does not, or did not shortly before: %s; beside these, pages that waited while the provider or its getstatus failed, too: %s\n", calm, rough, hindered)
 	return errors.Join(append(v.complaints, late)...)
 }
 

@@ -50,5 +50,5 @@ func (w *world) storedAt(id string) (at time.Time, err error) {
 // been sent: another replica had sent that without the database, and could not store it yet.
 func (w *world) unaware(first, second textinghousetest.SMS) bool {
 	stored, err := w.storedAt(first.ClientID)
-	return err == nil && stored.After(second.At) && w.calm.isFelt(second.At, storing, database, process)
+	return err == nil && stored.After(second.At) && w.calm.isFelt(second.At, second.At, storing, database, process)
 }

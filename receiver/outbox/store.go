@@ -175,9 +175,6 @@ type Lease interface {
 	// process that was stopped, or whose machine slept, learns from Valid that it may have lost the
 	// right before its context could end.
 	Valid() bool
-	// Undoubted returns how long ago the right was last proved again after a doubt, a time that no process
-	// lasts if it was never in doubt. In a doubt, other processes may send messages without the store.
-	Undoubted() time.Duration
 	// Term counts the replicas that have led. It is positive.
 	Term() int64
 }

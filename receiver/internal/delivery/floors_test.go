@@ -271,8 +271,6 @@ type lease struct {
 
 func (l lease) Valid() bool { return l.of.valid && l.Err() == nil }
 
-func (lease) Undoubted() time.Duration { return time.Hour }
-
 func (lease) Term() int64 { return 1 }
 
 func (f *fickle) Lead(ctx context.Context) (outbox.Lease, func(), error) {

@@ -22,9 +22,6 @@ const (
 	leadRetry = time.Second
 	// missedGap is how often the leader looks for messages without a hint.
 	missedGap = queue.LateFor / 2
-	// directGrace is how long other replicas have, once the database is back, to store what
-	// they sent without it. Older messages are sent only after that.
-	directGrace = 3 * storeRetry
 	// loadBatch is how many messages of earlier terms are read at a time.
 	loadBatch = 500
 	// recentIDs is how many messages are remembered as handed over: hints about them are ignored.
@@ -46,13 +43,12 @@ type leader struct {
 	loading sync.Mutex
 	lease   atomic.Pointer[outbox.Lease] // nil: none
 	term    atomic.Int64                 // of the last lease
-	back    time.Time                    // when the last lease began after an outage or another leader; zero: neither
-	missed  atomic.Pointer[string]       // ID of the newest message that a hint named and that could not be read; nil: none
-	miss    loop.Bell                    // a message was missed
+	grace   grace
+	missed  loop.Bell // a message that a hint named could not be read
 }
 
 func newLeader(d *Delivery, o Options) *leader {
-	l := &leader{shared: o.Shared, spool: o.Spool, logger: o.Logger, metrics: d.metrics, pages: o.Pages, d: d, miss: loop.NewBell()}
+	l := &leader{shared: o.Shared, spool: o.Spool, logger: o.Logger, metrics: d.metrics, pages: o.Pages, d: d, missed: loop.NewBell()}
 	l.recent, _ = lru.New[string, struct{}](recentIDs) // fails only for a size below 1
 	return l
 }
@@ -77,7 +73,7 @@ func (l *leader) run(ctx context.Context) {
 			continue
 		}
 		if failing || again || away {
-			l.back = l.spool.Now()
+			l.grace.begin(l.spool.Now())
 		}
 		failing, again = false, true
 		l.lead(lease)
@@ -94,6 +90,7 @@ func (l *leader) lead(lease outbox.Lease) {
 	l.lease.Store(&lease)
 	defer l.lease.Store(nil)
 	l.logger.Info("this process leads")
+	l.recent.Purge() // what it sent without the database must be followed, too
 	l.d.sender.begin(l.spool.Now())
 	l.d.sender.attempts.sent.Purge()
 	l.d.sender.attempts.notices.forget()
@@ -107,27 +104,15 @@ func (l *leader) lead(lease outbox.Lease) {
 	l.metrics.leading.Set(0)
 	l.d.sender.resign()
 	l.d.poller.forget()
-	l.recent.Purge()
-	l.missed.Store(nil)
 }
 
-// maySend reports whether this process may send a message in the store at this moment. Messages that are
-// older than a missed one wait until that is read, because it may supersede them. After the database was
-// away, or another process led, older messages wait for directGrace.
+// maySend reports whether this process may send a message in the store at this moment.
 func (l *leader) maySend(id string) bool {
 	if !l.shared {
 		return true
 	}
 	lease := l.lease.Load()
-	if lease == nil || !(*lease).Valid() {
-		return false
-	}
-	if missed := l.missed.Load(); missed != nil && id < *missed {
-		return false
-	}
-	now := l.spool.Now()
-	since := min((*lease).Undoubted(), now.Sub(l.back))
-	return since >= directGrace || now.Sub(outbox.MadeAt(id)) < since
+	return lease != nil && (*lease).Valid() && !l.grace.holds(id, l.spool.Now())
 }
 
 // admit returns the messages that were not handed over before. A message may come several times:
@@ -185,6 +170,7 @@ func (l *leader) insist(ctx context.Context, read func(context.Context) error) b
 			break
 		}
 		l.logger.Error("cannot read the open messages; trying again", "err", err)
+		l.grace.begin(l.spool.Now())
 		loop.Sleep(ctx, storeRetry)
 	}
 	return false
@@ -243,6 +229,7 @@ func (l *leader) follow(lease context.Context) {
 	defer looking.Wait()
 	for lease.Err() == nil {
 		err := l.spool.Listen(lease, func() { l.load(lease) }, func(h outbox.Hint) { l.hinted(lease, h) })
+		l.grace.begin(l.spool.Now())
 		if lease.Err() == nil {
 			l.logger.Warn("hints from the database ended; listening again", "err", err)
 			loop.Sleep(lease, leadRetry)
@@ -257,11 +244,8 @@ func (l *leader) look(lease context.Context) {
 		case <-lease.Done():
 		case <-time.After(missedGap):
 			l.load(lease)
-		case <-l.miss:
-			missed := l.missed.Load()
+		case <-l.missed:
 			l.load(lease)
-			loop.Sleep(lease, storeRetry) // the sender takes what was read
-			l.missed.CompareAndSwap(missed, nil)
 		}
 	}
 }
@@ -282,11 +266,7 @@ func (l *leader) hinted(ctx context.Context, h outbox.Hint) {
 	case err == nil:
 		l.d.Handover(false, m)
 	case !errors.Is(err, outbox.ErrNotFound):
-		newest := h.ID
-		if missed := l.missed.Load(); missed != nil {
-			newest = max(newest, *missed)
-		}
-		l.missed.Store(&newest)
-		l.miss.Ring()
+		l.grace.begin(l.spool.Now())
+		l.missed.Ring()
 	}
 }

@@ -19,9 +19,9 @@ import (
 type peers struct {
 	outbox.Store
 	hints   chan outbox.Hint
-	doubted atomic.Bool  // its lease is in doubt
-	renewed atomic.Int64 // when its lease was last renewed, Unix ns; 0: never
-	broken  atomic.Bool  // messages cannot be read
+	doubted atomic.Bool   // its lease is in doubt
+	deaf    chan struct{} // ends the connection that hints come by
+	broken  atomic.Bool   // messages cannot be read
 }
 
 func (p *peers) Get(ctx context.Context, id string) (outbox.Message, error) {
@@ -51,6 +51,8 @@ func (p *peers) Listen(ctx context.Context, ready func(), hinted func(outbox.Hin
 			return ctx.Err()
 		case h := <-p.hints:
 			hinted(h)
+		case <-p.deaf:
+			return errBroken
 		}
 	}
 }
@@ -65,19 +67,13 @@ type lasting struct {
 
 func (lasting) Term() int64   { return 1 }
 func (l lasting) Valid() bool { return l.Err() == nil && !l.of.doubted.Load() }
-func (l lasting) Undoubted() time.Duration {
-	if at := l.of.renewed.Load(); at != 0 {
-		return time.Since(time.Unix(0, at))
-	}
-	return time.Hour
-}
 
 // inReplica runs a test in a world whose store is shared, and whose process leads.
 func inReplica(t *testing.T, test func(w *world, p *peers)) {
 	t.Helper()
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.halt()
-		p := &peers{hints: make(chan outbox.Hint, 10)}
+		p := &peers{hints: make(chan outbox.Hint, 10), deaf: make(chan struct{})}
 		w.shared = true
 		w.wraps = func(s outbox.Store) outbox.Store { p.Store = s; return p }
 		w.start()
@@ -150,10 +146,10 @@ func TestNewerSentWithoutTheDatabase(t *testing.T) {
 func TestNewerSentWhileTheLeaseWasInDoubt(t *testing.T) {
 	inReplica(t, func(w *world, p *peers) {
 		p.doubted.Store(true)
+		p.deaf <- struct{}{}
 		older, alone := w.message(alice, "g", "firing"), w.message(alice, "h", "alone")
 		w.put(older, alone)
-		after(3 * time.Second)
-		p.renewed.Store(time.Now().UnixNano())
+		after(time.Second / 10)
 		p.doubted.Store(false)
 		after(1500 * time.Millisecond)
 		p.storeLate(t, w.message(alice, "g", "resolved"), outbox.Accepted, true)

@@ -210,8 +210,7 @@ func (s *Spool) stored(e *outbox.Entry) {
 type entry struct {
 	outbox.Entry
 	since time.Time
-	// sending counts the commits that are sending the entry's messages. In a shared store
-	// the entry is not stored meanwhile: the leader would send them, too.
+	// sending counts the commits that are sending the entry's messages, see storable.
 	sending int
 	// original holds the IDs of the messages that the entry turned out to repeat when it was stored; nil:
 	// it repeats none.

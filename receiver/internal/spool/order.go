@@ -35,14 +35,15 @@ func (s subjects) add(e *outbox.Entry) (had bool) {
 }
 
 // storable returns up to maxEntries entries that can be stored now, in any order: no earlier entry has
-// a subject in common with them. In a shared store, it leaves out entries that are being sent, and
-// reports whether it met one (sending).
+// a subject in common with them. In a shared store, it leaves out entries with a message that is about
+// to be sent, and reports whether it met one (sending): the leader would send that message, too. A
+// message that was tried may be stored, because the leader asks the provider about it first.
 func (l *ledger) storable() (entries []*entry, sending bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	earlier := make(subjects)
 	for _, en := range l.entries {
-		busy := l.shared && en.sending > 0
+		busy := l.shared && en.sending > 0 && l.anyQueued(en)
 		sending = sending || busy
 		if !earlier.add(&en.Entry) && !busy {
 			entries = append(entries, en)
@@ -52,6 +53,11 @@ func (l *ledger) storable() (entries []*entry, sending bool) {
 		}
 	}
 	return entries, sending
+}
+
+// anyQueued reports whether a message of an entry is about to be sent.
+func (l *ledger) anyQueued(en *entry) bool {
+	return slices.ContainsFunc(en.Messages, func(m outbox.Message) bool { return l.pending[m.ID].m.State == outbox.Queued })
 }
 
 // follows reports whether an entry must be stored after an unstored one, because they have a subject

@@ -474,10 +474,10 @@ func TestCommitWaitsForDoubt(t *testing.T) {
 	}
 }
 
-// TestDoubtDelaysOnlyItsGroup: a message that a replica sent without the store is in doubt. Once the store
-// works again, that message holds up only its own group: other entries that were sent are stored, and
-// new ones are stored first, for the leader to send.
-func TestDoubtDelaysOnlyItsGroup(t *testing.T) {
+// TestDoubtIsStored: a message that a replica sent without the store is in doubt. Once the store works
+// again, the message is stored, so that the leader asks the provider about it and sends nothing older
+// of its group; its commit succeeds. New entries are stored first, for the leader to send.
+func TestDoubtIsStored(t *testing.T) {
 	var sp *spool.Spool
 	var mu sync.Mutex
 	var direct, stored []string
@@ -509,7 +509,12 @@ func TestDoubtDelaysOnlyItsGroup(t *testing.T) {
 			return outbox.Entry{Key: outbox.Key{key}, State: outbox.Key{states}, SeenAt: time.Now(), Window: time.Minute, Messages: []outbox.Message{message(ids, group)}}
 		}
 		f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
-		go func() { _, _ = commit(s, spool.FailOpen, entry(1, "doubt")) }() // waits for 30 seconds
+		doubtful := entry(1, "doubt")
+		committed := make(chan error, 1)
+		go func() {
+			_, err := commit(s, spool.FailOpen, doubtful)
+			committed <- err
+		}()
 		synctest.Wait()
 		sent := entry(2, "sent")
 		if _, err := commit(s, spool.FailOpen, sent); err != nil {
@@ -520,6 +525,12 @@ func TestDoubtDelaysOnlyItsGroup(t *testing.T) {
 		if m, err := f.Store.Get(context.Background(), sent.Messages[0].ID); err != nil || m.State != outbox.Accepted {
 			t.Errorf("the sent message is stored as %+v, %v", m, err)
 		}
+		if m, err := f.Store.Get(context.Background(), doubtful.Messages[0].ID); err != nil || m.State != outbox.Sending {
+			t.Errorf("the message in doubt is stored as %+v, %v", m, err)
+		}
+		if err := <-committed; err != nil {
+			t.Errorf("the commit of the message in doubt: %v", err)
+		}
 		for _, p := range []spool.Policy{spool.FailOpen, spool.Strict} {
 			if _, err := commit(s, p, entry(3, "other")); err != nil {
 				t.Error(err)
@@ -529,10 +540,10 @@ func TestDoubtDelaysOnlyItsGroup(t *testing.T) {
 			t.Error(err)
 		}
 		mu.Lock()
-		if want := []string{"doubt", "sent", "newer"}; !slices.Equal(direct, want) {
+		if want := []string{"doubt", "sent"}; !slices.Equal(direct, want) {
 			t.Errorf("sent first: %q, want %q", direct, want)
 		}
-		if want := []string{"other", "other"}; !slices.Equal(stored, want) {
+		if want := []string{"doubt", "other", "other", "newer"}; !slices.Equal(stored, want) {
 			t.Errorf("stored first: %q, want %q", stored, want)
 		}
 		mu.Unlock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,9 +21,6 @@ const (
 	heartbeat         = time.Second
 	heartbeatPatience = 2 * time.Second
 	silence           = 5 * time.Second
-	// renewal is the least time between two renewals: a connection that ends again and again must not
-	// hold messages up for ever.
-	renewal = 10 * time.Second
 )
 
 // takeLease takes the lease if it is free. A new term begins if another process held it last.
@@ -117,9 +113,6 @@ func (s *Store) prove(ctx context.Context, l *lease, stop <-chan struct{}) error
 			return errors.New("another replica leads")
 		}
 		l.proved.Store(&began)
-		if now := time.Now(); l.settled.Load() != doubts && l.Undoubted() >= renewal {
-			l.renewed.Store(&now)
-		}
 		l.settled.Store(doubts)
 	}
 }
@@ -144,20 +137,11 @@ type lease struct {
 	proved  atomic.Pointer[time.Time]
 	doubted atomic.Int64 // how often it was doubted
 	settled atomic.Int64 // how many of these doubts a later proof has settled: all, or it is not valid
-	renewed atomic.Pointer[time.Time]
 	doubts  chan struct{}
 }
 
 // Term implements outbox.Lease.
 func (l *lease) Term() int64 { return l.term }
-
-// Undoubted implements outbox.Lease.
-func (l *lease) Undoubted() time.Duration {
-	if at := l.renewed.Load(); at != nil {
-		return time.Since(*at)
-	}
-	return math.MaxInt64
-}
 
 // Valid implements outbox.Lease. Both clocks must show that the lease was proved recently: the
 // monotonic one, which stops while the machine sleeps, and the wall clock, which may be set.
