@@ -115,6 +115,9 @@ func (ns *notifications) firing(p *page.Page, n *templating.Notification, known 
 	for _, o := range known.others {
 		ended := o.Ended(n, at)
 		if moved := o.Move(keys, p.Code, at); moved || ended {
+			if o.State.Current() && o.SettlesAt.IsZero() && o.Over() {
+				o.End(at, n.NotificationReason)
+			}
 			o.Schedule(ns.pages.plan(o.Receiver))
 			update.OtherPages = append(update.OtherPages, o.Stored())
 		}
