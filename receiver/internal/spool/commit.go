@@ -169,23 +169,23 @@ func (s *Spool) addInTime(ctx context.Context, p Policy, e *outbox.Entry) (outbo
 // add stores an entry together with waiting changes, and hands its messages over. If the store
 // cannot say whether it stored the entry, add finds out by adding it again.
 func (s *Spool) add(ctx context.Context, e *outbox.Entry) (outbox.Added, error) {
-	r := s.batchForCommit()
-	if r == nil && s.anyWaits(e.Notes) { // older changes come first
+	batch := s.batchForCommit()
+	if batch == nil && s.anyWaits(e.Notes) { // older changes come first
 		flush, cancel := context.WithTimeout(ctx, s.patience())
 		_ = s.Flush(flush) // if it fails, adding will fail too
 		cancel()
 	}
 	with := *e
-	with.Notes = append(r.changes(), e.Notes...)
+	with.Notes = append(batch.changes(), e.Notes...)
 	added, err := s.opening.add(ctx, with)
 	written := err == nil && !added.Duplicate
-	if err != nil && !errors.Is(err, outbox.ErrConflict) && (r != nil || !errors.Is(err, outbox.ErrNotStored)) && ctx.Err() == nil {
-		added, err = s.opening.add(ctx, *e) // alone, in case a rider caused the failure
+	if err != nil && !errors.Is(err, outbox.ErrConflict) && (batch != nil || !errors.Is(err, outbox.ErrNotStored)) && ctx.Err() == nil {
+		added, err = s.opening.add(ctx, *e) // alone, in case a change of the batch caused the failure
 		if err == nil && added.Duplicate && slices.Equal(added.IDs, e.IDs()) {
 			added.Duplicate = false
 		}
 	}
-	s.endBatch(r, written)
+	s.endBatch(batch, written)
 	if err == nil && !added.Duplicate {
 		s.stored(e)
 	}
@@ -210,8 +210,10 @@ func (s *Spool) stored(e *outbox.Entry) {
 type entry struct {
 	outbox.Entry
 	since time.Time
-	// sending counts the commits that are sending the entry's messages, see storable.
+	// sending counts the commits that are sending the entry's messages, see busy.
 	sending int
+	// storing: the store may have the entry already.
+	storing bool
 	// original holds the IDs of the messages that the entry turned out to repeat when it was stored; nil:
 	// it repeats none.
 	original []string
@@ -249,13 +251,14 @@ func (s *Spool) send(ctx context.Context, p Policy, e *outbox.Entry, began time.
 	decided := s.expect(en)
 	s.o.Handover(true, unsent...)
 	err = s.awaitAccepted(ctx, en, decided)
-	if err != nil && s.o.Shared {
-		s.o.Withdraw(en.IDs())
-	}
 	s.mu.Lock()
 	en.sending--
+	unstored := slices.Contains(s.entries, en)
+	if err != nil && unstored && s.o.Shared { // under the lock: storeEntry hands them over afterwards
+		s.o.Withdraw(en.IDs())
+	}
 	s.mu.Unlock()
-	if err != nil {
+	if err != nil && unstored {
 		return outbox.Added{}, errors.Join(why, fmt.Errorf("send first: %w", err))
 	}
 	return s.outcome(en), nil

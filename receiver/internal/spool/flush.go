@@ -151,13 +151,16 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 	added, err := outbox.Added{}, outbox.ErrConflict
 	var e outbox.Entry
 	var counts map[string]int
+	unknown := s.mayBeStored(en)
 	for tries := 0; tries < maxConflicts && errors.Is(err, outbox.ErrConflict); tries++ {
 		if e, counts, err = s.current(ctx, en, tries > 0); err != nil {
-			return err
+			break
 		}
 		added, err = s.opening.add(ctx, e)
+		unknown = unknown || err != nil && !errors.Is(err, outbox.ErrConflict) && !errors.Is(err, outbox.ErrNotStored)
 	}
 	if err != nil {
+		s.setStoring(en, unknown)
 		if errors.Is(err, outbox.ErrConflict) {
 			s.o.Logger.Error("an entry that was sent first conflicts with the store; trying again", "messages", en.IDs())
 		}
@@ -192,7 +195,7 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 	s.late.Add(en.Key, lateEntry{en.State, en.SeenAt, added.IDs})
 	s.settle()
 	s.mu.Unlock()
-	if !own {
+	if !own || s.o.Shared && !s.leads.Load() {
 		s.o.Withdraw(en.IDs())
 	}
 	if own && !added.Duplicate {
@@ -225,6 +228,10 @@ func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.En
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.busy(en) { // meanwhile
+		return e, nil, errSending
+	}
+	en.storing = true
 	counts = make(map[string]int)
 	for _, m := range en.Messages {
 		t := s.pending[m.ID]
@@ -241,6 +248,19 @@ func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.En
 	return e, counts, nil
 }
 
+// mayBeStored reports whether the outcome of an earlier attempt to store an entry is unknown.
+func (l *ledger) mayBeStored(en *entry) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return en.storing
+}
+
+func (l *ledger) setStoring(en *entry, storing bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	en.storing = storing
+}
+
 // repeat marks the waiting changes as possibly stored: each is written only if it is missing.
 func (t *tracked) repeat() {
 	for i := range t.changes {
@@ -255,11 +275,11 @@ type changeBatch struct {
 	counts []int // how many changes each message has in all
 }
 
-func (r *changeBatch) changes() []outbox.Change {
-	if r == nil {
+func (b *changeBatch) changes() []outbox.Change {
+	if b == nil {
 		return nil
 	}
-	return r.all
+	return b.all
 }
 
 // batchForCommit returns waiting changes to store with a commit, nil if there are none or they are being
@@ -275,22 +295,22 @@ func (s *Spool) batchForCommit() *changeBatch {
 		return nil
 	}
 	now := time.Now()
-	var r *changeBatch
+	var b *changeBatch
 	if s.waitsSince(now.Add(-batchDelay)) {
-		r = s.collectChanges(changesPerCommit, now.Add(-rest))
+		b = s.collectChanges(changesPerCommit, now.Add(-rest))
 	}
-	if r == nil {
+	if b == nil {
 		s.flushing <- struct{}{}
 	}
-	return r
+	return b
 }
 
 // endBatch ends a batch of [Spool.batchForCommit].
-func (s *Spool) endBatch(r *changeBatch, written bool) {
-	if r == nil {
+func (s *Spool) endBatch(b *changeBatch, written bool) {
+	if b == nil {
 		return
 	}
-	s.written(r, written)
+	s.written(b, written)
 	s.flushing <- struct{}{}
 }
 
@@ -300,18 +320,18 @@ func (s *Spool) storeChanges(ctx context.Context, since time.Time) error {
 		return err
 	}
 	s.batch = max(1, min(s.batch, maxBatch))
-	r := s.collectChanges(s.batch, since)
-	if r == nil {
+	b := s.collectChanges(s.batch, since)
+	if b == nil {
 		return nil
 	}
-	_, err := s.opening.add(ctx, outbox.Entry{SeenAt: s.Now(), Notes: r.all})
-	s.written(r, err == nil)
+	_, err := s.opening.add(ctx, outbox.Entry{SeenAt: s.Now(), Notes: b.all})
+	s.written(b, err == nil)
 	if err == nil {
 		s.batch *= 2
 		return nil
 	}
 	if s.batch /= 2; s.batch == 0 { // its one message may be the cause: others come first
-		s.putLast(r.of[0])
+		s.putLast(b.of[0])
 	}
 	return err
 }

@@ -129,13 +129,13 @@ func (l *ledger) note(changes []outbox.Change) {
 	}
 }
 
-// direct reports whether a message is missing in the store because its entry is not stored,
-// and since when the entry has been kept.
+// direct reports whether this process must send a message because its entry is not stored, and since
+// when the entry has been kept. Once a shared store may have the entry, the leader sends the message.
 func (l *ledger) direct(id string) (since time.Time, direct bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.pending[id]
-	if t == nil || t.entry == nil {
+	if t == nil || t.entry == nil || l.shared && t.entry.storing {
 		return time.Time{}, false
 	}
 	return t.entry.since, true
@@ -306,7 +306,7 @@ func (l *ledger) wakeIfAny() {
 func (l *ledger) collectChanges(most int, since time.Time) *changeBatch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r, n := &changeBatch{}, 0
+	b, n := &changeBatch{}, 0
 	for _, t := range l.order {
 		if t.entry != nil || t.unread || t.since.After(since) {
 			continue
@@ -314,28 +314,28 @@ func (l *ledger) collectChanges(most int, since time.Time) *changeBatch {
 		if n >= most {
 			break
 		}
-		r.of = append(r.of, t)
+		b.of = append(b.of, t)
 		n += len(t.changes)
 	}
-	if len(r.of) == 0 {
+	if len(b.of) == 0 {
 		return nil
 	}
 	// Replicas that lock rows in the same order do not wait for each other in circles.
-	slices.SortFunc(r.of, func(a, b *tracked) int { return strings.Compare(a.m.ID, b.m.ID) })
-	r.all, r.counts = make([]outbox.Change, 0, n), make([]int, len(r.of))
-	for i, t := range r.of {
-		r.all = append(r.all, t.changes...)
-		r.counts[i] = len(t.changes)
+	slices.SortFunc(b.of, func(a, b *tracked) int { return strings.Compare(a.m.ID, b.m.ID) })
+	b.all, b.counts = make([]outbox.Change, 0, n), make([]int, len(b.of))
+	for i, t := range b.of {
+		b.all = append(b.all, t.changes...)
+		b.counts[i] = len(t.changes)
 	}
-	return r
+	return b
 }
 
-func (l *ledger) written(r *changeBatch, written bool) {
+func (l *ledger) written(b *changeBatch, written bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, t := range r.of {
+	for i, t := range b.of {
 		if written {
-			t.changes = slices.Delete(t.changes, 0, r.counts[i])
+			t.changes = slices.Delete(t.changes, 0, b.counts[i])
 			t.since = time.Now()
 		} else {
 			t.repeat()

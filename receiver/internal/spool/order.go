@@ -2,6 +2,7 @@ package spool
 
 import (
 	"slices"
+	"time"
 
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -34,16 +35,20 @@ func (s subjects) add(e *outbox.Entry) (had bool) {
 	return had
 }
 
+// handOver is how long a replica keeps the messages that it is sending without the store to itself. It
+// then leaves those in doubt to the leader, who may take longer to find out about them, but sends
+// nothing older of their groups meanwhile. It is less than delivery's directGrace, which the leader gives
+// replicas to store what they have sent.
+const handOver = 2 * time.Second
+
 // storable returns up to maxEntries entries that can be stored now, in any order: no earlier entry has
-// a subject in common with them. In a shared store, it leaves out entries with a message that is about
-// to be sent, and reports whether it met one (sending): the leader would send that message, too. A
-// message that was tried may be stored, because the leader asks the provider about it first.
+// a subject in common with them. It leaves out those that are busy, and reports whether it met one.
 func (l *ledger) storable() (entries []*entry, sending bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	earlier := make(subjects)
 	for _, en := range l.entries {
-		busy := l.shared && en.sending > 0 && l.anyQueued(en)
+		busy := l.busy(en)
 		sending = sending || busy
 		if !earlier.add(&en.Entry) && !busy {
 			entries = append(entries, en)
@@ -55,9 +60,12 @@ func (l *ledger) storable() (entries []*entry, sending bool) {
 	return entries, sending
 }
 
-// anyQueued reports whether a message of an entry is about to be sent.
-func (l *ledger) anyQueued(en *entry) bool {
-	return slices.ContainsFunc(en.Messages, func(m outbox.Message) bool { return l.pending[m.ID].m.State == outbox.Queued })
+// busy reports whether an entry must not be stored yet, because this process is sending its messages, and
+// the leader would send them, too. The leader asks the provider about a message in doubt first, but not
+// about one that is queued.
+func (l *ledger) busy(en *entry) bool {
+	return l.shared && en.sending > 0 && (time.Since(en.since) < handOver ||
+		slices.ContainsFunc(en.Messages, func(m outbox.Message) bool { return l.pending[m.ID].m.State == outbox.Queued }))
 }
 
 // follows reports whether an entry must be stored after an unstored one, because they have a subject

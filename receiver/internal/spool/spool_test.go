@@ -521,7 +521,11 @@ func TestDoubtIsStored(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.fail(nil, nil)
-		time.Sleep(3 * time.Second)
+		time.Sleep(1500 * time.Millisecond)
+		if m, err := f.Store.Get(context.Background(), doubtful.Messages[0].ID); !errors.Is(err, outbox.ErrNotFound) {
+			t.Errorf("while this process finds out, the message in doubt is stored as %+v, %v", m, err)
+		}
+		time.Sleep(1500 * time.Millisecond)
 		if m, err := f.Store.Get(context.Background(), sent.Messages[0].ID); err != nil || m.State != outbox.Accepted {
 			t.Errorf("the sent message is stored as %+v, %v", m, err)
 		}
@@ -548,6 +552,44 @@ func TestDoubtIsStored(t *testing.T) {
 		}
 		mu.Unlock()
 		time.Sleep(time.Minute)
+	})
+}
+
+// TestNotSentWhileBeingStored: from the moment at which the store may have a message in doubt, the leader
+// sends it, and this process does not. If the store has certainly not stored it, this process goes on.
+func TestNotSentWhileBeingStored(t *testing.T) {
+	var sp *spool.Spool
+	withdrawn := 0
+	in(t, spool.Options{Shared: true, Withdraw: func([]string) { withdrawn++ }, Handover: func(direct bool, ms ...outbox.Message) {
+		for _, m := range ms {
+			for _, c := range []outbox.Change{outbox.Attempted(m.ID, time.Now(), ""), outbox.Doubted(m.ID, time.Now(), "timeout")} {
+				if _, err := sp.Record(context.Background(), c, nil); err != nil && direct {
+					t.Error(err)
+				}
+			}
+		}
+	}}, func(f *fake, s *spool.Spool) {
+		sp = s
+		f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
+		m := message(outbox.NewIDs(), "g")
+		committed := make(chan error, 1)
+		go func() {
+			_, err := commit(s, spool.FailOpen, outbox.Entry{Messages: []outbox.Message{m}})
+			committed <- err
+		}()
+		time.Sleep(4500 * time.Millisecond)
+		if !s.Direct(m.ID) {
+			t.Error("the store has certainly not stored the message, and this process does not send it")
+		}
+		f.fail(nil, nil)
+		f.slow(2 * time.Second)
+		time.Sleep(1500 * time.Millisecond)
+		if s.Direct(m.ID) {
+			t.Error("the message is being stored, and this process sends it")
+		}
+		if err := <-committed; err != nil || withdrawn != 1 || s.Direct(m.ID) {
+			t.Errorf("the commit ends with %v; withdrawn %d times; direct: %t", err, withdrawn, s.Direct(m.ID))
+		}
 	})
 }
 
