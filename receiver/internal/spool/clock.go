@@ -106,11 +106,11 @@ func (c *clocks) follow(ctx context.Context, store outbox.Store) error {
 }
 
 // rewind makes a store's current pages and marks with times in the future count as written now. seen gets
-// the current pages as they are stored then.
+// the current pages as they are stored then. What is damaged keeps it from nothing else.
 func (c *clocks) rewind(ctx context.Context, store outbox.Store, add func(context.Context, outbox.Entry) error) error {
 	now, rewound := c.now(), 0
 	var failed error
-	write := func(e outbox.Entry) (written bool) {
+	write := func(e outbox.Entry) error {
 		err := add(ctx, e)
 		switch {
 		case err == nil:
@@ -118,22 +118,35 @@ func (c *clocks) rewind(ctx context.Context, store outbox.Store, add func(contex
 		case !errors.Is(err, outbox.ErrConflict): // otherwise it was written meanwhile
 			failed = err
 		}
-		return err == nil
+		return err
 	}
 	q := outbox.PageQuery{Current: true, Limit: 100}
 	for all := false; !all; {
 		ps, err := store.Pages(ctx, q)
+		if errors.Is(err, outbox.ErrDamaged) {
+			failed = err
+			break
+		}
 		if err != nil {
 			return err
 		}
-		for i, p := range ps {
+		var stored []outbox.Page
+		for _, p := range ps {
 			q.Before = p.ID
-			if p.Rewind(now) && write(outbox.Entry{Page: &p}) {
-				ps[i] = asStored(p)
+			before := p
+			if !p.Rewind(now) {
+				stored = append(stored, p)
+				continue
+			}
+			switch err := write(outbox.Entry{Page: &p}); {
+			case err == nil:
+				stored = append(stored, asStored(p))
+			case !errors.Is(err, outbox.ErrConflict):
+				stored = append(stored, before)
 			}
 		}
 		all = len(ps) < q.Limit
-		c.seen(ps, all)
+		c.seen(stored, all)
 	}
 	ms, err := store.MarksAfter(ctx, now)
 	if err != nil {
@@ -170,15 +183,19 @@ func (s *Spool) rewinds(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-s.clockSet:
-			for retries(s.rewindStore(ctx)) && ctx.Err() == nil {
+			for ctx.Err() == nil {
+				err := s.rewindStore(ctx)
+				if errors.Is(err, outbox.ErrDamaged) {
+					s.o.Logger.Error("not all times in the outbox could be compared with the clock", "err", err)
+				}
+				if err == nil || errors.Is(err, outbox.ErrDamaged) {
+					break
+				}
 				loop.Sleep(ctx, Retry)
 			}
 		}
 	}
 }
-
-// retries reports whether an error may pass.
-func retries(err error) bool { return err != nil && !errors.Is(err, outbox.ErrDamaged) }
 
 // rewindStore rewinds what is in the store. Pages and marks that are held are rewound when they are
 // stored.
