@@ -157,6 +157,7 @@ func (l *leader) load(ctx context.Context) {
 	defer l.loading.Unlock()
 	if l.insist(ctx, l.loadOnce) {
 		l.d.sender.loaded()
+		l.grace.read(l.spool.Now())
 	}
 }
 
@@ -187,6 +188,9 @@ func (l *leader) loadAccepted(ctx context.Context) error {
 	q := outbox.Query{State: outbox.Accepted, Limit: loadBatch}
 	for {
 		ms, err := l.spool.List(ctx, q)
+		if errors.Is(err, outbox.ErrDamaged) {
+			return l.findAccepted(ctx)
+		}
 		if err != nil {
 			return err
 		}
@@ -196,6 +200,20 @@ func (l *leader) loadAccepted(ctx context.Context) error {
 		}
 		q.Before = ms[len(ms)-1].ID
 	}
+}
+
+// findAccepted reads the accepted messages that Open can read, if a damaged part of the store keeps List
+// from listing them.
+func (l *leader) findAccepted(ctx context.Context) error {
+	for m, err := range l.spool.Open(ctx) {
+		if err != nil {
+			return err
+		}
+		if m.State == outbox.Accepted {
+			l.d.sender.take(queue.Loaded, []outbox.Message{m})
+		}
+	}
+	return nil
 }
 
 func (l *leader) loadOnce(ctx context.Context) error {
