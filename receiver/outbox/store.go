@@ -105,8 +105,8 @@ type Store interface {
 	Add(context.Context, Entry) (Added, error)
 
 	// Open yields every message that is not in a final state, oldest first. If a part of the store is
-	// damaged, it yields the messages in the other parts, newest first behind the damage, and then an
-	// error that wraps ErrDamaged.
+	// damaged, it yields the messages before that part and, newest first, those behind it, and then an
+	// error that wraps ErrDamaged. What lies between two damaged parts may be missing.
 	Open(context.Context) iter.Seq2[Message, error]
 
 	// Get returns a message with its Events, or ErrNotFound.
@@ -140,8 +140,9 @@ type Store interface {
 	MarksAfter(ctx context.Context, at time.Time) ([]Mark, error)
 
 	// Prune deletes at most limit messages, and as many pages with their events, that have been in a
-	// final state since before the given time, and as many marks of kind MarkReply and sightings. It
-	// returns the largest of these numbers; if that is limit, there may be more to delete.
+	// final state since before the given time, and as many marks of kind MarkReply. It returns the
+	// largest of the numbers; if that is limit, there may be more to delete. How long sightings are
+	// kept beyond their windows is up to the store.
 	Prune(ctx context.Context, before time.Time, limit int) (int, error)
 
 	// Close stops the store and waits for the work under way.

@@ -82,7 +82,7 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 	case errors.Is(err, outbox.ErrNotFound):
 		return queue.Result{Run: run}
 	case errors.Is(err, outbox.ErrDamaged):
-		a.logger.Error("a message cannot be read because the outbox is damaged; it is not sent before a restart with a restored backup", "id", run.ID, "err", err)
+		a.logDamage(run.ID, err)
 		return queue.Result{Run: run}
 	case err != nil:
 		a.logger.Error("cannot read a message; trying again", "id", run.ID, "err", err)
@@ -99,6 +99,10 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 		}
 	}
 	return at.send(ctx)
+}
+
+func (a *attempts) logDamage(id string, err error) {
+	a.logger.Error("a message cannot be read because the outbox is damaged; it is not sent until the outbox is repaired and smspager restarts", "id", id, "err", err)
 }
 
 // message returns a Run's message, from memory or from the store.

@@ -3,12 +3,15 @@ package delivery_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"iter"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -135,5 +138,47 @@ func TestDamagedMiss(t *testing.T) {
 		p.hints <- outbox.Hint{ID: unreadable.ID}
 		after(15 * time.Second)
 		w.expect(older.ID, outbox.Accepted, 1)
+	})
+}
+
+// TestDamagedInADigest: a held message that cannot be read leaves the others to the digest.
+func TestDamagedInADigest(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = func(s *delivery.Settings) {
+			s.Limits = map[string][]delivery.Limit{"oncall": {{Messages: 1, Per: 10 * time.Minute}}}
+		}
+		w.halt()
+		w.start()
+		var held outbox.Message
+		for i := range 4 {
+			held = w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i))
+			held.ExpiresAt = time.Now().Add(3 * time.Minute)
+			w.put(held)
+		}
+		after(time.Minute)
+		w.halt()
+		d := &damaged{id: held.ID}
+		d.opens.Store(true)
+		w.wraps = func(s outbox.Store) outbox.Store { d.Store = s; return d }
+		w.start()
+		after(5 * time.Minute)
+		if got := w.texts(); len(got) != 2 || !strings.HasPrefix(got[1], "2 more in 2 groups") {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
+
+// TestDamagedAcceptedMessages: what keeps the store from listing the accepted messages does not let an
+// older message follow a newer one of its lane.
+func TestDamagedAcceptedMessages(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.halt()
+		older, newer := w.message(alice, "g", "firing"), w.message(alice, "g", "resolved")
+		newer.State, newer.AcceptedAt, newer.APIID = outbox.Accepted, time.Now(), "5d72"
+		w.stored(older, newer)
+		w.wraps = func(s outbox.Store) outbox.Store { return &damaged{Store: s, id: "none"} }
+		w.start()
+		after(10 * time.Second)
+		w.expect(older.ID, outbox.Superseded, 0)
 	})
 }

@@ -30,6 +30,9 @@ func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term i
 		switch {
 		case errors.Is(err, outbox.ErrNotFound), err == nil && m.State != outbox.Queued:
 			continue
+		case errors.Is(err, outbox.ErrDamaged):
+			a.logDamage(r.ID, err)
+			continue
 		case err != nil:
 			a.logger.Error("cannot read a message for a digest; trying again", "id", r.ID, "err", err)
 			return retry
