@@ -20,6 +20,17 @@ type Recipient struct {
 	Rota   string      // the rota's name; "": a contact or a number
 }
 
+// String returns the contact's name, the number, or "rota:" and the rota's name.
+func (r Recipient) String() string {
+	switch {
+	case r.Rota != "":
+		return rotaPrefix + r.Rota
+	case r.Name != "":
+		return r.Name
+	}
+	return string(r.Number)
+}
+
 // rotaPrefix begins a recipient that is a rota.
 const rotaPrefix = "rota:"
 

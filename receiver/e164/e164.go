@@ -112,8 +112,8 @@ func (n Number) Short() string {
 // inText matches a number within a text.
 var inText = regexp.MustCompile(`\+[1-9][0-9]{6,14}`)
 
-// Redact shortens every number in a text for a log, such as a group key, which holds the values
-// of labels.
+// Redact shortens the numbers in a text that have the form of E.164. Such a text is a group key, for
+// example, which holds the values of labels.
 func Redact(text string) string {
 	return inText.ReplaceAllStringFunc(text, func(n string) string { return Number(n).Short() })
 }

@@ -129,7 +129,11 @@ func (o *OnCall) Configure(cfg *config.Config, render map[string]Render, links l
 		r := &cfg.Receivers[i]
 		plan := &page.Plan{Pages: r.Pages(), Asks: s.silencer != nil, NoReceipt: r.NoReceipt, Repeat: r.Repeat}
 		for _, step := range r.Escalate {
-			plan.Steps = append(plan.Steps, page.Step{After: step.After, To: step.To})
+			to := make([]string, len(step.Recipients))
+			for i, recipient := range step.Recipients {
+				to[i] = recipient.String()
+			}
+			plan.Steps = append(plan.Steps, page.Step{After: step.After, To: to})
 		}
 		s.receivers[r.Name], s.plans[r.Name] = r, plan
 	}

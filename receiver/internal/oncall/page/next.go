@@ -35,7 +35,7 @@ type Plan struct {
 // Step is a step of an escalation.
 type Step struct {
 	After time.Duration // since the page opened
-	To    []string      // recipients, as configured
+	To    []string      // contacts, numbers in E.164, and rotas as rota:NAME
 }
 
 // Facts holds what Next needs in addition to the page.

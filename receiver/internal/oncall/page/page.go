@@ -100,7 +100,7 @@ type Body struct {
 // Progress holds how far the escalation has come.
 type Progress struct {
 	StepsFrom    time.Time     `json:"from"`              // the time that Step.After counts from
-	Late         time.Duration `json:"late,omitempty"`    // how far late steps have moved From
+	Late         time.Duration `json:"late,omitempty"`    // how far late steps have moved StepsFrom
 	Steps        int           `json:"steps"`             // how many steps were taken
 	StepAt       time.Time     `json:"step_at"`           // when the last step was taken, or the page opened
 	NobodyPaged  bool          `json:"at_once,omitempty"` // the last step named nobody who can be paged
