@@ -144,7 +144,7 @@ func (r *Roster) At(name string, at time.Time) Duty {
 			return Duty{Start: at, End: at, Gap: true}
 		}
 		now := timeline[0]
-		changes := false
+		changes := false // unlike in a timeline, an unknown name alone is no change
 		for _, next := range timeline[1:] {
 			if next.Gap != now.Gap || !slices.Equal(next.Contacts, now.Contacts) {
 				changes = true
