@@ -301,14 +301,20 @@ func (s *Spool) keep(e *outbox.Entry) (en *entry, known bool, unsent []outbox.Me
 		}
 	}
 	en.sending++
-	for _, id := range en.IDs() {
-		if t := s.pending[id]; t != nil && (t.m.State == outbox.Queued || t.m.State == outbox.Sending) {
-			unsent = append(unsent, t.m)
-		}
-	}
+	unsent = s.toSend(en)
 	s.mu.Unlock()
 	s.wake.Ring()
 	return en, known, unsent, nil
+}
+
+// toSend returns the messages of an unstored entry that the provider is not known to have.
+func (l *ledger) toSend(en *entry) (unsent []outbox.Message) {
+	for _, id := range en.IDs() {
+		if t := l.pending[id]; t != nil && (t.m.State == outbox.Queued || t.m.State == outbox.Sending) {
+			unsent = append(unsent, t.m)
+		}
+	}
+	return unsent
 }
 
 // isSent reports whether the provider has received a message in this state, or no longer

@@ -160,7 +160,7 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 		unknown = unknown || err != nil && !errors.Is(err, outbox.ErrConflict) && !errors.Is(err, outbox.ErrNotStored)
 	}
 	if err != nil {
-		s.setStoring(en, unknown)
+		s.notStored(en, unknown)
 		if errors.Is(err, outbox.ErrConflict) {
 			s.o.Logger.Error("an entry that was sent first conflicts with the store; trying again", "messages", en.IDs())
 		}
@@ -255,10 +255,17 @@ func (l *ledger) mayBeStored(en *entry) bool {
 	return en.storing
 }
 
-func (l *ledger) setStoring(en *entry, storing bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	en.storing = storing
+// notStored ends an attempt to store an entry, which failed or has an unknown outcome. If it failed, this
+// process goes on sending the entry's messages: an attempt that ended meanwhile has left them.
+func (s *Spool) notStored(en *entry, unknown bool) {
+	s.mu.Lock()
+	en.storing = unknown
+	var unsent []outbox.Message
+	if s.o.Shared && !unknown && en.sending > 0 {
+		unsent = s.toSend(en)
+	}
+	s.mu.Unlock()
+	s.o.Handover(true, unsent...)
 }
 
 // repeat marks the waiting changes as possibly stored: each is written only if it is missing.
