@@ -11,11 +11,13 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
+// maxRemembered is how many messages remember reads: nothing is sent meanwhile.
+const maxRemembered = 2000
+
 // remember makes the queue count what was sent lately, so that a restart gives nobody a new
 // allowance. It reads back twice the longest limit: the first half makes up for what was sent
 // before, which the queue does not know. What cannot be read is not counted.
 func remember(ctx context.Context, s *spool.Spool, q *queue.Queue, logger *slog.Logger) {
-	const page, most = 500, 100_000
 	longest := q.Longest()
 	if longest == 0 {
 		return
@@ -25,24 +27,21 @@ func remember(ctx context.Context, s *spool.Spool, q *queue.Queue, logger *slog.
 	if err != nil {
 		logger.Warn("cannot read what was spent today; the budget starts at zero", "err", err)
 	}
+	ms, err := s.List(ctx, outbox.Query{Limit: maxRemembered})
+	if err != nil {
+		logger.Warn("cannot read what was sent recently; limits start empty", "err", err)
+	}
 	since := now.Add(-2 * longest)
+	if len(ms) == maxRemembered {
+		if oldest := outbox.MadeAt(ms[len(ms)-1].ID); oldest.After(since) {
+			since = oldest
+		}
+	}
 	var sent []outbox.Message
-	before := ""
-	for len(sent) < most {
-		ms, err := s.List(ctx, outbox.Query{Before: before, Limit: page})
-		if err != nil {
-			logger.Warn("cannot read what was sent recently; limits start empty", "err", err)
-			break
-		}
-		for _, m := range ms {
-			before = m.ID
-			m.Rewind(now)
-			if queue.Counts(&m) && !m.AttemptedAt.IsZero() && m.AttemptedAt.After(since) {
-				sent = append(sent, m)
-			}
-		}
-		if len(ms) < page || outbox.MadeAt(before).Before(since) {
-			break
+	for _, m := range ms {
+		m.Rewind(now)
+		if queue.Counts(&m) && !m.AttemptedAt.IsZero() && !m.AttemptedAt.Before(since) {
+			sent = append(sent, m)
 		}
 	}
 	slices.SortFunc(sent, func(a, b outbox.Message) int { return a.AttemptedAt.Compare(b.AttemptedAt) })
