@@ -119,7 +119,10 @@ func (s *Spool) flush(ctx context.Context, since time.Time) error {
 		var err error
 		switch {
 		case len(entries) > 0:
-			err = s.storeEntries(ctx, entries)
+			if err = s.storeEntries(ctx, entries); errors.Is(err, outbox.ErrConflict) || errors.Is(err, errSending) {
+				for s.waitsSince(since) && s.storeChanges(ctx, since) == nil { // they do not depend on these entries
+				}
+			}
 		case s.waitsSince(since):
 			err = s.storeChanges(ctx, since)
 		case sending:
@@ -157,6 +160,9 @@ func (s *Spool) storeEntry(ctx context.Context, en *entry) error {
 			break
 		}
 		added, err = s.opening.add(ctx, e)
+		if errors.Is(err, outbox.ErrConflict) && s.hasMessages(ctx, en) {
+			added, err = outbox.Added{IDs: en.IDs(), Duplicate: true}, nil
+		}
 		unknown = unknown || err != nil && !errors.Is(err, outbox.ErrConflict) && !errors.Is(err, outbox.ErrNotStored)
 	}
 	if err != nil {
@@ -246,6 +252,16 @@ func (s *Spool) current(ctx context.Context, en *entry, again bool) (e outbox.En
 		e.Messages = append(e.Messages, m)
 	}
 	return e, counts, nil
+}
+
+// hasMessages reports whether the store has the messages of an entry: it was stored although the store could
+// not say so, and a newer state of its key came after it.
+func (s *Spool) hasMessages(ctx context.Context, en *entry) bool {
+	if len(en.Messages) == 0 {
+		return false
+	}
+	_, err := s.read(ctx, en.Messages[0].ID)
+	return err == nil
 }
 
 // mayBeStored reports whether the outcome of an earlier attempt to store an entry is unknown.

@@ -387,6 +387,34 @@ func TestRepeatOfAnEarlierRun(t *testing.T) {
 	})
 }
 
+// TestStoredUnnoticed: an entry that was sent first is in the store already, because a commit that seemed to
+// fail was made, and another replica has stored a newer state of its key. The entry is recognized by its
+// messages, and what happened to them is stored.
+func TestStoredUnnoticed(t *testing.T) {
+	inReplica(t, func(f *fake, s *spool.Spool) {
+		ids := outbox.NewIDs()
+		entry := func(state byte) outbox.Entry {
+			return outbox.Entry{Key: outbox.Key{1}, State: outbox.Key{state}, SeenAt: time.Now(), Window: time.Hour, Messages: []outbox.Message{message(ids, "g")}}
+		}
+		first, newer := entry(1), entry(2)
+		f.fail(fmt.Errorf("%w: %w", outbox.ErrNotStored, errFault), nil)
+		if _, err := commit(s, spool.FailOpen, first); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range []outbox.Entry{first, newer} {
+			if _, err := f.Store.Add(context.Background(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.fail(nil, nil)
+		time.Sleep(5 * time.Second)
+		m, err := f.Store.Get(context.Background(), first.Messages[0].ID)
+		if err != nil || m.State != outbox.Accepted || s.Entries() != 0 {
+			t.Errorf("the message is stored as %+v, %v; %d entries wait", m, err, s.Entries())
+		}
+	})
+}
+
 // TestSharedStore: a message is sent before it is stored only if no other replica can have it.
 func TestSharedStore(t *testing.T) {
 	for name, tc := range map[string]struct {
