@@ -227,7 +227,7 @@ func TestPortInUseEndsTheProgram(t *testing.T) {
 func TestSecretsStayOut(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
-	for _, f := range []string{"err=101,times=1", "status=503,times=1", "garbage,times=1", "drop-after,times=1"} {
+	for _, f := range []string{"err=101,times=1,cmd=sendsms", "status=503,times=1", "garbage,times=1", "drop-after,times=1"} {
 		fault, err := textinghousetest.ParseFault(f)
 		if err != nil {
 			t.Fatal(err)
