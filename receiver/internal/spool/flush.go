@@ -281,7 +281,9 @@ func (s *Spool) notStored(en *entry, unknown bool) {
 		unsent = s.toSend(en)
 	}
 	s.mu.Unlock()
-	s.o.Handover(true, unsent...)
+	if len(unsent) > 0 {
+		s.o.Handover(true, unsent...)
+	}
 }
 
 // repeat marks the waiting changes as possibly stored: each is written only if it is missing.
