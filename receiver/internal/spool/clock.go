@@ -183,15 +183,12 @@ func (s *Spool) rewinds(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-s.clockSet:
-			for ctx.Err() == nil {
-				err := s.rewindStore(ctx)
-				if errors.Is(err, outbox.ErrDamaged) {
-					s.o.Logger.Error("not all times in the outbox could be compared with the clock", "err", err)
-				}
-				if err == nil || errors.Is(err, outbox.ErrDamaged) {
-					break
-				}
+			switch err := s.rewindStore(ctx); {
+			case errors.Is(err, outbox.ErrDamaged):
+				s.o.Logger.Error("not all times in the outbox could be compared with the clock", "err", err)
+			case err != nil:
 				loop.Sleep(ctx, Retry)
+				s.clockSet.Ring()
 			}
 		}
 	}
