@@ -293,9 +293,9 @@ func TestUrgentMessagesDoNotUseUpLimits(t *testing.T) {
 	})
 }
 
-// TestHeldPageRecordsTheReason: a message about a page records once what it waits for; other messages
-// do not.
-func TestHeldPageRecordsTheReason(t *testing.T) {
+// TestHeldMessageRecordsTheReason: a message records once what it waits for. It does not count as one that
+// should have been sent.
+func TestHeldMessageRecordsTheReason(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.alter = limited
 		w.d.Configure(w.settings())
@@ -311,9 +311,13 @@ func TestHeldPageRecordsTheReason(t *testing.T) {
 		night.PageID, night.NotBefore, night.ExpiresAt = "p", time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
 		w.put(night)
 		after(2 * time.Minute)
+		if waiting, oldest := measured(w, "smspager_messages_waiting"), measured(w, "smspager_oldest_waiting_seconds"); waiting != 3 || oldest != 0 {
+			t.Errorf("%v messages wait, one of them for %v s; want 3 that are held", waiting, oldest)
+		}
 		for m, want := range map[string]string{
-			last[0].ID: "queued, held beyond the limits of its recipient, until 00:03:00 UTC", last[1].ID: "queued",
-			night.ID: "queued, held in the quiet hours of its recipient, until 01:00:00 UTC",
+			last[0].ID: "queued, held beyond the limits of its recipient, until 00:03:00 UTC",
+			last[1].ID: "queued, held beyond the limits of its recipient, until 00:03:00 UTC",
+			night.ID:   "queued, held in the quiet hours of its recipient, until 01:00:00 UTC",
 		} {
 			var events []string
 			for _, e := range w.get(m).Events {

@@ -33,7 +33,7 @@ type sender struct {
 	changed loop.Bell         // the settings are new
 	settled chan queue.Result // attempts that ended
 	waiting atomic.Int64      // messages that are not sent yet
-	oldest  atomic.Int64      // when the oldest of them was made, Unix ms, 0 without one
+	oldest  atomic.Int64      // when the oldest of them that is not held was made, Unix ms, 0 without one
 
 	queue      *queue.Queue   // used only by the goroutine
 	running    int            // attempts that run; used only by the goroutine
@@ -109,6 +109,7 @@ func (s *sender) run(ctx context.Context) {
 		s.metrics.sends.Inc()
 		s.pulse.Beat()
 		timer.Reset(s.dispatch(work))
+		s.measure()
 		s.noteHolds(work)
 		select {
 		case <-ctx.Done():
@@ -178,7 +179,6 @@ func (s *sender) takeInbox() {
 	if in.loaded {
 		s.queue.Loaded(now)
 	}
-	s.measure()
 }
 
 // dispatch starts what can be started, and returns the time until more can.
@@ -206,11 +206,10 @@ func (s *sender) settle(r queue.Result) {
 		r.Again = time.Time{} // another replica continues with the message
 	}
 	s.queue.Settle(r, s.spool.Now())
-	s.measure()
 }
 
-// noteHolds records what messages about pages wait for: the timeline of a page must show why a
-// phone was silent.
+// noteHolds records what messages wait for: their history, and the timeline of a page, must show why a phone
+// was silent.
 func (s *sender) noteHolds(ctx context.Context) {
 	holds := s.queue.Holds()
 	if len(holds) == 0 {

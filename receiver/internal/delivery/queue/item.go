@@ -53,7 +53,6 @@ type item struct {
 	older    bool // a new term has begun, and askFirst has not yet handled it
 	wasHeld  bool // it was held: if it becomes too old, it goes into a digest
 	counted  bool // it is counted against the limits of its recipient
-	noteHold bool // it is about a page, and its first hold must be noted
 }
 
 // address is what many items have in common, and share.
@@ -128,7 +127,6 @@ func (mk *maker) item(m outbox.Message) *item {
 		kind:     kindOf(&m),
 		rank:     int8(min(mk.order.Rank(m.Severity), math.MaxInt8)),
 		digests:  m.GroupKey == outbox.DigestGroup,
-		noteHold: m.PageID != "",
 		at:       -1,
 	}
 	if m.SupersededBy != "" || !m.NotBefore.IsZero() {

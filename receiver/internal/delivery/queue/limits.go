@@ -118,7 +118,7 @@ type budget struct {
 	day   time.Time
 }
 
-// Hold reports that a message about a page began to wait.
+// Hold reports that a message began to wait.
 type Hold struct {
 	ID    string
 	Until time.Time
@@ -246,8 +246,7 @@ func (l *limits) charge(to e164.Number, of kind, now time.Time, digest bool) {
 
 // hold records that an item waits until a time.
 func (l *limits) hold(it *item, until time.Time) {
-	if it.noteHold {
-		it.noteHold = false
+	if !it.wasHeld {
 		l.holds = append(l.holds, Hold{it.id, until, until.Equal(it.has().notBefore.time())})
 	}
 	it.wasHeld = true

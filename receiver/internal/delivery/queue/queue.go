@@ -188,16 +188,17 @@ func (q *Queue) Sweep(now time.Time) {
 // Len returns how many messages are in the queue.
 func (q *Queue) Len() int { return len(q.all) }
 
-// Oldest returns the ID of the oldest message in the queue, "" if it is empty.
+// Oldest returns the ID of the oldest message that neither limits nor quiet hours hold, "" without one.
 func (q *Queue) Oldest() string {
-	if len(q.all) == 0 {
-		return ""
+	for _, it := range q.all {
+		if it.phase != held {
+			return it.id
+		}
 	}
-	return q.all[0].id
+	return ""
 }
 
-// Holds returns the messages about pages that began to wait for limits or quiet hours since the last
-// call.
+// Holds returns the messages that began to wait for limits or quiet hours since the last call.
 func (q *Queue) Holds() []Hold {
 	holds := q.limits.holds
 	q.limits.holds = nil
