@@ -217,13 +217,13 @@ func (r *Roster) inherit(from *Roster) {
 			continue
 		}
 		old.mu.Lock()
-		known, etag := old.rota, old.etag
+		known, etag, readAt := old.rota, old.etag, old.readAt
 		old.mu.Unlock()
 		if r.zones != from.zones {
 			etag = "" // read the calendar again, with the new time zone data
 		}
 		d.mu.Lock()
-		d.rota, d.etag = known, etag
+		d.rota, d.etag, d.readAt = known, etag, readAt
 		d.mu.Unlock()
 	}
 }
@@ -262,7 +262,6 @@ func (d *Directory) readRota(ctx context.Context, r *Roster, rota *duty) {
 	case err != nil && ctx.Err() == nil:
 		d.logger.Error("a rota cannot be read; the last good copy is used", "err", err)
 	case err == nil:
-		d.metrics.rotaRead.WithLabelValues(rota.Name).SetToCurrentTime()
 		if fresh != nil {
 			for _, s := range rota.skipped {
 				d.logger.Warn("an event of a rota's calendar cannot be read, and is left out: it names no contact or is over", "rota", rota.Name, "err", s)

@@ -1,13 +1,14 @@
 package people
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 type metrics struct {
 	gaps        *prometheus.CounterVec
-	rotaRead    *prometheus.GaugeVec
 	zonesDiffer *prometheus.GaugeVec
 }
 
@@ -16,9 +17,6 @@ func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
 	m := &metrics{
 		gaps: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_rota_gaps_total", Help: "Times that a rota was to be paged while nobody was on duty.",
-		}, []string{"rota"}),
-		rotaRead: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "smspager_rota_last_read_timestamp_seconds", Help: "When the calendar of a rota was last read.",
 		}, []string{"rota"}),
 		zonesDiffer: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "smspager_rota_zone_differences", Help: "Time zones that the calendar of a rota defines differently from the time zone data, for a moment in the next eight weeks.",
@@ -30,15 +28,19 @@ func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
 	return m
 }
 
-// collector collects the states of contacts and the gaps of rotas.
+// collector collects the states of contacts, the gaps of rotas, and when their calendars were read.
 type collector struct{ *Directory }
 
-var contactsDesc = prometheus.NewDesc("smspager_contact", "1 for the state that a contact is in: verified, unverified or stopped.", []string{"contact", "state"}, nil)
+var (
+	contactsDesc = prometheus.NewDesc("smspager_contact", "1 for the state that a contact is in: verified, unverified or stopped.", []string{"contact", "state"}, nil)
+	lastReadDesc = prometheus.NewDesc("smspager_rota_last_read_timestamp_seconds", "When the calendar of a rota was last read; until then, when smspager started.", []string{"rota"}, nil)
+)
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- contactsDesc
 	ch <- nextGapDesc
+	ch <- lastReadDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -50,4 +52,14 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(contactsDesc, prometheus.GaugeValue, 1, s.Name, s.State())
 	}
 	c.collectGaps(ch)
+	for _, calendar := range c.Calendars() {
+		if calendar.Source == "turns" {
+			continue
+		}
+		at := c.began
+		if calendar.ReadAt != nil {
+			at = time.Time(*calendar.ReadAt)
+		}
+		ch <- prometheus.MustNewConstMetric(lastReadDesc, prometheus.GaugeValue, float64(at.Unix()), calendar.Rota)
+	}
 }

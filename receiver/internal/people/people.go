@@ -43,6 +43,7 @@ type Directory struct {
 	notices   *Notices
 	logger    *slog.Logger
 	metrics   *metrics
+	began     time.Time
 	transport http.RoundTripper // nil: the default transport
 	gap       time.Duration     // between reads of contacts
 	settings  atomic.Pointer[settings]
@@ -66,7 +67,7 @@ func New(o Options) *Directory {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	d := &Directory{
-		spool: o.Spool, notices: o.Notices, logger: o.Logger, transport: o.Transport,
+		spool: o.Spool, notices: o.Notices, logger: o.Logger, transport: o.Transport, began: time.Now(),
 		gap: spool.Gap(o.Shared), changed: loop.NewBell(),
 		refreshes: loop.Rounds(o.Registerer, "contacts"), reads: loop.Rounds(o.Registerer, "calendars"),
 	}

@@ -93,7 +93,17 @@ receivers: [{name: oncall, to: ["rota:primary"]}]
 			defer cancel()
 			d.Run(ctx)
 		}
+		began := time.Now()
+		d.Configure(cfg)
+		time.Sleep(time.Hour)
+		if at := gauge(t, reg, "smspager_rota_last_read_timestamp_seconds"); int64(at) != began.Unix() {
+			t.Errorf("before the calendar is read, the metric has %v", at)
+		}
 		run()
+		d.Configure(cfg)
+		if at := gauge(t, reg, "smspager_rota_last_read_timestamp_seconds"); int64(at) != began.Add(time.Hour).Unix() {
+			t.Errorf("after a reload, the metric has %v", at)
+		}
 		if !strings.Contains(log.String(), "UTC+05:00 in the calendar, but UTC+01:00 in the time zone data") {
 			t.Error(log.String())
 		}

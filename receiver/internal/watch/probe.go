@@ -43,7 +43,7 @@ func newProbe(o *Options, last *seen) *probe {
 			Name: "smspager_probe_duration_seconds", Help: "How long the last delivered probe took, from the outbox to its receipt.",
 		}),
 		lastSuccess: f.NewGauge(prometheus.GaugeOpts{
-			Name: "smspager_probe_last_success_timestamp_seconds", Help: "When a probe was last delivered.",
+			Name: "smspager_probe_last_success_timestamp_seconds", Help: "When a probe was last delivered or, if that is later, when probe.interval was set; 0 without probes.",
 		}),
 	}
 	for _, s := range []outbox.State{outbox.Delivered, outbox.Failed, outbox.Expired, outbox.Unknown} {
@@ -57,6 +57,7 @@ func (p *probe) configure(interval time.Duration) {
 		p.seen.mu.Lock()
 		p.seen.since = p.spool.Now()
 		p.seen.mu.Unlock()
+		p.show(interval, p.spool.Now())
 	}
 	p.changed.Ring()
 }
@@ -98,6 +99,14 @@ func (p *probe) final(m outbox.Message) {
 		p.seen.probe, p.seen.probeTook = m, m.UpdatedAt.Sub(m.CreatedAt)
 		p.seen.mu.Unlock()
 		p.duration.Set(m.UpdatedAt.Sub(m.CreatedAt).Seconds())
-		p.lastSuccess.Set(float64(m.UpdatedAt.UnixMilli()) / 1000)
+		p.show(time.Duration(p.interval.Load()), m.UpdatedAt)
 	}
+}
+
+// show sets the metric that shows since when probes are missing.
+func (p *probe) show(interval time.Duration, at time.Time) {
+	if interval == 0 {
+		at = time.UnixMilli(0)
+	}
+	p.lastSuccess.Set(float64(at.UnixMilli()) / 1000)
 }

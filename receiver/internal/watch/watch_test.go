@@ -348,14 +348,22 @@ func TestProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		f := &fake{}
+		began := time.Now()
 		w, _ := run(t, f, &config.Config{Probe: config.Probe{Interval: time.Minute}}, Options{Registerer: reg})
+		since := func() time.Time { return time.Unix(int64(testutil.ToFloat64(w.probe.lastSuccess)), 0) }
 		time.Sleep(150 * time.Second)
+		if got := since(); !got.Equal(began) {
+			t.Errorf("before the first success, the metric has %s", got)
+		}
 		if got := f.took(&f.stored); strings.Count(got, "smspager probe ") != 3 {
 			t.Errorf("in 2.5 minutes there are %q", got)
 		}
 		w.Final(outbox.Message{Receiver: outbox.ProbeReceiver, State: outbox.Delivered, CreatedAt: time.Now().Add(-2 * time.Second), UpdatedAt: time.Now()})
 		w.Final(outbox.Message{Receiver: outbox.ProbeReceiver, State: outbox.Expired})
 		w.Final(outbox.Message{Receiver: "oncall", State: outbox.Failed}) // not a probe
+		if got := since(); !got.Equal(began.Add(150 * time.Second)) {
+			t.Errorf("after a success, the metric has %s", got)
+		}
 		f.fail(errors.New("disk full"))
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -372,6 +380,10 @@ func TestProbe(t *testing.T) {
 		`
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "smspager_probe_duration_seconds", "smspager_probes_total"); err != nil {
 			t.Error(err)
+		}
+		w.Configure(&config.Config{Alive: config.Alive{Interval: time.Minute}}, f)
+		if got := since(); !got.Equal(time.Unix(0, 0)) {
+			t.Errorf("without probes, the metric has %s", got)
 		}
 	})
 }
