@@ -88,6 +88,8 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 func (s *Store) connect(ctx context.Context) (err error) {
 	alone := s.config.Copy()
 	alone.MaxConns, alone.MinConns = 1, 0
+	// A session that was ended costs no leader its lease: its heartbeat gets a new connection.
+	alone.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
 	writes := alone.Copy()
 	writes.MinConns = 1 // so that no webhook waits for a new connection
 	// Each statement is planned once, and must be planned well even while its table is empty.
