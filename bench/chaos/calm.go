@@ -10,8 +10,9 @@ import (
 // settled is how long everything must work after a webhook for its latency to be measured.
 const settled = time.Second
 
-// aftermath is how long the effects of a fault may last, by part: a new leader takes 6 seconds.
-var aftermath = map[part]time.Duration{process: 7 * time.Second, database: 7 * time.Second, clock: 7 * time.Second, account: time.Minute}
+// aftermath is how long the effects of a fault may last, by part: a new leader takes 6 seconds, and a request
+// to which the provider does not respond lasts until its timeout.
+var aftermath = map[part]time.Duration{process: 7 * time.Second, database: 7 * time.Second, clock: 7 * time.Second, account: time.Minute, provider: 2 * time.Second}
 
 // calm records when each part was broken.
 type calm struct {
