@@ -28,7 +28,7 @@ receivers:
     to: [bob]
     escalate: [{after: 15m, to: [alice]}, {after: 30m, to: [carol]}]
 heartbeats:
-  - {name: prometheus, receiver: watchdog, timeout: 2s, to: [alice]}
+  - {name: prometheus, receiver: watchdog, timeout: 5s, to: [alice]}
 console:
   login_header: X-Demo-Login
   trusted_proxies: [127.0.0.0/8]

@@ -26,7 +26,7 @@ receivers:
     to: [alice]
     escalate: [{after: 3s, to: [bob]}]
 heartbeats:
-  - {name: prometheus, receiver: watchdog, timeout: 2s, to: [alice]}
+  - {name: prometheus, receiver: watchdog, timeout: 5s, to: [alice]}
 `
 
 // watchdogPayload is a shortened notification by Alertmanager of the alert that always fires.

@@ -62,10 +62,13 @@ func TestNextCommands(t *testing.T) {
 	follow(0, "check-config", file)
 
 	writeFile(t, file+".other", "authorization: {credentials: wrong}\n")
-	_, _, _ = smspager(t, "", "send", "-c", file, "--to=999", "twice")
+	twice := []string{"send", "-c", file, "--to=999", "twice"}
+	_, _, _ = smspager(t, "", twice...)
+	if code, _, stderr := smspager(t, "", twice...); code != 1 || !strings.Contains(stderr, "wait for 10 seconds") {
+		t.Errorf("the second smspager send exits with %d: %s", code, stderr)
+	}
 	for args, want := range map[string]string{
-		"send -c " + file + " --to=999 twice":                     "wait for 10 seconds",
-		"verify alice":                                            "--http.config.file=FILE",
+		"verify alice": "--http.config.file=FILE",
 		"verify alice --http.config.file=" + file + ".other":      "does not accept the login",
 		"pages --url=http://127.0.0.1:1":                          "smspager serve does not respond at http://127.0.0.1:1 (--url)",
 		"health --url=http://127.0.0.1:1":                         "smspager serve does not respond at http://127.0.0.1:1 (--url)",

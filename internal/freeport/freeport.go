@@ -2,9 +2,17 @@
 package freeport
 
 import (
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"sync"
+)
+
+// Ports from first are given. They are below those that systems give to connections and listeners that ask
+// for any port: one of these could take the port before the program that it is for.
+const (
+	first = 20_000
+	count = 12_000
 )
 
 // given holds the ports this process has handed out: the program that got one may not listen on it yet.
@@ -12,13 +20,16 @@ var given sync.Map
 
 // Get returns a port of 127.0.0.1 that nobody listens on, and that Get has not returned before.
 func Get() (int, error) {
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, err
+	for tries := 1; ; tries++ {
+		port := first + rand.IntN(count)
+		l, err := net.Listen("tcp", address(port))
+		switch {
+		case err == nil:
+			err = l.Close()
+		case tries < count: // it is in use
+			continue
 		}
-		port := l.Addr().(*net.TCPAddr).Port
-		if err := l.Close(); err != nil {
+		if err != nil {
 			return 0, err
 		}
 		if _, again := given.LoadOrStore(port, true); !again {
@@ -30,5 +41,7 @@ func Get() (int, error) {
 // Address returns 127.0.0.1 with a port from Get.
 func Address() (string, error) {
 	port, err := Get()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
+	return address(port), err
 }
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
