@@ -131,6 +131,9 @@ contacts: [{name: alice, number: "` + alice + `"}, {name: bob, number: "` + bob 
 receivers: [{name: oncall, to: [alice], limits: [], escalate: [{after: 3s, to: [bob]}]}]
 `
 
+// escalatedLate leaves a busy machine time for what precedes the escalation.
+var escalatedLate = strings.Replace(escalated, "3s", "15s", 1)
+
 // TestRefiringAlertIsSentAgain: an alert that resolves and fires again with its old startsAt is sent
 // again (report alertmanager.md, 1).
 func TestRefiringAlertIsSentAgain(t *testing.T) {
@@ -153,7 +156,7 @@ func TestRefiringAlertIsSentAgain(t *testing.T) {
 // other cluster's (report alertmanager.md, 2).
 func TestPageStaysOpenForOtherCluster(t *testing.T) {
 	t.Parallel()
-	inClusters(t, 2, escalated, "", func(t *testing.T, c *cluster) {
+	inClusters(t, 2, escalatedLate, "", func(t *testing.T, c *cluster) {
 		phone, since := c.sim.Phone(alice), time.Now()
 		c.send(0, since, time.Hour, "alertname", "X", "cluster", "eu")
 		c.expect(phone, "CRITICAL X eu")
@@ -193,8 +196,8 @@ func TestOneOfTwoHeartbeatsDies(t *testing.T) {
 	t.Parallel()
 	inClusters(t, 1, escalated+`
 heartbeats:
-  - {name: eu, receiver: watchdog, matchers: {cluster: eu}, timeout: 4s, to: [alice]}
-  - {name: us, receiver: watchdog, matchers: {cluster: us}, timeout: 4s, to: [bob]}
+  - {name: eu, receiver: watchdog, matchers: {cluster: eu}, timeout: 15s, to: [alice]}
+  - {name: us, receiver: watchdog, matchers: {cluster: us}, timeout: 15s, to: [bob]}
 `, "", func(t *testing.T, c *cluster) {
 		since := time.Now()
 		c.send(0, since, time.Hour, "alertname", "Watchdog", "cluster", "us")
@@ -233,7 +236,7 @@ func TestSuppressedAlertEscalatesNoFurther(t *testing.T) {
 		},
 	} {
 		t.Run(by, func(t *testing.T) {
-			inClusters(t, 1, escalated, "", func(t *testing.T, c *cluster) {
+			inClusters(t, 1, escalatedLate, "", func(t *testing.T, c *cluster) {
 				since := time.Now()
 				c.send(0, since, time.Hour, "alertname", "X")
 				c.expect(c.sim.Phone(alice), "CRITICAL X")

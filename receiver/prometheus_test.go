@@ -31,7 +31,7 @@ func runPrometheus(t *testing.T, binary, replica, alertmanager string) (stop fun
 	}
 	write("rules.yml", `groups: [{name: g, rules: [{alert: X, expr: vector(1) > 0, labels: {severity: critical}}]}]`)
 	file := write("prometheus.yml", fmt.Sprintf(`
-global: {evaluation_interval: 300ms, external_labels: {cluster: eu, replica: %s}}
+global: {evaluation_interval: 2s, external_labels: {cluster: eu, replica: %s}}
 rule_files: [rules.yml]
 alerting:
   alert_relabel_configs: [{regex: replica, action: labeldrop}]
@@ -41,7 +41,7 @@ alerting:
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--rules.alert.resend-delay=300ms")
+	cmd := exec.Command(binary, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--rules.alert.resend-delay=2s")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/internal/zoneinfo"
 	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
@@ -149,10 +150,13 @@ func TestProbeAndCredit(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.until(sms.ClientID, "delivered")
-	for c.metric(`smspager_probes_total{state="delivered"}`) != "1" {
-	}
-	if c.metric("smspager_credit") != "1e+06" || c.metric("smspager_probe_last_success_timestamp_seconds") == "0" {
-		t.Errorf("credit %s, last success %s", c.metric("smspager_credit"), c.metric("smspager_probe_last_success_timestamp_seconds"))
+	for name, want := range map[string]string{`smspager_probes_total{state="delivered"}`: "1", "smspager_credit": "1e+06"} {
+		testwait.Until(t, func() error {
+			if got := c.metric(name); got != want {
+				return fmt.Errorf("%s is %s, want %s", name, got, want)
+			}
+			return nil
+		})
 	}
 }
 

@@ -170,10 +170,10 @@ func TestAlertmanagersPipeline(t *testing.T) {
 			t.Cleanup(server.Close)
 			alerts := pipeline(t, by, server.URL, notifier.New(r, notifier.Options{}))
 			phone := sim.Phone("+33612345678")
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-			defer cancel()
 			expect := func(what string, contain ...string) {
 				t.Helper()
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
 				sms, err := phone.Next(ctx)
 				if err != nil {
 					t.Fatalf("%s: %v", what, err)

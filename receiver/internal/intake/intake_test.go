@@ -198,19 +198,21 @@ func TestFailOpen(t *testing.T) {
 
 // TestStoreComesBack: messages that were sent while the store failed are later stored with their states.
 func TestStoreComesBack(t *testing.T) {
-	f := &fake{storeErr: errors.New("disk full"), sendErr: errors.New("provider down")}
-	in := newIntake(t, f)
-	if _, err := in.Notify(context.Background(), "sms", decode(t, firing)); err == nil {
-		t.Fatal("the notification is accepted without store and provider")
-	}
-	f.set(nil, f.sendErr)
-	result, err := in.Notify(context.Background(), "sms", decode(t, firing))
-	if err != nil || !slices.Equal(result.Messages, f.sentNow[0]) || !slices.Equal(f.handed, f.sentNow[0][1:]) {
-		t.Fatalf("the notification gives %+v, %v", result, err)
-	}
-	if ms := f.added[0].Messages; ms[0].State != outbox.Accepted || ms[1].State != outbox.Queued {
-		t.Errorf("the messages are stored as %s and %s", ms[0].State, ms[1].State)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{storeErr: errors.New("disk full"), sendErr: errors.New("provider down")}
+		in := newIntake(t, f)
+		if _, err := in.Notify(context.Background(), "sms", decode(t, firing)); err == nil {
+			t.Fatal("the notification is accepted without store and provider")
+		}
+		f.set(nil, f.sendErr)
+		result, err := in.Notify(context.Background(), "sms", decode(t, firing))
+		if err != nil || !slices.Equal(result.Messages, f.sentNow[0]) || !slices.Equal(f.handed, f.sentNow[0][1:]) {
+			t.Fatalf("the notification gives %+v, %v", result, err)
+		}
+		if ms := f.added[0].Messages; ms[0].State != outbox.Accepted || ms[1].State != outbox.Queued {
+			t.Errorf("the messages are stored as %s and %s", ms[0].State, ms[1].State)
+		}
+	})
 }
 
 // TestSecondWaitsForTheFirst: of two simultaneous notifications, the second gets the outcome of the

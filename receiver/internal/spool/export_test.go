@@ -4,6 +4,5 @@ import "time"
 
 // WasStopped makes the spool notice that the process was stopped until now.
 func (s *Spool) WasStopped() {
-	s.pulse.last.Store(int64(time.Since(s.pulse.base) - stoppedFor))
-	s.pulse.beat()
+	s.pulse.stopped.Store(int64(time.Since(s.pulse.base)))
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/smspager/smspager/receiver/internal/spool"
@@ -29,39 +30,41 @@ func TestCloseLogsWhatIsNotStored(t *testing.T) {
 		"both":                   {fails: true, deleted: true, want: "stopping without the outbox; unless it is restored"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "outbox.db")
-			raw, err := sqlite.Open(context.Background(), file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f := &checkedFake{fake: fake{Store: raw}, checked: raw}
-			var log lines
-			s, err := spool.New(spool.Options{
-				Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError})),
-				Open:   func(context.Context) (outbox.Store, error) { return f, nil },
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if test.fails {
-				f.fail(errors.New("disk full"), nil)
-			}
-			if _, err := commit(s, spool.Later, outbox.Entry{Page: opened("p", "g", "4821"), SeenAt: time.Now()}); err != nil {
-				t.Fatal(err)
-			}
-			if test.deleted {
-				if err := os.Remove(file); err != nil {
+			synctest.Test(t, func(t *testing.T) {
+				file := filepath.Join(t.TempDir(), "outbox.db")
+				raw, err := sqlite.Open(context.Background(), file)
+				if err != nil {
 					t.Fatal(err)
 				}
-			}
-			_ = s.Close()
-			got := log.String()
-			if !strings.Contains(got, test.want) || test.want == nothing && got != "" {
-				t.Errorf("the log is %q", got)
-			}
-			if test.want != nothing && !strings.Contains(got, "open_pages=[4821]") {
-				t.Errorf("the log does not name the page: %q", got)
-			}
+				f := &checkedFake{fake: fake{Store: raw}, checked: raw}
+				var log lines
+				s, err := spool.New(spool.Options{
+					Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError})),
+					Open:   func(context.Context) (outbox.Store, error) { return f, nil },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if test.fails {
+					f.fail(errors.New("disk full"), nil)
+				}
+				if _, err := commit(s, spool.Later, outbox.Entry{Page: opened("p", "g", "4821"), SeenAt: time.Now()}); err != nil {
+					t.Fatal(err)
+				}
+				if test.deleted {
+					if err := os.Remove(file); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_ = s.Close()
+				got := log.String()
+				if !strings.Contains(got, test.want) || test.want == nothing && got != "" {
+					t.Errorf("the log is %q", got)
+				}
+				if test.want != nothing && !strings.Contains(got, "open_pages=[4821]") {
+					t.Errorf("the log does not name the page: %q", got)
+				}
+			})
 		})
 	}
 }

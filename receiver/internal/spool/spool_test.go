@@ -609,6 +609,7 @@ func TestNotSentWhileBeingStored(t *testing.T) {
 			committed <- err
 		}()
 		time.Sleep(4500 * time.Millisecond)
+		synctest.Wait()
 		if !s.Direct(m.ID) || sent < 2 {
 			t.Errorf("the store has certainly not stored the message; this process sends it: %t, handed over %d times", s.Direct(m.ID), sent)
 		}
@@ -618,7 +619,9 @@ func TestNotSentWhileBeingStored(t *testing.T) {
 		if s.Direct(m.ID) {
 			t.Error("the message is being stored, and this process sends it")
 		}
-		if err := <-committed; err != nil || withdrawn != 1 || s.Direct(m.ID) {
+		err := <-committed
+		synctest.Wait()
+		if err != nil || withdrawn != 1 || s.Direct(m.ID) {
 			t.Errorf("the commit ends with %v; withdrawn %d times; direct: %t", err, withdrawn, s.Direct(m.ID))
 		}
 	})
@@ -775,6 +778,7 @@ func TestReceiptForUnreadableMessage(t *testing.T) {
 		}
 		f.fail(nil, nil)
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if got, err := f.Store.Get(context.Background(), m.ID); err != nil || got.State != outbox.Delivered || len(got.Events) != 2 || len(changed) != 1 {
 			t.Errorf("the message is %+v, %v; reported %v", got, err, changed)
 		}
