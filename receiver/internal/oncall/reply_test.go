@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
+	"github.com/smspager/smspager/templating/gsm7"
 )
 
 func TestWhichPage(t *testing.T) {
@@ -32,7 +33,9 @@ func TestWhichPage(t *testing.T) {
 		a.say("undo")
 		a.expect(time.Second, "Undone: "+second+" is open again: WARNING LoadHigh db-2")
 		a.say("help")
-		a.expect(time.Second, "OK or a code: I have it...")
+		if help := a.expect(time.Second, "OK or a code: I have it..."); gsm7.Measure(help).Segments > 1 {
+			t.Errorf("the help takes several segments: %q", help)
+		}
 		a.say("undo")
 		a.expect(time.Second, "Undone: "+first+" is open again: CRITICAL DiskFull db-1")
 		// A reply to a text that is about no page: nothing is guessed.
@@ -218,7 +221,7 @@ func TestUndoOfSomebodyElsesPage(t *testing.T) {
 		}
 		b.say("undo %s", b.code)
 		b.expect(time.Second, "Undone: "+b.code+" is open again...")
-		a.expect(time.Second, "bob took "+b.code+"...")
+		a.expect(time.Second, "bob undid alice's acknowledgement of "+b.code+", it is open again: CRITICAL DiskFull...Re CODE")
 	})
 }
 

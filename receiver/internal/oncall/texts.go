@@ -253,7 +253,7 @@ func overText(p *page.Page, now time.Time) string {
 	return fmt.Sprintf("%s is %s, since %s: %s", p.Code, p.State, page.Span(now.Sub(p.UpdatedAt)), p.Headline)
 }
 
-const helpText = "OK or a code: I have it. 4821 2h: silence it. NEXT: page the next. UNDO takes it back. MORE: details. ?: what is open. WHO: on duty. STOP: no more texts."
+const helpText = "OK or a code: I have it. 4821 2h: silence it. NEXT: page the next. UNDO: undo my last reply. MORE: details. ?: what is open. WHO: on duty. STOP: no more texts."
 
 // dutyText lists who is on duty in each rota or, if there is none, who each receiver pages.
 func dutyText(d *people.Directory, receivers []config.Receiver, now time.Time) string {
