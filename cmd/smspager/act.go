@@ -22,7 +22,7 @@ type act struct {
 
 // acts lists the subcommands that act on pages.
 var acts = []struct{ name, path, help, example string }{
-	{"ack", "acknowledge", "Acknowledge pages: you hold them, their escalation stops, and the others who were paged are notified.", "smspager ack 6279 --by=alice"},
+	{"ack", "acknowledge", "Acknowledge pages: you hold them, their escalation stops, and the others who were paged get a text.", "smspager ack 6279 --by=alice"},
 	{"silence", "silence", "Acknowledge a page, and silence its alerts in Alertmanager.", "smspager silence 6279 2h --by=alice"},
 	{"escalate", "escalate", "Take the next step of the escalation now, without waiting.", "smspager escalate 6279 --by=alice"},
 	{"undo", "undo", "Reopen a page and end its silences.", "smspager undo 6279 --by=alice"},
@@ -131,7 +131,7 @@ func addPageNow(app *kingpin.Application) (string, func(context.Context, console
 	var p pageNow
 	cmd := app.Command("page-now", "Page a receiver or a contact by hand, or from a script.\n\n"+
 		"Example: smspager page-now oncall \"Backup of db-3 failed\" --key=backup\n\n"+
-		"The same key again updates the page; with --resolve it ends it: smspager page-now oncall --key=backup --resolve")
+		"If the receiver has pages, the same key again updates the page, and --resolve ends it: smspager page-now oncall --key=backup --resolve")
 	p.flags(cmd)
 	cmd.Flag("severity", "The severity.").Default("critical").StringVar(&p.severity)
 	cmd.Flag("key", "Names the page, so that it can be updated and resolved.").StringVar(&p.key)

@@ -85,7 +85,7 @@ type process struct {
 	read chan struct{} // closed when the output has ended
 }
 
-var listening = regexp.MustCompile(`msg="Listening (on|for callbacks on)" (?:.* )?address=(\S+)`)
+var listening = regexp.MustCompile(`msg="[Ll]istening (on|for callbacks and phone pages)" (?:.* )?address=(\S+)`)
 
 // serveProcess starts smspager serve and waits until it is ready.
 func serveProcess(t testing.TB, file string, args ...string) *process {

@@ -59,7 +59,7 @@ func addServe(app *kingpin.Application) (string, func(context.Context, console) 
 		"Example: smspager serve --config.file=smspager.yml --public.listen-address=:9881\n\n"+
 		"SIGHUP and POST /-/reload apply a changed configuration. SIGTERM stops the program after running requests have finished.")
 	cmd.Flag("config.file", "The configuration file.").Short('c').Default(defaultConfig).StringVar(&s.configFile)
-	cmd.Flag("public.listen-address", "Address that serves the provider's callbacks and nothing else. The other address then does not serve them. Default: callbacks are served with everything else.").
+	cmd.Flag("public.listen-address", "Address that serves the provider's callbacks and phone pages, and nothing else. The other address then does not serve them. Default: they are served with everything else.").
 		PlaceHolder("ADDRESS").StringVar(&s.publicAddress)
 	cmd.Flag("web.external-url", "URL by which browsers reach smspager, for example behind a proxy that serves it under a path. Its path begins the links of the console.").
 		PlaceHolder("URL").StringVar(&s.externalURL)
@@ -148,7 +148,7 @@ func (s *server) serve(r *receiver.Receiver, listeners []net.Listener, logger *s
 		if err != nil {
 			return nil, nil, fmt.Errorf("--public.listen-address: %w", err)
 		}
-		logger.Info("Listening for callbacks on", "address", listener.Addr())
+		logger.Info("listening for callbacks and phone pages", "address", listener.Addr())
 		public := newServer(r.PublicHandler(), logger)
 		servers = append(servers, public)
 		go func() { ended <- public.Serve(listener) }()
@@ -241,7 +241,7 @@ func (s *server) warnOpen(cfg *config.Config, listeners []net.Listener, logger *
 	}
 	for _, l := range listeners {
 		if address, ok := l.Addr().(*net.TCPAddr); ok && !address.IP.IsLoopback() {
-			logger.Warn("everybody who reaches this address can page contacts, read messages and reload the configuration; set --web.config.file or webhook.token_file, or listen on 127.0.0.1", "address", address)
+			logger.Warn("everybody who reaches this address can page people by the webhook and read messages; set --web.config.file or webhook.token_file, or listen on 127.0.0.1", "address", address)
 		}
 	}
 }

@@ -25,7 +25,7 @@ func addWho(app *kingpin.Application) (string, func(context.Context, console) er
 	var w who
 	cmd := app.Command("who", "Show who is on duty in each rota, now or at another time.\n\n"+
 		"Example: smspager who -c smspager.yml --at=\"2026-12-24 18:00\"\n\n"+
-		"With --url, a running smspager says it instead of the configuration.")
+		"With --url, it asks a running smspager instead of reading the configuration.")
 	cmd.Flag("config.file", "The configuration file.").Short('c').Default(defaultConfig).StringVar(&w.configFile)
 	cmd.Flag("at", "The time: RFC 3339, or 2026-12-24 18:00 in the machine's zone. Default: now.").StringVar(&w.at)
 	w.urlFlags(cmd, "")
