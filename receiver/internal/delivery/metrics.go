@@ -33,7 +33,7 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 			Name: "smspager_messages_total", Help: "Messages that the provider accepted, and messages by the state they ended in.",
 		}, []string{"state"}),
 		segments: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_segments_total", Help: "Segments of accepted messages, which the provider bills.",
+			Name: "smspager_segments_total", Help: "Segments of accepted messages. The provider bills them, except for those of probes to 999.",
 		}, []string{"encoding"}),
 		accepted: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "smspager_message_accepted_seconds", Help: "Time from a webhook to the provider's acceptance of a message.",

@@ -162,7 +162,7 @@ smspager_messages_total{state="expired"} 0
 smspager_messages_total{state="failed"} 0
 smspager_messages_total{state="superseded"} 0
 smspager_messages_total{state="unknown"} 0
-# HELP smspager_segments_total Segments of accepted messages, which the provider bills.
+# HELP smspager_segments_total Segments of accepted messages. The provider bills them, except for those of probes to 999.
 # TYPE smspager_segments_total counter
 smspager_segments_total{encoding="gsm7"} 1
 `), "smspager_messages_total", "smspager_segments_total"); err != nil {

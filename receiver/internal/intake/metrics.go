@@ -34,7 +34,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "smspager_notifications_without_recipient_total", Help: "Notifications that paged nobody.",
 		}, []string{"receiver"}),
 		badRecipients: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "smspager_bad_recipients_total", Help: "Recipients in to_label that are neither a contact nor a number.",
+			Name: "smspager_bad_recipients_total", Help: "Recipients in to_label that are neither a contact, a rota nor a number.",
 		}, []string{"receiver"}),
 		queued: f.NewCounter(prometheus.CounterOpts{
 			Name: "smspager_messages_queued_total", Help: "Messages that notifications put into the outbox.",
