@@ -49,7 +49,7 @@ func rules() []rule {
 				template.KV{"alertname": "QueueConsumerStalled", "severity": "warning", "instance": "mq-07.lab.example:9419", "queue": "mail.outgoing"},
 				template.KV{"summary": "Queue consumer stalled (instance mq-07.lab.example:9419)", "description": "Nobody took a message from mail.outgoing for 12 minutes. Check the consumer.\n  VALUE = 48211\n  LABELS = map[...]"},
 			)}},
-		{"The object is what the rule's author names", "Of the labels whose value an annotation names the most exact: volume claim, pod, job, workload, mount point, device, interface, topic, queue, database, a label of the rule's own, URL, node, instance, service. If no annotation names one, the same order holds over the labels that there are. An exporter's pod or address is never the object. `exported_instance` goes before `instance`, and `k8s.pod.name` is a `pod`.",
+		{"The object is what the rule's author names", "The object is the most exact label whose value an annotation names: volume claim, pod, job, workload, mount point, device, interface, topic, queue, database, a label of the rule's own, URL, node, instance, service. If no annotation names one, the same order holds over the labels that there are. An exporter's pod or address is never the object. `exported_instance` goes before `instance`, and `k8s.pod.name` is a `pod`.",
 			[]template.Alert{firing(
 				template.KV{"alertname": "DeploymentLacksReplicas", "severity": "warning", "cluster": "hall-2", "namespace": "shop", "deployment": "basket-api", "pod": "kube-state-metrics-7c9d8b5f46-zk2vw", "instance": "10.1.2.3:8080", "job": "kube-state-metrics"},
 				template.KV{"summary": "Deployment lacks replicas.", "description": "Deployment shop/basket-api has had 2 of 5 replicas for 15 minutes."},
@@ -59,7 +59,7 @@ func rules() []rule {
 				template.KV{"alertname": "RingMemberUnreachable", "severity": "page", "namespace": "shop", "pod": "basket-ring-0", "instance": "10.3.4.5:7946"},
 				template.KV{"summary": "Ring member basket-ring-0 cannot be reached by its neighbours."},
 			)}},
-		{"A long sentence is made lean before it is cut", "A threshold becomes `(limit ...)`; places that the text names already and brackets without a figure go. If that does not suffice, the summary takes the figure of the description; at last the sentence is cut at a word, and keeps its figure.",
+		{"A long sentence is made lean before it is cut", "A threshold becomes `(limit ...)`; places that the text names already and brackets without a figure go. If that is not enough, the summary takes the figure of the description. Last, the sentence is cut at a word, and keeps its figure.",
 			[]template.Alert{firing(
 				template.KV{"alertname": "HeapAlmostExhausted", "severity": "warning", "instance": "calc-21.lab.example:8778", "region_cluster": "abacus-north"},
 				template.KV{"description": "The part of the heap that the virtual machine on calc-21.lab.example:8778 in abacus-north has in use after its last full collection is 91 percent, which is above the threshold of 85 percent."},
@@ -72,7 +72,7 @@ func rules() []rule {
 			}},
 		{"Severities by name or number", "`P0` to `P5`, `sev0` to `sev5`, `S1`, `crit`, `emerg`, `urgent` and bare numbers are read without regard to case; `1` is written `SEV1`.",
 			[]template.Alert{firing(template.KV{"alertname": "HallWithoutPower", "severity": "1", "hall": "north"}, template.KV{"summary": "Hall north is without power."})}},
-		{"RESOLVED names the object", "What was wrong is no news.", []template.Alert{resolved}},
+		{"RESOLVED names the object", "It does not repeat what was wrong.", []template.Alert{resolved}},
 		{"An end without data is no RESOLVED", "Grafana ends an alert whose series is missing, or whose rule was paused or deleted (`grafana_state_reason`).", []template.Alert{noData}},
 		{"Markup becomes words", "HTML, Markdown links and terminal colours go. In a URL, what an SMS cannot hold is percent-encoded. An annotation that is blank, or that Prometheus could not expand, counts as absent.",
 			[]template.Alert{firing(
