@@ -67,7 +67,7 @@ func New(o Options) *Directory {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	d := &Directory{
-		spool: o.Spool, notices: o.Notices, logger: o.Logger, transport: o.Transport, began: time.Now(),
+		spool: o.Spool, notices: o.Notices, logger: o.Logger, transport: o.Transport, began: o.Spool.Now(),
 		gap: spool.Gap(o.Shared), changed: loop.NewBell(),
 		refreshes: loop.Rounds(o.Registerer, "contacts"), reads: loop.Rounds(o.Registerer, "calendars"),
 	}
