@@ -34,9 +34,8 @@ func newPulse() *pulse {
 	return p
 }
 
-// run beats until the context ends. Opening the store may have taken any time before that.
+// run beats until the context ends.
 func (p *pulse) run(ctx context.Context) {
-	p.last.Store(int64(time.Since(p.base)))
 	for ; ctx.Err() == nil; loop.Sleep(ctx, beatGap) {
 		p.beat()
 	}

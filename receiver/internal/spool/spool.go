@@ -121,7 +121,7 @@ func New(o Options) (*Spool, error) {
 	}
 	shelf := newShelf(o.Shared)
 	s := &Spool{
-		o: o, opening: &opening{clocks: &clocks{ids: o.IDs, seen: shelf.readCurrent, logger: o.Logger}, clockSet: loop.NewBell()}, ledger: newLedger(o.Shared), pulse: newPulse(), flushing: make(chan struct{}, 1), batch: maxBatch,
+		o: o, opening: &opening{clocks: &clocks{ids: o.IDs, seen: shelf.readCurrent, logger: o.Logger}, clockSet: loop.NewBell()}, ledger: newLedger(o.Shared), flushing: make(chan struct{}, 1), batch: maxBatch,
 		done: make(chan struct{}),
 	}
 	s.records = &records{store: s.opening, shelf: shelf, merge: o.Merge}
@@ -129,6 +129,7 @@ func New(o Options) (*Spool, error) {
 	if err := s.open(o.Open, o.Logger); err != nil {
 		return nil, err
 	}
+	s.pulse = newPulse() // opening the store may have taken any time
 	s.measure()
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel

@@ -723,6 +723,30 @@ func TestStoppedProcessDoesNotSend(t *testing.T) {
 	}
 }
 
+// TestSlowStart: a start that took long is no stop of the process, so the first notification is not refused.
+func TestSlowStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		raw, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "outbox.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := spool.New(spool.Options{Shared: true, Open: func(context.Context) (outbox.Store, error) {
+			time.Sleep(time.Minute)
+			return raw, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := commit(s, spool.FailOpen, outbox.Entry{Messages: []outbox.Message{message(outbox.NewIDs(), "g")}}); err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestNotificationDuringAStopIsRefused: a notification that may have been posted while the process was stopped
 // is refused; a little later, notifications are accepted again.
 func TestNotificationDuringAStopIsRefused(t *testing.T) {
