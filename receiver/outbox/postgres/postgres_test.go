@@ -220,6 +220,7 @@ func TestLeadEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer release()
+		time.Sleep(1500 * time.Millisecond) // until after a heartbeat: otherwise its session has been idle, and is tried first
 		if err := end(url); err != nil {
 			t.Fatal(err)
 		}
