@@ -85,6 +85,7 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 		a.logDamage(run.ID, err)
 		return queue.Result{Run: run}
 	case err != nil:
+		a.d.leader.trouble()
 		a.logger.Error("cannot read a message; trying again", "id", run.ID, "err", err)
 		return queue.Result{Run: run, Again: a.spool.Now().Add(storeRetry), Doubt: run.Doubt}
 	}

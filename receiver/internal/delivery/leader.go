@@ -44,7 +44,7 @@ type leader struct {
 	lease   atomic.Pointer[outbox.Lease] // nil: none
 	term    atomic.Int64                 // of the last lease
 	grace   grace
-	missed  loop.Bell   // a message that a hint named could not be read
+	missed  loop.Bell   // the database was in trouble: messages may have been missed
 	damaged atomic.Bool // it was logged that messages cannot be read because the store is damaged
 }
 
@@ -264,17 +264,25 @@ func (l *leader) follow(lease context.Context) {
 	}
 }
 
-// look reads the open messages every missedGap, and when a message was missed, until the lease ends.
+// look reads the open messages every missedGap, and when messages may have been missed, until the lease
+// ends.
 func (l *leader) look(lease context.Context) {
 	for lease.Err() == nil {
 		select {
 		case <-lease.Done():
 		case <-time.After(missedGap):
-			l.load(lease)
 		case <-l.missed:
-			l.load(lease)
+		case <-l.spool.WriteFailed():
+			l.trouble()
 		}
+		l.load(lease)
 	}
+}
+
+// trouble must be called when the database is in trouble: other replicas may be sending without it.
+func (l *leader) trouble() {
+	l.grace.begin(l.spool.Now())
+	l.missed.Ring()
 }
 
 func (l *leader) hinted(ctx context.Context, h outbox.Hint) {
@@ -293,7 +301,6 @@ func (l *leader) hinted(ctx context.Context, h outbox.Hint) {
 	case err == nil:
 		l.d.Handover(false, m)
 	case !errors.Is(err, outbox.ErrNotFound):
-		l.grace.begin(l.spool.Now())
-		l.missed.Ring()
+		l.trouble()
 	}
 }

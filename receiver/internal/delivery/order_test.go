@@ -22,6 +22,7 @@ type peers struct {
 	doubted atomic.Bool   // its lease is in doubt
 	deaf    chan struct{} // ends the connection that hints come by
 	broken  atomic.Bool   // messages cannot be read
+	full    atomic.Bool   // nothing can be written
 	ahead   time.Duration // how far this process's clock is ahead of the database's
 }
 
@@ -30,6 +31,13 @@ func (p *peers) Get(ctx context.Context, id string) (outbox.Message, error) {
 		return outbox.Message{}, errBroken
 	}
 	return p.Store.Get(ctx, id)
+}
+
+func (p *peers) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
+	if p.full.Load() {
+		return outbox.Added{}, errBroken
+	}
+	return p.Store.Add(ctx, e)
 }
 
 func (p *peers) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
@@ -162,6 +170,23 @@ func TestNewerSentWhileTheLeaseWasInDoubt(t *testing.T) {
 		after(10 * time.Second)
 		w.expect(older.ID, outbox.Superseded, 0)
 		w.expect(alone.ID, outbox.Accepted, 1)
+	})
+}
+
+// TestNewerSentWhileTheLeaderCouldNotWrite: a write of the leader fails, while its lease and its hints go on.
+// Another replica may have sent a message without the database then. The leader gives it time to store that.
+func TestNewerSentWhileTheLeaderCouldNotWrite(t *testing.T) {
+	inReplica(t, func(w *world, p *peers) {
+		w.outage(time.Second)
+		older := w.message(alice, "g", "firing")
+		w.put(older)
+		p.full.Store(true)
+		after(1500 * time.Millisecond)
+		p.full.Store(false)
+		after(2 * time.Second)
+		p.storeLate(t, w.message(alice, "g", "resolved"), outbox.Accepted, true)
+		after(10 * time.Second)
+		w.expect(older.ID, outbox.Superseded, 0)
 	})
 }
 

@@ -38,6 +38,8 @@ type opening struct {
 	clocks *clocks
 	// clockSet rings when stored times may be in the future.
 	clockSet loop.Bell
+	// writeFailed rings when the store could not be written.
+	writeFailed loop.Bell
 
 	guard   sync.RWMutex
 	store   outbox.Store
@@ -191,9 +193,15 @@ func (o *opening) add(ctx context.Context, e outbox.Entry) (outbox.Added, error)
 // failed remembers the outcome of the last write; nil: it succeeded.
 func (o *opening) failed(err error) {
 	o.guard.Lock()
-	defer o.guard.Unlock()
 	o.failure = err
+	o.guard.Unlock()
+	if err != nil {
+		o.writeFailed.Ring()
+	}
 }
+
+// WriteFailed returns a bell that rings when the store could not be written.
+func (o *opening) WriteFailed() loop.Bell { return o.writeFailed }
 
 // Lead waits until the store, which must be an [outbox.Shared], is open, and then calls its Lead.
 func (o *opening) Lead(ctx context.Context) (outbox.Lease, func(), error) {

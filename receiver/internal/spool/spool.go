@@ -121,7 +121,7 @@ func New(o Options) (*Spool, error) {
 	}
 	shelf := newShelf(o.Shared)
 	s := &Spool{
-		o: o, opening: &opening{clocks: &clocks{ids: o.IDs, seen: shelf.readCurrent, logger: o.Logger}, clockSet: loop.NewBell()}, ledger: newLedger(o.Shared), flushing: make(chan struct{}, 1), batch: maxBatch,
+		o: o, opening: &opening{clocks: &clocks{ids: o.IDs, seen: shelf.readCurrent, logger: o.Logger}, clockSet: loop.NewBell(), writeFailed: loop.NewBell()}, ledger: newLedger(o.Shared), flushing: make(chan struct{}, 1), batch: maxBatch,
 		done: make(chan struct{}),
 	}
 	s.records = &records{store: s.opening, shelf: shelf, merge: o.Merge}
