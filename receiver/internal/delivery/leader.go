@@ -265,17 +265,21 @@ func (l *leader) follow(lease context.Context) {
 }
 
 // look reads the open messages every missedGap, and when messages may have been missed, until the lease
-// ends.
+// ends. While nothing can be written, it waits: no replica can store a message either.
 func (l *leader) look(lease context.Context) {
+	gap := missedGap
 	for lease.Err() == nil {
 		select {
 		case <-lease.Done():
-		case <-time.After(missedGap):
+		case <-time.After(gap):
 		case <-l.missed:
 		case <-l.spool.WriteFailed():
-			l.trouble()
+			l.grace.begin(l.spool.Now())
 		}
-		l.load(lease)
+		if gap = storeRetry; l.spool.Trouble() == nil {
+			l.load(lease)
+			gap = missedGap
+		}
 	}
 }
 

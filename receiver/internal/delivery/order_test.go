@@ -23,6 +23,7 @@ type peers struct {
 	deaf    chan struct{} // ends the connection that hints come by
 	broken  atomic.Bool   // messages cannot be read
 	full    atomic.Bool   // nothing can be written
+	opens   atomic.Int64  // how often the open messages were read
 	ahead   time.Duration // how far this process's clock is ahead of the database's
 }
 
@@ -41,6 +42,7 @@ func (p *peers) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 }
 
 func (p *peers) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
+	p.opens.Add(1)
 	if p.broken.Load() {
 		return func(yield func(outbox.Message, error) bool) { yield(outbox.Message{}, errBroken) }
 	}
@@ -187,6 +189,26 @@ func TestNewerSentWhileTheLeaderCouldNotWrite(t *testing.T) {
 		p.storeLate(t, w.message(alice, "g", "resolved"), outbox.Accepted, true)
 		after(10 * time.Second)
 		w.expect(older.ID, outbox.Superseded, 0)
+	})
+}
+
+// TestFewReadsWhileNothingCanBeWritten: while nothing can be written, the leader does not read the open messages
+// again and again. Once it can, it reads them soon.
+func TestFewReadsWhileNothingCanBeWritten(t *testing.T) {
+	inReplica(t, func(w *world, p *peers) {
+		p.full.Store(true)
+		w.put(w.message(alice, "g", "firing"))
+		before := p.opens.Load()
+		after(time.Minute)
+		if n := p.opens.Load() - before; n > 1 {
+			t.Errorf("in a minute, the open messages were read %d times", n)
+		}
+		p.full.Store(false)
+		before = p.opens.Load()
+		after(3 * time.Second)
+		if p.opens.Load() == before {
+			t.Error("the open messages were not read")
+		}
 	})
 }
 
