@@ -98,6 +98,19 @@ type Event struct {
 	Detail string // for people; "" if Type says it all
 }
 
+// Earliest returns when the message may first be sent: when it was made, or at the end of quiet hours.
+func (m *Message) Earliest() time.Time {
+	return Person{NotBefore: m.NotBefore}.Earliest(m.CreatedAt)
+}
+
+// LastDetail returns the detail of the latest event, "" if there are no events.
+func (m *Message) LastDetail() string {
+	if len(m.Events) == 0 {
+		return ""
+	}
+	return m.Events[len(m.Events)-1].Detail
+}
+
 // unreadable begins the Detail of an event that replaces a history.
 const unreadable = "the history until here cannot be read: "
 

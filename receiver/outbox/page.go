@@ -100,6 +100,14 @@ func (p Person) String() string {
 	return ".." + string(p.Number[max(0, len(p.Number)-4):])
 }
 
+// Earliest returns when a message that is made at a time may first be sent to the person.
+func (p Person) Earliest(at time.Time) time.Time {
+	if p.NotBefore.After(at) {
+		return p.NotBefore
+	}
+	return at
+}
+
 // PageUpdate holds what a notification changes in the page of its group, and who gets a message.
 type PageUpdate struct {
 	To         []Person

@@ -130,10 +130,7 @@ func (c *Console) pagesSince(ctx context.Context, since time.Time) (all []pageFi
 
 func textFigureOf(m outbox.Message) textFigure {
 	t := textFigure{
-		At: m.CreatedAt, Sent: m.AcceptedAt, To: m.To, Segments: m.Segments, Asked: people.AskedFor(&m), State: m.State, Took: -1,
-	}
-	if m.NotBefore.After(t.At) {
-		t.At = m.NotBefore
+		At: m.Earliest(), Sent: m.AcceptedAt, To: m.To, Segments: m.Segments, Asked: people.AskedFor(&m), State: m.State, Took: -1,
 	}
 	if m.State == outbox.Delivered {
 		t.Took = max(0, m.UpdatedAt.Sub(t.At))

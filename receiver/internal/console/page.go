@@ -216,10 +216,7 @@ func (c *Console) reached(f *Frame, p *page.Page, ms []outbox.Message) []person 
 
 // state returns how far a message got: a word, its CSS class, and details.
 func (c *Console) state(f *Frame, m outbox.Message) (word, class, detail string) {
-	last := ""
-	if len(m.Events) > 0 {
-		last = m.Events[len(m.Events)-1].Detail
-	}
+	last := m.LastDetail()
 	switch m.State {
 	case outbox.Queued:
 		if m.NotBefore.After(f.now) {

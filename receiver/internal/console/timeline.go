@@ -189,9 +189,6 @@ func messageLine(m outbox.Message, e outbox.Event, to string) (entry, bool) {
 
 // delay describes the time from when a message could be sent until at, and reports whether that is late.
 func delay(m outbox.Message, at time.Time) (words string, late bool) {
-	from := m.CreatedAt
-	if m.NotBefore.After(from) {
-		from = m.NotBefore
-	}
-	return after(at.Sub(from)), at.Sub(from) > lateAfter
+	took := at.Sub(m.Earliest())
+	return after(took), took > lateAfter
 }

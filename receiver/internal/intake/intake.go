@@ -323,15 +323,11 @@ func (in *Intake) entry(ctx context.Context, r *Receiver, n *templating.Notifica
 
 // message returns the message to a person about a notification.
 func (in *Intake) message(r *Receiver, n *templating.Notification, person outbox.Person, rendered templating.Rendering, arrived time.Time) outbox.Message {
-	expires := arrived.Add(r.MaxAge)
-	if person.NotBefore.After(arrived) {
-		expires = person.NotBefore.Add(r.MaxAge)
-	}
 	return outbox.Message{
 		ID: in.ids.New(arrived), To: person.Number, Receiver: r.Name, GroupKey: n.GroupKey,
 		Headline: rendered.Headline, Severity: templating.Severity(*n), Urgent: n.IsUrgent(r.Urgent),
 		Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments,
-		State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: expires,
+		State: outbox.Queued, CreatedAt: arrived, UpdatedAt: arrived, NotBefore: person.NotBefore, ExpiresAt: person.Earliest(arrived).Add(r.MaxAge),
 		Events: []outbox.Event{{At: arrived, Type: outbox.EventQueued, Detail: describe(rendered)}},
 	}
 }

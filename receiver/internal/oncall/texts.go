@@ -87,7 +87,7 @@ func (t *texts) messages(s *settings, p *page.Page, to []outbox.Person, paged []
 			ID: t.newID(now), To: person.Number, Receiver: p.Receiver, GroupKey: p.GroupKey, PageID: p.ID,
 			Headline: p.Headline, Severity: p.Severity, Urgent: s.order.IsUrgent(p.Severity, r.Urgent) || p.Truncated() > 0,
 			Text: rendered.Text, Encoding: rendered.Size.Encoding, Segments: rendered.Size.Segments, State: outbox.Queued,
-			CreatedAt: now, UpdatedAt: now, NotBefore: person.NotBefore, ExpiresAt: page.Latest(now, person.NotBefore).Add(r.MaxAge),
+			CreatedAt: now, UpdatedAt: now, NotBefore: person.NotBefore, ExpiresAt: person.Earliest(now).Add(r.MaxAge),
 			Events: []outbox.Event{{At: now, Type: outbox.EventQueued, Detail: why}},
 		})
 	}

@@ -43,7 +43,7 @@ func (n *Notices) Notice(to outbox.Person, group string, at time.Time, text stri
 	return outbox.Message{
 		ID: n.ids.New(at), To: to.Number, Receiver: noticeReceiver, GroupKey: group, Headline: "smspager", Urgent: true,
 		Text: text, Encoding: size.Encoding, Segments: size.Segments, State: outbox.Queued,
-		CreatedAt: at, UpdatedAt: at, NotBefore: to.NotBefore, ExpiresAt: latest(at, to.NotBefore).Add(noticeAge),
+		CreatedAt: at, UpdatedAt: at, NotBefore: to.NotBefore, ExpiresAt: to.Earliest(at).Add(noticeAge),
 		Events: []outbox.Event{{At: at, Type: outbox.EventQueued}},
 	}
 }
@@ -54,7 +54,7 @@ func (n *Notices) Alarm(to []outbox.Person, group string, at time.Time, text str
 	var ms []outbox.Message
 	for _, person := range to {
 		m := n.Notice(person, group, at, text)
-		m.ExpiresAt = latest(at, person.NotBefore).Add(alarmAge)
+		m.ExpiresAt = person.Earliest(at).Add(alarmAge)
 		ms = append(ms, m)
 	}
 	return ms

@@ -259,10 +259,3 @@ func (d *Directory) Verify(ctx context.Context, name string, linked bool) error 
 	}
 	return err
 }
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}

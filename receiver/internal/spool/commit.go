@@ -326,11 +326,3 @@ func isSent(s outbox.State) bool {
 	}
 	return true
 }
-
-// last returns the detail of the latest event in a message's history, "" without one.
-func last(m outbox.Message) string {
-	if len(m.Events) == 0 {
-		return ""
-	}
-	return m.Events[len(m.Events)-1].Detail
-}

@@ -244,7 +244,7 @@ func (l *ledger) unsent(en *entry) (doubt bool, err error) {
 	var errs []error
 	for _, id := range en.IDs() {
 		if t := l.tracked(id); t != nil && t.entry != nil && !isSent(t.m.State) {
-			errs = append(errs, fmt.Errorf("message %s is %s: %s", id, t.m.State, last(t.m)))
+			errs = append(errs, fmt.Errorf("message %s is %s: %s", id, t.m.State, t.m.LastDetail()))
 			doubt = doubt || t.m.State == outbox.Sending
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,12 +97,7 @@ func (w *Watch) Beat(ctx context.Context, receiver string, n *templating.Notific
 // Final handles a message that has reached its final state. Only probes matter here.
 func (w *Watch) Final(m outbox.Message) { w.probe.final(m) }
 
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
+func latest(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare) }
 
 // span formats a duration in two units.
 func span(d time.Duration) string { return cmp.Or(templating.Duration(d), "0s") }

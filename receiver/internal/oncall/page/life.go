@@ -85,7 +85,7 @@ func (p *Page) cover() {
 	}
 }
 
-// Notified records that people get messages about a firing notification. It follows Take. reopens is the
+// Notified records that people get messages about a firing notification. It follows Update. reopens is the
 // result of Reopens; if it is "" and somebody holds the page, people is the holder alone.
 func (p *Page) Notified(reason string, e Effect, people []outbox.Person, reopens string, at time.Time) {
 	p.Note(at, outbox.PageEventNotified, "", reason)
@@ -126,7 +126,7 @@ func (p *Page) Begin(people []outbox.Person, at time.Time) {
 func firstPaged(people []outbox.Person, at time.Time) time.Time {
 	var first time.Time
 	for _, person := range people {
-		if sent := Latest(at, person.NotBefore); first.IsZero() || sent.Before(first) {
+		if sent := person.Earliest(at); first.IsZero() || sent.Before(first) {
 			first = sent
 		}
 	}

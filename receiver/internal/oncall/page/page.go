@@ -238,13 +238,8 @@ func common(payload template.KV, alerts template.Alerts, of func(*template.Alert
 	return all
 }
 
-// Latest returns the later of two times.
-func Latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
+// Latest returns the latest of some times.
+func Latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
 // Span returns a duration in at most two units.
 func Span(d time.Duration) string { return cmp.Or(templating.Duration(d), "0s") }

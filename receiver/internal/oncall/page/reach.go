@@ -22,7 +22,7 @@ type Reach struct {
 // of that step.
 func (p *Page) OfLastStep(m *outbox.Message) bool {
 	return slices.ContainsFunc(p.People.of(p.Steps), func(person Paged) bool { return person.Number == m.To }) &&
-		!Latest(m.CreatedAt, m.NotBefore).Before(p.StepAt.Truncate(time.Millisecond))
+		!m.Earliest().Before(p.StepAt.Truncate(time.Millisecond))
 }
 
 // Reached returns how far the messages to each recipient of the last step have got. ms are the messages
@@ -51,7 +51,10 @@ func (r *Reach) count(number e164.Number, ms []outbox.Message) {
 		}
 		if !known {
 			known = true
-			r.Sent, r.Arrived, r.Lost, r.Detail = false, false, true, lastDetail(m)
+			r.Sent, r.Arrived, r.Lost, r.Detail = false, false, true, string(m.State)
+			if len(m.Events) > 0 {
+				r.Detail += " (" + m.LastDetail() + ")"
+			}
 		}
 		if !m.State.Undelivered() {
 			r.Lost, r.Detail = false, "no receipt"
@@ -59,13 +62,6 @@ func (r *Reach) count(number e164.Number, ms []outbox.Message) {
 		r.Sent = r.Sent || m.State != outbox.Queued && m.State != outbox.Sending && !m.State.Undelivered()
 		r.Arrived = r.Arrived || m.State == outbox.Delivered
 	}
-}
-
-func lastDetail(m outbox.Message) string {
-	if len(m.Events) == 0 {
-		return string(m.State)
-	}
-	return string(m.State) + " (" + m.Events[len(m.Events)-1].Detail + ")"
 }
 
 // all joins the details of all recipients. It returns "" if a recipient does not match.
