@@ -88,7 +88,6 @@ func shortName(of string) string {
 type Effect struct {
 	Fresh bool // a new alert fires, or one that had ended fires again
 	Back  bool // a suppressed alert fires again
-	Ended bool // an alert has ended
 }
 
 // instances returns the page's alerts that an alert of a notification refers to. Two independent
@@ -152,7 +151,7 @@ func (p *Page) Update(n *templating.Notification, older []*Alert, at time.Time) 
 		switch {
 		case a.Status != string(model.AlertFiring):
 			for _, known := range instances {
-				e.Ended = known.ends(Resolved, at) || e.Ended
+				known.ends(Resolved, at)
 			}
 		case len(instances) == 0:
 			p.add(n, a, older, at)
@@ -161,7 +160,7 @@ func (p *Page) Update(n *templating.Notification, older []*Alert, at time.Time) 
 			p.fires(instances[0], n, a, &e, at)
 		}
 	}
-	p.cut(n, related, &e, at)
+	p.cut(n, related, at)
 	p.prune(at)
 	p.settleDown(at)
 	p.rebuild(n)
@@ -227,7 +226,7 @@ func (a *Alert) ends(state AlertState, at time.Time) bool {
 
 // cut records how many alerts the notification leaves out. If the notification is resolved, the alerts
 // that it leaves out are too. related holds its source and the peers of that source.
-func (p *Page) cut(n *templating.Notification, related map[string]bool, e *Effect, at time.Time) {
+func (p *Page) cut(n *templating.Notification, related map[string]bool, at time.Time) {
 	for source := range related {
 		delete(p.Cut, source)
 	}
@@ -251,7 +250,7 @@ func (p *Page) cut(n *templating.Notification, related map[string]bool, e *Effec
 		return
 	}
 	for _, a := range left {
-		e.Ended = a.ends(Resolved, at) || e.Ended
+		a.ends(Resolved, at)
 	}
 }
 

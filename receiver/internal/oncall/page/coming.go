@@ -18,7 +18,7 @@ func (p *Page) Coming(plan *Plan) (Coming, bool) {
 	if plan == nil || !plan.Pages || p.State != outbox.PageOpen || !p.Fires() {
 		return Coming{}, false
 	}
-	at, more := p.next(plan, len(p.People) == 0)
+	at, more := p.next(plan)
 	next := Coming{At: at, Number: p.Steps + 1}
 	if more {
 		next.Step = plan.Steps[p.Steps]

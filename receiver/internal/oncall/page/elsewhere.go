@@ -12,7 +12,7 @@ import (
 )
 
 // Ended ends the alerts that a notification lists as resolved, and reports whether the page had any of
-// them. It replaces Take for pages of other groups.
+// them. It replaces Update for pages of other groups.
 func (p *Page) Ended(n *templating.Notification, at time.Time) (ended bool) {
 	for i := range n.Alerts {
 		a := &n.Alerts[i]

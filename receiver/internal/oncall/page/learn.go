@@ -58,13 +58,12 @@ func (r *Report) startRange() (longest, last time.Time) {
 }
 
 // Learn updates the alerts of the page from Alertmanager's report, and ends the page if all of them have
-// ended. It reports whether an alert fires again that was suppressed, or that ended without a
-// notification. If all Alertmanagers started less than [Restarted] ago and list none of the alerts as
-// firing, nobody is paged until that time has passed.
-func (p *Page) Learn(r *Report, now time.Time) (back bool) {
+// ended. If all Alertmanagers started less than [Restarted] ago and list none of the alerts as firing,
+// nobody is paged until that time has passed.
+func (p *Page) Learn(r *Report, now time.Time) {
 	p.AskedAt, p.ConfirmedAt, p.FailingSince = now, now, time.Time{}
 	if len(p.Alerts) == 0 && p.Truncated() == 0 {
-		return false
+		return
 	}
 	longest, _ := r.startRange()
 	if p.WaitsUntil = longest.Add(Restarted); !p.WaitsUntil.After(now) {
@@ -132,7 +131,6 @@ func (p *Page) Learn(r *Report, now time.Time) (back bool) {
 	if gone > 0 && p.Over() {
 		p.End(now, "Alertmanager no longer lists its alerts")
 	}
-	return fires+again > 0
 }
 
 // learnAgain marks as firing the alerts that ended without a notification and fire again, and returns how

@@ -93,7 +93,7 @@ func (p *Page) Next(f Facts, now time.Time) Action {
 	case p.State != outbox.PageOpen || f.Plan == nil || !p.Fires() || now.Before(p.WaitsUntil):
 		return Action{Kind: Wait}
 	}
-	at, more := p.next(f.Plan, len(p.People) == 0)
+	at, more := p.next(f.Plan)
 	due := more && !now.Before(at)
 	impatient := f.Plan.NoReceipt > 0 && !p.ReachDecided && now.Sub(p.StepAt) >= f.Plan.NoReceipt
 	unreached := all(f.Reached, func(r Reach) bool { return r.Lost || impatient && !r.Arrived })
@@ -192,7 +192,7 @@ func (p *Page) escalate(a Action, plan *Plan, people []outbox.Person, now time.T
 
 // expires returns when the page is over if no notification comes. None is expected while it is silenced.
 func (p *Page) expires() time.Time {
-	return Latest(Latest(p.NotifiedAt, p.ConfirmedAt), p.SilencedUntil).Add(CurrentFor)
+	return Latest(p.NotifiedAt, p.ConfirmedAt, p.SilencedUntil).Add(CurrentFor)
 }
 
 // asks returns when Alertmanager is asked next, unless an action asks it earlier. Notifications do not
@@ -238,7 +238,7 @@ func (p *Page) Schedule(plan *Plan) {
 		earlier(p.asks())
 	}
 	if p.State == outbox.PageOpen && plan != nil && p.Fires() && !p.WaitsUntil.After(p.AskedAt) {
-		if at, more := p.next(plan, len(p.People) == 0); more {
+		if at, more := p.next(plan); more {
 			earlier(at)
 			if plan.NoReceipt > 0 && !p.ReachDecided {
 				earlier(p.StepAt.Add(plan.NoReceipt))
@@ -253,11 +253,11 @@ func (p *Page) Schedule(plan *Plan) {
 
 // next returns when the next step is due, and false if there is none. The step is due immediately if
 // nobody could be paged by the previous one, or if somebody has passed the page on.
-func (p *Progress) next(plan *Plan, nobody bool) (at time.Time, more bool) {
+func (p *Page) next(plan *Plan) (at time.Time, more bool) {
 	switch {
 	case p.Steps >= len(plan.Steps):
 		return time.Time{}, false
-	case nobody || p.NobodyPaged || p.PassedBy != "":
+	case len(p.People) == 0 || p.NobodyPaged || p.PassedBy != "":
 		return p.StepAt, true
 	}
 	return p.StepsFrom.Add(plan.Steps[p.Steps].After), true
