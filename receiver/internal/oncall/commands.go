@@ -57,7 +57,7 @@ func (rs *replies) onPages(ctx context.Context, pages []*page.Page, problem stri
 	case command.Acknowledge:
 		d, err = rs.acknowledgeAnd(ctx, pages, by, problem, r)
 	case command.Silence:
-		d = rs.each(pages, func(p *page.Page) (decision, error) { return rs.silence(p, by, r), nil })
+		d, err = rs.each(pages, func(p *page.Page) (decision, error) { return rs.silence(p, by, r), nil })
 	case command.Next:
 		d = rs.pass(pages[0], by, r)
 	case command.More:
@@ -65,25 +65,22 @@ func (rs *replies) onPages(ctx context.Context, pages []*page.Page, problem stri
 	case command.Note:
 		d = addNote(pages[0], by, r)
 	default:
-		d = rs.each(pages, func(p *page.Page) (decision, error) { return rs.undo(ctx, p, by, r) })
+		d, err = rs.each(pages, func(p *page.Page) (decision, error) { return rs.undo(ctx, p, by, r) })
 	}
-	return d, cmp.Or(err, d.err)
+	return d, err
 }
 
 // each decides on each page, and joins the decisions.
-func (rs *replies) each(pages []*page.Page, decide func(*page.Page) (decision, error)) decision {
+func (rs *replies) each(pages []*page.Page, decide func(*page.Page) (decision, error)) (decision, error) {
 	if len(pages) == 1 {
-		d, err := decide(pages[0])
-		d.err = err
-		return d
+		return decide(pages[0])
 	}
 	all := decision{outcome: outcomeRefused}
 	var texts []string
 	for _, p := range pages {
 		d, err := decide(p)
 		if err != nil {
-			all.err = err
-			return all
+			return decision{}, err
 		}
 		if d.outcome == outcomeDone {
 			all.outcome = outcomeDone
@@ -95,7 +92,7 @@ func (rs *replies) each(pages []*page.Page, decide func(*page.Page) (decision, e
 		all.others, all.acknowledged = append(all.others, d.others...), append(all.acknowledged, d.acknowledged...)
 	}
 	all.text = strings.Join(texts, "\n")
-	return all
+	return all, nil
 }
 
 // acknowledgeAnd acknowledges pages, and adds to the confirmation what else the person should know: how

@@ -60,7 +60,8 @@ func (e *escalation) takeDue(ctx context.Context) (wait time.Duration, err error
 // due.
 func (e *escalation) due(ctx context.Context, now time.Time) (ids []string, wait time.Duration, err error) {
 	wait = e.gap
-	take := func(p *outbox.Page) {
+	ps, err := e.spool.Pages(ctx, outbox.PageQuery{DueBy: now.Add(10 * page.CurrentFor), Limit: pageBatch + len(e.failures)})
+	for _, p := range ps {
 		switch {
 		case p.DueAt.IsZero(), e.failures[p.ID] != nil && now.Before(e.failures[p.ID].until):
 		case p.DueAt.After(now):
@@ -68,10 +69,6 @@ func (e *escalation) due(ctx context.Context, now time.Time) (ids []string, wait
 		default:
 			ids = append(ids, p.ID)
 		}
-	}
-	ps, err := e.spool.Pages(ctx, outbox.PageQuery{DueBy: now.Add(10 * page.CurrentFor), Limit: pageBatch + len(e.failures)})
-	for _, p := range ps {
-		take(&p)
 	}
 	return ids, wait, err
 }

@@ -72,7 +72,6 @@ type decision struct {
 	changesContact bool // a mark changes the state of a contact
 	others         []outbox.Message
 	acknowledged   []time.Duration // how long each page that is acknowledged now was open
-	err            error           // the decision could not be made
 }
 
 // received is a reply, or an Act, and what is known about it.
@@ -273,14 +272,10 @@ func (rs *replies) respondsTo(ctx context.Context, r textinghouse.Reply) (*outbo
 	if err != nil || m.PageID == "" {
 		return &m, nil, err
 	}
-	stored, err := rs.spool.Page(ctx, m.PageID)
+	about, err := rs.pages.load(ctx, m.PageID)
 	if errors.Is(err, outbox.ErrNotFound) {
 		return &m, nil, nil
 	}
-	if err != nil {
-		return &m, nil, err
-	}
-	about, err := rs.pages.read(stored)
 	return &m, about, err
 }
 

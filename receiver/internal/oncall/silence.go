@@ -2,6 +2,7 @@ package oncall
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -139,28 +140,22 @@ func (w *silence) end(now time.Time) {
 
 // covers reports whether w silences every alert of other.
 func (w *silence) covers(other *silence) bool {
-	for _, a := range other.Alerts {
-		if !slices.ContainsFunc(w.Alerts, func(mine silenced) bool { return mine.Fingerprint == a.Fingerprint }) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(other.Alerts, func(a silenced) bool {
+		return !slices.ContainsFunc(w.Alerts, func(mine silenced) bool { return mine.Fingerprint == a.Fingerprint })
+	})
 }
 
 // common returns the labels that all alerts have.
 func (w *silence) common() map[string]string {
-	common := make(map[string]string)
+	var common map[string]string
 	for i, a := range w.Alerts {
-		for name, value := range a.Labels {
-			if i == 0 {
-				common[name] = value
-			}
+		if i == 0 {
+			common = maps.Clone(a.Labels)
 		}
-		for name, value := range common {
-			if other, ok := a.Labels[name]; !ok || other != value {
-				delete(common, name)
-			}
-		}
+		maps.DeleteFunc(common, func(name, value string) bool {
+			other, ok := a.Labels[name]
+			return !ok || other != value
+		})
 	}
 	return common
 }
