@@ -62,7 +62,7 @@ func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term i
 		}
 		e.Messages = append(e.Messages, m)
 	}
-	if _, err := a.spool.Commit(context.WithoutCancel(ctx), spool.Later, func(context.Context) (*outbox.Entry, error) { return &e, nil }); err != nil {
+	if _, err := a.spool.Try(context.WithoutCancel(ctx), spool.Later, e); err != nil {
 		a.logger.Error("cannot store a digest; trying again", "err", err)
 		return retry
 	}

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -325,6 +326,46 @@ func TestHeldMessageRecordsTheReason(t *testing.T) {
 			}
 			if got := strings.Join(events, ", "); got != want {
 				t.Errorf("%s: %s; want %s", m, got, want)
+			}
+		}
+	})
+}
+
+// noDigests is a store that refuses digests, as if they were of an old term.
+type noDigests struct {
+	outbox.Store
+	tries []time.Time
+}
+
+func (s *noDigests) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
+	if len(e.Messages) > 0 && e.Messages[0].GroupKey == outbox.DigestGroup {
+		s.tries = append(s.tries, time.Now())
+		return outbox.Added{}, outbox.ErrConflict
+	}
+	return s.Store.Add(ctx, e)
+}
+
+// TestDigestOfAnOldTerm: the store is not asked again and again to store a digest of an old term.
+func TestDigestOfAnOldTerm(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.halt()
+		store := &noDigests{}
+		w.wraps = func(s outbox.Store) outbox.Store {
+			store.Store = s
+			return store
+		}
+		w.start()
+		w.alter = func(s *delivery.Settings) {
+			s.Limits = map[string][]delivery.Limit{"oncall": {{Messages: 1, Per: time.Minute}}}
+		}
+		w.d.Configure(w.settings())
+		for i := range 3 {
+			w.put(w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i)))
+		}
+		after(2 * time.Minute)
+		for i, at := range store.tries[1:] {
+			if gap := at.Sub(store.tries[i]); gap < time.Second {
+				t.Errorf("try %d came %s after the last one", i+1, gap)
 			}
 		}
 	})

@@ -68,7 +68,7 @@ func (n *notices) tooLate(ctx context.Context, m *outbox.Message, term int64) {
 		return
 	}
 	e := outbox.Entry{Messages: []outbox.Message{notice}, Term: term}
-	if _, err := n.spool.Commit(ctx, spool.Later, func(context.Context) (*outbox.Entry, error) { return &e, nil }); err != nil {
+	if _, err := n.spool.Try(ctx, spool.Later, e); err != nil {
 		n.logger.Error("cannot store a notice about expired messages", "err", err)
 	}
 }
