@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/smspager/smspager/receiver/internal/delivery/queue"
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
@@ -44,7 +45,7 @@ func (s *sender) observe(x textinghouse.Exchange, now time.Time) {
 
 // proves reports whether a response ends the refusal of the account. Its request must have begun
 // after the refusal. Without credit (104), the provider still serves questions, so these end a
-// refusal only once per accountRetry: every end may cost some refused messages.
+// refusal only once per [queue.AccountRetry]: every end may cost some refused messages.
 func (s *sender) proves(x textinghouse.Exchange, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,7 +55,7 @@ func (s *sender) proves(x textinghouse.Exchange, now time.Time) bool {
 		return false
 	case x.Command == textinghouse.CommandSend:
 		return true
-	case now.Sub(a.proved) < accountRetry:
+	case now.Sub(a.proved) < queue.AccountRetry:
 		return false
 	}
 	a.proved = now
@@ -67,7 +68,7 @@ func (s *sender) accountRefused(err error, now time.Time) {
 	first := s.account.refusal == ""
 	s.account.refusal, s.account.since = err.Error(), now
 	s.mu.Unlock()
-	s.leave(func(in *inbox) { in.refused, in.accountWorks = err, false })
+	s.leave(func(in *inbox) { in.account = s.queue.Block })
 	s.metrics.refused.Set(1)
 	if first {
 		s.logger.Error("the provider refuses the whole account: nothing is sent until this is fixed; messages are kept", "err", err, "retry", again)
@@ -83,7 +84,7 @@ func (s *sender) accountWorks() {
 	if was == "" {
 		return
 	}
-	s.leave(func(in *inbox) { in.refused, in.accountWorks = nil, true })
+	s.leave(func(in *inbox) { in.account = s.queue.Unblock })
 	s.metrics.refused.Set(0)
 	s.logger.Info("sending resumes after the account was refused", "was", was)
 }

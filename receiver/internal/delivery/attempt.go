@@ -26,8 +26,6 @@ const (
 )
 
 const (
-	// accountRetry is how long a message waits after the account was refused.
-	accountRetry = time.Minute
 	// storeRetry is how long a message waits after it could not be read.
 	storeRetry = time.Second
 	// resendWindow is how old the first attempt of unknown outcome may be for the message
@@ -242,7 +240,7 @@ func (a *attempt) failed(ctx context.Context, err error) queue.Result {
 		r.Again = now.Add(queue.FloodWindow)
 	case refusal.Code.AccountWide():
 		r.Refused = true
-		r.Again, r.Doubt.Failures = now.Add(accountRetry), 0
+		r.Again, r.Doubt.Failures = now.Add(queue.AccountRetry), 0
 	case refusal.Code.Permanent():
 		a.record(ctx, outbox.Refused(a.ID, now, err.Error()))
 		return a.over()
@@ -274,7 +272,7 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 		a.Doubt.CannotAskSince = time.Time{}
 		a.findNewer(ctx)
 	case refusal != nil && refusal.Code.AccountWide():
-		r = a.again(now.Add(accountRetry))
+		r = a.again(now.Add(queue.AccountRetry))
 		r.Refused = true
 		return r, true
 	default:

@@ -81,15 +81,14 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 
 // changed counts a message that a change brought into an accepted or final state.
 func (m *metrics) changed(msg outbox.Message, c outbox.Change) {
-	if msg.State != outbox.Accepted && !msg.State.Final() {
+	switch {
+	case msg.State == outbox.Accepted:
+		m.segments.WithLabelValues(msg.Encoding).Add(float64(msg.Segments))
+		m.accepted.Observe(c.At.Sub(msg.CreatedAt).Seconds())
+	case msg.State.Final():
+		m.ended.WithLabelValues(string(msg.State)).Observe(c.At.Sub(msg.CreatedAt).Seconds())
+	default:
 		return
 	}
 	m.states.WithLabelValues(string(msg.State)).Inc()
-	if msg.State == outbox.Accepted {
-		m.segments.WithLabelValues(msg.Encoding).Add(float64(msg.Segments))
-		m.accepted.Observe(c.At.Sub(msg.CreatedAt).Seconds())
-	}
-	if msg.State.Final() {
-		m.ended.WithLabelValues(string(msg.State)).Observe(c.At.Sub(msg.CreatedAt).Seconds())
-	}
 }

@@ -43,13 +43,12 @@ type sender struct {
 
 // inbox holds what waits for the sender's goroutine.
 type inbox struct {
-	resigned     bool      // another replica may lead: only direct messages stay
-	withdrawn    []string  // IDs of messages that this process must not send
-	term         time.Time // a new term has begun; zero: none
-	arrivals     []arrival
-	loaded       bool  // all messages of earlier terms have arrived
-	refused      error // the provider refuses the account; nil: no news
-	accountWorks bool  // the provider no longer refuses the account
+	resigned  bool      // another replica may lead: only direct messages stay
+	withdrawn []string  // IDs of messages that this process must not send
+	term      time.Time // a new term has begun; zero: none
+	arrivals  []arrival
+	loaded    bool            // all messages of earlier terms have arrived
+	account   func(time.Time) // the queue's Block or Unblock; nil: no news of the account
 }
 
 type arrival struct {
@@ -79,7 +78,7 @@ func (s *sender) loaded() { s.leave(func(in *inbox) { in.loaded = true }) }
 func (s *sender) resign() {
 	s.leave(func(in *inbox) {
 		direct := slices.DeleteFunc(in.arrivals, func(a arrival) bool { return a.from != queue.Direct })
-		*in = inbox{resigned: true, withdrawn: in.withdrawn, arrivals: direct, refused: in.refused, accountWorks: in.accountWorks}
+		*in = inbox{resigned: true, withdrawn: in.withdrawn, arrivals: direct, account: in.account}
 	})
 }
 
@@ -154,11 +153,8 @@ func (s *sender) takeInbox() {
 	s.mu.Unlock()
 	s.emptied.Ring()
 	now := s.spool.Now()
-	switch {
-	case in.refused != nil:
-		s.queue.Block(now)
-	case in.accountWorks:
-		s.queue.Unblock(now)
+	if in.account != nil {
+		in.account(now)
 	}
 	if in.resigned {
 		s.queue.Keep(s.spool.Direct, now)
@@ -222,9 +218,7 @@ func (s *sender) noteHolds(ctx context.Context) {
 			if h.Quiet {
 				why = "in the quiet hours of its recipient, until "
 			}
-			if _, err := s.spool.Record(ctx, outbox.Held(h.ID, now, why+h.Until.UTC().Format("15:04:05 MST")), nil); err != nil {
-				s.logger.Error("cannot record that a message waits", "id", h.ID, "err", err)
-			}
+			s.d.record(ctx, outbox.Held(h.ID, now, why+h.Until.UTC().Format("15:04:05 MST")))
 		}
 	})
 }

@@ -127,10 +127,7 @@ func (g *group) flaps(status string, now time.Time) string {
 }
 
 func newMemory() *memory {
-	groups, err := lru.New[outbox.Key, *group](remembered)
-	if err != nil {
-		panic(err) // only if remembered is not positive
-	}
+	groups, _ := lru.New[outbox.Key, *group](remembered) // fails only for a size below 1
 	return &memory{groups: groups}
 }
 

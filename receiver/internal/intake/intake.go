@@ -222,11 +222,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n *templating.Notific
 	}
 	known := in.memory.enter(seen.Key)
 	defer known.mu.Unlock()
-	if in.late(ctx, known, &seen, n) {
-		in.metrics.duplicates.WithLabelValues("memory").Inc()
-		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
-	}
-	if !in.shared && known.repeats(&seen) { // if shared, another replica may know a newer state
+	if in.late(ctx, known, &seen, n) || !in.shared && known.repeats(&seen) { // if shared, another replica may know a newer state
 		in.metrics.duplicates.WithLabelValues("memory").Inc()
 		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
 	}

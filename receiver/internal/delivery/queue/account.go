@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// accountRetry is the pause before a refused account is tried again.
-	accountRetry = time.Minute
+	// AccountRetry is the pause before a refused account is tried again.
+	AccountRetry = time.Minute
 	// refusedPause is the least time between an item's refusal and its next attempt, however soon
 	// another response shows that the account works.
 	refusedPause = time.Second
@@ -29,7 +29,7 @@ func (a *account) admits(now time.Time) (at time.Time, ok bool) {
 	case a.blocked.IsZero():
 		return now, true
 	case a.trial != nil:
-		return now.Add(accountRetry), false
+		return now.Add(AccountRetry), false
 	case now.Before(a.blocked):
 		return a.blocked, false
 	}
@@ -88,7 +88,7 @@ func (a *account) before(it, other *item) bool {
 }
 
 // Block stops sending, except for one message a minute that tries the account again.
-func (q *Queue) Block(now time.Time) { q.account.blocked = now.Add(accountRetry) }
+func (q *Queue) Block(now time.Time) { q.account.blocked = now.Add(AccountRetry) }
 
 // Unblock resumes sending, starting with everything that waited for the account.
 func (q *Queue) Unblock(now time.Time) {

@@ -1,6 +1,9 @@
 package queue
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // FloodWindow is how long the provider refuses the same text to the same number after it has
 // accepted one (error 350; seed, 4.3), plus a little for differing clocks and transit time.
@@ -66,12 +69,7 @@ func (f *floods) leave(it *item, free, now time.Time) (waiting []*item, from tim
 // remove removes an item that waits for the holder of its text and number.
 func (f *floods) remove(it *item) {
 	if fl := f.of[it.flood]; fl != nil {
-		for i, other := range fl.waiting {
-			if other == it {
-				fl.waiting = append(fl.waiting[:i], fl.waiting[i+1:]...)
-				break
-			}
-		}
+		fl.waiting = slices.DeleteFunc(fl.waiting, func(other *item) bool { return other == it })
 	}
 }
 

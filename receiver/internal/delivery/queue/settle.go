@@ -38,7 +38,7 @@ func (q *Queue) Settle(r Result, now time.Time) {
 	}
 	q.askFirst(it)
 	if q.account.end(it) {
-		q.account.blocked = now.Add(accountRetry)
+		q.account.blocked = now.Add(AccountRetry)
 	}
 	if !it.maybeInFlight() {
 		q.leaveFlood(it, now, now)
