@@ -18,7 +18,7 @@ func (v *validator) contacts(contacts []Contact) people {
 			v.fault(path+".name", "missing; set the name that recipient lists use")
 		case twice:
 			v.fault(path+".name", "duplicate contact %q; each needs its own name", c.Name)
-		case err == nil, strings.ContainsAny(c.Name, ",;\n"), strings.HasPrefix(c.Name, rotaPrefix):
+		case err == nil, strings.ContainsAny(c.Name, ",;\n"), strings.HasPrefix(c.Name, RotaPrefix):
 			v.fault(path+".name", "must not look like a number or a rota, and must not contain a comma, is %q", c.Name)
 		}
 		number, err := e164.Parse(string(c.Number))

@@ -24,15 +24,15 @@ type Recipient struct {
 func (r Recipient) String() string {
 	switch {
 	case r.Rota != "":
-		return rotaPrefix + r.Rota
+		return RotaPrefix + r.Rota
 	case r.Name != "":
 		return r.Name
 	}
 	return string(r.Number)
 }
 
-// rotaPrefix begins a recipient that is a rota.
-const rotaPrefix = "rota:"
+// RotaPrefix begins a recipient that is a rota.
+const RotaPrefix = "rota:"
 
 // Step is a step of an escalation.
 type Step struct {
@@ -139,7 +139,7 @@ func (v *validator) recipients(path string, names []string, known people) []Reci
 
 // find returns a rota, a contact or a number.
 func (p people) find(name string) (Recipient, error) {
-	if rota, ok := strings.CutPrefix(name, rotaPrefix); ok {
+	if rota, ok := strings.CutPrefix(name, RotaPrefix); ok {
 		if !p.rotas[rota] {
 			return Recipient{}, fmt.Errorf("no rota is named %q%s", rota, knownNames(p.rotas, "; add it to rotas"))
 		}
@@ -222,7 +222,7 @@ func (v *validator) rotas(rotas []Rota, known people) map[string]bool {
 			r.Turns = Turns{}
 		}
 		for j, name := range r.Default {
-			if strings.HasPrefix(name, rotaPrefix) {
+			if strings.HasPrefix(name, RotaPrefix) {
 				v.fault(fmt.Sprintf("%s.default[%d]", path, j), "must be a contact or a number, not a rota")
 			}
 		}

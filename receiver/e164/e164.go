@@ -109,13 +109,13 @@ func (n Number) Short() string {
 	return string(n[:5]) + "*****" + string(n[len(n)-2:])
 }
 
-// inText matches a number within a text.
-var inText = regexp.MustCompile(`\+[1-9][0-9]{6,14}`)
+// InText matches a number within a text.
+var InText = regexp.MustCompile(`\+[1-9][0-9]{6,14}`)
 
 // Redact shortens the numbers in a text that have the form of E.164. Such a text is a group key, for
 // example, which holds the values of labels.
 func Redact(text string) string {
-	return inText.ReplaceAllStringFunc(text, func(n string) string { return Number(n).Short() })
+	return InText.ReplaceAllStringFunc(text, func(n string) string { return Number(n).Short() })
 }
 
 // LogValue keeps whole numbers out of logs.

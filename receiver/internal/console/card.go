@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/alertmanager/template"
 
+	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -94,7 +95,7 @@ func (c *Console) coming(f *Frame, p *page.Page) (next string, at when, waits st
 func (c *Console) names(to []string, at time.Time) []string {
 	var all []string
 	for _, name := range to {
-		rota, ok := strings.CutPrefix(name, "rota:")
+		rota, ok := strings.CutPrefix(name, config.RotaPrefix)
 		if !ok {
 			all = append(all, name)
 			continue

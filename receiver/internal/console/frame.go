@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/smspager/smspager/receiver/config"
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/templating"
 )
@@ -82,7 +83,7 @@ func (f *Frame) Shown(text string) string {
 	if f.Caller.Role.Includes(config.Admin) {
 		return text
 	}
-	return inText.ReplaceAllStringFunc(text, short)
+	return e164.InText.ReplaceAllStringFunc(text, short)
 }
 
 // withoutDirection removes the characters that change the direction of text. Otherwise a label could make

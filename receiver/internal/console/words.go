@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -164,9 +163,6 @@ func number(caller access.Caller, n e164.Number) string {
 
 // short shortens a phone number.
 func short(n string) string { return n[:5] + "•••" + n[len(n)-2:] }
-
-// inText matches a phone number in a text.
-var inText = regexp.MustCompile(`\+[1-9][0-9]{6,14}`)
 
 // humps returns an alert's name with positions where a line may break.
 func humps(name string) template.HTML {

@@ -165,7 +165,7 @@ func (d *Directory) People(rs []config.Recipient, severities []string, at time.T
 // Named finds the recipient that a label names: a contact, a rota ("rota:second") or a number.
 func (d *Directory) Named(name string) (config.Recipient, bool) {
 	s := d.settings.Load()
-	if rota, ok := strings.CutPrefix(name, "rota:"); ok {
+	if rota, ok := strings.CutPrefix(name, config.RotaPrefix); ok {
 		return config.Recipient{Rota: rota}, s.roster.find(rota) != nil
 	}
 	if c := s.register.byName[name]; c != nil {

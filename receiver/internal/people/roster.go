@@ -183,17 +183,10 @@ func (d *duty) on(span rota.Span) Duty {
 	}
 	if on.Gap {
 		for _, r := range d.Recipients {
-			on.Contacts = append(on.Contacts, recipientName(r))
+			on.Contacts = append(on.Contacts, r.String())
 		}
 	}
 	return on
-}
-
-func recipientName(r config.Recipient) string {
-	if r.Name != "" {
-		return r.Name
-	}
-	return string(r.Number)
 }
 
 // match returns the contacts that a shift names, by the names and addresses of its attendees, or

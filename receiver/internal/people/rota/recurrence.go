@@ -254,15 +254,6 @@ func (r *recurrence) parseTime(s string, in zone) (wall time.Time, allDay bool, 
 
 func dayOf(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
 
-// walls returns the wall-clock times of the occurrences between two times; to is exclusive.
-func (r *recurrence) walls(from, to time.Time) []time.Time {
-	var walls []time.Time
-	for _, o := range r.between(from, to) {
-		walls = append(walls, o.wall)
-	}
-	return walls
-}
-
 // between returns the occurrences between two wall-clock times; to is exclusive.
 func (r *recurrence) between(from, to time.Time) []occurrence {
 	var found []occurrence

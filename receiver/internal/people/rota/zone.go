@@ -70,11 +70,12 @@ func parseTimezone(tz *component) (*defined, error) {
 		if err != nil {
 			return nil, err
 		}
-		walls := onsets.walls(firstChange, lastChange)
-		if len(walls) == 0 || onsets.start.Before(firstChange) {
-			walls = append(walls, onsets.start)
+		times := onsets.between(firstChange, lastChange)
+		if len(times) == 0 || onsets.start.Before(firstChange) {
+			times = append(times, occurrence{wall: onsets.start})
 		}
-		for _, c.wall = range walls {
+		for _, o := range times {
+			c.wall = o.wall
 			changes = append(changes, c)
 		}
 	}
