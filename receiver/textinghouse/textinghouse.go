@@ -61,6 +61,9 @@ const (
 	CodeStopMissing        Code = 400 // a commercial message without "STOP sms-s.top"
 )
 
+// FloodWindow is how long the provider refuses the same text to the same number (seed, error 350).
+const FloodWindow = 10 * time.Second
+
 // AccountWide reports whether the code refuses everything that the account sends, not only
 // this message.
 func (c Code) AccountWide() bool {

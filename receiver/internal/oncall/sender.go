@@ -15,9 +15,6 @@ import (
 // where mobile numbers have an extra digit when dialled from abroad.
 const sameDigits = 7
 
-// floodWindow is how long the provider refuses the same text to the same number (seed, error 350).
-const floodWindow = 10 * time.Second
-
 // sender returns the number of a reply's sender. It is the recipient of m, the message that the reply
 // responds to, if the reply has no number or another form of that number; otherwise the reply's own.
 func (rs *replies) sender(reply textinghouse.Reply, m *outbox.Message) e164.Number {
@@ -87,13 +84,13 @@ func (rs *replies) continues(r *received) bool {
 	return size.Units >= septets || size.Encoding == gsm7.UCS2 && size.Units >= units
 }
 
-// confirmed reports whether the phone got the same confirmation within floodWindow. The provider would
+// confirmed reports whether the phone got the same confirmation within the provider's flood window. The provider would
 // refuse the repetition, and a later attempt might be wrong by then.
 func (rs *replies) confirmed(r *received, text string) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	last := rs.latest[r.from]
-	return last.confirmed == text && r.at.Sub(last.confirmedAt) < floodWindow
+	return last.confirmed == text && r.at.Sub(last.confirmedAt) < textinghouse.FloodWindow
 }
 
 // remember updates the latest reply from a phone and the latest confirmation to it.
@@ -110,7 +107,7 @@ func (rs *replies) remember(r *received, d *decision) {
 	if did := actOf(r, d); did != nil {
 		now.act = did
 	}
-	if r.confirm && d.text != "" && (now.confirmed != d.text || r.at.Sub(now.confirmedAt) >= floodWindow) {
+	if r.confirm && d.text != "" && (now.confirmed != d.text || r.at.Sub(now.confirmedAt) >= textinghouse.FloodWindow) {
 		now.confirmed, now.confirmedAt = d.text, r.at
 	}
 	rs.latest[r.from] = now

@@ -17,9 +17,6 @@ import (
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
-// floodWindow is how long the provider refuses the same text to the same number (seed, 4.3).
-const floodWindow = 10 * time.Second
-
 // stopMention must end a commercial text (seed, 4.3).
 const stopMention = "STOP sms-s.top"
 
@@ -131,7 +128,7 @@ func (s *Simulator) send(a *account, p map[string]string) string {
 		return refuse(textinghouse.CodeProcessing)
 	case commercial && !strings.HasSuffix(strings.TrimSpace(text), stopMention):
 		return refuse(textinghouse.CodeStopMissing)
-	case now.Sub(a.floods[key]) < floodWindow:
+	case now.Sub(a.floods[key]) < textinghouse.FloodWindow:
 		return refuse(textinghouse.CodeFlood)
 	}
 	segments := gsm7.Measure(text).Segments
@@ -143,7 +140,7 @@ func (s *Simulator) send(a *account, p map[string]string) string {
 	}
 	if len(a.floods) > 10_000 {
 		for k, at := range a.floods {
-			if now.Sub(at) >= floodWindow {
+			if now.Sub(at) >= textinghouse.FloodWindow {
 				delete(a.floods, k)
 			}
 		}
