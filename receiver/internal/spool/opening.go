@@ -64,14 +64,7 @@ func (o *opening) open(open func(context.Context) (outbox.Store, error), logger 
 	logger.Error("the outbox cannot be opened; until it can, pages are sent first and stored later", "err", o.err)
 	go func() {
 		defer close(o.ended)
-		ticker := time.NewTicker(reopenGap)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
+		for loop.Sleep(ctx, reopenGap); ctx.Err() == nil; loop.Sleep(ctx, reopenGap) {
 			store, err := open(ctx)
 			if err == nil {
 				o.adopt(ctx, store)

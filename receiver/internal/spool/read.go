@@ -18,15 +18,20 @@ const (
 	flushPatience = time.Second
 )
 
-// read reads a message from the store.
-func (s *Spool) read(ctx context.Context, id string) (outbox.Message, error) {
-	store, err := s.get()
+// fromStore calls a method of the store that reads what is asked for.
+func fromStore[Q, A any](ctx context.Context, o *opening, read func(outbox.Store, context.Context, Q) (A, error), q Q) (found A, err error) {
+	store, err := o.get()
 	if err != nil {
-		return outbox.Message{}, err
+		return found, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, readPatience)
 	defer cancel()
-	return store.Get(ctx, id)
+	return read(store, ctx, q)
+}
+
+// read reads a message from the store.
+func (s *Spool) read(ctx context.Context, id string) (outbox.Message, error) {
+	return fromStore(ctx, s.opening, outbox.Store.Get, id)
 }
 
 // Get returns a message with its events, or ErrNotFound.
@@ -58,13 +63,7 @@ func (s *Spool) FindAPIID(ctx context.Context, apiID string) (id string, err err
 	if id != "" {
 		return id, nil
 	}
-	store, err := s.get()
-	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(ctx, readPatience)
-	defer cancel()
-	return store.FindAPIID(ctx, apiID)
+	return fromStore(ctx, s.opening, outbox.Store.FindAPIID, apiID)
 }
 
 // Open yields every stored message that is not in a final state, oldest first.

@@ -30,35 +30,19 @@ func (r *records) Page(ctx context.Context, id string) (outbox.Page, error) {
 }
 
 func (r *records) readPage(ctx context.Context, id string) (outbox.Page, error) {
-	store, err := r.store.get()
-	if err != nil {
-		return outbox.Page{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, readPatience)
-	defer cancel()
-	return store.Page(ctx, id)
+	return fromStore(ctx, r.store, outbox.Store.Page, id)
 }
 
 // Pages returns pages without their events, see outbox.Store.
 func (r *records) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
 	more := q
 	more.Limit += r.shelf.holds() // held pages may drop out of the result
-	ps, err := r.readPages(ctx, more)
+	ps, err := fromStore(ctx, r.store, outbox.Store.Pages, more)
 	all, known := r.shelf.list(q, ps, err == nil)
 	if known {
 		return all, nil
 	}
 	return nil, err
-}
-
-func (r *records) readPages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
-	store, err := r.store.get()
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, readPatience)
-	defer cancel()
-	return store.Pages(ctx, q)
 }
 
 // relearn reads the stored states of an entry's pages into the shelf.
@@ -72,13 +56,7 @@ func (r *records) relearn(ctx context.Context, e *outbox.Entry) {
 
 // Marks returns the marks of a kind, in the order of their names.
 func (r *records) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
-	var ms []outbox.Mark
-	store, err := r.store.get()
-	if err == nil {
-		reading, cancel := context.WithTimeout(ctx, readPatience)
-		defer cancel()
-		ms, err = store.Marks(reading, kind)
-	}
+	ms, err := fromStore(ctx, r.store, outbox.Store.Marks, kind)
 	all, known := r.shelf.listMarks(kind, ms, err == nil)
 	if known {
 		return all, nil
