@@ -55,13 +55,10 @@ func (d *duty) load(ctx context.Context) (fresh []byte, failure *CalendarError) 
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.failed = err; err == nil {
-		d.readAt = time.Now()
-	}
-	if err != nil {
+	if d.failed = err; err != nil {
 		return nil, &CalendarError{Rota: d.Name, File: d.Calendar != "", Err: err}
 	}
-	d.etag = etag
+	d.readAt, d.etag = time.Now(), etag
 	return data, nil
 }
 
@@ -84,7 +81,7 @@ func (d *duty) use(data []byte) error {
 	c.Prepare(now)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.rota, d.skipped = c, c.Skipped
+	d.rota = c
 	return nil
 }
 
@@ -93,11 +90,11 @@ func (d *duty) use(data []byte) error {
 func (r *Roster) Warnings(now time.Time) []string {
 	var all []string
 	for _, d := range r.duties {
-		d.mu.Lock()
-		for _, s := range d.skipped {
-			all = append(all, fmt.Sprintf("rota %q: %v; ignored, because it names no contact or is over", d.Name, s))
+		if c := d.calendar(); c != nil {
+			for _, s := range c.Skipped {
+				all = append(all, fmt.Sprintf("rota %q: %v; ignored, because it names no contact or is over", d.Name, s))
+			}
 		}
-		d.mu.Unlock()
 		for _, g := range d.disagreements(now) {
 			all = append(all, fmt.Sprintf("rota %q: %v", d.Name, g))
 		}
@@ -109,10 +106,8 @@ func (r *Roster) Warnings(now time.Time) []string {
 // times in the next weeks.
 func (d *duty) disagreements(now time.Time) []rota.Disagreement {
 	const weeks = 8
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c, ok := d.rota.(*rota.Calendar)
-	if !ok {
+	c := d.calendar()
+	if c == nil {
 		return nil
 	}
 	return c.Disagreements(now, now.Add(weeks*7*day))
@@ -191,7 +186,7 @@ func (r *Roster) UseCopies(ctx context.Context, store mark.Reader) error {
 	errs := []error{err}
 	for _, m := range kept {
 		d := r.find(m.Name)
-		if d == nil || d.known() || m.Value.Source != d.source() {
+		if d == nil || d.current() != nil || m.Value.Source != d.source() {
 			continue
 		}
 		if err := d.use([]byte(m.Value.Text)); err != nil {
@@ -201,19 +196,12 @@ func (r *Roster) UseCopies(ctx context.Context, store mark.Reader) error {
 	return errors.Join(errs...)
 }
 
-// known reports whether the rota has been read.
-func (d *duty) known() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.rota != nil
-}
-
 // inherit takes over the calendars that another roster has read from the same source and in the same time
 // zone.
 func (r *Roster) inherit(from *Roster) {
 	for _, d := range r.duties {
 		old := from.find(d.Name)
-		if old == nil || old.Calendar != d.Calendar || old.CalendarURL != d.CalendarURL || old.Zone.String() != d.Zone.String() || d.known() {
+		if old == nil || old.Calendar != d.Calendar || old.CalendarURL != d.CalendarURL || old.Zone.String() != d.Zone.String() || d.current() != nil {
 			continue
 		}
 		old.mu.Lock()
@@ -263,7 +251,7 @@ func (d *Directory) readRota(ctx context.Context, r *Roster, rota *duty) {
 		d.logger.Error("a rota cannot be read; the last good copy is used", "err", err)
 	case err == nil:
 		if fresh != nil {
-			for _, s := range rota.skipped {
+			for _, s := range rota.calendar().Skipped {
 				d.logger.Warn("an event of a rota's calendar cannot be read, and is left out: it names no contact or is over", "rota", rota.Name, "err", s)
 			}
 			d.keepCopy(ctx, rota, fresh)

@@ -36,8 +36,6 @@ type duty struct {
 	// readAt is when the calendar was last read; failed is the error if a later attempt failed.
 	readAt time.Time
 	failed error
-	// skipped holds the events that could not be read.
-	skipped []rota.Skipped
 
 	matched sync.Map // contacts by the shift that names them (see match)
 }
@@ -62,6 +60,19 @@ func NewRoster(cfg *config.Config, transport http.RoundTripper) *Roster {
 		r.duties = append(r.duties, d)
 	}
 	return r
+}
+
+// current returns the rota as it was last read, nil if it never was.
+func (d *duty) current() rota.Rota {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rota
+}
+
+// calendar returns the rota's calendar, nil if it was never read or the rota has turns.
+func (d *duty) calendar() *rota.Calendar {
+	c, _ := d.current().(*rota.Calendar)
+	return c
 }
 
 // Duty is a period in which the same people are on duty.
@@ -100,9 +111,7 @@ func (r *Roster) Timeline(name string, from, to time.Time) []Duty {
 	if d == nil {
 		return nil
 	}
-	d.mu.Lock()
-	of := d.rota
-	d.mu.Unlock()
+	of := d.current()
 	if of == nil {
 		unread := d.on(rota.Span{Start: from, End: to})
 		unread.Unread = true

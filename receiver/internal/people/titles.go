@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/internal/alias"
-	"github.com/smspager/smspager/receiver/internal/people/rota"
 )
 
 // Title is a title of shifts that contains other words than the names of contacts, so smspager may
@@ -21,18 +20,11 @@ type Title struct {
 // in the order of their first shifts. It is empty if the rota has no calendar.
 func (r *Roster) Titles(name string, from, to time.Time) []Title {
 	d := r.find(name)
-	if d == nil {
-		return nil
-	}
-	d.mu.Lock()
-	of := d.rota
-	d.mu.Unlock()
-	calendar, ok := of.(*rota.Calendar)
-	if !ok {
+	if d == nil || d.calendar() == nil {
 		return nil
 	}
 	var titles []Title
-	for _, s := range calendar.Shifts(from, to) {
+	for _, s := range d.calendar().Shifts(from, to) {
 		if d.named(s.Summary) {
 			continue
 		}
