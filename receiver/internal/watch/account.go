@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -27,23 +26,26 @@ type Account interface {
 	Recover(context.Context) // tries the endpoints that failed
 }
 
-// account reads the account's credit, and makes the client try failed endpoints again.
+// account reads the account's credit, warns if it is low or will not last, and makes the client try
+// failed endpoints again.
 type account struct {
-	credit   *credit
-	logger   *slog.Logger
+	*Options
 	provider atomic.Pointer[Account]
+	guard    atomic.Pointer[config.Credit]
+	seen     *seen
 	changed  loop.Bell
 	rounds   prometheus.Counter // rounds of the loop that reads the credit
 	recovers prometheus.Counter // rounds of the loop that tries failed endpoints
 
-	left prometheus.Gauge
-	read prometheus.Gauge
+	left  prometheus.Gauge
+	read  prometheus.Gauge
+	lasts prometheus.Gauge
 }
 
 func newAccount(o *Options, last *seen) *account {
 	f := promauto.With(o.Registerer)
 	return &account{
-		credit: newCredit(o, last), logger: o.Logger, changed: loop.NewBell(),
+		Options: o, seen: last, changed: loop.NewBell(),
 		rounds: loop.Rounds(o.Registerer, "credit"), recovers: loop.Rounds(o.Registerer, "endpoints"),
 		left: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_credit", Help: "The account's credit, in the provider's unit, when it was last read.",
@@ -51,11 +53,14 @@ func newAccount(o *Options, last *seen) *account {
 		read: f.NewGauge(prometheus.GaugeOpts{
 			Name: "smspager_credit_last_read_timestamp_seconds", Help: "When the credit was last read.",
 		}),
+		lasts: f.NewGauge(prometheus.GaugeOpts{
+			Name: "smspager_credit_left_seconds", Help: "How long the credit lasts at the pace of the last week; 0 before it is known.",
+		}),
 	}
 }
 
 func (a *account) configure(provider Account, guard config.Credit) {
-	a.credit.guard.Store(&guard)
+	a.guard.Store(&guard)
 	a.provider.Store(&provider)
 	a.changed.Ring()
 }
@@ -80,11 +85,11 @@ func (a *account) readCredit(ctx context.Context) {
 	credit, err := (*a.provider.Load()).Credit(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			a.logger.Warn("cannot read the credit", "err", err)
+			a.Logger.Warn("cannot read the credit", "err", err)
 		}
 		return
 	}
 	a.left.Set(float64(credit))
 	a.read.SetToCurrentTime()
-	a.credit.take(ctx, float64(credit))
+	a.take(ctx, float64(credit))
 }

@@ -3,13 +3,8 @@ package watch
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math"
-	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/mark"
@@ -42,54 +37,34 @@ type reading struct {
 	Credit float64   `json:"credit"`
 }
 
-// credit warns if the account's credit is low or will not last.
-type credit struct {
-	spool  *spool.Spool
-	people People
-	alarm  Alarm
-	logger *slog.Logger
-	guard  atomic.Pointer[config.Credit]
-	lasts  prometheus.Gauge
-	seen   *seen
-}
-
-func newCredit(o *Options, last *seen) *credit {
-	return &credit{
-		spool: o.Spool, people: o.People, alarm: o.Alarm, logger: o.Logger, seen: last,
-		lasts: promauto.With(o.Registerer).NewGauge(prometheus.GaugeOpts{
-			Name: "smspager_credit_left_seconds", Help: "How long the credit lasts at the pace of the last week; 0 before it is known.",
-		}),
-	}
-}
-
 // take adds a reading of the credit, and sends the warnings that are due.
-func (c *credit) take(ctx context.Context, left float64) {
-	at := c.spool.Now()
-	_, err := c.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
-		guard := c.guard.Load()
-		state, err := creditMarks.Find(ctx, c.spool, "account")
+func (a *account) take(ctx context.Context, left float64) {
+	at := a.Spool.Now()
+	_, err := a.Spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) {
+		guard := a.guard.Load()
+		state, err := creditMarks.Find(ctx, a.Spool, "account")
 		if err != nil {
 			return nil, err
 		}
 		warnings, changed := state.Value.read(reading{at, left}, guard)
 		days := state.Value.daysLeft(left)
-		c.seen.account(left, days, at)
+		a.seen.account(left, days, at)
 		if !math.IsInf(days, 1) {
-			c.lasts.Set(days * (24 * time.Hour).Seconds())
+			a.lasts.Set(days * (24 * time.Hour).Seconds())
 		}
 		if !changed {
 			return nil, nil
 		}
 		e := &outbox.Entry{Marks: []outbox.Mark{creditMarks.Set(state, at)}}
 		for _, warning := range warnings {
-			c.logger.Warn("the credit is low", "credit", left, "why", warning)
+			a.Logger.Warn("the credit is low", "credit", left, "why", warning)
 			text := fmt.Sprintf("CREDIT %.6g left at TextingHouse, %s. Without credit nobody is paged.", left, warning)
-			e.Messages = append(e.Messages, c.alarm.Alarm(c.people.People(guard.Recipients, nil, at), "smspager:credit:"+c.alarm.NewID(at), at, text)...)
+			e.Messages = append(e.Messages, a.Alarm.Alarm(a.People.People(guard.Recipients, nil, at), "smspager:credit:"+a.Alarm.NewID(at), at, text)...)
 		}
 		return e, nil
 	})
 	if err != nil && ctx.Err() == nil {
-		c.logger.Error("cannot store the credit", "err", err)
+		a.Logger.Error("cannot store the credit", "err", err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -24,12 +23,10 @@ const deadmanTimeout = 10 * time.Second
 // deadman calls an external URL (alive.url) while smspager and the provider are healthy. The
 // service behind it raises an alarm when the calls stop.
 type deadman struct {
-	transport http.RoundTripper // nil: the default transport
-	healthy   func() error
-	logger    *slog.Logger
-	settings  atomic.Pointer[deadmanSettings]
-	calls     *prometheus.CounterVec
-	rounds    prometheus.Counter
+	*Options
+	settings atomic.Pointer[deadmanSettings]
+	calls    *prometheus.CounterVec
+	rounds   prometheus.Counter
 }
 
 // deadmanSettings holds a configuration and its client.
@@ -40,8 +37,7 @@ type deadmanSettings struct {
 
 func newDeadman(o *Options) *deadman {
 	return &deadman{
-		transport: o.Transport, healthy: o.Healthy, logger: o.Logger,
-		rounds: loop.Rounds(o.Registerer, "alive"),
+		Options: o, rounds: loop.Rounds(o.Registerer, "alive"),
 		calls: promauto.With(o.Registerer).NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_alive_calls_total", Help: "Calls to the dead-man's switch (alive.url): ok, failed, or withheld because smspager or the provider was not healthy.",
 		}, []string{"outcome"}),
@@ -49,7 +45,7 @@ func newDeadman(o *Options) *deadman {
 }
 
 func (d *deadman) configure(alive config.Alive) {
-	d.settings.Store(&deadmanSettings{alive, httpclient.New(alive.HTTPConfig, d.transport, deadmanTimeout)})
+	d.settings.Store(&deadmanSettings{alive, httpclient.New(alive.HTTPConfig, d.Transport, deadmanTimeout)})
 }
 
 func (d *deadman) run(ctx context.Context) {
@@ -63,9 +59,9 @@ func (d *deadman) run(ctx context.Context) {
 }
 
 func (d *deadman) check(ctx context.Context, alive *deadmanSettings) {
-	if err := d.healthy(); err != nil {
+	if err := d.Healthy(); err != nil {
 		d.calls.WithLabelValues("withheld").Inc()
-		d.logger.Warn("the URL of alive is not called, as not all is well", "err", err)
+		d.Logger.Warn("the URL of alive is not called, as not all is well", "err", err)
 		return
 	}
 	switch err := alive.call(ctx); {
@@ -73,7 +69,7 @@ func (d *deadman) check(ctx context.Context, alive *deadmanSettings) {
 		d.calls.WithLabelValues("ok").Inc()
 	case ctx.Err() == nil:
 		d.calls.WithLabelValues("failed").Inc()
-		d.logger.Warn("the URL of alive cannot be called", "err", err)
+		d.Logger.Warn("the URL of alive cannot be called", "err", err)
 	}
 }
 

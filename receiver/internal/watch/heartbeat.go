@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"regexp"
 	"slices"
 	"sync"
@@ -53,10 +52,7 @@ func (s *beatState) deadline(since time.Time, timeout time.Duration) time.Time {
 
 // heartbeats raises an alarm if beats of a heartbeat are missing, and reports when they are back.
 type heartbeats struct {
-	spool      *spool.Spool
-	people     People
-	alarm      Alarm
-	logger     *slog.Logger
+	*Options
 	gap        time.Duration // between reads of the store
 	configured atomic.Pointer[[]config.Heartbeat]
 	changed    loop.Bell
@@ -74,7 +70,7 @@ type heartbeats struct {
 func newHeartbeats(o *Options) *heartbeats {
 	f := promauto.With(o.Registerer)
 	return &heartbeats{
-		spool: o.Spool, people: o.People, alarm: o.Alarm, logger: o.Logger, gap: spool.Gap(o.Shared), changed: loop.NewBell(),
+		Options: o, gap: spool.Gap(o.Shared), changed: loop.NewBell(),
 		rounds: loop.Rounds(o.Registerer, "heartbeats"),
 		beats:  make(map[string]time.Time), since: make(map[string]time.Time),
 		lastSeen: f.NewGaugeVec(prometheus.GaugeOpts{
@@ -94,7 +90,7 @@ func (h *heartbeats) configure(all []config.Heartbeat) {
 		for _, old := range *before {
 			known = append(known, old.Name)
 		}
-		h.expectNew(known, h.spool.Now())
+		h.expectNew(known, h.Spool.Now())
 	}
 	h.up.Reset()
 	h.lastSeen.Reset()
@@ -133,8 +129,8 @@ func (h *heartbeats) beat(ctx context.Context, receiver string, n *templating.No
 		h.mu.Lock()
 		h.beats[hb.Name] = at // even if it cannot be stored
 		h.mu.Unlock()
-		if _, err := h.spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) { return h.beatEntry(ctx, &hb, at) }); err != nil {
-			h.logger.Error("a heartbeat cannot be stored; it is kept in memory", "heartbeat", hb.Name, "err", err)
+		if _, err := h.Spool.Commit(ctx, spool.Later, func(ctx context.Context) (*outbox.Entry, error) { return h.beatEntry(ctx, &hb, at) }); err != nil {
+			h.Logger.Error("a heartbeat cannot be stored; it is kept in memory", "heartbeat", hb.Name, "err", err)
 		}
 		h.changed.Ring()
 	}
@@ -165,7 +161,7 @@ func beats(hb *config.Heartbeat, n *templating.Notification) bool {
 // beatEntry returns an entry that stores a beat. If the heartbeat was dead, the entry also reports that it is
 // alive.
 func (h *heartbeats) beatEntry(ctx context.Context, hb *config.Heartbeat, at time.Time) (*outbox.Entry, error) {
-	m, err := beatMarks.Find(ctx, h.spool, hb.Name)
+	m, err := beatMarks.Find(ctx, h.Spool, hb.Name)
 	state := &m.Value
 	if err != nil || !at.After(state.LastAt) {
 		return nil, err
@@ -180,7 +176,7 @@ func (h *heartbeats) beatEntry(ctx context.Context, hb *config.Heartbeat, at tim
 			silent = "it was silent for " + span(at.Sub(state.LastAt))
 		}
 		e.Messages = h.texts(hb, at, fmt.Sprintf("ALIVE heartbeat %s: %s.%s", hb.Name, silent, h.down.after(state.LastAt)))
-		h.logger.Warn("a heartbeat is back", "heartbeat", hb.Name, "dead_since", dead)
+		h.Logger.Warn("a heartbeat is back", "heartbeat", hb.Name, "dead_since", dead)
 	}
 	state.LastAt, state.DeadAt, state.Missed = at, time.Time{}, 0
 	e.Marks = []outbox.Mark{beatMarks.Set(m, at)}
@@ -188,7 +184,7 @@ func (h *heartbeats) beatEntry(ctx context.Context, hb *config.Heartbeat, at tim
 }
 
 func (h *heartbeats) texts(hb *config.Heartbeat, at time.Time, text string) []outbox.Message {
-	return h.alarm.Alarm(h.people.People(hb.Recipients, nil, at), "smspager:heartbeat:"+hb.Name, at, text)
+	return h.Alarm.Alarm(h.People.People(hb.Recipients, nil, at), "smspager:heartbeat:"+hb.Name, at, text)
 }
 
 // run raises the alarm for dead heartbeats until the context ends. It waits until smspager's own
@@ -199,17 +195,17 @@ func (h *heartbeats) run(ctx context.Context, began <-chan struct{}) {
 	select {
 	case <-began:
 	case <-begun.Done():
-		h.expectNew(nil, h.spool.Now())
+		h.expectNew(nil, h.Spool.Now())
 	}
 	var stored []mark.Mark[beatState] // as read last
 	loop.Repeat(ctx, h.rounds, h.changed, func() time.Duration {
-		now, wait := h.spool.Now(), h.gap
-		read, err := beatMarks.All(ctx, h.spool)
+		now, wait := h.Spool.Now(), h.gap
+		read, err := beatMarks.All(ctx, h.Spool)
 		if read != nil {
 			stored = read
 		}
 		if err != nil && ctx.Err() == nil {
-			h.logger.Error("cannot read the heartbeats; the last good copy is used", "err", err)
+			h.Logger.Error("cannot read the heartbeats; the last good copy is used", "err", err)
 			wait = spool.Retry
 		}
 		return min(wait, h.checkAll(ctx, stored, now))
@@ -220,14 +216,14 @@ func (h *heartbeats) run(ctx context.Context, began <-chan struct{}) {
 func (h *heartbeats) checkAll(ctx context.Context, stored []mark.Mark[beatState], now time.Time) time.Duration {
 	wait := h.gap
 	if err := h.forget(ctx, stored, now); err != nil && ctx.Err() == nil {
-		h.logger.Error("cannot forget a heartbeat; trying again", "err", err)
+		h.Logger.Error("cannot forget a heartbeat; trying again", "err", err)
 	}
 	for _, hb := range *h.configured.Load() {
 		next, err := h.check(ctx, mark.Named(stored, hb.Name), &hb, now)
 		if err != nil {
 			next = spool.Retry
 			if ctx.Err() == nil && !errors.Is(err, outbox.ErrConflict) {
-				h.logger.Error("cannot check a heartbeat; trying again", "heartbeat", hb.Name, "err", err)
+				h.Logger.Error("cannot check a heartbeat; trying again", "heartbeat", hb.Name, "err", err)
 			}
 		}
 		wait = min(wait, next)
@@ -243,7 +239,7 @@ func (h *heartbeats) forget(ctx context.Context, stored []mark.Mark[beatState], 
 		if slices.Contains(configured, m.Name) || now.Sub(m.At) < unconfiguredFor {
 			continue
 		}
-		if _, err := h.spool.Try(ctx, spool.Strict, outbox.Entry{Marks: []outbox.Mark{beatMarks.Delete(m)}}); err != nil && !errors.Is(err, outbox.ErrConflict) {
+		if _, err := h.Spool.Try(ctx, spool.Strict, outbox.Entry{Marks: []outbox.Mark{beatMarks.Delete(m)}}); err != nil && !errors.Is(err, outbox.ErrConflict) {
 			return err
 		}
 	}
@@ -269,12 +265,12 @@ func (h *heartbeats) check(ctx context.Context, m mark.Mark[beatState], hb *conf
 		e.Messages = h.texts(hb, now, h.deadText(hb, state, now))
 	}
 	e.Marks = []outbox.Mark{beatMarks.Set(m, now)}
-	if _, err := h.spool.Try(ctx, spool.Later, e); err != nil {
+	if _, err := h.Spool.Try(ctx, spool.Later, e); err != nil {
 		return 0, err
 	}
 	h.changed.Ring() // check again with the new marks
 	if len(e.Messages) > 0 {
-		h.logger.Error("a heartbeat is dead", "heartbeat", hb.Name, "since", latest(state.LastAt, state.SinceAt))
+		h.Logger.Error("a heartbeat is dead", "heartbeat", hb.Name, "since", latest(state.LastAt, state.SinceAt))
 		h.show(hb.Name, state)
 	}
 	return h.gap, nil

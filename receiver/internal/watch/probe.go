@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -18,9 +17,7 @@ import (
 // probe measures the whole chain: it sends a message to the provider's test number through the
 // outbox, like a page, and waits for the receipt.
 type probe struct {
-	spool    *spool.Spool
-	newID    func(time.Time) string
-	logger   *slog.Logger
+	*Options
 	interval atomic.Int64 // a time.Duration; 0: no probes
 	changed  loop.Bell
 	rounds   prometheus.Counter
@@ -34,7 +31,7 @@ type probe struct {
 func newProbe(o *Options, last *seen) *probe {
 	f := promauto.With(o.Registerer)
 	p := &probe{
-		spool: o.Spool, newID: o.Alarm.NewID, seen: last, logger: o.Logger, changed: loop.NewBell(),
+		Options: o, seen: last, changed: loop.NewBell(),
 		rounds: loop.Rounds(o.Registerer, "probe"),
 		ended: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_probes_total", Help: "Probes by their final state.",
@@ -55,9 +52,9 @@ func newProbe(o *Options, last *seen) *probe {
 func (p *probe) configure(interval time.Duration) {
 	if p.interval.Swap(int64(interval)) != int64(interval) {
 		p.seen.mu.Lock()
-		p.seen.since = p.spool.Now()
+		p.seen.since = p.Spool.Now()
 		p.seen.mu.Unlock()
-		p.show(interval, p.spool.Now())
+		p.show(interval, p.Spool.Now())
 	}
 	p.changed.Ring()
 }
@@ -76,16 +73,16 @@ func (p *probe) run(ctx context.Context) {
 
 // send stores a probe. It expires when the next one is due.
 func (p *probe) send(ctx context.Context, interval time.Duration) {
-	now := p.spool.Now()
+	now := p.Spool.Now()
 	m := outbox.Message{
-		ID: p.newID(now), To: e164.Test, Receiver: outbox.ProbeReceiver, GroupKey: outbox.ProbeReceiver,
+		ID: p.Alarm.NewID(now), To: e164.Test, Receiver: outbox.ProbeReceiver, GroupKey: outbox.ProbeReceiver,
 		Encoding: "gsm7", Segments: 1, State: outbox.Queued, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(interval),
 		Events: []outbox.Event{{At: now, Type: outbox.EventQueued}},
 	}
 	m.Text = "smspager probe " + m.ID
-	if _, err := p.spool.Try(ctx, spool.Strict, outbox.Entry{SeenAt: now, Messages: []outbox.Message{m}}); err != nil {
+	if _, err := p.Spool.Try(ctx, spool.Strict, outbox.Entry{SeenAt: now, Messages: []outbox.Message{m}}); err != nil {
 		p.ended.WithLabelValues(string(outbox.Failed)).Inc()
-		p.logger.Error("cannot store a probe", "err", err)
+		p.Logger.Error("cannot store a probe", "err", err)
 	}
 }
 

@@ -52,7 +52,7 @@ func (w *Watch) Report(s *status.Status, now time.Time) {
 // Heartbeats returns the state of the configured heartbeats.
 func (w *Watch) Heartbeats(ctx context.Context) ([]status.Heartbeat, error) {
 	h := w.heartbeats
-	stored, err := beatMarks.All(ctx, h.spool)
+	stored, err := beatMarks.All(ctx, h.Spool)
 	if stored == nil && err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (w *Watch) Heartbeats(ctx context.Context) ([]status.Heartbeat, error) {
 
 // Credits returns the stored readings of the credit, oldest first: about one an hour, for the last week.
 func (w *Watch) Credits(ctx context.Context) ([]status.Credit, error) {
-	state, err := creditMarks.Find(ctx, w.account.credit.spool, "account")
+	state, err := creditMarks.Find(ctx, w.account.Spool, "account")
 	if err != nil {
 		return nil, err
 	}

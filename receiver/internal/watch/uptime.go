@@ -3,7 +3,6 @@ package watch
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -30,10 +29,8 @@ const (
 // uptime records that smspager runs: beats that are sent while it does not run cannot be received,
 // and do not count as missing.
 type uptime struct {
+	*Options
 	heartbeats *heartbeats
-	spool      *spool.Spool
-	logger     *slog.Logger
-	shared     bool
 	rounds     prometheus.Counter
 }
 
@@ -42,7 +39,7 @@ type uptime struct {
 func (u *uptime) run(ctx context.Context, began chan<- struct{}) {
 	starts := true
 	note := func(ctx context.Context) error {
-		_, err := u.spool.Commit(ctx, spool.Strict, func(ctx context.Context) (*outbox.Entry, error) { return u.note(ctx, starts, u.spool.Now()) })
+		_, err := u.Spool.Commit(ctx, spool.Strict, func(ctx context.Context) (*outbox.Entry, error) { return u.note(ctx, starts, u.Spool.Now()) })
 		return err
 	}
 	loop.Repeat(ctx, u.rounds, nil, func() time.Duration {
@@ -51,7 +48,7 @@ func (u *uptime) run(ctx context.Context, began chan<- struct{}) {
 			close(began)
 			starts = false
 		case err != nil && ctx.Err() == nil:
-			u.logger.Error("cannot record that smspager runs; trying again", "err", err)
+			u.Logger.Error("cannot record that smspager runs; trying again", "err", err)
 		}
 		return uptimeGap
 	})
@@ -65,7 +62,7 @@ func (u *uptime) run(ctx context.Context, began chan<- struct{}) {
 // note returns an entry that records that smspager runs. At the start it also adds smspager's
 // downtime to each heartbeat.
 func (u *uptime) note(ctx context.Context, starts bool, now time.Time) (*outbox.Entry, error) {
-	m, err := uptimeMarks.Find(ctx, u.spool, "smspager")
+	m, err := uptimeMarks.Find(ctx, u.Spool, "smspager")
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +79,7 @@ func (u *uptime) note(ctx context.Context, starts bool, now time.Time) (*outbox.
 	last := m.At
 	m.Value = names
 	e := &outbox.Entry{Marks: []outbox.Mark{uptimeMarks.Set(m, now)}}
-	if starts && !last.IsZero() && now.After(last) && (!u.shared || now.Sub(last) >= stoppedGap) {
+	if starts && !last.IsZero() && now.After(last) && (!u.Shared || now.Sub(last) >= stoppedGap) {
 		err = u.addDowntime(ctx, e, last, now)
 	}
 	return e, err
@@ -90,7 +87,7 @@ func (u *uptime) note(ctx context.Context, starts bool, now time.Time) (*outbox.
 
 // addDowntime adds smspager's downtime to the mark of each heartbeat, and the marks to an entry.
 func (u *uptime) addDowntime(ctx context.Context, e *outbox.Entry, from, to time.Time) error {
-	beats, err := beatMarks.All(ctx, u.spool)
+	beats, err := beatMarks.All(ctx, u.Spool)
 	if err != nil {
 		return err
 	}
@@ -103,7 +100,7 @@ func (u *uptime) addDowntime(ctx context.Context, e *outbox.Entry, from, to time
 	}
 	u.heartbeats.down.set(from, to)
 	if len(beats) > 0 {
-		u.logger.Warn("smspager did not run; heartbeats of that time could not be received, and are not missing", "from", from, "to", to)
+		u.Logger.Warn("smspager did not run; heartbeats of that time could not be received, and are not missing", "from", from, "to", to)
 	}
 	return nil
 }

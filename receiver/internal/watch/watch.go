@@ -62,7 +62,7 @@ func New(o Options) *Watch {
 	h, last := newHeartbeats(&o), &seen{}
 	return &Watch{
 		seen:       last,
-		heartbeats: h, uptime: &uptime{heartbeats: h, spool: o.Spool, logger: o.Logger, shared: o.Shared, rounds: loop.Rounds(o.Registerer, "uptime")},
+		heartbeats: h, uptime: &uptime{Options: &o, heartbeats: h, rounds: loop.Rounds(o.Registerer, "uptime")},
 		deadman: newDeadman(&o), probe: newProbe(&o, last), account: newAccount(&o, last),
 	}
 }
