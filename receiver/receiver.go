@@ -190,9 +190,9 @@ func (r *Receiver) Run(ctx context.Context) error {
 		r.running.Store(false)
 	})
 	r.running.Store(true)
-	err := r.delivery.Run(ctx)
+	r.delivery.Run(ctx)
 	background.Wait()
-	return errors.Join(err, r.Close())
+	return r.Close()
 }
 
 // retain deletes what ended longer ago than retention, until the context ends. It goes in small steps

@@ -193,7 +193,7 @@ func TestLongestRepeat(t *testing.T) {
 		`route: [`: 0,
 	} {
 		address, _ := responding(t, 200, fmt.Sprintf(`{"config":{"original":%q}}`, config))
-		got, err := alertmanager.New(alertmanager.Options{URLs: []string{address}}).LongestRepeat(t.Context())
+		got, err := alertmanager.New(alertmanager.Options{URLs: []string{address}, Client: http.DefaultClient}).LongestRepeat(t.Context())
 		if got != want || (err != nil) != (want == 0) {
 			t.Errorf("%s gives %s (%v), want %s", config, got, err, want)
 		}

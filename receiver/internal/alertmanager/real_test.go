@@ -2,6 +2,7 @@ package alertmanager_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ receivers: [{name: none}]
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { am.Close() })
-			test(t, am, alertmanager.New(alertmanager.Options{URLs: []string{am.URL}}), name == "go.mod")
+			test(t, am, alertmanager.New(alertmanager.Options{URLs: []string{am.URL}, Client: http.DefaultClient}), name == "go.mod")
 		})
 	}
 }

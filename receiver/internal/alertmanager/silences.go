@@ -24,7 +24,7 @@ import (
 // maxResponseBytes bounds the part of a response that is read.
 const maxResponseBytes = 16 << 20
 
-// Options holds the arguments of New. URLs is required.
+// Options holds the arguments of New.
 type Options struct {
 	URLs   []string // the Alertmanagers of one cluster, in the order in which they are tried
 	Client *http.Client
@@ -39,9 +39,6 @@ type Silencer struct {
 
 // New returns a Silencer.
 func New(o Options) *Silencer {
-	if o.Client == nil {
-		o.Client = &http.Client{Timeout: 10 * time.Second}
-	}
 	urls := make([]string, len(o.URLs))
 	for i, address := range o.URLs {
 		urls[i] = strings.TrimRight(address, "/") // one name for each Alertmanager, and a base of paths

@@ -30,7 +30,7 @@ func responding(t *testing.T, code int, body string) (string, func() (r *http.Re
 
 func TestSet(t *testing.T) {
 	url, last := responding(t, 200, `{"silenceID":"abc"}`)
-	s := alertmanager.New(alertmanager.Options{URLs: []string{"http://127.0.0.1:1", url + "/prefix/"}})
+	s := alertmanager.New(alertmanager.Options{URLs: []string{"http://127.0.0.1:1", url + "/prefix/"}, Client: http.DefaultClient})
 	at := time.Date(2026, 11, 25, 3, 14, 0, 0, time.UTC)
 	id, err := s.Set(t.Context(), alertmanager.Silence{
 		Matchers: alertmanager.Exact(map[string]string{"alertname": "Größe{}"}), StartsAt: at, EndsAt: at.Add(time.Hour), CreatedBy: "alice", Comment: "page",
@@ -46,7 +46,7 @@ func TestSet(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	url, _ := responding(t, 200, `[{"id":"1","comment":"page A, alert 1","status":{"state":"active"}},{"id":"2","comment":"page A, alert 2","status":{"state":"expired"}},{"id":"3","comment":"page B","status":{"state":"active"}}]`)
-	s := alertmanager.New(alertmanager.Options{URLs: []string{url}})
+	s := alertmanager.New(alertmanager.Options{URLs: []string{url}, Client: http.DefaultClient})
 	found, err := s.Find(t.Context(), "page A")
 	if err != nil || len(found) != 1 || found[0].ID != "1" {
 		t.Errorf("Find returns %+v, %v", found, err)
@@ -72,7 +72,7 @@ func TestResponses(t *testing.T) {
 		{503, `away`, false, "responds 503: away", false},
 	} {
 		url, _ := responding(t, tc.code, tc.body)
-		s := alertmanager.New(alertmanager.Options{URLs: []string{url}})
+		s := alertmanager.New(alertmanager.Options{URLs: []string{url}, Client: http.DefaultClient})
 		_, err := s.Set(t.Context(), alertmanager.Silence{})
 		var refused *alertmanager.RefusedError
 		if (err == nil) != (tc.setErr == "") || err != nil && !strings.Contains(err.Error(), tc.setErr) || errors.As(err, &refused) != tc.refused {
@@ -82,7 +82,7 @@ func TestResponses(t *testing.T) {
 			t.Errorf("%d %s: Expire gives %v", tc.code, tc.body, err)
 		}
 	}
-	if _, err := alertmanager.New(alertmanager.Options{URLs: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}}).Set(t.Context(), alertmanager.Silence{}); err == nil {
+	if _, err := alertmanager.New(alertmanager.Options{URLs: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}, Client: http.DefaultClient}).Set(t.Context(), alertmanager.Silence{}); err == nil {
 		t.Error("Set gives no error if no Alertmanager responds")
 	}
 }
@@ -111,7 +111,7 @@ func TestGrafana(t *testing.T) {
 		}
 	}))
 	defer s.Close()
-	am := alertmanager.New(alertmanager.Options{URLs: []string{s.URL + "/api/alertmanager/grafana"}})
+	am := alertmanager.New(alertmanager.Options{URLs: []string{s.URL + "/api/alertmanager/grafana"}, Client: http.DefaultClient})
 	if id, err := am.Set(t.Context(), alertmanager.Silence{}); id != "b1c2" || err != nil {
 		t.Errorf("Set gives %q, %v", id, err)
 	}

@@ -44,7 +44,7 @@ type Options struct {
 	Actor    Actor
 	Caller   Caller
 	State    State
-	Logger   *slog.Logger // nil: nothing is logged
+	Logger   *slog.Logger
 	// Registerer registers the metrics; nil: nothing is measured.
 	Registerer prometheus.Registerer
 }
@@ -63,9 +63,6 @@ type API struct {
 
 // New returns an API.
 func New(o Options) *API {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	a := &API{
 		store: o.Store, contacts: o.Contacts, actor: o.Actor, callers: o.Caller, state: o.State, feed: newFeed(o.Store, o.Registerer),
 		logger: o.Logger, mux: http.NewServeMux(),

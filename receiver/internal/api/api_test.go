@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -112,7 +113,7 @@ func serveTo(caller access.Caller, s *store, p *directory, method, path string) 
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(method, path, nil)
 	r = r.WithContext(access.With(r.Context(), caller))
-	api.New(api.Options{Store: s, Contacts: p}).ServeHTTP(w, r)
+	api.New(api.Options{Store: s, Contacts: p, Logger: slog.New(slog.DiscardHandler)}).ServeHTTP(w, r)
 	if w.Header().Get("Content-Type") != "application/json" {
 		return 0, "not JSON: " + w.Body.String()
 	}

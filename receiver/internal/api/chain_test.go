@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http/httptest"
 	"reflect"
 	"regexp"
@@ -103,7 +104,7 @@ receivers: [{name: oncall, to: [alice]}]
 		t.Run(route, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := &chain{store: filled(), roster: people.NewRoster(cfg, nil)}
-				a := api.New(api.Options{Store: c, Contacts: new(directory), State: c, Actor: c, Caller: c})
+				a := api.New(api.Options{Store: c, Contacts: new(directory), State: c, Actor: c, Caller: c, Logger: slog.New(slog.DiscardHandler)})
 				defer a.Close()
 				method, path, _ := strings.Cut(route, " ")
 				id := "P2"

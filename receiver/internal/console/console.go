@@ -64,7 +64,7 @@ type State interface {
 	Credits(context.Context) ([]status.Credit, error)
 }
 
-// Options are the options of New. All but the last five are required.
+// Options are the options of New.
 type Options struct {
 	Store     Store
 	People    People
@@ -73,9 +73,9 @@ type Options struct {
 	State     State
 	Previewer Previewer
 
-	Base      string            // prefix of the console's paths, such as "/smspager"; "": none
-	Version   string            // of smspager, for the footer
-	Logger    *slog.Logger      // nil: nothing is logged
+	Base      string // prefix of the console's paths, such as "/smspager"; "": none
+	Version   string // of smspager, for the footer
+	Logger    *slog.Logger
 	Transport http.RoundTripper // carries the requests to Alertmanager; nil: the default transport
 	NotFound  http.HandlerFunc  // serves paths that do not exist to clients other than browsers
 }
@@ -102,9 +102,6 @@ var templateFiles embed.FS
 
 // New returns a Console. Configure must be called before it serves anything.
 func New(o Options) (*Console, error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	o.Base = strings.TrimSuffix(o.Base, "/")
 	c := &Console{o: o, mux: http.NewServeMux()}
 	c.gzips.New = func() any { return gzip.NewWriter(nil) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -123,7 +124,7 @@ func (w *world) base(path string) {
 	}
 	var err error
 	w.console, err = console.New(console.Options{
-		Store: w.store, People: w, Plans: w, Actor: w, State: w, Previewer: w, Version: "0.9.0", Base: path,
+		Store: w.store, People: w, Plans: w, Actor: w, State: w, Previewer: w, Version: "0.9.0", Base: path, Logger: slog.New(slog.DiscardHandler),
 		NotFound: func(rw http.ResponseWriter, _ *http.Request) {
 			http.Error(rw, `{"error":"no such path"}`, http.StatusNotFound)
 		},

@@ -12,7 +12,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -60,19 +59,18 @@ type Settings struct {
 	Callbacks    bool       // the provider calls back; if not, it is asked for statuses sooner
 }
 
-// Options are what New needs. Spool is required.
+// Options are the options of New.
 type Options struct {
 	// Spool must call Handover, Withdraw and Changed.
 	Spool      *spool.Spool
-	Shared     bool                  // several replicas use the store
-	Logger     *slog.Logger          // nil: nothing is logged
+	Shared     bool // several replicas use the store
+	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: nothing is measured
-	IDs        *outbox.IDs           // shared by the process, so that newer things have greater IDs; nil: New makes its own
+	IDs        *outbox.IDs           // shared by the process, so that newer things have greater IDs
 	// OnFinal is called for every message that reaches a final state, from any goroutine.
 	// It must not block.
 	OnFinal func(outbox.Message)
-	// Pages is needed if entries have pages.
-	Pages Pages
+	Pages   Pages // nil: entries have no pages
 }
 
 // Pages knows pages. An oncall.OnCall implements it.
@@ -99,15 +97,6 @@ type Delivery struct {
 
 // New returns a Delivery. Configure must be called before Run.
 func New(o Options) *Delivery {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.IDs == nil {
-		o.IDs = outbox.NewIDs()
-	}
-	if o.OnFinal == nil {
-		o.OnFinal = func(outbox.Message) {}
-	}
 	d := &Delivery{spool: o.Spool, logger: o.Logger, onFinal: o.OnFinal}
 	d.leading.Store(!o.Shared)
 	d.poller = newPoller(d)
@@ -163,16 +152,12 @@ func (d *Delivery) Withdraw(ids []string) {
 
 // Run sends until the context ends. Then it starts nothing new, lets running requests finish,
 // and returns once all of its goroutines have ended. It may be called once.
-func (d *Delivery) Run(ctx context.Context) error {
-	if d.settings.Load() == nil {
-		return errors.New("delivery: Run before Configure")
-	}
+func (d *Delivery) Run(ctx context.Context) {
 	var background sync.WaitGroup
 	background.Go(func() { d.poller.run(ctx) })
 	background.Go(func() { d.leader.run(ctx) })
 	d.sender.run(ctx)
 	background.Wait()
-	return nil
 }
 
 // maySend reports whether this process may send a message at this moment.

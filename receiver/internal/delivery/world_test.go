@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"sync"
@@ -81,21 +82,19 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	d = delivery.New(delivery.Options{Spool: w.spool, Shared: w.shared, Pages: w.pages, Registerer: w.reg, OnFinal: w.final})
+	d = delivery.New(delivery.Options{Spool: w.spool, Shared: w.shared, Logger: slog.New(slog.DiscardHandler), IDs: outbox.NewIDs(), Pages: w.pages, Registerer: w.reg, OnFinal: w.final})
 	w.d = d
 	if w.clocks != nil {
 		d.SetClocks(w.clocks)
 	}
 	w.d.Configure(w.settings())
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.d.Run(ctx) }()
+	var running sync.WaitGroup
+	running.Go(func() { w.d.Run(ctx) })
 	synctest.Wait() // otherwise it might load what the test adds next, and ask about it
 	w.stop = func() {
 		cancel()
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
+		running.Wait()
 		if err := w.spool.Close(); err != nil {
 			w.t.Error(err)
 		}

@@ -56,11 +56,11 @@ type OnCall interface {
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool
 }
 
-// Options are the options of New. Spool, OnCall and IDs are required.
+// Options are the options of New.
 type Options struct {
 	Spool      *spool.Spool
 	OnCall     OnCall
-	Logger     *slog.Logger          // nil: nothing is logged
+	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: nothing is measured
 	Shared     bool                  // other processes use the store too
 	IDs        *outbox.IDs           // shared by the process, so that a newer message has a greater ID
@@ -110,9 +110,6 @@ func (e *UnknownReceiverError) Error() string {
 
 // New returns an Intake. Call Configure before the first notification.
 func New(o Options) *Intake {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	return &Intake{
 		spool: o.Spool, onCall: o.OnCall, logger: o.Logger, refusals: logs.Limit(o.Logger), line: newLine(), metrics: newMetrics(o.Registerer),
 		memory: newMemory(), shared: o.Shared, ids: o.IDs,

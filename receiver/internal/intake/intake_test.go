@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,7 +146,7 @@ func newReplica(t testing.TB, f *fake, shared bool) *intake.Intake {
 			t.Error(err)
 		}
 	})
-	in := intake.New(intake.Options{Spool: sp, OnCall: f, Shared: shared, IDs: outbox.NewIDs()})
+	in := intake.New(intake.Options{Spool: sp, OnCall: f, Shared: shared, IDs: outbox.NewIDs(), Logger: slog.New(slog.DiscardHandler)})
 	in.Configure(settings(t))
 	return in
 }

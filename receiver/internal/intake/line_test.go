@@ -2,6 +2,7 @@ package intake
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -48,7 +49,7 @@ func TestLine(t *testing.T) {
 // TestSmallBodiesDoNotWait: without memory, a small body is read and refused for what it holds; and no
 // byte of any body is lost.
 func TestSmallBodiesDoNotWait(t *testing.T) {
-	in := New(Options{})
+	in := New(Options{Logger: slog.New(slog.DiscardHandler)})
 	in.Configure(Settings{MaxBodyBytes: 4 << 20})
 	for _, size := range []int{0, 1, smallBody - 1, smallBody, smallBody + 1, 5 << 20} {
 		for _, known := range []bool{true, false} {
@@ -77,7 +78,7 @@ func TestSmallBodiesDoNotWait(t *testing.T) {
 // immediately.
 func TestLineIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		in := New(Options{})
+		in := New(Options{Logger: slog.New(slog.DiscardHandler)})
 		in.Configure(Settings{MaxBodyBytes: 4 << 20})
 		if err := in.line.memory.Acquire(t.Context(), budget); err != nil {
 			t.Fatal(err)

@@ -42,9 +42,7 @@ func newMetrics(reg prometheus.Registerer, spool *spool.Spool) *metrics {
 			Name: "smspager_replies_unconfirmed_total", Help: "Replies without a confirmation because their number reached its limit.",
 		}),
 	}
-	if reg != nil {
-		reg.MustRegister(collector{spool})
-	}
+	reg.MustRegister(collector{spool})
 	return m
 }
 

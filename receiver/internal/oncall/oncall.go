@@ -42,15 +42,15 @@ const clientTimeout = 10 * time.Second
 // Render renders the text of a notification. If the budget has no segments, those of the receiver apply.
 type Render func(n templating.Notification, b templating.Budget) templating.Rendering
 
-// Options holds the arguments of New. Spool, People and Notices are required.
+// Options holds the arguments of New.
 type Options struct {
 	Spool      *spool.Spool
 	People     *people.Directory
 	Notices    *people.Notices
-	Shared     bool                  // other replicas use the store, too
-	Logger     *slog.Logger          // nil: nothing is logged
-	Registerer prometheus.Registerer // nil: nothing is measured
-	Transport  http.RoundTripper     // for requests to Alertmanager; nil: the network
+	Shared     bool // other replicas use the store, too
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Transport  http.RoundTripper // for requests to Alertmanager; nil: the network
 }
 
 // OnCall is the on-call system of a configuration. It is safe for concurrent use.
@@ -99,9 +99,6 @@ type tools struct {
 
 // New returns an OnCall. Configure must be called before anything else.
 func New(o Options) *OnCall {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	current := new(atomic.Pointer[settings])
 	t := tools{
 		settings: current, spool: o.Spool, people: o.People,

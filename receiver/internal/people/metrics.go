@@ -22,9 +22,7 @@ func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
 			Name: "smspager_rota_zone_differences", Help: "Time zones that the calendar of a rota defines differently from the time zone data, for a moment in the next eight weeks.",
 		}, []string{"rota"}),
 	}
-	if reg != nil {
-		reg.MustRegister(collector{d})
-	}
+	reg.MustRegister(collector{d})
 	return m
 }
 

@@ -27,14 +27,14 @@ import (
 	"github.com/smspager/smspager/receiver/outbox"
 )
 
-// Options are the options of New. Spool and Notices are required.
+// Options are the options of New.
 type Options struct {
 	Spool      *spool.Spool
 	Notices    *Notices
-	Shared     bool                  // other processes use the store too
-	Logger     *slog.Logger          // nil: nothing is logged
-	Registerer prometheus.Registerer // nil: nothing is measured
-	Transport  http.RoundTripper     // carries the requests for calendars; nil: the default transport
+	Shared     bool // other processes use the store too
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Transport  http.RoundTripper // carries the requests for calendars; nil: the default transport
 }
 
 // Directory knows the people of a configuration. It is safe for concurrent use.
@@ -63,9 +63,6 @@ type settings struct {
 
 // New returns a Directory. Configure must be called before anything else.
 func New(o Options) *Directory {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	d := &Directory{
 		spool: o.Spool, notices: o.Notices, logger: o.Logger, transport: o.Transport, began: o.Spool.Now(),
 		gap: spool.Gap(o.Shared), changed: loop.NewBell(),

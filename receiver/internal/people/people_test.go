@@ -3,6 +3,7 @@ package people_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
@@ -69,7 +72,7 @@ func directory(t *testing.T, text string) (*people.Directory, *fake) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stored.Close() })
-	d := people.New(people.Options{Spool: stored, Notices: people.NewNotices(outbox.NewIDs())})
+	d := people.New(people.Options{Spool: stored, Notices: people.NewNotices(outbox.NewIDs()), Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	d.Configure(cfg)
 	return d, f
 }

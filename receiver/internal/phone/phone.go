@@ -54,13 +54,13 @@ type People interface {
 	Zone(e164.Number) *time.Location
 }
 
-// Options are the options of New. Logger and Registerer may be nil.
+// Options are the options of New.
 type Options struct {
 	Store      Store
 	OnCall     OnCall
 	People     People
 	Logger     *slog.Logger
-	Registerer prometheus.Registerer
+	Registerer prometheus.Registerer // nil: nothing is measured
 }
 
 // Handler serves the paths that begin with link.Path. It is safe for concurrent use.
@@ -79,9 +79,6 @@ type settings struct {
 
 // New returns a Handler. It accepts no link until Configure is called.
 func New(o Options) *Handler {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	h := &Handler{
 		Options: o, mux: http.NewServeMux(), misses: newMisses(),
 		missed: promauto.With(o.Registerer).NewCounter(prometheus.CounterOpts{

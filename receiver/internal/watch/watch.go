@@ -32,13 +32,13 @@ type Alarm interface {
 	NewID(at time.Time) string
 }
 
-// Options are the options of New. Spool, People, Alarm and Healthy are required.
+// Options are the options of New.
 type Options struct {
 	Spool      *spool.Spool
 	People     People
 	Alarm      Alarm
-	Shared     bool                  // other processes use the store too
-	Logger     *slog.Logger          // nil: nothing is logged
+	Shared     bool // other processes use the store too
+	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: nothing is measured
 	Transport  http.RoundTripper     // carries the calls to the dead-man's switch; nil: the default transport
 	Healthy    func() error          // returns why smspager or the provider is not healthy
@@ -56,9 +56,6 @@ type Watch struct {
 
 // New returns a Watch. Configure must be called before anything else.
 func New(o Options) *Watch {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	h, last := newHeartbeats(&o), &seen{}
 	return &Watch{
 		seen:       last,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -120,7 +121,7 @@ func run(t *testing.T, f *fake, cfg *config.Config, o Options) (w *Watch, stop f
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Spool, o.People, o.Alarm = f.spool, f, people.NewNotices(outbox.NewIDs())
+	o.Spool, o.People, o.Alarm, o.Logger = f.spool, f, people.NewNotices(outbox.NewIDs()), slog.New(slog.DiscardHandler)
 	w = New(o)
 	if cfg.Alive.Interval == 0 {
 		cfg.Alive.Interval = time.Minute
