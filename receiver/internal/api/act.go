@@ -41,7 +41,6 @@ type actBody struct {
 	Text    string `json:"text"`  // of a note
 }
 
-// serveAct serves POST /api/v1/pages/{id}/VERB.
 func (a *API) serveAct(verb command.Verb) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		caller := access.From(r.Context())

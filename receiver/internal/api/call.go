@@ -34,7 +34,6 @@ type Caller interface {
 	Call(context.Context, Call) (Called, int, error)
 }
 
-// serveCall serves POST /api/v1/pages.
 func (a *API) serveCall(w http.ResponseWriter, r *http.Request) {
 	caller := access.From(r.Context())
 	if err := caller.May(config.Responder); err != nil {

@@ -172,7 +172,6 @@ func (f *feed) compare(messages []outbox.Message) {
 	f.messages = states
 }
 
-// serveEvents serves GET /api/v1/events.
 func (a *API) serveEvents(w http.ResponseWriter, r *http.Request) {
 	listener, err := a.feed.listen()
 	if err != nil {

@@ -48,7 +48,6 @@ type Messages struct {
 	Next     string    `json:"next"` // the parameter before for the next part of the list; "": this is the last
 }
 
-// serveMessages serves GET /api/v1/messages.
 func (a *API) serveMessages(w http.ResponseWriter, r *http.Request) {
 	q, err := parseQuery(r.URL.Query())
 	if err != nil {
@@ -83,7 +82,6 @@ func cut[T any](all []T, limit int, id func(T) string) (first []T, next string) 
 	return all[:limit], id(all[limit-1])
 }
 
-// serveMessage serves GET /api/v1/messages/{id}.
 func (a *API) serveMessage(w http.ResponseWriter, r *http.Request) {
 	m, err := a.store.Get(r.Context(), r.PathValue("id"))
 	switch {

@@ -47,7 +47,6 @@ type Pages struct {
 	Next  string `json:"next"` // the parameter before for the next part of the list; "": this is the last
 }
 
-// servePages serves GET /api/v1/pages.
 func (a *API) servePages(w http.ResponseWriter, r *http.Request) {
 	q, err := parsePageQuery(r.URL.Query())
 	if err != nil {

@@ -21,7 +21,6 @@ type Reply struct {
 	Text string      `json:"text"`
 }
 
-// serveReplies serves GET /api/v1/replies.
 func (a *API) serveReplies(w http.ResponseWriter, r *http.Request) {
 	limit := defaultLimit
 	for name, given := range r.URL.Query() {

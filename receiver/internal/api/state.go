@@ -63,7 +63,6 @@ type Shift struct {
 	Unknown  []string    `json:"unknown"`
 }
 
-// serveDuty serves GET /api/v1/duty.
 func (a *API) serveDuty(w http.ResponseWriter, r *http.Request) {
 	from, to, err := span(r.URL.Query(), a.state.Now())
 	if err != nil {
@@ -120,7 +119,6 @@ type previewBody struct {
 // maxTemplate is the maximum size of a template to try, in bytes.
 const maxTemplate = 16 << 10
 
-// servePreview serves POST /api/v1/preview.
 func (a *API) servePreview(w http.ResponseWriter, r *http.Request) {
 	var body previewBody
 	if err := decode(r, &body); err != nil {

@@ -65,7 +65,6 @@ func (c *Console) responder(w http.ResponseWriter, r *http.Request) (contact str
 	return caller.Contact, true
 }
 
-// serveAct serves POST /pages/{code}/{verb}.
 func (c *Console) serveAct(w http.ResponseWriter, r *http.Request) {
 	verb, known := verbs[r.PathValue("verb")]
 	if !known {

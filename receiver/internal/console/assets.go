@@ -57,7 +57,6 @@ func compressed(content []byte) []byte {
 	return b.Bytes()
 }
 
-// ServeHTTP serves GET /assets/{name}.
 func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	file := a.files[r.PathValue("name")]
 	if file == nil {

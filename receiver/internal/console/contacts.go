@@ -52,7 +52,6 @@ type contact struct {
 	Result            *verified
 }
 
-// serveContacts serves GET /contacts.
 func (c *Console) serveContacts(w http.ResponseWriter, r *http.Request) {
 	c.showContacts(w, r, http.StatusOK, nil)
 }
@@ -235,7 +234,6 @@ func quietWords(q config.Quiet, f *Frame) string {
 	return words + "."
 }
 
-// serveVerify serves POST /contacts/{name}/verify.
 func (c *Console) serveVerify(w http.ResponseWriter, r *http.Request) {
 	f := c.frame(r, "/contacts", "")
 	if err := f.Caller.May(config.Admin); err != nil {

@@ -97,7 +97,6 @@ type shift struct {
 	contacts []string
 }
 
-// serveDuty serves GET /duty.
 func (c *Console) serveDuty(w http.ResponseWriter, r *http.Request) {
 	f := c.frame(r, "/duty", "Duty")
 	today := f.midnight(f.now, 0)

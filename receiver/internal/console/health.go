@@ -41,7 +41,6 @@ type health struct {
 	PagesCut      when
 }
 
-// serveHealth serves GET /health.
 func (c *Console) serveHealth(w http.ResponseWriter, r *http.Request) {
 	f := c.frame(r, "/health", "Health")
 	read, err := c.readFigures(r.Context(), f.now)

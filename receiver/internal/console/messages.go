@@ -60,10 +60,8 @@ type oneMessage struct {
 	History             []entry
 }
 
-// serveMessages serves GET /messages.
 func (c *Console) serveMessages(w http.ResponseWriter, r *http.Request) { c.showMessages(w, r, nil) }
 
-// serveMessage serves GET /messages/{id}.
 func (c *Console) serveMessage(w http.ResponseWriter, r *http.Request) {
 	m, err := c.o.Store.Get(r.Context(), r.PathValue("id"))
 	switch {

@@ -68,7 +68,6 @@ type ended struct {
 	At, Opened                     when
 }
 
-// serveNow serves GET /.
 func (c *Console) serveNow(w http.ResponseWriter, r *http.Request) {
 	c.showNow(w, r, http.StatusOK, nil)
 }

@@ -61,7 +61,6 @@ type silence struct {
 	Until       when
 }
 
-// servePage serves GET /pages/{code}.
 func (c *Console) servePage(w http.ResponseWriter, r *http.Request) {
 	c.showPage(w, r, http.StatusOK, nil)
 }

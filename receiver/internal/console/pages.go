@@ -33,7 +33,6 @@ type pageRow struct {
 	Updated     when
 }
 
-// servePages serves GET /pages.
 func (c *Console) servePages(w http.ResponseWriter, r *http.Request) {
 	given := r.URL.Query()
 	q := outbox.PageQuery{Receiver: given.Get("receiver"), Before: given.Get("before"), Limit: pagesShown + 1}
