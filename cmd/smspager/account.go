@@ -146,10 +146,8 @@ func (s *sender) run(ctx context.Context, c console) error {
 			}
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if sleep(ctx, gap) {
 			return &exitError{exitOpen, fmt.Errorf("no final status within %s; ask again with: smspager status%s %s", s.patience, s.given(), r.APIID)}
-		case <-time.After(gap):
 		}
 	}
 }

@@ -199,10 +199,8 @@ func (s *stage) page(ctx context.Context, payload []byte, phone *textinghousetes
 			}
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if sleep(ctx, 20*time.Millisecond) {
 			return fmt.Errorf("the message is still %s after %s", m.State, demoTimeout)
-		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

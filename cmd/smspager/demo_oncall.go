@@ -94,10 +94,7 @@ func (s *stage) beat(ctx context.Context) (stop func()) {
 	beats.Go(func() {
 		for ctx.Err() == nil {
 			_ = callJSON(ctx, http.DefaultClient, http.MethodPost, s.base+"/alertmanager/watchdog", []byte(watchdogPayload), new(any))
-			select {
-			case <-ctx.Done():
-			case <-time.After(500 * time.Millisecond):
-			}
+			sleep(ctx, 500*time.Millisecond)
 		}
 	})
 	return func() {

@@ -107,10 +107,7 @@ func (p *pages) follow(ctx context.Context, out io.Writer, path string) error {
 				fmt.Fprintln(out, text)
 			}
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
+		sleep(ctx, pause)
 	}
 	return nil
 }
@@ -235,10 +232,8 @@ func (v *verify) run(ctx context.Context, c console) error {
 				return printAs(v.output, c.out, v.name+" is verified", map[string]string{"contact": v.name, "state": "verified"})
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if sleep(ctx, 500*time.Millisecond) {
 			return &exitError{exitOpen, fmt.Errorf("no reply from %s within %s; the code is valid for a day", v.name, v.patience)}
-		case <-time.After(500 * time.Millisecond):
 		}
 	}
 }

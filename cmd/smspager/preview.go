@@ -70,10 +70,8 @@ func (p *preview) run(ctx context.Context, c console) error {
 				fmt.Fprintf(c.out, "-- %s; waiting for a file to be saved, Ctrl-C stops\n", time.Now().Format(time.TimeOnly))
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if sleep(ctx, pause) {
 			return nil
-		case <-time.After(pause):
 		}
 	}
 }
