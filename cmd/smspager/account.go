@@ -15,6 +15,7 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse"
+	"github.com/smspager/smspager/templating"
 	"github.com/smspager/smspager/templating/gsm7"
 )
 
@@ -152,15 +153,7 @@ func (s *sender) run(ctx context.Context, c console) error {
 	}
 }
 
-func segments(n int) string { return count(n, "segment") }
-
-// count returns a number with its noun.
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
+func segments(n int) string { return templating.Counted(n, "segment") }
 
 // statusCommand is the subcommand status.
 type statusCommand struct {

@@ -15,6 +15,7 @@ import (
 	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
+	"github.com/smspager/smspager/templating"
 )
 
 // checkConfig is the subcommand check-config.
@@ -209,7 +210,7 @@ func (r *checked) draw(c console) {
 		fmt.Fprintln(c.err, r.Error)
 	}
 	if r.OK {
-		fmt.Fprintf(c.out, "%s: valid, %s; time zones of release %s (%s)\n", r.File, count(r.Receivers, "receiver"), r.Zones.Release, r.Zones.Source)
+		fmt.Fprintf(c.out, "%s: valid, %s; time zones of release %s (%s)\n", r.File, templating.Counted(r.Receivers, "receiver"), r.Zones.Release, r.Zones.Source)
 	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(c.err, "%s: warning: %s\n", r.File, warning)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/smspager/smspager/templating"
 )
 
 // titleJSON is a title of shifts with other words than the names of contacts.
@@ -35,7 +37,7 @@ func (r *checked) drawTitles(c console, rota string) {
 		if len(t.Contacts) > 0 {
 			who = strings.Join(t.Contacts, ", ")
 		}
-		fmt.Fprintf(c.out, "    %.60q  %s (%s, first %s)\n", t.Title, who, count(t.Shifts, "shift"), t.First.Format(shiftLayout))
+		fmt.Fprintf(c.out, "    %.60q  %s (%s, first %s)\n", t.Title, who, templating.Counted(t.Shifts, "shift"), t.First.Format(shiftLayout))
 	}
 	if shown > maxTitles {
 		fmt.Fprintf(c.out, "    and %d more; --output=json shows all\n", shown-maxTitles)
