@@ -10,7 +10,6 @@ import (
 	"github.com/smspager/smspager/receiver/internal/api"
 	"github.com/smspager/smspager/receiver/internal/console"
 	"github.com/smspager/smspager/receiver/internal/intake"
-	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/status"
 	"github.com/smspager/smspager/templating"
 )
@@ -47,8 +46,6 @@ func (s state) Heartbeats(ctx context.Context) ([]status.Heartbeat, error) {
 }
 
 func (s state) Credits(ctx context.Context) ([]status.Credit, error) { return s.watch.Credits(ctx) }
-
-func (s state) Roster() *people.Roster { return s.people.Roster() }
 
 func (s state) Preview(receiver string, payload []byte, text string) (any, error) {
 	n, err := Decode(payload)

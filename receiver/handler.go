@@ -31,7 +31,7 @@ func (r *Receiver) openDoors(o Options, own *prometheus.Registry) (err error) {
 	r.api = api.New(api.Options{Store: r.spool, Contacts: r.people, Actor: r.oncall, Caller: caller{r}, State: state{r}, Logger: o.Logger, Registerer: own})
 	r.phone = phone.New(phone.Options{Store: r.spool, OnCall: r.oncall, People: r.people, Logger: o.Logger, Registerer: own})
 	r.console, err = console.New(console.Options{
-		Store: r.spool, People: r.people, Plans: r.oncall, Actor: r.oncall, State: state{r}, Previewer: previewer{r},
+		Store: r.spool, People: r.people, OnCall: r.oncall, State: state{r}, Previewer: previewer{r},
 		Base: r.base, Version: version.Version, Logger: o.Logger, Transport: o.Transport, NotFound: api.NotFound,
 	})
 	return err

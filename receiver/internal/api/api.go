@@ -30,10 +30,7 @@ const (
 
 // Store is what the API reads, such as an outbox.Store.
 type Store interface {
-	Get(ctx context.Context, id string) (outbox.Message, error)
-	List(context.Context, outbox.Query) ([]outbox.Message, error)
-	Page(ctx context.Context, id string) (outbox.Page, error)
-	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
+	outbox.Finder
 	Marks(ctx context.Context, kind string) ([]outbox.Mark, error)
 }
 

@@ -70,9 +70,12 @@ func (s *store) Marks(context.Context, string) ([]outbox.Mark, error) { return s
 
 // directory is a directory with two contacts.
 type directory struct {
-	asked []string
-	err   error
+	asked  []string
+	err    error
+	roster *people.Roster
 }
+
+func (p *directory) Roster() *people.Roster { return p.roster }
 
 func (p *directory) Contacts() []people.Contact {
 	return []people.Contact{{Name: "alice", Verified: at}, {Name: "bob", Stopped: at}}

@@ -24,7 +24,6 @@ import (
 // chain is the rest of smspager: each of its times is at. Its pages change whenever they are read.
 type chain struct {
 	*store
-	roster  *people.Roster
 	version int
 }
 
@@ -37,8 +36,7 @@ func (c *chain) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, e
 	return ps, err
 }
 
-func (c *chain) Now() time.Time         { return at }
-func (c *chain) Roster() *people.Roster { return c.roster }
+func (c *chain) Now() time.Time { return at }
 
 func (c *chain) Status() (s status.Status) {
 	fill(reflect.ValueOf(&s).Elem())
@@ -103,8 +101,8 @@ receivers: [{name: oncall, to: [alice]}]
 	for _, route := range api.New(api.Options{}).Routes() {
 		t.Run(route, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := &chain{store: filled(), roster: people.NewRoster(cfg, nil)}
-				a := api.New(api.Options{Store: c, Contacts: new(directory), State: c, Actor: c, Caller: c, Logger: slog.New(slog.DiscardHandler)})
+				c := &chain{store: filled()}
+				a := api.New(api.Options{Store: c, Contacts: &directory{roster: people.NewRoster(cfg, nil)}, State: c, Actor: c, Caller: c, Logger: slog.New(slog.DiscardHandler)})
 				defer a.Close()
 				method, path, _ := strings.Cut(route, " ")
 				id := "P2"

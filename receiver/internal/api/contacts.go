@@ -14,9 +14,10 @@ import (
 	"github.com/smspager/smspager/receiver/internal/status"
 )
 
-// Contacts knows the contacts and the states of their phones.
+// Contacts knows the contacts, the states of their phones, and who is on duty.
 type Contacts interface {
 	Contacts() []people.Contact
+	Roster() *people.Roster
 	// Verify sends a contact a code to reply with. link adds a link to the text. The error is
 	// people.ErrUnknownContact if no contact has the name.
 	Verify(ctx context.Context, name string, link bool) error

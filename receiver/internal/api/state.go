@@ -12,7 +12,6 @@ import (
 
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/access"
-	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/receiver/internal/status"
 )
@@ -22,7 +21,6 @@ type State interface {
 	Now() time.Time
 	Status() status.Status
 	Heartbeats(context.Context) ([]status.Heartbeat, error)
-	Roster() *people.Roster
 	// Preview renders a payload for a receiver. If receiver is "", that is the payload's receiver, or
 	// the only one. text replaces the receiver's template; "" keeps it.
 	Preview(receiver string, payload []byte, text string) (any, error)
@@ -69,7 +67,7 @@ func (a *API) serveDuty(w http.ResponseWriter, r *http.Request) {
 		response.Write(w, http.StatusBadRequest, err)
 		return
 	}
-	roster := a.state.Roster()
+	roster := a.contacts.Roster()
 	rotas := []Rota{}
 	for _, name := range roster.Rotas() {
 		rota := Rota{Name: name, Timezone: roster.Zone(name).String(), Shifts: []Shift{}}

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -25,11 +24,6 @@ const (
 	// maxActRetries is how often an action is retried if its page was stored again without news.
 	maxActRetries = 3
 )
-
-// Actor performs actions on pages, as on-call does.
-type Actor interface {
-	Act(context.Context, command.Act) (command.Acted, error)
-}
 
 // result is the outcome of the reader's action. It is shown in place of the button.
 type result struct {
@@ -145,7 +139,7 @@ func readForm(r *http.Request, act *command.Act) (fault string) {
 func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
 	f := c.frame(r, "", "")
 	seen, _ := strconv.ParseInt(r.PostForm.Get("seen"), 10, 64)
-	acted, err := c.o.Actor.Act(r.Context(), act)
+	acted, err := c.o.OnCall.Act(r.Context(), act)
 	var changed *command.ChangedError
 	for tries := 0; errors.As(err, &changed); tries++ {
 		if seen > changed.Page.UpdatedAt.UnixMilli() { // nobody can have seen the future
@@ -156,7 +150,7 @@ func (c *Console) act(r *http.Request, act command.Act) (*result, error) {
 			return &result{Page: changed.Page, Verb: act.Verb, Changed: append(news, "now it is "+string(changed.Page.State)), Note: act.Text}, nil
 		}
 		act.Version = changed.Page.Version
-		acted, err = c.o.Actor.Act(r.Context(), act)
+		acted, err = c.o.OnCall.Act(r.Context(), act)
 	}
 	if err != nil {
 		return nil, err

@@ -71,7 +71,7 @@ func (c *Console) coming(f *Frame, p *page.Page) (next string, at when, waits st
 	if p.State != outbox.PageOpen {
 		return "", when{}, ""
 	}
-	plan := c.o.Plans.Plan(p.Receiver)
+	plan := c.o.OnCall.Plan(p.Receiver)
 	switch {
 	case !p.Fires():
 		return "", when{}, "Nobody is paged while Alertmanager holds back all of its alerts."

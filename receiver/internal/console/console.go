@@ -26,19 +26,12 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/access"
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
+	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
 	"github.com/smspager/smspager/receiver/internal/people"
 	"github.com/smspager/smspager/receiver/internal/status"
 	"github.com/smspager/smspager/receiver/outbox"
 )
-
-// Store is what the console reads, such as an outbox.Store.
-type Store interface {
-	Get(ctx context.Context, id string) (outbox.Message, error)
-	List(context.Context, outbox.Query) ([]outbox.Message, error)
-	Page(ctx context.Context, id string) (outbox.Page, error)
-	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
-}
 
 // People knows the contacts and who is on duty.
 type People interface {
@@ -51,8 +44,10 @@ type People interface {
 	Verify(ctx context.Context, name string, link bool) error
 }
 
-// Plans knows the escalation plans of receivers. The plan of a receiver that is not configured is nil.
-type Plans interface {
+// OnCall performs actions on pages, and knows the escalation plans of receivers. The plan of a receiver
+// that is not configured is nil.
+type OnCall interface {
+	Act(context.Context, command.Act) (command.Acted, error)
 	Plan(receiver string) *page.Plan
 }
 
@@ -66,10 +61,9 @@ type State interface {
 
 // Options are the options of New.
 type Options struct {
-	Store     Store
+	Store     outbox.Finder
 	People    People
-	Plans     Plans
-	Actor     Actor
+	OnCall    OnCall
 	State     State
 	Previewer Previewer
 

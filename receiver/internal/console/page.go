@@ -112,7 +112,7 @@ func (c *Console) onePage(ctx context.Context, f *Frame, stored outbox.Page, ms 
 			v.Others = append(v.Others, who)
 		}
 	}
-	if plan := c.o.Plans.Plan(p.Receiver); plan != nil && v.Current && p.Steps < len(plan.Steps) && (!p.Held() || v.ByReader) {
+	if plan := c.o.OnCall.Plan(p.Receiver); plan != nil && v.Current && p.Steps < len(plan.Steps) && (!p.Held() || v.ByReader) {
 		v.Escalates = true
 		v.Passed = f.Shown(list(c.names(plan.Steps[p.Steps].To, f.now)))
 	}
@@ -197,7 +197,7 @@ func (c *Console) reached(f *Frame, p *page.Page, ms []outbox.Message) []person 
 		who.Detail = f.Shown(strings.TrimSpace(sentence(who.Detail) + " " + replied))
 		all = append(all, who)
 	}
-	if coming, more := p.Coming(c.o.Plans.Plan(p.Receiver)); more && coming.Number > 0 {
+	if coming, more := p.Coming(c.o.OnCall.Plan(p.Receiver)); more && coming.Number > 0 {
 		wrong := c.phones()
 		for _, name := range c.names(coming.Step.To, coming.At) {
 			next := person{Name: f.Shown(name), Word: "next", Class: "is-wait", NextAt: f.when(page.Latest(coming.At, f.now))}

@@ -65,7 +65,7 @@ type world struct {
 	messages []outbox.Message
 	acts     []command.Act
 	rendered []string      // receivers and templates that were rendered
-	store    console.Store // nil: the world itself
+	store    outbox.Finder // nil: the world itself
 	err      error         // of reads
 	deaf     bool          // browsers are not notified of changes
 	changed  chan struct{} // closed at each change
@@ -124,7 +124,7 @@ func (w *world) base(path string) {
 	}
 	var err error
 	w.console, err = console.New(console.Options{
-		Store: w.store, People: w, Plans: w, Actor: w, State: w, Previewer: w, Version: "0.9.0", Base: path, Logger: slog.New(slog.DiscardHandler),
+		Store: w.store, People: w, OnCall: w, State: w, Previewer: w, Version: "0.9.0", Base: path, Logger: slog.New(slog.DiscardHandler),
 		NotFound: func(rw http.ResponseWriter, _ *http.Request) {
 			http.Error(rw, `{"error":"no such path"}`, http.StatusNotFound)
 		},
@@ -235,7 +235,7 @@ func (w *world) load(code string) *page.Page {
 	return p
 }
 
-// Act implements console.Actor: it changes the page as on-call does.
+// Act implements console.OnCall: it changes the page as on-call does.
 func (w *world) Act(ctx context.Context, a command.Act) (command.Acted, error) {
 	w.acting.Lock()
 	defer w.acting.Unlock()

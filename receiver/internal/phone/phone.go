@@ -36,13 +36,6 @@ var source string
 
 var pageTemplate = template.Must(template.New("page").Parse(source))
 
-// Store is what the page reads, such as an outbox.Store.
-type Store interface {
-	List(context.Context, outbox.Query) ([]outbox.Message, error)
-	Page(ctx context.Context, id string) (outbox.Page, error)
-	Pages(context.Context, outbox.PageQuery) ([]outbox.Page, error)
-}
-
 // OnCall performs actions on pages, and knows the escalation plans of receivers.
 type OnCall interface {
 	Act(context.Context, command.Act) (command.Acted, error)
@@ -56,7 +49,7 @@ type People interface {
 
 // Options are the options of New.
 type Options struct {
-	Store      Store
+	Store      outbox.Finder
 	OnCall     OnCall
 	People     People
 	Logger     *slog.Logger
