@@ -24,7 +24,6 @@ type Caller struct {
 	Login   string      // "": anonymous, or a script with the token
 	Contact string      // the contact of the login; "": none
 	Role    config.Role // at least config.Viewer
-	Script  bool        // has the token, and may act as any contact
 	Open    bool        // nobody can log in here
 }
 
@@ -126,7 +125,7 @@ func (c *Control) Caller(r *http.Request) Caller {
 	nobody := Caller{Role: config.Viewer, Open: s.open()}
 	if token, ok := Bearer(r); ok {
 		if s.token != "" && s.token.Matches(token) {
-			return Caller{Role: config.Admin, Script: true}
+			return Caller{Role: config.Admin}
 		}
 		return nobody
 	}
@@ -175,15 +174,14 @@ func (s *settings) trusts(r *http.Request) bool {
 // NeedsNoLogin reports whether a request is allowed without basic auth: it asks for smspager's health,
 // has a public path, or has a token that its path requires.
 func (c *Control) NeedsNoLogin(r *http.Request) bool {
-	switch path := r.URL.Path; {
-	case path == "/-/healthy", path == "/-/ready", strings.HasPrefix(path, "/textinghouse/"), strings.HasPrefix(path, "/p/"):
+	path := r.URL.Path
+	if path == "/-/healthy" || path == "/-/ready" || strings.HasPrefix(path, "/textinghouse/") || strings.HasPrefix(path, "/p/") {
 		return true
-	default:
-		s := c.settings.Load()
-		token, ok := Bearer(r)
-		hook := path == "/alertmanager" || strings.HasPrefix(path, "/alertmanager/")
-		return ok && (s.token != "" && s.token.Matches(token) || hook && s.webhook != "" && s.webhook.Matches(token))
 	}
+	s := c.settings.Load()
+	token, ok := Bearer(r)
+	hook := path == "/alertmanager" || strings.HasPrefix(path, "/alertmanager/")
+	return ok && (s.token != "" && s.token.Matches(token) || hook && s.webhook != "" && s.webhook.Matches(token))
 }
 
 // Bearer returns the bearer token of a request.

@@ -66,7 +66,7 @@ func TestCaller(t *testing.T) {
 		"admin without a contact":          {request{user: "root"}, access.Caller{Login: "root", Role: config.Admin}},
 		"basic auth, not listed":           {request{user: "bob"}, access.Caller{Login: "bob", Role: config.Viewer}},
 		"basic auth, nobody checked":       {request{user: "unknown"}, access.Caller{Role: config.Viewer}},
-		"token":                            {request{token: "0123456789abcdef"}, access.Caller{Role: config.Admin, Script: true}},
+		"token":                            {request{token: "0123456789abcdef"}, access.Caller{Role: config.Admin}},
 		"wrong token":                      {request{token: "0123456789abcdee"}, access.Caller{Role: config.Viewer}},
 		"the webhook's token":              {request{token: "fedcba9876543210"}, access.Caller{Role: config.Viewer}},
 		"wrong token beside a login":       {request{from: proxy, token: "x", headers: map[string]string{"X-User": "al"}}, access.Caller{Role: config.Viewer}},
@@ -110,8 +110,8 @@ func TestAs(t *testing.T) {
 		"responder as somebody else":   {access.Caller{Login: "al", Contact: "alice", Role: config.Responder}, "bob", "", 403},
 		"responder without contact":    {access.Caller{Login: "al", Role: config.Responder}, "", "", 400},
 		"admin for somebody":           {access.Caller{Login: "root", Role: config.Admin}, "bob", "bob", 200},
-		"script":                       {access.Caller{Script: true, Role: config.Admin}, "bob", "bob", 200},
-		"script that names nobody":     {access.Caller{Script: true, Role: config.Admin}, "", "", 400},
+		"script":                       {access.Caller{Role: config.Admin}, "bob", "bob", 200},
+		"script that names nobody":     {access.Caller{Role: config.Admin}, "", "", 400},
 		"a login that is not a member": {access.Caller{Login: "x", Role: config.Viewer}, "", "", 403},
 	} {
 		contact, err := c.caller.As(c.by)

@@ -26,7 +26,6 @@ type Called struct {
 	Messages []string // IDs
 	Receiver string   // of the page
 	Group    string
-	Key      string
 }
 
 // Caller pages people by hand. Call also returns an HTTP status code for the error.

@@ -124,7 +124,7 @@ receivers: [{name: oncall, to: [alice]}]
 				defer cancel()
 				r := httptest.NewRequest(method, strings.NewReplacer("{id}", id, "{name}", "alice").Replace(path), strings.NewReader(body))
 				w := httptest.NewRecorder()
-				a.ServeHTTP(w, r.WithContext(access.With(ctx, access.Caller{Role: config.Admin, Script: true})))
+				a.ServeHTTP(w, r.WithContext(access.With(ctx, access.Caller{Role: config.Admin})))
 				times := aTime.FindAllString(w.Body.String(), -1)
 				if w.Code != 200 || (len(times) == 0) != slices.Contains(timeless, route) {
 					t.Errorf("%s responds %d with %d times: %s", route, w.Code, len(times), w.Body)

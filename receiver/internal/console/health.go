@@ -96,7 +96,7 @@ func verdict(f *Frame, s *status.Status, texts []textFigure) (heading, lead stri
 	switch {
 	case s.Account.Refused != "":
 		return "Nothing is sent", lead
-	case lost > 0 && lost == 1:
+	case lost == 1:
 		return "1 message did not arrive", lead
 	case lost > 0:
 		return fmt.Sprintf("%d messages did not arrive", lost), lead

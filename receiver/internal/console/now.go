@@ -58,7 +58,7 @@ type onDuty struct {
 
 type beat struct {
 	Name, State, Class string
-	Last, Dead         when
+	Last               when
 	Timeout            string
 }
 
@@ -304,9 +304,6 @@ func beats(f *Frame, known []status.Heartbeat) []beat {
 		}
 		if h.LastAt != nil {
 			b.Last = f.when(time.Time(*h.LastAt))
-		}
-		if h.DeadAt != nil {
-			b.Dead = f.when(time.Time(*h.DeadAt))
 		}
 		all = append(all, b)
 	}

@@ -30,7 +30,6 @@ type pageRow struct {
 	ID          string
 	Word, Class string
 	Story       string
-	Updated     when
 }
 
 func (c *Console) servePages(w http.ResponseWriter, r *http.Request) {
@@ -92,7 +91,7 @@ func (l *pageList) address(before string) string {
 
 // row returns a page for the list.
 func (c *Console) row(f *Frame, p outbox.Page) pageRow {
-	row := pageRow{line: c.line(f, &p), ID: p.ID, Updated: f.when(p.UpdatedAt), Word: string(p.State), Class: "is-ok"}
+	row := pageRow{line: c.line(f, &p), ID: p.ID, Word: string(p.State), Class: "is-ok"}
 	row.Name, row.Where = f.title(read(p))
 	switch p.State {
 	case outbox.PageOpen:

@@ -88,7 +88,7 @@ func TestPlayground(t *testing.T) {
 // TestPlaygroundRoles: to try a template of one's own, a user needs the role responder, unless nobody
 // can log in. Trying a notification needs no role.
 func TestPlaygroundRoles(t *testing.T) {
-	script := access.Caller{Role: config.Admin, Script: true}
+	script := access.Caller{Role: config.Admin}
 	for _, c := range []struct {
 		name   string
 		caller access.Caller
