@@ -101,13 +101,7 @@ const settleGap = 20 * time.Millisecond
 // If it was aborted, it may be begun again. The outcome stays unknown, and settle returns err, if the server
 // does not report it in time, or was restarted meanwhile, after which transaction IDs may differ.
 func (s *Store) settle(ctx context.Context, b *batch, err error) (again bool, _ error) {
-	for first := true; ctx.Err() == nil; first = false {
-		if !first {
-			select {
-			case <-ctx.Done():
-			case <-time.After(settleGap):
-			}
-		}
+	for ; ctx.Err() == nil; pause(ctx, settleGap) {
 		var server time.Time
 		var status *string // nil: the transaction is too old
 		failed := s.pool.QueryRow(ctx, `SELECT pg_postmaster_start_time(), pg_xact_status($1::text::xid8)`, b.xid).Scan(&server, &status)

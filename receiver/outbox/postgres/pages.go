@@ -106,16 +106,12 @@ func (s *Store) Page(ctx context.Context, id string) (outbox.Page, error) {
 		return outbox.Page{}, outbox.ErrNotFound
 	}
 	if err == nil {
-		ps[0].Events, err = s.pageEvents(ctx, id)
+		ps[0].Events, err = collect(ctx, s.pool, table.PageEvent, selectPageEvents, id)
 	}
 	if err != nil {
 		return outbox.Page{}, fmt.Errorf("read page %s: %w", id, err)
 	}
 	return ps[0], nil
-}
-
-func (s *Store) pageEvents(ctx context.Context, id string) ([]outbox.PageEvent, error) {
-	return collect(ctx, s.pool, table.PageEvent, selectPageEvents, id)
 }
 
 // Pages implements outbox.Store.

@@ -71,14 +71,10 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{config: config, holder: rand.Text()}
-	if err := s.checkSessions(ctx); err != nil {
-		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
-	}
-	if err := s.migrate(ctx); err != nil {
-		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
-	}
-	if err := s.connect(ctx); err != nil {
-		return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
+	for _, step := range []func(context.Context) error{s.checkSessions, s.migrate, s.connect} {
+		if err := step(ctx); err != nil {
+			return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
+		}
 	}
 	s.group = group.New(group.Options[*item]{Transaction: s.transaction, Alone: ofOne})
 	return s, nil

@@ -63,7 +63,7 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("open %s: %w", path, err)
-			s.closeAll()
+			s.Close()
 			if reason := forbidden(path); reason != nil {
 				err = reason
 			}
@@ -161,9 +161,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 // Close waits for the writes under way, then closes the file.
-func (s *Store) Close() error { return s.closeAll() }
-
-func (s *Store) closeAll() error {
+func (s *Store) Close() error {
 	var errs []error
 	if s.readMessage != nil {
 		errs = append(errs, s.readMessage.Close())

@@ -92,7 +92,7 @@ func (s *statements) close() {
 func (s *Store) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	ids := e.IDs()
 	var added outbox.Added // read only if Do waited for the work
-	err := s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
+	err := s.writer.group.Do(ctx, func(ctx context.Context, st *statements) error {
 		added = outbox.Added{IDs: ids}
 		if e.Key != (outbox.Key{}) {
 			if original, err := st.sight(ctx, &e); err != nil {
@@ -136,7 +136,7 @@ func (st *statements) add(ctx context.Context, e *outbox.Entry) error {
 // Prune implements outbox.Store.
 func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
 	var most int
-	err := s.writer.Do(ctx, func(ctx context.Context, st *statements) error {
+	err := s.writer.group.Do(ctx, func(ctx context.Context, st *statements) error {
 		if _, err := st.pruneSightings.ExecContext(ctx, maxSightings); err != nil {
 			return err
 		}

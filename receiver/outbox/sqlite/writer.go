@@ -32,11 +32,6 @@ func (w *writer) start(ctx context.Context) (err error) {
 	return nil
 }
 
-// Do runs a function in a transaction, see group.Writer.
-func (w *writer) Do(ctx context.Context, do work) error {
-	return w.group.Do(ctx, do)
-}
-
 func (w *writer) transaction(batch []work) (err error) {
 	if err := w.files.check(); err != nil {
 		return fmt.Errorf("%w: %w", outbox.ErrNotStored, err)
