@@ -76,15 +76,9 @@ func (e endpoints) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// observe counts one exchange with the provider.
 func (m *metrics) observe(e textinghouse.Exchange) {
 	m.requests.WithLabelValues(e.Command, e.Endpoint, e.Outcome).Inc()
 	m.duration.WithLabelValues(e.Command).Observe(e.Duration.Seconds())
-}
-
-// calledBack counts one callback of the provider.
-func (m *metrics) calledBack(kind, outcome string) {
-	m.callbacks.WithLabelValues(kind, outcome).Inc()
 }
 
 // noteZones reports the time zone data that a configuration was read with.

@@ -46,16 +46,6 @@ type Options struct {
 	Transport http.RoundTripper
 }
 
-// opener returns a function that opens the outbox.
-func (o Options) opener(s config.Storage) func(context.Context) (outbox.Store, error) {
-	return func(ctx context.Context) (outbox.Store, error) {
-		if o.Store != nil {
-			return o.Store, nil
-		}
-		return open(ctx, s)
-	}
-}
-
 // join registers the Receiver's metrics as the options say.
 func (r *Receiver) join(own *prometheus.Registry, o Options) error {
 	r.gatherer, r.unregister = own, func() {}
@@ -74,8 +64,11 @@ func (r *Receiver) join(own *prometheus.Registry, o Options) error {
 	return nil
 }
 
-// open opens the outbox that a configuration names.
-func open(ctx context.Context, s config.Storage) (outbox.Store, error) {
+// open opens the outbox: Options.Store, or the one that a configuration names.
+func (o Options) open(ctx context.Context, s config.Storage) (outbox.Store, error) {
+	if o.Store != nil {
+		return o.Store, nil
+	}
 	if s.PostgresURL != "" {
 		return asStore(postgres.Open(ctx, s.PostgresURL.Reveal()))
 	}

@@ -143,8 +143,9 @@ func New(cfg *config.Config, o Options) (*Receiver, error) {
 
 // spoolOptions returns the options of the spool, which connect it to delivery, oncall and the API.
 func (r *Receiver) spoolOptions(o Options, shared bool, ids *outbox.IDs, own *prometheus.Registry) spool.Options {
+	storage := r.cfg.Storage
 	return spool.Options{
-		IDs: ids, Open: o.opener(r.cfg.Storage), Shared: shared, Logger: o.Logger, Registerer: own,
+		IDs: ids, Open: func(ctx context.Context) (outbox.Store, error) { return o.open(ctx, storage) }, Shared: shared, Logger: o.Logger, Registerer: own,
 		Handover: func(direct bool, ms ...outbox.Message) { r.delivery.Handover(direct, ms...) },
 		Withdraw: func(ids []string) { r.delivery.Withdraw(ids) },
 		Changed: func(m outbox.Message, c outbox.Change) {
@@ -273,7 +274,7 @@ func (r *Receiver) Apply(cfg *config.Config) error {
 // configure applies a resolved configuration to all parts. If it fails, nothing has changed.
 func (r *Receiver) configure(cfg *config.Config) error {
 	all := cfg.WithContacts()
-	receivers, err := compile(all)
+	_, receivers, err := compile(all)
 	if err != nil {
 		return err
 	}
@@ -333,7 +334,8 @@ func (r *Receiver) newCallbacks(cfg *config.Config) http.Handler {
 			outcome, err := r.oncall.Reply(ctx, reply)
 			return string(outcome), err
 		},
-		Observe: r.metrics.calledBack, Logger: r.refusals,
+		Observe: func(kind, outcome string) { r.metrics.callbacks.WithLabelValues(kind, outcome).Inc() },
+		Logger:  r.refusals,
 	})
 }
 

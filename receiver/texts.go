@@ -32,22 +32,20 @@ func checkTemplates(cfg *config.Config, report func(path string, err error)) {
 	}
 }
 
-// compile parses the templates of a configuration, and returns its receivers.
-func compile(cfg *config.Config) ([]intake.Receiver, error) {
-	set, err := templating.New(templateOptions(cfg))
-	if err != nil {
-		return nil, err
+// compile parses the templates of a configuration, and returns them and its receivers.
+func compile(cfg *config.Config) (set *templating.Set, receivers []intake.Receiver, err error) {
+	if set, err = templating.New(templateOptions(cfg)); err != nil {
+		return nil, nil, err
 	}
-	var receivers []intake.Receiver
 	for i := range cfg.Receivers {
 		r := &cfg.Receivers[i]
 		text, err := set.Text(r.Text, r.Zone)
 		if err != nil {
-			return nil, fmt.Errorf("receiver %q: %w", r.Name, err)
+			return nil, nil, fmt.Errorf("receiver %q: %w", r.Name, err)
 		}
 		receivers = append(receivers, intake.Receiver{Receiver: r, Text: text})
 	}
-	return receivers, nil
+	return set, receivers, nil
 }
 
 // Preview is the text that a notification would become.
@@ -77,7 +75,7 @@ type draft struct {
 
 // preview renders a notification for a receiver of a resolved configuration.
 func preview(cfg *config.Config, name string, n templating.Notification, d draft) (Preview, error) {
-	receivers, err := compile(cfg)
+	set, receivers, err := compile(cfg)
 	if err != nil {
 		return Preview{}, err
 	}
@@ -93,7 +91,7 @@ func preview(cfg *config.Config, name string, n templating.Notification, d draft
 		return Preview{}, err
 	}
 	if d.text != "" {
-		if err := retext(cfg, r, d.text); err != nil {
+		if r.Text, err = set.Text(d.text, r.Zone); err != nil {
 			return Preview{}, err
 		}
 	}
@@ -114,16 +112,6 @@ func preview(cfg *config.Config, name string, n templating.Notification, d draft
 		b.Again, b.LongTail = true, ""
 	}
 	return Preview{Receiver: r.Name, Addressed: addressed, Ignored: !r.Wants(&n), MaxSegments: b.MaxSegments, Rendering: r.Render(n, b)}, nil
-}
-
-// retext replaces the template of a receiver.
-func retext(cfg *config.Config, r *intake.Receiver, text string) error {
-	set, err := templating.New(templateOptions(cfg))
-	if err != nil {
-		return err
-	}
-	r.Text, err = set.Text(text, r.Zone)
-	return err
 }
 
 // linksOf returns the links of a configuration. Their secret is the callback token, which all replicas
