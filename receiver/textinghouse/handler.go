@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 )
 
 // maxCallbackBytes is the maximum size of a callback's body; real ones have a few hundred bytes.
@@ -117,13 +118,5 @@ func (c callback[T]) admits(r *http.Request) bool {
 		return true
 	}
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return false
-	}
-	for _, network := range c.Networks {
-		if network.Contains(from.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
+	return err == nil && slices.ContainsFunc(c.Networks, func(network netip.Prefix) bool { return network.Contains(from.Addr().Unmap()) })
 }

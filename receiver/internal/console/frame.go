@@ -3,6 +3,7 @@ package console
 import (
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -97,12 +98,7 @@ func withoutDirection(r rune) rune {
 
 // Alarm reports whether something in the banner is broken.
 func (f *Frame) Alarm() bool {
-	for _, n := range f.Banner {
-		if n.Bad {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.Banner, func(n notice) bool { return n.Bad })
 }
 
 // severity is a severity as it is displayed.

@@ -165,15 +165,20 @@ func (c *Console) choices(l *messageList) {
 
 // address returns the address of the list, or of a message beside it, with the same filters.
 func (l *messageList) address(id, before string) string {
-	q := url.Values{}
-	for name, value := range map[string]string{"state": l.State, "to": l.To, "receiver": l.Receiver, "before": before} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
 	address := l.Base + "/messages"
 	if id != "" {
 		address += "/" + id
+	}
+	return withQuery(address, map[string]string{"state": l.State, "to": l.To, "receiver": l.Receiver, "before": before})
+}
+
+// withQuery adds the parameters that have a value to an address.
+func withQuery(address string, parameters map[string]string) string {
+	q := url.Values{}
+	for name, value := range parameters {
+		if value != "" {
+			q.Set(name, value)
+		}
 	}
 	if len(q) == 0 {
 		return address

@@ -2,7 +2,6 @@ package console
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 
 	"github.com/smspager/smspager/receiver/outbox"
@@ -77,16 +76,7 @@ func (c *Console) servePages(w http.ResponseWriter, r *http.Request) {
 
 // address returns the address of the list with the same filters.
 func (l *pageList) address(before string) string {
-	q := url.Values{}
-	for name, value := range map[string]string{"state": l.State, "receiver": l.Receiver, "before": before} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
-	if len(q) == 0 {
-		return l.Base + "/pages"
-	}
-	return l.Base + "/pages?" + q.Encode()
+	return withQuery(l.Base+"/pages", map[string]string{"state": l.State, "receiver": l.Receiver, "before": before})
 }
 
 // row returns a page for the list.
