@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -163,12 +165,7 @@ func knownNames[V any](names map[string]V, none string) string {
 	if len(names) == 0 {
 		return none
 	}
-	var known []string
-	for name := range names {
-		known = append(known, name)
-	}
-	slices.Sort(known)
-	return "; known: " + strings.Join(known, ", ")
+	return "; known: " + strings.Join(slices.Sorted(maps.Keys(names)), ", ")
 }
 
 func (v *validator) rotas(rotas []Rota, known people) map[string]bool {
@@ -184,10 +181,7 @@ func (v *validator) rotas(rotas []Rota, known people) map[string]bool {
 			v.fault(path+".name", "must not contain a comma, is %q", r.Name)
 		}
 		names[r.Name] = true
-		r.Zone = v.zone(path+".timezone", r.Timezone)
-		if r.Zone == nil {
-			r.Zone = time.UTC
-		}
+		r.Zone = cmp.Or(v.zone(path+".timezone", r.Timezone), time.UTC)
 		v.secret(path+".calendar_url", &r.CalendarURL, &r.CalendarURLFile)
 		for _, scheme := range []string{"webcal://", "webcals://"} { // schemes of calendars offered for subscription
 			if rest, ok := strings.CutPrefix(r.CalendarURL.Reveal(), scheme); ok {
@@ -269,9 +263,7 @@ func (v *validator) quiet(path string, q *Quiet) {
 		v.fault(path+".severities", "missing; list the severities to hold until the quiet hours end, such as [warning, info]")
 	}
 	v.noBlank(path+".severities", q.Severities)
-	if q.Zone = v.zone(path+".timezone", q.Timezone); q.Zone == nil {
-		q.Zone = time.UTC
-	}
+	q.Zone = cmp.Or(v.zone(path+".timezone", q.Timezone), time.UTC)
 }
 
 // zone returns a time zone, or nil for "" and after reporting a fault.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Resolve checks a configuration written in Go. It returns a copy with secrets read, names resolved and defaults set.
@@ -43,10 +44,7 @@ func (d *decoder) note(path string, v reflect.Value) {
 			if name == "" || name == "-" || v.Field(i).IsZero() {
 				continue
 			}
-			at := name
-			if path != "" {
-				at = path + "." + name
-			}
+			at := strings.TrimPrefix(path+"."+name, ".")
 			d.places[at] = position{}
 			d.note(at, v.Field(i))
 		}

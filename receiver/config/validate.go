@@ -199,17 +199,16 @@ func loopback(host string) bool {
 func (v *validator) secret(path string, s *Secret, file *string) bool {
 	_, inline := v.places[path]
 	_, named := v.places[path+"_file"]
+	key := path[strings.LastIndexByte(path, '.')+1:]
 	if inline && named {
-		key := path[strings.LastIndexByte(path, '.')+1:]
 		v.fault(path+"_file", "%[1]s and %[1]s_file are mutually exclusive", key)
 		return false
 	}
 	if inline && *s == "" {
-		v.fault(path, "empty; put the secret here, or set %s_file to the file that holds it", path[strings.LastIndexByte(path, '.')+1:])
+		v.fault(path, "empty; put the secret here, or set %s_file to the file that holds it", key)
 		return false
 	}
 	if variable.MatchString(string(*s)) {
-		key := path[strings.LastIndexByte(path, '.')+1:]
 		v.fault(path, "environment variables are not expanded; write the secret into a file, and set %s_file to its name", key)
 		return false
 	}
