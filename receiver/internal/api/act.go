@@ -27,11 +27,6 @@ type Actor interface {
 	Act(context.Context, command.Act) (command.Acted, error)
 }
 
-// verbs maps the last part of the paths that act on a page to actions.
-var verbs = map[string]command.Verb{
-	"acknowledge": command.Acknowledge, "silence": command.Silence, "escalate": command.Next, "undo": command.Undo, "note": command.Note,
-}
-
 // actBody is the body of a request that acts on a page.
 type actBody struct {
 	Version *int   `json:"version"`

@@ -19,6 +19,7 @@ import (
 	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/access"
+	"github.com/smspager/smspager/receiver/internal/oncall/command"
 	"github.com/smspager/smspager/receiver/internal/response"
 	"github.com/smspager/smspager/receiver/outbox"
 )
@@ -92,7 +93,7 @@ func (a *API) routes() map[string]http.HandlerFunc {
 		"POST /api/v1/preview":                a.servePreview,
 		"GET /api/v1/events":                  a.serveEvents,
 	}
-	for name, verb := range verbs {
+	for name, verb := range command.Verbs {
 		routes["POST /api/v1/pages/{id}/"+name] = a.serveAct(verb)
 	}
 	return routes

@@ -35,11 +35,6 @@ type result struct {
 	Note    string   // what the reader wrote, if it was not stored
 }
 
-// verbs maps the last part of the paths of actions to the actions.
-var verbs = map[string]command.Verb{
-	"acknowledge": command.Acknowledge, "silence": command.Silence, "escalate": command.Next, "undo": command.Undo, "note": command.Note,
-}
-
 // responder returns the contact that the caller acts as. If the caller may not act, it shows why.
 func (c *Console) responder(w http.ResponseWriter, r *http.Request) (contact string, ok bool) {
 	caller := access.From(r.Context())
@@ -60,7 +55,7 @@ func (c *Console) responder(w http.ResponseWriter, r *http.Request) (contact str
 }
 
 func (c *Console) serveAct(w http.ResponseWriter, r *http.Request) {
-	verb, known := verbs[r.PathValue("verb")]
+	verb, known := command.Verbs[r.PathValue("verb")]
 	if !known {
 		c.serveNotFound(w, r)
 		return

@@ -11,6 +11,9 @@ import (
 // AnyVersion is the Version of an Act by a person who does not see the page.
 const AnyVersion = -1
 
+// Verbs maps the last part of the paths that act on a page, in the API and the console, to verbs.
+var Verbs = map[string]Verb{"acknowledge": Acknowledge, "silence": Silence, "escalate": Next, "undo": Undo, "note": Note}
+
 // Act is an action on a page that does not come from a phone. Its fields hold what Parse reads from a
 // reply.
 type Act struct {
