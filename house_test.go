@@ -40,7 +40,7 @@ var levels = [][]string{
 	},
 	{"receiver/internal/spool"},    // the only way to the store
 	{"receiver/internal/delivery"}, // the sender uses it too
-	{"receiver/internal/people", "receiver/internal/alertmanager", "receiver/internal/oncall/page", "receiver/internal/oncall/command", "receiver/internal/oncall/rota"},
+	{"receiver/internal/people", "receiver/internal/alertmanager", "receiver/internal/oncall/page", "receiver/internal/oncall/command"},
 	{"receiver/internal/intake", "receiver/internal/oncall", "receiver/internal/watch", "receiver/internal/api", "receiver/internal/console", "receiver/internal/phone"},
 	{"receiver"},
 	{"receiver/notifier"},
