@@ -136,7 +136,7 @@ func (s *Server) url(database string) string {
 
 // Exec runs a statement in the database with a URL.
 func (s *Server) Exec(url, statement string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {

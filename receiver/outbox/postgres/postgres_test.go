@@ -200,7 +200,7 @@ func TestLead(t *testing.T) {
 	select {
 	case releaseSecond := <-leads:
 		defer releaseSecond()
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no replica leads after the leader has ended")
 	}
 }
@@ -305,7 +305,7 @@ func TestListen(t *testing.T) {
 			if got != want {
 				t.Errorf("the hint is %+v, want %+v", got, want)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("the hint %+v never comes", want)
 		}
 	}
