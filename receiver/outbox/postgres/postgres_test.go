@@ -224,12 +224,16 @@ func TestLeadEnds(t *testing.T) {
 		if err := end(url); err != nil {
 			t.Fatal(err)
 		}
+		patience := 4 * time.Second // real time: the server's clock cannot be faked
+		if name == "another leads" {
+			patience = time.Minute
+		}
 		select {
 		case <-lease.Done():
 			if name != "another leads" {
 				t.Errorf("%s: the lease ends: %v", name, context.Cause(lease))
 			}
-		case <-time.After(4 * time.Second): // real time: the server's clock cannot be faked
+		case <-time.After(patience):
 			if name == "another leads" || !lease.Valid() {
 				t.Errorf("%s: the lease has not ended, valid: %t", name, lease.Valid())
 			}
