@@ -91,6 +91,10 @@ func (l *leader) lead(lease outbox.Lease) {
 	l.lease.Store(&lease)
 	defer l.lease.Store(nil)
 	l.logger.Info("this process leads")
+	select {
+	case <-l.spool.WriteFailed(): // before this term, see run
+	default:
+	}
 	l.recent.Purge() // what it sent without the database must be followed, too
 	l.d.sender.begin(l.spool.Now())
 	l.d.sender.attempts.sent.Purge()
@@ -265,9 +269,9 @@ func (l *leader) follow(lease context.Context) {
 }
 
 // look reads the open messages every missedGap, and when messages may have been missed, until the lease
-// ends. While nothing can be written, it waits: no replica can store a message either.
+// ends. While writes fail and are repeated, it reads no sooner than that.
 func (l *leader) look(lease context.Context) {
-	gap := missedGap
+	loaded, gap := l.spool.Now(), missedGap
 	for lease.Err() == nil {
 		select {
 		case <-lease.Done():
@@ -276,17 +280,21 @@ func (l *leader) look(lease context.Context) {
 		case <-l.spool.WriteFailed():
 			l.grace.begin(l.spool.Now())
 		}
-		if gap = storeRetry; l.spool.Trouble() == nil {
+		now := l.spool.Now()
+		gap = storeRetry
+		if waits, _ := l.spool.Backlog(); waits == 0 || l.spool.Trouble() == nil || now.Sub(loaded).Abs() >= missedGap {
 			l.load(lease)
-			gap = missedGap
+			loaded, gap = now, missedGap
 		}
 	}
 }
 
 // trouble must be called when the database is in trouble: other replicas may be sending without it.
 func (l *leader) trouble() {
-	l.grace.begin(l.spool.Now())
-	l.missed.Ring()
+	if l.d.leading.Load() {
+		l.grace.begin(l.spool.Now())
+		l.missed.Ring()
+	}
 }
 
 func (l *leader) hinted(ctx context.Context, h outbox.Hint) {

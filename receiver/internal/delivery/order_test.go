@@ -200,7 +200,7 @@ func TestFewReadsWhileNothingCanBeWritten(t *testing.T) {
 		w.put(w.message(alice, "g", "firing"))
 		before := p.opens.Load()
 		after(time.Minute)
-		if n := p.opens.Load() - before; n > 1 {
+		if n := p.opens.Load() - before; n > 5 {
 			t.Errorf("in a minute, the open messages were read %d times", n)
 		}
 		p.full.Store(false)
