@@ -328,6 +328,18 @@ func TestHeldMessageRecordsTheReason(t *testing.T) {
 				t.Errorf("%s: %s; want %s", m, got, want)
 			}
 		}
+		// When the hold ends, the provider fails: the message has waited since then.
+		w.outage(2 * time.Minute)
+		after(70 * time.Second)
+		if oldest := measured(w, "smspager_oldest_waiting_seconds"); oldest < 8 || oldest > 12 {
+			t.Errorf("10 seconds after the hold, a message has waited for %v s", oldest)
+		}
+		w.halt()
+		w.start()
+		after(time.Second)
+		if m := w.get(night.ID); len(m.Events) != 2 {
+			t.Errorf("after a restart, the history is %+v", m.Events)
+		}
 	})
 }
 
@@ -363,6 +375,9 @@ func TestDigestOfAnOldTerm(t *testing.T) {
 			w.put(w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i)))
 		}
 		after(2 * time.Minute)
+		if len(store.tries) < 3 {
+			t.Fatalf("the digest was stored %d times", len(store.tries))
+		}
 		for i, at := range store.tries[1:] {
 			if gap := at.Sub(store.tries[i]); gap < time.Second {
 				t.Errorf("try %d came %s after the last one", i+1, gap)

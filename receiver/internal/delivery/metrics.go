@@ -60,7 +60,7 @@ func newMetrics(reg prometheus.Registerer, d *Delivery) *metrics {
 		Name: "smspager_messages_waiting", Help: "Messages that the provider does not have yet.",
 	}, func() float64 { return float64(d.sender.waiting.Load()) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "smspager_oldest_waiting_seconds", Help: "Age of the oldest message that the provider does not have yet, except for those that limits or quiet hours hold.",
+		Name: "smspager_oldest_waiting_seconds", Help: "How long a message has waited at most that the provider does not have yet. Limits and quiet hours do not count as waiting.",
 	}, func() float64 {
 		oldest := d.sender.oldest.Load()
 		if oldest == 0 {

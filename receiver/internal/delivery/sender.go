@@ -33,7 +33,7 @@ type sender struct {
 	changed loop.Bell         // the settings are new
 	settled chan queue.Result // attempts that ended
 	waiting atomic.Int64      // messages that are not sent yet
-	oldest  atomic.Int64      // when the oldest of them that is not held was made, Unix ms, 0 without one
+	oldest  atomic.Int64      // since when the first of them that is not held has waited, Unix ms, 0 without one
 
 	queue      *queue.Queue   // used only by the goroutine
 	running    int            // attempts that run; used only by the goroutine
@@ -100,7 +100,6 @@ func (s *sender) run(ctx context.Context) {
 	defer sweep.Stop()
 	s.configure()
 	remember(ctx, s.spool, s.queue, s.logger)
-	defer s.background.Wait()
 	look := time.NewTicker(clockGap)
 	defer look.Stop()
 	seen := s.clocks()
@@ -133,6 +132,7 @@ func (s *sender) run(ctx context.Context) {
 	for s.running > 0 {
 		s.settle(<-s.settled)
 	}
+	s.background.Wait()
 }
 
 // configure passes the settings to the queue, and reports whether what was sent lately must be
@@ -226,8 +226,8 @@ func (s *sender) noteHolds(ctx context.Context) {
 // measure updates the values of the gauges.
 func (s *sender) measure() {
 	var oldest int64
-	if id := s.queue.Oldest(); id != "" {
-		oldest = outbox.MadeAt(id).UnixMilli()
+	if since := s.queue.Oldest(); !since.IsZero() {
+		oldest = since.UnixMilli()
 	}
 	s.waiting.Store(int64(s.queue.Len()))
 	s.oldest.Store(oldest)

@@ -206,7 +206,7 @@ func TestLane(t *testing.T) {
 		}
 		q.Settle(Result{Run: run}, start)
 	}
-	if q.Len() != 0 || q.Oldest() != "" || len(q.lanes.first)+len(q.floods.of) > 1 {
+	if q.Len() != 0 || !q.Oldest().IsZero() || len(q.lanes.first)+len(q.floods.of) > 1 {
 		t.Errorf("the queue ends as %+v", q)
 	}
 }

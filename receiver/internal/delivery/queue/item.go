@@ -3,6 +3,7 @@ package queue
 import (
 	"hash/maphash"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
@@ -53,6 +54,7 @@ type item struct {
 	older    bool // a new term has begun, and askFirst has not yet handled it
 	wasHeld  bool // it was held: if it becomes too old, it goes into a digest
 	counted  bool // it is counted against the limits of its recipient
+	noteHold bool // its history does not say yet that it is held
 }
 
 // address is what many items have in common, and share.
@@ -66,6 +68,7 @@ type rare struct {
 	message   *outbox.Message // nil: must be read from the store
 	successor string          // the newer message that supersedes it, "" without one
 	notBefore moment          // end of quiet hours; zero: none
+	heldUntil moment          // end of the last hold; zero: it was not held
 	refused   moment          // when the account was last refused for it; zero: never
 	with      []*item         // other items of the digest that it runs for
 	behind    []*item         // the others of its lane, oldest first, if it is the first
@@ -127,6 +130,7 @@ func (mk *maker) item(m outbox.Message) *item {
 		kind:     kindOf(&m),
 		rank:     int8(min(mk.order.Rank(m.Severity), math.MaxInt8)),
 		digests:  m.GroupKey == outbox.DigestGroup,
+		noteHold: !slices.ContainsFunc(m.Events, func(e outbox.Event) bool { return e.Type == outbox.EventHeld }),
 		at:       -1,
 	}
 	if m.SupersededBy != "" || !m.NotBefore.IsZero() {
@@ -157,6 +161,17 @@ func (mk *maker) address(a address) *address {
 	added := a // a itself would be allocated each time
 	mk.addresses[a] = &added
 	return &added
+}
+
+// waitsSince returns when an item was made or, if that is later, when nothing held it any more.
+func (it *item) waitsSince() time.Time {
+	since := outbox.MadeAt(it.id)
+	for _, end := range []moment{it.has().notBefore, it.has().heldUntil} {
+		if end.time().After(since) {
+			since = end.time()
+		}
+	}
+	return since
 }
 
 // asks reports whether the provider must be asked about an item before it is sent.

@@ -246,10 +246,11 @@ func (l *limits) charge(to e164.Number, of kind, now time.Time, digest bool) {
 
 // hold records that an item waits until a time.
 func (l *limits) hold(it *item, until time.Time) {
-	if !it.wasHeld {
+	if it.noteHold {
+		it.noteHold = false
 		l.holds = append(l.holds, Hold{it.id, until, until.Equal(it.has().notBefore.time())})
 	}
-	it.wasHeld = true
+	it.wasHeld, it.own().heldUntil = true, momentOf(until)
 	l.person(it.to).held[it] = true
 }
 

@@ -188,14 +188,21 @@ func (q *Queue) Sweep(now time.Time) {
 // Len returns how many messages are in the queue.
 func (q *Queue) Len() int { return len(q.all) }
 
-// Oldest returns the ID of the oldest message that neither limits nor quiet hours hold, "" without one.
-func (q *Queue) Oldest() string {
+// Oldest returns since when the message has waited that has waited longest, zero without one. Limits and quiet
+// hours do not count as waiting.
+func (q *Queue) Oldest() (since time.Time) {
 	for _, it := range q.all {
-		if it.phase != held {
-			return it.id
+		if it.phase == held {
+			continue
+		}
+		if from := it.waitsSince(); since.IsZero() || from.Before(since) {
+			since = from
+		}
+		if !it.wasHeld && it.has().notBefore == 0 { // the others were made later
+			break
 		}
 	}
-	return ""
+	return since
 }
 
 // Holds returns the messages that began to wait for limits or quiet hours since the last call.
