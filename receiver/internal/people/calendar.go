@@ -204,6 +204,7 @@ func (r *Roster) inherit(from *Roster) {
 		if old == nil || old.Calendar != d.Calendar || old.CalendarURL != d.CalendarURL || old.Zone.String() != d.Zone.String() || d.current() != nil {
 			continue
 		}
+		d.since = old.since
 		old.mu.Lock()
 		known, etag, readAt := old.rota, old.etag, old.readAt
 		old.mu.Unlock()

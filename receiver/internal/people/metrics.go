@@ -1,7 +1,7 @@
 package people
 
 import (
-	"time"
+	"cmp"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -31,7 +31,7 @@ type collector struct{ *Directory }
 
 var (
 	contactsDesc = prometheus.NewDesc("smspager_contact", "1 for the state that a contact is in: verified, unverified or stopped.", []string{"contact", "state"}, nil)
-	lastReadDesc = prometheus.NewDesc("smspager_rota_last_read_timestamp_seconds", "When the calendar of a rota was last read; until then, when smspager started.", []string{"rota"}, nil)
+	lastReadDesc = prometheus.NewDesc("smspager_rota_last_read_timestamp_seconds", "When the calendar of a rota was last read; until then, when it was configured.", []string{"rota"}, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -50,14 +50,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(contactsDesc, prometheus.GaugeValue, 1, s.Name, s.State())
 	}
 	c.collectGaps(ch)
-	for _, calendar := range c.Calendars() {
-		if calendar.Source == "turns" {
+	for _, rota := range c.Roster().duties {
+		if rota.Turns.Start != "" {
 			continue
 		}
-		at := c.began
-		if calendar.ReadAt != nil {
-			at = time.Time(*calendar.ReadAt)
-		}
-		ch <- prometheus.MustNewConstMetric(lastReadDesc, prometheus.GaugeValue, float64(at.Unix()), calendar.Rota)
+		rota.mu.Lock()
+		at := cmp.Or(rota.readAt, rota.since)
+		rota.mu.Unlock()
+		ch <- prometheus.MustNewConstMetric(lastReadDesc, prometheus.GaugeValue, float64(at.Unix()), rota.Name)
 	}
 }

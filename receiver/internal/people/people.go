@@ -6,6 +6,7 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,6 @@ type Directory struct {
 	notices   *Notices
 	logger    *slog.Logger
 	metrics   *metrics
-	began     time.Time
 	transport http.RoundTripper // nil: the default transport
 	gap       time.Duration     // between reads of contacts
 	settings  atomic.Pointer[settings]
@@ -64,7 +64,7 @@ type settings struct {
 // New returns a Directory. Configure must be called before anything else.
 func New(o Options) *Directory {
 	d := &Directory{
-		spool: o.Spool, notices: o.Notices, logger: o.Logger, transport: o.Transport, began: o.Spool.Now(),
+		spool: o.Spool, notices: o.Notices, logger: o.Logger, transport: o.Transport,
 		gap: spool.Gap(o.Shared), changed: loop.NewBell(),
 		refreshes: loop.Rounds(o.Registerer, "contacts"), reads: loop.Rounds(o.Registerer, "calendars"),
 	}
@@ -77,6 +77,9 @@ func (d *Directory) Configure(cfg *config.Config) {
 	s := &settings{cfg: cfg, register: newRegister(cfg), roster: NewRoster(cfg, d.transport)}
 	if before := d.settings.Load(); before != nil {
 		s.roster.inherit(before.roster)
+	}
+	for _, rota := range s.roster.duties {
+		rota.since = cmp.Or(rota.since, d.spool.Now())
 	}
 	d.settings.Store(s)
 	d.changed.Ring()

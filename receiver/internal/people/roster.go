@@ -29,6 +29,7 @@ type duty struct {
 	config.Rota
 	names  map[string]string // contacts by name and alias
 	client *http.Client      // for the calendar's URL
+	since  time.Time         // when it was configured
 
 	mu   sync.Mutex
 	rota rota.Rota // nil until it is read

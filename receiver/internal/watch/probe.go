@@ -53,8 +53,8 @@ func (p *probe) configure(interval time.Duration) {
 	if p.interval.Swap(int64(interval)) != int64(interval) {
 		p.seen.mu.Lock()
 		p.seen.since = p.Spool.Now()
+		p.show()
 		p.seen.mu.Unlock()
-		p.show(interval, p.Spool.Now())
 	}
 	p.changed.Ring()
 }
@@ -94,16 +94,17 @@ func (p *probe) final(m outbox.Message) {
 	if m.State == outbox.Delivered {
 		p.seen.mu.Lock()
 		p.seen.probe, p.seen.probeTook = m, m.UpdatedAt.Sub(m.CreatedAt)
+		p.show()
 		p.seen.mu.Unlock()
 		p.duration.Set(m.UpdatedAt.Sub(m.CreatedAt).Seconds())
-		p.show(time.Duration(p.interval.Load()), m.UpdatedAt)
 	}
 }
 
-// show sets the metric that shows since when probes are missing.
-func (p *probe) show(interval time.Duration, at time.Time) {
-	if interval == 0 {
-		at = time.UnixMilli(0)
+// show sets the metric that shows since when probes are missing. seen must be locked.
+func (p *probe) show() {
+	at := time.UnixMilli(0)
+	if p.interval.Load() > 0 {
+		at = latest(p.seen.probe.UpdatedAt, p.seen.since)
 	}
 	p.lastSuccess.Set(float64(at.UnixMilli()) / 1000)
 }
