@@ -107,7 +107,7 @@ func (w *world) judgePages(ctx context.Context, pages []paged) error {
 	}
 	fmt.Fprintf(w.out, "%d pages, of three steps each: %d steps skipped, %d doubled, %d doubled as declared; because a process sent them while the store failed, and was killed before it could store them, %d steps doubled and %d pages never recorded; %d excused, because a backup was restored that was older\n",
 		len(pages), v.lost, v.twice, v.declared, v.forgotten, v.unknown, v.excused)
-	fmt.Fprintf(w.out, "webhook to request of critical pages while everything works: %s; while the provider works, and the database or a process does not, or did not shortly before: %s; beside these, pages that waited while the provider or its getstatus failed, too: %s\n", calm, rough, hindered)
+	fmt.Fprintf(w.out, "webhook to request of critical pages while everything works: %s; while the provider works, and the database or a process does not, or something did not shortly before: %s; beside these, pages that waited while the provider or its getstatus failed, too: %s\n", calm, rough, hindered)
 	return errors.Join(append(v.complaints, late)...)
 }
 
