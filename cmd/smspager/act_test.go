@@ -45,7 +45,7 @@ receivers:
 	cli(1, "NOT silenced", "silence", code, "until", "9", "--by=bob")
 	cli(1, "until what time", "silence", code, "until", "later", "--by=bob")
 	cli(0, "Undone", "undo", code, "--by=bob")
-	next(t, alice, "bob undid it: "+code+" is open again")
+	next(t, alice, "bob undid the acknowledgement of "+code+". It is open again")
 	cli(1, "name the contact", "ack", code)
 	cli(1, "no contact is named", "ack", code, "--by=carol")
 	cli(1, "no page has this id or code", "ack", "0000", "--by=alice")

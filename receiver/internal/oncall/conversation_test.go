@@ -205,7 +205,7 @@ func TestUndoResumesTheEscalation(t *testing.T) {
 		after(time.Hour)
 		b.say("undo")
 		b.expect(time.Second, "Undone: "+b.code+" is open again: CRITICAL DiskFull db-1")
-		a.expect(time.Second, "bob undid it: "+b.code+" is open again: CRITICAL DiskFull db-1. Re CODE")
+		a.expect(time.Second, "bob undid the acknowledgement of "+b.code+". It is open again: CRITICAL DiskFull db-1. Re CODE")
 		c.silent(9 * time.Minute)
 		c.expect(2*time.Minute, "CRITICAL...No answer from bob. OK? Re CODE")
 	})

@@ -221,7 +221,7 @@ func TestUndoOfSomebodyElsesPage(t *testing.T) {
 		}
 		b.say("undo %s", b.code)
 		b.expect(time.Second, "Undone: "+b.code+" is open again...")
-		a.expect(time.Second, "bob undid alice's acknowledgement of "+b.code+", it is open again: CRITICAL DiskFull...Re CODE")
+		a.expect(time.Second, "bob undid alice's acknowledgement of "+b.code+". It is open again: CRITICAL DiskFull...Re CODE")
 	})
 }
 

@@ -50,7 +50,7 @@ func TestSilencedByReply(t *testing.T) {
 		w.phone(carol).silent(90 * time.Minute)
 		// UNDO ends them, and the escalation continues.
 		b.say("undo")
-		a.expect(time.Second, "bob undid it: "+b.code+" is open again: CRITICAL DiskFull. Re CODE")
+		a.expect(time.Second, "bob undid the acknowledgement of "+b.code+". It is open again: CRITICAL DiskFull. Re CODE")
 		b.expect(time.Second, "Undone: "+b.code+" is open and not silenced. CRITICAL DiskFull")
 		if left := w.am.active(); len(left) != 0 {
 			t.Errorf("%d silences are left", len(left))

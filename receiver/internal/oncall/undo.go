@@ -142,15 +142,15 @@ func (rs *replies) undo(ctx context.Context, p *page.Page, by outbox.Person, r *
 		d.pages = []*page.Page{p}
 		d.others = rs.texts.noticesToOthers(p, by.Number, now, fmt.Sprintf("%s ended the silence of %s: %s", by, p.Code, p.Headline))
 	case p.Held():
-		what := fmt.Sprintf("%s undid it: %s is open again", by, p.Code)
+		what := fmt.Sprintf("%s undid the acknowledgement of %s", by, p.Code)
 		d.text = fmt.Sprintf("Undone: %s is open again: %s", p.Code, p.Headline)
 		if p.Holder != by.Number {
-			what = fmt.Sprintf("%s undid %s's acknowledgement of %s, it is open again", by, had, p.Code)
+			what = fmt.Sprintf("%s undid %s's acknowledgement of %s", by, had, p.Code)
 			d.text = fmt.Sprintf("Undone: %s is open again, %s has it no more: %s", p.Code, had, p.Headline)
 		}
 		p.Undo(rs.pages.plan(p.Receiver), by, now)
 		d.pages = []*page.Page{p}
-		d.others = rs.texts.noticesToOthers(p, by.Number, now, fmt.Sprintf("%s: %s. Re %s", what, p.Headline, p.Code))
+		d.others = rs.texts.noticesToOthers(p, by.Number, now, fmt.Sprintf("%s. It is open again: %s. Re %s", what, p.Headline, p.Code))
 	}
 	for i, w := range silences {
 		w.end(now)
