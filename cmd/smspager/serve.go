@@ -241,7 +241,7 @@ func (s *server) warnOpen(cfg *config.Config, listeners []net.Listener, logger *
 	}
 	for _, l := range listeners {
 		if address, ok := l.Addr().(*net.TCPAddr); ok && !address.IP.IsLoopback() {
-			logger.Warn("everybody who reaches this address can page people by the webhook and read messages; set --web.config.file or webhook.token_file, or listen on 127.0.0.1", "address", address)
+			logger.Warn("everybody who reaches this address can page people by the webhook, read messages and, until somebody can log in, reload the configuration; set --web.config.file or webhook.token_file, or listen on 127.0.0.1", "address", address)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // patience is the longest time for a whole test.
-const patience = 10 * time.Minute
+const patience = 8 * time.Minute
 
 // axe is axe-core, see README.md.
 //

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Ports from first are given. They are below those that systems give to connections and listeners that ask
+// Get returns one of count ports from first on. Systems give higher ones to connections and to listeners that ask
 // for any port: one of these could take the port before the program that it is for.
 const (
 	first = 20_000
