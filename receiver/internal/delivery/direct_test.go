@@ -37,10 +37,7 @@ func inBrokenWorld(t *testing.T, test func(w *world, store *flaky)) {
 	inWorld(t, textinghousetest.Options{StatusDelay: 24 * time.Hour}, func(w *world) {
 		w.halt()
 		store := &flaky{}
-		w.wraps = func(s outbox.Store) outbox.Store {
-			store.Store = s
-			return store
-		}
+		w.wraps = func(s outbox.Store) outbox.Store { store.Store = s; return store }
 		w.start()
 		test(w, store)
 	})

@@ -362,10 +362,7 @@ func TestDigestOfAnOldTerm(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		w.halt()
 		store := &noDigests{}
-		w.wraps = func(s outbox.Store) outbox.Store {
-			store.Store = s
-			return store
-		}
+		w.wraps = func(s outbox.Store) outbox.Store { store.Store = s; return store }
 		w.start()
 		w.alter = func(s *delivery.Settings) {
 			s.Limits = map[string][]delivery.Limit{"oncall": {{Messages: 1, Per: time.Minute}}}

@@ -17,33 +17,25 @@ import (
 // peers is a shared store in which this process leads from its start, and a test acts as another
 // replica.
 type peers struct {
-	outbox.Store
-	hints   chan outbox.Hint
-	doubted atomic.Bool   // its lease is in doubt
-	deaf    chan struct{} // ends the connection that hints come by
-	broken  atomic.Bool   // messages cannot be read
-	full    atomic.Bool   // nothing can be written
-	opens   atomic.Int64  // how often the open messages were read
-	ahead   time.Duration // how far this process's clock is ahead of the database's
+	flaky
+	hints      chan outbox.Hint
+	doubted    atomic.Bool   // its lease is in doubt
+	deaf       chan struct{} // ends the connection that hints come by
+	unreadable atomic.Bool   // messages cannot be read
+	opens      atomic.Int64  // how often the open messages were read
+	ahead      time.Duration // how far this process's clock is ahead of the database's
 }
 
 func (p *peers) Get(ctx context.Context, id string) (outbox.Message, error) {
-	if p.broken.Load() {
+	if p.unreadable.Load() {
 		return outbox.Message{}, errBroken
 	}
 	return p.Store.Get(ctx, id)
 }
 
-func (p *peers) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
-	if p.full.Load() {
-		return outbox.Added{}, errBroken
-	}
-	return p.Store.Add(ctx, e)
-}
-
 func (p *peers) Open(ctx context.Context) iter.Seq2[outbox.Message, error] {
 	p.opens.Add(1)
-	if p.broken.Load() {
+	if p.unreadable.Load() {
 		return func(yield func(outbox.Message, error) bool) { yield(outbox.Message{}, errBroken) }
 	}
 	return p.Store.Open(ctx)
@@ -182,9 +174,9 @@ func TestNewerSentWhileTheLeaderCouldNotWrite(t *testing.T) {
 		w.outage(time.Second)
 		older := w.message(alice, "g", "firing")
 		w.put(older)
-		p.full.Store(true)
+		p.broken.Store(true)
 		after(1500 * time.Millisecond)
-		p.full.Store(false)
+		p.broken.Store(false)
 		after(2 * time.Second)
 		p.storeLate(t, w.message(alice, "g", "resolved"), outbox.Accepted, true)
 		after(10 * time.Second)
@@ -196,14 +188,14 @@ func TestNewerSentWhileTheLeaderCouldNotWrite(t *testing.T) {
 // again and again. Once it can, it reads them soon.
 func TestFewReadsWhileNothingCanBeWritten(t *testing.T) {
 	inReplica(t, func(w *world, p *peers) {
-		p.full.Store(true)
+		p.broken.Store(true)
 		w.put(w.message(alice, "g", "firing"))
 		before := p.opens.Load()
 		after(time.Minute)
 		if n := p.opens.Load() - before; n > 5 {
 			t.Errorf("in a minute, the open messages were read %d times", n)
 		}
-		p.full.Store(false)
+		p.broken.Store(false)
 		before = p.opens.Load()
 		after(3 * time.Second)
 		if p.opens.Load() == before {
@@ -220,14 +212,14 @@ func TestNewerWhoseHintCannotBeRead(t *testing.T) {
 		older := w.message(alice, "g", "firing")
 		w.put(older)
 		after(time.Second)
-		p.broken.Store(true)
+		p.unreadable.Store(true)
 		p.storeLate(t, w.message(alice, "g", "resolved"), outbox.Accepted, true)
 		after(4 * time.Second)
 		fresh := w.message(alice, "h", "fresh")
 		w.put(fresh)
 		synctest.Wait()
 		w.expect(fresh.ID, outbox.Accepted, 1)
-		p.broken.Store(false)
+		p.unreadable.Store(false)
 		after(10 * time.Second)
 		w.expect(older.ID, outbox.Superseded, 0)
 	})
