@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "rewrite testdata/arrows.txt")
 // levels lists the rooms from bottom to top. A room imports only rooms of lower levels; rooms of
 // one level do not import one another.
 var levels = [][]string{
-	{"internal/freeport", "internal/realpart", "internal/testwait", "internal/zoneinfo"},
+	{"internal/freeport", "internal/realpart", "internal/resident", "internal/testwait", "internal/zoneinfo"},
 	{
 		"templating/gsm7", "receiver/e164", "receiver/internal/response", "receiver/internal/loop", "receiver/internal/status", "receiver/internal/people/rota", "receiver/internal/alias",
 		"receiver/outbox/internal/group",

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/internal/postgrestest"
+	"github.com/smspager/smspager/internal/resident"
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/outbox/postgres"
@@ -95,7 +96,11 @@ func run(o options) error {
 			fmt.Printf("first send after %s\n", time.Since(began).Round(time.Millisecond))
 			last = time.Now()
 		case i%(n/5) == 0:
-			fmt.Printf("%d sent: %.0f/s, most memory so far %s\n", i, float64(n/5)/time.Since(last).Seconds(), peak(cmd.Process.Pid))
+			memory, err := resident.Most(cmd.Process.Pid)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("%d sent: %.0f/s, most memory so far %.0f MB\n", i, float64(n/5)/time.Since(last).Seconds(), memory)
 			last = time.Now()
 		}
 	}
@@ -149,19 +154,4 @@ func fill(store outbox.Store, ids *outbox.IDs, n int, state outbox.State) error 
 		}
 	}
 	return nil
-}
-
-// peak returns the highest resident memory of a process so far.
-func peak(pid int) string {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return "unknown"
-	}
-	for line := range strings.Lines(string(status)) {
-		var kib int
-		if n, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); err == nil && n == 1 {
-			return fmt.Sprintf("%.0f MB", float64(kib)/1024)
-		}
-	}
-	return "unknown"
 }

@@ -59,7 +59,7 @@ func run(o options) error {
 	if o.before != "" {
 		programs = append(programs, smspager("before", o.before, false), smspager("before with callbacks", o.before, true))
 	}
-	fmt.Println("clients | program | webhooks | SMS per second | processor time per SMS | p50 of the 200 | p99/p50 | kB in files per message")
+	fmt.Println("clients | program | webhooks | SMS per second | processor time per SMS | p50 of the 200 | p99/p50 | kB in files per message | MB of memory")
 	for text := range strings.SplitSeq(o.clients, ",") {
 		clients, err := strconv.Atoi(text)
 		if err != nil || clients < 1 {
@@ -88,16 +88,17 @@ type figures struct {
 	cpu           time.Duration // per SMS
 	p50, p99      time.Duration // until the 200
 	files         float64       // bytes written to files, per message
+	memory        float64       // the most that was resident, in MB
 }
 
 // row formats a program's medians as ratios to the base's.
 func row(clients int, name string, base, of []figures) string {
 	ratio := func(value func(figures) float64) float64 { return median(of, value) / median(base, value) }
-	return fmt.Sprintf("%7d | %-23s | %.2f | %.2f | %.2f | %.2f | %.1f | %.1f", clients, name,
+	return fmt.Sprintf("%7d | %-23s | %.2f | %.2f | %.2f | %.2f | %.1f | %.1f | %.0f", clients, name,
 		ratio(func(f figures) float64 { return f.webhooks }), ratio(func(f figures) float64 { return f.sms }),
 		ratio(func(f figures) float64 { return float64(f.cpu) }), ratio(func(f figures) float64 { return float64(f.p50) }),
 		median(of, func(f figures) float64 { return float64(f.p99) / float64(f.p50) }),
-		median(of, func(f figures) float64 { return f.files / 1000 }))
+		median(of, func(f figures) float64 { return f.files / 1000 }), median(of, func(f figures) float64 { return f.memory }))
 }
 
 func median(of []figures, value func(figures) float64) float64 {

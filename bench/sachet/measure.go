@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/internal/freeport"
+	"github.com/smspager/smspager/internal/resident"
 )
 
 // program is a build, and how to start it.
@@ -106,6 +107,7 @@ func (o options) measure(dir string, p program, clients int) (f figures, err err
 	}
 	time.Sleep(1500 * time.Millisecond) // files that are written in the background are written within a second
 	f.files = float64(filesWritten(cmd.Process.Pid)-written) / float64(n)
+	f.memory, _ = resident.Most(cmd.Process.Pid) // 0 on systems without /proc
 	f.cpu = (processorTime(cmd.Process.Pid) - used) / time.Duration(n)
 	slices.Sort(waits)
 	f.p50, f.p99 = waits[len(waits)/2], waits[len(waits)*99/100]

@@ -12,9 +12,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/smspager/smspager/internal/resident"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -48,13 +48,13 @@ func run() error {
 		return err
 	}
 	var starts []time.Duration
-	var rss []int
+	var rss []float64
 	for range rounds {
-		took, kib, err := measure(binary, file)
+		took, memory, err := measure(binary, file)
 		if err != nil {
 			return err
 		}
-		starts, rss = append(starts, took), append(rss, kib)
+		starts, rss = append(starts, took), append(rss, memory)
 	}
 	slices.Sort(starts)
 	slices.Sort(rss)
@@ -63,7 +63,7 @@ func run() error {
 		return err
 	}
 	fmt.Printf("start to ready: median %s, slowest %s of %d; the first one creates the database\n", starts[rounds/2].Round(time.Millisecond), starts[rounds-1].Round(time.Millisecond), rounds)
-	fmt.Printf("resident memory when idle: median %.1f MB, most %.1f MB\n", float64(rss[rounds/2])/1024, float64(rss[rounds-1])/1024)
+	fmt.Printf("resident memory when idle: median %.1f MB, most %.1f MB\n", rss[rounds/2], rss[rounds-1])
 	fmt.Printf("the binary: %.1f MB\n", float64(size.Size())/1e6)
 	return nil
 }
@@ -71,8 +71,8 @@ func run() error {
 var address = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
 
 // measure starts the program. It returns the time until the program is ready, and its resident memory
-// two seconds later, in KiB.
-func measure(binary, file string) (took time.Duration, kib int, err error) {
+// two seconds later, in MB.
+func measure(binary, file string) (took time.Duration, memory float64, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "serve", "--config.file="+file, "--web.listen-address=127.0.0.1:0")
@@ -107,14 +107,6 @@ func measure(binary, file string) (took time.Duration, kib int, err error) {
 		return 0, 0, fmt.Errorf("smspager serve is not ready in time")
 	}
 	time.Sleep(2 * time.Second)
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	for line := range strings.Lines(string(status)) {
-		if n, err := fmt.Sscanf(line, "VmRSS: %d kB", &kib); err == nil && n == 1 {
-			return took, kib, nil
-		}
-	}
-	return took, 0, fmt.Errorf("no resident memory in /proc")
+	memory, err = resident.Now(cmd.Process.Pid)
+	return took, memory, err
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/internal/freeport"
+	"github.com/smspager/smspager/internal/resident"
 	"github.com/smspager/smspager/internal/testwait"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -185,16 +186,14 @@ func TestManyLargeBodies(t *testing.T) {
 	sim := textinghousetest.NewServer(textinghousetest.Options{})
 	defer sim.Close()
 	p := serveProcess(t, configFile(t, sim, oneReceiver))
-	memory := func(key string) int {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	memory := func(read func(int) (float64, error)) float64 {
+		mb, err := read(p.cmd.Process.Pid)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := regexp.MustCompile(key + `:\s+(\d+) kB`).FindSubmatch(status)
-		kB, _ := strconv.Atoi(string(m[1]))
-		return kB / 1024
+		return mb
 	}
-	before := memory("VmRSS")
+	before := memory(resident.Now)
 	var bodies [20]string
 	for i := range bodies {
 		var alerts []string
@@ -217,8 +216,8 @@ func TestManyLargeBodies(t *testing.T) {
 		})
 	}
 	posting.Wait()
-	t.Logf("RSS: %d MB before, %d MB at most; bodies of %.1f MB", before, memory("VmHWM"), float64(len(bodies[0]))/1e6)
-	if grown := memory("VmHWM") - before; grown > 4*before { // with -race both are larger
-		t.Errorf("RSS grew by %d MB", grown)
+	t.Logf("RSS: %.0f MB before, %.0f MB at most; bodies of %.1f MB", before, memory(resident.Most), float64(len(bodies[0]))/1e6)
+	if grown := memory(resident.Most) - before; grown > 4*before { // with -race both are larger
+		t.Errorf("RSS grew by %.0f MB", grown)
 	}
 }
