@@ -87,6 +87,9 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 		a.logger.Error("cannot read a message; trying again", "id", run.ID, "err", err)
 		return queue.Result{Run: run, Again: a.spool.Now().Add(storeRetry), Doubt: run.Doubt}
 	}
+	if m.WasAccepted() || m.State.Final() { // a receipt came, or another replica ended it
+		return queue.Result{Run: run, AcceptedAt: m.AcceptedAt}
+	}
 	at := &attempt{attempts: a, Settings: s, Run: run, m: m, term: term}
 	if run.Do == queue.Ask {
 		if r, settled := at.ask(ctx); settled {
@@ -104,22 +107,30 @@ func (a *attempts) logDamage(id string, err error) {
 	a.logger.Error("a message cannot be read because the outbox is damaged; it is not sent until the outbox is repaired and smspager restarts", "id", id, "err", err)
 }
 
-// message returns a Run's message, from memory or from the store.
+// message returns a Run's message. If the message may have been attempted, message reads it again: a receipt
+// may have come since it was queued.
 func (a *attempts) message(ctx context.Context, run queue.Run) (outbox.Message, error) {
-	if run.Message != nil {
+	if run.Message != nil && run.Doubt == (queue.Doubt{}) {
 		return *run.Message, nil
 	}
-	return a.spool.Get(ctx, run.ID)
+	m, err := a.spool.Get(ctx, run.ID)
+	if err != nil && run.Message != nil {
+		return *run.Message, nil
+	}
+	return m, err
 }
 
-// record makes a change, even if ctx has ended: what is known must be kept.
-func (a *attempt) record(ctx context.Context, c outbox.Change) {
+// record makes a change, even if ctx has ended: what is known must be kept. It reports whether the message's
+// state allowed the change.
+func (a *attempt) record(ctx context.Context, c outbox.Change) (made bool) {
 	if decides(c) {
 		c.Term = a.term
 	}
-	if _, err := a.spool.Record(context.WithoutCancel(ctx), c, &a.m); err != nil {
+	made, err := a.spool.Record(context.WithoutCancel(ctx), c, &a.m)
+	if err != nil {
 		a.logger.Error("cannot record a change of a message", "id", c.ID, "event", c.Event, "err", err)
 	}
+	return made
 }
 
 // decides reports whether a change is a decision of the leader, as opposed to a fact.
@@ -157,8 +168,7 @@ func (a *attempt) mustDrop(now time.Time) bool { return a.Successor != "" || now
 func (a *attempt) send(ctx context.Context) queue.Result {
 	now := a.spool.Now()
 	if why := a.dropChange(ctx, now); why != nil {
-		a.record(ctx, *why)
-		if why.To == outbox.Expired {
+		if a.record(ctx, *why) && why.To == outbox.Expired {
 			a.notices.tooLate(ctx, &a.m, a.term)
 		}
 		return a.over()
