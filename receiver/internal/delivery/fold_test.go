@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -169,6 +170,32 @@ func TestHeldMessageExpiresDuringRefusal(t *testing.T) {
 		w.sim.Update("acme", func(a *textinghousetest.Account) { a.Credit = 100 })
 		after(2 * time.Minute)
 		if got := w.texts(); len(got) != 6 || !strings.HasPrefix(got[5], "1 more in 1 group: ") {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
+
+// TestLoadedMessagesExpireDuringRefusal: messages of an earlier run that become too old while the account is refused
+// were not held: no digest replaces them. They expire once the provider can be asked, and one notice lists them.
+func TestLoadedMessagesExpireDuringRefusal(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.halt()
+		var ms []outbox.Message
+		for i := range 10 {
+			m := w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i))
+			m.Headline = fmt.Sprint("WARNING g", i)
+			ms = append(ms, m)
+		}
+		w.stored(ms...)
+		w.sim.Update("acme", func(a *textinghousetest.Account) { a.Password = "new" })
+		w.start()
+		after(3 * time.Hour)
+		w.sim.Update("acme", func(a *textinghousetest.Account) { a.Password = "correct horse" })
+		after(20 * time.Minute)
+		for _, m := range ms {
+			w.expect(m.ID, outbox.Expired, 0)
+		}
+		if got := w.texts(); len(got) == 0 || slices.ContainsFunc(got, func(text string) bool { return !strings.HasPrefix(text, "NOT SENT in time: ") }) {
 			t.Errorf("sent %q", got)
 		}
 	})
