@@ -93,7 +93,9 @@ func TestReceiptBeforeTheResponse(t *testing.T) {
 // TestReceiptEndsTheAttempts: what a receipt reports on is not sent again, even if getstatus does not respond or
 // the provider had refused the message.
 func TestReceiptEndsTheAttempts(t *testing.T) {
-	refusal := func(command string) error { return &textinghouse.Error{Command: command, Code: textinghouse.CodeProcessing} }
+	refusal := func(command string) error {
+		return &textinghouse.Error{Command: command, Code: textinghouse.CodeProcessing}
+	}
 	unreadable := &textinghouse.UnreadableResponseError{Command: textinghouse.CommandSend}
 	for name, answer := range map[string]error{"in doubt": unreadable, "refused": refusal(textinghouse.CommandSend)} {
 		for _, status := range []textinghouse.Status{textinghouse.StatusSent, textinghouse.StatusReceived} {

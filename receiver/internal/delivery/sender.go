@@ -135,15 +135,15 @@ func (s *sender) run(ctx context.Context) {
 	s.background.Wait()
 }
 
-// configure passes the settings to the queue, and reports whether what was sent lately must be
-// counted again.
+// configure passes the settings to the queue, and reports whether what was sent lately must be counted
+// again.
 func (s *sender) configure() (recount bool) {
 	settings := s.d.settings.Load()
 	q := queue.Settings{Limits: settings.Limits, Severities: settings.Severities, DailyBudget: settings.DailyBudget}
 	if settings.MaxPerSecond > 0 {
 		q.Pause = time.Second / time.Duration(settings.MaxPerSecond)
 	}
-	return s.queue.Configure(q)
+	return s.queue.Configure(q, s.spool.Now())
 }
 
 func (s *sender) takeInbox() {

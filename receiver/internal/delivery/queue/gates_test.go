@@ -88,7 +88,7 @@ func TestGates(t *testing.T) {
 	} {
 		t.Run(tc.gate+": "+tc.when, func(t *testing.T) {
 			q := NewQueue(start, false)
-			q.Configure(Settings{Limits: map[string][]Limit{"oncall": {{1, 10 * time.Minute}}}, DailyBudget: 100})
+			q.Configure(Settings{Limits: map[string][]Limit{"oncall": {{1, 10 * time.Minute}}}, DailyBudget: 100}, start)
 			it := q.maker.item(message(1, alice, "g"))
 			it.phase = waiting
 			if tc.set != nil {
