@@ -161,6 +161,9 @@ func (a *attempt) accepted(at time.Time) queue.Result {
 // requestEnds returns when the last request to send the message must have ended.
 func (a *attempt) requestEnds() time.Time { return a.Doubt.Last.Add(a.Timeout) }
 
+// replaced reports whether a reload has replaced the account that the attempt used.
+func (a *attempt) replaced() bool { return a.Gateway != a.d.settings.Load().Gateway }
+
 // mustDrop reports whether the message must no longer be sent.
 func (a *attempt) mustDrop(now time.Time) bool { return a.Successor != "" || now.After(a.Expires) }
 
@@ -248,6 +251,7 @@ func (a *attempt) failed(ctx context.Context, err error) queue.Result {
 		// another process or from an attempt in doubt.
 		r.Doubt.Ask = true
 		r.Again = now.Add(queue.FloodWindow)
+	case refusal.Code.AccountWide() && a.replaced():
 	case refusal.Code.AccountWide():
 		r.Refused = true
 		r.Again, r.Doubt.Failures = now.Add(queue.AccountRetry), 0
@@ -281,6 +285,8 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 	case errors.As(err, &refusal) && refusal.Code == textinghouse.CodeUnknownClientID:
 		a.Doubt.CannotAskSince = time.Time{}
 		a.findNewer(ctx)
+	case refusal != nil && refusal.Code.AccountWide() && a.replaced():
+		return a.again(now.Add(firstBackoff)), true
 	case refusal != nil && refusal.Code.AccountWide():
 		r = a.again(now.Add(queue.AccountRetry))
 		r.Refused = true

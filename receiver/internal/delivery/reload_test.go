@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/smspager/smspager/receiver/internal/delivery"
+	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -57,6 +59,44 @@ func TestReloadedRules(t *testing.T) {
 			if got := w.texts(); len(got) != tc.want {
 				t.Errorf("%s: %d messages were sent, want %d: %q", name, len(got), tc.want, got)
 			}
+		})
+	}
+}
+
+// TestReloadDuringARefusedRequest: a refusal of the old password that comes after a reload with the new one stops
+// nothing.
+func TestReloadDuringARefusedRequest(t *testing.T) {
+	for _, command := range []string{textinghouse.CommandSend, textinghouse.CommandStatus} {
+		inWorld(t, textinghousetest.Options{StatusDelay: time.Hour}, func(w *world) {
+			first := w.message(alice, "g", "disk full")
+			if command == textinghouse.CommandStatus { // it is asked about
+				w.halt()
+				w.stored(first)
+			}
+			w.sim.Update("acme", func(a *textinghousetest.Account) { a.Password = "new" })
+			w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Latency, Delay: 2 * time.Second, Command: command, Times: 1})
+			if command == textinghouse.CommandStatus {
+				w.start()
+			} else {
+				w.put(first)
+			}
+			after(time.Second)
+			w.alter = func(s *delivery.Settings) {
+				client, err := textinghouse.NewClient(textinghouse.Options{
+					User: "acme", Password: "new", Endpoints: []string{"http://127.0.0.1/"}, Transport: w.sim.Transport(), Observe: w.d.Observe,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Gateway = client
+			}
+			w.d.Configure(w.settings())
+			after(3 * time.Second)
+			second := w.message(alice, "h", "another")
+			w.put(second)
+			after(time.Second)
+			w.expect(first.ID, outbox.Accepted, 1)
+			w.expect(second.ID, outbox.Accepted, 1)
 		})
 	}
 }
