@@ -33,6 +33,9 @@ func (q *Queue) Settle(r Result, now time.Time) {
 		q.done(it, r.AcceptedAt, now)
 		return
 	}
+	if r.Doubt.rewind(now) { // the clock was set back while it ran
+		r.Again = now
+	}
 	if it.doubt = nil; r.Doubt != (Doubt{}) {
 		it.doubt = q.share(r.Doubt)
 	}
