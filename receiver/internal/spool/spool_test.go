@@ -281,6 +281,7 @@ type fake struct {
 	addErr, readErr error
 	pageReads       int
 	poison          string // the message whose changes cannot be written
+	damaged         string // the message that cannot be read
 	adding          func() // called before each write; nil: nothing
 	delay           time.Duration
 }
@@ -321,9 +322,19 @@ func (f *fake) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	return f.Store.Add(ctx, e)
 }
 
+// damage makes a message unreadable; "": none is.
+func (f *fake) damage(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.damaged = id
+}
+
 func (f *fake) Get(ctx context.Context, id string) (outbox.Message, error) {
 	f.mu.Lock()
 	err := f.readErr
+	if id == f.damaged {
+		err = outbox.ErrDamaged
+	}
 	f.mu.Unlock()
 	if err != nil {
 		return outbox.Message{}, err
