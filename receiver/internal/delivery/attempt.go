@@ -358,6 +358,8 @@ func (a *attempt) findNewer(ctx context.Context) {
 	}
 	newest, known := a.sent.Get(a.To)
 	if !known {
+		ctx, cancel := context.WithTimeout(ctx, listPatience)
+		defer cancel()
 		ms, err := a.spool.List(ctx, outbox.Query{To: a.To, State: outbox.Delivered, Limit: 500})
 		if err != nil {
 			a.logger.Warn("cannot look for a newer message; this one may be sent after it", "id", a.ID, "err", err)

@@ -20,8 +20,8 @@ const (
 	lateReceiver = "smspager:late"
 )
 
-// latePatience is how long the store may take to list the expired messages of a recipient.
-const latePatience = 2 * time.Second
+// listPatience is how long the store may take to list messages.
+const listPatience = 2 * time.Second
 
 // notices makes the messages that delivery itself sends.
 type notices struct {
@@ -84,7 +84,7 @@ func (n *notices) late(ctx context.Context, m *outbox.Message) (outbox.Message, 
 	n.mu.Unlock()
 	if late == nil {
 		var err error
-		reading, cancel := context.WithTimeout(ctx, latePatience)
+		reading, cancel := context.WithTimeout(ctx, listPatience)
 		defer cancel()
 		if late, err = n.expired(reading, m); err != nil {
 			n.logger.Warn("cannot list expired messages; the next notice will include them", "to", m.To, "err", err)
