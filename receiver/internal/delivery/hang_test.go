@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/smspager/smspager/receiver/internal/delivery"
+	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
@@ -75,4 +77,53 @@ func TestStoreHangs(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWithdrawnBeforeItIsQueued: a message of a notification that was refused is not sent, even if it had not reached the
+// queue when it was withdrawn: Alertmanager repeats the notification to another replica.
+func TestWithdrawnBeforeItIsQueued(t *testing.T) {
+	inReplica(t, func(w *world, p *peers) {
+		w.halt()
+		h := &hanging{}
+		w.wraps = func(s outbox.Store) outbox.Store { p.Store = s; h.Store = p; return &hangingPeers{p, h} }
+		w.start()
+		after(time.Minute)
+		h.hangs.Store(true) // so that the sender is busy
+		w.alter = limited
+		w.d.Configure(w.settings())
+		synctest.Wait()
+		p.broken.Store(true)
+		posted, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		m := w.message(alice, "g", "disk full")
+		e := outbox.Entry{Key: outbox.Key{1}, SeenAt: w.spool.Now(), Window: time.Hour, Messages: []outbox.Message{m}}
+		if _, err := w.spool.Try(posted, spool.FailOpen, e); err == nil {
+			t.Error("the notification was accepted")
+		}
+		after(20 * time.Second)
+		if n := w.sim.TimesAccepted(m.ID); n != 0 {
+			t.Errorf("the message was accepted %d times", n)
+		}
+		h.hangs.Store(false)
+		p.broken.Store(false)
+		after(time.Minute)
+		w.expect(m.ID, outbox.Delivered, 1)
+	})
+}
+
+// hangingPeers is a shared store whose lists and sums may hang.
+type hangingPeers struct {
+	*peers
+	lists *hanging
+}
+
+func (h *hangingPeers) List(ctx context.Context, q outbox.Query) ([]outbox.Message, error) {
+	return h.lists.List(ctx, q)
+}
+
+func (h *hangingPeers) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
+	if h.broken.Load() {
+		return outbox.Added{}, outbox.ErrNotStored
+	}
+	return h.Store.Add(ctx, e)
 }

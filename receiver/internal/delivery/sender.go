@@ -68,7 +68,10 @@ func (s *sender) take(from queue.Origin, ms []outbox.Message) {
 }
 
 func (s *sender) withdraw(ids []string) {
-	s.leave(func(in *inbox) { in.withdrawn = append(in.withdrawn, ids...) })
+	s.leave(func(in *inbox) {
+		in.arrivals = slices.DeleteFunc(in.arrivals, func(a arrival) bool { return slices.Contains(ids, a.ID) })
+		in.withdrawn = append(in.withdrawn, ids...)
+	})
 }
 
 func (s *sender) begin(term time.Time) { s.leave(func(in *inbox) { in.term = term }) }
