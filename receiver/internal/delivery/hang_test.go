@@ -107,7 +107,7 @@ func TestWithdrawnBeforeItIsQueued(t *testing.T) {
 		h.hangs.Store(false)
 		p.broken.Store(false)
 		after(time.Minute)
-		w.expect(m.ID, outbox.Delivered, 1)
+		w.expect(m.ID, outbox.Accepted, 1)
 	})
 }
 
