@@ -418,3 +418,28 @@ func TestReload(t *testing.T) {
 		}
 	})
 }
+
+// TestDatabaseClockSetBack: if the database's clock is set back, a heartbeat is missed no later than without that.
+func TestDatabaseClockSetBack(t *testing.T) {
+	now := time.Date(2026, 11, 29, 4, 0, 0, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		beat, since time.Time
+		want        time.Duration // the deadline, after now
+	}{
+		"a beat":                    {now.Add(3 * time.Hour), time.Time{}, 5 * time.Minute},
+		"a beat a minute ago":       {now.Add(-time.Minute), time.Time{}, 4 * time.Minute},
+		"when it was first awaited": {time.Time{}, now.Add(3 * time.Hour), 10 * time.Minute},
+	} {
+		h := newHeartbeats(&Options{})
+		if !tc.beat.IsZero() {
+			h.beats["w"] = tc.beat
+		}
+		if !tc.since.IsZero() {
+			h.since["w"] = tc.since
+		}
+		state := &beatState{SinceAt: now.Add(-time.Hour)}
+		if since := h.merge("w", state, now); !state.deadline(since, 5*time.Minute).Equal(now.Add(tc.want)) {
+			t.Errorf("%s: the deadline is %v, want %v", name, state.deadline(since, 5*time.Minute).Sub(now), tc.want)
+		}
+	}
+}
