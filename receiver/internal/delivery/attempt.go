@@ -65,8 +65,9 @@ type attempt struct {
 	*attempts
 	Settings
 	queue.Run
-	m    outbox.Message
-	term int64 // the term in which it began
+	m     outbox.Message
+	known *outbox.Message // m before its first change; nil afterwards: a receipt may come at any time
+	term  int64           // the term in which it began
 }
 
 // do executes a Run.
@@ -90,7 +91,7 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 	if m.WasAccepted() || m.State.Final() { // a receipt came, or another replica ended it
 		return queue.Result{Run: run, AcceptedAt: m.AcceptedAt}
 	}
-	at := &attempt{attempts: a, Settings: s, Run: run, m: m, term: term}
+	at := &attempt{attempts: a, Settings: s, Run: run, m: m, known: &m, term: term}
 	if run.Do == queue.Ask {
 		if r, settled := at.ask(ctx); settled {
 			return r
@@ -126,7 +127,8 @@ func (a *attempt) record(ctx context.Context, c outbox.Change) (made bool) {
 	if decides(c) {
 		c.Term = a.term
 	}
-	made, err := a.spool.Record(context.WithoutCancel(ctx), c, &a.m)
+	made, err := a.spool.Record(context.WithoutCancel(ctx), c, a.known)
+	a.known = nil
 	if err != nil {
 		a.logger.Error("cannot record a change of a message", "id", c.ID, "event", c.Event, "err", err)
 	}

@@ -129,6 +129,27 @@ func TestReceiptEndsTheAttempts(t *testing.T) {
 	}
 }
 
+// TestReceiptDuringASlowRequest: a message whose receipt comes long before the response counts as accepted once.
+func TestReceiptDuringASlowRequest(t *testing.T) {
+	inReplica(t, func(w *world, _ *peers) {
+		g := w.script()
+		g.send = func(textinghouse.SMS) (string, error) {
+			time.Sleep(8 * time.Second)
+			return "5d72", nil
+		}
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		after(4 * time.Second)
+		if got, err := w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: m.ID, APIID: "5d72", Status: textinghouse.StatusReceived}); got != delivery.OutcomeApplied || err != nil {
+			t.Errorf("Receive = %q, %v", got, err)
+		}
+		after(10 * time.Second)
+		if n := measured(w, "smspager_segments_total"); n != 1 {
+			t.Errorf("%v segments were counted", n)
+		}
+	})
+}
+
 // TestReceiptOfAnExpiringMessage: nobody is told that a message was not sent if a receipt shows that it was.
 func TestReceiptOfAnExpiringMessage(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
