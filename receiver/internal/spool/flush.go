@@ -111,9 +111,6 @@ func (s *Spool) flush(ctx context.Context, since time.Time) error {
 	}
 	defer func() { s.flushing <- struct{}{} }()
 	err := s.storeAllEntries(ctx)
-	if err != nil && !errors.Is(err, outbox.ErrConflict) && !errors.Is(err, errSending) {
-		return err
-	}
 	for s.waitsSince(since) { // changes do not depend on the entries that are left
 		if err := s.storeChanges(ctx, since); err != nil {
 			return err
