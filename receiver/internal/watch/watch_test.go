@@ -443,3 +443,37 @@ func TestDatabaseClockSetBack(t *testing.T) {
 		}
 	}
 }
+
+// TestReloadedAlive: a reload with a shorter interval does not wait for the end of the old one.
+func TestReloadedAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		calls := 0
+		count := func() int {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return calls
+		}
+		f := &fake{}
+		every := func(interval time.Duration) *config.Config {
+			return &config.Config{Alive: config.Alive{URL: "https://elsewhere/secret", Interval: interval}}
+		}
+		w, _ := run(t, f, every(24*time.Hour), Options{
+			Healthy: func() error { return nil },
+			Transport: transport(func(*http.Request) (*http.Response, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				calls++
+				return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+			}),
+		})
+		time.Sleep(10 * time.Minute)
+		before := count()
+		w.Configure(every(time.Minute), f)
+		time.Sleep(5*time.Minute + time.Second)
+		if n := count() - before; n < 5 {
+			t.Errorf("%d calls in five minutes after the reload", n)
+		}
+	})
+}
