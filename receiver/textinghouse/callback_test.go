@@ -115,14 +115,15 @@ func FuzzParse(f *testing.F) {
 		f.Add(s, 200)
 	}
 	f.Fuzz(func(t *testing.T, body string, code int) {
-		id, err := parse(CommandSend, code, body, parseID)
+		hide := redacting("correct horse")
+		id, err := parse(CommandSend, code, body, hide, parseID)
 		switch e := err.(type) {
 		case nil:
-			if again, err := parse(CommandSend, 200, "ID:"+id, parseID); err != nil || again != id {
+			if again, err := parse(CommandSend, 200, "ID:"+id, hide, parseID); err != nil || again != id {
 				t.Fatalf("%q is the id %q, which is read as %q, %v", body, id, again, err)
 			}
 		case *Error:
-			if again, err := parse(CommandSend, 200, fmt.Sprintf("ERR: %d | %s", int(e.Code), e.Description), parseID); again != "" || err.(*Error).Code != e.Code {
+			if again, err := parse(CommandSend, 200, fmt.Sprintf("ERR: %d | %s", int(e.Code), e.Description), hide, parseID); again != "" || err.(*Error).Code != e.Code {
 				t.Fatalf("%q is %+v, which is read as %v", body, e, err)
 			}
 			quoted(t, e.Description)
@@ -131,10 +132,10 @@ func FuzzParse(f *testing.F) {
 		default:
 			t.Fatalf("%q gives %T", body, err)
 		}
-		if status, err := parse(CommandStatus, code, body, parseStatus); err == nil && (status < 0 || code != 200) {
+		if status, err := parse(CommandStatus, code, body, hide, parseStatus); err == nil && (status < 0 || code != 200) {
 			t.Fatalf("%q is status %d", body, int(status))
 		}
-		_, _ = parse(CommandCredit, code, body, parseCredit)
+		_, _ = parse(CommandCredit, code, body, hide, parseCredit)
 	})
 }
 

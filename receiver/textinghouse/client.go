@@ -56,6 +56,7 @@ type Client struct {
 	timeout        time.Duration
 	observe        func(Exchange)
 	attempted      *attempted
+	redact         *strings.Replacer // hides the password
 }
 
 // String keeps the password out of logs.
@@ -89,7 +90,7 @@ func NewClient(o Options) (*Client, error) {
 	if o.Observe == nil {
 		o.Observe = func(Exchange) {}
 	}
-	c := &Client{user: o.User, password: o.Password, timeout: o.Timeout, observe: o.Observe, attempted: newAttempted()}
+	c := &Client{user: o.User, password: o.Password, timeout: o.Timeout, observe: o.Observe, attempted: newAttempted(), redact: redacting(o.Password)}
 	for _, raw := range o.Endpoints {
 		u, err := url.Parse(raw)
 		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
@@ -180,7 +181,8 @@ func (c *Client) Recover(ctx context.Context) {
 		if e.failed.Load() == 0 || ctx.Err() != nil {
 			continue
 		}
-		alone := &Client{user: c.user, password: c.password, endpoints: []*endpoint{e}, timeout: c.timeout, observe: c.observe, attempted: c.attempted}
+		alone := *c
+		alone.endpoints = []*endpoint{e}
 		_, _ = alone.Credit(ctx) // it notes whether the endpoint works
 	}
 }
@@ -258,7 +260,7 @@ func callOne[T any](ctx context.Context, c *Client, e *endpoint, hurried bool, c
 	start := time.Now()
 	statusCode, text, err := c.post(attempt, command, e, body)
 	if err == nil {
-		v, err = parse(command, statusCode, strings.ReplaceAll(text, c.password, "****"), value)
+		v, err = parse(command, statusCode, text, c.redact, value)
 	}
 	c.observe(Exchange{Command: command, Endpoint: e.host, Outcome: outcome(err), Duration: time.Since(start), Err: err})
 	e.note(err, ctx.Err() == nil)
@@ -319,7 +321,7 @@ func (c *Client) post(ctx context.Context, command string, e *endpoint, form str
 		var b []byte
 		if b, err = readBody(resp.Body, resp.ContentLength, maxResponseBytes); err == nil {
 			if len(b) > maxResponseBytes {
-				return 0, "", &UnreadableResponseError{Command: command, StatusCode: resp.StatusCode, Excerpt: strings.ReplaceAll(excerpt(string(b)), c.password, "****")}
+				return 0, "", &UnreadableResponseError{Command: command, StatusCode: resp.StatusCode, Excerpt: excerpt(c.redact.Replace(string(b)))}
 			}
 			return resp.StatusCode, string(b), nil
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
@@ -89,6 +90,8 @@ func TestSendResponses(t *testing.T) {
 		{"an id", 200, "ID:abc", "abc", "", false},
 		{"an id with white space", 200, " ID: abc\r\n", "abc", "", false},
 		{"an error", 200, "ERR: 104 | Insufficient credit", "", "sendsms: error 104: insufficient credit", false},
+		{"an id after a byte order mark", 200, "\ufeffID:abc\r\n", "abc", "", false},
+		{"an error after a byte order mark", 200, "\ufeffERR: 350 | Flood", "", "error 350", false},
 		{"an unknown error", 200, "ERR: 777 | ???", "", "unknown error code 777", false},
 		{"an error with an HTTP status", 400, "ERR: 100 | Missing", "", "error 100", false},
 		{"an error without a description", 200, "ERR: 202", "", "error 202", false},
@@ -107,6 +110,9 @@ func TestSendResponses(t *testing.T) {
 		{"a redirect", 302, "", "", "unreadable response (HTTP 302)", true},
 		{"a response that is too long", 200, "ID:" + strings.Repeat("x", 1<<20), "", "unreadable", true},
 		{"the password", 200, "you said " + password, "", "you said ****", true},
+		{"the password in a form", 400, "bad request: user=acme&pass=" + url.QueryEscape(password) + "&cmd=", "", "pass=****&cmd", true},
+		{"the password in a URL", 400, "bad path /" + url.PathEscape(password), "", "/****", true},
+		{"the password in HTML", 400, "<p>you said " + html.EscapeString(password), "", "you said ****", true},
 		{"control characters", 200, "a\x00b\x1b[31mc\nd", "", `"a b [31mc d"`, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -118,6 +124,14 @@ func TestSendResponses(t *testing.T) {
 				t.Errorf("%v: may have been accepted %v, want %v", err, textinghouse.MayHaveBeenAccepted(err), tc.may)
 			}
 		})
+	}
+}
+
+// TestShortPassword: a response is read as it is, even if a part of it equals the password.
+func TestShortPassword(t *testing.T) {
+	c := client(t, textinghouse.Options{User: "acme", Password: "1234", Endpoints: []string{responding(t, 200, "ID:5d7261234a")}})
+	if id, err := c.Send(context.Background(), sms); id != "5d7261234a" || err != nil {
+		t.Errorf("Send = %q, %v", id, err)
 	}
 }
 

@@ -1,7 +1,9 @@
 package textinghouse
 
 import (
+	"html"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,13 +16,13 @@ const (
 	maxAPIIDBytes    = 64
 )
 
-// parse returns the value of a response, or its error. An ERR counts under any HTTP status, a
-// value only under 200.
-func parse[T any](command string, statusCode int, body string, value func(string) (T, bool)) (T, error) {
-	line := strings.TrimSpace(body)
+// parse returns the value of a response, or its error, without what redact hides. An ERR counts under any
+// HTTP status, a value only under 200.
+func parse[T any](command string, statusCode int, body string, redact *strings.Replacer, value func(string) (T, bool)) (T, error) {
+	line := strings.TrimSpace(strings.TrimPrefix(body, "\ufeff")) // without a byte order mark
 	var none T
 	if refusal, ok := parseError(line); ok {
-		refusal.Command = command
+		refusal.Command, refusal.Description = command, excerpt(redact.Replace(refusal.Description))
 		return none, refusal
 	}
 	if statusCode == http.StatusOK {
@@ -28,7 +30,16 @@ func parse[T any](command string, statusCode int, body string, value func(string
 			return v, nil
 		}
 	}
-	return none, &UnreadableResponseError{Command: command, StatusCode: statusCode, Excerpt: excerpt(body)}
+	return none, &UnreadableResponseError{Command: command, StatusCode: statusCode, Excerpt: excerpt(redact.Replace(body))}
+}
+
+// redacting hides a password in a response: as it is, and as a page that quotes the request may show it.
+func redacting(password string) *strings.Replacer {
+	var shown []string
+	for _, form := range []string{password, url.QueryEscape(password), url.PathEscape(password), html.EscapeString(password)} {
+		shown = append(shown, form, "****")
+	}
+	return strings.NewReplacer(shown...)
 }
 
 // errorLine matches "ERR: code | description" leniently: the code must only be a separate word.
@@ -41,7 +52,7 @@ func parseError(line string) (*Error, bool) {
 		return nil, false
 	}
 	n, _ := number(found[1])
-	return &Error{Code: Code(n), Description: excerpt(found[2] + found[3])}, true
+	return &Error{Code: Code(n), Description: found[2] + found[3]}, true
 }
 
 // parseID reads "ID:<api_id>".

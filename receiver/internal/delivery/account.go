@@ -8,16 +8,18 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// account holds what the provider's responses say about the account.
+// account holds what the provider's responses say about the account. Its times are by the process's clock,
+// which a database's clock that is set does not change.
 type account struct {
-	refusal string    // why it is refused, "" while it is not
-	since   time.Time // when it was last refused
-	proved  time.Time // when a response to a request other than sendsms last ended a refusal
+	refusal    string    // why it is refused, "" while it is not
+	since      time.Time // when it was last refused
+	proved     time.Time // when a response to a request other than sendsms last ended a refusal
+	configured time.Time // when the settings were last replaced: the account may be another one since
 }
 
 // Observe must be called for every request to the provider, whoever made it, with its outcome.
 // These show delivery whether the account is refused, and whether sending works.
-func (d *Delivery) Observe(x textinghouse.Exchange) { d.sender.observe(x, d.spool.Now()) }
+func (d *Delivery) Observe(x textinghouse.Exchange) { d.sender.observe(x, time.Now()) }
 
 // Refusal returns why the provider refuses the whole account, "" while it does not.
 func (d *Delivery) Refusal() string {
@@ -31,12 +33,12 @@ func (s *sender) observe(x textinghouse.Exchange, now time.Time) {
 	switch {
 	case !textinghouse.AccountWorks(x.Err):
 		if errors.As(x.Err, &refusal) {
-			s.accountRefused(x.Err, now)
+			s.accountRefused(x, now)
 		}
 		return
 	case errors.As(x.Err, &refusal) && refusal.Code == textinghouse.CodeProcessing:
 	case x.Command == textinghouse.CommandSend, x.Command == textinghouse.CommandCredit && x.Err == nil:
-		s.attempts.lastWorked.Store(now.UnixMilli())
+		s.attempts.lastWorked.Store(s.spool.Now().UnixMilli())
 	}
 	if s.proves(x, now) {
 		s.accountWorks()
@@ -62,29 +64,46 @@ func (s *sender) proves(x textinghouse.Exchange, now time.Time) bool {
 	return true
 }
 
-func (s *sender) accountRefused(err error, now time.Time) {
+// accountRefused records that a request was refused because of the account, unless the request began before a
+// reload, which may have changed the account.
+func (s *sender) accountRefused(x textinghouse.Exchange, now time.Time) {
 	const again = "in a minute"
 	s.mu.Lock()
+	if now.Add(-x.Duration).Before(s.account.configured) {
+		s.mu.Unlock()
+		return
+	}
 	first := s.account.refusal == ""
-	s.account.refusal, s.account.since = err.Error(), now
+	s.account.refusal, s.account.since = x.Err.Error(), now
+	s.inbox.account = s.queue.Block // under the same lock, so that queue and account agree
 	s.mu.Unlock()
-	s.leave(func(in *inbox) { in.account = s.queue.Block })
+	s.wake.Ring()
 	s.metrics.refused.Set(1)
 	if first {
-		s.logger.Error("the provider refuses the whole account: nothing is sent until this is fixed; messages are kept", "err", err, "retry", again)
+		s.logger.Error("the provider refuses the whole account: nothing is sent until this is fixed; messages are kept", "err", x.Err, "retry", again)
 	}
+}
+
+// accountReplaced records that the settings were replaced.
+func (s *sender) accountReplaced() {
+	s.mu.Lock()
+	s.account.configured = time.Now()
+	s.mu.Unlock()
+	s.changed.Ring()
 }
 
 // accountWorks ends the refusal of the account, and releases what waits for that.
 func (s *sender) accountWorks() {
 	s.mu.Lock()
 	was := s.account.refusal
-	s.account.refusal = ""
-	s.mu.Unlock()
 	if was == "" {
+		s.mu.Unlock()
 		return
 	}
-	s.leave(func(in *inbox) { in.account = s.queue.Unblock })
+	s.account.refusal = ""
+	s.inbox.account = s.queue.Unblock
+	s.mu.Unlock()
+	s.wake.Ring()
 	s.metrics.refused.Set(0)
 	s.logger.Info("sending resumes after the account was refused", "was", was)
 }

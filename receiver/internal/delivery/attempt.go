@@ -65,8 +65,9 @@ type attempt struct {
 	*attempts
 	Settings
 	queue.Run
-	m    outbox.Message
-	term int64 // the term in which it began
+	m     outbox.Message
+	known *outbox.Message // m before its first change; nil afterwards: a receipt may come at any time
+	term  int64           // the term in which it began
 }
 
 // do executes a Run.
@@ -87,7 +88,10 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 		a.logger.Error("cannot read a message; trying again", "id", run.ID, "err", err)
 		return queue.Result{Run: run, Again: a.spool.Now().Add(storeRetry), Doubt: run.Doubt}
 	}
-	at := &attempt{attempts: a, Settings: s, Run: run, m: m, term: term}
+	if m.WasAccepted() || m.State.Final() { // a receipt came, or another replica ended it
+		return queue.Result{Run: run, AcceptedAt: m.AcceptedAt}
+	}
+	at := &attempt{attempts: a, Settings: s, Run: run, m: m, known: &m, term: term}
 	if run.Do == queue.Ask {
 		if r, settled := at.ask(ctx); settled {
 			return r
@@ -104,22 +108,31 @@ func (a *attempts) logDamage(id string, err error) {
 	a.logger.Error("a message cannot be read because the outbox is damaged; it is not sent until the outbox is repaired and smspager restarts", "id", id, "err", err)
 }
 
-// message returns a Run's message, from memory or from the store.
+// message returns a Run's message. If the message may have been attempted, message reads it again: a receipt
+// may have come since it was queued.
 func (a *attempts) message(ctx context.Context, run queue.Run) (outbox.Message, error) {
-	if run.Message != nil {
+	if run.Message != nil && run.Doubt == (queue.Doubt{}) {
 		return *run.Message, nil
 	}
-	return a.spool.Get(ctx, run.ID)
+	m, err := a.spool.Get(ctx, run.ID)
+	if err != nil && run.Message != nil {
+		return *run.Message, nil
+	}
+	return m, err
 }
 
-// record makes a change, even if ctx has ended: what is known must be kept.
-func (a *attempt) record(ctx context.Context, c outbox.Change) {
+// record makes a change, even if ctx has ended: what is known must be kept. It reports whether the message's
+// state allowed the change.
+func (a *attempt) record(ctx context.Context, c outbox.Change) (made bool) {
 	if decides(c) {
 		c.Term = a.term
 	}
-	if _, err := a.spool.Record(context.WithoutCancel(ctx), c, &a.m); err != nil {
+	made, err := a.spool.Record(context.WithoutCancel(ctx), c, a.known)
+	a.known = nil
+	if err != nil {
 		a.logger.Error("cannot record a change of a message", "id", c.ID, "event", c.Event, "err", err)
 	}
+	return made
 }
 
 // decides reports whether a change is a decision of the leader, as opposed to a fact.
@@ -150,6 +163,9 @@ func (a *attempt) accepted(at time.Time) queue.Result {
 // requestEnds returns when the last request to send the message must have ended.
 func (a *attempt) requestEnds() time.Time { return a.Doubt.Last.Add(a.Timeout) }
 
+// replaced reports whether a reload has replaced the account that the attempt used.
+func (a *attempt) replaced() bool { return a.Gateway != a.d.settings.Load().Gateway }
+
 // mustDrop reports whether the message must no longer be sent.
 func (a *attempt) mustDrop(now time.Time) bool { return a.Successor != "" || now.After(a.Expires) }
 
@@ -157,8 +173,7 @@ func (a *attempt) mustDrop(now time.Time) bool { return a.Successor != "" || now
 func (a *attempt) send(ctx context.Context) queue.Result {
 	now := a.spool.Now()
 	if why := a.dropChange(ctx, now); why != nil {
-		a.record(ctx, *why)
-		if why.To == outbox.Expired {
+		if a.record(ctx, *why) && why.To == outbox.Expired {
 			a.notices.tooLate(ctx, &a.m, a.term)
 		}
 		return a.over()
@@ -238,6 +253,7 @@ func (a *attempt) failed(ctx context.Context, err error) queue.Result {
 		// another process or from an attempt in doubt.
 		r.Doubt.Ask = true
 		r.Again = now.Add(queue.FloodWindow)
+	case refusal.Code.AccountWide() && a.replaced():
 	case refusal.Code.AccountWide():
 		r.Refused = true
 		r.Again, r.Doubt.Failures = now.Add(queue.AccountRetry), 0
@@ -271,6 +287,8 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 	case errors.As(err, &refusal) && refusal.Code == textinghouse.CodeUnknownClientID:
 		a.Doubt.CannotAskSince = time.Time{}
 		a.findNewer(ctx)
+	case refusal != nil && refusal.Code.AccountWide() && a.replaced():
+		return a.again(now.Add(firstBackoff)), true
 	case refusal != nil && refusal.Code.AccountWide():
 		r = a.again(now.Add(queue.AccountRetry))
 		r.Refused = true
@@ -342,6 +360,8 @@ func (a *attempt) findNewer(ctx context.Context) {
 	}
 	newest, known := a.sent.Get(a.To)
 	if !known {
+		ctx, cancel := context.WithTimeout(ctx, listPatience)
+		defer cancel()
 		ms, err := a.spool.List(ctx, outbox.Query{To: a.To, State: outbox.Delivered, Limit: 500})
 		if err != nil {
 			a.logger.Warn("cannot look for a newer message; this one may be sent after it", "id", a.ID, "err", err)

@@ -48,7 +48,17 @@ func (s *sender) checkClocks(before reading) reading {
 	s.queue.Begin(at)
 	s.queue.Loaded(at)
 	if set != 0 {
+		s.queue.Rewind(at)
+		s.attempts.rewind(at)
+		s.d.poller.rewind(at)
 		s.spool.Rewind()
 	}
 	return now
+}
+
+// rewind makes what is known about the provider count as of now, if it is of the future.
+func (a *attempts) rewind(now time.Time) {
+	if at := a.lastWorked.Load(); at > now.UnixMilli() {
+		a.lastWorked.CompareAndSwap(at, now.UnixMilli())
+	}
 }

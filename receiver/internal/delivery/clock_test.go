@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/spool"
 	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
@@ -63,7 +64,8 @@ func TestClockGapBeginsANewTerm(t *testing.T) {
 func TestSweepUsesTheDatabasesClock(t *testing.T) {
 	inReplica(t, func(w *world, p *peers) {
 		w.halt()
-		p.ahead, w.alter = time.Hour, limited
+		w.alter = limited
+		p.ahead.Store(int64(time.Hour))
 		w.start()
 		for i := range 5 {
 			w.put(w.message(alice, fmt.Sprint("g", i), fmt.Sprint("disk ", i)))
@@ -85,6 +87,54 @@ func TestSweepUsesTheDatabasesClock(t *testing.T) {
 		w.expect(late.ID, outbox.Superseded, 0)
 		w.expect(sixth.ID, outbox.Queued, 0)
 	})
+}
+
+// TestDatabaseClockSetBack: if the database's clock is set back, nothing waits until it has caught up: neither
+// attempts, questions, limits, the account, nor polls.
+func TestDatabaseClockSetBack(t *testing.T) {
+	const bob, carol = e164.Number("+33612345679"), e164.Number("+33612345670")
+	for name, before := range map[string]func(w *world) (undo func(), ms []outbox.Message){
+		"an attempt that failed": func(w *world) (func(), []outbox.Message) {
+			ms := []outbox.Message{w.message(alice, "g", "disk full")}
+			return w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 300, Command: "sendsms"}), ms
+		},
+		"an attempt in doubt": func(w *world) (func(), []outbox.Message) {
+			w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.DropBefore, Command: "sendsms", Times: 1})
+			return w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 300, Command: "getstatus"}), []outbox.Message{w.message(alice, "g", "disk full")}
+		},
+		"a refused account": func(w *world) (func(), []outbox.Message) {
+			ms := []outbox.Message{w.message(alice, "g", "disk full"), w.message(bob, "g", "disk full"), w.message(carol, "g", "disk full")}
+			return w.sim.AddFault(textinghousetest.Fault{Kind: textinghousetest.Err, N: 101}), ms
+		},
+		"limits": func(w *world) (func(), []outbox.Message) {
+			var ms []outbox.Message
+			for i := range 6 {
+				ms = append(ms, w.message(alice, fmt.Sprint("g", i), fmt.Sprint("disk ", i)))
+			}
+			return func() {}, ms
+		},
+		"polls": func(w *world) (func(), []outbox.Message) {
+			return func() {}, []outbox.Message{w.message(alice, "g", "disk full")}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inReplica(t, func(w *world, p *peers) {
+				w.alter = limited
+				w.d.Configure(w.settings())
+				after(time.Minute)
+				undo, ms := before(w)
+				w.put(ms...)
+				after(20 * time.Second)
+				p.ahead.Store(int64(3 * time.Hour))
+				after(time.Second)
+				undo()
+				after(20 * time.Minute)
+				for _, m := range ms {
+					w.expect(m.ID, outbox.Delivered, 1)
+				}
+			})
+		})
+	}
 }
 
 // TestMessageFromTheFuture: a message stored by a clock that was ahead counts as made when the process

@@ -118,7 +118,7 @@ func New(o Options) *Delivery {
 // password may be new.
 func (d *Delivery) Configure(s Settings) {
 	d.settings.Store(&s)
-	d.sender.changed.Ring()
+	d.sender.accountReplaced()
 }
 
 // Handover adds messages to send or, if the provider already has them, to follow. Only the leader

@@ -38,7 +38,7 @@ func (a *attempts) digest(ctx context.Context, s Settings, run queue.Run, term i
 			return retry
 		}
 		if why := a.whyDrop(ctx, m, now); why != "" {
-			at := &attempt{attempts: a, m: m, term: term}
+			at := &attempt{attempts: a, m: m, known: &m, term: term}
 			at.record(ctx, outbox.NotNeeded(r.ID, now, why))
 			continue
 		}

@@ -3,7 +3,9 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/smspager/smspager/receiver/e164"
 	"github.com/smspager/smspager/receiver/internal/delivery"
 	"github.com/smspager/smspager/receiver/outbox"
+	"github.com/smspager/smspager/receiver/textinghouse"
 	"github.com/smspager/smspager/receiver/textinghouse/textinghousetest"
 )
 
@@ -170,6 +173,75 @@ func TestHeldMessageExpiresDuringRefusal(t *testing.T) {
 		after(2 * time.Minute)
 		if got := w.texts(); len(got) != 6 || !strings.HasPrefix(got[5], "1 more in 1 group: ") {
 			t.Errorf("sent %q", got)
+		}
+	})
+}
+
+// TestLoadedMessagesExpireDuringRefusal: messages of an earlier run that become too old while the account is refused
+// were not held: no digest replaces them. They expire once the provider can be asked, and one notice lists them.
+func TestLoadedMessagesExpireDuringRefusal(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.halt()
+		var ms []outbox.Message
+		for i := range 10 {
+			m := w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i))
+			m.Headline = fmt.Sprint("WARNING g", i)
+			ms = append(ms, m)
+		}
+		w.stored(ms...)
+		w.sim.Update("acme", func(a *textinghousetest.Account) { a.Password = "new" })
+		w.start()
+		after(3 * time.Hour)
+		w.sim.Update("acme", func(a *textinghousetest.Account) { a.Password = "correct horse" })
+		after(20 * time.Minute)
+		for _, m := range ms {
+			w.expect(m.ID, outbox.Expired, 0)
+		}
+		if got := w.texts(); len(got) == 0 || slices.ContainsFunc(got, func(text string) bool { return !strings.HasPrefix(text, "NOT SENT in time: ") }) {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
+
+// TestDigestInDoubt: later digests pass a digest in doubt once its request must have ended. It is not superseded, but
+// sent again after two minutes.
+func TestDigestInDoubt(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.alter = limited
+		w.d.Configure(w.settings())
+		g := &scripted{observe: w.d.Observe, sends: make(map[string][]time.Time), asks: make(map[string][]time.Time)}
+		w.alter = func(s *delivery.Settings) { limited(s); g.Gateway, s.Gateway = s.Gateway, g }
+		w.d.Configure(w.settings())
+		g.status = func(string) (textinghouse.Status, error) {
+			return 0, &textinghouse.Error{Command: textinghouse.CommandStatus, Code: textinghouse.CodeProcessing}
+		}
+		var mu sync.Mutex
+		var digests []string
+		var first time.Time
+		g.send = func(m textinghouse.SMS) (string, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !strings.Contains(m.Text, " more in ") {
+				return "5d72", nil
+			}
+			if digests = append(digests, m.ClientID); len(digests) == 1 {
+				first = time.Now()
+				return "", &textinghouse.UnreadableResponseError{Command: textinghouse.CommandSend}
+			}
+			if len(digests) == 2 && time.Since(first) > 25*time.Second {
+				t.Errorf("the second digest is sent %v after the first", time.Since(first))
+			}
+			return "5d72", nil
+		}
+		for i := range 40 {
+			m := w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i))
+			m.Headline, m.Severity, m.Urgent = "CRITICAL g", "critical", true
+			w.put(m)
+			after(time.Second)
+		}
+		after(5 * time.Minute)
+		if n := len(digests); n < 3 || !slices.Contains(digests[1:], digests[0]) || digests[1] == digests[0] {
+			t.Errorf("the digests %q were sent", digests)
 		}
 	})
 }

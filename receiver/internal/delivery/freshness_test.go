@@ -237,6 +237,28 @@ func TestTooLateIsReportedInFull(t *testing.T) {
 	})
 }
 
+// TestSimultaneousExpiryIsCountedOnce: a notice does not count a message twice that expires while the notice is made.
+func TestSimultaneousExpiryIsCountedOnce(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		w.outage(2 * time.Hour)
+		var ms []outbox.Message
+		for i := range 16 {
+			m := w.message(alice, fmt.Sprint("g", i), fmt.Sprint("alert ", i))
+			m.Headline = fmt.Sprintf("WARNING Group%d", i)
+			ms = append(ms, m)
+		}
+		w.put(ms...)
+		after(3 * time.Hour)
+		for _, text := range w.texts() {
+			if n := 0; !strings.HasPrefix(text, "NOT SENT in time: ") {
+				t.Errorf("sent %q", text)
+			} else if _, err := fmt.Sscanf(text, "NOT SENT in time: %d messages", &n); err != nil || n > len(ms) || strings.Contains(text, "(2)") {
+				t.Errorf("sent %q", text)
+			}
+		}
+	})
+}
+
 // TestLawsOfTheSchedule checks the laws over random histories of messages, outages,
 // restarts and responses that leave the outcome unknown.
 func TestLawsOfTheSchedule(t *testing.T) {

@@ -22,6 +22,8 @@ func remember(ctx context.Context, s *spool.Spool, q *queue.Queue, logger *slog.
 	if longest == 0 {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, 2*listPatience)
+	defer cancel()
 	now := s.Now()
 	spent, err := s.Segments(ctx, now.UTC().Truncate(24*time.Hour))
 	if err != nil {

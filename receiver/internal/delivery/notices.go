@@ -20,8 +20,8 @@ const (
 	lateReceiver = "smspager:late"
 )
 
-// latePatience is how long the store may take to list the expired messages of a recipient.
-const latePatience = 2 * time.Second
+// listPatience is how long the store may take to list messages.
+const listPatience = 2 * time.Second
 
 // notices makes the messages that delivery itself sends.
 type notices struct {
@@ -69,12 +69,13 @@ func (n *notices) tooLate(ctx context.Context, m *outbox.Message, term int64) {
 	}
 	e := outbox.Entry{Messages: []outbox.Message{notice}, Term: term}
 	if _, err := n.spool.Try(ctx, spool.Later, e); err != nil {
+		n.forget(m.To) // the next notice lists what this one would have listed
 		n.logger.Error("cannot store a notice about expired messages", "err", err)
 	}
 }
 
 // late returns a notice that lists m and the other expired messages of its recipient that no notice
-// at the provider lists; false if there are none to list.
+// at the provider lists; false if there are none to list, or if an earlier notice lists m.
 func (n *notices) late(ctx context.Context, m *outbox.Message) (outbox.Message, bool) {
 	<-n.making
 	defer func() { n.making <- struct{}{} }()
@@ -83,7 +84,7 @@ func (n *notices) late(ctx context.Context, m *outbox.Message) (outbox.Message, 
 	n.mu.Unlock()
 	if late == nil {
 		var err error
-		reading, cancel := context.WithTimeout(ctx, latePatience)
+		reading, cancel := context.WithTimeout(ctx, listPatience)
 		defer cancel()
 		if late, err = n.expired(reading, m); err != nil {
 			n.logger.Warn("cannot list expired messages; the next notice will include them", "to", m.To, "err", err)
@@ -96,7 +97,11 @@ func (n *notices) late(ctx context.Context, m *outbox.Message) (outbox.Message, 
 			n.mu.Unlock()
 		}
 	}
-	if m.GroupKey != lateGroup {
+	switch {
+	case m.GroupKey == lateGroup:
+	case late.has(m.ID): // an earlier notice lists it: it had expired when that one was made
+		return outbox.Message{}, false
+	default:
 		late.add(*m, 1, "")
 	}
 	text := late.text("NOT SENT in time: ", templating.Counted(late.messages, "message"))

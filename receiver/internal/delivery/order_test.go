@@ -23,7 +23,7 @@ type peers struct {
 	deaf       chan struct{} // ends the connection that hints come by
 	unreadable atomic.Bool   // messages cannot be read
 	opens      atomic.Int64  // how often the open messages were read
-	ahead      time.Duration // how far this process's clock is ahead of the database's
+	ahead      atomic.Int64  // how far this process's clock is ahead of the database's, a time.Duration
 }
 
 func (p *peers) Get(ctx context.Context, id string) (outbox.Message, error) {
@@ -60,7 +60,9 @@ func (p *peers) Listen(ctx context.Context, ready func(), hinted func(outbox.Hin
 	}
 }
 
-func (p *peers) Now(context.Context) (time.Time, error) { return time.Now().Add(-p.ahead), nil }
+func (p *peers) Now(context.Context) (time.Time, error) {
+	return time.Now().Add(-time.Duration(p.ahead.Load())), nil
+}
 
 // lasting is a lease that lasts until its context ends.
 type lasting struct {

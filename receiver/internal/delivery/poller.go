@@ -60,9 +60,6 @@ func (p *poller) add(m outbox.Message) {
 		return
 	}
 	q := &poll{id: m.ID, accepted: m.AcceptedAt}
-	if now := p.d.spool.Now(); q.accepted.After(now) { // written by another clock
-		q.accepted = now
-	}
 	p.polls[m.ID] = q
 	p.push(q)
 }
@@ -82,12 +79,31 @@ func (p *poller) remove(id string) {
 	delete(p.polls, id) // next drops it from the queue
 }
 
-func (p *poller) push(q *poll) {
+// rewind must be called when the clock was set back.
+func (p *poller) rewind(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, q := range p.queue {
+		p.plan(q, now)
+	}
+	heap.Init(&p.queue)
+	p.wake.Ring()
+}
+
+// plan sets when to ask next.
+func (p *poller) plan(q *poll, now time.Time) {
+	if q.accepted.After(now) { // by another clock, or one that was set back
+		q.accepted = now
+	}
 	first := firstPollAlone
 	if s := p.d.settings.Load(); s != nil && s.Callbacks {
 		first = firstPoll
 	}
-	q.due = nextPoll(q.accepted, p.d.spool.Now(), first)
+	q.due = nextPoll(q.accepted, now, first)
+}
+
+func (p *poller) push(q *poll) {
+	p.plan(q, p.d.spool.Now())
 	heap.Push(&p.queue, q)
 	if p.queue[0] == q {
 		p.wake.Ring()

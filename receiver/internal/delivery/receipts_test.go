@@ -90,6 +90,94 @@ func TestReceiptBeforeTheResponse(t *testing.T) {
 	})
 }
 
+// TestReceiptEndsTheAttempts: what a receipt reports on is not sent again, even if getstatus does not respond or
+// the provider had refused the message.
+func TestReceiptEndsTheAttempts(t *testing.T) {
+	refusal := func(command string) error {
+		return &textinghouse.Error{Command: command, Code: textinghouse.CodeProcessing}
+	}
+	unreadable := &textinghouse.UnreadableResponseError{Command: textinghouse.CommandSend}
+	for name, answer := range map[string]error{"in doubt": unreadable, "refused": refusal(textinghouse.CommandSend)} {
+		for _, status := range []textinghouse.Status{textinghouse.StatusSent, textinghouse.StatusReceived} {
+			for _, shared := range []bool{false, true} {
+				test := func(w *world) {
+					g := w.script()
+					g.send = func(textinghouse.SMS) (string, error) { return "", answer }
+					g.status = func(string) (textinghouse.Status, error) { return 0, refusal(textinghouse.CommandStatus) }
+					m := w.message(alice, "g", "disk full")
+					w.put(m)
+					after(2 * time.Second)
+					before := len(g.sends[m.ID])
+					if shared { // another replica gets the receipt
+						note := outbox.ProviderAccepted(m.ID, "5d72", w.spool.Now(), "")
+						if _, err := w.store.Add(context.Background(), outbox.Entry{Notes: []outbox.Change{note}}); err != nil {
+							t.Fatal(err)
+						}
+					} else if got, err := w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: m.ID, APIID: "5d72", Status: status}); got != delivery.OutcomeApplied || err != nil {
+						t.Errorf("%s: Receive = %q, %v", name, got, err)
+					}
+					g.send = nil
+					after(time.Minute)
+					w.put(w.message(alice, "h", "sending works"))
+					after(10 * time.Minute)
+					if n := len(g.sends[m.ID]) - before; n != 0 {
+						t.Errorf("%s, status %d: sent %d times after its receipt", name, status, n)
+					}
+				}
+				if shared {
+					inReplica(t, func(w *world, _ *peers) { test(w) })
+				} else {
+					inWorld(t, textinghousetest.Options{StatusDelay: 100 * time.Hour}, test)
+				}
+			}
+		}
+	}
+}
+
+// TestReceiptDuringASlowRequest: a message whose receipt comes long before the response counts as accepted once.
+func TestReceiptDuringASlowRequest(t *testing.T) {
+	inReplica(t, func(w *world, _ *peers) {
+		g := w.script()
+		g.send = func(textinghouse.SMS) (string, error) {
+			time.Sleep(8 * time.Second)
+			return "5d72", nil
+		}
+		m := w.message(alice, "g", "disk full")
+		w.put(m)
+		after(4 * time.Second)
+		if got, err := w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: m.ID, APIID: "5d72", Status: textinghouse.StatusReceived}); got != delivery.OutcomeApplied || err != nil {
+			t.Errorf("Receive = %q, %v", got, err)
+		}
+		after(10 * time.Second)
+		if n := measured(w, "smspager_segments_total"); n != 1 {
+			t.Errorf("%v segments were counted", n)
+		}
+	})
+}
+
+// TestReceiptOfAnExpiringMessage: nobody is told that a message was not sent if a receipt shows that it was.
+func TestReceiptOfAnExpiringMessage(t *testing.T) {
+	inWorld(t, textinghousetest.Options{}, func(w *world) {
+		g := w.script()
+		var m outbox.Message
+		g.send = func(textinghouse.SMS) (string, error) {
+			return "", &textinghouse.UnreadableResponseError{Command: textinghouse.CommandSend}
+		}
+		g.status = func(id string) (textinghouse.Status, error) {
+			if w.spool.Now().After(m.ExpiresAt) { // the receipt overtakes this response
+				_, _ = w.d.Receive(context.Background(), textinghouse.Receipt{ClientID: id, Status: textinghouse.StatusReceived})
+			}
+			return 0, &textinghouse.Error{Command: textinghouse.CommandStatus, Code: textinghouse.CodeUnknownClientID}
+		}
+		m = w.message(alice, "g", "disk full")
+		w.put(m)
+		after(70 * time.Minute)
+		if state := w.get(m.ID).State; state != outbox.Delivered || len(g.sends) != 1 {
+			t.Errorf("the message is %s; %d different messages were sent", state, len(g.sends))
+		}
+	})
+}
+
 func TestReceiptsWithoutMessage(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		m := w.message(alice, "g", "disk full")

@@ -68,7 +68,10 @@ func (s *sender) take(from queue.Origin, ms []outbox.Message) {
 }
 
 func (s *sender) withdraw(ids []string) {
-	s.leave(func(in *inbox) { in.withdrawn = append(in.withdrawn, ids...) })
+	s.leave(func(in *inbox) {
+		in.arrivals = slices.DeleteFunc(in.arrivals, func(a arrival) bool { return slices.Contains(ids, a.ID) })
+		in.withdrawn = append(in.withdrawn, ids...)
+	})
 }
 
 func (s *sender) begin(term time.Time) { s.leave(func(in *inbox) { in.term = term }) }
@@ -135,15 +138,15 @@ func (s *sender) run(ctx context.Context) {
 	s.background.Wait()
 }
 
-// configure passes the settings to the queue, and reports whether what was sent lately must be
-// counted again.
+// configure passes the settings to the queue, and reports whether what was sent lately must be counted
+// again.
 func (s *sender) configure() (recount bool) {
 	settings := s.d.settings.Load()
 	q := queue.Settings{Limits: settings.Limits, Severities: settings.Severities, DailyBudget: settings.DailyBudget}
 	if settings.MaxPerSecond > 0 {
 		q.Pause = time.Second / time.Duration(settings.MaxPerSecond)
 	}
-	return s.queue.Configure(q)
+	return s.queue.Configure(q, s.spool.Now())
 }
 
 func (s *sender) takeInbox() {

@@ -27,6 +27,7 @@ type tally struct {
 	order    *templating.SeverityOrder
 	messages int // with those that they superseded
 	groups   map[string]bool
+	ids      map[string]bool // of the entries
 	entries  []entry
 	urgent   bool // all messages are urgent
 }
@@ -42,13 +43,17 @@ type entry struct {
 // page is over.
 func (t *tally) add(m outbox.Message, messages int, code string) {
 	if t.groups == nil {
-		t.groups, t.urgent = make(map[string]bool), true
+		t.groups, t.ids, t.urgent = make(map[string]bool), make(map[string]bool), true
 	}
+	t.ids[m.ID] = true
 	t.messages += messages
 	t.groups[m.Receiver+" "+m.GroupKey] = true
 	t.urgent = t.urgent && m.Urgent
 	t.entries = append(t.entries, entry{m.ID, m.Headline, m.Severity, code, t.order.Rank(m.Severity), m.PageID != ""})
 }
+
+// has reports whether a message was added.
+func (t *tally) has(id string) bool { return t.ids[id] }
 
 // sorted returns the entries, most severe first.
 func (t *tally) sorted() []entry {

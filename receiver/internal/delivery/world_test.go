@@ -78,6 +78,7 @@ func (w *world) start() {
 		},
 		Handover: func(direct bool, ms ...outbox.Message) { d.Handover(direct, ms...) },
 		Changed:  func(m outbox.Message, c outbox.Change) { d.Changed(m, c) },
+		Withdraw: func(ids []string) { d.Withdraw(ids) },
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -111,9 +111,6 @@ func (s *Spool) flush(ctx context.Context, since time.Time) error {
 	}
 	defer func() { s.flushing <- struct{}{} }()
 	err := s.storeAllEntries(ctx)
-	if err != nil && !errors.Is(err, outbox.ErrConflict) && !errors.Is(err, errSending) {
-		return err
-	}
 	for s.waitsSince(since) { // changes do not depend on the entries that are left
 		if err := s.storeChanges(ctx, since); err != nil {
 			return err
@@ -177,13 +174,14 @@ func (s *Spool) endBatch(b *changeBatch, written bool) {
 
 // storeChanges stores a batch of the changes that have been waiting since this time or longer.
 func (s *Spool) storeChanges(ctx context.Context, since time.Time) error {
-	if err := s.readUnread(ctx); err != nil {
-		return err
+	unread := s.readUnread(ctx)
+	if unread != nil && !errors.Is(unread, outbox.ErrDamaged) {
+		return unread
 	}
 	s.batch = max(1, min(s.batch, maxBatch))
 	b := s.collectChanges(s.batch, since)
 	if b == nil {
-		return nil
+		return unread
 	}
 	_, err := s.opening.add(ctx, outbox.Entry{SeenAt: s.Now(), Notes: b.all})
 	s.written(b, err == nil)
@@ -198,8 +196,8 @@ func (s *Spool) storeChanges(ctx context.Context, since time.Time) error {
 }
 
 // readUnread reads the messages whose changes came while the store could not be read,
-// and applies these changes.
-func (s *Spool) readUnread(ctx context.Context) error {
+// and applies these changes. It leaves those that are damaged.
+func (s *Spool) readUnread(ctx context.Context) (damage error) {
 	s.mu.Lock()
 	var unread []*tracked
 	for _, t := range s.order {
@@ -214,7 +212,11 @@ func (s *Spool) readUnread(ctx context.Context) error {
 	}
 	for _, t := range unread {
 		m, err := s.read(ctx, t.m.ID)
-		if err != nil && !errors.Is(err, outbox.ErrNotFound) {
+		switch {
+		case errors.Is(err, outbox.ErrDamaged):
+			damage = err
+			continue
+		case err != nil && !errors.Is(err, outbox.ErrNotFound):
 			return err
 		}
 		var made []change
@@ -236,5 +238,5 @@ func (s *Spool) readUnread(ctx context.Context) error {
 			s.o.Changed(c.m, c.c)
 		}
 	}
-	return nil
+	return damage
 }

@@ -91,18 +91,12 @@ func (s *Spool) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 	flush, cancel := context.WithTimeout(ctx, flushPatience)
 	defer cancel()
 	clean := s.Flush(flush) == nil
-	waiting := s.waiting()
-	var ms []outbox.Message
-	store, err := s.get()
-	if err == nil {
-		ms, err = store.List(ctx, q)
-	}
+	ms, err := s.listStored(ctx, q)
 	if clean && err == nil {
 		return ms, nil
 	}
 	seen := make(map[string]bool)
 	for i := range ms {
-		overlay(&ms[i], waiting[ms[i].ID])
 		seen[ms[i].ID] = true
 	}
 	s.mu.Lock()
@@ -126,6 +120,30 @@ func (s *Spool) List(ctx context.Context, q outbox.Query) ([]outbox.Message, err
 	ms = slices.DeleteFunc(ms, func(m outbox.Message) bool { return !matches(m, q) })
 	slices.SortFunc(ms, func(a, b outbox.Message) int { return cmp.Compare(b.ID, a.ID) })
 	return ms[:min(len(ms), q.Limit)], nil
+}
+
+// listStored reads messages from the store, and applies the changes that wait. Those that a query does not select
+// after that make room for more.
+func (s *Spool) listStored(ctx context.Context, q outbox.Query) (ms []outbox.Message, err error) {
+	waiting := s.waiting()
+	store, err := s.get()
+	if err != nil {
+		return nil, err
+	}
+	for more := q; ; {
+		page, err := store.List(ctx, more)
+		for _, m := range page {
+			more.Before = m.ID
+			changes := waiting[m.ID]
+			overlay(&m, changes)
+			if len(changes) == 0 || matches(m, q) {
+				ms = append(ms, m)
+			}
+		}
+		if err != nil || len(page) < q.Limit || len(ms) >= q.Limit {
+			return ms, err
+		}
+	}
 }
 
 // matches reports whether a query selects a message.

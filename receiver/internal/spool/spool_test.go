@@ -280,7 +280,8 @@ type fake struct {
 	mu              sync.Mutex
 	addErr, readErr error
 	pageReads       int
-	poison          string // the message whose changes cannot be written
+	poison          string // the message that cannot be written
+	damaged         string // the message that cannot be read
 	adding          func() // called before each write; nil: nothing
 	delay           time.Duration
 }
@@ -309,7 +310,7 @@ func (f *fake) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 		f.adding()
 	}
 	err := f.addErr
-	if slices.ContainsFunc(e.Notes, func(c outbox.Change) bool { return c.ID == f.poison }) {
+	if slices.ContainsFunc(e.Notes, func(c outbox.Change) bool { return c.ID == f.poison }) || slices.Contains(e.IDs(), f.poison) {
 		err = errFault
 	}
 	delay := f.delay
@@ -321,9 +322,19 @@ func (f *fake) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 	return f.Store.Add(ctx, e)
 }
 
+// damage makes a message unreadable; "": none is.
+func (f *fake) damage(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.damaged = id
+}
+
 func (f *fake) Get(ctx context.Context, id string) (outbox.Message, error) {
 	f.mu.Lock()
 	err := f.readErr
+	if id == f.damaged {
+		err = outbox.ErrDamaged
+	}
 	f.mu.Unlock()
 	if err != nil {
 		return outbox.Message{}, err
@@ -878,6 +889,33 @@ func TestPoison(t *testing.T) {
 		}
 		if n, _ := s.Backlog(); n != 1 {
 			t.Errorf("%d changes are left", n)
+		}
+		f.mu.Lock()
+		f.poison = ""
+		f.mu.Unlock()
+	})
+}
+
+// TestPoisonousEntry: an entry that cannot be written does not keep changes from being stored.
+func TestPoisonousEntry(t *testing.T) {
+	in(t, spool.Options{}, func(f *fake, s *spool.Spool) {
+		ids := outbox.NewIDs()
+		stored, poison := message(ids, "a"), message(ids, "b")
+		if _, err := commit(s, spool.Strict, outbox.Entry{Messages: []outbox.Message{stored}}); err != nil {
+			t.Fatal(err)
+		}
+		f.mu.Lock()
+		f.poison = poison.ID
+		f.mu.Unlock()
+		if _, err := commit(s, spool.Later, outbox.Entry{Messages: []outbox.Message{poison}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Record(context.Background(), outbox.ProviderAccepted(stored.ID, "", time.Now(), ""), nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		if got, err := f.Store.Get(context.Background(), stored.ID); err != nil || got.State != outbox.Accepted {
+			t.Errorf("the message is stored as %s, %v", got.State, err)
 		}
 		f.mu.Lock()
 		f.poison = ""

@@ -25,6 +25,7 @@ const deadmanTimeout = 10 * time.Second
 type deadman struct {
 	*Options
 	settings atomic.Pointer[deadmanSettings]
+	changed  loop.Bell
 	calls    *prometheus.CounterVec
 	rounds   prometheus.Counter
 }
@@ -37,7 +38,7 @@ type deadmanSettings struct {
 
 func newDeadman(o *Options) *deadman {
 	return &deadman{
-		Options: o, rounds: loop.Rounds(o.Registerer, "alive"),
+		Options: o, changed: loop.NewBell(), rounds: loop.Rounds(o.Registerer, "alive"),
 		calls: promauto.With(o.Registerer).NewCounterVec(prometheus.CounterOpts{
 			Name: "smspager_alive_calls_total", Help: "Calls to the dead-man's switch (alive.url): ok, failed, or withheld because smspager or the provider was not healthy.",
 		}, []string{"outcome"}),
@@ -46,10 +47,12 @@ func newDeadman(o *Options) *deadman {
 
 func (d *deadman) configure(alive config.Alive) {
 	d.settings.Store(&deadmanSettings{alive, httpclient.New(alive.HTTPConfig, d.Transport, deadmanTimeout)})
+	d.changed.Ring()
 }
 
+// run calls the URL at the start, after each change of the configuration, and once every interval.
 func (d *deadman) run(ctx context.Context) {
-	loop.Repeat(ctx, d.rounds, nil, func() time.Duration {
+	loop.Repeat(ctx, d.rounds, d.changed, func() time.Duration {
 		alive := d.settings.Load()
 		if alive.URL != "" {
 			d.check(ctx, alive)

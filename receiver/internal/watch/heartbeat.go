@@ -281,10 +281,13 @@ func (h *heartbeats) check(ctx context.Context, m mark.Mark[beatState], hb *conf
 func (h *heartbeats) merge(name string, state *beatState, now time.Time) (since time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// Use the monotonic clock: setting the system's clock must not change the beat's age.
+	// Use the monotonic clock: setting the system's clock must not change the beat's age. A replica's times are by
+	// the database's clock, which may be set back.
 	if last := h.beats[name]; !last.IsZero() {
-		last = now.Add(-now.Sub(last))
-		h.beats[name] = last
+		h.beats[name] = now.Add(-max(0, now.Sub(last)))
+	}
+	if h.since[name].After(now) {
+		h.since[name] = now
 	}
 	if last := h.beats[name]; last.After(state.LastAt) {
 		state.LastAt, state.Missed = last, 0

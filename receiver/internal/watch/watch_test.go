@@ -418,3 +418,62 @@ func TestReload(t *testing.T) {
 		}
 	})
 }
+
+// TestDatabaseClockSetBack: if the database's clock is set back, a heartbeat is missed no later than without that.
+func TestDatabaseClockSetBack(t *testing.T) {
+	now := time.Date(2026, 11, 29, 4, 0, 0, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		beat, since time.Time
+		want        time.Duration // the deadline, after now
+	}{
+		"a beat":                    {now.Add(3 * time.Hour), time.Time{}, 5 * time.Minute},
+		"a beat a minute ago":       {now.Add(-time.Minute), time.Time{}, 4 * time.Minute},
+		"when it was first awaited": {time.Time{}, now.Add(3 * time.Hour), 10 * time.Minute},
+	} {
+		h := newHeartbeats(&Options{})
+		if !tc.beat.IsZero() {
+			h.beats["w"] = tc.beat
+		}
+		if !tc.since.IsZero() {
+			h.since["w"] = tc.since
+		}
+		state := &beatState{SinceAt: now.Add(-time.Hour)}
+		if since := h.merge("w", state, now); !state.deadline(since, 5*time.Minute).Equal(now.Add(tc.want)) {
+			t.Errorf("%s: the deadline is %v, want %v", name, state.deadline(since, 5*time.Minute).Sub(now), tc.want)
+		}
+	}
+}
+
+// TestReloadedAlive: a reload with a shorter interval does not wait for the end of the old one.
+func TestReloadedAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		calls := 0
+		count := func() int {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return calls
+		}
+		f := &fake{}
+		every := func(interval time.Duration) *config.Config {
+			return &config.Config{Alive: config.Alive{URL: "https://elsewhere/secret", Interval: interval}}
+		}
+		w, _ := run(t, f, every(24*time.Hour), Options{
+			Healthy: func() error { return nil },
+			Transport: transport(func(*http.Request) (*http.Response, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				calls++
+				return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+			}),
+		})
+		time.Sleep(10 * time.Minute)
+		before := count()
+		w.Configure(every(time.Minute), f)
+		time.Sleep(5*time.Minute + time.Second)
+		if n := count() - before; n < 5 {
+			t.Errorf("%d calls in five minutes after the reload", n)
+		}
+	})
+}

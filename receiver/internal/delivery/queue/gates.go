@@ -94,7 +94,7 @@ func holdUntil(it *item, until func(*item, time.Time) time.Time, now time.Time) 
 
 // digest combines an item that was held with the others that may go into its digest.
 func digest(q *Queue, it *item, now time.Time) verdict {
-	late := it.isLate(now) && !it.inDoubt()
+	late := it.wasHeld && it.isLate(now) && !it.inDoubt()
 	if it.phase != held && !late {
 		return verdict{}
 	}

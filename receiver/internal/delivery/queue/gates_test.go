@@ -68,7 +68,8 @@ func TestGates(t *testing.T) {
 		{gate: "budget", when: "it is spent, but this is among the most severe", set: func(q *Queue, it *item) { q.limits.budget.spend(100, start); it.class = limited }},
 		{gate: "digest", when: "it was not held"},
 		{gate: "digest", when: "it was held alone", set: func(_ *Queue, it *item) { it.phase = held }},
-		{gate: "digest", when: "it was held, and is too old", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.phase = held }, want: verdict{do: Digest}},
+		{gate: "digest", when: "it was held, and is too old", at: 2 * time.Hour, set: func(_ *Queue, it *item) { it.phase, it.wasHeld = held, true }, want: verdict{do: Digest}},
+		{gate: "digest", when: "it is too old, and tries a refused account", at: 2 * time.Hour, set: func(q *Queue, it *item) { it.doubt = &Doubt{Ask: true}; q.Block(start) }},
 		{gate: "pace", when: "the pause is over", at: minute, set: func(q *Queue, _ *item) { q.pause, q.paced = minute, start.Add(minute) }},
 		{gate: "pace", when: "it was spent on the question", set: func(q *Queue, it *item) {
 			q.pause, q.paced, it.doubt = minute, start.Add(minute), &Doubt{Ask: true, Cleared: true}
@@ -87,7 +88,7 @@ func TestGates(t *testing.T) {
 	} {
 		t.Run(tc.gate+": "+tc.when, func(t *testing.T) {
 			q := NewQueue(start, false)
-			q.Configure(Settings{Limits: map[string][]Limit{"oncall": {{1, 10 * time.Minute}}}, DailyBudget: 100})
+			q.Configure(Settings{Limits: map[string][]Limit{"oncall": {{1, 10 * time.Minute}}}, DailyBudget: 100}, start)
 			it := q.maker.item(message(1, alice, "g"))
 			it.phase = waiting
 			if tc.set != nil {

@@ -68,6 +68,16 @@ func (d *dues) hasten(it *item, at time.Time) {
 	}
 }
 
+// hastenAll makes the waiting items that which selects due at an earlier time.
+func (d *dues) hastenAll(at time.Time, which func(*item) bool) {
+	for _, it := range d.items {
+		if it.due.After(at) && which(it) {
+			it.due = at
+		}
+	}
+	heap.Init(&d.items)
+}
+
 // itemHeap orders items by due time, then by age.
 type itemHeap []*item
 

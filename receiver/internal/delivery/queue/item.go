@@ -149,6 +149,9 @@ func (mk *maker) lane(m *outbox.Message) lane {
 	return lane(maphash.Comparable(mk.seed, [3]string{string(m.To), m.Receiver, m.GroupKey}))
 }
 
+// ownLane returns a lane for one message only.
+func (mk *maker) ownLane(id string) lane { return lane(maphash.Comparable(mk.seed, [3]string{id})) }
+
 // address returns an equal address, if possible one that other items use.
 func (mk *maker) address(a address) *address {
 	const most = 10_000

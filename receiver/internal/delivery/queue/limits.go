@@ -125,10 +125,10 @@ type Hold struct {
 	Quiet bool // it waits for the end of its recipient's quiet hours, otherwise for the limits
 }
 
-// configure replaces the rules, and reports whether the limits have changed: then what was sent
-// lately must be counted again.
+// configure replaces the rules, and reports whether there are new ones: then what was sent lately must
+// be counted again.
 func (l *limits) configure(s Settings) (recount bool) {
-	before := l.all
+	before, budgeted := l.all, l.budget.daily > 0
 	l.of, l.all, l.budget.daily = s.Limits, nil, s.DailyBudget
 	for _, limits := range s.Limits {
 		for _, limit := range limits {
@@ -141,7 +141,7 @@ func (l *limits) configure(s Settings) (recount bool) {
 		l.all = append(l.all, Storm)
 	}
 	same := len(before) == len(l.all) && !slices.ContainsFunc(before, func(b Limit) bool { return !slices.Contains(l.all, b) })
-	if same || before == nil {
+	if same && (budgeted || s.DailyBudget == 0) {
 		return false
 	}
 	for _, p := range l.people {
@@ -315,7 +315,8 @@ func (q *Queue) Longest() time.Duration {
 // Remember counts what was sent lately, oldest first, and the segments spent today. Nothing is known
 // from before since: the buckets of these recipients are taken to be empty then.
 func (q *Queue) Remember(sent []outbox.Message, since time.Time, spent int, now time.Time) {
-	q.limits.budget.spend(spent, now)
+	q.limits.budget.spend(0, now)
+	q.limits.budget.spent = max(q.limits.budget.spent, spent) // it may include what this run has counted already
 	for _, m := range sent {
 		if p := q.limits.person(m.To); len(p.buckets) == 0 {
 			for _, l := range q.limits.all {

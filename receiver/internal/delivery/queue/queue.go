@@ -76,10 +76,11 @@ func NewQueue(term time.Time, shared bool) *Queue {
 // older returns the Doubt of a message that is older than a term.
 func older(term time.Time) *Doubt { return &Doubt{Ask: true, First: term, Last: term} }
 
-// Configure sets or replaces the rules, and reports whether the limits have changed: then the caller
-// must call Remember again.
-func (q *Queue) Configure(s Settings) (recount bool) {
+// Configure sets or replaces the rules, and reports whether there are new ones: then the caller must call
+// Remember again. What old rules hold is judged by the new ones.
+func (q *Queue) Configure(s Settings, now time.Time) (recount bool) {
 	q.pause, q.maker.order = s.Pause, s.Severities
+	q.dues.hastenAll(now, func(it *item) bool { return it.phase == held })
 	return q.limits.configure(s)
 }
 

@@ -33,6 +33,9 @@ func (q *Queue) Settle(r Result, now time.Time) {
 		q.done(it, r.AcceptedAt, now)
 		return
 	}
+	if r.Doubt.rewind(now) { // the clock was set back while it ran
+		r.Again = now
+	}
 	if it.doubt = nil; r.Doubt != (Doubt{}) {
 		it.doubt = q.share(r.Doubt)
 	}
@@ -48,7 +51,21 @@ func (q *Queue) Settle(r Result, now time.Time) {
 		it.phase = parked
 		it.own().refused = momentOf(now)
 	}
+	if it.digests && it.inDoubt() && !it.maybeInFlight() {
+		q.stepAside(it, now)
+	}
 	q.lanes.supersedeUnlessNewest(it, q.lanes.newest(it.lane), now)
+}
+
+// stepAside gives a digest in doubt a lane of its own: others may pass it, but none supersedes it.
+func (q *Queue) stepAside(it *item, now time.Time) {
+	next := q.lanes.remove(it)
+	it.own().behind = nil
+	it.lane = q.maker.ownLane(it.id)
+	q.lanes.add(it)
+	if next != nil && next.phase == behind {
+		q.dues.wait(next, now)
+	}
 }
 
 // share returns a pointer to a Doubt. The provider is asked about many messages one after another, and
