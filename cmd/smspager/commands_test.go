@@ -43,7 +43,7 @@ func TestEverySubcommandHasHelpWithAnExample(t *testing.T) {
 		t.Errorf("--version exits with %d: %s", code, out)
 	}
 	for _, args := range [][]string{{"nope"}, {"serve", "--nope"}, {"send", "--to=999"}} {
-		if code, _, stderr := smspager(t, "", args...); code != 2 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "see smspager --help") {
+		if code, _, stderr := smspager(t, "", args...); code != 2 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, " --help") {
 			t.Errorf("%v exits with %d: %s", args, code, stderr)
 		}
 	}

@@ -66,10 +66,18 @@ func (i *initCommand) run(_ context.Context, c console) error {
 			return fmt.Errorf("%s is there already; move it away, or name another file", f.name)
 		}
 	}
-	for _, f := range files {
-		if err := os.WriteFile(f.name, f.text, f.mode); err != nil {
-			return err
+	for i, f := range files {
+		err := os.WriteFile(f.name, f.text, f.mode)
+		if err == nil {
+			continue
 		}
+		for _, written := range files[:i+1] { // so that the same command works when there is room
+			_ = os.Remove(written.name)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w; make the folder %s first", err, dir)
+		}
+		return err
 	}
 	password := filepath.Join(dir, "textinghouse.password")
 	var faults config.Errors

@@ -233,7 +233,7 @@ func (v *verify) run(ctx context.Context, c console) error {
 			}
 		}
 		if sleep(ctx, 500*time.Millisecond) {
-			return &exitError{exitOpen, fmt.Errorf("no reply from %s within %s; the code is valid for a day", v.name, v.patience)}
+			return &exitError{exitOpen, fmt.Errorf("no reply from %s %s; the code is valid for a day", v.name, within(ctx, v.patience))}
 		}
 	}
 }

@@ -16,10 +16,13 @@ import (
 // can read, and returns how many messages the copy holds. Another process may have the database
 // open and write to it.
 func Backup(ctx context.Context, path, to string) (messages int, err error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
 		return 0, fmt.Errorf("back up: there is no outbox yet at %s (storage.sqlite); smspager serve creates it", path)
-	} else if err != nil {
+	case err != nil:
 		return 0, fmt.Errorf("back up: %w", err)
+	case !info.Mode().IsRegular():
+		return 0, fmt.Errorf("back up: %s is not a regular file; name the file of an outbox", path)
 	}
 	if _, err := os.Stat(to); !errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("back up: %s exists; name a new file", to)
@@ -35,6 +38,9 @@ func Backup(ctx context.Context, path, to string) (messages int, err error) {
 		}
 	}()
 	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // VACUUM INTO accepts an empty file
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; make the folder first, or name another file", err)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -42,7 +48,7 @@ func Backup(ctx context.Context, path, to string) (messages int, err error) {
 		return 0, err
 	}
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", to); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("copy %s to %s: %w", path, to, err)
 	}
 	copied, err := sql.Open("sqlite", fileURL(to, url.Values{"mode": {"rw"}}))
 	if err != nil {
