@@ -320,3 +320,20 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		t.Errorf("only %d metrics are shown", seen)
 	}
 }
+
+// TestWrongMethods: a known path says which method it takes.
+func TestWrongMethods(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	for _, tc := range []struct{ method, path, want string }{
+		{"GET", "/-/reload", "POST"}, {"POST", "/-/ready", "GET"}, {"POST", "/-/healthy", "GET"}, {"POST", "/metrics", "GET"},
+		{"GET", "/api/v1/pages/6279/acknowledge", "POST"}, {"GET", "/api/v1/contacts/alice/verify", "POST"},
+		{"GET", "/api/v1/preview", "POST"}, {"DELETE", "/api/v1/pages", "GET or POST"}, {"POST", "/api/v1/messages", "GET"},
+	} {
+		if code, text := c.do(tc.method, tc.path, ""); code != 405 || text != fmt.Sprintf(`{"error":"the method must be %s, is \"%s\""}`, tc.want, tc.method) {
+			t.Errorf("%s %s responds %d %s", tc.method, tc.path, code, text)
+		}
+	}
+	if code, text := c.do("POST", "/api/v1/nope", ""); code != 404 {
+		t.Errorf("an unknown path responds %d %s", code, text)
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,6 +153,8 @@ func (r *running) explained(err error) error {
 		return fmt.Errorf("%w; is --url the address of smspager serve?", err)
 	case errors.As(err, &unreached) && errors.As(err, new(*fs.PathError)): // a file of the login
 		return fmt.Errorf("--http.config.file: %w; names in it begin at its folder", unreached.Err)
+	case errors.As(err, &unreached) && errors.As(err, new(*tls.CertificateVerificationError)):
+		return fmt.Errorf("smspager serve at %s (--url) is not trusted: %w; name its CA in the file of --http.config.file: tls_config: {ca_file: ca.pem}", redacted(r.url), unreached.Err)
 	case errors.As(err, &unreached):
 		return fmt.Errorf("smspager serve does not respond at %s (--url): %w", redacted(r.url), unreached.Err)
 	}
