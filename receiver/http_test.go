@@ -337,3 +337,14 @@ func TestWrongMethods(t *testing.T) {
 		t.Errorf("an unknown path responds %d %s", code, text)
 	}
 }
+
+// TestRefusedWebhooksAreCountedFromZero: an alert on the increase of a code sees the first refused notification.
+func TestRefusedWebhooksAreCountedFromZero(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	for _, want := range []string{"0", "1"} {
+		if got := c.metric(`smspager_webhook_requests_total{code="404"}`); got != want {
+			t.Errorf("404 is counted as %q, want %s", got, want)
+		}
+		c.do("POST", "/alertmanager/nope", string(payload(t, "payloads/01-single-firing-critical.json")))
+	}
+}
