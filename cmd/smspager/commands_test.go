@@ -270,6 +270,9 @@ func TestHealth(t *testing.T) {
 	if code, out, _ := smspager(t, "", "health", "--url="+p.url+"/prefix"); code != 1 {
 		t.Errorf("health asks elsewhere than under the prefix, and exits with %d: %s", code, out)
 	}
+	if code, _, stderr := smspager(t, "", "pages", "--url="+p.url+"/prefix"); code != 1 || !strings.Contains(stderr, "does the URL lack the path of --web.external-url or --web.route-prefix?") {
+		t.Errorf("pages under a wrong prefix exits with %d: %s", code, stderr)
+	}
 	if code, out, _ := smspager(t, "", "health", "--url="+p.url+"/-/ready"); code != 0 || !strings.Contains(out, "smspager is ready.") {
 		t.Errorf("exits with %d: %s", code, out)
 	}

@@ -147,6 +147,8 @@ func (r *running) explained(err error) error {
 		return fmt.Errorf("smspager serve does not accept the login of %s (--http.config.file): is its token the one of api.token_file, is its user in --web.config.file and console.users?", r.httpConfig)
 	case errors.As(err, &refused) && refused.code == http.StatusUnauthorized:
 		return errors.New("log in: --http.config.file=FILE, where FILE holds authorization: {credentials_file: api.token}, the token of api.token_file, or basic_auth; see docs/console.md")
+	case errors.As(err, &refused) && refused.code == http.StatusNotFound && strings.HasPrefix(refused.reason, "no such path"):
+		return fmt.Errorf("smspager serve has no API at %s (--url); does the URL lack the path of --web.external-url or --web.route-prefix?", redacted(r.url))
 	case errors.As(err, &refused) && refused.reason != "":
 		return errors.New(refused.reason)
 	case errors.As(err, &refused):

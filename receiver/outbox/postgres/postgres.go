@@ -203,7 +203,10 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
-	return table.Migrate(ctx, p, err)
+	if err = table.Migrate(ctx, p, err); errors.Is(err, table.ErrNewer) { // newer replicas may send what this one would
+		err = fmt.Errorf("%w: %w", outbox.ErrUnusable, err)
+	}
+	return err
 }
 
 func supported(ctx context.Context, db *sql.DB) error {
