@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -182,6 +183,9 @@ func (d *duty) source() string {
 
 // UseCopies uses the outbox's copies of the calendars that have not been read yet.
 func (r *Roster) UseCopies(ctx context.Context, store mark.Reader) error {
+	if !slices.ContainsFunc(r.duties, func(d *duty) bool { return d.Turns.Start == "" }) {
+		return nil // no rota has a calendar
+	}
 	kept, err := calendarMarks.All(ctx, store)
 	errs := []error{err}
 	for _, m := range kept {
