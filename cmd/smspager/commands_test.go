@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,9 @@ func TestEverySubcommandHasHelpWithAnExample(t *testing.T) {
 	}
 	if code, out, _ := smspager(t, "", "--version"); code != 0 || !strings.Contains(out, "smspager, version") {
 		t.Errorf("--version exits with %d: %s", code, out)
+	}
+	if out, err := command("--help-man").Output(); err != nil || !regexp.MustCompile(`^\.TH smspager 1 \S+ ""\n\.SH`).Match(out) { // on kingpin's own stdout
+		t.Errorf("the manual begins with %.100q, %v", out, err)
 	}
 	for _, args := range [][]string{{"nope"}, {"serve", "--nope"}, {"send", "--to=999"}} {
 		if code, _, stderr := smspager(t, "", args...); code != 2 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, " --help") {

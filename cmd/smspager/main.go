@@ -127,7 +127,11 @@ func execute(ctx context.Context, args []string, c console) (code int, err error
 		"Run it: smspager serve --config.file=smspager.yml")
 	app.UsageWriter(c.out)
 	app.ErrorWriter(c.err)
-	app.Version(version.Print("smspager"))
+	shown := version.Print("smspager")
+	if slices.Contains(args, "--help-man") { // the manual's title is one line
+		shown = cmp.Or(version.Version, "unknown")
+	}
+	app.Version(shown)
 	app.HelpFlag.Short('h')
 	// kingpin calls this after --help and --version. If it returned, kingpin would continue.
 	app.Terminate(func(code int) { panic(terminated(code)) })
