@@ -38,6 +38,10 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		want string
 	}{
 		"a folder as configuration": {[]string{"check-config", dir}, "is a directory; name a file in that folder, such as " + filepath.Join(dir, "smspager.yml")},
+		"a calendar nowhere":        {[]string{"check-config", configFile(t, sim, oneReceiver+"rotas: [{name: r, calendar: nope.ics}]\n")}, "nope.ics: no such file or directory; create the file, or correct its name"},
+		"a folder as calendar":      {[]string{"check-config", configFile(t, sim, oneReceiver+"rotas: [{name: r, calendar: "+dir+"}]\n")}, "is a directory; name a file in that folder"},
+		"a folder of templates":     {[]string{"check-config", configFile(t, sim, oneReceiver+"templates: ["+dir+"]\n")}, dir + " is a folder; name its files, such as " + filepath.Join(dir, "*.tmpl")},
+		"an unknown field":          {[]string{"check-config", configFile(t, sim, strings.Replace(oneReceiver, "limits", "text: '{{ .Nope }}', limits", 1))}, "docs/templates.md lists fields and functions"},
 		"no scheme":                 {[]string{"health", "--url=localhost:9879"}, "--url must be a URL such as http://127.0.0.1:9879"},
 		"another program's port":    {[]string{"health", "--url=" + address}, "is --url the address of smspager serve?"},
 		"another program's API":     {[]string{"pages", "--url=" + address}, "is --url the address of smspager serve?"},
@@ -64,7 +68,11 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			code, _, stderr := smspager(t, "", c.args...)
 			lines := strings.Split(strings.TrimSpace(stderr), "\n")
-			if last := lines[len(lines)-1]; code == 0 || !strings.Contains(last, c.want) || !strings.HasPrefix(last, "smspager: ") && c.args[0] != "check-config" {
+			last := lines[len(lines)-1]
+			if c.args[0] == "check-config" { // warnings follow
+				last = lines[0]
+			}
+			if code == 0 || !strings.Contains(last, c.want) || !strings.HasPrefix(last, "smspager: ") && c.args[0] != "check-config" {
 				t.Errorf("%v exits with %d, want %q:\n%s", c.args, code, c.want, stderr)
 			}
 			if strings.Contains(stderr, "s3c") {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/mark"
 	"github.com/smspager/smspager/receiver/internal/people/rota"
@@ -118,11 +120,13 @@ func (d *duty) disagreements(now time.Time) []rota.Disagreement {
 func (d *duty) read(ctx context.Context) (data []byte, etag string, err error) {
 	if d.Calendar != "" {
 		f, err := os.Open(d.Calendar)
-		if err != nil {
-			return nil, "", err
+		if err == nil {
+			defer f.Close()
+			data, err = readCalendar(f)
 		}
-		defer f.Close()
-		data, err = readCalendar(f)
+		if errors.As(err, new(*fs.PathError)) {
+			err = config.Unreadable(err)
+		}
 		return data, "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
