@@ -46,7 +46,7 @@ func (a *account) given() string {
 	if a.configFile == defaultConfig {
 		return ""
 	}
-	return " -c " + a.configFile
+	return " -c " + word(a.configFile)
 }
 
 func outputFlag(cmd *kingpin.CmdClause, output *string) {

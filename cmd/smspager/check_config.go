@@ -192,7 +192,7 @@ func login(configFile string) string {
 	if _, err := os.Stat(file); err != nil || os.Getenv("SMSPAGER_HTTP_CONFIG_FILE") != "" {
 		return ""
 	}
-	return " --http.config.file=" + file
+	return " --http.config.file=" + word(file)
 }
 
 func asContact(c receiver.Contact) contactJSON {
@@ -234,7 +234,7 @@ func (r *checked) draw(c console) {
 	for _, contact := range r.Contacts {
 		switch {
 		case contact.State == "unverified" && r.replies:
-			fmt.Fprintf(c.out, "contact %s: not verified; while smspager serve runs, run: smspager verify%s %s\n", contact.Name, login(r.File), contact.Name)
+			fmt.Fprintf(c.out, "contact %s: not verified; while smspager serve runs, run: smspager verify%s %s\n", contact.Name, login(r.File), word(contact.Name))
 		case contact.State == "stopped":
 			fmt.Fprintf(c.out, "contact %s: has STOPPED texts, on %s, and is not paged; the reply START ends that\n", contact.Name, local(*contact.StoppedAt))
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -69,6 +70,17 @@ func (c console) words(args []string) (string, error) {
 		}
 	}
 	return strings.Join(args, " "), nil
+}
+
+// plainWord matches what a shell takes as one word.
+var plainWord = regexp.MustCompile(`^[\w./:@%+=,~-]+$`)
+
+// word returns an argument as it is written in a command that an output proposes.
+func word(arg string) string {
+	if plainWord.MatchString(arg) {
+		return arg
+	}
+	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 }
 
 // output is where a command prints. It remembers the first write that failed, so that commands that print line by

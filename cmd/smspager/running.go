@@ -41,10 +41,10 @@ func (r *running) urlFlags(cmd *kingpin.CmdClause, url string) {
 func (r *running) given() string {
 	flags := ""
 	if r.url != defaultURL && os.Getenv("SMSPAGER_URL") == "" {
-		flags += " --url=" + redacted(r.url)
+		flags += " --url=" + word(redacted(r.url))
 	}
 	if r.httpConfig != "" && os.Getenv("SMSPAGER_HTTP_CONFIG_FILE") == "" {
-		flags += " --http.config.file=" + r.httpConfig
+		flags += " --http.config.file=" + word(r.httpConfig)
 	}
 	return flags
 }
