@@ -70,6 +70,24 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestUnit: systemd never gives up starting smspager: by default it does after five starts in ten seconds.
+func TestUnit(t *testing.T) {
+	unit, _, _ := strings.Cut(read(t, "systemd/smspager.service"), "[Service]")
+	if !strings.Contains(unit, "\nStartLimitIntervalSec=0\n") {
+		t.Error("the unit has a limit of starts")
+	}
+}
+
+// TestPackageHasWhatItsDocsLinkTo: the package has the files that docs/ names.
+func TestPackageHasWhatItsDocsLinkTo(t *testing.T) {
+	contents := read(t, "package/nfpm.yaml")
+	for _, file := range []string{"CHANGELOG.md", "docs/openapi.yml", "config.example.yml", "deploy/prometheus/smspager.rules.yml", "deploy/grafana/smspager.json", "deploy/smspager.schema.json"} {
+		if !strings.Contains(contents, "{src: "+file+",") {
+			t.Errorf("the package lacks %s", file)
+		}
+	}
+}
+
 // panel is a panel of the dashboard.
 type panel struct {
 	title, kind, unit string

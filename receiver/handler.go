@@ -139,6 +139,10 @@ func (r *Receiver) private() http.Handler {
 	if r.load != nil {
 		mux.Handle("POST /-/reload", reload)
 		mux.Handle("PUT /-/reload", reload)
+		mux.HandleFunc("/-/reload", response.MethodNotAllowed(http.MethodPost))
+	}
+	for _, path := range []string{"/metrics", "/-/healthy", "/-/ready"} {
+		mux.HandleFunc(path, response.MethodNotAllowed(http.MethodGet))
 	}
 	mux.Handle("/", r.access.Handler(r.console))
 	if r.prefix == "" {

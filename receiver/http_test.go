@@ -40,7 +40,8 @@ receivers:
 		{"GET", "GET", "/alertmanager", "", "Bearer t0p-secret", 405, `the method must be POST`},
 		{"too large", "POST", "/alertmanager", strings.Repeat(" ", 16*100000+1), "Bearer t0p-secret", 413, "webhook.max_body_bytes"},
 		{"not JSON", "POST", "/alertmanager", "hello", "Bearer t0p-secret", 400, "not a JSON object"},
-		{"empty", "POST", "/alertmanager", "", "Bearer t0p-secret", 400, "not a JSON object"},
+		{"half", "POST", "/alertmanager", `{"version":"4","al`, "Bearer t0p-secret", 400, "not a JSON object"},
+		{"empty", "POST", "/alertmanager", "", "Bearer t0p-secret", 400, "the body is empty"},
 		{"null", "POST", "/alertmanager", "null", "Bearer t0p-secret", 400, "it is null"},
 		{"a list", "POST", "/alertmanager", "[]", "Bearer t0p-secret", 400, "not a JSON object"},
 		{"trailing garbage", "POST", "/alertmanager", body("quiet", "firing", one, "") + "x", "Bearer t0p-secret", 400, "not a JSON object"},
@@ -318,5 +319,33 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	}
 	if seen < 20 {
 		t.Errorf("only %d metrics are shown", seen)
+	}
+}
+
+// TestWrongMethods: a known path says which method it takes.
+func TestWrongMethods(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	for _, tc := range []struct{ method, path, want string }{
+		{"GET", "/-/reload", "POST"}, {"POST", "/-/ready", "GET"}, {"POST", "/-/healthy", "GET"}, {"POST", "/metrics", "GET"},
+		{"GET", "/api/v1/pages/6279/acknowledge", "POST"}, {"GET", "/api/v1/contacts/alice/verify", "POST"},
+		{"GET", "/api/v1/preview", "POST"}, {"DELETE", "/api/v1/pages", "GET or POST"}, {"POST", "/api/v1/messages", "GET"},
+	} {
+		if code, text := c.do(tc.method, tc.path, ""); code != 405 || text != fmt.Sprintf(`{"error":"the method must be %s, is \"%s\""}`, tc.want, tc.method) {
+			t.Errorf("%s %s responds %d %s", tc.method, tc.path, code, text)
+		}
+	}
+	if code, text := c.do("POST", "/api/v1/nope", ""); code != 404 {
+		t.Errorf("an unknown path responds %d %s", code, text)
+	}
+}
+
+// TestRefusedWebhooksAreCountedFromZero: an alert on the increase of a code sees the first refused notification.
+func TestRefusedWebhooksAreCountedFromZero(t *testing.T) {
+	c := start(t, textinghousetest.Options{}, simple)
+	for _, want := range []string{"0", "1"} {
+		if got := c.metric(`smspager_webhook_requests_total{code="404"}`); got != want {
+			t.Errorf("404 is counted as %q, want %s", got, want)
+		}
+		c.do("POST", "/alertmanager/nope", string(payload(t, "payloads/01-single-firing-critical.json")))
 	}
 }

@@ -86,7 +86,7 @@ func (m *metrics) noteZones(logger *slog.Logger) {
 	zones := zoneinfo.InUse()
 	m.zones.Reset()
 	m.zones.WithLabelValues(zones.Release, zones.Source).Set(1)
-	logger.Info("time zone data", "release", zones.Release, "source", zones.Source)
+	logger.Info("time zone data", "release", zones.Release, "from", zones.Source)
 	if old := zones.Outdated(); old != "" {
 		logger.Warn(old)
 	}

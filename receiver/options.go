@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -85,6 +86,14 @@ func asStore[S outbox.Store](s S, err error) (outbox.Store, error) {
 // paths returns the path of the private handlers, and the path by which browsers reach them. "" is
 // the root.
 func (o Options) paths() (prefix, base string, err error) {
+	base = strings.TrimSuffix(o.RoutePrefix, "/")
+	if o.ExternalURL != "" { // checked first, because the route prefix may come from it
+		u, err := url.Parse(o.ExternalURL)
+		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" || strings.Contains(u.Path, "//") || u.RawQuery != "" || u.Fragment != "" {
+			return "", "", errors.New("the external URL must be like https://ops.example.com/smspager, without a login and a query")
+		}
+		base = strings.TrimSuffix(u.Path, "/")
+	}
 	prefix = strings.TrimSuffix(o.RoutePrefix, "/")
 	if prefix != "" && (!strings.HasPrefix(prefix, "/") || path.Clean(prefix) != prefix || strings.ContainsAny(prefix, "{}%?# ")) {
 		return "", "", fmt.Errorf("the route prefix must be a path such as /smspager, is %q", o.RoutePrefix)
@@ -92,12 +101,5 @@ func (o Options) paths() (prefix, base string, err error) {
 	if below := prefix + "/"; strings.HasPrefix(below, link.Path) || strings.HasPrefix(below, "/textinghouse/") {
 		return "", "", fmt.Errorf("the route prefix must not be that of public paths (%s, /textinghouse/), is %q", link.Path, o.RoutePrefix)
 	}
-	if o.ExternalURL == "" {
-		return prefix, prefix, nil
-	}
-	u, err := url.Parse(o.ExternalURL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Contains(u.Path, "//") || u.RawQuery != "" || u.Fragment != "" {
-		return "", "", fmt.Errorf("the external URL must be like https://ops.example.com/smspager, is %q", o.ExternalURL)
-	}
-	return prefix, strings.TrimSuffix(u.Path, "/"), nil
+	return prefix, base, nil
 }

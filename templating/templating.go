@@ -122,8 +122,11 @@ func New(o Options) (*Set, error) {
 		}
 		slices.Sort(files)
 		for _, file := range files {
-			if info, err := os.Stat(file); err == nil && info.IsDir() && file != glob { // Kubernetes mounts a ConfigMap with such folders
-				continue
+			if info, err := os.Stat(file); err == nil && info.IsDir() {
+				if file == glob {
+					return nil, fmt.Errorf("%s is a folder; name its files, such as %s", file, filepath.Join(file, "*.tmpl"))
+				}
+				continue // Kubernetes mounts a ConfigMap with such folders
 			}
 			text, err := os.ReadFile(file)
 			if err != nil {
@@ -233,7 +236,7 @@ func (s *Set) Text(source string, zone *time.Location) (*Text, error) {
 		if errors.Is(r.Err, errEmpty) {
 			empty++
 		} else if r.Err != nil {
-			return nil, fmt.Errorf("fails on a sample notification (group %s): %w", n.GroupKey, r.Err)
+			return nil, fmt.Errorf("fails on a sample notification (group %s): %w; docs/templates.md lists fields and functions", n.GroupKey, r.Err)
 		}
 	}
 	if empty == len(s.samples) {

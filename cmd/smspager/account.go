@@ -25,7 +25,7 @@ const (
 	exitOpen         = 4 // no final status is known; the message may be on its way
 )
 
-const exitCodes = "\n\nExit codes: 0 delivered (without --wait: accepted), 1 refused or an error, 3 not delivered, 4 no final status yet."
+const exitCodes = "1 refused or an error, 3 not delivered, 4 no final status yet."
 
 const defaultConfig = "smspager.yml"
 
@@ -46,7 +46,7 @@ func (a *account) given() string {
 	if a.configFile == defaultConfig {
 		return ""
 	}
-	return " -c " + a.configFile
+	return " -c " + word(a.configFile)
 }
 
 func outputFlag(cmd *kingpin.CmdClause, output *string) {
@@ -97,12 +97,12 @@ type sender struct {
 func addSend(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var s sender
 	cmd := app.Command("send", "Send one text directly, without the outbox: to try the account, or for scripts.\n\n"+
-		"Example: smspager send -c smspager.yml --to=999 --wait \"test\""+exitCodes)
+		"Example: smspager send -c smspager.yml --to=999 --wait \"test\"\n\nExit codes: 0 delivered (without --wait: accepted), "+exitCodes)
 	s.flags(cmd)
 	cmd.Flag("to", "An E.164 number, or 999, the provider's free test number.").Required().StringVar(&s.to)
 	cmd.Flag("wait", "Wait for the final status.").BoolVar(&s.wait)
 	cmd.Flag("wait.timeout", "How long to wait.").Default("10m").DurationVar(&s.patience)
-	cmd.Arg("text", "The text. Characters that an SMS cannot hold are transliterated.").Required().StringVar(&s.text)
+	cmd.Arg("text", "The text. Characters that an SMS cannot hold are transliterated; - reads standard input.").Required().StringVar(&s.text)
 	return cmd.FullCommand(), s.run
 }
 
@@ -111,22 +111,22 @@ func (s *sender) run(ctx context.Context, c console) error {
 	if err != nil {
 		return fmt.Errorf("--to %w", err)
 	}
+	text, err := c.words([]string{s.text})
+	if err != nil {
+		return err
+	}
 	client, senderID, err := s.client()
 	if err != nil {
 		return err
 	}
-	text := gsm7.Transliterate(s.text, textinghouse.Alphabet)
+	text = gsm7.Transliterate(text, textinghouse.Alphabet)
 	r := report{ID: outbox.NewIDs().New(time.Now()), Segments: gsm7.Measure(text).Segments}
 	r.APIID, err = client.Send(ctx, textinghouse.SMS{To: string(to), Text: text, ClientID: r.ID, From: senderID})
 	if err != nil {
 		if textinghouse.MayHaveBeenAccepted(err) {
 			return &exitError{exitOpen, fmt.Errorf("%w; it may have been sent; to find out: smspager status%s %s", err, s.given(), r.ID)}
 		}
-		var refusal *textinghouse.Error
-		if errors.As(err, &refusal) && refusal.Code == textinghouse.CodeFlood {
-			return fmt.Errorf("%w; wait for 10 seconds, or change the text", err)
-		}
-		return err
+		return advised(err)
 	}
 	if !s.wait {
 		return printAs(s.output, c.out, fmt.Sprintf("accepted: id %s, api_id %s, %s; follow it with: smspager status%s %s", r.ID, r.APIID, segments(r.Segments), s.given(), r.APIID), r)
@@ -148,9 +148,37 @@ func (s *sender) run(ctx context.Context, c console) error {
 			return nil
 		}
 		if sleep(ctx, gap) {
-			return &exitError{exitOpen, fmt.Errorf("no final status within %s; ask again with: smspager status%s %s", s.patience, s.given(), r.APIID)}
+			return &exitError{exitOpen, fmt.Errorf("no final status %s; ask again with: smspager status%s %s", within(ctx, s.patience), s.given(), r.APIID)}
 		}
 	}
+}
+
+// within says how long a command has waited: until its patience ended, or until somebody stopped it.
+func within(waited context.Context, patience time.Duration) string {
+	if errors.Is(waited.Err(), context.Canceled) {
+		return "yet"
+	}
+	return fmt.Sprintf("within %s", patience)
+}
+
+// advised adds to an error of the provider what the user can do about it.
+func advised(err error) error {
+	var refusal *textinghouse.Error
+	var transport *textinghouse.TransportError
+	advice := ""
+	switch {
+	case errors.As(err, &refusal) && refusal.Code == textinghouse.CodeAuthentication:
+		advice = "check textinghouse.user and its password, and the IP lock in the portal (Options)"
+	case errors.As(err, &refusal) && refusal.Code == textinghouse.CodeInsufficientCredit:
+		advice = "buy credit in the portal"
+	case errors.As(err, &refusal) && refusal.Code == textinghouse.CodeFlood:
+		advice = "wait for 10 seconds, or change the text"
+	case errors.As(err, &transport):
+		advice = "check the network, its proxy, and textinghouse.endpoints"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, advice)
 }
 
 func segments(n int) string { return templating.Counted(n, "segment") }
@@ -164,7 +192,7 @@ type statusCommand struct {
 func addStatus(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var s statusCommand
 	cmd := app.Command("status", "Ask the provider for the status of a message.\n\n"+
-		"Example: smspager status 5d726149a129c829e8c23f7b"+exitCodes)
+		"Example: smspager status 5d726149a129c829e8c23f7b\n\nExit codes: 0 delivered, "+exitCodes)
 	s.flags(cmd)
 	cmd.Arg("id", "The provider's id (api_id) or the message's id (climsgid).").Required().StringVar(&s.id)
 	return cmd.FullCommand(), s.run
@@ -187,7 +215,7 @@ func (s *statusCommand) run(ctx context.Context, c console) error {
 		return fmt.Errorf("the provider knows no message with the api_id or climsgid %s", s.id)
 	}
 	if err != nil {
-		return err
+		return advised(err)
 	}
 	r.learn(status)
 	if err := printAs(s.output, c.out, fmt.Sprintf("%d %s", int(status), r.Meaning), r); err != nil {
@@ -219,7 +247,7 @@ func (a *creditCommand) run(ctx context.Context, c console) error {
 	}
 	credit, err := client.Credit(ctx)
 	if err != nil {
-		return err
+		return advised(err)
 	}
 	return printAs(a.output, c.out, strings.TrimSpace(fmt.Sprint(credit)), map[string]any{"credit": credit})
 }

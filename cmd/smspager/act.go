@@ -46,7 +46,7 @@ func addActs() (adds []func(*kingpin.Application) (string, func(context.Context,
 			case "note":
 				a.codes = make([]string, 1)
 				code("The page's code or id.").StringVar(&a.codes[0])
-				cmd.Arg("text", "What others should know.").Required().StringsVar(&a.words)
+				cmd.Arg("text", "What others should know; - reads standard input.").Required().StringsVar(&a.words)
 			default:
 				code("The page's code or id, or several.").StringsVar(&a.codes)
 			}
@@ -67,8 +67,12 @@ type actJSON struct {
 
 func (a *act) run(ctx context.Context, c console) error {
 	var failed []error
+	words, err := c.words(a.words)
+	if err != nil {
+		return err
+	}
 	for _, code := range a.codes {
-		if err := a.one(ctx, c, code); err != nil {
+		if err := a.one(ctx, c, code, words); err != nil {
 			failed = append(failed, err)
 		}
 	}
@@ -76,9 +80,9 @@ func (a *act) run(ctx context.Context, c console) error {
 }
 
 // one acts on the latest version of a page.
-func (a *act) one(ctx context.Context, c console, code string) error {
+func (a *act) one(ctx context.Context, c console, code, words string) error {
 	body := actJSON{By: a.by}
-	switch words := strings.Join(a.words, " "); a.verb {
+	switch a.verb {
 	case "silence":
 		var err error
 		if body.For, body.Until, err = silenceLength(words); err != nil {
@@ -138,11 +142,15 @@ func addPageNow(app *kingpin.Application) (string, func(context.Context, console
 	cmd.Flag("resolve", "End the page with this key.").BoolVar(&p.resolve)
 	cmd.Flag("by", "The contact who pages. Default: the contact of the login.").StringVar(&p.by)
 	cmd.Arg("to", "A receiver or a contact.").Required().StringVar(&p.to)
-	cmd.Arg("text", "What is wrong.").StringsVar(&p.text)
+	cmd.Arg("text", "What is wrong; - reads standard input.").StringsVar(&p.text)
 	return cmd.FullCommand(), p.run
 }
 
 func (p *pageNow) run(ctx context.Context, c console) error {
+	text, err := c.words(p.text)
+	if err != nil {
+		return err
+	}
 	body := struct {
 		To       string `json:"to"`
 		Text     string `json:"text,omitempty"`
@@ -150,7 +158,7 @@ func (p *pageNow) run(ctx context.Context, c console) error {
 		Key      string `json:"key,omitempty"`
 		By       string `json:"by,omitempty"`
 		Resolve  bool   `json:"resolve,omitempty"`
-	}{p.to, strings.Join(p.text, " "), p.severity, p.key, p.by, p.resolve}
+	}{p.to, text, p.severity, p.key, p.by, p.resolve}
 	if p.output == "json" {
 		return p.copy(ctx, c.out, http.MethodPost, "/api/v1/pages", body)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/smspager/smspager/receiver"
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
+	"github.com/smspager/smspager/templating"
 )
 
 // backup is the subcommand backup.
@@ -32,7 +33,7 @@ func (b *backup) run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%s holds %d messages\n", b.to, messages)
+	fmt.Fprintf(c.out, "%s holds %s\n", b.to, templating.Counted(messages, "message"))
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,8 +21,8 @@ import (
 
 // checkConfig is the subcommand check-config.
 type checkConfig struct {
-	files  []string
-	output string
+	files, named []string
+	output       string
 }
 
 func addCheckConfig(app *kingpin.Application) (string, func(context.Context, console) error) {
@@ -30,7 +31,8 @@ func addCheckConfig(app *kingpin.Application) (string, func(context.Context, con
 		"For a valid file it shows who is on duty in the next two weeks, with gaps, and which phones are not verified or have stopped texts.\n\n"+
 		"Example: smspager check-config smspager.yml")
 	outputFlag(cmd, &cc.output)
-	cmd.Arg("file", "Configuration files.").Required().StringsVar(&cc.files)
+	cmd.Flag("config.file", "A configuration file, as for the other commands; may be repeated.").Short('c').StringsVar(&cc.named)
+	cmd.Arg("file", "Configuration files. Default: smspager.yml.").StringsVar(&cc.files)
 	return cmd.FullCommand(), cc.run
 }
 
@@ -61,7 +63,11 @@ type zonesJSON struct {
 func (cc *checkConfig) run(ctx context.Context, c console) error {
 	faulty := 0
 	results := []checked{}
-	for _, file := range cc.files {
+	files := slices.Concat(cc.files, cc.named)
+	if len(files) == 0 {
+		files = []string{defaultConfig}
+	}
+	for _, file := range files {
 		r := check(ctx, file, time.Now())
 		if !r.OK {
 			faulty++
@@ -154,19 +160,29 @@ func writable(outbox string) error {
 	}
 	if info, err := os.Stat(outbox); err == nil {
 		if !info.Mode().IsRegular() {
-			return fmt.Errorf("storage.sqlite: %s is not a regular file", outbox)
+			return notAnOutbox(outbox)
 		}
-		f, err := os.OpenFile(outbox, os.O_WRONLY, 0)
+		f, err := os.OpenFile(outbox, os.O_RDWR, 0)
 		if err != nil {
 			return fmt.Errorf("storage.sqlite cannot be written by this user: %w", err)
 		}
-		return f.Close()
+		defer f.Close()
+		const magic = "SQLite format 3\x00" // https://www.sqlite.org/fileformat.html, 1.3.1
+		start := make([]byte, len(magic))
+		if n, err := io.ReadFull(f, start); err != io.EOF && string(start[:n]) != magic { // an empty file is a new database
+			return notAnOutbox(outbox)
+		}
+		return nil
 	}
 	f, err := os.CreateTemp(filepath.Dir(outbox), ".check-config-")
 	if err != nil {
 		return fmt.Errorf("storage.sqlite cannot be created by this user: %w", err)
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+func notAnOutbox(file string) error {
+	return fmt.Errorf("storage.sqlite: %s is not an outbox, so pages would be sent without being stored; name another file", file)
 }
 
 // login returns the flag for the login file that smspager init wrote beside a configuration, with a space before
@@ -176,7 +192,7 @@ func login(configFile string) string {
 	if _, err := os.Stat(file); err != nil || os.Getenv("SMSPAGER_HTTP_CONFIG_FILE") != "" {
 		return ""
 	}
-	return " --http.config.file=" + file
+	return " --http.config.file=" + word(file)
 }
 
 func asContact(c receiver.Contact) contactJSON {
@@ -218,7 +234,7 @@ func (r *checked) draw(c console) {
 	for _, contact := range r.Contacts {
 		switch {
 		case contact.State == "unverified" && r.replies:
-			fmt.Fprintf(c.out, "contact %s: not verified; while smspager serve runs, run: smspager verify%s %s\n", contact.Name, login(r.File), contact.Name)
+			fmt.Fprintf(c.out, "contact %s: not verified; while smspager serve runs, run: smspager verify%s %s\n", contact.Name, login(r.File), word(contact.Name))
 		case contact.State == "stopped":
 			fmt.Fprintf(c.out, "contact %s: has STOPPED texts, on %s, and is not paged; the reply START ends that\n", contact.Name, local(*contact.StoppedAt))
 		}

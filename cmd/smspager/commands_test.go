@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -42,8 +43,11 @@ func TestEverySubcommandHasHelpWithAnExample(t *testing.T) {
 	if code, out, _ := smspager(t, "", "--version"); code != 0 || !strings.Contains(out, "smspager, version") {
 		t.Errorf("--version exits with %d: %s", code, out)
 	}
+	if out, err := command("--help-man").Output(); err != nil || !regexp.MustCompile(`^\.TH smspager 1 \S+ ""\n\.SH`).Match(out) { // on kingpin's own stdout
+		t.Errorf("the manual begins with %.100q, %v", out, err)
+	}
 	for _, args := range [][]string{{"nope"}, {"serve", "--nope"}, {"send", "--to=999"}} {
-		if code, _, stderr := smspager(t, "", args...); code != 2 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "see smspager --help") {
+		if code, _, stderr := smspager(t, "", args...); code != 2 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, " --help") {
 			t.Errorf("%v exits with %d: %s", args, code, stderr)
 		}
 	}
@@ -172,7 +176,7 @@ receivers:
   - {name: small, to: ["999"], max_segments: 1, send_resolved: false, text: '{{ .CommonLabels.alertname }}_{{ range .Alerts }}{{ .Annotations.description }} {{ end }}'}
 `)
 	code, out, stderr := smspager(t, "", "preview", "-c", file)
-	if code != 0 || !strings.Contains(out, "| CRITICAL KubePodCrashLooping prod-eu-1:  |") || !strings.Contains(out, "segment 1 of 1: 1") || !strings.Contains(out, "Cost: 1 segment of the 2 allowed") {
+	if code != 0 || !strings.Contains(out, "| CRITICAL KubePodCrashLooping prod-eu-1:  |") || !strings.Contains(out, "segment 1 of 1: 1") || !strings.Contains(out, "captured from Alertmanager; name a file with yours, or -") || !strings.Contains(out, "Cost: 1 segment of the 2 allowed") {
 		t.Errorf("exits with %d: %s%s", code, out, stderr)
 	}
 	code, out, _ = smspager(t, string(resolvedPayload), "preview", "-c", file, "--receiver=small", "-")
@@ -269,6 +273,9 @@ func TestHealth(t *testing.T) {
 	}
 	if code, out, _ := smspager(t, "", "health", "--url="+p.url+"/prefix"); code != 1 {
 		t.Errorf("health asks elsewhere than under the prefix, and exits with %d: %s", code, out)
+	}
+	if code, _, stderr := smspager(t, "", "pages", "--url="+p.url+"/prefix"); code != 1 || !strings.Contains(stderr, "does the URL lack the path of --web.external-url or --web.route-prefix?") {
+		t.Errorf("pages under a wrong prefix exits with %d: %s", code, stderr)
 	}
 	if code, out, _ := smspager(t, "", "health", "--url="+p.url+"/-/ready"); code != 0 || !strings.Contains(out, "smspager is ready.") {
 		t.Errorf("exits with %d: %s", code, out)

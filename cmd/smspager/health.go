@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,17 +17,20 @@ type health struct{ running }
 func addHealth(app *kingpin.Application) (string, func(context.Context, console) error) {
 	var h health
 	cmd := app.Command("health", "Ask a running smspager whether it is ready. The exit code is 0 if it is. For health checks of containers.\n\n"+
-		"Example: smspager health --url=http://127.0.0.1:9879/-/ready")
-	h.urlFlags(cmd, defaultURL+"/-/ready")
+		"Example: smspager health --url=http://127.0.0.1:9879")
+	h.urlFlags(cmd, defaultURL)
 	return cmd.FullCommand(), h.run
 }
 
 func (h *health) run(ctx context.Context, c console) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	if err := h.checkURL(); err != nil {
+		return err
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url, nil)
 	if err != nil {
-		return errors.New("--url must be a URL such as " + defaultURL + "/-/ready")
+		return err
 	}
 	if !strings.Contains(req.URL.Path, "/-/") { // the URL of the other subcommands, perhaps with a route prefix
 		req.URL.Path = strings.TrimSuffix(req.URL.Path, "/") + "/-/ready"
@@ -42,11 +44,18 @@ func (h *health) run(ctx context.Context, c console) error {
 		return h.explained(err)
 	}
 	defer resp.Body.Close()
-	if _, err := io.Copy(c.out, io.LimitReader(resp.Body, 4096)); err != nil {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	if err != nil {
+		return h.explained(err)
+	}
+	if _, err := c.out.Write(body); err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK {
+	switch {
+	case resp.StatusCode == http.StatusOK && strings.HasPrefix(string(body), "smspager is "):
+		return nil
+	case resp.StatusCode == http.StatusServiceUnavailable:
 		return fmt.Errorf("%s responds %s", req.URL.Redacted(), resp.Status)
 	}
-	return nil
+	return fmt.Errorf("%s responds %s, but not as smspager does; is --url the address of smspager serve?", req.URL.Redacted(), resp.Status)
 }

@@ -51,11 +51,7 @@ func (i *initCommand) run(_ context.Context, c console) error {
 		return err
 	}
 	dir := filepath.Dir(i.File)
-	files := []struct {
-		name string
-		text []byte
-		mode os.FileMode
-	}{
+	files := []initFile{
 		{filepath.Join(dir, "callback.token"), []byte(rand.Text() + "\n"), 0o600},
 		{filepath.Join(dir, "api.token"), []byte(rand.Text() + "\n"), 0o600},
 		{filepath.Join(dir, "login.yml"), []byte("# The login of commands that ask a running smspager: --http.config.file, SMSPAGER_HTTP_CONFIG_FILE.\nauthorization: {credentials_file: api.token}\n"), 0o644},
@@ -66,25 +62,45 @@ func (i *initCommand) run(_ context.Context, c console) error {
 			return fmt.Errorf("%s is there already; move it away, or name another file", f.name)
 		}
 	}
-	for _, f := range files {
-		if err := os.WriteFile(f.name, f.text, f.mode); err != nil {
-			return err
+	if err := i.write(files); err != nil {
+		for _, f := range files { // so that the same command can be corrected and run again
+			_ = os.Remove(f.name)
 		}
-	}
-	password := filepath.Join(dir, "textinghouse.password")
-	var faults config.Errors
-	if _, err := receiver.LoadConfig(i.File); errors.As(err, &faults) { // the password may still be missing
-		for _, fault := range faults {
-			if fault.Path != "textinghouse.password_file" {
-				fmt.Fprintf(c.err, "smspager: warning: %v\n", fault)
-			}
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w; make the folder %s first", err, dir)
 		}
+		return err
 	}
 	fmt.Fprintf(c.out, "wrote %s, callback.token, api.token and login.yml. Next:\n"+
 		"1. Put the password of the HTTP API (in the portal: Options) into %s\n"+
 		"2. smspager check-config %s\n"+
 		"3. smspager send -c %s --to=999 --wait \"test\"\n"+
 		"4. smspager serve --config.file=%s\n"+
-		"5. smspager verify --http.config.file=%s --wait %s\n", i.File, password, i.File, i.File, i.File, filepath.Join(dir, "login.yml"), i.Contact)
+		"5. smspager verify --http.config.file=%s --wait %s\n", i.File, filepath.Join(dir, "textinghouse.password"), word(i.File), word(i.File), word(i.File), word(filepath.Join(dir, "login.yml")), word(i.Contact))
+	return nil
+}
+
+// initFile is a file that init writes.
+type initFile struct {
+	name string
+	text []byte
+	mode os.FileMode
+}
+
+// write writes the files. It returns an error if a flag has made a configuration that is not valid.
+func (i *initCommand) write(files []initFile) error {
+	for _, f := range files {
+		if err := os.WriteFile(f.name, f.text, f.mode); err != nil {
+			return err
+		}
+	}
+	var faults config.Errors
+	if _, err := receiver.LoadConfig(i.File); errors.As(err, &faults) { // the password may still be missing
+		for _, fault := range faults {
+			if fault.Path != "textinghouse.password_file" {
+				return fmt.Errorf("nothing was written, because %s %s", fault.Path, fault.Message)
+			}
+		}
+	}
 	return nil
 }

@@ -41,3 +41,19 @@ func TestInit(t *testing.T) {
 		t.Errorf("a bad number: %d %s", code, stderr)
 	}
 }
+
+// TestInitProposesCommandsThatWork: names in the commands that init prints are quoted for a shell, and a flag that
+// makes no valid configuration leaves nothing behind.
+func TestInitProposesCommandsThatWork(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "my conf.yml")
+	for _, flags := range [][]string{{"--user="}, {"--user=acme", "--contact=+33639980001"}, {"--user=acme", "--receiver="}} {
+		code, _, stderr := smspager(t, "", append([]string{"init", "--to=+33639980001", file}, flags...)...)
+		if left, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "*")); code != 1 || len(left) > 0 || !strings.HasPrefix(stderr, "smspager: nothing was written, because ") {
+			t.Errorf("init %s exits with %d and leaves %v: %s", flags, code, left, stderr)
+		}
+	}
+	code, out, stderr := smspager(t, "", "init", "--user=acme", "--to=+33639980001", "--contact=Bob O'Neil", file)
+	if code != 0 || !strings.Contains(out, "2. smspager check-config '"+file+"'\n") || !strings.Contains(out, ` --wait 'Bob O'\''Neil'`+"\n") {
+		t.Errorf("init exits with %d: %s%s", code, out, stderr)
+	}
+}

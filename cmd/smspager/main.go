@@ -2,15 +2,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -53,6 +56,57 @@ type console struct {
 // stdinArgument replaces "-", standard input, in parsed arguments.
 const stdinArgument = "/dev/stdin"
 
+// words returns the text of arguments. "-" alone is the text on standard input; "-" among other words is itself.
+func (c console) words(args []string) (string, error) {
+	if len(args) == 1 && args[0] == stdinArgument {
+		const most = 1 << 16
+		text, err := io.ReadAll(io.LimitReader(c.in, most))
+		return strings.TrimSpace(string(text)), err
+	}
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if arg == stdinArgument {
+			args[i] = "-"
+		}
+	}
+	return strings.Join(args, " "), nil
+}
+
+// plainWord matches what a shell takes as one word.
+var plainWord = regexp.MustCompile(`^[\w./:@%+=,~-]+$`)
+
+// word returns an argument as it is written in a command that an output proposes.
+func word(arg string) string {
+	if plainWord.MatchString(arg) {
+		return arg
+	}
+	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+}
+
+// output is where a command prints. It remembers the first write that failed, so that commands that print line by
+// line need not check each.
+type output struct {
+	w   io.Writer
+	mu  sync.Mutex
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.err = cmp.Or(o.err, fmt.Errorf("the output is incomplete: %w", err))
+	}
+	return n, err
+}
+
+func (o *output) failed() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
 // exitError ends the program with its own exit code. A nil err prints nothing.
 type exitError struct {
 	code int
@@ -65,25 +119,42 @@ func (e *exitError) Unwrap() error { return e.err }
 // terminated is the panic value by which kingpin ends the program.
 type terminated int
 
-// run parses the command line, runs the subcommand and returns the exit code.
-func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) (code int) {
-	c := console{in, out, stderr}
+// run runs the subcommand of a command line, prints its error and returns the exit code.
+func run(ctx context.Context, args []string, in io.Reader, stdout, stderr io.Writer) int {
+	out := &output{w: stdout}
+	code, err := execute(ctx, args, console{in, out, stderr})
+	if failed := out.failed(); failed != nil && (code == 0 || errors.Is(failed, err)) {
+		code, err = 1, failed
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "smspager: %s\n", strings.TrimSpace(err.Error()))
+	}
+	return code
+}
+
+// execute runs the subcommand of a command line. It returns the exit code, and an error to print.
+func execute(ctx context.Context, args []string, c console) (code int, err error) {
 	app := kingpin.New("smspager", "Turn Alertmanager notifications into text messages through TextingHouse, and make sure they arrive.\n\n"+
 		"Try it with no account: smspager demo\n\n"+
 		"Run it: smspager serve --config.file=smspager.yml")
-	app.UsageWriter(out)
-	app.ErrorWriter(stderr)
-	app.Version(version.Print("smspager"))
+	app.UsageWriter(c.out)
+	app.ErrorWriter(c.err)
+	shown := version.Print("smspager")
+	if slices.Contains(args, "--help-man") { // the manual's title is one line
+		shown = cmp.Or(version.Version, "unknown")
+	}
+	app.Version(shown)
 	app.HelpFlag.Short('h')
 	// kingpin calls this after --help and --version. If it returned, kingpin would continue.
 	app.Terminate(func(code int) { panic(terminated(code)) })
 	defer func() {
-		if p := recover(); p != nil {
-			end, ok := p.(terminated)
-			if !ok {
-				panic(p)
-			}
-			code = int(end)
+		switch p := recover().(type) {
+		case nil:
+		case terminated:
+			code = int(p)
+		case *os.PathError: // kingpin cannot print the help; run reports it
+		default:
+			panic(p)
 		}
 	}()
 
@@ -101,22 +172,37 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 			args[i] = stdinArgument
 		}
 	}
-	chosen, err := app.Parse(args)
+	chosen, err := parse(app, args)
 	if err != nil {
-		fmt.Fprintf(stderr, "smspager: %v; see smspager --help\n", err)
-		return 2
+		return 2, err
 	}
 	err = commands[chosen](ctx, c)
-	if err == nil {
-		return 0
-	}
-	code = 1
 	var exit *exitError
-	if errors.As(err, &exit) {
-		code, err = exit.code, exit.err
+	switch {
+	case errors.As(err, &exit):
+		return exit.code, exit.err
+	case err != nil:
+		return 1, err
+	}
+	return 0, nil
+}
+
+// parse returns the subcommand of a command line. Its errors say which help to read.
+func parse(app *kingpin.Application, args []string) (chosen string, err error) {
+	help := "smspager"
+	parsed, _ := app.ParseContext(args)
+	if parsed != nil && parsed.SelectedCommand != nil {
+		help += " " + parsed.SelectedCommand.FullCommand()
+	}
+	if chosen, err = app.Parse(args); err == nil {
+		for _, e := range parsed.Elements {
+			if arg, ok := e.Clause.(*kingpin.ArgClause); ok && *e.Value == "" {
+				err = fmt.Errorf("argument '%s' is empty", arg.Model().Name)
+			}
+		}
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "smspager: %s\n", strings.TrimSpace(err.Error()))
+		return "", fmt.Errorf("%w; see %s --help", err, help)
 	}
-	return code
+	return chosen, nil
 }

@@ -215,7 +215,7 @@ func (v *verify) run(ctx context.Context, c console) error {
 		return err
 	}
 	if !v.wait {
-		return printAs(v.output, c.out, fmt.Sprintf("a code is on its way to %s; to send another and wait for the reply: smspager verify%s --wait %s", v.name, v.given(), v.name), map[string]string{"contact": v.name, "state": "sent"})
+		return printAs(v.output, c.out, fmt.Sprintf("a code is on its way to %s; to send another and wait for the reply: smspager verify%s --wait %s", v.name, v.given(), word(v.name)), map[string]string{"contact": v.name, "state": "sent"})
 	}
 	if v.output == "text" {
 		fmt.Fprintf(c.out, "a code is on its way to %s; waiting up to %s for the reply\n", v.name, v.patience)
@@ -233,7 +233,7 @@ func (v *verify) run(ctx context.Context, c console) error {
 			}
 		}
 		if sleep(ctx, 500*time.Millisecond) {
-			return &exitError{exitOpen, fmt.Errorf("no reply from %s within %s; the code is valid for a day", v.name, v.patience)}
+			return &exitError{exitOpen, fmt.Errorf("no reply from %s %s; the code is valid for a day", v.name, within(ctx, v.patience))}
 		}
 	}
 }

@@ -127,6 +127,9 @@ func (p *preview) show(c console) ([]string, error) {
 	if p.output == "json" {
 		return cfg.Templates, json.NewEncoder(c.out).Encode(r)
 	}
+	if p.payload == "" {
+		fmt.Fprintln(c.out, "A notification captured from Alertmanager; name a file with yours, or - for standard input.")
+	}
 	draw(c.out, r)
 	return cfg.Templates, nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/smspager/smspager/receiver/outbox/sqlite"
+	"github.com/smspager/smspager/templating"
 )
 
 // restore is the subcommand restore.
@@ -31,7 +32,7 @@ func (r *restore) run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%s holds %d messages\n", file, messages)
+	fmt.Fprintf(c.out, "%s holds %s\n", file, templating.Counted(messages, "message"))
 	if kept != "" {
 		fmt.Fprintf(c.out, "what was there before is kept as %s; delete it when you do not need it\n", kept)
 	}

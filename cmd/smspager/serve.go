@@ -86,6 +86,11 @@ func (s *server) run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
+	if file := *s.web.WebConfigFile; file != "" {
+		if err := web.Validate(file); err != nil {
+			return fmt.Errorf("--web.config.file: %w", badFile(file, err, "see docs/web-configuration.md of exporter-toolkit; passwords are bcrypt hashes, as htpasswd -nB makes them"))
+		}
+	}
 	listeners, err := listen(s.web)
 	if err != nil {
 		return err
@@ -144,7 +149,7 @@ func (s *server) serve(r *receiver.Receiver, listeners []net.Listener, logger *s
 	ended := make(chan error, 2+len(listeners))
 	if s.publicAddress != "" {
 		handler = r.PrivateHandler()
-		listener, err := net.Listen("tcp", s.publicAddress)
+		listener, err := openPort(s.publicAddress)
 		if err != nil {
 			return nil, nil, fmt.Errorf("--public.listen-address: %w", err)
 		}
@@ -222,7 +227,7 @@ func listen(flags *web.FlagConfig) (listeners []net.Listener, err error) {
 		return nil, nil
 	}
 	for _, address := range *flags.WebListenAddresses {
-		l, err := net.Listen("tcp", address)
+		l, err := openPort(address)
 		if err != nil {
 			for _, other := range listeners {
 				_ = other.Close()
@@ -232,6 +237,26 @@ func listen(flags *web.FlagConfig) (listeners []net.Listener, err error) {
 		listeners = append(listeners, l)
 	}
 	return listeners, nil
+}
+
+// openPort listens on an address. Its errors say what to do. An empty address is an error: net.Listen would choose
+// a port.
+func openPort(address string) (net.Listener, error) {
+	if address == "" {
+		return nil, errors.New("empty; write it like :9879 or 127.0.0.1:9879")
+	}
+	l, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		err = fmt.Errorf("%w; stop the program that listens there, or choose another port", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		err = fmt.Errorf("%w; name an address of this machine, or none, such as :9879", err)
+	case errors.Is(err, syscall.EACCES):
+		err = fmt.Errorf("%w; choose a port above 1023", err)
+	case errors.As(err, new(*net.AddrError)), errors.As(err, new(*net.DNSError)):
+		err = fmt.Errorf("%w; write it like :9879 or 127.0.0.1:9879", err)
+	}
+	return l, err
 }
 
 // warnOpen warns of an address that others can reach and use without any secret.

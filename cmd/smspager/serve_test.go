@@ -299,7 +299,7 @@ func TestRestore(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), "does not belong to") || !strings.Contains(string(out), "smspager restore") {
 		t.Errorf("serve with the journal of another file: %v\n%s", err, out)
 	}
-	if code, out, stderr := smspager(t, "", "restore", "-c", file, copied); code != 0 || !strings.Contains(out, "holds 1 messages") || !strings.Contains(out, "is kept as ") {
+	if code, out, stderr := smspager(t, "", "restore", "-c", file, copied); code != 0 || !strings.Contains(out, "holds 1 message\n") || !strings.Contains(out, "is kept as ") {
 		t.Fatalf("restore exits with %d: %s%s", code, out, stderr)
 	}
 	if again, _ := post(serveProcess(t, file).url, notification(1)); !slices.Equal(again, ids) {
@@ -324,7 +324,7 @@ func TestBackup(t *testing.T) {
 	if code, _, stderr := smspager(t, "", "backup", "-c", none, to); code != 1 || !strings.Contains(stderr, "there is no outbox yet at ") {
 		t.Errorf("without an outbox backup exits with %d: %s", code, stderr)
 	}
-	if code, out, stderr := smspager(t, "", "backup", "-c", file, to); code != 0 || !strings.Contains(out, "holds 1 messages") {
+	if code, out, stderr := smspager(t, "", "backup", "-c", file, to); code != 0 || !strings.Contains(out, "holds 1 message\n") {
 		t.Fatalf("exits with %d: %s%s", code, out, stderr)
 	}
 	if code, _, stderr := smspager(t, "", "backup", "-c", file, to); code != 1 || !strings.Contains(stderr, "exists; name a new file") {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -57,6 +56,14 @@ func (s *simulate) run(ctx context.Context, c console) error {
 		}
 		faults = append(faults, f)
 	}
+	for flag, raw := range map[string]string{"--receipts": s.receiptURL, "--replies": s.replyURL} {
+		if raw == "" {
+			continue
+		}
+		if err := checkURL(flag, raw, defaultURL+"/textinghouse/TOKEN/dlr"); err != nil {
+			return err
+		}
+	}
 	logger := promslog.New(&promslog.Config{Writer: c.err})
 	sim := textinghousetest.New(textinghousetest.Options{
 		Accounts: []textinghousetest.Account{{
@@ -75,7 +82,7 @@ func (s *simulate) run(ctx context.Context, c console) error {
 		}
 		sim.Outcome(number, status)
 	}
-	listener, err := net.Listen("tcp", s.listen)
+	listener, err := openPort(s.listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}

@@ -221,3 +221,21 @@ func TestManyLargeBodies(t *testing.T) {
 		t.Errorf("RSS grew by %.0f MB", grown)
 	}
 }
+
+// TestFullOutput: a command whose output cannot be written does not report success.
+func TestFullOutput(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	sim := textinghousetest.NewServer(textinghousetest.Options{})
+	defer sim.Close()
+	file := configFile(t, sim, oneReceiver)
+	for _, args := range [][]string{{"--help"}, {"--version"}, {"check-config", file}, {"preview", "-c", file}, {"who", "-c", file}, {"credit", "-c", file}} {
+		var stderr strings.Builder
+		if code := run(t.Context(), args, strings.NewReader(""), full, &stderr); code != 1 || !strings.Contains(stderr.String(), "smspager: the output is incomplete: write /dev/full: no space left on device\n") {
+			t.Errorf("%v exits with %d: %s", args, code, stderr.String())
+		}
+	}
+}

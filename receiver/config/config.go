@@ -18,6 +18,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/smspager/smspager/receiver/e164"
@@ -183,6 +184,8 @@ func Load(path string, checks ...Check) (*Config, error) {
 		return nil, fmt.Errorf("%w; name the configuration (--config.file), or write one with smspager init", err)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%w; run this as a user who may read the configuration, such as the one that runs smspager", err)
+	case errors.Is(err, syscall.EISDIR):
+		return nil, fmt.Errorf("%w; name a file in that folder, such as %s", err, filepath.Join(path, "smspager.yml"))
 	case err != nil:
 		return nil, err
 	}

@@ -184,7 +184,7 @@ func (d *decoder) decodeSpecial(path string, node *yaml.Node, v reflect.Value) b
 // scalar returns the text of a scalar, whatever its type in YAML. want describes it in a fault.
 func (d *decoder) scalar(path string, node *yaml.Node, want string) (string, bool) {
 	if node.Kind != yaml.ScalarNode {
-		d.fault(path, "must be %s, not a list or mapping", want)
+		d.fault(path, "must be %s, not a list or mapping; quote a value that begins with { or [", want)
 		return "", false
 	}
 	if node.Tag == "!!null" {
@@ -261,7 +261,11 @@ func (d *decoder) eachKey(path string, node *yaml.Node, decode func(at, key stri
 
 func (d *decoder) decodeSequence(path string, node *yaml.Node, v reflect.Value) {
 	if node.Kind != yaml.SequenceNode {
-		d.fault(path, "must be a list")
+		how := "begin each entry with a dash"
+		if node.Kind == yaml.ScalarNode {
+			how = "put its values into brackets: [A, B]"
+		}
+		d.fault(path, "must be a list; %s", how)
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(node.Content), len(node.Content)))

@@ -107,7 +107,7 @@ func (v *validator) files(path string, names ...string) {
 		text, err := os.ReadFile(name)
 		switch {
 		case err != nil:
-			v.fault(path, "%s", unreadable(err))
+			v.fault(path, "%v", Unreadable(err))
 		case strings.TrimSpace(string(text)) == "":
 			v.fault(path, "the file %s is empty; put into it what the key names", name)
 		}

@@ -217,7 +217,7 @@ func (v *validator) secret(path string, s *Secret, file *string) bool {
 	}
 	text, err := os.ReadFile(v.absolute(*file))
 	if err != nil {
-		v.fault(path+"_file", "%s", unreadable(err))
+		v.fault(path+"_file", "%v", Unreadable(err))
 		return false
 	}
 	*s = Secret(strings.Trim(plainText(text), "\r\n"))
@@ -353,8 +353,8 @@ func written(d time.Duration) string {
 	return model.Duration(d).String()
 }
 
-// unreadable returns an error message for a file that cannot be read, with what to do.
-func unreadable(err error) string {
+// Unreadable adds to the error of a file that cannot be read what to do about it.
+func Unreadable(err error) error {
 	advice := "check the file"
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -364,7 +364,7 @@ func unreadable(err error) string {
 	case errors.Is(err, syscall.EISDIR):
 		advice = "name a file in that folder"
 	}
-	return fmt.Sprintf("%v; %s", err, advice)
+	return fmt.Errorf("%w; %s", err, advice)
 }
 
 func (v *validator) absolute(file string) string {

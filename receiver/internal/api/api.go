@@ -65,12 +65,17 @@ func New(o Options) *API {
 		store: o.Store, contacts: o.Contacts, actor: o.Actor, callers: o.Caller, state: o.State, feed: newFeed(o.Store, o.Registerer),
 		logger: o.Logger, mux: http.NewServeMux(),
 	}
+	methods := make(map[string][]string)
 	for route, serve := range a.routes() {
 		method, path, _ := strings.Cut(route, " ")
+		methods[path] = append(methods[path], method)
 		a.mux.HandleFunc(method+" "+path, serve)
 		if method == http.MethodPost {
 			a.mux.HandleFunc(http.MethodPut+" "+path, serve)
 		}
+	}
+	for path, allowed := range methods {
+		a.mux.HandleFunc(path, response.MethodNotAllowed(allowed...))
 	}
 	a.mux.HandleFunc("/", NotFound)
 	return a

@@ -138,7 +138,7 @@ func TestResponses(t *testing.T) {
 		{"GET /api/v1/messages?color=red", 400, `known: state, to, receiver, limit, before`},
 		{"GET /api/v1/messages/01", 200, `"created_at":"2026-11-23T19:24:46.120Z","updated_at":"2026-11-23T19:24:46.120Z","events":[{"at":"2026-11-23T19:24:46.120Z","type":"queued","detail":"d"}]}`},
 		{"GET /api/v1/messages/nope", 404, `{"error":"no message has this id`},
-		{"POST /api/v1/messages", 404, `{"error":"no such path`},
+		{"POST /api/v1/messages", 405, `{"error":"the method must be GET`},
 		{"GET /api/v1/pages?limit=1", 200, `"next":"P2"}`},
 		{"GET /api/v1/pages?state=current", 200, `{"pages":[{"id":"P2","version":0,"receiver":"","group_key":"","code":"4821","state":"open","headline":"","severity":"","opened_at":"2026-11-23T19:24:46.120Z","updated_at":"2026-11-23T19:24:46.120Z","acknowledged_at":null,"acknowledged_by":"","due_at":"2026-11-23T19:24:46.120Z"}],"next":""}`},
 		{"GET /api/v1/pages?state=nope", 400, `{"error":"state must be current or one of`},

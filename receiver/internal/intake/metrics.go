@@ -43,6 +43,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, by := range []string{"memory", "store"} {
 		m.duplicates.WithLabelValues(by)
 	}
+	for _, code := range []string{"200", "400", "401", "404", "405", "413", "503"} { // as docs/http.md lists them
+		m.requests.WithLabelValues(code)
+	}
 	return m
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,6 +75,8 @@ func decode(r *reader) (templating.Notification, error) {
 		alertsErr = errNoAlerts
 	}
 	switch err := r.end(); {
+	case errors.Is(err, io.EOF):
+		return n, errors.New("the body is empty")
 	case err != nil:
 		return n, fmt.Errorf("the body is not a JSON object: %w", err)
 	case !isObject:

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/smspager/smspager/receiver/config"
 	"github.com/smspager/smspager/receiver/internal/loop"
 	"github.com/smspager/smspager/receiver/internal/mark"
 	"github.com/smspager/smspager/receiver/internal/people/rota"
@@ -117,11 +120,13 @@ func (d *duty) disagreements(now time.Time) []rota.Disagreement {
 func (d *duty) read(ctx context.Context) (data []byte, etag string, err error) {
 	if d.Calendar != "" {
 		f, err := os.Open(d.Calendar)
-		if err != nil {
-			return nil, "", err
+		if err == nil {
+			defer f.Close()
+			data, err = readCalendar(f)
 		}
-		defer f.Close()
-		data, err = readCalendar(f)
+		if errors.As(err, new(*fs.PathError)) {
+			err = config.Unreadable(err)
+		}
 		return data, "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
@@ -182,6 +187,9 @@ func (d *duty) source() string {
 
 // UseCopies uses the outbox's copies of the calendars that have not been read yet.
 func (r *Roster) UseCopies(ctx context.Context, store mark.Reader) error {
+	if !slices.ContainsFunc(r.duties, func(d *duty) bool { return d.Turns.Start == "" }) {
+		return nil // no rota has a calendar
+	}
 	kept, err := calendarMarks.All(ctx, store)
 	errs := []error{err}
 	for _, m := range kept {

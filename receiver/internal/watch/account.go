@@ -54,7 +54,7 @@ func newAccount(o *Options, last *seen) *account {
 			Name: "smspager_credit_last_read_timestamp_seconds", Help: "When the credit was last read.",
 		}),
 		lasts: f.NewGauge(prometheus.GaugeOpts{
-			Name: "smspager_credit_left_seconds", Help: "How long the credit lasts at the pace of the last week; 0 before it is known.",
+			Name: "smspager_credit_left_seconds", Help: "How long the credit lasts at the pace of the last week; 0 if it is not known.",
 		}),
 	}
 }

@@ -49,7 +49,9 @@ func (a *account) take(ctx context.Context, left float64) {
 		warnings, changed := state.Value.read(reading{at, left}, guard)
 		days := state.Value.daysLeft(left)
 		a.seen.account(left, days, at)
-		if !math.IsInf(days, 1) {
+		if math.IsInf(days, 1) { // nothing was spent: an old value would keep its alert
+			a.lasts.Set(0)
+		} else {
 			a.lasts.Set(days * (24 * time.Hour).Seconds())
 		}
 		if !changed {

@@ -95,8 +95,13 @@ func (f *fake) People([]config.Recipient, []string, time.Time) []outbox.Person {
 	return []outbox.Person{{Name: "alice", Number: phone}}
 }
 
-func (f *fake) Credit(context.Context) (textinghouse.Credit, error) { return f.credit, nil }
-func (f *fake) Recover(context.Context)                             {}
+func (f *fake) Credit(context.Context) (textinghouse.Credit, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.credit, nil
+}
+
+func (f *fake) Recover(context.Context) {}
 
 func (f *fake) fail(err error) {
 	f.mu.Lock()

@@ -127,7 +127,7 @@ func release(ctx context.Context, conn *pgxpool.Conn) {
 }
 
 // notStored wraps an error that came before or instead of a commit.
-func notStored(err error) error { return fmt.Errorf("%w: %w", outbox.ErrNotStored, err) }
+func notStored(err error) error { return fmt.Errorf("%w: %w", outbox.ErrNotStored, inOneLine(err)) }
 
 // ofOne reports whether a failure was caused by the entries, and not by the server's absence.
 func ofOne(err error) bool { return errors.Is(err, outbox.ErrConflict) || ofAStatement(err) }

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -99,7 +100,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	if err := server.Exec(url, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := postgres.Open(context.Background(), url); err == nil || !strings.Contains(err.Error(), "newer smspager") {
+	if _, err := postgres.Open(context.Background(), url); !errors.Is(err, outbox.ErrUnusable) || !strings.Contains(err.Error(), "newer smspager") {
 		t.Errorf("Open gives %v", err)
 	}
 }

@@ -205,9 +205,13 @@ func OpenReader(ctx context.Context, dsn string) (*Reader, error) {
 	return &Reader{pool}, err
 }
 
-// Marks returns the marks of a kind, as Store.Marks does.
+// Marks returns the marks of a kind, as Store.Marks does. A database that smspager has never used has none.
 func (r *Reader) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
-	return marks(ctx, r.pool, selectMarks, kind)
+	ms, err := marks(ctx, r.pool, selectMarks, kind)
+	if is(err, "42P01") { // undefined_table
+		return nil, nil
+	}
+	return ms, err
 }
 
 // Close disconnects.
@@ -221,7 +225,7 @@ func marks(ctx context.Context, pool *pgxpool.Pool, query string, arg any) ([]ou
 	defer cancel()
 	ms, err := collect(ctx, pool, table.Mark, query, arg)
 	if err != nil {
-		return nil, fmt.Errorf("read marks: %w", err)
+		return nil, fmt.Errorf("read marks: %w", inOneLine(err))
 	}
 	return ms, nil
 }

@@ -22,6 +22,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -73,7 +75,7 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	s := &Store{config: config, holder: rand.Text()}
 	for _, step := range []func(context.Context) error{s.checkSessions, s.migrate, s.connect} {
 		if err := step(ctx); err != nil {
-			return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", err)
+			return nil, fmt.Errorf("open the outbox in PostgreSQL: %w", inOneLine(err))
 		}
 	}
 	s.group = group.New(group.Options[*item]{Transaction: s.transaction, Alone: ofOne})
@@ -142,12 +144,43 @@ func parse(dsn string) (*pgxpool.Config, error) {
 func CheckURL(dsn string) error {
 	config, err := pgxpool.ParseConfig(dsn)
 	switch {
+	case err != nil && sound(dsn): // the driver's error may repeat the password
+		return errors.New("the PostgreSQL URL has a host, a port or a parameter that is not valid; write it as postgres://user:password@host:5432/database?sslmode=verify-full, or with another of PostgreSQL's sslmodes")
 	case err != nil:
 		return errors.New("not a PostgreSQL URL; write it as postgres://user:password@host:5432/database, and in user and password @ as %40, : as %3A and / as %2F")
 	case strings.Contains(config.ConnConfig.Host, "@"):
 		return errors.New("the user or the password of the PostgreSQL URL has an @; write it as %40")
 	}
 	return nil
+}
+
+// sound reports whether a URL has the form of one for PostgreSQL.
+func sound(dsn string) bool {
+	u, err := url.Parse(dsn)
+	return err == nil && u.Host != "" && (u.Scheme == "postgres" || u.Scheme == "postgresql")
+}
+
+// oneLine is an error of the driver, which writes a line for each address that it tried.
+type oneLine struct{ error }
+
+func inOneLine(err error) error {
+	if err == nil || !strings.Contains(err.Error(), "\n") {
+		return err
+	}
+	return oneLine{err}
+}
+
+func (e oneLine) Unwrap() error { return e.error }
+
+func (e oneLine) Error() string {
+	head, tail, _ := strings.Cut(e.error.Error(), "\n")
+	var tried []string
+	for line := range strings.Lines(tail) {
+		if line = strings.TrimSpace(line); !slices.Contains(tried, line) {
+			tried = append(tried, line)
+		}
+	}
+	return head + " " + strings.Join(tried, "; ")
 }
 
 // migrate brings the tables up to date. An advisory lock makes processes that start
@@ -170,7 +203,10 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
-	return table.Migrate(ctx, p, err)
+	if err = table.Migrate(ctx, p, err); errors.Is(err, table.ErrNewer) { // newer replicas may send what this one would
+		err = fmt.Errorf("%w: %w", outbox.ErrUnusable, err)
+	}
+	return err
 }
 
 func supported(ctx context.Context, db *sql.DB) error {

@@ -16,33 +16,29 @@ import (
 // can read, and returns how many messages the copy holds. Another process may have the database
 // open and write to it.
 func Backup(ctx context.Context, path, to string) (messages int, err error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
 		return 0, fmt.Errorf("back up: there is no outbox yet at %s (storage.sqlite); smspager serve creates it", path)
-	} else if err != nil {
+	case err != nil:
+		return 0, fmt.Errorf("back up: %w", err)
+	case !info.Mode().IsRegular():
+		return 0, fmt.Errorf("back up: %s is not a regular file; name the file of an outbox", path)
+	}
+	if err := createEmpty(to); err != nil { // VACUUM INTO accepts an empty file
 		return 0, fmt.Errorf("back up: %w", err)
 	}
-	if _, err := os.Stat(to); !errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("back up: %s exists; name a new file", to)
-	}
-	db, err := sql.Open("sqlite", dsn(path, "ro"))
-	if err != nil {
-		return 0, err
-	}
-	defer db.Close()
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("back up: %w", err), remove(to))
 		}
 	}()
-	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // VACUUM INTO accepts an empty file
+	db, err := sql.Open("sqlite", dsn(path, "ro"))
 	if err != nil {
 		return 0, err
 	}
-	if err := f.Close(); err != nil {
-		return 0, err
-	}
+	defer db.Close()
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", to); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("copy %s to %s: %w", path, to, err)
 	}
 	copied, err := sql.Open("sqlite", fileURL(to, url.Values{"mode": {"rw"}}))
 	if err != nil {
@@ -54,7 +50,8 @@ func Backup(ctx context.Context, path, to string) (messages int, err error) {
 	if err := copied.Close(); err != nil {
 		return 0, err
 	}
-	if f, err = os.Open(to); err != nil {
+	f, err := os.Open(to)
+	if err != nil {
 		return 0, err
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
@@ -71,6 +68,22 @@ func Backup(ctx context.Context, path, to string) (messages int, err error) {
 		return 0, fmt.Errorf("%s is not an outbox: %w", path, err)
 	}
 	return messages, nil
+}
+
+// createEmpty makes a file that only its owner can read.
+func createEmpty(name string) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%s exists; name a new file", name)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; make the folder first, or name another file", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; name a file in a folder that this user may write", err)
+	case err != nil:
+		return err
+	}
+	return f.Close()
 }
 
 // Reader reads marks of a database that another process may have open.
