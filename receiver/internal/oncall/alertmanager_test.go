@@ -28,6 +28,7 @@ type fakeAlertmanager struct {
 	breakAt  int                     // it breaks when this many silences are set; 0: never
 	refusal  string                  // it responds 400 with this text; "": it does not
 	started  time.Time
+	other    string   // a receiver that also gets the alerts, and mutes none; "": none
 	repeat   string   // repeat_interval
 	asked    []string // the paths and queries of its requests
 }
@@ -128,7 +129,11 @@ func (a *fakeAlertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/alerts":
 		_ = json.NewEncoder(w).Encode(a.list(r, false))
 	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/alerts/groups":
-		_ = json.NewEncoder(w).Encode([]any{map[string]any{"receiver": map[string]string{"name": "oncall"}, "alerts": a.list(r, true)}})
+		groups := []any{map[string]any{"receiver": map[string]string{"name": "oncall"}, "alerts": a.list(r, true)}}
+		if a.other != "" {
+			groups = append(groups, map[string]any{"receiver": map[string]string{"name": a.other}, "alerts": a.list(r, false)})
+		}
+		_ = json.NewEncoder(w).Encode(groups)
 	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/status":
 		original := "route: {receiver: oncall, repeat_interval: " + cmp.Or(a.repeat, "4h") + "}"
 		_ = json.NewEncoder(w).Encode(map[string]any{"uptime": a.started, "config": map[string]string{"original": original}})
