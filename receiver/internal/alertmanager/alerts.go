@@ -47,11 +47,18 @@ type Listing struct {
 // errResting is the error for an Alertmanager that did not respond a moment ago.
 var errResting = errors.New("it did not respond a moment ago")
 
-// Alerts returns the alerts with these labels that Alertmanager lists. It asks all peers simultaneously,
-// because one that was restarted may know less than the others. An alert is suppressed if every peer that
-// lists it reports so. Alerts fails if no peer responds. wanted are the fingerprints of the alerts that
-// the caller looks for.
-func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted []string) (*Listing, error) {
+// Query selects the alerts of a Listing.
+type Query struct {
+	Labels map[string]string // labels that the alerts have
+	// Receiver is the receiver that they are for. Another receiver may have routes without its mutes.
+	Receiver string
+	Wanted   []string // the fingerprints of the alerts that the caller looks for
+}
+
+// Alerts returns the alerts that Alertmanager lists. It asks all peers simultaneously, because one that was
+// restarted may know less than the others. An alert is suppressed if every peer that lists it reports so.
+// Alerts fails if no peer responds.
+func (s *Silencer) Alerts(ctx context.Context, q Query) (*Listing, error) {
 	type response struct {
 		base   string
 		alerts map[string]Alert
@@ -63,7 +70,7 @@ func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted 
 		go func() {
 			r := response{base: base, err: errResting}
 			if s.rested(base) {
-				if r.alerts, r.err = s.alerts(ctx, base, labels); r.err == nil && slices.ContainsFunc(wanted, func(f string) bool { _, ok := r.alerts[f]; return !ok }) {
+				if r.alerts, r.err = s.alerts(ctx, base, q); r.err == nil && slices.ContainsFunc(q.Wanted, func(f string) bool { _, ok := r.alerts[f]; return !ok }) {
 					r.start, r.err = s.start(ctx, base)
 				}
 				s.responded(base, r.err)
@@ -141,11 +148,9 @@ type listed struct {
 
 // alerts asks one Alertmanager for its alerts. Only the groups report which alerts are muted by the time
 // intervals of their routes; before 0.28 nothing reports that.
-func (s *Silencer) alerts(ctx context.Context, base string, labels map[string]string) (map[string]Alert, error) {
-	query := filter(labels)
-	var groups []struct {
-		Alerts []listed `json:"alerts"`
-	}
+func (s *Silencer) alerts(ctx context.Context, base string, q Query) (map[string]Alert, error) {
+	query := filter(q.Labels)
+	var groups []group
 	grouped := make(chan error, 1)
 	go func() { grouped <- s.request(ctx, http.MethodGet, base+"/api/v2/alerts/groups?"+query, nil, &groups) }()
 	var alerts []listed
@@ -159,20 +164,11 @@ func (s *Silencer) alerts(ctx context.Context, base string, labels map[string]st
 	if alerts == nil {
 		return nil, errors.New("the response is not a list of alerts")
 	}
-	muted, free := make(map[string]string), make(map[string]bool)
-	for _, g := range groups {
-		for _, a := range g.Alerts {
-			if len(a.Status.MutedBy) > 0 {
-				muted[a.Fingerprint] = "muted by " + strings.Join(a.Status.MutedBy, ", ")
-			} else {
-				free[a.Fingerprint] = true // not muted in this group
-			}
-		}
-	}
+	muted := mutes(groups, q.Receiver)
 	all, silences := make(map[string]Alert, len(alerts)), make(map[string]Silence)
 	for _, a := range alerts {
 		known := Alert{Fingerprint: a.Fingerprint, StartsAt: a.StartsAt}
-		switch by := muted[a.Fingerprint]; {
+		switch {
 		case len(a.Status.SilencedBy) > 0:
 			known.Suppressed = true
 			known.By, known.Until = s.silenced(ctx, base, a.Status.SilencedBy, silences)
@@ -180,14 +176,43 @@ func (s *Silencer) alerts(ctx context.Context, base string, labels map[string]st
 			known.Suppressed, known.By = true, "inhibited by another alert"
 		case len(a.Status.MutedBy) > 0:
 			known.Suppressed, known.By = true, "muted by "+strings.Join(a.Status.MutedBy, ", ")
-		case by != "" && !free[a.Fingerprint]:
-			known.Suppressed, known.By = true, by
+		case muted[a.Fingerprint] != "":
+			known.Suppressed, known.By = true, muted[a.Fingerprint]
 		case a.Status.State == "suppressed":
 			known.Suppressed, known.By = true, "suppressed"
 		}
 		all[a.Fingerprint] = known
 	}
 	return all, nil
+}
+
+// group is a group of alerts in the API's format.
+type group struct {
+	Receiver struct {
+		Name string `json:"name"`
+	} `json:"receiver"`
+	Alerts []listed `json:"alerts"`
+}
+
+// mutes returns who mutes alerts, by fingerprint: those that are muted in all groups of the receiver. If no
+// group is the receiver's, because Alertmanager has another name for it, all groups count.
+func mutes(groups []group, receiver string) map[string]string {
+	other := func(g group) bool { return g.Receiver.Name != receiver }
+	if receivers := slices.DeleteFunc(slices.Clone(groups), other); len(receivers) > 0 {
+		groups = receivers
+	}
+	muted, free := make(map[string]string), make(map[string]bool)
+	for _, g := range groups {
+		for _, a := range g.Alerts {
+			if len(a.Status.MutedBy) > 0 {
+				muted[a.Fingerprint] = "muted by " + strings.Join(a.Status.MutedBy, ", ")
+			} else {
+				free[a.Fingerprint] = true
+			}
+		}
+	}
+	maps.DeleteFunc(muted, func(fingerprint, _ string) bool { return free[fingerprint] })
+	return muted
 }
 
 // silenced returns who has silenced an alert, and until when, as far as the silences can be read. read

@@ -65,7 +65,7 @@ func send(t *testing.T, am *alertmanagertest.Alertmanager, ends time.Duration, l
 func untilListed(t *testing.T, s *alertmanager.Silencer, labels map[string]string, fingerprint, by string) {
 	t.Helper()
 	testwait.Until(t, func() error {
-		listing, err := s.Alerts(t.Context(), labels, []string{fingerprint})
+		listing, err := s.Alerts(t.Context(), alertmanager.Query{Labels: labels, Wanted: []string{fingerprint}})
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func TestRealSuppression(t *testing.T) {
 		// The alert ends while silenced, and fires again without the silence: it is listed, but not notified.
 		send(t, am, 0, silenced)
 		testwait.Until(t, func() error {
-			listing, err := s.Alerts(t.Context(), silenced, []string{one})
+			listing, err := s.Alerts(t.Context(), alertmanager.Query{Labels: silenced, Wanted: []string{one}})
 			if err == nil && len(listing.Alerts) > 0 {
 				err = fmt.Errorf("it lists %+v", listing.Alerts)
 			}

@@ -60,7 +60,7 @@ func (a *asking) about(ctx context.Context, p *page.Page, now time.Time) bool {
 // fires reports whether Alertmanager lists a firing alert of a notification that is not suppressed.
 // known reports whether a missing alert must have ended.
 func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
-	listing := a.list(ctx, sharedLabels(n), []string{""}) // "" makes it report the starts
+	listing := a.list(ctx, alertmanager.Query{Labels: sharedLabels(n), Receiver: n.Receiver, Wanted: []string{""}}) // "" makes it report the starts
 	if listing == nil {
 		return false, false
 	}
@@ -77,14 +77,14 @@ func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, 
 
 // list returns the alerts that Alertmanager lists, see [alertmanager.Silencer.Alerts]. It returns nil if
 // Alertmanager cannot be asked or does not respond in time.
-func (a *asking) list(ctx context.Context, labels map[string]string, wanted []string) *alertmanager.Listing {
+func (a *asking) list(ctx context.Context, q alertmanager.Query) *alertmanager.Listing {
 	silencer := a.silencer()
 	if silencer == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	listing, err := silencer.Alerts(ctx, labels, wanted)
+	listing, err := silencer.Alerts(ctx, q)
 	if err != nil {
 		return nil
 	}
@@ -100,7 +100,7 @@ func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 	if p.Truncated() > 0 {
 		wanted = append(wanted, "") // "" makes it report the starts
 	}
-	listing := a.list(ctx, groupLabels(p), wanted)
+	listing := a.list(ctx, alertmanager.Query{Labels: groupLabels(p), Receiver: p.Receiver, Wanted: wanted})
 	if listing == nil {
 		return nil
 	}

@@ -168,7 +168,7 @@ func (ss *silences) ask(ctx context.Context, w *silence, now time.Time) response
 	case w.State == silenceSet:
 		return ss.askPage(ctx, silencer, w)
 	case w.State == silenceOver:
-		return askWatched(ctx, silencer, w)
+		return ss.askWatched(ctx, silencer, w)
 	}
 	existing, err := silencer.Find(ctx, w.comment())
 	if err == nil && w.State == silenceEnding {
@@ -189,16 +189,20 @@ func (ss *silences) askPage(ctx context.Context, silencer *alertmanager.Silencer
 	for _, a := range p.Live() {
 		wanted = append(wanted, a.Fingerprint())
 	}
-	r.listing, r.err = silencer.Alerts(ctx, groupLabels(p), wanted)
+	r.listing, r.err = silencer.Alerts(ctx, alertmanager.Query{Labels: groupLabels(p), Receiver: p.Receiver, Wanted: wanted})
 	return r
 }
 
 // askWatched lists the alerts of a watch.
-func askWatched(ctx context.Context, silencer *alertmanager.Silencer, w *silence) (r response) {
+func (ss *silences) askWatched(ctx context.Context, silencer *alertmanager.Silencer, w *silence) (r response) {
+	p, err := ss.pages.load(ctx, w.Page)
+	if err != nil {
+		return response{err: err}
+	}
 	if w.For == 0 {
 		r.repeat, _ = silencer.LongestRepeat(ctx) // if it fails, the default stays
 	}
-	r.listing, r.err = silencer.Alerts(ctx, w.common(), w.fingerprints())
+	r.listing, r.err = silencer.Alerts(ctx, alertmanager.Query{Labels: w.common(), Receiver: p.Receiver, Wanted: w.fingerprints()})
 	return r
 }
 
