@@ -100,11 +100,11 @@ type tools struct {
 // New returns an OnCall. Configure must be called before anything else.
 func New(o Options) *OnCall {
 	current := new(atomic.Pointer[settings])
+	stored := &pages{spool: o.Spool, settings: current, logger: o.Logger}
 	t := tools{
-		settings: current, spool: o.Spool, people: o.People,
-		pages:  &pages{spool: o.Spool, settings: current, logger: o.Logger},
+		settings: current, spool: o.Spool, people: o.People, pages: stored,
 		texts:  &texts{people: o.People, notices: o.Notices, settings: current},
-		asking: newAsking(func() *alertmanager.Silencer { return current.Load().silencer }, o.Spool.Now),
+		asking: newAsking(func() *alertmanager.Silencer { return current.Load().silencer }, stored, o.Spool.Now),
 		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Spool), gap: spool.Gap(o.Shared), wake: loop.NewBell(),
 	}
 	e := &escalation{tools: t, rounds: loop.Rounds(o.Registerer, "escalation"), toReview: make(map[string]bool), failures: make(map[string]*failure)}

@@ -182,6 +182,9 @@ func (ss *silences) ask(ctx context.Context, w *silence, now time.Time) response
 // askPage lists the alerts of the page whose silence has ended, also those that the silence did not cover.
 func (ss *silences) askPage(ctx context.Context, silencer *alertmanager.Silencer, w *silence) (r response) {
 	p, err := ss.pages.load(ctx, w.Page)
+	if err == nil {
+		err = ss.asking.recall(ctx)
+	}
 	if err != nil {
 		return response{err: err}
 	}

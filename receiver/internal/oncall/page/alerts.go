@@ -70,6 +70,24 @@ func KeyOf(n *templating.Notification, a *template.Alert) string {
 	return strings.ReplaceAll(a.Fingerprint, " ", "_") + "@" + strings.ReplaceAll(n.Org, " ", "_")
 }
 
+// SenderOf returns the sender of a notification: its external URL and, after a space, the organization of a
+// Grafana. It is "" if the payload does not show the sender.
+func SenderOf(n *templating.Notification) string {
+	return strings.TrimSpace(n.ExternalURL + " " + n.Org)
+}
+
+// Senders returns who has reported an alert of the page: at least one sender, "" if it is unknown.
+func (p *Page) Senders(a *Alert) []string {
+	if len(a.Sources) == 0 {
+		return []string{""}
+	}
+	senders := make([]string, len(a.Sources))
+	for i, source := range a.Sources {
+		senders[i] = p.Sources[source]
+	}
+	return senders
+}
+
 // sourceOf returns a short name for the sender of a notification, "" if the sender is unknown.
 func sourceOf(n *templating.Notification) string {
 	if n.ExternalURL == "" {
@@ -137,7 +155,7 @@ func (p *Page) Update(n *templating.Notification, older []*Alert, at time.Time) 
 		if p.Sources == nil {
 			p.Sources = make(map[string]string)
 		}
-		p.Sources[source] = n.ExternalURL
+		p.Sources[source] = SenderOf(n)
 	}
 	for i := range n.Alerts {
 		a := &n.Alerts[i]

@@ -23,8 +23,8 @@ const clockSkew = 2 * time.Second
 // Report holds what Alertmanager responds about the alerts of a page.
 type Report struct {
 	Alerts map[string]Known // by fingerprint
-	// Strangers holds the sources of the page other than the Alertmanager that was asked. It need not
-	// list their alerts.
+	// Strangers holds the sources of the page other than the Alertmanager that was asked, "" if an unknown
+	// source is one. It need not list their alerts.
 	Strangers map[string]bool
 	Starts    map[string]time.Time // when each Alertmanager that responded started, by URL; zero: unknown
 	All       bool                 // all configured Alertmanagers responded
@@ -227,12 +227,12 @@ func (a *Alert) listed(by []string, now time.Time) {
 	}
 }
 
-// fromStrangers reports whether an alert's sources are known, and none is the Alertmanager that was asked.
+// fromStrangers reports whether no source of an alert is the Alertmanager that was asked.
 func (p *Page) fromStrangers(a *Alert, r *Report) bool {
 	for _, source := range a.Sources {
 		if !r.Strangers[source] {
 			return false
 		}
 	}
-	return len(a.Sources) > 0
+	return len(a.Sources) > 0 || r.Strangers[""]
 }
