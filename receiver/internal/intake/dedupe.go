@@ -98,6 +98,16 @@ func (in *Intake) late(ctx context.Context, g *group, seen *outbox.Entry, n *tem
 	return false
 }
 
+// news reports whether a notification is none of the late copies that only the store knows, after a restart
+// or at another replica: an alert of it fires, or ended after the latest state was seen.
+func (in *Intake) news(ctx context.Context, n *templating.Notification, latest time.Time) bool {
+	if n.Status != string(model.AlertFiring) {
+		return endedAfter(n, latest)
+	}
+	fires, _ := in.onCall.Fires(ctx, n)
+	return fires
+}
+
 // memory caches the latest state of groups, to spare the store. It admits one notification of a
 // group at a time: the next one waits for the outcome.
 type memory struct {

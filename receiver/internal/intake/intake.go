@@ -226,13 +226,20 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n *templating.Notific
 	seen.Intended = seen.Intended || !in.shared && known.latest != nil // memory knows more senders of the state than the store does
 	flaps := known.flaps(n.Status, arrived)
 	var out *outbox.Entry
-	added, err := in.spool.Commit(ctx, spool.FailOpen, func(ctx context.Context) (e *outbox.Entry, err error) {
-		if e, err = in.entry(ctx, r, n, flaps, arrived); err == nil {
-			e.Key, e.State, e.Source, e.Intended, e.SeenAt, e.Window = seen.Key, seen.State, seen.Source, seen.Intended, seen.SeenAt, seen.Window
-		}
-		out = e
-		return e, err
-	})
+	commit := func() (outbox.Added, error) {
+		return in.spool.Commit(ctx, spool.FailOpen, func(ctx context.Context) (e *outbox.Entry, err error) {
+			if e, err = in.entry(ctx, r, n, flaps, arrived); err == nil {
+				e.Key, e.State, e.Source, e.Intended, e.SeenAt, e.Window = seen.Key, seen.State, seen.Source, seen.Intended, seen.SeenAt, seen.Window
+			}
+			out = e
+			return e, err
+		})
+	}
+	added, err := commit()
+	if err == nil && !added.LateAfter.IsZero() && in.news(ctx, n, added.LateAfter) {
+		seen.Intended = true
+		added, err = commit()
+	}
 	switch {
 	case err != nil:
 		return Result{}, err

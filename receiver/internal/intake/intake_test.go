@@ -57,7 +57,7 @@ func (f *fake) Add(_ context.Context, n outbox.Entry) (outbox.Added, error) {
 	if latest, ok := f.groups[n.Key]; ok && latest.Repeats(&n) {
 		latest.Join(&n)
 		f.groups[n.Key] = latest
-		return outbox.Added{Duplicate: true, IDs: latest.IDs}, nil
+		return latest.Duplicate(&n), nil
 	} else if f.groups != nil {
 		f.groups[n.Key] = latest.Next(&n)
 	}
