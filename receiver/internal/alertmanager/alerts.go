@@ -27,6 +27,7 @@ const (
 // Alert is an alert that Alertmanager lists.
 type Alert struct {
 	Fingerprint string
+	Labels      map[string]string
 	StartsAt    time.Time
 	Suppressed  bool      // silenced, inhibited or muted
 	By          string    // who suppresses it, as "silenced by bob until 04:30 UTC"
@@ -136,8 +137,9 @@ func (s *Silencer) responded(base string, err error) {
 
 // listed is an alert in the API's format.
 type listed struct {
-	Fingerprint string    `json:"fingerprint"`
-	StartsAt    time.Time `json:"startsAt"`
+	Fingerprint string            `json:"fingerprint"`
+	Labels      map[string]string `json:"labels"`
+	StartsAt    time.Time         `json:"startsAt"`
 	Status      struct {
 		State       string   `json:"state"`
 		SilencedBy  []string `json:"silencedBy"`
@@ -167,7 +169,7 @@ func (s *Silencer) alerts(ctx context.Context, base string, q Query) (map[string
 	muted := mutes(groups, q.Receiver)
 	all, silences := make(map[string]Alert, len(alerts)), make(map[string]Silence)
 	for _, a := range alerts {
-		known := Alert{Fingerprint: a.Fingerprint, StartsAt: a.StartsAt}
+		known := Alert{Fingerprint: a.Fingerprint, Labels: a.Labels, StartsAt: a.StartsAt}
 		switch {
 		case len(a.Status.SilencedBy) > 0:
 			known.Suppressed = true

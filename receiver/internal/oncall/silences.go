@@ -205,7 +205,7 @@ func (ss *silences) askWatched(ctx context.Context, silencer *alertmanager.Silen
 	if w.For == 0 {
 		r.repeat, _ = silencer.LongestRepeat(ctx) // if it fails, the default stays
 	}
-	r.listing, r.err = silencer.Alerts(ctx, alertmanager.Query{Labels: w.common(), Receiver: p.Receiver, Wanted: w.fingerprints()})
+	r.listing, r.err = silencer.Alerts(ctx, alertmanager.Query{Labels: w.Labels, Receiver: p.Receiver, Wanted: w.fingerprints()})
 	return r
 }
 

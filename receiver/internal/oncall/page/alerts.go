@@ -284,7 +284,7 @@ func (p *Page) Truncated() uint64 {
 // prune drops alerts that ended long ago.
 func (p *Page) prune(now time.Time) {
 	all := len(p.Alerts)
-	p.Alerts = slices.DeleteFunc(p.Alerts, func(a *Alert) bool { return !a.Live() && now.Sub(a.At) > keepEnded && !a.firesSilently(now) })
+	p.Alerts = slices.DeleteFunc(p.Alerts, func(a *Alert) bool { return !a.Live() && now.Sub(a.At) > keepEnded && !a.FiresSilently(now) })
 	if len(p.Alerts) < all {
 		p.byKey = nil
 	}

@@ -138,7 +138,7 @@ func (p *Page) Learn(r *Report, now time.Time) {
 func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
 	for _, a := range p.Alerts {
 		known, listed := r.Alerts[a.Fingerprint()]
-		if !listed || known.Suppressed || !a.firesSilently(now) || p.Holds(a.base()) {
+		if !listed || known.Suppressed || !a.FiresSilently(now) || p.Holds(a.base()) {
 			continue
 		}
 		a.changed(now)
@@ -156,9 +156,9 @@ func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
 	return again
 }
 
-// firesSilently reports whether Alertmanager may send no notification if the alert fires again, because none
+// FiresSilently reports whether Alertmanager may send no notification if the alert fires again, because none
 // reported its end.
-func (a *Alert) firesSilently(now time.Time) bool {
+func (a *Alert) FiresSilently(now time.Time) bool {
 	return a.State == Gone && a.By == "" && now.Sub(a.At) < keepGone
 }
 

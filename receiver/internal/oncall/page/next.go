@@ -206,7 +206,7 @@ func (p *Page) Asks(plan *Plan) bool {
 func (p *Page) asks() time.Time {
 	last := Latest(p.NotifiedAt, p.AskedAt)
 	at := last.Add(askFirst)
-	if p.Fires() && !slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.firesSilently(last) }) {
+	if p.Fires() && !slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.FiresSilently(last) }) {
 		at = last.Add(min(max(askFirst, last.Sub(p.NotifiedAt)/4), askLast))
 	}
 	if again := p.AskedAt.Add(max(askAgain, p.AskedAt.Sub(p.FailingSince)/4)); !p.FailingSince.IsZero() && again.Before(at) {
