@@ -38,8 +38,8 @@ type Alert struct {
 // Listing holds the alerts that the Alertmanagers list.
 type Listing struct {
 	Alerts map[string]Alert // by fingerprint
-	// Starts is when each Alertmanager that responded started, by URL; zero: it does not report that, or
-	// lists all wanted alerts. An Alertmanager does not store alerts: after a start, it lists only those
+	// Starts is when, by the clock of Options.Now, each Alertmanager that responded started, by URL; zero: it
+	// does not report that, or lists all wanted alerts. An Alertmanager does not store alerts: after a start, it lists only those
 	// that it has received again.
 	Starts map[string]time.Time
 	All    bool // all Alertmanagers responded
@@ -106,17 +106,21 @@ func (s *Silencer) Alerts(ctx context.Context, q Query) (*Listing, error) {
 }
 
 // start returns when an Alertmanager started, zero if it refuses to report that. It fails if Alertmanager
-// does not respond: it is then unknown whether it lists all firing alerts yet.
+// does not respond: it is then unknown whether it lists all firing alerts yet. The clocks of the two may
+// differ, so the start is as long ago as Alertmanager's own clock says.
 func (s *Silencer) start(ctx context.Context, base string) (time.Time, error) {
 	var status struct {
 		Uptime time.Time `json:"uptime"`
 	}
-	err := s.request(ctx, http.MethodGet, base+"/api/v2/status", nil, &status)
+	date, err := s.dated(ctx, http.MethodGet, base+"/api/v2/status", nil, &status)
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		err = nil
 	}
-	return status.Uptime, err
+	if status.Uptime.IsZero() || date.IsZero() {
+		return status.Uptime, err
+	}
+	return s.o.Now().Add(-date.Sub(status.Uptime)), err
 }
 
 // rested reports whether an Alertmanager may be asked about alerts.

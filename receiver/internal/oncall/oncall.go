@@ -120,7 +120,7 @@ func New(o Options) *OnCall {
 func (o *OnCall) Configure(cfg *config.Config, render map[string]Render, links link.Links) {
 	s := &settings{
 		cfg: cfg, links: links, render: render, receivers: make(map[string]*config.Receiver), plans: make(map[string]*page.Plan),
-		order: cfg.Severities.SeverityOrder(), silencer: alertmanager.Of(cfg.Alertmanager, o.transport, clientTimeout),
+		order: cfg.Severities.SeverityOrder(), silencer: alertmanager.Of(cfg.Alertmanager, o.transport, clientTimeout, o.spool.Now),
 	}
 	for i := range cfg.Receivers {
 		r := &cfg.Receivers[i]

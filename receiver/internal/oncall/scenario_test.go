@@ -76,6 +76,7 @@ type scenarioAlertmanager struct {
 	QuietEnd  map[string]string `yaml:"quiet_end"` // labels of alerts that end without a notification
 	Fire      map[string]string `yaml:"fire"`      // an alert that fires without a notification
 	Response  string            `yaml:"response"`  // its response to every request: 401, 502, html, null, slow, gone; "no start": only its status fails; "ok" ends that
+	Ahead     time.Duration     `yaml:"ahead"`     // how far its clock is ahead
 	Restart   bool              `yaml:"restart"`   // it restarts without its alerts
 	Repeat    string            `yaml:"repeat"`    // its repeat_interval
 	Asked     *int              `yaml:"asked"`     // the most requests that it may have had
@@ -266,6 +267,9 @@ func (c *scenarioAlertmanager) apply(w *world) {
 		}
 		if c.Restart {
 			w.am.alerts, w.am.started = nil, time.Now()
+		}
+		if c.Ahead != 0 {
+			w.am.ahead = c.Ahead
 		}
 		if c.Repeat != "" {
 			w.am.repeat = c.Repeat

@@ -17,7 +17,7 @@ const justNotified = 2 * time.Second
 // sends the alert again after a minute and an evaluation.
 const Restarted = 2 * time.Minute
 
-// clockSkew is how far Alertmanager's clock, which dates its start, may differ from smspager's.
+// clockSkew is how inexact the start of an Alertmanager may be: its responses are dated in whole seconds.
 const clockSkew = 2 * time.Second
 
 // Report holds what Alertmanager responds about the alerts of a page.
