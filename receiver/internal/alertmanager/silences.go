@@ -60,15 +60,14 @@ func Of(cfg config.Alertmanager, transport http.RoundTripper, timeout time.Durat
 	return New(Options{URLs: cfg.URLs, Client: httpclient.New(cfg.HTTPConfig, transport, timeout), Now: now})
 }
 
-// Hosts returns the hosts of the Alertmanagers, with their ports.
-func (s *Silencer) Hosts() []string {
-	var hosts []string
+// At returns the URLs of the Alertmanagers with a host, which may have a port.
+func (s *Silencer) At(host string) (urls []string) {
 	for _, address := range s.o.URLs {
-		if u, err := url.Parse(address); err == nil {
-			hosts = append(hosts, u.Host)
+		if u, err := url.Parse(address); err == nil && u.Host == host {
+			urls = append(urls, address)
 		}
 	}
-	return hosts
+	return urls
 }
 
 // Silence is a silence in Alertmanager.

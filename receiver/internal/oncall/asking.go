@@ -174,7 +174,7 @@ func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 
 // reportOf returns the report on a page that a listing contains.
 func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Report {
-	r := &page.Report{Alerts: make(map[string]page.Known), Strangers: make(map[string]bool), Starts: listing.Starts, All: listing.All}
+	r := &page.Report{Alerts: make(map[string]page.Known), Strangers: make(map[string]bool), Down: make(map[string]bool), Starts: listing.Starts, All: listing.All}
 	for _, l := range listing.Alerts {
 		r.Alerts[l.Fingerprint] = page.Known{StartsAt: l.StartsAt, Suppressed: l.Suppressed, By: l.By, Until: l.Until, ListedBy: l.ListedBy}
 	}
@@ -188,6 +188,9 @@ func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Rep
 	r.Strangers[""] = !a.ours(p, "")
 	for source, sender := range p.Sources {
 		r.Strangers[source] = !a.ours(p, sender)
+		responds := func(address string) bool { _, ok := listing.Starts[address]; return ok }
+		urls := a.urls(sender)
+		r.Down[source] = len(urls) > 0 && !slices.ContainsFunc(urls, responds)
 	}
 	return r
 }
@@ -219,9 +222,18 @@ func (a *asking) hosts(sender string) bool {
 			return false
 		}
 	}
+	return len(a.urls(sender)) > 0
+}
+
+// urls returns the URLs at which smspager asks an Alertmanager with the host of a sender.
+func (a *asking) urls(sender string) []string {
+	address, _, _ := strings.Cut(sender, " ")
 	u, err := url.Parse(address)
 	silencer := a.silencer()
-	return err == nil && u.Host != "" && silencer != nil && slices.Contains(silencer.Hosts(), u.Host)
+	if err != nil || u.Host == "" || silencer == nil {
+		return nil
+	}
+	return silencer.At(u.Host)
 }
 
 // groupLabels returns the group labels that all alerts of a page have, to ask for these alerts only.

@@ -2,6 +2,7 @@ package page
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ type Report struct {
 	// Strangers holds the sources of the page other than the Alertmanager that was asked, "" if an unknown
 	// source is one. It need not list their alerts.
 	Strangers map[string]bool
+	Down      map[string]bool      // the sources of the page that were asked and did not respond
 	Starts    map[string]time.Time // when each Alertmanager that responded started, by URL; zero: unknown
 	All       bool                 // all configured Alertmanagers responded
 	// Whole is true if all alerts with the labels of the page's group were asked for. These include the
@@ -207,14 +209,14 @@ func (r *Report) wouldList(a *Alert) bool {
 	return r.All && !last.IsZero() && a.Notified.After(last.Add(clockSkew))
 }
 
-// elsewhere reports whether only Alertmanagers that did not respond have listed the alert.
+// elsewhere reports whether only Alertmanagers that did not respond have listed the alert, or notified of it.
 func (r *Report) elsewhere(a *Alert) bool {
 	for address := range r.Starts {
 		if _, ok := a.Listed[shortName(address)]; ok {
 			return false
 		}
 	}
-	return !r.All && len(a.Listed) > 0
+	return !r.All && (len(a.Listed) > 0 || slices.ContainsFunc(a.Sources, func(source string) bool { return r.Down[source] }))
 }
 
 // listed records which Alertmanagers list the alert.
