@@ -50,7 +50,7 @@ type OnCall interface {
 	// Decide returns what a notification does to its page, and who is sent a message about it.
 	Decide(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.PageUpdate, error)
 	// Fires reports whether Alertmanager lists a firing alert of a notification as active. known reports
-	// whether a missing alert must have ended.
+	// whether its alerts must have ended if none fires.
 	Fires(ctx context.Context, n *templating.Notification) (fires, known bool)
 	// Beat handles a notification that may be a beat, and reports whether the receiver has a heartbeat.
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool

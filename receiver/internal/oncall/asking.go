@@ -118,17 +118,18 @@ func (a *asking) about(ctx context.Context, p *page.Page, now time.Time) bool {
 }
 
 // fires reports whether Alertmanager lists a firing alert of a notification that is not suppressed.
-// known reports whether a missing alert must have ended.
+// known reports whether its alerts must have ended if none fires.
 func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
 	listing := a.list(ctx, alertmanager.Query{Labels: sharedLabels(n), Receiver: n.Receiver, Wanted: []string{""}}) // "" makes it report the starts
 	if listing == nil {
 		return false, false
 	}
+	suppressed := false
 	for _, alert := range n.Alerts.Firing() {
 		one, listed := listing.Alerts[alert.Fingerprint]
-		fires = fires || listed && !one.Suppressed
+		fires, suppressed = fires || listed && !one.Suppressed, suppressed || one.Suppressed
 	}
-	known = listing.All && n.TruncatedAlerts == 0 && a.asks(page.SenderOf(n))
+	known = !suppressed && listing.All && n.TruncatedAlerts == 0 && a.asks(page.SenderOf(n))
 	for _, start := range listing.Starts {
 		known = known && !start.IsZero() && a.now().Sub(start) > page.Restarted
 	}

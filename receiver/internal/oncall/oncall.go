@@ -162,8 +162,8 @@ func (o *OnCall) Decide(ctx context.Context, receiver string, n *templating.Noti
 }
 
 // Fires reports whether Alertmanager lists a firing alert of a notification that is not suppressed. known
-// reports whether a missing alert must have ended: all Alertmanagers responded, none has just started, one
-// of them sent the notification, and it left out no alerts.
+// reports whether its alerts must have ended if none fires: all Alertmanagers responded, list none of them,
+// none has just started, one of them sent the notification, and it left out no alerts.
 func (o *OnCall) Fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
 	return o.asking.fires(ctx, n)
 }
