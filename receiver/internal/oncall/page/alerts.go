@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
@@ -67,7 +68,15 @@ func (a *Alert) Fingerprint() string {
 // KeyOf returns the key of a notification's alert. It includes the organization, because alerts of two
 // organizations of one Grafana may have the same fingerprint.
 func KeyOf(n *templating.Notification, a *template.Alert) string {
-	return strings.ReplaceAll(a.Fingerprint, " ", "_") + "@" + strings.ReplaceAll(n.Org, " ", "_")
+	return strings.Map(plain, a.Fingerprint) + "@" + strings.Map(plain, n.Org)
+}
+
+// plain replaces what separates keys, or the parts of a key.
+func plain(r rune) rune {
+	if unicode.IsSpace(r) || r == '@' || r == '~' {
+		return '_'
+	}
+	return r
 }
 
 // SenderOf returns the sender of a notification: its external URL and, after a space, the organization of a
