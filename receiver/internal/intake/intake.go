@@ -52,6 +52,8 @@ type OnCall interface {
 	// Fires reports whether Alertmanager lists a firing alert of a notification as active. known reports
 	// whether its alerts must have ended if none fires.
 	Fires(ctx context.Context, n *templating.Notification) (fires, known bool)
+	// Has reports whether current pages have all firing alerts of a notification, if the receiver has pages.
+	Has(ctx context.Context, receiver string, n *templating.Notification) bool
 	// Beat handles a notification that may be a beat, and reports whether the receiver has a heartbeat.
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool
 }
@@ -219,7 +221,8 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n *templating.Notific
 	}
 	known := in.memory.enter(seen.Key)
 	defer known.mu.Unlock()
-	if in.late(ctx, known, &seen, n) || !in.shared && known.repeats(&seen) { // if shared, another replica may know a newer state
+	repeats := in.late(ctx, known, &seen, n) || !in.shared && known.repeats(&seen) // if shared, another replica may know a newer state
+	if repeats && !in.over(ctx, &seen, n, known.latest.State == seen.State) {
 		in.metrics.duplicates.WithLabelValues("memory").Inc()
 		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
 	}
@@ -236,8 +239,7 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n *templating.Notific
 		})
 	}
 	added, err := commit()
-	if err == nil && !added.LateAfter.IsZero() && in.news(ctx, n, added.LateAfter) {
-		seen.Intended = true
+	if err == nil && added.Duplicate && (in.news(ctx, &seen, n, added.LateAfter) || in.over(ctx, &seen, n, added.LateAfter.IsZero())) {
 		added, err = commit()
 	}
 	switch {

@@ -114,6 +114,8 @@ func (f *fake) Decide(_ context.Context, _ string, _ *templating.Notification, t
 	return outbox.PageUpdate{To: to}, nil
 }
 
+func (f *fake) Has(context.Context, string, *templating.Notification) bool { return true }
+
 func (f *fake) Fires(context.Context, *templating.Notification) (fires, known bool) {
 	return f.fires, f.knows
 }

@@ -18,6 +18,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -168,10 +169,20 @@ func (o *OnCall) Fires(ctx context.Context, n *templating.Notification) (fires, 
 	return o.asking.fires(ctx, n)
 }
 
-// Committed handles an entry that is stored, or held to be stored later: its pages may be due.
+// Has reports whether current pages have all firing alerts of a notification, or whether the receiver has no
+// pages. It is true if the pages cannot be read.
+func (o *OnCall) Has(ctx context.Context, receiver string, n *templating.Notification) bool {
+	r := o.settings.Load().receivers[receiver]
+	return r == nil || !r.Pages() || o.pages.have(ctx, receiver, n)
+}
+
+// Committed handles an entry that is stored, or held to be stored later: its pages and watches may be due.
 func (o *OnCall) Committed(e *outbox.Entry) {
 	if len(e.AllPages()) > 0 {
 		o.wake.Ring()
+	}
+	if slices.ContainsFunc(e.Marks, func(m outbox.Mark) bool { return m.Kind == string(silenceMarks) && m.Version == 0 }) {
+		o.silences.changed.Ring()
 	}
 }
 

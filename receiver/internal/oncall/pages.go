@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -128,6 +129,36 @@ func (r *pages) eachWith(ctx context.Context, keys []string, yield func(outbox.P
 	})
 }
 
+// have reports whether current pages of a receiver have all firing alerts of a notification. It is true if
+// they cannot be read.
+func (r *pages) have(ctx context.Context, receiver string, n *templating.Notification) bool {
+	missing := firingKeys(n)
+	found := func(p outbox.Page) error {
+		if p.Receiver == receiver {
+			for _, key := range p.AlertKeys {
+				delete(missing, key)
+			}
+		}
+		return nil
+	}
+	err := r.each(ctx, outbox.PageQuery{Receiver: receiver, GroupKey: n.GroupKey, Current: true}, found)
+	if err == nil && len(missing) > 0 {
+		err = r.eachWith(ctx, slices.Collect(maps.Keys(missing)), func(p outbox.Page) { _ = found(p) })
+	}
+	return err != nil || len(missing) == 0
+}
+
+// firingKeys returns the keys of the firing alerts of a notification.
+func firingKeys(n *templating.Notification) map[string]bool {
+	keys := make(map[string]bool)
+	for i := range n.Alerts {
+		if n.Alerts[i].Status == string(model.AlertFiring) {
+			keys[page.KeyOf(n, &n.Alerts[i])] = true
+		}
+	}
+	return keys
+}
+
 // alerts returns the alerts that may move to the page of the notification.
 func (k *known) alerts() []*page.Alert {
 	var all []*page.Alert
@@ -142,12 +173,7 @@ func (k *known) alerts() []*page.Alert {
 
 // sameAlerts returns a page of another group if all of its alerts fire in a notification; nil: none.
 func (k *known) sameAlerts(n *templating.Notification) *page.Page {
-	firing := make(map[string]bool)
-	for i := range n.Alerts {
-		if n.Alerts[i].Status == string(model.AlertFiring) {
-			firing[page.KeyOf(n, &n.Alerts[i])] = true
-		}
-	}
+	firing := firingKeys(n)
 	for _, o := range k.others {
 		if !slices.ContainsFunc(o.Stored().AlertKeys, func(key string) bool { return !firing[key] }) && o.Truncated() == 0 {
 			return o
