@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
@@ -73,7 +72,7 @@ func KeyOf(n *templating.Notification, a *template.Alert) string {
 
 // plain replaces what separates keys, or the parts of a key.
 func plain(r rune) rune {
-	if unicode.IsSpace(r) || r == '@' || r == '~' {
+	if r == '@' || r == '~' || strings.TrimSpace(string(r)) == "" {
 		return '_'
 	}
 	return r
