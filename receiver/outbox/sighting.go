@@ -29,6 +29,15 @@ func (s *Sighting) Repeats(e *Entry) bool {
 	return s.Late(e)
 }
 
+// Duplicate returns the result of storing an entry that is a duplicate, see Repeats.
+func (s *Sighting) Duplicate(e *Entry) Added {
+	added := Added{Duplicate: true, IDs: s.IDs}
+	if e.State != s.State {
+		added.LateAfter = s.SeenAt
+	}
+	return added
+}
+
 // Late reports whether an entry may be a late copy of the state before the latest, from a twin that has
 // sent neither.
 func (s *Sighting) Late(e *Entry) bool {

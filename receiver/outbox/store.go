@@ -81,6 +81,9 @@ func (e *Entry) OfPage() {
 type Added struct {
 	Duplicate bool     // nothing was stored, because the entry is a duplicate
 	IDs       []string // IDs of the messages, or of the original's messages for a duplicate
+	// LateAfter is when the latest state was first seen, if the duplicate may be a late copy of the state
+	// before it, see [Sighting.Late]. Otherwise it is zero.
+	LateAfter time.Time
 }
 
 // Query selects messages. Zero fields select all.

@@ -27,6 +27,7 @@ const (
 // Alert is an alert that Alertmanager lists.
 type Alert struct {
 	Fingerprint string
+	Labels      map[string]string
 	StartsAt    time.Time
 	Suppressed  bool      // silenced, inhibited or muted
 	By          string    // who suppresses it, as "silenced by bob until 04:30 UTC"
@@ -37,8 +38,8 @@ type Alert struct {
 // Listing holds the alerts that the Alertmanagers list.
 type Listing struct {
 	Alerts map[string]Alert // by fingerprint
-	// Starts is when each Alertmanager that responded started, by URL; zero: it does not report that, or
-	// lists all wanted alerts. An Alertmanager does not store alerts: after a start, it lists only those
+	// Starts is when, by the clock of Options.Now, each Alertmanager that responded started, by URL; zero: it
+	// does not report that, or lists all wanted alerts. An Alertmanager does not store alerts: after a start, it lists only those
 	// that it has received again.
 	Starts map[string]time.Time
 	All    bool // all Alertmanagers responded
@@ -47,11 +48,18 @@ type Listing struct {
 // errResting is the error for an Alertmanager that did not respond a moment ago.
 var errResting = errors.New("it did not respond a moment ago")
 
-// Alerts returns the alerts with these labels that Alertmanager lists. It asks all peers simultaneously,
-// because one that was restarted may know less than the others. An alert is suppressed if every peer that
-// lists it reports so. Alerts fails if no peer responds. wanted are the fingerprints of the alerts that
-// the caller looks for.
-func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted []string) (*Listing, error) {
+// Query selects the alerts of a Listing.
+type Query struct {
+	Labels map[string]string // labels that the alerts have
+	// Receiver is the receiver that they are for. Another receiver may have routes without its mutes.
+	Receiver string
+	Wanted   []string // the fingerprints of the alerts that the caller looks for
+}
+
+// Alerts returns the alerts that Alertmanager lists. It asks all peers simultaneously, because one that was
+// restarted may know less than the others. An alert is suppressed if every peer that lists it reports so.
+// Alerts fails if no peer responds.
+func (s *Silencer) Alerts(ctx context.Context, q Query) (*Listing, error) {
 	type response struct {
 		base   string
 		alerts map[string]Alert
@@ -63,7 +71,7 @@ func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted 
 		go func() {
 			r := response{base: base, err: errResting}
 			if s.rested(base) {
-				if r.alerts, r.err = s.alerts(ctx, base, labels); r.err == nil && slices.ContainsFunc(wanted, func(f string) bool { _, ok := r.alerts[f]; return !ok }) {
+				if r.alerts, r.err = s.alerts(ctx, base, q); r.err == nil && slices.ContainsFunc(q.Wanted, func(f string) bool { _, ok := r.alerts[f]; return !ok }) {
 					r.start, r.err = s.start(ctx, base)
 				}
 				s.responded(base, r.err)
@@ -98,17 +106,21 @@ func (s *Silencer) Alerts(ctx context.Context, labels map[string]string, wanted 
 }
 
 // start returns when an Alertmanager started, zero if it refuses to report that. It fails if Alertmanager
-// does not respond: it is then unknown whether it lists all firing alerts yet.
+// does not respond: it is then unknown whether it lists all firing alerts yet. The clocks of the two may
+// differ, so the start is as long ago as Alertmanager's own clock says.
 func (s *Silencer) start(ctx context.Context, base string) (time.Time, error) {
 	var status struct {
 		Uptime time.Time `json:"uptime"`
 	}
-	err := s.request(ctx, http.MethodGet, base+"/api/v2/status", nil, &status)
+	date, err := s.dated(ctx, http.MethodGet, base+"/api/v2/status", nil, &status)
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		err = nil
 	}
-	return status.Uptime, err
+	if status.Uptime.IsZero() || date.IsZero() {
+		return status.Uptime, err
+	}
+	return s.o.Now().Add(-date.Sub(status.Uptime)), err
 }
 
 // rested reports whether an Alertmanager may be asked about alerts.
@@ -129,8 +141,9 @@ func (s *Silencer) responded(base string, err error) {
 
 // listed is an alert in the API's format.
 type listed struct {
-	Fingerprint string    `json:"fingerprint"`
-	StartsAt    time.Time `json:"startsAt"`
+	Fingerprint string            `json:"fingerprint"`
+	Labels      map[string]string `json:"labels"`
+	StartsAt    time.Time         `json:"startsAt"`
 	Status      struct {
 		State       string   `json:"state"`
 		SilencedBy  []string `json:"silencedBy"`
@@ -141,11 +154,9 @@ type listed struct {
 
 // alerts asks one Alertmanager for its alerts. Only the groups report which alerts are muted by the time
 // intervals of their routes; before 0.28 nothing reports that.
-func (s *Silencer) alerts(ctx context.Context, base string, labels map[string]string) (map[string]Alert, error) {
-	query := filter(labels)
-	var groups []struct {
-		Alerts []listed `json:"alerts"`
-	}
+func (s *Silencer) alerts(ctx context.Context, base string, q Query) (map[string]Alert, error) {
+	query := filter(q.Labels)
+	var groups []group
 	grouped := make(chan error, 1)
 	go func() { grouped <- s.request(ctx, http.MethodGet, base+"/api/v2/alerts/groups?"+query, nil, &groups) }()
 	var alerts []listed
@@ -159,20 +170,11 @@ func (s *Silencer) alerts(ctx context.Context, base string, labels map[string]st
 	if alerts == nil {
 		return nil, errors.New("the response is not a list of alerts")
 	}
-	muted, free := make(map[string]string), make(map[string]bool)
-	for _, g := range groups {
-		for _, a := range g.Alerts {
-			if len(a.Status.MutedBy) > 0 {
-				muted[a.Fingerprint] = "muted by " + strings.Join(a.Status.MutedBy, ", ")
-			} else {
-				free[a.Fingerprint] = true // not muted in this group
-			}
-		}
-	}
+	muted := mutes(groups, q.Receiver)
 	all, silences := make(map[string]Alert, len(alerts)), make(map[string]Silence)
 	for _, a := range alerts {
-		known := Alert{Fingerprint: a.Fingerprint, StartsAt: a.StartsAt}
-		switch by := muted[a.Fingerprint]; {
+		known := Alert{Fingerprint: a.Fingerprint, Labels: a.Labels, StartsAt: a.StartsAt}
+		switch {
 		case len(a.Status.SilencedBy) > 0:
 			known.Suppressed = true
 			known.By, known.Until = s.silenced(ctx, base, a.Status.SilencedBy, silences)
@@ -180,14 +182,43 @@ func (s *Silencer) alerts(ctx context.Context, base string, labels map[string]st
 			known.Suppressed, known.By = true, "inhibited by another alert"
 		case len(a.Status.MutedBy) > 0:
 			known.Suppressed, known.By = true, "muted by "+strings.Join(a.Status.MutedBy, ", ")
-		case by != "" && !free[a.Fingerprint]:
-			known.Suppressed, known.By = true, by
+		case muted[a.Fingerprint] != "":
+			known.Suppressed, known.By = true, muted[a.Fingerprint]
 		case a.Status.State == "suppressed":
 			known.Suppressed, known.By = true, "suppressed"
 		}
 		all[a.Fingerprint] = known
 	}
 	return all, nil
+}
+
+// group is a group of alerts in the API's format.
+type group struct {
+	Receiver struct {
+		Name string `json:"name"`
+	} `json:"receiver"`
+	Alerts []listed `json:"alerts"`
+}
+
+// mutes returns who mutes alerts, by fingerprint: those that are muted in all groups of the receiver. If no
+// group is the receiver's, because Alertmanager has another name for it, all groups count.
+func mutes(groups []group, receiver string) map[string]string {
+	other := func(g group) bool { return g.Receiver.Name != receiver }
+	if receivers := slices.DeleteFunc(slices.Clone(groups), other); len(receivers) > 0 {
+		groups = receivers
+	}
+	muted, free := make(map[string]string), make(map[string]bool)
+	for _, g := range groups {
+		for _, a := range g.Alerts {
+			if len(a.Status.MutedBy) > 0 {
+				muted[a.Fingerprint] = "muted by " + strings.Join(a.Status.MutedBy, ", ")
+			} else {
+				free[a.Fingerprint] = true
+			}
+		}
+	}
+	maps.DeleteFunc(muted, func(fingerprint, _ string) bool { return free[fingerprint] })
+	return muted
 }
 
 // silenced returns who has silenced an alert, and until when, as far as the silences can be read. read

@@ -104,7 +104,7 @@ func TestAlerts(t *testing.T) {
 				s := alertmanager.New(alertmanager.Options{URLs: addresses, Client: &http.Client{Transport: p}})
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				listing, err := s.Alerts(ctx, nil, []string{"a"})
+				listing, err := s.Alerts(ctx, alertmanager.Query{Wanted: []string{"a"}})
 				got := ""
 				if err == nil {
 					got = "none"
@@ -138,7 +138,7 @@ func TestRest(t *testing.T) {
 		p := &peers{responses: map[string]map[string]string{"one": {alerts: "502", groups: "502"}}}
 		s := alertmanager.New(alertmanager.Options{URLs: []string{"http://one"}, Client: &http.Client{Transport: p}})
 		for _, want := range []int{2, 2, 4} {
-			if _, err := s.Alerts(t.Context(), nil, nil); err == nil || p.count() != want {
+			if _, err := s.Alerts(t.Context(), alertmanager.Query{}); err == nil || p.count() != want {
 				t.Errorf("after %d requests: %v, want %d", p.count(), err, want)
 			}
 			time.Sleep(5 * time.Second)
@@ -150,7 +150,10 @@ func TestRest(t *testing.T) {
 // its URL is written.
 func TestRestIsShared(t *testing.T) {
 	for _, url := range []string{"http://one", "http://one/", "http://one/prefix/", "http://one//"} {
-		alertsOf := func(s *alertmanager.Silencer) error { _, err := s.Alerts(t.Context(), nil, nil); return err }
+		alertsOf := func(s *alertmanager.Silencer) error {
+			_, err := s.Alerts(t.Context(), alertmanager.Query{})
+			return err
+		}
 		silencing := func(s *alertmanager.Silencer) error { _, err := s.Silencing(t.Context(), nil); return err }
 		for _, order := range [][]func(*alertmanager.Silencer) error{{alertsOf, silencing}, {silencing, alertsOf}} {
 			p := &peers{responses: map[string]map[string]string{"one": {alerts: "502", groups: "502", "/prefix" + alerts: "502", "/prefix" + groups: "502"}}}
@@ -172,7 +175,7 @@ func TestFilter(t *testing.T) {
 	p := &peers{responses: map[string]map[string]string{"one": {alerts: "[]", groups: "[]"}}}
 	s := alertmanager.New(alertmanager.Options{URLs: []string{"http://one"}, Client: &http.Client{Transport: p}})
 	labels := map[string]string{"a": "Équipe\u00a0A\u200b\t\x7f", "b": `C:\x "q"`, "c": "two\nlines", "d.e": "x", "f": ""}
-	if _, err := s.Alerts(t.Context(), labels, nil); err != nil {
+	if _, err := s.Alerts(t.Context(), alertmanager.Query{Labels: labels}); err != nil {
 		t.Fatal(err)
 	}
 	for _, asked := range p.asked {

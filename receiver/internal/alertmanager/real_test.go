@@ -34,10 +34,12 @@ route:
   group_wait: 50ms
   group_interval: 100ms
   repeat_interval: 1h
-  routes: [{matchers: [alertname="Muted"], mute_time_intervals: [always]}]
+  routes:
+    - {receiver: chat, matchers: [alertname="Muted"], continue: true}
+    - {matchers: [alertname="Muted"], mute_time_intervals: [always]}
 time_intervals: [{name: always, time_intervals: [{times: [{start_time: "00:00", end_time: "24:00"}]}]}]
 inhibit_rules: [{source_matchers: [alertname="NodeDown"], target_matchers: [alertname="Inhibited"]}]
-receivers: [{name: none}]
+receivers: [{name: none}, {name: chat}]
 `})
 			if err != nil {
 				t.Fatal(err)
@@ -65,7 +67,7 @@ func send(t *testing.T, am *alertmanagertest.Alertmanager, ends time.Duration, l
 func untilListed(t *testing.T, s *alertmanager.Silencer, labels map[string]string, fingerprint, by string) {
 	t.Helper()
 	testwait.Until(t, func() error {
-		listing, err := s.Alerts(t.Context(), labels, []string{fingerprint})
+		listing, err := s.Alerts(t.Context(), alertmanager.Query{Labels: labels, Receiver: "none", Wanted: []string{fingerprint}})
 		if err != nil {
 			return err
 		}
@@ -111,7 +113,7 @@ func TestRealSuppression(t *testing.T) {
 		// The alert ends while silenced, and fires again without the silence: it is listed, but not notified.
 		send(t, am, 0, silenced)
 		testwait.Until(t, func() error {
-			listing, err := s.Alerts(t.Context(), silenced, []string{one})
+			listing, err := s.Alerts(t.Context(), alertmanager.Query{Labels: silenced, Wanted: []string{one}})
 			if err == nil && len(listing.Alerts) > 0 {
 				err = fmt.Errorf("it lists %+v", listing.Alerts)
 			}

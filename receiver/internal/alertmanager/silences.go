@@ -28,6 +28,7 @@ const maxResponseBytes = 16 << 20
 type Options struct {
 	URLs   []string // the Alertmanagers of one cluster, in the order in which they are tried
 	Client *http.Client
+	Now    func() time.Time // the clock of Listing.Starts; nil: time.Now
 }
 
 // Silencer talks to a cluster of Alertmanagers. It is safe for concurrent use.
@@ -44,27 +45,29 @@ func New(o Options) *Silencer {
 		urls[i] = strings.TrimRight(address, "/") // one name for each Alertmanager, and a base of paths
 	}
 	o.URLs = urls
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &Silencer{o: o, resting: make(map[string]time.Time)}
 }
 
 // Of returns a Silencer for a configuration, nil if it names no Alertmanager. If transport is nil, requests
-// use the network.
-func Of(cfg config.Alertmanager, transport http.RoundTripper, timeout time.Duration) *Silencer {
+// use the network. now is the clock of Listing.Starts; nil: time.Now.
+func Of(cfg config.Alertmanager, transport http.RoundTripper, timeout time.Duration, now func() time.Time) *Silencer {
 	if len(cfg.URLs) == 0 {
 		return nil
 	}
-	return New(Options{URLs: cfg.URLs, Client: httpclient.New(cfg.HTTPConfig, transport, timeout)})
+	return New(Options{URLs: cfg.URLs, Client: httpclient.New(cfg.HTTPConfig, transport, timeout), Now: now})
 }
 
-// Hosts returns the hosts of the Alertmanagers, with their ports.
-func (s *Silencer) Hosts() []string {
-	var hosts []string
+// At returns the URLs of the Alertmanagers with a host, which may have a port.
+func (s *Silencer) At(host string) (urls []string) {
 	for _, address := range s.o.URLs {
-		if u, err := url.Parse(address); err == nil {
-			hosts = append(hosts, u.Host)
+		if u, err := url.Parse(address); err == nil && u.Host == host {
+			urls = append(urls, address)
 		}
 	}
-	return hosts
+	return urls
 }
 
 // Silence is a silence in Alertmanager.
@@ -203,34 +206,42 @@ func (s *Silencer) each(ask func(base string) error) error {
 }
 
 func (s *Silencer) request(ctx context.Context, method, address string, body []byte, result any) error {
+	_, err := s.dated(ctx, method, address, body, result)
+	return err
+}
+
+// dated does the same as request. It returns the date of the response by the other's clock, zero if it has
+// none.
+func (s *Silencer) dated(ctx context.Context, method, address string, body []byte, result any) (date time.Time, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return date, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := s.o.Client.Do(req)
 	if err != nil {
-		return err
+		return date, err
 	}
 	defer resp.Body.Close()
+	date, _ = http.ParseTime(resp.Header.Get("Date"))
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes))
 	if err != nil {
-		return fmt.Errorf("read Alertmanager's response: %w", err)
+		return date, fmt.Errorf("read Alertmanager's response: %w", err)
 	}
 	switch code := resp.StatusCode; {
 	case code/100 == 2 && result == nil:
-		return nil
+		return date, nil
 	case code/100 == 2:
 		if err := json.Unmarshal(text, result); err != nil {
-			return fmt.Errorf("read Alertmanager's response: %w", err)
+			return date, fmt.Errorf("read Alertmanager's response: %w", err)
 		}
-		return nil
+		return date, nil
 	case code == http.StatusBadRequest, code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound, code == http.StatusUnprocessableEntity:
-		return &RefusedError{code, excerpt(text)}
+		return date, &RefusedError{code, excerpt(text)}
 	default:
-		return &failedError{code, excerpt(text)}
+		return date, &failedError{code, excerpt(text)}
 	}
 }
 

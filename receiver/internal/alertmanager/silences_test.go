@@ -115,7 +115,7 @@ func TestGrafana(t *testing.T) {
 	if id, err := am.Set(t.Context(), alertmanager.Silence{}); id != "b1c2" || err != nil {
 		t.Errorf("Set gives %q, %v", id, err)
 	}
-	listing, err := am.Alerts(t.Context(), nil, []string{"f1", "f2"})
+	listing, err := am.Alerts(t.Context(), alertmanager.Query{Wanted: []string{"f1", "f2"}})
 	if err != nil || listing.Alerts["f1"].By != "silenced by alice until 04:30 UTC" || !listing.Starts[s.URL+"/api/alertmanager/grafana"].IsZero() {
 		t.Errorf("Alerts gives %+v, %v", listing, err)
 	}

@@ -145,7 +145,7 @@ func (c *Console) route() {
 
 // Configure sets or replaces the configuration.
 func (c *Console) Configure(cfg *config.Config) {
-	s := &settings{cfg: cfg, numbers: make(map[string]e164.Number), silencer: alertmanager.Of(cfg.Alertmanager, c.o.Transport, askFor)}
+	s := &settings{cfg: cfg, numbers: make(map[string]e164.Number), silencer: alertmanager.Of(cfg.Alertmanager, c.o.Transport, askFor, nil)}
 	for _, contact := range cfg.Contacts {
 		s.numbers[contact.Name] = contact.Number
 	}

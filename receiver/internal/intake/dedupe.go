@@ -98,6 +98,32 @@ func (in *Intake) late(ctx context.Context, g *group, seen *outbox.Entry, n *tem
 	return false
 }
 
+// news reports whether what only the store takes for a late copy, after a restart or at another replica, is
+// none: an alert of it fires, or ended after the latest state was seen. It then sets seen.Intended. latest
+// is zero if the store takes it for a repetition.
+func (in *Intake) news(ctx context.Context, seen *outbox.Entry, n *templating.Notification, latest time.Time) bool {
+	switch {
+	case latest.IsZero():
+		return false
+	case n.Status != string(model.AlertFiring):
+		seen.Intended = endedAfter(n, latest)
+	default:
+		seen.Intended, _ = in.onCall.Fires(ctx, n)
+	}
+	return seen.Intended
+}
+
+// over reports whether a notification that repeats the latest state of its group is news, because
+// Alertmanager has said meanwhile that an alert of it was over. It then sets seen.Window, so that it is no
+// duplicate. repeats is false for a late copy.
+func (in *Intake) over(ctx context.Context, seen *outbox.Entry, n *templating.Notification, repeats bool) bool {
+	if !repeats || in.onCall.Has(ctx, n.Receiver, n) {
+		return false
+	}
+	seen.Window = 0
+	return true
+}
+
 // memory caches the latest state of groups, to spare the store. It admits one notification of a
 // group at a time: the next one waits for the outcome.
 type memory struct {

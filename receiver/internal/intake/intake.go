@@ -50,8 +50,10 @@ type OnCall interface {
 	// Decide returns what a notification does to its page, and who is sent a message about it.
 	Decide(ctx context.Context, receiver string, n *templating.Notification, to []outbox.Person, at time.Time) (outbox.PageUpdate, error)
 	// Fires reports whether Alertmanager lists a firing alert of a notification as active. known reports
-	// whether a missing alert must have ended.
+	// whether its alerts must have ended if none fires.
 	Fires(ctx context.Context, n *templating.Notification) (fires, known bool)
+	// Has reports whether current pages have all firing alerts of a notification, if the receiver has pages.
+	Has(ctx context.Context, receiver string, n *templating.Notification) bool
 	// Beat handles a notification that may be a beat, and reports whether the receiver has a heartbeat.
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool
 }
@@ -219,20 +221,27 @@ func (in *Intake) notify(ctx context.Context, r *Receiver, n *templating.Notific
 	}
 	known := in.memory.enter(seen.Key)
 	defer known.mu.Unlock()
-	if in.late(ctx, known, &seen, n) || !in.shared && known.repeats(&seen) { // if shared, another replica may know a newer state
+	repeats := in.late(ctx, known, &seen, n) || !in.shared && known.repeats(&seen) // if shared, another replica may know a newer state
+	if repeats && !in.over(ctx, &seen, n, known.latest.State == seen.State) {
 		in.metrics.duplicates.WithLabelValues("memory").Inc()
 		return Result{Status: Duplicate, Messages: known.latest.IDs}, nil
 	}
 	seen.Intended = seen.Intended || !in.shared && known.latest != nil // memory knows more senders of the state than the store does
 	flaps := known.flaps(n.Status, arrived)
 	var out *outbox.Entry
-	added, err := in.spool.Commit(ctx, spool.FailOpen, func(ctx context.Context) (e *outbox.Entry, err error) {
-		if e, err = in.entry(ctx, r, n, flaps, arrived); err == nil {
-			e.Key, e.State, e.Source, e.Intended, e.SeenAt, e.Window = seen.Key, seen.State, seen.Source, seen.Intended, seen.SeenAt, seen.Window
-		}
-		out = e
-		return e, err
-	})
+	commit := func() (outbox.Added, error) {
+		return in.spool.Commit(ctx, spool.FailOpen, func(ctx context.Context) (e *outbox.Entry, err error) {
+			if e, err = in.entry(ctx, r, n, flaps, arrived); err == nil {
+				e.Key, e.State, e.Source, e.Intended, e.SeenAt, e.Window = seen.Key, seen.State, seen.Source, seen.Intended, seen.SeenAt, seen.Window
+			}
+			out = e
+			return e, err
+		})
+	}
+	added, err := commit()
+	if err == nil && added.Duplicate && (in.news(ctx, &seen, n, added.LateAfter) || in.over(ctx, &seen, n, added.LateAfter.IsZero())) {
+		added, err = commit()
+	}
 	switch {
 	case err != nil:
 		return Result{}, err

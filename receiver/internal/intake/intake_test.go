@@ -57,7 +57,7 @@ func (f *fake) Add(_ context.Context, n outbox.Entry) (outbox.Added, error) {
 	if latest, ok := f.groups[n.Key]; ok && latest.Repeats(&n) {
 		latest.Join(&n)
 		f.groups[n.Key] = latest
-		return outbox.Added{Duplicate: true, IDs: latest.IDs}, nil
+		return latest.Duplicate(&n), nil
 	} else if f.groups != nil {
 		f.groups[n.Key] = latest.Next(&n)
 	}
@@ -113,6 +113,8 @@ func (f *fake) Named(name string) (config.Recipient, bool) {
 func (f *fake) Decide(_ context.Context, _ string, _ *templating.Notification, to []outbox.Person, _ time.Time) (outbox.PageUpdate, error) {
 	return outbox.PageUpdate{To: to}, nil
 }
+
+func (f *fake) Has(context.Context, string, *templating.Notification) bool { return true }
 
 func (f *fake) Fires(context.Context, *templating.Notification) (fires, known bool) {
 	return f.fires, f.knows

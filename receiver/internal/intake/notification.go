@@ -107,6 +107,13 @@ func complete(n *templating.Notification, cut uint64) {
 	if n.GroupKey == "" {
 		n.GroupKey = fingerprints(n.Alerts)
 	}
+	n.Alerts = firingOnce(n.Alerts)
+	switch fires := len(n.Alerts.Firing()) > 0; { // a template may write another status than that of the alerts
+	case fires:
+		n.Status = string(model.AlertFiring)
+	case n.TruncatedAlerts == 0 && cut == 0:
+		n.Status = string(model.AlertResolved)
+	}
 	// Alertmanager truncates the list before it computes the status, so the other alerts may still fire.
 	if n.Status == string(model.AlertResolved) && n.TruncatedAlerts > 0 && n.NotificationReason != reasonAllResolved {
 		n.Status, n.MayStillFire = string(model.AlertFiring), true
@@ -114,6 +121,21 @@ func complete(n *templating.Notification, cut uint64) {
 	if n.TruncatedAlerts += cut; n.Status == string(model.AlertFiring) && n.TruncatedAlerts > 0 && len(n.Alerts.Firing()) == 0 {
 		n.MayStillFire = true
 	}
+}
+
+// firingOnce leaves out resolved alerts that also fire: equal alerts, such as two whose fingerprints are
+// missing, and that differ in a label that is missing too.
+func firingOnce(alerts template.Alerts) template.Alerts {
+	firing := make(map[string]bool)
+	for _, a := range alerts {
+		if a.Status == string(model.AlertFiring) {
+			firing[a.Fingerprint] = true
+		}
+	}
+	if len(firing) == 0 || len(alerts.Resolved()) == 0 {
+		return alerts
+	}
+	return slices.DeleteFunc(alerts, func(a template.Alert) bool { return a.Status != string(model.AlertFiring) && firing[a.Fingerprint] })
 }
 
 // fingerprints returns the replacement for a missing group key.

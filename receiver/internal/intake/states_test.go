@@ -1,6 +1,7 @@
 package intake_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -94,7 +95,7 @@ func TestDuplicatesOfTheLatestState(t *testing.T) {
 }
 
 // TestNewsFromATwin: a notification that looks like a twin's late copy is news if Alertmanager lists the
-// alert, or if the alert has ended since the latest state.
+// alert, or if the alert has ended since the latest state. After a restart, only the store knows the states.
 func TestNewsFromATwin(t *testing.T) {
 	type step struct {
 		status, source string
@@ -105,39 +106,49 @@ func TestNewsFromATwin(t *testing.T) {
 		fires bool
 		knows bool          // Alertmanager lists all firing alerts
 		want  intake.Status // of the last step
+		again intake.Status // of the last step after a restart; "": want
 	}{
-		"a late copy":                                {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Duplicate},
-		"the alert fires":                            {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Accepted},
-		"the alert fires, as the latest state":       {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Duplicate},
-		"the alert fires, and Alertmanager lists it": {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, true, intake.Accepted},
-		"a state that is new":                        {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Accepted},
-		"a state that is new, and fires":             {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, true, true, intake.Accepted},
-		"a state that is new, and is over":           {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, false, true, intake.Duplicate},
-		"over, but not from a twin":                  {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}}, false, true, intake.Accepted},
-		"over, but after a state that fires":         {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, false, true, intake.Duplicate},
-		"a late copy of an end":                      {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 20 * time.Second}}, false, false, intake.Duplicate},
-		"an end":                                     {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 2 * time.Second}}, false, false, intake.Accepted},
-		"an end, a little before it fired":           {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 12 * time.Second}}, false, false, intake.Accepted},
+		"a late copy":                                {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Duplicate, ""},
+		"the alert fires":                            {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Accepted, ""},
+		"the alert fires, as the latest state":       {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, true, false, intake.Duplicate, ""},
+		"the alert fires, and Alertmanager lists it": {[]step{{"firing", "am1", 0}, {"resolved", "am1", 0}, {"firing", "am2", 0}}, true, true, intake.Accepted, ""},
+		"a state that is new":                        {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, false, false, intake.Accepted, ""},
+		"a state that is new, and fires":             {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, true, true, intake.Accepted, ""},
+		"a state that is new, and is over":           {[]step{{"resolved", "am1", 0}, {"firing", "am2", 0}}, false, true, intake.Duplicate, intake.Accepted},
+		"over, but not from a twin":                  {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}}, false, true, intake.Accepted, ""},
+		"over, but after a state that fires":         {[]step{{"firing", "am1", 0}, {"firing", "am2", 0}}, false, true, intake.Duplicate, ""},
+		"a late copy of an end":                      {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 20 * time.Second}}, false, false, intake.Duplicate, ""},
+		"an end":                                     {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 2 * time.Second}}, false, false, intake.Accepted, ""},
+		"an end, a little before it fired":           {[]step{{"resolved", "am1", 0}, {"firing", "am1", 0}, {"resolved", "am2", 12 * time.Second}}, false, false, intake.Accepted, ""},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				f := &fake{groups: make(map[outbox.Key]outbox.Sighting), fires: test.fires, knows: test.knows}
-				in := newIntake(t, f)
-				var got intake.Result
-				for _, s := range test.steps {
-					time.Sleep(10 * time.Second)
-					var err error
-					if got, err = in.Notify(context.Background(), "sms", decode(t, fmt.Sprintf(
-						`{"version":"4","status":%q,"groupKey":"g","externalURL":"http://%s","notification_reason":"first notification","alerts":[{"status":%q,"labels":{"alertname":"A"},"startsAt":"1999-12-31T23:00:00Z","endsAt":%q}]}`,
-						s.status, s.source, s.status, time.Now().Add(-s.ended).Format(time.RFC3339)))); err != nil {
-						t.Fatal(err)
+		for _, restarts := range []bool{false, true} {
+			want := test.want
+			if restarts {
+				want = cmp.Or(test.again, want)
+			}
+			t.Run(fmt.Sprintf("%s, restart %t", name, restarts), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := &fake{groups: make(map[outbox.Key]outbox.Sighting), fires: test.fires, knows: test.knows}
+					in := newIntake(t, f)
+					var got intake.Result
+					for i, s := range test.steps {
+						time.Sleep(10 * time.Second)
+						if restarts && i == len(test.steps)-1 {
+							in = newIntake(t, f)
+						}
+						var err error
+						if got, err = in.Notify(context.Background(), "sms", decode(t, fmt.Sprintf(
+							`{"version":"4","status":%q,"groupKey":"g","externalURL":"http://%s","notification_reason":"first notification","alerts":[{"status":%q,"labels":{"alertname":"A"},"startsAt":"1999-12-31T23:00:00Z","endsAt":%q}]}`,
+							s.status, s.source, s.status, time.Now().Add(-s.ended).Format(time.RFC3339)))); err != nil {
+							t.Fatal(err)
+						}
 					}
-				}
-				if got.Status != test.want {
-					t.Errorf("the last notification is %s, want %s", got.Status, test.want)
-				}
+					if got.Status != want {
+						t.Errorf("the last notification is %s, want %s", got.Status, want)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 

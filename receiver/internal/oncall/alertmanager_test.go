@@ -28,8 +28,10 @@ type fakeAlertmanager struct {
 	breakAt  int                     // it breaks when this many silences are set; 0: never
 	refusal  string                  // it responds 400 with this text; "": it does not
 	started  time.Time
-	repeat   string   // repeat_interval
-	asked    []string // the paths and queries of its requests
+	ahead    time.Duration // how far its clock is ahead
+	other    string        // a receiver that also gets the alerts, and mutes none; "": none
+	repeat   string        // repeat_interval
+	asked    []string      // the paths and queries of its requests
 }
 
 // listedAlert is an alert that Alertmanager lists.
@@ -104,6 +106,7 @@ func (a *fakeAlertmanager) list(r *http.Request, groups bool) []listedAlert {
 func (a *fakeAlertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	w.Header().Set("Date", time.Now().Add(a.ahead).UTC().Format(http.TimeFormat))
 	a.asked = append(a.asked, r.Method+" "+r.URL.RequestURI())
 	switch {
 	case a.broken:
@@ -128,10 +131,18 @@ func (a *fakeAlertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/alerts":
 		_ = json.NewEncoder(w).Encode(a.list(r, false))
 	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/alerts/groups":
-		_ = json.NewEncoder(w).Encode([]any{map[string]any{"receiver": map[string]string{"name": "oncall"}, "alerts": a.list(r, true)}})
+		groups := []any{map[string]any{"receiver": map[string]string{"name": "oncall"}, "alerts": a.list(r, true)}}
+		if a.other != "" {
+			groups = append(groups, map[string]any{"receiver": map[string]string{"name": a.other}, "alerts": a.list(r, false)})
+		}
+		_ = json.NewEncoder(w).Encode(groups)
 	case r.Method == http.MethodGet && r.URL.Path == "/api/v2/status":
+		uptime := a.started
+		if !uptime.IsZero() {
+			uptime = uptime.Add(a.ahead)
+		}
 		original := "route: {receiver: oncall, repeat_interval: " + cmp.Or(a.repeat, "4h") + "}"
-		_ = json.NewEncoder(w).Encode(map[string]any{"uptime": a.started, "config": map[string]string{"original": original}})
+		_ = json.NewEncoder(w).Encode(map[string]any{"uptime": uptime, "config": map[string]string{"original": original}})
 	case r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/api/v2/silence/"):
 		for _, s := range a.silences {
 			if strings.HasSuffix(r.URL.Path, "/"+s.ID) {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
 	"github.com/smspager/smspager/receiver/internal/oncall/page"
+	"github.com/smspager/smspager/receiver/outbox"
 	"github.com/smspager/smspager/templating"
 )
 
@@ -22,27 +24,85 @@ const askPatience = time.Second
 // alerts that end while suppressed. It is safe for concurrent use.
 type asking struct {
 	silencer func() *alertmanager.Silencer // nil: it cannot be asked
+	pages    *pages
 	now      func() time.Time
 
-	mu     sync.Mutex
-	seen   map[string]bool // external URLs of notifications
-	listed map[string]bool // external URLs whose alerts Alertmanager has listed
+	mu       sync.Mutex
+	recalled bool            // the senders of stored pages are known
+	seen     map[string]bool // senders of notifications, see page.SenderOf
+	listed   map[string]bool // senders whose alerts Alertmanager has listed
 }
 
-// maxSources bounds the external URLs that are remembered.
-const maxSources = 64
+const (
+	// maxSources bounds the senders that are remembered.
+	maxSources = 64
+	// pagesRecalled is how many pages, beside the current ones, are read for their senders after the start.
+	pagesRecalled = 100
+)
 
-func newAsking(silencer func() *alertmanager.Silencer, now func() time.Time) *asking {
-	return &asking{silencer: silencer, now: now, seen: make(map[string]bool), listed: make(map[string]bool)}
+func newAsking(silencer func() *alertmanager.Silencer, pages *pages, now func() time.Time) *asking {
+	return &asking{silencer: silencer, pages: pages, now: now, seen: make(map[string]bool), listed: make(map[string]bool)}
 }
 
 // saw records the sender of a notification.
 func (a *asking) saw(n *templating.Notification) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.seen) < maxSources && n.ExternalURL != page.ByHand {
-		a.seen[n.ExternalURL] = true
+	a.sees(page.SenderOf(n))
+}
+
+func (a *asking) sees(sender string) {
+	if len(a.seen) < maxSources && sender != page.ByHand {
+		a.seen[sender] = true
 	}
+}
+
+// lists records that Alertmanager has listed an alert of a page.
+func (a *asking) lists(p *page.Page, alert *page.Alert) {
+	for _, sender := range p.Senders(alert) {
+		if len(a.listed) < maxSources {
+			a.listed[sender] = true
+		}
+	}
+}
+
+// recall learns from stored pages, once, who sent notifications before this process started, and whose
+// alerts Alertmanager has listed.
+func (a *asking) recall(ctx context.Context) error {
+	a.mu.Lock()
+	done := a.recalled
+	a.mu.Unlock()
+	if done {
+		return nil
+	}
+	all, err := a.pages.spool.Pages(ctx, outbox.PageQuery{Limit: pagesRecalled})
+	if err == nil {
+		err = a.pages.eachCurrent(ctx, func(p outbox.Page) error {
+			all = append(all, p)
+			return nil
+		})
+	}
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.recalled = true
+	for _, stored := range all {
+		p, err := a.pages.read(stored)
+		if err != nil {
+			continue // whoever needs the page reports it
+		}
+		for _, alert := range p.Alerts {
+			for _, sender := range p.Senders(alert) {
+				a.sees(sender)
+			}
+			if len(alert.Listed) > 0 {
+				a.lists(p, alert)
+			}
+		}
+	}
+	return nil
 }
 
 // about asks Alertmanager about the alerts of a page, and applies the response to the page. It returns
@@ -58,17 +118,18 @@ func (a *asking) about(ctx context.Context, p *page.Page, now time.Time) bool {
 }
 
 // fires reports whether Alertmanager lists a firing alert of a notification that is not suppressed.
-// known reports whether a missing alert must have ended.
+// known reports whether its alerts must have ended if none fires.
 func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
-	listing := a.list(ctx, sharedLabels(n), []string{""}) // "" makes it report the starts
+	listing := a.list(ctx, alertmanager.Query{Labels: sharedLabels(n), Receiver: n.Receiver, Wanted: []string{""}}) // "" makes it report the starts
 	if listing == nil {
 		return false, false
 	}
+	suppressed := false
 	for _, alert := range n.Alerts.Firing() {
 		one, listed := listing.Alerts[alert.Fingerprint]
-		fires = fires || listed && !one.Suppressed
+		fires, suppressed = fires || listed && !one.Suppressed, suppressed || one.Suppressed
 	}
-	known = listing.All && n.TruncatedAlerts == 0 && a.asks(n.ExternalURL)
+	known = !suppressed && listing.All && n.TruncatedAlerts == 0 && a.asks(page.SenderOf(n))
 	for _, start := range listing.Starts {
 		known = known && !start.IsZero() && a.now().Sub(start) > page.Restarted
 	}
@@ -76,15 +137,18 @@ func (a *asking) fires(ctx context.Context, n *templating.Notification) (fires, 
 }
 
 // list returns the alerts that Alertmanager lists, see [alertmanager.Silencer.Alerts]. It returns nil if
-// Alertmanager cannot be asked or does not respond in time.
-func (a *asking) list(ctx context.Context, labels map[string]string, wanted []string) *alertmanager.Listing {
+// Alertmanager cannot be asked or does not respond in time, or if it is unknown whose alerts it lists.
+func (a *asking) list(ctx context.Context, q alertmanager.Query) *alertmanager.Listing {
 	silencer := a.silencer()
 	if silencer == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	listing, err := silencer.Alerts(ctx, labels, wanted)
+	if a.recall(ctx) != nil {
+		return nil
+	}
+	listing, err := silencer.Alerts(ctx, q)
 	if err != nil {
 		return nil
 	}
@@ -100,7 +164,7 @@ func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 	if p.Truncated() > 0 {
 		wanted = append(wanted, "") // "" makes it report the starts
 	}
-	listing := a.list(ctx, groupLabels(p), wanted)
+	listing := a.list(ctx, alertmanager.Query{Labels: groupLabels(p), Receiver: p.Receiver, Wanted: wanted})
 	if listing == nil {
 		return nil
 	}
@@ -111,7 +175,7 @@ func (a *asking) report(ctx context.Context, p *page.Page) *page.Report {
 
 // reportOf returns the report on a page that a listing contains.
 func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Report {
-	r := &page.Report{Alerts: make(map[string]page.Known), Strangers: make(map[string]bool), Starts: listing.Starts, All: listing.All}
+	r := &page.Report{Alerts: make(map[string]page.Known), Strangers: make(map[string]bool), Down: make(map[string]bool), Starts: listing.Starts, All: listing.All}
 	for _, l := range listing.Alerts {
 		r.Alerts[l.Fingerprint] = page.Known{StartsAt: l.StartsAt, Suppressed: l.Suppressed, By: l.By, Until: l.Until, ListedBy: l.ListedBy}
 	}
@@ -119,54 +183,58 @@ func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Rep
 	defer a.mu.Unlock()
 	for _, alert := range p.Live() {
 		if _, ok := r.Alerts[alert.Fingerprint()]; ok {
-			for _, source := range alert.Sources {
-				if len(a.listed) < maxSources {
-					a.listed[p.Sources[source]] = true
-				}
-			}
+			a.lists(p, alert)
 		}
 	}
-	for source, address := range p.Sources {
-		r.Strangers[source] = !a.ours(p, address)
+	r.Strangers[""] = !a.ours(p, "")
+	for source, sender := range p.Sources {
+		r.Strangers[source] = !a.ours(p, sender)
+		responds := func(address string) bool { _, ok := listing.Starts[address]; return ok }
+		urls := a.urls(sender)
+		r.Down[source] = len(urls) > 0 && !slices.ContainsFunc(urls, responds)
 	}
 	return r
 }
 
-// ours reports whether an external URL seems to belong to the Alertmanagers that smspager asks: they have
-// listed alerts from it, it has the host of one of them, or no other sender is known.
-func (a *asking) ours(p *page.Page, address string) bool {
-	if address == page.ByHand {
+// ours reports whether a sender seems to be one of the Alertmanagers that smspager asks: they have listed
+// alerts of it, it has the host of one of them, or no other sender is known.
+func (a *asking) ours(p *page.Page, sender string) bool {
+	if sender == page.ByHand {
 		return false
 	}
-	if a.listed[address] || a.hosts(address) {
-		return true
-	}
-	others := func(known string) bool { return known != address }
-	for known := range a.seen {
-		if others(known) {
-			return false
-		}
-	}
-	for _, known := range p.Sources {
-		if others(known) {
-			return false
-		}
-	}
-	return true
+	others := func(known string) bool { return known != sender }
+	alone := !slices.ContainsFunc(slices.Collect(maps.Keys(a.seen)), others) && !slices.ContainsFunc(slices.Collect(maps.Values(p.Sources)), others)
+	return alone || a.listed[sender] || a.hosts(sender)
 }
 
-// asks reports whether an external URL certainly belongs to an Alertmanager that smspager asks.
-func (a *asking) asks(address string) bool {
+// asks reports whether a sender is certainly an Alertmanager that smspager asks.
+func (a *asking) asks(sender string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.listed[address] || a.hosts(address)
+	return a.listed[sender] || a.hosts(sender)
 }
 
-// hosts reports whether an external URL has the host of an Alertmanager that smspager asks.
-func (a *asking) hosts(address string) bool {
+// hosts reports whether a sender has the host of an Alertmanager that smspager asks. It does not count if
+// several organizations of one Grafana send notifications, because smspager asks as a member of one.
+func (a *asking) hosts(sender string) bool {
+	address, _, _ := strings.Cut(sender, " ")
+	for known := range a.seen {
+		if other, _, _ := strings.Cut(known, " "); other == address && known != sender {
+			return false
+		}
+	}
+	return len(a.urls(sender)) > 0
+}
+
+// urls returns the URLs at which smspager asks an Alertmanager with the host of a sender.
+func (a *asking) urls(sender string) []string {
+	address, _, _ := strings.Cut(sender, " ")
 	u, err := url.Parse(address)
 	silencer := a.silencer()
-	return err == nil && u.Host != "" && silencer != nil && slices.Contains(silencer.Hosts(), u.Host)
+	if err != nil || u.Host == "" || silencer == nil {
+		return nil
+	}
+	return silencer.At(u.Host)
 }
 
 // groupLabels returns the group labels that all alerts of a page have, to ask for these alerts only.

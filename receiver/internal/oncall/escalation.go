@@ -76,7 +76,7 @@ func (e *escalation) decide(ctx context.Context, id string) (*step, error) {
 	}
 	s := &step{page: p, action: p.Next(facts, now)}
 	s.at = p.When(s.action, facts.Plan)
-	asks := s.action.Asks() && facts.Plan.Asks
+	asks := s.action.Asks() && p.Asks(facts.Plan)
 	if asks {
 		if done := e.ask(ctx, s, now); done {
 			e.finish(s, now)

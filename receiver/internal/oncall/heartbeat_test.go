@@ -52,6 +52,23 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
+// TestHeartbeatPaths: a heartbeat's receiver is named as other receivers are.
+func TestHeartbeatPaths(t *testing.T) {
+	inWorld(t, strings.ReplaceAll(watched, "receiver: watchdog", "receiver: dead.man"), func(w *world) {
+		for _, receiver := range []string{"dead.man", "dead.man/", "dead.man//", `dead\.man`, `dead\.man/`} {
+			body := fmt.Sprintf(`{"version": "4", "status": "firing", "receiver": %q, "groupKey": "w", "alerts": [{"status": "firing", "labels": {"alertname": "Watchdog"}}]}`, receiver)
+			if code, text := w.do("POST", "/alertmanager", body); code != http.StatusOK {
+				t.Errorf("%s: the response is %d %s", receiver, code, text)
+			}
+		}
+		for _, path := range []string{"dead.man", "dead.man/", "dead.man//"} {
+			if code, text := w.do("PUT", "/alertmanager/"+path, `{"version": "4", "status": "firing", "alerts": [{"status": "firing"}]}`); code != http.StatusOK {
+				t.Errorf("%s: the response is %d %s", path, code, text)
+			}
+		}
+	})
+}
+
 // TestOneOfTwoPrometheusDies: a heartbeat's matchers name the alert that beats.
 func TestOneOfTwoPrometheusDies(t *testing.T) {
 	inWorld(t, team+`

@@ -18,6 +18,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,11 +101,11 @@ type tools struct {
 // New returns an OnCall. Configure must be called before anything else.
 func New(o Options) *OnCall {
 	current := new(atomic.Pointer[settings])
+	stored := &pages{spool: o.Spool, settings: current, logger: o.Logger}
 	t := tools{
-		settings: current, spool: o.Spool, people: o.People,
-		pages:  &pages{spool: o.Spool, settings: current, logger: o.Logger},
+		settings: current, spool: o.Spool, people: o.People, pages: stored,
 		texts:  &texts{people: o.People, notices: o.Notices, settings: current},
-		asking: newAsking(func() *alertmanager.Silencer { return current.Load().silencer }, o.Spool.Now),
+		asking: newAsking(func() *alertmanager.Silencer { return current.Load().silencer }, stored, o.Spool.Now),
 		logger: o.Logger, metrics: newMetrics(o.Registerer, o.Spool), gap: spool.Gap(o.Shared), wake: loop.NewBell(),
 	}
 	e := &escalation{tools: t, rounds: loop.Rounds(o.Registerer, "escalation"), toReview: make(map[string]bool), failures: make(map[string]*failure)}
@@ -120,7 +121,7 @@ func New(o Options) *OnCall {
 func (o *OnCall) Configure(cfg *config.Config, render map[string]Render, links link.Links) {
 	s := &settings{
 		cfg: cfg, links: links, render: render, receivers: make(map[string]*config.Receiver), plans: make(map[string]*page.Plan),
-		order: cfg.Severities.SeverityOrder(), silencer: alertmanager.Of(cfg.Alertmanager, o.transport, clientTimeout),
+		order: cfg.Severities.SeverityOrder(), silencer: alertmanager.Of(cfg.Alertmanager, o.transport, clientTimeout, o.spool.Now),
 	}
 	for i := range cfg.Receivers {
 		r := &cfg.Receivers[i]
@@ -162,16 +163,26 @@ func (o *OnCall) Decide(ctx context.Context, receiver string, n *templating.Noti
 }
 
 // Fires reports whether Alertmanager lists a firing alert of a notification that is not suppressed. known
-// reports whether a missing alert must have ended: all Alertmanagers responded, none has just started, one
-// of them sent the notification, and it left out no alerts.
+// reports whether its alerts must have ended if none fires: all Alertmanagers responded, list none of them,
+// none has just started, one of them sent the notification, and it left out no alerts.
 func (o *OnCall) Fires(ctx context.Context, n *templating.Notification) (fires, known bool) {
 	return o.asking.fires(ctx, n)
 }
 
-// Committed handles an entry that is stored, or held to be stored later: its pages may be due.
+// Has reports whether current pages have all firing alerts of a notification, or whether the receiver has no
+// pages. It is true if the pages cannot be read.
+func (o *OnCall) Has(ctx context.Context, receiver string, n *templating.Notification) bool {
+	r := o.settings.Load().receivers[receiver]
+	return r == nil || !r.Pages() || o.pages.have(ctx, receiver, n)
+}
+
+// Committed handles an entry that is stored, or held to be stored later: its pages and watches may be due.
 func (o *OnCall) Committed(e *outbox.Entry) {
 	if len(e.AllPages()) > 0 {
 		o.wake.Ring()
+	}
+	if slices.ContainsFunc(e.Marks, func(m outbox.Mark) bool { return m.Kind == string(silenceMarks) && m.Version == 0 }) {
+		o.silences.changed.Ring()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -49,12 +50,9 @@ func (r *pages) read(stored outbox.Page) (*page.Page, error) {
 	return page.Load(stored, r.settings.Load().order)
 }
 
-const (
-	// alertsAsked bounds the alerts of a notification that are searched for in other pages, and
-	// othersRead the pages that the search returns.
-	alertsAsked = 200
-	othersRead  = 20
-)
+// alertsAsked is up to how many alerts the store searches for in other pages. For more, all current pages
+// are read.
+const alertsAsked = 200
 
 // known holds the pages that a notification may change.
 type known struct {
@@ -90,28 +88,75 @@ func (r *pages) ofNotification(ctx context.Context, receiver string, n *templati
 	}
 	var keys []string
 	for i := range n.Alerts {
-		if key := page.KeyOf(n, &n.Alerts[i]); (k.group == nil || !k.group.Holds(key)) && len(keys) < alertsAsked {
+		if key := page.KeyOf(n, &n.Alerts[i]); k.group == nil || !k.group.Holds(key) {
 			keys = append(keys, key)
 		}
 	}
 	if len(keys) == 0 {
 		return k, nil
 	}
-	if ps, err = r.spool.Pages(ctx, outbox.PageQuery{Current: true, Alerts: keys, Limit: othersRead}); err != nil {
-		return k, err
-	}
-	for _, stored := range ps {
+	err = r.eachWith(ctx, keys, func(stored outbox.Page) {
 		configured := r.settings.Load().receivers[stored.Receiver] != nil
 		if k.group != nil && stored.ID == k.group.ID || configured && stored.Receiver != receiver {
-			continue
+			return
 		}
 		if p, err := r.read(stored); err != nil {
 			r.logger.Error("cannot read a page", "err", err)
 		} else {
 			k.others = append(k.others, p)
 		}
+	})
+	return k, err
+}
+
+// eachWith yields the current pages that have one of these alerts, newest first.
+func (r *pages) eachWith(ctx context.Context, keys []string, yield func(outbox.Page)) error {
+	if len(keys) <= alertsAsked {
+		return r.each(ctx, outbox.PageQuery{Current: true, Alerts: keys}, func(p outbox.Page) error {
+			yield(p)
+			return nil
+		})
 	}
-	return k, nil
+	wanted := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		wanted[key] = true
+	}
+	return r.eachCurrent(ctx, func(p outbox.Page) error {
+		if slices.ContainsFunc(p.AlertKeys, func(key string) bool { return wanted[key] }) {
+			yield(p)
+		}
+		return nil
+	})
+}
+
+// have reports whether current pages of a receiver have all firing alerts of a notification. It is true if
+// they cannot be read.
+func (r *pages) have(ctx context.Context, receiver string, n *templating.Notification) bool {
+	missing := firingKeys(n)
+	found := func(p outbox.Page) error {
+		if p.Receiver == receiver {
+			for _, key := range p.AlertKeys {
+				delete(missing, key)
+			}
+		}
+		return nil
+	}
+	err := r.each(ctx, outbox.PageQuery{Receiver: receiver, GroupKey: n.GroupKey, Current: true}, found)
+	if err == nil && len(missing) > 0 {
+		err = r.eachWith(ctx, slices.Collect(maps.Keys(missing)), func(p outbox.Page) { _ = found(p) })
+	}
+	return err != nil || len(missing) == 0
+}
+
+// firingKeys returns the keys of the firing alerts of a notification.
+func firingKeys(n *templating.Notification) map[string]bool {
+	keys := make(map[string]bool)
+	for i := range n.Alerts {
+		if n.Alerts[i].Status == string(model.AlertFiring) {
+			keys[page.KeyOf(n, &n.Alerts[i])] = true
+		}
+	}
+	return keys
 }
 
 // alerts returns the alerts that may move to the page of the notification.
@@ -128,12 +173,7 @@ func (k *known) alerts() []*page.Alert {
 
 // sameAlerts returns a page of another group if all of its alerts fire in a notification; nil: none.
 func (k *known) sameAlerts(n *templating.Notification) *page.Page {
-	firing := make(map[string]bool)
-	for i := range n.Alerts {
-		if n.Alerts[i].Status == string(model.AlertFiring) {
-			firing[page.KeyOf(n, &n.Alerts[i])] = true
-		}
-	}
+	firing := firingKeys(n)
 	for _, o := range k.others {
 		if !slices.ContainsFunc(o.Stored().AlertKeys, func(key string) bool { return !firing[key] }) && o.Truncated() == 0 {
 			return o
@@ -187,13 +227,18 @@ func held(p *page.Page) int {
 
 // eachCurrent yields all current pages, newest first.
 func (r *pages) eachCurrent(ctx context.Context, yield func(outbox.Page) error) error {
-	for before := ""; ; {
-		ps, err := r.spool.Pages(ctx, outbox.PageQuery{Current: true, Before: before, Limit: pageBatch})
+	return r.each(ctx, outbox.PageQuery{Current: true}, yield)
+}
+
+// each yields the pages of a query, newest first.
+func (r *pages) each(ctx context.Context, q outbox.PageQuery, yield func(outbox.Page) error) error {
+	for q.Limit = pageBatch; ; {
+		ps, err := r.spool.Pages(ctx, q)
 		if err != nil {
 			return err
 		}
 		for _, p := range ps {
-			before = p.ID
+			q.Before = p.ID
 			if err := yield(p); err != nil {
 				return err
 			}

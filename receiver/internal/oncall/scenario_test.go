@@ -45,6 +45,7 @@ type scenarioStep struct {
 	Logged       string                `yaml:"logged"` // contained in the log
 	Alertmanager *scenarioAlertmanager `yaml:"alertmanager"`
 	Page         *scenarioPage         `yaml:"page"`
+	Restart      bool                  `yaml:"restart"` // smspager restarts
 }
 
 // scenarioNotification is a webhook request.
@@ -70,10 +71,12 @@ type scenarioAlertmanager struct {
 	Unsilence bool              `yaml:"unsilence"`
 	Inhibit   string            `yaml:"inhibit"` // the name of alerts; "none" ends it
 	Mute      string            `yaml:"mute"`
+	Elsewhere string            `yaml:"elsewhere"` // a receiver that also gets the alerts, and mutes none
 	End       string            `yaml:"end"`       // the name of alerts that end without a notification
 	QuietEnd  map[string]string `yaml:"quiet_end"` // labels of alerts that end without a notification
 	Fire      map[string]string `yaml:"fire"`      // an alert that fires without a notification
 	Response  string            `yaml:"response"`  // its response to every request: 401, 502, html, null, slow, gone; "no start": only its status fails; "ok" ends that
+	Ahead     time.Duration     `yaml:"ahead"`     // how far its clock is ahead
 	Restart   bool              `yaml:"restart"`   // it restarts without its alerts
 	Repeat    string            `yaml:"repeat"`    // its repeat_interval
 	Asked     *int              `yaml:"asked"`     // the most requests that it may have had
@@ -141,6 +144,10 @@ func (s *scenario) run(w *world) {
 			if err := w.r.Apply(w.config(s.config(step.Reload))); err != nil {
 				w.t.Fatal(err)
 			}
+		}
+		if step.Restart {
+			w.halt()
+			w.start(s.config(s.Config))
 		}
 		if step.Alertmanager != nil {
 			step.Alertmanager.apply(w)
@@ -261,8 +268,14 @@ func (c *scenarioAlertmanager) apply(w *world) {
 		if c.Restart {
 			w.am.alerts, w.am.started = nil, time.Now()
 		}
+		if c.Ahead != 0 {
+			w.am.ahead = c.Ahead
+		}
 		if c.Repeat != "" {
 			w.am.repeat = c.Repeat
+		}
+		if c.Elsewhere != "" {
+			w.am.other = c.Elsewhere
 		}
 	})
 	if c.Response != "" {

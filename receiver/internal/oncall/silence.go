@@ -2,7 +2,6 @@ package oncall
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -32,6 +31,8 @@ type silence struct {
 	Until  time.Time     `json:"until"`
 	Alerts []silenced    `json:"alerts"`
 
+	Labels map[string]string `json:"labels,omitempty"` // of a watch: those that Alertmanager is asked for
+
 	State  silenceState `json:"state"`
 	Seen   bool         `json:"seen,omitempty"` // the person sees the page: a text only reports failures
 	Report bool         `json:"tell,omitempty"` // the end of the silence is confirmed
@@ -57,7 +58,7 @@ const (
 // silenced is an alert of a silence.
 type silenced struct {
 	Fingerprint string            `json:"fingerprint"`
-	Labels      map[string]string `json:"labels"`
+	Labels      map[string]string `json:"labels,omitempty"` // not in a watch
 }
 
 // newSilence returns a silence of the firing alerts of a page.
@@ -92,11 +93,14 @@ const watchEvery = time.Minute
 // watchFor is how long it is asked, unless its repeat_interval is known: the default repeat_interval.
 const watchFor = 4 * time.Hour
 
-// newWatch returns a watch for the alerts of a page that ends without a notification.
+// newWatch returns a watch for the alerts of a page that ends without a notification, and for those that
+// ended so before.
 func newWatch(id string, p *page.Page, now time.Time) *silence {
-	w := &silence{id: id, Page: p.ID, Code: p.Code, State: silenceOver, Until: now.Add(watchFor), NextAt: now.Add(watchEvery)}
-	for _, a := range p.Notification.Alerts {
-		w.Alerts = append(w.Alerts, silenced{a.Fingerprint, a.Labels})
+	w := &silence{id: id, Page: p.ID, Code: p.Code, State: silenceOver, Until: now.Add(watchFor), NextAt: now.Add(watchEvery), Labels: groupLabels(p)}
+	for _, a := range p.Alerts {
+		if a.Live() || a.FiresSilently(now) {
+			w.Alerts = append(w.Alerts, silenced{Fingerprint: a.Fingerprint()})
+		}
 	}
 	return w
 }
@@ -143,19 +147,4 @@ func (w *silence) covers(other *silence) bool {
 	return !slices.ContainsFunc(other.Alerts, func(a silenced) bool {
 		return !slices.ContainsFunc(w.Alerts, func(mine silenced) bool { return mine.Fingerprint == a.Fingerprint })
 	})
-}
-
-// common returns the labels that all alerts have.
-func (w *silence) common() map[string]string {
-	var common map[string]string
-	for i, a := range w.Alerts {
-		if i == 0 {
-			common = maps.Clone(a.Labels)
-		}
-		maps.DeleteFunc(common, func(name, value string) bool {
-			other, ok := a.Labels[name]
-			return !ok || other != value
-		})
-	}
-	return common
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
 
 	"github.com/smspager/smspager/receiver/internal/alertmanager"
@@ -217,8 +218,12 @@ func (ss *silences) watch(ctx context.Context, a *handled) (outbox.Entry, error)
 	r, n := conf.receivers[a.page.Receiver], a.page.Notification
 	e.Marks = []outbox.Mark{a.deleted()}
 	n.Alerts = nil
-	for _, alert := range a.page.Notification.Alerts {
-		if known, listed := a.response.listing.Alerts[alert.Fingerprint]; listed && !known.Suppressed {
+	for _, fingerprint := range a.fingerprints() {
+		if known, listed := a.response.listing.Alerts[fingerprint]; listed && !known.Suppressed {
+			alert := template.Alert{Fingerprint: fingerprint, Labels: known.Labels, Annotations: template.KV{}}
+			if i := slices.IndexFunc(a.page.Alerts, func(of *page.Alert) bool { return of.Whole != nil && of.Fingerprint() == fingerprint }); i >= 0 {
+				alert = *a.page.Alerts[i].Whole
+			}
 			alert.Status, alert.StartsAt = string(model.AlertFiring), known.StartsAt
 			n.Alerts = append(n.Alerts, alert)
 		}

@@ -98,7 +98,7 @@ func (ss *silences) handle(ctx context.Context, w *silence) error {
 		return err
 	}
 	asking, cancel := context.WithTimeout(ctx, askFor)
-	response := ask(asking, ss.settings.Load().silencer, w, now)
+	response := ss.ask(asking, w, now)
 	cancel()
 	if response.err != nil && ctx.Err() == nil {
 		ss.logger.Warn("request to Alertmanager failed", "page", w.Page, "silence", w.State, "try", w.Tries, "err", response.err)
@@ -160,12 +160,15 @@ type response struct {
 
 // ask makes the request to Alertmanager that is due for a silence: to set it, to end it, or, after its
 // end, to list its alerts.
-func ask(ctx context.Context, silencer *alertmanager.Silencer, w *silence, now time.Time) response {
-	if silencer == nil {
+func (ss *silences) ask(ctx context.Context, w *silence, now time.Time) response {
+	silencer := ss.settings.Load().silencer
+	switch {
+	case silencer == nil:
 		return response{err: &alertmanager.RefusedError{Reason: "alertmanager.urls is not set"}}
-	}
-	if w.State == silenceSet || w.State == silenceOver {
-		return askAlerts(ctx, silencer, w)
+	case w.State == silenceSet:
+		return ss.askPage(ctx, silencer, w)
+	case w.State == silenceOver:
+		return ss.askWatched(ctx, silencer, w)
 	}
 	existing, err := silencer.Find(ctx, w.comment())
 	if err == nil && w.State == silenceEnding {
@@ -176,12 +179,33 @@ func ask(ctx context.Context, silencer *alertmanager.Silencer, w *silence, now t
 	return response{err: err}
 }
 
-// askAlerts lists the alerts of a silence that has ended.
-func askAlerts(ctx context.Context, silencer *alertmanager.Silencer, w *silence) (r response) {
-	if w.State == silenceOver && w.For == 0 {
+// askPage lists the alerts of the page whose silence has ended, also those that the silence did not cover.
+func (ss *silences) askPage(ctx context.Context, silencer *alertmanager.Silencer, w *silence) (r response) {
+	p, err := ss.pages.load(ctx, w.Page)
+	if err == nil {
+		err = ss.asking.recall(ctx)
+	}
+	if err != nil {
+		return response{err: err}
+	}
+	wanted := w.fingerprints()
+	for _, a := range p.Live() {
+		wanted = append(wanted, a.Fingerprint())
+	}
+	r.listing, r.err = silencer.Alerts(ctx, alertmanager.Query{Labels: groupLabels(p), Receiver: p.Receiver, Wanted: wanted})
+	return r
+}
+
+// askWatched lists the alerts of a watch.
+func (ss *silences) askWatched(ctx context.Context, silencer *alertmanager.Silencer, w *silence) (r response) {
+	p, err := ss.pages.load(ctx, w.Page)
+	if err != nil {
+		return response{err: err}
+	}
+	if w.For == 0 {
 		r.repeat, _ = silencer.LongestRepeat(ctx) // if it fails, the default stays
 	}
-	r.listing, r.err = silencer.Alerts(ctx, w.common(), w.fingerprints())
+	r.listing, r.err = silencer.Alerts(ctx, alertmanager.Query{Labels: w.Labels, Receiver: p.Receiver, Wanted: w.fingerprints()})
 	return r
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,7 +120,7 @@ func (h *heartbeats) expectNew(known []string, now time.Time) {
 // beat handles a notification that may be a beat; see Watch.Beat.
 func (h *heartbeats) beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) (known bool) {
 	for _, hb := range *h.configured.Load() {
-		if hb.Receiver != receiver && regexp.QuoteMeta(hb.Receiver) != receiver {
+		if !names(receiver, hb.Receiver) {
 			continue
 		}
 		known = true
@@ -135,6 +136,13 @@ func (h *heartbeats) beat(ctx context.Context, receiver string, n *templating.No
 		h.changed.Ring()
 	}
 	return known
+}
+
+// names reports whether a webhook names a receiver: as configured, as Alertmanager writes it, with regular
+// expression characters escaped, or with the trailing slash of a URL.
+func names(name, receiver string) bool {
+	without, found := strings.CutSuffix(name, "/")
+	return name == receiver || name == regexp.QuoteMeta(receiver) || found && without != "" && names(without, receiver)
 }
 
 // beats reports whether a notification to a heartbeat's receiver is a beat: it has a firing alert with

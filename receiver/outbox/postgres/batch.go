@@ -74,7 +74,7 @@ func (b *batch) decide(e *outbox.Entry) (outbox.Added, error) {
 			if latest.value.Join(e) {
 				latest.changed = true
 			}
-			return outbox.Added{Duplicate: true, IDs: latest.value.IDs}, nil
+			return latest.value.Duplicate(e), nil
 		}
 	}
 	if err := b.check(e); err != nil {

@@ -98,7 +98,7 @@ func (s *Store) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) {
 			if original, err := st.sight(ctx, &e); err != nil {
 				return err
 			} else if original != nil {
-				added = outbox.Added{Duplicate: true, IDs: original.IDs}
+				added = original.Duplicate(&e)
 				return nil
 			}
 		}

@@ -67,7 +67,33 @@ func (a *Alert) Fingerprint() string {
 // KeyOf returns the key of a notification's alert. It includes the organization, because alerts of two
 // organizations of one Grafana may have the same fingerprint.
 func KeyOf(n *templating.Notification, a *template.Alert) string {
-	return strings.ReplaceAll(a.Fingerprint, " ", "_") + "@" + strings.ReplaceAll(n.Org, " ", "_")
+	return strings.Map(plain, a.Fingerprint) + "@" + strings.Map(plain, n.Org)
+}
+
+// plain replaces what separates keys, or the parts of a key.
+func plain(r rune) rune {
+	if r == '@' || r == '~' || strings.TrimSpace(string(r)) == "" {
+		return '_'
+	}
+	return r
+}
+
+// SenderOf returns the sender of a notification: its external URL and, after a space, the organization of a
+// Grafana. It is "" if the payload does not show the sender.
+func SenderOf(n *templating.Notification) string {
+	return strings.TrimSpace(n.ExternalURL + " " + n.Org)
+}
+
+// Senders returns who has reported an alert of the page: at least one sender, "" if it is unknown.
+func (p *Page) Senders(a *Alert) []string {
+	if len(a.Sources) == 0 {
+		return []string{""}
+	}
+	senders := make([]string, len(a.Sources))
+	for i, source := range a.Sources {
+		senders[i] = p.Sources[source]
+	}
+	return senders
 }
 
 // sourceOf returns a short name for the sender of a notification, "" if the sender is unknown.
@@ -137,7 +163,7 @@ func (p *Page) Update(n *templating.Notification, older []*Alert, at time.Time) 
 		if p.Sources == nil {
 			p.Sources = make(map[string]string)
 		}
-		p.Sources[source] = n.ExternalURL
+		p.Sources[source] = SenderOf(n)
 	}
 	for i := range n.Alerts {
 		a := &n.Alerts[i]
@@ -266,7 +292,7 @@ func (p *Page) Truncated() uint64 {
 // prune drops alerts that ended long ago.
 func (p *Page) prune(now time.Time) {
 	all := len(p.Alerts)
-	p.Alerts = slices.DeleteFunc(p.Alerts, func(a *Alert) bool { return !a.Live() && now.Sub(a.At) > keepEnded && !a.firesSilently(now) })
+	p.Alerts = slices.DeleteFunc(p.Alerts, func(a *Alert) bool { return !a.Live() && now.Sub(a.At) > keepEnded && !a.FiresSilently(now) })
 	if len(p.Alerts) < all {
 		p.byKey = nil
 	}

@@ -198,7 +198,7 @@ func TestSuppressedPagesNobody(t *testing.T) {
 	due := func(r *page.Report) page.Kind {
 		p := opened()
 		p.Learn(r, at(5*time.Minute))
-		return p.Next(page.Facts{Plan: plan}, at(6*time.Minute)).Kind
+		return p.Next(page.Facts{Plan: plan}, at(5*time.Minute+30*time.Second)).Kind
 	}
 	suppressed := &page.Report{Alerts: map[string]page.Known{"a": {Suppressed: true}}}
 	for name, test := range map[string]struct {
@@ -279,5 +279,23 @@ func TestMove(t *testing.T) {
 	fresh := page.Open("3", "1235", "oncall", firing("a", "c"), older.Live(), at(time.Hour))
 	if fresh.Inherit(older, at(time.Hour)) {
 		t.Error("a page with the new alert c inherits the acknowledgement")
+	}
+}
+
+// TestKeys: whatever fingerprint a payload's template writes, the page finds its alert again.
+func TestKeys(t *testing.T) {
+	for _, fingerprint := range []string{"5ca1ab1e", "db 1", "db-1~disk", "alice@example", "", "~@ \t"} {
+		p := page.Open("1", "1234", "oncall", firing(fingerprint), nil, begin)
+		if e := p.Update(firing(fingerprint), nil, at(time.Minute)); e.Fresh || len(p.Live()) != 1 {
+			t.Errorf("%q: the second notification gives %+v and %d alerts", fingerprint, e, len(p.Live()))
+		}
+		if keys := strings.Fields(strings.Join(p.Stored().AlertKeys, " ")); len(keys) != 1 || keys[0] != page.KeyOf(firing(fingerprint), &firing(fingerprint).Alerts[0]) {
+			t.Errorf("%q: the page is stored with %q", fingerprint, keys)
+		}
+		n := firing(fingerprint)
+		n.Status, n.Alerts[0].Status = "resolved", "resolved"
+		if p.Update(n, nil, at(2*time.Minute)); !p.Over() {
+			t.Errorf("%q: the page is not over", fingerprint)
+		}
 	}
 }

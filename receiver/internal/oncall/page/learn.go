@@ -2,6 +2,7 @@ package page
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,15 +18,16 @@ const justNotified = 2 * time.Second
 // sends the alert again after a minute and an evaluation.
 const Restarted = 2 * time.Minute
 
-// clockSkew is how far Alertmanager's clock, which dates its start, may differ from smspager's.
+// clockSkew is how inexact the start of an Alertmanager may be: its responses are dated in whole seconds.
 const clockSkew = 2 * time.Second
 
 // Report holds what Alertmanager responds about the alerts of a page.
 type Report struct {
 	Alerts map[string]Known // by fingerprint
-	// Strangers holds the sources of the page other than the Alertmanager that was asked. It need not
-	// list their alerts.
+	// Strangers holds the sources of the page other than the Alertmanager that was asked, "" if an unknown
+	// source is one. It need not list their alerts.
 	Strangers map[string]bool
+	Down      map[string]bool      // the sources of the page that were asked and did not respond
 	Starts    map[string]time.Time // when each Alertmanager that responded started, by URL; zero: unknown
 	All       bool                 // all configured Alertmanagers responded
 	// Whole is true if all alerts with the labels of the page's group were asked for. These include the
@@ -138,7 +140,7 @@ func (p *Page) Learn(r *Report, now time.Time) {
 func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
 	for _, a := range p.Alerts {
 		known, listed := r.Alerts[a.Fingerprint()]
-		if !listed || known.Suppressed || !a.firesSilently(now) || p.Holds(a.base()) {
+		if !listed || known.Suppressed || !a.FiresSilently(now) || p.Holds(a.base()) {
 			continue
 		}
 		a.changed(now)
@@ -156,9 +158,9 @@ func (p *Page) learnAgain(r *Report, now time.Time) (again int) {
 	return again
 }
 
-// firesSilently reports whether Alertmanager may send no notification if the alert fires again, because none
+// FiresSilently reports whether Alertmanager may send no notification if the alert fires again, because none
 // reported its end.
-func (a *Alert) firesSilently(now time.Time) bool {
+func (a *Alert) FiresSilently(now time.Time) bool {
 	return a.State == Gone && a.By == "" && now.Sub(a.At) < keepGone
 }
 
@@ -207,14 +209,14 @@ func (r *Report) wouldList(a *Alert) bool {
 	return r.All && !last.IsZero() && a.Notified.After(last.Add(clockSkew))
 }
 
-// elsewhere reports whether only Alertmanagers that did not respond have listed the alert.
+// elsewhere reports whether only Alertmanagers that did not respond have listed the alert, or notified of it.
 func (r *Report) elsewhere(a *Alert) bool {
 	for address := range r.Starts {
 		if _, ok := a.Listed[shortName(address)]; ok {
 			return false
 		}
 	}
-	return !r.All && len(a.Listed) > 0
+	return !r.All && (len(a.Listed) > 0 || slices.ContainsFunc(a.Sources, func(source string) bool { return r.Down[source] }))
 }
 
 // listed records which Alertmanagers list the alert.
@@ -227,12 +229,12 @@ func (a *Alert) listed(by []string, now time.Time) {
 	}
 }
 
-// fromStrangers reports whether an alert's sources are known, and none is the Alertmanager that was asked.
+// fromStrangers reports whether no source of an alert is the Alertmanager that was asked.
 func (p *Page) fromStrangers(a *Alert, r *Report) bool {
 	for _, source := range a.Sources {
 		if !r.Strangers[source] {
 			return false
 		}
 	}
-	return len(a.Sources) > 0
+	return len(a.Sources) > 0 || r.Strangers[""]
 }

@@ -86,7 +86,7 @@ func (p *Page) Next(f Facts, now time.Time) Action {
 		return Action{Kind: Expire, Why: "its receiver no longer has pages"}
 	case !p.SettlesAt.IsZero() && !now.Before(p.SettlesAt) && p.Over():
 		return Action{Kind: Settle, Why: "it has not fired again for " + Span(now.Sub(p.NotifiedAt))}
-	case f.Plan != nil && f.Plan.Asks && p.SettlesAt.IsZero() && !now.Before(p.asks()):
+	case p.Asks(f.Plan) && p.SettlesAt.IsZero() && !now.Before(p.asks()):
 		return Action{Kind: Ask}
 	case p.State == outbox.PageAcknowledged && f.Plan != nil && f.HolderLeft != "":
 		return Action{Kind: HandBack, Why: f.HolderLeft}
@@ -195,12 +195,18 @@ func (p *Page) expires() time.Time {
 	return Latest(p.NotifiedAt, p.ConfirmedAt, p.SilencedUntil).Add(CurrentFor)
 }
 
+// Asks reports whether the page depends on what Alertmanager responds: it can be asked, or it suppressed
+// alerts when it could be. See NoResponse for the latter.
+func (p *Page) Asks(plan *Plan) bool {
+	return plan != nil && (plan.Asks || p.CutHeld || slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.State == Suppressed }))
+}
+
 // asks returns when Alertmanager is asked next, unless an action asks it earlier. Notifications do not
 // report everything that happens to alerts.
 func (p *Page) asks() time.Time {
 	last := Latest(p.NotifiedAt, p.AskedAt)
 	at := last.Add(askFirst)
-	if p.Fires() && !slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.firesSilently(last) }) {
+	if p.Fires() && !slices.ContainsFunc(p.Alerts, func(a *Alert) bool { return a.FiresSilently(last) }) {
 		at = last.Add(min(max(askFirst, last.Sub(p.NotifiedAt)/4), askLast))
 	}
 	if again := p.AskedAt.Add(max(askAgain, p.AskedAt.Sub(p.FailingSince)/4)); !p.FailingSince.IsZero() && again.Before(at) {
@@ -234,7 +240,7 @@ func (p *Page) Schedule(plan *Plan) {
 	}
 	if !p.SettlesAt.IsZero() {
 		earlier(p.SettlesAt)
-	} else if plan != nil && plan.Asks {
+	} else if p.Asks(plan) {
 		earlier(p.asks())
 	}
 	if p.State == outbox.PageOpen && plan != nil && p.Fires() && !p.WaitsUntil.After(p.AskedAt) {

@@ -73,7 +73,7 @@ type Page struct {
 type Body struct {
 	Notification templating.Notification `json:"notification"` // the latest firing one, with its most severe firing alerts
 	Alerts       []*Alert                `json:"alerts"`
-	Sources      map[string]string       `json:"sources,omitempty"`    // external URLs of the senders of notifications, by short name
+	Sources      map[string]string       `json:"sources,omitempty"`    // the senders of notifications, see SenderOf, by short name
 	Cut          map[string]uint64       `json:"cut,omitempty"`        // how many alerts the latest notification of each source leaves out
 	CutHeld      bool                    `json:"cut_held,omitempty"`   // these alerts are suppressed
 	CutListed    bool                    `json:"cut_listed,omitempty"` // Alertmanager has listed further alerts of the group
