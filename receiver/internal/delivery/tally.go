@@ -27,7 +27,6 @@ type tally struct {
 	order    *templating.SeverityOrder
 	messages int // with those that they superseded
 	groups   map[string]bool
-	ids      map[string]bool // of the entries
 	entries  []entry
 	urgent   bool // all messages are urgent
 }
@@ -43,9 +42,8 @@ type entry struct {
 // page is over.
 func (t *tally) add(m outbox.Message, messages int, code string) {
 	if t.groups == nil {
-		t.groups, t.ids, t.urgent = make(map[string]bool), make(map[string]bool), true
+		t.groups, t.urgent = make(map[string]bool), true
 	}
-	t.ids[m.ID] = true
 	t.messages += messages
 	t.groups[m.Receiver+" "+m.GroupKey] = true
 	t.urgent = t.urgent && m.Urgent
@@ -53,7 +51,9 @@ func (t *tally) add(m outbox.Message, messages int, code string) {
 }
 
 // has reports whether a message was added.
-func (t *tally) has(id string) bool { return t.ids[id] }
+func (t *tally) has(id string) bool {
+	return slices.ContainsFunc(t.entries, func(e entry) bool { return e.id == id })
+}
 
 // sorted returns the entries, most severe first.
 func (t *tally) sorted() []entry {

@@ -36,7 +36,8 @@ type asking struct {
 const (
 	// maxSources bounds the senders that are remembered.
 	maxSources = 64
-	// pagesRecalled is how many pages, beside the current ones, are read for their senders after the start.
+	// pagesRecalled is how many of all pages, and how many of the current ones, are read for their senders
+	// after the start.
 	pagesRecalled = 100
 )
 
@@ -75,20 +76,18 @@ func (a *asking) recall(ctx context.Context) error {
 	if done {
 		return nil
 	}
-	all, err := a.pages.spool.Pages(ctx, outbox.PageQuery{Limit: pagesRecalled})
-	if err == nil {
-		err = a.pages.eachCurrent(ctx, func(p outbox.Page) error {
-			all = append(all, p)
-			return nil
-		})
+	latest, err := a.pages.spool.Pages(ctx, outbox.PageQuery{Limit: pagesRecalled})
+	if err != nil {
+		return err
 	}
+	current, err := a.pages.spool.Pages(ctx, outbox.PageQuery{Current: true, Limit: pagesRecalled})
 	if err != nil {
 		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.recalled = true
-	for _, stored := range all {
+	for _, stored := range append(latest, current...) {
 		p, err := a.pages.read(stored)
 		if err != nil {
 			continue // whoever needs the page reports it
@@ -182,7 +181,7 @@ func (a *asking) reportOf(p *page.Page, listing *alertmanager.Listing) *page.Rep
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, alert := range p.Live() {
-		if _, ok := r.Alerts[alert.Fingerprint()]; ok {
+		if _, ok := r.Alerts[alert.Fingerprint()]; ok || len(alert.Listed) > 0 {
 			a.lists(p, alert)
 		}
 	}
