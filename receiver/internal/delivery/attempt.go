@@ -89,6 +89,9 @@ func (a *attempts) do(ctx context.Context, s Settings, run queue.Run) queue.Resu
 		return queue.Result{Run: run, Again: a.spool.Now().Add(storeRetry), Doubt: run.Doubt}
 	}
 	if m.WasAccepted() || m.State.Final() { // a receipt came, or another replica ended it
+		if m.State == outbox.Accepted {
+			a.d.poller.add(m)
+		}
 		return queue.Result{Run: run, AcceptedAt: m.AcceptedAt}
 	}
 	at := &attempt{attempts: a, Settings: s, Run: run, m: m, known: &m, term: term}

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,13 +98,19 @@ func TestReceiptEndsTheAttempts(t *testing.T) {
 		return &textinghouse.Error{Command: command, Code: textinghouse.CodeProcessing}
 	}
 	unreadable := &textinghouse.UnreadableResponseError{Command: textinghouse.CommandSend}
-	for name, answer := range map[string]error{"in doubt": unreadable, "refused": refusal(textinghouse.CommandSend)} {
+	for name, response := range map[string]error{"in doubt": unreadable, "refused": refusal(textinghouse.CommandSend)} {
 		for _, status := range []textinghouse.Status{textinghouse.StatusSent, textinghouse.StatusReceived} {
 			for _, shared := range []bool{false, true} {
 				test := func(w *world) {
 					g := w.script()
-					g.send = func(textinghouse.SMS) (string, error) { return "", answer }
-					g.status = func(string) (textinghouse.Status, error) { return 0, refusal(textinghouse.CommandStatus) }
+					g.send = func(textinghouse.SMS) (string, error) { return "", response }
+					var responds atomic.Bool
+					g.status = func(string) (textinghouse.Status, error) {
+						if responds.Load() {
+							return textinghouse.StatusReceived, nil
+						}
+						return 0, refusal(textinghouse.CommandStatus)
+					}
 					m := w.message(alice, "g", "disk full")
 					w.put(m)
 					after(2 * time.Second)
@@ -122,6 +129,11 @@ func TestReceiptEndsTheAttempts(t *testing.T) {
 					after(10 * time.Minute)
 					if n := len(g.sends[m.ID]) - before; n != 0 {
 						t.Errorf("%s, status %d: sent %d times after its receipt", name, status, n)
+					}
+					responds.Store(true)
+					after(3 * time.Hour)
+					if state := w.get(m.ID).State; state != outbox.Delivered {
+						t.Errorf("%s, status %d, shared %t: the message is %s, it is not polled", name, status, shared, state)
 					}
 				}
 				if shared {
@@ -155,7 +167,7 @@ func TestReceiptDuringASlowRequest(t *testing.T) {
 	})
 }
 
-// TestReceiptOfAnExpiringMessage: nobody is told that a message was not sent if a receipt shows that it was.
+// TestReceiptOfAnExpiringMessage: no notice reports a message as not sent if a receipt shows that it was.
 func TestReceiptOfAnExpiringMessage(t *testing.T) {
 	inWorld(t, textinghousetest.Options{}, func(w *world) {
 		g := w.script()
