@@ -62,7 +62,7 @@ var pure = map[string][]string{
 		module + "receiver/e164", module + "receiver/outbox", module + "templating",
 	},
 	"receiver/internal/oncall/page": {
-		"cmp", "encoding/json", "errors", "fmt", "hash/fnv", "slices", "strings", "time", "github.com/prometheus/alertmanager/template", "github.com/prometheus/common/model",
+		"cmp", "encoding/json", "errors", "fmt", "hash/fnv", "slices", "strings", "time", "unicode", "github.com/prometheus/alertmanager/template", "github.com/prometheus/common/model",
 		module + "receiver/e164", module + "receiver/outbox", module + "templating",
 	},
 	"receiver/internal/oncall/command": {

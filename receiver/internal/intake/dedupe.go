@@ -98,9 +98,10 @@ func (in *Intake) late(ctx context.Context, g *group, seen *outbox.Entry, n *tem
 	return false
 }
 
-// news reports whether what only the store takes for a late copy, after a restart or at another replica, is
-// none: an alert of it fires, or ended after the latest state was seen. It then sets seen.Intended. latest
-// is zero if the store takes it for a repetition.
+// news reports whether a notification that the store takes for a late copy is news: Alertmanager lists an alert
+// of it as active, or one ended after latest, when the latest state was seen. It then sets seen.Intended.
+// latest is zero if the store takes the notification for a repetition. Memory has missed such a state, after
+// a restart or at another replica.
 func (in *Intake) news(ctx context.Context, seen *outbox.Entry, n *templating.Notification, latest time.Time) bool {
 	switch {
 	case latest.IsZero():
@@ -113,9 +114,9 @@ func (in *Intake) news(ctx context.Context, seen *outbox.Entry, n *templating.No
 	return seen.Intended
 }
 
-// over reports whether a notification that repeats the latest state of its group is news, because
-// Alertmanager has said meanwhile that an alert of it was over. It then sets seen.Window, so that it is no
-// duplicate. repeats is false for a late copy.
+// over reports whether a notification that repeats the latest state of its group is news, because an alert of
+// it ended meanwhile: Alertmanager no longer listed it. It then sets seen.Window to 0, so that the store takes
+// it for no duplicate. repeats is false for a late copy.
 func (in *Intake) over(ctx context.Context, seen *outbox.Entry, n *templating.Notification, repeats bool) bool {
 	if !repeats || in.onCall.Has(ctx, n.Receiver, n) {
 		return false

@@ -52,7 +52,8 @@ type OnCall interface {
 	// Fires reports whether Alertmanager lists a firing alert of a notification as active. known reports
 	// whether its alerts must have ended if none fires.
 	Fires(ctx context.Context, n *templating.Notification) (fires, known bool)
-	// Has reports whether current pages have all firing alerts of a notification, if the receiver has pages.
+	// Has reports whether current pages have all firing alerts of a notification. It is also true if only a
+	// notification can have ended them.
 	Has(ctx context.Context, receiver string, n *templating.Notification) bool
 	// Beat handles a notification that may be a beat, and reports whether the receiver has a heartbeat.
 	Beat(ctx context.Context, receiver string, n *templating.Notification, at time.Time) bool

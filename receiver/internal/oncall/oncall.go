@@ -169,11 +169,12 @@ func (o *OnCall) Fires(ctx context.Context, n *templating.Notification) (fires, 
 	return o.asking.fires(ctx, n)
 }
 
-// Has reports whether current pages have all firing alerts of a notification, or whether the receiver has no
-// pages. It is true if the pages cannot be read.
+// Has reports whether current pages have all firing alerts of a notification. It is also true if the receiver has
+// no pages, if they cannot be read, or if no Alertmanager is asked, so that only notifications end alerts.
 func (o *OnCall) Has(ctx context.Context, receiver string, n *templating.Notification) bool {
-	r := o.settings.Load().receivers[receiver]
-	return r == nil || !r.Pages() || o.pages.have(ctx, receiver, n)
+	s := o.settings.Load()
+	r := s.receivers[receiver]
+	return r == nil || !r.Pages() || s.silencer == nil || o.pages.have(ctx, receiver, n)
 }
 
 // Committed handles an entry that is stored, or held to be stored later: its pages and watches may be due.

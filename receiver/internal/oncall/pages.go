@@ -95,27 +95,25 @@ func (r *pages) ofNotification(ctx context.Context, receiver string, n *templati
 	if len(keys) == 0 {
 		return k, nil
 	}
-	err = r.eachWith(ctx, keys, func(stored outbox.Page) {
+	err = r.eachWith(ctx, keys, func(stored outbox.Page) error {
 		configured := r.settings.Load().receivers[stored.Receiver] != nil
 		if k.group != nil && stored.ID == k.group.ID || configured && stored.Receiver != receiver {
-			return
+			return nil
 		}
 		if p, err := r.read(stored); err != nil {
 			r.logger.Error("cannot read a page", "err", err)
 		} else {
 			k.others = append(k.others, p)
 		}
+		return nil
 	})
 	return k, err
 }
 
 // eachWith yields the current pages that have one of these alerts, newest first.
-func (r *pages) eachWith(ctx context.Context, keys []string, yield func(outbox.Page)) error {
+func (r *pages) eachWith(ctx context.Context, keys []string, yield func(outbox.Page) error) error {
 	if len(keys) <= alertsAsked {
-		return r.each(ctx, outbox.PageQuery{Current: true, Alerts: keys}, func(p outbox.Page) error {
-			yield(p)
-			return nil
-		})
+		return r.each(ctx, outbox.PageQuery{Current: true, Alerts: keys}, yield)
 	}
 	wanted := make(map[string]bool, len(keys))
 	for _, key := range keys {
@@ -123,7 +121,7 @@ func (r *pages) eachWith(ctx context.Context, keys []string, yield func(outbox.P
 	}
 	return r.eachCurrent(ctx, func(p outbox.Page) error {
 		if slices.ContainsFunc(p.AlertKeys, func(key string) bool { return wanted[key] }) {
-			yield(p)
+			return yield(p)
 		}
 		return nil
 	})
@@ -133,6 +131,9 @@ func (r *pages) eachWith(ctx context.Context, keys []string, yield func(outbox.P
 // they cannot be read.
 func (r *pages) have(ctx context.Context, receiver string, n *templating.Notification) bool {
 	missing := firingKeys(n)
+	if len(missing) == 0 {
+		return true
+	}
 	found := func(p outbox.Page) error {
 		if p.Receiver == receiver {
 			for _, key := range p.AlertKeys {
@@ -143,7 +144,7 @@ func (r *pages) have(ctx context.Context, receiver string, n *templating.Notific
 	}
 	err := r.each(ctx, outbox.PageQuery{Receiver: receiver, GroupKey: n.GroupKey, Current: true}, found)
 	if err == nil && len(missing) > 0 {
-		err = r.eachWith(ctx, slices.Collect(maps.Keys(missing)), func(p outbox.Page) { _ = found(p) })
+		err = r.eachWith(ctx, slices.Collect(maps.Keys(missing)), found)
 	}
 	return err != nil || len(missing) == 0
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
@@ -72,7 +73,7 @@ func KeyOf(n *templating.Notification, a *template.Alert) string {
 
 // plain replaces what separates keys, or the parts of a key.
 func plain(r rune) rune {
-	if r == '@' || r == '~' || strings.TrimSpace(string(r)) == "" {
+	if r == '@' || r == '~' || unicode.IsSpace(r) {
 		return '_'
 	}
 	return r
