@@ -86,7 +86,8 @@ func asStore[S outbox.Store](s S, err error) (outbox.Store, error) {
 // paths returns the path of the private handlers, and the path by which browsers reach them. "" is
 // the root.
 func (o Options) paths() (prefix, base string, err error) {
-	base = strings.TrimSuffix(o.RoutePrefix, "/")
+	prefix = strings.TrimSuffix(o.RoutePrefix, "/")
+	base = prefix
 	if o.ExternalURL != "" { // checked first, because the route prefix may come from it
 		u, err := url.Parse(o.ExternalURL)
 		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" || strings.Contains(u.Path, "//") || u.RawQuery != "" || u.Fragment != "" {
@@ -94,7 +95,6 @@ func (o Options) paths() (prefix, base string, err error) {
 		}
 		base = strings.TrimSuffix(u.Path, "/")
 	}
-	prefix = strings.TrimSuffix(o.RoutePrefix, "/")
 	if prefix != "" && (!strings.HasPrefix(prefix, "/") || path.Clean(prefix) != prefix || strings.ContainsAny(prefix, "{}%?# ")) {
 		return "", "", fmt.Errorf("the route prefix must be a path such as /smspager, is %q", o.RoutePrefix)
 	}
