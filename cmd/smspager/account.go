@@ -153,7 +153,7 @@ func (s *sender) run(ctx context.Context, c console) error {
 	}
 }
 
-// within says how long a command has waited: until its patience ended, or until somebody stopped it.
+// within returns how long a command has waited, for an error: until its patience ended, or until somebody stopped it.
 func within(waited context.Context, patience time.Duration) string {
 	if errors.Is(waited.Err(), context.Canceled) {
 		return "yet"

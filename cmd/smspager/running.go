@@ -68,11 +68,12 @@ func (r *running) client() (*http.Client, error) {
 	return client, nil
 }
 
-// goOnly is what yaml.v2 says for Go programmers, and the beginning of a value, which may be a secret.
+// goOnly matches what only Go programmers understand in errors of yaml.v2, and the beginning of a value, which
+// may be a secret.
 var goOnly = regexp.MustCompile(" in type [\\w.]+| into [\\w.*\\[\\]]+| `[^`]*`")
 
-// badFile returns the error of a file that cannot be read or used, in one line, with what to do. like says what
-// such a file holds.
+// badFile returns the error of a file that cannot be read or used, in one line, with what to do. like describes
+// a valid file.
 func badFile(file string, err error, like string) error {
 	var path *fs.PathError
 	switch {

@@ -353,7 +353,7 @@ func written(d time.Duration) string {
 	return model.Duration(d).String()
 }
 
-// Unreadable adds to the error of a file that cannot be read what to do about it.
+// Unreadable returns the error of a file that cannot be read, with what to do about it.
 func Unreadable(err error) error {
 	advice := "check the file"
 	switch {

@@ -33,7 +33,8 @@ func parse[T any](command string, statusCode int, body string, redact *strings.R
 	return none, &UnreadableResponseError{Command: command, StatusCode: statusCode, Excerpt: excerpt(redact.Replace(body))}
 }
 
-// redacting hides a password in a response: as it is, and as a page that quotes the request may show it.
+// redacting returns a Replacer that hides a password in a response: as it is, and encoded as in a form, a URL or HTML,
+// because an error page may quote the request.
 func redacting(password string) *strings.Replacer {
 	var shown []string
 	for _, form := range []string{password, url.QueryEscape(password), url.PathEscape(password), html.EscapeString(password)} {

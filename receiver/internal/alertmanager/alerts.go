@@ -38,9 +38,9 @@ type Alert struct {
 // Listing holds the alerts that the Alertmanagers list.
 type Listing struct {
 	Alerts map[string]Alert // by fingerprint
-	// Starts is when, by the clock of Options.Now, each Alertmanager that responded started, by URL; zero: it
-	// does not report that, or lists all wanted alerts. An Alertmanager does not store alerts: after a start, it lists only those
-	// that it has received again.
+	// Starts holds when each Alertmanager that responded started, by URL and by the clock of Options.Now. It is
+	// zero if Alertmanager does not report that, or lists all wanted alerts. An Alertmanager does not store
+	// alerts: after a start, it lists only those that it has received again.
 	Starts map[string]time.Time
 	All    bool // all Alertmanagers responded
 }

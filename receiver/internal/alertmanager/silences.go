@@ -210,8 +210,8 @@ func (s *Silencer) request(ctx context.Context, method, address string, body []b
 	return err
 }
 
-// dated does the same as request. It returns the date of the response by the other's clock, zero if it has
-// none.
+// dated makes a request, as request does. It also returns the date of the response by Alertmanager's clock, zero
+// if the response has none.
 func (s *Silencer) dated(ctx context.Context, method, address string, body []byte, result any) (date time.Time, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {

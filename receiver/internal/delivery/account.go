@@ -8,8 +8,8 @@ import (
 	"github.com/smspager/smspager/receiver/textinghouse"
 )
 
-// account holds what the provider's responses say about the account. Its times are by the process's clock,
-// which a database's clock that is set does not change.
+// account holds what the provider's responses say about the account. Its times come from the process's
+// clock: setting the database's clock does not change them.
 type account struct {
 	refusal    string    // why it is refused, "" while it is not
 	since      time.Time // when it was last refused

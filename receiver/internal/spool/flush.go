@@ -196,7 +196,7 @@ func (s *Spool) storeChanges(ctx context.Context, since time.Time) error {
 }
 
 // readUnread reads the messages whose changes came while the store could not be read,
-// and applies these changes. It leaves those that are damaged.
+// and applies these changes. It leaves those that are damaged, and then returns an outbox.ErrDamaged.
 func (s *Spool) readUnread(ctx context.Context) (damage error) {
 	s.mu.Lock()
 	var unread []*tracked

@@ -68,7 +68,7 @@ func (d *dues) hasten(it *item, at time.Time) {
 	}
 }
 
-// hastenAll makes the waiting items that which selects due at an earlier time.
+// hastenAll makes waiting items due at a time, unless they are due earlier: those for which which returns true.
 func (d *dues) hastenAll(at time.Time, which func(*item) bool) {
 	for _, it := range d.items {
 		if it.due.After(at) && which(it) {
