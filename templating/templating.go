@@ -113,28 +113,8 @@ func New(o Options) (*Set, error) {
 		}
 	}
 	for _, glob := range o.Globs {
-		files, err := filepath.Glob(glob)
-		if err != nil {
-			return nil, fmt.Errorf("%s: not a file pattern: %w", glob, err)
-		}
-		if len(files) == 0 && !strings.ContainsAny(glob, "*?[") { // a pattern may match nothing yet
-			return nil, fmt.Errorf("%s: no such template file", glob)
-		}
-		slices.Sort(files)
-		for _, file := range files {
-			if info, err := os.Stat(file); err == nil && info.IsDir() {
-				if file == glob {
-					return nil, fmt.Errorf("%s is a folder; name its files, such as %s", file, filepath.Join(file, "*.tmpl"))
-				}
-				continue // Kubernetes mounts a ConfigMap with such folders
-			}
-			text, err := os.ReadFile(file)
-			if err != nil {
-				return nil, err
-			}
-			if _, err := s.templates.New(file).Parse(string(text)); err != nil {
-				return nil, located(err)
-			}
+		if err := s.parseFiles(glob); err != nil {
+			return nil, err
 		}
 	}
 	s.plain = make(map[string]*parse.Tree)
@@ -147,6 +127,34 @@ func New(o Options) (*Set, error) {
 	var err error
 	s.samples, err = readSamples()
 	return s, err
+}
+
+// parseFiles parses the template files that a pattern matches, in the order of their names.
+func (s *Set) parseFiles(glob string) error {
+	files, err := filepath.Glob(glob)
+	if err != nil {
+		return fmt.Errorf("%s: not a file pattern: %w", glob, err)
+	}
+	if len(files) == 0 && !strings.ContainsAny(glob, "*?[") { // a pattern may match nothing yet
+		return fmt.Errorf("%s: no such template file", glob)
+	}
+	slices.Sort(files)
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil && info.IsDir() {
+			if file == glob {
+				return fmt.Errorf("%s is a folder; name its files, such as %s", file, filepath.Join(file, "*.tmpl"))
+			}
+			continue // Kubernetes mounts a ConfigMap with such folders
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if _, err := s.templates.New(file).Parse(string(text)); err != nil {
+			return located(err)
+		}
+	}
+	return nil
 }
 
 // located removes the prefix "template: " of an error, so that it begins with its file and line.

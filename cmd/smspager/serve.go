@@ -86,10 +86,8 @@ func (s *server) run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	if file := *s.web.WebConfigFile; file != "" {
-		if err := web.Validate(file); err != nil {
-			return fmt.Errorf("--web.config.file: %w", badFile(file, err, "see docs/web-configuration.md of exporter-toolkit; passwords are bcrypt hashes, as htpasswd -nB makes them"))
-		}
+	if err := checkWebConfig(*s.web.WebConfigFile); err != nil {
+		return err
 	}
 	listeners, err := listen(s.web)
 	if err != nil {
@@ -237,6 +235,17 @@ func listen(flags *web.FlagConfig) (listeners []net.Listener, err error) {
 		listeners = append(listeners, l)
 	}
 	return listeners, nil
+}
+
+// checkWebConfig returns an error if the file of --web.config.file is not valid. "" is no file.
+func checkWebConfig(file string) error {
+	if file == "" {
+		return nil
+	}
+	if err := web.Validate(file); err != nil {
+		return fmt.Errorf("--web.config.file: %w", badFile(file, err, "see docs/web-configuration.md of exporter-toolkit; passwords are bcrypt hashes, as htpasswd -nB makes them"))
+	}
+	return nil
 }
 
 // openPort listens on an address. Its errors say what to do. An empty address is an error: net.Listen would choose

@@ -39,10 +39,7 @@ func decode(r *reader) (templating.Notification, error) {
 	isObject := r.object(func(name []byte) {
 		switch string(name) {
 		case "version":
-			version = strings.Trim(r.text(), `"`)                           // Alertmanager before 0.35 can only render "4" with its quotes
-			if number, err := strconv.ParseFloat(version, 64); err == nil { // 4.0, as templates and proxies write numbers
-				version = strconv.FormatFloat(number, 'f', -1, 64)
-			}
+			version = plainVersion(r.text())
 		case "alerts":
 			n.Alerts, alertsErr = r.alerts()
 		case "status":
@@ -92,6 +89,15 @@ func decode(r *reader) (templating.Notification, error) {
 	}
 	complete(&n, r.cut)
 	return n, nil
+}
+
+// plainVersion returns the version that a text or a number in a payload writes.
+func plainVersion(text string) string {
+	text = strings.Trim(text, `"`)                               // Alertmanager before 0.35 can only render "4" with its quotes
+	if number, err := strconv.ParseFloat(text, 64); err == nil { // 4.0, as templates and proxies write numbers
+		return strconv.FormatFloat(number, 'f', -1, 64)
+	}
+	return text
 }
 
 // complete adds what a payload omits. cut is the number of alerts that the reader did not keep.
