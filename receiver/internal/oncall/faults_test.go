@@ -21,6 +21,7 @@ type faulty struct {
 	unreadable   atomic.Bool                     // the docs of pages are unreadable
 	writes       atomic.Int64
 	reads        atomic.Int64 // reads of single pages
+	current      atomic.Int64 // reads of lists of current pages of a group, or with alerts
 }
 
 func (f *faulty) Marks(ctx context.Context, kind string) ([]outbox.Mark, error) {
@@ -39,6 +40,9 @@ func (f *faulty) Add(ctx context.Context, e outbox.Entry) (outbox.Added, error) 
 }
 
 func (f *faulty) Pages(ctx context.Context, q outbox.PageQuery) ([]outbox.Page, error) {
+	if q.Current && q.GroupKey+strings.Join(q.Alerts, "") != "" {
+		f.current.Add(1)
+	}
 	if f.pagesFail.Add(-1) >= 0 {
 		return nil, errBroken
 	}
@@ -200,4 +204,31 @@ func TestUnreadablePageBlocksNoReply(t *testing.T) {
 		a.say("%s", a.code)
 		a.expect(time.Minute, "OK, ...")
 	})
+}
+
+// TestDuplicatesReadNoPages: a duplicate costs no read of pages if only a notification can have ended its alerts.
+func TestDuplicatesReadNoPages(t *testing.T) {
+	for name, tc := range map[string]struct {
+		cfg      string
+		resolved bool
+	}{
+		"no Alertmanager is asked": {strings.Replace(escalating, "alertmanager: {urls: [http://alertmanager]}", "", 1), false},
+		"all alerts are resolved":  {escalating, true},
+	} {
+		inFaultyWorld(t, tc.cfg, func(w *world, f *faulty) {
+			body := func(status string) string {
+				return fmt.Sprintf(`{"version": "4", "status": %q, "receiver": "oncall", "groupKey": "g", "alerts": [{"status": %q, "labels": {"alertname": "A"}, "startsAt": "1999-12-31T23:00:00Z"}]}`, status, status)
+			}
+			status := "firing"
+			w.do("POST", "/alertmanager", body(status))
+			if tc.resolved {
+				status = "resolved"
+				w.do("POST", "/alertmanager", body(status))
+			}
+			before := f.current.Load()
+			if _, text := w.do("POST", "/alertmanager", body(status)); !strings.Contains(text, "duplicate") || f.current.Load() != before {
+				t.Errorf("%s: a duplicate reads pages %d times: %s", name, f.current.Load()-before, text)
+			}
+		})
+	}
 }
