@@ -199,7 +199,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 // retain deletes what ended longer ago than retention, until the context ends. It goes in small steps
 // with pauses, so that webhooks wait little for it (BenchmarkPrune in outbox/sqlite).
 func (r *Receiver) retain(ctx context.Context, retention time.Duration) {
-	const interval, batch, pause = time.Hour, 100, 50 * time.Millisecond
+	const interval, batch, pause = time.Hour, 25, 50 * time.Millisecond
 	total := 0
 	loop.Repeat(ctx, r.pruned, nil, func() time.Duration {
 		n, err := r.spool.Prune(ctx, r.spool.Now().Add(-retention), batch)

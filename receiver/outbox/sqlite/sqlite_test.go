@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -183,10 +184,10 @@ func TestQueriesUseIndexes(t *testing.T) {
 // BenchmarkPrune deletes a batch of old messages, during which no entry is committed, from an outbox
 // of half a million.
 func BenchmarkPrune(b *testing.B) {
-	const batch, old = 100, 500_000 // the receiver deletes this many at a time
+	const batch, old = 25, 500_000 // the receiver deletes this many at a time
 	s := open(b, filepath.Join(b.TempDir(), "outbox.db"))
 	ids, at, left := outbox.NewIDs(), time.Now().Add(-365*24*time.Hour), 0
-	var worst time.Duration
+	var took []time.Duration
 	for b.Loop() {
 		if left < batch {
 			b.StopTimer()
@@ -208,9 +209,11 @@ func BenchmarkPrune(b *testing.B) {
 		if left -= n; err != nil || n != batch {
 			b.Fatalf("it deletes %d messages, %v", n, err)
 		}
-		worst = max(worst, time.Since(began))
+		took = append(took, time.Since(began))
 	}
-	b.ReportMetric(float64(worst.Nanoseconds()), "worst-ns")
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
+	b.ReportMetric(float64(took[len(took)-1].Nanoseconds()), "worst-ns")
 }
 
 // BenchmarkAdd stores notifications of one message each from many clients simultaneously, and
