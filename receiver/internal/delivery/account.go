@@ -68,16 +68,17 @@ func (s *sender) proves(x textinghouse.Exchange, now time.Time) bool {
 // reload, which may have changed the account.
 func (s *sender) accountRefused(x textinghouse.Exchange, now time.Time) {
 	const again = "in a minute"
-	s.mu.Lock()
-	if now.Add(-x.Duration).Before(s.account.configured) {
-		s.mu.Unlock()
+	var counts, first bool
+	s.leave(func(in *inbox) { // its lock makes queue and account agree
+		if counts = !now.Add(-x.Duration).Before(s.account.configured); counts {
+			first = s.account.refusal == ""
+			s.account.refusal, s.account.since = x.Err.Error(), now
+			in.account = s.queue.Block
+		}
+	})
+	if !counts {
 		return
 	}
-	first := s.account.refusal == ""
-	s.account.refusal, s.account.since = x.Err.Error(), now
-	s.inbox.account = s.queue.Block // under the same lock, so that queue and account agree
-	s.mu.Unlock()
-	s.wake.Ring()
 	s.metrics.refused.Set(1)
 	if first {
 		s.logger.Error("the provider refuses the whole account: nothing is sent until this is fixed; messages are kept", "err", x.Err, "retry", again)
@@ -94,16 +95,15 @@ func (s *sender) accountReplaced() {
 
 // accountWorks ends the refusal of the account, and releases what waits for that.
 func (s *sender) accountWorks() {
-	s.mu.Lock()
-	was := s.account.refusal
+	was := ""
+	s.leave(func(in *inbox) {
+		if was, s.account.refusal = s.account.refusal, ""; was != "" {
+			in.account = s.queue.Unblock
+		}
+	})
 	if was == "" {
-		s.mu.Unlock()
 		return
 	}
-	s.account.refusal = ""
-	s.inbox.account = s.queue.Unblock
-	s.mu.Unlock()
-	s.wake.Ring()
 	s.metrics.refused.Set(0)
 	s.logger.Info("sending resumes after the account was refused", "was", was)
 }

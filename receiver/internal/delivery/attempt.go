@@ -245,10 +245,11 @@ func (a *attempt) failed(ctx context.Context, err error) queue.Result {
 		// another process or from an attempt in doubt.
 		r.Doubt.Ask = true
 		r.Again = now.Add(queue.FloodWindow)
-	case refusal.Code.AccountWide() && a.replaced():
 	case refusal.Code.AccountWide():
-		r.Refused = true
-		r.Again, r.Doubt.Failures = now.Add(queue.AccountRetry), 0
+		if !a.replaced() {
+			r.Refused = true
+			r.Again, r.Doubt.Failures = now.Add(queue.AccountRetry), 0
+		}
 	case refusal.Code.Permanent():
 		a.record(ctx, outbox.Refused(a.ID, now, err.Error()))
 		return a.over()

@@ -56,7 +56,8 @@ func (s *sender) checkClocks(before reading) reading {
 	return now
 }
 
-// rewind makes what is known about the provider count as of now, if it is of the future.
+// rewind must be called when the clock was set back: a response that seems to come later than now counts as
+// one of now.
 func (a *attempts) rewind(now time.Time) {
 	if at := a.lastWorked.Load(); at > now.UnixMilli() {
 		a.lastWorked.CompareAndSwap(at, now.UnixMilli())

@@ -41,9 +41,10 @@ func (a *attempt) ask(ctx context.Context) (r queue.Result, settled bool) {
 	case errors.As(err, &refusal) && refusal.Code == textinghouse.CodeUnknownClientID:
 		a.Doubt.CannotAskSince = time.Time{}
 		a.findNewer(ctx)
-	case refusal != nil && refusal.Code.AccountWide() && a.replaced():
-		return a.again(now.Add(firstBackoff)), true
 	case refusal != nil && refusal.Code.AccountWide():
+		if a.replaced() {
+			return a.again(now.Add(firstBackoff)), true
+		}
 		r = a.again(now.Add(queue.AccountRetry))
 		r.Refused = true
 		return r, true

@@ -129,8 +129,8 @@ func complete(n *templating.Notification, cut uint64) {
 	}
 }
 
-// firingOnce leaves out resolved alerts that also fire: equal alerts, such as two whose fingerprints are
-// missing, and that differ in a label that is missing too.
+// firingOnce leaves out the resolved alerts that the payload also lists as firing. If a template of payloads leaves out
+// fingerprints and labels, two different alerts look like one.
 func firingOnce(alerts template.Alerts) template.Alerts {
 	firing := make(map[string]bool)
 	for _, a := range alerts {
